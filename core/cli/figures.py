@@ -13,6 +13,7 @@ from core.common.formatting import counted
 from core.figures.options import FigureOptions
 
 if TYPE_CHECKING:
+    from core.figures.catalogue import Entry
     from core.figures.grid_figures import GridFigure
     from core.figures.theme import Theme
     from core.figures.token_figures import TokenFigure
@@ -82,7 +83,8 @@ def figure(args: argparse.Namespace) -> None:
             raise SettingsError(f"{name} is not of images; leave out --where")
         print(write_figure(of_files(given), given["output"]))
         return
-    studies = narrowed([open_study(path) for path in (given["study"], *given.get("others", []))], given)
+    studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
+    studies = narrowed(studies, given, entry_named(name))
     chosen = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
     theme = {key: given[key] for key in ("style", "font") if key in given}
     chart = draw(studies, name, **theme, options=FigureOptions(**chosen))
@@ -92,19 +94,16 @@ def figure(args: argparse.Namespace) -> None:
         print(layout.meta["note"])
 
 
-def narrowed(studies: Sequence[Study], given: Mapping[str, Any]) -> list[Study]:
-    """Narrow every study to the slice that was given, if any; SliceError where one has no image in it."""
+def narrowed(studies: Sequence[Study], given: Mapping[str, Any], entry: Entry) -> list[Study]:
+    """Narrow the studies of a figure to the slice that was given, if any; SliceError where one has no image
+    in it.
+    """
     if "where" not in given:
         return list(studies)
-    from core.errors import SliceError
-    from core.export.sliced import SlicedStudy
+    from core.figures.other_studies import narrowed_studies
     from core.slices.slice import Slice
 
-    found = [SlicedStudy(study, Slice.parse(given["where"])) for study in studies]
-    for study in found:
-        if not study.n_chosen:
-            raise SliceError(f"no image of '{study.path}' is in the slice: {study.where.describe()}")
-    return list(found)
+    return narrowed_studies(studies, Slice.parse(given["where"]), same_images=entry.same_images)
 
 
 def _of(studies: Sequence[Any]) -> str:
@@ -154,7 +153,8 @@ def add_figure_sheet(commands: Any) -> None:
         nargs="+",
         metavar="NAME",
         help="figures (see figure --list), image:ID, heatmap:ID or masks:ID; each with options of its own: "
-        "'roc?where=label=bird&score=confidence&caption=Birds'",
+        "'roc?where=label=bird&score=confidence&caption=Birds', or of studies in the same folder: "
+        "'compared_classes?with=STUDY2'",
     )
     sub.add_argument(
         "-o",
@@ -202,6 +202,8 @@ def figure_sheet(args: argparse.Namespace) -> None:
         with progress.step("page"):
             for out in given["output"]:
                 print(write_sheet(sheet, out))
+    for problem in sheet.problems:
+        print(f"note: {problem}")
 
 
 def listing() -> str:

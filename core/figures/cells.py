@@ -1,7 +1,8 @@
 """A cell of a figure sheet as text: a figure or a picture, its options, its images and its caption.
 
-`roc`, `roc?score=confidence&where=label=bird`, `heatmap:0/10000003?caption=A+dog`. The command
-`figure-sheet`, the link of the page Figures and the job that makes a sheet all use this form.
+`roc`, `roc?score=confidence&where=label=bird`, `heatmap:0/10000003?caption=A+dog`, and of several studies
+`miou?with=second`. The command `figure-sheet`, the link of the page Figures and the job that makes a sheet
+all use this form.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from core.common.score_names import score_label
 from core.errors import SettingsError, SliceError
 from core.figures.catalogue import Entry, entry_named
 from core.figures.options import FigureOptions
+from core.figures.other_studies import is_beside, study_name
 from core.slices.slice import Slice
 
 PICTURE_NAMES = {"image": "Image", "heatmap": "Heatmap of", "masks": "Heatmap and masks of"}
@@ -24,6 +26,8 @@ LONGEST_TEXT = 2000  # characters of a cell
 NOT_KEPT = ("device", "selectable")  # options of how a figure is made, not of what it shows
 KEPT = tuple(part.name for part in fields(FigureOptions) if part.name not in NOT_KEPT)
 WHERE, CAPTION = "where", "caption"
+OF, WITH = "of", "with"  # other studies, by their folders
+BESIDES = (OF, WITH, WHERE, CAPTION)  # what a cell has besides options of its figure
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,22 @@ class CellRequest:
         name: a figure of the catalogue, or `image:ID`, `heatmap:ID`, `masks:ID`.
         where: the images that a figure is of, as the text of a slice; "" for the whole study.
         caption: stands below it; "" for none.
+        of: folder of the study that it shows instead of the study of the sheet; "" for that one. Folders are
+            named as seen from the folder that holds the study of the sheet: `second` lies beside it.
+        beside: folders of the studies that it is compared with.
     """
 
     name: str
     options: FigureOptions = FigureOptions()  # noqa: RUF009  (frozen)
     where: str = ""
     caption: str = ""
+    of: str = ""
+    beside: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Folders of all studies that it needs besides the study of the sheet."""
+        return (*filter(None, [self.of]), *self.beside)
 
     @property
     def is_picture(self) -> bool:
@@ -67,7 +81,9 @@ class CellRequest:
             value = getattr(self.options, name)
             if value != getattr(usual, name):
                 pairs += [(name, _text(one)) for one in (value if isinstance(value, tuple) else (value,))]
-        pairs += [(key, text) for key, text in ((WHERE, self.where), (CAPTION, self.caption)) if text]
+        besides = [(OF, self.of), *((WITH, one) for one in self.beside)]
+        besides += [(WHERE, self.where), (CAPTION, self.caption)]
+        pairs += [(key, text) for key, text in besides if text]
         query = urlencode(pairs, quote_via=quote, safe="=,:/ ")
         return f"{self.name}?{query}" if query or "?" in self.name else self.name
 
@@ -87,15 +103,19 @@ def parse_cell(text: str, plain: FigureOptions | None = None) -> CellRequest:
     picture = CellRequest(text.partition("?")[0]).is_picture
     head, mark, tail = text.rpartition("?") if picture else text.partition("?")  # an image's id may hold one
     found = parse_qsl(tail, keep_blank_values=True) if mark else []
-    if not mark or (tail and not all(key in (*KEPT, WHERE, CAPTION) for key, _ in found)):
+    if not mark or (tail and not all(key in (*KEPT, *BESIDES) for key, _ in found)):
         head, found = text, []
         if mark and not picture:
-            raise SettingsError(f"'{text[:60]}' has an unknown option. Options: {', '.join(KEPT)}")
+            raise SettingsError(
+                f"'{text[:60]}' has an unknown option. Options: {', '.join((*KEPT, *BESIDES))}"
+            )
     given: dict[str, list[str]] = {}
     for key, value in found:
         given.setdefault(key, []).append(value)
-    where, caption = (given.pop(key, [""])[-1] for key in (WHERE, CAPTION))
-    cell = CellRequest(head, _options(plain, given), where, " ".join(caption.split())[:LONGEST_CAPTION])
+    beside = tuple(given.pop(WITH, ()))
+    of, where, caption = (given.pop(key, [""])[-1] for key in (OF, WHERE, CAPTION))
+    caption = " ".join(caption.split())[:LONGEST_CAPTION]
+    cell = CellRequest(head, _options(plain, given), where, caption, of, beside)
     _check(cell)
     return cell
 
@@ -126,8 +146,7 @@ def _text(value: Any) -> str:
 
 
 def _check(cell: CellRequest) -> None:
-    if not cell.is_picture and cell.entry.studies[0] > 1:
-        raise SettingsError(f"'{cell.name}' compares two studies, so it cannot be on the sheet of one")
+    _check_studies(cell)
     for name, allowed in CHOICES.items():
         if getattr(cell.options, name) not in allowed:
             raise SettingsError(f"'{name}' of a cell is {', '.join(allowed)}")
@@ -135,6 +154,22 @@ def _check(cell: CellRequest) -> None:
         _ = cell.slice, Slice.parse(cell.options.versus)
     except SliceError as error:
         raise SettingsError(f"the images of '{cell.name}' cannot be read: {error}") from None
+
+
+def _check_studies(cell: CellRequest) -> None:
+    """Raise SettingsError for a wrong number of studies, or a folder that no study can have."""
+    if odd := next((name for name in cell.others if not is_beside(name)), None):
+        raise SettingsError(f"'{odd[:60]}' is not the folder of a study as seen from the one beside it")
+    if cell.is_picture:
+        if cell.others:
+            raise SettingsError(f"'{cell.name}' is one picture of one study: leave out {OF} and {WITH}")
+        return
+    least, most = cell.entry.studies
+    if len(cell.beside) + 1 < least:
+        raise SettingsError(f"'{cell.name}' compares two studies; name the other: {cell.name}?{WITH}=STUDY2")
+    if len(cell.beside) + 1 > most:
+        said = "one study" if most == 1 else f"at most {most} studies"
+        raise SettingsError(f"'{cell.name}' shows {said}: leave out {WITH}")
 
 
 CHOICES = {
@@ -162,6 +197,8 @@ def title_of(cell: CellRequest) -> str:
     if cell.options.features and cell.name in OF_FEATURES:
         numbers = ", ".join(map(str, cell.options.features))
         title += f", feature{'s' if len(cell.options.features) > 1 else ''} {numbers}"
+    title += f", in {study_name(cell.of)}" if cell.of else ""
+    title += f", compared with {', '.join(map(study_name, cell.beside))}" if cell.beside else ""
     return title if title[1:2].isupper() else title[:1].upper() + title[1:]
 
 

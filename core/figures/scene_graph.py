@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,31 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
+from core.figures.label_places import Label, free_places, nearest_in
 from core.figures.panels import data_uri
 from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
 from core.visual_tokens.graph import SceneGraph
 
 GROUND_AT = 0.9  # of the height: where edges to the ground end
-LABEL_ROOM = 0.06  # of the height: a label above a box needs so much
+HEIGHT = 420  # px, where the theme names none
+LETTER, LINE, PADDING = (
+    0.56,
+    1.3,
+    2,
+)  # of a word: width of a letter and height in font sizes, and px around it
+ALONG = (0.5, 0.35, 0.65, 0.25, 0.75)  # where on an edge its word may stand
 LIFTED = 0.06  # of the image's side: how far an edge bends from the straight line
 KIND_COLOURS = {"image": "neutral", "object": "correct", "relation": "misclassified"}
+
+
+@dataclass(frozen=True)
+class _Word:
+    """A word of the graph: its colour, what it belongs to, and where it may stand (see `Label`)."""
+
+    text: str
+    colour: str
+    at: tuple[float, float]
+    label: Label
 
 
 def scene_graph_figure(
@@ -27,14 +45,16 @@ def scene_graph_figure(
     """Draw the objects of an image as boxes with names, and relations as arrows with their words.
 
     An object whose box is the whole image is its ground: it has no box, and its arrows end at the bottom.
+    No word covers another; one that had to be moved away from its place is joined to it by a line.
     """
     fig = go.Figure()
     width, height = image.size
     side = max(width, height)
+    pixel = height / (theme.height or HEIGHT)  # of the drawing, in pixels of the image
     whole = [_is_whole(box, width, height) for box in graph.boxes]
     points = graph.centres.copy()
     points[[place for place, is_whole in enumerate(whole) if is_whole]] = (width / 2, height * GROUND_AT)
-    shapes, notes = [], []
+    shapes, notes, words = [], [], []
     for node, box, is_whole, point in zip(graph.nodes, graph.boxes, whole, points, strict=True):
         if not is_whole:
             left, top, right, bottom = box
@@ -42,9 +62,7 @@ def scene_graph_figure(
             shapes.append(
                 {"type": "rect", **corner, "line": {"color": theme.correct, "width": theme.stroke(2)}}
             )
-        place = {"x": point[0], "y": point[1]} if is_whole else {"x": box[0], "y": box[1]}
-        below = is_whole or box[1] < LABEL_ROOM * height
-        notes.append(_label(node.phrase, place, theme.correct, theme, below=below, centred=is_whole))
+        words.append(_named(node.phrase, point if is_whole else None, box, theme, pixel))
     for number, triple in enumerate(graph.triples):
         start, end = points[triple.subject], points[triple.object]
         bend = (1 if number % 2 else -1) * LIFTED * side
@@ -52,9 +70,11 @@ def scene_graph_figure(
         path = f"M {start[0]:.1f},{start[1]:.1f} Q {middle[0]:.1f},{middle[1]:.1f} {end[0]:.1f},{end[1]:.1f}"
         line = {"color": theme.misclassified, "width": theme.stroke(1.5)}
         shapes.append({"type": "path", "path": path, "line": line})
-        at = (start + end) / 4 + middle / 2
-        notes.append(_label(triple.predicate, {"x": at[0], "y": at[1]}, theme.misclassified, theme))
+        words.append(_related(triple.predicate, start, middle, end, theme, pixel))
         notes.append(_head(middle, end, theme))
+    for word, corner in zip(words, free_places([one.label for one in words], image.size), strict=True):
+        notes.append(_note(word, corner, theme))
+        shapes += _leader(word, corner, theme)
     fig.add_trace(
         go.Scatter(
             x=points[:, 0],
@@ -72,9 +92,67 @@ def scene_graph_figure(
     fig.update_yaxes(visible=False, range=[height, 0], scaleanchor="x", fixedrange=True)
     if title:
         fig.update_layout(title={"text": title, "font": {"size": theme.font_size}})
-    finish(fig, theme, height=420)
+    finish(fig, theme, height=HEIGHT)
     margin = {"l": 0, "r": 0, "t": 30 if title else 0, "b": 0}
     return fig.update_layout(margin=margin)
+
+
+def _size(text: str, theme: Theme, pixel: float) -> tuple[float, float]:
+    """Return how wide and high a word is drawn, a little more than it is, in pixels of the image."""
+    size = theme.font_size - 2
+    return (LETTER * size * len(text) + 2 * PADDING) * pixel, (LINE * size + 2 * PADDING) * pixel
+
+
+def _named(text: str, ground: np.ndarray | None, box: np.ndarray, theme: Theme, pixel: float) -> _Word:
+    """Return the name of an object, which stands at a corner of its box; that of the ground stands on it."""
+    wide, tall = _size(text, theme, pixel)
+    if ground is not None:
+        x, y = (float(part) for part in ground)
+        return _Word(text, theme.correct, (x, y), Label(wide, tall, ((x - wide / 2, y),)))
+    left, top, right, bottom = (float(side) for side in box)
+    above = ((left, top - tall), (right - wide, top - tall))
+    below = ((left, bottom), (right - wide, bottom))
+    within = ((left, top), (left, bottom - tall))
+    places = (*above, *below, *within) if top >= tall else (*below, *within)
+    return _Word(text, theme.correct, ((left + right) / 2, (top + bottom) / 2), Label(wide, tall, places))
+
+
+def _related(
+    text: str, start: np.ndarray, middle: np.ndarray, end: np.ndarray, theme: Theme, pixel: float
+) -> _Word:
+    """Return the word of a relation, which stands on its edge."""
+    wide, tall = _size(text, theme, pixel)
+    on = [(1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end for t in ALONG]
+    places = tuple((float(x - wide / 2), float(y - tall / 2)) for x, y in on)
+    return _Word(text, theme.misclassified, (float(on[0][0]), float(on[0][1])), Label(wide, tall, places))
+
+
+def _note(word: _Word, corner: tuple[float, float], theme: Theme) -> dict:
+    left, top, right, bottom = word.label.box(corner)
+    return {
+        "x": (left + right) / 2,
+        "y": (top + bottom) / 2,
+        "text": word.text,
+        "showarrow": False,
+        "xanchor": "center",
+        "yanchor": "middle",
+        "bgcolor": tint("#FFFFFF", 0.8),
+        "borderpad": 1,
+        "font": {"size": theme.font_size - 2, "color": word.colour},
+    }
+
+
+def _leader(word: _Word, corner: tuple[float, float], theme: Theme) -> list[dict]:
+    """Return the line from a word that was moved to what it belongs to."""
+    if corner in word.label.places:
+        return []
+    box = word.label.box(corner)
+    near = nearest_in(box, word.at)
+    if math.dist(near, word.at) < word.label.height:
+        return []
+    line = {"color": word.colour, "width": theme.stroke(1), "dash": "dot"}
+    ends = {"x0": near[0], "y0": near[1], "x1": word.at[0], "y1": word.at[1]}
+    return [{"type": "line", **ends, "line": line}]
 
 
 def _is_whole(box: np.ndarray, width: int, height: int) -> bool:
@@ -86,21 +164,6 @@ def _bent(start: np.ndarray, end: np.ndarray, bend: float) -> np.ndarray:
     along = end - start
     length = math.hypot(*along) or 1.0
     return (start + end) / 2 + np.array([-along[1], along[0]]) / length * bend * 2
-
-
-def _label(
-    text: str, place: dict, colour: str, theme: Theme, *, below: bool = False, centred: bool = False
-) -> dict:
-    return {
-        **place,
-        "text": text,
-        "showarrow": False,
-        "xanchor": "center" if centred else "left",
-        "yanchor": "top" if below else "bottom",
-        "bgcolor": tint("#FFFFFF", 0.8),
-        "borderpad": 1,
-        "font": {"size": theme.font_size - 2, "color": colour},
-    }
 
 
 def _head(middle: np.ndarray, end: np.ndarray, theme: Theme) -> dict:

@@ -7,17 +7,18 @@ import html
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.errors import SettingsError, SliceError
+from core.errors import PeregrineError, SettingsError
 from core.figures.catalogue import check_holds, draw
-from core.figures.cells import CellRequest, parse_cell
+from core.figures.cells import CellRequest, parse_cell, title_of
 from core.figures.files import render_all
 from core.figures.options import FigureOptions
+from core.figures.other_studies import narrowed_studies, narrowed_study, one_line, open_other
 from core.figures.sheet_layout import (
     CAPTION_LINE,
     CAPTION_SIZE,
@@ -27,13 +28,15 @@ from core.figures.sheet_layout import (
     Slot,
     slots_of,
     widths_of,
+    wrapped,
 )
-from core.figures.theme import SANS, SERIF, layout_of
+from core.figures.theme import SANS, SERIF, layout_of, note_figure, paper_of_width
 
 if TYPE_CHECKING:
     from core.store import Study
 
 FONTS = {"serif": SERIF, "sans": SANS}
+NOTE_HEIGHT = 120  # CSS px, of a cell that only says why it shows no figure
 SIDE = 1200  # longer side in pixels of an image stored in the sheet
 
 
@@ -52,12 +55,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A finished page, as self-contained HTML and as SVG, and its size in CSS px."""
+    """A finished page, as self-contained HTML and as SVG, and its size in CSS px.
+
+    `problems` says of each cell that shows no figure, for want of another study, why.
+    """
 
     html: str
     svg: str
     width: int
     height: int
+    problems: tuple[str, ...] = ()
 
 
 def make_sheet(
@@ -78,23 +85,29 @@ def make_sheet(
         columns: 1 to 4, each 3.5 in wide. font: serif or sans.
         letters: (a), (b) … above the cells.
         options: of every cell that names no others.
+    A cell whose other study is gone, or cannot be shown beside this one, says so in one line.
+
     Raises:
         SettingsError: unknown figure, font or number of columns, or nothing selected.
         SliceError: the study lacks something that the images of a cell are chosen by, or none is left.
         StudyError: the study lacks data of a figure, or has no such image or heatmap.
     """
     requests = check_sheet(names, columns, font, options)
-    narrowed = {text: _narrowed(study, text) for text in {one.where for one in requests}}
+    own = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
     for one in requests:
-        if not one.is_picture:
-            check_holds(narrowed[one.where], one.entry)
+        if not one.is_picture and not one.of:
+            check_holds(own[one.where], one.entry)
     units = [units_of(one, columns) for one in requests]
     widths = widths_of(units, columns)
-    drawn = {
-        number: draw(narrowed[one.where], one.name, width=round(width), font=font, options=one.options)
-        for number, (one, width) in enumerate(zip(requests, widths, strict=True))
-        if not one.is_picture
-    }
+    drawn, problems = {}, []
+    for number, (one, width) in enumerate(zip(requests, widths, strict=True)):
+        if one.is_picture:
+            continue
+        if not one.others:
+            drawn[number] = _drawn([own[one.where]], one, width, font)
+            continue
+        drawn[number], problem = _drawn_with_others(study, one, width, font)
+        problems += [f"{title_of(one)}: {problem}"] if problem else []
     vectors = dict(zip(drawn, render_all(list(drawn.values()), "svg"), strict=True))
     cells = [
         _figure_cell(one, drawn[number], vectors[number], units[number], widths[number])
@@ -102,7 +115,29 @@ def make_sheet(
         else _picture_cell(study, one, units[number], widths[number])
         for number, one in enumerate(requests)
     ]
-    return lay_out(cells, columns=columns, font=font, letters=letters)
+    made = lay_out(cells, columns=columns, font=font, letters=letters)
+    return replace(made, problems=tuple(problems))
+
+
+def _drawn(studies: Sequence[Study], request: CellRequest, width: float, font: str) -> go.Figure:
+    return draw(studies, request.name, width=round(width), font=font, options=request.options)
+
+
+def _drawn_with_others(study: Study, request: CellRequest, width: float, font: str) -> tuple[go.Figure, str]:
+    """The figure of a cell that needs other studies, and why it is only a line; "" if it is not."""
+    try:
+        first = open_other(study, request.of) if request.of else study
+        studies = [first, *(open_other(study, name) for name in request.beside)]
+        return _drawn(_narrowed(studies, request), request, width, font), ""
+    except PeregrineError as error:
+        problem = one_line(error)
+        text = "<br>".join(map(html.escape, wrapped(problem, width)))
+        theme = replace(paper_of_width(round(width), font), height=NOTE_HEIGHT)
+        return note_figure(text, theme), problem
+
+
+def _narrowed(studies: Sequence[Study], request: CellRequest) -> list[Study]:
+    return narrowed_studies(studies, request.slice, same_images=request.entry.same_images)
 
 
 def check_sheet(
@@ -139,18 +174,6 @@ def lay_out(cells: Sequence[Cell], *, columns: int, font: str, letters: bool) ->
     page = _document("\n".join(_placed(cell, slot) for cell, slot in placed), width, height, FONTS[font])
     parts = "\n".join(_nested(cell, slot, number) for number, (cell, slot) in enumerate(placed))
     return Sheet(page, _vector_page(parts, width, height, FONTS[font]), width, height)
-
-
-def _narrowed(study: Study, where: str) -> Study:
-    if not where:
-        return study
-    from core.export.sliced import SlicedStudy
-    from core.slices.slice import Slice
-
-    found = SlicedStudy(study, Slice.parse(where))
-    if not found.n_chosen:
-        raise SliceError(f"no image of '{study.path}' is in the slice: {found.where.describe()}")
-    return found
 
 
 def _figure_cell(request: CellRequest, figure: go.Figure, svg: bytes, units: int, width: float) -> Cell:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from core.jobs.progress import Progress
+    from core.store import Study
 
 FIRST = "demo"
 SETTINGS: dict[str, Any] = {
@@ -26,6 +27,11 @@ SETTINGS: dict[str, Any] = {
 UMAP = {"method": "umap"}  # of the map; without umap-learn it is PCA alone
 # Before and after: the second encoder is the first, trained further with eq. 3 (lambda1 as the search of
 # docs/RESULTS.md chose it, so that the reward acts).
+CONCEPTS = "concepts"
+EPSILON, K = (
+    ("features", "epsilon"),
+    (CONCEPTS, "k"),
+)  # the second study takes the first one's: `compare` needs that
 ENCODERS = {FIRST: "asset:simclr_glyphworld", "demo-finetuned": "asset:simclr_q_glyphworld"}
 
 
@@ -37,19 +43,28 @@ def build(studies: Path, name: str, *, fresh: bool, pool: str | None = None, pro
     """
     if fresh and is_first():
         pipeline.delete_study(studies / name)
-    chosen = {} if name == FIRST else chosen_by(studies / FIRST)
-    options = demo_settings(name) | chosen | ({"pool": pool} if pool else {})
-    pipeline.analyze(studies / name, options, progress)
+    first = None if name == FIRST else first_study(studies)
+    options = demo_settings(name) | chosen_in(first, EPSILON) | ({"pool": pool} if pool else {})
+    pipeline.analyze(studies / name, options, progress, by_step={CONCEPTS: chosen_in(first, K)})
 
 
-def chosen_by(first: Path) -> dict[str, Any]:
-    """Return the epsilon that the first study has chosen, where it has: `compare` needs the same."""
+def first_study(studies: Path) -> Study | None:
+    """Return the first embedded study; None where it has not been built."""
     try:
-        study = open_study(first)
+        return open_study(studies / FIRST)
     except StudyError:
-        return {}
-    epsilon = study.summary("features").get("epsilon")
-    return {} if epsilon is None else {"epsilon": epsilon}
+        return None
+
+
+def chosen_in(study: Study | None, chosen: tuple[str, str]) -> dict[str, Any]:
+    """Return a setting as a step of the study chose it from the data, by its name; empty where it has not.
+
+    Args:
+        chosen: the step and the name of the setting.
+    """
+    step, name = chosen
+    value = None if study is None else study.summary(step).get(name)
+    return {} if value is None else {name: value}
 
 
 def demo_settings(name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from core.common.worker_group import Ranks, join_ranks
@@ -28,14 +29,22 @@ if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
 
-def analyze(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
+def analyze(
+    folder: str | Path,
+    options: Mapping[str, Any],
+    progress: Progress,
+    *,
+    by_step: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> None:
     """Run every step that is missing or whose settings or inputs have changed.
 
     Args:
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
+        by_step: fields of single steps, whose names mean something else in other steps (`k` of `concepts`).
     """
+    configs = {step: settings_of(step, {**options, **by_step.get(step, {})}) for step in in_analysis()}
     with _own_words(options):
-        _analyze(folder, {step: settings_of(step, options) for step in in_analysis()}, options, progress)
+        _analyze(folder, configs, options, progress)
 
 
 def _analyze(

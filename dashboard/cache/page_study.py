@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers, select
-from core.errors import PeregrineError
+from core.errors import PeregrineError, StudyError
 from core.export.sliced import SlicedStudy
 from core.figures.catalogue import draw
 from core.figures.cells import CellRequest
+from core.figures.other_studies import folder_of, gone_study
 from core.figures.study_heats import STORED_ONLY
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads, score_reads
 from dashboard.cache.cached_study import CachedStudy
 from dashboard.cache.features import feature_reads
@@ -76,17 +78,38 @@ def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> Rend
 
     Raises:
         HeatmapNotStored: it needs others, which are computed when the sheet is made.
-        PeregrineError: it cannot be drawn.
+        PeregrineError: it cannot be drawn, or a study that it needs is not there any more.
     """
     shown = replace(cell, caption="")
     where = shown.slice
+    first, *others = served_beside(study, cell)
 
     def drawn():
-        narrowed = CachedStudy(study) if where is None else PageStudy(study, where)
         options = replace(cell.options, device=STORED_ONLY)
-        return draw(narrowed, cell.name, width=width, font=font, options=options)
+        alike = where is None or cell.entry.same_images
+        studies = [CachedStudy(first) if where is None else PageStudy(first, where)]
+        studies += [CachedStudy(one) if alike else PageStudy(one, where) for one in others]
+        return draw(studies, cell.name, width=width, font=font, options=options)
 
-    return rendered(study, str(shown), f"paper {width} {font}", (where,), drawn)
+    return rendered(first, str(shown), f"paper {width} {font}", (where, *others), drawn)
+
+
+def served_beside(study: Study, cell: CellRequest) -> list[Study]:
+    """The study that a cell shows, and those that it compares it with.
+
+    Raises:
+        StudyError: one of them is not served here, or cannot be read.
+    """
+    others = [_served(study, name) for name in cell.others]
+    return others if cell.of else [study, *others]
+
+
+def _served(study: Study, name: str) -> Study:
+    there = {entry.path: entry.name for entry in served_studies.entries(served_studies.studies_folder())}
+    path = folder_of(study, name)
+    if path not in there:
+        raise StudyError(gone_study(name, list(there.values())))
+    return served_studies.open_current(path)
 
 
 @cached_read(max_entries=256)

@@ -12,6 +12,7 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import TrustCheck, read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
+from core.slices.features import feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.slice import Slice
 from core.store import Study
@@ -156,6 +157,21 @@ def feature_names(study: Study, features: Iterable[int]) -> list[str]:
         f"Feature {number} ({words[number]})" if number in words else f"Feature {number}"
         for number in map(int, features)
     ]
+
+
+def list_names(study: Study, features: Iterable[int]) -> list[str]:
+    """What features are called in lists to choose from: as `feature_name`, and without words by the classes
+    of the images on which they fire: "Feature 12 (mostly bird, deer)". Not safe in Markdown.
+    """
+    words, classes = feature_words(study), leading_classes(study)
+    told = ((number, words.get(number) or classes.get(number)) for number in map(int, features))
+    return [f"Feature {number} ({text})" if text else f"Feature {number}" for number, text in told]
+
+
+@cached_read(max_entries=8)
+def leading_classes(study: Study) -> dict[int, str]:
+    """See `core.slices.features.feature_classes`."""
+    return feature_classes(study)
 
 
 @cached_read(max_entries=32)

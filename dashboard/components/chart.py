@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -14,6 +15,7 @@ from core.common.csv_text import csv_text
 from core.figures.catalogue import FIGURES
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
+from core.figures.other_studies import folder_name
 from core.figures.print_version import print_version
 from core.figures.theme import Theme, theme_named
 from core.store import Study
@@ -89,9 +91,15 @@ def catalogue_chart(
     """
     studies = [CachedStudy(one) for one in (study, *others)]
     draw = partial(FIGURES[entry].draw, studies, options)
-    mine = study.key == session.current_study().key  # another one's is on the sheet of that study
-    cell = CellRequest(entry, options) if mine and not others else None
+    cell = cell_beside(CellRequest(entry, options), study, others)
     chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select, cell=cell)
+
+
+def cell_beside(cell: CellRequest, study: Study, others: Sequence[Study] = ()) -> CellRequest:
+    """A cell of the sheet of the current study that shows `study` compared with others."""
+    mine = session.current_study()
+    of = "" if study.key == mine.key else folder_name(mine, study)
+    return replace(cell, of=of, beside=tuple(folder_name(mine, other) for other in others))
 
 
 def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:

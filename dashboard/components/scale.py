@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 STYLE = (
-    "<style>.scale {position: relative; height: 3.4rem; margin: .9rem .5rem 0;"
+    "<style>.scale {position: relative; height: 2.5rem; margin: .3rem .5rem 0;"
     " font-variant-numeric: tabular-nums}"
     " .scale i {position: absolute; top: .6rem; left: 0; right: 0; height: 7px; border-radius: 4px;"
     " background: rgba(128,140,155,.25)}"
@@ -28,13 +28,14 @@ def scale(value: float, marks: Sequence[tuple[str, float]], *, label: str) -> No
         value: in [0, 1]. marks: what it is compared with, each a name and a value in [0, 1].
         label: the whole in words, for a screen reader.
     """
-    parts, right, row = [], -1.0, 0
+    parts, right, row, rows = [], -1.0, 0, 0
     for name, at in sorted(marks, key=lambda mark: mark[1]):
         row = 1 - row if at - right < NEAR else 0
-        right = at
+        right, rows = at, max(rows, row)
         place = f"left: {100 * at:.1f}%"
         text = html.escape(f"{name} {at:.2f}".replace(" 0.", " ."))
         parts.append(f"<u style='{place}'></u><span style='{place}; top: {1.5 + row}rem'>{text}</span>")
     dot = f"<b style='left: {100 * value:.1f}%'></b>"
     drawn = "<i></i>" + "".join(parts) + dot
-    st.html(f"{STYLE}<div class=scale role=img aria-label='{html.escape(label)}'>{drawn}</div>")
+    about = f"role=img style='height: {2.5 + rows}rem' aria-label='{html.escape(label)}'"
+    st.html(f"{STYLE}<div class=scale {about}>{drawn}</div>")

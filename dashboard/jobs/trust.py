@@ -19,7 +19,8 @@ from core.encoders.sidecar import read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
-from core.jobs.commands import Analyze, Command, RunStep
+from core.figures.cells import parse_cell
+from core.jobs.commands import Analyze, Command, MakeSheet, RunStep
 from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
 
@@ -42,9 +43,10 @@ def trust(study: Path | None, command: Command) -> str | None:
     """
     try:
         if study is not None and not isinstance(command, Analyze):
-            _check_served(study)
-            if not studies_are_trusted():
-                _check_study(study, command)
+            for one in (study, *_others(study, command)):
+                _check_served(one)
+                if not studies_are_trusted():
+                    _check_study(one, command)
         _check_parts(command)
     except PeregrineError as error:
         return str(error)
@@ -67,6 +69,15 @@ def trust_clip(study: Path, clip: str) -> str | None:
     except (OSError, ValueError, TypeError):
         return "What this study says of its CLIP cannot be read, so nothing is started with it."
     return None
+
+
+def _others(study: Path, command: Command) -> list[Path]:
+    """Folders of other studies that a command reads; one that is not there is said on the sheet itself."""
+    if not isinstance(command, MakeSheet):
+        return []
+    names = [name for cell in command.cells for name in parse_cell(cell).others]
+    folders = {study.parent / name for name in names}
+    return sorted(folder for folder in folders if folder.exists())
 
 
 def _check_served(study: Path) -> None:

@@ -41,7 +41,13 @@ def look_first(study: Study) -> None:
         session.go(page, **parts)
 
     cards(
-        shown, key="overview_first", label="Places to look at first", on_open=opened, width=290, spread=True
+        shown,
+        key="overview_first",
+        label="Places to look at first",
+        on_open=opened,
+        width=290,
+        spread=True,
+        pictures_first=True,
     )
 
 
@@ -119,11 +125,12 @@ def features(study: Study, *, title: str = "What its features look at", n: int =
         return
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
+    classes = reads.leading_classes(study)
     shown = [
         Card(
             str(number),
             title=words.get(number, f"Feature {number}"),
-            note=f"#{number}" if number in words else "",
+            note=f"#{number}" if number in words else classes.get(number, ""),
             href=session.href("feature", name, feature=str(number)),
             pictures=heat(study, number, PICTURES),
         )
@@ -136,6 +143,7 @@ def features(study: Study, *, title: str = "What its features look at", n: int =
         on_open=lambda chosen: session.go("feature", feature=chosen),
         width=165,
         spread=True,
+        pictures_first=True,
     )
 
 

@@ -27,6 +27,7 @@ from dashboard.state import session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
+MOST_OF_CLASSES = "the few of each class on which it fires most, since it is not discriminative"
 STRONGEST = "strongest only"  # on pictures of the strongest feature, where none fires
 
 
@@ -215,8 +216,10 @@ def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
     """What these heatmaps are of."""
     if choice.feature is not None:
         name = widgets.plain(reads.feature_name(study, choice.feature))
+        known = reads.table(study, "features", ("feature", "discriminative")).set_index("feature")
+        fires = "those on which it fires" if known["discriminative"][choice.feature] else MOST_OF_CLASSES
         st.caption(
-            f"Images with a stored heatmap of **{name}**: those on which it fires, and its top images. "
+            f"Images with a stored heatmap of **{name}**: {fires}, and its top images. "
             "The number on each picture is its activation there."
         )
         return

@@ -160,7 +160,7 @@ def _row(study: Study, number: int, push: float, fires: bool, most: float, sourc
     return Row(
         id=str(number),
         title=words.get(number, f"Feature {number}").replace(", ", " · "),
-        note=f"#{number}" if number in words else "",
+        note=f"#{number}" if number in words else reads.leading_classes(study).get(number, ""),
         href=session.href("feature", served_studies.name_of(study), feature=str(number)),
         push=float(push / most) if known else None,
         text=f"{push:+.2f}".replace("-", "\N{MINUS SIGN}") if known else "",

@@ -38,6 +38,7 @@ PARTS = {  # what a map of a part of the representation shows
 }
 ACTIVATION = "Activation of a feature"
 MOST_FOUND = 60  # images of a search that are ringed
+WIDEST = 1.7  # UMAP keeps neighbours and no distances: its axes have no unit, and may fill a wide page
 BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and below it on narrower pages
 STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%, 480px) }</style>"
 
@@ -100,6 +101,7 @@ def _scatter(
         ],
         found=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
         pressed=map_legend.pressed(study, wanted.by),
+        widest=WIDEST if wanted.kind == "umap" else 1.0,
         on_open=lambda row: session.open_image(study, row),
         on_outline=_select,
         on_legend=partial(map_legend.toggle, study, wanted.by) if map_legend.filters(wanted.by) else None,

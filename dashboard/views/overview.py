@@ -39,6 +39,18 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
     " .facts dt {opacity: .8}</style>"
 )
 
+HEADLINE_STYLE = (  # the number before its name, on one line
+    "<style>.st-key-overview_headline div:has(> [data-testid=stMetricLabel]) {display: flex;"
+    " flex-direction: row-reverse; justify-content: flex-end; align-items: baseline; gap: .6rem}"
+    " .st-key-overview_headline :has(> [data-testid=stMetricLabel]) > * {width: auto}"
+    " .st-key-overview_headline [data-testid=stMetricValue] {font-size: 1.55rem; line-height: 1.25;"
+    " padding: 0}"
+    " .st-key-overview_headline [data-testid=stLayoutWrapper] > [data-testid=stVerticalBlock]"
+    " {padding: .45rem .9rem}"
+    " [data-testid=stMain] .st-key-overview_places h3, [data-testid=stMain] .st-key-overview_looks h3"
+    " {padding: .1rem 0 .75rem}</style>"
+)
+
 
 def page(study: Study) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -47,8 +59,10 @@ def page(study: Study) -> None:
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()
     _headline(study)
-    findings.look_first(study)
-    findings.features(study)
+    with st.container(key="overview_places", gap="xsmall"):
+        findings.look_first(study)
+    with st.container(key="overview_looks", gap="xsmall"):
+        findings.features(study)
     _prediction(study)
     findings.domain_line(study)
     with first if gaps_matter else st.container():
@@ -83,13 +97,16 @@ def _sentence(study: Study) -> str:
 
 
 def _headline(study: Study) -> None:
-    columns = st.columns([1, 1, 1.5], gap="small")
-    with columns[0]:
-        _accuracy(study)
-    with columns[1]:
-        _features(study)
-    with columns[2]:
-        _overlap(study)
+    """Three numbers with their scale, low enough that pictures begin on the first screen."""
+    st.html(HEADLINE_STYLE)
+    with st.container(key="overview_headline"):
+        columns = st.columns([1.1, 1.1, 1.4], gap="small")
+        with columns[0]:
+            _accuracy(study)
+        with columns[1]:
+            _features(study)
+        with columns[2]:
+            _overlap(study)
     for note in reads.feature_notes(study):
         st.caption(widgets.plain(note))
 
@@ -122,9 +139,7 @@ def _features(study: Study) -> None:
     telling = summary.get("n_discriminative")
     detail = f"{telling:,} tell classes apart; " if telling is not None and len(study.class_names) > 1 else ""
     detail += f"{widgets.number(_mean_firing(study), digits=1)} fire on an image"
-    widgets.metric(
-        "Features that ever fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail
-    )
+    widgets.metric("Features that fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
 
 
 def _mean_firing(study: Study) -> float | None:
@@ -150,10 +165,7 @@ def _overlap(study: Study) -> None:
         beats = [name for name, known in marks if value >= known]
         words = f"more than {beats[-1]}" if beats else "no more than chance"
         words += f", less than {below[0]}" if below else ""
-        st.markdown(
-            f"Do heatmaps lie on the object? **mIoU {value:.2f}**: {words}",
-            help=widgets.help_text("miou"),
-        )
+        st.metric("Heat on the object (mIoU)", f"{value:.2f}", help=widgets.help_text("miou"))
         scale(value, marks, label=f"mIoU {value:.2f} on a scale from 0 to 1; {words}")
 
 

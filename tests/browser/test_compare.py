@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
@@ -9,6 +11,7 @@ from core.comparison.compare import LOST, compare
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE
+from tests.browser.test_sheet import add, previewed, titles
 from tests.comparison.comparable import add_concepts, second_study
 from tests.sampling import pairs_of, sample
 from tests.synthetic import make_study
@@ -57,6 +60,24 @@ def test_choices__live_in_the_link_and_a_click_opens_the_image(visitor, pair):
     again.locator(TILE).first.click()
     again.wait_for_selector("[role=dialog] >> text=True class")
     assert str(lost["image_id"].iat[0]) in again.locator("[role=dialog]").inner_text()
+
+
+def test_charts__go_to_the_sheet_and_to_its_files(visitor, chrome, pair):
+    folder = pair[1]
+    with dashboard(folder, PEREGRINE_TRUST_STUDIES="1") as address:
+        page = visitor().open(f"{address}/compare?study=demo")
+        for number, chart in enumerate(("compare_classes", "compare_distributions"), start=1):
+            page.wait_for_selector(f".st-key-{chart}_framed .peregrine-menu")
+            add(page, chart, f"{number} figure")
+        page.get_by_test_id("stSidebar").get_by_role("link", name="Figures", exact=True).click()
+        page.wait_for_selector(".peregrine-sheet")
+        previewed(page, 2)
+        assert all("compared with second" in text for text in titles(page))
+        page.get_by_role("button", name="Make PDF, SVG and PNG").click()
+        with page.expect_download(timeout=120_000) as waiting:
+            page.get_by_role("button", name="Download SVG").click(timeout=120_000)
+        vector = Path(waiting.value.path()).read_text(encoding="utf-8")
+    assert "change in points" in vector and "compared with second" in vector
 
 
 def test_words__are_text(reader, pair):

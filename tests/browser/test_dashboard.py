@@ -35,6 +35,18 @@ def test_overview__its_name_as_an_address_leads_to_it(reader, address):
     assert urlsplit(page.url).path == "/" and "where=label" in page.url
 
 
+def test_overview__pictures_follow_the_numbers_at_once(reader, address):
+    one = reader()
+    one.page.set_viewport_size({"width": 1440, "height": 900})
+    page = one.open(f"{address}/?study=seen")
+    picture = page.locator(".st-key-overview_places img").first
+    picture.wait_for()
+    settle(page)
+    numbers = page.locator(".st-key-overview_headline").bounding_box()
+    assert page.locator(".st-key-overview_headline [data-testid=stMetric]").count() == 3
+    assert numbers["y"] + numbers["height"] < picture.bounding_box()["y"] < numbers["y"] + 160
+
+
 def test_gallery__pictures_load_and_a_click_opens_one(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images")

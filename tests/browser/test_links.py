@@ -45,7 +45,7 @@ def press(page, label: str) -> None:
 
 
 def pick(page, label: str, option: str) -> None:
-    """Choose one option of a select box."""
+    """Choose one option of a select box; a feature by its number, whatever stands in brackets after it."""
     box = (
         page.locator(f"{MAIN}, [data-testid=stPopoverBody]")
         .get_by_role("combobox", name=label, exact=True)
@@ -53,7 +53,7 @@ def pick(page, label: str, option: str) -> None:
     )
     box.click()
     box.press_sequentially(option)  # a long list holds only the options in sight
-    page.get_by_role("option", name=option, exact=True).click()
+    page.get_by_role("option", name=re.compile(rf"^{re.escape(option)}( \(.*)?$")).click()
     page.wait_for_timeout(400)
     settle(page)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from core.figures.study_panels import middles, spread
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import small
+from tests.comparison.comparable import add_concepts
 from tests.synthetic import make_study
 
 pytestmark = pytest.mark.slow
@@ -39,15 +42,24 @@ def drawn(study, other, name, **options):
     return draw(studies, name, options=FigureOptions(device="cpu", **options))
 
 
+def twins(study: Study, folder: Path) -> tuple[Study, Study]:
+    """Two copies of a study, with words."""
+    copies = [shutil.copytree(study.path, folder / name) for name in ("before", "after")]
+    for copy in copies:
+        add_concepts(copy, {"3": ["dog"]})
+    return open_study(copies[0]), open_study(copies[1])
+
+
 def rows_of(fig) -> list[int]:
     return [int(row) for (row,) in fig.data[0].customdata]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_figure__draws_from_a_complete_study(pictured, other_images, name):
+def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_path, name):
     if name == "by_cause" and not pictured.has("quality_by_cause"):
         pytest.skip("this Glyphworld names no causes")
-    fig = drawn(pictured, other_images, name)
+    same = FIGURES[name].same_images
+    fig = drawn(*(twins(pictured, tmp_path) if same else (pictured, other_images)), name)
     assert fig.data, [note.text for note in fig.layout.annotations]
     assert fig.layout.width in (336, 696) and fig.layout.height > 100
     assert bool(fig.layout.images) == (name in PICTURES)

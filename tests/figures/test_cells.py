@@ -40,6 +40,16 @@ def test_slice_compared_with__is_in_the_text_and_in_the_title():
     assert title_of(CellRequest("slice_differences")).endswith("than all others")
 
 
+def test_other_studies__are_in_the_text_and_in_the_title():
+    options = FigureOptions(score="norm")
+    cell = CellRequest("compared_scores", options, "split=val", "A & b", beside=("tuned", "../old & new/x"))
+    assert parse_cell(str(cell)) == cell
+    assert title_of(cell).endswith(", compared with tuned, x")
+    alone = CellRequest("class_representations", of="tuned")
+    assert str(alone) == "class_representations?of=tuned" and parse_cell(str(alone)) == alone
+    assert title_of(alone).endswith(", in tuned") and alone.others == ("tuned",)
+
+
 @pytest.mark.parametrize("image", ["0/10000003", "a?b.jpg", "a?where=label=b", "dog (1).jpg", "50%.png"])
 def test_pictures_keep_their_ids(image):
     for cell in (CellRequest(f"heatmap:{image}"), CellRequest(f"image:{image}", caption="A dog?")):
@@ -66,7 +76,13 @@ def test_caption__one_line_of_limited_length():
         ("roc?variant=worst", "'variant' of a cell is paper"),
         ("roc?where=nonsense", "the images of 'roc' cannot be read"),
         ("slice_differences?versus=nonsense", "the images of 'slice_differences' cannot be read"),
-        ("transferred_features", "compares two studies"),
+        ("transferred_features", "compares two studies; name the other: transferred_features.with=STUDY2"),
+        ("transferred_features?with=b&with=c", "at most 2 studies"),
+        ("roc?with=b", "shows one study: leave out with"),
+        ("heatmap:dog.jpg?with=b", "one picture of one study"),
+        ("miou?with=/etc", "is not the folder of a study"),
+        ("miou?with=a/../../b", "is not the folder of a study"),
+        ("roc?of=.hidden", "is not the folder of a study"),
         ("roc?caption=" + "x" * 3000, "too long"),
     ],
 )

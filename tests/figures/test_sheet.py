@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import shutil
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +13,20 @@ from xml.etree import ElementTree
 
 import pytest
 
+from core.common.dataframes import numbers
+from core.comparison.compare import compare
 from core.errors import SettingsError, StudyError
 from core.figures import sheet as sheets
 from core.figures.printing import check_sheet_file, write_sheet
 from core.figures.sheet import Cell, check_sheet, lay_out, make_sheet
 from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SPACE, GAP, width_of, widths_of
+from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import find_browser
 from tests.command_line import runner
-from tests.synthetic import make_seen_study
+from tests.comparison.comparable import add_concepts, second_study
+from tests.manifests import edited_manifest
+from tests.synthetic import make_seen_study, make_study
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +34,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_seen_study(tmp_path_factory.mktemp("sheet") / "seen", n_train=40, n_val=24)
 
 
-def places(html: str) -> list[tuple[float, ...]]:
+def places(page: str) -> list[tuple[float, ...]]:
     pattern = r'<div style="left:([\d.]+)px;top:([\d.]+)px;width:([\d.]+)px;height:([\d.]+)px">'
-    return [tuple(float(part) for part in found) for found in re.findall(pattern, html)]
+    return [tuple(float(part) for part in found) for found in re.findall(pattern, page)]
 
 
 def cells(*units: int, columns: int = 2) -> list[Cell]:
@@ -138,6 +146,81 @@ def test_make_sheet__order_sizes_and_panels(seen, monkeypatch):
     )
     assert [width for _, _, width, _ in places(made.html)] == pytest.approx([216, 216, 216, 696, 696])
     assert made.html.count("image/png") == 3 and made.html.count("image/svg+xml") == 2
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with a second one of the same images beside it, both with words."""
+    first = make_study(tmp_path_factory.mktemp("pair") / "first")
+    add_concepts(first, {"3": ["dog", "red"]})
+    add_concepts(second_study(first, first.with_name("second")), {"3": ["dog", "blue"]})
+    return first
+
+
+COMPARED = ("compared_classes", "compared_scores", "compared_words")
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list:
+    """The figures of a sheet, instead of their vectors."""
+    found: list = []
+    monkeypatch.setattr(
+        sheets, "render_all", lambda figures, kind: [found.append(one) or b"<svg/>" for one in figures]
+    )
+    return found
+
+
+def test_make_sheet__compares_with_the_study_beside_it(pair, drawn):
+    studies = [open_study(pair), open_study(pair.with_name("second"))]
+    where = Slice.parse("split=val label=bee")
+    cells = [f"{name}?with=second&where={where}" for name in COMPARED]
+    made = make_sheet(studies[0], [*cells, "roc", "roc?of=second"])
+    assert not made.problems
+    found = compare(studies, among=where)
+    points = {trace.name: list(trace.x) for trace in drawn[0].data if trace.name in found.names}
+    accuracy = {name: numbers(part, "accuracy") for name, part in found.classes.groupby("study")}
+    assert points == {name: pytest.approx(100 * values) for name, values in accuracy.items()}
+    assert [text.count("<b>") for text in (note.text for note in drawn[1].layout.annotations)] == [1, 1]
+    assert drawn[2].data[0].z.tolist() == [[2, 1], [1, 2]]
+    assert json.loads(drawn[3].to_json())["data"] != json.loads(drawn[4].to_json())["data"]
+
+
+def test_make_sheet__slice_of_the_first_study_chooses_the_images_of_both(pair, drawn):
+    """Which images are misclassified differs: the comparison is of those that the first one misclassifies."""
+    make_sheet(open_study(pair), ["compared_scores?with=second&where=split=val correct=false"])
+    names = {trace.name for trace in drawn[0].data if trace.y is not None and max(trace.y) > 0}
+    assert names == {"correct", "misclassified"}  # of the first study misclassified only
+
+
+@pytest.mark.parametrize("gone", ["deleted", "renamed", "without the step"])
+def test_make_sheet__other_study_that_cannot_be_shown_is_one_line_in_its_cell(pair, tmp_path, drawn, gone):
+    first = shutil.copytree(pair, tmp_path / "first")
+    second = tmp_path / "second"
+    if gone == "renamed":
+        shutil.copytree(pair.with_name("second"), tmp_path / "second-run")
+    elif gone == "without the step":
+        shutil.copytree(pair.with_name("second"), second)
+        with edited_manifest(second) as manifest:
+            del manifest["steps"]["probe"], manifest["items"]["probe"]
+    made = make_sheet(open_study(first), ["roc", "compared_classes?with=second", "purity"])
+    (problem,) = made.problems
+    says = {
+        "deleted": "There is no study 'second' any more.",
+        "renamed": "There is no study 'second' any more. Did you mean 'second-run'?",
+        "without the step": "the step 'probe' is not run yet",
+    }
+    assert says[gone] in problem and "\n" not in problem
+    assert len(drawn) == 3 and drawn[0].data and drawn[2].data and not drawn[1].data
+    said = drawn[1].layout.annotations[0].text.replace("<br>", " ")
+    assert html.unescape(said) == problem.partition(": ")[2]
+
+
+def test_command__says_which_other_study_is_gone(pair, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sheets, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
+    out = tmp_path / "sheet.svg"
+    said = runner(capsys)("figure-sheet", pair, "roc", "compared_classes?with=secnd", "-o", out)
+    assert said.code == 0 and out.is_file()
+    assert "There is no study 'secnd' any more. Did you mean 'second'?" in said.out
 
 
 @pytest.mark.parametrize("name", ["sheet.gif", "sheet", "."])

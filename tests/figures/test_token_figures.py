@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,33 @@ def test_scene_graph__boxes_names_and_an_arrow_for_each_relation():
     assert texts == ["dog", "cat", "grass", "left of", "on"]
     heads = [(note.x, note.y) for note in fig.layout.annotations if note.showarrow]
     assert heads == [(65, 40), (48, pytest.approx(96 * 0.9))] and len(fig.layout.images) == 1
+
+
+def test_scene_graph__words_of_objects_that_lie_close_together_do_not_cover_each_other():
+    boxes = np.array([[30.0, 30, 50, 50], [32, 31, 52, 51], [34, 33, 50, 52], [0, 0, 96, 96]])
+    nodes = tuple(Node(name) for name in ("red aircraft", "blue aircraft", "green dog", "sky"))
+    triples = (Triple(0, 1, "left of"), Triple(1, 2, "above"), Triple(2, 3, "on"), Triple(0, 2, "left of"))
+    fig = scene_graph_figure(Image.new("RGB", (96, 96)), SceneGraph(nodes, boxes, np.ones(4), triples))
+    said = [note for note in fig.layout.annotations if note.text]
+    assert len(said) == 8
+    pixel, size = 96 / fig.layout.height, LIGHT.font_size - 2
+    half = {note.text: (0.25 * size * len(note.text) * pixel, 0.6 * size * pixel) for note in said}
+    for one, other in combinations(said, 2):
+        apart = abs(one.x - other.x), abs(one.y - other.y)
+        wide, tall = (half[one.text][at] + half[other.text][at] for at in (0, 1))
+        assert apart[0] >= wide or apart[1] >= tall, (one.text, other.text)
+
+
+def test_scene_graph__a_word_that_was_moved_away_is_joined_to_its_object():
+    nodes, boxes = tuple(Node(f"red dog {n}") for n in range(12)), np.tile([[40.0, 40, 44, 44]], (12, 1))
+    fig = scene_graph_figure(Image.new("RGB", (96, 96)), SceneGraph(nodes, boxes, np.ones(12), ()))
+    lines = [shape for shape in fig.layout.shapes if shape.type == "line"]
+    assert lines and all((line.x1, line.y1) == (42, 42) for line in lines)
+    assert not [
+        shape
+        for shape in scene_graph_figure(Image.new("RGB", (96, 96)), GRAPH).layout.shapes
+        if shape.type == "line"
+    ]  # where there is room, none is moved
 
 
 def test_attention__weights_above_rank_0_and_tokens_in_order():

@@ -8,10 +8,12 @@ from importlib import util
 
 import pytest
 
+from core.config import NeighboursConfig
 from core.jobs.progress import Progress
 from core.pipeline import demo
 from core.steps import in_analysis, settings_of
 from core.store import open_study
+from tests.comparison.comparable import add_concepts
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -31,13 +33,25 @@ def test_demo__maps_by_umap_where_it_is_installed(monkeypatch, installed):
 
 def test_demo__measures_the_second_study_as_the_first(monkeypatch, shared_study, tmp_path):
     given = {}
-    monkeypatch.setattr(demo.pipeline, "analyze", lambda study, options, _: given.update({study: options}))
+
+    def kept(study, options, _, *, by_step):
+        given[study] = {
+            step: settings_of(step, {**options, **by_step.get(step, {})}) for step in in_analysis()
+        }
+
+    monkeypatch.setattr(demo.pipeline, "analyze", kept)
     folder = shutil.copytree(shared_study, tmp_path / demo.FIRST).parent
-    epsilon = open_study(folder / demo.FIRST).summary("features")["epsilon"]
+    add_concepts(folder / demo.FIRST, {"3": ["dog"]})
+    study = open_study(folder / demo.FIRST)
+    chosen = [study.summary(step)[name] for step, name in (demo.EPSILON, demo.K)]
     for name in demo.ENCODERS:
         demo.build(folder, name, fresh=False, progress=Progress.silent())
     first, second = (given[folder / name] for name in demo.ENCODERS)
-    assert first["epsilon"] == "auto" and second["epsilon"] == epsilon
-    assert first.items() - second.items() == {("epsilon", "auto"), ("encoder", first["encoder"])}
+    assert [first["features"].epsilon, first["concepts"].k] == ["auto", "auto"]
+    assert [second["features"].epsilon, second["concepts"].k] == chosen
+    differing = {step for step in first if first[step] != second[step]}
+    assert differing == {"embed", "features", "concepts"}  # `neighbours` has another k
+    assert second["neighbours"].k == NeighboursConfig().k != chosen[1]
     demo.build(tmp_path / "empty", "demo-finetuned", fresh=False, progress=Progress.silent())
-    assert given[tmp_path / "empty" / "demo-finetuned"]["epsilon"] == "auto"
+    alone = given[tmp_path / "empty" / "demo-finetuned"]
+    assert [alone["features"].epsilon, alone["concepts"].k] == ["auto", "auto"]

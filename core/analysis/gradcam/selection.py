@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 
 from core.errors import SettingsError
+from core.slices.features import firing_pairs
 from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from core.config import HeatmapsConfig
     from core.store import Study
+
+PER_CLASS = 4  # evaluation images of a class with a map of each feature that fires there: a card's pictures
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
     """Select val, masked and top images (and train, on request) and the features to store for each.
 
     For each image: its firing discriminative features or, if there are none, its strongest discriminative
-    one; and feature j on the first `config.top` images of j.
+    one; feature j, of D or not, on the first `config.top` images of j; and on those evaluation images of each
+    class on which j fires most (see `class_pairs`).
 
     Raises:
         SettingsError: `config.top` is out of range.
@@ -61,6 +65,7 @@ def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
         (firing_rows, firing_features),
         (without, strongest_discriminative(study, without)),
         (top_rows, top_features),
+        class_pairs(study),
     ]
     n_features = study.array("representations").shape[1]
     keys = np.unique(np.concatenate([r.astype(np.int64) * n_features + j for r, j in parts]))
@@ -80,6 +85,23 @@ def top_pairs(study: Study, top: int) -> tuple[np.ndarray, np.ndarray]:
         raise SettingsError(f"--top {top}: a study keeps 0 to {held.shape[1]} top images of each feature")
     features, places = np.nonzero(held[:, :top] >= 0)
     return held[features, places], features
+
+
+def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and feature of the `each` evaluation images of every class on which a feature fires most.
+
+    So every feature that fires on a class has pictures there, also one that is not discriminative. At most
+    one pair for each feature that fires on an evaluation image; images without a class are a class.
+    """
+    pairs = firing_pairs(study, np.flatnonzero(study.is_val))
+    row, feature = pairs["row"].to_numpy(np.int64), pairs["feature"].to_numpy(np.int64)
+    label = pd.factorize(study.images["label"], use_na_sentinel=False)[0][row]
+    order = np.lexsort([row, -pairs["activation"].to_numpy(), feature, label])
+    row, feature, label = row[order], feature[order], label[order]
+    begins = np.r_[True, (np.diff(label) != 0) | (np.diff(feature) != 0)][: len(row)]
+    place = np.arange(len(row))
+    kept = place - np.maximum.accumulate(np.where(begins, place, 0)) < each
+    return row[kept], feature[kept]
 
 
 def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:

@@ -5,7 +5,13 @@ All results are exact, from the stored firing sets and probe weights. No torch.
 
 from __future__ import annotations
 
-from core.slices.features.classes import class_firing, more_often_on, most_common_classes
+from core.slices.features.classes import (
+    class_firing,
+    feature_classes,
+    leading_classes,
+    more_often_on,
+    most_common_classes,
+)
 from core.slices.features.images import (
     LEVELS,
     at_levels,
@@ -26,9 +32,11 @@ __all__ = [
     "class_push",
     "decision",
     "feature_activations",
+    "feature_classes",
     "features_of_image",
     "firing_pairs",
     "firing_rows",
+    "leading_classes",
     "most_common_classes",
     "more_often_on",
     "similar_features",

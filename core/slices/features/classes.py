@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,50 @@ def most_common_classes(counts: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
         found.loc[fires, "likeliest"], found.loc[fires, "top"] = likeliest, top
         found.loc[fires, "likeliest_rate"] = np.take_along_axis(rates[fires], likeliest[:, None], 1)[:, 0]
         found.loc[fires, "purity"] = counts[fires].max(1) / counts[fires].sum(1)
+    return found
+
+
+def feature_classes(study: Study) -> dict[int, str]:
+    """Name the classes of each feature in a few words; see `leading_classes`.
+
+    They are of the train images on which the feature fires; where it fires on none, of the images on which it
+    is largest, as far as it is above 0 there. Empty for images without labels.
+    """
+    if not (study.labelled and study.has("class_counts") and study.has("top_images")):
+        return {}
+    counts = study.vector("class_counts").astype(np.int64)
+    codes = pd.Categorical(study.images["label"], categories=study.class_names).codes.astype(np.int64)
+    feature, place = np.nonzero((study.vector("top_values") > 0) & (study.vector("top_images") >= 0))
+    code = codes[study.vector("top_images")[feature, place]]
+    known = (code >= 0) & (counts.sum(1) == 0)[feature]
+    largest = np.bincount(feature[known] * counts.shape[1] + code[known], minlength=counts.size)
+    return leading_classes(counts + largest.reshape(counts.shape), study.class_names)
+
+
+def leading_classes(counts: np.ndarray, names: Sequence[str], *, most: int = 2) -> dict[int, str]:
+    """Name the classes of the images on which each feature fires, for features without words.
+
+    "mostly" the fewest classes that at least half of these images belong to; where more than `most` classes
+    are needed for that, "often" the first `most` of them. Of equally common classes the first.
+
+    Args:
+        counts: (n_features, n_classes), images of each class on which a feature fires.
+    Returns:
+        feature -> text; a feature that fires on no image is left out.
+
+    >>> leading_classes(np.array([[6, 1, 1], [3, 3, 0], [0, 0, 0]]), ["bird", "deer", "cat"])
+    {0: 'mostly bird', 1: 'mostly bird'}
+    >>> leading_classes(np.array([[4, 3, 2, 1, 0], [2, 2, 2, 2, 2]]), ["ant", "bee", "cat", "dog", "elk"])
+    {0: 'mostly ant, bee', 1: 'often ant, bee'}
+    """
+    found = {}
+    order = np.argsort(-counts, axis=1, kind="stable")[:, :most]
+    for feature in np.flatnonzero(counts.sum(1) > 0).tolist():
+        shares = np.cumsum(counts[feature, order[feature]]) / counts[feature].sum()
+        enough = np.flatnonzero(shares >= 0.5)
+        n = int(enough[0]) + 1 if len(enough) else most
+        shown = [names[number] for number in order[feature, :n] if counts[feature, number]]
+        found[feature] = f"{'mostly' if len(enough) else 'often'} {', '.join(shown)}"
     return found
 
 

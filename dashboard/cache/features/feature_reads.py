@@ -51,8 +51,9 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
     Columns: feature; name (the one that people gave, else the best words, empty without); rate, rate_against,
     difference, low, high, q (see `inspection.feature_differences`); likeliest, likeliest_rate, top_class,
     purity (see `most_common_classes`; over all classes, also those that the filter leaves out by name); tail,
-    discriminative (of the train images); verdict (of all images with masks, or empty); word_score (of its
-    best word). After the step `domains` also part, top_domain and domain_purity (of all images).
+    discriminative, classes (see `reads.leading_classes`) (of the train images); verdict (of all images with
+    masks, or empty); word_score (of its best word). After the step `domains` also part, top_domain and
+    domain_purity (of all images).
     """
     found = reads.table(study, "features", ("feature", "tail", "discriminative"))
     found = found.merge(inspection_reads.features(study, chosen), on="feature", how="left")
@@ -62,9 +63,11 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
     found = found.sort_values("feature", ignore_index=True)
     number = found["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
+    classes = reads.leading_classes(study)
     return found.assign(
         **most_common_classes(study, every_class(chosen), len(found)),
         name=[named.get(feature, "") for feature in number],
+        classes=[classes.get(feature, "") for feature in number],
         verdict=[verdicts.get(feature, "") for feature in number],
         word_score=[best.get(feature, np.nan) for feature in number],
     )

@@ -94,6 +94,7 @@ def cards(
     width: int = 270,
     wide: bool = False,
     spread: bool = False,
+    pictures_first: bool = False,
     on_press: Callable[[str, str], None] | None = None,
 ) -> None:
     """Draw cards in as many columns as fit.
@@ -105,6 +106,7 @@ def cards(
         width: least width of a card in pixels.
         wide: one card a row: words and bars on the left, pictures on the right.
         spread: few cards: they share the width of the page.
+        pictures_first: pictures stand above the title.
         on_press: gets the ids of the card and of its button that was pressed; runs as `on_open` does.
     """
 
@@ -125,6 +127,7 @@ def cards(
             "width": width,
             "wide": wide,
             "spread": spread,
+            "picturesFirst": pictures_first,
         },
         on_opened_change=opened,
         on_pressed_change=pressed,

@@ -148,6 +148,7 @@ export default function (component) {
   self.root.setAttribute("aria-label", data.label);
   self.root.classList.toggle("wide", data.wide);
   self.root.classList.toggle("spread", data.spread);
+  self.root.classList.toggle("pictures-first", data.picturesFirst);
   self.root.style.setProperty("--card", `${data.width}px`);
   self.root.onclick = (event) => onClick(self, event);
   draw(self, data.cards);

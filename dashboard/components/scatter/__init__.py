@@ -35,6 +35,7 @@ def scatter(
     clusters: Sequence[Mapping[str, object]] = (),
     found: Sequence[tuple[int, float, float]] = (),
     pressed: Sequence[str] = (),
+    widest: float = 1.0,
     on_open: Callable[[int], None] | None = None,
     on_outline: Callable[[Outline], None] | None = None,
     on_legend: Callable[[str], None] | None = None,
@@ -50,6 +51,7 @@ def scatter(
             largest first.
         found: row, x and y of images that a search found; the others are dimmed.
         pressed: entries of the legend that the filter names.
+        widest: how much wider than high a unit of the map may be drawn, to use a wide page.
     """
 
     def opened() -> None:
@@ -75,6 +77,7 @@ def scatter(
             "clusters": list(clusters),
             "found": [list(one) for one in found],
             "pressed": list(pressed),
+            "widest": widest,
             "filters": on_legend is not None,
         },
         on_opened_change=opened,

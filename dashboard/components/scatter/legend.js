@@ -1,6 +1,8 @@
 // What is written on and below the map: the legend, which is a filter, and the words at clusters. scatter.js
 // comes after this file, and both are one script.
 const MOST_ENTRIES = 60; // of the legend; a filter by class holds the others
+const SQUARE = 8; // pixels; side of the squares in which points are counted
+const NEARER = 0.5; // points that a place further from its cluster must spare, to be taken
 
 // Whether a point shines: in the slice, found if there was a search, and of the entry that is pointed at.
 function isLit(self, i) {
@@ -101,24 +103,62 @@ function toggleWords(self, button) {
   render(self, { marksOnly: true });
 }
 
-// The words of larger clusters come first; those that would lie over others are not shown until one zooms in.
+// How many points lie in each small square of the stage, as it is seen now.
+function crowdOf(self) {
+  const { view, width, height, stretch, xy } = self;
+  const seen = [view.x, view.y, view.scale, stretch, width, height].join();
+  if (self.crowd?.seen === seen && self.crowd.xy === xy) return self.crowd;
+  const wide = Math.ceil(width / SQUARE);
+  const tall = Math.ceil(height / SQUARE);
+  const counts = new Uint32Array(wide * tall);
+  for (let i = 0; i < xy.length; i += 2) {
+    const [x, y] = onScreen(self, xy[i], xy[i + 1]);
+    if (x >= 0 && y >= 0 && x < width && y < height) counts[Math.floor(y / SQUARE) * wide + Math.floor(x / SQUARE)]++;
+  }
+  self.crowd = { seen, xy, wide, tall, counts };
+  return self.crowd;
+}
+
+function pointsBelow({ wide, tall, counts }, [left, top, right, bottom]) {
+  let n = 0;
+  const ends = (from, to, most) => [Math.max(0, Math.floor(from / SQUARE)), Math.min(most - 1, Math.floor(to / SQUARE))];
+  const [x0, x1] = ends(left, right, wide);
+  const [y0, y1] = ends(top, bottom, tall);
+  for (let y = y0; y <= y1; y++) for (let x = x0; x <= x1; x++) n += counts[y * wide + x];
+  return n;
+}
+
+// Where the words of a cluster may stand: above it and below it, there also to the sides and further away.
+function placesOf(left, above, below, wide, tall, gap) {
+  const edges = [0, 1, 2].flatMap((away) => [above - tall * (1 + away) - gap, below + tall * away + gap]);
+  return edges.flatMap((edge) =>
+    [0, -0.5, 0.5, -1, 1].map((side) => [left + (side - 0.5) * wide, edge, left + (side + 0.5) * wide, edge + tall]));
+}
+
+// The words of larger clusters come first, each where it covers the fewest points; those that would lie over
+// others are not shown until one zooms in.
 function placeWords(self) {
-  if (!self.view || self.words.hidden || !self.clusters.length) return;
+  if (!self.view || self.words.hidden || !self.clusters.length || !self.xy) return;
   const labels = [...self.words.children];
   self.sizes ??= labels.map((label) => [label.offsetWidth, label.offsetHeight]);
+  const crowd = crowdOf(self);
   const taken = [];
   self.clusters.forEach(({ x, top, bottom }, at) => {
     const [wide, tall] = self.sizes[at];
     const [left, above] = onScreen(self, x, top);
     const below = onScreen(self, x, bottom)[1];
-    const box = [above - tall - self.dot, below + self.dot] // above the cluster, or else below it
-      .map((edge) => [left - wide / 2, edge, left + wide / 2, edge + tall])
-      .find(([l, t, r, b]) => l < self.width && r > 0 && t < self.height && b > 0
-        && !taken.some((other) => l < other[2] + 4 && r > other[0] - 4 && t < other[3] + 2 && b > other[1] - 2));
+    let box = null;
+    let least = Infinity;
+    for (const [place, one] of placesOf(left, above, below, wide, tall, self.dot).entries()) {
+      const [l, t, r, b] = one;
+      if (l < 0 || r > self.width || t < TOOLS || b > self.height) continue;
+      if (taken.some((other) => l < other[2] + 4 && r > other[0] - 4 && t < other[3] + 2 && b > other[1] - 2)) continue;
+      const covered = pointsBelow(crowd, one) + place * NEARER;
+      if (covered < least) [box, least] = [one, covered];
+    }
     labels[at].style.visibility = box ? "visible" : "hidden";
     if (!box) return;
     taken.push(box);
     labels[at].style.transform = `translate(${box[0]}px, ${box[1]}px)`;
   });
 }
-

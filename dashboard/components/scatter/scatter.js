@@ -88,11 +88,12 @@ function webglPainter(gl) {
     colours: (rgba) => fill("colour", rgba, 4, gl.UNSIGNED_BYTE, true),
     draw(self, width, height, ratio) {
       const { view } = self;
+      const across = acrossOf(self);
       gl.viewport(0, 0, width * ratio, height * ratio);
       gl.clearColor(0, 0, 0, 0);
       gl.clear(gl.COLOR_BUFFER_BIT);
-      gl.uniform2f(zoom, (2 * view.scale) / width, (2 * view.scale) / height);
-      gl.uniform2f(shift, (-2 * view.x * view.scale) / width, (-2 * view.y * view.scale) / height);
+      gl.uniform2f(zoom, (2 * across) / width, (2 * view.scale) / height);
+      gl.uniform2f(shift, (-2 * view.x * across) / width, (-2 * view.y * view.scale) / height);
       gl.uniform1f(size, self.dot * ratio);
       gl.drawArrays(gl.POINTS, 0, self.rows.length);
     },
@@ -123,12 +124,19 @@ function plainPainter(pen) {
   };
 }
 
-function onScreen({ view, width, height }, x, y) {
-  return [(x - view.x) * view.scale + width / 2, height / 2 - (y - view.y) * view.scale];
+// Pixels of a unit from left to right: of a map whose axes have no unit it may be more than from top to bottom.
+function acrossOf({ view, stretch }) {
+  return view.scale * stretch;
 }
 
-function onMap({ view, width, height }, x, y) {
-  return [(x - width / 2) / view.scale + view.x, (height / 2 - y) / view.scale + view.y];
+function onScreen(self, x, y) {
+  const { view, width, height } = self;
+  return [(x - view.x) * acrossOf(self) + width / 2, height / 2 - (y - view.y) * view.scale];
+}
+
+function onMap(self, x, y) {
+  const { view, width, height } = self;
+  return [(x - width / 2) / acrossOf(self) + view.x, (height / 2 - y) / view.scale + view.y];
 }
 
 function bounds(xy) {
@@ -147,7 +155,8 @@ function fit(self) {
   const wide = Math.max(right - left, 1e-6);
   const tall = Math.max(high - low, 1e-6);
   const free = self.height - TOOLS; // below the tools
-  const scale = 0.92 * Math.min(self.width / wide, free / tall);
+  self.stretch = Math.max(1, Math.min(self.widest, self.width / wide / (free / tall)));
+  const scale = 0.92 * Math.min(self.width / (wide * self.stretch), free / tall);
   self.view = { x: (left + right) / 2, y: (low + high) / 2 + TOOLS / 2 / scale, scale };
   self.fitted = scale;
   self.moved = false;
@@ -158,9 +167,10 @@ function fit(self) {
 // what was shown from left to right.
 function resized(self, before) {
   const { view, moved } = self;
+  const across = acrossOf(self);
   fit(self);
   if (!moved) return;
-  self.view = { ...view, scale: (view.scale * self.width) / before };
+  self.view = { ...view, scale: (across * self.width) / before / self.stretch };
   self.moved = true;
 }
 
@@ -188,9 +198,10 @@ function nearest(self, x, y) {
   self.grid ??= buildGrid(self);
   const { grid, box, xy } = self;
   const reach = REACH / self.view.scale;
+  const beside = REACH / acrossOf(self);
   const [mx, my] = onMap(self, x, y);
   const clamp = (value) => Math.max(0, Math.min(CELLS, value));
-  const [left, right] = [-reach, reach].map((d) => clamp(Math.floor((mx + d - box[0]) / grid.step)));
+  const [left, right] = [-beside, beside].map((d) => clamp(Math.floor((mx + d - box[0]) / grid.step)));
   const [low, high] = [-reach, reach].map((d) => clamp(Math.floor((my + d - box[1]) / grid.step)));
   let best = -1;
   let least = reach * reach;
@@ -198,7 +209,7 @@ function nearest(self, x, y) {
     const first = row * (CELLS + 1);
     for (let at = grid.starts[first + left]; at < grid.starts[first + right + 1]; at++) {
       const i = grid.order[at];
-      const far = (xy[2 * i] - mx) ** 2 + (xy[2 * i + 1] - my) ** 2;
+      const far = ((xy[2 * i] - mx) * self.stretch) ** 2 + (xy[2 * i + 1] - my) ** 2;
       if (far < least && self.inside[i]) [best, least] = [i, far];
     }
   }
@@ -307,7 +318,11 @@ function zoomAt(self, factor, x = self.width / 2, y = self.height / 2) {
   if (!self.view) return;
   const [mx, my] = onMap(self, x, y);
   const scale = Math.min(Math.max(self.view.scale * factor, self.fitted / 4), self.fitted * 400);
-  self.view = { scale, x: mx - (x - self.width / 2) / scale, y: my + (y - self.height / 2) / scale };
+  self.view = {
+    scale,
+    x: mx - (x - self.width / 2) / (scale * self.stretch),
+    y: my + (y - self.height / 2) / scale,
+  };
   self.moved = true;
   render(self);
 }
@@ -410,7 +425,7 @@ function listen(self) {
     else if (self.mode === "box") self.drawn = boxOf(from, here);
     else {
       const { x, y, scale } = self.begun;
-      self.view = { scale, x: x - (here[0] - from[0]) / scale, y: y + (here[1] - from[1]) / scale };
+      self.view = { scale, x: x - (here[0] - from[0]) / acrossOf(self), y: y + (here[1] - from[1]) / scale };
       self.moved = true;
     }
     render(self, { marksOnly: self.mode !== "move" });
@@ -457,7 +472,8 @@ function act(self, what) {
 function onKey(self, event) {
   if (!self.view) return;
   const step = 40 / self.view.scale;
-  const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
+  const side = 40 / acrossOf(self);
+  const moves = { ArrowLeft: [-side, 0], ArrowRight: [side, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
   const acts = { "+": "in", "=": "in", "-": "out", 0: "fit", Escape: "clear" };
   if (moves[event.key]) {
     self.view = { ...self.view, x: self.view.x + moves[event.key][0], y: self.view.y + moves[event.key][1] };
@@ -474,6 +490,7 @@ function mount(parentElement) {
   const find = (name) => root.querySelector(name);
   const self = { root, stage: find(".stage"), dots: find(".dots"), marks: find(".marks"), tip: find(".tip") };
   Object.assign(self, { mode: "move", outline: [], found: [], clusters: [], pressed: [], pointed: -1, over: -1 });
+  Object.assign(self, { stretch: 1, widest: 1 });
   self.words = find(".words");
   self.legend = find(".legend");
   self.painter = makePainter(self.dots);
@@ -521,7 +538,7 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   let self = instances.get(parentElement);
   if (!self) instances.set(parentElement, (self = mount(parentElement)));
-  Object.assign(self, { emit: setTriggerValue, pictures: data.pictures });
+  Object.assign(self, { emit: setTriggerValue, pictures: data.pictures, widest: data.widest });
   self.stage.setAttribute("aria-label", data.label);
   measure(self);
   setFound(self, data.found);

@@ -16,9 +16,11 @@ from core.comparison.text import amount, headline_rows
 from core.comparison.verdict import BETTER, UNCLEAR, UNKNOWN, WORSE, change_of, verdict_sentence
 from core.figures import compare as figures
 from core.figures import findings
+from core.figures.cells import CellRequest
+from core.figures.options import FigureOptions
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
-from dashboard.components.chart import chart, download
+from dashboard.components.chart import cell_beside, chart, download
 from dashboard.components.choose_one import choose_one
 
 HELP = {
@@ -141,6 +143,9 @@ def distributions(found: Comparison) -> None:
         *(score, found.among, *found.shared.studies[1:]),
         alt=f"Distribution of {score_label(score)} over correct and misclassified images in each study",
         data=shown,
+        cell=_cell("compared_scores", found, options=FigureOptions(score=score))
+        if len(values) == len(found.names)
+        else None,
     )
 
 
@@ -154,7 +159,20 @@ def classes(found: Comparison, other: str) -> None:
         *(other, found.among, *found.shared.studies[1:]),
         alt=f"Accuracy of each class in {found.names[0]} and in {other}",
         data=found.classes,
+        cell=_cell("compared_classes", found, other),
     )
+
+
+def _cell(
+    entry: str,
+    found: Comparison,
+    other: str = "",
+    options: FigureOptions = FigureOptions(),  # noqa: B008  (frozen)
+) -> CellRequest:
+    """What the sheet draws of the compared studies, `other` before the rest."""
+    first, *rest = found.shared.studies
+    rest.sort(key=lambda study: found.names[found.shared.studies.index(study)] != other)
+    return cell_beside(CellRequest(entry, options, str(found.among)), first, rest)
 
 
 def estimates(found: Comparison) -> None:

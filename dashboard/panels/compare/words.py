@@ -9,8 +9,9 @@ from core.comparison.compare import Comparison
 from core.comparison.text import listed
 from core.comparison.words import carries_words
 from core.figures import compare as figures
+from core.figures.cells import CellRequest
 from dashboard.components import widgets
-from dashboard.components.chart import chart, download
+from dashboard.components.chart import cell_beside, chart, download
 
 COLUMNS = {"carried": "words carried", "direct": "its own words", "n_shared": "in both"}
 
@@ -31,6 +32,7 @@ def words(found: Comparison) -> None:
             *found.shared.studies[1:],
             alt="Number of words that each pair of studies shares",
             data=matrix.reset_index(names="study"),
+            cell=_cell(found),
         )
     with right:
         for name, changes in found.words.changes.items():
@@ -46,6 +48,11 @@ def words(found: Comparison) -> None:
     )
     download(found.words.shared, name="compare_shared_words")
     transferred(found)
+
+
+def _cell(found: Comparison) -> CellRequest:
+    first, *rest = [study for study in found.shared.studies if study.has("concepts")]
+    return cell_beside(CellRequest("compared_words"), first, rest)
 
 
 def _words_missing(found: Comparison) -> None:

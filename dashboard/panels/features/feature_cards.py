@@ -62,8 +62,10 @@ def draw(
 
 
 def title_and_note(row: Row) -> tuple[str, str]:
-    """The name of a feature, and its number in grey where the name does not hold it."""
-    return (row["name"], f"#{row['feature']}") if row["name"] else (f"Feature {row['feature']}", "")
+    """The name of a feature, and in grey its number, or of one without words the classes that it fires on."""
+    if row["name"]:
+        return row["name"], f"#{row['feature']}"
+    return f"Feature {row['feature']}", row["classes"]
 
 
 def _card(

@@ -77,7 +77,7 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
                 width="content",
                 key="feature_title",
             ):
-                number = f" :gray[{widgets.plain(note)}]" if note else ""
+                number = f" :gray[{widgets.plain(note)}]" if row["name"] else ""
                 st.title(f"{widgets.plain(title)}{number}", width="content")
                 if verdict:
                     st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))

@@ -31,7 +31,7 @@ def choose(study: Study, population: Slice) -> int | None:
         chosen = options[0]
     if chosen is not None and chosen not in options:
         options.append(chosen)
-    names = dict(zip(reads.feature_names(study, options), options, strict=True))
+    names = dict(zip(reads.list_names(study, options), options, strict=True))
     name = next((name for name, number in names.items() if number == chosen), ALL)
 
     def changed() -> None:

@@ -80,7 +80,7 @@ def _choose(study: Study, row: int) -> list[int]:
         options,
         selection_mode="multi",
         default=chosen,
-        format_func=lambda feature: reads.feature_name(study, feature),
+        format_func=lambda feature: widgets.plain(reads.list_names(study, [feature])[0]),
         key=key,
         on_change=write,
     )

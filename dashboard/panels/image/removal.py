@@ -23,7 +23,7 @@ def removal(study: Study, row: int, features: list[int], label: str | None) -> N
     """
     if not study.has("probe_weights"):
         return
-    names = {reads.feature_name(study, feature): feature for feature in features}
+    names = dict(zip(reads.list_names(study, features), features, strict=True))
     session.drop_unknown(REMOVED, names)
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", width="content", key="removal"

@@ -161,7 +161,7 @@ def _figures(study: Study) -> tuple[list[CellRequest], dict[str, str]]:
     for name, entry in FIGURES.items():
         options = FigureOptions(colours=OverlayStyle.colour_map if name in OF_HEAT else FigureOptions.colours)
         cell = CellRequest(name, options, where if name not in OF_WHOLE else "")
-        reason = "compares two studies; see the command figure" if entry.studies[0] > 1 else None
+        reason = "compares studies; it is added on the page Compare" if entry.studies[0] > 1 else None
         reason = reason or why_not_drawn(study, entry)
         if reason is None:
             there.append(cell)

@@ -13,6 +13,7 @@ from PIL import Image
 from core.analysis.gradcam import step as heatmap_step
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import on_demand, study_encoder
+from core.analysis.gradcam.selection import class_pairs
 from core.errors import (
     EncoderError,
     HeatmapNotStored,
@@ -35,6 +36,7 @@ def expected_pairs(study, top, rows):
     firing, starts = study.vector("firing_features"), np.cumsum([0, *count])
     top_images = study.vector("top_images")
     pairs, fallback = {}, {}
+    best = best_of_classes(study)
     rows = set(rows) | {int(row) for row in top_images[:, :top].ravel() if row >= 0}
     for row in sorted(rows):
         own = {int(j) for j in firing[starts[row] : starts[row + 1]] if inside[j]}
@@ -42,8 +44,37 @@ def expected_pairs(study, top, rows):
         if not own:
             own = {max(np.flatnonzero(inside), key=lambda j, row=row: (raw[row, j], -j))}
         own |= {j for j in range(len(top_images)) if row in top_images[j, :top]}
+        own |= {j for j in range(len(top_images)) if (row, j) in best}
         pairs[row] = sorted(own)
     return pairs, fallback
+
+
+def best_of_classes(study, each=4):
+    """(row, feature) of the evaluation images of each class on which a feature fires most, slowly."""
+    raw = study.vector("representations").astype(np.float64)
+    h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    count, firing = study.vector("firing_count"), study.vector("firing_features")
+    starts = np.cumsum([0, *count])
+    on = {}
+    for row in np.flatnonzero(study.is_val).tolist():
+        for j in firing[starts[row] : starts[row + 1]].tolist():
+            on.setdefault((study.images["label"].iat[row], j), []).append(row)
+    chosen = set()
+    for (_, j), rows in on.items():
+        chosen |= {(row, j) for row in sorted(rows, key=lambda row, j=j: (-h[row, j], row))[:each]}
+    return chosen
+
+
+def test_features_outside_d__have_maps_on_every_class_on_which_they_fire(copy):
+    heatmaps(copy, top=0)
+    study = open_study(copy)
+    outside = set(np.flatnonzero(~study.table("features")["discriminative"].to_numpy()).tolist())
+    best = {(row, j) for row, j in best_of_classes(study) if j in outside}
+    assert best and all(j in study.heatmap_reader.features_of(row) for row, j in best)
+    row, feature = class_pairs(study, each=1)
+    label = study.images["label"].to_numpy()[row]
+    assert len(row) == len(set(zip(label, feature.tolist(), strict=True)))
+    assert set(zip(row.tolist(), feature.tolist(), strict=True)) == best_of_classes(study, each=1)
 
 
 def stored_pairs(study):

@@ -291,6 +291,16 @@ def test_figure_sheet__the_click_of_the_report_runs_nothing(served, mark, name, 
     assert not mark.exists() and not list(launcher.home().glob("figure-sheet-*/progress.json"))
 
 
+@pytest.mark.parametrize("name", ["a shell command as encoder", "images elsewhere"])
+def test_figure_sheet__of_another_study_is_checked_too(served, studies, mark, name):
+    other = shutil.copytree(served, studies / "other")
+    apply_setting(other, name, mark)
+    assert "PEREGRINE_TRUST_STUDIES=1" in (launcher.refusal(MakeSheet(served, ("miou?with=other",))) or "")
+    outside = shutil.copytree(served, studies.parent / "outside")
+    told = launcher.refusal(MakeSheet(served, (f"miou?with=../{outside.name}",)))
+    assert told == "'outside' is not a study that is served here"
+
+
 @pytest.mark.parametrize("view", ["overview", "features", "images", "heatmaps", "image", "new_study"])
 @pytest.mark.parametrize("name", ["a shell command as encoder", "a captioner"])
 def test_views__of_an_untrusted_study_work(served, mark, view, name, open_page):

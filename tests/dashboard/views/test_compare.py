@@ -285,3 +285,23 @@ def test_unlabelled_studies__say_how_accuracy_could_be_estimated(studies, unlabe
     assert "How many images twin classifies correctly is not known without labels" in said
     assert f"transfer-probe LABELLED --into {studies / 'twin'}" in said
     assert "Accuracy estimated without labels" not in [head.value for head in app.subheader]
+
+
+def menus(app) -> dict[str, dict]:
+    """What the menu of each chart holds, by chart."""
+    found = [one.proto for one in app.get("bidi_component")]
+    told = [json.loads(one.json) for one in found if one.component_name == "peregrine_chart_menu"]
+    return {one["chart"]: one for one in told}
+
+
+@pytest.mark.parametrize("figure", ["Overlap with masks", "Mean representations"])
+def test_every_chart__can_be_added_to_the_sheet(both, open_page, figure):
+    for name in ("demo", "second"):
+        add_concepts(both / name, {"3": ["dog"]})
+    parts = {"compare_words_open": "true", "compare_figures_open": "true", "compare_figure": figure}
+    app = open_page("compare", study="demo", compare_with=["second"], **parts)
+    assert not app.exception
+    held = menus(app)
+    assert {"compare_classes", "compare_distributions", "compare_words"} <= set(held)
+    assert len(held) > 3 or figure == "Overlap with masks"  # this study has no masks
+    assert all(menu["sheet"] for menu in held.values()), held

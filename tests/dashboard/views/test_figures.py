@@ -195,3 +195,17 @@ def offered(app) -> dict[str, bool]:
         one.proto for one in app.get("bidi_component") if one.proto.component_name == "peregrine_chart_menu"
     ]
     return {found["chart"]: found["sheet"] for found in (json.loads(one.json) for one in menus)}
+
+
+def test_cell_of_two_studies__is_drawn_and_says_when_the_other_one_is_gone(study, studies, open_page):
+    second = shutil.copytree(study.path, studies / "second")
+    cells = ["compared_classes?with=second", "roc", "miou?with=../elsewhere"]
+    app = open_page("figures", study="seen", sheet="|".join(cells))
+    assert not app.exception
+    assert [bool(cell["figure"]) for cell in preview(app)["cells"]] == [True, True, False]
+    assert cards(app)[0]["title"].endswith(", compared with second") and not cards(app)[0]["problem"]
+    assert "There is no study 'elsewhere'" in cards(app)[2]["problem"]
+    second.rename(studies / "second-run")
+    app = app.run()
+    assert [bool(cell["figure"]) for cell in preview(app)["cells"]] == [False, True, False]
+    assert cards(app)[0]["problem"] == "There is no study 'second' any more. Did you mean 'second-run'?"

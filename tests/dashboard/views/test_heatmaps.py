@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
+from core.slices.features import feature_classes
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, tiles
 
@@ -135,7 +136,8 @@ def test_one_feature__the_strongest_of_the_class_comes_first(study, open_page):
     assert default_of_one_feature(app) == best
     assert f"heatmap of **Feature {best}**" in all_text(app)
     options = app.selectbox(key="heat_feature").options
-    assert options[:2] == ["All features that fire", f"Feature {best}"]
+    told = feature_classes(study)[best]  # it has no words
+    assert options[:2] == ["All features that fire", f"Feature {best} ({told})"]
 
 
 @pytest.mark.parametrize("where", ["", "label=ant", "label=bee", "label=bee q_score=0.01..", "split=train"])
@@ -151,8 +153,9 @@ def test_one_feature__the_default_has_pictures(where, study, open_page):
 
 def test_choosing_a_feature__goes_into_the_link_and_out_again(study, open_page):
     app = open_page("heatmaps", study="seen")
-    feature = int(app.selectbox(key="heat_feature").options[3].split()[1])
-    app.selectbox(key="heat_feature").set_value(f"Feature {feature}").run()
+    option = app.selectbox(key="heat_feature").options[3]
+    feature = int(option.split()[1])
+    app.selectbox(key="heat_feature").set_value(option).run()
     assert app.query_params["feature"] == str(feature)
     assert f"heatmap of **Feature {feature}**" in all_text(app)
     app.selectbox(key="heat_feature").set_value("All features that fire").run()

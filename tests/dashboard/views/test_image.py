@@ -16,7 +16,7 @@ from core.errors import JobError
 from core.jobs import uploads
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
-from core.slices.features import decision, features_of_image
+from core.slices.features import decision, feature_classes, features_of_image
 from core.store import open_study
 from core.visual_tokens.beside_study import keep_tables
 from core.visual_tokens.graph import Node, SceneGraph
@@ -69,6 +69,16 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     for one in shown["rows"]:
         assert bool(one["src"]) == (int(one["id"]) in stored_maps)
         assert one["href"].startswith("/feature?study=seen") and one["href"].endswith(f"feature={one['id']}")
+
+
+def test_features__without_words_are_told_by_the_classes_that_they_fire_on(worded, open_page):
+    rows = looked_at(opened(open_page, worded, mistake(worded), "Features"))["rows"]
+    bare = {int(one["id"]): one["note"] for one in rows if one["title"] == f"Feature {one['id']}"}
+    known = feature_classes(worded)
+    assert bare and bare == {feature: known.get(feature, "") for feature in bare}
+    assert any(note.startswith(("mostly ", "often ")) for note in bare.values())
+    worded_ones = [one for one in rows if int(one["id"]) not in bare]
+    assert all(one["note"] == f"#{one['id']}" for one in worded_ones)
 
 
 @pytest.mark.parametrize("part", ["Heatmaps and masks", "Similar images", "Scene graph", "Scores"])

@@ -81,7 +81,7 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
     assert "guessing: 25 %" in all_text(app)
     rates = study.table("features")["activation_rate"]
-    assert shown["Features that ever fire"] == f"{(rates > 0).sum():,} of {len(rates):,}"
+    assert shown["Features that fire"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 
 
 def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):

@@ -12,8 +12,10 @@ from core.slices.features import (
     class_firing,
     class_push,
     feature_activations,
+    feature_classes,
     firing_pairs,
     firing_rows,
+    leading_classes,
     more_often_on,
     most_common_classes,
     similar_features,
@@ -68,6 +70,41 @@ def test_most_common_classes__by_hand():
     assert found.loc[0].tolist() == [1, 0.3, 0, pytest.approx(4 / 7)]
     assert found.loc[1, ["likeliest", "top"]].tolist() == [-1, -1]
     assert found.loc[1, ["likeliest_rate", "purity"]].isna().all()
+
+
+def test_leading_classes__by_hand():
+    counts = np.array([[6, 1, 1, 0], [3, 0, 0, 3], [2, 2, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
+    assert leading_classes(counts, ["ant", "bee", "cat", "dog"]) == {
+        0: "mostly ant",
+        1: "mostly ant",  # half of the images
+        2: "mostly ant, bee",
+        4: "mostly dog",
+    }
+    even = np.full((1, 6), 3)
+    assert leading_classes(even, list("abcdef")) == {0: "often a, b"}
+    assert leading_classes(even, list("abcdef"), most=3) == {0: "mostly a, b, c"}
+    assert leading_classes(np.zeros((2, 0)), []) == {}
+
+
+def test_feature_classes__of_the_images_on_which_it_fires_or_else_is_largest(study):
+    counts, labels = study.vector("class_counts"), study.images["label"].to_numpy(object)
+    found = feature_classes(study)
+    kinds = set()
+    for feature in range(len(counts)):
+        own = dict(zip(study.class_names, counts[feature].tolist(), strict=True))
+        if not sum(own.values()):
+            top = zip(study.vector("top_images")[feature], study.vector("top_values")[feature], strict=True)
+            rows = [int(row) for row, value in top if row >= 0 and value > 0]
+            own = {name: sum(labels[row] == name for row in rows) for name in study.class_names}
+        kinds.add((bool(counts[feature].sum()), bool(sum(own.values()))))
+        if not sum(own.values()):
+            assert feature not in found
+            continue
+        said, _, named = found[feature].partition(" ")
+        names = named.split(", ")
+        assert sum(own[name] for name in names) == sum(sorted(own.values(), reverse=True)[: len(names)])
+        assert (2 * sum(own[name] for name in names) >= sum(own.values())) == (said == "mostly")
+    assert (True, True) in kinds and (False, True) in kinds
 
 
 def test_more_often_on__a_tie_is_not_more():

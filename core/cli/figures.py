@@ -13,7 +13,6 @@ from core.common.formatting import counted
 from core.figures.options import FigureOptions
 
 if TYPE_CHECKING:
-    from core.figures.catalogue import Entry
     from core.figures.grid_figures import GridFigure
     from core.figures.theme import Theme
     from core.figures.token_figures import TokenFigure
@@ -84,7 +83,7 @@ def figure(args: argparse.Namespace) -> None:
         print(write_figure(of_files(given), given["output"]))
         return
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
-    studies = narrowed(studies, given, entry_named(name))
+    studies = narrowed(studies, given, same_images=entry_named(name).same_images)
     chosen = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
     theme = {key: given[key] for key in ("style", "font") if key in given}
     chart = draw(studies, name, **theme, options=FigureOptions(**chosen))
@@ -94,7 +93,7 @@ def figure(args: argparse.Namespace) -> None:
         print(layout.meta["note"])
 
 
-def narrowed(studies: Sequence[Study], given: Mapping[str, Any], entry: Entry) -> list[Study]:
+def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images: bool = False) -> list[Study]:
     """Narrow the studies of a figure to the slice that was given, if any; SliceError where one has no image
     in it.
     """
@@ -103,7 +102,7 @@ def narrowed(studies: Sequence[Study], given: Mapping[str, Any], entry: Entry) -
     from core.figures.other_studies import narrowed_studies
     from core.slices.slice import Slice
 
-    return narrowed_studies(studies, Slice.parse(given["where"]), same_images=entry.same_images)
+    return narrowed_studies(studies, Slice.parse(given["where"]), same_images=same_images)
 
 
 def _of(studies: Sequence[Any]) -> str:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from core.figures.label_places import Label, free_places, nearest_in
+from core.figures.label_places import Area, Label, free_places, nearest_in
 from core.figures.panels import data_uri
 from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
 from core.visual_tokens.graph import SceneGraph
@@ -31,11 +31,11 @@ KIND_COLOURS = {"image": "neutral", "object": "correct", "relation": "misclassif
 
 @dataclass(frozen=True)
 class _Word:
-    """A word of the graph: its colour, what it belongs to, and where it may stand (see `Label`)."""
+    """A word of the graph: its colour, the area that it belongs to, and where it may stand (see `Label`)."""
 
     text: str
     colour: str
-    at: tuple[float, float]
+    of: Area
     label: Label
 
 
@@ -108,13 +108,13 @@ def _named(text: str, ground: np.ndarray | None, box: np.ndarray, theme: Theme, 
     wide, tall = _size(text, theme, pixel)
     if ground is not None:
         x, y = (float(part) for part in ground)
-        return _Word(text, theme.correct, (x, y), Label(wide, tall, ((x - wide / 2, y),)))
+        return _Word(text, theme.correct, (x, y, x, y), Label(wide, tall, ((x - wide / 2, y),)))
     left, top, right, bottom = (float(side) for side in box)
     above = ((left, top - tall), (right - wide, top - tall))
     below = ((left, bottom), (right - wide, bottom))
     within = ((left, top), (left, bottom - tall))
     places = (*above, *below, *within) if top >= tall else (*below, *within)
-    return _Word(text, theme.correct, ((left + right) / 2, (top + bottom) / 2), Label(wide, tall, places))
+    return _Word(text, theme.correct, (left, top, right, bottom), Label(wide, tall, places))
 
 
 def _related(
@@ -124,7 +124,8 @@ def _related(
     wide, tall = _size(text, theme, pixel)
     on = [(1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end for t in ALONG]
     places = tuple((float(x - wide / 2), float(y - tall / 2)) for x, y in on)
-    return _Word(text, theme.misclassified, (float(on[0][0]), float(on[0][1])), Label(wide, tall, places))
+    x, y = (float(part) for part in on[0])
+    return _Word(text, theme.misclassified, (x, y, x, y), Label(wide, tall, places))
 
 
 def _note(word: _Word, corner: tuple[float, float], theme: Theme) -> dict:
@@ -146,12 +147,13 @@ def _leader(word: _Word, corner: tuple[float, float], theme: Theme) -> list[dict
     """Return the line from a word that was moved to what it belongs to."""
     if corner in word.label.places:
         return []
-    box = word.label.box(corner)
-    near = nearest_in(box, word.at)
-    if math.dist(near, word.at) < word.label.height:
+    left, top, right, bottom = box = word.label.box(corner)
+    end = nearest_in(word.of, ((left + right) / 2, (top + bottom) / 2))
+    near = nearest_in(box, end)
+    if math.dist(near, end) < word.label.height:
         return []
     line = {"color": word.colour, "width": theme.stroke(1), "dash": "dot"}
-    ends = {"x0": near[0], "y0": near[1], "x1": word.at[0], "y1": word.at[1]}
+    ends = {"x0": near[0], "y0": near[1], "x1": end[0], "y1": end[1]}
     return [{"type": "line", **ends, "line": line}]
 
 

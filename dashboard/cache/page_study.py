@@ -15,6 +15,7 @@ from core.figures.catalogue import draw
 from core.figures.cells import CellRequest
 from core.figures.other_studies import folder_of, gone_study
 from core.figures.study_heats import STORED_ONLY
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads, score_reads
@@ -86,12 +87,15 @@ def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> Rend
 
     def drawn():
         options = replace(cell.options, device=STORED_ONLY)
-        alike = where is None or cell.entry.same_images
-        studies = [CachedStudy(first) if where is None else PageStudy(first, where)]
-        studies += [CachedStudy(one) if alike else PageStudy(one, where) for one in others]
+        beside = None if cell.entry.same_images else where
+        studies = [_narrowed(first, where), *(_narrowed(one, beside) for one in others)]
         return draw(studies, cell.name, width=width, font=font, options=options)
 
     return rendered(first, str(shown), f"paper {width} {font}", (where, *others), drawn)
+
+
+def _narrowed(study: Study, where: Slice | None) -> Study:
+    return CachedStudy(study) if where is None else PageStudy(study, where)
 
 
 def served_beside(study: Study, cell: CellRequest) -> list[Study]:

@@ -216,8 +216,9 @@ def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
     """What these heatmaps are of."""
     if choice.feature is not None:
         name = widgets.plain(reads.feature_name(study, choice.feature))
-        known = reads.table(study, "features", ("feature", "discriminative")).set_index("feature")
-        fires = "those on which it fires" if known["discriminative"][choice.feature] else MOST_OF_CLASSES
+        known = reads.table(study, "features", ("feature", "discriminative"))
+        inside = set(known["feature"].to_numpy()[known["discriminative"].to_numpy(bool)].tolist())
+        fires = "those on which it fires" if choice.feature in inside else MOST_OF_CLASSES
         st.caption(
             f"Images with a stored heatmap of **{name}**: {fires}, and its top images. "
             "The number on each picture is its activation there."

@@ -99,13 +99,13 @@ def leading_classes(counts: np.ndarray, names: Sequence[str], *, most: int = 2) 
     >>> leading_classes(np.array([[4, 3, 2, 1, 0], [2, 2, 2, 2, 2]]), ["ant", "bee", "cat", "dog", "elk"])
     {0: 'mostly ant, bee', 1: 'often ant, bee'}
     """
-    found = {}
+    found: dict[int, str] = {}
     order = np.argsort(-counts, axis=1, kind="stable")[:, :most]
     for feature in np.flatnonzero(counts.sum(1) > 0).tolist():
         shares = np.cumsum(counts[feature, order[feature]]) / counts[feature].sum()
         enough = np.flatnonzero(shares >= 0.5)
         n = int(enough[0]) + 1 if len(enough) else most
-        shown = [names[number] for number in order[feature, :n] if counts[feature, number]]
+        shown = [names[number] for number in order[feature, :n].tolist() if counts[feature, number]]
         found[feature] = f"{'mostly' if len(enough) else 'often'} {', '.join(shown)}"
     return found
 

@@ -96,7 +96,14 @@ def _scatter(
         pictures=_pictures(study),
         outline=outline,
         clusters=[
-            {"words": one.words, "x": one.x, "top": one.top, "bottom": one.bottom, "reason": one.reason}
+            {
+                "words": one.words,
+                "x": one.x,
+                "y": one.y,
+                "top": one.top,
+                "bottom": one.bottom,
+                "reason": one.reason,
+            }
             for one in named
         ],
         found=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],

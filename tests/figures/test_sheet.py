@@ -170,6 +170,7 @@ def drawn(monkeypatch) -> list:
     return found
 
 
+@pytest.mark.slow
 def test_make_sheet__compares_with_the_study_beside_it(pair, drawn):
     studies = [open_study(pair), open_study(pair.with_name("second"))]
     where = Slice.parse("split=val label=bee")
@@ -185,6 +186,7 @@ def test_make_sheet__compares_with_the_study_beside_it(pair, drawn):
     assert json.loads(drawn[3].to_json())["data"] != json.loads(drawn[4].to_json())["data"]
 
 
+@pytest.mark.slow
 def test_make_sheet__slice_of_the_first_study_chooses_the_images_of_both(pair, drawn):
     """Which images are misclassified differs: the comparison is of those that the first one misclassifies."""
     make_sheet(open_study(pair), ["compared_scores?with=second&where=split=val correct=false"])
@@ -192,6 +194,7 @@ def test_make_sheet__slice_of_the_first_study_chooses_the_images_of_both(pair, d
     assert names == {"correct", "misclassified"}  # of the first study misclassified only
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", ["deleted", "renamed", "without the step"])
 def test_make_sheet__other_study_that_cannot_be_shown_is_one_line_in_its_cell(pair, tmp_path, drawn, gone):
     first = shutil.copytree(pair, tmp_path / "first")
@@ -215,6 +218,7 @@ def test_make_sheet__other_study_that_cannot_be_shown_is_one_line_in_its_cell(pa
     assert html.unescape(said) == problem.partition(": ")[2]
 
 
+@pytest.mark.slow
 def test_command__says_which_other_study_is_gone(pair, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sheets, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
     out = tmp_path / "sheet.svg"

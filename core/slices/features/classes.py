@@ -105,7 +105,7 @@ def leading_classes(counts: np.ndarray, names: Sequence[str], *, most: int = 2) 
         shares = np.cumsum(counts[feature, order[feature]]) / counts[feature].sum()
         enough = np.flatnonzero(shares >= 0.5)
         n = int(enough[0]) + 1 if len(enough) else most
-        shown = [names[number] for number in order[feature, :n].tolist() if counts[feature, number]]
+        shown = [names[int(at)] for at in order[feature, :n] if counts[feature, at]]
         found[feature] = f"{'mostly' if len(enough) else 'often'} {', '.join(shown)}"
     return found
 

@@ -47,7 +47,7 @@ def scatter(
     Args:
         address: of the points, relative to the page. pictures: address of a thumbnail with {row} in place of
             the row; "" without pictures. outline: the selection as it is now, drawn over the points.
-        label: one sentence for screen readers. clusters: words, x, top, bottom and reason of each, the
+        label: one sentence for screen readers. clusters: words, x, y, top, bottom and reason of each, the
             largest first.
         found: row, x and y of images that a search found; the others are dimmed.
         pressed: entries of the legend that the filter names.

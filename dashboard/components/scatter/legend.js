@@ -2,7 +2,8 @@
 // comes after this file, and both are one script.
 const MOST_ENTRIES = 60; // of the legend; a filter by class holds the others
 const SQUARE = 8; // pixels; side of the squares in which points are counted
-const NEARER = 0.5; // points that a place further from its cluster must spare, to be taken
+const AWAY = 12; // pixels away from its cluster for which a place must spare a point
+const ASTRAY = 25; // points that a place must spare, if it is nearer to another cluster
 
 // Whether a point shines: in the slice, found if there was a search, and of the entry that is pointed at.
 function isLit(self, i) {
@@ -143,18 +144,23 @@ function placeWords(self) {
   self.sizes ??= labels.map((label) => [label.offsetWidth, label.offsetHeight]);
   const crowd = crowdOf(self);
   const taken = [];
+  const peaks = self.clusters.map(({ x, y }) => onScreen(self, x, y));
+  const costOf = ([l, t, r, b], at) => {
+    const far = peaks.map(([x, y]) => Math.hypot((l + r) / 2 - x, (t + b) / 2 - y));
+    return far[at] / AWAY + (far.some((one) => one < far[at]) ? ASTRAY : 0);
+  };
   self.clusters.forEach(({ x, top, bottom }, at) => {
     const [wide, tall] = self.sizes[at];
     const [left, above] = onScreen(self, x, top);
     const below = onScreen(self, x, bottom)[1];
     let box = null;
     let least = Infinity;
-    for (const [place, one] of placesOf(left, above, below, wide, tall, self.dot).entries()) {
+    for (const one of placesOf(left, above, below, wide, tall, self.dot)) {
       const [l, t, r, b] = one;
       if (l < 0 || r > self.width || t < TOOLS || b > self.height) continue;
       if (taken.some((other) => l < other[2] + 4 && r > other[0] - 4 && t < other[3] + 2 && b > other[1] - 2)) continue;
-      const covered = pointsBelow(crowd, one) + place * NEARER;
-      if (covered < least) [box, least] = [one, covered];
+      const cost = pointsBelow(crowd, one) + costOf(one, at);
+      if (cost < least) [box, least] = [one, cost];
     }
     labels[at].style.visibility = box ? "visible" : "hidden";
     if (!box) return;

@@ -294,6 +294,7 @@ def menus(app) -> dict[str, dict]:
     return {one["chart"]: one for one in told}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["Overlap with masks", "Mean representations"])
 def test_every_chart__can_be_added_to_the_sheet(both, open_page, figure):
     for name in ("demo", "second"):

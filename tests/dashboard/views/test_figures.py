@@ -197,6 +197,7 @@ def offered(app) -> dict[str, bool]:
     return {found["chart"]: found["sheet"] for found in (json.loads(one.json) for one in menus)}
 
 
+@pytest.mark.slow
 def test_cell_of_two_studies__is_drawn_and_says_when_the_other_one_is_gone(study, studies, open_page):
     second = shutil.copytree(study.path, studies / "second")
     cells = ["compared_classes?with=second", "roc", "miou?with=../elsewhere"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from core.training.config import from_dict, to_dict
 from core.training.past_settings import setting_changes
 
 CPU = torch.device("cpu")
-ONLY_CROPS = {"flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}
+ONLY_CROPS: dict[str, Any] = {"flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}
 
 
 @pytest.fixture

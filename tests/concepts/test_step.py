@@ -111,7 +111,8 @@ def test_captions_and_words__are_those_of_the_crops(explained):
         for image_id, *box in mine[["image_id", "left", "top", "right", "bottom"]].itertuples(index=False):
             picture = study.image(image_id).crop(tuple(int(side) for side in box))
             crop_words, scores = best_captions(picture, text, bank)
-            words.append(crop_words), confidence.append(scores)
+            words.append(crop_words)
+            confidence.append(scores)
             given = rows_where(captions, (captions["group"] == group) & (captions["image_id"] == image_id))
             assert_allclose(given["cosine"], scores, atol=1e-5)
             assert given["rank"].tolist() == [1, 2, 3, 4, 5]

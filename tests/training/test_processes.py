@@ -143,5 +143,6 @@ def test_synchronised_norm__is_batch_norm(monkeypatch, rng):
             (output.square() * output).sum().backward()
         torch.testing.assert_close(inputs[0].grad, inputs[1].grad, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(dict(plain.state_dict()), dict(ours.state_dict()))
-    plain.eval(), ours.eval()
+    plain.eval()
+    ours.eval()
     torch.testing.assert_close(plain(images), ours(images))

@@ -51,7 +51,8 @@ def test_views__parts_make_the_whole(tiny_config, images, fourier):
 def test_views__follow_from_the_seed_and_the_step_alone(tiny_config, images):
     config = tiny_config(augment={"fourier": {}})
     made = batches(config, images)
-    made.views(0), made.draw(5)
+    made.views(0)
+    made.draw(5)
     again = batches(config, images).views(4)[0]
     assert torch.equal(made.views(4)[0], again)
     assert not torch.equal(made.views(5)[0], again)

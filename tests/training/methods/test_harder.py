@@ -50,7 +50,8 @@ def test_harder__alpha_zero_is_lightlys_loss_with_its_gradient(bank):
         nt_xent(settings(ifm_epsilon=0.1, ifm_alpha=0.0), **options),
     )
     if bank:
-        with_bank(plain), with_bank(harder)
+        with_bank(plain)
+        with_bank(harder)
     losses, gradients = [], []
     for criterion in (plain, harder):
         first, second = projections()

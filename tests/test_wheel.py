@@ -123,9 +123,8 @@ def _has_build_tools() -> bool:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """An environment of its own; what its processes opened of the checkout is looked at when all is done."""
-    there = Installed(
-        *(tmp_path_factory.mktemp(name) for name in ("env", "work")), tmp_path_factory.mktemp("r") / "opened"
-    )
+    folder, work, report = (tmp_path_factory.mktemp(name) for name in ("env", "work", "r"))
+    there = Installed(folder, work, report / "opened")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(there.folder)], check=True)
     packages = next(there.folder.glob("lib/python*/site-packages"))
     outer = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]

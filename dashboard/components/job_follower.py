@@ -16,7 +16,7 @@ from dashboard.state import session
 
 def follow(
     folder: Path,
-    show: Callable[[Job], None],
+    show: Callable[[Job], object],
     *,
     on_done: Callable[[Job | None], None] = lambda job: None,
     stop: Callable[[], bool] = lambda: False,

@@ -46,12 +46,13 @@ def test_perturbed_neighbours__without_a_move_a_point_of_the_bank_finds_itself(r
 def test_perturbed_neighbours__far_away_are_the_farthest_and_the_nearest_image_of_the_anchor(rng):
     bank, anchors, points = units(rng, 40), units(rng, 5), units(rng, 5)
     cosines = anchors @ bank.T
-    options = {"epsilon": 1e6}
     assert (
-        perturbed_neighbours(points, anchors, bank, **options, kind="positive")[0][:, 0] == cosines.argmin(1)
+        perturbed_neighbours(points, anchors, bank, epsilon=1e6, kind="positive")[0][:, 0]
+        == cosines.argmin(1)
     ).all()
     assert (
-        perturbed_neighbours(points, anchors, bank, **options, kind="negative")[0][:, 0] == cosines.argmax(1)
+        perturbed_neighbours(points, anchors, bank, epsilon=1e6, kind="negative")[0][:, 0]
+        == cosines.argmax(1)
     ).all()
 
 

@@ -72,7 +72,7 @@ def test_embed__each_row_is_its_image_through_the_encoder(tmp_path, folder):
 def test_embed__lists_what_it_skipped_and_why(tmp_path, folder):
     embed(tmp_path / "study", folder)
     skipped = open_study(tmp_path / "study").table("skipped").set_index("path")["reason"]
-    assert [Path(path).name for path in skipped.index] == ["2.png", "1.png"]
+    assert [Path(str(path)).name for path in skipped.index] == ["2.png", "1.png"]
     assert "truncated" in skipped.iloc[0] and "zero bytes" in skipped.iloc[1]
 
 
@@ -135,11 +135,11 @@ def test_embed__killed_at_random_points_then_resumed_is_byte_identical(tmp_path,
 
     monkeypatch.setattr(representations, "CHUNK_ROWS", 64)
     assert main(words("straight")) == 0
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    null = subprocess.DEVNULL
     ledger = tmp_path / "broken" / "representations" / "ledger.jsonl"
     for kill in sample((1, 0, 2), 1):
         command = [sys.executable, "-c", small, *words("broken")]
-        process = subprocess.Popen(command, start_new_session=True, **quiet)
+        process = subprocess.Popen(command, start_new_session=True, stdout=null, stderr=null)
         wanted = 2 * kill + 1
         while process.poll() is None and not (
             ledger.exists() and ledger.read_text().count("sha256") >= wanted

@@ -17,6 +17,7 @@ from core.pipeline import run as pipeline
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.concepts.test_step import USUAL, run
+from tests.tables import rows_where
 
 WORDS = ["grass", "water", "sand", "snow", "dog", "boat"]
 
@@ -98,7 +99,7 @@ def test_evaluation__of_planted_features(world):
     assert scores.at[(FALCON, 0.5, 2), "precision"] < 1.0  # a submarine is nowhere
     assert scores.at[(RANDOM, 0.5, 6), "precision"] < 0.5
     words = study.table("method_words")
-    ours = words[(words["method"] == FALCON) & (words["rank"] == 1)]
+    ours = rows_where(words, (words["method"] == FALCON) & (words["rank"] == 1))
     assert (ours["true_share"] == 1.0).all()
     for group, word, share in ours[["group", "word", "other_share"]].itertuples(index=False):
         assert names[int(group)] == word
@@ -107,7 +108,7 @@ def test_evaluation__of_planted_features(world):
         assert share == pytest.approx(np.mean(held))
     cues = study.table("planted_cues")
     assert len(cues) == 40 and set(cues["kind"]) == {"background", "companion"}
-    found = cues[(cues["kind"] == "background") & (cues["n_found"] > 0)]
+    found = rows_where(cues, (cues["kind"] == "background") & (cues["n_found"] > 0))
     assert set(found["cue"]) == {word for word in WORDS if word in set(ours["word"])}
     assert not cues.loc[cues["kind"] == "companion", "n_named"].any()
 

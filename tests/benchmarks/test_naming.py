@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from benchmarks import naming
 from benchmarks.naming import FeatureResamples, by_feature, compare, failures
+from tests.tables import rows_where
 
 TRUE = {"1": {"sky", "blue"}, "2": {"dog"}, "3": set()}
 SAID = {  # seed, group -> words of the majority rule, and of FALCON
@@ -57,14 +59,16 @@ def loop(seed, group, method):
 def test_by_feature__matches_loops(words):
     frame = by_feature(words).set_index(["seed", "group", "method"])
     assert len(frame) == 8
+    key: Any
+    row: Any
     for key, row in frame.iterrows():
-        found = row[["n", "precision", "cut", "recall"]].astype(float).to_list()
+        found = [float(row[name]) for name in ("n", "precision", "cut", "recall")]
         assert found == pytest.approx(list(loop(*key)), nan_ok=True)
 
 
 def test_means__are_of_all_features_first_and_of_resampled_features_then(words):
     frame = by_feature(words)
-    part = frame[frame["method"] == naming.FALCON]
+    part = rows_where(frame, frame["method"] == naming.FALCON)
     resamples = FeatureResamples(frame)
     means = resamples.means(part, "precision")
     known = [loop(seed, group, naming.FALCON)[1] for seed, group in SAID if SAID[seed, group][1]]

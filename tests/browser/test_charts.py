@@ -30,7 +30,9 @@ def choose(page, part: float) -> str:
     page.mouse.click(x, y)
     page.wait_for_timeout(300)
     settle(page, patience=60)
-    return re.search(r"feature (\d+)", named).group(1)
+    found = re.search(r"feature (\d+)", str(named))
+    assert found is not None, named
+    return found.group(1)
 
 
 @pytest.mark.parametrize("plot", ["Activation rate", "Purity"])

@@ -122,7 +122,7 @@ def test_pictures__no_way_out_of_the_folder(reader, hostile_address, kind, path)
 
 def test_server__answers_on_this_machine_only(hostile_address):
     port = urlsplit(hostile_address).port
-    own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    own = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     outward = sorted(address for address in own if not address.startswith("127."))
     if not outward:
         pytest.skip("this machine has no address but its own loop")

@@ -94,7 +94,8 @@ def test_jobs__nothing_of_a_progress_file_is_run_or_stopped(visitor, address, pl
         started = process_started(other.pid)
         known = {"pid": other.pid, "pid_started": started, "host": host_name(), "command": []}
         leave(place / "studies" / "pid", state="running", **known)
-        assert read_job(place / "studies" / "pid").running
+        job = read_job(place / "studies" / "pid")
+        assert job is not None and job.running
         page = visitor().open(f"{address}/new_study")
         expect(page.get_by_text("progress", exact=False).first).to_be_visible()
         settle(page)

@@ -70,7 +70,7 @@ def delong_by_loop(score, positive):
     y = [sum(column) / len(up) for column in zip(*wins, strict=True)]
     area = sum(x) / len(x)
     spread = np.var(x, ddof=1) / len(x) + np.var(y, ddof=1) / len(y)
-    return area, area - statistics.Z * spread**0.5, area + statistics.Z * spread**0.5
+    return np.array([area, area - statistics.Z * spread**0.5, area + statistics.Z * spread**0.5])
 
 
 def test_auroc_interval__matches_loop(rng):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from core.store import open_study
 from tests.comparison import reference_compare as reference
 from tests.comparison.comparable import add_concepts, change_summary, second_study
 from tests.synthetic import make_study
+from tests.tables import rows_where
 
 NAMES = ["before", "after"]
 
@@ -38,6 +40,11 @@ def judged(rng, n: int, *, share: float, holes: bool = True) -> StudyScores:
     return StudyScores(columns, q, correct, np.round(correct + rng.normal(size=n), 1))
 
 
+def combined_of(one: StudyScores) -> np.ndarray:
+    assert one.combined is not None
+    return one.combined
+
+
 @pytest.mark.parametrize("holes", [False, True])
 def test_measure_table__matches_loops_over_drawn_images(rng, holes):
     n, resamples = 23, 30
@@ -49,7 +56,7 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
         return [
             reference.numbers_of(
                 {name: values.tolist() for name, values in one.columns.items()},
-                one.score.tolist(), one.correct.tolist(), rows, [*one.combined],
+                one.score.tolist(), one.correct.tolist(), rows, [*combined_of(one)],
             )
             for one in studies
         ]  # fmt: skip
@@ -77,7 +84,8 @@ def test_measure_table__by_hand():
     studies = [StudyScores({"accuracy": c, "q_correct": np.where(c == 1, q, np.nan),
                        "q_misclassified": np.where(c == 0, q, np.nan)}, q, c) for c in correct]  # fmt: skip
     table = measure_table(studies, NAMES, resamples=10).set_index(["measure", "study"])["value"]
-    assert table["accuracy"].to_dict() == {"before": 0.5, "after": 0.75}
+    accuracy: Any = table["accuracy"]
+    assert accuracy.to_dict() == {"before": 0.5, "after": 0.75}
     assert table["q_auroc", "before"] == 0.75 and table["q_auroc", "after"] == 1.0  # 3 of 4 pairs in order
     assert_allclose(table["q_gap", "before"], 0.55 - 0.3)
     assert_allclose(table["q_auprc", "before"], 0.5 * 1 + 0.5 * 2 / 3)
@@ -87,8 +95,8 @@ def test_measure_table__by_hand():
 def test_measure_table__same_study_twice_differs_by_exactly_0(rng):
     one = judged(rng, 40, share=0.6)
     table = measure_table([one, one], NAMES, resamples=50)
-    after = table[table["study"] == "after"]
-    assert (after[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
+    after = rows_where(table, table["study"] == "after")
+    assert (after[["difference", "difference_low", "difference_high"]].to_numpy() == 0).all()
 
 
 def test_measure_table__pairing_makes_the_difference_narrower(rng):
@@ -253,6 +261,7 @@ def test_words__gained_lost_and_shared(folder, pair):
         paths.append(second_study(pair[0].path, folder / name))
         add_concepts(paths[-1], words)
     found = compare([open_study(path) for path in paths], resamples=5)
+    assert found.words is not None
     assert found.words.changes == {"reworded": {"gained": ["<b>sky", "sea"], "lost": ["red"]}}
     assert found.words.matrix.to_numpy().tolist() == [[2, 1], [1, 3]]
     assert found.words.across.set_index("study")["n_unshared"].to_dict() == {"worded": 1, "reworded": 2}

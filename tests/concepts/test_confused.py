@@ -46,7 +46,7 @@ def test_some_images__by_a_loop(worded):
     raw, weights = worded.vector("representations").astype(float), worded.vector("probe_weights")
     for side, name in (("true", true), ("predicted", predicted)):
         values = [raw[row] * weights[worded.class_names.index(name)] for row in rows]
-        mean = sum(values) / len(rows)
+        mean = np.add.reduce(values) / len(rows)
         part = found[found["side"] == side]
         best = sorted(range(len(mean)), key=lambda j: (-mean[j], j))[: len(part)]
         assert part["feature"].tolist() == best

@@ -73,7 +73,8 @@ def test_find_groups__refuses_what_does_not_fit():
 
 def test_pack_pairs__is_pack(rng):
     highly = rng.random((40, 21)) < 0.2
-    assert_array_equal(pack_pairs(*np.nonzero(highly), 40, 21), pack(highly))
+    images, features = np.nonzero(highly)
+    assert_array_equal(pack_pairs(images, features, 40, 21), pack(highly))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 9])

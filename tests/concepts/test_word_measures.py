@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from benchmarks.concept_evaluation import evaluate_methods, names_cue
+from core.common.dataframes import select
 from core.concepts.word_measures import (
     dissect_words,
     kept_words,
@@ -188,7 +189,7 @@ def test_judge__of_perfect_and_of_wrong_words():
     assert best["recall_true"].to_dict() == {"right": 1.0, "wrong": 0.0}
     quarter = scores[(scores["k"] == 6) & (scores["share"] == 0.25)].set_index("method")
     assert quarter.at["right", "recall_true"] == 0.5  # red is true of more than a quarter
-    assert words[["method", "related"]].to_dict("list") == {
+    assert select(words, ["method", "related"]).to_dict("list") == {
         "method": ["right", "wrong"],
         "related": [True, False],
     }

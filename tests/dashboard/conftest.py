@@ -21,7 +21,7 @@ from streamlit.util import calc_hash
 from core.common.private_folder import make_private, state_folder
 from core.common.processes import host_name, process_started
 from core.jobs.commands import Command
-from core.jobs.jobs import Job
+from core.jobs.jobs import Job, read_job
 from core.jobs.runner import Started, _remember
 from dashboard.jobs import launcher
 from tests.concepts.worded import make_worded
@@ -118,6 +118,13 @@ def remember(folder: Path, command: Command, pid: int = 2**22 + 1) -> None:
     make_private(state_folder())
     make_private(state_folder() / "jobs")
     _remember(Started(folder.resolve(), command.record(), pid, process_started(pid) or "1", host_name()))
+
+
+def stored_job(folder: Path) -> Job:
+    """The job that is written down in a folder where there is one."""
+    job = read_job(folder)
+    assert job is not None, f"{folder} has no job"
+    return job
 
 
 def write_progress(study: Path, **record: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import timm
@@ -71,7 +72,7 @@ def test_stems_that_are_not_plain():
     "name", ["vit_tiny_patch16_224", "vit_small_patch8_224", "vit_base_patch16_224", "vit_huge_patch14_224"]
 )
 def test_vision_transformers(name):
-    theirs = on_meta(timm.create_model, name)
+    theirs: Any = on_meta(timm.create_model, name)
     arguments = vit_arguments(theirs.state_dict())
     assert arguments["num_heads"] == theirs.blocks[0].attn.num_heads
     ours = on_meta(lambda: timm.models.VisionTransformer(**arguments))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torchvision
@@ -16,7 +18,7 @@ from core.errors import EncoderError, SettingsError, ShapeError
 from tests.encoders.planted import narrow_resnet, reference, some_pixels
 
 TRANSFORM = Transform(resize=72, input_size=64)
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 
 
 def encoder_of(model, **options):
@@ -34,7 +36,7 @@ def test_representations_are_those_of_torchvisions_transforms(rng):
         [torchvision.transforms.ToTensor(), torchvision.transforms.Normalize(TRANSFORM.mean, TRANSFORM.std)]
     )
     encoder = encoder_of(model)
-    x = torch.stack([normalise(image.numpy()) for image in pixels])
+    x = torch.stack([torch.as_tensor(normalise(image.numpy())) for image in pixels])
     assert_close(encoder.normalise(pixels), x, rtol=1e-5, atol=1e-6)
     assert_close(encoder.represent(pixels), model(x), **TOLERANCE)
     assert encoder.normalise(pixels).is_contiguous(memory_format=torch.channels_last)
@@ -58,7 +60,7 @@ def test_the_map_averages_to_the_representation():
 
 def test_max_pooling_is_seen():
     model = narrow_resnet()
-    model.avgpool = nn.AdaptiveMaxPool2d(1)
+    model.set_submodule("avgpool", nn.AdaptiveMaxPool2d(1))
     encoder = encoder_of(model)
     assert not encoder.pools_globally and encoder.nonnegative
     assert encoder.target_layer == "layer4.0"
@@ -68,13 +70,14 @@ def test_max_pooling_is_seen():
 
 def test_max_pooling_is_seen_where_the_last_map_is_one_pixel():
     model = narrow_resnet()
-    model.avgpool = nn.AdaptiveMaxPool2d(1)
+    model.set_submodule("avgpool", nn.AdaptiveMaxPool2d(1))
     assert not encoder_of(model, transform=Transform(resize=None, input_size=32)).pools_globally
 
 
 def test_a_missing_relu_is_seen():
     model = narrow_resnet()
-    model.avgpool = nn.Sequential(nn.BatchNorm2d(64), nn.Conv2d(64, 64, 1), nn.AdaptiveAvgPool2d(1))
+    head = nn.Sequential(nn.BatchNorm2d(64), nn.Conv2d(64, 64, 1), nn.AdaptiveAvgPool2d(1))
+    model.set_submodule("avgpool", head)
     encoder = encoder_of(model)
     assert not encoder.nonnegative
     assert encoder.target_layer == "avgpool.1" and encoder.pools_globally
@@ -130,7 +133,7 @@ def test_hooks_are_removed_also_after_errors():
         raise ZeroDivisionError
     assert n_hooks(model) == 0
 
-    model.layer3 = nn.Linear(3, 3)
+    model.set_submodule("layer3", nn.Linear(3, 3))
     for wrong in (encoder, inner):
         with pytest.raises(RuntimeError):
             wrong.represent_with_map(pixels)
@@ -161,9 +164,8 @@ def test_models_that_give_no_vectors():
 
 
 def test_the_fingerprint_follows_weights_transform_and_layer():
-    def fingerprint(seed=0, arch="a", **options):
-        options = {"transform": TRANSFORM} | options
-        return Encoder(narrow_resnet(seed), options.pop("transform"), arch=arch, **options).fingerprint
+    def fingerprint(seed=0, arch="a", transform: Transform = TRANSFORM, **options: Any):
+        return Encoder(narrow_resnet(seed), transform, arch=arch, **options).fingerprint
 
     first = fingerprint()
     assert first == fingerprint(spec="a@somewhere/else.ckpt", assumptions=["another"])

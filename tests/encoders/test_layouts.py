@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -23,7 +25,7 @@ from tests.encoders.planted import (
 
 SIZE = 64
 # channels_last and NCHW convolutions add up in different orders
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 
 
 def save(tmp_path, file, name="last.ckpt"):
@@ -132,7 +134,8 @@ def test_a_cifar_stem_can_be_told_another_size_and_statistics(tmp_path):
 
 def test_lightlys_own_resnet_has_no_relu_in_its_sequential_stem(tmp_path):
     model = narrow_resnet(0, cifar_padding=1)
-    model.relu = torch.nn.Identity()  # the children of lightly's ResNetGenerator are conv1, bn1, layer1 …
+    # The children of lightly's ResNetGenerator are conv1, bn1, layer1 …
+    model.set_submodule("relu", torch.nn.Identity())
     state = {key.replace("downsample", "shortcut"): value for key, value in model.state_dict().items()}
     encoder = load_encoder(save(tmp_path, lightning(under("backbone.", numbered(state, layer1=2)))))
     pixels, transform = some_pixels(32), encoder.transform

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import timm
@@ -17,7 +18,7 @@ from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError
 from tests.encoders.planted import head, linear, narrow_resnet, reference, some_pixels, stir, under
 
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 TRAINED = {"resize": 72, "input_size": 64, "mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bilinear"}
 
 
@@ -204,8 +205,9 @@ def test_a_vision_transformer(pool):
     assert any("not covered by the paper" in line for line in encoder.assumptions)
     pixels = some_pixels(64)
     raw, maps = encoder.represent_with_map(pixels)
-    tokens = encoder.base.forward_features(encoder.normalise(pixels))
-    expected = tokens[:, 0] if pool == "token" else encoder.base.fc_norm(tokens[:, 1:].mean(1))
+    base: Any = encoder.base
+    tokens = base.forward_features(encoder.normalise(pixels))
+    expected = tokens[:, 0] if pool == "token" else base.fc_norm(tokens[:, 1:].mean(1))
     assert_close(raw, expected, **TOLERANCE)
     assert maps.shape == (3, 192, 4, 4)
 

@@ -69,7 +69,7 @@ def test_the_stand_in_for_settings_objects_runs_nothing(tmp_path):
         executed.append(text)
 
     run.__module__, run.__qualname__ = "omegaconf", "run"
-    module.run = run
+    module.__dict__["run"] = run
     sys.modules["omegaconf"] = module
     try:
         torch.save({"state_dict": WEIGHTS, "cfg": Malicious("x", run)}, tmp_path / "a.ckpt")

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -147,7 +148,8 @@ def test_captioner__is_code(mark):
         load_captioner("strange:say")
     assert not mark.exists()
     with allowing("strange:say"):
-        assert load_captioner("strange:say")(None)[0] == ("a", 1.0)
+        say: Any = load_captioner("strange:say")
+        assert say(None)[0] == ("a", 1.0)
 
 
 def test_training_config__starts_from_no_code_that_it_names(mark, tmp_path, run):

@@ -146,7 +146,7 @@ def test_an_empty_slice_is_undefined_and_no_error(world):
     empty = SlicedStudy(world.study, Slice.parse("norm=99.."))
     assert empty.n_chosen == 0
     found = empty.table("features")
-    assert found[["mean", "std", "activation_rate", "purity"]].isna().all(axis=None)
+    assert found[["mean", "std", "activation_rate", "purity"]].isna().to_numpy().all()
     assert empty.table("quality_metrics")["auroc"].isna().all()
     assert set(empty.table("quality_metrics")["note"]) == {"no image of the slice has a probe result"}
     assert empty.table("overlap").empty and empty.table("overlap_controls")["mean"].isna().all()

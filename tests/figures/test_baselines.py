@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.figures import baselines as figures
-from core.figures.theme import DARK, LIGHT
+from core.figures.theme import DARK, LIGHT, layout_of
 
 
 def dots(fig) -> dict[str, tuple[float, float, float]]:
@@ -28,7 +28,7 @@ def test_rivals__values_and_intervals_are_those_of_the_table(metrics, metric):
 
 def test_rivals__best_on_top_also_where_lower_is_better(metrics):
     for metric in ("auroc", "aurc", "augrc"):
-        axis = figures.rivals(metrics, metric=metric).layout.yaxis
+        axis = layout_of(figures.rivals(metrics, metric=metric)).yaxis
         assert list(axis.categoryarray)[::-1] == ["Probe confidence", "Raw norm", "<b>Q-Score</b>"]
 
 
@@ -38,9 +38,11 @@ def test_rivals__marks_labels_and_the_reference(metrics):
         "needs no labels": "circle",
         "uses labels": "diamond-open",
     }
-    assert [s.x0 for s in fig.layout.shapes] == [0.2]
-    assert [s.x0 for s in figures.rivals(metrics).layout.shapes] == [0.5]
-    assert [s.x0 for s in figures.rivals(metrics, metric="augrc").layout.shapes] == [0.1]  # half the errors
+    assert [s.x0 for s in layout_of(fig).shapes] == [0.2]
+    assert [s.x0 for s in layout_of(figures.rivals(metrics)).shapes] == [0.5]
+    assert [s.x0 for s in layout_of(figures.rivals(metrics, metric="augrc")).shapes] == [
+        0.1
+    ]  # half the errors
 
 
 def test_rivals__the_legend_has_the_colour_of_the_others_also_where_the_best_is_selected(metrics):
@@ -55,7 +57,7 @@ def test_rivals__the_legend_has_the_colour_of_the_others_also_where_the_best_is_
 def test_rivals__a_metric_that_an_older_study_lacks_is_a_note(metrics):
     older = metrics.drop(columns=["augrc", "augrc_low", "augrc_high"])
     assert figures.ranked(older, "augrc").empty
-    assert "lacks AUGRC" in figures.rivals(older, metric="augrc").layout.annotations[0].text
+    assert "lacks AUGRC" in layout_of(figures.rivals(older, metric="augrc")).annotations[0].text
     assert len(figures.rivals(older).data) == 2
 
 
@@ -127,8 +129,8 @@ def test_equal_scores__share_a_rank_and_none_is_better(metrics):
 
 def test_rivals__a_marked_score_has_a_ground(metrics):
     fig = figures.rivals(metrics, selected="norm", marked="q_score")
-    row = next(one for one in fig.layout.shapes if one.type == "rect")
-    labels = list(fig.layout.yaxis.categoryarray)
+    row = next(one for one in layout_of(fig).shapes if one.type == "rect")
+    labels = list(layout_of(fig).yaxis.categoryarray)
     assert labels[round((row.y0 + row.y1) / 2)] == "Q-Score"
 
 
@@ -150,6 +152,6 @@ def test_by_cause__puts_each_number_in_its_cell():
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 def test_nothing_to_rank__gives_the_reason(metrics, theme):
     fig = figures.rivals(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
-    assert not fig.data and fig.layout.annotations[0].text == "one class only"
+    assert not fig.data and layout_of(fig).annotations[0].text == "one class only"
     none = pd.DataFrame(columns=["cause", "score", "n_errors", "auroc", "low", "high"])
     assert not figures.by_cause(none, theme=theme).data

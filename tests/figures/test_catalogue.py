@@ -15,6 +15,7 @@ from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
 from core.figures.study_panels import middles, spread
+from core.figures.theme import layout_of
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import small
@@ -60,10 +61,10 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_p
         pytest.skip("this Glyphworld names no causes")
     same = FIGURES[name].same_images
     fig = drawn(*(twins(pictured, tmp_path) if same else (pictured, other_images)), name)
-    assert fig.data, [note.text for note in fig.layout.annotations]
-    assert fig.layout.width in (336, 696) and fig.layout.height > 100
-    assert bool(fig.layout.images) == (name in PICTURES)
-    assert json.loads(fig.to_json())["data"]
+    assert fig.data, [note.text for note in layout_of(fig).annotations]
+    assert layout_of(fig).width in (336, 696) and layout_of(fig).height > 100
+    assert bool(layout_of(fig).images) == (name in PICTURES)
+    assert json.loads(str(fig.to_json()))["data"]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_IMAGES])
@@ -82,7 +83,7 @@ def test_every_figure__of_images_without_labels_draws_or_says_why(unlabelled, na
     except PeregrineError as error:
         assert "\n" not in str(error) and len(str(error)) > 20
     else:
-        assert fig.data or len(fig.layout.annotations[0].text) > 20
+        assert fig.data or len(layout_of(fig).annotations[0].text) > 20
 
 
 def test_class_representations__are_those_of_the_study(pictured):
@@ -94,7 +95,7 @@ def test_class_representations__are_those_of_the_study(pictured):
 def test_heatmaps__correct_images_stand_left_of_misclassified_ones(pictured):
     fig = draw(pictured, "heatmaps", options=FigureOptions(images=2, device="cpu"))
     correct = pictured.table("probe")["correct"].to_numpy()
-    middle = next(note.x for note in fig.layout.annotations if note.text == "<b>misclassified</b>")
+    middle = next(note.x for note in layout_of(fig).annotations if note.text == "<b>misclassified</b>")
     for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True):
         assert pictured.is_val[row] and (correct[row] or x > middle - 200)
     left = [x for (row,), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True) if correct[row]]
@@ -106,7 +107,7 @@ def test_heatmaps__two_studies_show_the_same_images_before_and_after(pictured):
     alone = draw(pictured, "heatmaps", options=FigureOptions(images=1, device="cpu"))
     both = draw([pictured, pictured], "heatmaps", options=FigureOptions(images=1, device="cpu"))
     assert set(rows_of(alone)) == set(rows_of(both)) and len(rows_of(both)) == 1.5 * len(rows_of(alone))
-    assert "here (2)" in [note.text for note in both.layout.annotations]
+    assert "here (2)" in [note.text for note in layout_of(both).annotations]
 
 
 def test_side_by_side__other_images_or_another_crop_are_refused(pictured, other_images, shared_study):
@@ -136,14 +137,14 @@ def test_a_map_that_is_not_stored_is_computed(pictured):
         pictured.heatmap(row, [feature])
     (image,) = source.shown([row])
     heat = source.with_heat(image, "x", [feature]).heats["x"]
-    assert heat.shape == (32, 32) and heat.min() >= 0 and heat.max() <= 1
+    assert heat is not None and heat.shape == (32, 32) and heat.min() >= 0 and heat.max() <= 1
 
 
 def test_directions__top_feature_is_that_of_the_class(pictured):
     fig = draw(pictured, "directions", options=FigureOptions(classes=("dog",), images=2, device="cpu"))
     means, table = pictured.vector("class_means"), pictured.table("features")
     own = np.where(table["discriminative"], means[:, pictured.class_names.index("dog")], -1)
-    titles = [note.text for note in fig.layout.annotations]
+    titles = [note.text for note in layout_of(fig).annotations]
     assert f"top feature<br>{own.argmax()}" in titles and "principal<br>component 1" in titles
 
 
@@ -181,7 +182,7 @@ def test_wrong_names_numbers_and_styles(pictured):
 
 @pytest.mark.parametrize(("style", "width"), zip(STYLES, (336, 336, 696, None), strict=True))
 def test_styles__fix_the_width(pictured, style, width):
-    assert draw(pictured, "sparsity", style=style).layout.width == width
+    assert layout_of(draw(pictured, "sparsity", style=style)).width == width
 
 
 def test_old_quality__says_how_to_make_what_it_lacks(study_path):

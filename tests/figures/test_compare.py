@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose
 from core.comparison.measures import class_accuracy_changes
 from core.figures.catalogue import draw
 from core.figures.compare import class_changes, concept_matrix, score_distributions, score_table
-from core.figures.theme import DARK, LIGHT, paper
+from core.figures.theme import DARK, LIGHT, layout_of, paper
 from core.store import open_study
+from tests.tables import rows_where
 
 Q = np.array([0.0, 0.1, 0.2, 0.0, 0.4, np.nan])
 CORRECT = np.array([1, 1, 1, 0, 0, 1.0])
@@ -19,18 +20,18 @@ CORRECT = np.array([1, 1, 1, 0, 0, 1.0])
 
 def test_score_table__by_hand():
     table = score_table({"a": (Q, CORRECT), "b": (Q + 0.1, CORRECT)}, n_bins=4)
-    a = table[(table["study"] == "a") & (table["group"] == "correct")]
+    a = rows_where(table, (table["study"] == "a") & (table["group"] == "correct"))
     assert_allclose(a["left"], [0.1, 0.2, 0.3, 0.4])  # common bins, from the least to the largest of both
     assert_allclose(a["share"], [100 / 3, 100 / 3, 0, 0])  # of three with a score; one of them is 0
     assert a["n"].iat[0] == 3 and a["zero_share"].iat[0] == pytest.approx(100 / 3)
-    wrong = table[(table["study"] == "b") & (table["group"] == "misclassified")]
+    wrong = rows_where(table, (table["study"] == "b") & (table["group"] == "misclassified"))
     assert_allclose(wrong["share"], [50, 0, 0, 50])
     assert wrong["zero_share"].iat[0] == 0
 
 
 def test_score_table__a_score_whose_0_is_like_any_other_is_binned_whole():
     table = score_table({"a": (Q, CORRECT)}, score="confidence", n_bins=4)
-    assert table[table["group"] == "correct"]["share"].sum() == pytest.approx(100)
+    assert rows_where(table, table["group"] == "correct")["share"].sum() == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
@@ -46,13 +47,13 @@ def test_score_distributions__a_panel_a_study(theme):
         assert (
             trace.y[0] == trace.y[-1] == 0 and trace.x[0] == trace.x[1] and len(trace.x) == len(trace.y) == 6
         )
-    titles = [note.text for note in fig.layout.annotations]
+    titles = [note.text for note in layout_of(fig).annotations]
     assert titles[0].startswith("<b>&lt;b&gt;x</b>") and "33 % of correct" in titles[0]
 
 
 def test_score_distributions__nothing_to_draw_says_why():
     fig = score_distributions(score_table({"a": (np.zeros(3), np.ones(3))}))
-    assert not fig.data and "0 or undefined" in fig.layout.annotations[0].text
+    assert not fig.data and "0 or undefined" in layout_of(fig).annotations[0].text
 
 
 def test_class_changes__in_order_of_gain_and_marked_where_clear():
@@ -63,7 +64,7 @@ def test_class_changes__in_order_of_gain_and_marked_where_clear():
     table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=200)
     fig = class_changes(table, "a", "b")
     before, after, clear, chance = fig.data
-    assert list(fig.layout.yaxis.ticktext)[-1] == "ant" and "&lt;i&gt;" in fig.layout.yaxis.ticktext
+    assert list(layout_of(fig).yaxis.ticktext)[-1] == "ant" and "&lt;i&gt;" in layout_of(fig).yaxis.ticktext
     assert_allclose(after.x, 100 * correct[1].reshape(3, 40).mean(1)[[1, 2, 0]])
     assert list(clear.x) == [75] and len(chance.x) == 2
     assert_allclose(np.array(before.x), 100 * correct[0].reshape(3, 40).mean(1)[[1, 2, 0]])
@@ -74,14 +75,14 @@ def test_class_changes__many_classes_shows_those_that_changed_most(rng):
     correct = (rng.random((2, 500)) < 0.5).astype(float)
     table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=20)
     fig = class_changes(table, "a", "b", most=10)
-    size = np.sort(np.abs(table[table["study"] == "b"]["difference"]))[-10:]
+    size = np.sort(np.abs(rows_where(table, table["study"] == "b")["difference"]))[-10:]
     drawn = np.abs(np.concatenate([fig.data[2].x, fig.data[3].x]))
     assert_allclose(np.sort(drawn), 100 * size)
 
 
 def test_class_changes__without_verdicts_says_so():
     fig = class_changes(class_accuracy_changes(np.empty((2, 0)), np.empty(0, object), ["a", "b"]), "a", "b")
-    assert not fig.data and "No class" in fig.layout.annotations[0].text
+    assert not fig.data and "No class" in layout_of(fig).annotations[0].text
 
 
 def test_concept_matrix__cells_and_hover():
@@ -97,4 +98,7 @@ def test_catalogue__q_of_two_studies_is_a_panel_each(shared_study, study_path):
     other = open_study(study_path("other"))
     fig = draw([open_study(shared_study), other], "q_distribution")
     assert len(fig.data) == 4
-    assert [note.text.partition("</b>")[0] for note in fig.layout.annotations] == ["<b>shared", "<b>other"]
+    assert [note.text.partition("</b>")[0] for note in layout_of(fig).annotations] == [
+        "<b>shared",
+        "<b>other",
+    ]

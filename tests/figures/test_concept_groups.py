@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from core.figures import concept_groups as figures
+from core.figures.theme import layout_of
+from tests.tables import rows_where
 
 GROUPS = pd.DataFrame(
     {
@@ -44,6 +48,7 @@ def test_count_by_size__adds_up_and_matches_a_loop(size):
     parts = counts["n_interpretable"] + counts["n_other"] + counts["n_small"]
     assert parts.tolist() == counts["n_groups"].tolist()
     assert counts[["n_interpretable", "n_other", "n_small"]].sum().tolist() == [2, 1, 3]
+    row: Any
     for _, row in counts.iterrows():
         ends = [int(end) for end in row["size"].split(" to ")]
         low, high = ends[0], ends[-1]
@@ -53,7 +58,7 @@ def test_count_by_size__adds_up_and_matches_a_loop(size):
 
 
 def test_group_sizes__bars_are_stacked_and_kinds_without_groups_left_out():
-    counts = figures.count_by_size(GROUPS[GROUPS["n_images"] < 5], "n_images")
+    counts = figures.count_by_size(rows_where(GROUPS, GROUPS["n_images"] < 5), "n_images")
     bars = [trace for trace in figures.group_sizes(counts, size="n_images").data if trace.type == "bar"]
     assert [bar.name for bar in bars] == ["too few images"]
     assert list(bars[0].y) == [2, 1]
@@ -62,7 +67,7 @@ def test_group_sizes__bars_are_stacked_and_kinds_without_groups_left_out():
 def test_group_sizes__says_that_there_are_none():
     counts = figures.count_by_size(GROUPS.iloc[:0], "n_images")
     figure = figures.group_sizes(counts, size="n_images")
-    assert figure.layout.annotations[0].text == figures.NO_GROUPS
+    assert layout_of(figure).annotations[0].text == figures.NO_GROUPS
 
 
 @pytest.mark.parametrize(("diagonal", "cosines"), [(False, [0.9, 0.7]), (True, [0.92, 0.75])])
@@ -75,12 +80,12 @@ def test_interpretability__points_say_which_group_they_are(diagonal, cosines):
     assert "&lt;b&gt;" in joint.hovertext[0]
     assert [custom[0] for custom in single.customdata] == ["3", "9"][: 1 + diagonal]  # NaN is not drawn
     assert (list(ring.x), list(ring.y)) == ([15], [cosines[1]])
-    assert figure.layout.shapes[0].y0 == 0.8
+    assert layout_of(figure).shapes[0].y0 == 0.8
 
 
 def test_interpretability__nothing_to_compare():
     figure = figures.interpretability(UNITS.iloc[3:], gamma=0.8, names=["d"])
-    assert figure.layout.annotations[0].text == figures.NO_COSINES
+    assert layout_of(figure).annotations[0].text == figures.NO_COSINES
 
 
 CONCEPTS = pd.DataFrame(
@@ -114,7 +119,7 @@ def test_word_matrix__text_is_text_and_the_joint_column_is_framed():
     names = {"1_2": "together", "1": "1 alone", "2": "2 alone"}
     table = figures.word_table(CONCEPTS, ["1_2", "1", "2"])
     figure = figures.word_matrix(table, names, joint="1_2")
-    assert "&lt;i&gt;snow&lt;/i&gt;" in figure.layout.yaxis.ticktext
+    assert "&lt;i&gt;snow&lt;/i&gt;" in layout_of(figure).yaxis.ticktext
     assert list(figure.data[0].text[1]) == ["0.40", "", ""]
-    assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (-0.5, 0.5)
+    assert (layout_of(figure).shapes[0].x0, layout_of(figure).shapes[0].x1) == (-0.5, 0.5)
     assert "not among its words" in figure.data[0].hovertext[1][1]

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.testing import assert_array_equal
 
 from core.figures import concepts
-from core.figures.theme import DARK, LIGHT
+from core.figures.theme import DARK, LIGHT, layout_of
 
 PAIRS = pd.DataFrame(
     [("cat", "dog", 7), ("dog", "cat", 2), ("ant", "<b>", 3)], columns=["true", "predicted", "n_images"]
@@ -20,11 +20,11 @@ def test_word_bars__kept_first_then_by_score_and_text_stays_text():
         {"word": ["sky", "<i>", "red"], "kind": "word", "score": [0.1, 0.2, 0.9], "kept": [True, True, False]}
     )
     bar = (fig := concepts.word_bars(frame)).data[0]
-    assert list(fig.layout.yaxis.ticktext) == ["&lt;i&gt;", "sky", "red"]
+    assert list(layout_of(fig).yaxis.ticktext) == ["&lt;i&gt;", "sky", "red"]
     assert list(bar.x) == [0.2, 0.1, 0.9]
     assert list(bar.marker.color) == [LIGHT.discriminative, LIGHT.discriminative, LIGHT.neutral]
     assert "discarded" in bar.hovertext[2]
-    assert "No word" in concepts.word_bars(frame[:0]).layout.annotations[0].text
+    assert "No word" in layout_of(concepts.word_bars(frame.head(0))).annotations[0].text
 
 
 def test_contribution_bars__two_features_of_one_name_stay_apart():
@@ -50,9 +50,9 @@ def test_confusion_matrix__counts_and_a_point_on_every_cell_that_holds_any():
         (*pair, *pair) for pair in PAIRS[["true", "predicted"]].itertuples(index=False, name=None)
     }
     assert points.marker.opacity == points.unselected.marker.opacity == points.selected.marker.opacity == 0
-    framed = fig.layout.shapes[-1]
+    framed = layout_of(fig).shapes[-1]
     assert (framed.x0, framed.x1, framed.y0, framed.y1) == (2.5, 3.5, 1.5, 2.5)
-    assert fig.layout.xaxis.ticktext[1] == "&lt;b&gt;"
+    assert layout_of(fig).xaxis.ticktext[1] == "&lt;b&gt;"
 
 
 def test_confusion_matrix__a_hundred_classes_stay_legible():
@@ -63,5 +63,5 @@ def test_confusion_matrix__a_hundred_classes_stay_legible():
     assert len(drawn) == concepts.MOST_CLASSES
     assert set(drawn) <= set(names[70:] + ["class 0"])
     fig = concepts.confusion_matrix(pairs, drawn)
-    assert fig.layout.height < 900
-    assert "no" in concepts.confusion_matrix(pairs, names[:1]).layout.annotations[0].text.lower()
+    assert layout_of(fig).height < 900
+    assert "no" in layout_of(concepts.confusion_matrix(pairs, names[:1])).annotations[0].text.lower()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -12,6 +14,7 @@ from core.figures.cutoff import (
     threshold_for,
     tie_sentence,
 )
+from core.figures.theme import layout_of
 
 VALUES = np.array([0.1, 0.2, 0.2, 0.3, 0.4, 0.5, np.nan])
 CORRECT = np.array([0, 1, 0, 1, 1, 1, 0])
@@ -42,6 +45,7 @@ def test_cutoff_table__agrees_with_apply_cutoff(rng):
     values, correct = rng.integers(0, 30, 400) / 10, rng.random(400) < 0.8
     table = cutoff_table(values, correct)
     assert len(table) == len(np.unique(values))
+    row: Any
     for _, row in table.iterrows():
         result = apply_cutoff(values, correct, row["threshold"])
         assert result.n_flagged == row["n_flagged"]
@@ -56,7 +60,7 @@ def test_cutoff_table__stays_small(rng):
 @pytest.mark.parametrize("correct", [np.ones(5), np.zeros(5)], ids=["all right", "all wrong"])
 def test_cutoff_curve__says_why_there_is_none(correct):
     fig = cutoff_curve(cutoff_table(np.arange(5.0), correct))
-    assert not fig.data and "no misclassified images" in fig.layout.annotations[0].text
+    assert not fig.data and "no misclassified images" in layout_of(fig).annotations[0].text
 
 
 def test_cutoff_curve__draws_the_table_and_the_choice():
@@ -64,7 +68,7 @@ def test_cutoff_curve__draws_the_table_and_the_choice():
     fig = cutoff_curve(table, flagged=50)
     assert_allclose(fig.data[0].y, table["caught"])
     assert_allclose(fig.data[1].y, table["precision"])
-    assert [s.x0 for s in fig.layout.shapes] == [50]
+    assert [s.x0 for s in layout_of(fig).shapes] == [50]
 
 
 def test_reachable_percent__what_equal_scores_allow(rng):

@@ -15,7 +15,7 @@ from core.figures.fda_examples import spread_rows
 from core.figures.fda_tables import fda_table, fda_transfer
 from core.figures.grid_figures import GRID_FIGURES
 from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT
+from core.figures.theme import LIGHT, layout_of
 from core.figures.view_matrix import dual_table, view_matrix
 from core.store import open_study
 from core.training.grids.fda.verdicts import gain_verdict, ordered_verdict, removal_verdict
@@ -65,11 +65,11 @@ def test_fda_table__means_spreads_and_paired_differences():
     assert first[0] == "SimCLR" and first[1].startswith("50.0 (1.") and first[2].startswith("51.3 (1.")
     assert first[3].startswith("+1.3 ± 0.") and first[4] == "69.2 → 70.5"
     assert second[3].startswith("-5.0")
-    title = figure.layout.title.text.replace("<br>", " ")
+    title = layout_of(figure).title.text.replace("<br>", " ")
     assert "SimCLR: a gain, compatible with the paper's: +1.3 points" in title
     assert "BYOL: a loss, not the paper's: -5.0 points" in title
     few: Any = fda_table(gains(0.013, 0.0, seeds=3))
-    assert NOT_ENOUGH in few.layout.title.text.replace("<br>", " ")
+    assert NOT_ENOUGH in layout_of(few).title.text.replace("<br>", " ")
     assert texts(few)[0][3].count(",") == 2  # single values
 
 
@@ -78,7 +78,7 @@ def test_fda_table__of_the_order():
     figure: Any = fda_table(table)
     none, before, after = texts(figure)
     assert none[2].startswith("-2.0") and before[2] == "" and before[3] == "70.5" and after[3] == "70.4"
-    assert "compatible with the paper's difference and with none" in figure.layout.title.text
+    assert "compatible with the paper's difference and with none" in layout_of(figure).title.text
 
 
 def test_fda_transfer__only_columns_with_values():
@@ -91,7 +91,7 @@ def test_fda_transfer__only_columns_with_values():
     rows = texts(figure)
     assert rows[0][:3] == ["SimCLR", "50.0", "30.0"] and rows[2][1].startswith("+2.0")
     assert rows[0][3] == "40.0" and rows[2][3].startswith("+1.0")
-    assert "Of 4 differences, 2 lie above 0 and 0 below" in figure.layout.title.text
+    assert "Of 4 differences, 2 lie above 0 and 0 below" in layout_of(figure).title.text
 
 
 def test_fda_transfer__no_average_of_a_seed_that_lacks_a_measure():
@@ -117,7 +117,7 @@ def test_view_matrix__upper_triangle_and_verdict():
     np.testing.assert_allclose([z[0, 0], z[0, 2], z[0, 1], z[1, 3]], [20, 30, 50, 60], atol=1e-6)
     assert np.isnan(z[2, 1]) and np.isfinite(z).sum() == 4
     assert "paper 70.5" in figure.data[0].text[1][3]
-    assert figure.layout.title.text.startswith("works: (x, x) < (x, FDA)")
+    assert layout_of(figure).title.text.startswith("works: (x, x) < (x, FDA)")
 
 
 def test_ordered_verdict__fails_open_and_too_few():
@@ -134,7 +134,7 @@ def test_dual_table__two_columns_of_four():
     figure: Any = dual_table(pairs({"x-x": 0.2, "x-f": 0.1, "image-f_of_image": 0.4}))
     z = np.array(figure.data[0].z, float)
     assert z.shape == (4, 2) and z[3, 1] == pytest.approx(40)
-    assert figure.layout.title.text.startswith("fails: (x, f) > (x, x) is contradicted; x-f - x-x -10.")
+    assert layout_of(figure).title.text.startswith("fails: (x, f) > (x, x) is contradicted; x-f - x-x -10.")
 
 
 def test_verdicts__are_printed_by_the_grids():
@@ -153,12 +153,12 @@ def test_augmentation_bars__each_arm_has_its_bar():
     figure: Any = augmentation_bars(table)
     assert [len(bar.x) for bar in figure.data] == [6, 7, 9]
     assert figure.data[0].y[0] == pytest.approx(30, abs=0.1) and figure.data[0].error_y.visible
-    assert "better are SimCLR without crop" in figure.layout.title.text.replace("<br>", " ")
+    assert "better are SimCLR without crop" in layout_of(figure).title.text.replace("<br>", " ")
 
 
 def test_removal_verdict__hurts_is_open_or_unknown():
     removed = [f"simclr-remove-{name}" for name in ("crop", "flip", "jitter", "gray", "blur", "solarize")]
-    columns = {"method": lambda arm: "simclr"}
+    columns: dict[str, Any] = {"method": lambda arm: "simclr"}
     hurt = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5), **columns)
     assert removal_verdict(hurt) == "Removing hurts in all 6 cases"
     part = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5) | {removed[1]: 0.6}, **columns)

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.figures import features as figures
-from core.figures.theme import DARK, LIGHT
+from core.figures.theme import DARK, LIGHT, layout_of
 
 
 def points(fig) -> list[tuple[float, float, int]]:
@@ -16,7 +16,7 @@ def points(fig) -> list[tuple[float, float, int]]:
 
 
 def texts(fig) -> str:
-    return " | ".join(note.text for note in fig.layout.annotations)
+    return " | ".join(note.text for note in layout_of(fig).annotations)
 
 
 def test_sorted_activation__draws_every_feature_in_rising_order(features):
@@ -29,9 +29,9 @@ def test_sorted_activation__draws_every_feature_in_rising_order(features):
 
 def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features):
     fig = figures.sorted_activation(features)
-    bands = [(s.x0, s.x1) for s in fig.layout.shapes if s.type == "rect"]
+    bands = [(s.x0, s.x1) for s in layout_of(fig).shapes if s.type == "rect"]
     assert bands == [(0.5, 5.5), (5.5, 9.5), (9.5, 10.5)]
-    lines = [s.y0 for s in fig.layout.shapes if s.type == "line"]
+    lines = [s.y0 for s in layout_of(fig).shapes if s.type == "line"]
     assert_allclose(lines, np.percentile(features["activation_rate"], [50, 95]))
     assert "50th percentile: 2.25 %" in texts(fig) and "95th percentile: 33 %" in texts(fig)
     assert "discriminative</b> 4" in texts(fig)
@@ -43,7 +43,7 @@ def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
     assert drawn[7] == 0.25  # half of the smallest rate above 0
     assert len(drawn) == 10 and min(drawn.values()) > 0
     assert "1 never fire" in texts(fig)
-    notes = {n.text: n.y for n in fig.layout.annotations}
+    notes = {n.text: n.y for n in layout_of(fig).annotations}
     assert_allclose(notes["50th percentile: 2.25 %"], np.log10(2.25))
 
 
@@ -83,7 +83,7 @@ def test_nothing_to_draw__gives_a_note(features, theme):
         figures.purity_scatter(empty, theme=theme),
     ):
         assert not fig.data and texts(fig)
-        assert fig.layout.annotations[0].font.color == theme.muted
+        assert layout_of(fig).annotations[0].font.color == theme.muted
 
 
 def test_all_rates_zero__still_draws(features):

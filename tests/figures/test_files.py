@@ -91,7 +91,9 @@ def test_unknown_extension__is_refused_first(figure, tmp_path, name):
 def test_png__has_the_printed_size_in_pixels(figure, tmp_path, browser):
     with Image.open(files.write_figure(figure, tmp_path / "figure.png")) as image:
         assert image.size == (336 * files.PNG_SCALE, 242 * files.PNG_SCALE)
-        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 20)}
+        counted = image.convert("RGB").getcolors(1 << 20)
+    assert counted is not None
+    colours = {colour for _, colour in counted}
     assert (255, 255, 255) in colours and (0, 114, 178) in colours
 
 

@@ -16,6 +16,7 @@ from core.figures.grid_bars import (
     variants_figure,
 )
 from core.figures.grid_figures import GRID_FIGURES, read_grid
+from core.figures.theme import layout_of
 
 FACTORS = ("shape", "colour", "texture")
 
@@ -48,9 +49,9 @@ def test_variants__a_bar_an_arm_with_intervals_only_of_enough_runs():
     assert list(bars[0].x) == [*FACTORS, "mean"]
     own = 100 * table[table["arm"] == "ifm"]["colour"]
     assert bars[1].y[1] == pytest.approx(own.mean()) and bars[1].error_y.array[1] > 0
-    assert figure.layout.title.text.startswith("Mean readout, above InfoNCE: ifm, norm<br>")
+    assert layout_of(figure).title.text.startswith("Mean readout, above InfoNCE: ifm, norm<br>")
     known: Any = variants_figure(table.assign(chance_shape=0.1, chance_colour=0.2, chance_texture=0.3))
-    assert [line.y0 for line in known.layout.shapes] == pytest.approx([10, 20, 30, 20])  # and their mean
+    assert [line.y0 for line in layout_of(known).shapes] == pytest.approx([10, 20, 30, 20])  # and their mean
     few: Any = variants_figure(rows(settings, 3))
     bar = next(trace for trace in few.data if trace.type == "bar")
     assert not bar.error_y.visible and "not enough runs to tell" in bar.customdata[0]
@@ -62,13 +63,13 @@ def test_suppression__a_panel_a_temperature():
     settings = [("untrained", {})]
     settings += [(f"{t}-{e}", {"temperature": t, "ifm_epsilon": e}) for t in (0.05, 0.5) for e in (0.0, 0.1)]
     figure: Any = suppression_figure(rows(settings, 5))
-    assert [note.text for note in figure.layout.annotations] == ["temperature 0.05", "temperature 0.5"]
+    assert [note.text for note in layout_of(figure).annotations] == ["temperature 0.05", "temperature 0.5"]
     bars = [trace for trace in figure.data if trace.type == "bar"]
     assert [(bar.name, bar.showlegend) for bar in bars[:3]] == [
         ("InfoNCE", True), ("IFM, epsilon 0.1", True), ("InfoNCE", False),
     ]  # fmt: skip
     assert any(trace.name == "untrained" for trace in figure.data)
-    assert "Mean readout with IFM, higher: temperature 0.05, temperature 0.5" in figure.layout.title.text
+    assert "Mean readout with IFM, higher: temperature 0.05, temperature 0.5" in layout_of(figure).title.text
 
 
 def test_tradeoff__lines_along_temperature_and_along_hardness():
@@ -81,7 +82,7 @@ def test_tradeoff__lines_along_temperature_and_along_hardness():
     both: Any = tradeoff_figure(with_ifm)  # runs with IFM are no further seeds of InfoNCE
     assert both.data[0].customdata == lines[0].customdata and both.data[0].y == lines[0].y
     enough: Any = tradeoff_figure(rows(HARD, 5))
-    assert enough.layout.title.text.startswith(
+    assert layout_of(enough).title.text.startswith(
         "Temperature 1 to 0.05, falls: shape, colour, texture; hardness"
     )
 
@@ -92,7 +93,7 @@ def test_loss_readout__correlates_and_says_when_it_cannot():
     assert list(whole.x) == list(FACTORS) and all(value > 0.9 for value in whole.y)
     assert [trace.name for trace in figure.data if len(trace.x)] == ["all settings", "temperatures alone"]
     few: Any = loss_readout_figure(rows(HARD[:3], 3))
-    assert not few.data and "3 settings, but it takes 5" in few.layout.annotations[0].text
+    assert not few.data and "3 settings, but it takes 5" in layout_of(few).annotations[0].text
 
 
 @pytest.mark.parametrize("name", ["suppression", "tradeoff", "loss_readout", "ifm_table3"])

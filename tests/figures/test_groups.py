@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.figures import groups
-from core.figures.theme import DARK, LIGHT, paper
+from core.figures.theme import DARK, LIGHT, layout_of, paper
 
 NAMES = ["ant", "<bee>", "cat"]
 
@@ -46,34 +48,34 @@ def test_class_representations__cells_are_the_means(rng, theme):
     assert_allclose(cells["correct"], right[[2, 1]][:, [7, 0, 3]])
     assert_allclose(cells["misclassified"], wrong[[2, 1]][:, [7, 0, 3]])
     assert_allclose(cells["difference"], (right - wrong)[[2, 1]][:, [7, 0, 3]])
-    assert list(fig.layout.yaxis.ticktext) == ["cat", "&lt;bee&gt;"]
-    assert list(fig.layout.xaxis3.ticktext) == ["7", "0", "3"]
-    assert fig.layout.coloraxis.cmax == max(right[1:, [7, 0, 3]].max(), wrong[1:, [7, 0, 3]].max())
-    assert fig.layout.coloraxis2.cmin == -fig.layout.coloraxis2.cmax
+    assert list(layout_of(fig).yaxis.ticktext) == ["cat", "&lt;bee&gt;"]
+    assert list(layout_of(fig).xaxis3.ticktext) == ["7", "0", "3"]
+    assert layout_of(fig).coloraxis.cmax == max(right[1:, [7, 0, 3]].max(), wrong[1:, [7, 0, 3]].max())
+    assert layout_of(fig).coloraxis2.cmin == -layout_of(fig).coloraxis2.cmax
 
 
 def test_class_representations__columns_carry_the_words_of_their_features(rng):
     right, wrong = rng.random((3, 8)), rng.random((3, 8))
     words = {7: "blue, <sky>", 3: "a very long name of a feature", 0: ""}
-    chosen = {"classes": [2, 1], "features": [7, 0, 3]}
+    chosen: dict[str, Any] = {"classes": [2, 1], "features": [7, 0, 3]}
     bare = groups.class_representations(right, wrong, NAMES, panels=["difference"], **chosen)
     fig = groups.class_representations(right, wrong, NAMES, panels=["difference"], words=words, **chosen)
     named = ["blue, &lt;sky&gt; #7", "#0", "a very long name of a f… #3"]
-    assert list(fig.layout.xaxis.ticktext) == named
-    assert fig.layout.xaxis.tickangle == -40
-    assert fig.layout.height > bare.layout.height  # room for them
+    assert list(layout_of(fig).xaxis.ticktext) == named
+    assert layout_of(fig).xaxis.tickangle == -40
+    assert layout_of(fig).height > layout_of(bare).height  # room for them
     assert fig.data[0].text[0][0] == "cat, feature blue, &lt;sky&gt; #7"
 
 
 def test_class_representations__with_the_difference_on_top__each_scale_stands_beside_its_panels(rng):
     right, wrong = rng.random((3, 8)), rng.random((3, 8))
-    chosen = {"classes": [2, 1], "features": [7, 0, 3]}
+    chosen: dict[str, Any] = {"classes": [2, 1], "features": [7, 0, 3]}
     for panels in (groups.PANELS, ("difference", "correct", "misclassified")):
         fig = groups.class_representations(right, wrong, NAMES, panels=panels, **chosen)
-        gap, means = fig.layout.coloraxis2.colorbar, fig.layout.coloraxis.colorbar
+        gap, means = layout_of(fig).coloraxis2.colorbar, layout_of(fig).coloraxis.colorbar
         assert (gap.y, means.y) == ((0, 1) if panels[-1] == "difference" else (1, 0))
         assert gap.len + means.len < 1
-        assert fig.layout.coloraxis.showscale and fig.layout.coloraxis2.showscale
+        assert layout_of(fig).coloraxis.showscale and layout_of(fig).coloraxis2.showscale
 
 
 def test_class_representations__clicks_name_class_and_feature():
@@ -91,26 +93,26 @@ def test_class_representations__many_columns_label_only_some_of_them(rng):
     fig = groups.class_representations(
         values, values, [f"c{i}" for i in range(100)], classes=range(30), features=range(400), theme=paper()
     )
-    assert len(fig.layout.xaxis3.tickvals) <= groups.MOST_FEATURE_TICKS
-    assert fig.layout.xaxis3.ticktext[1] == str(fig.layout.xaxis3.tickvals[1])
+    assert len(layout_of(fig).xaxis3.tickvals) <= groups.MOST_FEATURE_TICKS
+    assert layout_of(fig).xaxis3.ticktext[1] == str(layout_of(fig).xaxis3.tickvals[1])
 
 
 def test_class_representations__nothing_to_compare_is_said():
     fig = groups.class_representations(np.empty((0, 4)), np.empty((0, 4)), [], classes=[], features=[0])
-    assert not fig.data and "No class has both" in fig.layout.annotations[0].text
+    assert not fig.data and "No class has both" in layout_of(fig).annotations[0].text
 
 
 def test_class_representations__a_class_without_one_group_leaves_gaps():
     right, wrong = np.array([[0.1, 0.2]]), np.array([[np.nan, np.nan]])
     fig = groups.class_representations(right, wrong, ["ant"], classes=[0], features=[0, 1])
-    assert np.isnan(np.array(fig.data[1].z)).all() and fig.layout.coloraxis.cmax == 0.2
-    assert fig.layout.coloraxis2.cmax == 1.0
+    assert np.isnan(np.array(fig.data[1].z)).all() and layout_of(fig).coloraxis.cmax == 0.2
+    assert layout_of(fig).coloraxis2.cmax == 1.0
 
 
 def test_sparsity__two_lines_with_their_numbers():
     fig = groups.sparsity(np.array([1, 2, 512]), np.array([[0.3, 0.2, 0.0], [0.2, 0.1, 0.0]]), [70, 30])
     assert [trace.name for trace in fig.data] == ["correct (n = 70)", "misclassified (n = 30)"]
     assert list(fig.data[1].y) == [0.2, 0.1, 0.0]
-    assert fig.layout.xaxis.tickvals[-1] == 512
+    assert layout_of(fig).xaxis.tickvals[-1] == 512
     assert len(groups.sparsity(np.array([1]), np.array([[0.3], [np.nan]]), [9, 0]).data) == 1
     assert not groups.sparsity(np.array([1]), np.full((2, 1), np.nan), [0, 0]).data

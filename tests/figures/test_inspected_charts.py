@@ -9,6 +9,7 @@ from core.errors import StudyError
 from core.export.sliced import SlicedStudy
 from core.figures.catalogue import draw
 from core.figures.options import FigureOptions
+from core.figures.theme import layout_of
 from core.slices import inspection
 from core.slices.inspection.populations import shown_images
 from core.slices.slice import Slice
@@ -28,7 +29,7 @@ def test_confusions__every_error_of_the_images_once(seen, text):
     pairs = inspection.confusions(seen, shown_images(study))
     fig = draw(study, "confusions")
     if pairs.empty:
-        assert fig.layout.annotations
+        assert layout_of(fig).annotations
     else:
         assert np.nansum(np.asarray(fig.data[0].z, float)) == pairs["n"].sum()
 
@@ -47,7 +48,7 @@ def test_worst_slices__the_significant_ones_of_the_images(seen, text):
     rates = 100 * table.loc[significant | (not significant.any()), "error_rate"]
     fig = draw(study, "worst_slices", options=FigureOptions(images=3))
     if rates.empty:
-        assert "No slice is significantly worse" in fig.layout.annotations[0].text
+        assert "No slice is significantly worse" in layout_of(fig).annotations[0].text
     else:
         assert list(fig.data[0].x) == pytest.approx(rates.head(3).tolist())
 
@@ -79,7 +80,7 @@ def test_slice_differences__of_a_slice_and_the_others(seen, versus):
     wanted = loop_differences(seen, one, other)
     drawn = {title: x for (_, title, *_), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True)}
     assert drawn and drawn == pytest.approx({title: wanted[title] for title in drawn})
-    assert "bees" in fig.layout.xaxis.title.text
+    assert "bees" in layout_of(fig).xaxis.title.text
 
 
 def test_slice_differences__of_a_whole_study_its_errors_against_the_rest(seen):
@@ -98,8 +99,9 @@ def test_slice_differences__without_verdicts_asks_for_a_slice(tmp_path):
 
 def test_miou_scale__is_of_the_images_of_the_slice(seen):
     bees = SlicedStudy(seen, Slice.parse("label=bee"))
+    assert bees.chosen is not None
     table = inspection.overlap_scale(seen, bees.chosen)
     value = table.loc[(table["heatmap"] == "encoder") & (table["mask"] == "core"), "value"].iloc[0]
-    said = [note.text for note in draw(bees, "miou_scale").layout.annotations]
+    said = [note.text for note in layout_of(draw(bees, "miou_scale")).annotations]
     assert any(f"{value:.2f}" in text for text in said), (value, said)
     assert draw(seen, "miou_scale") != draw(bees, "miou_scale")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 
 from core.figures import interpretability, score_overlap
-from core.figures.theme import DARK, paper
+from core.figures.theme import DARK, layout_of, paper
 
 
 def summary(
@@ -51,7 +53,7 @@ def test_miou_bars__uniform_heatmap_is_a_line_over_each_mask():
     rows = [(control, mask, "paper", value) for (control, mask), value in values.items()]
     controls = pd.DataFrame(rows, columns=["control", "mask", "variant", "mean"])
     fig = interpretability.miou_bars({"demo": summary()}, controls=controls)
-    assert [(shape.y0, shape.y1) for shape in fig.layout.shapes] == [(0.25, 0.25), (0.5, 0.5)]
+    assert [(shape.y0, shape.y1) for shape in layout_of(fig).shapes] == [(0.25, 0.25), (0.5, 0.5)]
     assert fig.data[-1].name == "a uniform heatmap"
 
 
@@ -64,7 +66,7 @@ def test_miou_bars__uniform_heatmap_is_a_line_over_each_mask():
 ])  # fmt: skip
 def test_nothing_to_draw__is_said(draw):
     fig = draw()
-    assert not fig.data and "no overlap to draw" in fig.layout.annotations[0].text
+    assert not fig.data and "no overlap to draw" in layout_of(fig).annotations[0].text
 
 
 def test_threshold_sweep__lines_in_order_of_t():
@@ -79,7 +81,7 @@ def test_threshold_sweep__lines_in_order_of_t():
     assert [line.name for line in lines] == ["core, correct", "core, misclassified"]
     assert_allclose(lines[0].x, [0.1, 0.5, 0.9])
     assert_allclose(lines[0].y, [0.05, 0.25, 0.45])
-    assert [shape.x0 for shape in fig.layout.shapes] == [0.5]
+    assert [shape.x0 for shape in layout_of(fig).shapes] == [0.5]
     band = next(trace for trace in fig.data if trace.fill == "toself")
     assert_allclose(band.y, [0.15, 0.35, 0.55, 0.35, 0.15, -0.05])
 
@@ -97,11 +99,11 @@ def by_class(n_classes: int) -> pd.DataFrame:
 
 def test_miou_by_class__highest_on_top_and_the_two_ends_of_many():
     few = interpretability.miou_by_class(by_class(3))
-    assert list(few.layout.yaxis.ticktext) == ["c002", "c001", "c000"]
+    assert list(layout_of(few).yaxis.ticktext) == ["c002", "c001", "c000"]
     assert_allclose(sorted(few.data[0].x), [0.01, 0.011, 0.012])
     many = interpretability.miou_by_class(by_class(100), most=10)
-    assert list(many.layout.yaxis.ticktext) == [f"c{c:03d}" for c in (99, 98, 97, 96, 95, 4, 3, 2, 1, 0)]
-    assert "90 classes between" in many.layout.annotations[0].text
+    assert list(layout_of(many).yaxis.ticktext) == [f"c{c:03d}" for c in (99, 98, 97, 96, 95, 4, 3, 2, 1, 0)]
+    assert "90 classes between" in layout_of(many).annotations[0].text
     at = dict(zip(many.data[0].x, many.data[0].y, strict=True))
     assert np.isclose(at[0.099 + 0.01], 9.16) and len(at) == 10
 
@@ -111,7 +113,8 @@ def test_rank_correlation__equals_scipy(rng, n):
     x, y = rng.integers(0, 6, n).astype(float), rng.normal(size=n)
     y[0], x[-1] = np.nan, 2.0
     if n > 3:
-        assert_allclose(score_overlap.rank_correlation(x, y), spearmanr(x[1:], y[1:]).statistic, rtol=1e-12)
+        expected: Any = spearmanr(x[1:], y[1:])
+        assert_allclose(score_overlap.rank_correlation(x, y), expected.statistic, rtol=1e-12)
     assert np.isnan(score_overlap.rank_correlation(x[:2], y[:2]))
     assert np.isnan(score_overlap.rank_correlation(np.ones(n), np.arange(n, dtype=float)))
 
@@ -135,6 +138,6 @@ def test_q_against_miou__points_carry_rows_and_zeros_stand_apart():
         trace.name: [row for (row,) in trace.customdata] for trace in fig.data if trace.mode == "markers"
     }
     assert drawn == {"correct": [3], "unknown": [8]}
-    assert "1 images with score 0, mean overlap 0.250" in fig.layout.annotations[0].text
+    assert "1 images with score 0, mean overlap 0.250" in layout_of(fig).annotations[0].text
     norm = score_overlap.q_against_miou(images.rename(columns={"q_score": "norm"}), score="norm")
     assert sum(len(trace.x) for trace in norm.data if trace.mode == "markers") == 3

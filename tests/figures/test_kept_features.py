@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.figures.kept_features import kept_features
+from core.figures.theme import layout_of
 
 
 def curves() -> pd.DataFrame:
@@ -33,20 +34,22 @@ def test_kept_features__orders_points_and_bands_what_was_drawn_often():
 
 def test_kept_features__a_panel_a_study_and_one_legend():
     figure: Any = kept_features({"before": curves(), "after <b>": curves()})
-    assert [note.text for note in figure.layout.annotations] == ["before", "after &lt;b&gt;"]
+    assert [note.text for note in layout_of(figure).annotations] == ["before", "after &lt;b&gt;"]
     assert sum(bool(trace.showlegend) for trace in figure.data) == 2
 
 
 def test_kept_features__says_below_what_a_reader_should_know():
     plain: Any = kept_features({"study": curves()}, notes={"study": []})
-    assert not plain.layout.annotations
+    assert not layout_of(plain).annotations
     notes = {"before": ["2 of 4 never fire.", "P_50(A) = 0 <b>"], "after": []}
     two: Any = kept_features({"before": curves(), "after": curves()}, notes=notes)
-    texts = [note.text for note in two.layout.annotations]
+    texts = [note.text for note in layout_of(two).annotations]
     assert texts == ["before", "after", "before: 2 of 4 never fire.<br>before: P_50(A) = 0 &lt;b&gt;"]
     one: Any = kept_features({"before": curves()}, notes={"before": notes["before"]})
-    assert [note.text for note in one.layout.annotations] == ["2 of 4 never fire.<br>P_50(A) = 0 &lt;b&gt;"]
-    assert one.layout.margin.b > 60 and one.layout.height > plain.layout.height
+    assert [note.text for note in layout_of(one).annotations] == [
+        "2 of 4 never fire.<br>P_50(A) = 0 &lt;b&gt;"
+    ]
+    assert layout_of(one).margin.b > 60 and layout_of(one).height > layout_of(plain).height
 
 
 def test_kept_features__without_curves():

@@ -10,7 +10,7 @@ from core.errors import StudyError
 from core.figures import maps
 from core.figures.catalogue import draw
 from core.figures.options import FigureOptions
-from core.figures.theme import DARK, LIGHT
+from core.figures.theme import DARK, LIGHT, layout_of
 from core.store import open_study
 from tests.small import write_small_study
 
@@ -112,14 +112,14 @@ def test_representation_map__draws_every_point_once(rng, theme):
     for code, colour in zip(figure.data[0].marker.color, named.codes, strict=True):
         share = (code + 0.5) / 2
         assert [hue for at, hue in scale if at < share][-1] == named.palette[colour]
-    assert "30 % of the variance" in figure.layout.xaxis.title.text
+    assert "30 % of the variance" in layout_of(figure).xaxis.title.text
     amount = maps.representation_map(
         points, maps.by_amount(points[:, 0], title="Q"), kind="umap", theme=theme
     )
-    assert len(amount.data) == 1 and amount.layout.xaxis.title.text == "UMAP 1"
+    assert len(amount.data) == 1 and layout_of(amount).xaxis.title.text == "UMAP 1"
     drawn = np.asarray(amount.data[0].marker.color, float)
     assert np.corrcoef(drawn, points[:, 0])[0, 1] > 0.99
-    assert maps.representation_map(points[:0], named.of(np.arange(0))).layout.annotations
+    assert layout_of(maps.representation_map(points[:0], named.of(np.arange(0)))).annotations
 
 
 def test_of__keeps_the_colours_of_the_whole():

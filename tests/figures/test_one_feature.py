@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.figures import one_feature as figures
-from core.figures.theme import DARK, LIGHT
+from core.figures.theme import DARK, LIGHT, layout_of
 from tests.figures.test_features import texts
 
 
@@ -41,7 +41,7 @@ def test_activation_histogram__area_is_the_share_of_images():
 
 def test_activation_histogram__shades_the_thresholds():
     fig = figures.activation_histogram(np.ones(4), np.linspace(0, 1, 5), threshold=(0.2, 0.3))
-    assert [(s.x0, s.x1) for s in fig.layout.shapes] == [(0.2, 0.3)]
+    assert [(s.x0, s.x1) for s in layout_of(fig).shapes] == [(0.2, 0.3)]
 
 
 def test_activation_histogram__marks_single_images():
@@ -98,4 +98,4 @@ def test_nothing_to_draw__gives_a_note(theme):
         figures.heat_lifts(nothing, theme=theme),
     ):
         assert not fig.data and texts(fig)
-        assert fig.layout.annotations[0].font.color == theme.muted
+        assert layout_of(fig).annotations[0].font.color == theme.muted

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from core.figures.overlap_scale import CONTROL_NAMES, Place, label_places, miou_scale
-from core.figures.theme import DARK, LIGHT, paper
+from core.figures.theme import DARK, LIGHT, layout_of, paper
 
 CROWDED = {"noise": 0.2, "uniform": 0.21, "centre": 0.22, "ceiling": 0.23}
 LOW = {"noise": 0.0, "uniform": 0.005, "centre": 0.01, "ceiling": 0.03}
@@ -63,19 +63,19 @@ def test_marks_and_labels__are_the_numbers():
     marks, point = fig.data[0], fig.data[1]
     assert list(marks.x) == sorted(SPREAD.values())
     assert list(point.x) == [0.36] and point.error_x.array[0] == pytest.approx(0.02)
-    said = [note.text for note in fig.layout.annotations]
+    said = [note.text for note in layout_of(fig).annotations]
     for name, value in SPREAD.items():
         assert f"{CONTROL_NAMES[name]} {value:.2f}" in said
     assert "<b>encoder 0.36</b> (0.34 to 0.38)" in said
-    places = {note.text: note.x for note in fig.layout.annotations}
+    places = {note.text: note.x for note in layout_of(fig).annotations}
     assert places["ceiling 0.79"] == 0.79
-    assert len(fig.data) == 4 and len(fig.layout.yaxis.ticktext) == 2
+    assert len(fig.data) == 4 and len(layout_of(fig).yaxis.ticktext) == 2
 
 
 def test_only_core_masks__one_scale():
     fig = miou_scale(scale(SPREAD, masks=("core",)))
-    assert len(fig.data) == 2 and "core mask" in fig.layout.yaxis.ticktext[0]
-    assert fig.layout.height < miou_scale(scale(SPREAD)).layout.height
+    assert len(fig.data) == 2 and "core mask" in layout_of(fig).yaxis.ticktext[0]
+    assert layout_of(fig).height < layout_of(miou_scale(scale(SPREAD))).height
 
 
 def test_values_that_are_not_known__are_left_out():
@@ -83,10 +83,10 @@ def test_values_that_are_not_known__are_left_out():
     table.loc[table["heatmap"] == "ceiling", "value"] = np.nan
     assert len(miou_scale(table).data[0].x) == 3
     table["value"] = np.nan
-    assert "no overlap to draw" in miou_scale(table).layout.annotations[0].text
+    assert "no overlap to draw" in layout_of(miou_scale(table)).annotations[0].text
 
 
 @pytest.mark.parametrize(("value", "anchor"), [(0.02, "left"), (0.5, "center"), (0.97, "right")])
 def test_label_of_the_encoder__stays_on_the_page(value, anchor):
-    notes = miou_scale(scale(SPREAD, encoder=value)).layout.annotations
+    notes = layout_of(miou_scale(scale(SPREAD, encoder=value))).annotations
     assert {note.xanchor for note in notes if "encoder" in note.text} == {anchor}

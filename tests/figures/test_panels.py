@@ -13,7 +13,7 @@ from PIL import Image
 from core.figures import heat_panels
 from core.figures.heat_panels import ClassImages, Shown
 from core.figures.panels import Header, Picture, Strip, data_uri, picture_grid
-from core.figures.theme import LIGHT, paper
+from core.figures.theme import LIGHT, layout_of, paper
 from core.heatmaps.overlay_image import colour_table
 
 
@@ -26,7 +26,7 @@ def decoded(source: str) -> Image.Image:
 
 
 def texts(fig) -> list[str]:
-    return [note.text for note in fig.layout.annotations]
+    return [note.text for note in layout_of(fig).annotations]
 
 
 def test_picture_grid__pictures_lie_in_rows_and_columns():
@@ -34,14 +34,14 @@ def test_picture_grid__pictures_lie_in_rows_and_columns():
     fig = picture_grid(
         [Strip("one", [red, None]), Strip("two", [None, blue], apart=True)], breaks=[1], theme=paper()
     )
-    first, second = fig.layout.images
+    first, second = layout_of(fig).images
     assert decoded(first.source).getpixel((0, 0)) == (255, 0, 0)
     assert decoded(second.source).getpixel((0, 0)) == (0, 0, 255)
     assert second.x > first.x + first.sizex and second.y > first.y + first.sizey
-    assert second.x + second.sizex <= fig.layout.width + 1
+    assert second.x + second.sizex <= layout_of(fig).width + 1
     assert [row for (row,) in fig.data[0].customdata] == [4, 7]
     assert_allclose(fig.data[0].x, [image.x + image.sizex / 2 for image in (first, second)])
-    assert [shape.line.color for shape in fig.layout.shapes] == [paper().correct]
+    assert [shape.line.color for shape in layout_of(fig).shapes] == [paper().correct]
     assert {"one", "two", "r"} <= set(texts(fig))
 
 
@@ -52,11 +52,11 @@ def test_picture_grid__pictures_lie_in_rows_and_columns():
 def test_picture_grid__fits_into_its_figure(theme, n):
     strips = [Strip("a long title of a row", [Picture(plain((9, 9, 9)), "below")] * n)] * 4
     fig = picture_grid(strips, headers=[Header("all", 0, n)], note="words " * 60, theme=theme)
-    right, bottom = fig.layout.xaxis.range[1], fig.layout.yaxis.range[0]
-    for image in fig.layout.images:
+    right, bottom = layout_of(fig).xaxis.range[1], layout_of(fig).yaxis.range[0]
+    for image in layout_of(fig).images:
         assert image.x >= 0 and image.x + image.sizex <= right
         assert image.y >= 0 and image.y + image.sizey <= bottom
-    assert fig.layout.height == pytest.approx(bottom, abs=1)
+    assert layout_of(fig).height == pytest.approx(bottom, abs=1)
 
 
 def test_picture_grid__without_pictures_says_why():
@@ -67,7 +67,7 @@ def test_picture_grid__without_pictures_says_why():
 
 def test_data_uri__flat_pictures_lose_nothing_photographs_are_small(rng):
     flat = plain((240, 228, 66), 64)
-    assert np.array_equal(decoded(data_uri(flat)), flat)
+    assert np.array_equal(np.asarray(decoded(data_uri(flat))), np.asarray(flat))
     noise = Image.fromarray(rng.integers(0, 255, (200, 200, 3), dtype=np.uint8))
     assert data_uri(noise).startswith("data:image/jpeg") and len(data_uri(noise)) < 120_000
 
@@ -93,6 +93,7 @@ def test_region_picture__each_region_has_its_colour():
 
 def test_overlay__heat_has_the_map_s_colour_where_it_is():
     picture = heat_panels.overlay(shown(heats={"a": half(axis=1)}), "a", "viridis")
+    assert picture is not None
     pixels, table = np.asarray(picture.image, float), colour_table("viridis")
     for place, level in ((0, 255), (223, 0)):
         mixed = (1 - heat_panels.OPACITY) * 100 + heat_panels.OPACITY * table[level].astype(float)
@@ -121,15 +122,15 @@ def test_class_heatmaps__correct_left_misclassified_right_heatmaps_below():
     assert x[0] == x[3] == x[6] < x[1] < x[2] == x[5]
     said = texts(fig)
     assert "<b>correct</b>" in said and "<b>misclassified</b>" in said and "<b>cat</b>" in said
-    assert len(fig.layout.shapes) == 3
+    assert len(layout_of(fig).shapes) == 3
 
 
 def test_mask_overlaps__masks_regions_and_scores():
     image = shown(5, label="cat", correct=False, predicted="dog", heats={"heatmap": half(axis=0)},
         masks={"core": half(axis=1)}, scores={"core": 0.333, "spurious": 0.5})  # fmt: skip
     fig = heat_panels.mask_overlaps([image], theme=paper(column="double"))
-    assert len(fig.layout.images) == 4
-    mask = np.asarray(decoded(fig.layout.images[2].source))
+    assert len(layout_of(fig).images) == 4
+    mask = np.asarray(decoded(layout_of(fig).images[2].source))
     assert mask[0, 0, 0] == 255 and mask[0, 223, 0] == 0
     assert "0.33" in texts(fig) and "<b>cat</b><br>as dog" in texts(fig)
     assert not any("spurious" in text for text in texts(fig))
@@ -141,5 +142,5 @@ def test_feature_heatmaps__two_image_sets_side_by_side():
     fig = heat_panels.feature_heatmaps(rows, other=[[shown(9, label="owl")]], headers=("here", "there"))
     assert [row for (row,) in fig.data[0].customdata] == [1, 2, 9]
     assert {"<b>here</b>", "<b>there</b>", "<b>12</b>", "cat", "dog", "owl"} <= set(texts(fig))
-    warm, bare = (np.asarray(decoded(fig.layout.images[at].source), int) for at in (0, 1))
+    warm, bare = (np.asarray(decoded(layout_of(fig).images[at].source), int) for at in (0, 1))
     assert np.abs(bare - 100).max() <= 2 < np.abs(warm - 100).max()

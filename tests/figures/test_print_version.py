@@ -11,7 +11,7 @@ import pytest
 from core.figures.catalogue import draw, entry_named
 from core.figures.options import FigureOptions
 from core.figures.print_version import SCATTER_POINTS, print_version
-from core.figures.theme import DARK, LIGHT, Theme, paper
+from core.figures.theme import DARK, LIGHT, Theme, layout_of, paper
 from core.store import open_study
 from tests.synthetic import make_study
 
@@ -77,10 +77,10 @@ def test_panels_that_grew_with_their_rows__keep_their_proportions():
 
     usual = paper().height
     assert usual is not None
-    assert print_version(bars, screen_height=760).layout.height == 2 * usual
-    assert print_version(bars, screen_height=200).layout.height == usual
+    assert layout_of(print_version(bars, screen_height=760)).height == 2 * usual
+    assert layout_of(print_version(bars, screen_height=200)).height == usual
     tall = print_version(lambda theme: go.Figure(layout={"height": 999}), screen_height=760)
-    assert tall.layout.height == 999
+    assert layout_of(tall).height == 999
 
 
 def noted(theme: Theme) -> go.Figure:
@@ -101,8 +101,8 @@ def test_short_and_turned_notes__stay_as_they_are():
         return noted(theme).update_annotations(textangle=-90).add_annotation(text="short", y=2, yref="paper")
 
     made = print_version(turned)
-    assert [note.text for note in made.layout.annotations] == ["word " * 60, "short"]
-    assert made.layout.margin.t == 40
+    assert [note.text for note in layout_of(made).annotations] == ["word " * 60, "short"]
+    assert layout_of(made).margin.t == 40
 
 
 @pytest.mark.parametrize("n, kind", [(2, "scatter"), (SCATTER_POINTS + 1, "scattergl")])

@@ -8,11 +8,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.figures import quality as figures
-from core.figures.theme import DARK, LIGHT, paper
+from core.figures.theme import DARK, LIGHT, layout_of, paper
 
 
 def texts(fig) -> str:
-    return " | ".join(note.text for note in fig.layout.annotations)
+    return " | ".join(note.text for note in layout_of(fig).annotations)
 
 
 def test_score_histogram__counts_every_known_image_once(rng):
@@ -47,8 +47,8 @@ def test_score_distribution__shares_are_of_the_whole_group_and_zeros_are_a_colum
     assert_allclose([t.y[0] for t in zeros], [25, 50])
     assert "25.0 % (1 images) have exactly 0" in zeros[0].hovertemplate
     assert all(t.x[0] + t.width / 2 < 0.1 for t in zeros)  # left of the first bin
-    assert fig.layout.xaxis.ticktext[0] == "exactly 0"
-    assert fig.layout.xaxis.tickvals[0] < 0.1 <= min(fig.layout.xaxis.tickvals[1:])
+    assert layout_of(fig).xaxis.ticktext[0] == "exactly 0"
+    assert layout_of(fig).xaxis.tickvals[0] < 0.1 <= min(layout_of(fig).xaxis.tickvals[1:])
 
 
 def test_score_distribution__the_outline_is_closed_at_both_ends(rng):
@@ -83,13 +83,13 @@ def test_roc__draws_the_curve_with_chance_and_interval(curves, metrics):
 @pytest.mark.parametrize(("positive", "base"), [("correct", 80), ("error", 20)])
 def test_precision_recall__has_its_base_rate_line(curves, metrics, positive, base):
     fig = figures.precision_recall(curves, metrics, ["q_score"], positive=positive)
-    assert_allclose([s.y0 for s in fig.layout.shapes], [base])
+    assert_allclose([s.y0 for s in layout_of(fig).shapes], [base])
     assert f"base rate: {base}.0 %" in texts(fig)
 
 
 def test_risk_coverage__has_the_overall_error_rate(curves, metrics):
     fig = figures.risk_coverage(curves, metrics, ["norm"])
-    assert_allclose([s.y0 for s in fig.layout.shapes], [20])
+    assert_allclose([s.y0 for s in layout_of(fig).shapes], [20])
     assert_allclose(fig.data[0].y, 100 * np.array([0, 0.5, 1.0]))
 
 
@@ -100,7 +100,7 @@ def test_undefined_metrics__give_their_reason(curves, metrics, theme):
     for draw in (figures.roc, figures.precision_recall, figures.risk_coverage):
         fig = draw(nothing, undefined, ["q_score"], theme=theme)
         assert not fig.data and "every image is classified correctly" in texts(fig)
-        assert draw(nothing, metrics.iloc[:0], ["q_score"], theme=theme).layout.annotations
+        assert layout_of(draw(nothing, metrics.iloc[:0], ["q_score"], theme=theme)).annotations
     empty = figures.score_histogram(np.array([np.nan]), None)
     assert not figures.score_distribution(empty, score="norm", theme=theme).data
 
@@ -123,7 +123,7 @@ def test_constant_scores_have_one_bin_with_everything():
 
 def test_paper_style_fixes_size_and_type(curves, metrics):
     fig = figures.roc(curves, metrics, ["q_score"], theme=paper(column="double", font="sans"))
-    assert fig.layout.width == 696 and fig.layout.template.layout.font.size == 10
+    assert layout_of(fig).width == 696 and layout_of(fig).template.layout.font.size == 10
     with pytest.raises(ValueError, match="column is single or double"):
         paper(column="triple")
 

@@ -23,8 +23,8 @@ def test_pair_table__matches_loop(rng, bins):
     known = [i for i in range(90) if i >= 10]
     cells: dict[tuple[int, int], list[bool]] = {}
     for i in known:
-        place = tuple(slow_part([float(s[k]) for k in known], float(s[i]), bins) for s in (first, second))
-        cells.setdefault(place, []).append(correct[i] == 0)
+        row, col = (slow_part([float(s[k]) for k in known], float(s[i]), bins) for s in (first, second))
+        cells.setdefault((row, col), []).append(correct[i] == 0)
     table = figures.pair_table(first, second, correct, bins=bins)
     assert len(table) == bins**2 and table["n"].sum() == 80
     for row in table.to_dict("records"):

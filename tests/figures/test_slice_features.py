@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.figures import slice_features as figures
-from core.figures.theme import DARK, LIGHT
+from core.figures.theme import DARK, LIGHT, layout_of
 from tests.figures.test_features import points, texts
 
 MARKUP = "<b>sky</b>"
@@ -41,7 +41,7 @@ def test_rates_against__points_in_percent_by_significance(rates):
 def test_rates_against__names_are_text(rates):
     fig = figures.rates_against(rates, here="<i>x</i>", elsewhere="y")
     assert "&lt;b&gt;sky&lt;/b&gt; #3" in texts(fig)
-    assert "&lt;i&gt;x&lt;/i&gt;" in fig.layout.yaxis.title.text
+    assert "&lt;i&gt;x&lt;/i&gt;" in layout_of(fig).yaxis.title.text
 
 
 def test_rates_against__names_do_not_overlap(rates):
@@ -54,7 +54,7 @@ def test_sorted_rates__rarest_first_without_the_silent(rates):
     drawn = sorted(points(figures.sorted_rates(rates)))
     assert [one[2] for one in drawn] == [5, 1, 3]
     assert_allclose([one[1] for one in drawn], [2, 10, 50])
-    assert figures.sorted_rates(rates, log=True).layout.yaxis.type == "log"
+    assert layout_of(figures.sorted_rates(rates, log=True)).yaxis.type == "log"
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)

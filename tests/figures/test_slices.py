@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.figures import concepts, slices
+from core.figures.theme import layout_of
 
 ROWS = pd.DataFrame(
     {
@@ -23,7 +24,7 @@ def test_worst__a_rate_of_100_percent_is_drawn_whole():
     fig = slices.worst(ROWS, overall=0.3)
     dots = fig.data[0]
     assert list(dots.x) == [100.0, 50.0] and dots.cliponaxis is False
-    assert fig.layout.xaxis.range[1] > 100
+    assert layout_of(fig).xaxis.range[1] > 100
 
 
 def test_worst__every_slice_has_the_colour_of_the_legend():
@@ -33,7 +34,7 @@ def test_worst__every_slice_has_the_colour_of_the_legend():
 
 def test_confusion_matrix__class_names_stand_upright_in_their_columns():
     pairs = pd.DataFrame({"true": ["cat"], "predicted": ["dog"], "n_images": [7]})
-    assert concepts.confusion_matrix(pairs, ["cat", "dog"]).layout.xaxis.tickangle == -90
+    assert layout_of(concepts.confusion_matrix(pairs, ["cat", "dog"])).xaxis.tickangle == -90
 
 
 def test_confusion_matrix__numbers_only_where_there_is_room():
@@ -47,8 +48,8 @@ def test_confusion_matrix__only_the_true_classes_asked_for():
     pairs = pd.DataFrame({"true": ["cat", "cat"], "predicted": ["ant", "dog"], "n_images": [7, 2]})
     fig = concepts.confusion_matrix(pairs, ["ant", "cat", "dog"], truths=["cat"], selected=("cat", "dog"))
     assert fig.data[0].z.tolist()[0][::2] == [7, 2] and len(fig.data[0].z) == 1
-    assert list(fig.layout.yaxis.ticktext) == ["cat"]
-    assert list(fig.layout.xaxis.ticktext) == ["ant", "cat", "dog"]
+    assert list(layout_of(fig).yaxis.ticktext) == ["cat"]
+    assert list(layout_of(fig).xaxis.ticktext) == ["ant", "cat", "dog"]
     assert [list(one) for one in fig.data[1].customdata] == [["cat", "ant"], ["cat", "dog"]]
-    framed = fig.layout.shapes[-1]
+    framed = layout_of(fig).shapes[-1]
     assert (framed.x0, framed.x1, framed.y0, framed.y1) == (1.5, 2.5, -0.5, 0.5)

@@ -13,7 +13,7 @@ from PIL import Image
 from core.errors import SettingsError
 from core.figures.options import FigureOptions
 from core.figures.scene_graph import attention_figure, scene_graph_figure
-from core.figures.theme import LIGHT
+from core.figures.theme import LIGHT, layout_of
 from core.figures.token_curves import (
     CHOICES,
     CURVES,
@@ -37,12 +37,12 @@ GRAPH = SceneGraph(
 
 def test_scene_graph__boxes_names_and_an_arrow_for_each_relation():
     fig = scene_graph_figure(Image.new("RGB", (96, 96)), GRAPH)
-    boxes = [shape for shape in fig.layout.shapes if shape.type == "rect"]
+    boxes = [shape for shape in layout_of(fig).shapes if shape.type == "rect"]
     assert [(s.x0, s.y0, s.x1, s.y1) for s in boxes] == [(10, 10, 30, 40), (50, 20, 80, 60)]
-    texts = [note.text for note in fig.layout.annotations if note.text]
+    texts = [note.text for note in layout_of(fig).annotations if note.text]
     assert texts == ["dog", "cat", "grass", "left of", "on"]
-    heads = [(note.x, note.y) for note in fig.layout.annotations if note.showarrow]
-    assert heads == [(65, 40), (48, pytest.approx(96 * 0.9))] and len(fig.layout.images) == 1
+    heads = [(note.x, note.y) for note in layout_of(fig).annotations if note.showarrow]
+    assert heads == [(65, 40), (48, pytest.approx(96 * 0.9))] and len(layout_of(fig).images) == 1
 
 
 def test_scene_graph__words_of_objects_that_lie_close_together_do_not_cover_each_other():
@@ -78,7 +78,7 @@ def test_attention__weights_above_rank_0_and_tokens_in_order():
     assert list(fig.data[0].y) == [0, 1, 3]
     assert list(fig.data[1].x) == [75, 25]  # drawn from below
     assert len(attention_figure(None, table).data) == 1
-    assert "No model" in attention_figure(None, table.head(0)).layout.annotations[0].text
+    assert "No model" in layout_of(attention_figure(None, table.head(0))).annotations[0].text
 
 
 def log(value):
@@ -90,7 +90,7 @@ def test_curves__mean_of_the_seeds():
     assert len(fig.data) == 2 * len(CURVES)
     assert list(fig.data[0].y) == pytest.approx([0.3, 0.5])
     assert list(fig.data[1].y) == pytest.approx([30, 50])  # percent
-    assert "no logs" in token_curves({}).layout.annotations[0].text
+    assert "no logs" in layout_of(token_curves({})).annotations[0].text
 
 
 def test_tables__of_a_grid_and_of_a_report(tmp_path):

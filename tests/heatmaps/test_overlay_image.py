@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -241,6 +243,7 @@ def test_overlay__errors(picture):
         draw_overlay(picture, heat, opacity=1.5)
     with pytest.raises(ShapeError, match=r"the heatmap is \(30, 20\), but the image is \(20, 30\)"):
         draw_overlay(picture, heat.T)
+    masks: dict[str, Any]
     for masks in ({"outlines": [(heat.T, (0, 0, 0))]}, {"dimmed": heat.T}, {"hatched": heat.T}):
         with pytest.raises(ShapeError, match="the mask is"):
             draw_overlay(picture, heat, **masks)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.jobs.jobs import Job
-from core.jobs.overall import UNFINISHED, overall
+from core.jobs.overall import UNFINISHED, Overall, overall
 from core.jobs.progress import Progress, read_record
 from core.steps import STEPS, in_analysis
 
@@ -17,8 +17,14 @@ ANALYZE = ("python", "-m", "core", "analyze", "studies/mine")
 FIRST = Job(Path("mine"), ANALYZE, stage="embed", done=300, total=1200, eta_s=90.0, step_s=30.0)
 
 
+def known(job: Job) -> Overall:
+    found = overall(job)
+    assert found is not None
+    return found
+
+
 def test_overall__of_the_first_step_from_its_own_rate():
-    found = overall(FIRST)
+    found = known(FIRST)
     total = sum(WEIGHTS.values())
     assert (found.number, found.of, found.step) == (1, len(in_analysis()), "embed")
     assert found.fraction == pytest.approx(0.25 * WEIGHTS["embed"] / total)
@@ -34,7 +40,7 @@ def test_overall__of_a_later_step_from_what_the_finished_ones_took():
     scale = 67 / sum(WEIGHTS[name] for name in job.stages_done)
     later = in_analysis()[5:]
     expected = WEIGHTS["quality"] * scale
-    found = overall(job)
+    found = known(job)
     assert found.number == 5
     assert found.seconds_left == pytest.approx(expected - 2.0 + scale * sum(WEIGHTS[name] for name in later))
     before = sum(WEIGHTS[name] for name in job.stages_done)
@@ -47,11 +53,11 @@ def test_overall__steps_that_were_up_to_date_tell_nothing_of_the_speed():
     job = replace(FIRST, stage="heatmaps", stages_done=("embed", "map"), seconds={"embed": 0.1, "map": 0.0})
     scale = 120 / WEIGHTS["heatmaps"]
     after = sum(WEIGHTS[name] for name in ("overlap", "concepts", "failures", "search"))
-    assert overall(job).seconds_left == pytest.approx(90 + after * scale)
+    assert known(job).seconds_left == pytest.approx(90 + after * scale)
 
 
 def test_overall__nothing_is_known_before_the_first_rate():
-    found = overall(replace(FIRST, done=0, total=None, eta_s=None))
+    found = known(replace(FIRST, done=0, total=None, eta_s=None))
     assert found.seconds_left is None and found.fraction == 0
 
 
@@ -61,10 +67,11 @@ def test_overall__a_step_that_takes_longer_than_thought_is_never_done_early():
         stages_done=("embed",), seconds={"embed": 30.0},
     )  # fmt: skip
     before = sum(WEIGHTS[name] for name in list(STEPS)[:5])
-    assert overall(job).fraction == pytest.approx(
+    assert known(job).fraction == pytest.approx(
         (before + UNFINISHED * WEIGHTS["map"]) / sum(WEIGHTS.values())
     )
-    assert overall(job).seconds_left > 0
+    left = known(job).seconds_left
+    assert left is not None and left > 0
 
 
 @pytest.mark.parametrize(
@@ -83,13 +90,15 @@ def test_overall__only_of_runs_of_all_steps(job):
 
 def test_overall__a_forged_record_does_no_harm():
     job = replace(FIRST, seconds={"embed": -5.0, "nonsense": 1e15}, stages_done=("embed", "x"), step_s=-1e15)
-    found = overall(replace(job, detail="x"))
+    found = known(replace(job, detail="x"))
     assert 0 <= found.fraction <= 1 and found.seconds_left is None
 
 
 def test_progress__records_what_each_step_took(tmp_path):
     with Progress(tmp_path / "progress.json", terminal=False) as progress, progress.step("embed"):
         record = read_record(tmp_path / "progress.json")
+        assert record is not None
         assert record["stage"] == "embed" and record["step_s"] >= 0
     record = read_record(tmp_path / "progress.json")
+    assert record is not None
     assert set(record["seconds"]) == {"embed"} and record["seconds"]["embed"] >= 0

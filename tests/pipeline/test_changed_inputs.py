@@ -13,6 +13,7 @@ import pytest
 from core.pipeline.verify import verify
 from core.store import open_study
 from core.training import files
+from tests.tables import rows_where
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def test_perturbed__writes_neighbours_in_the_space_of_the_head(run, trained):
         0.2,
         1,
     ]
-    start = shares[(shares["epsilon"] == 0) & (shares["kind"] == "positive")]
+    start = rows_where(shares, (shares["epsilon"] == 0) & (shares["kind"] == "positive"))
     assert (start["share"] == 1).all()
     assert shares["share"][(shares["kind"] == "positive") & (shares["epsilon"] == 1)].mean() < 1
     again = run(*words)
@@ -84,7 +85,7 @@ def test_robust_features__trains_on_changed_images_and_tests_on_clean_ones(run, 
     drawn = run("figure", trained, "robust_bars", "-o", trained.parent / "robust.json")
     assert drawn.code == 0, drawn.err
     [line] = json.loads((trained.parent / "robust.json").read_text())["layout"]["shapes"]
-    labels = open_study(trained).images["label"][open_study(trained).is_val]
+    labels = rows_where(open_study(trained).images, open_study(trained).is_val)["label"]
     assert line["y0"] == line["y1"] == pytest.approx(100 * labels.value_counts(normalize=True).max())
     other = run(*words, "--other-target", "--json")
     assert json.loads(other.out)["target_is_label"] == 0 < summary["target_is_label"]

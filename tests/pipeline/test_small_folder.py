@@ -77,7 +77,7 @@ def test_failed_epsilon__is_offered_a_smaller_one_that_works(run, tmp_path, monk
 
 def unpack(folder: Path) -> None:
     """The first 20 train pictures of three classes that the archive comes to."""
-    missing = dict.fromkeys(("bird", "cat", "ship"), PER_CLASS)
+    missing: dict[str, int] = dict.fromkeys(("bird", "cat", "ship"), PER_CLASS)
     with tarfile.open(CIFAR) as archive:
         for member in archive:
             parts = Path(member.name).parts

@@ -123,10 +123,13 @@ def test_of_classes__words_begin_with_what_was_asked_for(shared_study):
 def test_by_text__only_after_the_text_was_embedded(captioned):
     assert search.by_text(captioned, "a  cat", 3) is None
     search.keep_text(captioned, "a cat", np.array([2.0, 0, 0]))
-    rows, cosines = search.by_text(captioned, "a cat ", 3)
+    nearest = search.by_text(captioned, "a cat ", 3)
+    assert nearest is not None
+    rows, cosines = nearest
     assert rows.tolist() == [0, 3, 5]
     np.testing.assert_allclose(cosines, [1, 0.5**0.5, 0.5**0.5], rtol=1e-3)
-    assert 7 not in search.by_text(captioned, "a cat", 8)[0]  # its picture is gone
+    more = search.by_text(captioned, "a cat", 8)
+    assert more is not None and 7 not in more[0]  # its picture is gone
     assert search.by_text(captioned, "a dog", 3) is None
 
 

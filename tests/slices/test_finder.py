@@ -18,6 +18,7 @@ from core.slices.slice import Slice
 from core.slices.traits import Tokens, count_traits, tokens_of
 from core.store import Study, open_study
 from tests.synthetic import make_study
+from tests.tables import rows_where
 
 N_IMAGES, N_TOKENS, N_CLASSES = 120, 7, 4
 
@@ -107,7 +108,7 @@ def test_find__no_pairs_leaves_the_classes():
     wrong = labels == 1
     found = find(empty, wrong, labels, np.ones(40, bool))
     assert found["label"].tolist() == [0, 1] or set(found["label"]) == {0, 1}
-    worst = found[found["label"] == 1].iloc[0]
+    worst = rows_where(found, found["label"] == 1).iloc[0]
     assert (worst["error_rate"], worst["rest"], worst["trait"]) == (1.0, 0.0, -1)
     assert math.isnan(worst["lift"])
     assert worst["p"] == pytest.approx(1 / math.comb(40, 20))
@@ -204,7 +205,7 @@ def test_differences__turned_around(rng):
 def test_differences__an_empty_slice_is_undefined(rng):
     _, tokens, _, mask, _ = random_world(rng)
     found = compared(tokens, mask, np.zeros(N_IMAGES, bool))
-    assert found[["difference", "low", "high", "p", "q"]].isna().all(axis=None)
+    assert found[["difference", "low", "high", "p", "q"]].isna().to_numpy().all()
 
 
 def test_count_traits__matches_the_pairs(study, rng, monkeypatch):
@@ -243,4 +244,4 @@ def test_metrics__by_hand():
 
 def test_metrics__empty_slice_is_undefined():
     found = slice_compare.metrics(np.zeros(3, bool), {"correct": np.ones(3), "q_score": np.ones(3)})
-    assert found["value"].tolist()[0] == 0 and found["value"][1:].isna().all()
+    assert found["value"].tolist()[0] == 0 and found["value"].iloc[1:].isna().all()

@@ -92,7 +92,7 @@ def test_names__a_class_that_is_half_of_the_cluster_else_the_words_of_its_featur
     assert [one.feature for one in by_feature] == [3]
     for one in by_feature:
         island = np.linalg.norm(PLACES - [one.x, one.y], axis=1).argmin()
-        assert one.words == ", ".join(words[one.feature])
+        assert one.feature is not None and one.words == ", ".join(words[one.feature])
         assert abs(one.share - world.firing[homes == island, one.feature].mean()) < 0.15
         assert abs(one.outside - world.firing[homes != island, one.feature].mean()) < 0.15
         assert one.share - one.outside > map_clusters.CLEARER

@@ -61,7 +61,7 @@ def test_damaged_item__names_its_file_its_step_and_the_command(tmp_path, item):
     fault = study.damage[item]
     assert fault.startswith(f"{file} is ")
     assert missing == Missing(item, entry["step"], "damaged", f"damaged: {fault}", run)
-    assert missing.redo and study.missing()[entry["step"]] == missing
+    assert missing is not None and missing.redo and study.missing()[entry["step"]] == missing
     assert missing.sentence == f"The step '{entry['step']}' is damaged: {fault}."
 
 
@@ -73,6 +73,7 @@ def test_skipped_item__says_why_and_offers_no_command(tmp_path):
     assert "overlap" not in study.missing()
     missing = study.why_missing("overlap_summary")
     assert missing == Missing("overlap_summary", "overlap", "skipped", "left out: there are no masks")
+    assert missing is not None
     assert missing.sentence == "The step 'overlap' was left out: there are no masks."
     assert str(missing) == "left out: there are no masks"
 
@@ -95,7 +96,7 @@ def test_item_that_needs_labels__says_that_there_are_none(tmp_path):
 def test_item_that_no_step_writes(tmp_path):
     missing = write_small_study(tmp_path / "s").why_missing("holidays")
     assert missing == Missing("holidays", "", "missing", "this study does not hold it")
-    assert missing.sentence == "This study does not hold it."
+    assert missing is not None and missing.sentence == "This study does not hold it."
 
 
 def test_item_of_a_command_beside_the_steps__is_known_from_the_manifest(tmp_path):

@@ -52,7 +52,7 @@ def test_tags_and_doubts_are_conditions(study: Study) -> None:
 
 
 def test_the_mask_follows_the_traces_at_once(study: Study) -> None:
-    changes.set_tags(study, study.images["image_id"][4], ["doubtful"])
+    changes.set_tags(study, study.images["image_id"].iat[4], ["doubtful"])
     assert rows(study, "tag=doubtful") == [0, 4]
     saved_slices.save(study.path, "mine", Slice.parse("tag=doubtful"))
     assert rows(study, "@mine") == [0, 4]

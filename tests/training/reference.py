@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -106,7 +107,12 @@ def lasso(raw: np.ndarray, weight: float) -> float:
     return weight * math.fsum(abs(value) for row in h for value in row) / len(h)
 
 
-def info_nce(positive: np.ndarray, negatives: np.ndarray, temperature: float, epsilon: float = 0.0) -> float:
+def info_nce(
+    positive: Sequence[float] | np.ndarray,
+    negatives: Sequence[Sequence[float]] | np.ndarray,
+    temperature: float,
+    epsilon: float = 0.0,
+) -> float:
     total = 0.0
     for s, others in zip(positive, negatives, strict=True):
         top = math.exp((s - epsilon) / temperature)

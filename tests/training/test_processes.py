@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """The folder of what two processes wrote: all cases, or only those that are asked for."""
     own = [item for item in request.session.items if item.path == request.path]
     asked = [item.callspec.params.get("case") if hasattr(item, "callspec") else None for item in own]  # pyright: ignore
-    cases = asked if all(asked) else list(worker.CASES)
+    cases = [str(case) for case in asked] if all(asked) else list(worker.CASES)
     folder = tmp_path_factory.mktemp("two")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -77,7 +78,8 @@ def test_two_processes__hold_the_same_state_and_one_goes_on_with_it(two, tmp_pat
         Progress.silent(),
     )
     run.resume()
-    assert run.step == 3 and int(run.method.n_queued) == 96 and run.method.queue.abs().sum() > 0
+    method: Any = run.method
+    assert run.step == 3 and int(method.n_queued) == 96 and method.queue.abs().sum() > 0
     run.train_step()
 
 
@@ -141,5 +143,6 @@ def test_synchronised_norm__is_batch_norm(monkeypatch, rng):
             (output.square() * output).sum().backward()
         torch.testing.assert_close(inputs[0].grad, inputs[1].grad, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(dict(plain.state_dict()), dict(ours.state_dict()))
-    plain.eval(), ours.eval()
+    plain.eval()
+    ours.eval()
     torch.testing.assert_close(plain(images), ours(images))

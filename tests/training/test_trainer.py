@@ -5,6 +5,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -318,7 +319,8 @@ def test_train__bf16_reaches_the_network_in_one_process_too(tiny_source, tiny_co
     seen = []
     config = tiny_config(precision="bf16", arch="timm:resnet10t", crop_size=32, image_size=32, epochs=1)
     run = TrainingRun(config, tiny_source, Progress.silent())
-    run.method.backbone.conv1[0].register_forward_hook(lambda module, _, out: seen.append(out.dtype))
+    backbone: Any = run.method.backbone
+    backbone.conv1[0].register_forward_hook(lambda module, _, out: seen.append(out.dtype))
     run.train_step()
     assert seen == [torch.bfloat16]
     assert {parameter.dtype for parameter in run.method.parameters()} == {torch.float32}

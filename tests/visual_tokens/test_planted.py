@@ -69,6 +69,7 @@ def test_scene_graph__an_edge_for_every_pair_and_a_floor():
 
 def test_scene_graph__what_is_hidden_is_no_node_and_an_occluder_hides():
     plan = next(plan for plan in plans("default", 200) if plan.occluder is not None)
+    assert plan.occluder is not None
     front = replace(plan.occluder, x=plan.main.x, y=plan.main.y, size=2 * plan.main.size)
     graph = scene_graph(replace(plan, occluder=front), SIZE)
     roles = [node.role for node in graph.nodes]

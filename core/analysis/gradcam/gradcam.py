@@ -65,7 +65,7 @@ def channel_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def gradcam_maps(
-    encoder: Encoder, pixels: Tensor, features: Tensor | np.ndarray, *, method: str = "auto"
+    encoder: Encoder, pixels: Tensor, features: Sequence[int] | Tensor | np.ndarray, *, method: str = "auto"
 ) -> Tensor:
     """Compute Grad-CAM maps of selected features; the target is the raw activation.
 
@@ -133,7 +133,7 @@ def _weighted_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
     return raw, times_mean_gradient(maps, encoder.pool or "gap")
 
 
-def _feature_matrix(features: Tensor | np.ndarray, n_images: int, encoder: Encoder) -> Tensor:
+def _feature_matrix(features: Sequence[int] | Tensor | np.ndarray, n_images: int, encoder: Encoder) -> Tensor:
     """(B, K) int64 on the encoder's device."""
     chosen = torch.as_tensor(features, dtype=torch.int64, device=encoder.device)
     if chosen.ndim == 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,7 @@ RESNETS = {
 VIT = "timm:vit_tiny_patch16_224?img_size=64"
 
 
-@pytest.fixture(scope="module", params=RESNETS.values(), ids=RESNETS.keys())
+@pytest.fixture(scope="module", params=RESNETS.values(), ids=list(RESNETS))
 def resnet(request):
     spec, size = request.param
     return load_encoder(spec, input_size=size, resize=size)
@@ -56,7 +58,7 @@ def narrow():
 
 @pytest.fixture
 def max_pooled():
-    model = narrow_resnet()
+    model: Any = narrow_resnet()
     model.avgpool = nn.AdaptiveMaxPool2d(1)
     return Encoder(model, Transform(resize=None, input_size=64), arch="max pooled")
 
@@ -206,7 +208,7 @@ def test_a_transformer_whose_tokens_are_no_grid():
         def __init__(self):
             super().__init__()
             self.patch_embed = nn.Conv2d(3, 8, 16, 16)
-            self.blocks = nn.Sequential(nn.ModuleDict({"norm1": nn.LayerNorm(8)}))
+            self.blocks: Any = nn.Sequential(nn.ModuleDict({"norm1": nn.LayerNorm(8)}))
             self.num_prefix_tokens = 0
 
         def forward(self, x):
@@ -300,7 +302,7 @@ def test_errors(narrow, max_pooled):
     with pytest.raises(SettingsError, match="no feature -2"):
         gradcam_maps(narrow, pixels, [-2])
     with pytest.raises(ShapeError, match=r"features must be \(K,\) or \(3, K\), got \(2, 1\)"):
-        gradcam_maps(narrow, pixels, [[1], [2]])
+        gradcam_maps(narrow, pixels, torch.tensor([[1], [2]]))
     with pytest.raises(ShapeError, match=r"directions must be \(K, 64\), got \(1, 5\)"):
         direction_maps(narrow, pixels, np.ones((1, 5)))
     with pytest.raises(SettingsError, match="unknown heatmap method 'magic'"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -72,7 +74,8 @@ def test_the_sum_at_an_inner_layer_is_that_of_a_network_that_ends_there():
     torch.testing.assert_close(alone(encoder.normalise(pixels)), encoder.represent(pixels))
     with GradCAM(alone, [alone.relu]) as cam:
         cam.compute_input_gradient = True
-        expected = cam(encoder.normalise(pixels), [lambda raw: raw[features].sum()] * len(pixels))
+        targets: Any = [lambda raw: raw[features].sum()] * len(pixels)
+        expected = cam(encoder.normalise(pixels), targets)
     direction = np.zeros((1, encoder.n_features))
     direction[0, features] = 1
     for method in ("closed", "library"):

@@ -25,6 +25,7 @@ from core.store import Study, open_study
 from tests import reference
 from tests.data.masks.mask_files import GOLDFISH, TENCH, answers_csv, put_class
 from tests.synthetic import draw_scene, make_seen_study, make_study
+from tests.tables import column, rows_where
 
 HALF = 4e-3  # maps stored in half precision, against computed ones
 TABLES = ("overlap", *(f"overlap_{name}" for name in
@@ -120,7 +121,7 @@ def test_overlap_by_feature__finds_what_was_planted(seen):
     table = seen.table("overlap_by_feature").set_index(["feature", "mask"])
     assert (table.loc[(0, "core"), "verdict"], table.loc[(0, "spurious"), "verdict"]) == ("core", "core")
     assert set(table["verdict"]) <= {"core", "undecided"}  # no square's hue is discriminative here
-    enough = table[(table["n"] >= 10)].xs("core", level="mask")
+    enough = rows_where(table, (table["n"] >= 10)).xs("core", level="mask")
     assert (enough["lift"] > 4).all()
 
 
@@ -129,7 +130,7 @@ def test_summary__is_the_mean_of_images_with_both_masks(seen):
     both = table[table.groupby("row")["mask"].transform("nunique") == 2]
     assert summary["n_both"] == both["row"].nunique() < table["row"].nunique()
     for mask in ("core", "spurious"):
-        chosen = both[both["mask"] == mask]
+        chosen = rows_where(both, both["mask"] == mask)
         assert_allclose(summary[f"miou_{mask}"], chosen["paper"].mean())
         assert_allclose(summary[f"miou_{mask}_correct"], chosen.loc[chosen["correct"], "paper"].mean())
     assert summary["threshold"] == 0.5 and summary["masks"]["kind"] == "folder"
@@ -202,7 +203,7 @@ def test_overlap__says_why_images_and_masks_count_for_nothing(own_copy, seen):
     (images / gone).unlink()
     summary = run("overlap", own_copy, redo=True)
     table, expected = by_key(open_study(own_copy).table("overlap")), by_key(seen.table("overlap"))
-    notes = table["note"].xs("core", level="mask")
+    notes = column(table, "note").xs("core", level="mask").to_dict()
     assert notes[spoilt].startswith("image: ") and notes[broken].startswith("mask: ")
     assert notes[black] == "empty mask" and notes[faint] == "mask nowhere reaches 0.5"
     for image_id in (spoilt, broken, black):
@@ -210,7 +211,7 @@ def test_overlap__says_why_images_and_masks_count_for_nothing(own_copy, seen):
     assert table.loc[(faint, "core"), ["paper", "binary"]].isna().all()
     assert table.loc[(faint, "core"), "energy"] > 0.3
     kept, there = (
-        part[~part.index.get_level_values("image_id").isin([spoilt, broken, black, faint, gone])]
+        rows_where(part, ~part.index.get_level_values("image_id").isin([spoilt, broken, black, faint, gone]))
         for part in (table, expected)
     )
     pd.testing.assert_frame_equal(kept, there)
@@ -312,7 +313,7 @@ def test_overlap__with_salient_imagenet(tmp_path):
     study = open_study(tmp_path / "study")
     table = study.table("overlap")
     assert set(table["label"]) == {TENCH} and len(table) == sum(map(len, masks.values()))
-    core = table[(table["mask"] == "core") & ~table["fallback"]]
+    core = rows_where(table, (table["mask"] == "core") & ~table["fallback"])
     assert core["energy"].median() > 0.5 and study.summary("overlap")["miou_core"] > 0.3
     features = study.table("overlap_by_feature")
     words = features.loc[(features["mask"] == "core") & (features["energy"] > 0), "keywords"]

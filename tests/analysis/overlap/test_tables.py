@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from core.analysis.overlap import tables
 from core.analysis.overlap.iou import VARIANTS
 from core.common.statistics.intervals import mean_intervals
 from core.config import OverlapConfig
+from tests.tables import rows_where
 
 CONFIG = OverlapConfig(bootstrap=100)
 
@@ -49,6 +52,8 @@ def test_has_both__needs_two_masks_that_are_not_black(scores):
 def test_summary_table__matches_loop(scores):
     table = tables.summary_table(scores, CONFIG)
     assert len(table) == 2 * 3 * 2 * 3 * 4
+    line: Any
+    image: Any
     for line in table.itertuples():
         values, undefined = [], 0
         for image in scores.itertuples():
@@ -155,7 +160,7 @@ def test_feature_table__judges_against_the_area():
 
 def test_feature_table__of_one_kind_of_mask_is_undecided():
     pairs = feature_pairs(0.4, 0.5, 12, 3)
-    table = tables.overlap_by_feature(pairs[pairs["mask"] == "core"], {}, CONFIG)
+    table = tables.overlap_by_feature(rows_where(pairs, pairs["mask"] == "core"), {}, CONFIG)
     assert table[["mask", "verdict"]].to_numpy().tolist() == [["core", "undecided"]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_few_shot_accuracy__classes_with_fewer_images_are_left_out(rng):
 
 def test_summary_of__t_interval_by_hand():
     accuracy = np.array([0.5, 0.6, 0.7, 0.6, 0.6])
-    about = summary_of(FewShot(5, accuracy, (0, 1), (), 10), ["a", "b"])
+    about: dict[str, Any] = summary_of(FewShot(5, accuracy, (0, 1), (), 10), ["a", "b"])
     half = 2.776445 * np.sqrt(0.02 / 4) / np.sqrt(5)  # Student's t with 4 degrees of freedom
     assert_allclose(
         [about["accuracy"], about["low"], about["high"]], [0.6, 0.6 - half, 0.6 + half], rtol=1e-5

@@ -16,6 +16,7 @@ from core.comparison.compare import compare
 from core.comparison.text import markdown, printed
 from core.data.sources.images import open_images
 from core.store import open_study
+from tests.tables import rows_where
 
 WORLD = "glyphworld?train=48&val=32&size=32&seed=5"
 QUICK = ("--device", "cpu", "--bootstrap", "40", "--corrupted", "4")
@@ -78,7 +79,7 @@ def test_compare__shows_the_estimates_of_unlabelled_studies(kept, unlabelled):
     assert set(found.estimates["study"]) == {"kept"} and found.estimates["chosen"].sum() == 1
     (note,) = [note for note in found.notes if "--into" in note.command]
     assert "not known without labels" in note.text and str(second.path) in note.command
-    (chosen,) = found.estimates[found.estimates["chosen"]].to_dict("records")
+    (chosen,) = rows_where(found.estimates, found.estimates["chosen"]).to_dict("records")
     for text in (printed(found), "\n".join(markdown(found))):
         assert "kept: without labels, the probe of study is estimated to be right on" in text
         assert f"{100 * chosen['estimate']:.1f} %" in text and "of 30 images" in text

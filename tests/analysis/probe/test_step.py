@@ -87,7 +87,7 @@ def test_fit__masked_is_trained_on_the_subset(rng):
         rows_of(raw, labels), np.arange(120), 3, lrs=[0.1], recipe=QUICK, masks=torch.from_numpy(mask[None])
     )
     subset = fit(rows_of(raw[:, mask], labels), np.arange(120), 3, lrs=[0.1], recipe=QUICK)
-    assert_allclose(masked.weights[0][:, mask], subset.weights[0], atol=SINGLE)
+    assert_allclose(masked.weights[0].numpy()[:, mask], subset.weights[0], atol=SINGLE)
 
 
 def test_train_probe__close_to_scikit_learn(rng):

@@ -17,6 +17,7 @@ from core.analysis.quality.scores import q_score
 from core.data.sources.images import open_images
 from core.encoders.registry import load_encoder
 from core.store import open_study
+from tests.tables import rows_where
 
 QUICK = ("--device", "cpu", "--workers", "0", "--lr", "0.1", "--bootstrap", "50", "--corrupted", "4")
 OTHER = "glyphworld?train=48&val=32&size=32&seed=5"
@@ -70,7 +71,7 @@ def test_own_probe__is_judged_with_and_without_labels(run, begun, tmp_path):
     study, source = open_study(begun), open_images(OTHER)
     encoder = load_encoder(study.settings("embed")["encoder"])
     val = np.flatnonzero(source.table["split"] == "val")
-    pixels = np.stack([encoder.transform.pixels(source.read(place)) for place in val])
+    pixels = np.stack([encoder.transform.pixels(source.read(int(place))) for place in val])
     raw = encoder.represent(torch.from_numpy(pixels)).numpy().astype(float)
     logits = raw @ study.vector("probe_weights").T.astype(float) + study.vector("probe_bias")
     told = np.array(study.class_names)[logits.argmax(1)]
@@ -78,8 +79,8 @@ def test_own_probe__is_judged_with_and_without_labels(run, begun, tmp_path):
     assert_allclose(row["own_top1"], (told == source.table["label"].iloc[val])[known].mean())
     shares = np.exp(logits - logits.max(1, keepdims=True))
     confidence = (shares / shares.sum(1, keepdims=True)).max(1)
-    judged = study.table("probe")[study.is_val]
-    wrong = int((~judged["correct"].astype(bool)).sum())
+    judged = rows_where(study.table("probe"), study.is_val)
+    wrong = int((~judged["correct"].to_numpy(bool)).sum())
     cut = np.sort(judged["confidence"].to_numpy())[wrong]
     assert_allclose(row["atc"], np.mean(confidence >= cut), atol=1 / len(val))
     assert row["estimate"] == row[row["estimate_by"]] and row["estimate_low"] <= row["estimate_high"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +36,10 @@ def twin(rows, k):
         for b in range(r):
             covariance[a, b] = sum((rows[i][a] - mean[a]) * (rows[i][b] - mean[b]) for i in range(n)) / n
     values, vectors = np.linalg.eig(covariance)
-    order = np.argsort(-values.real)[:k]
-    axes = vectors.real[:, order].T
-    return values.real[order], [axis * np.sign(axis[np.abs(axis).argmax()]) for axis in axes]
+    values, vectors = np.real(values), np.real(vectors)
+    order = np.argsort(-values)[:k]
+    axes = vectors[:, order].T
+    return values[order], [axis * np.sign(axis[np.abs(axis).argmax()]) for axis in axes]
 
 
 @pytest.mark.parametrize("most_exact", [4096, 0], ids=["exact", "subspace"])
@@ -149,7 +151,7 @@ def test_umap_map__fits_the_sample_and_places_the_rest_in_chunks(rng, monkeypatc
     fitted = np.arange(0, 90, 3)
     bar = Bar(Progress.silent(), "umap", 90, "images")
     placed = map_step.umap_map(reduced, fitted, MapConfig(method="umap", seed=4), bar)
-    spy = SpyUmap.made[-1]
+    spy: Any = SpyUmap.made[-1]
     assert_allclose(placed, 2 * reduced[:, :2])
     assert_allclose(spy.fitted, reduced[fitted])
     assert spy.largest == 16 and bar.done == 90

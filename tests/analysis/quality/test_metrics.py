@@ -12,6 +12,7 @@ from core.analysis.quality import metrics
 from core.common.statistics.generalised_risk import augrc_of
 from core.errors import ShapeError
 from tests import reference
+from tests.tables import rows_where
 
 EXACT = 1e-12
 
@@ -199,13 +200,13 @@ def test_curves__lie_on_scikit_learns(rng):
     score, correct = scores_and_outcomes(rng, 60, ties=True)
     table = metrics.curves(score, correct)
     fpr, tpr, _ = roc_curve(correct, score, drop_intermediate=False)
-    roc = table[table["curve"] == "roc"]
+    roc = rows_where(table, table["curve"] == "roc")
     assert_allclose(roc[["x", "y"]].to_numpy(), np.column_stack([fpr, tpr]), atol=EXACT)
     for name, positive, sign in (("pr", correct, 1), ("pr_error", ~correct, -1)):
         precision, recall, _ = precision_recall_curve(positive, sign * score)
-        found = table[table["curve"] == name][["x", "y"]].to_numpy()
+        found = rows_where(table, table["curve"] == name)[["x", "y"]].to_numpy()
         assert_allclose(found, np.column_stack([recall, precision])[:-1][::-1], atol=EXACT)
-    risk = table[table["curve"] == "risk"]
+    risk = rows_where(table, table["curve"] == "risk")
     assert_allclose(risk["y"].iloc[-1], 1 - correct.mean())
     assert risk["x"].iloc[-1] == 1.0
 

@@ -44,7 +44,8 @@ def test_with_rivals__a_copy_is_equal_with_certainty(rng):
     correct, values = (rng.random(30) < 0.5).astype(float), rng.normal(size=30)
     scores = pd.DataFrame({"a": values, "b": 3 * values})
     found = with_rivals(table_of(scores, correct, [True, True]), scores, correct, resamples=20)
-    assert (found[["rival_difference", "rival_difference_low", "rival_difference_high"]] == 0).all(axis=None)
+    differences = found[["rival_difference", "rival_difference_low", "rival_difference_high"]]
+    assert (differences.to_numpy() == 0).all()
 
 
 @pytest.mark.parametrize("correct", [np.ones(6), np.array([1.0, 1, 1, 0, 0, 0])])

@@ -24,6 +24,7 @@ from tests import reference
 from tests import reference_scores as slow
 from tests.manifests import edited_manifest
 from tests.synthetic import make_study
+from tests.tables import rows_where
 
 SINGLE = 2e-6  # excesses are stored in float32, deviations computed in it
 
@@ -56,11 +57,11 @@ def check_scores_without_labels(study: Study, raw: np.ndarray, h: np.ndarray) ->
     assert_array_equal(table["kpca_error"].notna(), study.is_val)
     assert (table["kpca_error"].dropna() < 0).all()
     stored = study.summary("quality")["combined_weights"]
-    knows_neighbours = table["knn_similarity"][study.is_val].notna().all()
+    knows_neighbours = rows_where(table, study.is_val)["knn_similarity"].notna().all()
     assert set(stored["val"]) == set(COMBINED) - (set() if knows_neighbours else {"knn_similarity"})
     assert set(stored["train"]) == set(COMBINED) - {"knn_similarity"}
     for split, weights in stored.items():
-        rows = table[table["split"] == split]
+        rows = rows_where(table, table["split"] == split)
         expected, expected_weights = slow.consensus([rows[name].to_numpy() for name in weights])
         assert_allclose(rows["combined"], expected, rtol=1e-6, atol=1e-9)
         assert_allclose(list(weights.values()), expected_weights, rtol=1e-6)
@@ -85,7 +86,7 @@ def check_detectors(study: Study, raw: np.ndarray) -> None:
     expected["she"] = slow.she(raw[val], logits.argmax(1), raw[train], codes[train], right)
     for name, values in expected.items():
         assert_allclose(table[name][val], values, rtol=1e-5, err_msg=name)  # weights are stored in float32
-        assert table[name][train].isna().all()
+        assert rows_where(table, train)[name].isna().all()
 
 
 def test_compute_quality__table_equals_loops(shared_study):
@@ -116,7 +117,7 @@ def test_compute_quality__any_pieces_give_the_same(study_path, monkeypatch):
 def test_compute_quality__metrics_are_on_val_only(shared_study):
     study = open_study(shared_study)
     table, metrics = study.table("quality"), study.table("quality_metrics").set_index("score")
-    val = table[table["split"] == "val"]
+    val = rows_where(table, table["split"] == "val")
     assert set(metrics.index) == set(SCORES)
     assert_array_equal(metrics["label_free"], metrics.index.isin(LABEL_FREE))
     for score in ("q_score", "confidence", "n_firing"):
@@ -218,7 +219,7 @@ def test_quality__of_a_study_of_an_older_version(tmp_path):
     study = run(folder, "quality")
     table = study.table("quality")
     assert_allclose(table["raw_distinctiveness"], before["raw_distinctiveness"], rtol=SINGLE)
-    assert table[["pca_residual", "whitened_norm", "kpca_error"]].isna().all(axis=None)
+    assert table[["pca_residual", "whitened_norm", "kpca_error"]].isna().to_numpy().all()
     assert set(study.summary("quality")["combined_weights"]["val"]) == set(COMBINED) - {"whitened_norm"}
     rated = study.table("quality_metrics").set_index("score")
     assert np.isnan(rated.loc["whitened_norm", "auroc"]) and rated.loc["whitened_norm", "n"] == 0

@@ -89,7 +89,7 @@ def test_causes__by_a_loop(study):
 def test_one_verdict_only__is_undefined_with_the_reason(study, verdict):
     mask = Slice.parse(f"split=val correct={verdict}").mask(study)
     found = within.metrics_within(study, mask)
-    assert found[list(METRICS)].isna().all(axis=None)
+    assert found[list(METRICS)].isna().to_numpy().all()
     word = "classified correctly" if verdict == "true" else "misclassified"
     assert found["note"].str.contains(word).all()
     assert within.curves_within(study, mask, ("q_score",)).empty

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import importlib
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +108,7 @@ def test_pad__changes_what_a_model_sees_that_crops_the_centre(rng, tiny_model):
 def test_open_clip_model__with_weights_of_this_machine(rng, tiny_model):
     clip = load_clip(f"Tiny-32@{tiny_model}")
     assert (clip.name, clip.width) == (f"Tiny-32@{tiny_model}", 16)
-    expected = build_model(clip.configuration["model_cfg"])
+    expected: Any = build_model(clip.configuration["model_cfg"])
     expected.load_state_dict(torch.load(tiny_model, weights_only=True))
     tokens = open_clip.get_tokenizer("Tiny-32")(["a dog"])
     with torch.no_grad():

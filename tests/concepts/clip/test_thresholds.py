@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,9 +13,9 @@ from core.config import ConceptsConfig
 BEST = np.array([0.6, 0.8, np.nan])
 
 
-def limits(temperature: float = 22.0, best=BEST, usual: float = 0.3, **options):
+def limits(temperature: float = 22.0, best=BEST, usual: float = 0.3, **options: Any):
     return thresholds_of(
-        ConceptsConfig(**{"naming": "falcon"} | options),
+        ConceptsConfig(**{"naming": "falcon", **options}),
         temperature=temperature,
         best_cosine=best,
         usual_cosine=usual,

@@ -20,6 +20,7 @@ from core.errors import SettingsError, StudyError
 from core.storage.writer import write_study
 from core.store import open_study
 from tests.concepts import reference_concepts as reference
+from tests.tables import rows_where
 
 WORDS = ["dog", "red", "grass", "ball", "sky", "bone"]
 
@@ -27,7 +28,7 @@ WORDS = ["dog", "red", "grass", "ball", "sky", "bone"]
 @pytest.fixture(scope="module")
 def study(shared_study, tmp_path_factory):
     folder = shutil.copytree(shared_study, tmp_path_factory.mktemp("people") / "study")
-    ids = open_study(folder).images["image_id"]
+    ids = open_study(folder).images["image_id"].tolist()
     concepts = [(g, r, w, True, "") for g in ("3", "5_7") for r, w in enumerate(WORDS, start=1)]
     concepts.append(("3", 7, "cat", False, ids[0]))
     boxes = {"left": [4.0, np.nan, 0.0], "top": [6.0, np.nan, 0.0], "right": [30.0, np.nan, 48.0],
@@ -37,9 +38,9 @@ def study(shared_study, tmp_path_factory):
         step.table("concepts", pd.DataFrame(concepts, columns=columns))
         step.table(
             "highly_activating",
-            pd.DataFrame({"group": ["3", "3", "5_7"], "image_id": ids[:3].tolist(), **boxes}),
+            pd.DataFrame({"group": ["3", "3", "5_7"], "image_id": ids[:3], **boxes}),
         )
-        step.table("counterfactuals", pd.DataFrame({"group": ["3", "3"], "image_id": ids[5:7].tolist()}))
+        step.table("counterfactuals", pd.DataFrame({"group": ["3", "3"], "image_id": ids[5:7]}))
     return open_study(folder)
 
 
@@ -57,7 +58,7 @@ def test_tasks__hold_crops_and_shuffled_words(study, tmp_path):
     assert Image.open(tmp_path / "tasks" / image).size == (26, 34)
     assert len(first["images_b"].split(";")) == 2 and tasks.iloc[1]["images_b"] == ""
     key = pd.read_csv(tmp_path / "tasks" / "key.csv", dtype="str")
-    assert key[(key["task"] == "w0000") & (key["shown"] == "grass")]["means"].tolist() == ["3"]
+    assert rows_where(key, (key["task"] == "w0000") & (key["shown"] == "grass"))["means"].tolist() == ["3"]
     assert "cat" not in (tmp_path / "tasks" / "word_tasks.csv").read_text()
 
 
@@ -101,7 +102,7 @@ def test_answers__become_the_papers_tables(study, tmp_path):
     votes = {("w0000", word): cast for word, cast in yes.items()}
     votes |= {("w0001", word): [1, 1, 1] for word in WORDS}
     key = pd.read_csv(tmp_path / "t" / "key.csv", dtype="str")
-    ours = key[(key["task"] == "c0000") & (key["means"] == "ours")]["shown"].iloc[0]
+    ours = rows_where(key, (key["task"] == "c0000") & (key["means"] == "ours"))["shown"].iloc[0]
     other = {"1": "2", "2": "1"}[ours]
     answer(tmp_path / "t", votes, [("a", "c0000", ours), ("b", "c0000", ours), ("c", "c0000", other)])
     found = read_study_answers(tmp_path / "t")
@@ -214,9 +215,9 @@ def test_command__exports_tasks_and_prints_the_tables(study, run, tmp_path):
     assert '"task": "w0000"' in page and "data:image/jpeg;base64," in page
     assert "FALCON" not in page and "random words" not in page  # what stands behind an option is in the key
     key = pd.read_csv(out / "key.csv", dtype="str")
-    choices = key[key["task"] == "c0000"]
+    choices = rows_where(key, key["task"] == "c0000")
     assert set(choices["means"]) == {"FALCON", "random words"}
-    ours = choices[choices["means"] == "FALCON"]["shown"].iloc[0]
+    ours = rows_where(choices, choices["means"] == "FALCON")["shown"].iloc[0]
     for worker, fits in (("ann", 1), ("bob", 0)):  # each in a file of their own, as the page saves them
         rows = [(worker, "w0000", word, fits if word == "dog" else 1) for word in WORDS]
         names = ["worker", "task", "word", "fits"]

@@ -108,6 +108,7 @@ def test_causes__of_planted_scenes(shared_study, tmp_path, rng):
     every = np.arange(study.n_images)
     wrong = {"misclassified": (every, np.zeros(len(every), int))}
     found = blame.intervene(study, wrong, progress=Progress.silent())
+    assert found.by_cause is not None and found.planted is not None
     table = found.by_cause.set_index(["cause", "order"])
     probe = blame.ProbeWithMeans.of(study)
     hits = []

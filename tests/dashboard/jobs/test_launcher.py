@@ -26,10 +26,10 @@ from core.jobs.commands import (
     RunStep,
     command_of,
 )
-from core.jobs.jobs import list_jobs, read_job
+from core.jobs.jobs import list_jobs
 from core.store import open_study
 from dashboard.jobs import launcher
-from tests.dashboard.conftest import remember, write_progress
+from tests.dashboard.conftest import remember, stored_job, write_progress
 from tests.jobs.test_uploads import encoded
 
 ODD = "--json $(touch x); 'q' \"d\" \\ ü"
@@ -152,7 +152,7 @@ def test_resume__what_was_started_here(studies, started):
     command = RunStep("features", studies / "demo", (("epsilon", "3"),))
     remember(studies / "demo", command)
     write_progress(studies / "demo", state="failed", command=["python", "-m", "core", "info", "x"])
-    assert launcher.resume(read_job(studies / "demo")) is None
+    assert launcher.resume(stored_job(studies / "demo")) is None
     assert started == [(command, studies / "demo")]
 
 
@@ -161,19 +161,19 @@ def test_resume__of_a_study_begun_elsewhere_runs_what_it_lacks(studies, started)
 
     forget(studies / "demo", "neighbours", "probe", "quality")
     write_progress(studies / "demo", state="interrupted")
-    assert launcher.resume_command(read_job(studies / "demo")) == Resume(studies / "demo")
+    assert launcher.resume_command(stored_job(studies / "demo")) == Resume(studies / "demo")
 
 
 def test_offer__another_epsilon_of_the_same_command(studies, started):
     analyze = Analyze(studies / "new", images="glyphworld", encoder="asset:simclr_glyphworld", epsilon="4")
     remember(studies / "new", analyze)
     write_progress(studies / "new", state="failed", offer={"epsilon": 2.5})
-    job = read_job(studies / "new")
+    job = stored_job(studies / "new")
     assert launcher.offered(job) == dataclasses.replace(analyze, epsilon="2.5")
     write_progress(studies / "new", state="failed", offer={"epsilon": -1.0})
-    assert launcher.offered(read_job(studies / "new")) is None
+    assert launcher.offered(stored_job(studies / "new")) is None
     write_progress(studies / "new", state="failed")
-    assert launcher.offered(read_job(studies / "new")) is None
+    assert launcher.offered(stored_job(studies / "new")) is None
 
 
 def test_remove__only_folders_of_the_dashboard(studies):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.analysis.features.notes import notes_on_features
@@ -12,6 +13,7 @@ from core.comparison.compare import compare
 from core.export.sliced import SlicedStudy
 from core.export.summary import info
 from core.figures.catalogue import draw
+from core.figures.theme import layout_of
 from core.report.write import write_report
 from core.slices.slice import Slice
 from core.store import open_study
@@ -65,7 +67,9 @@ def test_slice__has_the_sentence_of_the_whole_study(studies, quiet):
     """D is defined on the train images; in a slice of one image nearly no feature fires."""
     for name, expected in (("quiet", [quiet]), ("demo", [])):
         whole = open_study(studies / name)
-        study = SlicedStudy(whole, Slice.parse(f"image={whole.images['image_id'][whole.is_val].iloc[0]}"))
+        study = SlicedStudy(
+            whole, Slice.parse(f"image={whole.images['image_id'].iloc[np.flatnonzero(whole.is_val)[0]]}")
+        )
         assert study.n_chosen == 1 and study.table("features")["activation_rate"].median() == 0
         assert notes_on_features(study) == expected
 
@@ -73,7 +77,7 @@ def test_slice__has_the_sentence_of_the_whole_study(studies, quiet):
 def test_print__the_chart_of_the_bands_carries_it(studies, quiet):
     def texts(name: str, style: str) -> str:
         figure = draw(open_study(studies / name), "sorted_activation", style=style)
-        return " ".join((note.text or "").replace("<br>", " ") for note in figure.layout.annotations)
+        return " ".join((note.text or "").replace("<br>", " ") for note in layout_of(figure).annotations)
 
     assert quiet in texts("quiet", "paper") and "so D is" not in texts("demo", "paper")
     assert "so D is" not in texts("quiet", "screen")  # there the page or the report says it

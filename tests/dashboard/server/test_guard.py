@@ -7,6 +7,7 @@ import hmac
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,13 +91,15 @@ def test_listed_name__that_is_none_is_refused(name):
 def test_two_host_headers__are_refused():
     given = scope()
     given["headers"].append((b"Host", b"localhost:8501"))
-    assert refusal(Request(given), rules()).status == 421
+    refused = refusal(Request(given), rules())
+    assert refused is not None and refused.status == 421
 
 
 @pytest.mark.parametrize("address", ["192.168.1.5", "::ffff:192.168.1.5", "2001:db8::5"])
 def test_arrival_from_outside__without_a_token_is_refused(address):
     """However the server was started: the address that it was configured with may not be the one it has."""
-    assert refusal(Request(scope(at=(address, 8501))), rules()).status == 403
+    refused = refusal(Request(scope(at=(address, 8501))), rules())
+    assert refused is not None and refused.status == 403
     assert refusal(Request(scope(at=(address, 8501))), rules(TOKEN)) is None
 
 
@@ -205,7 +208,10 @@ def test_guard__closes_a_socket_where_it_cannot_answer():
 def test_guard__is_asked_once_and_again_after_thirty_days():
     now = [0.0]
     guard = Guard(hello, lambda: rules(TOKEN), clock=lambda: now[0])
-    form = {"content_type": "application/x-www-form-urlencoded", "origin": "http://localhost:8501"}
+    form: dict[str, Any] = {
+        "content_type": "application/x-www-form-urlencoded",
+        "origin": "http://localhost:8501",
+    }
     body = {"type": "http.request", "body": b"token=correct+horse+battery+staple"}
     start, _ = exchange(guard, scope(method="POST", **form), body)
     cookie = dict(start["headers"])[b"set-cookie"].decode().split(";")[0]
@@ -215,7 +221,10 @@ def test_guard__is_asked_once_and_again_after_thirty_days():
 
 
 def test_guard__over_tls_keeps_the_pass_to_tls():
-    form = {"content_type": "application/x-www-form-urlencoded", "origin": "http://localhost:8501"}
+    form: dict[str, Any] = {
+        "content_type": "application/x-www-form-urlencoded",
+        "origin": "http://localhost:8501",
+    }
     given = scope(method="POST", **form) | {"scheme": "https"}
     body = {"type": "http.request", "body": b"token=correct+horse+battery+staple"}
     start, _ = exchange(Guard(hello, lambda: rules(TOKEN)), given, body)
@@ -224,7 +233,10 @@ def test_guard__over_tls_keeps_the_pass_to_tls():
 
 @pytest.mark.parametrize("body", [b"", b"token", b"token=", b"a=1&" * 50, b"\xff\xfe", b"x" * 10**6])
 def test_guard__takes_no_other_form(body):
-    form = {"content_type": "application/x-www-form-urlencoded", "origin": "http://localhost:8501"}
+    form: dict[str, Any] = {
+        "content_type": "application/x-www-form-urlencoded",
+        "origin": "http://localhost:8501",
+    }
     messages = [{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}]
     whole = [{"type": "http.request", "body": body}]
     for sent in (messages, whole):

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
@@ -182,10 +183,10 @@ async def _answer(app: Guard, address: str, method: str, **given: str) -> tuple[
     sent: list[dict] = []
     waiting = [{"type": "http.request", "body": b""}]
 
-    async def receive() -> dict:
+    async def receive() -> Any:
         return waiting.pop() if waiting else await asyncio.get_running_loop().create_future()
 
-    async def send(message: dict) -> None:
+    async def send(message: Any) -> None:
         sent.append(message)
 
     await app(scope, receive, send)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -48,20 +49,24 @@ ADDRESSES = (
 )
 
 
-def ask(
-    url: str, path: str, method: str = "GET", body: str | None = None, **headers: str
-) -> http.client.HTTPResponse:
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+
+def ask(url: str, path: str, method: str = "GET", body: str | None = None, **headers: str) -> Answer:
     """One request as it is written, on a connection of its own; underscores in header names are dashes."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, body, given)
     answer = connection.getresponse()
-    answer.text = "" if answer.status == 101 else answer.read().decode("utf-8", "replace")  # type: ignore
+    text = "" if answer.status == 101 else answer.read().decode("utf-8", "replace")
     connection.close()
-    return answer
+    return Answer(answer.status, answer.headers, text)
 
 
-def handshake(url: str, **headers: str) -> http.client.HTTPResponse:
+def handshake(url: str, **headers: str) -> Answer:
     """Ask for Streamlit's WebSocket."""
     return ask(url, "/_stcore/stream", **HANDSHAKE, **headers)
 
@@ -99,7 +104,7 @@ def test_every_answer__has_the_headers(url):
         answer = ask(url, path)
         assert {name: answer.headers[name] for name in HEADERS} == HEADERS, path
         policy = answer.headers.get_all("content-security-policy")
-        assert len(policy) == 1 and "frame-ancestors 'none'" in policy[0], path
+        assert policy is not None and len(policy) == 1 and "frame-ancestors 'none'" in policy[0], path
         assert "'unsafe-eval'" not in policy[0] and "default-src 'self'" in policy[0], path
         assert answer.status < 500, path
 
@@ -208,7 +213,7 @@ def test_token__is_wanted_of_everything_on_this_machine_too(guarded):
     assert ask(guarded, f"/?token={TOKEN}".replace(" ", "+")).status == 401  # an address holds no token
 
 
-def log_in(url: str, token: str, path: str = "/", **headers: str) -> http.client.HTTPResponse:
+def log_in(url: str, token: str, path: str = "/", **headers: str) -> Answer:
     given = {"Content-Type": "application/x-www-form-urlencoded", "Origin": url, **headers}
     return ask(url, path, "POST", urlencode({"token": token}), **given)
 
@@ -286,7 +291,7 @@ def test_start__is_refused_in_one_line(variables, said):
 
 @pytest.mark.slow
 def test_every_address__with_a_token_is_served(folder):
-    given = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "PEREGRINE_TOKEN": TOKEN}
+    given: dict[str, Any] = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0", "PEREGRINE_TOKEN": TOKEN}
     with dashboard(folder, **given) as url:
         port = urlsplit(url).port
         bearer = {"Authorization": f"Bearer {TOKEN}"}

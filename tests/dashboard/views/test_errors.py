@@ -82,7 +82,7 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
 
 def test_significant_only__leaves_out_the_others(study, open_page):
     table = worst_slices(study, min_images=5)
-    significant = int((table["q"] <= 0.05).sum())
+    significant = int((table["q"].to_numpy() <= 0.05).sum())
     app = open_page("errors", study="seen", slices_least="5", slices_distinct="false")
     assert not app.exception
     if significant:
@@ -243,7 +243,8 @@ def test_matrix__counts_of_misclassified_images(worded, open_page):
     app = confused(open_page)
     assert not app.exception
     points = spec(app, "failure_matrix")["data"][1]
-    wanted = {(row.true, row.predicted) for row in pairs_of(worded).itertuples()}
+    pairs = pairs_of(worded)
+    wanted = set(zip(pairs["true"], pairs["predicted"], strict=True))
     assert {tuple(names) for names in points["customdata"]} == wanted
     assert len(wanted) >= 2  # or the tests of this page say little
     assert f"{pairs_of(worded)['n'].sum():,} of {worded.is_val.sum()}" in all_text(app)

@@ -50,7 +50,7 @@ def in_order(study, where: str = "split=val") -> list[int]:
 def test_header__name_verdict_and_sentence(seen, open_page):
     study = open_study(seen)
     verdicts = study.table("overlap_by_feature").drop_duplicates("feature").set_index("feature")["verdict"]
-    feature = int(verdicts.index[verdicts == "core"][0])
+    feature = int(verdicts.index[(verdicts == "core").to_numpy()][0])
     app = open_page("feature", study="seen", feature=str(feature))
     assert not app.exception
     assert app.title[0].value == f"Feature {feature}"

@@ -13,6 +13,7 @@ from core.store import open_study
 from dashboard.addresses.pages import moved_to
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles
+from tests.tables import rows_where
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_cards__rates_of_the_slice_and_of_the_rest_largest_difference_first(wher
     wanted = rates(open_study(studies / "demo"), where)
     shown = drawn_cards(open_page("features", study="demo", where=where), "features_cards")
     order = [int(card["id"]) for card in shown]
-    fires = wanted[wanted["rate"] > 0]
+    fires = rows_where(wanted, wanted["rate"] > 0)
     assert len(order) == min(24, len(fires)) > 6
     assert (np.diff(fires["difference"].loc[order]) <= 0).all()
     assert not (fires["difference"].drop(order) > fires["difference"].loc[order].iloc[-1]).any()
@@ -52,7 +53,7 @@ def test_cards__without_a_filter_the_evaluation_images_and_the_likeliest_class(s
         feature = int(card["id"])
         rows = study.vector("firing_by_feature_rows")[counts[feature] : counts[feature + 1]]
         labels = study.images["label"].iloc[rows[study.is_val[rows]]].value_counts()
-        sizes = study.images["label"][study.is_val].value_counts()
+        sizes = rows_where(study.images, study.is_val)["label"].value_counts()
         assert shares(card)[0] == f"{100 * wanted['rate'][feature]:.1f} %"
         assert shares(card)[1] == f"{100 * (labels / sizes).max():.1f} %"
         assert card["bars"][1]["label"] in study.class_names
@@ -96,7 +97,7 @@ def test_verdicts__tags_and_their_filter(seen, open_page):
     app = open_page("features", study="seen")
     for card in drawn_cards(app, "features_cards"):
         verdict = table["verdict"].get(int(card["id"]))
-        assert card["tag"] == names.get(verdict, "")
+        assert card["tag"] == names.get(str(verdict), "")
     app.selectbox(key="features_verdict").select("On the object").run()
     assert {card["tag"] for card in drawn_cards(app, "features_cards")} == {"on the object"}
 
@@ -123,11 +124,11 @@ def test_search__without_words_numbers_only(studies, open_page):
 
 def test_silent_features__stand_behind_a_toggle(studies, open_page):
     wanted = rates(open_study(studies / "demo"), "label=ant")
-    n_dead = int((wanted["rate"] == 0).sum())
+    n_dead = int((wanted["rate"].to_numpy() == 0).sum())
     assert n_dead
     app = open_page("features", study="demo", where="label=ant", features_sort="By number")
     assert app.toggle(key="features_dead").label == f"Show {n_dead} that never fire"
-    silent = {str(feature) for feature in wanted.index[wanted["rate"] == 0]}
+    silent = {str(feature) for feature in wanted.index[wanted["rate"].to_numpy() == 0]}
     assert not silent & {card["id"] for card in drawn_cards(app, "features_cards")}
     app.toggle(key="features_dead").set_value(True).run()
     shown = drawn_cards(app, "features_cards")
@@ -189,7 +190,7 @@ def test_plot__of_a_slice_against_the_rest(studies, open_page):
         for trace in drawn
         for c, x, y in zip(trace["customdata"], grid(trace["x"]), grid(trace["y"]), strict=True)
     }
-    there = wanted[(wanted["rate"] > 0) | (wanted["rate_against"] > 0)]
+    there = rows_where(wanted, (wanted["rate"] > 0) | (wanted["rate_against"] > 0))
     assert set(found) == set(there.index)
     for feature, point in found.items():
         row = wanted.loc[feature]

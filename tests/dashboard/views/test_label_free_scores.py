@@ -13,6 +13,7 @@ from core.pipeline.run import run_step
 from core.store import open_study
 from dashboard.components import tooltips
 from tests.dashboard.conftest import all_text, grid, spec
+from tests.tables import rows_where
 
 
 def said(app) -> str:
@@ -44,7 +45,7 @@ def test_two_scores__cells_are_those_of_the_images(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Two scores")
     assert not app.exception
     table = open_study(studies / "demo").table("quality")
-    table = table[table["split"] == "val"]
+    table = rows_where(table, table["split"] == "val")
     expected = pair_table(*(table[name].to_numpy(float) for name in (*PAIR, "correct")))
     assert pair_finding(expected) in said(app)
     cells = np.array(grid(spec(app, "quality_pair")["data"][0]["z"]), float)
@@ -69,7 +70,7 @@ def test_calibration__is_one_line(study_path, open_page, monkeypatch):
 
 def test_overview__names_the_best_score_with_its_interval_and_base_rate(studies, open_page):
     metrics = open_study(studies / "demo").table("quality_metrics")
-    best = metrics[metrics["label_free"]].sort_values("auroc", ascending=False).iloc[0]
+    best = rows_where(metrics, metrics["label_free"]).sort_values("auroc", ascending=False).iloc[0]
     words = said(open_page("overview", study="demo"))
     assert f"{score_label(best['score'])}" in words
     assert f"AUROC {best['auroc']:.2f} ({best['auroc_low']:.2f} to {best['auroc_high']:.2f}" in words

@@ -16,7 +16,7 @@ from core.steps import in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
 from dashboard.panels.new_study import request
-from tests.dashboard.conftest import all_text, forget, remember, write_progress
+from tests.dashboard.conftest import all_text, forget, remember, stored_job, write_progress
 
 FOUND = {
     "images": {
@@ -62,7 +62,7 @@ def checked(monkeypatch: pytest.MonkeyPatch):
             write_progress(folder, **({"state": "done", "command": words} | record))
             (folder / "log.txt").write_text(f"$ {' '.join(words)}\nnote: x\n")
             (folder / "result.json").write_text(json.dumps(FOUND))
-            return launcher.read_job(folder)
+            return stored_job(folder)
 
         monkeypatch.setattr(launcher, "start_job", start)
 

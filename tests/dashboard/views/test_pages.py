@@ -30,6 +30,7 @@ from tests.dashboard.conftest import (
     unescaped,
     write_progress,
 )
+from tests.tables import rows_where
 
 TITLES = {
     "overview": "What this encoder sees, and where it goes wrong",
@@ -86,7 +87,7 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
 
 def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):
     table = open_study(studies / "demo").table("quality_metrics").dropna(subset="auroc")
-    best = table[table["label_free"]].sort_values("auroc", ascending=False).iloc[0]
+    best = rows_where(table, table["label_free"]).sort_values("auroc", ascending=False).iloc[0]
     said = all_text(open_page(study="demo"))
     ends = f"{best['auroc_low']:.2f} to {best['auroc_high']:.2f}"
     assert f"{score_label(best['score'])}" in said
@@ -98,6 +99,7 @@ def test_overview__opens_what_is_to_be_looked_at_first(studies, open_page):
     app = open_page(study="demo")
     (card,) = [one for one in drawn_cards(app, "overview_first") if one["id"] == "confusion"]
     found = worst_confusion(study)
+    assert found is not None
     assert card["title"] == f"{found.true} is taken for {found.predicted}"
     assert [picture["src"].split("?")[0] for picture in card["pictures"]] == [
         f"thumb/demo/{row}" for row in found.rows[:4]

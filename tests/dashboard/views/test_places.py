@@ -41,11 +41,13 @@ def places(app: AppTest) -> dict[str, Place]:
 def choices(app: AppTest) -> list[tuple[str, Any]]:
     """(key, another value) of everything on the page that can be chosen from or switched."""
     found: list[tuple[str, Any]] = []
+    one: Any
     for one in (*app.get("button_group"), *app.selectbox, *app.get("multiselect")):
         several = isinstance(one.value, list)
         options = [[], *([option] for option in one.options)] if several else one.options
         found += [(one.key, option) for option in options[:MOST_OPTIONS] if option != one.value]
-    found += [(one.key, not one.value) for one in app.toggle]
+    for one in app.toggle:
+        found.append((one.key, not one.value))
     for one in (*app.number_input, *app.slider):
         found += [(one.key, end) for end in (one.min, one.max) if end != one.value]
     return [(key, value) for key, value in found if key and key != STUDY]  # another study is another page

@@ -23,6 +23,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
+from tests.tables import rows_where
 
 PLOTS = {
     "Distribution": "distribution",
@@ -44,7 +45,7 @@ def charts(app) -> list[str]:
 
 def evaluation(folder: Path, score: str) -> tuple[np.ndarray, np.ndarray]:
     table = open_study(folder).table("quality")
-    table = table[table["split"].eq("val")]
+    table = rows_where(table, table["split"].eq("val"))
     return table[score].to_numpy(float), table["correct"].to_numpy(float)
 
 
@@ -145,7 +146,7 @@ def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open
         for trace in spec(app, "quality_rivals")["data"]
         for custom, x in zip(trace["customdata"], grid(trace["x"]), strict=True)
     }
-    known = table[np.isfinite(table["auroc"])]
+    known = rows_where(table, np.isfinite(table["auroc"]))
     assert drawn == pytest.approx(dict(zip(known["score"], known["auroc"], strict=True)))
     wanted = known.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
     assert finding(wanted) in said(app)
@@ -272,7 +273,7 @@ def test_extremes__the_lowest_among_the_misclassified(studies, open_page):
     app.get_by_key("quality_shown").set_value("Misclassified").run()
     assert not app.exception
     table = open_study(studies / "demo").table("quality")
-    wrong = table[table["split"].eq("val") & ~table["correct"].astype(bool)].sort_values(
+    wrong = rows_where(table, table["split"].eq("val") & ~table["correct"].astype(bool)).sort_values(
         "q_score", kind="stable"
     )
     assert [tile["id"] for tile in tiles(app, "quality_lowest")] == wrong.index[:12].tolist()

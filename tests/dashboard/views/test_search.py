@@ -76,7 +76,9 @@ def ids(app, key="images_gallery") -> list[int]:
 
 def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
     app = open_page("images", study="demo", search="a cat")
-    rows, cosines = search.by_text(searched, "a cat", 48, among=searched.is_val)
+    found = search.by_text(searched, "a cat", 48, among=searched.is_val)
+    assert found is not None
+    rows, cosines = found
     assert ids(app) == rows.tolist()
     assert tiles(app, "images_gallery")[0]["badge"] == f"{cosines[0]:.2f}"
     assert "The **40** of 40 images nearest to “a cat” for CLIP" in all_text(app)
@@ -86,7 +88,9 @@ def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
 
 def test_search__within_the_filter(searched, open_page):
     app = open_page("images", study="demo", search="a cat", where="split=train")
-    rows = search.by_text(searched, "a cat", 48, among=~searched.is_val)[0]
+    found = search.by_text(searched, "a cat", 48, among=~searched.is_val)
+    assert found is not None
+    rows = found[0]
     assert ids(app) == rows.tolist() and not searched.is_val[rows].any()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -21,10 +24,13 @@ def fill(root, names, n=5):
 def test_source__has_the_class_as_label_and_the_domain_as_column(tmp_path):
     fill(tmp_path, ["photo/dog", "photo/cat", "sketch/dog", "sketch/cat", "cartoon/dog"])
     source = open_images(f"domains?root={tmp_path}&domains=photo,sketch")
-    assert len(source.table) == 20 and set(source.table["label"]) == {"dog", "cat"}
+    assert (
+        source.extras is not None and len(source.table) == 20 and set(source.table["label"]) == {"dog", "cat"}
+    )
     assert set(source.extras["domain"]) == {"photo", "sketch"}
-    val = source.table["split"] == "val"
-    assert val.groupby([source.extras["domain"], source.table["label"]]).sum().eq(1).all()
+    val = pd.Series(source.table["split"] == "val")
+    n_val: Any = val.groupby([source.extras["domain"], source.table["label"]]).sum()
+    assert n_val.eq(1).all()
     row = int(np.flatnonzero(source.table["image_id"] == "sketch/cat/3.png")[0])
     assert np.asarray(source.read(row)).max() == 3
     again = reopen_images(source.describe())
@@ -37,6 +43,7 @@ def test_source__keeps_a_split_that_is_given(tmp_path):
     fill(tmp_path, ["train/photo/dog", "train/sketch/dog", "val/photo/dog"], n=2)
     source = open_images(f"domains?root={tmp_path}")
     assert list(source.table["split"]) == ["train"] * 4 + ["val"] * 2
+    assert source.extras is not None
     assert list(source.extras["domain"]) == ["photo"] * 2 + ["sketch"] * 2 + ["photo"] * 2
     assert set(source.table["label"]) == {"dog"} and source.split_given
 

@@ -61,7 +61,8 @@ def test_scene_captions__a_mirrored_scene_swaps_left_and_right(scenes):
     swapped = 0
     for number, facts in enumerate(facts for facts in scenes if len(facts.others) == 1):
         plain, mirrored = (
-            {scene_caption(facts, Dice(number, v), flipped=flipped) for v in range(12)} for flipped in (0, 1)
+            {scene_caption(facts, Dice(number, v), flipped=flipped) for v in range(12)}
+            for flipped in (False, True)
         )
         says = {side: any(f" {side} " in text for text in plain) for side in ("left of", "right of")}
         if says["left of"] != says["right of"]:  # else it is above, below or close

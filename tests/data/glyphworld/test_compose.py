@@ -13,7 +13,7 @@ import pytest
 from core.data.glyphworld.compose import plan_world_scene, with_hues_exchanged, with_places_exchanged
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.glyphworld.painting import HUES, paint
-from core.data.glyphworld.scenes import PRESETS, plan_scene, severities
+from core.data.glyphworld.scenes import PRESETS, Item, ScenePlan, plan_scene, severities
 from core.data.glyphworld.vocabulary import caption_of, colour_of, glyph_of
 
 N = 300
@@ -23,6 +23,11 @@ WORLD = PRESETS["compose"]
 @cache
 def plans():
     return tuple(plan_world_scene(0, index, WORLD) for index in range(N))
+
+
+def companion_of(plan: ScenePlan) -> Item:
+    assert plan.companion is not None
+    return plan.companion
 
 
 def items(plan):
@@ -47,7 +52,7 @@ def test_composed__hue_is_independent_of_kind_and_place():
     assert all(abs(n / total - 1 / 6) < 4 * np.sqrt(5 / 36 / total) for n in drawn.values())
     same = np.mean([colour_of(plan.main) == glyph_of(plan.main).colour for plan in plans()])
     assert same < 0.3  # of the atlas, most nouns have one colour
-    left = np.mean([plan.main.x < plan.companion.x for plan in plans()])
+    left = np.mean([plan.main.x < companion_of(plan).x for plan in plans()])
     assert abs(left - 0.5) < 4 * 0.5 / np.sqrt(N)
 
 
@@ -84,9 +89,9 @@ def test_caption__names_the_hue():
 def test_exchanged__places_or_hues_and_nothing_else():
     plan = plans()[3]
     moved, painted = with_places_exchanged(plan), with_hues_exchanged(plan)
-    assert (moved.main.x, moved.main.y) == (plan.companion.x, plan.companion.y)
+    assert (moved.main.x, moved.main.y) == (companion_of(plan).x, companion_of(plan).y)
     assert replace(moved.main, x=plan.main.x, y=plan.main.y) == plan.main
-    assert (painted.main.hue, painted.companion.hue) == (plan.companion.hue, plan.main.hue)
+    assert (painted.main.hue, companion_of(painted).hue) == (companion_of(plan).hue, plan.main.hue)
     assert with_places_exchanged(moved) == plan == with_hues_exchanged(painted)
     with pytest.raises(ValueError, match="one object"):
         with_places_exchanged(replace(plan, companion=None))

@@ -95,6 +95,7 @@ def test_source__val_does_not_change_with_train():
 
 def test_source__extras_are_the_scenes_truth():
     source = open_images("glyphworld?train=60&val=20&seed=1&preset=spurious")
+    assert isinstance(source, GlyphworldSource)
     extras = source.extras
     assert extras is not None and len(extras) == len(source) == 80
     for row in (0, 17, 60, 79):
@@ -135,8 +136,11 @@ def test_source__reopens_pickles_and_knows_its_fingerprint():
 
 def test_in_style__is_the_same_scene_in_another_style():
     source = open_images("glyphworld?train=30&val=20&styles=plain,sketch,mono")
+    assert isinstance(source, GlyphworldSource)
     twins = source.in_style("pastel")
-    assert "styles=plain,sketch,mono" in source.spec and open_images(source.spec).spec == source.spec
+    assert "styles=plain,sketch,mono" in source.spec
+    again = open_images(source.spec)
+    assert isinstance(again, GlyphworldSource) and again.spec == source.spec
     styles = [source.plan(row).style for row in range(50)]
     assert set(styles) == {"plain", "sketch", "mono"}
     for row in (0, 29, 30, 49):

@@ -75,11 +75,12 @@ def test_spurious_mask__is_background_region_and_companion():
     _, half = paint_masks(horizon, 96)
     assert half[:47].max() == 0 and half[49:].max() == 255
     alone = next(p for p in plans() if p.companion and not p.background_agrees and not p.occluder)
-    _, companion = paint_masks(alone, 96)
+    item, (_, companion) = alone.companion, paint_masks(alone, 96)
+    assert item is not None
     rows, columns = np.nonzero(companion > 128)
-    middle = (alone.companion.size + 0.05) * 96 / 2
-    assert np.all(abs(columns - alone.companion.x * 96) < 1.5 * middle)
-    assert np.all(abs(rows - alone.companion.y * 96) < 1.5 * middle)
+    middle = (item.size + 0.05) * 96 / 2
+    assert np.all(abs(columns - item.x * 96) < 1.5 * middle)
+    assert np.all(abs(rows - item.y * 96) < 1.5 * middle)
 
 
 def test_masks__scale_with_the_scene():

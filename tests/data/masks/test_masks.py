@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,15 +142,16 @@ def test_in_encoder_frame__a_crop_and_the_image_it_was_cut_from_agree(rng):
 @pytest.mark.parametrize("frame", ["image", "crop"])
 def test_in_encoder_frame__stays_between_0_and_1(rng, frame):
     for _ in range(20):
-        size = tuple(int(side) for side in rng.integers(1, 90, 2))
+        width, height = (int(side) for side in rng.integers(1, 90, 2))
         mask = (rng.random(rng.integers(1, 70, 2)) > 0.5).astype(np.float32)
-        transform = Transform(int(rng.integers(8, 60)), int(rng.integers(8, 60)))
-        found = in_encoder_frame(mask, frame, transform, size)
-        assert found.shape == (transform.input_size,) * 2
+        resized, side = int(rng.integers(8, 60)), int(rng.integers(8, 60))
+        transform = Transform(resized, side)
+        found = in_encoder_frame(mask, frame, transform, (width, height))
+        assert found.shape == (side, side)
         assert found.min() >= 0 and found.max() <= 1
-        full = in_encoder_frame(np.ones_like(mask), frame, transform, size)
+        full = in_encoder_frame(np.ones_like(mask), frame, transform, (width, height))
         assert (found <= full + 1e-6).all()
-        if frame == "image" and transform.input_size <= (transform.resize or 0):
+        if frame == "image" and side <= resized:
             assert full.min() == 1
 
 
@@ -169,8 +171,8 @@ def test_in_encoder_frame__what_is_no_mask():
 # Planted masks
 
 
-def glyphs(**options: int) -> GlyphworldSource:
-    return GlyphworldSource(**({"train": 3, "val": 2, "seed": 4} | options))
+def glyphs(**options: Any) -> GlyphworldSource:
+    return GlyphworldSource(**{"train": 3, "val": 2, "seed": 4, **options})
 
 
 def test_planted__exact_and_found_by_id():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -55,7 +57,8 @@ def test_token_grid__partial_patches_and_impossible_numbers():
 @pytest.mark.parametrize("name", INPUTS)
 def test_heatmaps__are_the_librarys(name, square):
     (height, width), (rows, columns) = INPUTS[name]
-    size, grid = ((height, width), (rows, columns)) if not square else ((min(height, width),) * 2, (4, 4))
+    side = min(height, width)
+    size, grid = ((side, side), (4, 4)) if square else ((height, width), (rows, columns))
     encoder = made(name, size)
     pixels, n_prefix = pixels_of(encoder), 0 if name == "siglip2" else 5
 
@@ -67,7 +70,8 @@ def test_heatmaps__are_the_librarys(name, square):
     for place, feature in enumerate((0, 9)):
         with GradCAM(encoder.model, [encoder.target_module], reshape_transform=reshape) as cam:
             cam.compute_input_gradient = True
-            expected = cam(encoder.normalise(pixels), [lambda raw, j=feature: raw[j]] * 2)
+            targets: Any = [lambda raw, j=feature: raw[j]] * 2
+            expected = cam(encoder.normalise(pixels), targets)
         for image in range(2):
             found = combine(
                 maps[image, place : place + 1].numpy(), np.ones(1), "mean", encoder.transform.sides
@@ -100,7 +104,7 @@ def test_maps__lie_where_the_patch_is(name):
 def test_position_embeddings__interpolated_for_another_size(name):
     """`dynamic_img_size` of timm: weights made for 4 x 4 patches see 6 x 6."""
     patch = 14 if name == "dinov2" else 16
-    model = transformer(name, dynamic_img_size=True)
+    model: Any = transformer(name, dynamic_img_size=True)
     encoder = Encoder(model, Transform(resize=None, input_size=6 * patch), arch="test", tokens="mean")
     pixels = pixels_of(encoder)
     maps = gradcam_maps(encoder, pixels, np.array([3]))

@@ -32,6 +32,7 @@ def encoder_of(model: nn.Module, **options) -> Encoder:
 def block_output(encoder: Encoder, layer: str, pixels: torch.Tensor) -> torch.Tensor:
     with capture(encoder.base.get_submodule(layer)) as captured, torch.no_grad():
         encoder.base(encoder.normalise(pixels))
+    assert captured.output is not None
     return captured.output
 
 
@@ -53,9 +54,9 @@ def by_loops(tokens: torch.Tensor, norm: nn.Module | None, prefix: int, rule: st
 @pytest.mark.parametrize(("name", "prefix", "rule"), LOOPED)
 def test_rules__are_the_loops_over_tokens(name, prefix, rule, norm):
     encoder = encoder_of(transformer(name), tokens=rule, token_norm=norm)
-    pixels = some_pixels(encoder.transform.input_size, 2)
+    pixels = some_pixels(encoder.transform.sides[0], 2)
     tokens = block_output(encoder, "blocks.1", pixels)
-    own_norm = encoder.base.norm if norm == "after" else None
+    own_norm = encoder.base.get_submodule("norm") if norm == "after" else None
     with torch.no_grad():
         expected = by_loops(tokens, own_norm, prefix, rule)
     assert tokens.shape[1] == 16 + prefix
@@ -67,9 +68,10 @@ def test_norm_after_the_pooling__is_applied_to_the_vectors():
     encoder = encoder_of(transformer("fc_norm"), tokens="cls+mean")
     pixels = some_pixels(64, 2)
     tokens = block_output(encoder, "blocks.1", pixels)
+    fc_norm = encoder.base.get_submodule("fc_norm")
     with torch.no_grad():
         raw = torch.from_numpy(by_loops(tokens, None, 1, "cls+mean")).float()
-        expected = torch.cat([encoder.base.fc_norm(raw[:, :32]), encoder.base.fc_norm(raw[:, 32:])], 1)
+        expected = torch.cat([fc_norm(raw[:, :32]), fc_norm(raw[:, 32:])], 1)
     assert_allclose(encoder.represent(pixels), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -87,10 +89,11 @@ def test_norm_after_the_pooling__is_applied_to_the_vectors():
 )
 def test_own_rule__is_found_by_its_numbers_and_changes_nothing(model, own):
     encoder = encoder_of(model())
-    assert encoder.token_rule == TokenRule(*own) and encoder.model is encoder.base
+    rule = encoder.token_rule
+    assert rule is not None and rule == TokenRule(*own) and encoder.model is encoder.base
     named = encoder_of(model(), tokens=own[0], token_norm=own[1])
     assert named.fingerprint == encoder.fingerprint and named.model is named.base
-    assert any(encoder.token_rule.words in line for line in encoder.assumptions)
+    assert any(rule.words in line for line in encoder.assumptions)
 
 
 def test_every_choice_has_its_own_fingerprint_and_numbers():
@@ -113,15 +116,16 @@ def test_registers__are_in_no_map_and_no_mean():
         output[:, :5] += 100
         return output
 
-    handles = [encoder.base.blocks[1].register_forward_hook(disturb)]
-    handles.append(encoder.base.blocks[1].norm1.register_forward_hook(disturb))
+    block = encoder.base.get_submodule("blocks.1")
+    handles = [block.register_forward_hook(disturb)]
+    handles.append(block.get_submodule("norm1").register_forward_hook(disturb))
     disturbed = as_map(
         block_output(encoder, "blocks.1.norm1", pixels), "blocks.1.norm1", encoder.base, "vit", (56, 56)
     )
     for handle in handles:
         handle.remove()
     assert maps.shape == (2, 32, 4, 4) and torch.equal(disturbed, maps)
-    handle = encoder.base.blocks[1].register_forward_hook(disturb, prepend=True)
+    handle = block.register_forward_hook(disturb, prepend=True)
     assert_allclose(encoder.represent(pixels), raw, rtol=1e-5, atol=1e-6)
     handle.remove()
 
@@ -131,10 +135,9 @@ def test_open_clips_transformer():
     assert encoder.token_rule is None and encoder.n_features == 24  # projected: none of the rules
     assert encoder.target_layer == "transformer.resblocks.1.ln_1"
     after = encoder_of(clip_transformer(), tokens="cls")
+    projection = after.base.get_parameter("proj")
     with torch.no_grad():
-        assert_allclose(
-            after.represent(pixels) @ after.base.proj, encoder.represent(pixels), rtol=1e-4, atol=1e-5
-        )
+        assert_allclose(after.represent(pixels) @ projection, encoder.represent(pixels), rtol=1e-4, atol=1e-5)
     tokens = block_output(after, "transformer", pixels)
     mean = encoder_of(clip_transformer(), tokens="mean", token_norm="before")
     assert_allclose(mean.represent(pixels), by_loops(tokens, None, 1, "mean"), rtol=1e-4, atol=1e-5)
@@ -145,11 +148,9 @@ def test_open_clips_transformer():
 def test_open_clips_attention_pooling():
     encoder = encoder_of(clip_transformer(attentional_pool=True, attn_pooler_heads=2), tokens="attnpool")
     plain = encoder_of(clip_transformer(attentional_pool=True, attn_pooler_heads=2))
-    pixels = some_pixels(64, 2)
+    pixels, projection = some_pixels(64, 2), plain.base.get_parameter("proj")
     with torch.no_grad():
-        assert_allclose(
-            encoder.represent(pixels) @ plain.base.proj, plain.represent(pixels), rtol=1e-4, atol=1e-5
-        )
+        assert_allclose(encoder.represent(pixels) @ projection, plain.represent(pixels), rtol=1e-4, atol=1e-5)
 
 
 def test_open_clips_wrapper_of_timm():
@@ -167,10 +168,9 @@ def test_open_clips_wrapper_of_timm():
     torch.manual_seed(0)
     encoder, pixels = encoder_of(Tower(), tokens="attnpool"), some_pixels(64, 2)
     assert (encoder.family, encoder.target_layer) == ("vit", "trunk.blocks.1.norm1")
+    trunk = encoder.base.get_submodule("trunk")
     with torch.no_grad():
-        assert_allclose(
-            encoder.represent(pixels), encoder.base.trunk(encoder.normalise(pixels)), rtol=1e-4, atol=1e-5
-        )
+        assert_allclose(encoder.represent(pixels), trunk(encoder.normalise(pixels)), rtol=1e-4, atol=1e-5)
 
 
 def test_what_an_encoder_lacks__is_said_in_one_line():
@@ -206,18 +206,20 @@ def test_a_spec_and_its_settings(name):
 def test_norms__of_every_rule_and_the_warning():
     model = transformer("dinov2")
     with torch.no_grad():
-        model.norm.weight *= 50  # the final norm makes vectors long
+        model.get_parameter("norm.weight").mul_(50)  # the final norm makes vectors long
     encoder, pixels = encoder_of(model), some_pixels(56, 5)
-    norms = token_norms(encoder, pixels)
-    assert list(norms) == token_parts(model).rules and len(norms) == 6
+    norms, parts = token_norms(encoder, pixels), token_parts(model)
+    assert parts is not None and list(norms) == parts.rules and len(norms) == 6
     for rule, norm in norms.items():
         raw = encoder_of(model, tokens=rule.tokens, token_norm=rule.norm).represent(pixels)
         assert norm == pytest.approx(sorted(np.linalg.norm(raw, axis=1))[2], rel=1e-4)
+    assert encoder.token_rule is not None
     warning = norm_warning(norms, encoder.token_rule)
     used, shortest = norms[encoder.token_rule], min(norms, key=norms.__getitem__)
     assert used / norms[shortest] > 5 and shortest.norm == "before"
+    assert warning is not None
     assert f"{norms[shortest]:.3g} ({shortest.words}), {used / norms[shortest]:,.0f} times shorter" in warning
-    assert "times as long" in norm_warning(norms, shortest)
+    assert "times as long" in str(norm_warning(norms, shortest))
     even = {rule: 1.0 + number for number, rule in enumerate(list(norms)[:4])}
     assert norm_warning(even, encoder.token_rule) is None and norm_warning(norms, None) is None
     assert token_norms(encoder_of(narrow_resnet()), some_pixels(64)) == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -179,6 +181,7 @@ def test_similar_features__jaccard_matches_loop(study, busiest, where):
 
 def test_similar_features__profile_is_the_correlation_over_classes(study, busiest):
     means = study.vector("class_means").astype(np.float64)
+    row: Any
     for row in similar_features(study, busiest, study.is_val).head(5).itertuples():
         assert_allclose(row.profile, np.corrcoef(means[busiest], means[row.feature])[0, 1], rtol=1e-6)
 
@@ -193,6 +196,7 @@ def test_class_push__matches_loop(study, busiest):
     rows = feature_activations(study, busiest, study.is_val)[0]
     weights, raw = study.vector("probe_weights"), study.vector("representations")
     found = class_push(study, busiest, rows)
+    row: Any
     for row in found.itertuples():
         code = study.class_names.index(row.label)
         added = [raw[at, busiest] * (weights[code, busiest] - weights[:, busiest].mean()) for at in rows]

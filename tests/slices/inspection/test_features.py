@@ -146,7 +146,7 @@ def test_feature_differences__an_empty_side_is_undefined(world, rng, empty):
     if empty != 0:
         against = np.zeros_like(against)
     found = feature_differences(world.study, mask, against, means=True)
-    assert found[["difference", "low", "high", "p", "q", "mean_q"]].isna().all(axis=None)
+    assert found[["difference", "low", "high", "p", "q", "mean_q"]].isna().to_numpy().all()
     assert found["feature"].tolist() == list(range(N_FEATURES))
     assert found["rate"].isna().all() == (empty != 1) and found["mean"].isna().all() == (empty != 1)
 
@@ -165,7 +165,7 @@ def test_feature_differences__without_representations_there_are_no_means(tmp_pat
     world = make_world(tmp_path / "study")
     world.study.damage["representations"] = "representations/00000.npy is gone"
     found = feature_differences(world.study, *sides(world, rng), means=True)
-    assert found[MEANS].isna().all(axis=None) and found["difference"].notna().all()
+    assert found[MEANS].isna().to_numpy().all() and found["difference"].notna().all()
 
 
 def test_activation_moments__are_those_of_one_pass_over_all_rows(world, rng):

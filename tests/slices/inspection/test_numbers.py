@@ -134,7 +134,7 @@ def test_score_aurocs__match_loop(world, rng):
 )
 def test_score_aurocs__says_why_it_is_undefined(world, where, reason):
     found = score_aurocs(world.study, Slice.parse(where).mask(world.study))
-    assert set(found["reason"]) == {reason} and found[["auroc", "low", "high"]].isna().all(axis=None)
+    assert set(found["reason"]) == {reason} and found[["auroc", "low", "high"]].isna().to_numpy().all()
 
 
 def test_score_aurocs__one_error_has_no_interval(world):

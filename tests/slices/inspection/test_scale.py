@@ -46,7 +46,7 @@ def check(world: World, mask: np.ndarray, rows: list[int], images: str) -> None:
 def test_overlap_scale__matches_loop_over_images_with_both_masks(world, rng):
     for share in (0.3, 1.1):
         mask = world.mask(rng, share)
-        both = [row for row in np.flatnonzero(mask) if world.masked[row].all()]
+        both = [int(row) for row in np.flatnonzero(mask) if world.masked[row].all()]
         assert 2 < len(both) < mask.sum()
         check(world, mask, both, "both masks")
 
@@ -66,7 +66,7 @@ def test_overlap_scale__says_why_it_is_undefined(world):
         "no image of the slice has a core mask",
         "no image of the slice has a spurious mask",
     }
-    assert found[["value", "low", "high"]].isna().all(axis=None) and (found["n"] == 0).all()
+    assert found[["value", "low", "high"]].isna().to_numpy().all() and (found["n"] == 0).all()
     cold = world.masked.all(1) & np.isnan(world.values[:, 0])
     row = overlap_scale(world.study, cold).set_index(["mask", "heatmap"]).loc[("core", "encoder")]
     assert (row["reason"], row["n"]) == (NO_HEAT, 0) and cold.any()

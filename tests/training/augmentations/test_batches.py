@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from core.training.config import from_dict, to_dict
 from core.training.past_settings import setting_changes
 
 CPU = torch.device("cpu")
-ONLY_CROPS = {"flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}
+ONLY_CROPS: dict[str, Any] = {"flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}
 
 
 @pytest.fixture
@@ -50,7 +51,8 @@ def test_views__parts_make_the_whole(tiny_config, images, fourier):
 def test_views__follow_from_the_seed_and_the_step_alone(tiny_config, images):
     config = tiny_config(augment={"fourier": {}})
     made = batches(config, images)
-    made.views(0), made.draw(5)
+    made.views(0)
+    made.draw(5)
     again = batches(config, images).views(4)[0]
     assert torch.equal(made.views(4)[0], again)
     assert not torch.equal(made.views(5)[0], again)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from core.training.augmentations.fourier import (
 )
 
 KINDS = [AmplitudeRescale, PhaseShift, RandomFrequencyMask, GaussianMixtureMask]
-NOTHING: dict[type, dict[str, object]] = {
+NOTHING: dict[type, dict[str, Any]] = {
     AmplitudeRescale: {"scale": (1.0, 1.0)},
     PhaseShift: {"angle": (0.0, 0.0)},
     RandomFrequencyMask: {"fraction": (0.0, 0.0)},
@@ -35,7 +36,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def make(kind: type[FourierTransform], seed: int = 0, **options: object) -> FourierTransform:
+def make(kind: type[FourierTransform], seed: int = 0, **options: Any) -> FourierTransform:
     return kind(generator=seeded(seed), **{"p": 1.0, **options})  # type: ignore[arg-type]
 
 
@@ -66,7 +67,7 @@ def test_all__nothing_at_zero_strength_or_probability(kind, size):
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_all__response_acts_as_drawn(kind, size):
+def test_all__response_acts_as_drawn(kind, size: tuple[int, int]):
     images = faint(4, 3, *size)
     drawn = make(kind).response(4, 3, *size, torch.device("cpu"))
     found = torch.fft.irfft2(torch.fft.rfft2(images) * drawn, s=size)
@@ -77,7 +78,7 @@ def test_all__response_acts_as_drawn(kind, size):
 @pytest.mark.parametrize(
     ("kind", "options"), [(kind, {"mean": False} if kind is AmplitudeRescale else {}) for kind in KINDS]
 )
-def test_all__keep_the_mean_where_they_should(kind, options, size):
+def test_all__keep_the_mean_where_they_should(kind, options, size: tuple[int, int]):
     images = faint(4, 3, *size)
     drawn = make(kind, **options).response(4, 3, *size, torch.device("cpu"))
     assert_close(drawn[..., 0, 0].abs(), torch.ones_like(drawn[..., 0, 0].abs()))
@@ -181,7 +182,7 @@ def test_phase_shift__one_angle_an_image_and_no_energy_lost(size):
 
 
 @pytest.mark.parametrize("mode", [(0, 3), (2, 0), (3, 5), (-2, 4)], ids=str)
-def test_phase_shift__moves_a_wave_by_the_angle(mode):
+def test_phase_shift__moves_a_wave_by_the_angle(mode: tuple[int, int]):
     shifted = make(PhaseShift, angle=(0.5, 0.5))(wave(*mode, 16, 16))
     either = [wave(*mode, 16, 16, phase=sign * 0.5) for sign in (1, -1)]
     assert min((shifted - other).abs().max() for other in either) < 1e-7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_fourier_previews__match_loops(rng, monkeypatch, size, name):
     image, seen = rng.random((*size, 3)), []
     real = preview.filtered
     monkeypatch.setattr(preview, "filtered", lambda *both: seen.append(both[1]) or real(*both))
-    sigma = {"sigma_low": 30.0, "sigma_high": 60.0} if name == "mixture" else {}
+    sigma: dict[str, Any] = {"sigma_low": 30.0, "sigma_high": 60.0} if name == "mixture" else {}
     found = draw(image, name, **sigma).clip(0, 1)
     [response] = seen
     for channel in range(3):

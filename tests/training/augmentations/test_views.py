@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -24,7 +26,7 @@ from core.training.config import from_dict, to_dict
 
 CPU = torch.device("cpu")
 ALWAYS = FourierConfig(amplitude=1.0, phase=1.0, mask=1.0, mixture=1.0)
-NEVER = {"amplitude": 0.0, "phase": 0.0, "mask": 0.0, "mixture": 0.0}
+NEVER: dict[str, Any] = {"amplitude": 0.0, "phase": 0.0, "mask": 0.0, "mixture": 0.0}
 
 
 @pytest.fixture
@@ -135,6 +137,7 @@ def test_solarize__does_not_move_the_other_draws():
         draw_parameters(500, 24, 24, AugmentConfig(solarize=share), generator)
         for share, generator in zip((0.2, 0.0), generators, strict=True)
     )
+    assert with_it.solarize is not None
     assert torch.equal(with_it.box, without.box) and torch.equal(with_it.colour, without.colour)
     assert torch.equal(generators[0].get_state(), generators[1].get_state())
     assert 0.14 < with_it.solarize.isfinite().float().mean() < 0.26

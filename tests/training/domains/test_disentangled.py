@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_loss__is_the_sum_of_its_terms(two_domains, tiny_config):
 
 def test_critic__changes_only_by_its_own_steps(two_domains, tiny_config):
     run = begun(tiny_config(domains=COLUMN), two_domains)
-    critic = run.method.critic
+    critic: Any = run.method.critic
     assert not {id(p) for group in run.optimiser.param_groups for p in group["params"]} & {
         id(p) for p in critic.parameters()
     }
@@ -109,10 +110,11 @@ def test_critic__changes_only_by_its_own_steps(two_domains, tiny_config):
 @pytest.mark.slow
 def test_clusters__are_found_at_their_times_and_logged(two_domains, tiny_config):
     run = begun(tiny_config(epochs=4, domains={**CLUSTERS, "cluster_rows": 40}), two_domains)
+    method: Any = run.method
     numbers = []
     for _ in range(16):
         run.train_step()
-        numbers.append(int(run.method.n_clusterings))
+        numbers.append(int(method.n_clusterings))
     assert numbers == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
     facts = run.method.facts()
     assert facts["clustering"] == 3 and facts["epsilon"] == 0 and -1 <= facts["ari"] <= 1

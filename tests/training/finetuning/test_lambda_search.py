@@ -11,6 +11,7 @@ import pytest
 
 from core.errors import SettingsError
 from core.figures.lambda_search import lambda_grid
+from core.figures.theme import layout_of
 from core.training.finetuning import lambda_search
 from core.training.finetuning.lambda_search import GridPoint, cells_of
 
@@ -85,7 +86,7 @@ def test_lambda_grid__puts_each_value_in_its_place():
     assert (list(grid.x), list(grid.y)) == (["0", "0.02"], ["0.001", "0.01"])
     assert [[round(value, 6) for value in line] for line in grid.z] == [[50.1, 70.1], [51.0, 71.0]]
     assert grid.text[1][1] == "71.0" and list(lasso.y) == ["0.1"] and lasso.z[0][0] == 40.0
-    assert "no regulariser: 50.0" in figure.layout.title.text
+    assert "no regulariser: 50.0" in layout_of(figure).title.text
 
 
 def test_lambda_grid__along_lines_as_fig_a8_has_an_interval_at_each_weight():
@@ -94,16 +95,16 @@ def test_lambda_grid__along_lines_as_fig_a8_has_an_interval_at_each_weight():
     table = table.assign(top1_low=table["top1"] - 0.01, top1_high=table["top1"] + 0.03)
     figure: Any = lambda_grid(table)
     first, second, lasso = figure.data
-    titles = [figure.layout[axis].title.text for axis in ("xaxis", "xaxis2", "xaxis3")]
+    titles = [layout_of(figure)[axis].title.text for axis in ("xaxis", "xaxis2", "xaxis3")]
     assert titles == ["λ₁ (λ₂ = 0)", "λ₂ (λ₁ = 0.01)", "Lasso's weight"]
     assert (list(first.x), np.round(first.y, 6).tolist()) == (["0.001", "0.01"], [50.1, 51.0])
     assert (list(second.x), np.round(second.y, 6).tolist()) == (["0", "0.02"], [51.0, 71.0])
     assert (list(lasso.x), np.round(lasso.y, 6).tolist()) == (["0.1"], [40.0])
     assert np.allclose(first.error_y.arrayminus, 1) and np.allclose(first.error_y.array, 3)
-    band, *_ = (shape for shape in figure.layout.shapes if shape.type == "rect")
+    band, *_ = (shape for shape in layout_of(figure).shapes if shape.type == "rect")
     assert (round(band.y0, 6), round(band.y1, 6)) == (49.0, 53.0)
     said = "Top-1 accuracy (%): highest with λ₁ = 0.01, λ₂ = 0.02, 71.0 (no regulariser: 50.0)"
-    assert figure.layout.title.text == said
+    assert layout_of(figure).title.text == said
 
 
 def test_lambda_grid__without_what_it_should_show():

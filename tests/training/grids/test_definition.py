@@ -162,7 +162,7 @@ def test_load_grid__suggests_the_nearest():
 
 
 def test_summary_lines__values_differences_and_what_diverged():
-    rows = [(f"{arm}-s{seed}", arm, seed, top1 + seed / 100, 60.0, None)
+    rows: list[tuple] = [(f"{arm}-s{seed}", arm, seed, top1 + seed / 100, 60.0, None)
             for arm, top1 in (("r0.1", 0.5), ("r0.2", 0.6)) for seed in range(5)]  # fmt: skip
     rows.append(("r0.3-s0", "r0.3", 0, None, 60.0, "The loss is nan"))
     table = pd.DataFrame(rows, columns=["cell", "arm", "seed", "top1", "seconds", "error"])

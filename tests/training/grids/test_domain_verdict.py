@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.common.dataframes import where
 from core.training.grids.domain_verdict import (
     closed_gap,
     clustering_verdict,
@@ -69,7 +70,7 @@ def test_clustering_verdict__needs_purer_rows_and_a_gain(kept, gain, said):
     sentence = clustering_verdict(both, "simclr-on-robust", "simclr-on-kmeans")
     assert said in sentence and "\n" not in sentence
     assert "not enough runs" in clustering_verdict(
-        both[both["seed"] < 3], "simclr-on-robust", "simclr-on-kmeans"
+        where(both, both["seed"].to_numpy() < 3), "simclr-on-robust", "simclr-on-kmeans"
     )
     (last,) = domain_verdicts({"domains": []}, both)
     assert last == f"simclr-on-robust: {sentence}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,7 +58,7 @@ def test_domains__trains_measures_and_draws(run, tmp_path):
     table = pd.read_csv(tmp_path / "grid" / "cells.csv")
     assert table["arm"].tolist() == ["simclr-on-baseline", "simclr-on-robust"]
     shares = [name for name in table if name.startswith(("top1_", "domain_", "r1_", "seen_", "unseen_"))]
-    assert len(shares) > 30 and table[shares].apply(lambda column: column.between(0, 1)).all(axis=None)
+    assert len(shares) > 30 and table[shares].apply(lambda column: column.between(0, 1)).to_numpy().all()
     assert table["first_kept"].notna().tolist() == [False, True]
     for name in ("ddm_table", "ddm_bars"):
         out = tmp_path / f"{name}.json"
@@ -90,6 +92,6 @@ def test_tinted__a_class_with_too_few_images_is_named(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(path)
     values = preset_values(tinted.GRID, changes={"images": str(tmp_path / "few"), "n_train": "10"})
-    job = type("Job", (), {"values": values, "folder": tmp_path})()
+    job: Any = type("Job", (), {"values": values, "folder": tmp_path})()
     with pytest.raises(SettingsError, match="has 1 train images of 'c0', but n_train = 10 needs 5 of each"):
         tinted.sampled_table(job)

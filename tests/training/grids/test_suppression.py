@@ -66,7 +66,7 @@ def test_grid__trains_reads_goes_on_and_its_encoders_open_as_studies(run, tmp_pa
     first = pd.read_csv(tmp_path / "grid" / "cells.csv")
     assert first["cell"].tolist() == ["untrained-s0", "tau0.2-eps0-s0", "tau0.2-eps0.1-s0"]
     names = [name + end for end in ("", "_paper") for name in (*FACTORS, "mean")]
-    assert first[names].apply(lambda column: column.between(0, 1)).all(axis=None)
+    assert first[names].apply(lambda column: column.between(0, 1)).to_numpy().all()
     assert first["loss"].isna().tolist() == [True, False, False] and (first["held_out_loss"] > 0).all()
     assert run(*words, "--seeds", "2", "--arms", "untrained").code == 0
     again = pd.read_csv(tmp_path / "grid" / "cells.csv")

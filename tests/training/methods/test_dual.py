@@ -67,12 +67,14 @@ def test_loss__cross_only_differs_and_every_encoder_learns(tiny_config):
         method = start_method(tiny_config(**{**RECIPE, "objective": options}))
         loss = method(torch.rand(12, 3, 16, 16))
         loss.backward()
+        assert isinstance(method, DualEncoder)
         for part in (method.backbone, method.frequency_backbone, method.head, method.frequency_head):
             assert any(w.grad is not None and w.grad.abs().sum() > 0 for w in part.parameters())
 
 
 def test_encoders__share_no_weights(tiny_config):
     method = start_method(tiny_config(**RECIPE))
+    assert isinstance(method, DualEncoder)
     own, other = ({id(w) for w in part.parameters()} for part in (method.backbone, method.frequency_backbone))
     assert not own & other
     assert not torch.equal(first_weight(method.backbone), first_weight(method.frequency_backbone))

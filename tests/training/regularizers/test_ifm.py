@@ -79,7 +79,7 @@ def test_mixed_info_nce__mixes_two_losses_and_leaves_out_a_row_without_direction
     positive, negatives = similarities()
     moved = positive - 0.2, negatives + 0.1
     halves = [
-        reference.info_nce(*(one.numpy() for one in pair), 0.5) for pair in ((positive, negatives), moved)
+        reference.info_nce(near.numpy(), far.numpy(), 0.5) for near, far in ((positive, negatives), moved)
     ]
     options = {"temperature": 0.5, "alpha": 2.0}
     found = mixed_info_nce((positive, negatives), moved, **options).item()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from core.training.regularizers.config import READINGS
 from core.training.regularizers.losses import large_norms, lasso, q_regularizer, q_reward
 from tests.training import reference
 
-EXACT = {"rtol": 1e-10, "atol": 1e-15}  # both in float64; sums in another order
+EXACT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-15}  # both in float64; sums in another order
 
 
 def batch(rng: np.random.Generator, n: int = 24, n_features: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,7 +130,7 @@ def test_q_regularizer__gradient_is_numerically_right(rng, weights, reading):
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("epsilon", [0.5, 2.0, 4.0])
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (0.4, 0.8)], ids=str)
-def test_q_regularizer__gradient_matches_loop(rng, weights, epsilon, reading):
+def test_q_regularizer__gradient_matches_loop(rng, weights: tuple[float, float], epsilon, reading):
     raw, d = batch(rng)
     raw.requires_grad_()
     lambdas = {"lambda1": weights[0], "lambda2": weights[1]}

@@ -17,6 +17,7 @@ from core.training.regularizers.perturbed_cosines import (
     stepped_cosines,
     turned_cosines,
 )
+from tests.training.gradients import gradient_of
 
 
 def embeddings(n: int = 5, k: int = 7, d: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,8 +132,8 @@ def test_cosines__gradient_is_that_of_the_cosine_at_the_fixed_move(found, epsilo
             moved = start + move(found, a.detach(), b.detach(), epsilon)
             total = total + weights[row, column] * (a @ moved) / (a.norm() * moved.norm())
     total.backward()
-    assert_allclose(v.grad, again.grad, atol=1e-7)
-    assert_allclose(u.grad, other.grad, atol=1e-7)
+    assert_allclose(gradient_of(v), gradient_of(again), atol=1e-7)
+    assert_allclose(gradient_of(u), gradient_of(other), atol=1e-7)
 
 
 def move(found, a: torch.Tensor, b: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -154,7 +155,7 @@ def test_renormalised_cosines__detach_leaves_out_the_gradient_of_the_move():
     gradients = []
     for detach in (True, False):
         renormalised_cosines(v, u, epsilon=0.5, detach=detach)[0].sum().backward()
-        gradients.append(v.grad.clone())
+        gradients.append(gradient_of(v).clone())
         v.grad = None
     assert (gradients[0] - gradients[1]).abs().max() > 0.01
     v, u = embeddings()
@@ -176,6 +177,6 @@ def test_cosines__undefined_ones_are_counted_and_have_finite_gradients():
     whole, _ = turned_cosines(v, u, epsilon=1.0)
     assert_allclose(whole[0, [0, 1, 3]].detach(), [1, 1, 1])
     (value.sum() + away[0, [0, 1, 3]].sum() + whole[0, [0, 1, 3]].sum()).backward()
-    assert torch.isfinite(v.grad).all() and torch.isfinite(u.grad).all()
+    assert torch.isfinite(gradient_of(v)).all() and torch.isfinite(gradient_of(u)).all()
     stuck, counted = stepped_cosines(v.detach(), u.detach(), epsilon=-0.5, steps=5)
     assert counted.tolist() == [[True, True, True, False]] and stuck[0, 2] == -math.inf

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     clip = str(tiny_asset(folder / "tiny"))
     tokens = extract_tokens(SPEC, folder / "tokens", ExtractConfig(clip=clip), progress=Progress.silent())
-    sizes = {"width": 16, "layers": 2, "heads": 2, "epochs": 1, "batch_size": 5}
+    sizes: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2, "epochs": 1, "batch_size": 5}
     model = TokenTrainConfig(
         output=str(folder / "m.safetensors"), tokens=str(tokens.path), text=clip, **sizes
     )

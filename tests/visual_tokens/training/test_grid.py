@@ -23,6 +23,7 @@ from core.visual_tokens.training.grid import (
     token_verdicts,
     try_again,
 )
+from tests.tables import rows_where
 
 
 class Folder:
@@ -83,7 +84,7 @@ def test_verdict__is_the_sentence_of_the_protocol():
     ceiling = usual(tokens=(0.5, 0.7), **{"tokens-onehot": (0.9, 0.7), "plain-onehot": (0.5, 0.7)})
     assert verdict(ceiling) == "fails: the gain is there with planted one-hots only"
     few = usual()
-    few = few[few["seed"] < 3]
+    few = rows_where(few, few["seed"] < 3)
     assert verdict(few) == NOT_ENOUGH
     (said,) = load_grid("tokens").verdicts({}, few)
     # 40.4, 40.2 and 40.0: 4.303 x 0.2 / sqrt(3) = 0.5

@@ -65,7 +65,7 @@ def test_calibrate__matches_loop(rng):
 
 def test_calibrate__of_one_outcome_is_undefined():
     table, facts = calibrate(pd.DataFrame({"a": np.arange(9.0)}), np.ones(9), {"a": 0.7})
-    assert table[["auroc", "picked"]].isna().all(axis=None) and facts["score"] is None
+    assert table[["auroc", "picked"]].isna().to_numpy().all() and facts["score"] is None
     assert calibration_sentence(facts).endswith("0 of them are misclassified.")
 
 

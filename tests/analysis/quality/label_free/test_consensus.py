@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from core.analysis.quality.label_free.consensus import COMBINED, combined_scores, consensus, share_below
 from tests import reference_scores as reference
+from tests.tables import rows_where
 
 
 def agreeing(rng: np.random.Generator, n: int, m: int, *, ties: bool = False) -> np.ndarray:
@@ -58,9 +59,11 @@ def test_combined_scores__each_split_alone(rng):
     found, weights = combined_scores(table)
     assert set(weights["val"]) == set(COMBINED)
     assert set(weights["train"]) == set(COMBINED) - {"knn_similarity"}
-    val = table[table["split"] == "val"][list(COMBINED)].to_numpy()
+    val = rows_where(table, table["split"] == "val")[list(COMBINED)].to_numpy()
     assert_allclose(found[25:], reference.consensus(list(val.T))[0], rtol=1e-8, atol=1e-12)
-    train = table[table["split"] == "train"][[name for name in COMBINED if name != "knn_similarity"]]
+    train = rows_where(table, table["split"] == "train")[
+        [name for name in COMBINED if name != "knn_similarity"]
+    ]
     assert_allclose(found[:25], reference.consensus(list(train.to_numpy().T))[0], rtol=1e-8, atol=1e-12)
 
 

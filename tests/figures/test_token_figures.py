@@ -50,9 +50,9 @@ def test_scene_graph__words_of_objects_that_lie_close_together_do_not_cover_each
     nodes = tuple(Node(name) for name in ("red aircraft", "blue aircraft", "green dog", "sky"))
     triples = (Triple(0, 1, "left of"), Triple(1, 2, "above"), Triple(2, 3, "on"), Triple(0, 2, "left of"))
     fig = scene_graph_figure(Image.new("RGB", (96, 96)), SceneGraph(nodes, boxes, np.ones(4), triples))
-    said = [note for note in fig.layout.annotations if note.text]
+    said = [note for note in layout_of(fig).annotations if note.text]
     assert len(said) == 8
-    pixel, size = 96 / fig.layout.height, LIGHT.font_size - 2
+    pixel, size = 96 / layout_of(fig).height, LIGHT.font_size - 2
     half = {note.text: (0.25 * size * len(note.text) * pixel, 0.6 * size * pixel) for note in said}
     for one, other in combinations(said, 2):
         apart = abs(one.x - other.x), abs(one.y - other.y)
@@ -63,11 +63,11 @@ def test_scene_graph__words_of_objects_that_lie_close_together_do_not_cover_each
 def test_scene_graph__a_word_that_was_moved_away_is_joined_to_its_object():
     nodes, boxes = tuple(Node(f"red dog {n}") for n in range(12)), np.tile([[40.0, 40, 44, 44]], (12, 1))
     fig = scene_graph_figure(Image.new("RGB", (96, 96)), SceneGraph(nodes, boxes, np.ones(12), ()))
-    lines = [shape for shape in fig.layout.shapes if shape.type == "line"]
+    lines = [shape for shape in layout_of(fig).shapes if shape.type == "line"]
     assert lines and all(40 <= end <= 44 for line in lines for end in (line.x1, line.y1))
     assert not [
         shape
-        for shape in scene_graph_figure(Image.new("RGB", (96, 96)), GRAPH).layout.shapes
+        for shape in layout_of(scene_graph_figure(Image.new("RGB", (96, 96)), GRAPH)).shapes
         if shape.type == "line"
     ]  # where there is room, none is moved
 

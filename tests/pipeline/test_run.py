@@ -209,7 +209,9 @@ def test_demo__fresh_deletes_a_study_and_nothing_else(tmp_path):
 @pytest.mark.parametrize("words, built", [([], ["demo", "demo-finetuned"]), (["--single"], ["demo"])])
 def test_demo__builds_before_and_after(tmp_path, monkeypatch, words, built):
     asked = []
-    monkeypatch.setattr(pipeline, "analyze", lambda folder, options, _: asked.append((folder, options)))
+    monkeypatch.setattr(
+        pipeline, "analyze", lambda folder, options, _, **_by_step: asked.append((folder, options))
+    )
     monkeypatch.setattr("core.cli.study.print_study", lambda folder, as_json: None)
     assert main(["demo", "--studies", str(tmp_path), *words]) == 0
     assert [folder for folder, _ in asked] == [tmp_path / name for name in built]

@@ -47,7 +47,7 @@ def reaching(study: Path) -> list[Command]:
         RunStep("search", study),
         DecomposeImage(study, "a", study / "out.json"),
         MakeReport(study),
-        MakeSheet(study, ("activation",)),
+        MakeSheet(study, ("sorted_activation",)),
     ]
 
 

@@ -156,5 +156,5 @@ def test_run__a_cell_of_each_grid(tmp_path, grid, changes):
     assert row["held_out_loss"] > 0 and row["loss"] > 0
     if changes.get("readout") == "lbfgs":
         assert row["shape"] == row["shape_paper"]
-    with pytest.raises(SettingsError, match="readout = 'ridge' should be one of sgd, lbfgs"):
+    with pytest.raises(SettingsError, match="readout has no 'ridge'. Choose from sgd, lbfgs"):
         grid.run(job(tmp_path, grid, **small, **{**changes, "readout": "ridge"}))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
 CHANCE = 0.5  # AUROC of a score without skill
+OF_USE = 0.55  # with many images an AUROC of .51 is surely above chance, and of no use
 Q = "q_score"
 
 
@@ -60,10 +61,13 @@ def check_trust(evidence: Evidence) -> TrustCheck:
 
 
 def verdict(evidence: Evidence) -> str:
-    """Return `trusted` if the AUROC's interval lies above 0.5, else `unreliable`; `untested` without one."""
+    """Return `trusted` if the AUROC's interval lies above 0.5 and not wholly below 0.55, else `unreliable`.
+
+    Without an AUROC it is `untested`.
+    """
     if math.isnan(evidence.auroc):
         return UNTESTED
-    return TRUSTED if evidence.low > CHANCE else UNRELIABLE
+    return TRUSTED if evidence.low > CHANCE and evidence.high >= OF_USE else UNRELIABLE
 
 
 def sentence(evidence: Evidence) -> str:
@@ -74,6 +78,8 @@ def sentence(evidence: Evidence) -> str:
             return f"Whether Q can be trusted here is not tested: {evidence.why_untested}."
         case "trusted":
             return f"Q can be trusted here: it predicts errors better than chance, {measured}."
+        case _ if evidence.low > CHANCE:
+            return f"Q cannot be trusted here: it is hardly better than chance, {measured}."
         case _ if evidence.high < CHANCE:
             return f"Q cannot be trusted here: it points the wrong way, {measured}."
         case _:

@@ -34,7 +34,8 @@ CHANCE = {"auroc": 0.49, "low": 0.47, "high": 0.51}
     ("change", "expected", "says"),
     [
         ({}, "trusted", "it predicts errors better than chance, AUROC 0.73 (0.71 to 0.75)"),
-        ({"auroc": 0.51, "low": 0.501, "high": 0.52}, "trusted", "AUROC 0.51 (0.50 to 0.52)"),
+        ({"auroc": 0.51, "low": 0.501, "high": 0.549}, "unreliable", "hardly better than chance, AUROC 0.51"),
+        ({"auroc": 0.53, "low": 0.501, "high": 0.55}, "trusted", "AUROC 0.53 (0.50 to 0.55)"),
         ({"low": 0.5}, "unreliable", "does no better than chance"),
         (CHANCE, "unreliable", "Q cannot be trusted here: it does no better than chance, AUROC 0.49"),
         ({"auroc": 0.40, "low": 0.38, "high": 0.43}, "unreliable", "points the wrong way, AUROC 0.40"),

@@ -56,7 +56,7 @@ def every_command(study: Path) -> list[Command]:
         DecomposeUpload(study, study / "picture", study / "out.json", true=ODD),
         MakeReport(study, study / "report.html"),
         MakeSheet(
-            study, ("activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
+            study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
         ),
         BuildDemo(study, fresh=True, pool="max"),
     ]
@@ -103,7 +103,7 @@ def test_command__goes_through_its_record(tmp_path, number):
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [10**30]},
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": list(range(500))},
         {"kind": "MakeSheet", "study": "s", "cells": ["-o", "/x"]},
-        {"kind": "MakeSheet", "study": "s", "cells": ["activation"], "font": "--x"},
+        {"kind": "MakeSheet", "study": "s", "cells": ["sorted_activation"], "font": "--x"},
         {"kind": "Resume", "study": "s", "words": ["rm"]},
     ],
 )
@@ -141,7 +141,7 @@ def test_folder_of__same_command_same_folder_outside_of_the_studies(studies):
 
 def test_outputs__go_into_the_jobs_own_folder(studies, started, trusted):
     launcher.start(MakeReport(studies / "demo", Path("/somewhere/else.html")))
-    launcher.start(MakeSheet(studies / "demo", ("activation",), (Path("/somewhere/else.pdf"),)))
+    launcher.start(MakeSheet(studies / "demo", ("sorted_activation",), (Path("/somewhere/else.pdf"),)))
     for command, folder in started:
         assert folder.parent == launcher.home()
         files = [part for part in command.words if part.startswith("--output=")]

@@ -56,6 +56,7 @@ def test_batches__cover_every_row_once_and_never_cross_a_chunk(monkeypatch, n_ro
     assert all(batch.start // 8 == (batch.stop - 1) // 8 for batch in batches)
 
 
+@pytest.mark.slow
 def test_embed__each_row_is_its_image_through_the_encoder(tmp_path, folder):
     summary = embed(tmp_path / "study", folder, batch_size=5)
     study = open_study(tmp_path / "study")

@@ -360,6 +360,7 @@ def test_among__what_is_refused(pair):
         compare(pair, among=Slice(labels=("hornet",)))
 
 
+@pytest.mark.slow
 def test_command__where(run, pair):
     words = ("compare", *[study.path for study in pair], "--bootstrap", 5)
     said = run(*words, "--where", "label=bee correct=false")
@@ -405,6 +406,7 @@ def test_command__json(run, pair):
     assert json.loads(said.out)["studies"][1]["name"] == "second"
 
 
+@pytest.mark.slow
 def test_command__is_the_same_by_seed(run, pair):
     words = ("compare", *[study.path for study in pair], "--bootstrap", 20)
     assert run(*words).out == run(*words).out != run(*words, "--seed", 9).out

@@ -154,6 +154,7 @@ def test_crops__of_features_that_do_not_meet_are_where_their_sum_is(vit, tmp_pat
         assert tuple(box) == box_on_image(region or (0, 0, 64, 64), frame, 64, *study.image(12).size)
 
 
+@pytest.mark.slow
 def test_crops__are_embedded_once(embedded, tmp_path):
     study = open_study(embedded)
     first = cropper(study, tmp_path)
@@ -174,6 +175,7 @@ def test_crops__of_a_study_without_encoder_are_whole_images(embedded, tmp_path):
     assert found.boxes.tolist() == [[0, 0, 90, 70]] * 2
 
 
+@pytest.mark.slow
 def test_crops__leave_out_images_that_are_gone(tmp_path):
     folder = make(tmp_path / "study", make_images(tmp_path / "images"))
     study = open_study(folder)

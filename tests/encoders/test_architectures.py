@@ -68,6 +68,7 @@ def test_stems_that_are_not_plain():
         resnet_shape(state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["vit_tiny_patch16_224", "vit_small_patch8_224", "vit_base_patch16_224", "vit_huge_patch14_224"]
 )

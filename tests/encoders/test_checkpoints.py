@@ -44,6 +44,7 @@ def test_the_same_weights_give_the_same_numbers_however_they_are_named(spec, res
     assert encoder.report.dropped == {"module.encoder_q.fc": 2}
 
 
+@pytest.mark.slow
 def test_another_architecture_lists_the_keys_and_what_to_try(resnet18, tmp_path):
     path = save(tmp_path, dict(resnet18.state_dict()))
     with pytest.raises(CheckpointError) as caught:

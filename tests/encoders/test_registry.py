@@ -64,6 +64,7 @@ def test_flags_and_spec_override_the_sidecar(strided):
     assert any("as requested, although the sidecar says" in line for line in encoder.assumptions)
 
 
+@pytest.mark.slow
 def test_the_fingerprint_does_not_follow_the_path(strided, tmp_path):
     _, path = strided
     first = load_encoder(str(path)).fingerprint
@@ -95,6 +96,7 @@ def test_a_cifar_stem_on_timms_resnet_with_a_sidecar(tmp_path):
         load_encoder(str(tmp_path / "c.pt"))
 
 
+@pytest.mark.slow
 def test_assets(strided, monkeypatch, tmp_path):
     _, path = strided
     (tmp_path / "encoders").symlink_to(path.parent)

@@ -152,6 +152,7 @@ def test_captioner__is_code(mark):
         assert say(None)[0] == ("a", 1.0)
 
 
+@pytest.mark.slow
 def test_training_config__starts_from_no_code_that_it_names(mark, tmp_path, run):
     """safety.md 5a: `train evil/c.json`, whose config names a `python:` encoder to start from."""
     (tmp_path / "images" / "train" / "a").mkdir(parents=True)
@@ -172,6 +173,7 @@ def test_clip__a_description_names_no_model_of_a_library_or_hub(tmp_path):
         load_clip(str(tmp_path / "x.json"))
 
 
+@pytest.mark.slow
 def test_cli__the_owners_own_words_run_and_those_of_a_study_do_not(mark, tmp_path, run):
     images = tmp_path / "images" / "a"
     images.mkdir(parents=True)

@@ -81,6 +81,7 @@ def test_features__match_loop(world, sliced):
     assert found[["tail", "discriminative"]].equals(world.study.table("features")[["tail", "discriminative"]])
 
 
+@pytest.mark.slow
 def test_metrics_and_curves__are_of_the_images_of_the_slice(world, sliced):
     rows = [row for row in inside(world) if world.correct[row] is not None]
     found = sliced.table("quality_metrics").set_index("score")

@@ -53,6 +53,7 @@ def test_worst_slices__the_significant_ones_of_the_images(seen, text):
         assert list(fig.data[0].x) == pytest.approx(rates.head(3).tolist())
 
 
+@pytest.mark.slow
 def test_worst_slices__without_verdicts(tmp_path):
     bare = open_study(make_study(tmp_path / "bare", n_train=40, n_val=20, labels=False))
     with pytest.raises(StudyError):

@@ -105,6 +105,7 @@ def test_short_and_turned_notes__stay_as_they_are():
     assert layout_of(made).margin.t == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n, kind", [(2, "scatter"), (SCATTER_POINTS + 1, "scattergl")])
 def test_webgl_points__become_vectors_unless_there_are_too_many(n, kind):
     points = go.Scattergl(x=list(range(n)), y=list(range(n)), mode="markers", customdata=[[1]] * n)

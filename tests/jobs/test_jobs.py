@@ -139,6 +139,7 @@ def test_second_job_in_a_folder_is_refused(folder: Path) -> None:
         start(folder)
 
 
+@pytest.mark.slow
 def test_cancel_then_resume(folder: Path) -> None:
     start(folder, n=60)
     job = cancel(wait_for(counting, folder))
@@ -176,6 +177,7 @@ def test_interrupt_gets_through_where_it_is_ignored(folder: Path) -> None:
     assert jobs.children[folder.resolve()].wait() == 130 and job.state == "cancelled"
 
 
+@pytest.mark.slow
 def test_killed_job_reads_interrupted_and_goes_on(folder: Path) -> None:
     start(folder, n=40)
     job = wait_for(counting, folder)
@@ -222,6 +224,7 @@ def test_failed_job_says_why(folder: Path) -> None:
     assert "Traceback" not in log_tail(folder)
 
 
+@pytest.mark.slow
 def test_job_that_ends_before_it_reports(folder: Path) -> None:
     start(folder, "refuse")
     job = wait_for(lambda job: not job.running, folder)
@@ -387,6 +390,7 @@ def ended(folder: Path, how: str) -> Job:
     return job
 
 
+@pytest.mark.slow
 def test_read_report_of_the_last_command(folder: Path) -> None:
     assert read_report(folder) is None
     ended(folder, "report")

@@ -49,6 +49,7 @@ def study(whole: Path, tmp_path: Path) -> Path:
     return shutil.copytree(whole, tmp_path / "study")
 
 
+@pytest.mark.slow
 def test_all_predictions_correct(run, whole):
     told = info_of(run, whole)
     assert told["accuracy"] == 1 and told["base_rate"] == 1
@@ -111,6 +112,7 @@ DAMAGE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("damaged", "how"), pairs_of(DAMAGE, ["flip", "delete"]))
 def test_verify__names_a_damaged_file_and_redo_mends_it(run, given, study, damaged, how):
     assert run("verify", study).code == 0

@@ -135,6 +135,7 @@ def test_demo__with_another_pooling(tmp_path, monkeypatch):
 WIDE = "timm:vit_small_patch14_reg4_dinov2?img_size=(56,84)&embed_dim=32&depth=2&num_heads=2"
 
 
+@pytest.mark.slow
 def test_study__of_an_input_that_is_not_square(pictures, tmp_path):
     """Registers, patch 14, 4 x 6 patches: heatmaps, masks, overlap and overlays in the same frame."""
     masks, ids = tmp_path / "masks", []

@@ -105,6 +105,7 @@ def test_analyze__twice_from_scratch_is_byte_identical(tmp_path, rng):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("counts", "note"),
     [

@@ -86,6 +86,7 @@ def test_search__goes_on_where_it_stopped(study_path, clip, monkeypatch):
     assert clip.seen == 24 + 16  # the first chunk of 16 was kept, the half of the second was not
 
 
+@pytest.mark.slow
 def test_search__only_among_a_slice(study_path, clip):
     folder = study_path(n_train=20, n_val=12)
     report = text_search.run_search(folder, "red disc", {"slice": "split=val", "top": 100}, Progress.silent())

@@ -91,6 +91,7 @@ def test_report__says_what_the_study_says(seen, tmp_path, no_browser):
     assert found.tags.count("math") >= 5
 
 
+@pytest.mark.slow
 def test_report__missing_steps_say_what_to_run(seen, tmp_path, no_browser):
     _, found = read(write_report([open_study(seen)], tmp_path / "report.html"))
     assert "no captions" in found.said or "python -m core concepts" in found.said
@@ -115,6 +116,7 @@ def test_report__names_stay_text(hostile, tmp_path, no_browser):
     assert len(scripts) > 3 and not any(HOSTILE.removesuffix("</script>") in script for script in scripts)
 
 
+@pytest.mark.slow
 def test_report__twice_the_same(hostile, tmp_path, monkeypatch):
     monkeypatch.setattr(charts, "render_all", lambda figures, kind: [b"<svg/>" for _ in figures])
     monkeypatch.setattr(charts, "find_browser", lambda: "some browser")
@@ -124,6 +126,7 @@ def test_report__twice_the_same(hostile, tmp_path, monkeypatch):
     assert b"<script" not in first and b"script-src" not in first  # the policy then forbids any
 
 
+@pytest.mark.slow
 def test_report__unlabelled_study(tmp_path, no_browser):
     study = open_study(make_study(tmp_path / "bare", n_train=30, n_val=12, labels=False))
     _, found = read(write_report([study], tmp_path / "report.html"))

@@ -68,6 +68,7 @@ def test_step__without_pictures(study_path, clip):
     assert open_study(folder).summary("search") == {"skipped": index.NO_PICTURES}
 
 
+@pytest.mark.slow
 def test_chosen_clip__named_else_of_the_concepts_else_the_default(study_path, monkeypatch):
     folder = study_path(n_train=20, n_val=12)
     assert index.chosen_clip(open_study(folder), SearchConfig()) == index.DEFAULT_CLIP
@@ -77,6 +78,7 @@ def test_chosen_clip__named_else_of_the_concepts_else_the_default(study_path, mo
     assert index.chosen_clip(open_study(folder), SearchConfig(clip="asset:glyphworld")) == "asset:glyphworld"
 
 
+@pytest.mark.slow
 def test_clip_fingerprint__of_what_was_chosen(study_path, clip, monkeypatch):
     is_here(monkeypatch, False)
     study = open_study(study_path(n_train=20, n_val=12))

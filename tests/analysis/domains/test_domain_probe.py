@@ -25,6 +25,7 @@ def test_domain_probes__read_the_domain_where_it_is():
     assert domain_probes(planted(leak=2.0), K).set_index(["part", "probe"])["accuracy"].min() > 0.95
 
 
+@pytest.mark.slow
 def test_predict_mlp__reads_what_a_linear_probe_cannot():
     """The domain is the parity of two signs: a critic that is linear would miss it."""
     rng = np.random.default_rng(0)

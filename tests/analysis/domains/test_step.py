@@ -27,6 +27,7 @@ def probed(tmp_path_factory) -> Study:
     return open_study(folder)
 
 
+@pytest.mark.slow
 def test_step__writes_every_table(probed):
     held = {name for name in STEPS["domains"].outputs if probed.has(name)}
     assert held == set(STEPS["domains"].outputs)

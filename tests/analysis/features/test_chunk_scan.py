@@ -59,6 +59,7 @@ def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon):
     assert_allclose(found.rows.hoyer, hoyer_sparsity(h), rtol=RTOL, atol=RTOL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [-2, -1, 0, 1, 2])
 def test_scan__decides_in_double_at_the_threshold(rng, offset):
     raw = raw_rows(rng, 60, 512)[3:]

@@ -160,6 +160,7 @@ def test_compute_features__of_constant_features_says_so(study_path, rng):
     assert study.table("features")["activation_rate"].isin([0.0, 100.0]).all()
 
 
+@pytest.mark.slow
 def test_compute_features__refuses_a_word_for_epsilon(study_path):
     with pytest.raises(SettingsError, match="epsilon 'four'"):
         redo(open_study(study_path(pictures=False, n_train=20, n_val=8)), epsilon="four")

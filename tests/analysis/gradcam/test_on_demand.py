@@ -24,6 +24,7 @@ from tests.command_line import contents
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", COMBINATIONS)
 def test_computed_on_demand_and_stored_agree(finished, how):
     study = open_study(finished)
@@ -90,6 +91,7 @@ def test_requests_are_kept_beside_the_study(copy):
     assert all(str(path).startswith(REQUESTED) for path in set(after) - set(before))
 
 
+@pytest.mark.slow
 def test_requests_of_another_encoder_are_not_read(tmp_path, pictures, copy):
     study = open_study(copy)
     image_id = study.images["image_id"].iat[0]
@@ -102,6 +104,7 @@ def test_requests_of_another_encoder_are_not_read(tmp_path, pictures, copy):
     assert again.row_of(image_id) == 0 and again.heatmap_reader.features_of(0).tolist() == []
 
 
+@pytest.mark.slow
 def test_a_damaged_request_is_computed_again(copy):
     study = open_study(copy)
     ask = {"progress": Progress.silent(), "device": "cpu"}

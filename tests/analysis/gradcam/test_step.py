@@ -261,6 +261,7 @@ def test_an_encoder_that_cannot_be_loaded_or_has_changed(tmp_path, pictures):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_maps_of_one_pixel_are_reported(tmp_path, pictures):
     folder = make(tmp_path / "tiny", pictures, {"encoder": "timm:resnet10t", "input_size": 32, "resize": 32})
     summary = heatmaps(folder, top=0)

@@ -229,6 +229,7 @@ def test_overlap__with_no_masks_says_how_to_give_them(own_copy):
     assert not open_study(own_copy).has("overlap")
 
 
+@pytest.mark.slow
 def test_overlap__of_representations_is_skipped_with_the_reason(tmp_path):
     folder = make_study(tmp_path / "given", n_train=24, n_val=12, pictures=False)
     assert open_study(folder).summary("overlap")["skipped"]

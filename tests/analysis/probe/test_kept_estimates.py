@@ -85,6 +85,7 @@ def test_compare__shows_the_estimates_of_unlabelled_studies(kept, unlabelled):
         assert f"{100 * chosen['estimate']:.1f} %" in text and "of 30 images" in text
 
 
+@pytest.mark.slow
 def test_into__is_stale_when_the_images_have_changed(kept, flat):
     folder, _ = kept
     source = open_images(WORLD)

@@ -23,6 +23,7 @@ QUICK = ("--device", "cpu", "--workers", "0", "--lr", "0.1", "--bootstrap", "50"
 OTHER = "glyphworld?train=48&val=32&size=32&seed=5"
 
 
+@pytest.mark.slow
 def test_transfer_probe__on_its_own_images_is_the_study(run, begun):
     study = open_study(begun)
     said = run("transfer-probe", begun, "--images", study.settings("embed")["images"], *QUICK, "--json")

@@ -98,6 +98,7 @@ def test_map__places_every_image_of_a_study(shared_study):
     assert 0 < study.summary("map")["shares"][1] <= study.summary("map")["shares"][0] < 1
 
 
+@pytest.mark.slow
 def test_map__a_sample_is_fitted_and_all_are_placed(study_path):
     folder = study_path(pictures=False, n_features=16)
     summary = pipeline.run_step("map", folder, {"sample": 30}, Progress.silent())

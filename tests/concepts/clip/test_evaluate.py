@@ -77,6 +77,7 @@ def oracle(source: GlyphworldSource) -> Any:
     return KnowsEverything(source)
 
 
+@pytest.mark.slow
 def test_check__of_an_oracle_and_on_held_out_scenes_alone():
     source = GlyphworldSource(train=5, val=40)
     report = check_on_glyphworld(oracle(source), source, n=40)

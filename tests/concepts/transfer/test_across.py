@@ -78,6 +78,7 @@ def test_check_same_images__finds_them_in_another_order(shared_study, tmp_path):
     assert rows[0].tolist() == list(range(120)) and rows[1].tolist() == list(range(119, -1, -1))
 
 
+@pytest.mark.slow
 def test_check_same_images__refuses_others(shared_study, study_path):
     study, other = open_study(shared_study), open_study(study_path(pictures=False, n_val=30))
     with pytest.raises(

@@ -231,6 +231,7 @@ def test_transfer__is_repeatable(permuted):
     pd.testing.assert_frame_equal(transfer(source, target).table("transfer"), first)
 
 
+@pytest.mark.slow
 def test_transfer__refuses_other_images_and_itself(permuted, study_path):
     source, _, _ = permuted
     other = study_path(pictures=False, n_val=10)

@@ -213,6 +213,7 @@ PROGRESS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(record=PROGRESS)
 def test_progress_file__whatever_it_says_nothing_of_it_is_run(served, record):
     (served / "progress.json").write_text(json.dumps(record))

@@ -83,6 +83,7 @@ def test_print__the_chart_of_the_bands_carries_it(studies, quiet):
     assert "so D is" not in texts("quiet", "screen")  # there the page or the report says it
 
 
+@pytest.mark.slow
 def test_report__says_it_beside_the_features(studies, quiet, tmp_path):
     written = write_report([open_study(studies / "quiet")], tmp_path / "report.html", interactive=True)
     assert written.read_text(encoding="utf-8").count(quiet) == 2  # beside the trust check, too

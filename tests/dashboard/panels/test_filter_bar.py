@@ -176,6 +176,7 @@ def test_conditions_that_do_not_hold_are_dropped_with_a_note(text, kept, says, s
     assert says in notes(app)
 
 
+@pytest.mark.slow
 def test_filter_that_another_study_cannot_meet(studies, unlabelled_study, open_page):
     shutil.copytree(unlabelled_study, studies / "unlabelled")
     app = open_page("images", study="demo", where="label=ant split=val")

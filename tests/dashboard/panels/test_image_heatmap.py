@@ -59,6 +59,7 @@ def test_overlap_of_this_image__in_all_measures(study, opened):
     np.testing.assert_allclose(shown["Spurious"], expected)
 
 
+@pytest.mark.slow
 def test_chosen_features__come_from_the_link_and_go_into_it(study, opened):
     row = row_where(study, lambda features, fallback: len(features) > 1 or not fallback)
     feature = int(study.heatmap_reader.discriminative(row)[0][0])

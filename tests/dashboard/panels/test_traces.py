@@ -32,6 +32,7 @@ def said_saved(app):
     return [one.proto.body for one in app.get("html") if "Saved in the study" in one.proto.body]
 
 
+@pytest.mark.slow
 def test_feature__name_note_and_tags_are_saved_and_shown(demo, open_page):
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
     assert not app.exception
@@ -47,6 +48,7 @@ def test_feature__name_note_and_tags_are_saved_and_shown(demo, open_page):
     assert tooltips.plain(HOSTILE) in [caption.value for caption in app.caption]
 
 
+@pytest.mark.slow
 def test_feature__what_is_refused_is_said_and_nothing_is_lost(demo, open_page):
     changes.name_feature(demo, 3, "old name")
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
@@ -57,6 +59,7 @@ def test_feature__what_is_refused_is_said_and_nothing_is_lost(demo, open_page):
     assert read_traces(demo.path).feature_names == {3: "old name"}
 
 
+@pytest.mark.slow
 def test_feature__only_what_was_touched_is_written(demo, open_page):
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
     app.text_input(key="trace_name_3").set_value("mine")
@@ -65,6 +68,7 @@ def test_feature__only_what_was_touched_is_written(demo, open_page):
     assert read_traces(demo.path).features[3] == FeatureTrace("mine", "of somebody else")
 
 
+@pytest.mark.slow
 def test_names_are_shown_on_other_pages_at_once_and_found(demo, open_page):
     app = open_page("features", study="demo")
     before = {card["id"]: card["title"] for card in drawn_cards(app, "features_cards")}

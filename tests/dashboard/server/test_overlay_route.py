@@ -59,6 +59,7 @@ def slow_heat(frame: np.ndarray, width: int, height: int) -> np.ndarray:
     return heat
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [100, 240], ids=["on the thumbnail", "on the original"])
 def test_overlay__heat_lies_where_the_encoder_looked(side, client, study):
     row = firing_row(study)

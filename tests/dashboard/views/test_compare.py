@@ -244,6 +244,7 @@ def test_note__only_where_the_sidecar_is_of_the_first_form(both, open_page, tmp_
     assert (f"The encoder of second {ALONE}." in all_text(app)) == said
 
 
+@pytest.mark.slow
 def test_note__of_the_shipped_encoder(both):
     spec_of(both / "second", "asset:simclr_q_glyphworld")
     found = compare([open_study(both / name) for name in ("demo", "second")])

@@ -250,6 +250,7 @@ def test_matrix__counts_of_misclassified_images(worded, open_page):
     assert f"{pairs_of(worded)['n'].sum():,} of {worded.is_val.sum()}" in all_text(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "split=train"])
 def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
     app = confused(open_page, where=where)
@@ -271,6 +272,7 @@ def test_ranked_list__of_one_class(worded, open_page):
     assert all(card["title"].startswith(f"{true} → ") for card in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step_ran", [True, False])
 def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, worded, open_page):
     row = pairs_of(worded).sort_values("n").iloc[-1]
@@ -302,6 +304,7 @@ def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, 
         assert all_text(app).count("No words") == 1
 
 
+@pytest.mark.slow
 def test_pair_that_was_never_confused__says_what_was(worded, open_page):
     known = pairs_of(worded)
     never = [

@@ -59,6 +59,7 @@ def test_cards__without_a_filter_the_evaluation_images_and_the_likeliest_class(s
         assert card["bars"][1]["label"] in study.class_names
 
 
+@pytest.mark.slow
 def test_title_and_finding__change_with_the_filter(studies, open_page):
     study = open_study(studies / "demo")
     app = open_page("features", study="demo", where="label=ant")

@@ -97,6 +97,7 @@ def test_class_and_look__from_the_link(study, open_page):
     assert "**10** of 40" in all_text(app)
 
 
+@pytest.mark.slow
 def test_one_feature__images_with_its_map_by_activation(study, open_page):
     features = study.table("features")
     maps = {
@@ -151,6 +152,7 @@ def test_one_feature__the_default_has_pictures(where, study, open_page):
     assert all(asked(tile["beside"][0])["features"] == str(feature) for tile in shown)
 
 
+@pytest.mark.slow
 def test_choosing_a_feature__goes_into_the_link_and_out_again(study, open_page):
     app = open_page("heatmaps", study="seen")
     option = app.selectbox(key="heat_feature").options[3]

@@ -58,6 +58,7 @@ def means(study, where: str, variant: str, group: str) -> np.ndarray:
     return table.groupby("mask")[variant].mean().loc[["core", "spurious"]].to_numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", ["", "label=bee", "split=train", "correct=false", "label=ant correct=false"]
 )
@@ -97,6 +98,7 @@ def test_numbers_of_images__are_said_once_and_no_second_switch_of_splits(study, 
     assert len(groups) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "energy"])
 @pytest.mark.parametrize("where", ["", "split=train", "label=ant,bee"])
 def test_bars__follow_measure_and_filter(variant, where, study, open_page):
@@ -124,6 +126,7 @@ def test_bars__of_several_studies(study, seen, open_page):
     np.testing.assert_allclose(bars(app)["correct"], [*own, *own])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "label=bee,cat"])
 def test_classes__those_of_the_slice(where, study, open_page):
     app = open_page("masks", study="seen", where=where, overlap_class_mask="Background")
@@ -137,6 +140,7 @@ def test_classes__those_of_the_slice(where, study, open_page):
     assert f"most: **{ranked.index[-1]}** {ranked.iloc[-1]:.2f}" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "label=bee", "split=train"])
 def test_scatter__every_image_of_the_filter_with_a_defined_overlap(where, study, open_page):
     app = open_page("masks", study="seen", masks_part="Method", overlap_score="Hoyer sparsity", where=where)
@@ -159,6 +163,7 @@ def test_scatter__its_title_states_the_rank_correlation(study, open_page):
     assert f"Hoyer sparsity and overlap: rank correlation {', '.join(said)}" in titles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["", "label=bee"])
 def test_features__cards_of_those_that_fire_here_by_how_often(where, study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", where=where)
@@ -208,6 +213,7 @@ def test_features__pictures_are_the_strongest_of_the_filter(study, open_page):
     assert seen["overlay"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verdict", ["core", "undecided"])
 def test_features__of_one_verdict(verdict, study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", verdict=verdict)
@@ -219,6 +225,7 @@ def test_features__of_one_verdict(verdict, study, open_page):
     assert len(cards_of(app, "overlap_features")) > len(shown)
 
 
+@pytest.mark.slow
 def test_features__a_verdict_that_is_none_is_dropped_with_a_note(study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", verdict="maybe")
     assert not app.exception
@@ -226,6 +233,7 @@ def test_features__a_verdict_that_is_none_is_dropped_with_a_note(study, open_pag
     assert len(cards_of(app, "overlap_features"))
 
 
+@pytest.mark.slow
 def test_features__ordered_by_the_heat_on_the_object(study, open_page):
     app = open_page("masks", study="seen", masks_part="By feature", overlap_order="Most on the object first")
     lift = study.table("overlap_by_feature").query("mask == 'core'").set_index("feature")["lift"]
@@ -233,6 +241,7 @@ def test_features__ordered_by_the_heat_on_the_object(study, open_page):
     assert order.is_monotonic_decreasing
 
 
+@pytest.mark.slow
 def test_features__carry_the_words_of_the_workers(seen, open_page):
     """Salient ImageNet's keywords stand on the card of a feature."""
     table = pq.read_table(seen / "overlap_by_feature.parquet")
@@ -245,6 +254,7 @@ def test_features__carry_the_words_of_the_workers(seen, open_page):
     assert lines and all(line[0].startswith("People call it: <b>bird feeder</b>") for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", ["core", "spurious"])
 @pytest.mark.parametrize("ascending", [False, True])
 @pytest.mark.parametrize("where", ["", "correct=false"])
@@ -260,6 +270,7 @@ def test_images__by_their_heat_on_a_mask(mask, ascending, where, study, open_pag
     assert shown[0]["names"] == ["Overlay", "Masks"]
 
 
+@pytest.mark.slow
 def test_controls__a_perfect_heatmap_comes_out_as_one(study, open_page):
     app = open_page("masks", study="seen", masks_part="Method")
     shown = next(frame.value for frame in app.dataframe if "Heatmap" in frame.value).set_index("Heatmap")

@@ -82,6 +82,7 @@ def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     assert shown["Negative"] == f"{100 * summary['negative_share']:.1f} %"
 
 
+@pytest.mark.slow
 def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_representations(studies, open_page):
     with edited_manifest(studies / "demo") as manifest:
         summary = manifest["steps"]["quality"]["summary"]
@@ -94,6 +95,7 @@ def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_represen
     assert {metric.label: metric.value for metric in app.metric}["Near zero"] == "1.0 %"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["Q-Score", "Raw norm"])
 def test_q__is_introduced_before_it_is_judged(score, studies, open_page):
     words = said(open_page("predicting_errors", study="demo", score=score))
@@ -161,6 +163,7 @@ def test_rank_sentence__is_with_the_numbers(studies, open_page):
     assert rank_sentence(open_study(studies / "demo").table("quality_metrics"), "q_score") in said(app)
 
 
+@pytest.mark.slow
 def test_parts__first_all_scores_and_an_unknown_one_is_dropped(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Magic")
     assert not app.exception and "'Magic'" in app.info[0].value
@@ -176,6 +179,7 @@ def test_plot__one_chart_at_a_time(plot, studies, open_page):
     assert len(shown) == 1 and f"quality_{PLOTS[plot]}" in shown[0]
 
 
+@pytest.mark.slow
 def test_distribution__holds_the_evaluation_images(studies, open_page):
     values, correct = evaluation(studies / "demo", "norm")
     app = open_page("predicting_errors", study="demo", quality_plot="Distribution", score=score_label("norm"))
@@ -254,6 +258,7 @@ def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
     assert "'Magic'" in app.info[0].value
 
 
+@pytest.mark.slow
 def test_compared_scores__are_drawn_beside(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="ROC", score="Q-Score")
     app.multiselect(key="quality_with").set_value(["Raw norm", "Probe confidence"]).run()
@@ -261,6 +266,7 @@ def test_compared_scores__are_drawn_beside(studies, open_page):
     assert names == ["Q-Score", "Raw norm", "Probe confidence", "chance"]
 
 
+@pytest.mark.slow
 def test_score_chosen_after_comparing_it__is_no_error(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="ROC")
     app.multiselect(key="quality_with").set_value(["Raw norm"]).run()
@@ -279,6 +285,7 @@ def test_extremes__the_lowest_among_the_misclassified(studies, open_page):
     assert [tile["id"] for tile in tiles(app, "quality_lowest")] == wrong.index[:12].tolist()
 
 
+@pytest.mark.slow
 def test_numbers__table_has_every_score_in_order(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Numbers")
     metrics = open_study(studies / "demo").table("quality_metrics").dropna(subset="auroc")
@@ -294,6 +301,7 @@ def test_numbers__table_has_every_score_in_order(studies, open_page):
         assert row["AUROC minus Q's"].startswith(ahead) and (ahead or not row["AUROC minus Q's"])
 
 
+@pytest.mark.slow
 def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
     assert "do not record what makes them hard" in said(app)
@@ -372,6 +380,7 @@ def test_whole_representation__is_there_in_numbers(studies, open_page):
     assert shown["Images with Q above 0"] == f"{100 * summary['share_nonempty']:.1f} %"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["q_score", "norm", "n_firing"])
 def test_link_to_the_flagged_images__shows_just_those(score, studies, open_page):
     values, correct = evaluation(studies / "demo", score)

@@ -182,6 +182,7 @@ def test_search__a_failed_job_says_why(studies, open_page, monkeypatch):
     assert "CLIP cannot be loaded" in " ".join(box.value for box in app.warning)
 
 
+@pytest.mark.slow
 def test_like__an_image_of_the_study_within_the_filter(searched, open_page):
     name = str(searched.images["image_id"].iat[3])
     for space, label in (("representations", "This encoder"), (search.CLIP_IMAGES, "CLIP")):

@@ -47,6 +47,7 @@ def test_fade_and_blur__change_the_object_and_nothing_far_from_it():
         assert difference[[0, 0, -1, -1], [0, -1, 0, -1]].max() == 0
 
 
+@pytest.mark.slow
 def test_masks__aligned_disjoint_and_of_the_right_things():
     for scene in (render_scene(3, index) for index in range(120)):
         core, spurious = scene.core_mask.astype(int), scene.spurious_mask.astype(int)

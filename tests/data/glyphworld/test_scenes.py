@@ -39,6 +39,7 @@ def assert_share(hits, probability):
     assert abs(hits.mean() - probability) < SPREAD * np.sqrt(probability * (1 - probability) / len(hits))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "planted", "present"), [("default", 0.38, 0.5), ("spurious", 0.85, 0.8)])
 def test_agreement__is_the_planted_one(name, planted, present):
     chosen = plans(name)
@@ -68,6 +69,7 @@ def test_background_alone__predicts_the_class_at_half_the_planted_rate(name, pla
     assert_share([guesses[plan.ground.kind] == plan.label for plan in chosen], planted / 2)
 
 
+@pytest.mark.slow
 def test_hard_share__is_the_share_of_struck_scenes():
     easiest = [max(severities(plan, measure_occlusion(plan)).values()) for plan in plans()]
     struck = np.mean([worst > 0.18 for worst in easiest])

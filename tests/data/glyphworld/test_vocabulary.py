@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from core.data.glyphworld.glyphworld import render_scene
 from core.data.glyphworld.scenes import FAULTS
 from core.data.glyphworld.vocabulary import APART, glyph_of, relations_of
 from tests.data.masks.planned import plans
 
 
+@pytest.mark.slow
 def test_words__caption_names_the_object_and_attributes_hold():
     for scene in (render_scene(3, index) for index in range(120)):
         glyph = glyph_of(scene.plan.main)

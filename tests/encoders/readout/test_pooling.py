@@ -109,6 +109,7 @@ def test_gap__is_the_plain_encoder_bit_for_bit():
     assert plain.fingerprint == named.fingerprint and plain.assumptions == named.assumptions
 
 
+@pytest.mark.slow
 def test_fingerprint__differs_for_every_pooling():
     assert len({encoder_of(pool).fingerprint for pool in POOLINGS}) == len(POOLINGS)
     assert encoder_of("max").fingerprint == encoder_of("max").fingerprint

@@ -38,6 +38,7 @@ def test_class_means__no_interval_from_a_single_image():
     assert np.isnan(low[[0, 2]]).all() and n.tolist() == [1, 2, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "binary", "soft", "energy"])
 def test_all_images__are_the_means_that_the_step_stores(study, variant):
     everything = np.ones(study.n_images, bool)

@@ -175,6 +175,7 @@ def test_domain_critic__takes_the_steps_of_adam(rng):
     assert_allclose(critic.from_row.weight[0, 0], adam_by_hand(before, gradients[:, 0], 0.1), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_critic_and_encoder__lower_the_distance_of_two_gaussians():
     """Critic steps find W > 0; encoder steps that maximise L_invar bring it down: the sign of eq. 2.1."""
     torch.manual_seed(0)

@@ -49,6 +49,7 @@ def made(tmp_path_factory):
     return tokens, path, try_judge(open_judge(path, tokens), test)[1]
 
 
+@pytest.mark.slow
 def test_attach__graphs_attention_and_swaps_of_the_study(made, tmp_path):
     tokens, model, items = made
     study = written_study(tmp_path / "study", SOURCE)

@@ -58,6 +58,7 @@ def weights(path):
     return {name: tensor.clone() for name, tensor in load_token_model(path).trained()}
 
 
+@pytest.mark.slow
 def test_described__reads_planted_objects_back_from_their_names(folder):
     for row, image_id in enumerate(folder.images["image_id"][:24]):
         planted, read = scene_graph(SOURCE.plan(row)), described(folder.graph(image_id))
@@ -163,6 +164,7 @@ def test_judges__tokens_from_the_folder_are_those_of_the_pictures(tmp_path, fold
     assert [check.model for check in checks] == ["constant image"]
 
 
+@pytest.mark.slow
 def test_judges__tokens_made_otherwise_are_refused(tmp_path, folder, clip):
     path = str(train_tokens(config(tmp_path, folder, clip, epochs=1)))
     onehot = ExtractConfig(segmenter="onehot", clip=clip)

@@ -21,6 +21,7 @@ def worded(studies, worded_study):
     return open_study(shutil.copytree(worded_study, studies / "seen"))
 
 
+@pytest.mark.slow
 def test_groups__counts_and_sizes(worded, open_page):
     app = open_page("features", study="seen", features_as="Groups")
     assert not app.exception
@@ -82,6 +83,7 @@ def test_images_of__exactly_the_images_of_algorithm_1(worded, chunk_rows, monkey
         assert (np.diff(least) <= 1e-7).all()
 
 
+@pytest.mark.slow
 def test_group_that_was_not_explained__its_images_and_the_command(worded, open_page):
     table = worded.table("groups")
     table = table[(table["n_features"] > 1) & (table["group"] != "1_2")]
@@ -92,6 +94,7 @@ def test_group_that_was_not_explained__its_images_and_the_command(worded, open_p
     assert tiles(app, f"group_images_{name}")[0]["src"].startswith("thumb/")
 
 
+@pytest.mark.slow
 def test_no_group_was_explained__says_which_k_would(worded, open_page):
     study = worded.path
     with write_study(study) as writer, writer.step("concepts", {}) as step:
@@ -113,6 +116,7 @@ def test_no_group_was_explained__says_which_k_would(worded, open_page):
     assert "2 groups would be put into words" in all_text(app)
 
 
+@pytest.mark.slow
 def test_stale_group_of_a_link__is_dropped_with_a_note(worded, open_page):
     app = open_page("features", study="seen", features_as="Groups", group="4711_4712")
     assert not app.exception

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.harness import settle, visit
+from tests.browser.axe import violations
+from tests.browser.harness import settle, until, visit
 
 pytestmark = pytest.mark.browser
 BACKGROUND = "() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
@@ -62,3 +63,14 @@ def test_theme__is_chosen_by_keys(reader, address):
     expect(page.get_by_role("radio", name="Light", exact=True)).to_be_focused()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("radio", name="Auto", exact=True)).to_be_focused()
+
+
+def test_auto__charts_and_labels_follow_a_system_that_changes_under_an_open_page(visitor, address):
+    page = visitor(color_scheme="light").open(f"{address}/features?study=demo&features_as=Plot")
+    page.wait_for_selector(".js-plotly-plot .xtick text")
+    expect(page.get_by_role("radio", name="Auto", exact=True)).to_have_attribute("aria-checked", "true")
+    ink = page.evaluate(INK)
+    page.emulate_media(color_scheme="dark")
+    until(page, f"() => ({BACKGROUND})() !== {WHITE!r} && ({INK})() !== {ink!r}")
+    settle(page)
+    assert violations(page, ["color-contrast"]) == []

@@ -1,7 +1,8 @@
 """A switch between the light and the dark theme, or the one of the system. The browser keeps the choice.
 
 Streamlit keeps a theme for each address in the browser's own storage, and reads it when a page is loaded. The
-switch writes it for every page, and loads the page once more, which its address holds as it is.
+switch writes it for every page, and loads the page once more, which its address holds as it is. When the
+system changes its theme under an open page, the page is run again: its charts are drawn in the new colours.
 """
 
 from __future__ import annotations
@@ -31,4 +32,4 @@ _SWITCH = component(
 
 def theme_switch() -> None:
     """The switch; there may be one on a page."""
-    _SWITCH(key="theme_switch", data={"pages": list(PAGES)}, width="content")
+    _SWITCH(key="theme_switch", data={"pages": list(PAGES)}, width="content", on_system_change=lambda: None)

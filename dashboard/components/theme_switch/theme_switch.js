@@ -17,7 +17,7 @@ function keep(theme, pages) {
   for (const page of ["", ...pages]) window.localStorage.setItem(key(home() + page), JSON.stringify(theme));
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const buttons = [...parentElement.querySelectorAll("button")];
   const chosen = kept();
   const mark = (theme) => {
@@ -44,4 +44,11 @@ export default function ({ data, parentElement }) {
       buttons[(at + step + buttons.length) % buttons.length].focus();
     };
   });
+  const system = window.matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => {
+    // The page's colours follow at once, charts when they are drawn again, once Streamlit knows of it.
+    if (kept() === "System") setTimeout(() => setTriggerValue("system", system.matches ? "Dark" : "Light"), 200);
+  };
+  system.addEventListener("change", follow);
+  return () => system.removeEventListener("change", follow);
 }

@@ -122,9 +122,7 @@ class Comparison:
 
     def changed(self, study: str, side: str) -> pd.DataFrame:
         """List the images on one side, most confident new answer first."""
-        chosen = where(self.sides, equals(self.sides, "study", study) & equals(self.sides, "side", side))
-        order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
-        return chosen.take(order).reset_index(drop=True)
+        return surest_first(self.sides, study, side)
 
 
 def compare(
@@ -193,6 +191,13 @@ def fact_table(shared: Shared) -> pd.DataFrame:
         told = ", ".join(filter(None, [study.encoder_name, told]))
         rows.append({"study": name, "encoder": told, **counts, **said})
     return pd.DataFrame(rows)
+
+
+def surest_first(sides: pd.DataFrame, study: str, side: str) -> pd.DataFrame:
+    """List the images of a `side_table` on one side of a study, most confident new answer first."""
+    chosen = where(sides, equals(sides, "study", study) & equals(sides, "side", side))
+    order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
+    return chosen.take(order).reset_index(drop=True)
 
 
 def side_table(shared: Shared) -> pd.DataFrame:

@@ -254,6 +254,16 @@ ENTRIES = (
         same_images=True,
     ),
     Entry(
+        "changed_heatmaps",
+        "images that only one of two studies classifies correctly, with the heatmaps of both; --with",
+        "",
+        (VERDICTS, HEATMAPS),
+        panels.changed_heatmaps,
+        (2, 2),
+        "double",
+        same_images=True,
+    ),
+    Entry(
         "compared_words",
         "how many words each pair of studies shares; --with",
         "",

@@ -5,7 +5,7 @@ and of other directions (A.11 to A.14). All images are shown in the encoder's in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -100,6 +100,36 @@ def class_heatmaps(
         if stop > start
     ]
     breaks = [n_correct] if n_correct and n_wrong else []
+    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
+
+
+def changed_heatmaps(
+    sides: Mapping[str, Sequence[tuple[Shown, ...]]],
+    layers: Sequence[str],
+    *,
+    note: str = "",
+    colours: str = COLOURS,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot images that studies answer differently, with the heatmap and the answer of each study below.
+
+    Args:
+        sides: what changed -> its images, each as every study shows it, in the order of `layers`.
+        layers: names of the studies.
+    """
+    columns = [images for side in sides.values() for images in side]
+    strips = [Strip("", [replace(original(images[0]), verdict="") for images in columns])]
+    for at, layer in enumerate(layers):
+        pictures = []
+        for images in columns:
+            image, said = images[at], as_text(short(images[at].predicted))
+            heated = overlay(image, layer, colours, caption=said)
+            pictures.append(heated or _picture(image, enlarged(image.pixels), caption=said))
+        strips.append(Strip(as_text(layer), pictures))
+    stops = np.cumsum([len(side) for side in sides.values()]).tolist()
+    spans = zip(sides, [0, *stops], stops, strict=False)
+    headers = [Header(title, start, stop) for title, start, stop in spans if stop > start]
+    breaks = [header.start for header in headers[1:]]
     return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 
 

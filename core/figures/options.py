@@ -80,5 +80,5 @@ class FigureOptions:
         ""  # "both masks" or "any mask": which images of an overlap count ("": both, if there are such)
     )
     split: str = "all"  # all, train or val, of an overlap
-    panels: tuple[str, ...] = ()  # of class representations (none: all)
+    panels: tuple[str, ...] = ()  # of class representations, sides of changed heatmaps (none: the usual ones)
     selectable: bool = False  # cells can be clicked

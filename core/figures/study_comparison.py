@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def compared_scores(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot a score over correct and misclassified images in each study."""
-    found = shared_scores(_shared(studies), options.score)
+    found = shared_scores(shared_of_slice(studies), options.score)
     return compare.score_distributions(
         compare.score_table(found, score=options.score), score=options.score, theme=theme
     )
@@ -48,7 +48,7 @@ def shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.
 
 def compared_classes(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot the accuracy of each class in the first two studies, and its change."""
-    shared = _shared(studies)
+    shared = shared_of_slice(studies)
     judged = shared.rows[:, shared.judged]
     correct = np.stack(
         [judged_of(study, rows).correct for study, rows in zip(shared.studies, judged, strict=True)]
@@ -64,13 +64,13 @@ def compared_words(studies: Sequence[Study], options: FigureOptions, theme: Them
     Raises:
         StudyError: fewer than two of the studies have words.
     """
-    found = compare_words(_shared(studies))
+    found = compare_words(shared_of_slice(studies))
     if found is None:
         raise StudyError("words of two studies are needed")
     return compare.concept_matrix(found.matrix, theme=theme)
 
 
-def _shared(studies: Sequence[Study]) -> Shared:
+def shared_of_slice(studies: Sequence[Study]) -> Shared:
     """Find the images of the first study's slice that all studies hold."""
     first = studies[0]
     shared = shared_images([whole_study(one) for one in studies])

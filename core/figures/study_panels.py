@@ -13,12 +13,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import as_text, equals, numbers, where
-from core.errors import StudyError
+from core.comparison.compare import GAINED, LOST, SIDES, side_table, surest_first
+from core.errors import SettingsError, StudyError
 from core.figures import groups, heat_panels
 from core.figures.features import telling_features
 from core.figures.heat_panels import ClassImages, Shown
 from core.figures.options import FigureOptions
+from core.figures.other_studies import whole_study
 from core.figures.study_charts import check_side_by_side, class_numbers, names
+from core.figures.study_comparison import shared_of_slice
 from core.figures.study_heats import StudyHeats
 from core.figures.theme import Theme
 
@@ -53,6 +56,40 @@ def class_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go
         "within their group. Below a misclassified image: the predicted class."
     )
     return heat_panels.class_heatmaps(blocks, layers, note=note, colours=options.colours, theme=theme)
+
+
+def changed_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Images whose answer is right in one of two studies only, with the heatmaps of both.
+
+    `options.panels` names the sides to show, of those of `core.comparison.compare.SIDES`.
+
+    Raises:
+        SettingsError: a side that does not exist. StudyError: no image is on the sides.
+    """
+    check_side_by_side(studies)
+    sides = options.panels or (GAINED, LOST)
+    if odd := [side for side in sides if side not in SIDES]:
+        raise SettingsError(f"'{odd[0]}' is no side. Sides: {', '.join(SIDES)}")
+    shared, layers = shared_of_slice(studies), names(studies)
+    table, n = side_table(shared), options.images or 4
+    sources = [StudyHeats(whole_study(study), options) for study in studies]
+    found = {}
+    for side in sides:
+        rows = numbers(surest_first(table, shared.names[1], side), "row").astype(np.int64)[:n]
+        before = _heated(sources[0], rows, layers[0])
+        after = _heated(sources[1], [sources[1].study.row_of(one.name) for one in before], layers[1])
+        found[side] = list(zip(before, after, strict=True))
+    if not any(found.values()):
+        raise StudyError(f"no evaluation image of {layers[0]} and {layers[1]} is {' or '.join(sides)}")
+    note = (
+        f"Evaluation images by their answers in {as_text(layers[0])} and {as_text(layers[1])}, most sure "
+        "new answer first, with the heatmaps of the discriminative features that fire. Below: the answer."
+    )
+    return heat_panels.changed_heatmaps(found, layers, note=note, colours=options.colours, theme=theme)
+
+
+def _heated(source: StudyHeats, rows: Sequence[int] | np.ndarray, layer: str) -> list[Shown]:
+    return [source.with_heat(image, layer) for image in source.shown(rows)]
 
 
 def mask_overlaps(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:

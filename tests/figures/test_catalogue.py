@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from core.cli import main
+from core.comparison.compare import GAINED, LOST
 from core.errors import EncoderError, PeregrineError, SettingsError, StudyError
 from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
 from core.figures.options import FigureOptions
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.slow
 OF_IMAGES = ("fda_examples", "retrieval_sheet")  # a study that has only begun has what they need
 PICTURES = (
     *("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions"),
-    *("perturbed_sheet", *OF_IMAGES),
+    *("changed_heatmaps", "perturbed_sheet", *OF_IMAGES),
 )
 
 
@@ -51,6 +53,13 @@ def twins(study: Study, folder: Path) -> tuple[Study, Study]:
     return open_study(copies[0]), open_study(copies[1])
 
 
+def retrained(study: Study, folder: Path) -> tuple[Study, Study]:
+    """A study, and a copy of it whose probe was hardly trained."""
+    other = shutil.copytree(study.path, folder / "after")
+    assert main(["probe", str(other), "--redo", "--lr", "1e-6"]) == 0
+    return study, open_study(other)
+
+
 def rows_of(fig) -> list[int]:
     return [int(row) for (row,) in fig.data[0].customdata]
 
@@ -59,8 +68,11 @@ def rows_of(fig) -> list[int]:
 def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_path, name):
     if name == "by_cause" and not pictured.has("quality_by_cause"):
         pytest.skip("this Glyphworld names no causes")
-    same = FIGURES[name].same_images
-    fig = drawn(*(twins(pictured, tmp_path) if same else (pictured, other_images)), name)
+    if name == "changed_heatmaps":
+        pair = retrained(pictured, tmp_path)
+    else:
+        pair = twins(pictured, tmp_path) if FIGURES[name].same_images else (pictured, other_images)
+    fig = drawn(*pair, name)
     assert fig.data, [note.text for note in layout_of(fig).annotations]
     assert layout_of(fig).width in (336, 696) and layout_of(fig).height > 100
     assert bool(layout_of(fig).images) == (name in PICTURES)
@@ -108,6 +120,38 @@ def test_heatmaps__two_studies_show_the_same_images_before_and_after(pictured):
     both = draw([pictured, pictured], "heatmaps", options=FigureOptions(images=1, device="cpu"))
     assert set(rows_of(alone)) == set(rows_of(both)) and len(rows_of(both)) == 1.5 * len(rows_of(alone))
     assert "here (2)" in [note.text for note in layout_of(both).annotations]
+
+
+def test_changed_heatmaps__images_that_one_study_gets_right_with_both_answers(pictured, tmp_path):
+    pair = retrained(pictured, tmp_path)
+    was, now = (study.table("probe") for study in pair)
+    judged = pictured.is_val & was["correct"].notna().to_numpy() & now["correct"].notna().to_numpy()
+    right, still = (table["correct"].to_numpy(float) for table in (was, now))
+    expected = {
+        GAINED: np.flatnonzero(judged & (right == 0) & (still == 1)),
+        LOST: np.flatnonzero(judged & (right == 1) & (still == 0)),
+    }
+    assert sum(map(len, expected.values())) > 0
+    for side, rows in expected.items():
+        if not len(rows):
+            continue
+        options = FigureOptions(images=3, device="cpu", panels=(side,))
+        fig = draw(list(pair), "changed_heatmaps", options=options)
+        n = min(3, len(rows))
+        surest = rows[np.argsort(-now["confidence"].to_numpy(float)[rows], kind="stable")][:n]
+        assert sorted(rows_of(fig)) == sorted([*surest] * 3)
+        notes = [note.text for note in layout_of(fig).annotations]
+        assert f"<b>{side}</b>" in notes
+        for table in (was, now):
+            for row in surest:
+                assert table["predicted"][row] in notes
+
+
+def test_changed_heatmaps__no_such_side_and_nothing_changed(pictured, tmp_path):
+    with pytest.raises(SettingsError, match="'gained' is no side. Sides: wrong to right"):
+        draw([pictured, pictured], "changed_heatmaps", options=FigureOptions(panels=("gained",)))
+    with pytest.raises(StudyError, match="is wrong to right or right to wrong"):
+        draw(list(twins(pictured, tmp_path)), "changed_heatmaps")
 
 
 def test_side_by_side__other_images_or_another_crop_are_refused(pictured, other_images, shared_study):

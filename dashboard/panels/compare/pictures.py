@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, Comparison
 from core.figures import groups
+from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
@@ -18,7 +19,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import comparison_reads, heatmap_reads, reads
 from dashboard.components import widgets
-from dashboard.components.chart import catalogue_chart
+from dashboard.components.chart import catalogue_chart, cell_beside, with_menu
 from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid
@@ -28,6 +29,7 @@ SIDES = {"Wrong to right": GAINED, "Right to wrong": LOST, "Wrong in both": WRON
 TILES = 4
 LARGER = 1.25  # than elsewhere, so that two stand in a row at 1280 and 1440 pixels, and four at 1920
 TOP = 6
+SHEET_IMAGES = 6  # of a side, in a row of the sheet
 PARTS_OF_LINK = ("compare_figure", "compare_feature")
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
@@ -45,7 +47,9 @@ def changed_sides(found: Comparison, other: str) -> None:
         chosen = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
     moved = found.changed(other, SIDES[chosen])
     if len(moved):
-        _gallery(found, other, moved)
+        cell = _changed_cell(found, other, SIDES[chosen])
+        with with_menu("compare_changed", alt=f"images {SIDES[chosen]}", cell=cell):
+            _gallery(found, other, moved)
     else:
         st.caption("There is no such image.")
     st.caption(
@@ -79,6 +83,15 @@ def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
         names=names,
         marked=False,
     )
+
+
+def _changed_cell(found: Comparison, other: str, side: str) -> CellRequest | None:
+    """What the gallery is on the figure sheet; None where a study has no heatmaps."""
+    first, beside = found.shared.studies[0], found.shared.studies[found.names.index(other)]
+    if len(_with_heat(found, other)) < 2:
+        return None
+    options = FigureOptions(panels=(side,), images=SHEET_IMAGES, colours=OverlayStyle.colour_map)
+    return cell_beside(CellRequest("changed_heatmaps", options, str(found.among)), first, [beside])
 
 
 def _with_heat(found: Comparison, other: str) -> list[int]:
@@ -231,15 +244,19 @@ def _feature_gallery(found: Comparison, number: int, study: Study, feature: int)
     def opened(row: int) -> None:
         session.open_image(first, first.row_of(study.images["image_id"].iat[row]))
 
-    widgets.image_gallery(
-        study,
-        rows[np.isin(rows, found.shared.rows[number])],
-        key=f"compare_feature_{number}",
-        captions=heatmap_grid.lines,
-        badges=lambda row: "",
-        tile=heatmap_grid.WIDTHS[1 + with_heat],
-        label=f"images of feature {feature} in {found.names[number]}",
-        on_open=opened,
-        pictures=addresses,
-        names=("Image", "Heatmap")[: 1 + with_heat],
-    )
+    label = f"images of feature {feature} in {found.names[number]}"
+    options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
+    cell = cell_beside(CellRequest("feature_heatmaps", options), study) if with_heat else None
+    with with_menu(f"compare_top_{number}", alt=label, cell=cell):
+        widgets.image_gallery(
+            study,
+            rows[np.isin(rows, found.shared.rows[number])],
+            key=f"compare_feature_{number}",
+            captions=heatmap_grid.lines,
+            badges=lambda row: "",
+            tile=heatmap_grid.WIDTHS[1 + with_heat],
+            label=label,
+            on_open=opened,
+            pictures=addresses,
+            names=("Image", "Heatmap")[: 1 + with_heat],
+        )

@@ -207,6 +207,7 @@ def test_core_init_imports_nothing():
     assert imports(ROOT / "core" / "__init__.py") == []
 
 
+@pytest.mark.slow
 def test_the_dashboards_core_modules_do_not_import_torch():
     modules = [name for name in MODULES if any(is_in(name, part) for part in CORE_FOR_DASHBOARD)]
     assert len(modules) > 60

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.statistics.intervals import wilson
+from core.common.statistics.intervals import clustered_wilson
 from core.visual_tokens.evaluation.benchmark import Benchmark
 from core.visual_tokens.evaluation.compositional import choice_scores, single_comparisons
 
@@ -75,14 +75,16 @@ def blind_check(benchmark: Benchmark, model: str, score: Callable[[Sequence[str]
     if benchmark.pairs:
         values = np.array([[known[caption] for caption in item.captions] for item in benchmark.pairs])
         right = single_comparisons(np.repeat(values[:, :, None], 2, axis=2))
+        pictures = np.arange(len(right)) // 2  # one number a pair
         chance = 0.5
     else:
         right = choice_scores([np.array([known[c] for c in item.captions]) for item in benchmark.choices])
+        pictures = np.array([item.picture for item in benchmark.choices])
         chance = mean_chance(benchmark)
-    right = right[np.isfinite(right)]
-    low, high = wilson(right.sum(), len(right))
-    share = float(right.mean()) if len(right) else float("nan")
-    return BlindCheck(benchmark.name, model, share, float(low), float(high), chance)
+    there = np.isfinite(right)
+    low, high = clustered_wilson(right[there], pictures[there])
+    share = float(right[there].mean()) if there.any() else float("nan")
+    return BlindCheck(benchmark.name, model, share, low, high, chance)
 
 
 def mean_chance(benchmark: Benchmark) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean
-from core.common.statistics.intervals import mean_interval, wilson
+from core.common.statistics.intervals import clustered_wilson, mean_interval
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError, TokenError, did_you_mean
@@ -99,7 +99,7 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
     """Score a model on a test.
 
     Returns:
-        the outcomes, with 95 % intervals over items; and a table of items: test, model, picture, caption,
+        the outcomes, with 95 % intervals over pictures; and a table of items: test, model, picture, caption,
         other, group, right (in [0, 1]), margin (the true caption's cosine above the best other one's).
     """
     places = {key: row for row, key in enumerate(benchmark.keys)}
@@ -124,7 +124,8 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
             "margin": [c[0] - c[1:].max() if len(c) > 1 else np.nan for c in likeness],
         }
     )
-    found = [_outcome(benchmark.name, judge.name, "accuracy", right, mean_chance(benchmark))]
+    chance = mean_chance(benchmark)
+    found = [_outcome(benchmark.name, judge.name, "accuracy", right, chance, table["picture"].to_numpy(str))]
     groups, guessing = table["group"].to_numpy(object), np.array([1 / len(item.captions) for item in items])
     known = [(groups == group) & np.isfinite(right) for group in dict.fromkeys(groups)]
     known = [own for own in known if own.sum() >= benchmark.least_group]
@@ -171,13 +172,16 @@ def _try_pairs(
     return found, table
 
 
-def _outcome(test: str, model: str, measure: str, right: np.ndarray, chance: float) -> SwapScore:
-    known = right[np.isfinite(right)]
-    low, high = wilson(known.sum(), len(known))
+def _outcome(
+    test: str, model: str, measure: str, right: np.ndarray, chance: float, pictures: np.ndarray | None = None
+) -> SwapScore:
+    """The mean of `right` with its interval; several items of one picture are not independent."""
+    there = np.isfinite(right)
+    known = right[there]
+    pictures = np.arange(len(right)) if pictures is None else pictures
+    low, high = clustered_wilson(known, pictures[there])
     value = float(known.mean()) if len(known) else float("nan")
-    return SwapScore(
-        test, model, measure, value, float(low), float(high), chance, len(known), len(right) - len(known)
-    )
+    return SwapScore(test, model, measure, value, low, high, chance, len(known), len(right) - len(known))
 
 
 def compositionality(

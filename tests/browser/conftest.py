@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.browser.harness import NOTE, REQUIRED, SIZE, Visitor, chromium, dashboard, find_browser
 from tests.concepts.worded import make_worded
+from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
 
 HOSTILE = "<script>window.stolen=1</script>"
@@ -35,12 +37,20 @@ def chrome() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three studies: demo, one whose class names try to be markup, and `seen`, which has heatmaps."""
-    studies: Path = tmp_path_factory.mktemp("served")
+    """Two studies: `demo`, and `seen`, which has heatmaps and concepts."""
+    made = made_once(tmp_path_factory, "served", _make_served)
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("own") / "served"))
+
+
+def _make_served(studies: Path) -> None:
     make_study(studies / "demo", n_train=120, n_val=80)
-    make_study(studies / "hostile", n_train=40, n_val=24, class_names=NAMES)
-    make_seen_study(studies / "seen")
-    return studies
+    make_worded(make_seen_study(studies / "seen"))
+
+
+@pytest.fixture(scope="session")
+def hostile(served: Path) -> Path:
+    """A third study beside them, whose class names try to be markup."""
+    return make_study(served / "hostile", n_train=40, n_val=24, class_names=NAMES)
 
 
 @pytest.fixture(scope="session")
@@ -51,69 +61,66 @@ def address(chrome: object, served: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def worded_studies(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The studies `demo` and `seen`; `seen` has concepts too."""
-    folder: Path = tmp_path_factory.mktemp("worded")
-    for name in ("demo", "seen"):
-        shutil.copytree(served / name, folder / name)
-    make_worded(folder / "seen")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def worded(chrome: object, worded_studies: Path) -> Iterator[str]:
-    """A dashboard that serves them."""
-    with dashboard(worded_studies) as url:
-        yield url
+def contexts(chrome: object) -> Iterator[dict[str, list[Any]]]:
+    """Browser contexts by their options. A new one would have to load and compile all scripts."""
+    made: dict[str, list[Any]] = {}
+    yield made
+    for one in itertools.chain(*made.values()):
+        one.close()
 
 
 @pytest.fixture
-def visitor(chrome: Any) -> Iterator[Callable[..., Visitor]]:
-    """Open fresh browsers, which know no cookie or script of another test: `visitor(color_scheme="dark")`."""
+def visitor(
+    request: pytest.FixtureRequest, chrome: Any, contexts: dict[str, list[Any]]
+) -> Iterator[Callable[..., Visitor]]:
+    """Open browsers that know no cookie, storage or page of each other or of another test.
+
+    `visitor(color_scheme="dark")`. Other options than those of `Visitor` are playwright's, of contexts.
+    """
     made: list[Visitor] = []
 
-    def make(**options: Any) -> Visitor:
-        made.append(Visitor(chrome, **options))
+    def make(*, bypass_csp: bool = True, color_scheme: str = "light", **options: Any) -> Visitor:
+        same = contexts.setdefault(repr(options), [])
+        taken = [one.context for one in made] + (same[:1] if "reader" in request.fixturenames else [])
+        free = next((one for one in same if one not in taken), None)
+        if free is None:
+            same.append(free := chrome.new_context(viewport=SIZE, **options))
+        made.append(Visitor(free, bypass_csp=bypass_csp, color_scheme=color_scheme))
         return made[-1]
 
     yield make
     for one in made:
-        one.context.close()
+        one.close()
         assert not one.errors
 
 
 @pytest.fixture(scope="session")
-def readers(chrome: Any) -> Iterator[dict[str, Visitor]]:
-    """The browsers of `reader`, by their options."""
-    made: dict[str, Visitor] = {}
-    yield made
-    for one in made.values():
-        one.context.close()
+def shared_visitor(chrome: Any, contexts: dict[str, list[Any]]) -> Visitor:
+    """The page of `reader`."""
+    same = contexts.setdefault(repr({}), [])
+    if not same:
+        same.append(chrome.new_context(viewport=SIZE))
+    return Visitor(same[0])
 
 
 @pytest.fixture
-def reader(chrome: Any, readers: dict[str, Visitor]) -> Iterator[Callable[..., Visitor]]:
-    """Open pages as `visitor` does, in browsers that tests share: for tests that only look at a page.
-
-    A browser keeps the scripts that it has loaded and compiled, which halves the time of such a test.
-    """
-    used: list[Visitor] = []
+def reader(shared_visitor: Visitor) -> Iterator[Callable[..., Visitor]]:
+    """Open pages as `visitor` does, in one that tests share: for tests that only look at a page."""
 
     def make(**options: Any) -> Visitor:
-        one = readers.get(repr(options)) or readers.setdefault(repr(options), Visitor(chrome, **options))
-        one.page.set_viewport_size(SIZE)
-        one.page.mouse.move(0, 0)
-        one.errors.clear()
-        used.append(one)
-        return one
+        shared_visitor.behave(**options)
+        shared_visitor.page.set_viewport_size(SIZE)
+        shared_visitor.page.mouse.move(0, 0)
+        shared_visitor.errors.clear()
+        return shared_visitor
 
     yield make
-    for one in used:
-        assert not one.errors
+    shared_visitor.forget()
+    assert not shared_visitor.errors
 
 
 @pytest.fixture
-def watched(reader: Callable[..., Visitor], worded: str) -> Iterator[Visitor]:
+def watched(reader: Callable[..., Visitor], address: str) -> Iterator[Visitor]:
     """A page on which neither a violation of the policy nor a request to another host may happen."""
     one = reader(bypass_csp=False)
     asked: list[str] = []
@@ -126,5 +133,5 @@ def watched(reader: Callable[..., Visitor], worded: str) -> Iterator[Visitor]:
     yield one
     one.page.remove_listener("request", note)
     assert one.page.evaluate("window.broken ?? []") == []
-    own = (worded, "data:", f"blob:{worded}")
-    assert [address for address in asked if not address.startswith(own)] == []
+    own = (address, "data:", f"blob:{address}")
+    assert [one for one in asked if not one.startswith(own)] == []

@@ -130,19 +130,49 @@ def visit(page: Any, title: str) -> None:
 
 
 class Visitor:
-    """A fresh browser context that notes every error."""
+    """A page of its own in a browser context, and every error in it."""
 
-    def __init__(self, browser, *, bypass_csp: bool = True, **options):
-        """`bypass_csp`: playwright's `wait_for_function` needs eval, which the policy forbids; test_server.py
-        keeps the policy.
-        """
-        self.context = browser.new_context(viewport=SIZE, bypass_csp=bypass_csp, **options)
-        self.page = self.context.new_page()
+    def __init__(self, context, *, bypass_csp: bool = True, color_scheme: str = "light"):
+        self.context = context
+        self.others = set(context.pages)
+        self.page = context.new_page()
         self.errors: list[str] = []
         self.scripts: set[str] = set()
+        self.origins: set[str] = set()
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("response", self._note_failure)
         self.page.on("console", self._note_violation)
+        self.page.on("framenavigated", self._note_origin)
+        self.devtools = context.new_cdp_session(self.page)
+        self.behave(bypass_csp=bypass_csp, color_scheme=color_scheme)
+
+    def behave(self, *, bypass_csp: bool = True, color_scheme: str = "light") -> None:
+        """Set what the pages opened from now on are subject to.
+
+        `bypass_csp`: playwright's `wait_for_function` needs eval, which the policy forbids; test_server.py
+        keeps the policy.
+        """
+        self.devtools.send("Page.setBypassCSP", {"enabled": bypass_csp})
+        self.page.emulate_media(color_scheme=color_scheme)
+
+    def close(self) -> None:
+        """Close its page and those that were opened from it, and forget what they kept."""
+        self.forget()
+        for page in set(self.context.pages) - self.others:
+            page.close()
+
+    def forget(self) -> None:
+        """Delete cookies and storage, but not the scripts that the browser has loaded and compiled."""
+        kinds = "cookies,local_storage,indexeddb,service_workers,cache_storage"
+        for origin in self.origins:
+            self.devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": kinds})
+        self.origins.clear()
+        self.context.clear_cookies()
+
+    def _note_origin(self, frame) -> None:
+        parts = urlsplit(frame.url)
+        if parts.scheme in ("http", "https"):
+            self.origins.add(f"{parts.scheme}://{parts.netloc}")
 
     def _note_failure(self, response) -> None:
         if response.status >= 400 and not any(part in response.url for part in HARMLESS):

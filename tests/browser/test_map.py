@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from core.slices import saved_slices
 from core.store import open_study
 from tests.browser.harness import settle
-from tests.browser.test_dashboard import TILE  # noqa: F401  (a fixture)
+from tests.browser.test_dashboard import TILE
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.harness import NOTE, REQUIRED, SIZE, Visitor, chromium, dashboard, find_browser
+from tests.browser.harness import NOTE, REQUIRED, Visitor, chromium, dashboard, find_browser
 from tests.concepts.worded import make_worded
 from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
@@ -61,62 +61,50 @@ def address(chrome: object, served: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def contexts(chrome: object) -> Iterator[dict[str, list[Any]]]:
-    """Browser contexts by their options. A new one would have to load and compile all scripts."""
-    made: dict[str, list[Any]] = {}
+def visitors(chrome: object) -> Iterator[dict[str, list[Visitor]]]:
+    """The browsers of `visitor` and `reader`, by their options."""
+    made: dict[str, list[Visitor]] = {}
     yield made
     for one in itertools.chain(*made.values()):
-        one.close()
+        one.context.close()
 
 
 @pytest.fixture
-def visitor(
-    request: pytest.FixtureRequest, chrome: Any, contexts: dict[str, list[Any]]
-) -> Iterator[Callable[..., Visitor]]:
+def visitor(chrome: Any, visitors: dict[str, list[Visitor]]) -> Iterator[Callable[..., Visitor]]:
     """Open browsers that know no cookie, storage or page of each other or of another test.
 
-    `visitor(color_scheme="dark")`. Other options than those of `Visitor` are playwright's, of contexts.
+    `visitor(color_scheme="dark")`. Options that `Visitor.begin` does not take are those of a context.
     """
-    made: list[Visitor] = []
+    used: list[Visitor] = []
 
     def make(*, bypass_csp: bool = True, color_scheme: str = "light", **options: Any) -> Visitor:
-        same = contexts.setdefault(repr(options), [])
-        taken = [one.context for one in made] + (same[:1] if "reader" in request.fixturenames else [])
-        free = next((one for one in same if one not in taken), None)
-        if free is None:
-            same.append(free := chrome.new_context(viewport=SIZE, **options))
-        made.append(Visitor(free, bypass_csp=bypass_csp, color_scheme=color_scheme))
-        return made[-1]
+        same = visitors.setdefault(repr(options), [])
+        one = next((one for one in same if one not in used), None)
+        if one is None:
+            same.append(one := Visitor(chrome, **options))
+        used.append(one)
+        one.begin(bypass_csp=bypass_csp, color_scheme=color_scheme)
+        return one
 
     yield make
-    for one in made:
-        one.close()
-        assert not one.errors
-
-
-@pytest.fixture(scope="session")
-def shared_visitor(chrome: Any, contexts: dict[str, list[Any]]) -> Visitor:
-    """The page of `reader`."""
-    same = contexts.setdefault(repr({}), [])
-    if not same:
-        same.append(chrome.new_context(viewport=SIZE))
-    return Visitor(same[0])
+    for one in used:
+        errors = list(one.errors)
+        one.forget()
+        assert not errors
 
 
 @pytest.fixture
-def reader(shared_visitor: Visitor) -> Iterator[Callable[..., Visitor]]:
-    """Open pages as `visitor` does, in one that tests share: for tests that only look at a page."""
+def reader(visitor: Callable[..., Visitor]) -> Callable[..., Visitor]:
+    """Open pages as `visitor` does, all of a test in one browser: for tests that only look at a page."""
+    made: list[Visitor] = []
 
     def make(**options: Any) -> Visitor:
-        shared_visitor.behave(**options)
-        shared_visitor.page.set_viewport_size(SIZE)
-        shared_visitor.page.mouse.move(0, 0)
-        shared_visitor.errors.clear()
-        return shared_visitor
+        if not made:
+            made.append(visitor(**options))
+        made[0].begin(**options)
+        return made[0]
 
-    yield make
-    shared_visitor.forget()
-    assert not shared_visitor.errors
+    return make
 
 
 @pytest.fixture

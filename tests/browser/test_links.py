@@ -165,7 +165,7 @@ def test_copy_link__puts_the_whole_link_into_the_clipboard(visitor, address):
 
 def test_copy_link__without_the_clipboard_of_a_secure_page(visitor, address):
     one = visitor()
-    one.page.add_init_script(
+    one.run_first(
         "Object.defineProperty(window, 'isSecureContext', {value: false});"
         "document.execCommand = (what) => {"
         " window.copied = what === 'copy' && document.activeElement.value; return true; };"

@@ -41,7 +41,7 @@ def drag(page, start, end):
 def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webgl):
     one = visitor()
     if not webgl:
-        one.page.add_init_script(NO_WEBGL)
+        one.run_first(NO_WEBGL)
     page = one.open(f"{address}/map?study=demo")
     stage = drawn(page)
     expect(stage).to_have_attribute("data-painter", ("webgl" if webgl else "canvas"))

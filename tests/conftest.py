@@ -27,6 +27,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.sampling import EVERYTHING
+from tests.shared import made_once
 
 settings.register_profile(  # the same cases in every run; they share what a fixture has made for their test
     "tests",
@@ -141,7 +142,7 @@ def shared_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small complete study for tests that only read."""
     from tests.synthetic import make_study
 
-    return make_study(tmp_path_factory.mktemp("studies") / "shared")
+    return made_once(tmp_path_factory, "plain", lambda folder: make_study(folder / "shared")) / "shared"
 
 
 @pytest.fixture
@@ -163,9 +164,12 @@ def given(tmp_path: Path) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of a small encoder that was trained a little on Glyphworld; nobody writes to it."""
+    return made_once(tmp_path_factory, "begun", _begin) / "study"
+
+
+def _begin(folder: Path) -> None:
     from core.cli import main
 
-    folder = tmp_path_factory.mktemp("begun")
     checkpoint, study = folder / "start.safetensors", folder / "study"
     trained = ["--arch", "timm:test_resnet", "--image-size", "32", "--crop-size", "24", "--batch-size", "16"]
     small = ["--cache", str(folder / "cache"), "--workers", "1", "--device", "cpu"]
@@ -177,7 +181,6 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
                  ["probe", str(study), *quick[2:4]],
                  ["quality", str(study)]):  # fmt: skip
         assert main(step) == 0
-    return study
 
 
 @pytest.fixture(autouse=True)

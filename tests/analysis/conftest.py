@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.analysis.gradcam.heatmap_studies import VIT, heatmaps, make, make_images
+from tests.shared import made_once
 
 
 @pytest.fixture(scope="module")
@@ -21,22 +22,23 @@ def one_thread():
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    return make_images(tmp_path_factory.mktemp("pictures") / "images")
+    return made_once(tmp_path_factory, "pictures", lambda at: make_images(at / "images")) / "images"
 
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory, pictures):
     """A study up to `features`; to be copied."""
-    return make(tmp_path_factory.mktemp("studies") / "embedded", pictures)
+    return made_once(tmp_path_factory, "embedded", lambda at: make(at / "embedded", pictures)) / "embedded"
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, embedded):
     """One with heatmaps, for tests that only read."""
-    folder = tmp_path_factory.mktemp("studies") / "finished"
-    shutil.copytree(embedded, folder)
-    heatmaps(folder, top=2)
-    return folder
+
+    def finish(folder):
+        heatmaps(shutil.copytree(embedded, folder / "finished"), top=2)
+
+    return made_once(tmp_path_factory, "finished", finish) / "finished"
 
 
 @pytest.fixture

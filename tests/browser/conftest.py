@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.harness import NOTE, REQUIRED, SIZE, Visitor, chromium, dashboard, find_browser
+from tests.browser.harness import NOTE, REQUIRED, Visitor, chromium, dashboard, find_browser
 from tests.concepts.worded import make_worded
+from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
 
 HOSTILE = "<script>window.stolen=1</script>"
@@ -35,12 +37,20 @@ def chrome() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three studies: demo, one whose class names try to be markup, and `seen`, which has heatmaps."""
-    studies: Path = tmp_path_factory.mktemp("served")
+    """Two studies: `demo`, and `seen`, which has heatmaps and concepts."""
+    made = made_once(tmp_path_factory, "served", _make_served)
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("own") / "served"))
+
+
+def _make_served(studies: Path) -> None:
     make_study(studies / "demo", n_train=120, n_val=80)
-    make_study(studies / "hostile", n_train=40, n_val=24, class_names=NAMES)
-    make_seen_study(studies / "seen")
-    return studies
+    make_worded(make_seen_study(studies / "seen"))
+
+
+@pytest.fixture(scope="session")
+def hostile(served: Path) -> Path:
+    """A third study beside them, whose class names try to be markup."""
+    return make_study(served / "hostile", n_train=40, n_val=24, class_names=NAMES)
 
 
 @pytest.fixture(scope="session")
@@ -51,69 +61,54 @@ def address(chrome: object, served: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def worded_studies(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The studies `demo` and `seen`; `seen` has concepts too."""
-    folder: Path = tmp_path_factory.mktemp("worded")
-    for name in ("demo", "seen"):
-        shutil.copytree(served / name, folder / name)
-    make_worded(folder / "seen")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def worded(chrome: object, worded_studies: Path) -> Iterator[str]:
-    """A dashboard that serves them."""
-    with dashboard(worded_studies) as url:
-        yield url
-
-
-@pytest.fixture
-def visitor(chrome: Any) -> Iterator[Callable[..., Visitor]]:
-    """Open fresh browsers, which know no cookie or script of another test: `visitor(color_scheme="dark")`."""
-    made: list[Visitor] = []
-
-    def make(**options: Any) -> Visitor:
-        made.append(Visitor(chrome, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.context.close()
-        assert not one.errors
-
-
-@pytest.fixture(scope="session")
-def readers(chrome: Any) -> Iterator[dict[str, Visitor]]:
-    """The browsers of `reader`, by their options."""
-    made: dict[str, Visitor] = {}
+def visitors(chrome: object) -> Iterator[dict[str, list[Visitor]]]:
+    """The browsers of `visitor` and `reader`, by their options."""
+    made: dict[str, list[Visitor]] = {}
     yield made
-    for one in made.values():
+    for one in itertools.chain(*made.values()):
         one.context.close()
 
 
 @pytest.fixture
-def reader(chrome: Any, readers: dict[str, Visitor]) -> Iterator[Callable[..., Visitor]]:
-    """Open pages as `visitor` does, in browsers that tests share: for tests that only look at a page.
+def visitor(chrome: Any, visitors: dict[str, list[Visitor]]) -> Iterator[Callable[..., Visitor]]:
+    """Open browsers that know no cookie, storage or page of each other or of another test.
 
-    A browser keeps the scripts that it has loaded and compiled, which halves the time of such a test.
+    `visitor(color_scheme="dark")`. Options that `Visitor.begin` does not take are those of a context.
     """
     used: list[Visitor] = []
 
-    def make(**options: Any) -> Visitor:
-        one = readers.get(repr(options)) or readers.setdefault(repr(options), Visitor(chrome, **options))
-        one.page.set_viewport_size(SIZE)
-        one.page.mouse.move(0, 0)
-        one.errors.clear()
+    def make(*, bypass_csp: bool = True, color_scheme: str = "light", **options: Any) -> Visitor:
+        same = visitors.setdefault(repr(options), [])
+        one = next((one for one in same if one not in used), None)
+        if one is None:
+            same.append(one := Visitor(chrome, **options))
         used.append(one)
+        one.begin(bypass_csp=bypass_csp, color_scheme=color_scheme)
         return one
 
     yield make
     for one in used:
-        assert not one.errors
+        errors = list(one.errors)
+        one.forget()
+        assert not errors
 
 
 @pytest.fixture
-def watched(reader: Callable[..., Visitor], worded: str) -> Iterator[Visitor]:
+def reader(visitor: Callable[..., Visitor]) -> Callable[..., Visitor]:
+    """Open pages as `visitor` does, all of a test in one browser: for tests that only look at a page."""
+    made: list[Visitor] = []
+
+    def make(**options: Any) -> Visitor:
+        if not made:
+            made.append(visitor(**options))
+        made[0].begin(**options)
+        return made[0]
+
+    return make
+
+
+@pytest.fixture
+def watched(reader: Callable[..., Visitor], address: str) -> Iterator[Visitor]:
     """A page on which neither a violation of the policy nor a request to another host may happen."""
     one = reader(bypass_csp=False)
     asked: list[str] = []
@@ -126,5 +121,5 @@ def watched(reader: Callable[..., Visitor], worded: str) -> Iterator[Visitor]:
     yield one
     one.page.remove_listener("request", note)
     assert one.page.evaluate("window.broken ?? []") == []
-    own = (worded, "data:", f"blob:{worded}")
-    assert [address for address in asked if not address.startswith(own)] == []
+    own = (address, "data:", f"blob:{address}")
+    assert [one for one in asked if not one.startswith(own)] == []

@@ -124,7 +124,7 @@ def test_link__opens_the_same_in_a_fresh_browser(reader, visitor, address):
 
 
 @pytest.mark.exhaustive("test_hostile.py looks for such names on every page")
-def test_names__markup_stays_text(reader, address):
+def test_names__markup_stays_text(reader, address, hostile):
     """In an opened image; tests/browser/test_hostile.py looks at every view."""
     page = reader().open(f"{address}/images?study=hostile")
     page.locator(f"{TILE}[aria-label*='<script>']").first.click()

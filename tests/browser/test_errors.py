@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from core.figures.cells import parse_cell
@@ -14,24 +10,13 @@ from core.slices.finder import worst_slices
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study
-from tests.browser.harness import dashboard, settle
+from tests.browser.harness import settle
 from tests.browser.test_meanings import points
-from tests.concepts.worded import make_worded
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 TOAST = "[role=status].peregrine-said"
 ALL_ROWS = "slices_least=5&slices_sure=false&slices_distinct=false"
-
-
-@pytest.fixture(scope="module")
-def own(chrome, served, tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """A dashboard over copies that these tests may write to; its address, and the folder."""
-    studies = tmp_path_factory.mktemp("errors")
-    shutil.copytree(served / "demo", studies / "demo")
-    make_worded(shutil.copytree(served / "seen", studies / "seen"))
-    with dashboard(studies) as url:
-        yield url, studies
 
 
 def press(page, card: int, label: str) -> None:
@@ -40,30 +25,30 @@ def press(page, card: int, label: str) -> None:
     settle(page)
 
 
-def test_save_in_the_row__a_message_and_an_undo(visitor, own):
-    url, studies = own
-    row = worst_slices(open_study(studies / "demo"), min_images=5).iloc[0]
-    page = visitor().open(f"{url}/errors?study=demo&{ALL_ROWS}")
+def test_save_in_the_row__a_message_and_an_undo(reader, visitor, address, served):
+    for left in saved_slices.texts(served / "demo"):  # of a first try
+        saved_slices.delete(served / "demo", left)
+    row = worst_slices(open_study(served / "demo"), min_images=5).iloc[0]
+    page = reader().open(f"{address}/errors?study=demo&{ALL_ROWS}")
     page.get_by_role("button", name="Save: ").first.focus()
     page.keyboard.press("Enter")
     page.locator(TOAST, has_text="Saved as").wait_for()
     page.get_by_role("button", name="Undo save: ").wait_for()
-    saved = saved_slices.texts(studies / "demo")
+    saved = saved_slices.texts(served / "demo")
     assert list(saved.values()) == [row["where"]]
     assert plain_name(Slice.parse(row["where"])).startswith(next(iter(saved))[:20])
-    other = visitor().open(f"{url}/errors?study=demo&{ALL_ROWS}")  # another reader cannot undo it
+    other = visitor().open(f"{address}/errors?study=demo&{ALL_ROWS}")  # another reader cannot undo it
     assert other.get_by_role("button", name="Saved: ").first.is_disabled()
     page.get_by_role("button", name="Undo save: ").click()
     page.locator(TOAST, has_text="no longer saved").wait_for()
     page.get_by_role("button", name="Undo save: ").wait_for(state="detached")
-    assert saved_slices.texts(studies / "demo") == {}
+    assert saved_slices.texts(served / "demo") == {}
 
 
-def test_sheet_in_the_row__adds_its_heatmaps(visitor, own):
-    url, studies = own
-    row = worst_slices(open_study(studies / "seen"), min_images=5).iloc[0]
-    one = visitor()
-    page = one.open(f"{url}/errors?study=seen&{ALL_ROWS}")
+def test_sheet_in_the_row__adds_its_heatmaps(reader, address, served):
+    row = worst_slices(open_study(served / "seen"), min_images=5).iloc[0]
+    one = reader()
+    page = one.open(f"{address}/errors?study=seen&{ALL_ROWS}")
     page.get_by_role("button", name="To sheet: ").first.click()
     page.locator(TOAST, has_text="Added to the sheet").wait_for()
     assert page.get_by_role("button", name="On sheet: ").first.is_disabled()
@@ -71,11 +56,10 @@ def test_sheet_in_the_row__adds_its_heatmaps(visitor, own):
     assert (cell.name, cell.where) == ("heatmaps", row["where"]) and cell.caption
 
 
-def test_filter_in_the_row__is_the_filter_of_the_page(visitor, own):
-    url, studies = own
-    row = worst_slices(open_study(studies / "demo"), min_images=5).iloc[1]
-    one = visitor()
-    page = one.open(f"{url}/errors?study=demo&{ALL_ROWS}")
+def test_filter_in_the_row__is_the_filter_of_the_page(reader, address, served):
+    row = worst_slices(open_study(served / "demo"), min_images=5).iloc[1]
+    one = reader()
+    page = one.open(f"{address}/errors?study=demo&{ALL_ROWS}")
     page.get_by_role("button", name="Filter: ").nth(1).click()
     page.locator(TOAST, has_text="Every page now shows").wait_for()
     shown = " ".join(part for part in row["where"].split(" ") if part != "split=val")
@@ -83,11 +67,10 @@ def test_filter_in_the_row__is_the_filter_of_the_page(visitor, own):
     page.wait_for_selector(f"text={row['errors']} of {row['n']}")
 
 
-def test_heatmaps_in_the_row__open_with_the_slice_and_the_study(visitor, own):
-    url, studies = own
-    row = worst_slices(open_study(studies / "seen"), min_images=5).iloc[0]
-    one = visitor()
-    page = one.open(f"{url}/errors?study=seen&{ALL_ROWS}")
+def test_heatmaps_in_the_row__open_with_the_slice_and_the_study(reader, address, served):
+    row = worst_slices(open_study(served / "seen"), min_images=5).iloc[0]
+    one = reader()
+    page = one.open(f"{address}/errors?study=seen&{ALL_ROWS}")
     page.get_by_role("button", name="Heatmaps: ").first.click()
     page.wait_for_selector("h1:has-text('Heatmaps')")
     query = one.query()
@@ -95,11 +78,10 @@ def test_heatmaps_in_the_row__open_with_the_slice_and_the_study(visitor, own):
     assert query["where"] == [" ".join(part for part in row["where"].split(" ") if part != "split=val")]
 
 
-def test_a_row__opens_its_slice_and_the_way_back(visitor, own):
-    url, studies = own
-    row = worst_slices(open_study(studies / "demo"), min_images=5).iloc[0]
-    one = visitor()
-    page = one.open(f"{url}/errors?study=demo&{ALL_ROWS}")
+def test_a_row__opens_its_slice_and_the_way_back(reader, visitor, address, served):
+    row = worst_slices(open_study(served / "demo"), min_images=5).iloc[0]
+    one = reader()
+    page = one.open(f"{address}/errors?study=demo&{ALL_ROWS}")
     page.locator("a.card").first.click()
     page.wait_for_selector(f"text={row['errors']} of {row['n']} images misclassified")
     assert one.query()["slice"] == [row["where"]]
@@ -110,10 +92,9 @@ def test_a_row__opens_its_slice_and_the_way_back(visitor, own):
     assert "slice" not in one.query()
 
 
-def test_confusions__a_click_on_a_cell_shows_its_images_and_features(visitor, own):
-    url, _ = own
-    one = visitor()
-    page = one.open(f"{url}/errors?study=seen&errors_tab=Confusions")
+def test_confusions__a_click_on_a_cell_shows_its_images_and_features(reader, address, served):
+    one = reader()
+    page = one.open(f"{address}/errors?study=seen&errors_tab=Confusions")
     assert len(points(page, "failure_matrix")) >= 2
     for number in (-1, 0):  # the second click is on a chart that was drawn anew
         cell = points(page, "failure_matrix")[number]
@@ -133,10 +114,9 @@ def test_confusions__a_click_on_a_cell_shows_its_images_and_features(visitor, ow
 
 
 @pytest.mark.exhaustive("test_confusions__a_click_on_a_cell_shows_its_images_and_features opens them too")
-def test_confusions__a_click_on_the_list_opens_the_same(visitor, own):
-    url, _ = own
-    one = visitor()
-    page = one.open(f"{url}/errors?study=seen&errors_tab=Confusions")
+def test_confusions__a_click_on_the_list_opens_the_same(reader, address, served):
+    one = reader()
+    page = one.open(f"{address}/errors?study=seen&errors_tab=Confusions")
     first = page.locator("a.card").first
     first.wait_for()
     title = first.locator(".title").inner_text()
@@ -160,17 +140,16 @@ def test_confusions__a_click_on_the_list_opens_the_same(visitor, own):
         1,
     ),
 )
-def test_old_addresses__lead_to_the_pages_that_took_over(reader, own, old, page_name, query):
+def test_old_addresses__lead_to_the_pages_that_took_over(reader, address, old, page_name, query):
     one = reader()
-    page = one.open(f"{own[0]}/{old}")
+    page = one.open(f"{address}/{old}")
     page.get_by_role("heading", name=page_name, level=1, exact=True).wait_for()
     assert one.query() == {"study": ["seen"], **query}
 
 
-def test_cutoff__the_thumb_moves_to_what_can_be_flagged(visitor, own):
-    url, studies = own
-    page = visitor().open(f"{url}/predicting_errors?study=demo&score=Number+of+firing+features")
-    values = open_study(studies / "demo").table("quality").query("split == 'val'")["n_firing"].to_numpy()
+def test_cutoff__the_thumb_moves_to_what_can_be_flagged(reader, address, served):
+    page = reader().open(f"{address}/predicting_errors?study=demo&score=Number+of+firing+features")
+    values = open_study(served / "demo").table("quality").query("split == 'val'")["n_firing"].to_numpy()
     lowest = float((values == values.min()).mean())
     assert lowest > 0.02  # or the test says little
     slider = page.get_by_role("slider")
@@ -182,9 +161,9 @@ def test_cutoff__the_thumb_moves_to_what_can_be_flagged(visitor, own):
     assert int(slider.input_value()) == int(100 * lowest)
 
 
-def test_scores__a_click_on_a_dot_picks_it(visitor, own):
-    one = visitor()
-    page = one.open(f"{own[0]}/predicting_errors?study=demo")
+def test_scores__a_click_on_a_dot_picks_it(reader, address, served):
+    one = reader()
+    page = one.open(f"{address}/predicting_errors?study=demo")
     dot = next(one for one in points(page, "quality_rivals") if one["custom"][0] == "confidence")
     page.mouse.click(dot["x"], dot["y"])
     page.wait_for_timeout(500)

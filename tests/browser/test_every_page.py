@@ -45,9 +45,9 @@ return main.scrollWidth - main.clientWidth; })()"
 
 
 @pytest.mark.parametrize("shown", (*VIEWS, *sample(PARTS, 9)))
-def test_page__works_at_every_width_under_the_policy(watched, worded, shown):
+def test_page__works_at_every_width_under_the_policy(watched, address, shown):
     """In light."""
-    page = watched.open(f"{worded}/{shown}{'&' if '?' in shown else '?'}study=seen")
+    page = watched.open(f"{address}/{shown}{'&' if '?' in shown else '?'}study=seen")
     assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
     page.wait_for_timeout(500)
     assert violations(page) == []
@@ -67,8 +67,8 @@ def test_page__works_at_every_width_under_the_policy(watched, worded, shown):
 
 
 @pytest.mark.parametrize("shown", sample((*VIEWS, *PARTS), len(VIEWS)))
-def test_page__can_be_read_in_the_dark(reader, worded, shown):
+def test_page__can_be_read_in_the_dark(reader, address, shown):
     """Where only colours differ."""
-    page = reader(color_scheme="dark").open(f"{worded}/{shown}{'&' if '?' in shown else '?'}study=seen")
+    page = reader(color_scheme="dark").open(f"{address}/{shown}{'&' if '?' in shown else '?'}study=seen")
     page.wait_for_timeout(500)
     assert violations(page, ["color-contrast"]) == []

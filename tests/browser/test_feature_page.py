@@ -29,13 +29,13 @@ def choose_class(page, name: str) -> None:
     settle(page)
 
 
-def test_class_on_features__cards_with_the_numbers_of_the_library(reader, worded, served):
+def test_class_on_features__cards_with_the_numbers_of_the_library(reader, address, served):
     study = open_study(served / "seen")
     mask, others = inspection.population(study, Slice.parse("label=cat"))
     wanted = inspection.feature_differences(study, mask, others)
     wanted = wanted[wanted["rate"] > 0]
     one = reader()
-    page = one.open(f"{worded}/features?study=seen")
+    page = one.open(f"{address}/features?study=seen")
     choose_class(page, "cat")
     cards = page.locator(CARD)
     expect(cards).to_have_count(min(len(wanted), 24))
@@ -47,9 +47,9 @@ def test_class_on_features__cards_with_the_numbers_of_the_library(reader, worded
     assert cards.first.locator("img").first.get_attribute("src").startswith("overlay/seen/")
 
 
-def test_click_on_a_card__opens_the_page_and_its_address_opens_the_same(reader, visitor, worded):
+def test_click_on_a_card__opens_the_page_and_its_address_opens_the_same(reader, visitor, address):
     one = reader()
-    page = one.open(f"{worded}/features?study=seen&where={quote('label=ant')}")
+    page = one.open(f"{address}/features?study=seen&where={quote('label=ant')}")
     card = page.locator(CARD).nth(1)
     feature, title = card.get_attribute("data-id"), card.locator(".title").inner_text()
     card.click()
@@ -68,8 +68,8 @@ def test_click_on_a_card__opens_the_page_and_its_address_opens_the_same(reader, 
     page.wait_for_selector("h1:not(:has-text('Features of'))")
 
 
-def test_cards__by_keyboard_and_in_another_tab(reader, worded):
-    page = reader().open(f"{worded}/features?study=seen")
+def test_cards__by_keyboard_and_in_another_tab(reader, address):
+    page = reader().open(f"{address}/features?study=seen")
     first = page.locator(CARD).first
     assert first.get_attribute("href").startswith("/feature?study=seen&")
     first.focus()
@@ -91,8 +91,8 @@ def test_cards__by_keyboard_and_in_another_tab(reader, worded):
         3,
     ),
 )
-def test_old_addresses__lead_on(reader, worded, old, path, parts):
-    page = reader().open(f"{worded}/{old}")
+def test_old_addresses__lead_on(reader, address, old, path, parts):
+    page = reader().open(f"{address}/{old}")
     page.wait_for_timeout(500)
     settle(page)
     found = urlsplit(page.url)
@@ -100,9 +100,9 @@ def test_old_addresses__lead_on(reader, worded, old, path, parts):
     assert "knows nothing of" not in page.locator("[data-testid=stMain]").inner_text()
 
 
-def test_search__a_word_and_a_number(reader, worded):
+def test_search__a_word_and_a_number(reader, address):
     one = reader()
-    page = one.open(f"{worded}/features?study=seen&features_dead=true")
+    page = one.open(f"{address}/features?study=seen&features_dead=true")
     field = page.get_by_role("textbox", name="Word or number")
     field.fill("sky")
     field.press("Enter")
@@ -114,8 +114,8 @@ def test_search__a_word_and_a_number(reader, worded):
     assert one.query()["features_find"] == ["5"]
 
 
-def test_words__a_row_searches_for_that_word(reader, worded):
-    page = reader().open(f"{worded}/features?study=seen")
+def test_words__a_row_searches_for_that_word(reader, address):
+    page = reader().open(f"{address}/features?study=seen")
     press(page, "Words")
     page.wait_for_selector("h3:has-text('features in words')")
     page.get_by_test_id("stDataFrame").first.click(position={"x": 18, "y": 55})  # the box of the first row
@@ -123,16 +123,16 @@ def test_words__a_row_searches_for_that_word(reader, worded):
     page.wait_for_selector("text=described with")
 
 
-def test_names_that_are_markup__stay_text(reader, worded):
-    page = reader().open(f"{worded}/features?study=seen&features_as=Groups&group=1_2")
+def test_names_that_are_markup__stay_text(reader, address):
+    page = reader().open(f"{address}/features?study=seen&features_as=Groups&group=1_2")
     page.wait_for_selector("h3:has-text('together and alone')")
     assert page.locator("b:has-text('loud')").count() == 0
     assert MARKUP.split()[0] in page.locator("[data-testid=stMain]").inner_text()
 
 
 @pytest.mark.exhaustive("test_hostile.py opens both pages with such names")
-def test_hostile_class_names__in_titles_and_cards(reader, address, served):
-    study = open_study(served / "hostile")
+def test_hostile_class_names__in_titles_and_cards(reader, address, hostile):
+    study = open_study(hostile)
     page = reader().open(f"{address}/features?study=hostile")
     for name in study.class_names:
         where = str(Slice(labels=(name,)))
@@ -146,9 +146,9 @@ def test_hostile_class_names__in_titles_and_cards(reader, address, served):
         assert page.evaluate("window.stolen") is None
 
 
-def test_content__is_in_sight_at_once(reader, worded):
+def test_content__is_in_sight_at_once(reader, address):
     one = reader()
     one.page.set_viewport_size({"width": 1440, "height": 900})
-    page = one.open(f"{worded}/features?where=label%3Dant")
+    page = one.open(f"{address}/features?where=label%3Dant")
     assert page.locator(CARD).first.bounding_box()["y"] < 300
     assert page.locator(f"{CARD} img").first.bounding_box()["y"] < 340

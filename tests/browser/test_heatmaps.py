@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import parse_qs, quote, urlsplit
 
 import numpy as np
@@ -11,7 +10,7 @@ from playwright.sync_api import expect
 
 from core.slices.slice import Slice
 from core.store import open_study
-from tests.browser.harness import dashboard, settle
+from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE, _in_gallery
 from tests.sampling import sample
 
@@ -145,28 +144,6 @@ def test_click__opens_the_image_and_its_heatmap(reader, address):
     settle(page)
     assert one.query()["image"] != image
     expect(page.locator("[role=dialog]").get_by_text("eatmap of").first).to_be_visible()
-
-
-@pytest.fixture
-def trusted_address(chrome, served) -> Iterator[str]:
-    """A dashboard whose owner says that the studies are theirs: their encoder is a `python:` one."""
-    with dashboard(served, PEREGRINE_TRUST_STUDIES="1") as url:
-        yield url
-
-
-def test_map_that_is_not_stored__is_computed_on_request(visitor, trusted_address, seen):
-    held = seen.heatmap_reader.features_of(0)
-    feature = next(number for number in range(32) if number not in held)
-    image = quote(seen.images["image_id"].iat[0], safe="")
-    one = visitor()
-    link = f"{trusted_address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
-    page = one.open(link)
-    page.get_by_role("button", name="Compute it now").click()
-    drawn = (
-        f"[...tiles].some(t => t.querySelector('.zoomable') && t.innerHTML.includes('features={feature}'))"
-    )
-    page.wait_for_function(_in_gallery(drawn), timeout=180_000)
-    assert feature in seen.heatmap_reader.features_of(0)
 
 
 def test_cell__a_click_chooses_class_and_feature(reader, address, seen):

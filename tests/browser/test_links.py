@@ -165,7 +165,7 @@ def test_copy_link__puts_the_whole_link_into_the_clipboard(visitor, address):
 
 def test_copy_link__without_the_clipboard_of_a_secure_page(visitor, address):
     one = visitor()
-    one.page.add_init_script(
+    one.run_first(
         "Object.defineProperty(window, 'isSecureContext', {value: false});"
         "document.execCommand = (what) => {"
         " window.copied = what === 'copy' && document.activeElement.value; return true; };"
@@ -176,24 +176,24 @@ def test_copy_link__without_the_clipboard_of_a_secure_page(visitor, address):
     assert page.evaluate("window.copied") == page.url
 
 
-def test_save_a_slice__and_another_browser_applies_it(visitor, served, tmp_path):
-    studies = shutil.copytree(served / "demo", tmp_path / "studies" / "demo").parent
-    with dashboard(studies) as url:
-        one = visitor()
-        page = one.open(f"{url}/images?where={quote('label=ant split=val')}")
-        page.get_by_role("button", name="Slices").last.click()
-        page.get_by_role("textbox", name="Save the filter as").fill("held out <b>ants</b>")
-        page.keyboard.press("Enter")
-        settle(page)
-        page.get_by_role("button", name="Save", exact=True).click()
+def test_save_a_slice__and_another_browser_applies_it(reader, visitor, address, served):
+    page = reader().open(f"{address}/images?study=demo&where={quote('label=ant split=val')}")
+    page.get_by_role("button", name="Slices").last.click()
+    page.get_by_role("textbox", name="Save the filter as").fill("held out <b>ants</b>")
+    page.keyboard.press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+    try:
         page.wait_for_selector("text=held out <b>ants</b> (20)")
-        assert saved_slices.texts(studies / "demo") == {"held out <b>ants</b>": "split=val label=ant"}
+        assert saved_slices.texts(served / "demo") == {"held out <b>ants</b>": "split=val label=ant"}
         other = visitor()
-        fresh = other.open(f"{url}/images")
+        fresh = other.open(f"{address}/images?study=demo")
         press(fresh, "held out <b>ants</b> (20)")
         settle(fresh)
         assert other.query()["where"] == ["split=val label=ant"]
         expect(fresh.locator(".st-key-filter_bar")).to_contain_text(re.compile(r"20 of \d+"))
+    finally:
+        saved_slices.delete(served / "demo", "held out <b>ants</b>")
 
 
 def test_link__survives_a_restart_of_the_server(visitor, served, tmp_path):

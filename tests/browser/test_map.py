@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from core.slices import saved_slices
 from core.store import open_study
 from tests.browser.harness import settle
-from tests.browser.test_dashboard import TILE  # noqa: F401  (a fixture)
+from tests.browser.test_dashboard import TILE
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
@@ -41,7 +41,7 @@ def drag(page, start, end):
 def test_map__draws_selects_and_the_link_keeps_it(visitor, address, served, webgl):
     one = visitor()
     if not webgl:
-        one.page.add_init_script(NO_WEBGL)
+        one.run_first(NO_WEBGL)
     page = one.open(f"{address}/map?study=demo")
     stage = drawn(page)
     expect(stage).to_have_attribute("data-painter", ("webgl" if webgl else "canvas"))

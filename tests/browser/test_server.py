@@ -80,13 +80,13 @@ def other_site(page: str) -> Iterator[int]:
         server.server_close()
 
 
-def test_pictures_charts_and_dialogs__under_the_policy(watched, worded):
-    page = watched.open(f"{worded}/images?study=seen")
+def test_pictures_charts_and_dialogs__under_the_policy(watched, address):
+    page = watched.open(f"{address}/images?study=seen")
     page.locator(".tile img").first.wait_for()
     page.locator(".tile").first.click()
     page.wait_for_selector("[role=dialog] >> text=True class")
     settle(page)
-    page = watched.open(f"{worded}/predicting_errors?study=seen")
+    page = watched.open(f"{address}/predicting_errors?study=seen")
     until(page, "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0")
     assert page.evaluate(WEBGL, POINTS) == 3
     for kind in ("PNG", "SVG"):
@@ -96,19 +96,19 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, worded):
         assert waiting.value.suggested_filename.endswith(kind.lower())
 
 
-def test_upload__under_the_policy(watched, worded, tmp_path):
+def test_upload__under_the_policy(watched, address, tmp_path):
     Image.new("RGB", (64, 48), "#806040").save(tmp_path / "mine.png")
-    page = watched.open(f"{worded}/image?study=seen&image_of=A+picture+of+yours")
+    page = watched.open(f"{address}/image?study=seen&image_of=A+picture+of+yours")
     with page.expect_response(lambda answer: "upload_file" in answer.url) as waiting:
         page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
     assert waiting.value.status < 300
     settle(page)
 
 
-def test_policy__stops_what_a_page_should_not_do(visitor, worded):
+def test_policy__stops_what_a_page_should_not_do(visitor, address):
     """The walk above can fail."""
     one = visitor(bypass_csp=False)
-    page = one.open(f"{worded}/?study=seen")
+    page = one.open(f"{address}/?study=seen")
     page.evaluate(NOTE)
     page.evaluate("""() => {
       const script = document.createElement("script");
@@ -128,17 +128,17 @@ def test_policy__stops_what_a_page_should_not_do(visitor, worded):
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_another_port__reaches_nothing(chrome, worded, host):
+def test_another_port__reaches_nothing(chrome, address, host):
     with other_site("<p>another site</p>") as port:
         context = chrome.new_context()
         page = context.new_page()
         page.goto(f"http://{host}:{port}/")
-        assert page.evaluate(REACH, worded) == BLOCKED
+        assert page.evaluate(REACH, address) == BLOCKED
         context.close()
 
 
-def test_another_port__cannot_frame_the_dashboard(chrome, worded):
-    with other_site(f"<iframe src='{worded}/new_study' width=900 height=600></iframe>") as port:
+def test_another_port__cannot_frame_the_dashboard(chrome, address):
+    with other_site(f"<iframe src='{address}/new_study' width=900 height=600></iframe>") as port:
         context = chrome.new_context()
         page = context.new_page()
         page.goto(f"http://localhost:{port}/")
@@ -149,9 +149,9 @@ def test_another_port__cannot_frame_the_dashboard(chrome, worded):
         context.close()
 
 
-def test_rebound_name__gets_nothing(chrome, worded):
+def test_rebound_name__gets_nothing(chrome, address):
     """A name of another site, whose page is already there, now has the address of this machine."""
-    site = f"http://evil.example:{urlsplit(worded).port}"
+    site = f"http://evil.example:{urlsplit(address).port}"
     # Chromium has begun to refuse such requests by itself. Not every browser does, so that is switched off.
     own_guard = "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests"
     rebound = [*ARGUMENTS, "--host-resolver-rules=MAP evil.example 127.0.0.1", own_guard]
@@ -168,8 +168,8 @@ def test_rebound_name__gets_nothing(chrome, worded):
     browser.close()
 
 
-def test_token__is_asked_for_once(visitor, worded_studies):
-    with dashboard(worded_studies, PEREGRINE_TOKEN=TOKEN) as guarded:
+def test_token__is_asked_for_once(visitor, served):
+    with dashboard(served, PEREGRINE_TOKEN=TOKEN) as guarded:
         one = visitor(bypass_csp=False)
         page = one.page
         page.goto(f"{guarded}/images?study=seen")

@@ -18,7 +18,6 @@ from core.common.processes import host_name, process_started
 from core.jobs.jobs import read_job
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_every_page import VIEWS
-from tests.concepts.worded import make_worded
 from tests.dashboard.jobs.hostile import apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
 from tests.sampling import pairs_of, sample
@@ -34,7 +33,7 @@ def place(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder: Path = tmp_path_factory.mktemp("strangers")
     studies = folder / "studies"
-    make_worded(shutil.copytree(served / "seen", studies / "code"))
+    shutil.copytree(served / "seen", studies / "code")
     shutil.copytree(studies / "code", studies / "sidecar")
     apply_setting(studies / "code", "a shell command as encoder", folder / "mark")
     apply_sidecar(studies / "sidecar", "a shell command", folder / "mark")

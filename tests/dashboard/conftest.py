@@ -26,6 +26,7 @@ from core.jobs.runner import Started, _remember
 from dashboard.jobs import launcher
 from tests.concepts.worded import make_worded
 from tests.manifests import edited_manifest
+from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
 
 MAIN = Path(__file__).resolve().parents[2] / "dashboard" / "main.py"
@@ -41,7 +42,8 @@ def settings_of_the_app() -> None:
 
 @pytest.fixture(scope="session")
 def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_study(tmp_path_factory.mktemp("full") / "demo", n_train=80, n_val=40)
+    made = made_once(tmp_path_factory, "full", lambda at: make_study(at / "demo", n_train=80, n_val=40))
+    return made / "demo"
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +76,7 @@ def studies(tmp_path: Path, full_study: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture(scope="session")
 def seen_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with heatmaps, masks and overlaps, of images where it is known what each feature looks at."""
-    return make_seen_study(tmp_path_factory.mktemp("seen") / "seen")
+    return made_once(tmp_path_factory, "seen", lambda folder: make_seen_study(folder / "seen")) / "seen"
 
 
 @pytest.fixture
@@ -86,7 +88,10 @@ def seen(studies: Path, seen_study: Path) -> Path:
 @pytest.fixture(scope="session")
 def worded_study(seen_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """That study with concepts, groups and failures that are known."""
-    return make_worded(shutil.copytree(seen_study, tmp_path_factory.mktemp("worded") / "seen"))
+    made = made_once(
+        tmp_path_factory, "worded", lambda at: make_worded(shutil.copytree(seen_study, at / "seen"))
+    )
+    return made / "seen"
 
 
 @pytest.fixture(scope="session")

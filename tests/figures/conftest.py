@@ -8,6 +8,7 @@ import pytest
 
 from core.store import Study, open_study
 from tests.figures.pictured import make_pictured
+from tests.shared import made_once
 
 
 @pytest.fixture
@@ -56,10 +57,12 @@ def curves() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def pictured(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A complete small study with an encoder, heatmaps and masks."""
-    return open_study(make_pictured(tmp_path_factory.mktemp("pictured") / "here"))
+    made = made_once(tmp_path_factory, "pictured", lambda folder: make_pictured(folder / "here"))
+    return open_study(made / "here")
 
 
 @pytest.fixture(scope="session")
 def other_images(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """The same encoder on other images."""
-    return open_study(make_pictured(tmp_path_factory.mktemp("others") / "there", seed=1))
+    made = made_once(tmp_path_factory, "others", lambda folder: make_pictured(folder / "there", seed=1))
+    return open_study(made / "there")

@@ -83,21 +83,23 @@ test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
 # them as this machine computes; here they run as two others do. Idle threads must not spin: workers share cores.
 STEP_OF_ONE := tests/training/test_processes.py::test_two_processes__make_the_step_of_one
-NUMERIC := tests/common/test_bootstrap.py \
-	$(addprefix tests/analysis/,$(addsuffix .py,features/test_accumulators features/test_activations \
-	features/test_chunk_scan features/test_definitions features/test_kernels gradcam/test_gradcam \
-	overlap/test_iou probe/test_step quality/test_group_means quality/test_metrics quality/test_neighbours \
-	quality/test_scores quality/test_spectrum)) \
-	$(addprefix tests/concepts/,$(addsuffix .py,captions/test_nearest clip/test_clip test_falcon test_groups)) \
+NUMERIC := $(addprefix tests/analysis/,$(addsuffix .py,features/test_chunk_scan features/test_definitions \
+	gradcam/test_gradcam probe/test_step quality/test_group_means quality/test_neighbours quality/test_scores \
+	quality/test_spectrum)) \
+	$(addprefix tests/concepts/,$(addsuffix .py,captions/test_nearest clip/test_clip test_falcon)) \
 	$(addprefix tests/encoders/test_,$(addsuffix .py,encoder transform)) \
 	$(addprefix tests/training/,$(addsuffix .py,augmentations/test_augment augmentations/test_fourier \
 	methods/test_harder methods/test_registry regularizers/test_ifm regularizers/test_losses \
-	regularizers/test_penalty)) \
+	regularizers/test_penalty))
+# Once is enough for these: they use no instructions of torch, or take long (two processes).
+ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py \
+	$(addprefix tests/analysis/,$(addsuffix .py,features/test_accumulators features/test_activations \
+	features/test_kernels overlap/test_iou quality/test_metrics)) \
 	$(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
 
 test-numeric: export OMP_WAIT_POLICY := PASSIVE
 test-numeric: $(DEV_STAMP)  ## run the numeric tests as other processors and one or two threads compute
-	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS) $(NUMERIC)
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS) $(NUMERIC) $(ONE_THREAD)
 	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS) $(NUMERIC)
 
 lint: $(DEV_STAMP)

@@ -52,7 +52,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-_ports: list[int] = []  # of dashboards that have ended
+_ports: set[int] = set()  # of dashboards that have ended
 
 
 @contextmanager
@@ -65,6 +65,7 @@ def dashboard(
     browser then knows the scripts.
     """
     port = port or (_ports.pop() if _ports else free_port())
+    _ports.discard(port)
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     environment = os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)} | variables
     with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would fill up and stop the server
@@ -78,7 +79,7 @@ def dashboard(
         finally:
             server.terminate()
             server.wait(timeout=20)
-            _ports.append(port)
+            _ports.add(port)
 
 
 def _wait_until_up(server: subprocess.Popen[str], said: IO[str], address: str, patience: float) -> None:
@@ -89,7 +90,8 @@ def _wait_until_up(server: subprocess.Popen[str], said: IO[str], address: str, p
             raise RuntimeError(f"the dashboard did not start:\n{said.read()}")
         try:
             with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1):
-                return
+                if server.poll() is None:  # else another one has answered
+                    return
         except urllib.error.HTTPError as error:
             if error.code == 401:  # it is up, and asks for its token
                 return

@@ -29,7 +29,7 @@ def asset_names(folder: str, ending: str) -> list[str]:
     """List the shipped files of a kind, without their ending.
 
     >>> asset_names("encoders", ".safetensors")
-    ['simclr_glyphworld', 'simclr_q_glyphworld']
+    ['simclr_cifar10', 'simclr_glyphworld', 'simclr_q_glyphworld']
     """
     return sorted(path.name.removesuffix(ending) for path in asset(folder).glob(f"*{ending}"))
 

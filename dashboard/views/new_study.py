@@ -69,7 +69,12 @@ ABOUT_EPSILON = (
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
-ASSETS = tuple(asset_names("encoders", ".safetensors"))
+SHIPPED = {  # in this order
+    "simclr_glyphworld": "SimCLR on the embedded world",
+    "simclr_q_glyphworld": "The same, fine-tuned for Q-Scores",
+    "simclr_cifar10": "SimCLR on CIFAR-10, for images of 32 pixels",
+}
+ASSETS = {name: said for name, said in SHIPPED.items() if name in asset_names("encoders", ".safetensors")}
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 
 
@@ -129,7 +134,7 @@ def _encoder() -> dict[str, str]:
         label = "Architecture (if the file does not tell)"
         architecture = _text(label, "new_architecture", "resnet18 or timm:NAME")
     elif encoder == request.ASSET:
-        text = _choice("Which", dict(zip(ASSETS, ASSETS, strict=True)), "new_asset")
+        text = _choice("Which", ASSETS, "new_asset")
     else:
         sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."

@@ -77,8 +77,11 @@ def changed_heatmaps(studies: Studies, options: FigureOptions, theme: Theme) -> 
     for side in sides:
         rows = numbers(surest_first(table, shared.names[1], side), "row").astype(np.int64)[:n]
         before = _heated(sources[0], rows, layers[0])
-        after = _heated(sources[1], [sources[1].study.row_of(one.name) for one in before], layers[1])
-        found[side] = list(zip(before, after, strict=True))
+        there = [sources[1].study.row_of(one.name) for one in before]
+        after = {
+            one.name: one for one in _heated(sources[1], there, layers[1])
+        }  # a file may be missing there
+        found[side] = [(one, after[one.name]) for one in before if one.name in after]
     if not any(found.values()):
         raise StudyError(f"no evaluation image of {layers[0]} and {layers[1]} is {' or '.join(sides)}")
     note = (

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.common.assets import asset_names
 from core.errors import JobError, SettingsError
 from core.jobs.commands import Analyze
 from core.jobs.jobs import Job, log_tail, read_job, read_report
@@ -69,12 +68,11 @@ ABOUT_EPSILON = (
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
-SHIPPED = {  # in this order
+ASSETS = {  # the shipped encoders, in this order
     "simclr_glyphworld": "SimCLR on the embedded world",
     "simclr_q_glyphworld": "The same, fine-tuned for Q-Scores",
     "simclr_cifar10": "SimCLR on CIFAR-10, for images of 32 pixels",
 }
-ASSETS = {name: said for name, said in SHIPPED.items() if name in asset_names("encoders", ".safetensors")}
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 
 

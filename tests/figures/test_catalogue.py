@@ -11,8 +11,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.cli import main
-from core.comparison.compare import GAINED, LOST
-from core.errors import EncoderError, PeregrineError, SettingsError, StudyError
+from core.comparison.compare import GAINED, LOST, WRONG
+from core.errors import EncoderError, PeregrineError, SettingsError, StudyError, UnreadableImage
 from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
 from core.figures.options import FigureOptions
 from core.figures.study_heats import StudyHeats
@@ -247,3 +247,20 @@ def test_spread__evenly_by_score_among_images_that_fire(pictured):
     fires = facts.set_index("row")["n_firing_discriminative"]
     assert (fires[rows] > 0).all() and list(scores[rows]) == sorted(scores[rows], reverse=True)
     assert middles(np.arange(10), 2).tolist() == [2, 7] and middles(np.arange(2), 5).tolist() == [0, 1]
+
+
+def test_changed_heatmaps__an_image_that_one_study_cannot_read_is_left_out(pictured, tmp_path, monkeypatch):
+    pair = retrained(pictured, tmp_path)
+    options = FigureOptions(images=3, device="cpu", panels=(WRONG,))
+    rows = rows_of(draw(list(pair), "changed_heatmaps", options=options))
+    read = Study.image
+
+    def fails(study: Study, row: int):
+        if study.path == pair[1].path and row == rows[0]:
+            raise UnreadableImage("gone")
+        return read(study, row)
+
+    monkeypatch.setattr(Study, "image", fails)
+    left = set(rows) - {rows[0]}
+    assert len(left) == 2
+    assert set(rows_of(draw(list(pair), "changed_heatmaps", options=options))) == left

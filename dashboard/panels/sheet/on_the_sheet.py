@@ -170,13 +170,7 @@ def _figures(study: Study) -> tuple[list[CellRequest], dict[str, str]]:
     return there, missing
 
 
-OF_HEAT = (
-    "heatmaps",
-    "mask_overlap",
-    "feature_heatmaps",
-    "directions",
-    "changed_heatmaps",
-)  # in the colours of the pages
+OF_HEAT = ("heatmaps", "mask_overlap", "feature_heatmaps", "directions")  # in the colours of the pages
 OF_WHOLE = ("kept_features", "threshold_sweep", "ddm_features", "ddm_map")  # numbers that no slice has
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.common.assets import asset_names
 from core.errors import SettingsError, UnreadableImage
 from core.jobs.commands import Analyze, Command, RunStep
 from core.jobs.jobs import Job
@@ -16,6 +17,7 @@ from core.steps import in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
 from dashboard.panels.new_study import request
+from dashboard.views import new_study
 from tests.dashboard.conftest import all_text, forget, remember, stored_job, write_progress
 
 FOUND = {
@@ -332,3 +334,7 @@ def test_augmentations__without_a_study(tmp_path, monkeypatch, open_page):
     app = augmentations(open_page)
     assert not app.exception and not pictures(app)
     assert "Open a study first" in all_text(app)
+
+
+def test_assets__are_the_shipped_encoders():
+    assert sorted(new_study.ASSETS) == asset_names("encoders", ".safetensors")

@@ -30,14 +30,31 @@ def part_slices(k: int | None, n_features: int) -> dict[str, slice]:
     return {name: part_columns(name, k or 0, n_features) for name in names}
 
 
-def is_one_to_one(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two codes of the same rows say the same: each value of one goes with one value of the other.
+def follows(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether `one` has several values and is known from `other`, no value of which goes with two of `one`.
 
-    >>> is_one_to_one(np.array([0, 0, 1]), np.array([3, 3, 2])), is_one_to_one(np.array([0, 1]), np.zeros(2))
+    >>> follows(np.array([0, 0, 1]), np.array([3, 2, 1])), follows(np.array([3, 2, 1]), np.array([0, 0, 1]))
     (True, False)
     """
     pairs = {*zip(one.tolist(), other.tolist(), strict=True)}
-    return bool(pairs) and len(pairs) == len(np.unique(one)) == len(np.unique(other))
+    return len(np.unique(one)) > 1 and len(pairs) == len(np.unique(other))
+
+
+def confounded(column: str, classes: np.ndarray, domains: np.ndarray, *, both: str, domain: str) -> str:
+    """Say in a line that class or domain follows from the other, and what of it; empty if neither does.
+
+    Args:
+        column: name of the domains in the sentence.
+        classes, domains: (n,) codes of the same images.
+        both: what follows where the domain gives the class away.
+        domain: what follows where only the class gives the domain away (domains are groups of classes).
+    """
+    if follows(classes, domains):
+        given = "is" if follows(domains, classes) else "gives away"
+        return f"'{column}' {given} the class of every image: {both}"
+    if follows(domains, classes):
+        return f"the images of a class all have the same '{column}': {domain}"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from core.analysis.domains.domain_probe import LINEAR, MLP, class_probes, domain_probes
-from core.analysis.domains.parts import ALL, PARTS, DomainImages, is_one_to_one, part_slices
+from core.analysis.domains.parts import ALL, PARTS, DomainImages, confounded, part_slices
 from core.analysis.domains.twins import domain_purity, feature_jaccard, twin_retrieval
 from core.analysis.projection.pca import principal_components
 from core.analysis.tensors import class_codes
@@ -136,10 +136,16 @@ def domain_images(study: Study, raw: np.ndarray, values: np.ndarray) -> DomainIm
 
 
 def cautions_of(images: DomainImages, column: str) -> list[str]:
-    """Say in a line each what the tests cannot tell: the domain is the class, or a domain has no probe."""
-    found, known = [], (images.classes >= 0) & (images.domains >= 0)
-    if is_one_to_one(images.classes[known], images.domains[known]):
-        found.append(f"'{column}' is the class of every image: no test can tell the domain from the class")
+    """Say in a line each what the tests cannot tell: domain and class apart, or a domain without a probe."""
+    known = (images.classes >= 0) & (images.domains >= 0)
+    said = confounded(
+        column,
+        images.classes[known],
+        images.domains[known],
+        both="no test can tell the domain from the class",
+        domain="what tells these classes apart also tells the domain",
+    )
+    found = [said] if said else []
     lacking = [
         f"'{name}'"
         for code, name in enumerate(images.domain_names)

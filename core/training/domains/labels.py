@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.domains.parts import is_one_to_one
+from core.analysis.domains.parts import confounded
 from core.common.formatting import counted
 from core.data.sources.source import SPLIT_NAMES, some
 from core.errors import SettingsError, did_you_mean
@@ -100,6 +100,11 @@ def _warnings(source: Any, rows: np.ndarray, codes: np.ndarray, labels: str) -> 
     classes = source.table["label"].to_numpy(object)[rows]
     if pd.isna(classes).any():
         return []
-    if is_one_to_one(codes, pd.factorize(classes)[0]):
-        return [f"'{labels}' is the class of every image: a rest without the domain is one without the class"]
-    return []
+    said = confounded(
+        labels,
+        pd.factorize(classes)[0],
+        codes,
+        both="a rest without the domain is one without the class",
+        domain="a rest without the domain cannot tell classes of different domains apart",
+    )
+    return [said] if said else []

@@ -85,6 +85,12 @@ def test_cautions_of__names_a_domain_that_is_the_class_and_domains_without_a_pro
     itself = dataclasses.replace(images, domains=images.classes, domain_names=images.class_names)
     (said,) = cautions_of(itself, "label")
     assert said.startswith("'label' is the class of every image") and "\n" not in said
+    grouped = dataclasses.replace(images, domains=images.classes // 2, domain_names=("animal", "thing"))
+    (said,) = cautions_of(grouped, "kind")
+    assert said.startswith("the images of a class all have the same 'kind'") and "\n" not in said
+    one_class = dataclasses.replace(images, classes=np.zeros_like(images.classes))
+    said = cautions_of(one_class, "style")
+    assert not any("of a class" in line or "of every image" in line for line in said)
     few = (images.domains != 2) | images.is_val | (images.classes == 1)
     without = dataclasses.replace(images, domains=np.where(few, images.domains, -1))
     assert cautions_of(without, "style")[0].startswith("no accuracy in 'sketch': a probe needs")

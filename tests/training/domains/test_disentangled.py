@@ -213,10 +213,20 @@ def test_images_without_a_domain__are_listed(two_domains, tiny_config):
         begun(tiny_config(domains=COLUMN), two_domains)
 
 
-def test_domain_that_is_the_class__is_warned_of(two_domains, tiny_config):
-    two_domains.extras["same"] = [f"d{label}" for label in two_domains.table["label"]]
-    labels = begun(tiny_config(domains={**COLUMN, "labels": "column:same"}), two_domains).domain_labels()
-    assert labels is not None and "is the class of every image" in labels.notes[0]
+@pytest.mark.parametrize(
+    ("domain_of", "said"),
+    [
+        (lambda row, code: f"d{code}", "'column:bound' is the class of every image: a rest"),
+        (lambda row, code: f"d{code}, {row}", "'column:bound' gives away the class of every image: a rest"),
+        (lambda row, code: f"d{code // 2}", "the images of a class all have the same 'column:bound': a rest"),
+    ],
+    ids=["domain is class", "a domain has one class", "a class has one domain"],
+)
+def test_domain_bound_to_the_class__is_warned_of(two_domains, tiny_config, domain_of, said):
+    two_domains.table["label"] = [f"class {row % 4}" for row in range(80)]
+    two_domains.extras["bound"] = [domain_of(row // 4 % 2, row % 4) for row in range(80)]
+    labels = begun(tiny_config(domains={**COLUMN, "labels": "column:bound"}), two_domains).domain_labels()
+    assert labels is not None and labels.notes[0].startswith(said) and "\n" not in labels.notes[0]
 
 
 def test_folder_labels__are_the_first_folder_below_the_split(two_domains, tiny_config):

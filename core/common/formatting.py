@@ -71,6 +71,16 @@ def percent(share: float | None, digits: int = 1, *, undefined: str = UNDEFINED)
     return number(None if share is None else 100 * share, digits, unit=" %", undefined=undefined)
 
 
+def signed(value: float, digits: int) -> str:
+    """Format a change with its sign.
+
+    >>> signed(-0.5, 1), signed(0.25, 2), signed(-0.0001, 2)
+    ('−0.5', '+0.25', '0.00')
+    """
+    said = f"{value:+.{digits}f}"
+    return said[1:] if float(said) == 0 else said.replace("-", "\N{MINUS SIGN}")
+
+
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
     """Return a number and the ends of its interval; the number alone without an interval.
 

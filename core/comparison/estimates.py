@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from core.analysis.probe.accuracy_estimates import TITLES
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, select
-from core.common.formatting import counted, number, percent
+from core.common.formatting import counted, number, percent, signed
+from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
 from core.comparison.notes import Note
 from core.store import Study
 
-TABLE, STEP = "accuracy_estimates", "accuracy"
+TABLE, DRAWS, STEP = "accuracy_estimates", "accuracy_draws", "accuracy"
+TESTS = ("slices", "copies")
+ENDS = ("", "_low", "_high")
+DIFFERENCE = tuple(f"difference{end}" for end in ENDS)
 COLUMNS = (
-    *("study", "source", "n_images", "method", "title", "estimate", "low", "high"),
-    *("error_slices", "error_copies", "chosen", "error", "error_assumed", "truth"),
+    *("study", "source", "n_images", "method", "title", "estimate", "low", "high", "against", *DIFFERENCE),
+    *(f"error_{test}" for test in TESTS),
+    *(f"gain_{test}{end}" for test in TESTS for end in ENDS),
+    *("chosen", "error", "error_assumed", "truth"),
 )
 
 
@@ -26,10 +35,18 @@ def estimate_table(shared: Shared) -> pd.DataFrame:
     Returns:
         columns COLUMNS: study; source, the study whose probe it is; n_images it speaks of (all or the
         evaluation images of the study, not only the shared ones); method, title; estimate with low and high;
-        error_slices and error_copies, its mean absolute errors in back tests; chosen, whether it was best
-        there; error, error_assumed and truth (None where labels do not tell), the same for all its rows.
+        difference with its 95 % interval, paired over images, from the same method's estimate in the first
+        study with estimates of the same images, `against` (empty where there is none); error_slices and
+        error_copies, its mean absolute errors in back tests; gain_slices and gain_copies, how much smaller
+        they are than those of assuming the accuracy on evaluation images, with paired 95 % intervals; chosen,
+        whether it was best there; error, error_assumed and truth (None where labels do not tell), the same
+        for all its rows.
     """
-    parts = [_of_study(name, study) for name, study in zip(shared.names, shared.studies, strict=True)]
+    named = list(zip(shared.names, shared.studies, strict=True))
+    parts = [
+        _with_difference(_of_study(name, study), study, named[:place])
+        for place, (name, study) in enumerate(named)
+    ]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
@@ -37,7 +54,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
     if not study.has(TABLE):
         return pd.DataFrame(columns=list(COLUMNS))
     table, about = study.table(TABLE), study.summary(STEP)
-    found = table.assign(
+    found = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS]))).assign(
         study=name,
         source=about["source_name"],
         n_images=about["n_images"],
@@ -46,6 +63,29 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
         **{key: about[key] for key in ("error", "error_assumed", "truth")},
     )
     return select(found, list(COLUMNS))
+
+
+def _with_difference(table: pd.DataFrame, study: Study, before: Sequence[tuple[str, Study]]) -> pd.DataFrame:
+    """Fill the columns of the difference from the first of `before` with estimates of the same images."""
+    table["against"] = ""
+    if not len(table) or (of_images := _pairs_by(study)) is None:
+        return table
+    for name, other in before:
+        if _pairs_by(other) != of_images:
+            continue
+        points, draws = ([one.table(kind) for one in (study, other)] for kind in (TABLE, DRAWS))
+        gaps = numbers(points[0], "estimate") - numbers(points[1], "estimate")
+        low, high = percentile_interval((draws[0] - draws[1]).to_numpy(float))
+        return table.assign(against=name, **dict(zip(DIFFERENCE, (gaps, low, high), strict=True)))
+    return table
+
+
+def _pairs_by(study: Study) -> tuple[Any, ...] | None:
+    """What two studies must share for their draws to be pairs; None without draws."""
+    if not study.has(DRAWS):
+        return None
+    settings, of_images = study.settings(STEP), study.summary(STEP)["of_images"]
+    return of_images["known"], of_images["new"], settings["resamples"], settings["seed"]
 
 
 def estimate_sentences(table: pd.DataFrame) -> list[str]:
@@ -65,6 +105,8 @@ def _sentence(row: dict) -> str:
             f", off by {number(100 * row['error'], 1)} points in back tests (assuming the accuracy on "
             f"evaluation images: {number(100 * row['error_assumed'], 1)})"
         )
+    if row["against"]:
+        said += f"; by the same method {points(row, DIFFERENCE)} against {row['against']}, paired over images"
     known = row["truth"] is not None and np.isfinite(row["truth"])
     return said + (f"; by their labels: {percent(row['truth'])}" if known else "")
 
@@ -82,12 +124,21 @@ def unlabelled_notes(shared: Shared) -> list[Note]:
     ]
 
 
+def points(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A difference of shares with its interval, in points: '+2.1 points (−0.3 to +4.4)'."""
+    value, low, high = (signed(100 * row[name], 1) for name in names)
+    return f"{value} points ({low} to {high})"
+
+
 def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the estimates of all methods in percent and points, for people: a row per study and method."""
-    ends = [
-        numbers(table, name) * 100 for name in ("estimate", "low", "high", "error_slices", "error_copies")
-    ]
-    shown = [number_or_dash(values) for values in ends]
+    """Return the estimates of all methods in percent and points, for people: a row per study and method.
+
+    A back test's column has the mean error and, in brackets, the interval of how much larger or smaller it
+    is than that of assuming the accuracy on evaluation images.
+    """
+    shown = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
+    told = table.to_dict("records")
+    shown += [[_error(row, test) for row in told] for test in TESTS]
     return pd.DataFrame(
         {
             "Study": table["study"],
@@ -103,6 +154,14 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
             "Error on corrupted copies, points": shown[4],
         }
     )
+
+
+def _error(row: Mapping[str, Any], test: str) -> str:
+    (error,) = number_or_dash(np.array([100 * row[f"error_{test}"]]))
+    low, high = (-100 * row[f"gain_{test}{end}"] for end in ("_high", "_low"))
+    if not np.isfinite([low, high]).all() or low == high == 0:  # 0: assuming it, against itself
+        return error
+    return f"{error} ({signed(low, 1)} to {signed(high, 1)})"
 
 
 def number_or_dash(values: np.ndarray) -> list[str]:

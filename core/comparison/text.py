@@ -10,7 +10,7 @@ import numpy as np
 
 from core.common.csv_text import write_csv
 from core.common.dataframes import numbers
-from core.common.formatting import counted, json_text
+from core.common.formatting import counted, json_text, signed
 from core.comparison.compare import (
     GAINED,
     LOST,
@@ -178,16 +178,6 @@ def change(row: dict[str, Any], unit: str, digits: int) -> str:
         return said
     ends = f"({signed(low, digits)} to {signed(high, digits)})"
     return f"{said} {ends}{' ' + STAR if low * high > 0 else ''}"
-
-
-def signed(value: float, digits: int) -> str:
-    """Format a change with its sign.
-
-    >>> signed(-0.5, 1), signed(0.25, 2), signed(-0.0001, 2)
-    ('−0.5', '+0.25', '0.00')
-    """
-    said = f"{value:+.{digits}f}"
-    return said[1:] if float(said) == 0 else said.replace("-", "\N{MINUS SIGN}")
 
 
 def class_change_rows(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.common.formatting import signed
 from core.comparison.compare import Comparison, measure_named
 from core.comparison.measures import MEASURES, PERCENT, Measure
-from core.comparison.text import signed
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.statistics.intervals import percentile_interval
 from core.errors import ShapeError
 
 ASSUMED, ATC, CONFIDENCES, NUCLEAR, AGREEMENT = METHODS = (
@@ -119,26 +118,24 @@ def estimates(known: Predictions, correct: np.ndarray, new: Predictions) -> dict
     return {name: float(np.clip(value, 0.0, 1.0)) for name, value in found.items()}
 
 
-def with_intervals(
+def resampled_estimates(
     known: Predictions, correct: np.ndarray, new: Predictions, *, resamples: int = 200, seed: int = 0
-) -> dict[str, tuple[float, float, float]]:
-    """`estimates`, each with a 95 % bootstrap interval over known and new images, resampled apart.
+) -> tuple[dict[str, float], np.ndarray]:
+    """`estimates`, and those of resamples of the known and of the new images, which are drawn apart.
 
-    The interval holds what the choice of images brings, not what the method gets wrong: that is what back
-    tests are for.
+    Intervals from these draws hold what the choice of images brings, not what a method gets wrong: that is
+    what back tests are for. Which rows are drawn depends on the seed and the numbers of images alone, so the
+    draws of two encoders on the same images are pairs.
 
     Returns:
-        method -> (estimate, low, high).
+        method -> estimate; (resamples, n_methods) float64, NaN where undefined.
     """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(new))  # the nuclear norm takes the first rows
-    new = new.at(order)
-    point = estimates(known, correct, new)
+    of_known, of_new = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
+    new = new.at(of_new.permutation(len(new)))  # the nuclear norm takes the first rows
     draws = np.full((resamples, len(METHODS)), np.nan)
-    if min(len(known), len(new)) >= FEWEST:
-        for draw in draws:
-            mine, theirs = rng.integers(0, len(known), len(known)), rng.integers(0, len(new), len(new))
-            told = estimates(known.at(mine), correct[mine], new.at(theirs))
-            draw[:] = [told[name] for name in METHODS]
-    low, high = percentile_interval(draws)
-    return {name: (point[name], float(low[at]), float(high[at])) for at, name in enumerate(METHODS)}
+    for draw in draws if min(len(known), len(new)) >= FEWEST else ():
+        mine = of_known.integers(0, len(known), len(known))
+        theirs = of_new.integers(0, len(new), len(new))
+        told = estimates(known.at(mine), correct[mine], new.at(theirs))
+        draw[:] = [told[name] for name in METHODS]
+    return estimates(known, correct, new), draws

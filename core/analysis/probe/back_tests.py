@@ -6,6 +6,7 @@ On slices of the study's own evaluation images, and on corrupted copies of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from core.analysis.probe.accuracy_estimates import METHODS, Predictions, estimates
+from core.analysis.probe.accuracy_estimates import ASSUMED, METHODS, Predictions, estimates
 from core.common.arrays import known_mean
 from core.common.dataframes import numbers
+from core.common.statistics.intervals import percentile_interval
 from core.errors import SettingsError
 
 BLUR, NOISE, CONTRAST = KINDS = ("blur", "noise", "contrast")
@@ -73,51 +75,109 @@ def slices_of(columns: Mapping[str, np.ndarray], n: int) -> Iterator[tuple[str, 
                 yield f"{name}: {value}", np.flatnonzero((held.map(str) == value).to_numpy(bool))
 
 
+@dataclass(frozen=True)
+class Case:
+    """Images whose accuracy is estimated and known: those of a pool that are `inside`.
+
+    Attributes:
+        told: of all n images of the pool; right: (n,) bool, whether each is classified correctly.
+        inside: (n,) bool.
+    """
+
+    name: str
+    told: Predictions
+    right: np.ndarray
+    inside: np.ndarray
+
+
+@dataclass(frozen=True)
+class BackTest:
+    """Cases whose images come from one pool, estimated from known images.
+
+    Attributes:
+        known: predictions of the known images; correct: (n_known,) bool.
+    """
+
+    known: Predictions
+    correct: np.ndarray
+    cases: tuple[Case, ...]
+
+    def table(self) -> pd.DataFrame:
+        """Columns case, n (images), truth (accuracy), and each method's estimate; empty without cases."""
+        whole = np.arange(len(self.cases[0].right)) if self.cases else np.arange(0)
+        return pd.DataFrame(
+            self._rows(np.arange(len(self.known)), whole), columns=["case", "n", "truth", *METHODS]
+        )
+
+    def errors(self) -> dict[str, float]:
+        """Mean absolute error of each method over the cases; NaN without cases."""
+        return mean_errors(self.table())
+
+    def gains(self, *, resamples: int = 200, seed: int = 0) -> dict[str, tuple[float, float, float]]:
+        """How much smaller each method's error is than that of assuming that nothing has changed.
+
+        The 95 % bootstrap interval is paired: in a resample, all methods and all cases share the known images
+        that were drawn and the images of the pool that were drawn.
+
+        Returns:
+            method -> (gain, low, high), above 0 where the method is better; NaN without cases.
+        """
+        rng = np.random.default_rng(seed)
+        draws = np.full((resamples, len(METHODS)), np.nan)
+        for draw in draws if self.cases else ():
+            n, n_pool = len(self.known), len(self.cases[0].right)
+            rows = self._rows(rng.integers(0, n, n), rng.integers(0, n_pool, n_pool))
+            draw[:] = [*_gains(mean_errors(pd.DataFrame(rows))).values()]
+        low, high = percentile_interval(draws)
+        ends = zip(_gains(self.errors()).items(), low, high, strict=True)
+        return {name: (gain, float(least), float(most)) for (name, gain), least, most in ends}
+
+    def _rows(self, mine: np.ndarray, drawn: np.ndarray) -> list[dict[str, Any]]:
+        known, correct = self.known.at(mine), self.correct[mine]
+        rows = []
+        for case in self.cases:
+            images = drawn[case.inside[drawn]]
+            truth = float(np.mean(case.right[images])) if len(images) else np.nan
+            told = estimates(known, correct, case.told.at(images))
+            rows.append({"case": case.name, "n": len(images), "truth": truth} | told)
+        return rows
+
+
 def on_slices(
     predictions: Predictions, correct: np.ndarray, columns: Mapping[str, np.ndarray], *, seed: int = 0
-) -> pd.DataFrame:
-    """Estimates for slices of one half of the evaluation images, from the other half, beside the truth.
+) -> BackTest:
+    """Slices of one half of the evaluation images, estimated from the other half.
 
     Args:
         predictions: of n evaluation images; correct: (n,) bool. columns: name -> (n,) values that slices are
             made of, their labels say.
-    Returns:
-        case, n, truth, and a column per method; empty without slices that are large enough.
     """
     known, held = halves(len(predictions), seed)
-    rows = []
-    for name, inside in slices_of({key: values[held] for key, values in columns.items()}, len(held)):
-        rows.append(
-            _case(
-                name,
-                predictions.at(known),
-                correct[known],
-                predictions.at(held[inside]),
-                correct[held[inside]],
-            )
-        )
-    return pd.DataFrame(rows, columns=["case", "n", "truth", *METHODS])
+    told, right, inside = predictions.at(held), correct[held], np.zeros(len(held), bool)
+    cases = []
+    for name, rows in slices_of({key: values[held] for key, values in columns.items()}, len(held)):
+        cases.append(Case(name, told, right, inside.copy()))
+        cases[-1].inside[rows] = True
+    return BackTest(predictions.at(known), correct[known], tuple(cases))
 
 
 def on_copies(
     predictions: Predictions, correct: np.ndarray, copies: Mapping[str, tuple[Predictions, np.ndarray]]
-) -> pd.DataFrame:
-    """Estimates for corrupted copies, from the images as they are, beside the truth; columns as `on_slices`.
+) -> BackTest:
+    """Corrupted copies of the same images, estimated from the evaluation images as they are.
 
     Args:
         copies: 'noise 3' -> (predictions, correct) of the copies.
     """
-    rows = [_case(name, predictions, correct, told, right) for name, (told, right) in copies.items()]
-    return pd.DataFrame(rows, columns=["case", "n", "truth", *METHODS])
-
-
-def _case(
-    name: str, known: Predictions, correct: np.ndarray, new: Predictions, right: np.ndarray
-) -> dict[str, Any]:
-    return {"case": name, "n": len(new), "truth": float(np.mean(right))} | estimates(known, correct, new)
+    cases = [Case(name, told, right, np.ones(len(told), bool)) for name, (told, right) in copies.items()]
+    return BackTest(predictions, correct, tuple(cases))
 
 
 def mean_errors(cases: pd.DataFrame) -> dict[str, float]:
     """Mean absolute error of each method over the cases of a back test; NaN without cases."""
     truth = numbers(cases, "truth")
     return {name: known_mean(np.abs(numbers(cases, name) - truth)) for name in METHODS}
+
+
+def _gains(errors: Mapping[str, float]) -> dict[str, float]:
+    return {name: errors[ASSUMED] - error for name, error in errors.items()}

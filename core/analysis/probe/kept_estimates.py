@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.analysis.probe.accuracy_estimates import METHODS
 from core.analysis.probe.evaluate import Represented
-from core.analysis.probe.own_probe import BEST, OWN, estimated_rows
+from core.analysis.probe.own_probe import BEST, ENDS, OWN, estimated_rows
 from core.analysis.tensors import class_codes
 from core.common.command_line import command_line
 from core.errors import StudyError
@@ -22,7 +22,7 @@ from core.storage.writer import write_study
 if TYPE_CHECKING:
     from core.store import Study
 
-STEP, TABLE = "accuracy", "accuracy_estimates"
+STEP, TABLE, DRAWS = "accuracy", "accuracy_estimates", "accuracy_draws"
 OF_SOURCE = ("representations", "images", "probe_weights")
 
 
@@ -47,22 +47,25 @@ def check_same_encoder(source: Study, target: Study) -> None:
 
 
 def keep_estimates(
-    source: Study, target: Study, images: Represented, row: dict[str, Any], settings: dict[str, Any]
+    source: Study,
+    target: Study,
+    images: Represented,
+    row: dict[str, Any],
+    draws: np.ndarray,
+    settings: dict[str, Any],
 ) -> None:
-    """Write the table `accuracy_estimates` into the target study, a row per method, as its step `accuracy`.
+    """Write the target study's step `accuracy`: tables `accuracy_estimates` and `accuracy_draws`.
+
+    The first has a row per method, the second a column per method and a row per resample.
 
     Args:
-        images: of the target. row: what `OwnProbe.row` says of them. settings: what it depends on.
+        images: of the target. row: what `OwnProbe.row` says of them. draws: (resamples, n_methods), of
+            `resampled_estimates`. settings: what all depends on.
     """
-    ends = ("", "_low", "_high", "_error_slices", "_error_copies")
-    names = ("estimate", "low", "high", "error_slices", "error_copies")
-    table = pd.DataFrame(
-        [
-            {"method": method} | {name: row[f"{method}{end}"] for name, end in zip(names, ends, strict=True)}
-            for method in METHODS
-        ]
-    )
-    table[list(names)] = table[list(names)].astype(float)
+    names = [end[1:] or "estimate" for end in ENDS]
+    table = pd.DataFrame([[row[f"{method}{end}"] for end in ENDS] for method in METHODS], columns=names)
+    table = table.astype(float)
+    table.insert(0, "method", METHODS)
     items = source.manifest["items"]
     outside = {f"source_{name}": manifests.item_digest(items[name]) for name in OF_SOURCE}
     with (
@@ -70,6 +73,7 @@ def keep_estimates(
         writer.step(STEP, settings, ("representations", "images"), outside) as out,
     ):
         out.table(TABLE, table)
+        out.table(DRAWS, pd.DataFrame(draws, columns=list(METHODS)))
         out.summary = {
             "source": str(source.path),
             "source_name": source.name,
@@ -78,4 +82,12 @@ def keep_estimates(
             "error": row[f"{BEST}_error"],
             "error_assumed": row[f"{BEST}_error_assumed"],
             "truth": row[OWN],
+            "of_images": {
+                "known": manifests.digest(_ids(source, source.is_val & (class_codes(source) >= 0))),
+                "new": manifests.digest(_ids(target, estimated_rows(images))),
+            },
         }
+
+
+def _ids(study: Study, mask: np.ndarray) -> list[str]:
+    return study.images["image_id"][mask].tolist()

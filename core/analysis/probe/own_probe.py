@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from core.analysis.probe.accuracy_estimates import (
     METHODS,
     TITLES,
     Predictions,
-    with_intervals,
+    resampled_estimates,
 )
+from core.analysis.probe.back_tests import BackTest
 from core.analysis.probe.evaluate import Represented, represent_pixels
 from core.analysis.probe.step import Probe, train_probe
 from core.common.arrays import known_mean
 from core.common.formatting import number, percent
+from core.common.statistics.intervals import percentile_interval
 from core.errors import PeregrineError
 
 if TYPE_CHECKING:
@@ -30,10 +33,28 @@ if TYPE_CHECKING:
 
 MOST_TRAIN = 100_000  # rows that the two probes share
 OWN, BEST = "own_top1", "estimate"
+SLICES, COPIES = TESTS = ("slices", "copies")
+ENDS = (
+    *("", "_low", "_high"),
+    *(f"_error_{test}" for test in TESTS),
+    *(f"_gain_{test}{end}" for test in TESTS for end in ("", "_low", "_high")),
+)
 COLUMNS = (
     *(OWN, BEST, f"{BEST}_low", f"{BEST}_high", f"{BEST}_by", f"{BEST}_error", f"{BEST}_error_assumed"),
-    *(f"{name}{end}" for name in METHODS for end in ("", "_low", "_high", "_error_slices", "_error_copies")),
+    *(f"{name}{end}" for name in METHODS for end in ENDS),
 )
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Accuracy of the own probe on an image set, by each method.
+
+    Attributes:
+        point: method -> estimate. draws: (resamples, n_methods), see `resampled_estimates`.
+    """
+
+    point: dict[str, float]
+    draws: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,7 @@ class OwnProbe:
     """The probe of a study, two others of half of its train images each, and how well estimates do with them.
 
     Attributes:
-        known, correct: of the labelled evaluation images. slices, copies: tables of the back tests.
+        known, correct: of the labelled evaluation images. slices, copies: the back tests.
     """
 
     probe: Probe
@@ -49,8 +70,8 @@ class OwnProbe:
     class_names: list[str]
     known: Predictions
     correct: np.ndarray
-    slices: pd.DataFrame
-    copies: pd.DataFrame
+    slices: BackTest
+    copies: BackTest
 
     @classmethod
     def of(
@@ -129,31 +150,41 @@ class OwnProbe:
                 after_image(len(used))
         return found
 
-    def row(self, images: Represented, *, resamples: int = 200, seed: int = 0) -> dict[str, Any]:
-        """Columns COLUMNS for an image set: its evaluation images, or all where it has none or no labels.
+    @cached_property
+    def back_tested(self) -> dict[str, Any]:
+        """Columns of COLUMNS that the back tests give, whatever the images: errors and gains by method."""
+        found: dict[str, Any] = {}
+        for test, run in zip(TESTS, (self.slices, self.copies), strict=True):
+            found |= {f"{name}_error_{test}": error for name, error in run.errors().items()}
+            for name, ends in run.gains().items():
+                found |= {
+                    f"{name}_gain_{test}{end}": value
+                    for end, value in zip(("", "_low", "_high"), ends, strict=True)
+                }
+        return found
+
+    def estimated(self, images: Represented, *, resamples: int = 200, seed: int = 0) -> Estimated:
+        """Estimate the accuracy on an image set's `estimated_rows`."""
+        new = self.predictions(images.raw[estimated_rows(images)])
+        return Estimated(*resampled_estimates(self.known, self.correct, new, resamples=resamples, seed=seed))
+
+    def row(self, images: Represented, told: Estimated) -> dict[str, Any]:
+        """Columns COLUMNS for an image set, of which `told` is what is estimated.
 
         own_top1 is the true accuracy over images whose class the probe knows; None without such labels.
         estimate is by the method with the smallest mean error in the back tests, and estimate_error that
-        error; estimate_error_assumed is the error of taking the accuracy on evaluation images. None if
-        undefined.
+        error; estimate_error_assumed is the error of taking the accuracy on evaluation images. A method's
+        gains are how much smaller its errors are than those, paired (`BackTest.gains`). None if undefined.
         """
-        rows = estimated_rows(images)
-        new = self.predictions(images.raw[rows])
-        told = with_intervals(self.known, self.correct, new, resamples=resamples, seed=seed)
-        found: dict[str, Any] = {}
-        errors = {
-            "slices": back_tests.mean_errors(self.slices),
-            "copies": back_tests.mean_errors(self.copies),
-        }
-        for name, ends in told.items():
-            found |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
-            found |= {f"{name}_error_{test}": error[name] for test, error in errors.items()}
-        overall = {name: known_mean(error[name] for error in errors.values()) for name in METHODS}
+        found: dict[str, Any] = dict(self.back_tested)
+        for name, low, high in zip(METHODS, *percentile_interval(told.draws), strict=True):
+            found |= {name: told.point[name], f"{name}_low": float(low), f"{name}_high": float(high)}
+        overall = {name: known_mean(found[f"{name}_error_{test}"] for test in TESTS) for name in METHODS}
         known = [name for name in METHODS if np.isfinite(overall[name])]
         best = min(known, key=lambda name: overall[name]) if known else ASSUMED
-        value, low, high = told[best]
-        found |= {OWN: self._own(images, rows, new), BEST: value, f"{BEST}_low": low, f"{BEST}_high": high}
+        found |= {f"{BEST}{end}": found[f"{best}{end}"] for end in ("", "_low", "_high")}
         found |= {
+            OWN: self._own(images),
             f"{BEST}_by": best,
             f"{BEST}_error": overall[best],
             f"{BEST}_error_assumed": overall[ASSUMED],
@@ -163,11 +194,15 @@ class OwnProbe:
             for name, value in ((name, found[name]) for name in COLUMNS)
         }
 
-    def _own(self, images: Represented, rows: np.ndarray, new: Predictions) -> float:
+    def _own(self, images: Represented) -> float:
+        rows = estimated_rows(images)
         places = pd.Index(self.class_names).get_indexer(pd.Index(images.class_names))
         codes = images.codes[rows]
         wanted = np.where(codes < 0, -1, np.append(places, -1)[codes])
-        return float((new.predicted == wanted)[wanted >= 0].mean()) if (wanted >= 0).any() else float("nan")
+        if not (wanted >= 0).any():
+            return float("nan")
+        predicted = self.probe.logits(images.raw[rows]).argmax(1).numpy()
+        return float((predicted == wanted)[wanted >= 0].mean())
 
 
 def estimated_rows(images: Represented) -> np.ndarray:

@@ -12,7 +12,7 @@ from core.analysis.probe.back_tests import CORRUPTED
 from core.analysis.probe.evaluate import Represented, evaluate_representations, represent_source
 from core.analysis.probe.kept_estimates import check_same_encoder, keep_estimates, represented_study
 from core.analysis.probe.own_probe import COLUMNS as OF_OWN_PROBE
-from core.analysis.probe.own_probe import OwnProbe
+from core.analysis.probe.own_probe import Estimated, OwnProbe
 from core.common.command_line import command_line
 from core.config import ENCODER_SETTINGS
 from core.errors import StudyError
@@ -74,6 +74,7 @@ def transfer_probe(
         for target in into:
             check_same_encoder(study, target)
     judged = {"lr": lr, "resamples": resamples, "seed": seed}
+    draws = {"resamples": min(resamples, 200), "seed": seed}
     rows = []
     for study in studies:
         encoder = encoder_of(study, device)
@@ -92,12 +93,15 @@ def transfer_probe(
                     workers=default_workers(RunOptions(workers=workers), n),
                     after_batch=bar.update,
                 )
-            rows.append(row_of(study, spec, found, own, **judged))
+            told = own.estimated(found, **draws) if own else None
+            rows.append(row_of(study, spec, found, own, told, **judged))
         for target in into:
             found = represented_study(target)
-            rows.append(row_of(study, str(target.path), found, own, **judged))
+            assert own is not None  # check_same_encoder: there is a probe
+            told = own.estimated(found, **draws)
+            rows.append(row_of(study, str(target.path), found, own, told, **judged))
             settings = {"source": str(study.path), "n_corrupted": n_corrupted, **judged}
-            keep_estimates(study, target, found, rows[-1], settings)
+            keep_estimates(study, target, found, rows[-1], told.draws, settings)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -106,6 +110,7 @@ def row_of(
     images: str,
     found: Represented,
     own: OwnProbe | None,
+    told: Estimated | None,
     *,
     lr: float | None,
     resamples: int,
@@ -118,7 +123,7 @@ def row_of(
         found, discriminative=chosen, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
     )
     about = {"study": str(study.path), "encoder": study.encoder_name, "images": images}
-    estimated = own.row(found, resamples=min(resamples, 200), seed=seed) if own else {}
+    estimated = own.row(found, told) if own and told else {}
     return {**about, "n_skipped": found.n_skipped, **values, **estimated}
 
 

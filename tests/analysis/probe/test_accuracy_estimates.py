@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from core.analysis.probe.accuracy_estimates import (
     FEWEST,
@@ -11,8 +12,8 @@ from core.analysis.probe.accuracy_estimates import (
     Predictions,
     estimates,
     nuclear_norm,
+    resampled_estimates,
     threshold,
-    with_intervals,
 )
 from core.errors import ShapeError
 
@@ -85,19 +86,30 @@ def test_nuclear_norm__matches_singular_values(rng, shape):
 
 def test_estimates__undefined_for_few_images(rng):
     known = made(rng, 40)
-    found = with_intervals(known, np.ones(40, bool), made(rng, FEWEST - 1))
-    assert np.isnan([value for ends in found.values() for value in ends]).all()
+    point, draws = resampled_estimates(known, np.ones(40, bool), made(rng, FEWEST - 1))
+    assert np.isnan([*point.values()]).all() and draws.shape == (200, len(METHODS)) and np.isnan(draws).all()
 
 
-def test_intervals__hold_the_estimate_and_narrow_with_images(rng):
+def test_resampled__holds_the_estimate_and_narrows_with_images(rng):
     known, correct = made(rng, 400), rng.random(400) < 0.7
-    few, many = (with_intervals(known, correct, made(rng, n), resamples=60) for n in (40, 1000))
-    for name in METHODS:
-        assert few[name][1] <= few[name][0] <= few[name][2]
-    for name in ("atc", "agreement"):
-        assert many[name][2] - many[name][1] < few[name][2] - few[name][1]
-    again = with_intervals(known, correct, made(np.random.default_rng(0), 30), resamples=9, seed=4)
-    assert again == with_intervals(known, correct, made(np.random.default_rng(0), 30), resamples=9, seed=4)
+    few, many = (resampled_estimates(known, correct, made(rng, n), resamples=60) for n in (40, 1000))
+    for place, name in enumerate(METHODS):
+        assert few[1][:, place].min() <= few[0][name] <= few[1][:, place].max()
+        if name in ("atc", "agreement"):
+            assert np.std(many[1][:, place]) < np.std(few[1][:, place])
+
+
+def test_resampled__draws_the_same_images_for_every_encoder(rng):
+    """Two encoders whose halves agree on the same images have the same draws of that method."""
+    one, other = made(rng, 60), made(rng, 60, sharpness=0.5)
+    other = Predictions(other.shares, one.halves)
+    correct = rng.random(60) < 0.7
+    (_, first), (_, second) = (
+        resampled_estimates(one, correct, new, resamples=30, seed=4) for new in (one, other)
+    )
+    for name in ("val_accuracy", "agreement"):
+        assert_array_equal(first[:, METHODS.index(name)], second[:, METHODS.index(name)])
+    assert len(set(first[:, METHODS.index("agreement")])) > 5 and (first != second).any()
 
 
 def test_predictions__refuse_what_does_not_fit():

@@ -1,0 +1,84 @@
+"""Accuracy without labels in a comparison: differences are paired only where the images are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.analysis.probe.accuracy_estimates import METHODS
+from core.analysis.probe.own_probe import ENDS
+from core.comparison.estimates import estimate_sentences, estimate_table, estimates_by_method
+from core.comparison.images import shared_images
+from core.storage.writer import write_study
+from core.store import open_study
+from tests import small
+from tests.tables import rows_where
+
+FACTS = {"source_name": "labelled", "n_images": 6, "by": "atc", "error": 0.04, "error_assumed": 0.09}
+NAMES = [end[1:] or "estimate" for end in ENDS]
+
+
+def keep(folder, estimates, draws, *, known="k", new="n", seed=0):
+    table = pd.DataFrame(np.nan, index=range(len(METHODS)), columns=NAMES)
+    table.insert(0, "method", METHODS)
+    table["estimate"] = estimates
+    table["error_slices"], table["gain_slices"] = 0.05, 0.02
+    table["gain_slices_low"], table["gain_slices_high"] = 0.005, 0.041
+    settings = {"source": "labelled", "resamples": len(draws), "seed": seed}
+    with write_study(folder) as writer, writer.step("accuracy", settings, ("representations",)) as out:
+        out.table("accuracy_estimates", table)
+        out.table("accuracy_draws", pd.DataFrame(draws, columns=list(METHODS)))
+        out.summary = {**FACTS, "truth": None, "of_images": {"known": known, "new": new}}
+    return open_study(folder)
+
+
+@pytest.fixture
+def two(tmp_path):
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        small.write_small_study(folder)
+    return folders
+
+
+def test_difference__is_that_of_the_same_resamples(two, rng):
+    shared_part = rng.normal(scale=0.1, size=(80, 1))
+    draws = [0.7 + shared_part + rng.normal(scale=0.01, size=(80, len(METHODS))) for _ in two]
+    points = [np.array([0.8, 0.7, 0.75, 0.6, 0.65]), np.array([0.8, 0.74, 0.7, 0.61, 0.6])]
+    studies = [keep(*each) for each in zip(two, points, draws, strict=True)]
+    table = estimate_table(shared_images(studies))
+    first, second = (rows_where(table, table["study"] == name) for name in ("one", "other"))
+    assert set(first["against"]) == {""} and first["difference"].isna().all()
+    assert set(second["against"]) == {"one"}
+    for place, row in enumerate(second.to_dict("records")):
+        gaps = sorted(float(b - a) for a, b in zip(draws[0][:, place], draws[1][:, place], strict=True))
+        ends = np.percentile(gaps, [2.5, 97.5])
+        assert (row["method"], row["difference"]) == (METHODS[place], points[1][place] - points[0][place])
+        assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(ends))
+    assert (second["difference_high"] - second["difference_low"]).max() < 0.1  # .4 if the draws were no pairs
+    alone, said = estimate_sentences(table)
+    assert "paired" not in alone
+    assert "by the same method +4.0 points (" in said and said.endswith("against one, paired over images")
+    shown = estimates_by_method(table)["Error on slices, points"]
+    assert set(shown) == {"5.0 (−4.1 to −0.5)"}
+
+
+@pytest.mark.parametrize("other", [{"known": "x"}, {"new": "x"}, {"seed": 1}])
+def test_difference__is_not_given_for_other_images(two, other):
+    draws = np.full((9, len(METHODS)), 0.5)
+    studies = [keep(two[0], 0.7, draws), keep(two[1], 0.7, draws, **other)]
+    table = estimate_table(shared_images(studies))
+    assert set(table["against"]) == {""} and table["difference"].isna().all()
+    assert not any("paired" in line for line in estimate_sentences(table))
+
+
+def test_study_of_before__has_no_draws_and_opens(two):
+    for folder in two:
+        table = pd.DataFrame({"method": METHODS, "estimate": 0.7, "low": 0.6, "high": 0.8})
+        table = table.assign(error_slices=0.04, error_copies=np.nan)
+        with write_study(folder) as writer, writer.step("accuracy", {}, ("representations",)) as out:
+            out.table("accuracy_estimates", table)
+            out.summary = {**FACTS, "truth": None}
+    table = estimate_table(shared_images([open_study(folder) for folder in two]))
+    assert len(table) == 2 * len(METHODS) and set(table["against"]) == {""}
+    assert set(estimates_by_method(table)["Error on slices, points"]) == {"4.0"}

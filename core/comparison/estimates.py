@@ -106,7 +106,9 @@ def _sentence(row: dict) -> str:
             f"evaluation images: {number(100 * row['error_assumed'], 1)})"
         )
     if row["against"]:
-        said += f"; by the same method {points(row, DIFFERENCE)} against {row['against']}, paired over images"
+        said += (
+            f"; by the same method {in_points(row, DIFFERENCE)} against {row['against']}, paired over images"
+        )
     known = row["truth"] is not None and np.isfinite(row["truth"])
     return said + (f"; by their labels: {percent(row['truth'])}" if known else "")
 
@@ -124,7 +126,7 @@ def unlabelled_notes(shared: Shared) -> list[Note]:
     ]
 
 
-def points(row: Mapping[str, Any], names: Sequence[str]) -> str:
+def in_points(row: Mapping[str, Any], names: Sequence[str]) -> str:
     """A difference of shares with its interval, in points: '+2.1 points (−0.3 to +4.4)'."""
     value, low, high = (signed(100 * row[name], 1) for name in names)
     return f"{value} points ({low} to {high})"

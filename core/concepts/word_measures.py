@@ -16,6 +16,8 @@ from core.concepts.falcon import TOP_WORDS
 
 KS = tuple(range(1, TOP_WORDS + 1))
 LEAST_PROBABILITY = 1e-7
+CACHED_VALUES = 100_000  # of float64, that a processor holds near it
+FACTORS = 64  # each at least 1 - p_start: their product stays far above the smallest float64
 
 
 def precision_at(ranked: Sequence[str], related: set[str], k: int) -> float:
@@ -142,21 +144,46 @@ def soft_wpmi(
         (n_units, n_words) float64, higher fits better.
     """
     n = min(top_k, len(activations))
-    top = np.argsort(-activations, axis=0, kind="stable")[:n]  # (n, n_units)
+    top = _highest_rows(activations, n)
     inside = p_start - np.arange(n) / max(n, 1) * (p_start - p_end)
-    given = np.zeros((activations.shape[1], probabilities.shape[1]))
-    for rank, weight in enumerate(inside):  # a loop over ranks, not over images
-        given += np.log(1.0 + weight * (probabilities[top[rank]] - 1.0) + LEAST_PROBABILITY)
+    n_units, n_words = activations.shape[1], probabilities.shape[1]
+    given, width = np.zeros((n_units, n_words)), max(1, CACHED_VALUES // max(n_words, 1))
+    for first in range(0, n_units, width):
+        units = slice(first, first + width)
+        for start in range(0, n, FACTORS):  # a logarithm of a product costs less than as many logarithms
+            product, factor = np.ones_like(given[units]), np.empty_like(given[units])
+            for rank in range(start, min(start + FACTORS, n)):
+                probabilities.take(top[rank, units], 0, factor, "clip")  # "raise" would copy once more
+                factor *= inside[rank]
+                factor += 1.0 - inside[rank] + LEAST_PROBABILITY
+                product *= factor
+            given[units] += np.log(product, out=product)
     highest = given.max(0)
     prior = highest + np.log(np.exp(given - highest).mean(0))
-    return given - lam * prior
+    given -= lam * prior
+    return given
+
+
+def _highest_rows(values: np.ndarray, n: int) -> np.ndarray:
+    """(n, n_columns) int64: rows of the n largest values of each column, largest first, ties by row."""
+    if not n:
+        return np.zeros((0, values.shape[1]), np.int64)
+    lowest_first = np.ascontiguousarray(-values.T)
+    found = np.empty((len(lowest_first), n), np.int64)
+    last = np.partition(lowest_first, n - 1, axis=1)[:, n - 1]
+    for column, bound, out in zip(lowest_first, last, found, strict=True):
+        rows = np.flatnonzero(column <= bound)
+        out[:] = rows[np.argsort(column[rows], kind="stable")[:n]]
+    return found.T
 
 
 def softmax(values: np.ndarray, scale: float) -> np.ndarray:
     """(n, m) float64: softmax over each row of scale * values."""
-    scaled = np.asarray(values, np.float64) * scale
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
+    shares = np.asarray(values, np.float64) * scale
+    shares -= shares.max(1, keepdims=True)
+    np.exp(shares, out=shares)
+    shares /= shares.sum(1, keepdims=True)
+    return shares
 
 
 def dissect_words(

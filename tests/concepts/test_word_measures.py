@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 from benchmarks.concept_evaluation import evaluate_methods, names_cue
 from core.common.dataframes import select
+from core.concepts import word_measures
 from core.concepts.word_measures import (
     dissect_words,
     kept_words,
@@ -105,12 +106,14 @@ def test_random_words__are_seeded_and_different():
     assert random_words(["1"], ["a", "b"])["1"] in (["a", "b"], ["b", "a"])
 
 
-@pytest.mark.parametrize("shape", [(5, 3, 2), (40, 7, 6)], ids=str)
+@pytest.mark.parametrize("shape", [(5, 3, 2), (40, 7, 6), (150, 7, 6)], ids=str)
 @pytest.mark.parametrize("top_k", [4, 100])
-def test_soft_wpmi__matches_loop(rng, shape, top_k):
+@pytest.mark.parametrize("digits", [1, 9], ids=["ties", "no ties"])
+def test_soft_wpmi__matches_loop(rng, monkeypatch, shape, top_k, digits):
+    monkeypatch.setattr(word_measures, "CACHED_VALUES", 15)  # two units of seven words at a time
     n_images, n_words, n_units = shape
     probabilities = softmax(rng.normal(size=(n_images, n_words)), 1.0)
-    activations = rng.random((n_images, n_units))
+    activations = rng.random((n_images, n_units)).round(digits)
     found = soft_wpmi(probabilities, activations, top_k=top_k)
     expected = reference.soft_wpmi(probabilities, activations, top_k, 1.0, 0.998, 0.97)
     assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import equals, numbers, where, words
+from core.common.formatting import signed
 from core.common.score_names import score_label
 
-MINUS = "\N{MINUS SIGN}"
 LIKE = 0.1  # curves that differ by less than this share of their height are called alike
 CURVES = {  # kind of curve: measure, its base rate (None: 0.5), what it says
     "roc": ("auroc", None, "AUROC"),
@@ -145,7 +145,7 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     for most, verb in ((change.max(), "gain"), (change.min(), "lose")):
         if most > 0 if verb == "gain" else most < 0:
             alike = sorted(name for name, one in zip(names, change, strict=True) if np.isclose(one, most))
-            points = f"{100 * most:+.0f}".replace("-", MINUS)
+            points = signed(100 * most, 0)
             parts.append(f"{_listed(alike)} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
     said = ", ".join(parts) or "No class changes"
     tail = "no change is significant" if not sure else f"{sure} of {len(table)} changes are significant"

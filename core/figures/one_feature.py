@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from core.common.arrays import safe_divide
 from core.common.dataframes import as_text, numbers, where, words
+from core.common.formatting import signed
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
 STANDOFF = 4  # pixels between the name of a row and its bar
@@ -154,10 +155,6 @@ def activation_histogram(
     return finish(fig, theme, height=height)
 
 
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def push_bars(
     push: pd.DataFrame, *, most: int = 6, selected: Sequence[str] = (), theme: Theme = LIGHT
 ) -> go.Figure:
@@ -184,10 +181,10 @@ def push_bars(
             y=place,
             orientation="h",
             marker={"color": colours},
-            text=[_signed(one, 2) for one in value],
+            text=[signed(one, 2) for one in value],
             textposition="outside",
             cliponaxis=False,
-            hovertext=[f"{as_text(name)}: {_signed(one, 3)}" for name, one in zip(names, value, strict=True)],
+            hovertext=[f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)],
             hoverinfo="text",
         )
     )

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from core.analysis.features.notes import notes_on_features
 from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
-from core.common.formatting import number, percent, with_interval
+from core.common.formatting import number, percent, signed, with_interval
 from core.figures.features import telling_features
 from core.figures.sentences import bands_sentence
 from core.report.charts import Charts
@@ -122,7 +122,9 @@ def failures(source: Source) -> Section:
     order = sorted(shown.items(), key=lambda one: (-one[1][0]["n_images"], one[0]))
     for (true, predicted), part in order[:PAIRS]:
         strongest = sorted(part, key=lambda row: row["rank"])[:3]
-        named = [f"{source.feature_name(row['feature'])}: {row['contribution']:+.2f}" for row in strongest]
+        named = [
+            f"{source.feature_name(row['feature'])}: {signed(row['contribution'], 2)}" for row in strongest
+        ]
         rows.append([true, predicted, f"{int(part[0]['n_images']):,}", "; ".join(named)])
     told = "Contribution of the strongest features to the logit of the class that was answered."
     section.parts = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=told)]

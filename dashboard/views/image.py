@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.captions import headline
+from core.common.formatting import signed
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
@@ -163,7 +164,7 @@ def _row(study: Study, number: int, push: float, fires: bool, most: float, sourc
         note=f"#{number}" if number in words else reads.leading_classes(study).get(number, ""),
         href=session.href("feature", served_studies.name_of(study), feature=str(number)),
         push=float(push / most) if known else None,
-        text=f"{push:+.2f}".replace("-", "\N{MINUS SIGN}") if known else "",
+        text=signed(push, 2) if known else "",
         src=source,
         marked=fires,
     )

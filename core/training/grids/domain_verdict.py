@@ -48,9 +48,9 @@ def domain_verdict(table: pd.DataFrame, arm: str, baseline: str) -> Verdict:
     worst = min(seen.values(), default=float("nan"))
     outcome, said = _outcome(table, arm, baseline, lost, gain, worst)
     numbers = (
-        f"The MLP lost {100 * lost:.0f} % of its lead; unseen top-1 changed by "
-        f"{gain.text(factor=100, signed=True)} points; the worst seen style by {100 * worst:+.1f} "
-        f"({len(seeds)} seeds)."
+        f"The MLP {'gained' if lost < 0 else 'lost'} {100 * abs(lost):.0f} % of its lead; "
+        f"unseen top-1 changed by {gain.text(factor=100, signed=True)} points; "
+        f"the worst seen style by {100 * worst:+.1f} ({len(seeds)} seeds)."
     )
     return Verdict(outcome, f"{said} {numbers}", lost, gain, worst)
 

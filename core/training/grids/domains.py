@@ -45,6 +45,7 @@ CPU: dict[str, Any] = {
     "epochs": 40,
     "batch_size": 128,
     "crop_low": 0.3,  # below, many objects are cut out of one of the views
+    "weight": 0.5,  # lambda, of the method's own loss
     "critic_reads": "unit",
     "threshold": "auto",  # outlier threshold of the robust arm
     "precision": "bf16",
@@ -73,13 +74,9 @@ PAPER = {
 
 def domain_settings(domains: str, n_domains: int, values: Values, labels: str = TRUE) -> dict[str, Any]:
     """Return the table [domains] of an arm; empty for the plain method."""
-    known = {"labels": labels, "critic_reads": values["critic_reads"]}
-    found = {
-        "labels": "cluster",
-        "n_domains": n_domains,
-        "truth": labels,
-        "critic_reads": values["critic_reads"],
-    }
+    given = {name: values[name] for name in ("weight", "critic_reads")}
+    known = {"labels": labels, **given}
+    found = {"labels": "cluster", "n_domains": n_domains, "truth": labels, **given}
     threshold = outlier_threshold(values["threshold"])
     return {
         BASELINE: {},

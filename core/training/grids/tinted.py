@@ -50,6 +50,7 @@ CPU: dict[str, Any] = {
     "crop_size": 16,
     "epochs": 10,
     "batch_size": 128,
+    "weight": 0.5,
     "critic_reads": "unit",
     "threshold": "auto",
     "precision": "bf16",

@@ -32,6 +32,10 @@ def test_domain_arms__differ_in_their_domains_only():
     assert (built["var"].domains.invariant, built["invar"].domains.variant) == (0.0, 0.0)
     cut = built["cut"].domains
     assert (cut.variant, cut.invariant, cut.weight) == (0.0, 0.0, 1.0)
+    heavier = preset_values(domains.GRID, changes={"weight": "5"})
+    weights = {arm: domains.domain_settings(arm, 3, heavier).get("weight") for arm in values["domains"]}
+    assert weights == {**dict.fromkeys(values["domains"], 5.0), "baseline": None, "cut": 1.0}
+    assert built["ddm"].domains.weight == 0.5
 
 
 @pytest.mark.slow

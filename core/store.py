@@ -223,7 +223,7 @@ class Study:
         Raises:
             UnreadableImage: the file was moved or changed, or the study was made from representations only.
         """
-        row = image if isinstance(image, int) else self.row_of(image)
+        row = self._row(image)
         try:
             return self.source.read_id(self.images["image_id"].iat[row])
         except (UnreadableImage, StudyError):
@@ -263,7 +263,7 @@ class Study:
         """
         from core.data.masks.masks import in_encoder_frame
 
-        row = image if isinstance(image, int) else self.row_of(image)
+        row = self._row(image)
         image_id = str(self.images["image_id"].iat[row])
         masks = self.masks
         if masks is None:
@@ -273,9 +273,9 @@ class Study:
         frame = masks.frame(image_id, kind)
         return in_encoder_frame(mask, frame, self.transform, size or self.image(row).size)
 
-    def thumbnail(self, row: int) -> bytes:
-        """Return an image's thumbnail as JPEG bytes; StudyError for an unknown row or a missing thumbnail."""
-        return thumbnail_bytes(self, row)
+    def thumbnail(self, image: str | int) -> bytes:
+        """Return the thumbnail of an image id or a row as JPEG bytes; StudyError where there is none."""
+        return thumbnail_bytes(self, self._row(image))
 
     def _row(self, image: str | int) -> int:
         """Return the row for an image id or a row; StudyError when there is no such image."""
@@ -334,9 +334,9 @@ class Study:
         style = OverlayStyle(tuple(features or ()), combine, opacity, colour_map, tuple(masks), mask_style)
         return overlay_image(self, self._row(image), style, max_side=max_side, ground=ground)
 
-    def thumbnail_image(self, row: int) -> Image.Image:
-        """Return the thumbnail as an image."""
-        return thumbnail_picture(self, row)
+    def thumbnail_image(self, image: str | int) -> Image.Image:
+        """Return the thumbnail of an image id or a row, as an image."""
+        return thumbnail_picture(self, self._row(image))
 
 
 def open_study(path: str | Path) -> Study:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import pandas as pd
@@ -217,15 +218,14 @@ class Study:
 
         return reopen_images(self.summary("embed")["source"])
 
-    def image(self, image: str | int) -> Image.Image:
+    def image(self, image: str | SupportsIndex) -> Image.Image:
         """Return the original image (RGB, upright) for an image id or a row.
 
         Raises:
             UnreadableImage: the file was moved or changed, or the study was made from representations only.
         """
-        row = image if isinstance(image, int) else self.row_of(image)
         try:
-            return self.source.read_id(self.images["image_id"].iat[row])
+            return self.source.read_id(self.images["image_id"].iat[self._row(image)])
         except (UnreadableImage, StudyError):
             raise
         except Exception as error:
@@ -251,7 +251,9 @@ class Study:
             )
         return Transform.from_dict(values)
 
-    def mask(self, image: str | int, kind: str, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    def mask(
+        self, image: str | SupportsIndex, kind: str, *, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
         """Return a "core" or "spurious" mask, mapped to the encoder's input view.
 
         Args:
@@ -263,27 +265,26 @@ class Study:
         """
         from core.data.masks.masks import in_encoder_frame
 
-        row = image if isinstance(image, int) else self.row_of(image)
-        image_id = str(self.images["image_id"].iat[row])
+        image_id = str(self.images["image_id"].iat[self._row(image)])
         masks = self.masks
         if masks is None:
             command = command_line("overlap", self.path, masks="DIR")
             raise StudyError(f"'{self.path}' has no masks. Run: {command}")
         mask = masks.read(image_id, kind)
         frame = masks.frame(image_id, kind)
-        return in_encoder_frame(mask, frame, self.transform, size or self.image(row).size)
+        return in_encoder_frame(mask, frame, self.transform, size or self.image(image).size)
 
-    def thumbnail(self, row: int) -> bytes:
-        """Return an image's thumbnail as JPEG bytes; StudyError for an unknown row or a missing thumbnail."""
-        return thumbnail_bytes(self, row)
+    def thumbnail(self, image: str | SupportsIndex) -> bytes:
+        """Return the thumbnail of an image id or a row as JPEG bytes; StudyError where there is none."""
+        return thumbnail_bytes(self, self._row(image))
 
-    def _row(self, image: str | int) -> int:
+    def _row(self, image: str | SupportsIndex) -> int:
         """Return the row for an image id or a row; StudyError when there is no such image."""
         if isinstance(image, str):
             return self.row_of(image)
-        if not 0 <= image < self.n_images:
-            raise StudyError(f"no image in row {image} of '{self.path}' ({self.n_images} images)")
-        return int(image)
+        if not 0 <= (row := index(image)) < self.n_images:
+            raise StudyError(f"no image in row {row} of '{self.path}' ({self.n_images} images)")
+        return row
 
     @cached_property
     def heatmap_reader(self) -> HeatmapReader:
@@ -293,7 +294,7 @@ class Study:
         return HeatmapReader(self)
 
     def heatmap(
-        self, image: str | int, features: Sequence[int] | None = None, combine: str = "mean"
+        self, image: str | SupportsIndex, features: Sequence[int] | None = None, combine: str = "mean"
     ) -> np.ndarray:
         """(S, S) float32 in [0, 1]: where features are active on an image, in the encoder's input view.
 
@@ -307,7 +308,7 @@ class Study:
 
     def overlay(
         self,
-        image: str | int,
+        image: str | SupportsIndex,
         features: Sequence[int] | None = None,
         *,
         combine: str = "mean",
@@ -334,9 +335,9 @@ class Study:
         style = OverlayStyle(tuple(features or ()), combine, opacity, colour_map, tuple(masks), mask_style)
         return overlay_image(self, self._row(image), style, max_side=max_side, ground=ground)
 
-    def thumbnail_image(self, row: int) -> Image.Image:
-        """Return the thumbnail as an image."""
-        return thumbnail_picture(self, row)
+    def thumbnail_image(self, image: str | SupportsIndex) -> Image.Image:
+        """Return the thumbnail of an image id or a row, as an image."""
+        return thumbnail_picture(self, self._row(image))
 
 
 def open_study(path: str | Path) -> Study:

@@ -414,3 +414,16 @@ def test_writer__a_manifest_that_names_a_foreign_folder_deletes_nothing(tmp_path
     ):
         step.vector("scores", np.arange(3))
     assert (photos / "cat.jpg").read_bytes() == b"mine" and (folder / "manifest.json").exists()
+
+
+def test_pictures__are_found_by_id_and_by_row(shared_study):
+    study, row = open_study(shared_study), 3
+    image_id = study.images["image_id"].iat[row]
+    for read in (study.image, study.thumbnail_image):
+        by_id, by_row, by_index = (read(image).tobytes() for image in (image_id, row, np.int64(row)))
+        assert by_id == by_row == by_index
+    assert study.thumbnail(image_id) == study.thumbnail(row) == study.thumbnail(np.int64(row))
+    for read in (study.image, study.thumbnail, study.thumbnail_image):
+        for nowhere in ("nowhere.png", -1, study.n_images):
+            with pytest.raises(StudyError, match=f"no image .*{nowhere}"):
+                read(nowhere)

@@ -213,7 +213,7 @@ def listing() -> str:
 
     width = max(map(len, (*FIGURES, *GRID_FIGURES, *TOKEN_FIGURES)))
     lines = [
-        f"{entry.name:<{width}}  {entry.title}{f' ([Q] {entry.source})' if entry.source else ''}"
+        f"{entry.name:<{width}}  {entry.title}{f' ({_cited(entry.source)})' if entry.source else ''}"
         f"; needs {', '.join(dict.fromkeys(step for _, step in entry.needs))}"
         for entry in FIGURES.values()
     ]
@@ -228,6 +228,11 @@ def listing() -> str:
         for entry in TOKEN_FIGURES.values()
     ]
     return "\n".join([*lines, "", "Write one: python -m core figure STUDY NAME -o FILE"])
+
+
+def _cited(source: str) -> str:
+    """Return the place of a figure in a paper; one without the paper's letter is in [Q]."""
+    return source if source.startswith("[") else f"[Q] {source}"
 
 
 def add_report(commands: Any) -> None:

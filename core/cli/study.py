@@ -109,8 +109,9 @@ def add_export(commands: Any) -> None:
     sub.add_argument(
         "table",
         metavar="TABLE",
-        help="images, features, quality, probe, overlap, representations, skipped, neighbours, attributes, "
-        "metrics, traces_images, traces_features, heatmap or mask",
+        help="images, features, quality, probe, overlap, concepts, word_twins, groups, captions, "
+        "highly_activating, failures, interventions, skipped, neighbours, traces_images, traces_features, "
+        "attributes, metrics, representations, heatmap or mask",
     )
     sub.add_argument(
         "-o",

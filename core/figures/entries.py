@@ -26,7 +26,8 @@ class Entry:
     """A figure of the catalogue.
 
     Attributes:
-        source: its number in [Q], or "". needs: items of the study, each with the step that makes it.
+        source: its place in [Q], in another paper with that one's letter, or "".
+        needs: items of the study, each with the step that makes it.
         studies: minimum and maximum number. column: its width in print, single or double.
         same_images: it compares single images of the studies, so a slice of the first one chooses them all.
     """

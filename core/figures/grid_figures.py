@@ -18,6 +18,7 @@ from core.errors import SettingsError, did_you_mean
 from core.figures import augmentation_bars, domain_grids, fda_tables, grid_bars, lambda_search, view_matrix
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
+from core.storage.manifest import MANIFEST
 
 TABLE = "cells.csv"
 
@@ -184,9 +185,16 @@ def read_grid(path: str | Path, figure: GridFigure) -> pd.DataFrame:
     words = figure.name.replace("_", " ")
     try:
         table = pd.read_csv(file).map(as_written)
+    except FileNotFoundError:
+        if (Path(path) / MANIFEST).exists():
+            raise SettingsError(
+                f"no {words} in '{path}', which is a study. Give the folder of a grid: "
+                f"{' or '.join(figure.grids)}"
+            ) from None
+        raise SettingsError(f"no {words} in '{path}'. Run: {_command(figure, path)}") from None
     except (OSError, ValueError) as error:
         kind = type(error).__name__
-        raise SettingsError(f"no {words} in '{path}' ({kind}). Run: {_command(figure, path)}") from None
+        raise SettingsError(f"cannot read '{file}' ({kind}). Run: {_command(figure, path)}") from None
     missing = [name for name in figure.columns if name not in table]
     if missing:
         raise SettingsError(f"'{file}' is not a table of a {words} (no columns {', '.join(missing)})")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from core.cli import build_parser
 from core.errors import SettingsError, StudyError
 from core.export import files as export_files
 from core.export.files import COLUMNS, EXTENSIONS, STORED_AS, TABLES, TRACES, export_table
@@ -116,6 +117,13 @@ def test_neighbours_by_hand(study: Study, tmp_path: Path) -> None:
 def test_slice_keeps_rows_in_order(study: Study, tmp_path: Path) -> None:
     export_table(study, "quality", tmp_path / "q.csv", slice=Slice.parse("correct=false"))
     assert read(tmp_path / "q.csv")["image_id"].tolist() == ["train/1.jpg", "val/3.jpg", "val/6.jpg"]
+
+
+def test_help_names_every_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["export", "--help"])
+    listed = capsys.readouterr().out.split("TABLE  ")[1].split("options:")[0]
+    assert set(re.findall(r"\w+", listed)).issuperset(TABLES)
 
 
 def test_slice_of_a_table_without_images(study: Study, tmp_path: Path) -> None:

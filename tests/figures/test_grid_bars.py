@@ -106,6 +106,10 @@ def test_figure__is_written_from_the_folder_of_a_grid(run, tmp_path, name):
 def test_read_grid__names_what_is_missing(run, tmp_path):
     with pytest.raises(SettingsError, match="no tradeoff in .* Run: python -m core grid hard"):
         read_grid(tmp_path, GRID_FIGURES["tradeoff"])
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(SettingsError, match="which is a study. Give the folder of a grid: domains or tinted"):
+        read_grid(tmp_path, GRID_FIGURES["ddm_table"])
+    (tmp_path / "manifest.json").unlink()
     (tmp_path / "cells.csv").write_text("cell,arm\na,b\n")
     with pytest.raises(SettingsError, match="is not a table of a tradeoff \\(no columns seed, temperature"):
         read_grid(tmp_path, GRID_FIGURES["tradeoff"])

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from core.common.arrays import check_same_length
 from core.errors import SettingsError
+from core.training.domains.config import RULES
 
 THRESHOLDS = (1.0, 0.5, 0.25, 0.1, 0.05)  # that "auto" tries
 LEAST_SHARE, LEAST_ROWS = 0.2, 2  # what such a threshold must keep: of all rows, and in each cluster
@@ -74,7 +75,11 @@ def separation(h: np.ndarray, centroids: np.ndarray, *, rule: str = "paper") -> 
 
     Args:
         h: (n, d) float rows. centroids: (M, d), M >= 2.
+    Raises:
+        SettingsError: unknown rule.
     """
+    if rule not in RULES:
+        raise SettingsError(f"rule '{rule}': expected {', '.join(RULES)}")
     distances = np.sort(squared_distances(h, centroids), axis=1)  # (n, M), ascending
     other = distances[:, -1] if rule == "paper" else distances[:, 1]
     ratio = np.full(len(distances), np.inf)

@@ -30,19 +30,20 @@ def ifm_info_nce(
         positive: (B,) cosine similarity of each anchor to its positive.
         negatives: (B, K) cosine similarities of each anchor to its negatives; -inf leaves one out.
         temperature: t > 0.
-        epsilon: size of the perturbation; 0 is plain InfoNCE.
+        epsilon: size of the perturbation, >= 0; 0 is plain InfoNCE.
         alpha: weight of the perturbed loss, >= 0; inf for the perturbed loss alone.
     Returns:
         scalar, dtype of the inputs but at least float32; 0 where K = 0.
     Raises:
-        ShapeError: `negatives` is not a matrix, or B differs. SettingsError: temperature, alpha.
+        ShapeError: `negatives` is not a matrix, or B differs. SettingsError: temperature, epsilon, alpha.
     """
     check_matrix("negatives", negatives)
     check_same_length("positive", positive.numel(), "rows of negatives", len(negatives))
     if not temperature > 0:
         raise SettingsError(f"temperature = {temperature:g} must be above 0.")
-    if not alpha >= 0:
-        raise SettingsError(f"alpha = {alpha:g} must be 0 or more.")
+    for name, value in (("epsilon", epsilon), ("alpha", alpha)):
+        if not value >= 0:
+            raise SettingsError(f"{name} = {value:g} must be 0 or more.")
     moved = positive - epsilon, negatives + epsilon
     return mixed_info_nce((positive, negatives), moved, temperature=temperature, alpha=alpha)
 

@@ -21,6 +21,7 @@ from torch.nn.functional import normalize
 from core.errors import SettingsError
 
 FLAT = 1e-6  # sine below which two directions are parallel in single precision
+ROUNDING = 16  # units in the last place by which the squared length of a point at 0 may miss 0
 
 Dot = Callable[[Tensor, Tensor], Tensor]
 
@@ -46,13 +47,13 @@ def renormalised_cosines(
         detach: the move epsilon v/||v|| has no gradient; False: it follows v.
     Returns:
         the cosines, and bool of the same shape: True where the moved point is 0 (epsilon = 1 and s = -1, or
-        epsilon = -1 and s = 1), whose cosine is 0.
+        epsilon = -1 and s = 1, up to rounding), whose cosine is 0.
     """
     unit, other = normalize(v, dim=-1), normalize(u, dim=-1)
     cosine = dot(unit, other)
     along = dot(unit.detach(), other) if detach else cosine
     square = 1 + 2 * epsilon * along + epsilon**2
-    undefined = square.detach() <= FLAT**2
+    undefined = square.detach() <= ROUNDING * torch.finfo(square.dtype).eps
     root = torch.where(undefined, torch.ones_like(square), square).sqrt()
     return torch.where(undefined, torch.zeros_like(cosine), (cosine + epsilon) / root), undefined
 

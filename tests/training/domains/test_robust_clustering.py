@@ -60,6 +60,11 @@ def test_separation__on_a_centroid_and_on_two(rule):
     assert_array_equal(kept(found, 0.0), [True, False])
 
 
+def test_separation__refuses_a_rule_that_there_is_not():
+    with pytest.raises(SettingsError, match="rule 'farthest': expected paper, nearest"):
+        separation(np.ones((1, 2)), np.eye(2), rule="farthest")
+
+
 def test_epsilon__halves_and_ends_at_zero():
     assert [epsilon_at(1.0, t, 8) for t in (0, 1, 2, 8)] == [1.0, 0.5, 0.25, 0.0]
     assert_allclose(clustering_times(0.1, 0.1), np.arange(1, 10) / 10)

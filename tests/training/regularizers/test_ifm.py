@@ -107,5 +107,6 @@ def test_ifm_info_nce__errors():
         ifm_info_nce(positive, negatives[0])
     with pytest.raises(SettingsError, match="temperature = 0 must be above 0"):
         ifm_info_nce(positive, negatives, temperature=0.0)
-    with pytest.raises(SettingsError, match="alpha = -1 must be 0 or more"):
-        ifm_info_nce(positive, negatives, alpha=-1.0)
+    for name in ("alpha", "epsilon"):
+        with pytest.raises(SettingsError, match=f"{name} = -1 must be 0 or more"):
+            ifm_info_nce(positive, negatives, **{name: -1.0})

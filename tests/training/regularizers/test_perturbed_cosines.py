@@ -180,3 +180,14 @@ def test_cosines__undefined_ones_are_counted_and_have_finite_gradients():
     assert torch.isfinite(gradient_of(v)).all() and torch.isfinite(gradient_of(u)).all()
     stuck, counted = stepped_cosines(v.detach(), u.detach(), epsilon=-0.5, steps=5)
     assert counted.tolist() == [[True, True, True, False]] and stuck[0, 2] == -math.inf
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_renormalised_cosines__points_at_zero_are_found_in_single_precision(sign):
+    """Rounding moves cosines of opposite rows off -1; some of the points would otherwise have a direction."""
+    generator = torch.Generator().manual_seed(0)
+    v = torch.nn.functional.normalize(torch.randn(500, 128, generator=generator), dim=1)
+    value, undefined = renormalised_cosines(v, -sign * v, epsilon=float(sign), dot=paired)
+    assert undefined.all() and (value == 0).all()
+    near = torch.nn.functional.normalize(v + 0.1 * v.roll(1, 0), dim=1)
+    assert not renormalised_cosines(v, -sign * near, epsilon=float(sign), dot=paired)[1].any()

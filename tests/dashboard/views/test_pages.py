@@ -84,8 +84,14 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     assert "guessing: 25 %" in all_text(app)
     rates = study.table("features")["activation_rate"]
     assert shown["Features that fire"] == f"{(rates > 0).sum():,} of {len(rates):,}"
-    scale = inspection.overlap_scale(study, study.is_val)  # as the page Masks and mIoU has it
+
+
+def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):
+    study = open_study(seen)
+    scale = inspection.overlap_scale(study, study.is_val)
     mine = rows_where(scale, (scale["mask"] == "core") & (scale["heatmap"] == "encoder"))
+    assert np.isfinite(mine["value"].iloc[0])
+    shown = {metric.label: metric.value for metric in open_page(study=seen.name).metric}
     assert shown["Heat on the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
 from core.slices.slice import Slice
@@ -190,7 +190,7 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
 
 def _discriminative(study: Study, feature: int) -> bool:
     known = reads.table(study, "features", ("feature", "discriminative"))
-    return bool(where(known, equals(known, "feature", feature))["discriminative"].any())
+    return bool(known["discriminative"].to_numpy(bool)[known["feature"].to_numpy() == feature].any())
 
 
 @own_place

@@ -21,6 +21,7 @@ from dashboard.panels.jobs import further_steps, job_list, study_progress
 from dashboard.panels.jobs.controls import open_by_name
 from dashboard.panels.new_study import augmentations, outlook, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
+from dashboard.panels.new_study.encoder_titles import ASSETS
 from dashboard.state import session
 
 IMAGES = {
@@ -70,11 +71,6 @@ OPTIONS = "Options: architecture, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
-ASSETS = {  # the shipped encoders, in this order
-    "simclr_glyphworld": "SimCLR on the embedded world",
-    "simclr_q_glyphworld": "The same, fine-tuned for Q-Scores",
-    "simclr_cifar10": "SimCLR on CIFAR-10, for images of 32 pixels",
-}
 TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 

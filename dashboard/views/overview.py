@@ -30,6 +30,7 @@ from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
 from dashboard.panels import findings, report, tour
 from dashboard.panels.jobs import study_progress
+from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.server import table_downloads
 from dashboard.state import session
 
@@ -94,7 +95,7 @@ def _sentence(study: Study) -> str:
     if encoder.get("family") == "given":
         parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
     elif study.encoder_name:
-        parts.append(widgets.plain(study.encoder_name))
+        parts.append(widgets.plain(encoder_title(study.encoder_name)))
     if encoder.get("layer"):
         parts.append(f"layer {widgets.plain(encoder['layer'])}")
     if words := readout_words(encoder):
@@ -182,10 +183,10 @@ def _object_scale(study: Study) -> dict[str, float]:
         return {}
     table = inspection_reads.scale(study, with_split(study, Slice()))
     mine = where(table, equals(table, "mask", "core"))
-    means = dict(zip(mine["heatmap"], mine["value"].tolist(), strict=True))
+    means = dict(zip(mine["heatmap"].astype(str).tolist(), numbers(mine, "value").tolist(), strict=True))
     if "uniform" in means:
         means.pop("noise", None)  # they are nearly the same
-    return {CONTROLS.get(name, name): mean for name, mean in means.items() if math.isfinite(mean)}
+    return {CONTROLS.get(str(name), str(name)): mean for name, mean in means.items() if math.isfinite(mean)}
 
 
 def _prediction(study: Study) -> None:

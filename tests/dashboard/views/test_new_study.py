@@ -16,8 +16,7 @@ from core.jobs.jobs import Job
 from core.steps import in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
-from dashboard.panels.new_study import request
-from dashboard.views import new_study
+from dashboard.panels.new_study import encoder_titles, request
 from tests.dashboard.conftest import all_text, forget, remember, stored_job, write_progress
 
 FOUND = {
@@ -365,4 +364,4 @@ def test_augmentations__without_a_study(tmp_path, monkeypatch, open_page):
 
 
 def test_assets__are_the_shipped_encoders():
-    assert sorted(new_study.ASSETS) == asset_names("encoders", ".safetensors")
+    assert sorted(encoder_titles.ASSETS) == asset_names("encoders", ".safetensors")

@@ -130,9 +130,9 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         if study is not None and study.key != key:  # a table turned out to be damaged, and was set aside
             st.rerun()
         _failed(error)
+    if (said := session.take_said()) is not None:  # last: above the page, its container would move the page
+        st.html(f'<div role="status" class="peregrine-said">{escape(said)}</div>')
     with notes:
-        if (said := session.take_said()) is not None:
-            st.html(f'<div role="status" class="peregrine-said">{escape(said)}</div>')
         for line in session.take_notes():
             st.info(widgets.plain(line), icon=":material/link_off:")
     gc_schedule.after_run(page.url_path)

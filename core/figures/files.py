@@ -26,6 +26,8 @@ BROWSERS = (
     "msedge",
     "microsoft-edge",
 )
+# Of charts in HTML: without the button that sends their data to the plotly company.
+HTML_CONFIG = {"displaylogo": False, "showSendToCloud": False}
 SCREEN = (960, 540)  # pixels of a figure without a fixed size
 PNG_SCALE = 4  # 384 dots per inch at the printed size
 PATIENCE = 180  # seconds for one figure
@@ -49,8 +51,8 @@ def write_figure(figure: go.Figure, out: str | Path) -> Path:
         if extension == ".json":
             temporary.write_text(str(figure.to_json()), encoding="utf-8")
         elif extension == ".html":
-            config = {"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": out.stem}}
-            figure.write_html(temporary, include_plotlyjs=True, config=config)
+            saved = {"toImageButtonOptions": {"format": "svg", "filename": out.stem}}
+            figure.write_html(temporary, include_plotlyjs=True, config=HTML_CONFIG | saved)
         else:
             temporary.write_bytes(render(figure, extension[1:]))
     return out

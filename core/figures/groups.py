@@ -120,8 +120,9 @@ def class_representations(
     finish(fig, theme)
     row_height, below = 1.5 * theme.font_size, 5 * theme.font_size
     if words:
-        fig.update_xaxes(tickangle=-40, title_text=None)
+        fig.update_xaxes(tickangle=-40, ticklabeloverflow="allow", title_text=None)
         below = (2 + 0.36 * max(map(len, columns))) * theme.font_size
+        fig.update_layout(margin_l=_overhang(columns, theme))
     height = round(len(panels) * (len(classes) * row_height + 2.6 * theme.font_size) + below)
     return fig.update_layout(height=height, margin={"t": round(2.2 * theme.font_size), "r": 8})
 
@@ -190,6 +191,15 @@ def _cells(
         hovertemplate=f"<b>%{{text}}</b><br>{panel}: %{{z:.4f}}{sizes}<extra></extra>",
         hoverongaps=False,
     )
+
+
+def _overhang(columns: Sequence[str], theme: Theme) -> int:
+    """Return the pixels that slanted names of the first columns need left of the plot."""
+    letter, column = (
+        0.42 * theme.font_size,
+        1.5 * theme.font_size,
+    )  # a name's run to the left; a narrow column
+    return round(max(8.0, *(len(name) * letter - at * column for at, name in enumerate(columns))))
 
 
 def _column_name(feature: int, words: str) -> str:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from core.errors import PeregrineError, SettingsError
 from core.figures.catalogue import check_holds, draw, entry_named
-from core.figures.files import find_browser, render_all
+from core.figures.files import HTML_CONFIG, find_browser, render_all
 from core.report.page import parts, picture
 from core.store import Study
 
@@ -92,7 +92,7 @@ def embed(figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool
 
 
 def _living(figure: go.Figure, title: str) -> Markup:
-    config: dict[str, Any] = {"displaylogo": False, "responsive": True}
+    config: dict[str, Any] = HTML_CONFIG | {"responsive": True}
     return _framed(Markup(figure.to_html(full_html=False, include_plotlyjs=False, config=config)), title)
 
 

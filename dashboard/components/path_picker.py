@@ -52,7 +52,7 @@ def _start(key: str, text: str) -> Path | None:
 def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> None:
     if at is None:
         folders, files = allowed_paths.roots(), []
-        st.caption("Folders that may be chosen from" if folders else allowed_paths.spoken_roots())
+        st.caption("Folders to choose from" if folders else allowed_paths.spoken_roots())
     else:
         folders, files = allowed_paths.listing(at, endings)
         st.caption(plain(allowed_paths.short(at)))

@@ -70,7 +70,7 @@ def _confusion(study: Study) -> tuple[Card, Target] | None:
         study,
         "confusion",
         ("images", where, {}),
-        title=f"{found.true} is taken for {found.predicted}",
+        title=f"{found.true} taken for {found.predicted}",
         subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}"
         if found.of > 1
         else f"the only misclassified image of {found.true}",

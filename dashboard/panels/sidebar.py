@@ -12,6 +12,7 @@ from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels import palette, study_menu
+from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.state import session
 
 
@@ -59,5 +60,5 @@ def facts(place: DeltaGenerator, study: Study) -> None:
     if study.has("representations"):
         lines.append(f"{study.array('representations').shape[1]:,} features")
     if study.encoder_name:
-        lines.append(widgets.plain(study.encoder_name))
+        lines.append(widgets.plain(encoder_title(study.encoder_name)))
     place.caption("  \n".join(lines))

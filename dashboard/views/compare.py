@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -15,6 +16,7 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.stable_container import own_place
+from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import session
@@ -38,7 +40,10 @@ def page(study: Study) -> None:
         return
     among = filter_bar(study, says=OF_ALL)
     if not chosen:
-        st.caption("Choose at least one study to compare with.")
+        if any(comparison_reads.made_of_the_same(study, other) for other in others.values()):
+            st.caption("Choose at least one study to compare with.")
+        else:
+            _none_of_the_same(study)
         return
     try:
         found = comparison_reads.comparison(study, tuple(others[name] for name in chosen), among)
@@ -61,6 +66,22 @@ def _only_one(study: Study) -> None:
         "Or train this encoder on",
         "Fine-tuning writes a checkpoint, which is then analysed in the same way",
         command_line("finetune", study.path, method="simclr", regularizer="q", output="tuned.safetensors"),
+    )
+
+
+@own_place
+def _none_of_the_same(study: Study) -> None:
+    """The way to a second study where the others are of other images."""
+    images = str(study.settings("embed").get("images") or "")
+    widgets.empty_state(
+        "No other study is of these images",
+        "Analyse them with another encoder, or choose above a study that shares some of them.",
+    )
+    st.page_link(
+        "views/new_study.py",
+        label="New study of these images",
+        icon=":material/add_circle:",
+        query_params={"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {},
     )
 
 

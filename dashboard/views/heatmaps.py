@@ -15,6 +15,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import heatmap_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
@@ -27,7 +28,6 @@ from dashboard.state import session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
-MOST_OF_CLASSES = "the few of each class on which it fires most, since it is not discriminative"
 STRONGEST = "strongest only"  # on pictures of the strongest feature, where none fires
 
 
@@ -65,6 +65,7 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
     with with_menu(
         "heat", alt="heatmaps of correct and of misclassified images", cell=_cell(choice, display)
     ):
+        _stored(study, choice, rows)
         _sides(study, choice, display, rows, said)
     _sentence(study, choice, rows)
 
@@ -173,6 +174,26 @@ def _nothing(choice: Choice) -> None:
 
 
 @own_place
+def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
+    """On how many images the feature fires, where not all of them have a stored heatmap."""
+    if choice.feature is None:
+        return
+    fires, _ = feature_reads.activations(study, choice.feature, choice.population)
+    n, n_stored = len(fires), int(np.isin(fires, rows).sum())
+    if n_stored == n:
+        return
+    line = f"It fires on **{n:,}** of these images; **{n_stored:,}** have a stored heatmap."
+    if not _discriminative(study, choice.feature):
+        line += " Of features that are not discriminative only the strongest images of each class are stored."
+    st.caption(f"{line} An opened image can compute one.")
+
+
+def _discriminative(study: Study, feature: int) -> bool:
+    known = reads.table(study, "features", ("feature", "discriminative"))
+    return bool(known["discriminative"].to_numpy(bool)[known["feature"].to_numpy() == feature].any())
+
+
+@own_place
 def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, said: dict[int, str]) -> None:
     """Correct left, misclassified right; one gallery where nobody has judged the images."""
     images = reads.images(study)
@@ -216,13 +237,7 @@ def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
     """What these heatmaps are of."""
     if choice.feature is not None:
         name = widgets.plain(reads.feature_name(study, choice.feature))
-        known = reads.table(study, "features", ("feature", "discriminative"))
-        inside = set(known["feature"].to_numpy()[known["discriminative"].to_numpy(bool)].tolist())
-        fires = "those on which it fires" if choice.feature in inside else MOST_OF_CLASSES
-        st.caption(
-            f"Images with a stored heatmap of **{name}**: {fires}, and its top images. "
-            "The number on each picture is its activation there."
-        )
+        st.caption(f"Heatmaps of **{name}**. The number on each picture is its activation there.")
         return
     line = "Each heatmap is that of the discriminative features that fire on the image."
     if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):

@@ -190,7 +190,7 @@ def _pictures(study: Study) -> str:
 def _line(study: Study, n_chosen: int, kind: str) -> None:
     """One line on what the map is."""
     shares = reads.summary(study, "map").get("shares", [])
-    line = f"{KINDS[kind]}: near images look alike to the encoder."
+    line = f"{KINDS[kind]}: images near each other look alike to the encoder."
     if kind in PARTS:
         line = PARTS[kind]
     elif kind == "pca" and len(shares) == 2:

@@ -17,9 +17,11 @@ from dashboard.components.path_picker import path_field
 from dashboard.components.stable_container import own_place
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
-from dashboard.panels.jobs import further_steps, job_list
+from dashboard.panels.jobs import further_steps, job_list, study_progress
+from dashboard.panels.jobs.controls import open_by_name
 from dashboard.panels.new_study import augmentations, outlook, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
+from dashboard.panels.new_study.encoder_titles import ASSETS
 from dashboard.state import session
 
 IMAGES = {
@@ -65,14 +67,11 @@ ABOUT_EPSILON = (
     "A feature fires on an image when it lies this many standard deviations above the image's mean. "
     "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
 )
+OPTIONS = "Options: architecture, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
-ASSETS = {  # the shipped encoders, in this order
-    "simclr_glyphworld": "SimCLR on the embedded world",
-    "simclr_q_glyphworld": "The same, fine-tuned for Q-Scores",
-    "simclr_cifar10": "SimCLR on CIFAR-10, for images of 32 pixels",
-}
+TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 
 
@@ -82,39 +81,35 @@ def page() -> None:
     )
     left, right = st.columns([5, 6], gap="large")
     with left:
-        asked = _form()
-        name = st.text_input(
-            "Name of the study",
-            key="new_name",
-            bind="query-params",
-            placeholder="mine",
-            max_chars=60,
-            help="It becomes a folder in the studies folder.",
-        )
+        asked, name = _form()
     with right:
         check = _command_of_check(asked)
         if check is not None:
             st.subheader("What was found")
-            _check(check, lambda: _start(asked, name or ""))
+            _check(check, lambda: _start(asked, name))
     job_list.jobs_section()
     further_steps.section()
     augmentations.section(further_steps.chosen_study())
 
 
-def _form() -> request.Wish:
-    """The choices; every one is part of the address, so that a reload keeps them."""
+def _form() -> tuple[request.Wish, str]:
+    """The choices and the name; each is part of the address, so that a reload keeps them."""
     asked = _images() | _encoder()
-    with st.expander("Masks, words and more", key="new_more", on_change="rerun", bind="query-params"):
+    name = _name(str(asked["images_path"]))
+    with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
+        if asked["encoder"] == request.CHECKPOINT:
+            label = "Architecture (if the file does not tell)"
+            asked["architecture"] = _text(label, "new_architecture", "resnet18 or timm:NAME")
         asked |= _masks() | _words()
         asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
         asked |= _tokens()
         asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
-    return request.Wish(**asked)
+    return request.Wish(**asked), name
 
 
 @own_place
 def _images() -> dict[str, str]:
-    images, path = _choice("Images", IMAGES, "new_images"), ""
+    images, path = _kind("1. Images", "Images", IMAGES, "new_images"), ""
     if images == request.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
@@ -126,18 +121,33 @@ def _images() -> dict[str, str]:
 
 @own_place
 def _encoder() -> dict[str, str]:
-    encoder, architecture = _choice("Encoder", ENCODERS, "new_encoder"), ""
+    encoder = _kind("2. Encoder", "Encoder", ENCODERS, "new_encoder")
     if encoder == request.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
-        label = "Architecture (if the file does not tell)"
-        architecture = _text(label, "new_architecture", "resnet18 or timm:NAME")
     elif encoder == request.ASSET:
         text = _choice("Which", ASSETS, "new_asset")
     else:
         sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."
         text = _text("Architecture", f"new_{encoder}", sample, about)
-    return {"encoder": encoder, "encoder_text": text, "architecture": architecture}
+    return {"encoder": encoder, "encoder_text": text}
+
+
+@own_place
+def _name(images_path: str) -> str:
+    """The name that is typed, else that of the images, followed by a number where a study has it already."""
+    usual = request.usual_name(images_path, served_studies.studies_folder())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("**3. Name**", width=TITLE)
+        typed = st.text_input(
+            "Name of the study, a folder in the studies folder",
+            key="new_name",
+            bind="query-params",
+            placeholder=usual or "mine",
+            max_chars=60,
+            label_visibility="collapsed",
+        )
+    return (typed or "").strip() or usual
 
 
 @own_place
@@ -166,6 +176,21 @@ def _tokens() -> dict[str, str]:
         "tokens": _choice("Tokens of a transformer", TOKENS, "new_tokens", ABOUT_TOKENS),
         "token_norm": _choice("Tokens are read", TOKEN_NORMS, "new_token_norm", ABOUT_TOKEN_NORM),
     }
+
+
+def _kind(title: str, label: str, options: dict[str, str], key: str) -> str:
+    """A numbered title, and beside it of which kind the choice below it is."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{title}**", width=TITLE)
+        picked = st.selectbox(
+            label,
+            list(options),
+            format_func=lambda one: options[one],
+            key=key,
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    return picked or next(iter(options))
 
 
 def _choice(label: str, options: dict[str, str], key: str, help: str | None = None) -> str:
@@ -249,7 +274,7 @@ def _doing(job: Job) -> str:
 
 def _start(asked: request.Wish, name: str) -> None:
     """The button that starts the command, and what may stand against it."""
-    if not name.strip():
+    if not name:
         st.caption("Give the study a name to begin.")
         return
     try:
@@ -258,23 +283,38 @@ def _start(asked: request.Wish, name: str) -> None:
     except SettingsError as error:
         st.error(plain(error), icon=":material/error:")
         return
-    running = read_job(folder)
-    if running is not None and running.running:
-        st.info("A job is running in this study; it is listed below.", icon=":material/pending:")
+    job = read_job(folder)
+    if job is not None and job.running:
+        st.info("A job is running in this study; you may close this page.", icon=":material/pending:")
+        follow(folder, study_progress.bar)
         return
     exists = (folder / served_studies.MANIFEST).is_file()
-    if exists:
-        st.info("This study is there already: only what changed is redone.", icon=":material/info:")
-    st.button(
-        "Continue the study" if exists else "Start",
-        key="new_start",
-        type="primary",
-        icon=":material/play_arrow:",
-        on_click=begin,
-        args=(command,),
-    )
+    with st.container(horizontal=True, gap="small"):
+        if exists:
+            st.button(
+                "Open the study",
+                key="new_open",
+                type="primary",
+                icon=":material/arrow_forward:",
+                on_click=open_by_name,
+                args=(name,),
+            )
+        st.button(
+            "Continue the study" if exists else "Start",
+            key="new_start",
+            type="secondary" if exists else "primary",
+            icon=":material/play_arrow:",
+            help="This study is there already: only what changed is redone." if exists else None,
+            on_click=_begin,
+            args=(command, name),
+        )
     with st.expander("The same in a terminal"):
         st.code(command.shell, language="bash", wrap_lines=True)
+
+
+def _begin(command: Analyze, name: str) -> None:
+    session.choose("new_name", name)  # a name that was proposed is kept, though a study has it now
+    begin(command)
 
 
 page()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,25 +11,31 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.dataframes import numbers, where
+from core.common.dataframes import equals, numbers, where
 from core.common.readout import readout_words
 from core.common.score_names import score_label
 from core.figures import baselines
 from core.slices.highlights import few_shot_words
+from core.slices.inspection.populations import with_split
+from core.slices.inspection.scale import ENCODER
+from core.slices.slice import Slice
 from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import highlight_reads, reads
+from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
 from dashboard.panels import findings, report, tour
 from dashboard.panels.jobs import study_progress
+from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.server import table_downloads
 from dashboard.state import session
 
+BEST = "best possible"
+CONTROLS = {"centre": "centre blob", "ceiling": BEST}  # control heatmaps that have another name here
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
@@ -88,7 +95,7 @@ def _sentence(study: Study) -> str:
     if encoder.get("family") == "given":
         parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
     elif study.encoder_name:
-        parts.append(widgets.plain(study.encoder_name))
+        parts.append(widgets.plain(encoder_title(study.encoder_name)))
     if encoder.get("layer"):
         parts.append(f"layer {widgets.plain(encoder['layer'])}")
     if words := readout_words(encoder):
@@ -150,55 +157,44 @@ def _mean_firing(study: Study) -> float | None:
 
 def _overlap(study: Study) -> None:
     """Where the encoder's mIoU with the object lies between heatmaps that know nothing and the best one."""
-    value = study.summary("overlap").get("miou_core")
-    if value is None or widgets.undefined(value):
+    known = _object_scale(study)
+    value = known.pop(ENCODER, math.nan)
+    if not math.isfinite(value):
         why = study.why_missing("overlap_summary")
         needs = "It needs masks of the objects."
         if why and study_progress.running(study.path):
             needs = "Not computed yet."
-        detail = needs if why else "No image has masks of both kinds."
+        detail = needs if why else "No evaluation image has a heatmap and a mask of the object."
         widgets.metric("Heat on the object (mIoU)", "not defined", explain="miou", detail=detail)
         return
-    marks = [(name, known) for name, known in _controls(study).items() if np.isfinite(known)]
+    marks = sorted(known.items(), key=lambda pair: pair[1])
     with st.container(border=True, height="stretch", gap=None):
-        below = [name for name, known in marks if value < known and name != "best possible"]
-        beats = [name for name, known in marks if value >= known]
+        below = [name for name, mean in marks if value < mean and name != BEST]
+        beats = [name for name, mean in marks if value >= mean]
         words = f"more than {beats[-1]}" if beats else "no more than chance"
         words += f", less than {below[0]}" if below else ""
         st.metric("Heat on the object (mIoU)", f"{value:.2f}", help=widgets.help_text("miou"))
         scale(value, marks, label=f"mIoU {value:.2f} on a scale from 0 to 1; {words}")
 
 
-CONTROLS = {
-    "random": "noise",
-    "uniform": "uniform",
-    "centre": "centre blob",
-    "core at map resolution": "best possible",
-}
-
-
-def _controls(study: Study) -> dict[str, float]:
-    """mIoU with the object of heatmaps that are known, lowest first."""
-    if not study.has("overlap_controls"):
+def _object_scale(study: Study) -> dict[str, float]:
+    """mIoU with the object, of the encoder's heatmaps and of control heatmaps, over evaluation images."""
+    if not study.has("overlap"):
         return {}
-    table = reads.table(study, "overlap_controls")
-    mine = where(table, ((table["mask"] == "core") & (table["variant"] == "paper")).to_numpy(bool))
-    means = dict(zip(mine["control"], mine["mean"], strict=True))
-    found = {name: float(means[key]) for key, name in CONTROLS.items() if key in means}
-    if "uniform" in found:
-        found.pop("noise", None)  # they are nearly the same
-    return dict(sorted(found.items(), key=lambda pair: pair[1]))
+    table = inspection_reads.scale(study, with_split(study, Slice()))
+    mine = where(table, equals(table, "mask", "core"))
+    means = dict(zip(mine["heatmap"].astype(str).tolist(), numbers(mine, "value").tolist(), strict=True))
+    if "uniform" in means:
+        means.pop("noise", None)  # they are nearly the same
+    return {CONTROLS.get(str(name), str(name)): mean for name, mean in means.items() if math.isfinite(mean)}
 
 
 def _prediction(study: Study) -> None:
     """Which score tells which images are misclassified, in one line."""
     if not study.has("quality_metrics"):
         return
-    columns = (
-        *("score", "label_free", "auroc", "auroc_low", "auroc_high"),
-        *("auprc_error", "base_rate_error"),
-    )
-    table = reads.table(study, "quality_metrics", columns)
+    errors = reads.table(study, "quality_metrics", ("score", "auprc_error", "base_rate_error"))
+    table = score_reads.aurocs(study, with_split(study, Slice())).merge(errors, on="score")
     known = table.dropna(subset="auroc").sort_values("auroc", ascending=False)
     free, trained = known[known["label_free"]], known[~known["label_free"]]
     if not len(free):

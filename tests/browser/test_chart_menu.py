@@ -167,11 +167,13 @@ GROUNDS = [("dark", (16, 23, 31)), ("light", (255, 255, 255))]
 
 
 @pytest.mark.parametrize(("scheme", "ground"), sample(GROUNDS, 1))
-def test_saved_picture__has_the_ground_of_the_page(reader, address, scheme, ground):
-    page = opened(reader(color_scheme=scheme), address)
-    _, content = saved(page, DISTRIBUTION, "PNG")
+def test_saved_picture__has_the_ground_and_the_type_of_the_page(reader, address, scheme, ground):
+    page = opened(reader(color_scheme=scheme), address, "predicting_errors")
+    _, content = saved(page, "quality_rivals", "PNG")
     with Image.open(io.BytesIO(content)) as picture:
-        assert picture.convert("RGBA").getpixel((1, 1)) == (*ground, 255)
+        edge = picture.convert("RGBA").crop((0, 0, 4, picture.height))
+    # Names of scores in a wider type than the page's would be cut off here.
+    assert edge.getcolors() == [(edge.width * edge.height, (*ground, 255))]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,8 @@ def test_every_chart_has_its_menu(reader, address, view):
     charts = page.locator(".peregrine-plot").count()
     assert charts >= 1
     expect(page.locator("[class*=_framed] .peregrine-menu .more")).to_have_count(charts)
+    titles = "[...document.querySelectorAll('.modebar-btn')].map((one) => one.dataset.title)"
+    assert set(page.evaluate(titles)) == {"Reset axes", "Full screen"}  # none sends data away
 
 
 @pytest.mark.exhaustive("test_sheet.py adds charts by the same menu")

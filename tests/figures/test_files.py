@@ -48,6 +48,7 @@ def test_html_and_json__need_no_browser(figure, tmp_path, without_browser):
     page = files.write_figure(figure, tmp_path / "a" / "figure.html").read_text(encoding="utf-8")
     assert "Plotly.newPlot" in page and len(page) > 1e6  # plotly itself is in it: no server is asked
     assert not re.search(r"<script[^>]+src=", page)
+    assert '"showSendToCloud": false' in page  # plotly's own default offers to upload the data
     written = json.loads(files.write_figure(figure, tmp_path / "figure.json").read_text(encoding="utf-8"))
     assert written["data"][0]["name"] == "Größe"
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [

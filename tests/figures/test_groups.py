@@ -64,6 +64,8 @@ def test_class_representations__columns_carry_the_words_of_their_features(rng):
     assert list(layout_of(fig).xaxis.ticktext) == named
     assert layout_of(fig).xaxis.tickangle == -40
     assert layout_of(fig).height > layout_of(bare).height  # room for them
+    assert layout_of(fig).xaxis.ticklabeloverflow == "allow"  # else plotly hides the first name
+    assert layout_of(fig).margin.l > (layout_of(bare).margin.l or 0)
     assert fig.data[0].text[0][0] == "cat, feature blue, &lt;sky&gt; #7"
 
 

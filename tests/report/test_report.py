@@ -105,6 +105,7 @@ def test_report__needs_nothing_else(seen, tmp_path, no_browser, interactive):
     assert all(address.startswith(("data:image/", "#")) for address in found.addresses)
     assert not {"link", "iframe", "object", "base", "form"} & set(found.tags)
     assert "@import" not in text.split("<script>")[0] and "url(" not in text.split("<script>")[0]
+    assert '"showSendToCloud": false' in text  # living charts, since there is no browser to draw them
 
 
 @pytest.mark.slow

@@ -22,7 +22,11 @@ function config({ drawing }) {
   return {
     displaylogo: false,
     displayModeBar: "hover",
-    modeBarButtonsToRemove: ["lasso2d", "select2d", "toImage"], // the chart's own menu saves it
+    showSendToCloud: false, // nothing leaves the machine
+    // The chart's own menu saves it; dragging zooms, and Shift pans. Few buttons leave the legend readable.
+    modeBarButtonsToRemove: [
+      "autoScale2d", "lasso2d", "pan2d", "select2d", "toImage", "zoom2d", "zoomIn2d", "zoomOut2d",
+    ],
     showTips: false,
     modeBarButtonsToAdd: [
       {

@@ -86,7 +86,7 @@ def _card(
         str(row["name"]),
         href=session.href("errors", served_studies.name_of(study), slice=where, **link),
         note=f"{int(row['n']):,} images",
-        tag=f"saved as “{name}”" if name else "" if row["q"] <= 0.05 else "could be chance",
+        tag=_saved_as(name, str(row["name"])) if name else "" if row["q"] <= 0.05 else "could be chance",
         subtitle=_source(row) + (f"; the same images: {also}" if also else ""),
         pictures=thumbnails(study, rows),
         bars=(
@@ -107,6 +107,10 @@ def _card(
             *_sheet_button(study, where),
         ),
     )
+
+
+def _saved_as(name: str, usual: str) -> str:
+    return "saved" if name == usual else f"saved as “{name}”"
 
 
 def _source(row: dict) -> str:

@@ -31,6 +31,7 @@ LINKED = ("slices_against", "slices_least")  # parts of the URL that a link to a
 DISTINCT = "slices_distinct"  # widget key and part of the URL
 RULE = "Leaves out a slice when more than half of its errors are in slices listed above it."
 PAGE = 10
+FEW = 3  # images of a slice, where the usual minimum leaves none
 CHARTED = 30
 TILES = 24
 
@@ -60,11 +61,8 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     table = figures.kept_kinds(table, kinds)
     significant = numbers(table, "q") <= 0.05
     shown = where(table, significant) if choice.significant else table
-    with st.container():  # keeps its place, as in `own_place`
-        if shown.empty and len(table) and 0 < np.mean(numbers(table, "error_rate")) < 1:
-            n = f"{len(table):,} slice{'s' * (len(table) != 1)}"
-            st.caption(f"None of {n} is significantly worse: the differences could be chance.")
-            shown = table
+    if by_chance := shown.empty:
+        shown = where(table, numbers(table, "error_rate") > numbers(table, "rest"))
     if shown.empty:
         _none(study, population, choice)
         return
@@ -72,7 +70,11 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     if choice.distinct:
         distinct = where(shown, slice_reads.distinct(study, tuple(shown["where"])))
         shown = shown if distinct.empty else distinct  # slices without errors repeat none
-    found.caption(_said(int(np.count_nonzero(significant)), n_all, len(shown), choice))
+    if by_chance:
+        n = f"{len(table):,} slice{'s' * (len(table) != 1)}"
+        found.caption(f"None of {n} is significantly worse: the differences could be chance.")
+    else:
+        found.caption(_said(int(np.count_nonzero(significant)), n_all, len(shown), choice))
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)
     elif choice.view == TABLE:
@@ -120,10 +122,16 @@ def _none(study: Study, population: Slice, choice: Choice) -> None:
     why = f"No slice of at least {choice.least:,} images has errors that could be compared."
     verdicts = numbers(reads.images(study), "correct")[reads.mask(study, population)]
     verdicts = verdicts[np.isfinite(verdicts)]
-    if verdicts.size and verdicts.min() == verdicts.max():
+    decided = bool(verdicts.size) and verdicts.min() == verdicts.max()
+    if decided:
         every = "classified correctly" if verdicts[0] else "misclassified"
         why = f"All of these images are {every}, so no slice of them is worse than another."
     widgets.empty_state("No worst slices", why)
+    if not decided and choice.least > FEW:
+        st.button(
+            f"List slices of {FEW} images and more", key="slices_fewer", icon=":material/unfold_more:",
+            on_click=session.choose, args=("slices_least", FEW),
+        )  # fmt: skip
 
 
 def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:

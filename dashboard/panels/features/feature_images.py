@@ -48,8 +48,9 @@ def show(study: Study, feature: int, chosen: Slice) -> None:
                 options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
                 cell = CellRequest("feature_heatmaps", options, str(chosen))
             with with_menu("feature_pictures", alt=f"the images of feature {feature}", cell=cell):
-                if every:
-                    _gallery(study, feature, rows, badges, look, key="feature_every", page_size=48)
+                if every or len(rows) <= EACH:  # too few to make three rows of them
+                    key = "feature_every" if every else "feature_top"
+                    _gallery(study, feature, rows, badges, look, key=key, page_size=48)
                 else:
                     _levels(study, feature, rows, badges, look)
 
@@ -73,8 +74,13 @@ def _told(study: Study, n: int, n_stored: int, look: str) -> None:
         return
     if not n_stored:
         st.caption("No heatmap of it is stored for these images, but an opened image can compute one.")
-    elif look == HEAT and n_stored < FEW:
-        st.caption(f"It fires on {n:,} of these images; a heatmap of it is stored for {n_stored:,} of them.")
+    elif look == HEAT and n_stored == n <= EACH:
+        st.caption(f"It fires on {'this image' if n == 1 else f'these {n:,} images'} only.")
+    elif look == HEAT and n_stored < min(n, FEW):
+        st.caption(
+            f"It fires on {n:,} of these images; {n_stored:,} of them {'has' if n_stored == 1 else 'have'} a "
+            "stored heatmap. An opened image can compute one."
+        )
     elif look == HEAT and n_stored < n:
         st.caption(f"It fires on {n:,} of these images; shown are the {n_stored:,} with a stored heatmap.")
 

@@ -128,7 +128,7 @@ def _sentence(study: Study, row: int, chosen: Sequence[int]) -> str:
     features, fallback = heatmap_reads.heatmap_features(study, row)
     if fallback:
         return (
-            f"No discriminative feature fires here, so this is the heatmap of the strongest one, "
+            f"No discriminative feature fires here. This is the heatmap of the strongest of them, "
             f"{_names(study, features)}."
         )
     return f"Heatmap of the discriminative features that fire here: {_names(study, features)}."
@@ -159,7 +159,7 @@ def _overlaps(study: Study, row: int) -> None:
         alt="Overlap of this image's heatmap with its masks",
         column_config={name: number for name in shown.columns[1:]},
     )
-    st.caption("Of the heatmap of all discriminative features, whichever heatmap is shown.")
+    st.caption("These numbers are of the heatmap of all discriminative features, whichever is shown.")
 
 
 def _compute(study: Study, row: int, missing: Sequence[int]) -> None:

@@ -32,14 +32,14 @@ def controls(job: Job) -> None:
             key=f"open_{job.folder}",
             icon=":material/arrow_forward:",
             type="tertiary",
-            on_click=_open,
+            on_click=open_by_name,
             args=(name,),
         )
         if session.is_leaving():  # a part of the page that is drawn by itself
             st.rerun()
 
 
-def _open(name: str) -> None:
+def open_by_name(name: str) -> None:
     """Show a study from its first page, all of its images."""
     session.set_filter("")
     session.choose_study(name)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from core.common.command_line import command_line
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
+from dashboard.state import session
 
 HOW_TO_ADD = (
     "A mask marks the object (core), or what merely comes with it (spurious). Put the masks below one folder "
-    "DIR, in its folders core and spurious, each with the name of its image. Then run this command."
+    "DIR, in its folders core and spurious, each with the name of its image. Then run this command, or "
+    "choose the folder under New study, Further steps."
 )
 
 
@@ -23,4 +28,10 @@ def explained(study: Study) -> bool:
         return False
     why = str(summary["skipped"]) if summary.get("masks") else HOW_TO_ADD
     widgets.empty_state("No masks yet", why, command_line("overlap", study.path, masks="DIR"))
+    st.page_link(
+        "views/new_study.py",
+        label="Choose the mask folder",
+        icon=":material/arrow_forward:",
+        query_params={session.STUDY: served_studies.name_of(study)},
+    )
     return True

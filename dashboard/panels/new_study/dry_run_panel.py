@@ -115,9 +115,9 @@ def _classes_title(images: Found) -> str:
 
 def _size(n_bytes: float) -> str:
     """
-    >>> _size(43_200_000), _size(12.3e9)
-    ('43 MB', '12.3 GB')
+    >>> _size(43_200_000), _size(12.3e9), _size(80_000)
+    ('43 MB', '12.3 GB', '1 MB')
     """
     if n_bytes < 1e9:
-        return f"{n_bytes / 1e6:,.0f} MB"
+        return f"{max(n_bytes / 1e6, 1):,.0f} MB"
     return f"{n_bytes / 1e9:,.1f} GB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,19 @@ class Wish:
             return f"{_architecture(self.architecture)}@{path}" if self.architecture.strip() else path
         name = allowed_paths.encoder_name(self.encoder_text)
         return f"timm:{name}?pretrained=true" if self.encoder == TIMM else f"{self.encoder}:{name}"
+
+
+def usual_name(images_path: str, studies: Path) -> str:
+    """A name for a study of some images: that of their folder or file, and a number where it is taken.
+
+    >>> usual_name("data/holiday", Path("nowhere")), usual_name(" /x/list.csv ", Path("nowhere"))
+    ('holiday', 'list')
+    """
+    stem = Path(images_path.strip()).stem[:50]
+    if not stem:
+        return ""
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not (studies / name).exists())
 
 
 def one_of(what: str, text: str, known: Sequence[str]) -> str:

@@ -163,7 +163,10 @@ def test_names_are_text__in_the_table(both, open_page):
 
 @pytest.mark.slow
 def test_other_images__one_line_and_no_crash(both, full_study, open_page):
+    shutil.rmtree(both / "second")
     other = second_study(full_study, both / "foreign", rename="x")
+    said = all_text(open_page("compare", study="demo"))
+    assert "No other study is of these images" in said and "Choose at least one" not in said
     app = open_page("compare", study="demo", compare_with=["foreign"])
     assert not app.exception and other.exists()
     assert any("share no image" in unescaped(one.value) for one in app.warning)

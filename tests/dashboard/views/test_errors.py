@@ -90,7 +90,17 @@ def test_significant_only__leaves_out_the_others(study, open_page):
     else:
         assert f"None of {len(table)} slices is significantly worse" in all_text(app)
         found = shown_cards(app, "slices_rows")
-        assert len(found) == min(10, len(table)) and {card["tag"] for card in found} == {"could be chance"}
+        worse = table["where"][table["error_rate"] > table["rest"]].tolist()
+        assert [card["id"] for card in found] == worse[:10]  # and none that is better than the others
+        assert {card["tag"] for card in found} == {"could be chance"}
+
+
+def test_no_slice_with_that_many_images__a_button_asks_for_fewer(study, open_page):
+    app = open_page("errors", study="seen", slices_least="500")
+    assert "No slice of at least 500 images" in all_text(app)
+    app.button(key="slices_fewer").click().run()
+    assert not app.exception and shown_cards(app, "slices_rows")
+    assert "No slice of at least" not in all_text(app)
 
 
 def test_distinct_only__leaves_out_slices_whose_errors_stand_above_and_says_so(study, open_page):

@@ -81,7 +81,8 @@ def test_images__most_and_least_active_of_the_filter(demo, open_page):
         mask = inspection.population(demo, Slice.parse(where))[0]
         rows, values = slice_features.feature_activations(demo, feature, mask)
         app = open_page("feature", study="demo", feature=feature, where=where)
-        for level, some in slice_features.at_levels(rows, 6).items():
+        levels = slice_features.at_levels(rows, 6) if len(rows) > 6 else {"top": rows}
+        for level, some in levels.items():
             if len(some):
                 shown = tiles(app, f"feature_{level}")
                 assert [tile["id"] for tile in shown] == some.tolist()
@@ -106,6 +107,15 @@ def test_images__all_of_them(demo, open_page):
     rows = slice_features.feature_activations(demo, feature, demo.is_val)[0]
     shown = tiles(open_page("feature", study="demo", feature=feature, feature_all="true"), "feature_every")
     assert [tile["id"] for tile in shown] == rows[:48].tolist()
+
+
+def test_images__few_stand_in_one_row(demo, open_page):
+    counts = slice_features.class_firing(demo, demo.is_val)[0].sum(1)
+    feature = int(np.flatnonzero((counts > 0) & (counts <= 6))[0])
+    rows = slice_features.feature_activations(demo, feature, demo.is_val)[0]
+    app = open_page("feature", study="demo", feature=feature)
+    assert [tile["id"] for tile in tiles(app, "feature_top")] == rows.tolist()
+    assert "In the middle" not in all_text(app)
 
 
 def test_images__truth_first(demo, open_page):

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from core.slices.features import feature_classes
+from core.slices.features import feature_activations, feature_classes
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, tiles
 
@@ -135,7 +135,7 @@ def test_one_feature__the_strongest_of_the_class_comes_first(study, open_page):
     inside = np.array([feature for feature in inside if feature in drawn])
     best = int(inside[np.argmax(means[inside])])
     assert default_of_one_feature(app) == best
-    assert f"heatmap of **Feature {best}**" in all_text(app)
+    assert f"Heatmaps of **Feature {best}**" in all_text(app)
     options = app.selectbox(key="heat_feature").options
     told = feature_classes(study)[best]  # it has no words
     assert options[:2] == ["All features that fire", f"Feature {best} ({told})"]
@@ -150,6 +150,20 @@ def test_one_feature__the_default_has_pictures(where, study, open_page):
     shown = [tile for name in ("correct", "misclassified") for tile in _tiles_or_none(app, f"heat_{name}")]
     assert shown
     assert all(asked(tile["beside"][0])["features"] == str(feature) for tile in shown)
+
+
+def test_one_feature__says_on_how_many_images_it_fires_where_not_all_have_a_heatmap(study, open_page):
+    features, mask = study.table("features"), study.is_val
+    few = {}  # features that are not discriminative: images on which each fires, and those with a heatmap
+    for feature in features.loc[~features["discriminative"], "feature"].tolist():
+        rows, _ = feature_activations(study, feature, mask)
+        held = [row for row in rows.tolist() if feature in study.heatmap_reader.features_of(row)]
+        if 0 < len(held) < len(rows):
+            few[feature] = len(rows), len(held)
+    feature, (n, n_held) = next(iter(few.items()))
+    said = all_text(open_page("heatmaps", study="seen", heat_of="One feature", feature=str(feature)))
+    assert f"It fires on **{n}** of these images; **{n_held}** have a stored heatmap." in said
+    assert "Of features that are not discriminative" in said
 
 
 @pytest.mark.slow

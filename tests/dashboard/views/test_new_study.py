@@ -16,8 +16,7 @@ from core.jobs.jobs import Job
 from core.steps import in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
-from dashboard.panels.new_study import request
-from dashboard.views import new_study
+from dashboard.panels.new_study import encoder_titles, request
 from tests.dashboard.conftest import all_text, forget, remember, stored_job, write_progress
 
 FOUND = {
@@ -109,6 +108,34 @@ def test_start__runs_the_command_in_the_new_folder(studies, checked, open_page, 
     app.button(key="new_start").click().run()
     mine = studies / "mine"
     assert started == [(Analyze(mine, images="glyphworld", encoder="asset:simclr_glyphworld"), mine)]
+
+
+def test_name__is_that_of_the_folder_and_one_that_no_study_has(
+    studies, checked, tmp_path, monkeypatch, open_page
+):
+    (tmp_path / "roots" / "demo").mkdir(parents=True)
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path / "roots"))
+    checked()
+    path = str(tmp_path / "roots" / "demo")
+    app = open_page("new_study", new_images_path=path, new_encoder="Shipped with Peregrine")
+    app.run()
+    assert app.text_input(key="new_name").placeholder == "demo-2"  # the fixture holds a study called demo
+    started: list[Path] = []
+    monkeypatch.setattr(launcher, "start_job", lambda command, folder: started.append(folder))
+    app.button(key="new_start").click().run()
+    assert started == [studies / "demo-2"]
+    assert app.text_input(key="new_name").value == "demo-2"
+
+
+def test_form__opens_with_images_encoder_and_name_and_nothing_else(studies, open_page):
+    app = open_page("new_study")
+    folded = {field.key for field in app.expander[0].text_input} | {
+        field.key for field in app.expander[0].selectbox
+    }
+    fields = {field.key for field in [*app.text_input, *app.selectbox]} - folded
+    wanted = {"new_images", "new_images_path", "new_encoder", "new_checkpoint", "new_name"}
+    assert {key for key in fields if key and key.startswith("new_")} == wanted
+    assert {"new_architecture", "new_masks", "new_words", "new_pool", "new_epsilon"} <= folded
 
 
 def test_failed_check__one_line_and_no_start(studies, checked, open_page):
@@ -337,4 +364,4 @@ def test_augmentations__without_a_study(tmp_path, monkeypatch, open_page):
 
 
 def test_assets__are_the_shipped_encoders():
-    assert sorted(new_study.ASSETS) == asset_names("encoders", ".safetensors")
+    assert sorted(encoder_titles.ASSETS) == asset_names("encoders", ".safetensors")

@@ -15,6 +15,7 @@ import pytest
 
 from core.common.score_names import score_label
 from core.jobs.commands import Analyze
+from core.slices import inspection
 from core.slices.highlights import worst_confusion
 from core.slices.slice import Slice
 from core.steps import STEPS, in_analysis
@@ -85,11 +86,21 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     assert shown["Features that fire"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 
 
+def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):
+    study = open_study(seen)
+    scale = inspection.overlap_scale(study, study.is_val)
+    mine = rows_where(scale, (scale["mask"] == "core") & (scale["heatmap"] == "encoder"))
+    assert np.isfinite(mine["value"].iloc[0])
+    shown = {metric.label: metric.value for metric in open_page(study=seen.name).metric}
+    assert shown["Heat on the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
+
+
 def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):
-    table = open_study(studies / "demo").table("quality_metrics").dropna(subset="auroc")
+    study = open_study(studies / "demo")
+    table = inspection.score_aurocs(study, study.is_val).dropna(subset="auroc")  # as in Predicting errors
     best = rows_where(table, table["label_free"]).sort_values("auroc", ascending=False).iloc[0]
     said = all_text(open_page(study="demo"))
-    ends = f"{best['auroc_low']:.2f} to {best['auroc_high']:.2f}"
+    ends = f"{best['low']:.2f} to {best['high']:.2f}"
     assert f"{score_label(best['score'])}" in said
     assert f"AUROC {best['auroc']:.2f} ({ends}; chance is 0.50)" in said
 
@@ -100,7 +111,7 @@ def test_overview__opens_what_is_to_be_looked_at_first(studies, open_page):
     (card,) = [one for one in drawn_cards(app, "overview_first") if one["id"] == "confusion"]
     found = worst_confusion(study)
     assert found is not None
-    assert card["title"] == f"{found.true} is taken for {found.predicted}"
+    assert card["title"] == f"{found.true} taken for {found.predicted}"
     assert [picture["src"].split("?")[0] for picture in card["pictures"]] == [
         f"thumb/demo/{row}" for row in found.rows[:4]
     ]

@@ -15,7 +15,7 @@ export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 export PYTHONDONTWRITEBYTECODE :=  # else every process of every test compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-numeric coverage check lint types bench screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-numeric numeric-of-any numeric-of-avx2 coverage check lint types bench screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -97,10 +97,19 @@ ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py \
 	features/test_kernels overlap/test_iou quality/test_metrics)) \
 	$(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
 
-test-numeric: export OMP_WAIT_POLICY := PASSIVE
+# Both run at once, each with half of the workers: loading torch is most of what a worker costs.
+HALF := $(shell expr '(' $(JOBS) + 1 ')' / 2)
+IN_TURN := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 test-numeric: $(DEV_STAMP)  ## run the numeric tests as other processors and one or two threads compute
-	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS) $(NUMERIC) $(ONE_THREAD)
-	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS) $(NUMERIC)
+	@$(MAKE) --no-print-directory --jobs=$(JOBS) $(IN_TURN) numeric-of-any numeric-of-avx2
+
+numeric-of-any numeric-of-avx2: export OMP_WAIT_POLICY := PASSIVE
+numeric-of-any: $(DEV_STAMP)
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SHARED) -n $(HALF) $(PYTEST_ARGS) $(NUMERIC) $(ONE_THREAD)
+
+numeric-of-avx2: $(DEV_STAMP)
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 $(BIN)/python -m pytest $(SHARED) -n $(HALF) $(PYTEST_ARGS) $(NUMERIC)
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

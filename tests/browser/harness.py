@@ -37,6 +37,8 @@ NOTE = """document.addEventListener(
 NO_PLACEHOLDER = "() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
 HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and gets a 404
 SIZE = {"width": 1280, "height": 800}
+BACKGROUND = "() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+WHITE = "rgb(255, 255, 255)"  # the background in light
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dashboard.addresses.pages import HOME, PAGES
 from tests.browser.axe import violations
-from tests.browser.harness import settle
+from tests.browser.harness import BACKGROUND, WHITE, settle, until
 from tests.sampling import EVERYTHING, sample
 
 pytestmark = pytest.mark.browser
@@ -46,7 +46,7 @@ return main.scrollWidth - main.clientWidth; })()"
 
 @pytest.mark.parametrize("shown", (*VIEWS, *sample(PARTS, 9)))
 def test_page__works_at_every_width_under_the_policy(watched, address, shown):
-    """In light."""
+    """In light, and at last in the dark, where only colours differ."""
     page = watched.open(f"{address}/{shown}{'&' if '?' in shown else '?'}study=seen")
     assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
     page.wait_for_timeout(500)
@@ -64,9 +64,22 @@ def test_page__works_at_every_width_under_the_policy(watched, address, shown):
         page.evaluate("document.querySelector('[data-testid=stMain]').scrollBy(0, 2000)")
         settle(page)
     assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
+    if EVERYTHING or shown in VIEWS:
+        assert_read_in_the_dark(page)
 
 
-@pytest.mark.parametrize("shown", sample((*VIEWS, *PARTS), len(VIEWS)))
+def assert_read_in_the_dark(page) -> None:
+    """The open page follows the system; tests/browser/test_theme.py opens one in the dark."""
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    page.emulate_media(color_scheme="dark")
+    until(page, f"() => ({BACKGROUND})() !== {WHITE!r}")
+    settle(page)
+    page.wait_for_timeout(500)
+    assert violations(page, ["color-contrast"]) == []
+
+
+@pytest.mark.exhaustive("test_page__works_at_every_width_under_the_policy looks at open pages in the dark")
+@pytest.mark.parametrize("shown", (*VIEWS, *PARTS))
 def test_page__can_be_read_in_the_dark(reader, address, shown):
     """Where only colours differ."""
     page = reader(color_scheme="dark").open(f"{address}/{shown}{'&' if '?' in shown else '?'}study=seen")

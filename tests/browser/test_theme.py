@@ -6,11 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.axe import violations
-from tests.browser.harness import settle, until, visit
+from tests.browser.harness import BACKGROUND, WHITE, settle, until, visit
 
 pytestmark = pytest.mark.browser
-BACKGROUND = "() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
-WHITE = "rgb(255, 255, 255)"
 INK = "() => document.querySelector('.js-plotly-plot .xtick text, .js-plotly-plot text').style.fill"
 
 

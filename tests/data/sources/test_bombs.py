@@ -22,7 +22,7 @@ from core.data.masks.mask_source import read_mask
 from core.data.sources.images import open_images
 from core.errors import ShapeError, UnreadableImage
 from core.store import open_study
-from tests.command_line import analyzed, info_of, runner
+from tests.command_line import SMALL, analyzed, info_of, runner
 from tests.data.sources.pictures import encoded, make_tar, picture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,7 +123,7 @@ def test_analyze__lists_it_as_skipped(tmp_path, capsys, bomb):
         (folder / "ab"[number % 2] / f"{number}.png").write_bytes(picture(number))
     (folder / "a" / "bomb.png").write_bytes(bomb)
     run = runner(capsys)
-    said = run("embed", tmp_path / "study", "--images", folder, "--encoder", "timm:resnet10t", "--workers", 0)
+    said = run("embed", tmp_path / "study", "--images", folder, *SMALL, "--workers", 0)
     assert said.code == 0, said.err
     study = open_study(tmp_path / "study")
     assert study.n_images == 12 and info_of(run, study.path)["n_skipped"] == 1
@@ -137,8 +137,7 @@ def test_original_that_grew_since__is_refused_when_opened(tmp_path, capsys, bomb
         (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         (folder / "ab"[number % 2] / f"{number}.png").write_bytes(picture(number))
     run = runner(capsys)
-    words = ("--encoder", "timm:resnet10t", "--workers", 0)
-    assert run("embed", tmp_path / "study", "--images", folder, *words).code == 0
+    assert run("embed", tmp_path / "study", "--images", folder, *SMALL, "--workers", 0).code == 0
     (folder / "a" / "0.png").write_bytes(bomb)
     with pytest.raises(UnreadableImage, match=REFUSED):
         open_study(tmp_path / "study").image("a/0.png")
@@ -155,10 +154,9 @@ def test_upload__is_refused_in_one_line(tmp_path, capsys, bomb):
 def test_deep_picture_at_the_limit__takes_little_more_than_its_pixels(tmp_path):
     """16 bits a pixel become 8 in strips: in double precision they would take 16 bytes each, and more."""
     Image.fromarray(np.zeros((5_000, 5_000), np.uint16)).save(tmp_path / "deep.png")
-    code = "from core.data.sources.decode import decode\nprint(decode(sys.argv[1]).size)"
-    base = peak_of("from core.data.sources.decode import decode")[1]
-    said, peak = peak_of(code, tmp_path / "deep.png")
-    assert said == ["(5000, 5000)"] and peak - base < 14 * 25e6
+    code = f"from core.data.sources.decode import decode\n{PEAK}\nprint(*decode(sys.argv[1]).size)"
+    (base, *said), peak = peak_of(code, tmp_path / "deep.png")
+    assert said == ["5000 5000"] and peak - float(base) < 14 * 25e6
 
 
 def test_tiff__a_tile_larger_than_the_picture():
@@ -186,22 +184,36 @@ def test_several_frames__the_first_counts_and_the_others_do_not(monkeypatch):
         decode(encoded(large, "JPEG"), at_least=2)  # a progressive one is held whole even so
 
 
-@pytest.mark.parametrize("shape", ["(10**12, 2048)", "(2**62, 2**62)", "(-1, 4)"])
-def test_npy__hostile_shape(tmp_path, shape):
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {eval(shape)}}}".encode()
-    header = header.ljust(118 - 1) + b"\n"
-    path = tmp_path / "raw.npy"
-    path.write_bytes(b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + b"\0" * 64)
+SHAPES = ("(10**12, 2048)", "(2**62, 2**62)", "(-1, 4)")
+
+
+@pytest.fixture(scope="module")
+def refused_shapes(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], float]:
+    """What is said of each file of SHAPES in turn, and the memory of the process that tries them all."""
+    paths = []
+    for number, shape in enumerate(SHAPES):
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {eval(shape)}}}".encode()
+        header = header.ljust(118 - 1) + b"\n"
+        paths.append(tmp_path_factory.mktemp("npy") / f"{number}.npy")
+        paths[-1].write_bytes(b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + b"\0" * 64)
     code = """
 from core.analysis.representations import open_ready_representations
 from core.errors import ShapeError
-try:
-    open_ready_representations(sys.argv[1])
-except ShapeError as error:
-    print(error)
+for path in sys.argv[1:]:
+    try:
+        open_ready_representations(path)
+        print("opened")
+    except ShapeError as error:
+        print(error)
 """
-    said, peak = peak_of(code, path)
-    assert said[0].startswith("cannot read representations") and peak < 1e9  # torch alone takes half of it
+    return peak_of(code, *paths)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_npy__hostile_shape(refused_shapes, shape):
+    said, peak = refused_shapes
+    assert len(said) == len(SHAPES) and peak < 1e9  # torch alone takes half of it
+    assert said[SHAPES.index(shape)].startswith("cannot read representations")
 
 
 def test_npy__objects_are_not_unpickled(tmp_path):

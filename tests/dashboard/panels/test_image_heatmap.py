@@ -47,7 +47,7 @@ def test_discriminative_heatmap__names_its_features(study, opened):
 def test_nothing_fires__the_strongest_is_named(study, opened):
     row = row_where(study, lambda features, fallback: fallback)
     (feature,) = study.heatmap_reader.discriminative(row)[0]
-    assert f"heatmap of the strongest one, **Feature {feature}**" in all_text(opened(row))
+    assert f"heatmap of the strongest of them, **Feature {feature}**" in all_text(opened(row))
 
 
 def test_overlap_of_this_image__in_all_measures(study, opened):

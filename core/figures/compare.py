@@ -122,6 +122,8 @@ def class_changes(
 ) -> go.Figure:
     """Plot accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
 
+    A change is better or worse where its interval leaves out 0.
+
     Args:
         classes: table of `core.comparison.measures.class_accuracy_changes`.
         most: number of classes, most changed first.
@@ -158,14 +160,15 @@ def class_changes(
             row=1,
             col=1,
         )
-    clear = low * high > 0
     for chosen, colour, name in (
-        (clear, theme.discriminative, "change, interval excludes 0"),
-        (~clear, theme.neutral, "change, could be chance"),
+        (low > 0, theme.correct, "better"),
+        (high < 0, theme.misclassified, "worse"),
+        (~((low > 0) | (high < 0)), theme.neutral, "could be chance"),
     ):
-        fig.add_trace(
-            _changes(at, change * 100, low, high, shown, chosen, colour, name, names, theme), row=1, col=2
-        )
+        if chosen.any():
+            fig.add_trace(
+                _changes(at, change * 100, low, high, shown, chosen, colour, name, names, theme), row=1, col=2
+            )
     fig.update_yaxes(
         tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
     )

@@ -97,10 +97,7 @@ def _form() -> tuple[request.Wish, str]:
     asked = _images() | _encoder()
     name = _name(str(asked["images_path"]))
     with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
-        if asked["encoder"] == request.CHECKPOINT:
-            label = "Architecture (if the file does not tell)"
-            asked["architecture"] = _text(label, "new_architecture", "resnet18 or timm:NAME")
-        asked |= _masks() | _words()
+        asked |= _architecture(asked["encoder"]) | _masks() | _words()
         asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
         asked |= _tokens()
         asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
@@ -148,6 +145,14 @@ def _name(images_path: str) -> str:
             label_visibility="collapsed",
         )
     return (typed or "").strip() or usual
+
+
+@own_place
+def _architecture(encoder: str) -> dict[str, str]:
+    if encoder != request.CHECKPOINT:
+        return {}
+    label = "Architecture (if the file does not tell)"
+    return {"architecture": _text(label, "new_architecture", "resnet18 or timm:NAME")}
 
 
 @own_place

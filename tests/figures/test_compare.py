@@ -56,18 +56,21 @@ def test_score_distributions__nothing_to_draw_says_why():
     assert not fig.data and "0 or undefined" in layout_of(fig).annotations[0].text
 
 
-def test_class_changes__in_order_of_gain_and_marked_where_clear():
-    correct = np.zeros((2, 120))
-    labels = np.repeat(np.array(["ant", "<i>", "cat"], object), 40)
+def test_class_changes__in_order_of_gain_and_coloured_where_clear():
+    correct = np.zeros((2, 160))
+    labels = np.repeat(np.array(["ant", "<i>", "cat", "dog"], object), 40)
     correct[1, :30] = 1  # ant gains 75 points
     correct[0, 80:82], correct[1, 81:83] = 1, 1  # cat: one image each way
+    correct[0, 120:140] = 1  # dog loses 50
     table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=200)
     fig = class_changes(table, "a", "b")
-    before, after, clear, chance = fig.data
+    before, after, better, worse, chance = fig.data
     assert list(layout_of(fig).yaxis.ticktext)[-1] == "ant" and "&lt;i&gt;" in layout_of(fig).yaxis.ticktext
-    assert_allclose(after.x, 100 * correct[1].reshape(3, 40).mean(1)[[1, 2, 0]])
-    assert list(clear.x) == [75] and len(chance.x) == 2
-    assert_allclose(np.array(before.x), 100 * correct[0].reshape(3, 40).mean(1)[[1, 2, 0]])
+    assert_allclose(after.x, 100 * correct[1].reshape(4, 40).mean(1)[[3, 1, 2, 0]])
+    assert list(better.x) == [75] and list(worse.x) == [-50] and len(chance.x) == 2
+    assert (better.marker.color, worse.marker.color) == (LIGHT.correct, LIGHT.misclassified)
+    assert [one.name for one in fig.data[2:]] == ["better", "worse", "could be chance"]
+    assert_allclose(np.array(before.x), 100 * correct[0].reshape(4, 40).mean(1)[[3, 1, 2, 0]])
 
 
 def test_class_changes__many_classes_shows_those_that_changed_most(rng):
@@ -76,7 +79,7 @@ def test_class_changes__many_classes_shows_those_that_changed_most(rng):
     table = class_accuracy_changes(correct, labels, ["a", "b"], resamples=20)
     fig = class_changes(table, "a", "b", most=10)
     size = np.sort(np.abs(rows_where(table, table["study"] == "b")["difference"]))[-10:]
-    drawn = np.abs(np.concatenate([fig.data[2].x, fig.data[3].x]))
+    drawn = np.abs(np.concatenate([trace.x for trace in fig.data[2:]]))
     assert_allclose(np.sort(drawn), 100 * size)
 
 

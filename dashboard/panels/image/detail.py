@@ -12,7 +12,7 @@ from core.common.score_names import available_scores, score_label
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads
+from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
@@ -66,7 +66,7 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
         _picture(study, row, facts)
     with right:
         verdict(facts)
-        scores(study, row, facts)
+        _first_score(study, row, facts)
     _features(study, row)
     similar_images.show(study, row)
     neighbours(study, row)
@@ -122,6 +122,24 @@ def verdict(facts: dict[str, Any]) -> None:
             st.badge("misclassified", icon=":material/close:", color="orange")
         if facts["split"] == "train":
             st.caption("The probe was trained on this image, so its verdict here is optimistic.")
+
+
+def _first_score(study: Study, row: int, facts: dict[str, Any]) -> None:
+    """The score that Predicting errors opens with; the others are folded."""
+    if reads.scores(study):
+        score = score_reads.picked_first(study)
+        share = reads.percentile(study, score, row)
+        if not widgets.undefined(share):
+            split = {"val": "evaluation images", "train": "train images"}.get(facts["split"], "images")
+            name = score_label(score)
+            st.markdown(
+                f"{name} **{facts[score]:.3g}**, higher than that of {share:.0f} % of the {split}",
+                help="The lower it is, the likelier the image is to be misclassified.",
+            )
+        with st.expander("All scores of this image", icon=":material/table:"):
+            scores(study, row, facts)
+    else:
+        scores(study, row, facts)
 
 
 def scores(study: Study, row: int, facts: dict[str, Any]) -> None:

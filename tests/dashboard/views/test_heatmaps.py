@@ -173,7 +173,7 @@ def test_choosing_a_feature__goes_into_the_link_and_out_again(study, open_page):
     feature = int(option.split()[1])
     app.selectbox(key="heat_feature").set_value(option).run()
     assert app.query_params["feature"] == str(feature)
-    assert f"heatmap of **Feature {feature}**" in all_text(app)
+    assert f"Heatmaps of **Feature {feature}**" in all_text(app)
     app.selectbox(key="heat_feature").set_value("All features that fire").run()
     assert not {"feature", "heat_of"} & set(app.query_params)
     assert "discriminative features that fire" in all_text(app)

@@ -22,7 +22,7 @@ from dashboard.panels.image import similar as similar_images
 from dashboard.state import image_filter, session
 
 PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
-FEATURES_SHOWN = 6
+FEATURES_SHOWN = 3
 MOST_FEATURES = 40
 TOP_IMAGES = 6
 
@@ -67,7 +67,7 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
     with right:
         verdict(facts)
         _first_score(study, row, facts)
-    _features(study, row)
+        _features(study, row)
     similar_images.show(study, row)
     neighbours(study, row)
 
@@ -185,10 +185,8 @@ def _features(study: Study, row: int) -> None:
         else FEATURES_SHOWN
     )
     shown = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
-    for start in range(0, len(shown), 2):
-        for feature, column in zip(shown[start : start + 2], st.columns(2), strict=False):
-            with column:
-                _feature(study, row, feature)
+    for feature in shown:
+        _feature(study, row, feature)
 
 
 def _feature(study: Study, row: int, feature: dict) -> None:

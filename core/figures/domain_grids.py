@@ -28,7 +28,7 @@ from core.training.grids.domain_verdict import (
 BASELINE = "baseline"
 ARM_NAMES = {
     BASELINE: "baseline", "ddm": "DDM", "var": "variant term only", "invar": "invariant term only",
-    "cut": "prefix unused", "kmeans": "DDM, k-means", "robust": "DDM, robust clusters",
+    "cut": "prefix unused", "kmeans": "DDM with k-means", "robust": "DDM with robust clusters",
 }  # fmt: skip
 SHOWN_METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "dino": "DINO", "simsiam": "SimSiam"}
 PROTOCOL = "own"

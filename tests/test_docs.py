@@ -230,8 +230,8 @@ def glossary() -> list[tuple[str, str, str, str]]:
     return GLOSSARY.findall(text[text.index("## Glossary") :])
 
 
-@cache
-def names_and_strings() -> tuple[set[str], str]:
+@pytest.fixture(scope="module")
+def said_in_code() -> tuple[set[str], str]:
     """Names that the sources define, columns and keys among them, and all their strings in lower case."""
     names, strings = set(), []
     for path in [*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")]:
@@ -256,8 +256,8 @@ def test_the_glossary_is_a_page_of_terms_each_once():
 
 
 @pytest.mark.parametrize("row", glossary(), ids=lambda row: row[0])
-def test_a_term_of_the_glossary_has_its_name_and_its_word(row):
+def test_a_term_of_the_glossary_has_its_name_and_its_word(row, said_in_code):
     _, name, shown, _ = row
-    names, strings = names_and_strings()
+    names, strings = said_in_code
     assert name in names
     assert [word for word in shown.split(", ") if word != "–" and word.lower() not in strings] == []

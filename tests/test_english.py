@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 ODD = {  # pattern -> what to write instead
     r"foretell\w*|foretold": "predict",
@@ -48,11 +50,20 @@ def odd_words(source: str) -> list[tuple[int, str]]:
     return found
 
 
-def test_texts__hold_no_odd_words():
+def python_files() -> dict[str, list[Path]]:
+    """All files of core and dashboard, by their folder."""
+    found: dict[str, list[Path]] = {}
+    for top in ("core", "dashboard"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            found.setdefault("/".join(path.relative_to(ROOT).parts[:-1][:2]), []).append(path)
+    return found
+
+
+@pytest.mark.parametrize("folder", python_files())
+def test_texts__hold_no_odd_words(folder):
     found = [
         f"{path.relative_to(ROOT).as_posix()}:{line}: '{word}'"
-        for folder in ("core", "dashboard")
-        for path in sorted((ROOT / folder).rglob("*.py"))
+        for path in python_files()[folder]
         for line, word in odd_words(path.read_text(encoding="utf-8"))
     ]
     assert found == []

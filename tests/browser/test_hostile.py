@@ -145,6 +145,7 @@ def test_tables_on_a_page__have_no_download_that_spreadsheets_would_run(hostile_
     """Streamlit's own "Download as CSV" writes cells as they are; our downloads do not."""
     page = guarded.open(f"{hostile_address}/images?study={quote(STUDY)}")
     page.locator(TILE).first.click()
+    page.get_by_text("All scores of this image").click()
     table = page.get_by_test_id("stDataFrame").first
     table.scroll_into_view_if_needed()
     table.hover()

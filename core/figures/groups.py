@@ -195,10 +195,8 @@ def _cells(
 
 def _overhang(columns: Sequence[str], theme: Theme) -> int:
     """Return the pixels that slanted names of the first columns need left of the plot."""
-    letter, column = (
-        0.42 * theme.font_size,
-        1.5 * theme.font_size,
-    )  # a name's run to the left; a narrow column
+    letter = 0.42 * theme.font_size  # how far to the left each letter of a name goes
+    column = 1.5 * theme.font_size  # the width of a narrow column
     return round(max(8.0, *(len(name) * letter - at * column for at, name in enumerate(columns))))
 
 

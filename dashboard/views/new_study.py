@@ -187,20 +187,20 @@ def _kind(title: str, label: str, options: dict[str, str], key: str) -> str:
     """A numbered title, and beside it of which kind the choice below it is."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{title}**", width=TITLE)
-        picked = st.selectbox(
-            label,
-            list(options),
-            format_func=lambda one: options[one],
-            key=key,
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-    return picked or next(iter(options))
+        return _choice(label, options, key, shows_label=False)
 
 
-def _choice(label: str, options: dict[str, str], key: str, help: str | None = None) -> str:
+def _choice(
+    label: str, options: dict[str, str], key: str, help: str | None = None, *, shows_label: bool = True
+) -> str:
     picked = st.selectbox(
-        label, list(options), format_func=lambda one: options[one], key=key, bind="query-params", help=help
+        label,
+        list(options),
+        format_func=lambda one: options[one],
+        key=key,
+        bind="query-params",
+        help=help,
+        label_visibility="visible" if shows_label else "collapsed",
     )
     return picked or next(iter(options))
 

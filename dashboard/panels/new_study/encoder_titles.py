@@ -15,4 +15,5 @@ def encoder_title(spec: str) -> str:
     >>> encoder_title("asset:simclr_glyphworld"), encoder_title("torchvision:resnet50")
     ('SimCLR on the embedded world', 'torchvision:resnet50')
     """
-    return ASSETS.get(spec.removeprefix("asset:"), spec) if spec.startswith("asset:") else spec
+    family, _, name = spec.partition(":")
+    return ASSETS.get(name, spec) if family == "asset" else spec

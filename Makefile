@@ -71,11 +71,13 @@ test-all: test  ## run every test, and every case where the others run a sample
 TWICE = $(if $(AGAIN),|| $(BIN)/python -m pytest -v --last-failed --last-failed-no-failures=none)
 
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
-	$(BIN)/python -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
+	$(BIN)/python $(MEASURED_BY) -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
 
 coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashboard it runs
-	@$(MAKE) --no-print-directory test-fast PYTEST_ARGS="--cov --cov-report= $(PYTEST_ARGS)"
-	@echo "coverage of core and dashboard by test-fast: $$($(BIN)/python -m coverage report --format=total) %"
+	@mkdir -p build
+	@$(MAKE) --no-print-directory test-fast MEASURED_BY="-m slipcover --json --out build/coverage.json"
+	@$(BIN)/python -c 'import json; found = json.load(open("build/coverage.json"))["summary"]; \
+		print("coverage of core and dashboard by test-fast:", found["percent_covered_display"], "%")'
 
 test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out
 	$(BIN)/python -m pytest $(SHARED) -n $(WAITING) -m "slow or browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)

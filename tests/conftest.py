@@ -53,12 +53,12 @@ def processor_time() -> float:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test of the fast loop that takes too long to be in it.
 
-    Only `make test-fast` judges: with coverage, as in CI, the same test takes longer.
+    Only `make test-fast` judges: while coverage is measured, as in CI, the same test takes longer.
     """
     before, loaded = processor_time(), len(sys.modules)
     yield
     spent = processor_time() - before
-    judged = _is_fast_loop(item) and sys.gettrace() is None
+    judged = _is_fast_loop(item) and "SLIPCOVER_ENABLED" not in os.environ
     if judged and spent > MOST_SECONDS and len(sys.modules) - loaded < IMPORTS:
         pytest.fail(f"took {spent:.1f} s, more than {MOST_SECONDS} s: make it faster, or mark it `slow`")
 

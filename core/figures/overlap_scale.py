@@ -14,7 +14,7 @@ from core.figures.interpretability import MASKS, NO_OVERLAP
 from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
 
 ENCODER = "encoder"
-CONTROL_NAMES = {"noise": "noise", "uniform": "uniform", "centre": "centre blob", "ceiling": "ceiling"}
+CONTROL_NAMES = {"noise": "noise", "uniform": "uniform", "centre": "centre blob", "ceiling": "best possible"}
 TRACK_NAMES = {"core": "<b>Object</b><br>core mask", "spurious": "<b>Background</b><br>spurious mask"}
 NARROWEST = 560  # pixels of the scale on the narrowest page
 SIDES = 170  # pixels beside it

@@ -156,7 +156,7 @@ TEXTS: dict[str, Tooltip] = {
     ),
     "overlap_controls": Tooltip(
         "The same masks with other heatmaps than the encoder's: random noise, the same everywhere, a blob in "
-        "the centre, and (the ceiling) the mask itself, as coarse as the encoder's maps.",
+        "the centre, and (the best possible) the mask itself, as coarse as the encoder's maps.",
         source=BOOK,
     ),
     "feature_verdict": Tooltip(

@@ -15,6 +15,7 @@ from core.common.dataframes import equals, numbers, where
 from core.common.readout import readout_words
 from core.common.score_names import score_label
 from core.figures import baselines
+from core.figures.overlap_scale import CONTROL_NAMES
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import with_split
 from core.slices.inspection.scale import ENCODER
@@ -34,8 +35,6 @@ from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.server import table_downloads
 from dashboard.state import session
 
-BEST = "best possible"
-CONTROLS = {"centre": "centre blob", "ceiling": BEST}  # control heatmaps that have another name here
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
@@ -140,11 +139,12 @@ def _accuracy(study: Study) -> None:
 def _features(study: Study) -> None:
     if not study.has("features"):
         return
-    summary = study.summary("features")
-    rates = numbers(reads.table(study, "features", ("activation_rate",)), "activation_rate")
-    alive = int(np.count_nonzero(rates > 0))
-    telling = summary.get("n_discriminative")
-    detail = f"{telling:,} tell classes apart; " if telling is not None and len(study.class_names) > 1 else ""
+    rates = inspection_reads.features(study, with_split(study, Slice())).set_index("feature")["rate"]
+    fire = rates.sort_index().to_numpy() > 0
+    alive = int(np.count_nonzero(fire))
+    telling = reads.table(study, "features", ("discriminative",))["discriminative"].to_numpy(bool) & fire
+    many = len(study.class_names) > 1
+    detail = f"{np.count_nonzero(telling):,} tell classes apart; " if many else ""
     detail += f"{widgets.number(_mean_firing(study), digits=1)} fire on an image"
     widgets.metric("Features that fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
 
@@ -169,7 +169,7 @@ def _overlap(study: Study) -> None:
         return
     marks = sorted(known.items(), key=lambda pair: pair[1])
     with st.container(border=True, height="stretch", gap=None):
-        below = [name for name, mean in marks if value < mean and name != BEST]
+        below = [name for name, mean in marks if value < mean and name != CONTROL_NAMES["ceiling"]]
         beats = [name for name, mean in marks if value >= mean]
         words = f"more than {beats[-1]}" if beats else "no more than chance"
         words += f", less than {below[0]}" if below else ""
@@ -186,7 +186,9 @@ def _object_scale(study: Study) -> dict[str, float]:
     means = dict(zip(mine["heatmap"].astype(str).tolist(), numbers(mine, "value").tolist(), strict=True))
     if "uniform" in means:
         means.pop("noise", None)  # they are nearly the same
-    return {CONTROLS.get(str(name), str(name)): mean for name, mean in means.items() if math.isfinite(mean)}
+    return {
+        CONTROL_NAMES.get(str(name), str(name)): mean for name, mean in means.items() if math.isfinite(mean)
+    }
 
 
 def _prediction(study: Study) -> None:

@@ -17,7 +17,7 @@ from tests.sampling import pairs_of, sample
 
 pytestmark = pytest.mark.browser
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
-DISTRIBUTION = "quality_distribution"
+DISTRIBUTION = "score_histogram"
 OUTSIDE = """() => {
   const root = document.querySelector("svg");
   const frame = root.getBoundingClientRect();
@@ -75,13 +75,13 @@ def opened(one, address: str, place: str = "predicting_errors?quality_plot=Distr
 def test_each_format__by_mouse_and_keyboard(reader, address):
     page = opened(reader(), address)
     name, content = saved(page, DISTRIBUTION, "SVG")
-    assert name == "quality_distribution.svg" and b"<svg" in content and b"Q-Score" in content
+    assert name == "score_histogram.svg" and b"<svg" in content and b"Q-Score" in content
     name, content = saved(page, DISTRIBUTION, "PNG", key="Enter")
-    assert name == "quality_distribution.png"
+    assert name == "score_histogram.png"
     with Image.open(io.BytesIO(content)) as picture:
         assert picture.format == "PNG" and picture.width > 800
     name, content = saved(page, DISTRIBUTION, "Data as CSV", key="Enter")
-    assert name == "quality_distribution.csv"
+    assert name == "score_histogram.csv"
     table = pd.read_csv(io.BytesIO(content))
     assert list(table.columns) == ["left", "right", "all", "correct", "misclassified"]
     settle(page)
@@ -100,7 +100,7 @@ def test_pdf__of_the_chosen_width_and_type(reader, address):
         expect(page.get_by_role("menuitemradio", name=font, checked=True)).to_be_visible()
         page.keyboard.press("Escape")
         name, content = saved(page, DISTRIBUTION, words)
-        assert name == "quality_distribution.pdf" and content.startswith(b"%PDF")
+        assert name == "score_histogram.pdf" and content.startswith(b"%PDF")
         (box,) = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", content)
         widths[font] = float(box.split()[2])
         assert page.locator(".plotly-notifier *").count() == 0  # only our own messages
@@ -169,7 +169,7 @@ GROUNDS = [("dark", (16, 23, 31)), ("light", (255, 255, 255))]
 @pytest.mark.parametrize(("scheme", "ground"), sample(GROUNDS, 1))
 def test_saved_picture__has_the_ground_and_the_type_of_the_page(reader, address, scheme, ground):
     page = opened(reader(color_scheme=scheme), address, "predicting_errors")
-    _, content = saved(page, "quality_rivals", "PNG")
+    _, content = saved(page, "score_aurocs", "PNG")
     with Image.open(io.BytesIO(content)) as picture:
         edge = picture.convert("RGBA").crop((0, 0, 4, picture.height))
     # Names of scores in a wider type than the page's would be cut off here.
@@ -177,10 +177,10 @@ def test_saved_picture__has_the_ground_and_the_type_of_the_page(reader, address,
 
 
 @pytest.mark.parametrize(
-    ("chart", "font"), pairs_of(("quality_distribution", "quality_rivals"), ("embedded", "not available"))
+    ("chart", "font"), pairs_of(("score_histogram", "score_aurocs"), ("embedded", "not available"))
 )
 def test_saved_svg__nothing_is_cut_where_the_page_s_font_is_missing(reader, visitor, address, chart, font):
-    part = "Chart" if chart == "quality_rivals" else "Distribution"
+    part = "Chart" if chart == "score_aurocs" else "Distribution"
     page = opened(reader(), address, f"predicting_errors?score=Q-Score&quality_plot={part}")
     _, content = saved(page, chart, "SVG")
     text = content.decode("utf-8")
@@ -214,7 +214,7 @@ def test_add_to_sheet__says_how_many_and_opens_it(visitor, address):
     one = visitor()
     page = opened(one, address, "predicting_errors")
     for part, chart, said in (
-        ("Scores", "quality_rivals", "Added to the sheet · 1 figure"),
+        ("Scores", "score_aurocs", "Added to the sheet · 1 figure"),
         ("Distribution", DISTRIBUTION, "Added to the sheet · 2 figures"),
         ("Distribution", DISTRIBUTION, "Already on the sheet · 2 figures"),
     ):

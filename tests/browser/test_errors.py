@@ -164,7 +164,7 @@ def test_cutoff__the_thumb_moves_to_what_can_be_flagged(reader, address, served)
 def test_scores__a_click_on_a_dot_picks_it(reader, address, served):
     one = reader()
     page = one.open(f"{address}/predicting_errors?study=demo")
-    dot = next(one for one in points(page, "quality_rivals") if one["custom"][0] == "confidence")
+    dot = next(one for one in points(page, "score_aurocs") if one["custom"][0] == "confidence")
     page.mouse.click(dot["x"], dot["y"])
     page.wait_for_timeout(500)
     settle(page)

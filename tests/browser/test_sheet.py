@@ -63,7 +63,7 @@ def test_three_pages__to_a_pdf(visitor, trusted_address):
     shown = "quality_plot=Distribution&score=Q-Score"
     page = one.open(f"{trusted_address}/predicting_errors?study=seen&where=label%3Dbee&{shown}")
     page.wait_for_function(DRAWN)
-    add(page, "quality_distribution", "1 figure")
+    add(page, "score_histogram", "1 figure")
     visit(page, "Masks and mIoU")
     page.get_by_role("radio", name="By class", exact=True).wait_for()
     page.get_by_role("radio", name="By class", exact=True).click()

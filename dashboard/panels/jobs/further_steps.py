@@ -36,7 +36,7 @@ def section() -> None:
             if (command := step_command(study, step, redo=why.redo)) is not None:
                 run_button(command, key=f"further_{step}")
     if not missing:
-        st.caption("Every step was run. With other masks or captions, these can be run again:")
+        st.caption("No step is left to run. With other masks or captions, these can be run again:")
     left, right = st.columns(2, gap="large")
     with left.expander("Compare heatmaps with masks", key="further_masks", on_change="rerun") as masks:
         if masks.open:

@@ -50,7 +50,7 @@ def distribution(study: Study, population: Slice, score: str, threshold: float |
     st.markdown(f"**{widgets.plain(findings.distribution_finding(values, correct, score))}**")
     chart(
         study,
-        "quality_distribution",
+        "score_histogram",
         lambda theme: figures.score_distribution(
             histogram, score=score, zero=zero, cutoff=threshold, theme=theme, height=HEIGHT
         ),
@@ -70,7 +70,7 @@ def cut_off(study: Study, population: Slice, score: str, threshold: float) -> No
     st.markdown(widgets.plain(cutoff_sentence(score, result, what=what)))
     chart(
         study,
-        "quality_cutoff_chart",
+        "score_cutoff",
         lambda theme: cutoff_curve(table, flagged=result.flagged, theme=theme),
         *(population, score, threshold),
         alt=f"Share of errors caught against share of images flagged by {score_label(score)}",
@@ -91,7 +91,7 @@ def two_scores(study: Study, population: Slice) -> None:
     st.markdown(f"**{widgets.plain(score_pair.pair_finding(table))}**")
     chart(
         study,
-        "quality_pair",
+        "score_pair",
         lambda theme: score_pair.pair_heat(table, theme=theme),
         population,
         alt=f"Share of errors by {' and '.join(map(score_label, score_pair.PAIR))}",
@@ -127,7 +127,7 @@ def curve(study: Study, population: Slice, plot: str, score: str) -> None:
     st.markdown(f"**{widgets.plain(findings.curve_finding(metrics, score, kind))}**")
     chart(
         study,
-        f"quality_{kind}",
+        f"score_{kind}",
         lambda theme: draw(curves, metrics, scores, theme=theme),
         *(population, plot, tuple(scores)),
         alt=f"{plot} of {', '.join(score_label(one) for one in scores)}",
@@ -170,7 +170,7 @@ def by_cause(study: Study, population: Slice) -> None:
     )
     chart(
         study,
-        "quality_causes",
+        "score_causes",
         lambda theme: baselines.by_cause(table, theme=theme),
         population,
         alt="AUROC of each score by cause of failure",

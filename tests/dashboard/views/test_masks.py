@@ -74,7 +74,7 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
     said = [note["text"] for note in spec(app, "overlap_scale")["layout"]["annotations"]]
     for row in known.query("heatmap == 'encoder'").to_dict("records"):
         assert any(text.startswith(f"<b>encoder {row['value']:.2f}</b>") for text in said)
-    for name in ("noise", "uniform", "centre blob", "ceiling"):
+    for name in ("noise", "uniform", "centre blob", "best possible"):
         assert sum(text.startswith(name) for text in said) == known["mask"].nunique()
     own = known.query("heatmap == 'encoder'").set_index("mask")
     if own["n"].max() == 1 and (own["images"] == "both masks").all():

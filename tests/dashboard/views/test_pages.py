@@ -82,7 +82,7 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     study = open_study(studies / "demo")
     assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
     assert "guessing: 25 %" in all_text(app)
-    rates = study.table("features")["activation_rate"]
+    rates = inspection.feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
     assert shown["Features that fire"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 
 

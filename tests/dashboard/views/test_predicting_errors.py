@@ -26,12 +26,12 @@ from tests.manifests import edited_manifest
 from tests.tables import rows_where
 
 PLOTS = {
-    "Distribution": "distribution",
+    "Distribution": "histogram",
     "ROC": "roc",
     "Precision-recall": "pr",
     "Finding errors": "pr_error",
     "Risk-coverage": "risk",
-    "Cut-off": "cutoff_chart",
+    "Cut-off": "cutoff",
 }
 
 
@@ -145,14 +145,14 @@ def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open
     table = score_aurocs(study, population(study, Slice.parse(where))[0])
     drawn = {
         custom[0]: x
-        for trace in spec(app, "quality_rivals")["data"]
+        for trace in spec(app, "score_aurocs")["data"]
         for custom, x in zip(trace["customdata"], grid(trace["x"]), strict=True)
     }
     known = rows_where(table, np.isfinite(table["auroc"]))
     assert drawn == pytest.approx(dict(zip(known["score"], known["auroc"], strict=True)))
     wanted = known.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
     assert finding(wanted) in said(app)
-    shapes = spec(app, "quality_rivals")["layout"]["shapes"]
+    shapes = spec(app, "score_aurocs")["layout"]["shapes"]
     assert [one["x0"] for one in shapes if one["type"] == "line"] == [0.5]  # chance
     assert [one for one in shapes if one["type"] == "rect"]  # Q is marked
 
@@ -167,7 +167,7 @@ def test_rank_sentence__is_with_the_numbers(studies, open_page):
 def test_parts__first_all_scores_and_an_unknown_one_is_dropped(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Magic")
     assert not app.exception and "'Magic'" in app.info[0].value
-    assert spec(app, "quality_rivals") and app.get_by_key("quality_group").value == "Scores"
+    assert spec(app, "score_aurocs") and app.get_by_key("quality_group").value == "Scores"
 
 
 @pytest.mark.slow
@@ -175,15 +175,15 @@ def test_parts__first_all_scores_and_an_unknown_one_is_dropped(studies, open_pag
 def test_plot__one_chart_at_a_time(plot, studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot=plot)
     assert not app.exception
-    shown = [name for name in charts(app) if any(f"quality_{key}" in name for key in PLOTS.values())]
-    assert len(shown) == 1 and f"quality_{PLOTS[plot]}" in shown[0]
+    shown = [name for name in charts(app) if any(f"score_{key}" in name for key in PLOTS.values())]
+    assert len(shown) == 1 and f"score_{PLOTS[plot]}" in shown[0]
 
 
 @pytest.mark.slow
 def test_distribution__holds_the_evaluation_images(studies, open_page):
     values, correct = evaluation(studies / "demo", "norm")
     app = open_page("predicting_errors", study="demo", quality_plot="Distribution", score=score_label("norm"))
-    names = [trace["name"] for trace in spec(app, "quality_distribution")["data"]]
+    names = [trace["name"] for trace in spec(app, "score_histogram")["data"]]
     table = score_histogram(values, correct)
     assert names == [
         f"correct (n = {table['correct'].sum():,})",
@@ -262,7 +262,7 @@ def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
 def test_compared_scores__are_drawn_beside(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="ROC", score="Q-Score")
     app.multiselect(key="quality_with").set_value(["Raw norm", "Probe confidence"]).run()
-    names = [trace["name"].split(":")[0] for trace in spec(app, "quality_roc")["data"]]
+    names = [trace["name"].split(":")[0] for trace in spec(app, "score_roc")["data"]]
     assert names == ["Q-Score", "Raw norm", "Probe confidence", "chance"]
 
 
@@ -313,7 +313,7 @@ def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     assert not app.exception
     found = causes_within(open_study(studies / "demo"), study.is_val)
     assert len(found) and set(found["cause"]) <= {"small", "clutter"}
-    cells = spec(app, "quality_causes")["data"][0]
+    cells = spec(app, "score_causes")["data"][0]
     drawn = grid(cells["z"])
     assert sorted(drawn[np.isfinite(drawn)]) == pytest.approx(sorted(found["auroc"]))
 
@@ -358,7 +358,7 @@ def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study,
     app = open_page("predicting_errors", study="bare")
     assert not app.exception
     assert "carry no labels" in said(app) and "Nothing is judged" in said(app)
-    assert [name for name in charts(app) if "quality_" in name] and not app.slider
+    assert [name for name in charts(app) if "score_" in name] and not app.slider
     app.get_by_key("quality_group").set_value("Images").run()
     assert "Lowest" in said(app) and tiles(app, "quality_lowest")
     assert "Probe confidence" not in app.selectbox(key="score").options

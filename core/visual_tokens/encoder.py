@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -215,8 +214,3 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
 
 def _fitting(given: int, wanted: int) -> nn.Module:
     return nn.Identity() if given == wanted else nn.Linear(given, wanted)
-
-
-def encoder_settings(shape: EncoderShape) -> dict[str, Any]:
-    """Return a JSON-able dict; `EncoderShape(**settings)` is the inverse."""
-    return asdict(shape)

@@ -175,21 +175,6 @@ def leading_classes(study: Study) -> dict[int, str]:
 
 
 @cached_read(max_entries=32)
-def evaluation(study: Study, score: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The evaluation images: their rows, the score of each, and 1 correct, 0 misclassified or NaN unknown.
-
-    A study without an evaluation split gives all its images.
-    """
-    frame = images(study)
-    chosen = study.is_val if study.is_val.any() else np.ones(len(frame), bool)
-    rows = np.flatnonzero(chosen)
-    correct = np.full(len(rows), np.nan)
-    if "correct" in frame:
-        correct = frame["correct"].to_numpy(dtype=float, na_value=np.nan)[rows]
-    return rows, frame[score].to_numpy(dtype=float)[rows], correct
-
-
-@cached_read(max_entries=32)
 def firing_thresholds(study: Study) -> tuple[float, float]:
     """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i per row)."""
     stats = table(study, "row_stats", ("mean", "std"))

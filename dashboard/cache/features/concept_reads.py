@@ -105,12 +105,6 @@ def class_counts(study: Study, group: str) -> pd.DataFrame:
     return pd.DataFrame(counts, columns=["label", "n_images"])
 
 
-def common_words(study: Study, limit: int) -> list[tuple[str, int]]:
-    """The kept words that most features share, and how many do."""
-    counts = Counter(map(str, _kept(study)["word"]))
-    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
-
-
 def rows_of(study: Study, table: pd.DataFrame) -> np.ndarray:
     """(n,) int64: image rows of a table's column image_id."""
     return np.array([study.row_of(name) for name in table["image_id"]], np.int64)

@@ -113,10 +113,6 @@ def in_a_terminal(command: MakeSheet) -> None:
         st.code(replace(command, outputs=outputs).shell, language="bash", wrap_lines=True)
 
 
-def _all_there(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in SHEETS.values())
-
-
 def _make(command: MakeSheet, job: Job | None) -> None:
     if job is not None and job.error:
         st.error(plain(job.error), icon=":material/error:")

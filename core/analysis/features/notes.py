@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ CONSTANT_NOTE = (
     "All train images have the same representation, so no feature tells them apart. "
     "Check the weights and the input size of the encoder."
 )
+FEW_IMAGES = 0.5  # share of images, as in the rule of auto
 
 
 def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> str:
@@ -79,6 +80,18 @@ def notes_on_curves(study: Study) -> list[str]:
     return curves_notes(rate, epsilon=epsilon, low=_percentile(study.settings("features").get("low"), 50.0))
 
 
+def few_images_note(summary: dict[str, Any]) -> str:
+    """What to do where fewer images than `FEW_IMAGES` have a feature that fires; empty elsewhere."""
+    share, epsilon = summary.get("share_firing"), summary.get("epsilon")
+    known = isinstance(share, float) and isinstance(epsilon, (int, float))
+    if not known or share >= FEW_IMAGES or "epsilon_note" in summary:  # auto has said why it found no better
+        return ""
+    return (
+        f"Only {100 * share:.0f} % of the images have a feature that fires at epsilon {epsilon:g}; "
+        "features with --epsilon auto takes the largest epsilon at which half of the train images have one."
+    )
+
+
 def notes_on_features(study: Study) -> list[str]:
     """Return notes to show wherever a study's D is shown; for most studies there are none.
 
@@ -93,7 +106,7 @@ def notes_on_features(study: Study) -> list[str]:
     ]
     low, high = _percentile(settings.get("low"), 50.0), _percentile(settings.get("high"), 95.0)
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
-    notes = [*stored, silent_note(rate, low=low, high=high)]
+    notes = [*stored, silent_note(rate, low=low, high=high), few_images_note(summary)]
     return [note for note in notes if note]
 
 

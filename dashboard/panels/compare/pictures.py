@@ -54,7 +54,7 @@ def changed_sides(found: Comparison, other: str) -> None:
         st.caption("There is no such image.")
     st.caption(
         f"From {widgets.plain(first)} to {widgets.plain(other)}; {n[RIGHT]:,} images are right in both, "
-        f"{n[WRONG]:,} wrong in both.{_heats_said(found, other)}"
+        f"{n[WRONG]:,} wrong in both.{_heats_said(found, other, moved)}"
     )
 
 
@@ -100,10 +100,17 @@ def _with_heat(found: Comparison, other: str) -> list[int]:
     return [at for at in (0, found.names.index(other)) if heats[at]]
 
 
-def _heats_said(found: Comparison, other: str) -> str:
+def _heats_said(found: Comparison, other: str, moved: pd.DataFrame) -> str:
     names = [widgets.plain(found.names[at]) for at in _with_heat(found, other)]
+    if not names:
+        return ""
     what = "The heatmaps show where the discriminative features that fire on an image look"
-    return f" {what}: in {' and in '.join(names)}." if names else ""
+    line = f" {what}: in {' and in '.join(names)}."
+    if (moved[["q_before", "q_after"]].to_numpy(float) == 0).any():
+        line += (
+            " Where Q is 0 none of them fires, and the heatmap is that of the strongest one; it may be dark."
+        )
+    return line
 
 
 def _overlays(study: Study, rows: list[int]) -> list[str]:

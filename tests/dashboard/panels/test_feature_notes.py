@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.analysis.features.notes import notes_on_features
+from core.analysis.features.notes import AUTO_NOTES, few_images_note, notes_on_features
 from core.comparison.compare import compare
 from core.export.sliced import SlicedStudy
 from core.export.summary import info
@@ -29,11 +29,24 @@ def quiet_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def quiet(studies: Path, quiet_study: Path) -> str:
     """The sentence about the study `quiet`."""
-    (sentence,) = notes_on_features(open_study(shutil.copytree(quiet_study, studies / "quiet")))
+    sentence, _ = notes_on_features(open_study(shutil.copytree(quiet_study, studies / "quiet")))
     assert (
         "of 48 features never fire. All others but the most general 5 % count as discriminative" in sentence
     )
     return sentence
+
+
+def test_few_images_have_a_firing_feature__says_how_many_and_what_to_do(quiet_study, study_path):
+    study = open_study(quiet_study)
+    share = np.mean(np.asarray(study.vector("firing_count")) > 0)
+    assert 0 < share < 0.5
+    note = notes_on_features(study)[-1]
+    assert note.startswith(f"Only {100 * share:.0f} % of the images have a feature that fires at epsilon 5;")
+    assert "features with --epsilon auto" in note
+    busy = open_study(study_path(epsilon=1.0))
+    assert np.mean(np.asarray(busy.vector("firing_count")) > 0) > 0.5
+    assert not any("--epsilon auto" in note for note in notes_on_features(busy))
+    assert not few_images_note(study.summary("features") | {"epsilon_note": AUTO_NOTES["few"]})
 
 
 def plain_text(app) -> str:
@@ -60,20 +73,20 @@ def test_compare__names_the_study(studies, quiet, open_page):
 
 
 def test_info__says_it(studies, quiet, run):
-    assert info(open_study(studies / "quiet"))["feature_notes"] == [quiet]
+    assert info(open_study(studies / "quiet"))["feature_notes"][0] == quiet
     assert quiet in run("info", studies / "quiet").out
     assert "so D is" not in run("info", studies / "demo").out
 
 
 def test_slice__has_the_sentence_of_the_whole_study(studies, quiet):
     """D is defined on the train images; in a slice of one image nearly no feature fires."""
-    for name, expected in (("quiet", [quiet]), ("demo", [])):
+    for name, n in (("quiet", 2), ("demo", 0)):
         whole = open_study(studies / name)
         study = SlicedStudy(
             whole, Slice.parse(f"image={whole.images['image_id'].iloc[np.flatnonzero(whole.is_val)[0]]}")
         )
         assert study.n_chosen == 1 and study.table("features")["activation_rate"].median() == 0
-        assert notes_on_features(study) == expected
+        assert notes_on_features(study) == notes_on_features(whole) and len(notes_on_features(whole)) == n
 
 
 def test_print__the_chart_of_the_bands_carries_it(studies, quiet):

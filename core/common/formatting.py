@@ -91,6 +91,16 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     return text if UNDEFINED in (text, *ends) else f"{text} ({ends[0]} to {ends[1]})"
 
 
+def full_sentence(said: str) -> str:
+    """Begin a reason with a capital, and end it with a full stop.
+
+    >>> full_sentence("the study has no masks"), full_sentence("Run overlap."), full_sentence("")
+    ('The study has no masks.', 'Run overlap.', '')
+    """
+    end = "" if not said or said[-1] in ".!?…:" else "."
+    return f"{said[:1].upper()}{said[1:]}{end}"
+
+
 def counted(n: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun.
 

@@ -30,6 +30,14 @@ ARM_NAMES = {
     BASELINE: "baseline", "ddm": "DDM", "var": "variant term only", "invar": "invariant term only",
     "cut": "prefix unused", "kmeans": "DDM with k-means", "robust": "DDM with robust clusters",
 }  # fmt: skip
+TINTED_NAMES = {
+    "untinted": "no tint",
+    ONE: "one tint",
+    TWO: "two tints",
+    "two-tints-ddm": "two tints, DDM (labels)",
+    "two-tints-kmeans": "two tints, DDM with k-means",
+    "two-tints-robust": "two tints, DDM with robust clusters",
+}
 SHOWN_METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "dino": "DINO", "simsiam": "SimSiam"}
 PROTOCOL = "own"
 
@@ -70,8 +78,12 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
 
 
 def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
-    said = [gap_sentence(table, arm) for arm in dict.fromkeys(table["arm"]) if "-tints-" in arm]
-    note = f"Top-1 by a probe of all tints; {preset_of(table) or 'preset not named'}.<br>" + "<br>".join(said)
+    note = f"Top-1 by a probe of all tints; {preset_of(table) or 'preset not named'}.<br>"
+    note += "Gap closed: (DDM − two tints) / (one tint − two tints), by seed."
+    for arm in dict.fromkeys(table["arm"]):
+        gap = closed_gap(table, arm)
+        if "-tints-" in arm and (gap.n_undefined or not gap.enough):  # else the column says it all
+            note += f"<br>{gap_sentence(table, arm).replace(arm, TINTED_NAMES.get(arm, arm), 1)}"
     head = ["images", "top-1 %", "of the rest %", "gap closed"]
     return _table_figure(head, tinted_rows(table), note, theme)
 
@@ -83,7 +95,9 @@ def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
         values = [over_seeds(by_seed(table, arm, f"seen_seen_{part}").values()) for part in ("all", "rest")]
         gap = closed_gap(table, arm)
         closed = "" if arm in ("untinted", ONE, TWO) else (gap.text(digits=2) or "nothing to close")
-        rows.append([str(arm), *(value.text(factor=100) for value in values), closed])
+        rows.append(
+            [TINTED_NAMES.get(str(arm), str(arm)), *(value.text(factor=100) for value in values), closed]
+        )
     return rows
 
 

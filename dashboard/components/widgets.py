@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import headline
+from core.common.formatting import full_sentence
 from core.jobs.commands import Command
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -201,7 +202,7 @@ def empty_state(what: str, why: str, command: Command | str | None = None) -> No
     """
     with st.container(border=True):
         st.markdown(f"**{plain(what)}**")
-        st.caption(plain(why))
+        st.caption(plain(full_sentence(why)))
         if command:
             with st.container(horizontal=True, vertical_alignment="center"):
                 text = command if isinstance(command, str) else command.shell
@@ -216,9 +217,9 @@ def needs(study: Study, item: str, what: str) -> bool:
     missing = study.why_missing(item)
     if missing is None:
         return True
-    lacks = "cannot be read" if missing.state == "damaged" else "is not there"
+    lacks = "Cannot be read" if missing.state == "damaged" else "Missing"
     command = step_command(study, missing.step, redo=missing.redo) if missing.command else None
-    empty_state(f"{what} {lacks}", missing.sentence, command)
+    empty_state(f"{lacks}: {what[:1].lower()}{what[1:]}", missing.sentence, command)
     return False
 
 

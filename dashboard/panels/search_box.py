@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.command_line import command_line
+from core.common.formatting import full_sentence
 from core.errors import PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import RunStep
@@ -77,7 +78,7 @@ def trouble() -> None:
     """Why the picture that was uploaded last cannot be searched by; said once."""
     if why := session.recall(TROUBLE):
         session.choose(TROUBLE, None)
-        st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
+        st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
 
 
 def results(

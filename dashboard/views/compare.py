@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.command_line import command_line
+from core.common.formatting import full_sentence
 from core.comparison.compare import Comparison
 from core.errors import PeregrineError
 from core.store import Study
@@ -165,7 +166,7 @@ def _bold(n: int, one: str) -> str:
 
 
 def _sentence(said: str) -> str:
-    return widgets.plain(f"{said[:1].upper()}{said[1:].rstrip('.')}.")
+    return widgets.plain(full_sentence(said))
 
 
 @own_place

@@ -164,6 +164,8 @@ def _overlap(study: Study) -> None:
         needs = "It needs masks of the objects."
         if why and study_progress.running(study.path):
             needs = "Not computed yet."
+        elif study.summary("heatmaps").get("skipped"):
+            needs = "It needs heatmaps, and this study has none."
         detail = needs if why else "No evaluation image has a heatmap and a mask of the object."
         widgets.metric("Heat on the object (mIoU)", "not defined", explain="miou", detail=detail)
         return

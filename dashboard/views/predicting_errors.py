@@ -57,7 +57,7 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
     """Why no score has an AUROC here, whatever part is shown."""
     if judged and not np.isfinite(aurocs["auroc"]).any():
         why = str(aurocs["note"].iloc[0])
-        widgets.empty_state("No AUROC", f"{why[:1].upper()}{why[1:]}, so there is nothing to predict.")
+        widgets.empty_state("No AUROC", f"{why}, so there is nothing to predict")
     elif not judged and not study.labelled:
         widgets.empty_state(
             "Nothing is judged",
@@ -67,7 +67,7 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
     elif not judged and widgets.needs(study, "probe", "What the scores predict"):
         notes = [note for note in score_reads.aurocs(study, population)["note"] if note]
         why = notes[0] if notes else "the probe has no verdict on these images"
-        widgets.empty_state("Nothing is judged", f"{why[:1].upper()}{why[1:]}.")
+        widgets.empty_state("Nothing is judged", why)
 
 
 @own_place

@@ -49,8 +49,9 @@ def test_ddm_bars__one_bar_an_arm_and_domain():
 def test_tinted_rows__show_the_closed_gap_of_disentangled_arms():
     rows = tinted_rows(tinted(one=0.805))
     assert [row[-1] for row in rows] == ["", "", "", "nothing to close"]
+    assert [row[0] for row in rows] == ["no tint", "one tint", "two tints", "two tints, DDM (labels)"]
     assert len(ddm_table(tinted(), FigureOptions(), LIGHT).data[0].cells.values) == 4
     assert (
-        "closed gap 0.50, 0.50 (not enough runs to tell)"
+        "two tints, DDM (labels): closed gap 0.50, 0.50 (not enough runs to tell)"
         in layout_of(ddm_table(tinted(), FigureOptions(), LIGHT)).annotations[0].text
     )

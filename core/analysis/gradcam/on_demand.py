@@ -12,7 +12,7 @@ from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.common.command_line import command_line
 from core.config import ENCODER_SETTINGS
 from core.encoders.registry import load_encoder
-from core.errors import CodeRefused, EncoderError, PeregrineError, UnreadableImage
+from core.errors import CodeRefused, EncoderError, PeregrineError, StudyError, UnreadableImage
 from core.heatmaps.combine import check_combination
 from core.heatmaps.combine import combine as combine_maps
 from core.heatmaps.reader import (
@@ -112,8 +112,11 @@ def request_heatmaps(
     Returns:
         n_images, n_maps (computed now), n_stored (already stored), missing (ids of missing images).
     Raises:
-        StudyError: no such image. SettingsError: no such feature. UnreadableImage: all images are missing.
+        StudyError: no such image, or its heatmaps could say nothing. SettingsError: no such feature.
+        UnreadableImage: all images are missing.
     """
+    if why := study.summary("heatmaps").get("skipped"):
+        raise StudyError(f"no heatmaps in '{study.path}': {why}")
     wanted = check_features(study, features)
     rows = list(dict.fromkeys(study.row_of(image_id) for image_id in image_ids))
     reader = study.heatmap_reader

@@ -39,8 +39,8 @@ ARRAYS = (
 )
 GONE = "no longer in the source"
 ONE_PIXEL = (
-    "the maps of layer {layer} have a single pixel, so every heatmap is empty; embed larger images "
-    "(--input-size) or at an earlier layer (--layer)"
+    "the maps of layer {layer} have a single position for an image of {side} pixels, so a heatmap could "
+    "not say where; embed larger images (--input-size) or take an earlier layer (--layer)"
 )
 
 
@@ -68,6 +68,10 @@ def compute_heatmaps(
         step.summary = {"skipped": "the study was made from representations; heatmaps need an encoder"}
         return
     encoder = study_encoder(study, device)
+    if native_size(encoder) == (1, 1):
+        side = max(encoder.transform.sides)
+        step.summary = {"skipped": ONE_PIXEL.format(layer=encoder.target_layer, side=side)}
+        return
     pairs = wanted_pairs(study, config)
     with progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
         run = _Run(study, encoder, pairs, step, options or RunOptions())
@@ -75,8 +79,6 @@ def compute_heatmaps(
         step.summary = run.finish()
     if step.summary["n_missing"]:
         progress.note(f"{step.summary['n_missing']} images are missing; see the table 'heatmaps_missing'")
-    if "note" in step.summary:
-        progress.note(step.summary["note"])
 
 
 def native_size(encoder: Encoder) -> tuple[int, int]:
@@ -203,7 +205,7 @@ class _Run:
         self.step.table(
             "heatmaps_missing", lost.assign(reason=[reason for _, reason in missing]).astype("str")
         )
-        summary = {
+        return {
             "n_images": self.step.items["heatmap_rows"]["shape"][0],
             "n_maps": self.step.items["heatmap_maps"]["shape"][0],
             "n_fallback": sum(extra["n_fallback"] for extra in extras),
@@ -214,6 +216,3 @@ class _Run:
             "method": self.method,
             "input_size": self.encoder.transform.to_dict()["input_size"],
         }
-        if self.native == (1, 1):
-            summary["note"] = ONE_PIXEL.format(layer=self.encoder.target_layer)
-        return summary

@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.analysis.gradcam import step as heatmap_step
 from core.analysis.gradcam.gradcam import gradcam_maps
-from core.analysis.gradcam.on_demand import on_demand, study_encoder
+from core.analysis.gradcam.on_demand import on_demand, request_heatmaps, study_encoder
 from core.analysis.gradcam.selection import class_pairs
 from core.errors import (
     EncoderError,
@@ -22,6 +22,7 @@ from core.errors import (
     UnreadableImage,
 )
 from core.heatmaps.combine import combine
+from core.jobs.progress import Progress
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import HALF, N_TRAIN, N_VAL, heatmaps, make
 from tests.command_line import contents
@@ -262,9 +263,15 @@ def test_an_encoder_that_cannot_be_loaded_or_has_changed(tmp_path, pictures):
 
 
 @pytest.mark.slow
-def test_maps_of_one_pixel_are_reported(tmp_path, pictures):
+def test_maps_of_one_position__are_left_out_with_what_to_do(tmp_path, pictures):
     folder = make(tmp_path / "tiny", pictures, {"encoder": "timm:resnet10t", "input_size": 32, "resize": 32})
-    summary = heatmaps(folder, top=0)
-    assert summary["native"] == [1, 1] and summary["n_zero"] == summary["n_maps"]
-    assert "single pixel" in summary["note"]
-    assert not open_study(folder).heatmap(N_TRAIN).any()
+    why = heatmaps(folder, top=0)["skipped"]
+    assert "layer layer4.0 have a single position for an image of 32 pixels" in why and "--input-size" in why
+    assert not open_study(folder).has("heatmap_maps")
+    study = open_study(folder)
+    for ask in (
+        lambda: study.heatmap(N_TRAIN),
+        lambda: request_heatmaps(study, [], [0], progress=Progress(None, terminal=False)),
+    ):
+        with pytest.raises(StudyError, match="single position"):
+            ask()

@@ -329,7 +329,7 @@ def test_a_step_that_found_nothing_to_do__says_why(worded, open_page):
     for page, more in (("feature", {"feature": "3"}), ("features", {"features_as": "Words"})):
         app = open_page(page, study="seen", **more)
         assert not app.exception
-        assert "for a *reason*" in unescaped(all_text(app))
+        assert "for a *reason*." in unescaped(all_text(app)).lower()
 
 
 def test_groups__that_it_belongs_to(worded, open_page):

@@ -80,7 +80,7 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
 def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
     note = f"Top-1 by a probe of all tints; {preset_of(table) or 'preset not named'}.<br>"
     note += "Gap closed: (DDM − two tints) / (one tint − two tints), by seed."
-    for arm in dict.fromkeys(table["arm"]):
+    for arm in dict.fromkeys(map(str, table["arm"])):
         gap = closed_gap(table, arm)
         if "-tints-" in arm and (gap.n_undefined or not gap.enough):  # else the column says it all
             note += f"<br>{gap_sentence(table, arm).replace(arm, TINTED_NAMES.get(arm, arm), 1)}"

@@ -83,8 +83,9 @@ def notes_on_curves(study: Study) -> list[str]:
 def few_images_note(summary: dict[str, Any]) -> str:
     """What to do where fewer images than `FEW_IMAGES` have a feature that fires; empty elsewhere."""
     share, epsilon = summary.get("share_firing"), summary.get("epsilon")
-    known = isinstance(share, float) and isinstance(epsilon, (int, float))
-    if not known or share >= FEW_IMAGES or "epsilon_note" in summary:  # auto has said why it found no better
+    if not (isinstance(share, float) and isinstance(epsilon, (int, float))):
+        return ""
+    if share >= FEW_IMAGES or "epsilon_note" in summary:  # auto has said why it found no better
         return ""
     return (
         f"Only {100 * share:.0f} % of the images have a feature that fires at epsilon {epsilon:g}; "

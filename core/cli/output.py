@@ -38,11 +38,18 @@ def info_text(report: Report) -> str:
             ("probe", _probe_line(report)),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("mIoU", _overlap_line(report)),
-            ("steps", ", ".join(f"{step} {state}" for step, state in report["steps"].items())),
+            ("steps", _steps_line(report)),
             *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),
             *(("skipped", f"{step}: {why}") for step, why in report.get("skipped_steps", {}).items()),
             *(("note", line) for line in [*report.get("assumptions", []), *report.get("notes", [])]),
         ]
+    )
+
+
+def _steps_line(report: Report) -> str:
+    skipped = report.get("skipped_steps", {})
+    return ", ".join(
+        f"{step} {'skipped' if step in skipped else state}" for step, state in report["steps"].items()
     )
 
 

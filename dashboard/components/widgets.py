@@ -216,9 +216,9 @@ def needs(study: Study, item: str, what: str) -> bool:
     missing = study.why_missing(item)
     if missing is None:
         return True
-    lacks = "cannot be read" if missing.state == "damaged" else "is not there"
+    lacks = "cannot be read" if missing.state == "damaged" else "not computed"
     command = step_command(study, missing.step, redo=missing.redo) if missing.command else None
-    empty_state(f"{what} {lacks}", missing.sentence, command)
+    empty_state(f"{what}: {lacks}", missing.sentence, command)
     return False
 
 

@@ -332,6 +332,26 @@ def test_a_step_that_found_nothing_to_do__says_why(worded, open_page):
         assert "for a *reason*" in unescaped(all_text(app))
 
 
+def test_without_captions__says_where_they_are_chosen(worded, open_page):
+    with write_study(worded.path) as writer, writer.step("concepts", {"captions": None}) as step:
+        step.summary = {"skipped": "no caption bank: give --captions PATH"}
+    app = open_page("feature", study="seen", feature="3")
+    assert not app.exception
+    said = unescaped(all_text(app))
+    assert "No words yet" in said and "--captions" not in said
+    assert "Choose the captions" in [link.proto.label for link in app.get("page_link")]
+
+
+def test_without_masks__a_line_and_the_way_to_add_them(seen, open_page):
+    with write_study(seen) as writer, writer.step("overlap", {}) as step:
+        step.summary = {"skipped": "no masks: give --masks DIR"}
+    app = open_page("feature", study="seen", feature="3")
+    assert not app.exception
+    said = unescaped(all_text(app))
+    assert "It needs masks of the objects" in said and "--masks" not in said
+    assert "Choose the mask folder" in [link.proto.label for link in app.get("page_link")]
+
+
 def test_groups__that_it_belongs_to(worded, open_page):
     app = open_page("feature", study="seen", feature="1")
     links = [one.proto for one in app.get("page_link") if "features_as=Groups" in one.proto.query_string]

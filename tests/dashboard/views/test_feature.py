@@ -230,6 +230,11 @@ def test_similar_features__by_shared_images(demo, open_page):
     shown = drawn_cards(open_page("feature", study="demo", feature=feature), "feature_similar")
     assert [int(card["id"]) for card in shown] == wanted["feature"].tolist()
     assert [card["bars"][0]["text"] for card in shown] == [f"{100 * j:.0f} %" for j in wanted["jaccard"]]
+    signs = [
+        (card["bars"][1]["text"][0], value) for card, value in zip(shown, wanted["profile"], strict=True)
+    ]
+    assert {value < 0 for _, value in signs} == {True, False}  # or the signs say little
+    assert all(sign == ("−" if value < 0 else "+") for sign, value in signs if abs(value) >= 0.005)
 
 
 def test_unlabelled_study__says_why_there_are_no_classes(studies, unlabelled_study, open_page):

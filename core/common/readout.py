@@ -42,6 +42,16 @@ def readout_words(encoder: Mapping[str, Any]) -> str:
     return POOLED.get(str(pool), "")
 
 
+def layer_words(encoder: Mapping[str, Any]) -> str:
+    """Name the layer that it reads.
+
+    >>> layer_words({"layer": "layer4.1"}), layer_words({"layer": "blocks.11"}), layer_words({})
+    ('layer4.1', 'layer blocks.11', 'layer not known')
+    """
+    layer = str(encoder.get("layer") or "not known")
+    return layer if layer.startswith("layer") else f"layer {layer}"
+
+
 def chosen_readout(encoder: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Describe it only where the settings of `embed` ask for another way than the average or the network's.
 

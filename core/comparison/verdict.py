@@ -80,7 +80,7 @@ def verdict_sentence(found: Comparison, other: str) -> str:
         for verdict in VERDICTS
     }
     if not named[BETTER] and not named[WORSE]:
-        return f"No difference between {found.names[0]} and {other} that could not be chance."
+        return f"Every difference between {found.names[0]} and {other} could be chance."
     parts = [f"{verdict} on {_listed(named[verdict])}" for verdict in (BETTER, WORSE) if named[verdict]]
     sentence = f"{other} is {' and '.join(parts)} than {found.names[0]}"
     rest = named[UNCLEAR]

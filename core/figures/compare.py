@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import as_text, equals, numbers, where
 from core.common.score_names import SCORES, score_label
-from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
+from core.figures.theme import LIGHT, Theme, finish, layout_of, note_figure, tint
 
 BINS = 48
 PANEL = 150  # pixels; height of one study's panel
@@ -78,7 +78,10 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     finish(fig, theme)
     scale = theme.font_size / LIGHT.font_size
     height = round((PANEL * len(names) + 110) * scale)
-    return fig.update_layout(height=height, margin_t=round(64 * scale), legend_y=1 + 40 * scale / height)
+    title = (34 if any("<br>" in note.text for note in layout_of(fig).annotations[:1]) else 20) * scale
+    return fig.update_layout(
+        height=height, margin_t=round(44 * scale + title), legend_y=1 + (20 * scale + title) / height
+    )
 
 
 def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> str:
@@ -89,12 +92,12 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
     said = []
     for group in ("correct", "misclassified"):
         part = where(table, equals(table, "study", name) & equals(table, "group", group))
-        if len(part) and part["n"].iat[0]:
+        if len(part) and part["n"].iat[0] and part["zero_share"].iat[0] > 0:
             said.append(f"{part['zero_share'].iat[0]:.0f} % of {group}")
     if not said:
         return title
     if theme.width is None:  # half a page
-        return f"{title}; not drawn: 0 for {' and '.join(said)}"
+        return f"{title}<br>not drawn: 0 for {' and '.join(said)}"
     if theme.width < 500:  # a narrow column
         return f"{title}; 0 for {' and '.join(said)}"
     return f"{title}; 0, not drawn ({means}): {' and '.join(said)} images"

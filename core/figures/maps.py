@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from core.common.dataframes import as_text
 from core.common.score_names import score_label
+from core.figures.features import WEBGL_FROM
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 STEPS = 64  # colours of a continuous scale
@@ -192,9 +193,10 @@ def representation_map(
     size = theme.stroke(max(1.5, min(6.0, 220 / len(points) ** 0.5)))
     fig = go.Figure()
     marker = _amount_marker(colouring, theme) if colouring.is_scale else _name_marker(colouring)
-    fig.add_trace(_dots(points, marker | {"size": size, "opacity": 0.75}))  # one trace: no class on top
+    marker |= {"size": size, "opacity": 0.75}
+    fig.add_trace(_dots(points, marker))  # one trace: no class on top
     for colour, name in zip(colouring.palette, colouring.names, strict=False):
-        fig.add_trace(_dots(np.full((1, 2), np.nan), {"color": colour}, name=as_text(name)))
+        fig.add_trace(_dots(np.full((1, 2), np.nan), {"color": colour}, as_text(name), like=len(points)))
     for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
         share = f" ({100 * shares[at]:.0f} % of the variance)" if len(shares) > at and kind == "pca" else ""
         axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False, constrain="domain")
@@ -203,11 +205,11 @@ def representation_map(
     return finish(fig, theme, height=560)
 
 
-def _dots(points: np.ndarray, marker: dict, name: str = "") -> go.Scattergl:
+def _dots(points: np.ndarray, marker: dict, name: str = "", *, like: int = 0) -> go.Scatter | go.Scattergl:
+    """Few points are SVG, which a browser without WebGL draws too. like: how many points the others have."""
     x, y = points.T.astype(np.float32)
-    return go.Scattergl(
-        x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip", showlegend=bool(name)
-    )
+    kind = go.Scattergl if max(len(points), like) > WEBGL_FROM else go.Scatter
+    return kind(x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip", showlegend=bool(name))
 
 
 def _name_marker(colouring: Colouring) -> dict:

@@ -17,7 +17,7 @@ from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
-from core.common.readout import readout_words
+from core.common.readout import layer_words, readout_words
 from core.common.statistics.intervals import wilson
 from core.report.inputs import Source
 from core.report.page import Section, parts
@@ -42,7 +42,7 @@ def holds(source: Source) -> Section:
         ("Images", f"{study.n_images:,}", f"{embed.get('n_skipped', 0):,} skipped as unreadable"),
         ("Evaluation images", f"{n_val:,}", f"beside {study.n_images - n_val:,} for training the probe"),
         ("Classes", f"{len(study.class_names):,}" if study.labelled else "none", "from the labels"),
-        ("Features", f"{encoder.get('n_features', 0):,}", f"layer {encoder.get('layer') or 'not known'}"),
+        ("Features", f"{encoder.get('n_features', 0):,}", layer_words(encoder)),
     ]
     samples = source.judged["row"].to_numpy()
     section = Section("holds", "What it holds", [parts.cards(numbers_shown), parts.facts(_encoder(study))])

@@ -54,6 +54,8 @@ YES, NO = ("true", "yes"), ("false", "no")
 AGREES = re.compile(r"(.+?)[_ ](agrees|matches)$")
 HAS = re.compile(r"(has|with)[_ ](.+)$")
 IS = re.compile(r"is[_ ](.+)$")
+SAY = "whose features say "
+RELATIVE = ("on which ", "whose ")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def plain_name(chosen: Slice, words: Mapping[int, str] | None = None) -> str:
     if not label and all(one.alone for one in found):
         return ", ".join(one.behind for one in found)
     comma = [one.behind for one in found if one.alone or one.behind.startswith("with ")]
-    direct = [one.behind for one in found if one.behind and one.behind not in comma]
+    direct = _joined([one.behind for one in found if one.behind and one.behind not in comma])
     before = [one.before for one in found if one.before]
     subject = label
     if before or direct:
@@ -100,6 +102,15 @@ def plain_name(chosen: Slice, words: Mapping[int, str] | None = None) -> str:
     elif not label:
         return f"images {' and '.join(comma)}"
     return ", ".join([" ".join([*before, subject, *direct]), *comma])
+
+
+def _joined(clauses: list[str]) -> list[str]:
+    """Join the relative clauses with "and", those that begin alike as one, behind all other words."""
+    relative = [clause for clause in clauses if clause.startswith(RELATIVE)]
+    alike = [clause.removeprefix(SAY) for clause in relative if clause.startswith(SAY)]
+    others = [clause for clause in relative if not clause.startswith(SAY)]
+    joined = " and ".join([*others, SAY + " and ".join(alike)] if alike else others)
+    return [*(clause for clause in clauses if clause not in relative), *([joined] if joined else [])]
 
 
 def _phrase(part: Slice, words: Mapping[int, str]) -> Phrase:
@@ -113,7 +124,7 @@ def _phrase(part: Slice, words: Mapping[int, str]) -> Phrase:
         said = f" ({words[number]})" if words.get(number) else ""
         return Phrase(behind=f"on which feature {number}{said} fires")
     for word in part.concepts:
-        return Phrase(behind=f"whose features say “{word}”")  # which is not always what the image shows
+        return Phrase(behind=f"{SAY}“{word}”")  # which is not always what the image shows
     return Phrase(behind=part.describe().removeprefix("images, "))
 
 

@@ -97,3 +97,4 @@ def _go(key: str, path: Path | None) -> None:
 def _take(key: str, path: Path) -> None:
     session.choose(key, allowed_paths.short(path))
     session.choose(f"{key}_at", path if path.is_dir() else path.parent)
+    session.choose(f"{key}_list", False)  # closes the list, which would cover what is found

@@ -217,9 +217,9 @@ def needs(study: Study, item: str, what: str) -> bool:
     missing = study.why_missing(item)
     if missing is None:
         return True
-    lacks = "Cannot be read" if missing.state == "damaged" else "Missing"
+    lacks = "cannot be read" if missing.state == "damaged" else "not computed"
     command = step_command(study, missing.step, redo=missing.redo) if missing.command else None
-    empty_state(f"{lacks}: {what[:1].lower()}{what[1:]}", missing.sentence, command)
+    empty_state(f"{what}: {lacks}", missing.sentence, command)
     return False
 
 

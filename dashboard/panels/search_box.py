@@ -247,7 +247,11 @@ def _say(
     n_shown, n_filter = len(found[0]), int(np.count_nonzero(reads.mask(study, where)))
     missing = index_facts(study).get("n_missing", 0)
     gone = f" {missing:,} images of the study could not be read." if missing else ""
-    st.caption(f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first. {shown}{gone}")
+    if n_shown == n_filter and not only:
+        which = f"All **{n_shown:,}** images, those {about} first."
+    else:
+        which = f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first."
+    st.caption(f"{which} {shown}{gone}")
 
 
 def _without_index(study: Study, query: Query, where: Slice) -> search_reads.Found | None:

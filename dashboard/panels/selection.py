@@ -12,8 +12,9 @@ from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
+from dashboard.components import tooltips
 from dashboard.components.chart import download
-from dashboard.state import session
+from dashboard.state import problems, session
 
 MOST_SAVED = 20_000  # images that a slice names one by one; more would make its file slow to read
 
@@ -32,7 +33,15 @@ def actions(
 
 def save(study: Study, rows: np.ndarray, *, key: str) -> None:
     """A button that opens a field for a name; the slice then stands among the saved ones of every view."""
-    with st.popover("Save as slice", icon=":material/bookmark_add:", key=f"{key}_save", type="tertiary"):
+    with st.popover(
+        "Save as slice",
+        icon=":material/bookmark_add:",
+        key=f"{key}_save",
+        type="tertiary",
+        on_change="rerun",
+    ):
+        if problem := problems.take(key):
+            st.warning(tooltips.plain(problem), icon=":material/error:")
         if len(rows) > MOST_SAVED:
             st.caption(
                 f"{len(rows):,} images are too many to name one by one (at most {MOST_SAVED:,}). "
@@ -51,7 +60,8 @@ def _save(study: Study, rows: np.ndarray, key: str) -> None:
     try:
         name = saved_slices.save(study.path, session.value(f"{key}_name"), Slice(image_ids=ids))
     except PeregrineError as error:
-        session.note(str(error))
+        problems.keep(key, str(error))
         return
     session.choose(f"{key}_name", "")
-    session.note(f"Saved the slice '{name}' with {len(rows):,} images.")
+    session.choose(f"{key}_save", False)  # closes the field
+    session.say(f"Saved the slice “{name}” with {len(rows):,} images")

@@ -29,7 +29,7 @@ def page(study: Study) -> None:
     if tab == PAIR:
         slice_pair.show(study, population)
     elif judged is not None:
-        if study.has("probe") or not study.labelled:
+        if study.has("probe") or not study.labelled or len(study.class_names) == 1:
             widgets.empty_state("Nothing is judged", judged)
         else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
@@ -43,6 +43,8 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
     """Why no image of the page is known to be classified correctly or wrongly; None where some are."""
     if not study.labelled:
         return "These images carry no labels, so none is classified correctly or wrongly."
+    if len(study.class_names) == 1:
+        return "All images are of one class, so there is nothing to take them for."
     if not study.has("probe"):
         return "The probe has not judged these images yet."
     found = inspection_reads.headline(study, population)

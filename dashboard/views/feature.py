@@ -28,10 +28,10 @@ def page(study: Study) -> None:
     parts = st.columns(3, gap="large")
     with parts[0]:
         feature_charts.classes(study, feature, row["tail"], chosen)
+        feature_charts.heat(study, feature)
     with parts[1]:
         feature_charts.push(study, feature, chosen)
     with parts[2]:
-        feature_charts.heat(study, feature)
         feature_charts.activations(study, feature, row["tail"], chosen)
     related.similar(study, feature, chosen)
     related.words(study, feature, chosen)

@@ -101,6 +101,8 @@ def _cards(study: Study, chosen: Slice, asked: feature_reads.Listing, found: pd.
             label=f"{len(found):,} features",
             shown=controls.as_query(asked),
         )
+        full = widgets.percent(feature_cards.full_bar(some))
+        st.caption(f"Bars: the share of the images on which a feature fires; a full bar is {full}.")
 
 
 def _nothing(study: Study, chosen: Slice, asked: feature_reads.Listing) -> None:

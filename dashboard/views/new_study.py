@@ -122,7 +122,7 @@ def _encoder() -> dict[str, str]:
     if encoder == request.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
     elif encoder == request.ASSET:
-        text = _choice("Which", ASSETS, "new_asset")
+        text = _choice("Which encoder", ASSETS, "new_asset")
     else:
         sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."
@@ -157,7 +157,7 @@ def _architecture(encoder: str) -> dict[str, str]:
 
 @own_place
 def _masks() -> dict[str, str]:
-    chosen = {"masks": _choice("Masks of what matters", MASKS, "new_masks")}
+    chosen = {"masks": _choice("Masks of the objects", MASKS, "new_masks")}
     if chosen["masks"] != request.NO_MASKS:
         about = "core/… and spurious/… with names like the images, or Salient ImageNet's own layout."
         chosen["masks_path"] = path_field("Mask folder", key="new_masks_path", folder=True, help=about)

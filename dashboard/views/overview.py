@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import equals, numbers, where
-from core.common.readout import readout_words
+from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label
 from core.figures import baselines
 from core.figures.overlap_scale import CONTROL_NAMES
@@ -31,6 +31,7 @@ from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
 from dashboard.panels import findings, report, tour
 from dashboard.panels.jobs import study_progress
+from dashboard.panels.masks import none_yet
 from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.server import table_downloads
 from dashboard.state import session
@@ -87,7 +88,8 @@ def page(study: Study) -> None:
 def _sentence(study: Study) -> str:
     embed = study.summary("embed")
     encoder = embed.get("encoder") or {}
-    parts = [f"{study.n_images:,} images"]
+    unread = f" ({n:,} more could not be read)" if (n := embed.get("n_skipped", 0)) else ""
+    parts = [f"{study.n_images:,} images{unread}"]
     if study.class_names:
         n = len(study.class_names)
         parts.append(f"{n:,} class{'es' * (n != 1)}")
@@ -96,7 +98,7 @@ def _sentence(study: Study) -> str:
     elif study.encoder_name:
         parts.append(widgets.plain(encoder_title(study.encoder_name)))
     if encoder.get("layer"):
-        parts.append(f"layer {widgets.plain(encoder['layer'])}")
+        parts.append(widgets.plain(layer_words(encoder)))
     if words := readout_words(encoder):
         parts.append(words)
     return " · ".join(parts)
@@ -167,7 +169,8 @@ def _overlap(study: Study) -> None:
         elif study.summary("heatmaps").get("skipped"):
             needs = "It needs heatmaps, and this study has none."
         detail = needs if why else "No evaluation image has a heatmap and a mask of the object."
-        widgets.metric("Heat on the object (mIoU)", "not defined", explain="miou", detail=detail)
+        told = "no masks" if none_yet.missing(study) else "not defined"
+        widgets.metric("Heat on the object (mIoU)", told, explain="miou", detail=detail)
         return
     marks = sorted(known.items(), key=lambda pair: pair[1])
     with st.container(border=True, height="stretch", gap=None):

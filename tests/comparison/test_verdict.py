@@ -35,7 +35,7 @@ def test_changes__are_judged_by_their_intervals(found):
 
 def test_sentence__names_what_is_better_and_worse(found):
     sentence = verdict_sentence(found, "second")
-    assert sentence.startswith(("second is ", "No difference"))
+    assert sentence.startswith(("second is ", "Every difference"))
     changes = judged_changes(found, "second")
     unclear = [one for one in changes if one.verdict == "could be chance"]
     if sentence.startswith("second is "):

@@ -51,6 +51,12 @@ def test_score_distributions__a_panel_a_study(theme):
     assert titles[0].startswith("<b>&lt;b&gt;x</b>") and "33 % of correct" in titles[0]
 
 
+def test_score_distributions__a_study_without_zeros_says_nothing_of_them():
+    table = score_table({"x": (Q, CORRECT), "y": (np.maximum(Q, 0.1), CORRECT)}, n_bins=4)
+    first, second = (note.text for note in layout_of(score_distributions(table)).annotations)
+    assert "not drawn" in first and second == "<b>y</b>"
+
+
 def test_score_distributions__nothing_to_draw_says_why():
     fig = score_distributions(score_table({"a": (np.zeros(3), np.ones(3))}))
     assert not fig.data and "0 or undefined" in layout_of(fig).annotations[0].text

@@ -122,6 +122,13 @@ def test_representation_map__draws_every_point_once(rng, theme):
     assert layout_of(maps.representation_map(points[:0], named.of(np.arange(0)))).annotations
 
 
+def test_representation_map__few_points_need_no_webgl(rng):
+    for n, kind in ((50, "scatter"), (maps.WEBGL_FROM + 1, "scattergl")):
+        named = maps.by_name(rng.choice(["a", "b"], n))
+        figure = maps.representation_map(rng.normal(size=(n, 2)), named)
+        assert {trace.type for trace in figure.data} == {kind}
+
+
 def test_of__keeps_the_colours_of_the_whole():
     whole = maps.by_name(["a", "b", "c"])
     assert whole.of(np.array([2])).palette == whole.palette and whole.of(np.array([2])).codes.tolist() == [2]

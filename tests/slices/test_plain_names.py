@@ -29,6 +29,8 @@ from core.slices.slice import Slice
         ("has_wheels=false label=car", "cars without wheels"),
         ("is_toy=false label=car", "cars that are not toy"),
         ('label=tree concept="night sky"', "trees whose features say “night sky”"),
+        ('concept="blue water",red', "images whose features say “blue water” and “red”"),
+        ("fires=25 concept=red", "images on which feature 25 fires and whose features say “red”"),
         ("fires=190", "images on which feature 190 (brick, red) fires"),
         ("label=shoe fires=25", "shoes on which feature 25 fires"),
         ("label=tree", "trees"),

@@ -11,11 +11,14 @@ from core.common.formatting import with_interval
 from core.figures import concepts as figures
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import choose_one
 from dashboard.panels.concepts import feature_panel
+from dashboard.state import session
 
 CLASSES = 5
 DETECTED = 3  # words whose AUC is written out
@@ -25,7 +28,28 @@ CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images",
 
 def ready(study: Study) -> bool:
     """True when the study holds words and the evidence for them; else says what to run."""
+    if _no_captions(study):
+        widgets.empty_state(
+            "No words yet",
+            "Words come from captions, which CLIP compares with the images. Choose a file of captions under "
+            "New study, Further steps.",
+        )
+        st.page_link(
+            "views/new_study.py",
+            label="Choose the captions",
+            icon=":material/arrow_forward:",
+            query_params={session.STUDY: served_studies.name_of(study)},
+        )
+        return False
     return all(widgets.needs(study, item, "The words of the features") for item in TABLES)
+
+
+def _no_captions(study: Study) -> bool:
+    """True when words were left out because the study has no captions; Glyphworld brings its own."""
+    skipped = reads.summary(study, "concepts").get("skipped")
+    given = study.settings("concepts").get("captions", "")
+    own = str(study.settings("embed").get("images") or "").startswith("glyphworld")
+    return bool(skipped) and given is None and not own
 
 
 def show(study: Study, group: str, chosen: Slice) -> None:

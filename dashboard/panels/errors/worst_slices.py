@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,7 @@ class Choice:
     significant: bool
     distinct: bool
     view: str
+    fewer: bool = False  # than the usual minimum, because that leaves none
 
 
 def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGenerator) -> None:
@@ -53,7 +54,7 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     """
     with head:
         choice, controls = _controls()
-    table = slice_reads.worst(study, population, choice.least, AGAINST[choice.against])
+    table, choice = _table_of(study, population, choice)
     kinds = _kinds(controls, table)
     if (opened := _opened(table)) is not None:
         _one(study, table.iloc[opened], choice)
@@ -72,9 +73,12 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
         shown = shown if distinct.empty else distinct  # slices without errors repeat none
     if by_chance:
         n = f"{len(table):,} slice{'s' * (len(table) != 1)}"
-        found.caption(f"None of {n} is significantly worse: the differences could be chance.")
+        line = f"None of {n} is significantly worse: the differences could be chance."
     else:
-        found.caption(_said(int(np.count_nonzero(significant)), n_all, len(shown), choice))
+        line = _said(int(np.count_nonzero(significant)), n_all, len(shown), choice)
+    if choice.fewer:
+        line += f" They are small: none of {MIN_IMAGES} images or more has more errors than others."
+    found.caption(line)
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)
     elif choice.view == TABLE:
@@ -82,6 +86,18 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     else:
         _rows(study, shown, choice)
     _all_of_them(n_all, len(shown), choice)
+
+
+def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataFrame, Choice]:
+    """The slices, with fewer images each where the usual minimum leaves none and nobody chose it."""
+    table = slice_reads.worst(study, population, choice.least, AGAINST[choice.against])
+    worse = numbers(table, "error_rate") > numbers(table, "rest")
+    if worse.any() or session.url_text("slices_least") is not None:
+        return table, choice
+    smaller = slice_reads.worst(study, population, FEW, AGAINST[choice.against])
+    if not (numbers(smaller, "error_rate") > numbers(smaller, "rest")).any():
+        return table, choice
+    return smaller, replace(choice, least=FEW, fewer=True)
 
 
 def _controls() -> tuple[Choice, DeltaGenerator]:
@@ -126,7 +142,11 @@ def _none(study: Study, population: Slice, choice: Choice) -> None:
     if decided:
         every = "classified correctly" if verdicts[0] else "misclassified"
         why = f"All of these images are {every}, so no slice of them is worse than another."
-    widgets.empty_state("No worst slices", why)
+    if (verdicts == 0).any():
+        st.caption(why if decided else f"{why} These are the images, misclassified ones first.")
+        _images(study, population, "images of the filter")
+    else:
+        widgets.empty_state("No worst slices", why)
     if not decided and choice.least > FEW:
         st.button(
             f"List slices of {FEW} images and more", key="slices_fewer", icon=":material/unfold_more:",
@@ -274,11 +294,16 @@ def _one(study: Study, row: pd.Series, choice: Choice) -> None:
     slice_rows.show(
         study, row.to_frame().T, compared=_compared(choice), link=_link, key="slices_row", pictures=0
     )
+    _images(study, Slice.parse(str(row["where"])), f"images of {row['name']}")
+
+
+def _images(study: Study, chosen: Slice, label: str) -> None:
+    """The images of a slice, misclassified ones first."""
     widgets.image_gallery(
         study,
-        slice_rows.worst_first(study, Slice.parse(str(row["where"]))),
+        slice_rows.worst_first(study, chosen),
         key="slices_gallery",
         page_size=TILES,
         badges=lambda row: "",
-        label=f"images of {row['name']}",
+        label=label,
     )

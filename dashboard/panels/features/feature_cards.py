@@ -50,7 +50,8 @@ def draw(
     features = tuple(found["feature"].tolist())
     pictures = _pictures(study, chosen, features)
     rows = found.to_dict("records")
-    drawn = bars or (lambda row: _rates(row, chosen, _scale(found)))
+    scale = full_bar(found)
+    drawn = bars or (lambda row: _rates(row, chosen, scale, n_classes=len(study.class_names)))
     made = [_card(study, row, pictures[row["feature"]], drawn(row), parts) for row in rows]
     cards(
         made,
@@ -86,13 +87,13 @@ def _card(
     )
 
 
-def _scale(found: pd.DataFrame) -> float:
+def full_bar(found: pd.DataFrame) -> float:
     """The share at which a bar is full: the largest on these cards, so that small shares can be compared."""
     shares = np.concatenate([numbers(found, name) for name in ("rate", "rate_against", "likeliest_rate")])
     return float(np.fmax.reduce(shares, initial=0.05))
 
 
-def _rates(row: Row, chosen: Slice, scale: float) -> tuple[Bar, ...]:
+def _rates(row: Row, chosen: Slice, scale: float, *, n_classes: int) -> tuple[Bar, ...]:
     """How often a feature fires on the images of a filter and on the others, or on its most common class."""
     name = subject.subject(chosen)
     here = Bar(
@@ -108,7 +109,7 @@ def _rates(row: Row, chosen: Slice, scale: float) -> tuple[Bar, ...]:
             "quiet",
         )
         return here, there
-    if widgets.undefined(row["likeliest"]):
+    if n_classes == 1 or widgets.undefined(row["likeliest"]):
         return (here,)
     return here, Bar(
         str(row["likeliest"]),

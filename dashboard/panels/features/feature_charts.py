@@ -124,7 +124,7 @@ def heat(study: Study, feature: int) -> None:
     table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
     rows = where(table, table["feature"].to_numpy() == feature)
     st.subheader(findings.heat_finding(rows), help=widgets.help_text("feature_heat"))
-    if none_yet.explained(study) or not widgets.needs(
+    if none_yet.briefly_explained(study) or not widgets.needs(
         study, "overlap_by_feature", "The overlap of single features"
     ):
         return

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.common.dataframes import where
+from core.common.formatting import signed
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -41,7 +42,7 @@ def similar(study: Study, feature: int, chosen: Slice) -> None:
         if widgets.undefined(of["profile"]):
             return (both,)
         profile = max(float(of["profile"]), 0.0)
-        return both, Bar("same classes", profile, f"{of['profile']:.2f}", "quiet")
+        return both, Bar("same classes", profile, signed(of["profile"], 2), "quiet")
 
     feature_cards.draw(study, rows, chosen, key="feature_similar", label="similar features", bars=bars)
 

@@ -23,15 +23,34 @@ def explained(study: Study) -> bool:
 
     False, and nothing is said, where masks are not what is missing.
     """
-    summary = reads.summary(study, "overlap")
-    if not summary.get("skipped") or reads.summary(study, "heatmaps").get("skipped"):
+    if not missing(study):
         return False
+    summary = reads.summary(study, "overlap")
     why = str(summary["skipped"]) if summary.get("masks") else HOW_TO_ADD
     widgets.empty_state("No masks yet", why, command_line("overlap", study.path, masks="DIR"))
+    _way_to_add(study)
+    return True
+
+
+def briefly_explained(study: Study) -> bool:
+    """The same in a column of a page: one sentence, and the way to add them."""
+    if not missing(study):
+        return False
+    st.caption("It needs masks of the objects, which this study does not have.")
+    _way_to_add(study)
+    return True
+
+
+def missing(study: Study) -> bool:
+    """True where masks are what a study lacks to compare heatmaps with."""
+    skipped = reads.summary(study, "overlap").get("skipped")
+    return bool(skipped) and not reads.summary(study, "heatmaps").get("skipped")
+
+
+def _way_to_add(study: Study) -> None:
     st.page_link(
         "views/new_study.py",
         label="Choose the mask folder",
         icon=":material/arrow_forward:",
         query_params={session.STUDY: served_studies.name_of(study)},
     )
-    return True

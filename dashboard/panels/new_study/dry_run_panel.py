@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.common.readout import readout_words
+from core.common.readout import layer_words, readout_words
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.tooltips import plain
+from dashboard.panels.new_study.encoder_titles import encoder_title
 
 Found = Mapping[str, Any]
 FEW = 10  # images of the smallest class below which its numbers say little
@@ -54,7 +55,7 @@ def _samples(samples: list[Found]) -> None:
         if "thumbnail" in one
     ]
     if tiles:
-        gallery(tiles, key="new_samples", label="samples of the images", columns=6)
+        gallery(tiles, key="new_samples", label="samples of the images", columns=4)
 
 
 def _split(name: str) -> str:
@@ -86,17 +87,27 @@ def _facts(found: Found) -> dict[str, str]:
     seconds, captions, clip = found.get("seconds"), found.get("captions"), found.get("clip")
     size, words = transform.get("input_size"), readout_words(encoder)
     sides = size if isinstance(size, list) else [size, size]
+    title = encoder_title(encoder["spec"])
     facts = {
-        "Encoder": f"{encoder['spec']}, {encoder['n_features']:,} features at layer {encoder.get('layer')}"
+        "Encoder": f"{title}; {encoder['n_features']:,} features at {layer_words(encoder)}"
         + (f", {words}" if words else "")
         + (f", sees {sides[1]} × {sides[0]} pixels" if size else ""),
         "Weights": _weights(report),
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
-        "Time": f"about {format_duration(seconds)} to embed on this machine" if seconds is not None else "",
+        "Time": _time(seconds) if seconds is not None else "",
         "Disk": f"about {_size(found['bytes'])} of {_size(found['free_bytes'])} free",
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _time(seconds: float) -> str:
+    """
+    >>> _time(0.4), _time(90)
+    ('under 1 s to embed on this machine', 'about 2 min to embed on this machine')
+    """
+    about = "" if seconds < 1 else "about "
+    return f"{about}{format_duration(seconds)} to embed on this machine"
 
 
 def _weights(report: Found) -> str:

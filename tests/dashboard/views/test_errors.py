@@ -15,6 +15,7 @@ from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
+from tests.synthetic import make_study
 
 ALL_ROWS = {"slices_least": "5", "slices_sure": "false", "slices_distinct": "false"}
 
@@ -101,6 +102,33 @@ def test_no_slice_with_that_many_images__a_button_asks_for_fewer(study, open_pag
     app.button(key="slices_fewer").click().run()
     assert not app.exception and shown_cards(app, "slices_rows")
     assert "No slice of at least" not in all_text(app)
+
+
+def test_usual_minimum_leaves_none__smaller_slices_are_listed_and_it_is_said(studies, open_page):
+    make_study(studies / "few", n_train=60, n_val=24)
+    study = open_study(studies / "few")
+    few = worst_slices(study, min_images=3)
+    usual = worst_slices(study, min_images=10)
+    assert not (usual["error_rate"] > usual["rest"]).any() and (few["error_rate"] > few["rest"]).any()
+    app = open_page("errors", study="few")
+    assert not app.exception
+    assert {card["id"] for card in shown_cards(app, "slices_rows")} <= set(few["where"])
+    assert "none of 10 images or more has more errors" in all_text(app)
+
+
+def test_only_errors__the_images_stand_there(study, open_page):
+    app = open_page("errors", study="seen", where="correct=false")
+    assert "All of these images are misclassified" in all_text(app)
+    wrong = np.flatnonzero(Slice.parse("split=val correct=false").mask(study))
+    assert len(wrong) > 0 and set(shown_rows(app, "slices_gallery")) <= set(wrong.tolist())
+
+
+def test_one_class__nothing_can_be_taken_for_another(studies, open_page):
+    make_study(studies / "one", n_train=40, n_val=20, n_classes=1)
+    forget(studies / "one", "quality", "probe")
+    app = open_page("errors", study="one")
+    assert not app.exception and "All images are of one class" in all_text(app)
+    assert not app.code
 
 
 def test_distinct_only__leaves_out_slices_whose_errors_stand_above_and_says_so(study, open_page):

@@ -230,6 +230,11 @@ def test_similar_features__by_shared_images(demo, open_page):
     shown = drawn_cards(open_page("feature", study="demo", feature=feature), "feature_similar")
     assert [int(card["id"]) for card in shown] == wanted["feature"].tolist()
     assert [card["bars"][0]["text"] for card in shown] == [f"{100 * j:.0f} %" for j in wanted["jaccard"]]
+    signs = [
+        (card["bars"][1]["text"][0], value) for card, value in zip(shown, wanted["profile"], strict=True)
+    ]
+    assert {value < 0 for _, value in signs} == {True, False}  # or the signs say little
+    assert all(sign == ("−" if value < 0 else "+") for sign, value in signs if abs(value) >= 0.005)
 
 
 def test_unlabelled_study__says_why_there_are_no_classes(studies, unlabelled_study, open_page):
@@ -330,6 +335,26 @@ def test_a_step_that_found_nothing_to_do__says_why(worded, open_page):
         app = open_page(page, study="seen", **more)
         assert not app.exception
         assert "for a *reason*." in unescaped(all_text(app)).lower()
+
+
+def test_without_captions__says_where_they_are_chosen(worded, open_page):
+    with write_study(worded.path) as writer, writer.step("concepts", {"captions": None}) as step:
+        step.summary = {"skipped": "no caption bank: give --captions PATH"}
+    app = open_page("feature", study="seen", feature="3")
+    assert not app.exception
+    said = unescaped(all_text(app))
+    assert "No words yet" in said and "--captions" not in said
+    assert "Choose the captions" in [link.proto.label for link in app.get("page_link")]
+
+
+def test_without_masks__a_line_and_the_way_to_add_them(seen, open_page):
+    with write_study(seen) as writer, writer.step("overlap", {}) as step:
+        step.summary = {"skipped": "no masks: give --masks DIR"}
+    app = open_page("feature", study="seen", feature="3")
+    assert not app.exception
+    said = unescaped(all_text(app))
+    assert "It needs masks of the objects" in said and "--masks" not in said
+    assert "Choose the mask folder" in [link.proto.label for link in app.get("page_link")]
 
 
 def test_groups__that_it_belongs_to(worded, open_page):

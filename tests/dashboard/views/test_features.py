@@ -13,6 +13,7 @@ from core.store import open_study
 from dashboard.addresses.pages import moved_to
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles
+from tests.synthetic import make_study
 from tests.tables import rows_where
 
 
@@ -57,6 +58,19 @@ def test_cards__without_a_filter_the_evaluation_images_and_the_likeliest_class(s
         assert shares(card)[0] == f"{100 * wanted['rate'][feature]:.1f} %"
         assert shares(card)[1] == f"{100 * (labels / sizes).max():.1f} %"
         assert card["bars"][1]["label"] in study.class_names
+
+
+def test_cards__the_length_of_a_full_bar_is_said(studies, open_page):
+    app = open_page("features", study="demo")
+    shown = [bar for card in drawn_cards(app, "features_cards") for bar in card["bars"]]
+    full = next(bar["text"] for bar in shown if bar["share"] == 1)
+    assert f"a full bar is {full}." in all_text(app)
+
+
+def test_cards__of_one_class_have_one_bar(studies, open_page):
+    make_study(studies / "one", n_train=40, n_val=20, n_classes=1)
+    cards = drawn_cards(open_page("features", study="one"), "features_cards")
+    assert cards and {len(card["bars"]) for card in cards} == {1}
 
 
 @pytest.mark.slow

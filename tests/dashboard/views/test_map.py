@@ -142,6 +142,10 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     assert not app.exception
     saved = saved_slices.get(study.path, "left <half>")
     np.testing.assert_array_equal(np.flatnonzero(saved.mask(study)), expected)
+    said = [part.proto.body for part in app.get("html") if 'class="peregrine-said' in part.proto.body]
+    assert len(said) == 1 and "left &lt;half&gt;" in said[0]
+    assert not app.info and not app.warning  # which would push the page down
+    assert app.session_state["map_selected_save"] is False  # the field for the name is closed
 
 
 def test_map__a_selection_that_cannot_be_read_is_dropped_with_a_note(studies, open_page):
@@ -210,7 +214,7 @@ def test_saved_name_of_another_slice_is_refused_and_kept(studies, open_page):
     app = open_page("map", study="demo", map_outline=EVERYWHERE)
     app.text_input(key="map_selected_name").set_value("mine")
     next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
-    assert "already" in " ".join(note.value for note in app.info)
+    assert "already" in " ".join(problem.value for problem in app.warning)
     assert saved_slices.get(study.path, "mine") == Slice.parse("split=val")
 
 

@@ -151,7 +151,7 @@ def test_quality_from_before_the_means_were_stored__the_command(studies, open_pa
         manifest["items"].pop("class_means_correct")
     app = open_page("heatmaps", heat_part="Mean representations", study="demo")
     assert not app.exception
-    assert "Missing: " in all_text(app)
+    assert ": not computed" in all_text(app)
 
 
 def test_quality_of_an_older_version__names_the_command(study, open_page):

@@ -32,7 +32,7 @@ FOUND = {
         "sampled": 48,
     },
     "encoder": {
-        "spec": "asset:x",
+        "spec": "asset:simclr_glyphworld",
         "layer": "layer4",
         "pool": "max",
         "n_features": 512,
@@ -93,7 +93,8 @@ def test_check__shows_what_was_found(studies, checked, open_page):
     said = all_text(app) + " ".join(box.value for box in app.warning).replace("\\", "")
     for part in ("layout MoCo, 120 entries used; left out: module.queue (2)", "22,141", "a red car"):
         assert part in said
-    assert "at layer layer4, maximum pooling, sees 96 × 96 pixels" in said
+    assert "at layer4, maximum pooling, sees 96 × 96 pixels" in said
+    assert "SimCLR on the embedded world; 512 features" in said
     for part in ("truncated", "smallest class has 3 images", "The disk has 1 MB free", "about 75 s"):
         assert part in said
     assert "Start" in [button.label for button in app.button]
@@ -365,3 +366,17 @@ def test_augmentations__without_a_study(tmp_path, monkeypatch, open_page):
 
 def test_assets__are_the_shipped_encoders():
     assert sorted(encoder_titles.ASSETS) == asset_names("encoders", ".safetensors")
+
+
+def test_path__taking_one_closes_the_list(studies, tmp_path, open_page, monkeypatch):
+    roots = tmp_path / "roots"
+    (roots / "photos").mkdir(parents=True)
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(roots))
+    app = open_page("new_study")
+    app.session_state["new_images_path_list"] = True
+    app.session_state["new_images_path_at"] = roots / "photos"
+    app.run()
+    app.button(key="new_images_path_this").click().run()
+    assert not app.exception
+    assert app.text_input(key="new_images_path").value == str(roots / "photos")
+    assert app.session_state["new_images_path_list"] is False

@@ -31,6 +31,7 @@ from tests.dashboard.conftest import (
     unescaped,
     write_progress,
 )
+from tests.manifests import edited_manifest
 from tests.tables import rows_where
 
 TITLES = {
@@ -274,3 +275,10 @@ sys.exit(f"imported {{heavy}}" if heavy else 0)
     root = Path(MAIN).parents[1]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_overview__says_how_many_images_could_not_be_read(studies, open_page):
+    folder = studies / "demo"
+    with edited_manifest(folder) as manifest:
+        manifest["steps"]["embed"]["summary"]["n_skipped"] = 2
+    assert "images (2 more could not be read)" in all_text(open_page(study="demo"))

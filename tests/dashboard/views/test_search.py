@@ -81,7 +81,7 @@ def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
     rows, cosines = found
     assert ids(app) == rows.tolist()
     assert tiles(app, "images_gallery")[0]["badge"] == f"{cosines[0]:.2f}"
-    assert "The **40** of 40 images nearest to “a cat” for CLIP" in all_text(app)
+    assert "All **40** images, those nearest to “a cat” for CLIP first." in all_text(app)
     assert "1 images of the study could not be read" in all_text(app)
     assert not buttons(app, "search_prepare")
 

@@ -105,9 +105,8 @@ def test_search__a_text_an_image_and_a_picture(visitor, address, folder, tmp_pat
 def test_search__a_link_opens_with_its_results(visitor, address):
     one = visitor()
     page = one.open(f"{address}/images?study=indexed&search=a+blue+fish&where=split%3Dtrain")
-    expect(page.get_by_text("All 60 images, those nearest to “a blue fish” for CLIP first")).to_be_visible(
-        timeout=LOADED
-    )
+    said = page.get_by_text("All 60 images, those nearest to “a blue fish” for CLIP first")
+    expect(said).to_be_visible(timeout=LOADED)
     settle(page)
     shown = [float(badge) for badge in badges(page)]
     assert len(shown) == 48 and shown == sorted(shown, reverse=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.common.formatting import aligned, counted, format_bytes, format_duration, json_text, number, percent
-from core.common.readout import readout_words
+from core.common.readout import layer_words, readout_words, weights_words
 from core.jobs.results import keep_result
 
 Report = Mapping[str, Any]
@@ -67,21 +67,13 @@ def _encoder_line(report: Report) -> str:
     name = report.get("encoder_name") or report.get("encoder")
     if not name:
         return ""
-    layer = f", layer {report['layer']}" if report.get("layer") else ""
+    layer = f", {layer_words(report)}" if report.get("layer") else ""
     layer += f", {report['readout']}" if report.get("readout") else ""
     return f"{name}{layer}, {counted(report.get('n_features') or 0, 'feature')}"
 
 
 def checkpoint_line(checkpoint: Report | None) -> str:
-    """
-    >>> checkpoint_line({"layout": "SimSiam", "matched": 120, "dropped": {"module.predictor": 6}})
-    'weights: SimSiam, 120 keys used; dropped: module.predictor (6)'
-    """
-    if not checkpoint:
-        return ""
-    dropped = ", ".join(f"{group} ({n})" for group, n in checkpoint.get("dropped", {}).items())
-    used = f"weights: {checkpoint['layout']}, {counted(checkpoint['matched'], 'key')} used"
-    return used + (f"; dropped: {dropped}" if dropped else "")
+    return f"weights: {weights_words(checkpoint)}" if checkpoint else ""
 
 
 def _features_line(report: Report) -> str:

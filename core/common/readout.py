@@ -52,6 +52,22 @@ def layer_words(encoder: Mapping[str, Any]) -> str:
     return layer if layer.startswith("layer") else f"layer {layer}"
 
 
+def weights_words(report: Mapping[str, Any] | None) -> str:
+    """Say what was taken from a checkpoint, and what was left out; empty without one.
+
+    >>> weights_words({"layout": "SimSiam", "matched": 120, "dropped": {"module.predictor": 6}})
+    '120 tensors used, format SimSiam; left out: module.predictor (6)'
+    >>> weights_words({"layout": "plain", "matched": 84})
+    '84 tensors used, format plain state dict'
+    """
+    if not report:
+        return ""
+    layout = "plain state dict" if report["layout"] == "plain" else report["layout"]
+    dropped = ", ".join(f"{group} ({n})" for group, n in (report.get("dropped") or {}).items())
+    used = f"{report['matched']:,} tensors used, format {layout}"
+    return f"{used}; left out: {dropped}" if dropped else used
+
+
 def chosen_readout(encoder: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """Describe it only where the settings of `embed` ask for another way than the average or the network's.
 

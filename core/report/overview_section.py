@@ -17,7 +17,7 @@ from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
-from core.common.readout import layer_words, readout_words
+from core.common.readout import layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
 from core.report.inputs import Source
 from core.report.page import Section, parts
@@ -61,14 +61,13 @@ def holds(source: Source) -> Section:
 
 def _encoder(study: Study) -> list[tuple[object, object]]:
     encoder = study.summary("embed").get("encoder") or {}
-    report, transform = encoder.get("report") or {}, encoder.get("transform") or {}
-    weights = f"layout {report['layout']}, {report['matched']:,} entries used" if report else ""
+    transform = encoder.get("transform") or {}
     pairs = {
         "Images from": study.settings("embed").get("images"),
         "Encoder": encoder.get("spec"),
         "Layer": encoder.get("layer"),
         "One vector from": readout_words(encoder),
-        "Weights": weights,
+        "Weights": weights_words(encoder.get("report")),
         "Sees": ", ".join(f"{name} {value}" for name, value in transform.items() if value is not None),
         "Checksum of weights and transform": encoder.get("fingerprint"),
     }

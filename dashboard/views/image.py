@@ -141,7 +141,7 @@ def _said(decided: image_reads.Decision, facts: dict[str, Any]) -> None:
     )
     st.markdown(
         f"The probe says **{widgets.plain(decided.answer)}**, {decided.lead:.2f} logits ahead of {rival}. "
-        "These features decide it:",
+        "These features weigh most, for it and against it:",
         width="content",
     )
 

@@ -48,7 +48,7 @@ def test_opened_image__leads_to_its_page_where_a_feature_shows_where_it_looks(re
     one = reader()
     page = one.open(f"{address}/images?study=seen&image={quote(image, safe='')}")
     page.get_by_role("link", name="Open the page of this image").click()
-    page.wait_for_selector("text=These features decide it")
+    page.wait_for_selector("text=These features weigh most")
     settle(page)
     assert one.query()["image"] == [image]
     whole = page.locator(".view img").nth(1).get_attribute("src")

@@ -82,7 +82,7 @@ def test_study_from_the_browser(visitor, empty_address, place):
     expect(page.get_by_role("heading", name="New study")).to_be_visible()
     page.goto(f"{empty_address}/{form(place, str(place / 'roots' / 'photos'), 'mine')}")
     expect(page.get_by_text(f"{N_IMAGES}", exact=True).first).to_be_visible(timeout=LONG)
-    expect(page.get_by_text("layout plain, 120 entries used")).to_be_visible()
+    expect(page.get_by_text("120 tensors used, format plain state dict")).to_be_visible()
     expect(page.locator(".tile img")).to_have_count(12)
 
     page.get_by_role("button", name="Start", exact=True).click()

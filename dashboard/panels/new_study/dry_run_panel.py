@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.common.readout import layer_words, readout_words
+from core.common.readout import layer_words, readout_words, weights_words
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.tooltips import plain
@@ -92,7 +92,7 @@ def _facts(found: Found) -> dict[str, str]:
         "Encoder": f"{title}; {encoder['n_features']:,} features at {layer_words(encoder)}"
         + (f", {words}" if words else "")
         + (f", sees {sides[1]} × {sides[0]} pixels" if size else ""),
-        "Weights": _weights(report),
+        "Weights": weights_words(report),
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
         "Time": _time(seconds) if seconds is not None else "",
@@ -108,14 +108,6 @@ def _time(seconds: float) -> str:
     """
     about = "" if seconds < 1 else "about "
     return f"{about}{format_duration(seconds)} to embed on this machine"
-
-
-def _weights(report: Found) -> str:
-    if not report:
-        return ""
-    dropped = ", ".join(f"{group} ({n})" for group, n in report.get("dropped", {}).items())
-    text = f"layout {report['layout']}, {report['matched']:,} entries used"
-    return text + (f"; left out: {dropped}" if dropped else "")
 
 
 def _classes_title(images: Found) -> str:

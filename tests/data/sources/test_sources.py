@@ -221,5 +221,5 @@ def test_info__shows_assumptions_dropped_keys_and_a_short_name(run, tmp_path):
     assert told["encoder"].endswith(str(path)) and told["encoder_name"] == "model.ckpt"
     assert open_study(tmp_path / "study").encoder_name == "model.ckpt"
     assert "model.ckpt, layer" in text and str(path.parent) not in text
-    assert told["checkpoint"]["dropped"] == {"projector": 2} and "dropped: projector (2)" in text
+    assert told["checkpoint"]["dropped"] == {"projector": 2} and "left out: projector (2)" in text
     assert told["assumptions"] and all(line in text for line in told["assumptions"])

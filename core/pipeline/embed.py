@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.common.formatting import counted
 from core.common.worker_group import Ranks
 from core.common.workers import default_workers
 from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
@@ -133,7 +134,8 @@ def _embed(
         return
     out.summary = embed_tables(out, source, unreadable)
     if unreadable:
-        progress.note(f"{len(unreadable)} images could not be read; they are listed in the table 'skipped'")
+        n = counted(len(unreadable), "image")
+        progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
 
 
 def load(

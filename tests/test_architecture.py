@@ -73,7 +73,7 @@ ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py",),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
     "lightly": ("core/training/",),
-    "numba": ("core/analysis/features/kernels.py",),
+    "numba": ("core/common/statistics/compiled.py",),
     "streamlit": ("dashboard/",),
 }
 

@@ -233,8 +233,8 @@ class Encoder:
                 problem = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if raw is None:
             raise EncoderError(
-                f"{self.arch} cannot process {width} x {height} pixels: {problem.rstrip('.')}. Give --input-size, or for "
-                "a transformer timm:NAME?img_size=N"
+                f"{self.arch} cannot process {width} x {height} pixels: {problem.rstrip('.')}. Give "
+                "--input-size, or for a transformer timm:NAME?img_size=N"
             )
         if not isinstance(raw, Tensor) or raw.ndim != 2:
             got = tuple(raw.shape) if isinstance(raw, Tensor) else type(raw).__name__

@@ -27,10 +27,23 @@ MEANS = ("q_score", "confidence", "n_firing")
 
 
 def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Headline numbers of one slice: metric, value, low, high, n (number of images behind the value).
+    """Headline numbers of one slice: those of `means`, and 'q_auroc' (of Q for being correct, DeLong's
+    interval), if both columns are there.
+    """
+    found = means(mask, columns)
+    if not {"q_score", "correct"} <= set(columns):
+        return found
+    judged = mask & np.isfinite(columns["correct"])
+    area = auroc_interval(columns["q_score"][judged], columns["correct"][judged] == 1)
+    found.loc[len(found)] = ["q_auroc", *area]
+    return found
+
+
+def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Sizes, shares and means of one slice: metric, value, low, high, n (number of images behind the value).
 
     metric: 'n_images'; 'accuracy' (Wilson's interval); 'q_score', 'confidence' and 'n_firing' (means, normal
-    interval); 'q_auroc' (of Q for being correct, DeLong's interval). Undefined is NaN.
+    interval). Undefined is NaN.
 
     Args:
         mask: (n_images,) bool. columns: 'correct' (1, 0, NaN) and those of MEANS, each (n_images,) float64;
@@ -48,9 +61,6 @@ def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame
             ("accuracy", float(safe_divide(known.sum(), len(known))), float(low), float(high), len(known))
         )
     rows += [(name, *mean_interval(values[name])) for name in MEANS if name in values]
-    if {"q_score", "correct"} <= set(values):
-        judged = np.isfinite(values["correct"])
-        rows.append(("q_auroc", *auroc_interval(values["q_score"][judged], values["correct"][judged] == 1)))
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
 
 

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 
 from core.analysis.quality import metrics
 from core.common.statistics.generalised_risk import augrc_of, interval_of_augrc
-from core.common.statistics.intervals import Z, placements
+from core.common.statistics.intervals import Z
+from core.common.statistics.placements import spreads
 
 
 def augrc_by_loop(score, correct):
@@ -32,7 +33,7 @@ def augrc_by_loop(score, correct):
 def test_interval__matches_loop(rng, share):
     score = rng.integers(0, 12, 70).astype(float)
     correct = rng.random(70) < share * (0.7 + 0.05 * score)
-    found = interval_of_augrc(*placements(score, correct))
+    found = interval_of_augrc(*spreads(score, correct))
     assert_allclose(found, augrc_by_loop(score, correct), rtol=1e-10)
     area = metrics.auroc(score, correct)
     assert_allclose(found[0], [metrics.augrc(score, correct), augrc_of(area, correct.mean())], rtol=1e-10)
@@ -41,7 +42,7 @@ def test_interval__matches_loop(rng, share):
 def test_interval__is_that_of_a_bootstrap(rng):
     score = rng.normal(size=800)
     correct = rng.random(800) < 1 / (1 + np.exp(-score - 1))
-    area, low, high = interval_of_augrc(*placements(score, correct))
+    area, low, high = interval_of_augrc(*spreads(score, correct))
     draws = metrics.bootstrap_metrics([metrics.rank(score, correct)], 800, resamples=300, seed=0)[:, 0, 4]
     assert_allclose([area - low, high - area], Z * draws.std(ddof=1), rtol=0.15)
 
@@ -51,12 +52,12 @@ def test_interval__by_hand():
     score, correct = np.array([1.0, 2.0, 3.0, 4.0]), np.array([False, True, False, True])
     g = [0.25 * 0.5 + 0.25 * 1.5, 0.25, 0.25 * 2.5 + 0.25 * 0.5, 0.0]
     assert Z * np.std(g, ddof=1) / 2 > 5 / 16  # so the bounds are those of AUGRC
-    assert interval_of_augrc(*placements(score, correct)) == (3 / 16, 0.0, 0.5)
+    assert interval_of_augrc(*spreads(score, correct)) == pytest.approx((3 / 16, 0.0, 0.5))
 
 
 def test_interval__undefined():
     some = np.array([0.1, 0.2, 0.3])
-    assert np.isnan(interval_of_augrc(*placements(some, np.ones(3, bool)))).all()
-    assert np.isnan(interval_of_augrc(*placements(some, np.zeros(3, bool)))).all()
-    area, low, high = interval_of_augrc(*placements(some, np.array([True, False, True])))
+    assert np.isnan(interval_of_augrc(*spreads(some, np.ones(3, bool)))).all()
+    assert np.isnan(interval_of_augrc(*spreads(some, np.zeros(3, bool)))).all()
+    area, low, high = interval_of_augrc(*spreads(some, np.array([True, False, True])))
     assert area == pytest.approx(1.5 / 9) and np.isnan([low, high]).all()

@@ -8,53 +8,18 @@ cache.
 
 from __future__ import annotations
 
-import functools
 import math
-import threading
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from core.analysis.tensors import TIE
 from core.common.arrays import LEAST_NORM
+from core.common.statistics.compiled import compiled
 
 SPAN = 64  # entries per span; its maximum decides whether any entry can fire
 FLAT = 1e-2  # below this variance / mean² of a row, its one-pass variance loses too many digits
 LEAST_BITS = np.int32(-(2**31))
 REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infinity keep their meaning
-
-
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Apply numba.njit for several threads, with a disk cache if one can be written.
-
-    numba is imported by the first call, since most commands need none of this.
-    """
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        lock, built = threading.Lock(), []
-
-        @functools.wraps(function)
-        def call(*arguments: Any) -> Any:
-            if not built:
-                with lock:
-                    if not built:
-                        built.append(_compile(function, options))
-            return built[0](*arguments)
-
-        return call
-
-    return decorate
-
-
-def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
-    import numba
-
-    options = {"nogil": True, "error_model": "numpy", **options}
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # no cache can be written, neither beside the source nor in the user's cache folder
-        return numba.njit(function, **options)
 
 
 @compiled(fastmath=REORDER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.common.statistics.intervals import Z
+from core.common.statistics.placements import Spread
 
 HIGHEST = 0.5  # of AUGRC: every image is misclassified
 
@@ -23,7 +24,7 @@ def augrc_of(auroc: float, accuracy: float) -> float:
     return (1 - auroc) * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
 
 
-def interval_of_augrc(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+def interval_of_augrc(x: Spread, y: Spread) -> tuple[float, float, float]:
     """AUGRC and its 95 % interval from the placements of correct and misclassified images.
 
     AUGRC = 1/N^2 sum_ij e_i (1[s_j < s_i] + 1[s_j = s_i] / 2), e_i = 1 for a misclassified image: a mean over
@@ -32,18 +33,20 @@ def interval_of_augrc(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float
     Unlike DeLong's, it holds that the accuracy varies too.
 
     Args:
-        x: (m,) share of the misclassified images below each correct one. y: (n,) share of the correct images
-            above each misclassified one (`core.common.statistics.intervals.placements`).
+        x: of m shares of the misclassified images below each correct one. y: of n shares of the correct
+            images above each misclassified one (`core.common.statistics.placements`).
     Returns:
         AUGRC, low, high, within [0, 1/2]; NaN unless both outcomes occur, no interval where one occurs once.
     """
-    m, n = len(x), len(y)
+    m, n = x.n, y.n
     if not m or not n:
         return np.nan, np.nan, np.nan
-    total = m + n
-    parts = np.concatenate([(1 - x) * (n / total), (1 - y) * (m / total) + n / total])
-    area = float(parts.mean()) / 2
+    right, wrong = m / (m + n), n / (m + n)
+    of_right, of_wrong = wrong * (1 - x.mean), right * (1 - y.mean) + wrong  # means of g
+    mean = right * of_right + wrong * of_wrong
     if min(m, n) < 2:
-        return area, np.nan, np.nan
-    half = Z * float(np.sqrt(parts.var(ddof=1) / total))
-    return area, max(0.0, area - half), min(HIGHEST, area + half)
+        return mean / 2, np.nan, np.nan
+    within = (m - 1) * wrong**2 * x.variance + (n - 1) * right**2 * y.variance
+    between = m * (of_right - mean) ** 2 + n * (of_wrong - mean) ** 2
+    half = Z * float(np.sqrt((within + between) / (m + n - 1) / (m + n)))
+    return mean / 2, max(0.0, mean / 2 - half), min(HIGHEST, mean / 2 + half)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.common.arrays import safe_divide
+from core.common.statistics.placements import Spread, spreads
 
 Z = 1.959963984540054  # 97.5th percentile of the normal distribution
 DRAWS_AT_ONCE = 1 << 20  # bounds the memory of a bootstrap to some 30 MB
@@ -133,12 +134,12 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
     Images without a score are left out; NaN unless both outcomes occur.
     """
     known = np.isfinite(score)
-    found = placements(score[known], np.asarray(positive, bool)[known])
+    found = spreads(score[known], np.asarray(positive, bool)[known])
     return *interval_of_auroc(*found), int(known.sum())
 
 
-def interval_of_auroc(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """AUROC and its interval (DeLong 1988) from `placements`, within [0, 1]."""
+def interval_of_auroc(x: Spread, y: Spread) -> tuple[float, float, float]:
+    """AUROC and its interval (DeLong 1988) from placements, within [0, 1]."""
     area, variance = area_and_variance(x, y)
     half = Z * float(np.sqrt(variance))
     return (area, np.nan, np.nan) if np.isnan(half) else (area, max(0.0, area - half), min(1.0, area + half))
@@ -146,49 +147,17 @@ def interval_of_auroc(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float
 
 def delong(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     """AUROC of a score without NaN, and its variance (DeLong 1988); see `area_and_variance`."""
-    return area_and_variance(*placements(score, positive))
+    return area_and_variance(*spreads(score, positive))
 
 
-def area_and_variance(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """A = mean X = mean Y, var A = var X / m + var Y / n (DeLong 1988), of `placements` (m,) and (n,).
+def area_and_variance(x: Spread, y: Spread) -> tuple[float, float]:
+    """A = mean X = mean Y, var A = var X / m + var Y / n (DeLong 1988), of placements of m and n images.
 
     NaN unless both outcomes occur; the variance also where one occurs once.
     """
-    m, n = len(x), len(y)
-    if not m or not n:
+    if not x.n or not y.n:
         return np.nan, np.nan
-    area = float(x.mean())
-    return area, float(x.var(ddof=1) / m + y.var(ddof=1) / n) if min(m, n) > 1 else np.nan
-
-
-def placements(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Place each image among those of the other outcome, in the order of the scores.
-
-    Args:
-        score: (N,) without NaN. positive: (N,) bool.
-    Returns:
-        X (m,), the share of others below each positive, and Y (n,), the share of positives above each other;
-        ties count half. Values are 0 where the other outcome does not occur.
-    """
-    score = score.astype(np.float64)
-    up, down = np.sort(score[positive]), np.sort(score[~positive])
-    if not len(up) or not len(down):
-        return np.zeros(len(up)), np.zeros(len(down))
-    if len(up) <= len(down):
-        x, y = _shares_below(up, down)
-    else:
-        y, x = _shares_below(down, up)
-    return x, 1 - y
-
-
-def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of `many` below each of `few`, and of `few` below each of `many`; ties count half.
-
-    Both are sorted. Only the few are looked up: what lies below the many follows by counting.
-    """
-    first, last = np.searchsorted(many, few, "left"), np.searchsorted(many, few, "right")
-    below, up_to = (np.bincount(at, minlength=len(many))[: len(many)].cumsum() for at in (last, first))
-    return (first + last) / (2 * len(many)), (below + up_to) / (2 * len(few))
+    return x.mean, x.variance / x.n + y.variance / y.n
 
 
 def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:

@@ -9,13 +9,23 @@ import pandas as pd
 
 from core.common.score_names import SCORES
 from core.common.statistics.generalised_risk import interval_of_augrc
-from core.common.statistics.intervals import interval_of_auroc, placements
-from core.slices.compare import MEANS, metrics
-from core.slices.evaluate import class_column, result_column, slice_columns
+from core.common.statistics.intervals import interval_of_auroc
+from core.common.statistics.placements import (
+    LEFT_OUT,
+    POSITIVE,
+    Spread,
+    ranked_spreads,
+    ranking,
+    spreads,
+    ties,
+)
+from core.slices.compare import MEANS, means
+from core.slices.evaluate import class_column, read_once, result_column, slice_columns
 
 if TYPE_CHECKING:
     from core.store import Study
 
+SORTED_AT_ONCE = 50_000  # more images than that are placed along the order of all
 NO_IMAGES = "the slice has no images"
 NO_VERDICTS = (
     "whether the images of the slice are classified correctly is not known (labels and a probe tell)"
@@ -38,7 +48,7 @@ def headline(study: Study, mask: np.ndarray) -> dict[str, Any]:
         reasons: NAME -> why a number is undefined. Numbers are NaN where undefined.
     """
     columns = {name: result_column(study, name) for name in ("correct", *MEANS)}
-    table = metrics(mask, columns).set_index("metric")
+    table = means(mask, columns).set_index("metric")
     n = int(np.count_nonzero(mask))
     found: dict[str, Any] = {"n": n, "reasons": {}}
     for metric, name in NAMES.items():
@@ -83,19 +93,17 @@ def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
     """
     tables = slice_columns(study)
     correct = result_column(study, "correct")
-    inside = np.flatnonzero(mask & np.isfinite(correct))
-    right = correct[inside] == 1
+    judged = mask & np.isfinite(correct)
+    inside = np.flatnonzero(judged)
+    outcome = np.where(judged, correct == 1, LEFT_OUT).astype(np.int8)
     rows: list[dict[str, Any]] = []
     for name, score in SCORES.items():
         if tables.get(name) != "quality":
             continue
-        values = result_column(study, name)
-        if not np.isfinite(values).any():
+        x, y = _spreads(study, name, inside, outcome)
+        n, n_wrong = x.n + y.n, y.n
+        if not n and not np.isfinite(result_column(study, name)).any():
             continue
-        values = values[inside]
-        known = np.isfinite(values)
-        x, y = placements(values[known], right[known])
-        n, n_wrong = len(x) + len(y), len(y)
         found = [*interval_of_auroc(x, y), *interval_of_augrc(x, y)]
         row = {"score": name, "label_free": score.label_free} | dict(
             zip(SCORE_COLUMNS[2:8], found, strict=True)
@@ -103,6 +111,20 @@ def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
         reason = _why_undefined(bool(mask.any()), len(inside), n, n_wrong)
         rows.append(row | {"n": n, "n_wrong": n_wrong, "reason": reason})
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+
+
+def _spreads(study: Study, name: str, inside: np.ndarray, outcome: np.ndarray) -> tuple[Spread, Spread]:
+    """Placements by a score of the correct and the misclassified ones of the rows `inside`.
+
+    Few images are sorted; of many, the order of all images of the study is walked along, sorted at most once.
+    """
+    values = result_column(study, name)
+    if len(inside) > SORTED_AT_ONCE:
+        order = read_once(study, f"ranking by {name}", lambda: ranking(values))
+        tied = read_once(study, f"ties of {name}", lambda: ties(values, order))
+        return ranked_spreads(order, tied, outcome)
+    known = inside[np.isfinite(values[inside])]
+    return spreads(values[known], outcome[known] == POSITIVE)
 
 
 def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.slices.evaluate import class_column, result_column
-from core.slices.inspection import confusions, headline, score_aurocs
+from core.slices.inspection import confusions, headline, numbers, score_aurocs
 from core.slices.inspection.numbers import NO_IMAGES, NO_VERDICTS
 from core.slices.slice import Slice
 from tests import small
@@ -97,6 +97,13 @@ def slow_augrc(right: list[float], wrong: list[float]) -> float:
     return area
 
 
+@pytest.fixture(params=[-1, 50_000], ids=["along the order of all", "sorted"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to place the images of a slice: that of many images, and that of few."""
+    monkeypatch.setattr(numbers, "SORTED_AT_ONCE", request.param)
+
+
+@pytest.mark.usefixtures("way")
 def test_score_aurocs__match_loop(world, rng):
     for share in (0.4, 1.1):
         mask = world.mask(rng, share)
@@ -123,6 +130,7 @@ def test_score_aurocs__match_loop(world, rng):
             assert (row["n"], row["n_wrong"], row["reason"]) == (len(judged), len(wrong), "")
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("where", "reason"),
     [
@@ -137,6 +145,7 @@ def test_score_aurocs__says_why_it_is_undefined(world, where, reason):
     assert set(found["reason"]) == {reason} and found[["auroc", "low", "high"]].isna().to_numpy().all()
 
 
+@pytest.mark.usefixtures("way")
 def test_score_aurocs__one_error_has_no_interval(world):
     mask = Slice(correct=True).mask(world.study)
     wrong = [row for row, verdict in enumerate(world.correct) if verdict is False and row != 3]

@@ -1,0 +1,140 @@
+"""Placements: the share of the images of the other outcome that each image's score lies above or below.
+
+The AUROC is their mean and DeLong's interval their variance (DeLong 1988); AUGRC follows from both. They are
+found by sorting the scores of some images, or, for many, by a walk along the order of all, sorted once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.common.statistics.compiled import compiled
+
+LEFT_OUT, OTHER, POSITIVE = -1, 0, 1  # outcomes of an image
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Number, mean, and variance (n - 1 in the denominator) of the placements of one outcome.
+
+    mean is NaN of none, variance of fewer than two.
+    """
+
+    n: int
+    mean: float
+    variance: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Spread:
+        """Of (n,) float64."""
+        n = len(values)
+        return cls(n, float(values.mean()) if n else np.nan, float(values.var(ddof=1)) if n > 1 else np.nan)
+
+    @classmethod
+    def from_sums(cls, n: int, total: float, squares: float) -> Spread:
+        """Of the sum of n values, and of their squares."""
+        mean = total / n if n else np.nan
+        return cls(n, mean, max(0.0, squares - total * mean) / (n - 1) if n > 1 else np.nan)
+
+
+def ranking(score: np.ndarray) -> np.ndarray:
+    """(n,) int32: the rows of (N,) scores, lowest first, NaN and infinite ones left out."""
+    known = np.flatnonzero(np.isfinite(score))
+    return known[np.argsort(score[known])].astype(np.int32)
+
+
+def ties(score: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether a row of `ranking` has the score of the one before."""
+    ordered = score[order]
+    return np.concatenate([[False], ordered[1:] == ordered[:-1]])[: len(order)]
+
+
+def ranked_spreads(order: np.ndarray, tied: np.ndarray, outcome: np.ndarray) -> tuple[Spread, Spread]:
+    """As `spreads` of the images that are not LEFT_OUT, from the ranking of all images.
+
+    Args:
+        order: (n,) int32 and tied: (n,) bool, see `ranking` and `ties`.
+        outcome: (N,) int8: POSITIVE, OTHER or LEFT_OUT.
+    """
+    m, n, x, xx, y, yy = _walk(order, tied, outcome)
+    if not m or not n:
+        return Spread(m, np.nan, np.nan), Spread(n, np.nan, np.nan)
+    halves_x, halves_y = 2.0 * n, 2.0 * m
+    up = Spread.from_sums(m, x / halves_x, xx / halves_x**2)
+    down = Spread.from_sums(n, y / halves_y, yy / halves_y**2)
+    return Spread(m, 0.5 + up.mean, up.variance), Spread(n, 0.5 + down.mean, down.variance)
+
+
+def placements(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Place each image among those of the other outcome, in the order of the scores.
+
+    Args:
+        score: (N,) without NaN. positive: (N,) bool.
+    Returns:
+        X (m,), the share of others below each positive, and Y (n,), the share of positives above each other;
+        ties count half. Values are 0 where the other outcome does not occur.
+    """
+    score = score.astype(np.float64)
+    up, down = np.sort(score[positive]), np.sort(score[~positive])
+    if not len(up) or not len(down):
+        return np.zeros(len(up)), np.zeros(len(down))
+    if len(up) <= len(down):
+        x, y = _shares_below(up, down)
+    else:
+        y, x = _shares_below(down, up)
+    return x, 1 - y
+
+
+def spreads(score: np.ndarray, positive: np.ndarray) -> tuple[Spread, Spread]:
+    """Spread of X and of Y of `placements`."""
+    x, y = placements(score, positive)
+    return Spread.of(x), Spread.of(y)
+
+
+def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of `many` below each of `few`, and of `few` below each of `many`; ties count half.
+
+    Both are sorted. Only the few are looked up: what lies below the many follows by counting.
+    """
+    first, last = np.searchsorted(many, few, "left"), np.searchsorted(many, few, "right")
+    below, up_to = (np.bincount(at, minlength=len(many))[: len(many)].cumsum() for at in (last, first))
+    return (first + last) / (2 * len(many)), (below + up_to) / (2 * len(few))
+
+
+@compiled()
+def _walk(order, tied, outcome):
+    """Count both outcomes, and sum X, X², Y and Y² (`placements`) of images that are taken.
+
+    X and Y count images of the other outcome in halves, from the middle of all: integers, so sums are exact
+    up to 2^53, and so are variances of scores that separate the outcomes. All 0 unless both occur.
+
+    Args:
+        order: (n,) int32. tied: (n,) bool. outcome: (N,) int8.
+    Returns:
+        m, n, sums of X, X², Y, Y².
+    """
+    m = n = 0
+    for row in order:
+        m += outcome[row] == 1
+        n += outcome[row] == 0
+    x = xx = y = yy = 0.0
+    if m == 0 or n == 0:
+        return m, n, x, xx, y, yy
+    ups = downs = group_ups = group_downs = 0  # before the scores that are tied, and among them
+    for at in range(len(order) + 1):
+        if at == len(order) or not tied[at]:
+            place = float(2 * downs + group_downs - n)
+            x += group_ups * place
+            xx += group_ups * place * place
+            place = float(m - 2 * ups - group_ups)
+            y += group_downs * place
+            yy += group_downs * place * place
+            ups += group_ups
+            downs += group_downs
+            group_ups = group_downs = 0
+        if at < len(order):
+            group_ups += outcome[order[at]] == 1
+            group_downs += outcome[order[at]] == 0
+    return m, n, x, xx, y, yy

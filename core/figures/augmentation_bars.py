@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import words
 from core.common.statistics.seeds import by_seed, over_seeds
-from core.figures.fda_tables import sentence_lines
+from core.figures.text_table import sentence_lines
 from core.figures.theme import LIGHT, Theme, finish
 from core.training.grids.fda.verdicts import ALL, METHODS, SIX, removal_verdict
 

@@ -12,6 +12,7 @@ from core.common.statistics.seeds import by_seed, over_seeds, paired_difference,
 from core.errors import SettingsError
 from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
 from core.figures.options import FigureOptions
+from core.figures.text_table import text_table
 from core.figures.theme import Theme, finish, note_figure, tint
 from core.training.grids.domain_verdict import (
     ONE,
@@ -74,7 +75,7 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
         return note_figure("No arm has a baseline of the same method yet.", theme)
     runs = runs_note(table, "a probe of its own for each domain")
     note = f"Top-1 in percent, baseline / arm; {runs}.<br>"
-    return _table_figure(head, rows, note + "<br>".join(said), theme)
+    return text_table(head, rows, note=note + "<br>".join(said), theme=theme)
 
 
 def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
@@ -85,7 +86,7 @@ def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
         if "-tints-" in arm and (gap.n_undefined or not gap.enough):  # else the column says it all
             note += f"<br>{gap_sentence(table, arm).replace(arm, TINTED_NAMES.get(arm, arm), 1)}"
     head = ["images", "top-1 %", "of the rest %", "gap closed"]
-    return _table_figure(head, tinted_rows(table), note, theme)
+    return text_table(head, tinted_rows(table), note=note, theme=theme)
 
 
 def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
@@ -202,34 +203,3 @@ def _pair_of_means(table: pd.DataFrame, base: str, arm: str, styles: list[str]) 
         ]
         ends.append(100 * sum(means) / len(means))
     return f"{ends[0]:.1f} / {ends[1]:.1f}"
-
-
-def _table_figure(head: list[str], rows: list[list[str]], note: str, theme: Theme) -> go.Figure:
-    size = theme.font_size
-    figure = go.Figure(
-        go.Table(
-            header={
-                "values": [f"<b>{name}</b>" for name in head],
-                "fill_color": theme.grid,
-                "align": "left",
-                "font": {"color": theme.ink, "size": size},
-            },
-            cells={
-                "values": [list(column) for column in zip(*rows, strict=True)],
-                "fill_color": theme.surface,
-                "align": "left",
-                "font": {"color": theme.ink, "size": size},
-                "height": 2.2 * size,
-            },
-        )
-    )
-    lines = note.count("<br>") + 1 if note else 0
-    height = round((len(rows) + 2) * 2.4 * size + lines * 1.6 * size + 40)
-    finish(figure, theme, height=height)
-    figure.update_layout(height=height, margin={"t": 8, "b": round(lines * 1.6 * size) + 8})
-    if note:
-        figure.add_annotation(
-            text=note, x=0, y=0, yshift=-8, xref="paper", yref="paper", xanchor="left", yanchor="top",
-            align="left", showarrow=False, font={"size": size - 1, "color": theme.muted},
-        )  # fmt: skip
-    return figure

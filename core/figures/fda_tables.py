@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,7 +11,9 @@ import plotly.graph_objects as go
 from core.common import dataframes
 from core.common.dataframes import words
 from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
-from core.figures.theme import LIGHT, Theme, finish
+from core.figures.grid_titles import runs_note
+from core.figures.text_table import text_table
+from core.figures.theme import LIGHT, Theme
 from core.training.grids.fda.verdicts import METHODS, PAPER_ORDER, PAPER_TOP1, gain_verdicts, order_verdict
 
 TRANSFER = {  # column: heading
@@ -41,7 +42,7 @@ def fda_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGH
         means = [mean_and_std(over_seeds(values.values())) for values in (plain, fda)]
         rows.append([name, *means, points(gain), published])
     said = gain_verdicts(table) if measure == "top1" else []
-    return text_table(head, rows, title="; ".join(said), theme=theme)
+    return text_table(head, rows, finding="; ".join(said), note=_note(table), theme=theme)
 
 
 def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
@@ -52,7 +53,8 @@ def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
         paper = f"{PAPER_ORDER[arm]}" if arm in PAPER_ORDER and measure == "top1" else ""
         difference = "" if arm == "before" else points(paired_difference(own, before))
         rows.append([name, mean_and_std(over_seeds(own.values())), difference, paper])
-    return text_table(head, rows, title=order_verdict(table) if measure == "top1" else "", theme=theme)
+    said = order_verdict(table) if measure == "top1" else ""
+    return text_table(head, rows, finding=said, note=_note(table), theme=theme)
 
 
 def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -81,7 +83,11 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     title = f"Of {len(signs)} differences, {above} lie above 0 and {below} below"
     if not gains or NOT_ENOUGH in signs:
         title = f"{NOT_ENOUGH.capitalize()}; on average {', '.join(averages)}"
-    return text_table(head, rows, title=title, theme=theme)
+    return text_table(head, rows, finding=title, note=_note(table), theme=theme)
+
+
+def _note(table: pd.DataFrame) -> str:
+    return f"Accuracy in percent: {runs_note(table, 'differences paired by seed')}."
 
 
 def _average(table: pd.DataFrame, arm: str, columns: Sequence[str]) -> dict[int, float]:
@@ -107,44 +113,3 @@ def mean_and_std(found: SeedSummary) -> str:
 
 def points(found: SeedSummary) -> str:
     return found.text(factor=100, signed=True)
-
-
-def text_table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str, theme: Theme = LIGHT
-) -> go.Figure:
-    """Draw rows of texts; the title, a sentence, stands above."""
-    line = round(2.1 * theme.font_size)
-    figure = go.Figure(
-        go.Table(
-            header={
-                "values": [f"<b>{text}</b>" for text in head],
-                "fill_color": theme.surface,
-                "line_color": theme.grid,
-                "font": {"color": theme.ink, "size": theme.font_size, "family": theme.font},
-                "height": line,
-            },
-            cells={
-                "values": [list(column) for column in zip(*rows, strict=True)],
-                "fill_color": theme.background,
-                "line_color": theme.grid,
-                "align": ["left"] + ["center"] * (len(head) - 1),
-                "font": {"color": theme.ink, "size": theme.font_size, "family": theme.font},
-                "height": line,
-            },
-        )
-    )
-    lines = sentence_lines(title, round((theme.width or 960) / (0.55 * theme.font_size)))
-    top = round(1.5 * theme.font_size * (len(lines) + 1))
-    height = top + line * (len(rows) + 2)
-    text = {"text": "<br>".join(lines), "font": {"size": theme.font_size}}
-    figure.update_layout(title=text | {"y": 1 - 0.4 * theme.font_size / height, "yanchor": "top"})
-    finish(figure, theme, height=height)
-    return figure.update_layout(height=height, margin={"l": 4, "r": 4, "t": top, "b": 4})
-
-
-def sentence_lines(text: str, n_letters: int) -> list[str]:
-    """
-    >>> sentence_lines("one two three", 8)
-    ['one two', 'three']
-    """
-    return textwrap.wrap(text, max(n_letters, 10))

@@ -17,7 +17,7 @@ from core.common.statistics.seeds import (
     paired_difference,
     preset_of,
 )
-from core.figures.fda_tables import sentence_lines
+from core.figures.text_table import sentence_lines
 from core.figures.theme import Theme
 
 

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from core.common.arrays import known_mean
 from core.common.dataframes import numbers
 from core.common.statistics.seeds import over_seeds
+from core.figures.text_table import text_table
 from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 CURVES = {  # column: title, factor
@@ -79,22 +80,8 @@ def results_table(
     if not rows:
         return note_figure("There are no results of such tests here.", theme)
     heads = list(dict.fromkeys(test for row in rows.values() for test in row))
-    columns = [list(rows), *([row.get(head, "") for row in rows.values()] for head in heads)]
-    widths = [max(len(text) for text in column) + 4 for column in columns]
-    cells = {"align": "left", "font": {"size": theme.font_size, "color": theme.ink}}
-    table = go.Table(
-        header={"values": [first, *heads], "fill_color": theme.grid, **cells},
-        cells={"values": columns, "fill_color": theme.background, "height": 1.9 * theme.font_size, **cells},
-        columnwidth=[max(width, 10) for width in widths],
-    )
-    fig = go.Figure(table)
-    if note:
-        fig.add_annotation(
-            text=note, x=0, y=0, xref="paper", yref="paper", showarrow=False, xanchor="left", yanchor="top"
-        )
-    height = round((len(rows) + 3) * 2 * theme.font_size + 40)
-    finish(fig, theme, height=height)
-    return fig.update_layout(height=height, margin={"l": 4, "r": 4, "t": 8, "b": 30 if note else 4})
+    cells = [[name, *(row.get(head, "") for head in heads)] for name, row in rows.items()]
+    return text_table([first, *heads], cells, note=note, theme=theme)
 
 
 def rows_of_grid(table: pd.DataFrame, measures: Sequence[str]) -> dict[str, dict[str, str]]:

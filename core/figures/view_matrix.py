@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.statistics.seeds import by_seed, over_seeds
-from core.figures.fda_tables import sentence_lines
+from core.figures.text_table import sentence_lines
 from core.figures.theme import LIGHT, Theme, finish
 from core.training.grids.fda.verdicts import dual_verdict, matrix_verdict
 

@@ -40,6 +40,11 @@ def gains(simclr: float, byol: float, seeds: int = 5) -> pd.DataFrame:
     return cells(means, seeds, method=lambda arm: arm.partition("-")[0], fda=lambda arm: arm.endswith("fda"))
 
 
+def finding(figure: Any) -> str:
+    """The sentence above a table, on one line."""
+    return layout_of(figure).annotations[0].text.replace("<br>", " ")
+
+
 def texts(figure: Any) -> list[list[str]]:
     return [list(row) for row in zip(*figure.data[0].cells["values"], strict=True)]
 
@@ -65,11 +70,11 @@ def test_fda_table__means_spreads_and_paired_differences():
     assert first[0] == "SimCLR" and first[1].startswith("50.0 (1.") and first[2].startswith("51.3 (1.")
     assert first[3].startswith("+1.3 ± 0.") and first[4] == "69.2 → 70.5"
     assert second[3].startswith("-5.0")
-    title = layout_of(figure).title.text.replace("<br>", " ")
+    title = finding(figure)
     assert "SimCLR: a gain, compatible with the paper's: +1.3 points" in title
     assert "BYOL: a loss, not the paper's: -5.0 points" in title
     few: Any = fda_table(gains(0.013, 0.0, seeds=3))
-    assert NOT_ENOUGH in layout_of(few).title.text.replace("<br>", " ")
+    assert NOT_ENOUGH in finding(few)
     assert texts(few)[0][3].count(",") == 2  # single values
 
 
@@ -78,7 +83,7 @@ def test_fda_table__of_the_order():
     figure: Any = fda_table(table)
     none, before, after = texts(figure)
     assert none[2].startswith("-2.0") and before[2] == "" and before[3] == "70.5" and after[3] == "70.4"
-    assert "compatible with the paper's difference and with none" in layout_of(figure).title.text
+    assert "compatible with the paper's difference and with none" in finding(figure)
 
 
 def test_fda_transfer__only_columns_with_values():
@@ -91,7 +96,7 @@ def test_fda_transfer__only_columns_with_values():
     rows = texts(figure)
     assert rows[0][:3] == ["SimCLR", "50.0", "30.0"] and rows[2][1].startswith("+2.0")
     assert rows[0][3] == "40.0" and rows[2][3].startswith("+1.0")
-    assert "Of 4 differences, 2 lie above 0 and 0 below" in layout_of(figure).title.text
+    assert "Of 4 differences, 2 lie above 0 and 0 below" in finding(figure)
 
 
 def test_fda_transfer__no_average_of_a_seed_that_lacks_a_measure():

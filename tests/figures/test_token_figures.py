@@ -104,12 +104,12 @@ def test_tables__of_a_grid_and_of_a_report(tmp_path):
         "m": {"VG-Relation": "60.0 ± 10.0 (leaky test)"}
     }
     fig = results_table(rows, first="arm")
-    assert list(fig.data[0].header["values"]) == ["arm", "relation"]
+    assert list(fig.data[0].header["values"]) == ["<b>arm</b>", "<b>relation</b>"]
     assert list(fig.data[0].cells["values"][0]) == ["tokens", "plain"]
     pairs = cells.assign(pairs_text=0.5)
     pairs.to_csv(tmp_path / "cells.csv")
     drawn = TOKEN_FIGURES["winoground_table"].draw(tmp_path, FigureOptions(), LIGHT)
-    assert list(drawn.data[0].header["values"]) == ["arm", "text"] and PAIRS[0] == "pairs_text"
+    assert list(drawn.data[0].header["values"]) == ["<b>arm</b>", "<b>text</b>"] and PAIRS[0] == "pairs_text"
 
 
 def test_figures__read_their_folders_and_name_what_is_missing(tmp_path):

@@ -20,6 +20,7 @@ from benchmarks.browsing import (
     cold_screens,
     filter_changes,
     open_page,
+    processor_seconds,
     server_memory,
     tour,
 )
@@ -105,6 +106,11 @@ def together(browser: Any, address: str, users: int) -> list[float]:
     return taken
 
 
+def busy(address: str) -> np.ndarray:
+    """(2,) seconds of processor time that the server, and the browsers of this machine, have taken."""
+    return np.array([processor_seconds("streamlit", address.rpartition(":")[2]), processor_seconds("chrom")])
+
+
 def p95(milliseconds: Sequence[float]) -> float:
     return float(np.percentile(milliseconds, 95))
 
@@ -154,9 +160,14 @@ def run() -> Iterator[Result]:
         with dashboard(folder) as address:
             page = open_page(browser.new_context(), address)
             tour(page, rounds=1, pause_ms=400)
+            begun = busy(address)
             taken = tour(page, rounds=ROUNDS, pause_ms=400)
+            server, browsers = 1000 * (busy(address) - begun) / len(taken)
             all_ms = [ms for _, ms in taken]
-            detail = f"{len(taken)} switches, median {np.median(all_ms):.0f} ms, {slowest(taken)}"
+            detail = (
+                f"{len(taken)} switches, median {np.median(all_ms):.0f} ms, {slowest(taken)}; processor time "
+            )
+            detail += f"of a switch: server {server:.0f} ms, browser {browsers:.0f} ms"
             yield Result("large: switch, p95", p95(all_ms), "ms", 300.0, False, detail)
             yield filter_result("large", filter_changes(page, CLASSES, ROUNDS))
             yield cold_result("large", cold_screens(browser, address, ("", *FILTERED), STARTS))

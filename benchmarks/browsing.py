@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,12 +158,27 @@ def slowest_of(taken: dict[str, list[float]]) -> str:
 def server_memory(address: str) -> int:
     """Bytes that the server at this address holds now (resident set, Linux)."""
     port = address.rpartition(":")[2]
+    for process in _processes("streamlit", port):
+        status = (process / "status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+    return 0
+
+
+def processor_seconds(*words: str) -> float:
+    """Processor time until now of the running processes whose command line holds all these words (Linux)."""
+    ticks = 0
+    for process in _processes(*words):
+        with contextlib.suppress(OSError):  # it has ended
+            own = (process / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(own[11]) + int(own[12])  # in user and in kernel mode
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _processes(*words: str) -> Iterator[Path]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            status = (process / "status").read_text()
+            command = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if b"streamlit" in command and port.encode() in command:
-            return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-    return 0
+        if all(word.encode() in command for word in words):
+            yield process

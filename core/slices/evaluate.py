@@ -165,8 +165,9 @@ def class_column(study: Study, column: str) -> np.ndarray:
         return np.full(study.n_images, -1)
 
     def read() -> np.ndarray:
-        codes = pd.Categorical(_column(study, column), categories=study.class_names).codes
-        return np.asarray(codes, np.int64)
+        codes, names = pd.factorize(_column(study, column))
+        known = pd.Index(study.class_names, dtype=object).get_indexer(pd.Index(names, dtype=object))
+        return np.append(known, -1)[codes].astype(np.int64)  # a missing one has the code -1
 
     return read_once(study, f"class of {column}", read)
 

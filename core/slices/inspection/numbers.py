@@ -25,7 +25,8 @@ from core.slices.evaluate import class_column, read_once, result_column, slice_c
 if TYPE_CHECKING:
     from core.store import Study
 
-SORTED_AT_ONCE = 50_000  # more images than that are placed along the order of all
+SORTED_AT_ONCE = 1 / 4  # of all images; more than that are placed along the order of all
+LEAST_ORDERED = 50_000  # images of a slice for which that is worth it
 NO_IMAGES = "the slice has no images"
 NO_VERDICTS = (
     "whether the images of the slice are classified correctly is not known (labels and a probe tell)"
@@ -119,7 +120,7 @@ def _spreads(study: Study, name: str, inside: np.ndarray, outcome: np.ndarray) -
     Few images are sorted; of many, the order of all images of the study is walked along, sorted at most once.
     """
     values = result_column(study, name)
-    if len(inside) > SORTED_AT_ONCE:
+    if len(inside) > max(SORTED_AT_ONCE * len(values), LEAST_ORDERED):
         order = read_once(study, f"ranking by {name}", lambda: ranking(values))
         tied = read_once(study, f"ties of {name}", lambda: ties(values, order))
         return ranked_spreads(order, tied, outcome)

@@ -211,9 +211,21 @@ def test_core_init_imports_nothing():
 def test_the_dashboards_core_modules_do_not_import_torch():
     modules = [name for name in MODULES if any(is_in(name, part) for part in CORE_FOR_DASHBOARD)]
     assert len(modules) > 60
-    heavy = "('torch', 'torchvision', 'timm', 'open_clip', 'streamlit')"
-    code = f"import sys, {', '.join(modules)}; print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).strip() == "[]"
+    assert loaded_by(modules, ("torch", "torchvision", "timm", "open_clip", "streamlit")) == []
+
+
+@pytest.mark.slow
+def test_the_first_page_does_not_wait_for_scipy():
+    """Each takes a second to load, and the first page needs none of them."""
+    parts = imported()["dashboard.main"] | imported()["dashboard.views.overview"]
+    assert "dashboard.panels.findings" in parts
+    assert loaded_by(sorted(parts), ("scipy", "sklearn", "numba", "torch")) == []
+
+
+def loaded_by(modules: list[str], heavy: tuple[str, ...]) -> list[str]:
+    """Those of the heavy modules that importing the modules loads."""
+    code = f"import sys, {', '.join(modules)}; print(*(m for m in {heavy} if m in sys.modules))"
+    return subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split()
 
 
 def test_no_import_comes_from_an_upper_floor():

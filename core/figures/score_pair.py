@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from scipy.stats import rankdata
 
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
@@ -20,7 +19,9 @@ FEWEST = 5  # images that a cell needs for its risk to be written
 
 def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
     """(n,) int: which of `bins` equal parts of the ranks each value is in; ties share the mean rank."""
-    return np.minimum((rankdata(values) - 0.5) / max(len(values), 1) * bins, bins - 1).astype(int)
+    return np.minimum(
+        (pd.Series(values).rank().to_numpy() - 0.5) / max(len(values), 1) * bins, bins - 1
+    ).astype(int)
 
 
 def pair_table(

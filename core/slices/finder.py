@@ -130,7 +130,7 @@ def find(
         parts += [(any_class, tokens.ids, tokens.rows), (labels[rows], any_trait, rows)]
     label, trait, row = (np.concatenate([part[at] for part in parts]) for at in range(3))
     width = len(tokens) + 1
-    cells, cell = np.unique((label + 1) * width + trait + 1, return_inverse=True)
+    cell, cells = pd.factorize((label + 1) * width + trait + 1, sort=True)
     n = np.bincount(cell, minlength=len(cells))
     errors = np.bincount(cell, weights=wrong[row], minlength=len(cells)).astype(np.int64)
     prints = np.stack([np.bincount(cell, weights=mark[row], minlength=len(cells)) for mark in marks])

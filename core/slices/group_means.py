@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
+from core.slices.evaluate import class_column
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -95,7 +95,7 @@ def slice_group_means(study: Study, mask: np.ndarray) -> GroupMeans:
     means = GroupMeans(len(names), study.array("representations").shape[1])
     if not (names and study.has("probe")):
         return means
-    code = pd.Categorical(study.images["label"], categories=names).codes.astype(np.int64)
+    code = class_column(study, "label")
     correct = study.table("probe", ["correct"])["correct"].astype("boolean")
     chosen = mask & correct.notna().to_numpy() & (code >= 0)
     right = correct.fillna(False).to_numpy(bool)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 from core.common.formatting import percent
 from core.common.statistics.intervals import mean_intervals, percentile_interval, resampled_means
@@ -77,6 +76,8 @@ def without(
     Returns:
         before, after: (n_classes,) float64, probabilities in the order of `class_names`.
     """
+    from scipy.special import softmax  # here: it takes long to load, and most pages need it not
+
     raw = study.array("representations").rows([row]).astype(np.float64)
     logits = raw @ probe.weights.T + probe.bias
     removed = np.array([sorted(set(features))], np.int64).reshape(1, -1)

@@ -7,7 +7,6 @@ change by (mean - h_j) times the feature's weights: nothing else has to be compu
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import softmax
 
 from core.errors import ShapeError
 
@@ -59,6 +58,8 @@ def strongest_features(
     if order == CONTRIBUTION:
         values = raw * weights[predicted]
     elif order == GRADIENT:
+        from scipy.special import softmax  # here: it takes long to load, and most pages need it not
+
         values = raw * (weights[predicted] - softmax(logits, axis=1) @ weights)
     elif order == ACTIVATION:
         values = raw

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
+from core.slices.evaluate import class_column
 from core.slices.firing_counts import BLOCK, has_firing
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def class_firing(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray
         have no rows.
     """
     n_classes = len(study.class_names)
-    codes = pd.Categorical(study.images["label"], categories=study.class_names).codes.astype(np.int64)
+    codes = class_column(study, "label")
     codes = np.where(mask, codes, -1)
     sizes = np.bincount(codes[codes >= 0], minlength=n_classes)
     if not has_firing(study):
@@ -75,7 +76,7 @@ def feature_classes(study: Study) -> dict[int, str]:
     if not (study.labelled and study.has("class_counts") and study.has("top_images")):
         return {}
     counts = study.vector("class_counts").astype(np.int64)
-    codes = pd.Categorical(study.images["label"], categories=study.class_names).codes.astype(np.int64)
+    codes = class_column(study, "label")
     feature, place = np.nonzero((study.vector("top_values") > 0) & (study.vector("top_images") >= 0))
     code = codes[study.vector("top_images")[feature, place]]
     known = (code >= 0) & (counts.sum(1) == 0)[feature]

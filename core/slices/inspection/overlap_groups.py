@@ -15,7 +15,7 @@ import pandas as pd
 from core.common.arrays import safe_divide
 from core.common.dataframes import select
 from core.common.statistics.intervals import Z, mean_interval
-from core.slices.evaluate import result_column
+from core.slices.evaluate import class_column, result_column
 from core.slices.overlap_values import MASKS, overlap_values
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def class_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame
     if not (study.has("overlap") and study.labelled):
         return pd.DataFrame(columns=CLASS_COLUMNS)
     names = np.array(study.class_names, object)
-    labels = pd.Categorical(study.images["label"], categories=study.class_names).codes.astype(np.int64)
+    labels = class_column(study, "label")
     values, _ = overlap_values(study, variant)
     parts = []
     for kind, group, inside, column in _parts(study, values, mask & (labels >= 0)):

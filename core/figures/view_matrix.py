@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.statistics.seeds import by_seed, over_seeds
-from core.figures.text_table import sentence_lines
-from core.figures.theme import LIGHT, Theme, finish
+from core.common.statistics.seeds import by_seed, over_seeds, preset_of
+from core.figures.grid_titles import fewest_seeds, headed
+from core.figures.theme import LIGHT, Theme, finish, layout_of
 from core.training.grids.fda.verdicts import dual_verdict, matrix_verdict
 
 NAMES = {
@@ -99,6 +99,14 @@ def _matrix(
     )
     figure.update_xaxes(title_text="left view", side="top", type="category", showgrid=False)
     figure.update_yaxes(title_text="right view", type="category", autorange="reversed", showgrid=False)
-    plain = sentence_lines(said.replace("<sub>", "").replace("</sub>", ""), 70)
-    figure.update_layout(title={"text": "<br>".join(plain), "font": {"size": theme.font_size}, "y": 0.97})
-    return finish(figure, theme, height=420).update_layout(margin={"t": 85})
+    finish(figure, theme, height=360)
+    what = "top-1 accuracy" if measure == "top1" else measure
+    few, most = fewest_seeds(table)
+    seeds = f"{most} seeds" if few == most else f"{few} to {most} seeds"
+    note = "; ".join(
+        filter(None, (f"In percent: {what}, mean (standard deviation) of {seeds}", preset_of(table)))
+    )
+    headed(figure, said, note, theme, panels=True)
+    title = layout_of(figure).title
+    title.text = title.text.replace("A_im", "A<sub>im</sub>")
+    return figure

@@ -122,24 +122,26 @@ def test_view_matrix__upper_triangle_and_verdict():
     np.testing.assert_allclose([z[0, 0], z[0, 2], z[0, 1], z[1, 3]], [20, 30, 50, 60], atol=1e-6)
     assert np.isnan(z[2, 1]) and np.isfinite(z).sum() == 4
     assert "paper 70.5" in figure.data[0].text[1][3]
-    assert layout_of(figure).title.text.startswith("works: (x, x) < (x, FDA)")
+    assert layout_of(figure).title.text.startswith("Works: (x, x) < (x, FDA)")
 
 
 def test_ordered_verdict__fails_open_and_too_few():
-    steps = [("fda-x", "x-x"), ("image-x", "fda-x")]
+    steps = {"one": ("fda-x", "x-x"), "other": ("image-x", "fda-x")}
     down = pairs({"x-x": 0.3, "fda-x": 0.2, "image-x": 0.5})
-    assert ordered_verdict(down, steps, "claim").startswith("fails: claim is contradicted; fda-x - x-x -10.")
+    assert ordered_verdict(down, steps, "claim").startswith("fails: claim is contradicted; one: -10.")
     same = pairs({"x-x": 0.3, "fda-x": 0.3, "image-x": 0.5})
     assert ordered_verdict(same, steps, "claim").startswith("open: claim")
     few = pairs({"x-x": 0.2, "fda-x": 0.3, "image-x": 0.5}, seeds=3)
-    assert ordered_verdict(few, steps, "claim").startswith(f"claim: {NOT_ENOUGH}; fda-x - x-x +10.")
+    assert ordered_verdict(few, steps, "claim").startswith(f"claim: {NOT_ENOUGH}; one: +10.")
 
 
 def test_dual_table__two_columns_of_four():
     figure: Any = dual_table(pairs({"x-x": 0.2, "x-f": 0.1, "image-f_of_image": 0.4}))
     z = np.array(figure.data[0].z, float)
     assert z.shape == (4, 2) and z[3, 1] == pytest.approx(40)
-    assert layout_of(figure).title.text.startswith("fails: (x, f) > (x, x) is contradicted; x-f - x-x -10.")
+    assert layout_of(figure).title.text.startswith(
+        "Fails: (x, f) > (x, x) is contradicted; (x, f) over (x, x): -10."
+    )
 
 
 def test_verdicts__are_printed_by_the_grids():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -63,25 +63,27 @@ def _kind_of_gain(gain: SeedSummary, paper: float) -> str:
 
 def matrix_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
     """Judge what Table 5.3 must show: (x, x) < (x, FDA) < (x, A_im)."""
-    steps = [("fda-x", "x-x"), ("image-x", "fda-x")]
+    steps = {"(x, FDA) over (x, x)": ("fda-x", "x-x"), "(x, A_im) over (x, FDA)": ("image-x", "fda-x")}
     return ordered_verdict(table, steps, "(x, x) < (x, FDA) < (x, A_im)", measure=measure)
 
 
 def dual_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
     """Judge what Table 5.5 must show: (x, f) > (x, x)."""
-    return ordered_verdict(table, [("x-f", "x-x")], "(x, f) > (x, x)", measure=measure)
+    return ordered_verdict(table, {"(x, f) over (x, x)": ("x-f", "x-x")}, "(x, f) > (x, x)", measure=measure)
 
 
 def ordered_verdict(
-    table: pd.DataFrame, steps: Sequence[tuple[str, str]], claim: str, *, measure: str = "top1"
+    table: pd.DataFrame, steps: Mapping[str, tuple[str, str]], claim: str, *, measure: str = "top1"
 ) -> str:
     """Judge a claim that each first arm is above its second, by paired t-intervals over seeds.
 
+    Args:
+        steps: {what is said of a pair: its arms}.
     Returns:
         "works: CLAIM", "fails: …" where an interval lies on the other side, or why it is open; then the
         differences.
     """
-    found = [paired_difference(*(by_seed(table, arm, measure) for arm in pair)) for pair in steps]
+    found = [paired_difference(*(by_seed(table, arm, measure) for arm in pair)) for pair in steps.values()]
     if any(gain.sign == "below 0" for gain in found):
         said = f"fails: {claim} is contradicted"
     elif all(gain.sign == "above 0" for gain in found):
@@ -91,7 +93,7 @@ def ordered_verdict(
     else:
         said = f"open: {claim} is neither shown nor contradicted"
     return f"{said}; " + ", ".join(
-        f"{one} - {other} {gain.points()}" for (one, other), gain in zip(steps, found, strict=True)
+        f"{name}: {gain.points()}" for name, gain in zip(steps, found, strict=True)
     )
 
 

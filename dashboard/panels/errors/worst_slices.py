@@ -76,7 +76,7 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     else:
         line = _said(int(np.count_nonzero(significant)), n_all, len(shown), choice)
     if choice.fewer:
-        line += f" No slice of {MIN_IMAGES} images or more has more errors than others, so smaller ones count."
+        line += f" No slice of {MIN_IMAGES} images or more has more errors than others; these are smaller."
     found.caption(line)
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)
@@ -170,19 +170,21 @@ def _said_of_chance(n: int, n_worse: int, n_shown: int) -> str:
     line += " significantly worse: the differences could be chance."
     if n_worse == n_shown == n:
         return line
-    have = f"{n_worse:,} have" if n_worse != 1 else "1 has"
-    listed = "" if n_shown == n_worse else f"; **{n_shown:,}** of them {'is' if n_shown == 1 else 'are'} listed"
-    return f"{line} {have} more errors than other images{listed}."
+    have = "1 has" if n_worse == 1 else f"{n_worse:,} have"
+    listed = f"; **{n_shown:,}** of them {'is' if n_shown == 1 else 'are'} listed"
+    return f"{line} {have} more errors than other images{listed if n_shown < n_worse else ''}."
 
 
 @own_place
 def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> None:
     """The way to the slices that are not listed."""
-    if choice.distinct and n_shown < n_all:
-        st.button(
-            f"List all {n_all:,} {'that have more errors' if worse else 'slices'}", key="slices_every", type="tertiary", on_click=session.choose,
-            args=(DISTINCT, False),
-        )  # fmt: skip
+    if not choice.distinct or n_shown >= n_all:
+        return
+    what = "that have more errors" if worse else "slices"
+    st.button(
+        f"List all {n_all:,} {what}", key="slices_every", type="tertiary", on_click=session.choose,
+        args=(DISTINCT, False),
+    )  # fmt: skip
 
 
 @own_place

@@ -225,7 +225,8 @@ def _feature_words(feature: dict) -> str:
     words = f"+{feature['excess']:.3f} above the mean · fires on {feature['activation_rate']:.1f} % of train"
     if not widgets.undefined(feature.get("top_class")):
         share = widgets.percent(feature["purity"], digits=0)
-        words += f" · mostly {widgets.plain(feature['top_class'])} ({share})"
+        often = "mostly" if feature["purity"] >= 0.5 else "most often"
+        words += f" · {often} {widgets.plain(feature['top_class'])} ({share})"
     return words
 
 

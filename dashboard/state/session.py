@@ -199,8 +199,7 @@ def show(widget: str, value: object) -> None:
         st.session_state[widget] = value
 
 
-def here() -> tuple[Any, Any]:
-    """The page and the study of this run."""
+def here() -> tuple[Any, Any]:  # page and study of this run
     return st.session_state.get(_PAGE), st.session_state.get(STUDY)
 
 

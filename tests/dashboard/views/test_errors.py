@@ -124,7 +124,7 @@ def test_slices_that_could_be_chance__numbers_of_the_line_and_of_the_button_agre
     study, open_page, monkeypatch
 ):
     table = worst_slices(study, min_images=5)
-    worse = int((table["error_rate"] > table["rest"]).sum())
+    worse = np.count_nonzero(table["error_rate"].to_numpy() > table["rest"].to_numpy())
     assert 1 < worse < len(table)  # or the line would say nothing of it
     found = slice_reads.worst
     monkeypatch.setattr(slice_reads, "worst", lambda *given: found(*given).assign(q=1.0))

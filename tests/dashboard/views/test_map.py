@@ -153,7 +153,7 @@ def test_selection__a_class_is_most_of_it_only_from_a_half_on(studies, open_page
     study = open_study(studies / "demo")
     app = open_page("map", study="demo", map_outline="-9,-9;9,-9;9,9;-9,9", where=where)
     inside = study.is_val & Slice.parse(where).mask(study)
-    shares = study.images["label"][inside].value_counts(normalize=True)
+    shares = study.images.loc[inside, "label"].value_counts(normalize=True)
     assert (shares.iloc[0] < 0.5) == (often == "most often")
     assert f"selected, {often} {shares.index[0]} (" in all_text(app)
 

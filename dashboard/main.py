@@ -48,6 +48,9 @@ STYLE = """<style>
   animation: said 6s forwards; pointer-events: none }
 [data-testid=stElementContainer]:has(.peregrine-said) { position: absolute }
 [class*=st-key-sheet_suggested] button { min-height: 3.6rem }
+[role=dialog]:has(.st-key-detail_titled) > h2 { position: absolute; clip-path: inset(50%) }
+.st-key-detail_titled { padding: .6rem 2rem .5rem 0 }
+[role=dialog] .st-key-detail_titled h2 { font-size: 1.25rem; padding: 0 }
 @keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""

@@ -123,7 +123,11 @@ def plan_text(report: Report) -> str:
     names = ", ".join(images["classes"])
     transform = encoder.get("transform") or {}
     seconds, words = report.get("seconds"), readout_words(encoder)
-    took = "unknown" if seconds is None else f"about {format_duration(seconds)} to embed on this machine"
+    took = (
+        "unknown"
+        if seconds is None
+        else f"about {format_duration(seconds)} to embed on this machine; the other steps add to it"
+    )
     return aligned(
         [
             (
@@ -140,7 +144,11 @@ def plan_text(report: Report) -> str:
             *(("masks", line) for line in (report.get("masks") or {}).get("notes", [])),
             ("captions", _captions_line(report.get("captions"))),
             ("time", took),
-            ("disk", f"about {format_bytes(report['bytes'])} of {format_bytes(report['free_bytes'])} free"),
+            (
+                "disk",
+                f"about {format_bytes(report['bytes'])} after embedding, of "
+                f"{format_bytes(report['free_bytes'])} free; heatmaps and words add to it",
+            ),
             ("", "Nothing was written. Run without --dry-run to start."),
         ]
     )

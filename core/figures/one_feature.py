@@ -150,7 +150,7 @@ def activation_histogram(
         marks.note(text, color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom")
         marks.put_on(fig)
     fig.update_layout(showlegend=False)
-    fig.update_xaxes(title_text="activation (normalised representation)")
+    fig.update_xaxes(title_text="activation (normalised)")
     fig.update_yaxes(title_text="density of images (log scale)", type="log", exponentformat="power", dtick=1)
     return finish(fig, theme, height=height)
 

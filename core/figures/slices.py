@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from core.common.dataframes import as_text, numbers, where, words
 from core.figures.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
+from core.slices.finder import MIN_IMAGES
 
 ROW = 26  # pixels per line of a chart
 LONGEST_NAME = 48  # characters; longer names are truncated, the hover text shows them in full
@@ -31,7 +32,7 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
         overall: error rate of all evaluated images.
     """
     if table.empty:
-        return note_figure("No slice is significantly worse than the rest.", theme)
+        return note_figure(f"No slice of {MIN_IMAGES} images or more is significantly worse.", theme)
     rate, low, high = (100 * numbers(table, name) for name in ("error_rate", "low", "high"))
     rest = 100 * numbers(table, "rest")
     names = words(table, "name") if "name" in table else slice_names(table)

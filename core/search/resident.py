@@ -67,6 +67,11 @@ class Resident:
         return self._process.pid
 
     @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.began
+
+    @property
     def state(self) -> ResidentState:
         if not self._known.is_set():
             return "loading"
@@ -146,11 +151,7 @@ def resident(clip: str, *, idle: float = IDLE) -> Resident:
     """
     with _lock:
         known = _residents.get(clip)
-        if (
-            known is not None
-            and known.state == "loading"
-            and time.monotonic() - known.began > LONGEST_LOADING
-        ):
+        if known is not None and known.state == "loading" and known.age > LONGEST_LOADING:
             known.end()  # its state becomes "failed"
         if known is not None and (known.state in ("loading", "ready") or _failed_lately(known)):
             known.used = time.monotonic()

@@ -2,12 +2,14 @@
 
 The density of the images is smoothed, and each image belongs to the peak that a walk uphill leads to. A
 cluster is called by its class, if one class makes up at least half of it, or else by the words of the feature
-that fires there most above its rate elsewhere. A cluster that neither marks has no name.
+that fires there most above its rate elsewhere. A cluster that neither marks has no name. Clusters of one
+name are told apart by the words of a further feature; where nothing does, the largest one alone has the name.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +44,8 @@ class Cluster:
             place of its images. n: how many they are.
         share, outside: share of the class, or firing rate of the feature, in the cluster and outside.
         feature: whose words these are; None for a class.
+        apart: words that tell it from other clusters of the same name; empty where there are none. apart_by:
+            the feature with these words.
     """
 
     words: str
@@ -53,14 +57,24 @@ class Cluster:
     share: float
     outside: float
     feature: int | None = None
+    apart: str = ""
+    apart_by: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what the cluster is called; no other cluster of the map is called the same."""
+        return f"{self.words} · {self.apart}" if self.apart else self.words
 
     @property
     def reason(self) -> str:
-        """Return how the cluster got its name, in one sentence."""
+        """Return how the cluster got its name."""
         here, elsewhere = percent(self.share, digits=0), percent(self.outside, digits=0)
+        said = f"Feature {self.feature} fires on {here} of the {self.n:,} images here; elsewhere {elsewhere}."
         if self.feature is None:
-            return f"{here} of the {self.n:,} images here are {self.words}; elsewhere {elsewhere}."
-        return f"Feature {self.feature} fires on {here} of the {self.n:,} images here; elsewhere {elsewhere}."
+            said = f"{here} of the {self.n:,} images here are {self.words}; elsewhere {elsewhere}."
+        if self.apart:
+            said += f" Among places with the same name, feature {self.apart_by} marks this one."
+        return said
 
 
 def clusters_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +122,7 @@ def named_clusters(study: Study, places: np.ndarray, mask: np.ndarray) -> list[C
     by_class = _classes(study, rows, members)
     left = [number for number, name in enumerate(by_class) if name is None]
     by_words = dict(zip(left, _words(study, rows, [members[number] for number in left]), strict=True))
-    found = []
+    found, homes_of = [], []
     for number, (x, y) in enumerate(peaks.tolist()):
         name = by_class[number] or by_words[number]
         if name is not None:
@@ -118,7 +132,8 @@ def named_clusters(study: Study, places: np.ndarray, mask: np.ndarray) -> list[C
             found.append(
                 Cluster(words, x, y, float(top), float(bottom), len(inside), share, outside, feature)
             )
-    return found
+            homes_of.append(inside)
+    return _told_apart(study, found, homes_of)
 
 
 Name = tuple[str, float, float, int | None]  # words, share, share outside, feature
@@ -180,6 +195,25 @@ def _words(study: Study, rows: np.ndarray, members: list[np.ndarray]) -> list[Na
         name = ", ".join(words[int(features[best])])
         found.append((name, mine[best] / n, (every - mine)[best] / others, int(features[best])))
     return found
+
+
+def _told_apart(study: Study, clusters: list[Cluster], members: list[np.ndarray]) -> list[Cluster]:
+    """Give clusters of one name the words of a feature that only this one of them has; leave out those that
+    would still be called like a larger one.
+    """
+    alike = defaultdict(list)
+    for number, one in enumerate(clusters):
+        alike[one.words].append(number)
+    found = list(clusters)
+    for words, numbers in alike.items():
+        if len(numbers) == 1:
+            continue
+        inside = [members[number] for number in numbers]
+        for number, name in zip(numbers, _words(study, np.concatenate(inside), inside), strict=True):
+            if name is not None and name[0] != words:
+                found[number] = replace(clusters[number], apart=name[0], apart_by=name[3])
+    first = {one.name: number for number, one in reversed(list(enumerate(found)))}
+    return [one for number, one in enumerate(found) if first[one.name] == number]
 
 
 def _mask(study: Study, rows: np.ndarray) -> np.ndarray:

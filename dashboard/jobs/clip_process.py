@@ -21,10 +21,14 @@ CHANGED = "the CLIP is not the one that embedded the images; prepare the search 
 
 @dataclass(frozen=True)
 class ClipState:
-    """Whether texts can be read: "none" (no index), "refused", "loading", "ready" or "failed", and why."""
+    """Whether texts can be read: "none" (no index), "refused", "loading", "ready" or "failed", and why.
+
+    seconds: for how long it has been loading.
+    """
 
     name: str
     why: str = ""
+    seconds: float = 0.0
 
 
 def prepare(study: Study) -> ClipState:
@@ -42,7 +46,7 @@ def prepare(study: Study) -> ClipState:
         return ClipState("failed", one.error)
     if one.fingerprint and one.fingerprint != facts.get("clip_fingerprint"):
         return ClipState("failed", CHANGED)
-    return ClipState("ready" if one.fingerprint else "loading")
+    return ClipState("ready") if one.fingerprint else ClipState("loading", seconds=one.age)
 
 
 def text_vector(study: Study, text: str) -> np.ndarray:

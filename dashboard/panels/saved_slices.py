@@ -17,6 +17,7 @@ from dashboard.state import image_filter, problems, session
 
 SHOWN = 8  # chips in the bar; all are in the drawer
 LONGEST_LINK = 800  # characters of a slice that a link writes out; a longer one is named
+LATER = "_saved_slices_later"  # of this session: a page with its filter, and the slices saved on it
 NAME, RENAMED, CHOSEN = "slice_name", "slice_new_name", "slice_chosen"
 
 
@@ -27,7 +28,8 @@ def names(study: Study) -> list[str]:
 
 def chips(study: Study) -> None:
     """The saved slices with their sizes; a click makes one the filter, a second click lifts it."""
-    shown = names(study)[:SHOWN]
+    late = _later()
+    shown = [name for name in names(study) if name not in late][:SHOWN]
     if not shown:
         return
     key = "filter_saved"
@@ -48,6 +50,22 @@ def chips(study: Study) -> None:
         on_change=changed,
         label_visibility="collapsed",
     )
+
+
+def show_later(name: str) -> None:
+    """Leave a slice out of the chips until the page or the filter changes. Meant for callbacks that save one
+    further down the page, where a new row of chips would move what the reader looks at.
+    """
+    session.choose(LATER, (_now(), (*_later(), name)))
+
+
+def _later() -> tuple[str, ...]:
+    then, late = session.recall(LATER, (None, ()))
+    return late if then == _now() else ()
+
+
+def _now() -> tuple:
+    return (*session.here(), session.filter_text())
 
 
 def applied(study: Study, name: str) -> str:

@@ -30,7 +30,7 @@ KEY, LIKE, PICTURE = "search", "like", "picture"
 CAPTIONED, SPACE = "search_captions", "like_space"
 UPLOAD, TROUBLE, UPLOADS = "search_upload", "_search_trouble", "_search_uploads"
 WIDTH = 240  # pixels
-LOADING = "Loading the CLIP model …"
+LOADING = "Loading the CLIP model"
 ON_PICTURES = "The number on a picture is the similarity."
 
 
@@ -326,12 +326,16 @@ def _progress(job: Job) -> None:
 
 
 def _wait(study: Study) -> None:
-    """Say that the model is loading, and run the page again when it is loaded."""
+    """Say for how long the model is loading, and run the page again when it is loaded."""
 
     @st.fragment(run_every=0.5)
     def loading() -> None:
-        if clip_process.prepare(study).name != "loading":
+        state = clip_process.prepare(study)
+        if state.name != "loading":
             st.rerun()
-        st.caption(LOADING)
+        st.caption(
+            f"{LOADING}: {state.seconds:.0f} s so far, usually half a minute at most, and only once. The "
+            "results then appear here by themselves; what is shown until then is not searched yet."
+        )
 
     loading()

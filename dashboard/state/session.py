@@ -156,7 +156,7 @@ def leave_page() -> None:
     """Called by `main.py` alone, after the view: says which parts of a link were left out, and drops those
     that nothing on this page knows.
     """
-    st.session_state[_DRAWN] = _here()
+    st.session_state[_DRAWN] = here()
     link = st.session_state.pop(_LINK, None)
     for name, asked in (link or {}).items():
         widget = name in st.session_state
@@ -194,12 +194,12 @@ def show(widget: str, value: object) -> None:
     this session knows already; afterwards only what differs is told, which disturbs nobody who is typing.
     Give the widget the same value as its default: where the browser skips a run, it never heard of this one.
     """
-    known = st.session_state.get(_DRAWN) == _here() and widget in st.session_state
+    known = st.session_state.get(_DRAWN) == here() and widget in st.session_state
     if not known or st.session_state[widget] != value:
         st.session_state[widget] = value
 
 
-def _here() -> tuple[Any, Any]:
+def here() -> tuple[Any, Any]:  # page and study of this run
     return st.session_state.get(_PAGE), st.session_state.get(STUDY)
 
 

@@ -110,10 +110,13 @@ def _show(found: Comparison, said: DeltaGenerator) -> None:
     n, n_judged = found.shared.n_images, int(found.shared.judged.sum())
     are = "is" if n == 1 else "are"
     which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
-    said.caption(
-        f"{_bold(n, 'image')} of the filter {are} in {which}, "
-        f"{_bold(n_judged, 'evaluation image')} among them."
-    )
+    if n == n_judged:
+        said.caption(f"{_bold(n, 'evaluation image')} {are} in {which}.")
+    else:
+        said.caption(
+            f"{_bold(n, 'image')} of the filter {are} in {which}, "
+            f"{_bold(n_judged, 'evaluation image')} among them."
+        )
     other = _other(found)
     numbers.verdict(found, other)
     judged = not found.among or bool(found.shared.judged.any())

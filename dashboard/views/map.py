@@ -97,7 +97,7 @@ def _scatter(
         outline=outline,
         clusters=[
             {
-                "words": one.words,
+                "words": one.name,
                 "x": one.x,
                 "y": one.y,
                 "top": one.top,
@@ -247,7 +247,8 @@ def _shares(study: Study, rows: np.ndarray) -> str:
         counts = images["label"].value_counts()
         if len(counts):
             share = widgets.percent(counts.iloc[0] / len(rows), digits=0)
-            said += f", mostly {widgets.plain(counts.index[0])} ({share})"
+            often = "mostly" if 2 * counts.iloc[0] >= len(rows) else "most often"
+            said += f", {often} {widgets.plain(counts.index[0])} ({share})"
     if "correct" in images and bool(images["correct"].notna().any()):
         said += f", {widgets.percent(float(images['correct'].mean()))} classified correctly"
     return said

@@ -30,10 +30,13 @@ def test_save_in_the_row__a_message_and_an_undo(reader, visitor, address, served
         saved_slices.delete(served / "demo", left)
     row = worst_slices(open_study(served / "demo"), min_images=5).iloc[0]
     page = reader().open(f"{address}/errors?study=demo&{ALL_ROWS}")
+    before = page.locator("li").first.bounding_box()
     page.get_by_role("button", name="Save: ").first.focus()
     page.keyboard.press("Enter")
     page.locator(TOAST, has_text="Saved as").wait_for()
     page.get_by_role("button", name="Undo save: ").wait_for()
+    settle(page)
+    assert page.locator("li").first.bounding_box()["y"] == before["y"]  # what the reader looks at stays
     saved = saved_slices.texts(served / "demo")
     assert list(saved.values()) == [row["where"]]
     assert plain_name(Slice.parse(row["where"])).startswith(next(iter(saved))[:20])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from core.common.captions import headline
 from core.store import open_study
 from tests.browser.harness import settle, visit
 from tests.sampling import sample
@@ -34,7 +35,12 @@ def test_arrows__go_to_the_next_image_after_a_choice_was_clicked(visitor, addres
     dialog = page.locator("[role=dialog]")
     dialog.get_by_role("radio", name=clicked).or_(dialog.get_by_role("button", name=clicked)).first.click()
     settle(page)
-    page.keyboard.press("ArrowRight")
+    for row in rows[1:3]:  # the title follows
+        if row == rows[2]:
+            page.keyboard.press("ArrowRight")
+        title = headline(study.images.iloc[row].to_dict() | study.table("probe").iloc[row].to_dict())
+        expect(dialog.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    expect(dialog.get_by_role("heading", name="Image", exact=True)).to_have_css("clip-path", "inset(50%)")
     expect(dialog.get_by_text("3 of 40")).to_be_visible()
     assert one.query()["image"] == [study.images["image_id"].iat[int(rows[2])]]
     page.keyboard.press("ArrowLeft")

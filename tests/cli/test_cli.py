@@ -338,8 +338,8 @@ def test_plan_for_people() -> None:
     text = output.plan_text(report)
     assert re.search(r"^images +1,200 images \(folder\): 960 train, 240 val, 2 classes$", text, re.M)
     assert re.search(r"^note +'test' is ignored$", text, re.M)
-    assert re.search(r"^time +about 3 min to embed on this machine$", text, re.M)
-    assert re.search(r"^disk +about 5 MB of 1.0 TB free$", text, re.M)
+    assert re.search(r"^time +about 3 min to embed on this machine; the other steps add to it$", text, re.M)
+    assert re.search(r"^disk +about 5 MB after embedding, of 1.0 TB free; heatmaps and words", text, re.M)
 
 
 def test_json_has_no_nan() -> None:

@@ -48,7 +48,7 @@ def test_worst_slices__the_significant_ones_of_the_images(seen, text):
     rates = 100 * table.loc[significant | (not significant.any()), "error_rate"]
     fig = draw(study, "worst_slices", options=FigureOptions(images=3))
     if rates.empty:
-        assert "No slice is significantly worse" in layout_of(fig).annotations[0].text
+        assert "No slice of 10 images or more is significantly worse" in layout_of(fig).annotations[0].text
     else:
         assert list(fig.data[0].x) == pytest.approx(rates.head(3).tolist())
 

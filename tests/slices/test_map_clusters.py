@@ -99,6 +99,31 @@ def test_names__a_class_that_is_half_of_the_cluster_else_the_words_of_its_featur
     assert found["ant"].reason.startswith(f"100 % of the {found['ant'].n:,} images here are ant; elsewhere ")
 
 
+def test_names__clusters_of_one_name_are_told_apart_by_a_further_feature(world, rng):
+    ants, red = np.array(world.labels) == "ant", world.firing[:, 3]
+    homes = np.where(ants, np.where(red, 0, 1), 2)  # two islands of ants; feature 3 fires on one of them
+    places = PLACES[homes] + 0.3 * rng.normal(size=(len(homes), 2))
+    found = named_clusters(world.study, places, np.ones(len(homes), bool))
+    named = [one for one in found if one.words == "ant"]
+    words = ", ".join(map_clusters.feature_words(world.study)[3])
+    assert [one.name for one in named if one.x < 5 and one.y < 5] == [f"ant · {words}"]
+    assert "Among places with the same name, feature 3 marks this one." in " ".join(
+        one.reason for one in named
+    )
+    assert len({one.name for one in found}) == len(found)
+
+
+def test_names__said_once_where_nothing_tells_two_clusters_apart(world, rng):
+    ants = np.array(world.labels) == "ant"
+    homes = np.where(ants, np.where(rng.random(len(ants)) < 0.65, 0, 1), 2)
+    places = PLACES[homes] + 0.3 * rng.normal(size=(len(homes), 2))
+    found = named_clusters(world.study, places, np.ones(len(homes), bool))
+    named = [one for one in found if one.words == "ant"]
+    sizes = [((homes == island) & ants).sum() for island in (0, 1)]
+    assert min(sizes) >= map_clusters.FEWEST and sizes[0] > sizes[1]  # both are clusters
+    assert [one.name for one in named] == ["ant"] and abs(named[0].x) < 2
+
+
 def test_names__of_the_images_of_the_mask_alone(world, rng):
     places = PLACES[np.arange(240) % 3] + 0.3 * rng.normal(size=(240, 2))
     mask = np.arange(240) % 3 == 1

@@ -31,15 +31,15 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
         rate: (n_features,) activation rates A_j in percent of the train images.
 
     >>> silent_note(np.array([0.0, 0.0, 0.0, 5.0]))
-    '3 of 4 features never fire. All others but the most general 5 % count as discriminative.'
+    '3 of 4 features fire on no train image. All others but the most general 5 % count as discriminative.'
     """
     rate = np.asarray(rate, np.float64)
     if not len(rate) or not rate.any() or np.percentile(rate, low) > 0:
         return ""
     rest = f" but the most general {100 - high:g} %" if high < 100 else ""
     return (
-        f"{int((rate == 0).sum()):,} of {len(rate):,} features never fire. All others{rest} count as "
-        "discriminative."
+        f"{int((rate == 0).sum()):,} of {len(rate):,} features fire on no train image. All others{rest} "
+        "count as discriminative."
     )
 
 

@@ -28,6 +28,13 @@ CROPS, CONTRAST, CAPTIONS = PARTS = ("Described crops", "Counterfactual images",
 
 def ready(study: Study) -> bool:
     """True when the study holds words and the evidence for them; else says what to run."""
+    if not captioned(study):
+        return False
+    return all(widgets.needs(study, item, "The words of the features") for item in TABLES)
+
+
+def captioned(study: Study) -> bool:
+    """False, with the way to choose them, when words were left out because the study has no captions."""
     if _no_captions(study):
         widgets.empty_state(
             "No words yet",
@@ -41,7 +48,7 @@ def ready(study: Study) -> bool:
             query_params={session.STUDY: served_studies.name_of(study)},
         )
         return False
-    return all(widgets.needs(study, item, "The words of the features") for item in TABLES)
+    return True
 
 
 def _no_captions(study: Study) -> bool:

@@ -161,7 +161,8 @@ def _save(study: Study, where: str, name: str) -> None:
     def keep() -> None:
         stored = saved_file.save(study.path, _free_name(study, where, name), Slice.parse(where))
         session.choose(JUST_SAVED, (*session.recall(JUST_SAVED, ()), stored))
-        session.say(f"Saved as “{stored}”")
+        saved_slices.show_later(stored)
+        session.say(f"Saved as “{stored}”, under Slices")
 
     _try(keep)
 

@@ -72,12 +72,11 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
         distinct = where(shown, slice_reads.distinct(study, tuple(shown["where"])))
         shown = shown if distinct.empty else distinct  # slices without errors repeat none
     if by_chance:
-        n = f"{len(table):,} slice{'s' * (len(table) != 1)}"
-        line = f"None of {n} is significantly worse: the differences could be chance."
+        line = _said_of_chance(len(table), n_all, len(shown))
     else:
         line = _said(int(np.count_nonzero(significant)), n_all, len(shown), choice)
     if choice.fewer:
-        line += f" They are small: none of {MIN_IMAGES} images or more has more errors than others."
+        line += f" No slice of {MIN_IMAGES} images or more has more errors than others; these are smaller."
     found.caption(line)
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)
@@ -85,7 +84,7 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
         _table(shown)
     else:
         _rows(study, shown, choice)
-    _all_of_them(n_all, len(shown), choice)
+    _all_of_them(n_all, len(shown), choice, worse=by_chance)
 
 
 def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataFrame, Choice]:
@@ -161,17 +160,31 @@ def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
         line += f", of {n_all:,}"
     if not choice.distinct or n_shown == n_all:
         return f"{line}."
-    return f"{line}. Listed are the **{n_shown:,}** of which at least half the errors are on no row above."
+    listed = f"are the **{n_shown:,}**" if n_shown != 1 else "is the **one**"
+    return f"{line}. Listed {listed} of which at least half the errors are on no row above."
+
+
+def _said_of_chance(n: int, n_worse: int, n_shown: int) -> str:
+    """The same where none is significantly worse, and those with a higher error rate are listed instead."""
+    line = "The only slice is not" if n == 1 else f"None of {n:,} slices is"
+    line += " significantly worse: the differences could be chance."
+    if n_worse == n_shown == n:
+        return line
+    have = "1 has" if n_worse == 1 else f"{n_worse:,} have"
+    listed = f"; **{n_shown:,}** of them {'is' if n_shown == 1 else 'are'} listed"
+    return f"{line} {have} more errors than other images{listed if n_shown < n_worse else ''}."
 
 
 @own_place
-def _all_of_them(n_all: int, n_shown: int, choice: Choice) -> None:
+def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> None:
     """The way to the slices that are not listed."""
-    if choice.distinct and n_shown < n_all:
-        st.button(
-            f"List all {n_all:,} slices", key="slices_every", type="tertiary", on_click=session.choose,
-            args=(DISTINCT, False),
-        )  # fmt: skip
+    if not choice.distinct or n_shown >= n_all:
+        return
+    what = "that have more errors" if worse else "slices"
+    st.button(
+        f"List all {n_all:,} {what}", key="slices_every", type="tertiary", on_click=session.choose,
+        args=(DISTINCT, False),
+    )  # fmt: skip
 
 
 @own_place

@@ -38,7 +38,7 @@ def listing(study: Study, n_dead: int, *, ordered: bool = True) -> Listing:
         sort = _sort(study)
         verdict = _verdict() if study.has("overlap_by_feature") else ""
         dead = st.toggle(
-            f"Show {n_dead:,} that never fire",
+            f"Show {n_dead:,} that do not fire here",
             key=DEAD,
             bind="query-params",
             help="Features that fire on none of these images.",

@@ -26,7 +26,9 @@ NONE = "No feature has a word that begins so. Words are in lower case and in the
 
 
 def ready(study: Study, what: str) -> bool:
-    """True when the study holds words; else says why not and what to run."""
+    """True when the study holds words; else says why not and what to do."""
+    if not evidence.captioned(study):
+        return False
     if skipped := reads.summary(study, "concepts").get("skipped"):
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state(what, str(skipped), command)

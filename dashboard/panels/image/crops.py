@@ -19,7 +19,7 @@ from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow
 from dashboard.jobs import launcher
-from dashboard.panels.concepts import decomposition
+from dashboard.panels.concepts import decomposition, evidence
 from dashboard.state import session
 
 JOB, RESULT, TROUBLE = "_decompose_job", "_decompose_result", "_decompose_trouble"  # of this session
@@ -45,6 +45,8 @@ def of_image(study: Study, row: int) -> None:
 
 
 def _has_words(study: Study) -> bool:
+    if not evidence.captioned(study):
+        return False
     if skipped := reads.summary(study, "concepts").get("skipped"):
         widgets.empty_state("No feature was put into words", str(skipped))
         return False

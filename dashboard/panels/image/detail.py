@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import headline
 from core.common.score_names import available_scores, score_label
 from core.errors import PeregrineError
 from core.store import Study
@@ -25,6 +26,9 @@ PARTS = FACTS, HEATMAP = ("Facts", "Heatmap")
 FEATURES_SHOWN = 3
 MOST_FEATURES = 40
 TOP_IMAGES = 6
+# Streamlit sets a dialog's own title once, and the arrow keys go on to other images: it stays for screen
+# readers, and the headline of the image stands in its place.
+TITLED = "detail_titled"
 
 
 def show_opened(study: Study) -> None:
@@ -49,6 +53,8 @@ def _opened(study: Study) -> None:
     if opened is None:
         st.rerun()
     facts = reads.image_facts(study, opened.row)
+    with st.container(key=TITLED):
+        st.header(widgets.plain(headline(facts)), anchor=False)
     walk(study, opened)
     if _part() == HEATMAP:
         image_heatmap.show(study, opened.row, facts, verdict)
@@ -225,7 +231,8 @@ def _feature_words(feature: dict) -> str:
     words = f"+{feature['excess']:.3f} above the mean · fires on {feature['activation_rate']:.1f} % of train"
     if not widgets.undefined(feature.get("top_class")):
         share = widgets.percent(feature["purity"], digits=0)
-        words += f" · mostly {widgets.plain(feature['top_class'])} ({share})"
+        often = "mostly" if feature["purity"] >= 0.5 else "most often"
+        words += f" · {often} {widgets.plain(feature['top_class'])} ({share})"
     return words
 
 

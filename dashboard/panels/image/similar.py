@@ -84,7 +84,9 @@ def _for_another_study(study: Study, row: int) -> None:
     if not others:
         return
     session.drop_unknown(OTHER, [NO_OTHER, *others])
-    chosen = st.selectbox("And for study", [NO_OTHER, *others], key=OTHER, bind="query-params", width=320)
+    chosen = st.selectbox(
+        "The same in another study", [NO_OTHER, *others], key=OTHER, bind="query-params", width=320
+    )
     if chosen not in others:
         return
     rows, cosines = search_reads.alike_elsewhere(study, others[chosen], row, SHOWN)

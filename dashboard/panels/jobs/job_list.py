@@ -16,6 +16,7 @@ from dashboard.panels.jobs import study_progress
 from dashboard.panels.jobs.controls import controls, study_name
 
 SHOWN = 12
+IN_SIGHT = 3  # jobs that are done; further ones are folded
 KINDS = {
     "analyze": "Analyze",
     "demo": "Build the demo",
@@ -45,9 +46,18 @@ def _list(*, every: float | None) -> None:
     @st.fragment(run_every=every, key="jobs_list")
     def draw() -> None:
         jobs = _listed()
-        for job in jobs[:SHOWN]:
-            with st.container(border=True, gap="xsmall"):
-                _one(job)
+        shown = jobs[:SHOWN]
+        folded = [job for job in shown if job.state == "done"][IN_SIGHT:]
+        for job in shown:
+            if job not in folded:
+                with st.container(border=True, gap="xsmall"):
+                    _one(job)
+        if folded:
+            title = f"{len(folded):,} earlier {'one' if len(folded) == 1 else 'ones'}"
+            with st.expander(title, key="jobs_earlier", on_change="rerun") as earlier:
+                for job in folded if earlier.open else ():
+                    with st.container(border=True, gap="xsmall"):
+                        _one(job)
         if len(jobs) > SHOWN:
             st.caption(f"{len(jobs) - SHOWN} older ones are not listed.")
         if any(job.running for job in jobs) != (every is not None):

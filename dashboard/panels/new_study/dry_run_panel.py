@@ -96,18 +96,19 @@ def _facts(found: Found) -> dict[str, str]:
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
         "Time": _time(seconds) if seconds is not None else "",
-        "Disk": f"about {_size(found['bytes'])} of {_size(found['free_bytes'])} free",
+        "Disk": f"about {_size(found['bytes'])} after embedding, of {_size(found['free_bytes'])} free; "
+        "heatmaps and words add to it",
     }
     return {name: text for name, text in facts.items() if text}
 
 
 def _time(seconds: float) -> str:
     """
-    >>> _time(0.4), _time(90)
-    ('under 1 s to embed on this machine', 'about 2 min to embed on this machine')
+    >>> _time(90)
+    'about 2 min to embed on this machine; the other steps add to it'
     """
     about = "" if seconds < 1 else "about "
-    return f"{about}{format_duration(seconds)} to embed on this machine"
+    return f"{about}{format_duration(seconds)} to embed on this machine; the other steps add to it"
 
 
 def _classes_title(images: Found) -> str:

@@ -37,7 +37,7 @@ def about(study: Study, score: str) -> None:
     weights = reads.summary(study, "quality").get("combined_weights", {}).get("val")
     if score == "combined" and weights:
         ordered = sorted(weights.items(), key=lambda pair: -pair[1])
-        shares = ", ".join(f"{score_label(name)} {weight:.2f}" for name, weight in ordered)
+        shares = ", ".join(f"{score_label(name)} {weight:.2f}".replace("-", "−") for name, weight in ordered)
         line += f" Weights: {widgets.plain(shares)}."
     st.caption(line, help=widgets.help_text(score))
 

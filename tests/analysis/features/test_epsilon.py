@@ -147,7 +147,8 @@ def test_next_smaller__is_below_and_works():
 
 def test_silent_note__only_where_the_lower_percentile_is_zero():
     assert silent_note(np.array([0, 0, 1.0, 2])) == ""  # the median is 0.5
-    assert silent_note(np.array([0, 0, 0, 2.0])).startswith("3 of 4 features never fire. All others")
+    said = silent_note(np.array([0, 0, 0, 2.0]))
+    assert said.startswith("3 of 4 features fire on no train image. All others")
     assert "most general 10 %" in silent_note(np.array([0, 0, 0, 2.0]), high=90)
     assert silent_note(np.array([0, 0, 0, 2.0]), high=100).endswith("All others count as discriminative.")
     assert silent_note(np.array([])) == silent_note(np.zeros(3)) == ""

@@ -108,7 +108,7 @@ def test_compute_features__auto_says_what_it_could_not_have(study_path):
     assert met == "half" and study.summary("features")["epsilon"] == expected
     said, silent = notes_on_features(study)
     assert said.startswith("No epsilon from 4 to 1 meets all three conditions of auto")
-    assert silent.startswith("38 of 48 features never fire")
+    assert silent.startswith("38 of 48 features fire on no train image")
 
 
 @pytest.mark.slow

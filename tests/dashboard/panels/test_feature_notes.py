@@ -31,7 +31,8 @@ def quiet(studies: Path, quiet_study: Path) -> str:
     """The sentence about the study `quiet`."""
     sentence, _ = notes_on_features(open_study(shutil.copytree(quiet_study, studies / "quiet")))
     assert (
-        "of 48 features never fire. All others but the most general 5 % count as discriminative" in sentence
+        "of 48 features fire on no train image. All others but the most general 5 % count as discriminative"
+        in sentence
     )
     return sentence
 
@@ -67,7 +68,7 @@ def test_view__says_it_where_it_holds_alone(studies, quiet, open_page, view, par
 @pytest.mark.slow
 def test_compare__names_the_study(studies, quiet, open_page):
     found = compare([open_study(studies / name) for name in ("demo", "quiet")])
-    assert [note.text for note in found.notes if "never fire" in note.text] == [f"in quiet, {quiet}"]
+    assert [note.text for note in found.notes if "no train image" in note.text] == [f"in quiet, {quiet}"]
     app = open_page("compare", study="demo", compare_with=["quiet"])
     assert not app.exception and f"In quiet, {quiet}" in plain_text(app)
 

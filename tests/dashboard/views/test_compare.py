@@ -78,7 +78,7 @@ def test_filter__narrows_what_is_compared(both, open_page):
     found = compare(studies, among=among)
     app = open_page("compare", study="demo", compare_with=["second"], where="label=bee")
     assert not app.exception
-    assert f"**{found.shared.n_images}** images of the filter are in both studies" in all_text(app)
+    assert f"**{found.shared.n_images}** evaluation images are in both studies" in all_text(app)
     drawn = page_html(app)
     for row in headline_cells(found)[1:]:
         assert all(cell in drawn for cell in row)
@@ -106,7 +106,7 @@ def test_filter__that_no_image_fits_leaves_the_page(both, open_page):
     assert not app.exception
     assert "None of the 120 images shared by the studies is in" in all_text(app)
     app.button(key="filter_clear").click().run()
-    assert "**40** images of the filter are in both studies" in all_text(app)
+    assert "**40** evaluation images are in both studies" in all_text(app)
 
 
 @pytest.mark.slow

@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.slices import saved_slices
 from core.slices.finder import worst_slices
 from core.slices.inspection import confusions, population, worst_within
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.cache import slice_reads
+from dashboard.panels import saved_slices as saved_slices_panel
+from dashboard.panels.errors import worst_slices as worst_slices_panel
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 from tests.synthetic import make_study
 
@@ -113,7 +117,48 @@ def test_usual_minimum_leaves_none__smaller_slices_are_listed_and_it_is_said(stu
     app = open_page("errors", study="few")
     assert not app.exception
     assert {card["id"] for card in shown_cards(app, "slices_rows")} <= set(few["where"])
-    assert "none of 10 images or more has more errors" in all_text(app)
+    assert "No slice of 10 images or more has more errors" in all_text(app)
+
+
+def test_slices_that_could_be_chance__numbers_of_the_line_and_of_the_button_agree(
+    study, open_page, monkeypatch
+):
+    table = worst_slices(study, min_images=5)
+    worse = np.count_nonzero(table["error_rate"].to_numpy() > table["rest"].to_numpy())
+    assert 1 < worse < len(table)  # or the line would say nothing of it
+    found = slice_reads.worst
+    monkeypatch.setattr(slice_reads, "worst", lambda *given: found(*given).assign(q=1.0))
+    app = open_page("errors", study="seen", slices_least="5")
+    shown = len(shown_cards(app, "slices_rows"))
+    said = all_text(app)
+    assert f"None of {len(table)} slices is significantly worse" in said
+    assert f"{worse} have more errors than other images; **{shown}** of them" in said
+    assert app.button(key="slices_every").label == f"List all {worse} that have more errors"
+    app.button(key="slices_every").click().run()
+    assert len(shown_cards(app, "slices_rows")) == min(worse, 10)
+
+
+def test_one_slice_listed__the_line_is_in_the_singular():
+    choice = worst_slices_panel.Choice("All other images", 10, True, True, "Rows")
+    assert worst_slices_panel._said(5, 5, 1, choice).startswith(
+        "5 slices are significantly worse. Listed is the **one** of which at least half"
+    )
+    assert worst_slices_panel._said_of_chance(1, 1, 1).startswith("The only slice is not significantly")
+    assert "1 has more errors than other images." in worst_slices_panel._said_of_chance(3, 1, 1)
+
+
+def test_saved_in_a_row__its_chip_waits_for_the_next_page(study, open_page):
+    app = open_page("errors", study="seen", **ALL_ROWS)
+    first = shown_cards(app, "slices_rows")[0]["id"]
+    with_chips = {one.key for one in app.get("button_group")}
+    app.session_state[saved_slices_panel.LATER] = (
+        ("errors", "seen", ""),
+        (saved_slices.save(study.path, "kept", Slice.parse(first)),),
+    )
+    app.run()
+    assert {one.key for one in app.get("button_group")} == with_chips
+    app.multiselect(key="filter_labels").set_value(["bee"]).run()
+    assert "filter_saved" in {one.key for one in app.get("button_group")}
 
 
 def test_only_errors__the_images_stand_there(study, open_page):

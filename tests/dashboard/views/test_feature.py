@@ -337,10 +337,20 @@ def test_a_step_that_found_nothing_to_do__says_why(worded, open_page):
         assert "for a *reason*." in unescaped(all_text(app)).lower()
 
 
-def test_without_captions__says_where_they_are_chosen(worded, open_page):
+@pytest.mark.parametrize(
+    ("page", "more"),
+    [
+        ("feature", {"feature": "3"}),
+        ("image", {"image_part": "Crops in words"}),
+        ("features", {"features_as": "Words"}),
+    ],
+    ids=["feature", "image", "words"],
+)
+def test_without_captions__says_where_they_are_chosen(page, more, worded, open_page):
     with write_study(worded.path) as writer, writer.step("concepts", {"captions": None}) as step:
         step.summary = {"skipped": "no caption bank: give --captions PATH"}
-    app = open_page("feature", study="seen", feature="3")
+    shown = {"image": str(worded.images["image_id"].iat[0])} if page == "image" else {}
+    app = open_page(page, study="seen", **more, **shown)
     assert not app.exception
     said = unescaped(all_text(app))
     assert "No words yet" in said and "--captions" not in said

@@ -142,7 +142,7 @@ def test_silent_features__stand_behind_a_toggle(studies, open_page):
     n_dead = int((wanted["rate"].to_numpy() == 0).sum())
     assert n_dead
     app = open_page("features", study="demo", where="label=ant", features_sort="By number")
-    assert app.toggle(key="features_dead").label == f"Show {n_dead} that never fire"
+    assert app.toggle(key="features_dead").label == f"Show {n_dead} that do not fire here"
     silent = {str(feature) for feature in wanted.index[wanted["rate"].to_numpy() == 0]}
     assert not silent & {card["id"] for card in drawn_cards(app, "features_cards")}
     app.toggle(key="features_dead").set_value(True).run()

@@ -133,7 +133,7 @@ def opened_alike(open_page, study, row: int, **query):
 def test_similar_images__and_for_another_study(studies, worded, open_page):
     row = mistake(worded)
     app = opened_alike(open_page, worded, row)
-    assert "And for study" not in [box.label for box in app.selectbox]  # demo has other images
+    assert "The same in another study" not in [box.label for box in app.selectbox]  # demo has other images
     assert "nearest" in all_text(app) and "of its class" in all_text(app)
     shutil.copytree(worded.path, studies / "twin")
     app = opened_alike(open_page, worded, row, alike_other="twin")

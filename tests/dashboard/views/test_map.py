@@ -148,6 +148,16 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     assert app.session_state["map_selected_save"] is False  # the field for the name is closed
 
 
+@pytest.mark.parametrize(("where", "often"), [("split=val", "most often"), ("label=bee", "mostly")])
+def test_selection__a_class_is_most_of_it_only_from_a_half_on(studies, open_page, where, often):
+    study = open_study(studies / "demo")
+    app = open_page("map", study="demo", map_outline="-9,-9;9,-9;9,9;-9,9", where=where)
+    inside = study.is_val & Slice.parse(where).mask(study)
+    shares = study.images.loc[inside, "label"].value_counts(normalize=True)
+    assert (shares.iloc[0] < 0.5) == (often == "most often")
+    assert f"selected, {often} {shares.index[0]} (" in all_text(app)
+
+
 def test_map__a_selection_that_cannot_be_read_is_dropped_with_a_note(studies, open_page):
     for outline in ("1,2;x", "nan,1;2,3;4,5", "1,2,3;4,5,6"):
         app = open_page("map", study="demo", map_outline=outline)

@@ -184,6 +184,16 @@ def test_jobs__running_failed_and_done(studies, open_page):
     )
 
 
+def test_jobs__done_ones_are_folded_except_the_latest_and_others_stay_in_sight(studies, open_page):
+    for number in range(5):
+        write_progress(studies / f"done{number}", state="done")
+    write_progress(studies / "broken", state="failed", error="disk full")
+    app = open_page("new_study")
+    said = all_text(app)
+    assert sum(f"done{number}" in said for number in range(5)) == 3 and "disk full" in said
+    assert "2 earlier ones" in [one.label for one in app.expander]
+
+
 def test_jobs__checks_and_searches_are_listed_only_where_they_failed(studies, open_page):
     check = ["python", "-m", "core", "analyze", "studies/new", "--dry-run"]
     search = ["python", "-m", "core", "search", "studies/demo", "a ball"]

@@ -95,8 +95,11 @@ def test_search__within_the_filter(searched, open_page):
 
 
 def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, process, monkeypatch):
+    process["state"] = clip_process.ClipState("loading", seconds=7.2)
     app = open_page("images", study="demo", search="a dog")
-    assert search_box.LOADING in all_text(app) and "There are none." not in all_text(app)
+    assert "There are none." not in all_text(app)
+    assert f"{search_box.LOADING}: 7 s so far" in all_text(app)
+    assert "The results then appear here by themselves" in all_text(app)
     assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist()
     vector = np.arange(6, dtype=np.float32)
     monkeypatch.setattr(clip_process, "text_vector", lambda study, text: vector)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.statistics.compiled import compiled
+from core.common.statistics.kernels import walk_in_order
 
 LEFT_OUT, OTHER, POSITIVE = -1, 0, 1  # outcomes of an image
 
@@ -58,7 +58,7 @@ def ranked_spreads(order: np.ndarray, tied: np.ndarray, outcome: np.ndarray) -> 
         order: (n,) int32 and tied: (n,) bool, see `ranking` and `ties`.
         outcome: (N,) int8: POSITIVE, OTHER or LEFT_OUT.
     """
-    m, n, x, xx, y, yy = _walk(order, tied, outcome)
+    m, n, x, xx, y, yy = walk_in_order(order, tied, outcome)
     if not m or not n:
         return Spread(m, np.nan, np.nan), Spread(n, np.nan, np.nan)
     halves_x, halves_y = 2.0 * n, 2.0 * m
@@ -101,40 +101,3 @@ def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.nda
     first, last = np.searchsorted(many, few, "left"), np.searchsorted(many, few, "right")
     below, up_to = (np.bincount(at, minlength=len(many))[: len(many)].cumsum() for at in (last, first))
     return (first + last) / (2 * len(many)), (below + up_to) / (2 * len(few))
-
-
-@compiled()
-def _walk(order, tied, outcome):
-    """Count both outcomes, and sum X, X², Y and Y² (`placements`) of images that are taken.
-
-    X and Y count images of the other outcome in halves, from the middle of all: integers, so sums are exact
-    up to 2^53, and so are variances of scores that separate the outcomes. All 0 unless both occur.
-
-    Args:
-        order: (n,) int32. tied: (n,) bool. outcome: (N,) int8.
-    Returns:
-        m, n, sums of X, X², Y, Y².
-    """
-    m = n = 0
-    for row in order:
-        m += outcome[row] == 1
-        n += outcome[row] == 0
-    x = xx = y = yy = 0.0
-    if m == 0 or n == 0:
-        return m, n, x, xx, y, yy
-    ups = downs = group_ups = group_downs = 0  # before the scores that are tied, and among them
-    for at in range(len(order) + 1):
-        if at == len(order) or not tied[at]:
-            place = float(2 * downs + group_downs - n)
-            x += group_ups * place
-            xx += group_ups * place * place
-            place = float(m - 2 * ups - group_ups)
-            y += group_downs * place
-            yy += group_downs * place * place
-            ups += group_ups
-            downs += group_downs
-            group_ups = group_downs = 0
-        if at < len(order):
-            group_ups += outcome[order[at]] == 1
-            group_downs += outcome[order[at]] == 0
-    return m, n, x, xx, y, yy

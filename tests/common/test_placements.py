@@ -18,7 +18,7 @@ def spreads_by_loop(score, outcome):
     up, down = score[outcome == 1], score[outcome == 0]
     x = [sum((u > d) + 0.5 * (u == d) for d in down) / len(down) for u in up]
     y = [sum((u > d) + 0.5 * (u == d) for u in up) / len(up) for d in down]
-    return [(len(z), sum(z) / len(z), np.var(z, ddof=1)) for z in (x, y)]
+    return np.array([[len(z), sum(z) / len(z), np.var(z, ddof=1)] for z in (x, y)], float)
 
 
 def by_ranking(score, outcome):
@@ -26,8 +26,8 @@ def by_ranking(score, outcome):
     return ranked_spreads(order, ties(score, order), outcome.astype(np.int8))
 
 
-def as_tuples(found):
-    return [(one.n, one.mean, one.variance) for one in found]
+def as_rows(found):
+    return np.array([[one.n, one.mean, one.variance] for one in found])
 
 
 @pytest.mark.parametrize("levels", [3, 12, 10**6], ids=["many ties", "some ties", "no ties"])
@@ -35,8 +35,8 @@ def test_spreads__match_the_loop_over_pairs(rng, levels):
     score = rng.integers(0, levels, 90).astype(float)
     outcome = (rng.random(90) < 0.7).astype(int)
     expected = spreads_by_loop(score, outcome)
-    assert_allclose(as_tuples(spreads(score, outcome == 1)), expected, rtol=1e-12)
-    assert_allclose(as_tuples(by_ranking(score, outcome)), expected, rtol=1e-12)
+    assert_allclose(as_rows(spreads(score, outcome == 1)), expected, rtol=1e-12)
+    assert_allclose(as_rows(by_ranking(score, outcome)), expected, rtol=1e-12)
 
 
 def test_ranked_spreads__of_some_images_and_scores(rng):
@@ -47,7 +47,7 @@ def test_ranked_spreads__of_some_images_and_scores(rng):
     outcome = rng.integers(LEFT_OUT, 2, 200)
     inside = np.isfinite(score) & (outcome != LEFT_OUT)
     expected = spreads_by_loop(score[inside], outcome[inside])
-    assert_allclose(as_tuples(by_ranking(score, outcome)), expected, rtol=1e-12)
+    assert_allclose(as_rows(by_ranking(score, outcome)), expected, rtol=1e-12)
 
 
 def test_ranked_spreads__scores_that_separate_have_no_variance():

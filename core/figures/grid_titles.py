@@ -58,10 +58,18 @@ def runs_note(table: pd.DataFrame, *marks: str) -> str:
     >>> runs_note(pd.DataFrame({"arm": ["a", "a"], "seed": [0, 1]}), "dotted: chance")
     'mean of 2 seeds, no intervals with fewer than 5; dotted: chance'
     """
-    few, most = fewest_seeds(table)
-    seeds = f"{most} seed{'s' * (most != 1)}" if few == most else f"{few} to {most} seeds"
+    few, _ = fewest_seeds(table)
     interval = " with 95 % t-interval" if few >= ENOUGH else f", no intervals with fewer than {ENOUGH}"
-    return "; ".join(filter(None, (f"mean of {seeds}{interval}", *marks, preset_of(table))))
+    return "; ".join(filter(None, (f"mean of {seeds_words(table)}{interval}", *marks, preset_of(table))))
+
+
+def seeds_words(table: pd.DataFrame) -> str:
+    """
+    >>> seeds_words(pd.DataFrame({"arm": ["a", "a", "b"], "seed": [0, 1, 0]}))
+    '1 to 2 seeds'
+    """
+    few, most = fewest_seeds(table)
+    return f"{most} seed{'s' * (most != 1)}" if few == most else f"{few} to {most} seeds"
 
 
 def headed(figure: go.Figure, finding: str, note: str, theme: Theme, *, panels: bool = False) -> go.Figure:

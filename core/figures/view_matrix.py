@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.statistics.seeds import by_seed, over_seeds, preset_of
-from core.figures.grid_titles import fewest_seeds, headed
+from core.figures.grid_titles import headed, seeds_words
 from core.figures.theme import LIGHT, Theme, finish, layout_of
 from core.training.grids.fda.verdicts import dual_verdict, matrix_verdict
 
@@ -101,10 +101,10 @@ def _matrix(
     figure.update_yaxes(title_text="right view", type="category", autorange="reversed", showgrid=False)
     finish(figure, theme, height=360)
     what = "top-1 accuracy" if measure == "top1" else measure
-    few, most = fewest_seeds(table)
-    seeds = f"{most} seeds" if few == most else f"{few} to {most} seeds"
     note = "; ".join(
-        filter(None, (f"In percent: {what}, mean (standard deviation) of {seeds}", preset_of(table)))
+        filter(
+            None, (f"In percent: {what}, mean (standard deviation) of {seeds_words(table)}", preset_of(table))
+        )
     )
     headed(figure, said, note, theme, panels=True)
     title = layout_of(figure).title

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import words
 from core.common.statistics.seeds import by_seed, over_seeds
-from core.figures.text_table import sentence_lines
+from core.figures.grid_titles import headed, runs_note
 from core.figures.theme import LIGHT, Theme, finish
 from core.training.grids.fda.verdicts import ALL, METHODS, SIX, removal_verdict
 
@@ -65,15 +65,10 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
     figure.update_yaxes(range=[0, 1.12 * highest or 1])
     figure.update_yaxes(title_text=f"{'top-1 accuracy' if measure == 'top1' else measure} (%)", row=1, col=1)
     figure.update_xaxes(tickangle=-50)
-    said = "<br>".join(sentence_lines(removal_verdict(table, measure=measure), 90))
     several = len(set(words(table, "method"))) > 1
-    figure.update_layout(
-        title={"text": said, "font": {"size": theme.font_size}, "y": 0.97, "yanchor": "top"},
-        barmode="group",
-        bargap=0.2,
-        showlegend=several,
-    )
+    figure.update_layout(barmode="group", bargap=0.2, showlegend=several)
     figure.update_annotations(font_size=theme.font_size)
-    finish(figure, theme, height=420)
-    below = {"orientation": "h", "y": -0.45, "yanchor": "top", "x": 0}
-    return figure.update_layout(margin={"t": 75, "b": 120 if several else 80}, legend=below)
+    finish(figure, theme, height=440 if several else 400)
+    figure.update_layout(margin={"b": 80})
+    note = runs_note(table, "FDA: each of its four transforms alone and left out")
+    return headed(figure, removal_verdict(table, measure=measure), note, theme, panels=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from core.common.dataframes import numbers
 from core.common.statistics.seeds import over_seeds
 from core.figures.text_table import text_table
 from core.figures.theme import LIGHT, Theme, finish, note_figure
+from core.visual_tokens.training.verdict import ARM_NAMES
 
 CURVES = {  # column: title, factor
     "loss": ("training loss", 1.0),
@@ -38,50 +40,65 @@ def token_curves(runs: Mapping[str, Sequence[pd.DataFrame]], *, theme: Theme = L
     """
     if not any(len(logs) for logs in runs.values()):
         return note_figure("There are no logs of a training here yet.", theme)
-    fig = make_subplots(1, len(CURVES), horizontal_spacing=0.07)
-    palette = arm_colours(list(runs), theme)
-    for arm, logs in runs.items():
-        together = pd.concat(list(logs), ignore_index=True)
+    titles = [title for title, _ in CURVES.values()]
+    fig = make_subplots(2, 3, subplot_titles=titles, horizontal_spacing=0.07, vertical_spacing=0.16)
+    arms = sorted(runs, key=list(ARM_NAMES).index) if set(runs) <= set(ARM_NAMES) else list(runs)
+    styles = arm_styles(arms, theme)
+    for arm in arms:
+        together = pd.concat(list(runs[arm]), ignore_index=True)
         steps, place = np.unique(numbers(together, "step"), return_inverse=True)
-        for column, (name, (_, factor)) in enumerate(CURVES.items(), 1):
+        for panel, (name, (_, factor)) in enumerate(CURVES.items()):
             line = go.Scatter(
                 x=steps,
                 y=[factor * known_mean(numbers(together, name)[place == at]) for at in range(len(steps))],
-                name=arm,
+                name=ARM_NAMES.get(arm, arm),
                 legendgroup=arm,
-                showlegend=column == 1,
+                showlegend=panel == 0,
                 mode="lines",
-                line={"color": palette[arm], "width": theme.stroke(2)},
+                line=styles[arm],
             )
-            fig.add_trace(line, 1, column)
-    for column, (title, _) in enumerate(CURVES.values(), 1):
-        fig.update_yaxes(title_text=title, row=1, col=column)
-        fig.update_xaxes(title_text="step", nticks=4, rangemode="tozero", row=1, col=column)
-    fig.update_layout(legend={"orientation": "h", "y": -0.25})
-    return finish(fig, theme, height=320)
+            fig.add_trace(line, panel // 3 + 1, panel % 3 + 1)
+    fig.update_xaxes(nticks=4, rangemode="tozero")
+    fig.update_xaxes(title_text="step", row=2)
+    fig.update_xaxes(title_text="step", row=1, col=3)
+    fig.update_annotations(font_size=theme.font_size)
+    finish(fig, theme)
+    free = {"x": 0.72, "xanchor": "left", "y": 0.44, "yanchor": "top"}  # where a sixth panel would be
+    legend = free | {"orientation": "v", "tracegroupgap": 0, "font": {"size": theme.font_size - 1}}
+    return fig.update_layout(legend=legend, height=560, margin={"t": 30, "b": 45})
 
 
-def arm_colours(arms: Sequence[str], theme: Theme) -> dict[str, str]:
-    """Give each arm a colour; the two that decide the claim have theirs everywhere."""
+def arm_styles(arms: Sequence[str], theme: Theme) -> dict[str, dict[str, Any]]:
+    """Give each arm a line of its own; the two that decide the claim have theirs everywhere."""
     fixed = {"tokens": theme.correct, "plain": theme.misclassified}
-    others = [theme.discriminative, theme.upper, theme.accent, theme.lower, theme.neutral, theme.muted]
+    colours = [theme.discriminative, theme.upper, theme.accent, theme.neutral, theme.muted]
+    others = [(colour, dash) for dash in ("solid", "dash", "dot") for colour in colours]
     rest = [arm for arm in arms if arm not in fixed]
-    return fixed | {arm: others[place % len(others)] for place, arm in enumerate(rest)}
+    found = {arm: (colour, "solid") for arm, colour in fixed.items()}
+    found |= {arm: others[place % len(others)] for place, arm in enumerate(rest)}
+    width = theme.stroke(2)
+    return {arm: {"color": colour, "dash": dash, "width": width} for arm, (colour, dash) in found.items()}
 
 
 def results_table(
-    rows: Mapping[str, Mapping[str, str]], *, first: str, note: str = "", theme: Theme = LIGHT
+    rows: Mapping[str, Mapping[str, str]],
+    *,
+    first: str,
+    finding: str = "",
+    note: str = "",
+    theme: Theme = LIGHT,
 ) -> go.Figure:
     """Draw a table of models against tests.
 
     Args:
-        rows: model -> test -> text. first: head of the column of models. note: below the table.
+        rows: model -> test -> text. first: head of the column of models. finding: above the table.
+        note: below it.
     """
     if not rows:
         return note_figure("There are no results of such tests here.", theme)
     heads = list(dict.fromkeys(test for row in rows.values() for test in row))
     cells = [[name, *(row.get(head, "") for head in heads)] for name, row in rows.items()]
-    return text_table([first, *heads], cells, note=note, theme=theme)
+    return text_table([first, *heads], cells, finding=finding, note=note, theme=theme)
 
 
 def rows_of_grid(table: pd.DataFrame, measures: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -97,7 +114,7 @@ def rows_of_grid(table: pd.DataFrame, measures: Sequence[str]) -> dict[str, dict
         if name in table
     }
     return {
-        str(arm): {
+        ARM_NAMES.get(str(arm), str(arm)): {
             head: over_seeds(own[name].to_numpy(np.float64)).text(factor=100) for name, head in heads.items()
         }
         for arm, own in table.groupby("arm", sort=False)

@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from core.common.command_line import command_line
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
+from core.figures.grid_titles import runs_note
 from core.figures.options import FigureOptions
 from core.figures.scene_graph import attention_figure, scene_graph_figure
 from core.figures.theme import Theme
@@ -30,6 +31,7 @@ from core.figures.token_curves import (
 from core.store import open_study
 from core.visual_tokens.beside_study import rank_weights, shown_tokens
 from core.visual_tokens.store import TokenFolder, is_token_folder
+from core.visual_tokens.training.verdict import token_verdicts
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,13 @@ def _curves(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
 def _table(path: Path, theme: Theme, measures: tuple[str, ...], of_report: tuple[str, ...]) -> go.Figure:
     if path.is_dir():
         try:
-            rows = rows_of_grid(pd.read_csv(path / "cells.csv"), measures)
+            table = pd.read_csv(path / "cells.csv")
+            rows = rows_of_grid(table, measures)
+            finding = " ".join(token_verdicts({}, table)) if "relation" in measures else ""
         except (OSError, KeyError, ValueError) as error:
             raise SettingsError(f"no grid of tokens in '{path}' ({type(error).__name__})") from None
-        note = "percent; mean ± half of a 95 % t-interval over at least 5 seeds, else the single values"
-        return results_table(rows, first="arm", note=note, theme=theme)
+        note = f"Percent: {runs_note(table)}."
+        return results_table(rows, first="arm", finding=finding, note=note, theme=theme)
     try:
         results = json.loads(path.read_text(encoding="utf-8"))["results"]
         rows = rows_of_report(results, of_report)

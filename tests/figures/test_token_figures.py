@@ -95,19 +95,25 @@ def test_curves__mean_of_the_seeds():
 
 def test_tables__of_a_grid_and_of_a_report(tmp_path):
     cells = pd.DataFrame({"arm": ["tokens"] * 5 + ["plain"], "relation": [0.7, 0.7, 0.8, 0.8, 0.75, 0.5]})
+    cells["seed"] = [0, 1, 2, 3, 4, 0]
     rows = rows_of_grid(cells, CHOICES)
-    assert rows["plain"] == {"relation": "50.0"} and rows["tokens"]["relation"].startswith("75.0 ± ")
+    with_attention, plain = "tokens, additive attention", "tokens, plain attention"
+    assert rows[plain] == {"relation": "50.0"} and rows[with_attention]["relation"].startswith("75.0 ± ")
     marked = rows_of_grid(cells.assign(order=0.5, leaky="order"), CHOICES)
-    assert list(marked["plain"]) == ["relation", "order (leaky test)"]
+    assert list(marked[plain]) == ["relation", "order (leaky test)"]
     one = {"test": "VG-Relation", "model": "m", "measure": "accuracy", "value": 0.6, "low": 0.5, "high": 0.7}
     assert rows_of_report([{**one, "leaky": True}], ("accuracy",)) == {
         "m": {"VG-Relation": "60.0 ± 10.0 (leaky test)"}
     }
     fig = results_table(rows, first="arm")
     assert list(fig.data[0].header["values"]) == ["<b>arm</b>", "<b>relation</b>"]
-    assert list(fig.data[0].cells["values"][0]) == ["tokens", "plain"]
+    assert list(fig.data[0].cells["values"][0]) == [with_attention, plain]
     pairs = cells.assign(pairs_text=0.5)
     pairs.to_csv(tmp_path / "cells.csv")
+    drawn = TOKEN_FIGURES["aro_table"].draw(tmp_path, FigureOptions(), LIGHT)
+    finding, note = (text.text.replace("<br>", " ") for text in layout_of(drawn).annotations)
+    assert finding.startswith("Additive attention: not enough runs to tell. Relation, additive over plain")
+    assert note == "Percent: mean of 1 to 5 seeds, no intervals with fewer than 5."
     drawn = TOKEN_FIGURES["winoground_table"].draw(tmp_path, FigureOptions(), LIGHT)
     assert list(drawn.data[0].header["values"]) == ["<b>arm</b>", "<b>text</b>"] and PAIRS[0] == "pairs_text"
 
@@ -124,4 +130,4 @@ def test_figures__read_their_folders_and_name_what_is_missing(tmp_path):
     for seed in (0, 1):
         log(0.1 * seed).to_csv(tmp_path / "cells" / f"tokens-noimage-s{seed}.safetensors.csv")
     fig = TOKEN_FIGURES["token_curves"].draw(tmp_path, FigureOptions(), LIGHT)
-    assert {trace.name for trace in fig.data} == {"tokens-noimage"}
+    assert {trace.name for trace in fig.data} == {"additive, no image token"}

@@ -15,7 +15,6 @@ import pandas as pd
 
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
-from core.common.statistics.seeds import NOT_ENOUGH, by_seed, paired_difference
 from core.concepts.clip.clip import load_clip
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.glyphworld.scenes import Dice
@@ -34,6 +33,7 @@ from core.visual_tokens.training.config import TokenTrainConfig
 from core.visual_tokens.training.data import VAL_TAG, open_captions
 from core.visual_tokens.training.model import load_token_model
 from core.visual_tokens.training.train import train_tokens
+from core.visual_tokens.training.verdict import token_verdicts
 
 if TYPE_CHECKING:
     from core.visual_tokens.evaluation.benchmark import Benchmark
@@ -196,40 +196,6 @@ def leaks(folder: Path, tests: list[Benchmark], judge: Judge, source: Glyphworld
     return {"leaky": " ".join(named)}
 
 
-def token_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
-    """Say whether additive attention works, by the protocol's own sentence, and what was measured.
-
-    Works: tokens - plain has its interval above 0 on relation swaps, shuffled - plain has not, and
-    text-to-image R@1 is not lower than that of patches (the interval of the difference is not below 0).
-    Fails otherwise, or if only one-hot tokens gain.
-    """
-    found = {pair: difference(table, *pair) for pair in DECIDING}
-    gain, control, patches, ceiling = found.values()
-    if NOT_ENOUGH in (gain.sign, control.sign, patches.sign):
-        said = NOT_ENOUGH
-    elif gain.sign == "above 0" and control.sign != "above 0" and patches.sign != "below 0":
-        said = "works"
-    else:
-        only = gain.sign != "above 0" and ceiling.sign == "above 0"
-        said = "fails: the gain is there with planted one-hots only" if only else "fails"
-    measured = [
-        f"{MEASURES[measure][0].removesuffix(' %')}, {one} - {other}: {gain.points()}"
-        for (measure, one, other), gain in found.items()
-    ]
-    return [f"Additive attention: {said}. {'; '.join(measured)}."]
-
-
-def difference(table: pd.DataFrame, measure: str, one: str, other: str) -> Any:
-    """Summarise the paired difference of two arms."""
-    return paired_difference(by_seed(table, one, measure), by_seed(table, other, measure))
-
-
-DECIDING = (  # measure, arm, and what it is compared with
-    ("relation", "tokens", "plain"),
-    ("relation", "shuffled", "plain"),
-    ("text_to_image", "tokens", "patches"),
-    ("relation", "tokens-onehot", "plain-onehot"),
-)
 MEASURES = {
     "relation": ("relation %", 100.0),
     "attribution": ("attribution %", 100.0),

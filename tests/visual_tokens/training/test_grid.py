@@ -20,9 +20,9 @@ from core.visual_tokens.training.grid import (
     SOURCES,
     cell_settings,
     columns_of_tests,
-    token_verdicts,
     try_again,
 )
+from core.visual_tokens.training.verdict import ARM_NAMES, token_verdicts
 from tests.tables import rows_where
 
 
@@ -88,8 +88,13 @@ def test_verdict__is_the_sentence_of_the_protocol():
     assert verdict(few) == NOT_ENOUGH
     (said,) = load_grid("tokens").verdicts({}, few)
     # 40.4, 40.2 and 40.0: 4.303 x 0.2 / sqrt(3) = 0.5
-    assert "relation, tokens - plain: +40.2 points (95 % interval +39.7 to +40.7, 3 runs)" in said
-    assert "text-to-image R@1, tokens - patches: +20.0 points" in said and "plain-onehot: not run" in said
+    gain = "+40.2 points (95 % interval +39.7 to +40.7, 3 runs)"
+    assert f"Relation, additive over plain attention: {gain}" in said
+    assert "text-to-image R@1 over patches: +20.0 points" in said and "planted one-hots: not run" in said
+
+
+def test_arm_names__one_each():
+    assert set(ARM_NAMES) == set(ARMS) and len(set(ARM_NAMES.values())) == len(ARMS)
 
 
 def test_follow_up__tries_models_of_one_source_and_seed(tmp_path):

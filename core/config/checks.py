@@ -47,6 +47,7 @@ def check_domain_options(options: Mapping[str, Any]) -> None:
         raise SettingsError("which column names the domain of an image? Give --column NAME, such as style")
     if options.get("prefix") is not None and options["prefix"] < 1:
         raise SettingsError(f"--prefix must be at least 1, got {options['prefix']}")
+    check_map_options({"method": options.get("method", "pca")})
 
 
 def check_few_shot_options(options: Mapping[str, Any]) -> None:

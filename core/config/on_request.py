@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from core.config.analysis import MAP_METHODS
 from core.config.settings import option
 
 
@@ -52,7 +53,13 @@ class DomainTestsConfig:
             default="that of the encoder's training",
         ),
     )
-    seed: int = field(default=0, metadata=option("random seed of the probes", metavar="N"))
+    method: str = field(
+        default="pca",
+        metadata=option(
+            "map of each part; umap is added to pca and needs the package umap-learn", choices=MAP_METHODS
+        ),
+    )
+    seed: int = field(default=0, metadata=option("random seed of the probes and maps", metavar="N"))
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ AXES = {
     "umap": "UMAP",
     "rest": "Principal component of the rest",
     "prefix": "Principal component of the prefix",
+    "rest_umap": "UMAP of the rest",
+    "prefix_umap": "UMAP of the prefix",
 }
 
 

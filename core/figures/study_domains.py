@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from core.analysis.domains.parts import part_columns
 from core.common.arrays import known_mean, unit_rows
 from core.common.dataframes import equals, numbers, where
 from core.errors import SettingsError
@@ -27,11 +28,6 @@ PARTS = ("all", "prefix", "rest")
 def prefix_of(study: Study) -> int | None:
     """Features of the domain prefix in the study's step `domains`; None if there is none."""
     return study.summary("domains").get("prefix")
-
-
-def part_of_columns(part: str, k: int | None, n_features: int) -> slice:
-    """The columns of a part of a representation."""
-    return {"all": slice(0, n_features), "prefix": slice(0, k or 0), "rest": slice(k or 0, n_features)}[part]
 
 
 def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
@@ -74,7 +70,7 @@ def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> g
     else:
         raw = study.array("representations").rows(np.sort(rows))[np.argsort(np.argsort(rows))]
         places = {
-            part: _projected(raw[:, part_of_columns(part, k, n_features)], options.projection, options.seed)
+            part: _projected(raw[:, part_columns(part, k or 0, n_features)], options.projection, options.seed)
             for part in parts
         }
     colourings = {"domain": maps.by_name(np.array(names, object)[codes[rows]], title="domain", theme=theme)}

@@ -35,13 +35,14 @@ class Said:
     words: tuple[str, ...] = ()
 
 
-PARTS = ("rest", "prefix")  # of a representation with a domain prefix; each has a map of its own
+PARTS = ("rest_umap", "rest", "prefix_umap", "prefix")  # maps of the parts of a representation
 
 
 def kinds(study: Study) -> list[str]:
     """The maps that the study holds, UMAP first: it shows groups that PCA draws on top of one another."""
-    parts = PARTS if study.has("domain_map") and study.summary("domains").get("prefix") else ()
-    return [kind for kind in ("umap", "pca") if study.has(f"map_{kind}")] + list(parts)
+    held = study.columns("domain_map") if study.has("domain_map") else ()
+    whole = [kind for kind in ("umap", "pca") if study.has(f"map_{kind}")]
+    return whole + [part for part in PARTS if f"x_{part}" in held]
 
 
 def places(study: Study, kind: str) -> np.ndarray:

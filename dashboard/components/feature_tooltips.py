@@ -81,6 +81,17 @@ FEATURE_TEXTS: dict[str, tuple[str, str, str]] = {
         "",
         "docs/method.md 14.3",
     ),
+    "map_rest_umap": (
+        "UMAP of the features after the domain prefix, at length 1: it keeps neighbours. Where the domains "
+        "have no groups of their own, an image's neighbours do not tell its domain.",
+        "",
+        "docs/method.md 14.3",
+    ),
+    "map_prefix_umap": (
+        "UMAP of the features of the domain prefix, at length 1: it keeps neighbours.",
+        "",
+        "docs/method.md 14.3",
+    ),
     "feature_heat": (
         "Share of the feature's heat that lies on masks, divided by what a heatmap that is the same "
         "everywhere has there: above 1 it prefers them. Over all images with masks, with 95 % intervals.",

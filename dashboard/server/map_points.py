@@ -33,7 +33,7 @@ NOTHING = np.empty(0, np.int32)
 
 @dataclass(frozen=True)
 class Wanted:
-    """A map: `kind` pca, umap, rest or prefix, coloured `by` a column (or "activation" of `feature`) for a
+    """A map: `kind` one of `maps.AXES`, coloured `by` a column (or "activation" of `feature`) for a
     page in `theme`, of the images of a slice.
     """
 

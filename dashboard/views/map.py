@@ -31,11 +31,17 @@ from dashboard.state import session
 
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
-KINDS = {"pca": "PCA", "umap": "UMAP", "rest": "Rest", "prefix": "Prefix"}
-PARTS = {  # what a map of a part of the representation shows
-    "rest": "The features after the domain prefix, meant to tell nothing of the domain.",
-    "prefix": "The domain prefix alone, meant to tell the domain.",
+KINDS = {
+    "pca": "PCA",
+    "umap": "UMAP",
+    "rest_umap": "Rest, UMAP",
+    "rest": "Rest, PCA",
+    "prefix_umap": "Prefix, UMAP",
+    "prefix": "Prefix, PCA",
 }
+REST = "The features after the domain prefix, meant to tell nothing of the domain."
+PREFIX = "The domain prefix alone, meant to tell the domain."
+PARTS = {"rest": REST, "rest_umap": REST, "prefix": PREFIX, "prefix_umap": PREFIX}
 ACTIVATION = "Activation of a feature"
 MOST_FOUND = 60  # images of a search that are ringed
 WIDEST = 1.7  # UMAP keeps neighbours and no distances: its axes have no unit, and may fill a wide page
@@ -108,7 +114,7 @@ def _scatter(
         ],
         found=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
         pressed=map_legend.pressed(study, wanted.by),
-        widest=WIDEST if wanted.kind == "umap" else 1.0,
+        widest=WIDEST if wanted.kind.endswith("umap") else 1.0,
         on_open=lambda row: session.open_image(study, row),
         on_outline=_select,
         on_legend=partial(map_legend.toggle, study, wanted.by) if map_legend.filters(wanted.by) else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from core.analysis.domains.domain_probe import LINEAR, MLP, class_probes, domain
 from core.analysis.domains.parts import ALL, PARTS, DomainImages, confounded, part_slices
 from core.analysis.domains.twins import domain_purity, feature_jaccard, twin_retrieval
 from core.analysis.projection.pca import principal_components
+from core.analysis.projection.step import UMAP_FEATURES, rows_for_umap, umap_map
 from core.analysis.tensors import class_codes
 from core.common.arrays import unit_rows
+from core.config import MapConfig
 from core.data.sources.source import some
 from core.errors import PeregrineError, SettingsError, did_you_mean
 
@@ -41,7 +44,7 @@ def compute_domains(
 
     `domains` (image_id, domain), `domain_probes`, `domain_classes`, `domain_twins` (of Glyphworld and an
     encoder; else empty, with the reason in the summary), `domain_jaccard`, `domain_features`, `domain_map`
-    (the first two principal components of each part).
+    (the first two principal components of each part, and with the method "umap" its UMAP as well).
 
     Raises:
         SettingsError: unknown column, one domain only, an unknown unseen domain, a prefix as long as the
@@ -65,6 +68,8 @@ def compute_domains(
         bar.update(1)
         maps = maps_of_parts(raw, k, config.seed)
         bar.update(1)
+    if k and config.method == "umap":
+        maps = maps.join(umaps_of_parts(raw, k, config.seed, progress))
     twins, why_no_twins = _twins(study, config.column, images.domain_names, k, progress, device)
     pointers, rows = study.vector("firing_by_feature_ptr"), study.vector("firing_by_feature_rows")
     table = pd.DataFrame({"image_id": study.images["image_id"], "domain": pd.array(values, dtype="str")})
@@ -174,11 +179,34 @@ def check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str)
 
 def maps_of_parts(raw: np.ndarray, k: int | None, seed: int) -> pd.DataFrame:
     """Columns x_PART and y_PART: the first two principal components of the part's L2-normalised columns."""
-    found = {}
-    for part, columns in part_slices(k, raw.shape[1]).items():
-        rows = unit_rows(raw[:, columns])
-        places = principal_components(lambda rows=rows: iter([rows]), 2, seed=seed).project(rows)
-        found |= {f"{axis}_{part}": places[:, number] for number, axis in enumerate("xy")}
+    parts = part_slices(k, raw.shape[1]).items()
+    return _columns({part: _components(raw[:, columns], 2, seed) for part, columns in parts})
+
+
+def umaps_of_parts(raw: np.ndarray, k: int | None, seed: int, progress: Progress) -> pd.DataFrame:
+    """Columns x_PART_umap and y_PART_umap: UMAP as the step `map` makes it, of the rest and the prefix.
+
+    Raises:
+        SettingsError: too few images.
+    """
+    found, config = {}, MapConfig(seed=seed)
+    fitted = rows_for_umap(len(raw), config)
+    parts = {part: columns for part, columns in part_slices(k, raw.shape[1]).items() if part != ALL}
+    with progress.stage("umap", total=len(raw) * len(parts), unit="images") as bar:
+        for part, columns in parts.items():
+            reduced = _components(raw[:, columns], UMAP_FEATURES, seed)
+            found[f"{part}_umap"] = umap_map(reduced, fitted, config, bar)
+    return _columns(found)
+
+
+def _components(columns: np.ndarray, n_axes: int, seed: int) -> np.ndarray:
+    """(n, n_axes) principal components of L2-normalised rows."""
+    rows = unit_rows(columns)
+    return principal_components(lambda: iter([rows]), n_axes, seed=seed).project(rows)
+
+
+def _columns(places: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    found = {f"{axis}_{name}": xy[:, at] for name, xy in places.items() for at, axis in enumerate("xy")}
     return pd.DataFrame(found).astype(np.float32)
 
 

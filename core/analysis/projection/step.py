@@ -59,7 +59,7 @@ def compute_map(
     step.vector("map_pca", reduced[:, :2].copy())
     step.summary["shares"] = [float(share) for share in found.shares[:2]]
     if config.method == "umap":
-        for_umap = sample_rows(np.arange(len(array)), max(config.sample // 5, 2), config.seed)
+        for_umap = rows_for_umap(len(array), config)
         step.summary["n_fitted_umap"] = len(for_umap)
         with progress.stage("umap", total=len(array), unit="images") as bar:
             step.vector("map_umap", umap_map(reduced, for_umap, config, bar))
@@ -72,6 +72,11 @@ def project(array: ChunkedArray, components: Components, bar: Bar) -> np.ndarray
         placed[start : start + len(chunk)] = components.project(unit_rows(chunk))
         bar.update(len(chunk))
     return placed
+
+
+def rows_for_umap(n_images: int, config: MapConfig) -> np.ndarray:
+    """The rows, ascending, to which UMAP is fitted: a seeded fifth of the sample."""
+    return sample_rows(np.arange(n_images), max(config.sample // 5, 2), config.seed)
 
 
 def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Bar) -> np.ndarray:

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from core.analysis.domains.step import cautions_of, domain_column
+from core.analysis.domains import step
+from core.analysis.domains.step import cautions_of, domain_column, maps_of_parts, umaps_of_parts
 from core.cli import main
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -15,7 +16,7 @@ from core.pipeline import run as pipeline
 from core.steps import STEPS, in_analysis
 from core.store import Study, open_study
 from tests import small
-from tests.analysis.domains.planted import planted
+from tests.analysis.domains.planted import K, planted
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,33 @@ def test_step__with_the_class_as_domain_warns_in_one_line_and_goes_on(tmp_path, 
 def test_domain_column__is_that_of_the_images_without_attributes(tmp_path):
     study = small.write_small_study(tmp_path / "study")
     assert domain_column(study, "split").tolist() == small.SPLITS
+
+
+def test_umaps_of_parts__each_gets_the_components_of_its_part(monkeypatch):
+    monkeypatch.setattr(step, "umap_map", lambda reduced, fitted, config, bar: 2 * reduced[:, :2])
+    raw = planted(60).raw
+    places = umaps_of_parts(raw, K, 0, Progress.silent())
+    components = maps_of_parts(raw, K, 0)
+    assert list(places) == ["x_rest_umap", "y_rest_umap", "x_prefix_umap", "y_prefix_umap"]
+    for name in places:
+        np.testing.assert_allclose(places[name], 2 * components[name.removesuffix("_umap")], atol=1e-6)
+
+
+@pytest.mark.exhaustive("test_umap__real_one_keeps_clusters_apart_and_repeats fits the same function")
+@pytest.mark.slow
+def test_umaps_of_parts__the_rest_groups_classes_and_the_prefix_domains():
+    pytest.importorskip("umap")
+    images = planted(180)
+    places = umaps_of_parts(images.raw, K, 0, Progress.silent())
+
+    def alike(part: str, codes: np.ndarray) -> float:
+        """How often the nearest image on the map of a part has the same code."""
+        xy = places[[f"x_{part}_umap", f"y_{part}_umap"]].to_numpy()
+        distance = np.linalg.norm(xy[:, None] - xy[None], axis=2) + np.diag([np.inf] * len(xy))
+        return float(np.mean(codes[distance.argmin(1)] == codes))
+
+    assert alike("rest", images.classes) > 0.9 > 0.5 > alike("rest", images.domains)
+    assert alike("prefix", images.domains) > 0.9 > 0.5 > alike("prefix", images.classes)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.analysis.domains import step
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study
@@ -47,16 +48,20 @@ def test_line__warns_where_the_domain_is_the_class(monkeypatch):
 
 
 @pytest.mark.slow
-def test_pages__show_the_parts_after_the_step(studies, open_page):
+def test_pages__show_the_parts_after_the_step(studies, open_page, monkeypatch):
+    monkeypatch.setattr(step, "umap_map", lambda reduced, fitted, config, bar: reduced[:, :2])
     study = open_study(studies / "demo")
     assert map_reads.kinds(study) == ["pca"]
-    run_step("domains", studies / "demo", {"column": "split", "prefix": 6}, Progress.silent())
+    run_step(
+        "domains", studies / "demo", {"column": "split", "prefix": 6, "method": "umap"}, Progress.silent()
+    )
     study = open_study(studies / "demo")
-    assert map_reads.kinds(study) == ["pca", "rest", "prefix"]
+    assert map_reads.kinds(study) == ["pca", "rest_umap", "rest", "prefix_umap", "prefix"]
     table = study.table("domain_map")
     np.testing.assert_array_equal(map_reads.places(study, "prefix"), table[["x_prefix", "y_prefix"]])
-    app = open_page("map", study="demo", map_kind="Prefix")
-    assert not app.exception and "domain prefix alone" in all_text(app)
+    for kind in ("Prefix, PCA", "Prefix, UMAP"):
+        app = open_page("map", study="demo", map_kind=kind)
+        assert not app.exception and "domain prefix alone" in all_text(app)
     features = open_page("features", study="demo", features_as="Table")
     assert not features.exception
     shown = features.dataframe[0].value

@@ -59,7 +59,11 @@ class DomainTestsConfig:
             "map of each part; umap is added to pca and needs the package umap-learn", choices=MAP_METHODS
         ),
     )
-    seed: int = field(default=0, metadata=option("random seed of the probes and maps", metavar="N"))
+    sample: int = field(
+        default=50_000,
+        metadata=option("train and evaluation images that the tests read, each", metavar="N", minimum=1),
+    )
+    seed: int = field(default=0, metadata=option("random seed of sample, probes and maps", metavar="N"))
 
 
 @dataclass(frozen=True)

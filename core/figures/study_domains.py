@@ -39,13 +39,13 @@ def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme)
     if not chosen:
         present = [(labels == name).sum() for name in study.class_names]
         chosen = list(np.argsort(present)[::-1][:MOST_CLASSES])
-    h = unit_rows(study.vector("representations"))
-    means = np.full((len(chosen), len(names), h.shape[1]), np.nan)
+    array = study.array("representations")
+    means = np.full((len(chosen), len(names), array.shape[1]), np.nan)
     for row, number in enumerate(chosen):
         for code in range(len(names)):
-            own = (labels == study.class_names[number]) & (codes == code)
-            if own.any():
-                means[row, code] = h[own].mean(0)
+            own = np.flatnonzero((labels == study.class_names[number]) & (codes == code))
+            if len(own):
+                means[row, code] = unit_rows(array.rows(own)).mean(0)
     table = study.table("domain_jaccard")
     shared = {
         part: known_mean(numbers(where(table, equals(table, "part", part)), "jaccard")) for part in PARTS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +12,9 @@ import torch
 from core.analysis.domains.domain_probe import LINEAR, MLP, class_probes, domain_probes
 from core.analysis.domains.parts import ALL, PARTS, DomainImages, confounded, part_slices
 from core.analysis.domains.twins import domain_purity, feature_jaccard, twin_retrieval
-from core.analysis.projection.pca import principal_components
-from core.analysis.projection.step import UMAP_FEATURES, rows_for_umap, umap_map
+from core.analysis.projection.step import places_of_columns
+from core.analysis.quality.neighbours import sample_rows
 from core.analysis.tensors import class_codes
-from core.common.arrays import unit_rows
 from core.config import MapConfig
 from core.data.sources.source import some
 from core.errors import PeregrineError, SettingsError, did_you_mean
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from core.config import DomainTestsConfig, RunOptions
     from core.encoders.registry import Encoder
     from core.jobs.progress import Progress
+    from core.storage.chunked_array import ChunkedArray
     from core.storage.writer import StepWriter
     from core.store import Study
 
@@ -51,36 +51,43 @@ def compute_domains(
             representation.
     """
     values = domain_column(study, config.column)
-    raw = study.vector("representations")
-    k = prefix_of_study(study, config.prefix, raw.shape[1])
-    images = domain_images(study, raw, values)
+    array = study.array("representations")
+    k = prefix_of_study(study, config.prefix, array.shape[1])
+    codes, names = pd.factorize(values, sort=True)
+    rows = rows_to_test(study.is_val, codes, config)
+    images = DomainImages(
+        array.rows(rows).astype(np.float32, copy=False),
+        class_codes(study)[rows],
+        codes[rows].astype(np.int64),
+        study.is_val[rows],
+        tuple(study.class_names),
+        tuple(map(str, names)),
+    )
     unseen = tuple(config.unseen or ())
     check_unseen(unseen, images.domain_names, config.column)
     cautions = cautions_of(images, config.column)
     for caution in cautions:
         progress.note(f"warning: {caution}")
-    with progress.stage("probes", total=4) as bar:
+    with progress.stage("probes", total=3) as bar:
         probes = domain_probes(images, k, unseen=unseen)
         bar.update(1)
         classes = class_probes(images, k, unseen=unseen)
         bar.update(1)
         jaccard = feature_jaccard(images, k)
         bar.update(1)
-        maps = maps_of_parts(raw, k, config.seed)
-        bar.update(1)
-    if k and config.method == "umap":
-        maps = maps.join(umaps_of_parts(raw, k, config.seed, progress))
+    maps = maps_of_parts(array, k, MapConfig(method=config.method, seed=config.seed), progress)
     twins, why_no_twins = _twins(study, config.column, images.domain_names, k, progress, device)
-    pointers, rows = study.vector("firing_by_feature_ptr"), study.vector("firing_by_feature_rows")
+    pointers, fired = study.vector("firing_by_feature_ptr"), study.vector("firing_by_feature_rows")
     table = pd.DataFrame({"image_id": study.images["image_id"], "domain": pd.array(values, dtype="str")})
     step.table("domains", table)
     step.table("domain_probes", probes)
     step.table("domain_classes", classes)
     step.table("domain_jaccard", jaccard)
     step.table("domain_twins", twins)
-    step.table("domain_features", domain_purity(pointers, rows, images.domains, images.domain_names, k))
+    step.table("domain_features", domain_purity(pointers, fired, codes, images.domain_names, k))
     step.table("domain_map", maps)
     step.summary = _summary(config.column, unseen, images, k, probes, classes)
+    step.summary |= {"n_without_domain": int((codes < 0).sum()), "n_tested": len(rows)}
     if cautions:
         step.summary["cautions"] = cautions
     if why_no_twins:
@@ -127,17 +134,14 @@ def prefix_of_study(study: Study, wanted: int | None, n_features: int) -> int | 
     return k or None
 
 
-def domain_images(study: Study, raw: np.ndarray, values: np.ndarray) -> DomainImages:
-    """Collect what the tests read; images without a domain have the code -1."""
-    codes, names = pd.factorize(values, sort=True)
-    return DomainImages(
-        raw.astype(np.float32, copy=False),
-        class_codes(study),
-        codes.astype(np.int64),
-        study.is_val,
-        tuple(study.class_names),
-        tuple(map(str, names)),
-    )
+def rows_to_test(is_val: np.ndarray, codes: np.ndarray, config: DomainTestsConfig) -> np.ndarray:
+    """(m,) ascending: the images that the tests read, at most config.sample of each split; seeded.
+
+    Args:
+        codes: (n,) of the domains; images without one, -1, are not among them.
+    """
+    splits = [np.flatnonzero(split & (codes >= 0)) for split in (is_val, ~is_val)]
+    return np.sort(np.concatenate([sample_rows(rows, config.sample, config.seed) for rows in splits]))
 
 
 def cautions_of(images: DomainImages, column: str) -> list[str]:
@@ -177,37 +181,23 @@ def check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str)
         raise SettingsError(f"--unseen names every {column} of the images")
 
 
-def maps_of_parts(raw: np.ndarray, k: int | None, seed: int) -> pd.DataFrame:
-    """Columns x_PART and y_PART: the first two principal components of the part's L2-normalised columns."""
-    parts = part_slices(k, raw.shape[1]).items()
-    return _columns({part: _components(raw[:, columns], 2, seed) for part, columns in parts})
+def maps_of_parts(array: ChunkedArray, k: int | None, config: MapConfig, progress: Progress) -> pd.DataFrame:
+    """Columns x_PART and y_PART: each part's map as the step `map` makes it, by PCA.
 
-
-def umaps_of_parts(raw: np.ndarray, k: int | None, seed: int, progress: Progress) -> pd.DataFrame:
-    """Columns x_PART_umap and y_PART_umap: UMAP as the step `map` makes it, of the rest and the prefix.
+    With the method umap also x_PART_umap and y_PART_umap of the rest and the prefix; the UMAP of all is the
+    step `map`'s.
 
     Raises:
-        SettingsError: too few images.
+        SettingsError: too few images for UMAP.
     """
-    found, config = {}, MapConfig(seed=seed)
-    fitted = rows_for_umap(len(raw), config)
-    parts = {part: columns for part, columns in part_slices(k, raw.shape[1]).items() if part != ALL}
-    with progress.stage("umap", total=len(raw) * len(parts), unit="images") as bar:
-        for part, columns in parts.items():
-            reduced = _components(raw[:, columns], UMAP_FEATURES, seed)
-            found[f"{part}_umap"] = umap_map(reduced, fitted, config, bar)
-    return _columns(found)
-
-
-def _components(columns: np.ndarray, n_axes: int, seed: int) -> np.ndarray:
-    """(n, n_axes) principal components of L2-normalised rows."""
-    rows = unit_rows(columns)
-    return principal_components(lambda: iter([rows]), n_axes, seed=seed).project(rows)
-
-
-def _columns(places: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    found = {f"{axis}_{name}": xy[:, at] for name, xy in places.items() for at, axis in enumerate("xy")}
-    return pd.DataFrame(found).astype(np.float32)
+    found = {}
+    for part, columns in part_slices(k, array.shape[1]).items():
+        own = replace(config, method="pca") if part == ALL else config
+        places, _ = places_of_columns(array, columns, own, progress)
+        for method, xy in places.items():
+            name = part if method == "pca" else f"{part}_{method}"
+            found |= {f"x_{name}": xy[:, 0], f"y_{name}": xy[:, 1]}
+    return pd.DataFrame(found)
 
 
 TWIN_COLUMNS = ("part", "query", "gallery", "r1", "low", "high", "chance", "n")
@@ -269,7 +259,7 @@ def _summary(
 ) -> dict[str, Any]:
     """Headline numbers: the domain from each part by an MLP, and top-1 in seen and unseen domains."""
     found: dict[str, Any] = {"column": column, "domains": list(images.domain_names), "unseen": list(unseen)}
-    found |= {"prefix": k, "n_without_domain": int((images.domains < 0).sum())}
+    found["prefix"] = k
     by = probes.set_index(["part", "probe"])
     for part in PARTS if k else (ALL,):
         for kind in (LINEAR, MLP):

@@ -6,6 +6,7 @@ Both use rows of length 1, so near points are images whose representations have 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,30 +47,52 @@ def compute_map(
         SettingsError: too few images for UMAP.
     """
     array = study.array("representations")
-    fitted = sample_rows(np.arange(len(array)), config.sample, config.seed)
-    step.summary = {"method": config.method, "n_images": len(array), "n_fitted": len(fitted)}
+    n_fitted = min(config.sample, len(array))
+    step.summary = {"method": config.method, "n_images": len(array), "n_fitted": n_fitted}
     if not len(array):
         step.summary["skipped"] = "the study has no images"
         return
+    places, shares = places_of_columns(array, slice(None), config, progress)
+    for method, xy in places.items():
+        step.vector(f"map_{method}", xy)
+    step.summary["shares"] = shares
+    if config.method == "umap":
+        step.summary["n_fitted_umap"] = len(rows_for_umap(len(array), config))
+
+
+def places_of_columns(
+    array: ChunkedArray, columns: slice, config: MapConfig, progress: Progress
+) -> tuple[dict[str, np.ndarray], list[float]]:
+    """Place all images by some columns of their representations, chunk by chunk.
+
+    Returns:
+        {"pca": (n_images, 2) float32, with config.method umap also "umap"}, and the shares of the variance
+        along the axes of PCA.
+    Raises:
+        SettingsError: too few images for UMAP.
+    """
+    fitted = sample_rows(np.arange(len(array)), config.sample, config.seed)
     n_axes = UMAP_FEATURES if config.method == "umap" else 2
     with progress.stage("components"):
-        found = principal_components(lambda: _unit_blocks(array, fitted), n_axes, seed=config.seed)
+        blocks = partial(_unit_blocks, array, fitted, columns)
+        found = principal_components(blocks, n_axes, seed=config.seed)
     with progress.stage("pca", total=len(array), unit="images") as bar:
-        reduced = project(array, found, bar)
-    step.vector("map_pca", reduced[:, :2].copy())
-    step.summary["shares"] = [float(share) for share in found.shares[:2]]
+        reduced = project(array, found, bar, columns)
+    places = {"pca": reduced[:, :2].copy()}
     if config.method == "umap":
         for_umap = rows_for_umap(len(array), config)
-        step.summary["n_fitted_umap"] = len(for_umap)
         with progress.stage("umap", total=len(array), unit="images") as bar:
-            step.vector("map_umap", umap_map(reduced, for_umap, config, bar))
+            places["umap"] = umap_map(reduced, for_umap, config, bar)
+    return places, [float(share) for share in found.shares[:2]]
 
 
-def project(array: ChunkedArray, components: Components, bar: Bar) -> np.ndarray:
-    """(n_images, k) float32 coordinates of all rows."""
+def project(
+    array: ChunkedArray, components: Components, bar: Bar, columns: slice = slice(None)
+) -> np.ndarray:
+    """(n_images, k) float32 coordinates of all rows, by some of their columns."""
     placed = np.empty((len(array), len(components.axes)), np.float32)
     for start, chunk in array.chunks():
-        placed[start : start + len(chunk)] = components.project(unit_rows(chunk))
+        placed[start : start + len(chunk)] = components.project(unit_rows(chunk[:, columns]))
         bar.update(len(chunk))
     return placed
 
@@ -116,6 +139,6 @@ def umap_map(reduced: np.ndarray, fitted: np.ndarray, config: MapConfig, bar: Ba
     return placed
 
 
-def _unit_blocks(array: ChunkedArray, rows: np.ndarray) -> Iterator[np.ndarray]:
+def _unit_blocks(array: ChunkedArray, rows: np.ndarray, columns: slice) -> Iterator[np.ndarray]:
     for start in range(0, len(rows), CHUNK_ROWS):
-        yield unit_rows(array.rows(rows[start : start + CHUNK_ROWS]))
+        yield unit_rows(array.rows(rows[start : start + CHUNK_ROWS])[:, columns])

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.analysis.domains import step
-from core.analysis.domains.step import cautions_of, domain_column, maps_of_parts, umaps_of_parts
+from core.analysis.domains.parts import part_slices
+from core.analysis.domains.step import cautions_of, domain_column, maps_of_parts, rows_to_test
+from core.analysis.projection import step as map_step
 from core.cli import main
+from core.common.arrays import unit_rows
+from core.config import DomainTestsConfig, MapConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.steps import STEPS, in_analysis
+from core.storage.chunked_array import ChunkedArray, write_chunk
 from core.store import Study, open_study
 from tests import small
 from tests.analysis.domains.planted import K, planted
@@ -113,22 +118,37 @@ def test_domain_column__is_that_of_the_images_without_attributes(tmp_path):
     assert domain_column(study, "split").tolist() == small.SPLITS
 
 
-def test_umaps_of_parts__each_gets_the_components_of_its_part(monkeypatch):
-    monkeypatch.setattr(step, "umap_map", lambda reduced, fitted, config, bar: 2 * reduced[:, :2])
+def stored(folder: Path, raw: np.ndarray) -> ChunkedArray:
+    """The rows in chunks of 32."""
+    parts = [raw[start : start + 32] for start in range(0, len(raw), 32)]
+    for number, part in enumerate(parts):
+        write_chunk(folder, number, part)
+    return ChunkedArray(folder, [len(part) for part in parts], raw.dtype.str, raw.shape[1:])
+
+
+def test_maps_of_parts__each_by_the_columns_of_its_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(map_step, "umap_map", lambda reduced, fitted, config, bar: 2 * reduced[:, :2])
     raw = planted(60).raw
-    places = umaps_of_parts(raw, K, 0, Progress.silent())
-    components = maps_of_parts(raw, K, 0)
-    assert list(places) == ["x_rest_umap", "y_rest_umap", "x_prefix_umap", "y_prefix_umap"]
-    for name in places:
-        np.testing.assert_allclose(places[name], 2 * components[name.removesuffix("_umap")], atol=1e-6)
+    places = maps_of_parts(stored(tmp_path, raw), K, MapConfig("umap"), Progress.silent())
+    assert list(places) == [
+        f"{axis}_{name}" for name in ("all", "rest", "rest_umap", "prefix", "prefix_umap") for axis in "xy"
+    ]
+    for part, columns in part_slices(K, raw.shape[1]).items():
+        h = unit_rows(raw[:, columns]).astype(np.float64)
+        centred = h - h.mean(0)
+        axes = np.linalg.svd(centred)[2][:2]
+        own = centred @ (axes * np.sign(axes[[0, 1], np.abs(axes).argmax(1)])[:, None]).T
+        np.testing.assert_allclose(places[[f"x_{part}", f"y_{part}"]], own, atol=1e-5)
+        if part != "all":
+            np.testing.assert_allclose(places[[f"x_{part}_umap", f"y_{part}_umap"]], 2 * own, atol=1e-5)
 
 
 @pytest.mark.exhaustive("test_umap__real_one_keeps_clusters_apart_and_repeats fits the same function")
 @pytest.mark.slow
-def test_umaps_of_parts__the_rest_groups_classes_and_the_prefix_domains():
+def test_maps_of_parts__the_rest_groups_classes_and_the_prefix_domains(tmp_path):
     pytest.importorskip("umap")
     images = planted(180)
-    places = umaps_of_parts(images.raw, K, 0, Progress.silent())
+    places = maps_of_parts(stored(tmp_path, images.raw), K, MapConfig("umap"), Progress.silent())
 
     def alike(part: str, codes: np.ndarray) -> float:
         """How often the nearest image on the map of a part has the same code."""
@@ -138,6 +158,15 @@ def test_umaps_of_parts__the_rest_groups_classes_and_the_prefix_domains():
 
     assert alike("rest", images.classes) > 0.9 > 0.5 > alike("rest", images.domains)
     assert alike("prefix", images.domains) > 0.9 > 0.5 > alike("prefix", images.classes)
+
+
+def test_rows_to_test__a_seeded_sample_of_each_split_with_a_domain():
+    is_val, codes = np.arange(100) % 4 == 0, np.where(np.arange(100) < 90, 0, -1)
+    rows = rows_to_test(is_val, codes, DomainTestsConfig(sample=20))
+    assert is_val[rows].sum() == 20 and (~is_val[rows]).sum() == 20 and rows.max() < 90
+    assert np.array_equal(rows, rows_to_test(is_val, codes, DomainTestsConfig(sample=20)))
+    everything = rows_to_test(is_val, codes, DomainTestsConfig())
+    assert np.array_equal(everything, np.arange(90))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.analysis.domains import step
+from core.analysis.projection import step
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.store import open_study

@@ -22,7 +22,7 @@ MOST_POINTS = 100_000
 MOST_NAMES = 100  # different values of a column that colours a map
 ATTRIBUTE = "attribute:"  # before the name of a further column of the images
 TITLES = {"label": "Class", "predicted": "Predicted class"}
-TRUTHS = {"true": "yes", "false": "no"}  # as a filter writes them, and on the map
+TRUTHS = {"true": "yes", "false": "no"}  # as a filter writes them, and in words
 SEED = 0
 
 

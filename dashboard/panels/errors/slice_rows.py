@@ -15,7 +15,7 @@ from core.slices.inspection.distinct import varied
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads
+from dashboard.cache import map_reads, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Button, Card, cards
 from dashboard.components.chart_menu import with_caption
@@ -87,7 +87,7 @@ def _card(
         href=session.href("errors", served_studies.name_of(study), slice=where, **link),
         note=f"{int(row['n']):,} images",
         tag=_saved_as(name, str(row["name"])) if name else "" if row["q"] <= 0.05 else "could be chance",
-        subtitle=_source(row) + (f"; the same images: {also}" if also else ""),
+        subtitle=source_of(study, row) + (f"; the same images: {also}" if also else ""),
         pictures=thumbnails(study, rows),
         bars=(
             Bar(
@@ -113,10 +113,16 @@ def _saved_as(name: str, usual: str) -> str:
     return "saved" if name == usual else f"saved as “{name}”"
 
 
-def _source(row: dict) -> str:
+def source_of(study: Study, row: dict) -> str:
     """Where the images' trait comes from, in as few words as it takes."""
-    trait = str(row["trait"])
-    return {"class": "all of the class", "concept": f"word: {trait}"}.get(str(row["kind"]), trait)
+    trait, kind = str(row["trait"]), str(row["kind"])
+    if kind == "feature":
+        mostly = reads.leading_classes(study).get(int(trait.rpartition(" ")[2]))
+        return f"{trait}: {mostly}" if mostly else trait
+    if kind == "column":
+        column, _, value = trait.rpartition(": ")
+        return f"{column.replace('_', ' ')}: {map_reads.TRUTHS.get(value, value)}"
+    return {"class": "all of the class", "concept": f"word: {trait}"}.get(kind, trait)
 
 
 def worst_first(study: Study, chosen: Slice) -> np.ndarray:

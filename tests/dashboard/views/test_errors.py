@@ -15,8 +15,9 @@ from core.slices.inspection import confusions, population, worst_within
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study
-from dashboard.cache import slice_reads
+from dashboard.cache import reads, slice_reads
 from dashboard.panels import saved_slices as saved_slices_panel
+from dashboard.panels.errors import slice_rows
 from dashboard.panels.errors import worst_slices as worst_slices_panel
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 from tests.synthetic import make_study
@@ -83,6 +84,26 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
         assert inside[shown].all() and len(shown) == min(6, row["n"])
         assert [correct[at] for at in shown].count(False) == min(6, row["errors"])  # wrong ones first
         assert [one["id"] for one in card["buttons"]] == ["save", "filter", "heatmaps", "sheet"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "trait", "said"),
+    [
+        ("class", "", "all of the class"),
+        ("concept", "night", "word: night"),
+        ("column", "cause: small", "cause: small"),
+        ("column", "companion_agrees: false", "companion agrees: no"),
+        ("feature", "feature 0", "feature 0: "),
+        ("feature", "feature 10000", "feature 10000"),
+    ],
+)
+def test_rows__say_where_the_trait_is_from(kind, trait, said, study):
+    found = slice_rows.source_of(study, {"kind": kind, "trait": trait})
+    assert found.startswith(said)
+    if said.endswith(": "):
+        assert found.removeprefix(said) == reads.leading_classes(study)[0]
+    else:
+        assert found == said
 
 
 def test_significant_only__leaves_out_the_others(study, open_page):

@@ -174,6 +174,12 @@ def leading_classes(study: Study) -> dict[int, str]:
     return feature_classes(study)
 
 
+def where_it_fires(study: Study, feature: int) -> str:
+    """The same as a clause, "fires mostly on bird, deer"; empty for a feature that fires on no image."""
+    often, _, names = leading_classes(study).get(feature, "").partition(" ")
+    return f"fires {often} on {names}" if names else ""
+
+
 @cached_read(max_entries=32)
 def firing_thresholds(study: Study) -> tuple[float, float]:
     """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i per row)."""

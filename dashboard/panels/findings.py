@@ -125,12 +125,12 @@ def features(study: Study, *, title: str = "What its features look at", n: int =
         return
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
-    classes = reads.leading_classes(study)
     shown = [
         Card(
             str(number),
             title=words.get(number, f"Feature {number}"),
-            note=f"#{number}" if number in words else classes.get(number, ""),
+            note=f"#{number}" if number in words else "",
+            subtitle=reads.where_it_fires(study, number),
             href=session.href("feature", name, feature=str(number)),
             pictures=heat(study, number, PICTURES),
         )

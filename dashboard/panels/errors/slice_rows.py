@@ -117,8 +117,7 @@ def source_of(study: Study, row: dict) -> str:
     """Where the images' trait comes from, in as few words as it takes."""
     trait, kind = str(row["trait"]), str(row["kind"])
     if kind == "feature":
-        mostly = reads.leading_classes(study).get(int(trait.rpartition(" ")[2]))
-        return f"{trait}: {mostly}" if mostly else trait
+        return f"{trait} {reads.where_it_fires(study, int(trait.rpartition(' ')[2]))}".rstrip()
     if kind == "column":
         column, _, value = trait.rpartition(": ")
         return f"{column.replace('_', ' ')}: {map_reads.TRUTHS.get(value, value)}"

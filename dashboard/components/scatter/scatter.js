@@ -249,7 +249,7 @@ function paintColours(self) {
 
 // Pixels of a point at the zoom that shows all: a few points may be large, a million are small.
 function usualDot(count) {
-  return Math.max(2.2, Math.min(count < 1000 ? 6 * (1000 / count) ** 0.15 : 6, 700 / Math.sqrt(count)));
+  return Math.max(2.2, Math.min(count < 1000 ? 6 * (1000 / count) ** 0.25 : 6, 700 / Math.sqrt(count)));
 }
 
 function render(self, { marksOnly = false } = {}) {
@@ -262,7 +262,7 @@ function render(self, { marksOnly = false } = {}) {
     self.stale = false;
     if (!all) return drawMarks(self);
     const zoomed = Math.max(self.view.scale / self.fitted, 1);
-    self.dot = Math.min(11, usualDot(self.rows.length || 1) * zoomed ** 0.25);
+    self.dot = Math.min(14, usualDot(self.rows.length || 1) * zoomed ** 0.25);
     self.painter.draw(self, self.width, self.height, self.ratio);
     self.stage.dataset.whole = String(showsAll(self));
     drawMarks(self);

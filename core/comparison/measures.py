@@ -31,7 +31,8 @@ class Measure:
     """A quantity to compare.
 
     Attributes:
-        better: +1 if more is better, -1 if less is, 0 if neither. chance: the value without any skill.
+        better: +1 if more is better, -1 if less is, 0 if neither. plain: what it tells, within a sentence;
+            "" where the title does.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Measure:
     unit: str = PLAIN
     digits: int = 3
     better: int = 0
+    plain: str = ""
 
 
 MEASURES = {
@@ -48,17 +50,24 @@ MEASURES = {
         Measure("q_correct", "Mean Q, correct images"),
         Measure("q_misclassified", "Mean Q, misclassified images"),
         Measure("q_gap", "Mean Q, correct minus misclassified", better=1),
-        Measure("q_auroc", "AUROC of Q", better=1),
+        Measure("q_auroc", "AUROC of Q", better=1, plain="predicting errors by Q (AUROC)"),
         Measure("q_auprc", "AUPRC of Q"),
         Measure("base_rate", "Base rate of the AUPRC"),
         Measure("q_auprc_gain", "AUPRC of Q above its base rate", better=1),
-        Measure("combined_auroc", "AUROC of the combined score", better=1),
+        Measure(
+            "combined_auroc",
+            "AUROC of the combined score",
+            better=1,
+            plain="predicting errors by the combined score (AUROC)",
+        ),
         Measure("mean_firing", "Features firing on an image", digits=2),
         Measure("mean_firing_discriminative", "Discriminative features firing", digits=2),
         Measure("share_scored", "Images with a discriminative feature firing", PERCENT, 1),
         Measure("confidence", "Mean confidence", PERCENT, 1),
-        Measure("miou_core", "mIoU with core masks", better=1),
-        Measure("miou_spurious", "mIoU with spurious masks", better=-1),
+        Measure("miou_core", "mIoU with core masks", better=1, plain="heat on the object (mIoU)"),
+        Measure(
+            "miou_spurious", "mIoU with spurious masks", better=-1, plain="heat on the background (mIoU)"
+        ),
     )
 }
 

@@ -71,17 +71,17 @@ def judged_changes(found: Comparison, other: str) -> list[Change]:
 
 
 def verdict_sentence(found: Comparison, other: str) -> str:
-    """State in one sentence on what the other study is better and worse; '' if nothing can be judged."""
+    """State in one sentence in what the other study is better and worse; '' if nothing can be judged."""
     changes = judged_changes(found, other)
     if not changes:
         return ""
     named = {
-        verdict: [_lower(one.measure.title) for one in changes if one.verdict == verdict]
+        verdict: [one.measure.plain or _lower(one.measure.title) for one in changes if one.verdict == verdict]
         for verdict in VERDICTS
     }
     if not named[BETTER] and not named[WORSE]:
         return f"Every difference between {found.names[0]} and {other} could be chance."
-    parts = [f"{verdict} on {_listed(named[verdict])}" for verdict in (BETTER, WORSE) if named[verdict]]
+    parts = [f"{verdict} in {_listed(named[verdict])}" for verdict in (BETTER, WORSE) if named[verdict]]
     sentence = f"{other} is {' and '.join(parts)} than {found.names[0]}"
     rest = named[UNCLEAR]
     if not rest:

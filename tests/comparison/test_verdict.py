@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from core.comparison import verdict
 from core.comparison.compare import Comparison, compare
 from core.comparison.measures import MEASURES
-from core.comparison.verdict import Change, change_of, judged_changes, verdict_of, verdict_sentence
+from core.comparison.verdict import (
+    UNCLEAR,
+    Change,
+    change_of,
+    judged_changes,
+    verdict_of,
+    verdict_sentence,
+)
 from core.store import open_study
 from tests.comparison.comparable import second_study
 from tests.synthetic import make_study
@@ -41,9 +49,20 @@ def test_sentence__names_what_is_better_and_worse(found):
     if sentence.startswith("second is "):
         for one in changes:
             told = one.verdict != "could be chance" or len(unclear) < 3
-            assert (one.measure.title.lower() in sentence.lower()) == told
+            said = one.measure.plain or one.measure.title
+            assert (said.lower() in sentence.lower()) == told
         if len(unclear) >= 3:
-            assert f"the other {len(unclear)} measures could be chance" in sentence
+            assert f"the other {len(unclear)} changes could be chance" in sentence
+
+
+def test_sentence__speaks_of_what_a_measure_tells(found, monkeypatch):
+    verdicts = {"accuracy": "worse", "combined_auroc": "better", "miou_core": "better", "q_auroc": UNCLEAR}
+    changes = [Change(MEASURES[name], 0.1, 0.05, 0.2, said) for name, said in verdicts.items()]
+    monkeypatch.setattr(verdict, "judged_changes", lambda found, other: changes)
+    assert verdict_sentence(found, "second") == (
+        "second is better in predicting errors by the combined score (AUROC) and heat on the object (mIoU) "
+        f"and worse in accuracy than {found.names[0]}; predicting errors by Q (AUROC) could be chance."
+    )
 
 
 @pytest.mark.parametrize(

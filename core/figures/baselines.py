@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +110,8 @@ def finding(metrics: pd.DataFrame) -> str:
         if value <= 0.5:
             parts.append(f"Without labels, no score predicts errors: the best, {name}, has {found}")
         elif numbers(best, "auroc_low")[0] > 0.5:
-            parts.append(f"Without labels, {name} predicts errors best: AUROC {found}")
+            level = level_words(level_with_best(best))
+            parts.append(f"Without labels, {name} predicts errors best: AUROC {found}{level}")
         else:
             parts.append(f"Without labels, {name} is best, which could be chance: AUROC {found}")
         fixed = where(best, equals(best, "score", FIXED_RULE))
@@ -121,6 +123,32 @@ def finding(metrics: pd.DataFrame) -> str:
         name, value = _in_sentence(str(probe["score"].iloc[0])), numbers(probe, "auroc")[0]
         parts.append(f"{name} reaches {value:.2f}" if parts else f"With labels, {name} reaches {value:.2f}")
     return "; ".join(parts) + "."
+
+
+def level_with_best(metrics: pd.DataFrame) -> list[str]:
+    """The scores without labels that the best one of them is not clearly ahead of: the paired interval of
+    their difference to it holds 0. Empty where the differences to the best are not known.
+
+    Args:
+        metrics: score, label_free, auroc, and as of `with_rivals` rival, rival_difference_high.
+    """
+    if not {"rival", "rival_difference_high"} <= set(metrics):
+        return []
+    rows = ranked(metrics, "auroc")
+    names = words(where(rows, rows["label_free"].to_numpy(bool)), "score")
+    close = equals(rows, "rival", names[0] if names else "") & (numbers(rows, "rival_difference_high") >= 0)
+    return words(where(rows, close), "score")
+
+
+def level_words(scores: Sequence[str]) -> str:
+    """
+    >>> level_words(["soft_q"]), level_words(["norm", "hoyer"]), level_words([])
+    (', not clearly ahead of the soft Q-Score', ', not clearly ahead of 2 others', '')
+    """
+    if not scores:
+        return ""
+    whom = _in_sentence(scores[0]) if len(scores) == 1 else f"{len(scores)} others"
+    return f", not clearly ahead of {whom}"
 
 
 def best_without_labels(metrics: pd.DataFrame) -> str | None:

@@ -11,6 +11,7 @@ from core.analysis.quality import within
 from core.common.dataframes import numbers
 from core.figures import baselines
 from core.figures.score_pair import pair_table
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
@@ -53,7 +54,12 @@ def causes(study: Study, where: Slice) -> pd.DataFrame:
 def aurocs(study: Study, where: Slice) -> pd.DataFrame:
     """AUROC of every score with its interval, in the columns that charts of metrics read."""
     found = inspection_reads.scores(study, where)
-    return found.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
+    found = found.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
+    rivals = ("rival", "rival_difference_high")  # known of the evaluation images as a whole
+    whole = where == with_split(study, Slice()) and study.has("quality_metrics")
+    if not whole or not {*rivals} <= {*study.columns("quality_metrics")}:
+        return found
+    return found.merge(reads.table(study, "quality_metrics", ("score", *rivals)), on="score", how="left")
 
 
 def picked_first(study: Study) -> str:

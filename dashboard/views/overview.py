@@ -206,7 +206,7 @@ def _prediction(study: Study) -> None:
     free, trained = known[known["label_free"]], known[~known["label_free"]]
     if not len(free):
         return
-    line = f"**Can errors be predicted without labels?** {_verdict(free.iloc[0].to_dict())}"
+    line = f"**Can errors be predicted without labels?** {_verdict(free)}"
     rows = [free.iloc[place].to_dict() for place in range(len(free))]
     for rule in rows[1:]:
         if rule["score"] != baselines.FIXED_RULE:
@@ -226,15 +226,17 @@ def _prediction(study: Study) -> None:
         )
 
 
-def _verdict(best: Mapping[str, Any]) -> str:
-    """What the best score that needs no labels is worth: AUROC, its interval, and chance."""
+def _verdict(free: pd.DataFrame) -> str:
+    """What the best score that needs no labels, the first row, is worth: AUROC, its interval, and chance."""
+    best = free.iloc[0].to_dict()
     found = f"AUROC {_interval(best, chance=True)}"
     name = score_label(best["score"])
     errors = f"AUPRC of errors {best['auprc_error']:.2f} (base rate {best['base_rate_error']:.2f})"
     if best["auroc_low"] > 0.7:
         return f"Yes: {name}, {found}, {errors}."
     if best["auroc_low"] > 0.5:
-        return f"A little: {name} does best, {found}, {errors}."
+        level = baselines.level_words(baselines.level_with_best(free))
+        return f"A little: {name} does best, {found}{level}, {errors}."
     return f"Not in this study: the best score, {name}, is no better than chance, {found}."
 
 

@@ -105,6 +105,25 @@ def test_finding__names_the_rule_that_was_fixed_beforehand():
     assert alone == "Without labels, the combined score predicts errors best: AUROC 0.68; GEN reaches 0.88."
 
 
+def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
+    rows = [
+        ("distinctiveness", True, 0.71, "soft_q", 0.02),
+        ("soft_q", True, 0.70, "distinctiveness", 0.0),
+        ("combined", True, 0.68, "distinctiveness", 0.01),
+        ("norm", True, 0.55, "distinctiveness", -0.01),
+        ("gen", False, 0.88, "", np.nan),
+    ]
+    columns = ["score", "label_free", "auroc", "rival", "rival_difference_high"]
+    table = pd.DataFrame(rows, columns=columns).assign(auroc_low=0.6, auroc_high=np.nan)
+    assert figures.level_with_best(table) == ["soft_q", "combined"]
+    said = "Without labels, distinctiveness predicts errors best: AUROC 0.71, not clearly ahead of 2 others;"
+    assert figures.finding(table).startswith(said)
+    one = table[table["score"] != "combined"]
+    assert "0.71, not clearly ahead of the soft Q-Score; " in figures.finding(one)
+    clear = table.assign(rival_difference_high=-0.01)
+    assert "AUROC 0.71; the combined" in figures.finding(clear)
+
+
 @pytest.mark.parametrize(
     ("low", "best"),
     [((0.6, 0.55, 0.8), "norm"), ((0.5, 0.55, 0.8), "q_score"), ((0.5, 0.4, 0.8), None)],

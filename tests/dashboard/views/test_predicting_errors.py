@@ -151,6 +151,10 @@ def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open
     known = rows_where(table, np.isfinite(table["auroc"]))
     assert drawn == pytest.approx(dict(zip(known["score"], known["auroc"], strict=True)))
     wanted = known.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
+    if not where:  # of all evaluation images it is known how far the best is ahead
+        rivals = study.table("quality_metrics", ["score", "rival", "rival_difference_high"])
+        wanted = wanted.merge(rivals, on="score")
+        assert "not clearly ahead of" in finding(wanted)
     assert finding(wanted) in said(app)
     shapes = spec(app, "score_aurocs")["layout"]["shapes"]
     assert [one["x0"] for one in shapes if one["type"] == "line"] == [0.5]  # chance

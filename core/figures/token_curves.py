@@ -104,21 +104,31 @@ def results_table(
 def rows_of_grid(table: pd.DataFrame, measures: Sequence[str]) -> dict[str, dict[str, str]]:
     """Summarise the arms of a grid: mean and interval over seeds in percent, or the single values.
 
-    A test that a blind check of any cell found leaky is marked.
+    A test is marked for an arm where the blind checks of most of its runs found it leaky: of many runs that
+    are at chance, one in twenty is outside its interval. One that is leaky for all arms is marked once.
     """
-    named = table["leaky"].dropna().astype(str) if "leaky" in table else []
-    leaky = {word for text in named for word in text.split()}
-    heads = {
-        name: HEADS.get(name, name) + (" (leaky test)" if name in leaky else "")
-        for name in measures
-        if name in table
-    }
+    held = [name for name in measures if name in table]
+    leaky = {name: _leaky_arms(table, "winoground" if name in PAIRS else name) for name in held}
+    everywhere = {name for name in held if leaky[name] == set(table["arm"])}
+    heads = {name: HEADS.get(name, name) + (" (leaky test)" if name in everywhere else "") for name in held}
+
+    def text(own: pd.DataFrame, arm: object, name: str) -> str:
+        found = over_seeds(own[name].to_numpy(np.float64)).text(factor=100)
+        return found + (" (leaky)" if arm in leaky[name] and name not in everywhere else "")
+
     return {
-        ARM_NAMES.get(str(arm), str(arm)): {
-            head: over_seeds(own[name].to_numpy(np.float64)).text(factor=100) for name, head in heads.items()
-        }
+        ARM_NAMES.get(str(arm), str(arm)): {head: text(own, arm, name) for name, head in heads.items()}
         for arm, own in table.groupby("arm", sort=False)
     }
+
+
+def _leaky_arms(table: pd.DataFrame, test: str) -> set[object]:
+    """The arms of which more than half of the runs found a test leaky."""
+    if "leaky" not in table:
+        return set()
+    found = [test in str(named).split() for named in table["leaky"].fillna("")]
+    share = pd.Series(found, index=table.index).groupby(table["arm"]).mean()
+    return {arm for arm, value in share.items() if value > 0.5}
 
 
 def rows_of_report(

@@ -101,6 +101,11 @@ def test_tables__of_a_grid_and_of_a_report(tmp_path):
     assert rows[plain] == {"relation": "50.0"} and rows[with_attention]["relation"].startswith("75.0 ± ")
     marked = rows_of_grid(cells.assign(order=0.5, leaky="order"), CHOICES)
     assert list(marked[plain]) == ["relation", "order (leaky test)"]
+    by_run = cells.assign(leaky=["relation", "", "", "", "", "relation"])  # one of five is what chance makes
+    some = rows_of_grid(by_run, CHOICES)
+    pairs = rows_of_grid(cells.assign(pairs_text=0.5, leaky="winoground"), PAIRS)
+    assert pairs[plain] == {"text (leaky test)": "50.0"}
+    assert "leaky" not in some[with_attention]["relation"] and some[plain]["relation"] == "50.0 (leaky)"
     one = {"test": "VG-Relation", "model": "m", "measure": "accuracy", "value": 0.6, "low": 0.5, "high": 0.7}
     assert rows_of_report([{**one, "leaky": True}], ("accuracy",)) == {
         "m": {"VG-Relation": "60.0 ± 10.0 (leaky test)"}

@@ -14,9 +14,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.command_line import command_line
+from core.common.statistics.seeds import ENOUGH, preset_of
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
-from core.figures.grid_titles import runs_note
 from core.figures.options import FigureOptions
 from core.figures.scene_graph import attention_figure, scene_graph_figure
 from core.figures.theme import Theme
@@ -69,7 +69,8 @@ def _table(path: Path, theme: Theme, measures: tuple[str, ...], of_report: tuple
             finding = " ".join(token_verdicts({}, table)) if "relation" in measures else ""
         except (OSError, KeyError, ValueError) as error:
             raise SettingsError(f"no grid of tokens in '{path}' ({type(error).__name__})") from None
-        note = f"Percent: {runs_note(table)}."
+        values = f"mean ± half of a 95 % t-interval over at least {ENOUGH} seeds, else the single values"
+        note = f"Percent: {'; '.join(filter(None, (values, preset_of(table))))}."
         return results_table(rows, first="arm", finding=finding, note=note, theme=theme)
     try:
         results = json.loads(path.read_text(encoding="utf-8"))["results"]

@@ -118,7 +118,9 @@ def test_tables__of_a_grid_and_of_a_report(tmp_path):
     drawn = TOKEN_FIGURES["aro_table"].draw(tmp_path, FigureOptions(), LIGHT)
     finding, note = (text.text.replace("<br>", " ") for text in layout_of(drawn).annotations)
     assert finding.startswith("Additive attention: not enough runs to tell. Relation, additive over plain")
-    assert note == "Percent: mean of 1 to 5 seeds, no intervals with fewer than 5."
+    assert note == (
+        "Percent: mean ± half of a 95 % t-interval over at least 5 seeds, else the single values."
+    )
     drawn = TOKEN_FIGURES["winoground_table"].draw(tmp_path, FigureOptions(), LIGHT)
     assert list(drawn.data[0].header["values"]) == ["<b>arm</b>", "<b>text</b>"] and PAIRS[0] == "pairs_text"
 

@@ -126,9 +126,10 @@ def _leaky_arms(table: pd.DataFrame, test: str) -> set[object]:
     """The arms of which more than half of the runs found a test leaky."""
     if "leaky" not in table:
         return set()
-    found = [test in str(named).split() for named in table["leaky"].fillna("")]
-    share = pd.Series(found, index=table.index).groupby(table["arm"]).mean()
-    return {arm for arm, value in share.items() if value > 0.5}
+    found: dict[object, list[bool]] = {}
+    for arm, named in zip(table["arm"], table["leaky"].fillna(""), strict=True):
+        found.setdefault(arm, []).append(test in str(named).split())
+    return {arm for arm, leaks in found.items() if 2 * sum(leaks) > len(leaks)}
 
 
 def rows_of_report(

@@ -62,9 +62,9 @@ def _curves(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
 
 
 def _table(path: Path, theme: Theme, measures: tuple[str, ...], of_report: tuple[str, ...]) -> go.Figure:
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ".csv":
         try:
-            table = pd.read_csv(path / "cells.csv")
+            table = pd.read_csv(path / "cells.csv" if path.is_dir() else path)
             rows = rows_of_grid(table, measures)
             finding = " ".join(token_verdicts({}, table)) if "relation" in measures else ""
         except (OSError, KeyError, ValueError) as error:
@@ -124,14 +124,14 @@ TOKEN_FIGURES = {
             "aro_table",
             "accuracy on swapped relations, swapped attributes and shuffled words",
             "[K] Table 6.1",
-            "the folder of `grid tokens`, or a report of compositionality",
+            "the folder of `grid tokens`, its cells.csv, or a report of compositionality",
             lambda path, options, theme: _table(path, theme, CHOICES, ("accuracy",)),
         ),
         TokenFigure(
             "winoground_table",
             "text, image and group score on pairs",
             "[K] Table 6.2",
-            "the folder of `grid tokens`, or a report of compositionality",
+            "the folder of `grid tokens`, its cells.csv, or a report of compositionality",
             lambda path, options, theme: _table(path, theme, PAIRS, ("text", "image", "group")),
         ),
         TokenFigure(

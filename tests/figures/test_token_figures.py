@@ -116,6 +116,8 @@ def test_tables__of_a_grid_and_of_a_report(tmp_path):
     pairs = cells.assign(pairs_text=0.5)
     pairs.to_csv(tmp_path / "cells.csv")
     drawn = TOKEN_FIGURES["aro_table"].draw(tmp_path, FigureOptions(), LIGHT)
+    of_file = TOKEN_FIGURES["aro_table"].draw(tmp_path / "cells.csv", FigureOptions(), LIGHT)
+    assert of_file.to_json() == drawn.to_json()
     finding, note = (text.text.replace("<br>", " ") for text in layout_of(drawn).annotations)
     assert finding.startswith("Additive attention: not enough runs to tell. Relation, additive over plain")
     assert note == (

@@ -175,9 +175,9 @@ def leading_classes(study: Study) -> dict[int, str]:
 
 
 def where_it_fires(study: Study, feature: int) -> str:
-    """The same as a clause, "fires mostly on bird, deer"; empty for a feature that fires on no image."""
+    """The same as a clause, "fires mostly on bird, deer"; empty without several classes or images."""
     often, _, names = leading_classes(study).get(feature, "").partition(" ")
-    return f"fires {often} on {names}" if names else ""
+    return f"fires {often} on {names}" if names and len(study.class_names) > 1 else ""
 
 
 @cached_read(max_entries=32)

@@ -72,8 +72,8 @@ class TrainConfig:
         default=1,
         metadata=option("micro-batches per step: less memory, but fewer negatives", metavar="N", minimum=1),
     )
-    optimizer: str = field(  # lars: for batches of 1,024 and more
-        default="sgd", metadata=option("optimiser", choices=("sgd", "lars", "adamw"))
+    optimizer: str = field(  # lars: for batches of 1,024 and more; muon: learns most in few epochs
+        default="sgd", metadata=option("optimiser", choices=("sgd", "lars", "adamw", "muon"))
     )
     lr: float = field(  # scaled by batch_size / 256
         default=0.5, metadata=option("learning rate per 256 images", metavar="LR")

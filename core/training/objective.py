@@ -84,6 +84,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "head_out": 2048,
     },
 }
+# Of an optimiser that is not the method's own, if nothing else is given: AdamW diverges at a rate of SGD.
+# Muon's weights keep their effective rate only if they decay (lr * weight_decay of their length a step).
+OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
+    "sgd": {"lr": 0.12, "weight_decay": 5e-4},
+    "lars": {"lr": 0.3},
+    "adamw": {"lr": 1e-3},
+    "muon": {"lr": 4e-3, "weight_decay": 0.05, "momentum": 0.95},
+}
 _OTHER_NAMES = {"mocov2": "moco", "barlowtwins": "barlow"}
 
 
@@ -98,9 +106,11 @@ def method_name(name: str) -> str:
 
 
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """Merge `values` over the defaults of their method, table by table."""
+    """Merge `values` over the defaults of their method and of an optimiser of their own, table by table."""
     name = method_name(values.get("method", "simclr"))
-    merged = {**DEFAULTS[name], **values, "method": name}
+    own, given = DEFAULTS[name].get("optimizer", "sgd"), values.get("optimizer")
+    of_optimizer = OPTIMIZER_DEFAULTS.get(str(given), {}) if given not in (None, own) else {}
+    merged = {**DEFAULTS[name], **of_optimizer, **values, "method": name}
     for table in ("augment", "objective"):
         begun, given = DEFAULTS[name].get(table, {}), values.get(table, {})
         if isinstance(given, dict) and (begun or given):

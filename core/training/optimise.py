@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from timm.optim.lars import Lars
+from timm.optim.muon import Muon
 from torch import nn
 
 from core.errors import PeregrineError, SettingsError
@@ -24,7 +25,7 @@ class Trained(Protocol):
 
 
 def build_optimiser(method: Trained, config: TrainConfig) -> torch.optim.Optimizer:
-    """Build SGD, LARS or AdamW; biases and BatchNorm are not decayed.
+    """Build SGD, LARS, AdamW or Muon; biases and BatchNorm are not decayed, and Muon leaves them to AdamW.
 
     Groups of parameters that follow the schedule come first. `set_rates` reads the marks `decayed` and
     `constant_rate` of a group.
@@ -36,6 +37,8 @@ def build_optimiser(method: Trained, config: TrainConfig) -> torch.optim.Optimiz
         groups += _groups([p for p in trained if id(p) in constant], config, constant_rate=True)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
+    if config.optimizer == "muon":  # a weight of (n, m, 3, 3) is orthogonalised as (n, 9 m)
+        return Muon(groups, lr=config.lr, momentum=config.momentum, nesterov=True)
     factory: Any = Lars if config.optimizer == "lars" else torch.optim.SGD
     return factory(groups, lr=config.lr, momentum=config.momentum)
 

@@ -43,7 +43,7 @@ def test_to_dict__round_trips_through_json():
         ({"lr": -1.0}, "lr = -1.0 must be above 0"),
         ({"precision": "fp16"}, "must be fp32 or bf16"),
         ({"batch_size": 1}, "batch_size = 1: every method compares the images of a batch. Use at least 2"),
-        ({"optimizer": "adam"}, "must be sgd, lars or adamw. Did you mean 'adamw'"),
+        ({"optimizer": "adam"}, "must be sgd, lars, adamw or muon. Did you mean 'adamw'"),
         ({"method": "bioll"}, "Unknown method 'bioll'. Known: barlow, byol"),
         ({"objective": {"que": 1}}, r"\[objective\]: unknown setting 'que'. Did you mean 'queue'"),
         ({"objective": {"queue": -1}}, "objective.queue = -1 must be at least 0"),
@@ -104,6 +104,18 @@ def test_from_dict__a_method_brings_its_defaults(name):
     assert config.method == "moco" and config.lr == DEFAULTS["moco"]["lr"]
     assert config.objective.queue == 8 and config.objective.momentum_end == 0.999
     assert from_dict({"images": "a", "output": "b", "method": name, "lr": 3.0}).lr == 3.0
+
+
+def test_from_dict__an_optimiser_that_is_not_the_methods_own_brings_its_rate():
+    given = {"images": "a", "output": "b"}
+    muon = from_dict({**given, "optimizer": "muon"})
+    assert (muon.lr, muon.weight_decay, muon.momentum) == (4e-3, 0.05, 0.95)
+    assert from_dict({**given, "optimizer": "muon", "lr": 1e-3}).lr == 1e-3
+    assert from_dict({**given, "optimizer": "adamw"}).lr == 1e-3
+    assert from_dict({**given, "optimizer": "sgd"}) == from_dict(given)
+    barlow = from_dict({**given, "method": "barlow", "optimizer": "sgd"})
+    assert (barlow.lr, barlow.head_out) == (0.12, 2048)
+    assert from_dict({**given, "method": "dino", "optimizer": "adamw"}).weight_decay == 0.04
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

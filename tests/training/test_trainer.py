@@ -58,6 +58,7 @@ def test_train__writes_weights_sidecar_and_log(tiny_source, tiny_config):
         (1, {}),
         (4, {}),
         (6, {"optimizer": "lars"}),
+        (5, {"optimizer": "muon", "lr": 4e-3, "weight_decay": 0.05}),
         (2, {"precision": "bf16", "arch": "timm:resnet10t?output_stride=16", "crop_size": 32, "epochs": 1}),
     ],
     ids=str,
@@ -90,6 +91,23 @@ def test_build_optimiser__passes_over_frozen_parameters(tiny_config):
     next(method.backbone.parameters()).requires_grad_(False)
     groups = build_optimiser(method, tiny_config()).param_groups
     assert sum(len(group["params"]) for group in groups) == n_trained - 1
+
+
+def test_build_optimiser__muon_moves_weights_orthogonally_and_leaves_biases_to_adamw(tiny_config):
+    config = tiny_config(optimizer="muon", lr=0.1, weight_decay=0.0)
+    method = start_method(config)
+    before = {name: p.detach().clone() for name, p in method.named_parameters()}
+    optimiser = build_optimiser(method, config)
+    for p in method.parameters():
+        p.grad = torch.randn_like(p) * torch.logspace(-3, 0, p.shape[-1])  # of unlike singular values
+    optimiser.step()
+    for name, p in method.named_parameters():
+        step = p.detach() - before[name]
+        if p.ndim > 1:  # five Newton-Schulz steps bring singular values to between .7 and 1.2 of each other
+            values = torch.linalg.svdvals(step.flatten(1))
+            assert values.min() > 0.4 * values.max(), name
+        else:
+            np.testing.assert_allclose(step, -0.19 * p.grad.sign(), rtol=0.05)  # lr (1 + .9 of Nesterov)
 
 
 def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):

@@ -176,7 +176,19 @@ def check(config: TrainConfig) -> None:
             "more images (accumulate)."
         )
     check_augment(config.augment)
+    check_local_pairs(config)
     check_dual(config)
+
+
+def check_local_pairs(config: TrainConfig) -> None:
+    """Raise SettingsError if small views are requested as positives where no loss compares them."""
+    if not config.objective.local_pairs:
+        return
+    if (name := method_name(config.method)) != "simclr":
+        hint = " Its small views are objective.local_crops." if name in ("swav", "dino") else ""
+        raise SettingsError(f"objective.local_pairs adds pairs to simclr's loss; {name} has none.{hint}")
+    if config.objective.dual:
+        raise SettingsError("objective.local_pairs needs one encoder: set objective.dual = false.")
 
 
 def check_dual(config: TrainConfig) -> None:

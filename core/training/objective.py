@@ -24,6 +24,7 @@ class ObjectiveConfig:
     prototype_bias: bool = False  # swav: lightly's layer has a bias, the paper's has none
     frozen: float = 0.01  # swav, dino: share of the training during which the last layer is frozen
     local_crops: int = 4  # swav, dino: additional small views per image; 0 for none
+    local_pairs: int = 0  # simclr: small views per image, each a positive of both large ones; 0 for none
     local_size: int | None = None  # size of small views in pixels; None: half of crop_size
     local_scale: tuple[float, float] = (0.08, 0.3)  # small views' share of the image area
     sinkhorn_epsilon: float = 0.05  # swav
@@ -121,7 +122,7 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
 def check_objective(config: ObjectiveConfig) -> None:
     """Raise SettingsError for the first invalid value."""
     least = {"prototypes": 2, "predictor_hidden": 1, "bottleneck": 1, "sinkhorn_iterations": 1}
-    for name, smallest in {**least, "queue": 0, "local_crops": 0}.items():
+    for name, smallest in {**least, "queue": 0, "local_crops": 0, "local_pairs": 0}.items():
         if getattr(config, name) < smallest:
             raise SettingsError(f"objective.{name} = {getattr(config, name)} must be at least {smallest}.")
     for name in ("momentum", "momentum_end", "queue_from", "frozen", "center_momentum"):

@@ -15,16 +15,26 @@ from core.training.process_group import at_least_single
 
 
 class SimCLR(Method):
-    """Chen et al. 2020: NT-Xent between two views, all other images of the batch as negatives."""
+    """Chen et al. 2020: NT-Xent between two views, all other images of the batch as negatives.
+
+    With small views (`objective.local_pairs`; SwAV's multi-crop), that is half of the loss; the other half is
+    the mean of NT-Xent between each small view and each of the two large ones.
+    """
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
+        self.n_local = config.objective.local_pairs
         self.head = SimCLRProjectionHead(n_features, config.head_hidden, config.head_out)
         self.criterion = nt_xent(config)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
-        first, second = self.head(raw).chunk(2)
-        return self.criterion(at_least_single(first), at_least_single(second))
+        large = at_least_single(self.head(raw)).chunk(2)
+        loss = self.criterion(*large)
+        if local is None:
+            return loss
+        small = at_least_single(self.head(self.backbone(local))).chunk(self.n_local)
+        pairs = [self.criterion(view, other) for view in small for other in large]
+        return (loss + torch.stack(pairs).mean()) / 2
 
     def facts(self) -> dict[str, float]:
         return criteria_facts([self.criterion])

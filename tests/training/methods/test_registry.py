@@ -100,6 +100,22 @@ def test_simclr__loss_matches_loop(n, temperature):
     assert_allclose(method.loss(views).item(), expected, rtol=1e-5)  # the loss itself is float32
 
 
+@pytest.mark.parametrize("n_local", [1, 3])
+def test_simclr__small_views_are_positives_of_both_large_ones(n_local):
+    torch.manual_seed(0)
+    config = from_dict(
+        {"images": "", "output": "", "head_hidden": 8, "head_out": 4, "objective": {"local_pairs": n_local}}
+    )
+    method = build_method("simclr", nn.Flatten(), 12, config).double()
+    views, local = (torch.randn(n * 5, 3, 2, 2, dtype=torch.float64) for n in (2, n_local))
+    first, second = np.split(method.head(views.flatten(1)).detach().numpy(), 2)  # type: ignore[operator]
+    small = np.split(method.head(local.flatten(1)).detach().numpy(), n_local)  # type: ignore[operator]
+    pairs = [nt_xent(one, large, config.temperature) for one in small for large in (first, second)]
+    expected = 0.5 * nt_xent(first, second, config.temperature) + 0.5 * sum(pairs) / (2 * n_local)
+    assert method.n_local == n_local
+    assert_allclose(method.loss(views, local).item(), expected, rtol=1e-5)
+
+
 def as_in_lightly(name: str, m: Any, views: Tensor, local: Tensor | None) -> Tensor:
     """The loss written with lightly's pieces as in its examples, one view after the other."""
     raw = m.backbone(views).chunk(2)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import words
+from core.common.formatting import counted, full_sentence
 from core.common.statistics.seeds import (
     ENOUGH,
     NOT_ENOUGH,
@@ -48,9 +49,9 @@ def domain_verdict(table: pd.DataFrame, arm: str, baseline: str) -> Verdict:
     worst = min(seen.values(), default=float("nan"))
     outcome, said = _outcome(table, arm, baseline, lost, gain, worst)
     numbers = (
-        f"The MLP {'gained' if lost < 0 else 'lost'} {100 * abs(lost):.0f} % of its lead; "
+        f"The MLP's lead over the base rate {'grew' if lost < 0 else 'fell'} by {100 * abs(lost):.0f} %; "
         f"unseen top-1 changed by {gain.text(factor=100, signed=True)} points; "
-        f"the worst seen style by {100 * worst:+.1f} ({len(seeds)} seeds)."
+        f"the worst seen style by {100 * worst:+.1f} ({counted(len(seeds), 'seed')})."
     )
     return Verdict(outcome, f"{said} {numbers}", lost, gain, worst)
 
@@ -59,7 +60,7 @@ def _outcome(
     table: pd.DataFrame, arm: str, baseline: str, lost: float, gain: SeedSummary, worst: float
 ) -> tuple[str, str]:
     if gain.n < ENOUGH:
-        return "too few", f"{NOT_ENOUGH[0].upper()}{NOT_ENOUGH[1:]}."
+        return "too few", full_sentence(NOT_ENOUGH)
     removed, useful = lost >= HALF, gain.sign == "above 0"
     distance = over_seeds(by_seed(table, arm, "wasserstein").values()).mean
     if not removed and distance < SILENT_CRITIC:

@@ -48,7 +48,8 @@ def test_verdict__numbers_by_hand():
     flat = table.assign(domain_mlp_rest=1 / 3)
     assert np.isnan(lost_lead(flat, ARM, BASE))  # no lead to lose
     lost, more = (domain_verdict(cells(mlp=mlp), ARM, BASE).sentence for mlp in (0.45, 0.95))
-    assert "The MLP lost 79 % of its lead" in lost and "The MLP gained 9 % of its lead" in more
+    said = "The MLP's lead over the base rate"
+    assert f"{said} fell by 79 %" in lost and f"{said} grew by 9 %" in more
 
 
 def test_unseen_style__is_the_one_named_even_where_another_has_its_accuracy():

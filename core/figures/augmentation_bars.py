@@ -8,8 +8,9 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import words
 from core.common.statistics.seeds import by_seed, over_seeds
+from core.figures.grid_bars import run_dots
 from core.figures.grid_titles import headed, runs_note
-from core.figures.theme import LIGHT, Theme, finish
+from core.figures.theme import LIGHT, Theme, finish, tint
 from core.training.grids.fda.verdicts import ALL, METHODS, SIX, removal_verdict
 
 FOUR = ("amplitude", "phase", "mask", "mixture")
@@ -28,7 +29,7 @@ PANELS = (  # title, (arm without its method, label)
 
 
 def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:
-    """Plot the mean over seeds of each arm, with its t-interval where there are enough seeds.
+    """Plot the mean over seeds of each arm and its runs, with a t-interval where there are enough seeds.
 
     Args:
         table: of a grid `fda-augmentations`: arm, method, seed and `measure`, a share.
@@ -46,15 +47,17 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
             means = [100 * one.mean for one in found.values()]
             halves = [50 * (one.high - one.low) if one.enough else 0.0 for one in found.values()]
             tops = [mean + half for mean, half in zip(means, halves, strict=True) if mean == mean]
-            highest = max([highest, *tops])
+            runs = [100 * value for one in found.values() for value in one.values]
+            highest = max([highest, *tops, *runs])
             bar = go.Bar(
                 x=list(found),
                 y=means,
                 error_y={"type": "data", "array": halves, "visible": any(halves)},
                 name=METHODS.get(method, method),
                 legendgroup=method,
+                offsetgroup=method,
                 showlegend=column == 1,
-                marker_color=colours[number % len(colours)],
+                marker_color=tint(colours[number % len(colours)], 0.9),
                 text=[f"{mean:.1f}" if mean == mean else "" for mean in means],
                 textposition="inside",
                 insidetextanchor="start",
@@ -62,13 +65,15 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
                 hovertemplate="%{x}<br>%{y:.1f} %<extra></extra>",
             )
             figure.add_trace(bar, 1, column)
+            for label, one in found.items():
+                figure.add_trace(run_dots(label, one, method, theme, factor=100), 1, column)
     figure.update_yaxes(range=[0, 1.12 * highest or 1])
     figure.update_yaxes(title_text=f"{'top-1 accuracy' if measure == 'top1' else measure} (%)", row=1, col=1)
     figure.update_xaxes(tickangle=-50)
     several = len(set(words(table, "method"))) > 1
-    figure.update_layout(barmode="group", bargap=0.2, showlegend=several)
+    figure.update_layout(barmode="group", scattermode="group", bargap=0.2, showlegend=several)
     figure.update_annotations(font_size=theme.font_size)
     finish(figure, theme, height=440 if several else 400)
     figure.update_layout(margin={"b": 80})
-    note = runs_note(table, "FDA: each of its four transforms alone and left out")
+    note = runs_note(table, "dots: runs", "FDA: each of its four transforms alone and left out")
     return headed(figure, removal_verdict(table, measure=measure), note, theme, panels=True)

@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from core.common.dataframes import numbers
 from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
+from core.figures.grid_bars import run_dots
 from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
 from core.figures.options import FigureOptions
 from core.figures.text_table import text_table
@@ -139,14 +140,8 @@ def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Fi
         column = panels.index(method_title(table, arm)) + 1
         for at, style in enumerate(styles):
             runs = over_seeds(by_seed(table, arm, f"top1_{PROTOCOL}_{style}_all").values())
-            dots = {"x": [names[at]] * runs.n, "y": [100 * value for value in runs.values]}
-            marker = {"color": theme.ink, "size": theme.stroke(4), "opacity": 0.6}
             kind = str(table.loc[table["arm"] == arm, "domains"].iloc[0])
-            trace = go.Scatter(
-                **dots, mode="markers", marker=marker, legendgroup=kind, offsetgroup=kind,
-                showlegend=False, hoverinfo="skip",
-            )  # fmt: skip
-            figure.add_trace(trace, 1, column)
+            figure.add_trace(run_dots(names[at], runs, kind, theme, factor=100), 1, column)
     if "class_chance" in table:
         line = {"color": theme.muted, "width": theme.stroke(2), "dash": "dot"}
         figure.add_hline(100 * float(np.nanmean(numbers(table, "class_chance"))), line=line)

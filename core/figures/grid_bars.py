@@ -43,7 +43,7 @@ def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGH
         found = [over_seeds(100 * numbers(own, name)) for name in factors]
         figure.add_trace(_bar(factors, found, arm, colours[place % len(colours)]))
         for name, one in zip(factors, found, strict=True):
-            figure.add_trace(_dots(name, one, arm, theme))
+            figure.add_trace(run_dots(name, one, arm, theme))
     _draw_chance(figure, table, factors, 1, theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_yaxes(title_text="readout accuracy", **PERCENT_AXIS)
@@ -66,14 +66,15 @@ def _bar(names: Sequence[str], found: Sequence[SeedSummary], arm: str, colour: s
     )
 
 
-def _dots(name: str, found: SeedSummary, arm: str, theme: Theme) -> go.Scatter:
+def run_dots(name: str, found: SeedSummary, group: str, theme: Theme, *, factor: float = 1.0) -> go.Scatter:
+    """Dots of the single runs, times `factor`, on the bar `name` of a group of bars."""
     return go.Scatter(
         x=[name] * found.n,
-        y=list(found.values),
+        y=[factor * value for value in found.values],
         mode="markers",
         marker={"color": theme.ink, "size": theme.stroke(4), "opacity": 0.6},
-        legendgroup=arm,
-        offsetgroup=arm,
+        legendgroup=group,
+        offsetgroup=group,
         showlegend=False,
         hoverinfo="skip",
     )
@@ -120,7 +121,7 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
             bar = _bar(factors, found, name, colours[place % len(colours)])
             figure.add_trace(bar.update(showlegend=column == 1), 1, column)
             for factor, one in zip(factors, found, strict=True):
-                figure.add_trace(_dots(factor, one, name, theme), 1, column)
+                figure.add_trace(run_dots(factor, one, name, theme), 1, column)
     _draw_untrained(figure, where(table, equals(table, "arm", UNTRAINED)), factors, len(temperatures), theme)
     _draw_chance(figure, known, factors, len(temperatures), theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)

@@ -158,8 +158,13 @@ def test_augmentation_bars__each_arm_has_its_bar():
     arms = {f"simclr-{arm}": 0.3 + 0.01 * n for n, arm in enumerate(a for _, some in PANELS for a, _ in some)}
     table = cells(arms, method=lambda arm: "simclr", kind=lambda arm: "")
     figure: Any = augmentation_bars(table)
-    assert [len(bar.x) for bar in figure.data] == [6, 7, 9]
-    assert figure.data[0].y[0] == pytest.approx(30, abs=0.1) and figure.data[0].error_y.visible
+    bars = [trace for trace in figure.data if trace.type == "bar"]
+    assert [len(bar.x) for bar in bars] == [6, 7, 9]
+    assert bars[0].y[0] == pytest.approx(30, abs=0.1) and bars[0].error_y.visible
+    dots = [trace for trace in figure.data if trace.type == "scatter"]
+    assert [set(trace.x) for trace in dots] == [{name} for bar in bars for name in bar.x]
+    runs = table.loc[table["arm"] == "simclr-add-crop", "top1"]
+    assert list(dots[0].y) == pytest.approx([100 * value for value in runs])
     assert "better are SimCLR without crop" in layout_of(figure).title.text.replace("<br>", " ")
 
 
@@ -171,7 +176,13 @@ def test_removal_verdict__hurts_is_open_or_unknown():
     part = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5) | {removed[1]: 0.6}, **columns)
     assert "holds for 5 of 6; the rest is open" in removal_verdict(part)
     few = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5), 2, **columns)
-    assert f"{NOT_ENOUGH}; without crop " in removal_verdict(few)
+    said = "in every run: SimCLR worse without crop, flip, jitter, gray, blur, solarize"
+    assert removal_verdict(few) == f"'Removing always hurts': {NOT_ENOUGH}; {said}"
+    mixed = {"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5) | {removed[3]: 0.7}
+    said = removal_verdict(cells(mixed, 2, **columns))
+    assert said.endswith("worse without crop, flip, jitter, blur, solarize; SimCLR better without gray")
+    both_ways = few.assign(top1=[0.6, 0.6, *[0.5, 0.7] * 6])  # seed 0 falls, seed 1 rises
+    assert removal_verdict(both_ways).endswith("no removal changes every run alike")
 
 
 def test_grid_figures__score_names_a_column():

@@ -98,23 +98,44 @@ def ordered_verdict(
 
 
 def removal_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
-    """Judge "removing an augmentation always hurts" by paired t-intervals over seeds."""
-    hurts, helps, open_, seen = [], [], [], []
-    undecided = False
+    """Judge "removing an augmentation always hurts" by paired t-intervals over seeds.
+
+    With too few seeds for an interval, say only what changed in the same direction in every run.
+    """
+    changes: dict[str, dict[str, SeedSummary]] = {}
     for method in dict.fromkeys(words(table, "method")):
         whole = by_seed(table, f"{method}-{ALL}", measure)
-        for name in SIX:
-            change = paired_difference(by_seed(table, f"{method}-remove-{name}", measure), whole)
-            undecided |= not change.enough
-            case = f"{METHODS.get(method, method)} without {name}"
-            {"below 0": hurts, "above 0": helps}.get(change.sign, open_).append(case)
-            seen.append(f"without {name} {change.points()}")
+        removed = {name: by_seed(table, f"{method}-remove-{name}", measure) for name in SIX}
+        changes[METHODS.get(method, method)] = {
+            name: paired_difference(own, whole) for name, own in removed.items()
+        }
+    hurts, helps = _cases(changes, "below 0"), _cases(changes, "above 0")
     if helps:
         return f"'Removing always hurts' fails: better are {', '.join(helps)}"
-    if undecided:
-        return f"'Removing always hurts': {NOT_ENOUGH}; {', '.join(seen)}"
-    if open_:
-        return (
-            f"'Removing always hurts' holds for {len(hurts)} of {len(hurts) + len(open_)}; the rest is open"
-        )
-    return f"Removing hurts in all {len(hurts)} cases"
+    if not all(change.enough for own in changes.values() for change in own.values()):
+        return f"'Removing always hurts': {NOT_ENOUGH}; {_so_far(changes)}"
+    n = sum(map(len, changes.values()))
+    if len(hurts) < n:
+        return f"'Removing always hurts' holds for {len(hurts)} of {n}; the rest is open"
+    return f"Removing hurts in all {n} cases"
+
+
+def _cases(changes: Mapping[str, Mapping[str, SeedSummary]], sign: str) -> list[str]:
+    return [
+        f"{method} without {name}"
+        for method, own in changes.items()
+        for name, change in own.items()
+        if change.sign == sign
+    ]
+
+
+def _so_far(changes: Mapping[str, Mapping[str, SeedSummary]]) -> str:
+    said = []
+    for method, own in changes.items():
+        runs = {name: change.values for name, change in own.items() if change.n}
+        worse = [name for name, values in runs.items() if max(values) < 0]
+        better = [name for name, values in runs.items() if min(values) > 0]
+        for word, names in (("worse", worse), ("better", better)):
+            if names:
+                said.append(f"{method} {word} without {', '.join(names)}")
+    return f"in every run: {'; '.join(said)}" if said else "no removal changes every run alike"

@@ -98,16 +98,20 @@ def test_build_optimiser__muon_moves_weights_orthogonally_and_leaves_biases_to_a
     method = start_method(config)
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
     optimiser = build_optimiser(method, config)
+    torch.manual_seed(0)
     for p in method.parameters():
         p.grad = torch.randn_like(p) * torch.logspace(-3, 0, p.shape[-1])  # of unlike singular values
     optimiser.step()
     for name, p in method.named_parameters():
         step = p.detach() - before[name]
-        if p.ndim > 1:  # five Newton-Schulz steps bring singular values to between .7 and 1.2 of each other
-            values = torch.linalg.svdvals(step.flatten(1))
-            assert values.min() > 0.4 * values.max(), name
+        if p.ndim > 1:  # five Newton-Schulz steps bring all but the smallest singular values close together
+            steps, gradients = (torch.linalg.svdvals(x.flatten(1)) for x in (step, p.grad))
+            assert steps.quantile(0.1) > 0.6 * steps.max(), name
+            assert steps.quantile(0.1) / steps.max() > gradients.quantile(0.1) / gradients.max(), name
         else:
-            np.testing.assert_allclose(step, -0.19 * p.grad.sign(), rtol=0.05)  # lr (1 + .9 of Nesterov)
+            large = p.grad.abs() > 1e-4  # beside which Adam's epsilon is nothing
+            expected = -0.19 * p.grad[large].sign()  # lr (1 + .9 of Nesterov)
+            np.testing.assert_allclose(step[large], expected, rtol=0.05)
 
 
 def test_train__refuses_other_settings(tiny_source, tiny_config, monkeypatch):

@@ -28,7 +28,10 @@ SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
+    "id_val": "id_val",
+    "id_test": "id_test",
 }
+SEEN_DOMAINS = ("id_val", "id_test")  # WILDS: further images of the domains of train
 
 
 class ImageSource(ABC):
@@ -200,13 +203,24 @@ def draw_split(
 def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], list[str]]:
     """Reduce train, val and test to train and one other: val if present, else test, renamed val.
 
+    WILDS' id_val and id_test, of the domains of train, stand in for val and test where both are absent.
+
     Returns:
         (n,) bool of the rows kept, their splits, notes.
     """
     named = np.asarray(splits, dtype=object)
-    counts = Counter(splits)
-    kept = named != "test" if counts["val"] else np.ones(len(named), bool)
-    notes = [f"the {counts['test']} images of 'test' are ignored: 'val' is used"] if not kept.all() else []
+    notes = []
+    kept = np.ones(len(named), bool)
+    if (seen := np.isin(named, SEEN_DOMAINS)).any():
+        if set(splits) & {"val", "test"}:
+            kept = ~seen
+            notes.append(f"the {seen.sum()} images of 'id_val' and 'id_test' are ignored: their domains are train's")
+        else:
+            named = np.array([name.removeprefix("id_") for name in named], dtype=object)
+    counts = Counter(named)
+    if counts["val"] and counts["test"]:
+        kept &= named != "test"
+        notes.append(f"the {counts['test']} images of 'test' are ignored: 'val' is used")
     if counts["test"] and not counts["val"]:
         notes.append("'test' is used as the evaluation split, named val")
     return kept, ["train" if name == "train" else "val" for name in named[kept]], notes

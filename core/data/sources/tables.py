@@ -32,7 +32,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 COLUMNS = {
     "image_id": ("image_id", "id"),
     "path": ("path", "image", "file", "filename", "file_name", "filepath", "file_path", "image_path"),
-    "label": ("label", "class", "target", "class_name"),
+    "label": ("label", "class", "target", "class_name", "y"),
     "split": ("split",),
 }
 
@@ -219,8 +219,13 @@ def _read_text(path: str) -> pd.DataFrame:
 
 
 def find_columns(names: Iterable[str]) -> dict[str, str]:
-    """Map each role (image_id, path, label, split) to the first column named like it, in any case."""
+    """Map each role (image_id, path, label, split) to the first column named like it, in any case.
+
+    A column y is WILDS' label, unless a column x beside it makes it a coordinate.
+    """
     by_lower = {name.lower(): name for name in reversed(list(names))}
+    if "x" in by_lower:
+        by_lower.pop("y", None)
     roles = {}
     for role, known in COLUMNS.items():
         if name := next((by_lower[alias] for alias in known if alias in by_lower), None):

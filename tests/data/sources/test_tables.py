@@ -103,6 +103,34 @@ def test_table__split_names(tmp_path, written, kept):
     assert note(source, "'test' are ignored") == (len(kept) == 2)
 
 
+def test_table__metadata_of_wilds(tmp_path):
+    """Columns as in iWildCam's metadata.csv: its label is y, and two of its splits hold the domains of train."""
+    lines = [
+        "a,train,a.jpg,3,12",
+        "b,val,b.jpg,3,40",
+        "c,test,c.jpg,5,41",
+        "d,id_val,d.jpg,5,12",
+        "e,id_test,e.jpg,3,12",
+    ]
+    text = "image_id,split,filename,y,location_remapped\n" + "\n".join(lines)
+    source = open_images(write(tmp_path / "metadata.csv", text))
+    assert rows(source) == [("a", "train", "3"), ("b", "val", "3")]
+    assert source.extras is not None and source.extras["location_remapped"].tolist() == [12, 40]
+    assert note(source, "the 2 images of 'id_val' and 'id_test' are ignored: their domains are train's")
+    assert note(source, "the 1 images of 'test' are ignored")
+
+
+def test_table__splits_of_seen_domains_alone(tmp_path):
+    text = "path,split\na,train\nb,id_val\nc,id_test\n"
+    assert [row[:2] for row in rows(open_images(write(tmp_path / "t.csv", text)))] == [("a", "train"), ("b", "val")]
+
+
+def test_table__y_beside_x_is_no_label(tmp_path):
+    source = open_images(write(tmp_path / "t.csv", "path,x,y\na.png,1,2\n"))
+    assert rows(source)[0][2] is None
+    assert source.extras is not None and list(source.extras) == ["x", "y"]
+
+
 def test_table__one_split_only_is_split_by_seed(tmp_path):
     text = "path,split\n" + "".join(f"{name},train\n" for name in "abcde")
     source = open_images(write(tmp_path / "t.csv", text))

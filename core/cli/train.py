@@ -16,7 +16,7 @@ from core.concepts.clip.config import ClipTrainConfig, read_clip_config
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig, from_dict, read_config
-from core.training.objective import DEFAULTS
+from core.training.objective import DEFAULTS, OPTIMIZER_DEFAULTS
 
 DEFAULT_CONFIG = configs_folder() / "clip_glyphworld.toml"
 FRESH = "discard earlier training with the same output and start from scratch"
@@ -61,11 +61,14 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _defaults_of_simclr() -> dict[str, str]:
-    """Return, for the settings whose default depends on the method, those of SimCLR in words."""
+    """Return, for the settings whose default depends on method or optimiser, those of SimCLR in words."""
     defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    by_optimizer = {name for values in OPTIMIZER_DEFAULTS.values() for name in values}
     vary = {name for values in DEFAULTS.values() for name in values if name in TRAIN_OPTIONS}
     return {
-        name: f"{options.default_text(defaults[name])} for simclr; depends on the method" for name in vary
+        name: f"{options.default_text(defaults[name])} for simclr; depends on the method"
+        + (" and the optimiser" if name in by_optimizer else "")
+        for name in vary
     }
 
 

@@ -22,7 +22,14 @@ from core.training.augmentations.config import (
 )
 from core.training.checks import check_settings
 from core.training.domains.config import DomainsConfig, check_domains
-from core.training.objective import DEFAULTS, ObjectiveConfig, check_objective, method_name, with_defaults
+from core.training.objective import (
+    DEFAULTS,
+    ObjectiveConfig,
+    check_objective,
+    method_name,
+    under_optimizer,
+    with_defaults,
+)
 from core.training.regularizers.config import RegularizerConfig, check_regularizer
 
 # Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
@@ -72,7 +79,7 @@ class TrainConfig:
         default=1,
         metadata=option("micro-batches per step: less memory, but fewer negatives", metavar="N", minimum=1),
     )
-    optimizer: str = field(  # lars: for batches of 1,024 and more; muon: learns most in few epochs
+    optimizer: str = field(  # lars: for batches of 1,024 and more; muon: for few epochs (docs/RESULTS.md)
         default="sgd", metadata=option("optimiser", choices=("sgd", "lars", "adamw", "muon"))
     )
     lr: float = field(  # scaled by batch_size / 256
@@ -186,9 +193,14 @@ def check_local_pairs(config: TrainConfig) -> None:
         return
     if (name := method_name(config.method)) != "simclr":
         hint = " Its small views are objective.local_crops." if name in ("swav", "dino") else ""
-        raise SettingsError(f"objective.local_pairs adds pairs to simclr's loss; {name} has none.{hint}")
+        raise SettingsError(f"objective.local_pairs is an option of simclr alone, not of {name}.{hint}")
     if config.objective.dual:
         raise SettingsError("objective.local_pairs needs one encoder: set objective.dual = false.")
+    if config.augment.recipe != "image" or config.augment.right is not None:
+        raise SettingsError(
+            "objective.local_pairs takes small views of the plain image and has no Fourier or right view of "
+            "them: leave out [augment.fourier], view and [augment.right], or set local_pairs = 0."
+        )
 
 
 def check_dual(config: TrainConfig) -> None:
@@ -220,8 +232,11 @@ def check_ifm(config: TrainConfig) -> None:
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:
-    """Read the settings of a .toml or .json file; `changes` (None: as in the file) override them."""
-    values = read_values(Path(path))
+    """Read the settings of a .toml or .json file; `changes` (None: as in the file) override them.
+
+    With another optimiser than the file's, its rate, momentum and decay do not hold: its own defaults do.
+    """
+    values = under_optimizer(read_values(Path(path)), changes.get("optimizer"))
     values.update({key: value for key, value in changes.items() if value is not None})
     return from_dict(values, where=str(path))
 

@@ -85,14 +85,15 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "head_out": 2048,
     },
 }
-# Of an optimiser that is not the method's own, if nothing else is given: AdamW diverges at a rate of SGD.
-# Muon's weights keep their effective rate only if they decay (lr * weight_decay of their length a step).
+# Defaults of an optimiser other than the method's own: AdamW diverges at a rate of SGD, and Muon's orthogonal
+# steps let weights grow without end unless they decay. LARS keeps the method's decay, but no schedule of it.
 OPTIMIZER_DEFAULTS: dict[str, dict[str, Any]] = {
-    "sgd": {"lr": 0.12, "weight_decay": 5e-4},
-    "lars": {"lr": 0.3},
-    "adamw": {"lr": 1e-3},
-    "muon": {"lr": 4e-3, "weight_decay": 0.05, "momentum": 0.95},
+    "sgd": {"lr": 0.12, "weight_decay": 5e-4, "weight_decay_end": None},
+    "lars": {"lr": 0.3, "weight_decay_end": None},
+    "adamw": {"lr": 1e-3, "weight_decay_end": None},
+    "muon": {"lr": 4e-3, "weight_decay": 0.05, "weight_decay_end": None, "momentum": 0.95},
 }
+OF_OPTIMIZER = ("lr", "momentum", "weight_decay", "weight_decay_end")  # meant for one optimiser alone
 _OTHER_NAMES = {"mocov2": "moco", "barlowtwins": "barlow"}
 
 
@@ -106,11 +107,29 @@ def method_name(name: str) -> str:
     return plain
 
 
+def own_optimizer(values: dict[str, Any]) -> str:
+    """Return the optimiser that settings name, else that of their method. Raises SettingsError."""
+    return values.get("optimizer") or DEFAULTS[method_name(values.get("method", "simclr"))].get(
+        "optimizer", "sgd"
+    )
+
+
+def under_optimizer(values: dict[str, Any], optimizer: str | None) -> dict[str, Any]:
+    """Return settings for another optimiser: without rate, momentum and decay, meant for their own."""
+    if optimizer is None or optimizer == own_optimizer(values):
+        return dict(values)
+    return {name: value for name, value in values.items() if name not in OF_OPTIMIZER} | {
+        "optimizer": optimizer
+    }
+
+
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """Merge `values` over the defaults of their method and of an optimiser of their own, table by table."""
+    """Merge `values` over the defaults of their method and their optimiser, table by table."""
     name = method_name(values.get("method", "simclr"))
-    own, given = DEFAULTS[name].get("optimizer", "sgd"), values.get("optimizer")
-    of_optimizer = OPTIMIZER_DEFAULTS.get(str(given), {}) if given not in (None, own) else {}
+    chosen = own_optimizer(values)
+    of_optimizer = (
+        {} if chosen == own_optimizer({"method": name}) else OPTIMIZER_DEFAULTS.get(str(chosen), {})
+    )
     merged = {**DEFAULTS[name], **of_optimizer, **values, "method": name}
     for table in ("augment", "objective"):
         begun, given = DEFAULTS[name].get(table, {}), values.get(table, {})

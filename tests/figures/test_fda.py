@@ -168,6 +168,22 @@ def test_augmentation_bars__each_arm_has_its_bar():
     assert "better are SimCLR without crop" in layout_of(figure).title.text.replace("<br>", " ")
 
 
+def test_augmentation_bars__dots_stand_at_their_methods_bars():
+    means = {"simclr": 0.3, "byol": 0.6}
+    table = cells(
+        {f"{method}-{arm}": mean for method, mean in means.items() for _, some in PANELS for arm, _ in some},
+        method=lambda arm: arm.partition("-")[0],
+        kind=lambda arm: "",
+    )
+    figure: Any = augmentation_bars(table)
+    height = {trace.offsetgroup: trace.y[0] for trace in figure.data if trace.type == "bar"}
+    assert len(height) == 2
+    dots = [trace for trace in figure.data if trace.type == "scatter"]
+    assert dots and {trace.mode for trace in dots} == {"markers"}
+    for trace in dots:
+        assert list(trace.y) == pytest.approx([height[trace.offsetgroup]] * len(trace.y), abs=10)
+
+
 def test_removal_verdict__hurts_is_open_or_unknown():
     removed = [f"simclr-remove-{name}" for name in ("crop", "flip", "jitter", "gray", "blur", "solarize")]
     columns: dict[str, Any] = {"method": lambda arm: "simclr"}
@@ -176,13 +192,18 @@ def test_removal_verdict__hurts_is_open_or_unknown():
     part = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5) | {removed[1]: 0.6}, **columns)
     assert "holds for 5 of 6; the rest is open" in removal_verdict(part)
     few = cells({"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5), 2, **columns)
-    said = "in every run: SimCLR worse without crop, flip, jitter, gray, blur, solarize"
+    said = "in every run: SimCLR is worse without crop, flip, jitter, gray, blur, solarize"
     assert removal_verdict(few) == f"'Removing always hurts': {NOT_ENOUGH}; {said}"
     mixed = {"simclr-add-solarize": 0.6} | dict.fromkeys(removed, 0.5) | {removed[3]: 0.7}
     said = removal_verdict(cells(mixed, 2, **columns))
-    assert said.endswith("worse without crop, flip, jitter, blur, solarize; SimCLR better without gray")
+    assert said.endswith("worse without crop, flip, jitter, blur, solarize; SimCLR is better without gray")
     both_ways = few.assign(top1=[0.6, 0.6, *[0.5, 0.7] * 6])  # seed 0 falls, seed 1 rises
-    assert removal_verdict(both_ways).endswith("no removal changes every run alike")
+    assert removal_verdict(both_ways).endswith("no removal changes all runs in the same direction")
+    none_removed = few[few["arm"] == "simclr-add-solarize"]
+    assert removal_verdict(none_removed).endswith("no removal has two runs yet")
+    assert removal_verdict(few[few["seed"] == 0]).endswith("no removal has two runs yet")
+    begun = few[(few["seed"] == 0) | few["arm"].isin(["simclr-add-solarize", removed[0]])]
+    assert removal_verdict(begun).endswith("in every run: SimCLR is worse without crop")
 
 
 def test_grid_figures__score_names_a_column():

@@ -48,9 +48,14 @@ def test_to_dict__round_trips_through_json():
         ({"objective": {"que": 1}}, r"\[objective\]: unknown setting 'que'. Did you mean 'queue'"),
         ({"objective": {"queue": -1}}, "objective.queue = -1 must be at least 0"),
         ({"objective": {"local_pairs": -1}}, "objective.local_pairs = -1 must be at least 0"),
-        ({"method": "swav", "objective": {"local_pairs": 2}}, "swav has none. Its small views are"),
-        ({"method": "byol", "objective": {"local_pairs": 2}}, "local_pairs adds pairs to simclr's loss"),
+        ({"method": "swav", "objective": {"local_pairs": 2}}, "not of swav. Its small views are"),
+        (
+            {"method": "byol", "objective": {"local_pairs": 2}},
+            "local_pairs is an option of simclr alone, not of byol",
+        ),
         ({"objective": {"local_pairs": 2, "dual": True}}, "objective.local_pairs needs one encoder"),
+        ({"objective": {"local_pairs": 2}, "augment": {"fourier": {}}}, "small views of the plain image"),
+        ({"objective": {"local_pairs": 2}, "augment": {"right": {"blur": 0.1}}}, "small views of the plain"),
         ({"objective": {"momentum": 1.5}}, "objective.momentum = 1.5 must lie between 0 and 1"),
         ({"objective": {"local_scale": [0.5, 2]}}, "two ascending shares up to 1"),
         ({"objective": {"teacher_temperature": 0.0}}, "must be above 0"),
@@ -120,6 +125,33 @@ def test_from_dict__an_optimiser_that_is_not_the_methods_own_brings_its_rate():
     barlow = from_dict({**given, "method": "barlow", "optimizer": "sgd"})
     assert (barlow.lr, barlow.head_out) == (0.12, 2048)
     assert from_dict({**given, "method": "dino", "optimizer": "adamw"}).weight_decay == 0.04
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "decay"),
+    [("adamw", (0.04, 0.4)), ("sgd", (5e-4, None)), ("lars", (0.04, None)), ("muon", (0.05, None))],
+)
+def test_from_dict__only_dinos_own_optimiser_raises_its_decay(optimizer, decay):
+    config = from_dict({"images": "a", "output": "b", "method": "dino", "optimizer": optimizer})
+    assert (config.weight_decay, config.weight_decay_end) == decay
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("sgd", 0.5, 0.9, 1e-3)),
+        ({"optimizer": "sgd"}, ("sgd", 0.5, 0.9, 1e-3)),
+        ({"optimizer": "muon"}, ("muon", 4e-3, 0.95, 0.05)),
+        ({"optimizer": "muon", "lr": 1e-3}, ("muon", 1e-3, 0.95, 0.05)),
+        ({"optimizer": "adamw"}, ("adamw", 1e-3, 0.9, 5e-4)),
+        ({"lr": 0.1}, ("sgd", 0.1, 0.9, 1e-3)),
+    ],
+)
+def test_read_config__another_optimiser_does_not_take_the_files_rate(tmp_path, changes, expected):
+    path = tmp_path / "own.toml"
+    path.write_text('images = "a"\noutput = "b"\nlr = 0.5\nmomentum = 0.9\nweight_decay = 1e-3\n')
+    config = read_config(path, **changes)
+    assert (config.optimizer, config.lr, config.momentum, config.weight_decay) == expected
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file
+from torch import nn
 
 from core.analysis.quality.spectrum import rankme, spectra
 from core.cli.train import add_train_arguments, run_train
@@ -21,7 +22,7 @@ from core.training import files, monitors, setup
 from core.training.backbones import build_backbone
 from core.training.events import events_path
 from core.training.methods.contrastive import SimCLR
-from core.training.optimise import build_optimiser, learning_rate
+from core.training.optimise import build_optimiser, learning_rate, set_rates
 from core.training.setup import start_method
 from core.training.trainer import TrainingRun, train
 from tests import reference
@@ -59,6 +60,7 @@ def test_train__writes_weights_sidecar_and_log(tiny_source, tiny_config):
         (4, {}),
         (6, {"optimizer": "lars"}),
         (5, {"optimizer": "muon", "lr": 4e-3, "weight_decay": 0.05}),
+        (3, {"objective": {"local_pairs": 2}}),
         (2, {"precision": "bf16", "arch": "timm:resnet10t?output_stride=16", "crop_size": 32, "epochs": 1}),
     ],
     ids=str,
@@ -93,24 +95,29 @@ def test_build_optimiser__passes_over_frozen_parameters(tiny_config):
     assert sum(len(group["params"]) for group in groups) == n_trained - 1
 
 
-def test_build_optimiser__muon_moves_weights_orthogonally_and_leaves_biases_to_adamw(tiny_config):
-    config = tiny_config(optimizer="muon", lr=0.1, weight_decay=0.0)
+def test_build_optimiser__muon_moves_weights_orthogonally_and_leaves_biases_to_nadamw(tiny_config):
+    config = tiny_config(optimizer="muon", lr=0.1, weight_decay=0.0, warmup_epochs=1.0)
     method = start_method(config)
+    method.depthwise = nn.Conv2d(6, 6, 3, groups=6)  # a kernel that is no matrix
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
     optimiser = build_optimiser(method, config)
     torch.manual_seed(0)
     for p in method.parameters():
         p.grad = torch.randn_like(p) * torch.logspace(-3, 0, p.shape[-1])  # of unlike singular values
+    set_rates(optimiser, 0, config, steps_per_epoch=10)
+    rate = learning_rate(0, config, 10)
+    assert rate == pytest.approx(0.1 * config.batch_size / 256 / 10)
     optimiser.step()
     for name, p in method.named_parameters():
         step = p.detach() - before[name]
-        if p.ndim > 1:  # five Newton-Schulz steps bring all but the smallest singular values close together
+        if p.ndim > 1 and not name.startswith("depthwise"):
+            # five Newton-Schulz steps bring all but the smallest singular values close together
             steps, gradients = (torch.linalg.svdvals(x.flatten(1)) for x in (step, p.grad))
             assert steps.quantile(0.1) > 0.6 * steps.max(), name
             assert steps.quantile(0.1) / steps.max() > gradients.quantile(0.1) / gradients.max(), name
         else:
             large = p.grad.abs() > 1e-4  # beside which Adam's epsilon is nothing
-            expected = -0.19 * p.grad[large].sign()  # lr (1 + .9 of Nesterov)
+            expected = -1.9 * rate * p.grad[large].sign()  # 1 + .9 of Nesterov's momentum
             np.testing.assert_allclose(step[large], expected, rtol=0.05)
 
 

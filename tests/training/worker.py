@@ -28,6 +28,7 @@ OBJECTIVE = {"queue": 24, "queue_from": 0.0, "prototypes": 8, "local_crops": 2, 
 
 EVERY_CASE: dict[str, dict[str, Any]] = {name: {"method": name} for name in METHODS} | {
     "harder": {"method": "simclr", "objective": {"ifm_epsilon": 0.1}},
+    "small": {"method": "simclr", "objective": {"local_pairs": 2}},
     "domains": {"method": "dino", "domains": {"labels": "column:light", "critic_hidden": 8}},
     "clusters": {
         "method": "simclr",

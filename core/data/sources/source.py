@@ -214,7 +214,9 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
     if (seen := np.isin(named, SEEN_DOMAINS)).any():
         if set(splits) & {"val", "test"}:
             kept = ~seen
-            notes.append(f"the {seen.sum()} images of 'id_val' and 'id_test' are ignored: their domains are train's")
+            notes.append(
+                f"the {seen.sum()} images of 'id_val' and 'id_test' are ignored: their domains are train's"
+            )
         else:
             named = np.array([name.removeprefix("id_") for name in named], dtype=object)
     counts = Counter(named)

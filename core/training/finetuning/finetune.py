@@ -21,7 +21,7 @@ from core.training.config import TrainConfig, from_dict
 from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import square_side, stem_of
-from core.training.objective import method_name, with_defaults
+from core.training.objective import method_name, under_optimizer, with_defaults
 from core.training.past_settings import as_it_was
 from core.training.setup import open_training_images
 
@@ -55,13 +55,16 @@ def finetune_config(
 
     Args:
         method: None for the encoder's own training method, else simclr.
-        practical: a tenth of the method's own rate with its own optimiser, instead of the paper's LARS, 1e-5.
+        practical: a tenth of the rate of the method's own optimiser, or of `optimizer`, instead of the
+            paper's LARS, 1e-5.
         regularizer: fields of RegularizerConfig except `study`.
         changes: other fields of TrainConfig; None leaves a field unchanged.
     Raises:
         StudyError: the study has no encoder, no discriminative features, or its encoder has changed.
         SettingsError, EncoderError: the encoder cannot be fine-tuned with these settings.
     """
+    if not practical:
+        check_paper_rate(changes)
     encoder = check_study(study)
     embed, given = study.settings("embed"), {k: v for k, v in changes.items() if v is not None}
     told = recorded_settings(encoder.spec)
@@ -70,7 +73,8 @@ def finetune_config(
     if told.get("method") == name:
         kept |= {key: value for key, value in told.items() if key not in OF_THAT_RUN}
     values = {"crop_size": encoder.transform.input_size, **architecture(encoder, told), **kept}
-    values = with_defaults({**values, "method": name})
+    optimizer = given.get("optimizer", None if practical else PAPER["optimizer"])
+    values = with_defaults(under_optimizer({**values, "method": name}, optimizer))
     values |= practical_rate(values) if practical else PAPER
     values |= {
         "images": embed["images"],
@@ -154,6 +158,16 @@ def architecture(encoder: Encoder, told: dict[str, Any]) -> dict[str, Any]:
         )
     text = f"{family}:{name}" + (f"?{'&'.join(own)}" if own else "")
     return {"arch": text if colon else f"torchvision:{encoder.arch}", "stem": stem_of(encoder)}
+
+
+def check_paper_rate(changes: dict[str, Any]) -> None:
+    """Raise SettingsError for another optimiser than the paper's without a rate of its own."""
+    optimizer = changes.get("optimizer")
+    if optimizer not in (None, PAPER["optimizer"]) and changes.get("lr") is None:
+        raise SettingsError(
+            f"{PAPER['lr']:g} is the paper's rate for {PAPER['optimizer'].upper()}: give --lr with "
+            f"--optimizer {optimizer}, or --practical"
+        )
 
 
 def practical_rate(values: dict[str, Any]) -> dict[str, Any]:

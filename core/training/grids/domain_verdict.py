@@ -49,11 +49,17 @@ def domain_verdict(table: pd.DataFrame, arm: str, baseline: str) -> Verdict:
     worst = min(seen.values(), default=float("nan"))
     outcome, said = _outcome(table, arm, baseline, lost, gain, worst)
     numbers = (
-        f"The MLP's lead over the base rate {'grew' if lost < 0 else 'fell'} by {100 * abs(lost):.0f} %; "
+        f"{_lead_change(lost)}; "
         f"unseen top-1 changed by {gain.text(factor=100, signed=True)} points; "
         f"the worst seen style by {100 * worst:+.1f} ({counted(len(seeds), 'seed')})."
     )
     return Verdict(outcome, f"{said} {numbers}", lost, gain, worst)
+
+
+def _lead_change(lost: float) -> str:
+    if np.isnan(lost):
+        return "The baseline's MLP has no lead over the base rate"
+    return f"The MLP's lead over the base rate {'grew' if lost < 0 else 'fell'} by {100 * abs(lost):.0f} %"
 
 
 def _outcome(

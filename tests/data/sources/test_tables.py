@@ -104,7 +104,7 @@ def test_table__split_names(tmp_path, written, kept):
 
 
 def test_table__metadata_of_wilds(tmp_path):
-    """Columns as in iWildCam's metadata.csv: its label is y, and two of its splits hold the domains of train."""
+    """Columns as in iWildCam's metadata.csv: the label is y, two splits hold the domains of train."""
     lines = [
         "a,train,a.jpg,3,12",
         "b,val,b.jpg,3,40",
@@ -122,7 +122,10 @@ def test_table__metadata_of_wilds(tmp_path):
 
 def test_table__splits_of_seen_domains_alone(tmp_path):
     text = "path,split\na,train\nb,id_val\nc,id_test\n"
-    assert [row[:2] for row in rows(open_images(write(tmp_path / "t.csv", text)))] == [("a", "train"), ("b", "val")]
+    assert [row[:2] for row in rows(open_images(write(tmp_path / "t.csv", text)))] == [
+        ("a", "train"),
+        ("b", "val"),
+    ]
 
 
 def test_table__y_beside_x_is_no_label(tmp_path):

@@ -18,7 +18,12 @@ from core.store import open_study
 from core.training import files
 from core.training.backbones import build_backbone
 from core.training.config import from_dict
-from core.training.finetuning.finetune import add_to_sidecar, architecture, finetune_config
+from core.training.finetuning.finetune import (
+    add_to_sidecar,
+    architecture,
+    finetune_config,
+    recorded_settings,
+)
 from core.training.finetuning.start import start_backbone
 from tests.manifests import edited_manifest
 from tests.sampling import sample
@@ -96,6 +101,29 @@ def test_finetune_config__is_the_papers_unless_told_otherwise(begun, tmp_path):
     other = finetune_config(study, tmp_path / "a.safetensors", method="Barlow Twins", practical=True)
     assert (other.method, other.optimizer, other.head_out) == ("barlow", "adamw", 2048)
     assert other.lr == pytest.approx(1e-4) and other.crop_size == 24
+
+
+def test_finetune_config__another_optimiser_brings_its_own_rate(begun, tmp_path, monkeypatch):
+    study, out = open_study(begun), tmp_path / "a.safetensors"
+    muon = finetune_config(study, out, practical=True, optimizer="muon")
+    assert (muon.lr, muon.weight_decay, muon.momentum) == (pytest.approx(4e-4), 0.05, 0.95)
+    adamw = finetune_config(study, out, practical=True, optimizer="adamw")
+    assert (adamw.lr, adamw.momentum) == (pytest.approx(1e-4), 0.9)
+    assert finetune_config(study, out, practical=True, optimizer="muon", lr=1e-3).lr == 1e-3
+    with pytest.raises(
+        SettingsError, match="1e-05 is the paper's rate for LARS: give --lr with --optimizer muon"
+    ):
+        finetune_config(study, out, optimizer="muon")
+    assert finetune_config(study, out, optimizer="muon", lr=1e-3).weight_decay == 0.05
+    told = recorded_settings(study.settings("embed")["encoder"])
+    by_muon = told | {"optimizer": "muon", "lr": 4e-3, "weight_decay": 0.05, "momentum": 0.95}
+    monkeypatch.setattr("core.training.finetuning.finetune.recorded_settings", lambda spec: by_muon)
+    paper = finetune_config(study, out)
+    assert (paper.optimizer, paper.lr, paper.weight_decay, paper.momentum) == ("lars", 1e-5, 5e-4, 0.9)
+    sgd = finetune_config(study, out, practical=True, optimizer="sgd")
+    assert (sgd.lr, sgd.weight_decay, sgd.momentum) == (pytest.approx(0.05), 5e-4, 0.9)
+    kept = finetune_config(study, out, practical=True)
+    assert (kept.optimizer, kept.lr, kept.weight_decay) == ("muon", pytest.approx(4e-4), 0.05)
 
 
 def test_finetune_config__keeps_the_studys_split_whatever_the_seed(begun, tmp_path):

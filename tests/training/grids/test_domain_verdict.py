@@ -40,6 +40,16 @@ def test_verdict__is_that_of_the_protocol(changes, outcome):
     assert found.sentence.startswith("Not enough runs to tell") == (outcome == "too few")
 
 
+def test_verdict__counts_seeds_and_says_where_there_is_no_lead():
+    assert "(1 seed)" in domain_verdict(cells(n_seeds=1), ARM, BASE).sentence
+    found = domain_verdict(cells(n_seeds=3), ARM, BASE)
+    assert "lead over the base rate fell by" in found.sentence and "(3 seeds)" in found.sentence
+    blind = cells(n_seeds=3)
+    blind["domain_mlp_rest"] = blind["base_rate"]
+    sentence = domain_verdict(blind, ARM, BASE).sentence
+    assert "The baseline's MLP has no lead over the base rate;" in sentence and "nan" not in sentence
+
+
 def test_verdict__numbers_by_hand():
     table = cells(gain=0.04, mlp=0.45)
     assert lost_lead(table, ARM, BASE) == pytest.approx(1 - (0.45 - 1 / 3) / (0.9 - 1 / 3))

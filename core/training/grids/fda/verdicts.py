@@ -130,12 +130,16 @@ def _cases(changes: Mapping[str, Mapping[str, SeedSummary]], sign: str) -> list[
 
 
 def _so_far(changes: Mapping[str, Mapping[str, SeedSummary]]) -> str:
-    said = []
+    """Say what changed in the same direction in each of at least two runs."""
+    said, repeated = [], False
     for method, own in changes.items():
-        runs = {name: change.values for name, change in own.items() if change.n}
+        runs = {name: change.values for name, change in own.items() if change.n > 1}
+        repeated |= bool(runs)
         worse = [name for name, values in runs.items() if max(values) < 0]
         better = [name for name, values in runs.items() if min(values) > 0]
         for word, names in (("worse", worse), ("better", better)):
             if names:
-                said.append(f"{method} {word} without {', '.join(names)}")
-    return f"in every run: {'; '.join(said)}" if said else "no removal changes every run alike"
+                said.append(f"{method} is {word} without {', '.join(names)}")
+    if not repeated:
+        return "no removal has two runs yet"
+    return f"in every run: {'; '.join(said)}" if said else "no removal changes all runs in the same direction"

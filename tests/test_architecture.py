@@ -70,7 +70,7 @@ CORE_FOR_DASHBOARD = (
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
 LARGE_FOLDERS = {"core/figures", "dashboard/views"}
 ONLY_IN = {
-    "open_clip": ("core/concepts/clip/clip.py",),
+    "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
     "lightly": ("core/training/",),
     "numba": ("core/common/statistics/compiled.py",),

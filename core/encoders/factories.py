@@ -14,6 +14,7 @@ import torchvision
 from timm.data.config import resolve_model_data_config
 from torch import nn
 
+from core.encoders.clip_towers import image_tower, tower_transform
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
@@ -38,7 +39,7 @@ class Built:
 
 
 def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
-    """Build the model of a torchvision:, timm: or python: SPEC.
+    """Build the model of a torchvision:, timm:, open_clip: or python: SPEC.
 
     Args:
         with_weights: load the weights that the SPEC names; False if a checkpoint is loaded later.
@@ -47,7 +48,7 @@ def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
         CodeRefused: it would run code or read files that the owner of this machine has not named.
     """
     check_arguments(spec)
-    makers = {"torchvision": _torchvision, "timm": _timm, "python": _python}
+    makers = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip, "python": _python}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         built = makers[spec.family](spec, with_weights)
@@ -130,6 +131,14 @@ def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
         crop=crop,
     )
     return transform, notes
+
+
+def _open_clip(spec: Spec, with_weights: bool) -> Built:
+    model, tag = image_tower(spec, _call, with_weights=with_weights)
+    transform, notes = tower_transform(model)
+    if tag is None and with_weights:
+        notes.append("open_clip loads weights only on request: add pretrained=TAG, or a checkpoint @PATH")
+    return Built(model, transform, spec.arch, f"open_clip {tag}" if tag else "random", notes)
 
 
 def _python(spec: Spec, with_weights: bool) -> Built:

@@ -135,12 +135,11 @@ def _by_expected(
     path: tuple[str, ...], tensors: Mapping[str, Tensor], expected: Collection[str]
 ) -> Iterator[Candidate]:
     anchor = max(expected, key=lambda key: (key.count("."), len(key)))
-    for key in tensors:
-        prefix = _before(key, anchor)
-        if prefix is None:
-            continue
-        matched = sum(f"{prefix}{name}" in tensors for name in expected)
-        if matched > len(expected) / 2:
+    prefixes = {prefix for key in tensors if (prefix := _before(key, anchor)) is not None}
+    matched = {prefix: sum(f"{prefix}{name}" in tensors for name in expected) for prefix in sorted(prefixes)}
+    whole = [prefix for prefix, n in matched.items() if n == len(expected)]
+    for prefix in whole or matched:  # the text tower of a CLIP looks like half of its image tower
+        if matched[prefix] > len(expected) / 2:
             yield Candidate(path, prefix, "other", tensors)
 
 

@@ -26,7 +26,7 @@ from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
 
-FACTORIES = ("torchvision", "timm", "python")
+FACTORIES = ("torchvision", "timm", "open_clip", "python")
 
 
 def load_encoder(
@@ -45,8 +45,9 @@ def load_encoder(
     """Load the encoder of a SPEC strictly.
 
     Args:
-        spec: torchvision:NAME, timm:NAME?key=value&…, either with @PATH; resnet18@PATH; PATH; asset:NAME;
-            python:module:factory. `branch=student|teacher` and `prefix=…` select one of a file's encoders.
+        spec: torchvision:NAME, timm:NAME?key=value&…, open_clip:NAME?pretrained=TAG, each also with @PATH;
+            resnet18@PATH; PATH; asset:NAME; python:module:factory. `branch=student|teacher` and
+            `prefix=…` select one of a file's encoders.
         layer: dotted name; the representation is then the pooled output of that layer.
             Default: the last stage.
         pool: how the map of the layer is pooled, one of POOLINGS; None: gap, where there is a map.

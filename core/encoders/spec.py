@@ -11,10 +11,10 @@ from typing import Any
 from core.errors import SettingsError, did_you_mean
 
 FORMS = (
-    "torchvision:resnet50, timm:NAME?output_stride=16&pretrained=true, resnet18@PATH, timm:NAME@PATH, "
-    "asset:NAME, python:package.module:factory, or the path of a checkpoint"
+    "torchvision:resnet50, timm:NAME?output_stride=16&pretrained=true, open_clip:NAME?pretrained=TAG, "
+    "resnet18@PATH, timm:NAME@PATH, asset:NAME, python:package.module:factory, or the path of a checkpoint"
 )
-FAMILIES = ("torchvision", "timm", "python", "asset")
+FAMILIES = ("torchvision", "timm", "open_clip", "python", "asset")
 BRANCHES = {
     **dict.fromkeys(("student", "online", "query", "raw"), "online"),
     **dict.fromkeys(("teacher", "momentum", "target", "key", "ema"), "momentum"),
@@ -24,7 +24,7 @@ WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed SPEC. `family` is torchvision, timm, python, asset, resnet, or "" (a checkpoint alone)."""
+    """A parsed SPEC. `family`: torchvision, timm, open_clip, python, asset, resnet, or "" (a checkpoint)."""
 
     family: str
     name: str

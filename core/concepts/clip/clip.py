@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from torch import Tensor, nn
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.data.glyphworld.word_tokens import WordTokenizer
+from core.encoders.clip_towers import silent_logs
 from core.errors import ClipError, did_you_mean
 
 FORMAT = 1
@@ -128,7 +126,7 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
         return _load_asset(_shipped(spec.removeprefix("asset:")), spec, place, precision)
     if spec.endswith(".json"):
         return _load_asset(Path(spec), spec, place, precision)
-    with _quiet():
+    with silent_logs():
         return _load_open_clip(spec, place, precision)
 
 
@@ -279,19 +277,6 @@ def _cannot_load(spec: str, name: str, weights: str, error: Exception) -> str:
 def _first_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:159] + "…"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence open_clip and huggingface_hub logging; we report one line ourselves."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def build_model(model_cfg: dict[str, Any]) -> nn.Module:

@@ -1,0 +1,85 @@
+"""The image tower of a CLIP of open_clip as an encoder, with the pixels that it was trained on."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from core.encoders.spec import Spec
+from core.encoders.transform import Transform
+from core.errors import EncoderError, did_you_mean
+
+SETTINGS = ("force_image_size", "force_quick_gelu")  # the others name files, or concern texts
+CROPS = {"shortest": "center", "squash": "squash"}
+
+
+def image_tower(spec: Spec, call: Callable[..., Any], *, with_weights: bool) -> tuple[nn.Module, str | None]:
+    """Build the image tower of `open_clip:NAME?pretrained=TAG`; its output is the projected embedding.
+
+    Args:
+        call: calls open_clip, and reports its errors in one line.
+    Returns:
+        the tower, and the tag of its weights; None for random ones.
+    Raises:
+        EncoderError: unknown model, tag or setting, or weights that cannot be downloaded.
+    """
+    import open_clip
+
+    names = open_clip.list_models()
+    if spec.name not in names:
+        raise EncoderError(f"open_clip has no model '{spec.name}'.{did_you_mean(spec.name, names)}")
+    arguments = dict(spec.arguments)
+    tag = arguments.pop("pretrained", None)
+    tags = open_clip.list_pretrained_tags_by_model(spec.name)
+    if tag not in (None, False) and tag not in tags:
+        raise EncoderError(
+            f"open_clip:{spec.name} has no weights '{tag}'; it has {', '.join(tags) or 'none, give @PATH'}"
+        )
+    for name in arguments:
+        if name not in SETTINGS:
+            known = ", ".join(("pretrained", *SETTINGS))
+            raise EncoderError(f"'{name}' is not a setting of open_clip:{spec.name}; it has {known}")
+    chosen = tag if with_weights and tag else None
+    with silent_logs():
+        make = open_clip.create_model
+        model = call(spec, make, spec.name, pretrained=chosen, pretrained_text=False, **arguments)
+    return model.visual, chosen
+
+
+def tower_transform(tower: nn.Module) -> tuple[Transform, list[str]]:
+    """Return the pixels that a tower was trained on, and what is done otherwise."""
+    config: Mapping[str, Any] = getattr(tower, "preprocess_cfg", None) or {}
+    size = config.get("size") or getattr(tower, "image_size", 224)
+    sides = (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    mode, notes = config.get("resize_mode", "shortest"), []
+    if mode not in CROPS:
+        notes.append(f"open_clip's resizing '{mode}' is replaced by a centre crop")
+    return (
+        Transform(
+            resize=min(sides),
+            input_size=sides,
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            interpolation=config.get("interpolation", "bicubic"),
+            crop=CROPS.get(mode, "center"),
+        ),
+        notes,
+    )
+
+
+@contextmanager
+def silent_logs() -> Iterator[None]:
+    """Silence what open_clip and huggingface_hub log and warn of: we report one line ourselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

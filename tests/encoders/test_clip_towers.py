@@ -1,0 +1,73 @@
+"""Image towers of open_clip, with random weights: nothing is downloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+
+from core.encoders.clip_towers import silent_logs
+from core.encoders.registry import load_encoder
+from core.errors import CheckpointError, CodeRefused, EncoderError
+
+SPEC = "open_clip:ViT-S-32?force_image_size=64"
+
+
+@pytest.fixture(scope="module")
+def clip() -> Any:
+    torch.manual_seed(3)
+    with silent_logs():
+        return open_clip.create_model("ViT-S-32", force_image_size=64).eval()
+
+
+def test_a_tower_reads_a_picture_as_open_clip_does(clip, tmp_path):
+    torch.save({"state_dict": {f"module.{k}": v for k, v in clip.state_dict().items()}}, tmp_path / "clip.pt")
+    encoder = load_encoder(f"{SPEC}@{tmp_path / 'clip.pt'}")
+    assert encoder.report.prefix == "module.visual." and encoder.n_features == 384
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8))
+    own = PreprocessCfg(**clip.visual.preprocess_cfg)
+    preprocess = image_transform_v2(own, is_train=False)
+    with torch.no_grad():
+        expected = clip.encode_image(preprocess(picture)[None])
+    pixels = torch.from_numpy(encoder.transform.pixels(picture)[None])
+    torch.testing.assert_close(encoder.represent(pixels), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_random_weights_are_said_to_be_random():
+    encoder = load_encoder(SPEC, tokens="cls")
+    assert encoder.assumptions[0].startswith(f"RANDOM WEIGHTS: {SPEC} has not been trained")
+    assert any("add pretrained=TAG" in note for note in encoder.assumptions)
+    assert torch.equal(encoder.base.get_parameter("proj"), load_encoder(SPEC).base.get_parameter("proj"))
+
+
+def test_squashed_images_and_other_means():
+    encoder = load_encoder("open_clip:ViT-B-16-SigLIP-256?force_image_size=32")
+    assert encoder.transform.crop in ("center", "squash") and encoder.transform.input_size == 32
+    assert encoder.token_rule is not None and encoder.token_rule.tokens == "attnpool"
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("open_clip:ViT-S-33", EncoderError, "open_clip has no model 'ViT-S-33'. Did you mean 'ViT-S-32'"),
+        (
+            "open_clip:ViT-B-32?pretrained=opemai",
+            EncoderError,
+            "has no weights 'opemai'; it has openai,",
+        ),
+        ("open_clip:ViT-S-32?pretrained=any", EncoderError, "has no weights 'any'; it has none, give @PATH"),
+        ("open_clip:ViT-S-32?layers=3", EncoderError, "'layers' is not a setting of open_clip:ViT-S-32"),
+        ("open_clip:ViT-S-32?cache_dir=x", CodeRefused, "'cache_dir' of ViT-S-32 may name a file"),
+        ("open_clip:hf-hub:someone/model", CodeRefused, "is not a plain architecture name"),
+        ("open_clip:ViT-S-32@missing.pt", CheckpointError, "missing.pt"),
+    ],
+)
+def test_one_clear_line(spec, error, message):
+    with pytest.raises(error) as caught:
+        load_encoder(spec)
+    assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The Q regulariser beside the plain step, our losses beside lightly's own, and the pace of the views."""
+"""What additions cost a step, our losses beside lightly's own, and the pace of the views."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks import step_ratios
 from benchmarks.results import Result
 
 BATCH, SIZE, ROUNDS, STEPS = 64, 64, 4, 2
@@ -18,6 +19,7 @@ N_FEATURES = 512
 def run() -> Iterator[Result]:
     yield overhead()
     yield domains()
+    yield from step_ratios.run()
     yield losses()
     if torch.cuda.is_available():
         yield pipeline()

@@ -12,14 +12,14 @@ import pandas as pd
 from core.common.arrays import known_mean
 from core.common.statistics.intervals import clustered_wilson, mean_interval
 from core.data.glyphworld.glyphworld import GlyphworldSource
-from core.data.sources.images import reopen_images
-from core.errors import SettingsError, TokenError, did_you_mean
+from core.errors import SettingsError, did_you_mean
 from core.visual_tokens.evaluation.aro import aro_benchmarks
 from core.visual_tokens.evaluation.benchmark import Benchmark
 from core.visual_tokens.evaluation.blind import Bigrams, BlindCheck, blind_check, leaky_tests, mean_chance
 from core.visual_tokens.evaluation.compositional import PAIR_CHANCE, choice_scores, cosines, pair_scores
 from core.visual_tokens.evaluation.judges import BLOCK, Judge, open_judge
 from core.visual_tokens.evaluation.planted_tests import N_ITEMS, TESTS, planted_benchmarks, training_captions
+from core.visual_tokens.evaluation.stored_tokens import check_images_of, check_pictures_of
 from core.visual_tokens.evaluation.winoground import winoground_benchmark
 from core.visual_tokens.store import TokenFolder
 
@@ -200,6 +200,7 @@ def compositionality(
 
     Args:
         say: prints a line; the blind checks are printed before any model is tried.
+        tokens: folder with tokens of the benchmark's pictures; the others' are extracted.
     Returns:
         blind: rows of BlindCheck with `leaky`; results: rows of SwapScore with `leaky`; dropped, notes: by
         test; items: the table of all items.
@@ -210,6 +211,8 @@ def compositionality(
     folder = TokenFolder(tokens) if tokens else None
     if folder is not None and benchmark == "glyphworld":
         check_images_of(folder, root or COMPOSED)
+    elif folder is not None:
+        check_pictures_of(folder, tests)
     judges = [open_judge(model, folder, device=device) for model in models]
     bigrams = None
     if benchmark == "glyphworld":
@@ -249,12 +252,3 @@ def blind_line(model: str, check: BlindCheck) -> str:
     verdict = "LEAKY: no claim can be made from it" if check.leaky else "at chance"
     between = f"{check.low:.1%} to {check.high:.1%}, chance {check.chance:.1%}"
     return f"blind {check.test}, {who}: {check.share:.1%} ({between}): {verdict}"
-
-
-def check_images_of(folder: TokenFolder, spec: str) -> None:
-    """Raise TokenError unless tokens are of the images of a specification."""
-    wanted = GlyphworldSource.from_spec(spec)
-    if folder.manifest["images_fingerprint"] != wanted.fingerprint():
-        theirs = reopen_images(folder.manifest["images"])
-        spec_of = getattr(theirs, "spec", theirs.kind)
-        raise TokenError(f"'{folder.path}' holds tokens of other images: {spec_of}. Give --root '{spec_of}'")

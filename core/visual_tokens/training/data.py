@@ -124,10 +124,20 @@ class ListedCaptions:
 
 
 def open_captions(name: str, folder: TokenFolder) -> GraphCaptions | ListedCaptions:
-    """Open captions: of the graphs of a TOKENS folder (empty: the training's own), or of a .csv file."""
+    """Open captions: of the graphs of a TOKENS folder (empty: the training's own), or of a .csv file.
+
+    Raises:
+        CaptionError: graphs of other images, graphs that the grammar cannot describe, or no such file.
+    """
     if name.endswith(".csv"):
         return ListedCaptions(Path(name))
-    captions = GraphCaptions(folder if not name else TokenFolder(name))
+    described_by = folder if not name else TokenFolder(name)
+    if described_by.manifest["images_fingerprint"] != folder.manifest["images_fingerprint"]:
+        raise CaptionError(
+            f"captions = '{name}' describes other images than '{folder.path}' holds tokens of, even where "
+            "their ids are the same. Extract both from the same images"
+        )
+    captions = GraphCaptions(described_by)
     if not any(node.role for graph in captions.graphs.values() for node in graph.nodes):
         raise CaptionError(
             f"the objects of '{name or folder.path}' are not Glyphworld's: the grammar cannot describe them. "

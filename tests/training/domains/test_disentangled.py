@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import math
@@ -18,8 +19,11 @@ from core.encoders.sidecar import read_sidecar
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training import files
+from core.training.domains.config import DomainsConfig
 from core.training.domains.disentangled import STEP_FACTS, Disentangled
 from core.training.domains.objectives import prefix_objective
+from core.training.domains.pseudo_labels import find_domains
+from core.training.domains.robust_clustering import purity
 from core.training.methods.registry import METHODS
 from core.training.setup import grouped_order
 from core.training.trainer import TrainingRun, train
@@ -29,6 +33,7 @@ SMALL = {"queue": 24, "queue_from": 0.3, "prototypes": 8, "local_crops": 2, "bot
 HEADS = {"head_hidden": 16, "head_out": 12, "objective": SMALL, "lr": 0.2, "warmup_epochs": 0.5}
 COLUMN = {"labels": "column:light", "critic_hidden": 8}
 CLUSTERS = {"labels": "cluster", "n_domains": 2, "truth": "column:light", "critic_hidden": 8, "warmup": 0.25}
+REST_OF_METHODS = [name for name in METHODS if name not in ("simclr", "byol", "dino")]
 REST = [(name, CLUSTERS) for name in METHODS if name != "simclr"]
 CLUSTERS |= {"every": 0.25, "outlier_threshold": "auto", "outliers": "drop"}
 
@@ -43,9 +48,11 @@ def same(first: Path, second: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_train__without_prefix_and_terms_is_the_plain_method(two_domains, tiny_config, tmp_path):
+@pytest.mark.parametrize("name", sample(["simclr", "byol", "dino", *REST_OF_METHODS], 3))
+def test_train__without_prefix_and_terms_is_the_plain_method(two_domains, tiny_config, tmp_path, name):
+    """Bit for bit: a head, a momentum network with its predictor, and small views beside the large ones."""
     off = {"prefix": 0, "variant": 0.0, "invariant": 0.0, "weight": 1.0}
-    settings = {"half": False, "epochs": 1}
+    settings = {"method": name, "half": False, "epochs": 1, **HEADS}
     plain = train(tiny_config(**settings, output=str(tmp_path / "plain.safetensors")))
     assert same(plain, train(tiny_config(**settings, domains={**COLUMN, **off})))
 
@@ -93,6 +100,83 @@ def test_loss__is_the_sum_of_its_terms(two_domains, tiny_config):
     own = method.inner.loss_of(raw[:, method.k :], views)
     assert_allclose(method(views).item(), (0.5 * own - 2.0 * objective.value).item(), rtol=1e-5)
     assert method.step_facts()["l_var"] == pytest.approx(objective.value.item(), rel=1e-5)
+
+
+def loop_nt_xent(z, temperature):
+    """SimCLR, eq. 1: row i and row i + B are views of one image; all others are negatives."""
+    unit, losses = z / z.norm(dim=1, keepdim=True), []
+    for i in range(len(z)):
+        exps = [math.exp(float(unit[i] @ unit[j]) / temperature) for j in range(len(z))]
+        partner = (i + len(z) // 2) % len(z)
+        losses.append(-math.log(exps[partner] / (sum(exps) - exps[i])))
+    return sum(losses) / len(losses)
+
+
+@pytest.mark.parametrize("reads", ["rest", "all"])
+def test_ssl_reads__says_which_columns_the_methods_loss_takes(two_domains, tiny_config, reads):
+    alone = {**COLUMN, "variant": 0.0, "invariant": 0.0, "weight": 2.0, "prefix": 40, "ssl_reads": reads}
+    method: Any = begun(tiny_config(domains=alone), two_domains).method.eval()
+    first = 40 if reads == "rest" else 0
+    raw = torch.randn(32, 96)
+    by_hand = 2.0 * loop_nt_xent(method.inner.head(raw[:, first:]).detach(), 0.2)
+    assert_allclose(method.loss_of(raw, torch.empty(0)).item(), by_hand, rtol=1e-5)
+    raw.requires_grad_()
+    (gradient,) = torch.autograd.grad(method.loss_of(raw, torch.empty(0)), raw)
+    assert bool(gradient[:, :40].any()) is (reads == "all") and gradient[:, 40:].any()
+
+
+@pytest.mark.parametrize(("reads", "n_read"), [("rest", 90), ("all", 96)])
+def test_ssl_reads__is_what_the_momentum_network_gives(two_domains, tiny_config, reads, n_read):
+    config = tiny_config(method="byol", domains={**COLUMN, "ssl_reads": reads}, **HEADS)
+    method: Any = begun(config, two_domains).method.eval()
+    views = torch.randn(2, 3, 16, 16)
+    online, target = method.inner.backbone(views), method.inner.target_backbone(views)
+    assert online.shape == target.shape == (2, n_read)
+    assert_allclose(online.detach(), method.backbone(views)[:, 96 - n_read :].detach())
+    assert method.k == 6 and method.critic.from_row.in_features == 90 + 2  # the critic reads the rest anyhow
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_critic_steps__are_so_many_steps_with_draws_of_their_own(two_domains, tiny_config, n_steps):
+    """The twin draws as the method does, and takes each step by itself."""
+    settings = {**COLUMN, "critic_steps": n_steps, "critic_lr": 0.02, "penalty": 7.0}
+    method: Any = begun(tiny_config(domains=settings), two_domains).method
+    method.progress = 0.5
+    twin, domains = copy.deepcopy(method.critic), torch.arange(12) % 2
+    h_p = torch.randn(12, 90, requires_grad=True)
+    term, penalty = method._adversarial_term(h_p, domains)
+    rng, own = np.random.default_rng([method.seed, *b"critic", 0]), torch.eye(2)[domains]
+    read = (h_p / h_p.norm(dim=1, keepdim=True)).detach()
+
+    def drawn():
+        return torch.eye(2)[torch.from_numpy(rng.choice(2, 12, p=[0.5, 0.5]))]
+
+    for _ in range(n_steps):
+        other, mix = drawn(), torch.from_numpy(rng.random((12, 1))).float()
+        _, last = twin.step(read, own, other, mix, lr=0.01, penalty=7.0)  # 0.02, half of a cosine later
+    assert int(method.critic.n_steps) == int(twin.n_steps) == n_steps
+    for name, weight in twin.state_dict().items():
+        assert_allclose(method.critic.state_dict()[name], weight, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert_allclose(term.item(), (twin(read, own) - twin(read, drawn())).mean().item(), rtol=1e-4, atol=1e-6)
+    assert_allclose(penalty.item(), last.item(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("on", ["all", "prefix"])
+def test_cluster_on__groups_by_the_columns_it_names(rng, on):
+    """The prefix is two groups, the longer rest two others: each row's pair is balanced."""
+    prefix, rest = np.arange(40) % 2, np.arange(40) // 2 % 2
+    columns = [np.eye(2)[prefix], 5 * np.eye(2)[rest]]
+    raw = torch.from_numpy(np.concatenate(columns, 1) + rng.normal(scale=0.02, size=(40, 4)))
+    found = find_domains(
+        lambda rows: raw[torch.from_numpy(rows)],
+        np.full(40, -1),
+        DomainsConfig(labels="cluster", n_domains=2, cluster_on=on),
+        **{"n_prefix": 2, "number": 0, "last": 3, "threshold": None, "seed": 0},
+        truth=prefix if on == "prefix" else rest,
+    )
+    other = rest if on == "prefix" else prefix
+    assert found.facts["ari"] == 1.0 and found.kept.all()
+    assert purity(found.clusters, other) == 0.5
 
 
 def test_critic__changes_only_by_its_own_steps(two_domains, tiny_config):

@@ -16,7 +16,8 @@ from core.jobs.progress import Progress
 from core.visual_tokens.captions import RELATIONS
 from core.visual_tokens.evaluation.judges import open_judge
 from core.visual_tokens.evaluation.planted_tests import planted_benchmarks
-from core.visual_tokens.evaluation.run import blind_checks, check_images_of, try_judge
+from core.visual_tokens.evaluation.run import blind_checks, try_judge
+from core.visual_tokens.evaluation.stored_tokens import check_images_of
 from core.visual_tokens.extract import extract_tokens
 from core.visual_tokens.planted import scene_graph
 from core.visual_tokens.plugs import KeyedPicture
@@ -90,6 +91,22 @@ def test_captions__of_a_file_and_of_patches(folder, tmp_path, clip):
     with pytest.raises(CaptionError, match="cannot describe them"):
         open_captions("", patches)
     assert open_captions(str(folder.path), patches).has("0/0")
+
+
+def test_captions__of_other_images_with_the_same_ids_are_refused(folder, tmp_path, clip):
+    other = extract_tokens(
+        SPEC.replace("train=24", "train=30"),
+        tmp_path / "other",
+        ExtractConfig(clip=clip),
+        progress=Progress.silent(),
+    )
+    assert set(folder.row_of) <= set(other.row_of)
+    with pytest.raises(CaptionError) as caught:
+        train_tokens(config(tmp_path, folder, clip, captions=str(other.path)))
+    said = str(caught.value)
+    assert (
+        f"captions = '{other.path}' describes other images than '{folder.path}'" in said and "\n" not in said
+    )
 
 
 @pytest.mark.parametrize(

@@ -120,11 +120,13 @@ def test_share__is_six_eighths_of_a_perfect_confidence(hand):
     assert score_goal.share_text(found) == f"75 % ({100 * low:.0f} to {100 * high:.0f})"
 
 
-def test_share__undefined_where_confidence_is_at_chance(tmp_path):
-    study = open_study(write(tmp_path / "study", {"confidence": SCORES["q_score"]}))
+@pytest.mark.parametrize("like", ["q_score", "knn_similarity"], ids=["at chance", "below"])
+def test_share__undefined_where_confidence_is_not_above_chance(hand, tmp_path, like):
+    study = open_study(write(tmp_path / "study", {"confidence": SCORES[like]}))
     assert np.isnan(measured(study).share()).all()
     assert score_goal.share_text(measured(study)) == "not defined"
-    assert not score_evidence.verdict([measured(study)]).reaches_share
+    result = score_evidence.verdict([measured(hand), measured(study)])
+    assert result.least.name == "study" and not result.reaches_share
 
 
 def test_share__has_no_interval_where_confidence_is_at_chance_on_a_resample(tmp_path):
@@ -159,6 +161,7 @@ def test_goals__not_reached(tmp_path, combined, n, first, second):
     found = [measured(open_study(write(tmp_path / "study", {"combined": combined})))] * n
     row = cells(list(score_goal.goals(found)), "all")
     assert (row[3], row[5]) == (first, second)
+    assert not score_evidence.verdict(found).reaches_mean
 
 
 def test_goals__with_no_encoder_left(tmp_path):
@@ -204,6 +207,16 @@ def test_members__say_which_are_at_or_below_chance(hand):
         zip(score_goal.COMBINED, cells(list(score_goal.weights([measured(hand)])), "hand")[1:], strict=True)
     )
     assert said["knn_similarity"] == "\N{MINUS SIGN}0.40" and said["soft_q"] == "left out"
+
+
+@pytest.mark.parametrize(
+    "low, high, said",
+    [(0.501, 0.6, ""), (0.5, 0.6, "*at chance*"), (0.4, 0.5, "*at chance*"), (0.4, 0.499, "**below**")],
+)
+def test_standing__by_the_ends_of_the_interval(hand, low, high, said):
+    found = measured(hand)
+    found.metrics.loc["norm", ["auroc_low", "auroc_high"]] = low, high
+    assert score_goal.standing_of(found, "norm").removeprefix(", ") == said
 
 
 def test_members__none_below(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.trust_check import read_check
 from core.common.arrays import known_mean
 from core.common.dataframes import by_values, equals, numbers, where
@@ -16,6 +17,7 @@ from core.common.formatting import number, with_interval
 from core.export.summary import info
 from core.store import Study, open_study
 
+BY_CAUSE = ("combined", *COMBINED, "pca_residual", "q_score", "confidence")
 MEASURED = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc", "auroc_difference")
 
 
@@ -74,17 +76,17 @@ def accuracies(study: Study) -> Iterator[str]:
         yield f"| {cause} | {n} | {100 * share:.0f} % |"
 
 
-def causes(
-    study: Study, shown: tuple[str, ...] = ("q_score", "knn_similarity", "norm", "confidence")
-) -> Iterator[str]:
+def causes(study: Study) -> Iterator[str]:
     """AUROC of some scores for the failures of each cause, against all correct images."""
     table = study.table("quality_by_cause")
+    known = set(table["score"])
+    shown = [score for score in BY_CAUSE if score in known]  # an older study lacks some
     yield f"| cause of failure | failures | {' | '.join(shown)} |"
     yield "|---|---|" + "---|" * len(shown)
-    for cause, rows in table.groupby("cause", sort=False):
-        rows = rows.set_index("score")
-        cells = [f"{r.auroc:.2f} ({r.low:.2f} to {r.high:.2f})" for r in (rows.loc[name] for name in shown)]
-        yield f"| {cause} | {rows['n_errors'].iloc[0]} | {' | '.join(cells)} |"
+    for (cause,), rows in by_values(table, ["cause"]):
+        n, found = rows["n_errors"].iloc[0], rows.set_index("score")
+        cells = [with_interval(*found.loc[score, ["auroc", "low", "high"]], digits=2) for score in shown]
+        yield f"| {cause} | {n} | {' | '.join(cells)} |"
 
 
 def overlaps(study: Study) -> Iterator[str]:

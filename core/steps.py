@@ -283,6 +283,30 @@ STEPS: dict[str, Step] = {
             check=checks.check_domain_options,
             on_request=True,
         ),
+        Step(
+            name="mask-interventions",
+            title="Mask interventions",
+            doing="Altering objects and backgrounds",
+            summary="blur, remove and swap object or background by mask, and measure how features respond",
+            example="mask-interventions studies/mine --sample 300",
+            weight=0,
+            config=config.MaskInterventionsConfig,
+            function="core.analysis.mask_interventions.step:compute_mask_interventions",
+            inputs=(
+                *("images", "features", "firing_features", "raw_moments", "probe_weights"),
+                "overlap_by_feature",
+            ),
+            outside="core.pipeline.outside:masks_of_overlap",
+            needs=("embed", "features", "overlap"),
+            outputs=(
+                *("mask_responses", "mask_contrasts", "mask_response_groups", "mask_agreement"),
+                "mask_accuracy",
+            ),
+            options=("sample",),
+            running=IN_BATCHES,
+            decodes=True,
+            on_request=True,
+        ),
     )
 }
 

@@ -32,7 +32,7 @@ BLOCK = 1 << 21  # numbers held at a time, before resampling
 class Pairs:
     """Activations of the features that fire on the pictures as they are.
 
-    image: (P,) position of the picture. feature: (P,). before: (P,) raw activation. after: (P, n_alterations).
+    image: (P,) position of the picture. feature: (P,). before: (P,) raw. after: (P, len(ALTERATIONS)) raw.
     """
 
     image: np.ndarray
@@ -70,10 +70,10 @@ def feature_responses(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Responses:
-    """Mean paired change of each feature in standard deviations, per alteration, over pictures where it fires.
+    """Mean paired change of each feature, in standard deviations, over the pictures on which it fires.
 
     change_a = mean_i (raw_ij(a) - raw_ij) / s_j over the pictures i on which j fires as they are.
-    difference = change_background removed - change_object removed: above 0 where the object's loss costs more.
+    difference = change_background removed - change_object removed: above 0 where the object counts for more.
     control: the same with another picture's mask. excess = difference - control.
     per_area = change_background removed / (1 - A_j) - change_object removed / A_j, A_j the mean area of these
     pictures' objects: the difference per share of the picture that goes.
@@ -154,7 +154,7 @@ def _dense(pairs: Pairs, features: np.ndarray, n_images: int) -> tuple[np.ndarra
 
 
 def responses_table(found: Responses) -> pd.DataFrame:
-    """Table `mask_responses`: feature, alteration, n, change, low, high, kept; a row a feature and alteration."""
+    """Table `mask_responses`: feature, alteration, n, change, low, high, kept; one row for each pair."""
     n_alterations = len(ALTERATIONS)
     parts = {"change": found.mean, "low": found.low, "high": found.high}
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""The step `mask-interventions`: objects and backgrounds blurred, removed and swapped (docs/method.md 5.4)."""
+"""The step `mask-interventions`: object or background blurred, removed or swapped (docs/method.md 5.4)."""
 
 from __future__ import annotations
 
@@ -122,16 +122,14 @@ def embed_altered(
                 for position, rows in zip(part.positions, raw, strict=True):
                     row = sampled.rows[position]
                     mine = firing[starts[row] : starts[row + 1]]
-                    parts.append(
-                        (np.full(len(mine), position), mine, rows[0, mine], rows[1:, mine].T)
-                    )
+                    parts.append((np.full(len(mine), position), mine, rows[0, mine], rows[1:, mine].T))
                 read += part.positions
                 if probe is not None:
                     predicted.append((raw.astype(np.float64) @ probe[0].T + probe[1]).argmax(-1))
             bar.update(len(batch))
     if not read:
         raise UnreadableImage(
-            f"none of the {counted(n, 'image')} of '{study.path}' with a mask can be read. Put the images back"
+            f"none of the {counted(n, 'image')} drawn from '{study.path}' can be read. Put the images back"
         )
     columns = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Pairs(*columns), np.array(read), np.concatenate(predicted) if predicted else None

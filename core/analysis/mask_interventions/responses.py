@@ -19,7 +19,13 @@ from core.analysis.mask_interventions.alterations import (
 )
 from core.analysis.overlap.iou import LEAST_IMAGES
 from core.common.arrays import safe_divide
-from core.common.statistics.intervals import mean_intervals, percentile_interval, resampled_means, wilson
+from core.common.statistics.intervals import (
+    auroc_interval,
+    mean_intervals,
+    percentile_interval,
+    resampled_means,
+    wilson,
+)
 
 DIFFERENCE, CONTROL, EXCESS, PER_AREA = CONTRASTS = ("difference", "control", "excess", "per_area")
 MEASURES = (*ALTERATIONS, *CONTRASTS)
@@ -29,7 +35,7 @@ BLOCK = 1 << 21  # numbers held at a time, before resampling
 
 
 @dataclass(frozen=True)
-class Pairs:
+class FiringPairs:
     """Activations of the features that fire on the pictures as they are.
 
     image: (P,) position of the picture. feature: (P,). before: (P,) raw. after: (P, len(ALTERATIONS)) raw.
@@ -61,7 +67,7 @@ class Responses:
 
 
 def feature_responses(
-    pairs: Pairs,
+    pairs: FiringPairs,
     features: np.ndarray,
     called: np.ndarray,
     scales: np.ndarray,
@@ -95,7 +101,7 @@ def feature_responses(
         before, after = _dense(pairs, features[block], n_images)
         n[block] = np.isfinite(before).sum(0)
         kept[block] = safe_divide(np.nansum(after, axis=0), np.nansum(before, axis=0)[:, None])
-        changes = measured(before, after, scales[block], areas).reshape(n_images, -1)
+        changes = measures_of(before, after, scales[block], areas).reshape(n_images, -1)
         part = mean_intervals(changes, resamples=resamples, seed=seed)[:3]
         mean[block], low[block], high[block] = (one.reshape(stop - start, -1) for one in part)
         draws = resampled_means(changes, resamples=resamples, seed=seed).reshape(resamples, stop - start, -1)
@@ -112,7 +118,7 @@ def feature_responses(
     return Responses(features, n, mean, low, high, kept, groups)
 
 
-def measured(before: np.ndarray, after: np.ndarray, scales: np.ndarray, areas: np.ndarray) -> np.ndarray:
+def measures_of(before: np.ndarray, after: np.ndarray, scales: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """(n, K, len(MEASURES)) changes in standard deviations, and their contrasts; NaN where nothing fires.
 
     Args:
@@ -143,7 +149,7 @@ def _blocks(n_features: int, n_images: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, n_features)
 
 
-def _dense(pairs: Pairs, features: np.ndarray, n_images: int) -> tuple[np.ndarray, np.ndarray]:
+def _dense(pairs: FiringPairs, features: np.ndarray, n_images: int) -> tuple[np.ndarray, np.ndarray]:
     place = pd.Index(features).get_indexer(pd.Index(pairs.feature))
     here = np.flatnonzero(place >= 0)
     before = np.full((n_images, len(features)), np.nan)
@@ -202,7 +208,7 @@ def responds_to(found: Responses, scales: np.ndarray) -> np.ndarray:
 
 
 def groups_table(found: Responses) -> pd.DataFrame:
-    """Table `mask_response_groups`: called, measure, n_features, change, low, high."""
+    """Table `mask_groups`: called, measure, n_features, change, low, high."""
     rows = [
         (name, measure, n_features, *values)
         for name, (n_features, *parts) in found.groups.items()
@@ -237,6 +243,22 @@ def agreement_table(found: Responses, called: np.ndarray, scales: np.ndarray) ->
             rows.append((name, measure, n, share, *ends, clearly, against))
     columns = ["called", "measure", "n_features", "agree", "low", "high", "clearly", "against"]
     return pd.DataFrame(rows, columns=columns).astype({"called": "str", "measure": "str"})
+
+
+def core_from_spurious(
+    found: Responses, called: np.ndarray, scales: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """How well a contrast tells features called core from those called spurious: {measure: auroc, low, high}.
+
+    The area under the ROC curve (DeLong) needs no zero, so what all features share does not count: 0.5 where
+    the names say nothing. NaN without features of both.
+    """
+    either = np.isin(called, list(AGREES)) & enough(found.n, scales)
+    core, told = called[either] == "core", {}
+    for measure in CONTRASTS:
+        area, low, high, _ = auroc_interval(found.mean[either, MEASURES.index(measure)], core)
+        told[measure] = {"auroc": area, "low": low, "high": high}
+    return told
 
 
 def accuracy_table(

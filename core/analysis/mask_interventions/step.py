@@ -12,10 +12,11 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.mask_interventions.alterations import ALTERATIONS
 from core.analysis.mask_interventions.responses import (
     CALLED,
-    Pairs,
+    FiringPairs,
     accuracy_table,
     agreement_table,
     contrasts_table,
+    core_from_spurious,
     feature_responses,
     groups_table,
     responses_table,
@@ -48,7 +49,7 @@ def compute_mask_interventions(
     device: str | torch.device = "cpu",
     options: RunOptions | None = None,
 ) -> None:
-    """Write `mask_responses`, `mask_contrasts`, `mask_response_groups`, `mask_agreement`, and, where there is
+    """Write `mask_responses`, `mask_contrasts`, `mask_groups`, `mask_agreement`, and, where there is
     a probe and labels, `mask_accuracy`.
 
     Raises:
@@ -61,7 +62,7 @@ def compute_mask_interventions(
     workers = default_workers(options, config.sample)
     sampled = sample_pictures(study, config.sample, config.seed, workers=workers, progress=progress)
     pairs, read, predicted = embed_altered(study, encoder, sampled, options, progress)
-    pairs = Pairs(np.searchsorted(read, pairs.image), pairs.feature, pairs.before, pairs.after)
+    pairs = FiringPairs(np.searchsorted(read, pairs.image), pairs.feature, pairs.before, pairs.after)
     features, called, discriminative = reported_features(study, pairs.feature)
     scales = raw_moments(study, study.array("representations"))[1][features]
     scales = np.where(scales > LEAST_STD, scales, np.nan)
@@ -70,9 +71,10 @@ def compute_mask_interventions(
     agreement = agreement_table(found, called, scales)
     step.table("mask_responses", responses_table(found))
     step.table("mask_contrasts", contrasts_table(found, called, discriminative, scales))
-    step.table("mask_response_groups", groups_table(found))
+    step.table("mask_groups", groups_table(found))
     step.table("mask_agreement", agreement)
-    step.summary = summary_of(sampled, len(read), agreement)
+    step.summary = intervention_summary(sampled, len(read), agreement)
+    step.summary["core against spurious"] = core_from_spurious(found, called, scales)
     true = class_codes(study)[sampled.rows[read]]
     if predicted is not None and (true >= 0).any():
         step.table("mask_accuracy", accuracy_table(predicted, true, **settings))
@@ -94,7 +96,7 @@ def check_can_intervene(study: Study) -> None:
 
 def embed_altered(
     study: Study, encoder: Encoder, sampled: Sampled, options: RunOptions, progress: Progress
-) -> tuple[Pairs, np.ndarray, np.ndarray | None]:
+) -> tuple[FiringPairs, np.ndarray, np.ndarray | None]:
     """Embed the sampled pictures as they are and altered, batch by batch; only what fires is kept.
 
     Returns:
@@ -118,7 +120,7 @@ def embed_altered(
     with progress.stage("altered", total=n, unit="images") as bar:
         for batch, part in zip(batches, stream, strict=True):
             if part.positions:
-                raw = represent(encoder, part.pixels)  # (P, 1 + A, n_features)
+                raw = represent_altered(encoder, part.pixels)  # (P, 1 + A, n_features)
                 for position, rows in zip(part.positions, raw, strict=True):
                     row = sampled.rows[position]
                     mine = firing[starts[row] : starts[row + 1]]
@@ -132,10 +134,10 @@ def embed_altered(
             f"none of the {counted(n, 'image')} drawn from '{study.path}' can be read. Put the images back"
         )
     columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Pairs(*columns), np.array(read), np.concatenate(predicted) if predicted else None
+    return FiringPairs(*columns), np.array(read), np.concatenate(predicted) if predicted else None
 
 
-def represent(encoder: Encoder, pixels: torch.Tensor) -> np.ndarray:
+def represent_altered(encoder: Encoder, pixels: torch.Tensor) -> np.ndarray:
     """(P, A, H, W, 3) uint8 -> (P, A, n_features) float32, raw.
 
     Raises:
@@ -163,7 +165,7 @@ def reported_features(study: Study, firing: np.ndarray) -> tuple[np.ndarray, np.
     return features, called[features], discriminative[features]
 
 
-def summary_of(sampled: Sampled, n_read: int, agreement: pd.DataFrame) -> dict[str, Any]:
+def intervention_summary(sampled: Sampled, n_read: int, agreement: pd.DataFrame) -> dict[str, Any]:
     """Return counts, the shares that agree, and in `notes` what a reader of the numbers should know."""
     by_key = agreement.set_index(["called", "measure"])
     numbers: dict[str, Any] = {

@@ -13,7 +13,7 @@ from core.analysis.mask_interventions.responses import (
     CALLED,
     CONTRASTS,
     MEASURES,
-    Pairs,
+    FiringPairs,
     accuracy_table,
     agreement_table,
     contrasts_table,
@@ -26,7 +26,7 @@ from core.common.statistics.intervals import wilson
 N, K = 40, 7
 
 
-def planted_pairs(rng, n: int = N, k: int = K) -> tuple[np.ndarray, np.ndarray, np.ndarray, Pairs]:
+def planted_pairs(rng, n: int = N, k: int = K) -> tuple[np.ndarray, np.ndarray, np.ndarray, FiringPairs]:
     """fires (n, k), before (n, k), after (n, k, A), and the same as pairs, in another order."""
     fires = rng.random((n, k)) < 0.6
     fires[:, 5] = False  # never fires
@@ -37,7 +37,12 @@ def planted_pairs(rng, n: int = N, k: int = K) -> tuple[np.ndarray, np.ndarray, 
     image, feature = np.nonzero(fires)
     order = rng.permutation(len(image))
     image, feature = image[order], feature[order]
-    return fires, before, after, Pairs(image, 10 * feature, before[image, feature], after[image, feature])
+    return (
+        fires,
+        before,
+        after,
+        FiringPairs(image, 10 * feature, before[image, feature], after[image, feature]),
+    )
 
 
 def measures_by_loop(fires, before, after, scale, areas, j: int) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +113,7 @@ def test_feature_responses__undefined(rng):
 
 
 def test_feature_responses__nothing_fires_at_all():
-    empty = Pairs(np.empty(0, int), np.empty(0, int), np.empty(0), np.empty((0, len(ALTERATIONS))))
+    empty = FiringPairs(np.empty(0, int), np.empty(0, int), np.empty(0), np.empty((0, len(ALTERATIONS))))
     features, called = np.arange(3), np.full(3, "core", object)
     found = feature_responses(empty, features, called, np.ones(3), areas=np.full(4, 0.5), resamples=20)
     assert np.isnan(found.mean).all() and found.groups == {} and not found.n.any()
@@ -138,7 +143,7 @@ def test_planted__a_feature_that_reads_one_half_answers_to_that_half_alone(rng):
         raw.append(halves(np.concatenate([picture[None], made])))
     raw = np.array(raw)  # (n, 1 + A, 3)
     image, feature = (part.ravel() for part in np.indices((n, 3)))
-    pairs = Pairs(image, feature, raw[image, 0, feature], raw[image, 1:, feature])
+    pairs = FiringPairs(image, feature, raw[image, 0, feature], raw[image, 1:, feature])
     called = np.array(["core", "spurious", "undecided"], object)
     found = feature_responses(pairs, np.arange(3), called, np.ones(3), areas=np.full(n, 0.5), resamples=100)
     table = responses_table(found).set_index(["feature", "alteration"])

@@ -6,7 +6,6 @@ A new step is one row of `STEPS` and one module with its function.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -283,6 +282,23 @@ STEPS: dict[str, Step] = {
             check=checks.check_domain_options,
             on_request=True,
         ),
+        Step(
+            name="mask-interventions",
+            title="Mask interventions",
+            doing="Altering objects and backgrounds",
+            summary="blur, remove and swap object or background by mask, and measure how features respond",
+            example="mask-interventions studies/mine --sample 300",
+            config=config.MaskInterventionsConfig,
+            function="core.analysis.mask_interventions.step:compute_mask_interventions",
+            inputs=("features", "firing_features", "raw_moments", "probe_weights", "overlap_by_feature"),
+            outside="core.pipeline.outside:masks_of_overlap",
+            needs=("embed", "features", "overlap"),
+            outputs=("mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
+            options=("sample",),
+            running=IN_BATCHES,
+            decodes=True,
+            on_request=True,
+        ),
     )
 }
 
@@ -331,20 +347,3 @@ def kept_settings(step: str, before: Mapping[str, Any], options: Mapping[str, An
     row = STEPS[step]
     dropped = {*row.asked_each_time, *(row.either if any(map(options.get, row.either)) else ())}
     return {name: value for name, value in before.items() if name not in dropped}
-
-
-def run_options(options: Mapping[str, Any]) -> config.RunOptions:
-    """How fast and where to run, from the same options; each process of a torchrun takes its own GPU."""
-    names = {field.name for field in dataclasses.fields(config.RunOptions)}
-    run = config.RunOptions(**{name: value for name, value in options.items() if name in names})
-    if run.device == "cuda" and "LOCAL_RANK" in os.environ:
-        return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
-    return run
-
-
-def check_device(options: Mapping[str, Any]) -> None:
-    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
-    if options.get("device"):
-        from core.common.device import resolve_device
-
-        resolve_device(run_options(options).device)

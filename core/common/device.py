@@ -1,9 +1,13 @@
-"""Choose the device of a computation. torch is imported on the first call."""
+"""Choose how fast and on which device to compute. torch is imported on the first call."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from core.config import RunOptions
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -34,3 +38,18 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise SettingsError(f"device '{name}' is not available: there is no Apple GPU; use --device auto")
     return device
+
+
+def run_options(options: Mapping[str, Any]) -> RunOptions:
+    """How fast and where to run, from the options of a command; torchrun gives each process its own GPU."""
+    names = {field.name for field in dataclasses.fields(RunOptions)}
+    run = RunOptions(**{name: value for name, value in options.items() if name in names})
+    if run.device == "cuda" and "LOCAL_RANK" in os.environ:
+        return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
+    return run
+
+
+def check_device(options: Mapping[str, Any]) -> None:
+    """Raise SettingsError for a device that is unknown or not here, before any work is done."""
+    if options.get("device"):
+        resolve_device(run_options(options).device)

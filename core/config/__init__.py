@@ -27,7 +27,13 @@ from core.config.concepts import (
     SearchConfig,
     TransferConfig,
 )
-from core.config.on_request import DomainTestsConfig, FewShotConfig, PerturbedConfig, RobustConfig
+from core.config.on_request import (
+    DomainTestsConfig,
+    FewShotConfig,
+    MaskInterventionsConfig,
+    PerturbedConfig,
+    RobustConfig,
+)
 from core.config.settings import (
     as_settings,
     option,
@@ -46,6 +52,7 @@ __all__ = [
     "FewShotConfig",
     "HeatmapsConfig",
     "MapConfig",
+    "MaskInterventionsConfig",
     "MaskOptions",
     "NeighboursConfig",
     "OverlapConfig",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.device import run_options
 from core.common.workers import default_workers
 from core.config import EmbedConfig, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
@@ -18,7 +19,7 @@ from core.errors import UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.dry_run_extras import captions_found, clip_found, masks_found, sample_images
 from core.pipeline.embed import load, open_source
-from core.steps import run_options, settings_of
+from core.steps import settings_of
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -27,12 +27,12 @@ from core.analysis.probe.transfer import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
 from core.common.dataframes import by_values, equals, numbers
+from core.common.device import check_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import PerturbedConfig, RunOptions, as_settings
 from core.encoders.encoder import Encoder
 from core.encoders.spec import parse_spec
 from core.errors import ImageSourceError, StudyError
-from core.steps import check_device, run_options
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
 from core.training import files

@@ -24,12 +24,12 @@ from core.analysis.probe.transfer import encoder_of
 from core.analysis.quality.neighbours import sample_rows
 from core.analysis.representations import Pictures, picture_batches
 from core.analysis.tensors import class_codes
+from core.common.device import check_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RobustConfig, RunOptions, as_settings
 from core.encoders.encoder import Encoder
 from core.errors import StudyError
 from core.pipeline.perturbed import check_has_encoder
-from core.steps import check_device, run_options
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
 from core.training.grids.readout import encode_views

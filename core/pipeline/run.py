@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from core.common.device import check_device, run_options
 from core.common.worker_group import Ranks, join_ranks
 from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
@@ -15,11 +16,9 @@ from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.steps import (
     STEPS,
     Step,
-    check_device,
     function_named,
     in_analysis,
     kept_settings,
-    run_options,
     settings_of,
 )
 from core.storage.writer import StudyWriter, write_study

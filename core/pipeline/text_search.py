@@ -65,8 +65,7 @@ def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Prog
 
 
 def _read_by_clip(text: str, clip: str, options: Mapping[str, Any]) -> Any:
-    from core.common.device import resolve_device
+    from core.common.device import resolve_device, run_options
     from core.search import index
-    from core.steps import run_options
 
     return index.opened_clip(clip, str(resolve_device(run_options(options).device))).embed_texts([text])[0]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.common.device import check_device, run_options
 from core.config import TransferConfig, as_settings
-from core.steps import check_device, run_options
 from core.storage.writer import write_study
 from core.store import open_study
 

@@ -118,8 +118,18 @@ def _card(study: Study, population: Slice, row: Mapping[str, Any]) -> Card:
         tone=TONES[row["verdict"]],
         pictures=_pictures(study, population, feature),
         bars=tuple(_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])),
-        lines=(f"People call it: {workers}",) if workers else (),
+        lines=(*([f"People call it: {workers}"] if workers else []), *_kept(study, feature)),
     )
+
+
+def _kept(study: Study, feature: int) -> list[str]:
+    """What is left of the feature's activation when object or background is removed by mask, if it was."""
+    shares = overlap_reads.kept_shares(study)
+    if feature not in shares.index:
+        return []
+    left = {name: f"{100 * float(shares.at[feature, name]):.0f} %" for name in ("object", "background")}
+    line = f"Keeps {left['object']} of its activation without the object, {left['background']} without the "
+    return [line + "background"]
 
 
 def _bar(row: Mapping[str, Any], mask: str) -> Bar:

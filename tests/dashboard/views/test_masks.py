@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,7 @@ from core.figures.interpretability import VARIANTS
 from core.slices.inspection import overlap_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
+from core.storage.writer import write_study
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
@@ -252,6 +254,25 @@ def test_features__carry_the_words_of_the_workers(seen, open_page):
     assert not app.exception
     lines = [card["lines"] for card in cards_of(app, "overlap_features")]
     assert lines and all(line[0].startswith("People call it: <b>bird feeder</b>") for line in lines)
+
+
+@pytest.mark.slow
+def test_features__say_what_they_keep_without_object_and_background(study, seen, open_page):
+    """With `mask-interventions`, for features that fire on ten altered images; else no card has the line."""
+    before = open_page("masks", study="seen", masks_part="By feature")
+    assert not any("Keeps" in line for card in cards_of(before, "overlap_features") for line in card["lines"])
+    features = [int(card["id"]) for card in cards_of(before, "overlap_features")]
+    alterations, kept = ["object removed", "background removed"], [0.123, 1.04]
+    rows = [
+        (j, a, 10 - (j == features[1]), k) for j in features for a, k in zip(alterations, kept, strict=True)
+    ]
+    with write_study(seen) as writer, writer.step("mask-interventions", {}) as step:
+        step.table("mask_responses", pd.DataFrame(rows, columns=["feature", "alteration", "n", "kept"]))
+    app = open_page("masks", study="seen", masks_part="By feature")
+    assert not app.exception
+    lines = {int(card["id"]): card["lines"] for card in cards_of(app, "overlap_features")}
+    line = "Keeps 12 % of its activation without the object, 104 % without the background"
+    assert lines[features[0]] == [line] and lines[features[1]] == []
 
 
 @pytest.mark.slow

@@ -1,0 +1,110 @@
+"""Alter one half of a picture, object or background, by its mask (docs/method.md 5.4). No torch, for workers.
+
+Pictures are the encoder's input views, so that what the encoder sees is altered, pixel by pixel.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from core.errors import ShapeError
+
+BACKGROUND_REMOVED, OBJECT_REMOVED = "background removed", "object removed"
+CONTROL_BACKGROUND, CONTROL_OBJECT = "background removed, other mask", "object removed, other mask"
+ALTERATIONS = (
+    *("background blurred", "object blurred", BACKGROUND_REMOVED, OBJECT_REMOVED),
+    *("background swapped", "object swapped", CONTROL_BACKGROUND, CONTROL_OBJECT),
+)
+BLUR = 0.1  # standard deviation of the blur, in shorter sides of the picture: no shape is left, but colours
+REACH = 3  # standard deviations at which the blur ends
+LEAST_WEIGHT = 1e-4  # with less of the region within reach, a pixel takes the region's mean colour
+
+
+def alterations(
+    picture: np.ndarray,
+    mask: np.ndarray,
+    *,
+    donor: np.ndarray,
+    donor_mask: np.ndarray,
+    other_mask: np.ndarray,
+    fill: np.ndarray,
+) -> np.ndarray:
+    """Make the altered pictures of one picture, in the order of ALTERATIONS.
+
+    With B the object's pixels, x the picture, b_R(x) its blur within the region R (`blurred_within`), c the
+    fill, and x' the donor with object B':
+    blurred: b_notB(x) outside B, or b_B(x) on B. removed: c there.
+    background swapped: outside B the donor's background, b_notB'(x') on B'.
+    object swapped: x' on B', else x outside B and b_notB(x) on B.
+    "other mask": removed as above, with another picture's object in place of B.
+
+    Args:
+        picture, donor: (H, W, 3) uint8. mask, donor_mask, other_mask: (H, W) bool, True on the object; each
+            with pixels of both kinds. fill: (3,) uint8, the colour that stands for nothing.
+    Returns:
+        (len(ALTERATIONS), H, W, 3) uint8.
+    Raises:
+        ShapeError: the inputs disagree.
+    """
+    _check(picture, donor, mask, donor_mask, other_mask)
+    background = blurred_within(picture, ~mask)
+    donor_background = np.where(donor_mask[..., None], blurred_within(donor, ~donor_mask), donor)
+    here, there, other = mask[..., None], donor_mask[..., None], other_mask[..., None]
+    return np.stack(
+        [
+            np.where(here, picture, background),
+            np.where(here, blurred_within(picture, mask), picture),
+            np.where(here, picture, fill),
+            np.where(here, fill, picture),
+            np.where(here, picture, donor_background),
+            np.where(there, donor, np.where(here, background, picture)),
+            np.where(other, picture, fill),
+            np.where(other, fill, picture),
+        ]
+    ).astype(np.uint8)
+
+
+def blurred_within(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Blur a picture from the pixels of a region alone, so that nothing leaks in from beside it.
+
+    b_R(x) = (g * (R x)) / (g * R), g a Gaussian of BLUR shorter sides that ends at REACH standard deviations.
+    Where g * R is below LEAST_WEIGHT, the region's mean colour.
+
+    Args:
+        picture: (H, W, 3) uint8. region: (H, W) bool.
+    Returns:
+        (H, W, 3) uint8, defined on all pixels; the picture itself for an empty region.
+    """
+    if not region.any():
+        return picture
+    kernel = blur_kernel(min(region.shape))
+    weight = _convolved(region.astype(np.float32), kernel)[..., None]
+    total = _convolved(np.where(region[..., None], picture, 0).astype(np.float32), kernel)
+    mean = picture[region].mean(0, dtype=np.float64)
+    near = weight >= LEAST_WEIGHT
+    found = np.where(near, total / np.where(near, weight, 1.0), mean)
+    return np.clip(np.rint(found), 0, 255).astype(np.uint8)
+
+
+def blur_kernel(side: int) -> np.ndarray:
+    """(2 k + 1,) float64 with sum 1: the Gaussian along one axis, k = ceil(REACH * BLUR * side)."""
+    deviation = BLUR * side
+    reach = int(np.ceil(REACH * deviation))
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    return weights / weights.sum()
+
+
+def _convolved(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return cv2.sepFilter2D(values, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_CONSTANT)
+
+
+def fill_colour(mean: tuple[float, ...]) -> np.ndarray:
+    """(3,) uint8: the colour that the encoder's normalisation takes to 0, rounded to a pixel's value."""
+    return np.clip(np.rint(np.array(mean) * 255), 0, 255).astype(np.uint8)
+
+
+def _check(picture: np.ndarray, donor: np.ndarray, *masks: np.ndarray) -> None:
+    shapes = [mask.shape for mask in masks]
+    if picture.ndim != 3 or picture.shape != donor.shape or set(shapes) != {picture.shape[:2]}:
+        raise ShapeError(f"picture {picture.shape}, donor {donor.shape} and masks {shapes} do not match")

@@ -12,7 +12,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from core.analysis.mask_interventions.sampled import sample_pictures
 from core.analysis.overlap import step as overlap_step
 from core.analysis.overlap.input_masks import masked_images
 from core.analysis.overlap.iou import VARIANTS
@@ -320,9 +319,3 @@ def test_overlap__with_salient_imagenet(tmp_path):
     features = study.table("overlap_by_feature")
     words = features.loc[(features["mask"] == "core") & (features["energy"] > 0), "keywords"]
     assert len(words) and words.str.startswith("seen at 59").all()
-
-    about = run("mask-interventions", study.path, bootstrap=20)  # the eight evaluation images of the tench
-    assert (about["n_images"], about["split"], about["donors_of_other_class"]) == (8, "val", False)
-    sampled = sample_pictures(open_study(study.path), 9, 0, workers=0, progress=Progress.silent())
-    for position, row in enumerate(sampled.rows):
-        assert_array_equal(sampled.mask(position), study.mask(int(row), "core") >= 0.5)

@@ -127,7 +127,10 @@ def _kept(study: Study, feature: int) -> list[str]:
     shares = overlap_reads.kept_shares(study)
     if feature not in shares.index:
         return []
-    left = {name: f"{100 * float(shares.at[feature, name]):.0f} %" for name in ("object", "background")}
+    left = {
+        name: f"{100 * float(shares.at[feature, name]):.0f}\N{NO-BREAK SPACE}%"
+        for name in ("object", "background")
+    }
     line = f"Keeps {left['object']} of its activation without the object, {left['background']} without the "
     return [line + "background"]
 

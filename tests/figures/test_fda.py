@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.common.dataframes import equals, numbers, where
 from core.common.statistics.seeds import NOT_ENOUGH, over_seeds
 from core.errors import SettingsError
 from core.figures.augmentation_bars import PANELS, augmentation_bars
@@ -199,10 +200,10 @@ def test_removal_verdict__hurts_is_open_or_unknown():
     assert said.endswith("worse without crop, flip, jitter, blur, solarize; SimCLR is better without gray")
     both_ways = few.assign(top1=[0.6, 0.6, *[0.5, 0.7] * 6])  # seed 0 falls, seed 1 rises
     assert removal_verdict(both_ways).endswith("no removal changes all runs in the same direction")
-    none_removed = few[few["arm"] == "simclr-add-solarize"]
-    assert removal_verdict(none_removed).endswith("no removal has two runs yet")
-    assert removal_verdict(few[few["seed"] == 0]).endswith("no removal has two runs yet")
-    begun = few[(few["seed"] == 0) | few["arm"].isin(["simclr-add-solarize", removed[0]])]
+    whole, first = equals(few, "arm", "simclr-add-solarize"), numbers(few, "seed") == 0
+    assert removal_verdict(where(few, whole)).endswith("no removal has two runs yet")
+    assert removal_verdict(where(few, first)).endswith("no removal has two runs yet")
+    begun = where(few, first | whole | equals(few, "arm", removed[0]))
     assert removal_verdict(begun).endswith("in every run: SimCLR is worse without crop")
 
 

@@ -5,7 +5,7 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -109,15 +109,15 @@ def test_build_optimiser__muon_moves_weights_orthogonally_and_leaves_biases_to_n
     assert rate == pytest.approx(0.1 * config.batch_size / 256 / 10)
     optimiser.step()
     for name, p in method.named_parameters():
-        step = p.detach() - before[name]
+        step, gradient = p.detach() - before[name], cast(torch.Tensor, p.grad)
         if p.ndim > 1 and not name.startswith("depthwise"):
             # five Newton-Schulz steps bring all but the smallest singular values close together
-            steps, gradients = (torch.linalg.svdvals(x.flatten(1)) for x in (step, p.grad))
+            steps, gradients = (torch.linalg.svdvals(x.flatten(1)) for x in (step, gradient))
             assert steps.quantile(0.1) > 0.6 * steps.max(), name
             assert steps.quantile(0.1) / steps.max() > gradients.quantile(0.1) / gradients.max(), name
         else:
-            large = p.grad.abs() > 1e-4  # beside which Adam's epsilon is nothing
-            expected = -1.9 * rate * p.grad[large].sign()  # 1 + .9 of Nesterov's momentum
+            large = gradient.abs() > 1e-4  # beside which Adam's epsilon is nothing
+            expected = -1.9 * rate * gradient[large].sign()  # 1 + .9 of Nesterov's momentum
             np.testing.assert_allclose(step[large], expected, rtol=0.05)
 
 

@@ -18,7 +18,6 @@ N_FEATURES = 512
 
 def run() -> Iterator[Result]:
     yield overhead()
-    yield domains()
     yield from step_ratios.run()
     yield losses()
     if torch.cuda.is_available():
@@ -91,34 +90,6 @@ def overhead() -> Result:
         f"{1000 * step:.1f} ms a plain step of {2 * BATCH} views at {SIZE} px, {1000 * extra:.2f} ms added"
     )
     return Result("Q regulariser, overhead of a step", 100 * extra / step, "%", 5, False, detail)
-
-
-def domains() -> Result:
-    """What both domain terms and the critic's step take, forwards and backwards, beside a plain step."""
-    import numpy as np
-
-    from core.training import setup
-    from core.training.domains.labels import DomainLabels
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    views = torch.randn(2 * BATCH, 3, SIZE, SIZE, device=device).to(memory_format=torch.channels_last)
-    plain, _ = step_of("none", views)
-    config = settings("none", regularizer={}, domains={"labels": "column:domain"})
-    labels = DomainLabels(np.arange(BATCH) % 3, ("a", "b", "c"))
-    method: Any = setup.start_method(config, labels).to(device).train()
-    method.rows = np.arange(BATCH)
-    raw = torch.rand(2 * BATCH, N_FEATURES, device=device, requires_grad=True)
-    own_loss = torch.zeros((), device=device)
-
-    def added() -> None:
-        method._domain_terms(raw, own_loss).backward()
-        method.step_facts()
-
-    for work in (plain, added):
-        seconds(work)
-    step, extra = (min(seconds(work) for _ in range(ROUNDS)) / STEPS for work in (plain, added))
-    detail = f"{1000 * step:.1f} ms a plain step, {1000 * extra:.2f} ms added, critic included"
-    return Result("domain prefix, overhead of a step", 100 * extra / step, "%", 30, False, detail)
 
 
 def losses() -> Result:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from benchmarks.results import Result
+from core.analysis.features.one_pass import one_torch_thread
 from core.training.grids.trained import HALF_WIDTH
 from core.visual_tokens.ranks import GraphBatch
 
@@ -57,17 +57,6 @@ def run() -> Iterator[Result]:
         yield attention(n_tokens)
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Idle threads that wait would count as processor time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def in_turns(works: Mapping[str, Work], *, rounds: int, steps: int = 1) -> dict[str, np.ndarray]:
     """Time several works in turns, in the opposite order in every other round, after one run of each.
 
@@ -75,7 +64,7 @@ def in_turns(works: Mapping[str, Work], *, rounds: int, steps: int = 1) -> dict[
         by name (rounds,) seconds of processor time of one step.
     """
     found: dict[str, list[float]] = {name: [] for name in works}
-    with one_thread():
+    with one_torch_thread():  # idle threads that wait would count as processor time
         for work in works.values():
             work()
         for number in range(rounds):

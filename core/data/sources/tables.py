@@ -269,7 +269,7 @@ def _with_splits(
             extras = None if extras is None else extras.iloc[np.flatnonzero(kept)].reset_index(drop=True)
             labels = [label for label, keep in zip(labels, kept, strict=True) if keep]
             return table, extras, notes + unseen_classes_note(named, labels), True
-        notes = [f"the column split has only '{splits[0]}'"]
+        notes = [f"the column split has only '{named[0]}'"]
     drawn, more = draw_split(list(table["image_id"]), labels, seed)
     return table.assign(split=pd.array(drawn, dtype="str")), extras, notes + more, False
 

@@ -77,7 +77,10 @@ def refused(folder, tests):
 
 
 def test_check_pictures__of_the_same_files_pass(tmp_path, winoground, table):
-    check_pictures_of(tokens_of(tmp_path / "tokens", table), [winoground_benchmark(winoground)])
+    test, seen = winoground_benchmark(winoground), []
+    watched = replace(test, read=lambda key: seen.append(key) or test.read(key))
+    check_pictures_of(tokens_of(tmp_path / "tokens", table), [watched])
+    assert seen == some_of(KEYS) and len(seen) == N_COMPARED
 
 
 def test_check_pictures__one_other_pixel_is_refused(tmp_path, winoground, table):

@@ -159,10 +159,16 @@ def _captions_line(captions: Report | None) -> str:
 
 
 def summary_text(report: Report) -> str:
-    """Return the numbers and texts of a step's summary."""
+    """Return the numbers and texts of a step's summary, and what must be said beside them.
+
+    >>> print(summary_text({"n_images": 5, "notes": ["two cannot be read"]}))
+    n_images  5
+    note      two cannot be read
+    """
     simple = [(key, value) for key, value in report.items() if isinstance(value, (str, int, float))]
     lines = [(key, f"{value:.4g}" if isinstance(value, float) else str(value)) for key, value in simple]
-    return aligned([*_estimates(report), *lines])
+    notes = report.get("notes")
+    return aligned([*_estimates(report), *lines, *(("note", line) for line in notes or [])])
 
 
 def _estimates(report: Report) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from core.analysis.mask_interventions.responses import (
     responses_table,
 )
 from core.analysis.mask_interventions.sampled import AlteredPictures, Sampled, sample_pictures
+from core.analysis.overlap.iou import LEAST_IMAGES
 from core.analysis.quality.label_free.deviation_scores import raw_moments
 from core.analysis.quality.label_free.distinctiveness import LEAST_STD
 from core.analysis.representations import picture_batches
@@ -74,7 +75,9 @@ def compute_mask_interventions(
     step.table("mask_groups", groups_table(found))
     step.table("mask_agreement", agreement)
     step.summary = intervention_summary(sampled, len(read), agreement)
-    step.summary["core against spurious"] = core_from_spurious(found, called, scales)
+    told = core_from_spurious(found, called, scales)
+    if known := {name: one for name, one in told.items() if np.isfinite(one["auroc"])}:
+        step.summary["core against spurious"] = known
     true = class_codes(study)[sampled.rows[read]]
     if predicted is not None and (true >= 0).any():
         step.table("mask_accuracy", accuracy_table(predicted, true, **settings))
@@ -193,6 +196,11 @@ def notes(sampled: Sampled, numbers: dict[str, Any]) -> list[str]:
         said.append("no evaluation image has a usable mask, so train images were altered")
     if not sampled.other_class:
         said.append("some images were given a background of their own class, or of one unknown")
+    if not numbers["n_core"] + numbers["n_spurious"]:
+        said.append(
+            f"no feature called core or spurious fires on at least {LEAST_IMAGES} of the altered images, so "
+            "none is counted: more images with masks are needed"
+        )
     if numbers["control_overlap"] > 0.5:
         said.append(
             f"a control mask covers {percent(numbers['control_overlap'], 0)} of the object on average, since "

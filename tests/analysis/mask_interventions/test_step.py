@@ -171,6 +171,8 @@ def test_step__train_images_where_no_evaluation_image_has_a_mask(folder, tmp_pat
     about = study.summary(STEP)
     assert (about["split"], about["n_images"], about["n_unusable_masks"]) == ("train", 5, 103)
     assert any("train images" in note for note in about["notes"])
+    assert any("fires on at least 10 of the altered images, so none" in note for note in about["notes"])
+    assert about["n_core"] == 0 and "core against spurious" not in about  # undefined
 
 
 def test_step__unreadable_pictures_are_left_out_with_those_they_would_lend_to(own, monkeypatch):

@@ -214,15 +214,14 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
     if (seen := np.isin(named, SEEN_DOMAINS)).any():
         if set(splits) & {"val", "test"}:
             kept = ~seen
-            notes.append(
-                f"the {seen.sum()} images of 'id_val' and 'id_test' are ignored: their domains are train's"
-            )
+            left = counted(seen.sum(), "image")
+            notes.append(f"{left} of 'id_val' and 'id_test' left out: their domains are train's")
         else:
             named = np.array([name.removeprefix("id_") for name in named], dtype=object)
     counts = Counter(named)
     if counts["val"] and counts["test"]:
         kept &= named != "test"
-        notes.append(f"the {counts['test']} images of 'test' are ignored: 'val' is used")
+        notes.append(f"{counted(counts['test'], 'image')} of 'test' left out: 'val' is used")
     if counts["test"] and not counts["val"]:
         notes.append("'test' is used as the evaluation split, named val")
     return kept, ["train" if name == "train" else "val" for name in named[kept]], notes

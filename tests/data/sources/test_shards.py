@@ -107,7 +107,7 @@ def test_split__from_the_shards_names(tmp_path):
     source = open_images(tmp_path)
     assert source.split_given
     assert [row[1] for row in rows(source)] == ["train"] * 4 + ["val"] * 2
-    assert note(source, "the 2 images of 'test' are ignored")
+    assert note(source, "2 images of 'test' left out")
     assert_array_equal(source.read(5), decode(picture(5)))
 
 

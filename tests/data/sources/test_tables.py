@@ -100,7 +100,7 @@ def test_table__split_names(tmp_path, written, kept):
     assert [row[:2] for row in rows(source)] == kept
     assert source.extras is not None
     assert source.extras["number"].tolist() == ["abc".index(name) for name, _ in kept]
-    assert note(source, "'test' are ignored") == (len(kept) == 2)
+    assert note(source, "of 'test' left out") == (len(kept) == 2)
 
 
 def test_table__metadata_of_wilds(tmp_path):
@@ -116,8 +116,8 @@ def test_table__metadata_of_wilds(tmp_path):
     source = open_images(write(tmp_path / "metadata.csv", text))
     assert rows(source) == [("a", "train", "3"), ("b", "val", "3")]
     assert source.extras is not None and source.extras["location_remapped"].tolist() == [12, 40]
-    assert note(source, "the 2 images of 'id_val' and 'id_test' are ignored: their domains are train's")
-    assert note(source, "the 1 images of 'test' are ignored")
+    assert note(source, "2 images of 'id_val' and 'id_test' left out: their domains are train's")
+    assert note(source, "1 image of 'test' left out")
 
 
 def test_table__splits_of_seen_domains_alone(tmp_path):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,10 +78,22 @@ def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
 
 
 def describe_source(source: Any) -> dict[str, Any]:
-    """Describe the training images, with the parameters of a synthetic world, which may change later."""
+    """Describe the training images, with the parameters of a synthetic world, which may change later.
+
+    Of an absolute path only its last name is told: whoever gets the encoder need not know this machine.
+    """
     world = getattr(source, "world", None)
     planted = {} if world is None else {"world": dataclasses.asdict(world)}
-    return {**source.describe(), "fingerprint": source.fingerprint(), **planted}
+    return {**_last_names(source.describe()), "fingerprint": source.fingerprint(), **planted}
+
+
+def _last_names(described: Any) -> Any:
+    """Replace every absolute path inside dicts and lists by its last name."""
+    if isinstance(described, dict):
+        return {key: _last_names(value) for key, value in described.items()}
+    if isinstance(described, list | tuple):
+        return [_last_names(value) for value in described]
+    return Path(described).name if isinstance(described, str) and os.path.isabs(described) else described
 
 
 def epoch_order(n_images: int, seed: int, epoch: int) -> np.ndarray:

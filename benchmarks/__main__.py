@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks.results import Absent, Result
 
 BENCHES = (
+    "allocator",
     "embed",
     "features",
     "groups",

@@ -4,12 +4,14 @@ import os
 import sys
 
 from core.cli import main
+from core.pipeline.memory import keep_freed_memory
 
 
 def run() -> int:
     """Run one command. Modules in the working directory can be imported too (`--encoder python:…`), last."""
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
+    keep_freed_memory()
     return main()
 
 

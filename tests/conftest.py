@@ -26,9 +26,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from core.pipeline.memory import keep_freed_memory
 from tests.sampling import EVERYTHING
 from tests.shared import made_once
 
+keep_freed_memory()  # as every command does
 settings.register_profile(  # the same cases in every run; they share what a fixture has made for their test
     "tests",
     max_examples=1000 if EVERYTHING else 50,

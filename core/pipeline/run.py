@@ -13,6 +13,7 @@ from core.common.worker_group import Ranks, join_ranks
 from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+from core.pipeline.memory import give_back_memory
 from core.steps import (
     STEPS,
     Step,
@@ -61,6 +62,7 @@ def _analyze(
             try:
                 with progress.step(name):
                     _run(writer, step, config, run_options(options), progress, ranks)
+                give_back_memory()
             except NoDiscriminativeFeatures as error:  # the steps that can do without it still run
                 failed[name] = error
     if failed:

@@ -1,7 +1,7 @@
 """Keep freed memory for the next pass of a network on a CPU, where the C library is glibc.
 
-By default glibc maps each large array anew and unmaps it when it is freed. The kernel then clears every
-page again at its first touch, which takes an eighth to a half of the time of a network's pass
+By default glibc maps each large array by itself and unmaps it when it is freed. The kernel then clears every
+page at its first touch, which takes an eighth to a half of the time of a network's pass
 (`make bench ONLY=allocator`). Kept memory is reused as it is; what a step leaves over goes back at its end.
 """
 

@@ -80,7 +80,7 @@ def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
 def describe_source(source: Any) -> dict[str, Any]:
     """Describe the training images, with the parameters of a synthetic world, which may change later.
 
-    Of an absolute path only its last name is told: whoever gets the encoder need not know this machine.
+    Of an absolute path only its last name is told: those who get the encoder need not know this machine.
     """
     world = getattr(source, "world", None)
     planted = {} if world is None else {"world": dataclasses.asdict(world)}

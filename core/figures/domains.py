@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from core.figures.maps import Colouring
 from core.figures.theme import Theme, finish
 
+MARGINS = 60  # px above and below the maps
 PART_TITLES = {"all": "all features", "prefix": "prefix", "rest": "rest"}
 
 
@@ -112,6 +113,20 @@ def part_maps(
     figure.update_annotations(font_size=theme.font_size)
     legend = {"orientation": "v", "x": 1.05, "xanchor": "left", "y": 1, "yanchor": "top"}
     figure.update_layout(legend={**legend, "itemsizing": "constant", "tracegroupgap": 12})
-    width = theme.width or 900
-    figure.update_layout(height=max(theme.height or height, round(0.36 * width * len(rows))))
-    return figure
+    squares = round(0.36 * (theme.width or 900) * len(rows))
+    heights = (
+        theme.height or height,
+        squares,
+        legend_height([len(shown.names) for shown in rows.values()], theme),
+    )
+    return figure.update_layout(height=max(heights))
+
+
+def legend_height(groups: Sequence[int], theme: Theme) -> int:
+    """Return the height in px of a figure whose legend shows groups of so many names, under one another.
+
+    Plotly cuts a legend that is longer than its figure off. A line is as high as its text, 16 px at least,
+    with 3 px between two.
+    """
+    line = max(16.0, 1.3 * theme.font_size) + 3
+    return round((sum(groups) + len(groups)) * line + 12 * len(groups) + MARGINS)

@@ -26,7 +26,7 @@ from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, wr
 from core.visual_tokens.graph import Node, SceneGraph, Triple
 from core.visual_tokens.tokens import ImageTokens
 
-MANIFEST, VERSION = "manifest.json", 1
+MANIFEST, KIND, VERSION = "manifest.json", "visual tokens", 1
 ARRAYS = ("global", "tangible", "predicates")
 TABLES = ("images", "objects", "relations")
 CORNERS = ["left", "top", "right", "bottom"]
@@ -234,7 +234,7 @@ class TokenWriter:
         for name, frame in token_tables(self._tables).items():
             frame.to_parquet(self._temporary / f"{name}.parquet", index=False)
         manifest = {
-            "kind": "visual tokens",
+            "kind": KIND,
             "version": VERSION,
             "predicates": list(self._words),
             "arrays": {name: array_entry(lines) for name, lines in self._ledger.items()},
@@ -266,7 +266,12 @@ def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]
 
 
 def is_token_folder(path: str | Path) -> bool:
-    return (Path(path) / MANIFEST).is_file()
+    """Return True for a folder of tokens of any version; a study has a manifest of that name, too."""
+    try:
+        manifest = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("kind") == KIND
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -276,7 +281,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         command = command_line("extract-tokens", "IMAGES", output=path)
         raise TokenError(f"'{path}' is no TOKENS folder. Make one: {command}") from None
-    if (kind, version) != ("visual tokens", VERSION):
+    if (kind, version) != (KIND, VERSION):
         raise TokenError(
             f"'{path}' holds {kind} of version {version}, expected {VERSION}. Extract them again"
         )

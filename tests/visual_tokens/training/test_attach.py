@@ -9,6 +9,9 @@ import pytest
 
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.errors import TokenError
+from core.figures.options import FigureOptions
+from core.figures.theme import LIGHT
+from core.figures.token_figures import TOKEN_FIGURES
 from core.jobs.progress import Progress
 from core.storage.writer import write_study
 from core.store import open_study
@@ -62,6 +65,9 @@ def test_attach__graphs_attention_and_swaps_of_the_study(made, tmp_path):
     n_tokens = 1 + len(found.planted.nodes) + len(found.planted.triples)
     assert len(found.attention) == n_tokens and len(found.swaps) == 1
     assert len(rank_weights(study.path) or []) == 8
+    for name, paths in {"scene_graph": (study.path, tokens.path), "token_attention": (study.path,)}.items():
+        for path in paths:
+            assert TOKEN_FIGURES[name].draw(path, FigureOptions(), LIGHT).to_dict()["layout"]["height"]
 
 
 def test_attach__the_same_ids_of_another_world_are_other_images(made, tmp_path):

@@ -206,6 +206,15 @@ def test_extract__refuses_another_folder_and_keeps_the_same(tmp_path, folder, cl
         extract_tokens(SPEC, tmp_path / "mine", ExtractConfig(clip=clip), progress=Progress.silent())
 
 
+@pytest.mark.parametrize("manifest", ['{"kind": "study"}', "[]", "{"], ids=["study", "list", "damaged"])
+def test_extract__never_replaces_a_study_or_what_else_has_a_manifest(tmp_path, clip, manifest):
+    (tmp_path / "manifest.json").write_text(manifest)
+    (tmp_path / "images.parquet").write_text("work of days")
+    with pytest.raises(SettingsError, match="is no TOKENS folder"):
+        extract_tokens(SPEC, tmp_path, ExtractConfig(clip=clip), progress=Progress.silent(), fresh=True)
+    assert (tmp_path / "images.parquet").read_text() == "work of days"
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -289,7 +289,9 @@ def loss_readout_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figu
         if (own := [factor for factor in sign_of if sign_of[factor] == sign])
     ]
     note = runs_note(known, "intervals over resampled settings").partition("; ")[2]
-    return headed(figure, f"The held-out loss moves with the readout error, {'; '.join(said)}", note, theme)
+    clearly = f"The held-out loss moves with the readout error, {'; '.join(said)}"
+    title = clearly if any(sign_of.values()) else "No readout error moves clearly with the held-out loss"
+    return headed(figure, title, note, theme)
 
 
 def _correlations(

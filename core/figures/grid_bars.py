@@ -20,6 +20,14 @@ from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, 
 
 KNOWN_FACTORS = ("shape", "colour", "texture", "object", "digit")
 UNTRAINED, PLAIN = "untrained", "plain"
+VARIANTS = {  # arms of the grid `ifm-variants`, as [I] Table 3 calls them
+    PLAIN: "InfoNCE",
+    "ifm": "IFM",
+    "norm": "+norm",
+    "pre-norm": "+pre-norm",
+    "pre-norm-relative": "+pre-norm (relative)",
+    "modified-loss-alone": "modified loss alone",
+}
 MARKS = ("dots: runs", "dotted: chance")
 
 
@@ -96,8 +104,9 @@ def variants_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     known = trained(table)
     if known.empty:
         return note_figure("No encoder of this grid has been trained yet.", theme)
-    arms = list(dict.fromkeys(known["arm"]))
-    found = paired_differences(known, {arm: (arm, PLAIN) for arm in arms if arm != PLAIN}, "mean")
+    known = known.assign(arm=[VARIANTS.get(arm, arm) for arm in words(known, "arm")])
+    arms, plain = list(dict.fromkeys(known["arm"])), VARIANTS[PLAIN]
+    found = paired_differences(known, {arm: (arm, plain) for arm in arms if arm != plain}, "mean")
     said = grouped_by_sign(found, above="above InfoNCE", below="below InfoNCE")
     figure = factor_bars(known, arms, theme=theme)
     return headed(figure, f"Mean readout, {said}", runs_note(known, *MARKS), theme)

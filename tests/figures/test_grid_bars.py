@@ -45,11 +45,11 @@ def test_variants__a_bar_an_arm_with_intervals_only_of_enough_runs():
     table = rows(settings, 5)
     figure: Any = variants_figure(table)
     bars = [trace for trace in figure.data if trace.type == "bar"]
-    assert [bar.name for bar in bars] == ["plain", "ifm", "norm"]
+    assert [bar.name for bar in bars] == ["InfoNCE", "IFM", "+norm"]
     assert list(bars[0].x) == [*FACTORS, "mean"]
     own = 100 * table[table["arm"] == "ifm"]["colour"]
     assert bars[1].y[1] == pytest.approx(own.mean()) and bars[1].error_y.array[1] > 0
-    assert layout_of(figure).title.text.startswith("Mean readout, above InfoNCE: ifm, norm<br>")
+    assert layout_of(figure).title.text.startswith("Mean readout, above InfoNCE: IFM, +norm<br>")
     known: Any = variants_figure(table.assign(chance_shape=0.1, chance_colour=0.2, chance_texture=0.3))
     assert [line.y0 for line in layout_of(known).shapes] == pytest.approx([10, 20, 30, 20])  # and their mean
     few: Any = variants_figure(rows(settings, 3))

@@ -25,6 +25,7 @@ def clip() -> Any:
         return open_clip.create_model("ViT-S-32", force_image_size=64).eval()
 
 
+@pytest.mark.slow
 def test_a_tower_reads_a_picture_as_open_clip_does(clip, tmp_path):
     torch.save({"state_dict": {f"module.{k}": v for k, v in clip.state_dict().items()}}, tmp_path / "clip.pt")
     encoder = load_encoder(f"{SPEC}@{tmp_path / 'clip.pt'}")
@@ -45,6 +46,7 @@ def test_random_weights_are_said_to_be_random():
     assert torch.equal(encoder.base.get_parameter("proj"), load_encoder(SPEC).base.get_parameter("proj"))
 
 
+@pytest.mark.slow
 def test_squashed_images_and_other_means():
     encoder = load_encoder("open_clip:ViT-B-16-SigLIP-256?force_image_size=32")
     assert encoder.transform.crop in ("center", "squash") and encoder.transform.input_size == 32

@@ -267,22 +267,23 @@ def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]
 
 def is_token_folder(path: str | Path) -> bool:
     """Return True for a folder of tokens of any version; a study has a manifest of that name, too."""
+    return _manifest(path) is not None
+
+
+def _manifest(path: str | Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("kind") == KIND
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("kind") == KIND else None
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        kind, version = manifest["kind"], manifest["version"]
-    except (OSError, ValueError, KeyError, TypeError):
+    if (manifest := _manifest(path)) is None:
         command = command_line("extract-tokens", "IMAGES", output=path)
-        raise TokenError(f"'{path}' is no TOKENS folder. Make one: {command}") from None
-    if (kind, version) != (KIND, VERSION):
+        raise TokenError(f"'{path}' is no TOKENS folder. Make one: {command}")
+    if (version := manifest.get("version")) != VERSION:
         raise TokenError(
-            f"'{path}' holds {kind} of version {version}, expected {VERSION}. Extract them again"
+            f"'{path}' holds {KIND} of version {version}, expected {VERSION}. Extract them again"
         )
     return manifest

@@ -15,7 +15,7 @@ export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 export PYTHONDONTWRITEBYTECODE :=  # else every process of every test compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-numeric numeric-of-any numeric-of-avx2 coverage check lint types bench screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-lowest test-numeric numeric-of-any numeric-of-avx2 coverage check lint types bench screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,20 +58,15 @@ WAITING := $(shell expr $(JOBS) + 1)
 test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for some)
 ifdef TESTS
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
-else
-	@$(MAKE) --no-print-directory coverage
-	@$(MAKE) --no-print-directory test-slow
+else  # the slow half also where the fast one fails
+	@failed=0; for half in coverage test-slow; do $(MAKE) --no-print-directory $$half || failed=1; done; exit $$failed
 endif
 
 test-all: export PEREGRINE_TESTS := all
 test-all: test  ## run every test, and every case where the others run a sample
 
-# CI sets AGAIN=1: what failed runs once more, alone. On a crowded machine a test may wait in vain; a real fault
-# fails twice, and the log holds both.
-TWICE = $(if $(AGAIN),|| $(BIN)/python -m pytest -v --last-failed --last-failed-no-failures=none)
-
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
-	$(BIN)/python $(MEASURED_BY) -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
+	$(BIN)/python $(MEASURED_BY) -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)
 
 coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashboard it runs
 	@mkdir -p build
@@ -80,7 +75,18 @@ coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashb
 		print("coverage of core and dashboard by test-fast:", found["percent_covered_display"], "%")'
 
 test-slow: $(DEV_STAMP)  ## run those that test-fast leaves out
-	$(BIN)/python -m pytest $(SHARED) -n $(WAITING) -m "slow or browser" $(PYTEST_ARGS) $(TESTS) $(TWICE)
+	$(BIN)/python -m pytest $(SHARED) -n $(WAITING) -m "slow or browser" $(PYTEST_ARGS) $(TESTS)
+
+# pip takes the newest versions; this environment holds the oldest that requirements*.txt allow.
+LOWEST := .venv-lowest
+
+$(LOWEST)/bin/uv:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+test-lowest: $(LOWEST)/bin/uv  ## run test-fast with the lowest versions that the requirements allow
+	@$(MAKE) --no-print-directory test-fast VENV=$(LOWEST) \
+		INSTALL="$< pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct"
 
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
 # them as this machine computes; here they run as two others do. Idle threads must not spin: workers share cores.

@@ -82,19 +82,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if runs_none else None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no worker is left with one at the end.
 
-    A test in a browser that fails runs once more: on a crowded machine a page can take longer than any test
-    waits. A real fault fails twice, and the report counts what was run again. A test marked `exhaustive` is
-    left to `make test-all`: another one, which its mark names, finds the same.
+    A test marked `exhaustive` is left to `make test-all`: another one, which its mark names, finds the same.
     """
-    runs_again = config.pluginmanager.hasplugin("rerunfailures")
     for item in items:
         if (left_out := item.get_closest_marker("exhaustive")) and not EVERYTHING:
             item.add_marker(pytest.mark.skip(f"{left_out.args[0]}; `make test-all` runs both"))
-        if runs_again and item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
     ranks: dict[Path, int] = {}
     for item in items:
         rank = 0 if item.get_closest_marker("browser") else 1 if item.get_closest_marker("slow") else 2

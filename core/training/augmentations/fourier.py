@@ -210,6 +210,8 @@ class FourierChain(FourierTransform):
 def _filtered(images: Tensor, drawn: Sequence[Drawn]) -> Tensor:
     """(B, C, H, W) images with their modes multiplied by what was drawn; those not chosen keep their bits."""
     rows = torch.stack([chosen for chosen, _ in drawn]).any(0)
+    if not rows.any():  # some FFT libraries refuse an empty batch
+        return images.clone()
     exact = images[rows].to(torch.promote_types(images.dtype, torch.float32))  # no FFT in half precision
     spectra = _multiplied(torch.fft.rfft2(exact), [(chosen[rows], response) for chosen, response in drawn])
     found = images.clone()

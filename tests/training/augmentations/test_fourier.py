@@ -65,6 +65,16 @@ def test_all__nothing_at_zero_strength_or_probability(kind, size):
     assert (make(kind)(images) - images).abs().amax((1, 2, 3)).min() > 1e-4
 
 
+def test_all__make_no_spectrum_of_an_empty_batch(monkeypatch: pytest.MonkeyPatch):
+    """Some FFT libraries refuse one, so a training would die whenever a draw chooses no image."""
+    images, chain = faint(5, 3, 16, 16), fourier_chain(FourierConfig())
+    for each in chain.transforms:
+        each.p = 0.0
+    monkeypatch.setattr(torch.fft, "rfft2", lambda *_, **__: pytest.fail("a spectrum was made"))
+    assert torch.equal(chain(images), images)
+    assert chain(images[:0]).shape == (0, 3, 16, 16)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_all__response_acts_as_drawn(kind, size: tuple[int, int]):

@@ -1,0 +1,40 @@
+"""`make test`, with a stand-in for the environment's Python that notes what it is asked to run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RECORDER = """#!/bin/sh
+echo "$@" >> calls.txt
+case "$*" in *pytest*"$FAILING"*) exit 1;; esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Make a folder in which everything is installed, as far as make can see."""
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (binaries / "python").write_text(RECORDER)
+    (binaries / "python").chmod(0o755)
+    for stamp in (".installed", ".installed-dev"):
+        (tmp_path / ".venv" / stamp).touch()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("failing", "code"), [("-m not slow", 2), ("-m slow", 2), ("nothing", 0)])
+def test_make_test__runs_both_halves_and_ends_red_if_either_fails(checkout: Path, failing: str, code: int):
+    environment = {"PATH": os.environ["PATH"], "FAILING": failing}
+    ended = subprocess.run(["make", "test"], cwd=checkout, env=environment, capture_output=True, timeout=60)
+    calls = (checkout / "calls.txt").read_text()
+    assert ended.returncode == code, ended.stderr
+    assert calls.count("-m not slow and not browser") == 1
+    assert calls.count("-m slow or browser") == 1

@@ -128,6 +128,18 @@ def score_label(column: str) -> str:
     return score.label if score else column.replace("_", " ")
 
 
+def score_in_sentence(column: str) -> str:
+    """Name a score within a sentence: "the raw norm", "the probe's confidence", "distinctiveness"."""
+    name = score_label(column)
+    if name.startswith("Probe "):
+        return f"the probe's {name.removeprefix('Probe ')}"
+    if name.startswith(("Hoyer", "Q over", "GEN", "NNGuide", "fDBD", "SHE")):
+        return name
+    if name.lower().endswith("distinctiveness"):
+        return name.lower()
+    return f"the {name if name[1:2].isupper() or name[1:2] == '-' else name[:1].lower() + name[1:]}"
+
+
 def available_scores(quality: pd.DataFrame) -> list[str]:
     """List the score columns of `quality` that hold at least one number, in the order of SCORES."""
     return [column for column in SCORES if column in quality and bool(quality[column].notna().any())]

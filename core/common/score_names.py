@@ -52,7 +52,7 @@ SCORES: dict[str, Score] = {
         Score(
             "combined",
             "Combined score",
-            "consensus of six scores without labels: weighted by how far each agrees with the others",
+            "consensus of six scores without labels, weighted by agreement; wrong where most of the six are",
         ),
         Score(
             "distinctiveness",
@@ -96,7 +96,7 @@ SCORES: dict[str, Score] = {
         Score(
             "nnguide",
             "NNGuide",
-            "the probe's energy, guided by the energy of the nearest training images",
+            "the probe's energy, guided by training images that are near and of high energy",
             label_free=False,
         ),
         Score(

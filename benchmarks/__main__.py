@@ -16,6 +16,7 @@ from benchmarks.results import Absent, Result
 
 BENCHES = (
     "allocator",
+    "coverage",
     "embed",
     "features",
     "groups",

@@ -176,9 +176,7 @@ STEPS: dict[str, Step] = {
             title="Overlap with masks",
             doing="Comparing heatmaps with masks",
             summary="compare heatmaps with core and spurious masks (mIoU)",
-            example=(
-                "overlap studies/mine --salient-imagenet masks --annotations discover_spurious_features.csv"
-            ),
+            example="overlap studies/mine --salient-imagenet masks --annotations spurious_features.csv",
             weight=12,
             config=config.OverlapConfig,
             function="core.analysis.overlap.step:compute_overlap",
@@ -301,6 +299,9 @@ STEPS: dict[str, Step] = {
         ),
     )
 }
+
+# How often formulas of a step have changed: one of before still opens, says so, and is redone when it is run.
+FORMULAS = dict.fromkeys(("quality", "overlap", "failures", "mask-interventions"), 1)
 
 
 def in_analysis() -> list[str]:

@@ -62,8 +62,9 @@ class Study:
         return self.states.get(step, "missing")
 
     def missing(self) -> dict[str, Missing]:
-        """Steps that are not there or damaged, each with the reason and the command that makes it."""
+        """Steps that are not there, damaged or of older formulas: why, and the command that makes them."""
         states = {step: self.state(step) for step in STEPS if step in self.states or step in in_analysis()}
+        states |= manifests.older_steps(self.manifest, states)
         found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         found |= {one.step: one for one in map(self._damaged, self.damage)}
         return {step: found[step] for step in STEPS if step in found}

@@ -142,12 +142,12 @@ def gen(logits: np.ndarray, gamma: float, top: int) -> np.ndarray:
     return np.array(scores)
 
 
-def nnguide(energy: np.ndarray, near: list[list[tuple[float, float]]]) -> np.ndarray:
-    """near: (energy, cosine) of each neighbour of each image."""
+def nnguide(energy: np.ndarray, train: list[list[tuple[float, float]]], k: int) -> np.ndarray:
+    """train: (energy, cosine) of every train image, for each image."""
     return np.array(
         [
-            own * math.fsum(other * cosine for other, cosine in row) / len(row)
-            for own, row in zip(energy, near, strict=True)
+            own * math.fsum(sorted((other * cosine for other, cosine in row), reverse=True)[:k]) / k
+            for own, row in zip(energy, train, strict=True)
         ]
     )
 
@@ -202,3 +202,37 @@ def auroc_within(score: np.ndarray, correct: np.ndarray, group: np.ndarray) -> f
                 pairs += 1
                 wins += 1.0 if score[i] > score[k] else 0.5 if score[i] == score[k] else 0.0
     return wins / pairs if pairs else math.nan
+
+
+def newcombe_area(area: float, m: int, n: int) -> list[float]:
+    """Newcombe (2006), method 5, from the variance of Hanley and McNeil (1982): in place of m - 1 and n - 1
+    stands the mean of both."""
+
+    def apart(t: float) -> float:
+        between, others = t / (2 - t) - t * t, 2 * t * t / (1 + t) - t * t
+        variance = (t * (1 - t) + ((m + n) / 2 - 1) * (between + others)) / (m * n)
+        return abs(area - t) - 1.959963984540054 * math.sqrt(max(variance, 0.0))
+
+    ends = []
+    for edge in (0.0, 1.0):
+        near, far = area, edge
+        while abs(near - far) > 1e-13:
+            middle = (near + far) / 2
+            near, far = (middle, far) if apart(middle) <= 0 else (near, middle)
+        ends.append(near)
+    return ends
+
+
+def delong_difference(first: np.ndarray, second: np.ndarray, positive: np.ndarray) -> list[float]:
+    parts = []
+    for score in (first, second):
+        up, down = score[positive], score[~positive]
+        wins = [[1.0 if u > d else 0.5 if u == d else 0.0 for d in down] for u in up]
+        x = [sum(row) / len(down) for row in wins]
+        parts.append((x, [sum(column) / len(up) for column in zip(*wins, strict=True)]))
+    (x_1, y_1), (x_2, y_2) = parts
+    x = [a - b for a, b in zip(x_1, x_2, strict=True)]
+    y = [a - b for a, b in zip(y_1, y_2, strict=True)]
+    ahead = math.fsum(x) / len(x)
+    half = 1.959963984540054 * math.sqrt(np.var(x, ddof=1) / len(x) + np.var(y, ddof=1) / len(y))
+    return [ahead, ahead - half, ahead + half]

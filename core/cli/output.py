@@ -37,6 +37,7 @@ def info_text(report: Report) -> str:
             *(("features", line) for line in report.get("feature_notes", [])),
             ("probe", _probe_line(report)),
             *(("Q-Score", line) for line in _quality_lines(report)),
+            ("errors", report.get("recommendation") or ""),
             ("mIoU", _overlap_line(report)),
             ("steps", _steps_line(report)),
             *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),

@@ -112,6 +112,7 @@ def inspection_text(report: Mapping[str, Any]) -> str:
             ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
             ("confusions", _listed(pairs) or "none"),
             *(("AUROC", _score_line(row)) for row in scores),
+            ("AUROC", _too_few(scores)),
             ("AUROC", f"{number(None)}: {undefined}" if undefined else ""),
             *(("mIoU", _overlap_line(report, mask)) for mask in ("core", "spurious")),
             *(
@@ -147,6 +148,14 @@ def _score_line(row: Mapping[str, Any]) -> str:
     auroc = with_interval(row["auroc"], row["low"], row["high"])
     augrc = with_interval(row["augrc"], row["augrc_low"], row["augrc_high"])
     return f"{score_label(row['score'])} {auroc}; AUGRC {augrc}"
+
+
+def _too_few(scores: list[Mapping[str, Any]]) -> str:
+    """Say that the AUROCs of a slice are of too few errors to tell one from chance; else ''."""
+    from core.common.statistics.chance import outcomes, untold
+
+    few = untold(*outcomes(scores[0])) if scores else ""
+    return f"whether any of these predicts errors {few}" if few else ""
 
 
 def _overlap_line(report: Mapping[str, Any], mask: str) -> str:

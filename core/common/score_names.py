@@ -52,7 +52,7 @@ SCORES: dict[str, Score] = {
         Score(
             "combined",
             "Combined score",
-            "consensus of six scores without labels: weighted by how far each agrees with the others",
+            "consensus of six scores without labels, weighted by agreement; wrong where most of the six are",
         ),
         Score(
             "distinctiveness",
@@ -96,7 +96,7 @@ SCORES: dict[str, Score] = {
         Score(
             "nnguide",
             "NNGuide",
-            "the probe's energy, guided by the energy of the nearest training images",
+            "the probe's energy, guided by training images that are near and of high energy",
             label_free=False,
         ),
         Score(
@@ -126,6 +126,18 @@ def score_label(column: str) -> str:
     """Return the score's display name; an unknown column keeps its own name."""
     score = SCORES.get(column)
     return score.label if score else column.replace("_", " ")
+
+
+def score_in_sentence(column: str) -> str:
+    """Name a score within a sentence: "the raw norm", "the probe's confidence", "distinctiveness"."""
+    name = score_label(column)
+    if name.startswith("Probe "):
+        return f"the probe's {name.removeprefix('Probe ')}"
+    if name.startswith(("Hoyer", "Q over", "GEN", "NNGuide", "fDBD", "SHE")):
+        return name
+    if name.lower().endswith("distinctiveness"):
+        return name.lower()
+    return f"the {name if name[1:2].isupper() or name[1:2] == '-' else name[:1].lower() + name[1:]}"
 
 
 def available_scores(quality: pd.DataFrame) -> list[str]:

@@ -33,6 +33,7 @@ from core.comparison.notes import (
     chosen_by_result,
     damage_notes,
     feature_notes,
+    few_error_notes,
     penalty_notes,
 )
 from core.comparison.words import Transfer, Words, compare_words, transfers
@@ -165,6 +166,7 @@ def compare(
             *notes,
             *map(Note, feature_notes(shared)),
             *map(Note, penalty_notes(shared)),
+            *map(Note, few_error_notes(dict(zip(shared.names, correct, strict=True)))),
         ],
         odd,
     )

@@ -15,15 +15,18 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality.metrics import metrics_of, rank, resample
+from core.analysis.quality.recommendation import CONFIDENCE
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
-from core.common.statistics.intervals import percentile_interval
+from core.common.statistics.chance import LEAST
+from core.common.statistics.intervals import area_bounds, percentile_interval
 from core.common.statistics.weighted_auroc import WeightedAuroc
 from core.comparison.images import Shared
 from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 
 PERCENT, PLAIN = "percent", "plain"
+AUROCS = ("q_auroc", "confidence_auroc")
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ MEASURES = {
         Measure("base_rate", "Base rate of the AUPRC"),
         Measure("q_auprc_gain", "AUPRC of Q above its base rate", better=1),
         Measure(
-            "combined_auroc",
-            "AUROC of the combined score",
+            "confidence_auroc",
+            "AUROC of the probe's confidence",
             better=1,
-            plain="predicting errors by the combined score (AUROC)",
+            plain="predicting errors by confidence (AUROC)",
         ),
         Measure("mean_firing", "Features firing on an image", digits=2),
         Measure("mean_firing_discriminative", "Discriminative features firing", digits=2),
@@ -78,13 +81,11 @@ class StudyScores:
 
     Attributes:
         columns: name -> (n,) float64. score, correct: (n,) float64, for the metrics of a ranking.
-        combined: (n,) float64, the combined score; None where the study has none.
     """
 
     columns: dict[str, np.ndarray]
     score: np.ndarray
     correct: np.ndarray
-    combined: np.ndarray | None = None
 
     @property
     def n(self) -> int:
@@ -94,9 +95,8 @@ class StudyScores:
 def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
     """Read the probe and Q-Score results of a study for some of its images."""
     probe = study.table("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
-    wanted = ["q_score", "n_firing", "n_firing_discriminative", "combined"]  # older studies lack the last
-    held = [name for name in wanted if name in study.columns("quality")] if study.has("quality") else []
-    quality = study.table("quality", held) if held else pd.DataFrame()
+    wanted = ["q_score", "n_firing", "n_firing_discriminative"]
+    quality = study.table("quality", wanted) if study.has("quality") else pd.DataFrame()
 
     def column(table: pd.DataFrame, name: str) -> np.ndarray:
         found = numbers(table, name)
@@ -113,8 +113,7 @@ def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
         "share_scored": np.where(np.isnan(discriminative), np.nan, (discriminative > 0).astype(float)),
         "confidence": column(probe, "confidence"),
     }
-    combined = column(quality, "combined") if "combined" in quality else None
-    return StudyScores(columns, q, correct, combined)
+    return StudyScores(columns, q, correct)
 
 
 def overlaps_of(shared: Shared) -> list[StudyScores]:
@@ -156,8 +155,8 @@ class Statistics:
         self.known = np.isfinite(values).astype(np.float64)
         self.filled = np.where(self.known > 0, values, 0.0)
         nothing = np.full(self.n, np.nan)
-        self.combined = [
-            WeightedAuroc(nothing if one.combined is None else one.combined, one.correct) for one in studies
+        self.confidence = [
+            WeightedAuroc(one.columns.get(CONFIDENCE, nothing), one.correct) for one in studies
         ]
         self.rankings = []
         for one in studies:
@@ -167,7 +166,7 @@ class Statistics:
     @property
     def names(self) -> list[str]:
         ranked = ["q_auroc", "q_auprc", "base_rate"] if "accuracy" in self.means else []
-        derived = ["q_gap", "q_auprc_gain", "combined_auroc"] if ranked else []
+        derived = ["q_gap", "q_auprc_gain", "confidence_auroc"] if ranked else []
         return [*self.means, *ranked, *derived]
 
     def of(self, counts: np.ndarray | None = None) -> np.ndarray:
@@ -188,7 +187,15 @@ class Statistics:
             base = right / total if total else np.nan
             gap = mean[self.means.index("q_correct")] - mean[self.means.index("q_misclassified")]
             rows.append([*mean, auroc, auprc, base, gap, auprc - base])
-        return np.column_stack([rows, [one.of(counts) for one in self.combined]])
+        return np.column_stack([rows, [one.of(counts) for one in self.confidence]])
+
+    def outcomes(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
+        """(n_studies,) misclassified and (n_studies,) correct images behind an AUROC of AUROCS."""
+        known = [one.outcome for one in self.rankings]
+        if measure == "confidence_auroc":
+            known = [one.correct for one in self.confidence]
+        n_right = np.array([outcome.sum() for outcome in known])
+        return np.array([len(outcome) for outcome in known]) - n_right, n_right
 
     def n_known(self) -> np.ndarray:
         """(n_studies, n_names) int64: the number of images behind each value."""
@@ -205,11 +212,13 @@ class Statistics:
 def measure_table(
     studies: Sequence[StudyScores], names: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Compute every measure of every study and its difference to the first, with 95 % bootstrap intervals.
+    """Compute every measure of every study and its difference to the first, with 95 % intervals: bootstrap
+    over images, but for the AUROCs of single studies (`area_bounds`).
 
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
-        study), n (images behind the value; no interval for fewer than two). Measures that no study has are
+        study, and of AUROCs from fewer than LEAST errors), n (images behind the value; no interval for fewer
+        than two). Measures that no study has are
         left out.
     """
     found = Statistics(studies)
@@ -230,6 +239,10 @@ def measure_table(
         apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
         few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+        if measure in AUROCS:
+            n_wrong, n_right = found.outcomes(measure)
+            low, high = area_bounds(values[:, at], n_right, n_wrong)
+            few = np.minimum(n_wrong, n_right) < LEAST
         few |= few[0]
         apart_low, apart_high = np.where(few, np.nan, apart_low), np.where(few, np.nan, apart_high)
         for number, name in enumerate(names):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from core.analysis.features.notes import notes_on_features
+from core.common.statistics.chance import untold
 from core.comparison.images import Shared
 from core.slices.evaluate import of_results
 from core.slices.slice import Slice
@@ -30,6 +34,20 @@ def damage_notes(shared: Shared) -> list[Note]:
         for step, missing in study.missing().items()
         if missing.state == "damaged"
     ]
+
+
+def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:
+    """A note on each study with too few errors for a verdict on its AUROCs.
+
+    Args:
+        correct: study -> 1, 0 or NaN of each shared image.
+    """
+    notes = []
+    for name, outcome in correct.items():
+        few = untold(int((outcome == 0).sum()), int((outcome == 1).sum()))
+        if few and (outcome == 0).any() and (outcome == 1).any():
+            notes.append(f"how well scores predict the errors of {name} {few}, so its AUROCs are not judged")
+    return notes
 
 
 def penalty_notes(shared: Shared) -> list[str]:

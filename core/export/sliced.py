@@ -16,7 +16,7 @@ import pandas as pd
 from core.common.arrays import safe_divide, unit_rows
 from core.common.score_names import SCORES
 from core.common.statistics.intervals import mean_intervals
-from core.config import OverlapConfig, QualityConfig
+from core.config import QualityConfig
 from core.slices.evaluate import class_column, result_column
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.inspection.features import activation_moments
@@ -198,8 +198,7 @@ def sliced_metrics(study: SlicedStudy) -> pd.DataFrame:
     found = rate_scores(scores, correct, quality_config(study.whole), why=why)
     predicted = study.whole.table("quality", ["predicted"])["predicted"].iloc[rows]
     found = auroc_within_predicted(found, scores, correct, predicted)
-    config, outcome = quality_config(study.whole), correct.to_numpy(dtype=float)
-    return with_rivals(found, scores, outcome, resamples=config.bootstrap, seed=config.seed)
+    return with_rivals(found, scores, correct.to_numpy(dtype=float))
 
 
 def sliced_curves(study: SlicedStudy) -> pd.DataFrame:
@@ -216,7 +215,7 @@ def sliced_causes(study: SlicedStudy) -> pd.DataFrame:
     scores, correct, rows = judged_scores(study)
     causes = causes_of(study.whole)
     causes = np.full(study.n_images, "", object) if causes is None else causes
-    return cause_table(scores, correct, causes[rows], quality_config(study.whole))
+    return cause_table(scores, correct, causes[rows])
 
 
 def sliced_overlap(study: SlicedStudy) -> pd.DataFrame:
@@ -225,36 +224,31 @@ def sliced_overlap(study: SlicedStudy) -> pd.DataFrame:
     return frame.loc[study.inside[frame["row"].to_numpy()]].reset_index(drop=True)
 
 
-def overlap_config(study: Study) -> OverlapConfig:
-    known = OverlapConfig.__dataclass_fields__
-    return OverlapConfig(**{name: v for name, v in study.settings("overlap").items() if name in known})
-
-
 def sliced_overlap_summary(study: SlicedStudy) -> pd.DataFrame:
     """Table `overlap_summary` of the slice."""
     from core.analysis.overlap.tables import summary_table
 
-    return summary_table(study.table("overlap"), overlap_config(study.whole))
+    return summary_table(study.table("overlap"))
 
 
 def sliced_overlap_by_class(study: SlicedStudy) -> pd.DataFrame:
     """Table `overlap_by_class` of the slice."""
     from core.analysis.overlap.tables import overlap_by_class
 
-    return overlap_by_class(study.table("overlap"), overlap_config(study.whole))
+    return overlap_by_class(study.table("overlap"))
 
 
 def sliced_controls(study: SlicedStudy) -> pd.DataFrame:
     """Table `overlap_controls` of the slice, over the images with both masks: variant `paper` of the controls
     that are stored for single images.
     """
-    values, config = control_values(study.whole), overlap_config(study.whole)
+    values = control_values(study.whole)
     both = study.inside & overlap_values(study.whole)[1].all(1)
     rows: list[dict[str, Any]] = []
     for at, mask in enumerate(MASKS):
         for place, control in enumerate(CONTROLS):
             mine = np.empty((0, 1)) if values is None else values[both, at, place][:, None]
-            found = mean_intervals(mine, resamples=config.bootstrap, seed=config.seed)
+            found = mean_intervals(mine, within=(0.0, 1.0))
             mean, low, high, n = (part[0] for part in found)
             about = {"control": stored_name(control, mask), "mask": mask, "variant": "paper"}
             rows.append(about | {"mean": mean, "low": low, "high": high, "n": n})

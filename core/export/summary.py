@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
 from core.common.readout import readout_words
 from core.pipeline.verify import Problem, verify
@@ -49,6 +50,7 @@ def info(study: Study) -> dict[str, Any]:
         "q_auprc": quality.get("q_auprc"),
         "q_auprc_interval": quality.get("q_auprc_interval"),
         "base_rate": quality.get("base_rate"),
+        "recommendation": advice(study) or None,
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
         "miou_core": study.summary("overlap").get("miou_core"),

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.analysis.quality.recommendation import claim, recommend, row_of
 from core.common.dataframes import as_text, equals, numbers, where, words
-from core.common.score_names import SCORES, score_label
+from core.common.score_names import SCORES, score_in_sentence, score_label
+from core.common.statistics.chance import CHANCE, outcomes, untold
 from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
 
 
@@ -25,8 +27,6 @@ class Metric:
     higher_is_better: bool = True
     base_share: float = 1.0  # of the base column, that the uninformative score has
 
-
-FIXED_RULE = "combined"  # the score that was chosen before anything was measured
 
 METRICS: dict[str, Metric] = {
     metric.column: metric
@@ -80,6 +80,8 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
     names = words(rows, "score")
     if score not in names:
         return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
+    if few := untold(*outcomes(rows.iloc[0].to_dict())):
+        return f"Which score ranks first {few}."
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
     place = int(rows["rank"].iloc[names.index(score)])
     text = f"By {name}, {score_label(score)} ranks {place} of {len(names)} scores"
@@ -93,36 +95,26 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
 
 
 def finding(metrics: pd.DataFrame) -> str:
-    """State in one sentence which score predicts errors best without labels, and what the probe reaches.
+    """State in one sentence how well the recommended score predicts errors, and the best one without labels.
 
     Args:
-        metrics: score, label_free, auroc, auroc_low, auroc_high, one row per score.
+        metrics: score, label_free, auroc, auroc_low, auroc_high, n, and n_wrong or base_rate_error; one row
+            per score.
     """
     rows = ranked(metrics, "auroc")
     if rows.empty:
         return _why_empty(metrics)
-    free = rows["label_free"].to_numpy(bool)
-    best, probe = where(rows, free), where(rows, ~free)
-    parts = []
-    if len(best):
-        name, value = _in_sentence(str(best["score"].iloc[0])), numbers(best, "auroc")[0]
-        found = f"{value:.2f}{_around(best)}"
-        if value <= 0.5:
-            parts.append(f"Without labels, no score predicts errors: the best, {name}, has {found}")
-        elif numbers(best, "auroc_low")[0] > 0.5:
-            level = level_words(level_with_best(best))
-            parts.append(f"Without labels, {name} predicts errors best: AUROC {found}{level}")
-        else:
-            parts.append(f"Without labels, {name} is best, which could be chance: AUROC {found}")
-        fixed = where(best, equals(best, "score", FIXED_RULE))
-        if len(fixed) and str(best["score"].iloc[0]) != FIXED_RULE:
-            parts.append(
-                f"{_in_sentence(FIXED_RULE)}, fixed beforehand, reaches {numbers(fixed, 'auroc')[0]:.2f}"
-            )
-    if len(probe):
-        name, value = _in_sentence(str(probe["score"].iloc[0])), numbers(probe, "auroc")[0]
-        parts.append(f"{name} reaches {value:.2f}" if parts else f"With labels, {name} reaches {value:.2f}")
-    return "; ".join(parts) + "."
+    if few := untold(*outcomes(rows.iloc[0].to_dict())):
+        return f"Which score predicts errors best {few}."
+    found = recommend(words(rows, "score"))
+    parts = [claim(row_of(rows, found.score))] if found else []
+    best = where(rows, rows["label_free"].to_numpy(bool))
+    if len(best) and not (found and found.score == best["score"].iloc[0]):
+        row = best.iloc[0].to_dict()
+        named = f"the best without labels, {score_in_sentence(row['score'])},"
+        parts.append(f"{claim(row, named)}{level_words(level_with_best(best))}")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
 def level_with_best(metrics: pd.DataFrame) -> list[str]:
@@ -147,38 +139,8 @@ def level_words(scores: Sequence[str]) -> str:
     """
     if not scores:
         return ""
-    whom = _in_sentence(scores[0]) if len(scores) == 1 else f"{len(scores)} others"
+    whom = score_in_sentence(scores[0]) if len(scores) == 1 else f"{len(scores)} others"
     return f", not clearly ahead of {whom}"
-
-
-def best_without_labels(metrics: pd.DataFrame) -> str | None:
-    """Return the score without labels that predicts errors best, where that is hardly chance: the interval
-    of its AUROC lies above 0.5. None where no score does.
-
-    Args:
-        metrics: score, label_free, auroc, auroc_low, one row per score.
-    """
-    rows = ranked(metrics, "auroc")
-    rows = where(rows, rows["label_free"].to_numpy(bool) & (numbers(rows, "auroc_low") > 0.5))
-    return str(rows["score"].iloc[0]) if len(rows) else None
-
-
-def _around(rows: pd.DataFrame) -> str:
-    """The first row's interval in brackets; empty where it is unknown."""
-    low, high = numbers(rows, "auroc_low")[0], numbers(rows, "auroc_high")[0]
-    return f" ({low:.2f} to {high:.2f})" if np.isfinite([low, high]).all() else ""
-
-
-def _in_sentence(score: str) -> str:
-    """Name a score within a sentence: "the raw norm", "the probe's confidence", "distinctiveness"."""
-    name = score_label(score)
-    if name.startswith("Probe "):
-        return f"the probe's {name.removeprefix('Probe ')}"
-    if name.startswith(("Hoyer", "Q over", "GEN", "NNGuide", "fDBD", "SHE")):
-        return name
-    if name.lower().endswith("distinctiveness"):
-        return name.lower()
-    return f"the {name if name[1:2].isupper() or name[1:2] == '-' else name[:1].lower() + name[1:]}"
 
 
 def rivals(
@@ -323,7 +285,7 @@ def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]
 
 def _base(rows: pd.DataFrame, info: Metric) -> float:
     if info.base_column is None:
-        return 0.5
+        return CHANCE
     return info.base_share * float(numbers(rows, info.base_column)[0])
 
 

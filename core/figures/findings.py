@@ -10,12 +10,19 @@ import pandas as pd
 from core.common.dataframes import equals, numbers, where, words
 from core.common.formatting import signed
 from core.common.score_names import score_label
+from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
 
 LIKE = 0.1  # curves that differ by less than this share of their height are called alike
 CURVES = {  # kind of curve: measure, its base rate (None: 0.5), what it says
     "roc": ("auroc", None, "AUROC"),
     "pr": ("auprc_correct", "base_rate_correct", "AUPRC of correct images"),
     "pr_error": ("auprc_error", "base_rate_error", "AUPRC of errors"),
+}
+STANDINGS: dict[Standing, str] = {
+    "above": "better than chance",
+    "below": "worse than chance",
+    "level": "as good as chance",
+    "untold": "beside chance",  # more images than are resampled: no interval of AUPRC
 }
 
 
@@ -29,20 +36,19 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     label = score_label(score)
     if row.empty or not np.isfinite(numbers(row, "auroc")).any():
         return f"{label}: not defined on these images"
+    n_wrong, n_right = outcomes(row.iloc[0].to_dict())
+    if few := untold(n_wrong, n_right):
+        return f"{label}: what it is worth {few}"
     if kind == "risk":
         error = numbers(row, "base_rate_error")[0]
         value, low, high = (numbers(row, name)[0] for name in ("aurc", "aurc_low", "aurc_high"))
         better = "better" if high < error else "worse" if low > error else "no better"
         return f"{label}: mean risk {value:.2f}, {better} than leaving images out at random ({error:.2f})"
     column, base, name = CURVES[kind]
-    chance = 0.5 if base is None else numbers(row, base)[0]
+    chance = CHANCE if base is None else numbers(row, base)[0]
     value, low, high = (numbers(row, f"{column}{end}")[0] for end in ("", "_low", "_high"))
-    said = _against_chance(low > chance, high < chance)
+    said = STANDINGS[against_chance(low, high, n_wrong, n_right, chance=chance)]
     return f"{label}: {name} {value:.2f}, {said} ({chance:.2f})"
-
-
-def _against_chance(better: bool, worse: bool) -> str:
-    return "better than chance" if better else "worse than chance" if worse else "as good as chance"
 
 
 def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.quality.recommendation import recommended
 from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
@@ -34,6 +35,8 @@ def quality(source: Source, charts: Charts) -> Section:
         return section
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     section.parts.append(parts.strong(baselines.finding(metrics)))
+    if found := recommended(study):
+        section.parts.append(parts.paragraph(f"Recommended: {score_label(found.score)}. {found.reason}"))
     own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
     if own:
         section.parts.append(parts.cards(_headline(own[0])))
@@ -70,7 +73,7 @@ def _metrics(rows: list[dict]) -> Markup:
         right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
         half = number(rows[0]["base_rate_error"] / 2)
         cells.append(["Guessing (base rate)", "", *["0.500", right, wrong, wrong, half][: len(names)]])
-    n = f"{int(rows[0]['n']):,} images; 95 % bootstrap intervals." if rows else ""
+    n = f"{int(rows[0]['n']):,} images; 95 % intervals." if rows else ""
     head = ["Score", "Needs labels", *(COLUMNS[name] for name in names)]
     return parts.table(head, cells, caption=n)
 

@@ -27,9 +27,7 @@ MEANS = ("q_score", "confidence", "n_firing")
 
 
 def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Headline numbers of one slice: those of `means`, and 'q_auroc' (of Q for being correct, DeLong's
-    interval), if both columns are there.
-    """
+    """Headline numbers of one slice: those of `means`, and 'q_auroc' of Q, if both columns are there."""
     found = means(mask, columns)
     if not {"q_score", "correct"} <= set(columns):
         return found
@@ -42,8 +40,8 @@ def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame
 def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Sizes, shares and means of one slice: metric, value, low, high, n (number of images behind the value).
 
-    metric: 'n_images'; 'accuracy' (Wilson's interval); 'q_score', 'confidence' and 'n_firing' (means, normal
-    interval). Undefined is NaN.
+    metric: 'n_images'; 'accuracy' (Wilson's interval); 'q_score', 'confidence' and 'n_firing' (means,
+    Student's). Undefined is NaN.
 
     Args:
         mask: (n_images,) bool. columns: 'correct' (1, 0, NaN) and those of MEANS, each (n_images,) float64;

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import DamagedManifest, StudyError
+from core.steps import FORMULAS
 from core.storage import seals
 from core.storage.chunked_array import LEDGER, replace_file
 from core.storage.manifest_check import entry_fault
@@ -22,6 +24,7 @@ from core.storage.manifest_check import entry_fault
 FORMAT = 1
 MANIFEST = "manifest.json"
 PARTS = ("format", "steps", "items")
+OF_FORMULAS = "@formulas"  # among the inputs of a step
 
 
 def canonical(value: Any) -> str:
@@ -123,6 +126,21 @@ def input_digests(manifest: dict[str, Any], inputs: tuple[str, ...]) -> dict[str
     """Map each named item to its current checksum, or None if it is absent."""
     items = manifest["items"]
     return {name: item_digest(items[name]) if name in items else None for name in inputs}
+
+
+def formulas_of(step: str) -> dict[str, str]:
+    """Name the formulas of a step among its inputs; nothing for those that it always had."""
+    return {OF_FORMULAS: str(FORMULAS[step])} if step in FORMULAS else {}
+
+
+def older_steps(manifest: dict[str, Any], states: Mapping[str, str]) -> dict[str, str]:
+    """Map the steps that are done, but were made before one of their formulas changed, to 'older'."""
+    done = {step: manifest["steps"][step]["inputs"] for step, state in states.items() if state == "done"}
+    return {
+        step: "older"
+        for step, inputs in done.items()
+        if inputs.get(OF_FORMULAS) != formulas_of(step).get(OF_FORMULAS)
+    }
 
 
 def step_state(manifest: dict[str, Any], step: str) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from core.common.command_line import command_line
 
-State = Literal["missing", "stale", "damaged", "skipped", "outdated", "whole"]
+State = Literal["missing", "stale", "damaged", "skipped", "outdated", "older", "whole"]
 REASONS: dict[State, str] = {
     "missing": "not run yet",
     "stale": "made from inputs that have changed since",
+    "older": "made with formulas that have changed since",
     "outdated": "run by an older version, which did not make it yet",
 }
 NO_LABELS = "run without it: these images carry no labels, so none is classified correctly or wrongly"
@@ -26,7 +27,8 @@ class Missing:
         step: the step that writes it; "" for an item that no step writes.
         state: "missing" (the step was not run), "stale" (its inputs have changed since), "damaged" (a file
             cannot be read), "skipped" (the step ran and had a reason not to write it) or "outdated" (the step
-            was run by a version that did not write it) or "whole" (it is of all images, and the study is
+            was run by a version that did not write it), "older" (it is there, made with formulas that have
+            changed since) or "whole" (it is of all images, and the study is
             narrowed to a slice).
         reason: what follows "the step … is", without a full stop.
         command: the command that mends it, to paste into a shell; "" where none does.
@@ -60,8 +62,8 @@ class Missing:
 
 
 def missing_step(folder: Path, step: str, state: str, item: str | None = None) -> Missing:
-    """A step that was not run ("missing"), is "stale", or that an older version ran ("outdated")."""
-    known: State = "stale" if state == "stale" else "outdated" if state == "outdated" else "missing"
+    """A step that was not run ("missing"), is "stale", or that an older version ran ("outdated", "older")."""
+    known = cast(State, state if state in REASONS else "missing")
     command = command_line(step, folder, redo=known == "outdated")
     return Missing(item, step, known, REASONS[known], command)
 

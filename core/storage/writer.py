@@ -98,13 +98,14 @@ class StudyWriter:
         A setting that is None and one that is absent are the same: older studies lack newer settings.
         """
         entry = self.manifest["steps"].get(step)
-        wanted = self._inputs(inputs, outside)
+        wanted = self._inputs(step, inputs, outside)
         return bool(entry) and _given(entry["settings"]) == _given(settings) and entry["inputs"] == wanted
 
-    def _inputs(self, inputs: tuple[str, ...], outside: dict[str, str] | None) -> dict[str, str | None]:
-        return manifests.input_digests(self.manifest, inputs) | {
-            f"@{name}": value for name, value in (outside or {}).items()
-        }
+    def _inputs(
+        self, step: str, inputs: tuple[str, ...], outside: dict[str, str] | None
+    ) -> dict[str, str | None]:
+        known = manifests.input_digests(self.manifest, inputs) | manifests.formulas_of(step)
+        return known | {f"@{name}": value for name, value in (outside or {}).items()}
 
     @contextmanager
     def step(
@@ -121,7 +122,7 @@ class StudyWriter:
             inputs: items of this study that the step reads; if one changes later, the step becomes stale.
             outside: fingerprints of inputs outside the study (images, encoder).
         """
-        digests = self._inputs(inputs, outside)
+        digests = self._inputs(name, inputs, outside)
         fingerprint = manifests.digest({"step": name, "settings": settings, "inputs": digests})
         writer = StepWriter(self.folder, fingerprint)
         if self.guest:

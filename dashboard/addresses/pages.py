@@ -76,7 +76,7 @@ PAGES = {
             "predicting_errors",
             "Predicting errors",
             ":material/speed:",
-            "Which score tells, without labels, which images are misclassified?",
+            "Which score tells which images are misclassified?",
             "Errors",
         ),
         Page(

@@ -7,9 +7,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality import within
+from core.analysis.quality import recommendation, within
 from core.common.dataframes import numbers
-from core.figures import baselines
 from core.figures.score_pair import pair_table
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -63,11 +62,12 @@ def aurocs(study: Study, where: Slice) -> pd.DataFrame:
 
 
 def picked_first(study: Study) -> str:
-    """The score that a page opens with: the one without labels that predicts errors best on the evaluation
-    images; where none does, the combined score, which was fixed beforehand; else the first of the study.
-    """
-    held, best = reads.scores(study), None
-    if study.has("quality_metrics"):
-        best = baselines.best_without_labels(reads.table(study, "quality_metrics"))
-    usual = [score for score in (best, baselines.FIXED_RULE) if score in held]
-    return usual[0] if usual else held[0]
+    """The score that a page opens with: the recommended one, else the first of the study."""
+    held, found = reads.scores(study), recommended(study)
+    return found.score if found and found.score in held else held[0]
+
+
+@cached_read(max_entries=32)
+def recommended(study: Study) -> recommendation.Recommendation | None:
+    """See `recommendation.recommended`."""
+    return recommendation.recommended(study)

@@ -8,7 +8,8 @@ BOOK = "docs/method.md"
 SCORE_TEXTS: dict[str, tuple[str, str, str]] = {
     "combined": (
         "Consensus of six scores that need no labels. Each gives the images ranks. A score weighs more, the "
-        "more it agrees with the others. Nothing is fitted to errors.",
+        "more it agrees with the others. Nothing is fitted to errors; where most of the six point the wrong way, "
+        "so does it.",
         r"\sum_s w_s\,\mathrm{rank}_s(i)",
         BOOK,
     ),
@@ -55,9 +56,9 @@ SCORE_TEXTS: dict[str, tuple[str, str, str]] = {
         "Liu, Lochman & Zach, CVPR 2023",
     ),
     "nnguide": (
-        "The probe's energy times the mean energy of the 10 nearest train images, each weighted by its "
+        "The probe's energy times the mean of the 10 largest products of a train image's energy and its "
         "cosine. Uses labels.",
-        r"E_i\,\tfrac{1}{k}\sum_t E_t\, h_i \cdot h_t",
+        r"E_i\,\tfrac{1}{k}\sum_{\mathrm{top}\ k} E_t\, h_i \cdot h_t",
         "Park, Jung & Teoh, ICCV 2023",
     ),
     "fdbd": (

@@ -322,8 +322,8 @@ TEXTS: dict[str, Tooltip] = {
     ),
     "slice_auroc": Tooltip(
         "Chance that, within the slice, a correctly classified image has a higher Q-Score than a "
-        "misclassified one; below it DeLong's 95 % interval.",
-        source=Q_PAPER + ", fig. 4; DeLong et al. 1988",
+        "misclassified one; below it the 95 % interval.",
+        source=Q_PAPER + ", fig. 4; interval: Newcombe 2006",
     ),
     "slice_difference": Tooltip(
         "Share of the first slice's images with the trait minus that of the second's, in percentage points, "

@@ -57,8 +57,8 @@ STEPS = (
     Step(
         "predicting_errors",
         "Predicting errors",
-        "Which score of a representation tells, without labels, that an image is misclassified? Chance is "
-        "0.5; the Q-Score stands among its rivals.",
+        "Which score tells that an image is misclassified? One is recommended, with its AUROC (chance is "
+        "0.5); the Q-Score stands among the others.",
     ),
 )
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import equals, numbers, where
@@ -198,52 +195,25 @@ def _object_scale(study: Study) -> dict[str, float]:
 
 def _prediction(study: Study) -> None:
     """Which score tells which images are misclassified, in one line."""
-    if not study.has("quality_metrics"):
+    found = score_reads.recommended(study)
+    if found is None:
         return
-    errors = reads.table(study, "quality_metrics", ("score", "auprc_error", "base_rate_error"))
-    table = score_reads.aurocs(study, with_split(study, Slice())).merge(errors, on="score")
-    known = table.dropna(subset="auroc").sort_values("auroc", ascending=False)
-    free, trained = known[known["label_free"]], known[~known["label_free"]]
-    if not len(free):
-        return
-    line = f"**Can errors be predicted without labels?** {_verdict(free)}"
-    rows = [free.iloc[place].to_dict() for place in range(len(free))]
-    for rule in rows[1:]:
-        if rule["score"] != baselines.FIXED_RULE:
-            continue
-        line += f" {score_label(baselines.FIXED_RULE)}, a rule fixed beforehand: {_interval(rule)}."
-    if len(trained):
-        best = trained.iloc[0]
-        line += f" With the probe's labels, {score_label(best['score'])} reaches {best['auroc']:.2f}."
+    aurocs = score_reads.aurocs(study, with_split(study, Slice()))
+    known = aurocs.dropna(subset="auroc")
+    if len(known):
+        line = f"**Can errors be predicted?** {baselines.finding(aurocs)} {found.reason}"
+    else:
+        name = score_label(found.score)
+        line = f"**Which score to look at?** {name}. No image here is judged. {found.reason}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(line, width="stretch")
         st.page_link(
             "views/predicting_errors.py",
-            label=f"{len(known)} scores compared",
+            label=f"{len(known) or len(reads.scores(study))} scores compared",
             icon=":material/arrow_forward:",
             icon_position="right",
             query_params=_link(study),
         )
-
-
-def _verdict(free: pd.DataFrame) -> str:
-    """What the best score that needs no labels, the first row, is worth: AUROC, its interval, and chance."""
-    best = free.iloc[0].to_dict()
-    found = f"AUROC {_interval(best, chance=True)}"
-    name = score_label(best["score"])
-    errors = f"AUPRC of errors {best['auprc_error']:.2f} (base rate {best['base_rate_error']:.2f})"
-    if best["auroc_low"] > 0.7:
-        return f"Yes: {name}, {found}, {errors}."
-    if best["auroc_low"] > 0.5:
-        level = baselines.level_words(baselines.level_with_best(free))
-        return f"A little: {name} does best, {found}{level}, {errors}."
-    return f"Not in this study: the best score, {name}, is no better than chance, {found}."
-
-
-def _interval(row: Mapping[str, Any] | pd.Series, *, chance: bool = False) -> str:
-    """An AUROC with its interval, and what a score without skill has."""
-    ends = f"{row['auroc_low']:.2f} to {row['auroc_high']:.2f}"
-    return f"{row['auroc']:.2f} ({ends}{'; chance is 0.50' if chance else ''})"
 
 
 def _link(study: Study) -> dict[str, str]:
@@ -260,7 +230,9 @@ def _unfinished(study: Study) -> None:
         st.caption(f"Still to come: {names}.")
         return
     with st.container(border=True):
-        st.markdown(f":orange[:material/pending:] **Not computed yet:** {names}")
+        older = all(why.state == "older" for why in missing.values())
+        what = "Computed with older formulas" if older else "Not computed yet"
+        st.markdown(f":orange[:material/pending:] **{what}:** {names}")
         _next_step(study, missing)
 
 

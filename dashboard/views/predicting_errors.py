@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.score_names import SCORES
+from core.common.score_names import SCORES, score_label
 from core.figures import baselines
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
@@ -115,6 +115,8 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         on_select=clicked,
         cell=CellRequest("rivals", FigureOptions(score=score), str(population)),
     )
+    if found := score_reads.recommended(study):
+        st.caption(f"Recommended: {widgets.plain(score_label(found.score))}. {widgets.plain(found.reason)}")
     if score != Q and Q in reads.scores(study):
         st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))
     if calibrated := reads.summary(study, "quality").get("calibration_sentence"):

@@ -42,7 +42,6 @@ def numbers_of(
     score: list[float],
     correct: list[float],
     rows: list[int],
-    combined: list[float],
 ):
     """Every number of one study on the images `rows`, with repetition."""
     found = {name: mean([values[row] for row in rows]) for name, values in columns.items()}
@@ -52,8 +51,9 @@ def numbers_of(
     found["base_rate"] = mean(right)
     found["q_gap"] = found["q_correct"] - found["q_misclassified"]
     found["q_auprc_gain"] = found["q_auprc"] - found["base_rate"]
-    known = [row for row in rows if not math.isnan(combined[row]) and not math.isnan(correct[row])]
-    found["combined_auroc"] = auroc([combined[row] for row in known], [correct[row] for row in known])
+    confidence = columns["confidence"]
+    known = [row for row in rows if not math.isnan(confidence[row]) and not math.isnan(correct[row])]
+    found["confidence_auroc"] = auroc([confidence[row] for row in known], [correct[row] for row in known])
     return found
 
 

@@ -12,7 +12,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, compare, report
 from core.comparison.images import shared_images
-from core.comparison.measures import StudyScores, change_interval, class_accuracy_changes, measure_table
+from core.comparison.measures import (
+    AUROCS,
+    StudyScores,
+    change_interval,
+    class_accuracy_changes,
+    measure_table,
+)
+from core.comparison.notes import few_error_notes
 from core.comparison.text import amount, change, markdown, printed
 from core.errors import SettingsError, SliceError, StudyError
 from core.slices import saved_slices
@@ -20,6 +27,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.comparison import reference_compare as reference
 from tests.comparison.comparable import add_concepts, change_summary, second_study
+from tests.reference_scores import newcombe_area
 from tests.synthetic import make_study
 from tests.tables import rows_where
 
@@ -35,19 +43,14 @@ def judged(rng, n: int, *, share: float, holes: bool = True) -> StudyScores:
         "accuracy": correct,
         "q_correct": np.where(correct == 1, q, np.nan),
         "q_misclassified": np.where(correct == 0, q, np.nan),
-        "confidence": rng.random(n),
+        "confidence": np.round(correct + rng.normal(size=n), 1),
     }
-    return StudyScores(columns, q, correct, np.round(correct + rng.normal(size=n), 1))
-
-
-def combined_of(one: StudyScores) -> np.ndarray:
-    assert one.combined is not None
-    return one.combined
+    return StudyScores(columns, q, correct)
 
 
 @pytest.mark.parametrize("holes", [False, True])
 def test_measure_table__matches_loops_over_drawn_images(rng, holes):
-    n, resamples = 23, 30
+    n, resamples = 60, 30
     studies = [judged(rng, n, share=share, holes=holes) for share in (0.6, 0.7, 0.4)]
     names = ["a", "b", "c"]
     table = measure_table(studies, names, resamples=resamples, seed=3).set_index(["measure", "study"])
@@ -56,7 +59,7 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
         return [
             reference.numbers_of(
                 {name: values.tolist() for name, values in one.columns.items()},
-                one.score.tolist(), one.correct.tolist(), rows, [*combined_of(one)],
+                one.score.tolist(), one.correct.tolist(), rows,
             )
             for one in studies
         ]  # fmt: skip
@@ -68,7 +71,12 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
             row = table.loc[(measure, name)]
             assert_allclose(row["value"], value[at][measure], rtol=1e-12)
             ends = reference.percentiles([one[at][measure] for one in draws])
-            assert_allclose([row["low"], row["high"]], ends, rtol=1e-9)
+            if measure in AUROCS:
+                known = np.isfinite(studies[at].correct)
+                known &= np.isfinite(studies[at].score) | (measure != "q_auroc")
+                n_right = int(studies[at].correct[known].sum())
+                ends = newcombe_area(row["value"], n_right, int(known.sum()) - n_right)
+            assert_allclose([row["low"], row["high"]], ends, rtol=1e-8)
             if at:
                 apart = [one[at][measure] - one[0][measure] for one in draws]
                 assert_allclose(row["difference"], value[at][measure] - value[0][measure], atol=1e-12)
@@ -97,6 +105,20 @@ def test_measure_table__same_study_twice_differs_by_exactly_0(rng):
     table = measure_table([one, one], NAMES, resamples=50)
     after = rows_where(table, table["study"] == "after")
     assert (after[["difference", "difference_low", "difference_high"]].to_numpy() == 0).all()
+
+
+@pytest.mark.parametrize(("n_wrong", "judged_there"), [(1, False), (7, False), (8, True)])
+def test_measure_table__no_verdict_on_aurocs_from_fewer_than_eight_errors(rng, n_wrong, judged_there):
+    one, other = judged(rng, 60, share=0.5), judged(rng, 60, share=0.5)
+    few = np.where(np.arange(60) < n_wrong, 0.0, 1.0)
+    other = StudyScores(other.columns | {"accuracy": few}, other.score, few)
+    for studies in ([one, other], [other, one]):
+        table = measure_table(studies, NAMES, resamples=30).set_index(["measure", "study"])
+        for measure in ("q_auroc", "confidence_auroc"):
+            row = table.loc[(measure, "after")]
+            assert np.isfinite(row["difference_low"]) == judged_there and row["low"] < row["high"]
+    note = few_error_notes({"before": one.correct, "after": few})
+    assert note == [] if judged_there else f"errors of after cannot be told from {n_wrong} error" in note[0]
 
 
 def test_measure_table__pairing_makes_the_difference_narrower(rng):

@@ -56,11 +56,11 @@ def test_sentence__names_what_is_better_and_worse(found):
 
 
 def test_sentence__speaks_of_what_a_measure_tells(found, monkeypatch):
-    verdicts = {"accuracy": "worse", "combined_auroc": "better", "miou_core": "better", "q_auroc": UNCLEAR}
+    verdicts = {"accuracy": "worse", "confidence_auroc": "better", "miou_core": "better", "q_auroc": UNCLEAR}
     changes = [Change(MEASURES[name], 0.1, 0.05, 0.2, said) for name, said in verdicts.items()]
     monkeypatch.setattr(verdict, "judged_changes", lambda found, other: changes)
     assert verdict_sentence(found, "second") == (
-        "second is better in predicting errors by the combined score (AUROC) and heat on the object (mIoU) "
+        "second is better in predicting errors by confidence (AUROC) and heat on the object (mIoU) "
         f"and worse in accuracy than {found.names[0]}; predicting errors by Q (AUROC) could be chance."
     )
 

@@ -69,40 +69,41 @@ def test_rank_sentence__is_honest(metrics):
     assert "could not be evaluated" in figures.rank_sentence(metrics.assign(auroc=np.nan), "q_score")
 
 
+def scored(rows: list[tuple], *columns: str, n_wrong: int = 30) -> pd.DataFrame:
+    names = ["score", "label_free", "auroc", *columns]
+    table = pd.DataFrame(rows, columns=names).assign(n=100, n_wrong=n_wrong)
+    return table.assign(auroc_low=table["auroc"] - 0.1, auroc_high=table["auroc"] + 0.05)
+
+
 @pytest.mark.parametrize(
-    ("value", "low", "said"),
+    ("value", "said"),
     [
-        (0.62, 0.58, "Without labels, the raw norm predicts errors best: AUROC 0.62 (0.58 to 0.95)"),
-        (
-            0.52,
-            0.47,
-            "Without labels, the raw norm is best, which could be chance: AUROC 0.52 (0.47 to 0.95)",
-        ),
-        (
-            0.48,
-            0.44,
-            "Without labels, no score predicts errors: the best, the raw norm, has 0.48 (0.44 to 0.95)",
-        ),
+        (0.66, "predicts errors: AUROC 0.66 (0.56 to 0.71)"),
+        (0.52, "does no better than chance: AUROC 0.52 (0.42 to 0.57)"),
+        (0.4, "points the wrong way: AUROC 0.40 (0.30 to 0.45)"),
     ],
 )
-def test_finding__says_what_works_without_labels(value, low, said):
-    rows = [("norm", True, value, low), ("q_score", True, 0.4, 0.3), ("confidence", False, 0.9, 0.88)]
-    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc", "auroc_low"]).assign(auroc_high=0.95)
-    assert figures.finding(table) == f"{said}; the probe's confidence reaches 0.90."
-    assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"
-
-
-def test_finding__names_the_rule_that_was_fixed_beforehand():
-    rows = [("distinctiveness", True, 0.71), ("combined", True, 0.68), ("gen", False, 0.88)]
-    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc"]).assign(
-        auroc_low=0.6, auroc_high=np.nan
-    )
+def test_finding__is_of_the_recommended_score_and_the_best_without_labels(value, said):
+    rows = [("combined", True, value), ("q_score", True, 0.35), ("gen", False, 0.95)]
+    table = scored([*rows, ("confidence", False, 0.9)])
     assert figures.finding(table) == (
-        "Without labels, distinctiveness predicts errors best: AUROC 0.71; "
-        "the combined score, fixed beforehand, reaches 0.68; GEN reaches 0.88."
+        "The probe's confidence predicts errors: AUROC 0.90 (0.80 to 0.95); "
+        f"the best without labels, the combined score, {said}."
     )
-    alone = figures.finding(table.assign(auroc=[0.6, 0.68, 0.88]))
-    assert alone == "Without labels, the combined score predicts errors best: AUROC 0.68; GEN reaches 0.88."
+    assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"
+    alone = scored([("distinctiveness", True, value), ("q_score", True, 0.35)])
+    assert figures.finding(alone) == f"Distinctiveness {said}."
+
+
+@pytest.mark.parametrize("n_wrong", [1, 7, 8])
+def test_finding__says_nothing_from_fewer_than_eight_errors(n_wrong):
+    table = scored([("norm", True, 0.99), ("confidence", False, 0.99)], n_wrong=n_wrong)
+    sentences = figures.finding(table), figures.rank_sentence(table, "norm")
+    told = f"cannot be told from {n_wrong} error"
+    assert [told in sentence for sentence in sentences] == [n_wrong < 8] * 2
+    assert [("predicts" in sentences[0] and "better" not in sentences[0]), "ranks 1" in sentences[1]] == [
+        True, n_wrong >= 8
+    ]  # fmt: skip
 
 
 def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
@@ -111,29 +112,15 @@ def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
         ("soft_q", True, 0.70, "distinctiveness", 0.0),
         ("combined", True, 0.68, "distinctiveness", 0.01),
         ("norm", True, 0.55, "distinctiveness", -0.01),
-        ("gen", False, 0.88, "", np.nan),
+        ("confidence", False, 0.88, "", np.nan),
     ]
-    columns = ["score", "label_free", "auroc", "rival", "rival_difference_high"]
-    table = pd.DataFrame(rows, columns=columns).assign(auroc_low=0.6, auroc_high=np.nan)
+    table = scored(rows, "rival", "rival_difference_high")
     assert figures.level_with_best(table) == ["soft_q", "combined"]
-    said = "Without labels, distinctiveness predicts errors best: AUROC 0.71, not clearly ahead of 2 others;"
-    assert figures.finding(table).startswith(said)
+    assert figures.finding(table).endswith("AUROC 0.71 (0.61 to 0.76), not clearly ahead of 2 others.")
     one = table[table["score"] != "combined"]
-    assert "0.71, not clearly ahead of the soft Q-Score; " in figures.finding(one)
+    assert figures.finding(one).endswith(", not clearly ahead of the soft Q-Score.")
     clear = table.assign(rival_difference_high=-0.01)
-    assert "AUROC 0.71; the combined" in figures.finding(clear)
-
-
-@pytest.mark.parametrize(
-    ("low", "best"),
-    [((0.6, 0.55, 0.8), "norm"), ((0.5, 0.55, 0.8), "q_score"), ((0.5, 0.4, 0.8), None)],
-    ids=["highest", "whose interval is above chance", "none"],
-)
-def test_best_without_labels__is_hardly_chance(low, best):
-    rows = [("norm", True, 0.7), ("q_score", True, 0.6), ("confidence", False, 0.9)]
-    table = pd.DataFrame(rows, columns=["score", "label_free", "auroc"]).assign(auroc_low=low)
-    assert figures.best_without_labels(table) == best
-    assert figures.best_without_labels(table.assign(auroc=np.nan)) is None
+    assert figures.finding(clear).endswith("distinctiveness, predicts errors: AUROC 0.71 (0.61 to 0.76).")
 
 
 def test_equal_scores__share_a_rank_and_none_is_better(metrics):

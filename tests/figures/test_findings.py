@@ -11,8 +11,9 @@ from core.figures import findings
 R = " (0.30)"
 
 
-def metric(value: float, low: float, high: float) -> pd.DataFrame:
+def metric(value: float, low: float, high: float, n: int = 100) -> pd.DataFrame:
     row: dict[str, object] = {"score": "q_score", "base_rate_correct": 0.7, "base_rate_error": 0.3}
+    row |= {"n": n}
     for name in ("auroc", "auprc_correct", "auprc_error", "aurc"):
         row |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame([row])
@@ -32,6 +33,13 @@ def metric(value: float, low: float, high: float) -> pd.DataFrame:
 )  # fmt: skip
 def test_curve(kind, numbers, says):
     assert findings.curve_finding(metric(*numbers), "q_score", kind) == says
+
+
+@pytest.mark.parametrize("kind", ["roc", "pr", "pr_error", "risk"])
+@pytest.mark.parametrize(("n", "told"), [(3, "1 error"), (23, "7 errors"), (27, "")])  # 30 % are errors
+def test_curve__says_nothing_from_fewer_than_eight_errors(kind, n, told):
+    found = findings.curve_finding(metric(0.9, 0.8, 0.95, n), "q_score", kind)
+    assert (found == f"Q-Score: what it is worth cannot be told from {told}") == bool(told)
 
 
 def test_distribution():

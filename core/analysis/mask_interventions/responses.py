@@ -24,6 +24,7 @@ from core.common.statistics.intervals import (
     mean_intervals,
     percentile_interval,
     resampled_means,
+    share_intervals,
     wilson,
 )
 
@@ -83,7 +84,7 @@ def feature_responses(
     control: the same with another picture's mask. excess = difference - control.
     per_area = change_background removed / (1 - A_j) - change_object removed / A_j, A_j the mean area of these
     pictures' objects: the difference per share of the picture that goes.
-    Intervals: bootstrap of the pictures, the same resamples for all features and measures.
+    Intervals: Student's; of a group of features, bootstrap of the pictures, the same for all features.
 
     Args:
         features: (K,) those to report. called: (K,) str, the group of each. scales: (K,) s_j, > 0 or NaN.
@@ -102,7 +103,7 @@ def feature_responses(
         n[block] = np.isfinite(before).sum(0)
         kept[block] = safe_divide(np.nansum(after, axis=0), np.nansum(before, axis=0)[:, None])
         changes = measures_of(before, after, scales[block], areas).reshape(n_images, -1)
-        part = mean_intervals(changes, resamples=resamples, seed=seed)[:3]
+        part = mean_intervals(changes)[:3]
         mean[block], low[block], high[block] = (one.reshape(stop - start, -1) for one in part)
         draws = resampled_means(changes, resamples=resamples, seed=seed).reshape(resamples, stop - start, -1)
         for name in CALLED:
@@ -250,7 +251,7 @@ def core_from_spurious(
 ) -> dict[str, dict[str, float]]:
     """How well a contrast tells features called core from those called spurious: {measure: auroc, low, high}.
 
-    The area under the ROC curve (DeLong) needs no zero, so what all features share does not count: 0.5 where
+    The area under the ROC curve needs no zero, so what all features share does not count: 0.5 where
     the names say nothing. NaN without features of both.
     """
     either = np.isin(called, list(AGREES)) & enough(found.n, scales)
@@ -261,14 +262,12 @@ def core_from_spurious(
     return told
 
 
-def accuracy_table(
-    predicted: np.ndarray, true: np.ndarray, *, resamples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def accuracy_table(predicted: np.ndarray, true: np.ndarray) -> pd.DataFrame:
     """Table `mask_accuracy`: the probe's accuracy on each alteration, and its paired change.
 
-    Columns: alteration ("none" for the pictures as they are), n, accuracy, low, high, change, change_low,
-    change_high, same (share of predictions that stay); bootstrap over the pictures, all with the same
-    resamples.
+    Columns: alteration ("none" for the pictures as they are), n, accuracy, low, high (Wilson), change,
+    change_low, change_high (Student, of the changes of single pictures), same (share of predictions that
+    stay).
 
     Args:
         predicted: (n, 1 + len(ALTERATIONS)) class codes, the unaltered pictures first. true: (n,), -1 where
@@ -277,11 +276,10 @@ def accuracy_table(
     known = true >= 0
     right = (predicted[known] == true[known, None]).astype(np.float64)
     same = (predicted[known] == predicted[known, :1]).astype(np.float64)
-    settings = {"resamples": resamples, "seed": seed}
     columns: dict[str, object] = {"alteration": pd.array(["none", *ALTERATIONS], dtype="str")}
     columns["n"] = int(known.sum())
-    for name, values in (("accuracy", right), ("change", right - right[:, :1])):
-        ends = {"accuracy": ("low", "high"), "change": ("change_low", "change_high")}[name]
-        columns |= dict(zip((name, *ends), mean_intervals(values, **settings)[:3], strict=True))
-    columns["same"] = mean_intervals(same, resamples=1, seed=seed)[0]
+    columns |= dict(zip(("accuracy", "low", "high"), share_intervals(right), strict=False))
+    change = mean_intervals(right - right[:, :1], within=(-1.0, 1.0))
+    columns |= dict(zip(("change", "change_low", "change_high"), change, strict=False))
+    columns["same"] = share_intervals(same)[0]
     return pd.DataFrame(columns)

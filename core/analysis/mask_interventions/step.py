@@ -80,7 +80,7 @@ def compute_mask_interventions(
         step.summary["core against spurious"] = known
     true = class_codes(study)[sampled.rows[read]]
     if predicted is not None and (true >= 0).any():
-        step.table("mask_accuracy", accuracy_table(predicted, true, **settings))
+        step.table("mask_accuracy", accuracy_table(predicted, true))
 
 
 def check_can_intervene(study: Study) -> None:

@@ -203,18 +203,16 @@ def write_overlap_tables(
     image, number = np.nonzero(found.exists)  # image after image, core before spurious
     scores = image_overlaps(found, image, number)
     pairs = found.pair_table()
-    summary = tables.summary_table(scores, config)
+    summary = tables.summary_table(scores)
     step.table("overlap", scores)
     step.table("overlap_summary", summary)
-    step.table("overlap_by_class", tables.overlap_by_class(scores, config))
-    step.table(
-        "overlap_sweep", tables.sweep_table(scores, found.swept[image, number], found.thresholds, config)
-    )
+    step.table("overlap_by_class", tables.overlap_by_class(scores))
+    step.table("overlap_sweep", tables.sweep_table(scores, found.swept[image, number], found.thresholds))
     step.table(
         "overlap_by_feature",
         tables.overlap_by_feature(pairs, feature_keywords(found.study, pairs, masks), config),
     )
-    step.table("overlap_controls", tables.control_table(found.controls, config))
+    step.table("overlap_controls", tables.control_table(found.controls))
     numbers = counts(scores, found)
     about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers)}
     return tables.overlap_headline(summary) | {"threshold": config.threshold} | numbers | about

@@ -1,4 +1,4 @@
-"""The tables of the step `overlap`: means over images with bootstrap intervals, by group, class and feature.
+"""The tables of the step `overlap`: means over images with intervals, by group, class and feature.
 
 `scores` is always the table `overlap`: one row per image and mask.
 """
@@ -23,6 +23,7 @@ IMAGES = ("both masks", "any mask")
 FEATURE_COLUMNS = {"feature": "int32", "mask": "str", "n": "int64", **dict.fromkeys(VARIANTS, "float64")}
 FEATURE_COLUMNS |= dict.fromkeys(("lift", "lift_low", "lift_high"), "float64")
 FEATURE_COLUMNS |= {"verdict": "str", "keywords": "str"}
+SHARE = 0.0, 1.0  # what an overlap can be
 
 
 def groups_of(scores: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -59,16 +60,15 @@ def rows_by_keys(
 class Means:
     """Means with intervals of selected rows; equal selections (all images have both masks, say) cost once."""
 
-    def __init__(self, values: np.ndarray, config: OverlapConfig):
-        self.values, self.config = values, config
+    def __init__(self, values: np.ndarray):
+        self.values = values
         self._known: dict[bytes, tuple[np.ndarray, ...]] = {}
 
     def of(self, chosen: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return mean, low, high and n of each column over the selected rows, (n_rows,) bool."""
         key = np.packbits(chosen).tobytes()
         if key not in self._known:
-            settings = {"resamples": self.config.bootstrap, "seed": self.config.seed}
-            self._known[key] = mean_intervals(self.values[chosen], **settings)
+            self._known[key] = mean_intervals(self.values[chosen], within=SHARE)
         return self._known[key]
 
 
@@ -80,13 +80,13 @@ def _rows(
         yield {**about, **column, "mean": float(mean), "low": float(low), "high": float(high), "n": int(n)}
 
 
-def summary_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
+def summary_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Table `overlap_summary`: images, split, mask, group, variant, mean, low, high, n, n_undefined.
 
     images: "both masks" (the headline) or "any mask". n counts the images behind the mean, n_undefined those
     left out because they have no heat, an empty mask or an unreadable mask.
     """
-    means, variants = Means(values_of(scores), config), [{"variant": variant} for variant in VARIANTS]
+    means, variants = Means(values_of(scores)), [{"variant": variant} for variant in VARIANTS]
     groups, chosen_images = groups_of(scores), {"both masks": has_both(scores), "any mask": True}
     rows = []
     for images in IMAGES:
@@ -101,14 +101,14 @@ def summary_table(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def overlap_by_class(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFrame:
+def overlap_by_class(scores: pd.DataFrame) -> pd.DataFrame:
     """Table `overlap_by_class`: label, mask, group, variant, mean, low, high, n.
 
     Over all images with that mask; classes and groups without images are left out.
     """
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
     for about, block in rows_by_keys(scores, ["label", "mask"], sort=True):
-        means = Means(values_of(block), config)
+        means = Means(values_of(block))
         for group, chosen in groups_of(block).items():
             if chosen.any():
                 rows += _rows(about | {"group": group}, variants, means.of(chosen))
@@ -116,15 +116,13 @@ def overlap_by_class(scores: pd.DataFrame, config: OverlapConfig) -> pd.DataFram
     return pd.DataFrame(rows, columns=columns)
 
 
-def sweep_table(
-    scores: pd.DataFrame, swept: np.ndarray, thresholds: Sequence[float], config: OverlapConfig
-) -> pd.DataFrame:
+def sweep_table(scores: pd.DataFrame, swept: np.ndarray, thresholds: Sequence[float]) -> pd.DataFrame:
     """Table `overlap_sweep`: mask, group, variant, threshold, mean, low, high, n; for images with both masks.
 
     Args:
         swept: (n_rows, 2, n_thresholds) `paper` and `binary` of each row of `scores`.
     """
-    means, both = Means(swept.reshape(len(swept), len(SWEPT) * len(thresholds)), config), has_both(scores)
+    means, both = Means(swept.reshape(len(swept), len(SWEPT) * len(thresholds))), has_both(scores)
     columns = [{"variant": variant, "threshold": float(t)} for variant in SWEPT for t in thresholds]
     rows = []
     for mask in MASKS:
@@ -134,9 +132,7 @@ def sweep_table(
     return pd.DataFrame(rows)
 
 
-def control_table(
-    parts: Mapping[tuple[str, str], Sequence[np.ndarray]], config: OverlapConfig
-) -> pd.DataFrame:
+def control_table(parts: Mapping[tuple[str, str], Sequence[np.ndarray]]) -> pd.DataFrame:
     """Table `overlap_controls`: control, mask, variant, mean, low, high, n.
 
     Args:
@@ -145,7 +141,7 @@ def control_table(
     columns = ["control", "mask", "variant", "mean", "low", "high", "n"]
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
     for (control, mask), values in parts.items():
-        found = mean_intervals(np.concatenate(values), resamples=config.bootstrap, seed=config.seed)
+        found = mean_intervals(np.concatenate(values), within=SHARE)
         rows += _rows({"control": control, "mask": mask}, variants, found)
     return pd.DataFrame(rows, columns=columns)
 

@@ -29,7 +29,7 @@ from core.analysis.representations import (
     picture_batches,
 )
 from core.common.arrays import check_same_length
-from core.common.statistics.intervals import mean_intervals
+from core.common.statistics.intervals import share_intervals
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def evaluate_representations(
     n_classes = len(images.class_names)
     probe = train_probe(images.raw[used], images.codes[used], n_classes, lr=lr, recipe=Recipe(seed=seed))
     raw, codes = images.raw[judged], images.codes[judged]
-    row |= _accuracy(probe, raw, codes, resamples=resamples, seed=seed) | {"lr": probe.lr}
+    row |= _accuracy(probe, raw, codes, intervals=resamples > 0) | {"lr": probe.lr}
     return row | _of_scores(probe, raw, codes, chosen, epsilon, resamples=resamples, seed=seed)
 
 
@@ -191,14 +191,10 @@ def _mean(parts: Iterable[np.ndarray]) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _accuracy(
-    probe: Probe, raw: np.ndarray, codes: np.ndarray, *, resamples: int, seed: int
-) -> dict[str, float]:
+def _accuracy(probe: Probe, raw: np.ndarray, codes: np.ndarray, *, intervals: bool) -> dict[str, float]:
     best = probe.logits(raw).topk(min(5, len(probe.bias)), dim=1).indices.numpy()
     hits = np.column_stack([best[:, 0] == codes, (best == codes[:, None]).any(1)]).astype(float)
-    ends = {"": hits.mean(0)}
-    if resamples:
-        _, ends["_low"], ends["_high"], _ = mean_intervals(hits, resamples=resamples, seed=seed)
+    ends = dict(zip(("", "_low", "_high")[: 3 if intervals else 1], share_intervals(hits), strict=False))
     return {f"top{k}{end}": float(ends[end][place]) for place, k in enumerate((1, 5)) for end in ends}
 
 

@@ -5,22 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from core.analysis.quality import baselines
 from core.analysis.quality.label_free.deviation_scores import raw_moments
 from core.analysis.quality.label_free.principal_scores import MOST_FEATURES
+from core.analysis.quality.neighbours import QUERY_ROWS, sample_rows, stored_unit_rows
 from core.analysis.tensors import class_codes
 from core.common.arrays import safe_divide
+from core.config import NeighboursConfig
+from core.steps import settings_of
+from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from core.store import Study
 
 NAMES = ("gen", "nnguide", "fdbd", "she", "vim_residual")
 KEPT = 1000  # components of ViM's principal subspace at 2,048 features, as in the paper
+GUIDED_ENTRIES = 1 << 26  # of evaluation rows that are compared with all train rows at a time
 TRAIN_ROWS = 25_600  # train images that ViM's subspace is computed from, as many as the spectrum's
 
 
-def baseline_scores(study: Study, *, seed: int = 0) -> dict[str, np.ndarray]:
+def baseline_scores(
+    study: Study, *, seed: int = 0, device: str | torch.device = "cpu"
+) -> dict[str, np.ndarray]:
     """Compute the baselines (n_images,) float64; NaN on train images, and all NaN without a probe.
 
     On train images the probe would rate its own training.
@@ -30,7 +38,8 @@ def baseline_scores(study: Study, *, seed: int = 0) -> dict[str, np.ndarray]:
         return found
     logits, val = study.vector("val_logits").astype(np.float64), np.flatnonzero(study.is_val)
     found["gen"][val] = baselines.gen(logits)
-    found["nnguide"][val] = _guided(study, val)
+    energy = study.table("probe", ["energy"])["energy"].to_numpy(np.float64)
+    found["nnguide"][val] = baselines.nnguide(energy[val], largest_guidance(study, val, energy, device))
     weights, bias = (study.vector(name).astype(np.float64) for name in ("probe_weights", "probe_bias"))
     array = study.array("representations")
     mean, patterns = raw_moments(study, array)[0], correct_patterns(study)
@@ -49,14 +58,36 @@ def baseline_scores(study: Study, *, seed: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
-def _guided(study: Study, val: np.ndarray) -> np.ndarray:
-    """NNGuide from the stored neighbours; NaN without the step `neighbours`."""
-    if not study.has("neighbours"):
-        return np.full(len(val), np.nan)
-    energy = study.table("probe", ["energy"])["energy"].to_numpy(np.float64)
-    near, cosine = study.vector("neighbours"), study.vector("neighbour_similarity")
-    of_near = np.where(near >= 0, energy[near], np.nan)
-    return baselines.nnguide(energy[val], of_near, cosine)
+def largest_guidance(
+    study: Study, val: np.ndarray, energy: np.ndarray, device: str | torch.device
+) -> np.ndarray:
+    """The k largest products E_t cos(h_i, h_t) over the train images that `neighbours` would compare with.
+
+    Evaluation images are taken GUIDED_ENTRIES at a time, train images by the chunk, so memory does not grow
+    with either.
+
+    Args:
+        val: (n,) rows. energy: (n_images,) of all images.
+    Returns:
+        (n, k) float32, NaN where there are fewer train images.
+    """
+    settings: NeighboursConfig = settings_of("neighbours", {}, study.settings("neighbours"))
+    array, k = study.array("representations"), settings.k
+    train = sample_rows(np.flatnonzero(~study.is_val), settings.max_train, settings.seed)
+    found, height = [np.empty((0, k), np.float32)], max(1, GUIDED_ENTRIES // array.shape[1])
+    for first in range(0, len(val), height):
+        queries = stored_unit_rows(array, val[first : first + height], device)
+        best = queries.new_full((len(queries), k), -torch.inf)
+        for start in range(0, len(train), CHUNK_ROWS):
+            rows = train[start : start + CHUNK_ROWS]
+            weights = torch.as_tensor(energy[rows, None], dtype=queries.dtype, device=queries.device)
+            bank = stored_unit_rows(array, rows, device) * weights
+            for at in range(0, len(queries), QUERY_ROWS):
+                part = slice(at, at + QUERY_ROWS)
+                products = torch.cat([best[part], queries[part] @ bank.T], dim=1)
+                best[part] = products.topk(k, dim=1).values
+        found.append(best.masked_fill(best == -torch.inf, torch.nan).cpu().numpy())
+    return np.concatenate(found)
 
 
 def correct_patterns(study: Study) -> np.ndarray:

@@ -54,18 +54,18 @@ def fdbd(logits: np.ndarray, weights: np.ndarray, raw: np.ndarray, mean: np.ndar
     return safe_divide(boundary, np.linalg.norm(np.asarray(raw, np.float64) - mean, axis=1))
 
 
-def nnguide(energy: np.ndarray, neighbour_energy: np.ndarray, cosine: np.ndarray) -> np.ndarray:
-    """Energy guided by the nearest train images (Park, Jung and Teoh, ICCV 2023).
+def nnguide(energy: np.ndarray, guidance: np.ndarray) -> np.ndarray:
+    """Energy guided by train images that are near and of high energy (Park, Jung and Teoh, ICCV 2023).
 
-    E_i (1 / k) sum over the k nearest train images t of E_t cos(h_i, h_t)
+    E_i (1 / k) sum over the k train images t with the largest E_t cos(h_i, h_t) of E_t cos(h_i, h_t)
 
     Args:
-        energy: (n_images,) log-sum-exp of the probe's logits. neighbour_energy, cosine: (n_images, k).
+        energy: (n_images,) log-sum-exp of the probe's logits. guidance: (n_images, k) these k products.
     Returns:
-        (n_images,) float64; NaN where neighbours are missing.
+        (n_images,) float64; NaN where there are fewer than k train images.
     """
-    check_same_length("energies", len(energy), "neighbours", len(cosine))
-    return np.asarray(energy, np.float64) * (np.asarray(neighbour_energy, np.float64) * cosine).mean(1)
+    check_same_length("energies", len(energy), "guidance", len(guidance))
+    return np.asarray(energy, np.float64) * np.asarray(guidance, np.float64).mean(1)
 
 
 def she(raw: np.ndarray, predicted: np.ndarray, patterns: np.ndarray) -> np.ndarray:

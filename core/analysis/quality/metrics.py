@@ -2,7 +2,8 @@
 
 A score is sorted once into groups of equal values, best first; every metric is then a sum over groups of
 cumulative counts, so ties never depend on the order of the images, and a bootstrap resample is just a
-different weight for each image. All scores share their resamples, so their differences are paired.
+different weight for each image. AUROC, AUGRC and differences of AUROCs have intervals in closed form
+(docs/method.md 2.3), AUPRC and AURC those of the resamples.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import check_same_length, evenly, safe_divide
+from core.common.statistics.chance import FEW, too_few
+from core.common.statistics.generalised_risk import interval_of_augrc
+from core.common.statistics.intervals import auroc_difference, interval_of_auroc
+from core.common.statistics.placements import spreads
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
 REFERENCE = "q_score"  # the score that the others are compared with
+DIFFERENCE = ("auroc_difference", "auroc_difference_low", "auroc_difference_high")
 CURVES = ("roc", "pr", "pr_error", "risk")
 CURVE_POINTS = 500
 
@@ -169,15 +175,17 @@ def bootstrap_metrics(rankings: list[Ranking], n_images: int, *, resamples: int,
 def evaluate(
     scores: pd.DataFrame, correct: np.ndarray, *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Measure how well each score predicts a correct classification, with 95 % bootstrap intervals.
+    """Measure how well each score predicts a correct classification, with 95 % intervals.
 
     Args:
         scores: one column per score, (n_images,) rows, higher = better; NaN is left out and noted.
         correct: (n_images,) 1 correct, 0 wrong.
+        resamples: of the images, for AUPRC and AURC; 0 gives no intervals of these.
     Returns:
         one row per score: score; auroc, auprc_correct, auprc_error, aurc, augrc, each with _low and _high;
         auroc_difference to REFERENCE with its paired interval (NaN for REFERENCE itself and without it);
-        base_rate_correct, base_rate_error; n (images used); note (why a metric is NaN, or empty).
+        base_rate_correct, base_rate_error; n (images used); note (why a metric is NaN or differences are
+        rough, or empty).
     """
     check_same_length("scores", len(scores), "outcomes", len(correct))
     correct, n = np.asarray(correct, float), len(correct)
@@ -190,35 +198,13 @@ def evaluate(
     if resamples and usable:
         found = bootstrap_metrics([rankings[name] for name in usable], n, resamples=resamples, seed=seed)
         draws = {name: found[:, position] for position, name in enumerate(usable)}
-    rows = [_row(name, rankings[name], draws.get(name), n) for name in scores]
+    rows = [_row(name, values[name], rankings[name], draws.get(name), n) for name in scores]
     for row in rows if REFERENCE in usable else ():
         name = str(row["score"])
         if name in usable and name != REFERENCE:
-            pair = values[name], values[REFERENCE]
-            row |= _difference(pair, correct, (draws.get(name), draws.get(REFERENCE)), resamples, seed)
+            found = auroc_difference(values[name], values[REFERENCE], correct == 1)
+            row |= dict(zip(DIFFERENCE, found, strict=True))
     return pd.DataFrame(rows)
-
-
-def _difference(
-    pair: tuple[np.ndarray, np.ndarray],
-    correct: np.ndarray,
-    draws: tuple[np.ndarray | None, np.ndarray | None],
-    resamples: int,
-    seed: int,
-) -> dict[str, float]:
-    """AUROC of the first score minus that of the second, over the images that have both, and its interval."""
-    known = [np.isfinite(values) for values in pair]
-    both = np.flatnonzero(known[0] & known[1])
-    rankings = [rank(values, correct, among=both) for values in pair]
-    ahead = metrics_of(rankings[0])[0] - metrics_of(rankings[1])[0]
-    first, second = draws
-    if first is None or second is None:
-        return {"auroc_difference": ahead}
-    if not (known[0] == known[1]).all():  # the draws at hand are of other images
-        found = bootstrap_metrics(rankings, len(correct), resamples=resamples, seed=seed)
-        first, second = found[:, 0], found[:, 1]
-    low, high = _ends(first[:, 0] - second[:, 0])
-    return {"auroc_difference": ahead, "auroc_difference_low": low, "auroc_difference_high": high}
 
 
 def _ends(draws: np.ndarray) -> tuple[float, float]:
@@ -240,24 +226,39 @@ def _why_undefined(ranking: Ranking) -> str:
     return ""
 
 
-def _row(name: str, ranking: Ranking, draws: np.ndarray | None, n_images: int) -> dict[str, object]:
+def _row(
+    name: str, values: np.ndarray, ranking: Ranking, draws: np.ndarray | None, n_images: int
+) -> dict[str, object]:
     note = _why_undefined(ranking)
-    values = dict(zip(METRICS, (np.nan,) * len(METRICS) if note else metrics_of(ranking), strict=True))
+    measured = dict(zip(METRICS, (np.nan,) * len(METRICS) if note else metrics_of(ranking), strict=True))
+    ends = {
+        metric: (np.nan, np.nan) if draws is None else _ends(draws[:, position])
+        for position, metric in enumerate(METRICS)
+    }
+    found = spreads(values[ranking.rows], ranking.outcome == 1)
+    ends |= {"auroc": interval_of_auroc(*found)[1:], "augrc": interval_of_augrc(*found)[1:]}
     row: dict[str, object] = {"score": name}
-    for position, metric in enumerate(METRICS):
-        row[metric] = values[metric]
-        low, high = (np.nan, np.nan) if draws is None else _ends(draws[:, position])
-        row |= {f"{metric}_low": low, f"{metric}_high": high}
-    row |= dict.fromkeys(("auroc_difference", "auroc_difference_low", "auroc_difference_high"), np.nan)
+    for metric, (low, high) in ends.items():
+        row |= {metric: measured[metric], f"{metric}_low": low, f"{metric}_high": high}
+    row |= dict.fromkeys(DIFFERENCE, np.nan)
     accuracy = float(ranking.outcome.mean()) if ranking.n else np.nan
-    if not note and ranking.n < n_images:
-        note = f"undefined for {n_images - ranking.n} of {n_images} images, which are left out"
     return row | {
         "base_rate_correct": accuracy,
         "base_rate_error": 1.0 - accuracy,
         "n": ranking.n,
-        "note": note,
+        "note": note or _remarks(ranking, n_images),
     }
+
+
+def _remarks(ranking: Ranking, n_images: int) -> str:
+    """What is to be known beside the metrics of a ranking that has them."""
+    remarks = []
+    if ranking.n < n_images:
+        remarks.append(f"undefined for {n_images - ranking.n} of {n_images} images, which are left out")
+    n_right = int(ranking.outcome.sum())
+    if few := too_few(ranking.n - n_right, n_right, least=FEW):
+        remarks.append(f"few errors: with {few}, intervals of differences are rough")
+    return "; ".join(remarks)
 
 
 def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:

@@ -14,12 +14,13 @@ from core.analysis.quality.baseline_scores import baseline_scores
 from core.analysis.quality.group_means import n_judged, write_group_means
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
-from core.analysis.quality.label_free.consensus import combined_scores
+from core.analysis.quality.label_free.consensus import combined_scores, refused
 from core.analysis.quality.label_free.deviation_scores import deviation_scores
 from core.analysis.quality.rival import with_rivals
 from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.arrays import safe_divide
 from core.common.score_names import SCORES
+from core.common.statistics.chance import LEAST
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 LABEL_FREE = tuple(name for name, score in SCORES.items() if score.label_free)
 FROM_PROBE = ("confidence", "margin", "energy")  # columns of the table `probe`
-CAUSE_RESAMPLES = 200  # fewer resamples suffice: intervals of single causes are wide
-CAUSE_ERRORS = 5  # a cause with fewer misclassified images is not evaluated
 CAUSE_COLUMNS = [
     *("cause", "score", "n_errors", "auroc", "low", "high"),
     *("difference", "difference_low", "difference_high"),
@@ -88,30 +87,33 @@ def compute_quality(
     have a probe result, the average representations of `group_means`.
 
     Args:
-        device: for the probe of a calibration; all else is sparse, one number per image, or one pass.
+        device: for NNGuide and the probe of a calibration; all else is sparse or a single pass.
     """
     held = _calibration_rows(study, config)
     if n_images := n_judged(study):
         with progress.stage("class means", total=n_images, unit="images") as bar:
             write_group_means(study, step, bar)
     with progress.stage("quality", total=4, unit="parts") as bar:
-        table, weights = quality_table(study)
+        table, weights = quality_table(study, device)
         step.table("quality", table)
         bar.update(1)
         judged = (table["split"] == "val") & table["correct"].notna()
         scores, correct = table.loc[judged, list(SCORES)], table.loc[judged, "correct"]
         found = rate_scores(scores, correct, config, why=why_not_judged(study))
         found = auroc_within_predicted(found, scores, correct, table.loc[judged, "predicted"])
+        if refusal := refused(weights):
+            found.loc[found["score"] == "combined", "note"] = refusal
         outcome = correct.to_numpy(dtype=float)
-        found = with_rivals(found, scores, outcome, resamples=config.bootstrap, seed=config.seed)
+        found = with_rivals(found, scores, outcome)
         step.table("quality_metrics", found)
         bar.update(1)
         step.table("quality_curves", score_curves(scores, correct))
         bar.update(1)
         if (causes := causes_of(study)) is not None:
-            step.table("quality_by_cause", cause_table(scores, correct, causes[judged.to_numpy()], config))
+            step.table("quality_by_cause", cause_table(scores, correct, causes[judged.to_numpy()]))
         bar.update(1)
     step.summary = summarise(study, table, found) | {"combined_weights": weights}
+    step.summary |= {"notes": [f"combined: {refusal}"]} if refusal else {}
     if held is not None:
         with progress.stage("calibration", total=study.settings("probe").get("epochs"), unit="epochs") as bar:
             calibration, facts = calibrate_study(study, held, table, found, config, device, bar)
@@ -124,7 +126,9 @@ def _calibration_rows(study: Study, config: QualityConfig) -> np.ndarray | None:
     return calibration_rows(study, config) if config.calibrate else None
 
 
-def quality_table(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+def quality_table(
+    study: Study, device: str | torch.device = "cpu"
+) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
     """Build one row per image, with the columns that `core.export.files` promises.
 
     Returns:
@@ -147,7 +151,7 @@ def quality_table(study: Study) -> tuple[pd.DataFrame, dict[str, dict[str, float
             **_of_probe(study, n),
             **deviation_scores(study),
             **_principal_scores(study),
-            **baseline_scores(study),
+            **baseline_scores(study, device=device),
         }
     )
     combined, weights = combined_scores(table)
@@ -218,19 +222,16 @@ def causes_of(study: Study) -> np.ndarray | None:
     return table["cause"].to_numpy(dtype=object) if "cause" in table else None
 
 
-def cause_table(
-    scores: pd.DataFrame, correct: pd.Series, causes: np.ndarray, config: QualityConfig
-) -> pd.DataFrame:
+def cause_table(scores: pd.DataFrame, correct: pd.Series, causes: np.ndarray) -> pd.DataFrame:
     """Build the table `quality_by_cause`: AUROC of each score between the errors of one cause and the correct
-    images, and its paired difference to Q."""
+    images, and its paired difference to Q. A cause with fewer than LEAST errors is left out."""
     outcome, parts = correct.to_numpy(dtype=float), []
     for cause in pd.unique(causes):
         errors = (outcome == 0) & (causes == cause)
-        if errors.sum() < CAUSE_ERRORS:
+        if errors.sum() < LEAST:
             continue
         kept = np.flatnonzero(errors | (outcome == 1))
-        resamples = min(config.bootstrap, CAUSE_RESAMPLES)
-        found = metrics.evaluate(scores.iloc[kept], outcome[kept], resamples=resamples, seed=config.seed)
+        found = metrics.evaluate(scores.iloc[kept], outcome[kept], resamples=0)
         found = found.rename(columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_"))
         found = found.assign(cause=str(cause), n_errors=int(errors.sum()))
         parts.append(found[CAUSE_COLUMNS])

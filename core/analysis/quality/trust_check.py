@@ -18,14 +18,15 @@ import pandas as pd
 from core.common.dataframes import equals, where
 from core.common.formatting import number, percent
 from core.common.score_names import score_label
+from core.common.statistics.chance import Standing, against_chance, outcomes, untold
 
 if TYPE_CHECKING:
     from core.store import Study
 
 TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
-CHANCE = 0.5  # AUROC of a score without skill
 OF_USE = 0.55  # with many images an AUROC of .51 is surely above chance, and of no use
 Q = "q_score"
+READ = ("score", "label_free", "auroc", "n", "base_rate_error", "note")  # of the table `quality_metrics`
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Evidence:
     auroc: float
     low: float
     high: float
+    n_wrong: int = 0  # images behind the AUROC
+    n_right: int = 0
     why_untested: str = ""
     near_zero: float = math.nan  # share of entries below 1 % of their row's maximum
     negative: float = math.nan  # share of negative entries
@@ -63,24 +66,36 @@ def check_trust(evidence: Evidence) -> TrustCheck:
 def verdict(evidence: Evidence) -> str:
     """Return `trusted` if the AUROC's interval lies above 0.5 and not wholly below 0.55, else `unreliable`.
 
-    Without an AUROC it is `untested`.
+    Without an AUROC, and from too few errors (`against_chance`), it is `untested`.
     """
-    if math.isnan(evidence.auroc):
-        return UNTESTED
-    return TRUSTED if evidence.low > CHANCE and evidence.high >= OF_USE else UNRELIABLE
+    match standing(evidence):
+        case "untold":
+            return UNTESTED
+        case "above" if evidence.high >= OF_USE:
+            return TRUSTED
+        case _:
+            return UNRELIABLE
+
+
+def standing(evidence: Evidence) -> Standing:
+    """Tell where the interval of Q's AUROC lies, "untold" without one and from too few errors."""
+    return against_chance(evidence.low, evidence.high, evidence.n_wrong, evidence.n_right)
 
 
 def sentence(evidence: Evidence) -> str:
     """State the verdict and the interval that it rests on, in one sentence."""
     measured = f"AUROC {evidence.auroc:.2f} ({evidence.low:.2f} to {evidence.high:.2f})"
-    match verdict(evidence):
-        case "untested":
+    match standing(evidence):
+        case "untold" if math.isnan(evidence.auroc):
             return f"Whether Q can be trusted here is not tested: {evidence.why_untested}."
-        case "trusted":
+        case "untold":
+            few = untold(evidence.n_wrong, evidence.n_right)
+            return f"Whether Q can be trusted here {few}: {measured}."
+        case "above" if evidence.high >= OF_USE:
             return f"Q can be trusted here: it predicts errors better than chance, {measured}."
-        case _ if evidence.low > CHANCE:
+        case "above":
             return f"Q cannot be trusted here: it is hardly better than chance, {measured}."
-        case _ if evidence.high < CHANCE:
+        case "below":
             return f"Q cannot be trusted here: it points the wrong way, {measured}."
         case _:
             return f"Q cannot be trusted here: it does no better than chance, {measured}."
@@ -118,17 +133,20 @@ def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
     Args:
         summary: of the steps `features` and `quality`: q_auroc, q_auroc_interval, near_zero_share,
             negative_share, mean_firing, share_nonempty; None where undefined.
-        metrics: table `quality_metrics`: score, label_free, auroc, note.
+        metrics: table `quality_metrics`: score, label_free, auroc, n, base_rate_error, note.
     """
     own = where(metrics, equals(metrics, "score", Q)).to_dict("records")
     low, high = summary.get("q_auroc_interval") or (None, None)
     rated = metrics.dropna(subset="auroc").sort_values("auroc", ascending=False, kind="stable")
     free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()
     ahead, known = _better(rated), bool(own) and Q in rated["score"].tolist()
+    n_wrong, n_right = outcomes(own[0]) if own else (0, 0)
     return Evidence(
         auroc=_float(summary.get("q_auroc")),
         low=_float(low),
         high=_float(high),
+        n_wrong=n_wrong,
+        n_right=n_right,
         why_untested=str(own[0]["note"] or "") if own else "",
         near_zero=_float(summary.get("near_zero_share")),
         negative=_float(summary.get("negative_share")),
@@ -159,5 +177,5 @@ def read_check(study: Study) -> TrustCheck | None:
     summary = study.summary("features") | study.summary("quality")
     if "q_auroc" not in summary or not study.has("quality_metrics"):
         return None
-    metrics = study.table("quality_metrics", ["score", "label_free", "auroc", "note"])
+    metrics = study.table("quality_metrics", list(READ))
     return check_trust(evidence_of(summary, metrics))

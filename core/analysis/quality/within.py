@@ -16,6 +16,7 @@ from core.analysis.quality.rival import with_rivals
 from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.dataframes import numbers
 from core.common.score_names import SCORES
+from core.common.statistics.chance import LEAST
 from core.common.statistics.intervals import auroc_interval
 from core.slices.evaluate import result_column, slice_columns
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 RESAMPLES = 200
 MOST_RESAMPLED = 20_000  # images; a bootstrap over more would keep a reader waiting
-CAUSE_ERRORS = 5  # a cause with fewer misclassified images is not evaluated
 CAUSE = "cause"  # column of the attributes that says what makes an image hard
 
 
@@ -52,8 +52,7 @@ def curves_within(study: Study, mask: np.ndarray, scores: tuple[str, ...]) -> pd
 def metrics_within(study: Study, mask: np.ndarray, scores: tuple[str, ...] = tuple(SCORES)) -> pd.DataFrame:
     """All metrics of some scores over the judged images of a mask.
 
-    The interval of AUROC is DeLong's, those of the other metrics come from a bootstrap; there are none of
-    these over more than MOST_RESAMPLED images.
+    There are no intervals of AUPRC and AURC, which are resampled, over more than MOST_RESAMPLED images.
 
     Returns:
         the columns of `metrics.evaluate`, auroc_within with its interval, and label_free; a row per score.
@@ -63,13 +62,8 @@ def metrics_within(study: Study, mask: np.ndarray, scores: tuple[str, ...] = tup
     resamples = RESAMPLES if len(rows) <= MOST_RESAMPLED else 0
     found = metrics.evaluate(table, correct, resamples=resamples)
     found = auroc_within_predicted(found, table, pd.Series(correct), _predicted(study, rows))
-    ends = [auroc_interval(table[name].to_numpy(float), correct == 1) for name in table]
     free = [SCORES[name].label_free for name in table]
-    found = with_rivals(found.assign(label_free=free), table, correct, resamples=resamples)
-    return found.assign(
-        auroc_low=[low for _, low, _, _ in ends],
-        auroc_high=[high for _, _, high, _ in ends],
-    )
+    return with_rivals(found.assign(label_free=free), table, correct)
 
 
 def _predicted(study: Study, rows: np.ndarray) -> pd.Series:
@@ -81,8 +75,8 @@ def causes_within(study: Study, mask: np.ndarray) -> pd.DataFrame:
     """AUROC of every score between the errors of one cause and the correct images of a mask.
 
     Returns:
-        cause, score, n_errors, auroc, low, high (DeLong's interval); empty where the images record no cause
-        or no cause has CAUSE_ERRORS misclassified images, and without correct images.
+        cause, score, n_errors, auroc, low, high; empty where the images record no cause
+        or no cause has LEAST misclassified images, and without correct images.
     """
     columns = ["cause", "score", "n_errors", "auroc", "low", "high"]
     if not (study.has("attributes") and CAUSE in study.columns("attributes")):
@@ -92,7 +86,7 @@ def causes_within(study: Study, mask: np.ndarray) -> pd.DataFrame:
     scores, found = table_of_scores(study, rows), []
     for cause in pd.unique(causes):
         errors = (correct == 0) & (causes == cause)
-        if errors.sum() < CAUSE_ERRORS or not (correct == 1).any():
+        if errors.sum() < LEAST or not (correct == 1).any():
             continue
         kept = errors | (correct == 1)
         for name in scores:

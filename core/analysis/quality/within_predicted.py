@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.common.statistics.intervals import Z, delong
+from core.common.statistics.intervals import pooled_area_bounds
+from core.common.statistics.placements import spreads
 
 
 def pooled_auroc(
@@ -13,32 +14,31 @@ def pooled_auroc(
 ) -> tuple[float, float, float, int]:
     """AUROC over the pairs of a correct and a misclassified image of the same group.
 
-    sum_g pairs_g A_g / sum_g pairs_g, pairs_g = n+_g n-_g; its variance sums DeLong's of each group, weighted
-    alike, since the groups share no image. A group with a single correct or a single misclassified image has
-    no variance of its own, and its pairs count in the value only.
+    A = sum_g pairs_g A_g / sum_g pairs_g, pairs_g = n+_g n-_g. Its interval is that of `area_bounds` with
+    V(t) = sum_g w_g^2 V_g(t), w_g = pairs_g / sum pairs: the groups share no image.
 
     Args:
         score: (n,) float, NaN is left out. correct: (n,) 1 or 0. group: (n,) of any values.
     Returns:
         the value, its 95 % interval, and the number of groups with both outcomes; NaN without any.
     """
-    weights, values, variances = [], [], []
+    sizes, values = [], []
     known = np.isfinite(score)
     for one in pd.unique(group[known]):
         here = known & (group == one)
         n_right = int((correct[here] == 1).sum())
-        pairs = n_right * (int(here.sum()) - n_right)
-        if not pairs:
+        if not 0 < n_right < here.sum():
             continue
-        value, variance = delong(score[here], correct[here] == 1)
-        weights.append(pairs)
-        values.append(value)
-        variances.append(np.nan_to_num(variance))
-    if not weights:
+        sizes.append((n_right, int(here.sum()) - n_right))
+        values.append(spreads(score[here], correct[here] == 1)[0].mean)
+    if not sizes:
         return np.nan, np.nan, np.nan, 0
-    share = np.array(weights) / sum(weights)
-    value, half = float(share @ values), Z * float(np.sqrt(np.square(share) @ variances))
-    return value, max(0.0, value - half), min(1.0, value + half), len(weights)
+    m, n = np.array(sizes, float).T
+    weight = m * n / (m * n).sum()
+    own = np.square(weight) / (m * n)
+    value = float(weight @ values)
+    low, high = pooled_area_bounds(value, own.sum(), (own * ((m + n) / 2 - 1)).sum())
+    return value, float(low), float(high), len(sizes)
 
 
 def auroc_within_predicted(

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from core.common.arrays import safe_divide
-from core.common.statistics.placements import Spread, spreads
+from core.common.statistics.placements import Spread, placed, spreads
 
 Z = 1.959963984540054  # 97.5th percentile of the normal distribution
+UNBOUNDED = -np.inf, np.inf
+HALVINGS = 60  # of [0, 1]: below the precision of a float64
 DRAWS_AT_ONCE = 1 << 20  # bounds the memory of a bootstrap to some 30 MB
 
 
@@ -66,15 +68,51 @@ def newcombe(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike) -> 
     return p_a - p_b - below, p_a - p_b + above
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float, float, int]:
-    """Mean of the finite values, its interval (normal, mean -+ z s / sqrt(n)) and their count."""
-    values = values[np.isfinite(values)].astype(np.float64)
-    n = len(values)
-    if not n:
-        return np.nan, np.nan, np.nan, 0
-    mean = float(values.mean())
-    half = Z * float(values.std(ddof=1)) / np.sqrt(n) if n > 1 else np.nan
-    return mean, mean - half, mean + half, n
+def mean_interval(
+    values: np.ndarray, *, within: tuple[float, float] = UNBOUNDED
+) -> tuple[float, float, float, int]:
+    """Mean of the finite values, its interval and their count: `mean_intervals` of one column."""
+    mean, low, high, n = (part[0] for part in mean_intervals(values[:, None], within=within))
+    return float(mean), float(low), float(high), int(n)
+
+
+def mean_intervals(
+    values: np.ndarray, *, within: tuple[float, float] = UNBOUNDED
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of each column and its interval, mean -+ t s / sqrt(n) (Student 1908).
+
+    Args:
+        values: (n, K) float; NaN entries are left out of their column.
+        within: the smallest and the largest value that there can be; the interval ends there.
+    Returns:
+        mean, low, high (K,) float64 and n (K,) int, the numbers in each column. All NaN without numbers; no
+        interval from a single one.
+    """
+    values = np.asarray(values, np.float64)
+    known = np.isfinite(values)
+    n = known.sum(0)
+    mean = safe_divide(np.where(known, values, 0.0).sum(0), n)
+    half = student_half(np.square(np.where(known, values - mean, 0.0)).sum(0), n)
+    return mean, np.clip(mean - half, *within), np.clip(mean + half, *within), n
+
+
+def student_half(squares: ArrayLike, n: ArrayLike) -> np.ndarray:
+    """Half the width of the interval of a mean, t s / sqrt(n) with s^2 = squares / (n - 1), t the 97.5th
+    percentile of Student's distribution with n - 1 degrees of freedom; NaN for n < 2.
+
+    squares: sum of squared deviations from the mean of n values.
+    """
+    from scipy.special import stdtrit
+
+    freedom = np.where(np.asarray(n) > 1, np.asarray(n, np.float64) - 1, np.nan)
+    return stdtrit(freedom, 0.975) * np.sqrt(safe_divide(squares, freedom * np.asarray(n)))
+
+
+def share_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of each column of (n, K) values in [0, 1] with Wilson's interval; else as `mean_intervals`."""
+    known = np.isfinite(values)
+    n, k = known.sum(0), np.where(known, values, 0.0).sum(0)
+    return safe_divide(k, n), *wilson(k, n), n
 
 
 def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
@@ -102,23 +140,6 @@ def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndar
     return np.concatenate(parts)
 
 
-def mean_intervals(
-    values: np.ndarray, *, resamples: int = 1000, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean of each column with its 95 % bootstrap interval.
-
-    Args:
-        values: (n, K) float; NaN entries are left out of their column.
-    Returns:
-        mean, low, high (K,) float64 and n (K,) int, the numbers in each column. All NaN without numbers; no
-        interval from a single one.
-    """
-    n = np.isfinite(values).sum(0)
-    mean = safe_divide(np.nansum(values, axis=0), n)
-    low, high = percentile_interval(resampled_means(values, resamples=resamples, seed=seed))
-    return mean, np.where(n > 1, low, np.nan), np.where(n > 1, high, np.nan), n
-
-
 def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """2.5 and 97.5 percentile of each column of (resamples, K), NaN draws left out; NaN where all are."""
     ends = np.full((2, draws.shape[1]), np.nan)
@@ -129,7 +150,7 @@ def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, float, float, int]:
-    """AUROC of a score for a binary outcome, its interval (DeLong 1988) and the number of images.
+    """AUROC of a score for a binary outcome, its interval (`area_bounds`) and the number of images.
 
     Images without a score are left out; NaN unless both outcomes occur.
     """
@@ -139,25 +160,63 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
 
 
 def interval_of_auroc(x: Spread, y: Spread) -> tuple[float, float, float]:
-    """AUROC and its interval (DeLong 1988) from placements, within [0, 1]."""
-    area, variance = area_and_variance(x, y)
-    half = Z * float(np.sqrt(variance))
-    return (area, np.nan, np.nan) if np.isnan(half) else (area, max(0.0, area - half), min(1.0, area + half))
-
-
-def delong(score: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
-    """AUROC of a score without NaN, and its variance (DeLong 1988); see `area_and_variance`."""
-    return area_and_variance(*spreads(score, positive))
-
-
-def area_and_variance(x: Spread, y: Spread) -> tuple[float, float]:
-    """A = mean X = mean Y, var A = var X / m + var Y / n (DeLong 1988), of placements of m and n images.
-
-    NaN unless both outcomes occur; the variance also where one occurs once.
-    """
+    """AUROC and its interval (`area_bounds`) from placements; NaN unless both outcomes occur."""
     if not x.n or not y.n:
-        return np.nan, np.nan
-    return x.mean, x.variance / x.n + y.variance / y.n
+        return np.nan, np.nan, np.nan
+    low, high = area_bounds(x.mean, x.n, y.n)
+    return x.mean, float(low), float(high)
+
+
+def area_bounds(area: ArrayLike, m: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the interval of an AUROC from m images against n (Newcombe 2006, method 5), in [0, 1].
+
+    The t with |A - t| = z sqrt(V(t)) on either side of A,
+    V(t) = t (1 - t) (1 + N (1 - t) / (2 - t) + N t / (1 + t)) / (m n),  N = (m + n) / 2 - 1.
+
+    The arguments broadcast. NaN where A is, and where m or n is 0; never of width 0.
+
+    >>> [round(float(end), 4) for end in area_bounds(1.0, 1, 1)]  # as Wilson's of 1 of 1
+    [0.2065, 1.0]
+    """
+    m, n = np.asarray(m, np.float64), np.asarray(n, np.float64)
+    return pooled_area_bounds(area, safe_divide(1.0, m * n), safe_divide((m + n) / 2 - 1, m * n))
+
+
+def pooled_area_bounds(area: ArrayLike, own: ArrayLike, paired: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """`area_bounds` for V(t) = t (1 - t) (own + paired ((1 - t) / (2 - t) + t / (1 + t))), by bisection.
+
+    For a mean of AUROCs with weights w over groups without common images, own = sum w^2 / (m n) and
+    paired = sum w^2 N / (m n).
+    """
+    area, own, paired = np.broadcast_arrays(*(np.asarray(part, np.float64) for part in (area, own, paired)))
+    known = np.isfinite(area) & np.isfinite(own) & np.isfinite(paired)
+    inside = np.stack([np.where(known, area, np.nan)] * 2)
+    outside = np.stack([np.zeros(area.shape), np.ones(area.shape)])
+    for _ in range(HALVINGS):
+        t = (inside + outside) / 2
+        variance = t * (1 - t) * (own + paired * ((1 - t) / (2 - t) + t / (1 + t)))
+        near = np.abs(area - t) <= Z * np.sqrt(variance)
+        inside, outside = np.where(near, t, inside), np.where(near, outside, t)
+    return inside[0], inside[1]
+
+
+def auroc_difference(
+    first: np.ndarray, second: np.ndarray, positive: np.ndarray
+) -> tuple[float, float, float]:
+    """AUROC of a score minus that of another of the same images, and its interval (DeLong 1988), in [-1, 1].
+
+    var = var (X_1 - X_2) / m + var (Y_1 - Y_2) / n, with the placements X of m positives and Y of n others.
+    Images without one of the scores are left out. NaN unless both outcomes occur; no interval where one
+    occurs once.
+    """
+    known = np.isfinite(first) & np.isfinite(second)
+    positive = np.asarray(positive, bool)[known]
+    pairs = zip(placed(first[known], positive), placed(second[known], positive), strict=True)
+    x, y = (Spread.of(one - other) for one, other in pairs)
+    if not x.n or not y.n:
+        return np.nan, np.nan, np.nan
+    half = Z * np.sqrt(x.variance / x.n + y.variance / y.n)
+    return x.mean, float(np.maximum(x.mean - half, -1.0)), float(np.minimum(x.mean + half, 1.0))
 
 
 def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:

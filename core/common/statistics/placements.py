@@ -1,7 +1,8 @@
 """Placements: the share of the images of the other outcome that each image's score lies above or below.
 
-The AUROC is their mean and DeLong's interval their variance (DeLong 1988); AUGRC follows from both. They are
-found by sorting the scores of some images, or, for many, by a walk along the order of all, sorted once.
+The AUROC is their mean; the interval of AUGRC and that of a difference of AUROCs follow from their variances
+(DeLong 1988). They are found by sorting the scores of some images, or, for many, by a walk along the order of
+all, sorted once.
 """
 
 from __future__ import annotations
@@ -85,6 +86,21 @@ def placements(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.
     else:
         y, x = _shares_below(down, up)
     return x, 1 - y
+
+
+def placed(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """X and Y of `placements` in the order of the images, so that those of two scores can be subtracted."""
+    up, down = score[positive].astype(np.float64), score[~positive].astype(np.float64)
+    if not len(up) or not len(down):
+        return np.zeros(len(up)), np.zeros(len(down))
+    return _share_under(up, np.sort(down)), 1 - _share_under(down, np.sort(up))
+
+
+def _share_under(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Share of the sorted others below each value; ties count half."""
+    return (np.searchsorted(others, values, "left") + np.searchsorted(others, values, "right")) / (
+        2 * len(others)
+    )
 
 
 def spreads(score: np.ndarray, positive: np.ndarray) -> tuple[Spread, Spread]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.formatting import percent
-from core.common.statistics.intervals import mean_intervals, percentile_interval, resampled_means
+from core.common.statistics.intervals import mean_intervals, share_intervals
 from core.concepts.interventions.planted import PlantedAttributes
 from core.concepts.interventions.removal import (
     CONTRIBUTION,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 REMOVED = (1, 3, 5)  # how many features are taken out
 DRAWS = 5  # random features are drawn so many times, and the results averaged
-RESAMPLES = 1000
 MISCLASSIFIED, CORRECT = "misclassified", "correct"
 MOST = 20_000  # images of each kind, drawn where there are more
 LEAST = 10  # errors of a cause for a row of its own
@@ -120,9 +119,9 @@ def intervene(
             taken = _some(len(here), seed)
             here, true = here[taken], true[taken]
             outcome = _outcomes(study, probe, here, true, kind, seed, bar)
-            tables.append(_rates(outcome, kind, seed))
+            tables.append(_rates(outcome, kind))
             if kind == MISCLASSIFIED and planted is not None:
-                causes = _by_cause(outcome, planted, here, seed)
+                causes = _by_cause(outcome, planted, here)
     rates = pd.concat(tables, ignore_index=True).loc[:, list(COLUMNS)]
     return Intervened(rates, causes, probe.means, None if planted is None else planted.table())
 
@@ -206,9 +205,9 @@ def _chunk(
                 found.to_true[order, k][part] += ((told != predicted) & (told == true)) / draws
 
 
-def _rates(outcome: Outcomes, kind: str, seed: int) -> pd.DataFrame:
-    """The rows of `interventions` of one kind of image; all resamples are the same, so differences are
-    paired.
+def _rates(outcome: Outcomes, kind: str) -> pd.DataFrame:
+    """The rows of `interventions` of one kind of image: shares with Wilson's intervals, and their paired
+    differences to random features with Student's.
     """
     keys = list(outcome.flips)
     n = len(outcome.flips[keys[0]])
@@ -222,21 +221,19 @@ def _rates(outcome: Outcomes, kind: str, seed: int) -> pd.DataFrame:
     }
     parts = {"flip": flips, "to_true": np.stack([outcome.to_true[key] for key in keys], axis=1)}
     for name, values in parts.items():
-        mean, low, high, _ = mean_intervals(values, resamples=RESAMPLES, seed=seed)
+        mean, low, high, _ = share_intervals(values)
         columns |= {name + ("_rate" if name == "flip" else ""): mean}
         columns |= {f"{name}_low": low, f"{name}_high": high}
     difference = np.where(np.array(columns["order"]) == RANDOM, np.nan, flips - random)
-    low, high = percentile_interval(resampled_means(difference, resamples=RESAMPLES, seed=seed))
-    known = np.isfinite(difference).all(0) & (n > 0)
-    columns["difference"] = np.where(known, np.where(known, difference, 0.0).mean(0) if n else np.nan, np.nan)
-    columns |= {"difference_low": low, "difference_high": high}
+    mean, low, high, _ = mean_intervals(difference, within=(-1.0, 1.0))
+    columns |= {"difference": mean, "difference_low": low, "difference_high": high}
     return pd.DataFrame(columns)
 
 
-def _by_cause(outcome: Outcomes, planted: PlantedAttributes, rows: np.ndarray, seed: int) -> pd.DataFrame:
+def _by_cause(outcome: Outcomes, planted: PlantedAttributes, rows: np.ndarray) -> pd.DataFrame:
     """Per planted cause of an error and order: cause, order, n, of_cause (share of the images whose first
     removed feature responds to the background or companion that misled), flip_rate (with one feature
-    removed), each with a bootstrapped interval. of_cause is NaN for causes that are no attribute.
+    removed), each with Wilson's interval. of_cause is NaN for causes that are no attribute.
     """
     parts = []
     causes = planted.causes[rows]
@@ -247,7 +244,7 @@ def _by_cause(outcome: Outcomes, planted: PlantedAttributes, rows: np.ndarray, s
         for order in ORDERS:
             hit = planted.answers(rows[here], outcome.first[order][here], str(cause))
             values = np.stack([hit, outcome.flips[order, 1][here]], axis=1)
-            mean, low, high, _ = mean_intervals(values, resamples=RESAMPLES, seed=seed)
+            mean, low, high, _ = share_intervals(values)
             parts.append(
                 {"cause": str(cause), "order": order, "n": int(here.sum()), "of_cause": mean[0]}
                 | {"of_cause_low": low[0], "of_cause_high": high[0], "flip_rate": mean[1]}

@@ -81,7 +81,7 @@ def word_aucs(
         groups, words: (n,) pairs. activations: (n_images, n_groups) of the groups `names`. truth: of the same
             images.
     Returns:
-        auc, auc_low, auc_high: (n,) float64 in [0, 1] with the interval of DeLong (1988); NaN for a word that
+        auc, auc_low, auc_high: (n,) float64 in [0, 1] with its interval (Newcombe 2006); NaN for a word that
         is true of all images or of none.
     """
     column = {name: at for at, name in enumerate(names)}

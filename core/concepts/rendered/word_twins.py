@@ -91,7 +91,7 @@ def word_twins(
                 active = group_activations(unit_rows(represent(plans)), names)
                 present, absent = active[: len(twins)], active[len(twins) :]
                 change = (present - absent) / np.where(scales > 0, scales, np.nan)
-                effects[at] = np.stack(mean_intervals(change, seed=seed)[:3], axis=1)
+                effects[at] = np.stack(mean_intervals(change)[:3], axis=1)
                 for column in [number for number, name in enumerate(names) if name in asked[word]]:
                     marked = np.repeat([True, False], len(twins))
                     areas[at, column] = auroc_interval(active[:, column], marked)[:3]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.common.score_names import SCORES
 from core.common.statistics.generalised_risk import interval_of_augrc
-from core.common.statistics.intervals import interval_of_auroc
+from core.common.statistics.intervals import area_bounds
 from core.common.statistics.placements import (
     LEFT_OUT,
     POSITIVE,
@@ -44,8 +44,8 @@ def headline(study: Study, mask: np.ndarray) -> dict[str, Any]:
     Args:
         mask: (n_images,) bool.
     Returns:
-        n; accuracy (Wilson's interval), mean_confidence, mean_q and n_firing (means over images, normal
-        interval), each also as NAME_interval, (low, high), and as NAME_n, the number of images behind it;
+        n; accuracy (Wilson's interval), mean_confidence, mean_q and n_firing (means over images,
+        Student's), each also as NAME_interval, (low, high), and as NAME_n, the number of images behind it;
         reasons: NAME -> why a number is undefined. Numbers are NaN where undefined.
     """
     columns = {name: result_column(study, name) for name in ("correct", *MEANS)}
@@ -83,9 +83,8 @@ def confusions(study: Study, mask: np.ndarray) -> pd.DataFrame:
 def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
     """How well each score separates the correct from the misclassified images of a slice.
 
-    auroc is the chance that a correct image has a higher score than a misclassified one, with DeLong's
-    interval; augrc is the area under the generalised risk-coverage curve (docs/method.md 2.3), with an
-    interval of the same kind.
+    auroc is the chance that a correct image has a higher score than a misclassified one; augrc is the
+    area under the generalised risk-coverage curve; both with the intervals of docs/method.md 2.3.
 
     Returns:
         score, label_free, auroc, low, high, augrc, augrc_low, augrc_high, n (images with the score and a
@@ -105,13 +104,14 @@ def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
         n, n_wrong = x.n + y.n, y.n
         if not n and not np.isfinite(result_column(study, name)).any():
             continue
-        found = [*interval_of_auroc(x, y), *interval_of_augrc(x, y)]
-        row = {"score": name, "label_free": score.label_free} | dict(
-            zip(SCORE_COLUMNS[2:8], found, strict=True)
-        )
+        row = {"score": name, "label_free": score.label_free, "auroc": x.mean if n_wrong < n else np.nan}
+        row |= dict(zip(("augrc", "augrc_low", "augrc_high"), interval_of_augrc(x, y), strict=True))
         reason = _why_undefined(bool(mask.any()), len(inside), n, n_wrong)
         rows.append(row | {"n": n, "n_wrong": n_wrong, "reason": reason})
-    return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+    table = pd.DataFrame(rows, columns=SCORE_COLUMNS)
+    n, n_wrong = (table[name].to_numpy(np.float64) for name in ("n", "n_wrong"))
+    low, high = area_bounds(table["auroc"].to_numpy(np.float64), n - n_wrong, n_wrong)  # of all at once: fast
+    return table.assign(low=low, high=high)
 
 
 def _spreads(study: Study, name: str, inside: np.ndarray, outcome: np.ndarray) -> tuple[Spread, Spread]:
@@ -141,5 +141,6 @@ def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:
     if n_wrong == n:
         return "all images are misclassified"
     if min(n_wrong, n - n_wrong) < 2:
-        return f"only one image is {'misclassified' if n_wrong == 1 else 'classified correctly'}: no interval"
+        which = "misclassified" if n_wrong == 1 else "classified correctly"
+        return f"only one image is {which}: AUGRC has no interval"
     return ""

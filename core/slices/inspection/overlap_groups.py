@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.common.dataframes import select
-from core.common.statistics.intervals import Z, mean_interval
+from core.common.statistics.intervals import mean_interval, student_half
 from core.slices.evaluate import class_column, result_column
 from core.slices.overlap_values import MASKS, overlap_values
 
@@ -27,7 +27,7 @@ GROUP_COLUMNS = ["images", "split", "mask", "group", "variant", *MEANS]
 
 
 def class_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame:
-    """Mean overlap of the images of each class of a slice, with its normal interval.
+    """Mean overlap of the images of each class of a slice, with its interval.
 
     Args:
         mask: (n_images,) bool. variant: paper, binary, soft or energy.
@@ -51,7 +51,7 @@ def class_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame
 
 
 def group_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame:
-    """Mean overlap of all, the correct and the misclassified images of a slice, with its normal interval.
+    """Mean overlap of all, the correct and the misclassified images of a slice, with its interval.
 
     Returns:
         images ('both masks': only those that have both; 'any mask'), split ('slice'), mask, group, variant,
@@ -64,8 +64,7 @@ def group_overlaps(study: Study, mask: np.ndarray, variant: str) -> pd.DataFrame
     for images, chosen in (("both masks", mask & masked.all(1)), ("any mask", mask)):
         for kind, group, inside, column in _parts(study, values, chosen):
             about = {"images": images, "split": "slice", "mask": kind, "group": group, "variant": variant}
-            mean, low, high, n = mean_interval(column[inside])
-            means = (mean, max(low, 0.0), min(high, 1.0), n) if n > 1 else (mean, low, high, n)
+            means = mean_interval(column[inside], within=(0.0, 1.0))
             rows.append(about | dict(zip(MEANS, means, strict=True)))
     return pd.DataFrame(rows, columns=GROUP_COLUMNS)
 
@@ -86,7 +85,7 @@ def class_means(
     n = np.bincount(labels, minlength=n_classes)
     mean = safe_divide(np.bincount(labels, values, n_classes), n)
     squares = np.bincount(labels, np.square(values - mean[labels]), n_classes)
-    half = Z * np.sqrt(safe_divide(safe_divide(squares, np.where(n > 1, n - 1, 0)), n))
+    half = student_half(squares, n)
     return mean, np.clip(mean - half, 0.0, 1.0), np.clip(mean + half, 0.0, 1.0), n
 
 

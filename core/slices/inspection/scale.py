@@ -81,7 +81,7 @@ def _controls_of_study(study: Study, kind: str) -> list[dict[str, Any]]:
 
 
 def _row(kind: str, name: str, values: np.ndarray, images: str, reason: str) -> dict[str, Any]:
-    value, low, high, n = mean_interval(values)
+    value, low, high, n = mean_interval(values, within=(0.0, 1.0))
     about = {"mask": kind, "heatmap": name, "images": images, "of": SLICE}
     reason = reason or ("" if n else NO_HEAT)
     return about | {"value": value, "low": low, "high": high, "n": n, "reason": reason}

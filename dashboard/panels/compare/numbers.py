@@ -32,7 +32,7 @@ HELP = {
     "q_auprc": "auprc",
     "base_rate": "accuracy",
     "q_auprc_gain": "q_auprc_gain",
-    "combined_auroc": "combined",
+    "confidence_auroc": "confidence",
     "mean_firing": "mean_firing",
     "mean_firing_discriminative": "n_firing_discriminative",
     "share_scored": "share_scored",
@@ -58,7 +58,7 @@ MARKS = {
     UNCLEAR: ":gray[◆ could be chance:]",
     UNKNOWN: "change",
 }
-CARDS = ("accuracy", "combined_auroc", "q_auroc", "miou_core", "confidence")  # the first that are there
+CARDS = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "confidence")  # the first that are there
 MOST_CARDS = 4
 SCORES = {
     "Q-Score": "q_score",

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.analysis.quality.label_free.consensus import weights_sentence
 from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_label
 from core.figures import baselines, findings, score_pair
@@ -38,7 +39,7 @@ def about(study: Study, score: str) -> None:
     if score == "combined" and weights:
         ordered = sorted(weights.items(), key=lambda pair: -pair[1])
         shares = ", ".join(f"{score_label(name)} {weight:.2f}".replace("-", "−") for name, weight in ordered)
-        line += f" Weights: {widgets.plain(shares)}."
+        line += f" Weights: {widgets.plain(shares)}. {widgets.plain(weights_sentence(weights))}"
     st.caption(line, help=widgets.help_text(score))
 
 

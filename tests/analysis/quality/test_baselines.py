@@ -25,13 +25,14 @@ def test_gen__by_hand_and_at_certainty():
 
 
 def test_nnguide__matches_loop(rng):
-    energy, near, cosine = rng.gamma(2.0, size=6), rng.gamma(2.0, size=(6, 4)), rng.random((6, 4))
-    pairs = [list(zip(a, b, strict=True)) for a, b in zip(near, cosine, strict=True)]
-    assert_allclose(baselines.nnguide(energy, near, cosine), reference.nnguide(energy, pairs), rtol=RTOL)
+    energy, others, cosine = rng.gamma(2.0, size=6), rng.gamma(2.0, size=30), rng.random((6, 30))
+    pairs = [list(zip(others, row, strict=True)) for row in cosine]
+    guidance = -np.sort(-others * cosine, axis=1)[:, :4]
+    assert_allclose(baselines.nnguide(energy, guidance), reference.nnguide(energy, pairs, 4), rtol=RTOL)
 
 
-def test_nnguide__is_undefined_without_neighbours():
-    assert np.isnan(baselines.nnguide(np.ones(1), np.array([[1.0, np.nan]]), np.ones((1, 2)))).all()
+def test_nnguide__is_undefined_without_train_images():
+    assert np.isnan(baselines.nnguide(np.ones(1), np.array([[1.0, np.nan]]))).all()
 
 
 def test_fdbd__matches_loop(rng):

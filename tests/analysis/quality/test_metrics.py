@@ -9,9 +9,11 @@ from numpy.testing import assert_allclose
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from core.analysis.quality import metrics
-from core.common.statistics.generalised_risk import augrc_of
+from core.common.statistics.generalised_risk import augrc_of, interval_of_augrc
+from core.common.statistics.placements import spreads
 from core.errors import ShapeError
 from tests import reference
+from tests import reference_scores as slow
 from tests.tables import rows_where
 
 EXACT = 1e-12
@@ -85,45 +87,50 @@ def test_resample__equals_the_images_repeated(rng, ties):
     assert_allclose(metrics.metrics_of(ranking, counts), metrics.metrics_of(repeated), rtol=EXACT)
 
 
-def slow_aurocs(scores, correct, resamples, seed):
-    """(resamples, n_scores): AUROCs by loops over one list of drawn images for all scores."""
-    found = np.empty((resamples, len(scores)))
-    for b in range(resamples):
-        drawn = np.random.default_rng([seed, b]).integers(0, len(correct), len(correct))
-        for at, score in enumerate(scores):
-            kept = drawn[np.isfinite(score[drawn])]
-            found[b, at] = reference.auroc(score[kept], correct[kept])
-    return found
+def test_intervals__of_aurc_are_of_resampled_images(rng):
+    score, correct = scores_and_outcomes(rng, 25, ties=False)
+    score[:4] = np.nan
+    draws = []
+    for b in range(30):
+        drawn = np.random.default_rng([2, b]).integers(0, 25, 25)
+        kept = drawn[np.isfinite(score[drawn])]
+        draws.append(metrics.aurc(score[kept], correct[kept]))
+    found = metrics.evaluate(pd.DataFrame({"s": score}), correct, resamples=30, seed=2).iloc[0]
+    ends = np.nanpercentile(draws, [2.5, 97.5])
+    assert_allclose(found[["aurc_low", "aurc_high"]].astype(float), ends, rtol=1e-9)
 
 
-def test_intervals__are_of_resampled_images_the_same_for_all_scores(rng):
-    first, correct = scores_and_outcomes(rng, 25, ties=False)
-    second = first + 0.5 * rng.normal(size=25)
-    second[:4] = np.nan
-    found = metrics.evaluate(
-        pd.DataFrame({"q_score": first, "other": second}), correct, resamples=30, seed=2
-    ).set_index("score")
-    expected = slow_aurocs([first, second], correct, 30, 2)
-    for at, name in enumerate(("q_score", "other")):
-        ends = np.nanpercentile(expected[:, at], [2.5, 97.5])
-        assert_allclose(found.loc[name, ["auroc_low", "auroc_high"]].astype(float), ends, rtol=1e-9)
+@pytest.mark.parametrize("resamples", [0, 20])
+def test_intervals__of_auroc_and_augrc_are_in_closed_form(rng, resamples):
+    score, correct = scores_and_outcomes(rng, 40, ties=True)
+    found = metrics.evaluate(pd.DataFrame({"s": score}), correct, resamples=resamples).iloc[0]
+    outcome = np.asarray(correct, bool)
+    ends = slow.newcombe_area(reference.auroc(score, outcome), outcome.sum(), (~outcome).sum())
+    assert_allclose([found["auroc_low"], found["auroc_high"]], ends, atol=1e-9)
+    around = interval_of_augrc(*spreads(score, outcome))
+    assert_allclose([found["augrc"], found["augrc_low"], found["augrc_high"]], around, rtol=1e-9)
+    assert np.isfinite(found["aurc_low"]) == (resamples > 0)
 
 
 @pytest.mark.parametrize("holes", [0, 6], ids=["same images", "fewer images"])
-def test_difference__is_paired(rng, holes):
+def test_difference__is_delongs_of_the_images_that_have_both(rng, holes):
     first, correct = scores_and_outcomes(rng, 30, ties=False)
     second = first + 0.3 * rng.normal(size=30)
     second[:holes] = np.nan
-    both = np.where(np.isfinite(second), first, np.nan)
-    found = metrics.evaluate(pd.DataFrame({"q_score": first, "other": second}), correct, resamples=40, seed=5)
+    found = metrics.evaluate(pd.DataFrame({"q_score": first, "other": second}), correct, resamples=0)
     own, other = found.to_dict("records")
-    draws = slow_aurocs([second, both], correct, 40, 5)
-    ends = np.nanpercentile(draws[:, 0] - draws[:, 1], [2.5, 97.5])
     kept = np.isfinite(second)
-    ahead = reference.auroc(second[kept], correct[kept]) - reference.auroc(first[kept], correct[kept])
-    assert_allclose(other["auroc_difference"], ahead, rtol=1e-9)
-    assert_allclose([other["auroc_difference_low"], other["auroc_difference_high"]], ends, atol=1e-12)
+    expected = slow.delong_difference(second[kept], first[kept], np.asarray(correct, bool)[kept])
+    names = ("auroc_difference", "auroc_difference_low", "auroc_difference_high")
+    assert_allclose([other[name] for name in names], expected, rtol=1e-9)
     assert np.isnan(own["auroc_difference"])
+
+
+@pytest.mark.parametrize(("n_wrong", "marked"), [(29, True), (30, False)])
+def test_difference__is_marked_below_thirty_errors(rng, n_wrong, marked):
+    frame = pd.DataFrame({"s": rng.random(100)})
+    note = metrics.evaluate(frame, np.arange(100) >= n_wrong, resamples=0)["note"][0]
+    assert (f"few errors: with {n_wrong} errors" in note) == marked and bool(note) == marked
 
 
 def test_difference__of_a_score_and_its_monotone_copy_is_exactly_zero(rng):
@@ -135,7 +142,7 @@ def test_difference__of_a_score_and_its_monotone_copy_is_exactly_zero(rng):
     assert (found.loc["same", columns] == 0).all()
     width = found.loc["noisy", columns[2]] - found.loc["noisy", columns[1]]
     alone = found["auroc_high"] - found["auroc_low"]
-    assert 0 < width < np.hypot(alone["q_score"], alone["noisy"])  # narrower than of separate draws
+    assert 0 < width < np.hypot(alone["q_score"], alone["noisy"])  # narrower than of separate images
 
 
 def test_aurc__by_hand():
@@ -180,7 +187,7 @@ def test_evaluate__leaves_undefined_scores_out(rng):
     assert_allclose(table.loc["holes", "auroc"], roc_auc_score(correct[10:], score[10:]), rtol=EXACT)
     assert table.loc["holes", "n"] == 40 and "10 of 50" in table.loc["holes", "note"]
     assert np.isnan(table.loc["none", "auroc"]) and "undefined for every image" in table.loc["none", "note"]
-    assert table.loc["s", "note"] == ""
+    assert "undefined" not in table.loc["s", "note"]
 
 
 def test_evaluate__interval_is_seeded_and_covers(rng):
@@ -189,10 +196,10 @@ def test_evaluate__interval_is_seeded_and_covers(rng):
     first = metrics.evaluate(frame, correct, resamples=200, seed=3).iloc[0]
     again = metrics.evaluate(frame, correct, resamples=200, seed=3).iloc[0]
     other = metrics.evaluate(frame, correct, resamples=200, seed=4).iloc[0]
-    assert first.equals(again) and first["auroc_low"] != other["auroc_low"]
+    assert first.equals(again) and first["aurc_low"] != other["aurc_low"]
     for metric in metrics.METRICS:
         assert first[f"{metric}_low"] < first[metric] < first[f"{metric}_high"]
-    # DeLong's standard error is about 0.026 here: the interval must be about four of them wide
+    # the standard error is about 0.026 here: the interval must be about four of them wide
     assert 0.06 < first["auroc_high"] - first["auroc_low"] < 0.16
 
 

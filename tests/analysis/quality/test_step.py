@@ -14,7 +14,6 @@ from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.step import LABEL_FREE, cause_table, sparse_scores
 from core.analysis.tensors import class_codes
 from core.common.score_names import SCORES
-from core.config import QualityConfig
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
@@ -78,9 +77,9 @@ def check_detectors(study: Study, raw: np.ndarray) -> None:
         "vim_residual": slow.vim_residual(raw[val], weights, bias, raw[train], raw.shape[1] // 2),
     }
     energy = table["energy"].to_numpy()
-    near = zip(study.vector("neighbours"), study.vector("neighbour_similarity"), strict=True)
-    pairs = [list(zip(energy[rows], cosines, strict=True)) for rows, cosines in near]
-    expected["nnguide"] = slow.nnguide(energy[val], pairs)
+    h = reference.normalise_rows(raw)
+    pairs = [list(zip(energy[train], h[train] @ own, strict=True)) for own in h[val]]
+    expected["nnguide"] = slow.nnguide(energy[val], pairs, study.settings("neighbours")["k"])
     codes = class_codes(study)
     right = table["correct"].fillna(False).to_numpy(bool)[train]
     expected["she"] = slow.she(raw[val], logits.argmax(1), raw[train], codes[train], right)
@@ -149,13 +148,21 @@ def test_by_cause__errors_of_one_cause_against_all_correct(rng):
     correct = pd.Series(rng.random(n) < 0.6)
     scores = pd.DataFrame({"s": rng.normal(size=n)})
     scores.loc[(causes == "blur") & ~correct, "s"] -= 10.0
-    found = cause_table(scores, correct, causes, QualityConfig(bootstrap=20)).set_index("cause")
+    found = cause_table(scores, correct, causes).set_index("cause")
     assert found.loc["blur", "auroc"] > 0.99 and 0.3 < found.loc["size", "auroc"] < 0.7
     assert found.loc["blur", "n_errors"] == int(((causes == "blur") & ~correct).sum())
     assert "rare" not in found.index
 
 
-def test_by_cause__differences_are_of_the_same_resampled_images(rng):
+@pytest.mark.parametrize("n_wrong", [0, 7, 8])
+def test_by_cause__needs_eight_errors(rng, n_wrong):
+    correct = pd.Series(np.arange(100) >= n_wrong)
+    table = cause_table(pd.DataFrame({"s": rng.random(100)}), correct, np.full(100, "blur", object))
+    assert table["n_errors"].tolist() == [8] * (n_wrong >= 8)
+    assert (table["high"] - table["low"] > 0.2).all()
+
+
+def test_by_cause__differences_are_of_the_same_images(rng):
     n = 200
     causes = rng.choice(["blur", "size"], n).astype(object)
     correct = pd.Series(rng.random(n) < 0.6)
@@ -164,7 +171,6 @@ def test_by_cause__differences_are_of_the_same_resampled_images(rng):
         pd.DataFrame({"q_score": score, "same": 2 * score + 1, "other": rng.normal(size=n)}),
         correct,
         causes,
-        QualityConfig(bootstrap=50),
     ).set_index(["cause", "score"])
     columns = ["difference", "difference_low", "difference_high"]
     for cause in ("blur", "size"):

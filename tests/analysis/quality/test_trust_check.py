@@ -23,7 +23,8 @@ from core.store import open_study
 from tests.manifests import edited_manifest
 
 GOOD = Evidence(
-    auroc=0.73, low=0.71, high=0.75, near_zero=0.8, negative=0.0, mean_firing=12.0, nonempty=0.9, rank=2,
+    auroc=0.73, low=0.71, high=0.75, n_wrong=300, n_right=700, near_zero=0.8, negative=0.0,
+    mean_firing=12.0, nonempty=0.9, rank=2,
     n_scores=11, ahead_label_free=(), n_label_free=7,
 )  # fmt: skip
 NONE = dict.fromkeys(("auroc", "low", "high"), math.nan)
@@ -40,7 +41,12 @@ CHANCE = {"auroc": 0.49, "low": 0.47, "high": 0.51}
         (CHANCE, "unreliable", "Q cannot be trusted here: it does no better than chance, AUROC 0.49"),
         ({"auroc": 0.40, "low": 0.38, "high": 0.43}, "unreliable", "points the wrong way, AUROC 0.40"),
         (NONE | {"why_untested": "no labels"}, "untested", "can be trusted here is not tested: no labels"),
-        ({"low": math.nan, "high": math.nan}, "unreliable", "no better than chance"),
+        ({"n_wrong": 1}, "untested", "can be trusted here cannot be told from 1 error: AUROC 0.73"),
+        ({"n_wrong": 7}, "untested", "can be trusted here cannot be told from 7 errors: AUROC 0.73"),
+        ({"n_wrong": 8}, "trusted", "it predicts errors better than chance"),
+        (CHANCE | {"n_wrong": 7}, "untested", "cannot be told from 7 errors: AUROC 0.49"),
+        (CHANCE | {"n_wrong": 8}, "unreliable", "does no better than chance"),
+        ({"n_right": 3}, "untested", "cannot be told from 3 correct images"),
     ],
 )  # fmt: skip
 def test_verdict__and_its_sentence(change, expected, says):
@@ -88,12 +94,15 @@ def test_evidence__rank_and_the_scores_ahead_by_hand():
             "label_free": [True, True, True, True, False],
             "auroc": [0.6001, 0.7, 0.6004, float("nan"), 0.9],  # hoyer is equal in the digits shown
             "note": ["", "", "", "undefined for every image", ""],
+            "n": 100,
+            "base_rate_error": 0.07,
         }
     )
     summary = {"q_auroc": 0.6001, "q_auroc_interval": [0.55, 0.65], "near_zero_share": None}
     found = evidence_of(summary, metrics)
     assert (found.rank, found.n_scores) == (3, 4)
     assert found.ahead_label_free == ("norm",) and found.n_label_free == 2
+    assert (found.n_wrong, found.n_right) == (7, 93)
     assert math.isnan(found.near_zero) and (found.low, found.high) == (0.55, 0.65)
 
 

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from core.analysis.quality.recommendation import recommended
+from core.analysis.quality.within import metrics_within
+from core.common.formatting import counted
 from core.common.score_names import SCORES, score_label
+from core.export.sliced import SlicedStudy
 from core.figures.score_pair import PAIR, pair_finding, pair_table
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.slices.inspection.numbers import score_aurocs
+from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.components import tooltips
 from tests.dashboard.conftest import all_text, grid, spec
@@ -41,7 +46,7 @@ def test_combined__shows_the_stored_weights_largest_first(studies, open_page):
     shown = ", ".join(f"{score_label(name)} {weights[name]:.2f}" for name in ordered)
     assert min(weights.values()) < 0  # or the sign would be seen nowhere
     shown = shown.replace("-", "−")
-    assert f"Weights: {shown}." in words
+    assert f"Weights: {shown}. The weights add up to {sum(weights.values()):.2f}" in words
 
 
 def test_two_scores__cells_are_those_of_the_images(studies, open_page):
@@ -71,14 +76,30 @@ def test_calibration__is_one_line(study_path, open_page, monkeypatch):
     assert open_study(folder).summary("quality")["calibration_sentence"] in words
 
 
-def test_overview__names_the_best_score_with_its_interval_and_base_rate(studies, open_page):
-    metrics = open_study(studies / "demo").table("quality_metrics")
-    best = rows_where(metrics, metrics["label_free"]).sort_values("auroc", ascending=False).iloc[0]
+def test_overview__says_what_predicting_errors_says(studies, open_page):
+    """One sentence and one interval for a score, whichever page gives it."""
     study = open_study(studies / "demo")
-    shown = score_aurocs(study, study.is_val).set_index("score").loc[best["score"]]  # as on Predicting errors
-    words = said(open_page("overview", study="demo"))
-    assert f"{score_label(best['score'])}" in words
-    assert f"AUROC {best['auroc']:.2f} ({shown['low']:.2f} to {shown['high']:.2f}" in words
-    if shown["low"] > 0.5:
-        errors = f"AUPRC of errors {best['auprc_error']:.2f} (base rate {best['base_rate_error']:.2f})"
-        assert errors in words
+    found = recommended(study)
+    assert found is not None
+    words = said(open_page("overview", study="demo")).replace("**", "")
+    told = words[words.index("Can errors be predicted? ") :].removeprefix("Can errors be predicted? ")
+    sentence = told[: told.index(found.reason)].strip()
+    assert sentence in said(open_page("predicting_errors", study="demo"))
+    shown = score_aurocs(study, study.is_val).set_index("score").loc["confidence"]
+    if shown["n_wrong"] >= 8:
+        assert f"AUROC {shown['auroc']:.2f} ({shown['low']:.2f} to {shown['high']:.2f})" in sentence
+    else:
+        assert sentence.endswith(f"cannot be told from {counted(int(shown['n_wrong']), 'error')}.")
+
+
+def test_scores__have_one_interval_whichever_part_shows_them(studies, open_page):
+    study = open_study(studies / "demo")
+    stored = study.table("quality_metrics").set_index("score")
+    for table in (
+        score_aurocs(study, study.is_val).rename(columns={"low": "auroc_low", "high": "auroc_high"}),
+        metrics_within(study, study.is_val),
+        SlicedStudy(study, Slice()).table("quality_metrics"),
+    ):
+        rows = table.set_index("score")
+        for column in ("auroc", "auroc_low", "auroc_high", "augrc_low", "augrc_high"):
+            assert_allclose(rows[column], stored.loc[rows.index, column], rtol=1e-9, err_msg=column)

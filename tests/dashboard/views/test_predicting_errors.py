@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.analysis.quality.recommendation import recommended
 from core.analysis.quality.trust_check import read_check
 from core.analysis.quality.within import causes_within
 from core.common.score_names import score_label
@@ -102,34 +103,34 @@ def test_q__is_introduced_before_it_is_judged(score, studies, open_page):
     assert words.count("Q-Score: how far") == 1
 
 
-def rated(folder: Path, **best: float) -> None:
-    """Give one score a certain AUROC in the stored numbers, and every other one chance."""
+def measured(folder: Path, *, without: str = "", **best: float) -> None:
+    """Give some scores a certain AUROC in the stored numbers, and every other one chance."""
     table = open_study(folder).table("quality_metrics").assign(auroc=0.5, auroc_low=0.45, auroc_high=0.55)
     for score, auroc in best.items():
         columns = ["auroc", "auroc_low", "auroc_high"]
         table.loc[table["score"] == score, columns] = [auroc, auroc - 0.02, auroc + 0.02]
     table.to_parquet(folder / "quality_metrics.parquet", index=False)
+    if without:
+        scores = open_study(folder).table("quality").assign(**{without: np.nan})
+        scores.to_parquet(folder / "quality.parquet", index=False)
     with edited_manifest(folder):
         pass  # other contents have another digest
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("best", "picked"),
-    [
-        ({"norm": 0.7, "confidence": 0.9}, "Raw norm"),  # the best that needs no labels
-        ({"confidence": 0.9}, "Combined score"),  # none works: the one that was fixed beforehand
-        ({"q_score": 0.8}, "Q-Score"),
-    ],
-    ids=["works", "none", "q"],
+    ("without", "picked"),
+    [("", "Probe confidence"), ("confidence", "Distinctiveness")],
+    ids=["probe", "none"],
 )
-def test_score_picked_first__is_the_one_that_works_and_q_is_one_click_away(best, picked, studies, open_page):
-    rated(studies / "demo", **best)
+def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
+    without, picked, studies, open_page
+):
+    measured(studies / "demo", without=without, norm=0.99, combined=0.98)  # by hindsight others are ahead
     app = open_page("predicting_errors", study="demo")
     assert app.selectbox(key="score").value == picked
-    if picked == "Q-Score":
-        assert not [one for one in app.button if one.key == "score_other"]
-        return
+    found = recommended(open_study(studies / "demo"))
+    assert found is not None and f"Recommended: {picked}. {found.reason}" in said(app)
     app.button(key="score_other").click().run()
     assert app.selectbox(key="score").value == "Q-Score"
     app.button(key="score_other").click().run()

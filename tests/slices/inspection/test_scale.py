@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import stats
 
 from core.slices.inspection import overlap_scale
 from core.slices.inspection.scale import NO_HEAT, NO_OVERLAP
 from core.slices.overlap_values import CONTROLS
 from tests import small
-from tests.slices.inspection.test_features import Z
 from tests.slices.inspection.worlds import World, make_world
 
 KINDS = ("core", "spurious")
@@ -27,8 +27,8 @@ def slow_mean(values: list[float]) -> tuple[float, float, float, int]:
     values = [value for value in values if not math.isnan(value)]
     mean = math.fsum(values) / len(values)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    half = Z * spread / math.sqrt(len(values))
-    return mean, mean - half, mean + half, len(values)
+    half = stats.t.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
+    return mean, max(0.0, mean - half), min(1.0, mean + half), len(values)
 
 
 def check(world: World, mask: np.ndarray, rows: list[int], images: str) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality import metrics
+from core.analysis.quality.recommendation import calibrated
 from core.common.score_names import score_label
+from core.common.statistics.chance import untold
 from core.common.statistics.intervals import auroc_interval
 from core.errors import SettingsError
 
@@ -67,7 +69,7 @@ def calibrate(
         scores: (n_images,) rows, one column per label-free score, without NaN. correct: 1 or 0.
         on_all: AUROC of each score on all evaluation images; empty or NaN where unknown.
     Returns:
-        a table score, auroc, low, high (DeLong), picked (share of the resamples), auroc_on_all; and facts:
+        a table score, auroc, low, high, picked (share of the resamples), auroc_on_all; and facts:
         n, n_errors, score, auroc, low, high, best_on_all, share_best, regret (mean AUROC lost on all images
         by taking what a resample picks). None where undefined.
     """
@@ -112,9 +114,13 @@ def calibration_sentence(facts: Mapping[str, Any]) -> str:
     images = f"On {facts['n']:,} labelled train images"
     if facts.get("auroc") is None:
         return f"{images}, no score can be compared: {facts['n_errors']:,} of them are misclassified."
-    around = "" if facts.get("low") is None else f" ({facts['low']:.2f} to {facts['high']:.2f})"
-    text = f"{images}, {score_label(facts['score'])} predicts errors best without labels: "
-    text += f"AUROC {facts['auroc']:.2f}{around}."
+    if few := untold(facts["n_errors"], facts["n"] - facts["n_errors"]):
+        return f"{images}, which score without labels predicts errors best {few}."
+    measured = f"AUROC {facts['auroc']:.2f} ({facts['low']:.2f} to {facts['high']:.2f})"
+    if calibrated(facts) != "above":
+        best = f"the best, {score_label(facts['score'])}, has {measured}"
+        return f"{images}, no score without labels can be told from chance: {best}."
+    text = f"{images}, {score_label(facts['score'])} predicts errors best without labels: {measured}."
     if facts.get("share_best") is None:
         return text
     return (

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.quality.label_free.consensus import COMBINED, combined_scores, consensus, share_below
+from core.analysis.quality.label_free.consensus import (
+    COMBINED,
+    LEAST_SUM,
+    combined_scores,
+    consensus,
+    refused,
+    share_below,
+    weights_sentence,
+)
 from tests import reference_scores as reference
 from tests.tables import rows_where
 
@@ -44,6 +52,31 @@ def test_consensus__a_score_that_runs_against_the_others_weighs_little(rng):
     scores[:, 3] = -scores[:, 0] + rng.normal(size=200)
     _, weights = consensus(scores)
     assert weights[3] < 0 < min(weights[:3]) and weights.sum() > 0
+
+
+def split_vote(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Three scores that agree, and three that agree on the opposite: their weights cancel."""
+    common = rng.normal(size=(n, 1)) * [1, 1, 1, -1, -1, -1]
+    return common + 0.3 * rng.normal(size=(n, 6))
+
+
+def test_consensus__is_refused_where_as_many_scores_run_against_it_as_for_it(rng):
+    found, weights = consensus(split_vote(rng, 200))
+    assert 0 < weights.sum() < LEAST_SUM and np.isnan(found).all()
+    assert_allclose(np.linalg.norm(weights), 1.0)
+    found, weights = consensus(split_vote(rng, 200)[:, :4])  # three against one
+    assert weights.sum() > LEAST_SUM and np.isfinite(found).all()
+
+
+def test_refused__tells_the_sum_of_the_evaluation_images(rng):
+    table = pd.DataFrame(split_vote(rng, 80), columns=list(COMBINED)).assign(split="val")
+    found, weights = combined_scores(table)
+    total = sum(weights["val"].values())
+    assert np.isnan(found).all() and f"add up to {total:.2f}, below 0.3" in refused(weights)
+    agreed = pd.DataFrame(agreeing(rng, 40, 6), columns=list(COMBINED)).assign(split="val")
+    weights = combined_scores(agreed)[1]
+    assert refused(weights) == refused({}) == ""
+    assert weights_sentence(weights["val"]) == f"The weights add up to {sum(weights['val'].values()):.2f}."
 
 
 @pytest.mark.parametrize("n", [5, 1, 0])  # images with equal scores, one, none

@@ -1,0 +1,119 @@
+"""Which score to use, by what there is to judge images with (docs/method.md 2.8). No torch.
+
+Over encoders the scores without labels change their strength and their sign, so none of them is recommended
+where an answer's confidence is known. Every headline score is the one that `recommend` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.common.dataframes import equals, where
+from core.common.score_names import SCORES, score_in_sentence
+from core.common.statistics.chance import against_chance, outcomes, untold
+from core.slices.evaluate import result_column, slice_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.store import Study
+
+CONFIDENCE, DISTINCTIVENESS = "confidence", "distinctiveness"
+WORKED, MEASURED = 6, 7  # encoders on which distinctiveness beat chance, and all (docs/method.md 2.8)
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A score (a column of `quality`), and why it is the one to use: one or two sentences."""
+
+    score: str
+    reason: str
+
+
+def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = None) -> Recommendation | None:
+    """Recommend the confidence of an answer; else what a calibration found; else distinctiveness.
+
+    Args:
+        held: scores that are known of the images. calibration: facts of `calibrate`, if there was one.
+    Returns:
+        None where none of them is held.
+    """
+    if CONFIDENCE in held:
+        return Recommendation(CONFIDENCE, "It needs no labels of the images that it is used on.")
+    if calibration and calibration.get("score") in held and calibrated(calibration) == "above":
+        return Recommendation(
+            str(calibration["score"]), f"It was the best on {calibration['n']:,} labelled images."
+        )
+    if DISTINCTIVENESS not in held:
+        return None
+    caveat = (
+        f"Use it with care: it beat chance on {WORKED} of {MEASURED} measured encoders, and the combined "
+        "score was below chance on one. With labels of some images, quality --calibrate N tells which to use."
+    )
+    return Recommendation(DISTINCTIVENESS, caveat)
+
+
+def calibrated(facts: Mapping[str, Any]) -> str:
+    """Tell how the best score of a calibration stands against chance (`against_chance`)."""
+    low, high = (np.nan if facts.get(end) is None else float(facts[end]) for end in ("low", "high"))
+    return against_chance(low, high, facts["n_errors"], facts["n"] - facts["n_errors"])
+
+
+def recommended(study: Study) -> Recommendation | None:
+    """Recommend a score of a study's evaluation images; None without the step `quality`."""
+    if not study.has("quality"):
+        return None
+    tables, rows = slice_columns(study), study.is_val if study.is_val.any() else slice(None)
+    held = [
+        name
+        for name in (CONFIDENCE, *SCORES)
+        if tables.get(name) == "quality" and np.isfinite(result_column(study, name)[rows]).any()
+    ]
+    return recommend(held, study.summary("quality").get("calibration"))
+
+
+def claim(row: Mapping[Any, Any], name: str = "") -> str:
+    """State in one clause how well a score predicts errors.
+
+    Args:
+        row: score, auroc, auroc_low, auroc_high and what `outcomes` reads; the auroc is known.
+        name: of the score in the clause; its own where none is given.
+    """
+    name = name or score_in_sentence(row["score"])
+    measured = f"AUROC {row['auroc']:.2f} ({row['auroc_low']:.2f} to {row['auroc_high']:.2f})"
+    n_wrong, n_right = outcomes(row)
+    match against_chance(row["auroc_low"], row["auroc_high"], n_wrong, n_right):
+        case "above":
+            stands = "predicts errors"
+        case "below":
+            stands = "points the wrong way"
+        case "level":
+            stands = "does no better than chance"
+        case _:
+            return f"what {name} is worth {untold(n_wrong, n_right)}"
+    return f"{name} {stands}: {measured}"
+
+
+def advice(study: Study) -> str:
+    """Name the recommended score, what it is worth on the evaluation images, and why it is recommended.
+
+    Empty without the step `quality`, and where nothing can be recommended.
+    """
+    found = recommended(study)
+    if found is None:
+        return ""
+    told = f"Take {score_in_sentence(found.score)}."
+    if study.has("quality_metrics"):
+        row = row_of(study.table("quality_metrics"), found.score)
+        told += f" Here {claim(row, 'it')}." if row else ""
+    return f"{told} {found.reason}"
+
+
+def row_of(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
+    """The row of a score in a table of metrics, if its AUROC is known; else empty."""
+    rows = where(metrics, equals(metrics, "score", score)).to_dict("records")
+    return rows[0] if rows and np.isfinite(rows[0]["auroc"]) else {}

@@ -1,0 +1,67 @@
+"""Which score is recommended, by what there is; a headline is the one that `recommend` names."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from core.analysis.quality.recommendation import advice, claim, recommend, recommended
+from core.export.summary import info
+from core.store import open_study
+from tests.manifests import edited_manifest
+
+FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "high": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("held", "facts", "score"),
+    [
+        (("combined", "distinctiveness", "confidence"), FACTS, "confidence"),
+        (("combined", "distinctiveness", "norm"), FACTS, "norm"),
+        (("combined", "distinctiveness", "norm"), FACTS | {"low": 0.45}, "distinctiveness"),  # may be chance
+        (("combined", "distinctiveness", "norm"), FACTS | {"n_errors": 7}, "distinctiveness"),
+        (("combined", "distinctiveness"), FACTS, "distinctiveness"),  # norm is not known of these images
+        (("combined", "distinctiveness"), None, "distinctiveness"),
+    ],
+)
+def test_recommend__by_what_there_is_and_never_the_combined_score(held, facts, score):
+    found = recommend(held, facts)
+    assert found is not None and found.score == score
+    assert ("--calibrate" in found.reason) == (score == "distinctiveness")
+
+
+def test_recommend__nothing_from_nothing():
+    assert recommend(()) is None and recommend(("combined",), None) is None
+
+
+@pytest.mark.parametrize("n_wrong", [0, 1, 7, 8])
+def test_claim__needs_eight_errors(n_wrong):
+    row = {"score": "confidence", "auroc": 0.9, "auroc_low": 0.6, "auroc_high": 0.97, "n": 50}
+    told = claim(row | {"n_wrong": n_wrong})
+    if n_wrong < 8:
+        noun = "error" if n_wrong == 1 else "errors"
+        assert told == f"what the probe's confidence is worth cannot be told from {n_wrong} {noun}"
+    else:
+        assert told == "the probe's confidence predicts errors: AUROC 0.90 (0.60 to 0.97)"
+
+
+def test_advice__is_what_info_says(shared_study):
+    study = open_study(shared_study)
+    found = recommended(study)
+    assert found is not None and found.score == "confidence"
+    assert advice(study).startswith("Take the probe's confidence. Here ")
+    assert advice(study).endswith(found.reason) and info(study)["recommendation"] == advice(study)
+
+
+def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_study, tmp_path):
+    folder = shutil.copytree(shared_study, tmp_path / "study")
+    with edited_manifest(folder) as manifest:
+        del manifest["items"]["quality_metrics"]
+    study = open_study(folder)
+    frame = study.table("quality").assign(confidence=float("nan"))
+    frame.to_parquet(folder / "quality.parquet")
+    again = open_study(folder)
+    found = recommended(again)
+    assert found is not None and found.score == "distinctiveness"
+    assert advice(again) == f"Take distinctiveness. {found.reason}"

@@ -10,14 +10,15 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
+from dashboard.components.folding import fold_when_narrow
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels import palette, study_menu
 from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.state import session
 
 
-def links(entry: served_studies.Entry | None) -> DeltaGenerator:
-    """Draw the links to all pages; return the place below the study selector, for `facts`.
+def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
+    """Draw the links to all pages, `here` being the open one; return the place below the selector, for `facts`.
 
     A link carries the study and the filter, so that the browser's history holds them for every page.
     """
@@ -40,6 +41,7 @@ def links(entry: served_studies.Entry | None) -> DeltaGenerator:
             if entry is not None:
                 copy_link_button(entry.name)
             theme_switch()
+        fold_when_narrow(here)
     return place
 
 

@@ -39,7 +39,8 @@ STYLE = """<style>
 [data-testid=stSidebar] [data-testid=stPageLink] a { min-height: 2.1rem; padding: .3rem .5rem }
 [data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }
 [data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
-[data-testid=stSidebar] [data-testid=stPageLink] a:focus-visible { outline: 3px solid #EDF1F5; outline-offset: 1px }
+[data-testid=stSidebar] [data-testid=stPageLink] a:focus-visible { outline: 3px solid #EDF1F5;
+  outline-offset: 1px }
 .st-key-study_menu_body { color: #EDF1F5 }
 [data-testid=stSidebar] .st-key-study_menu button[aria-expanded=true] { color: #F0C069 }
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }

@@ -18,9 +18,10 @@ from dashboard.state import session
 
 
 def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
-    """Draw the links to all pages, `here` being the open one; return the place below the selector, for `facts`.
+    """Draw the links to all pages; return the place below the study selector, for `facts`.
 
-    A link carries the study and the filter, so that the browser's history holds them for every page.
+    here: the open page. A link carries the study and the filter, so that the browser's history holds them for
+    every page.
     """
     name = entry.name if entry else None
     with st.sidebar:

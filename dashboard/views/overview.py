@@ -52,7 +52,6 @@ HEADLINE_STYLE = (  # the number before its name, on one line
     " .st-key-overview_headline :has(> [data-testid=stMetricLabel]) > * {width: auto}"
     " .st-key-overview_headline [data-testid=stMetricValue] {font-size: 1.55rem; line-height: 1.25;"
     " padding: 0}"
-    " .st-key-overview_headline [data-testid=stMetricLabel] * {white-space: normal; overflow: visible}"
     " .st-key-overview_headline [data-testid=stLayoutWrapper] > [data-testid=stVerticalBlock]"
     " {padding: .45rem .9rem}"
     " @media (max-width: 1000px) {.st-key-overview_headline [data-testid=stHorizontalBlock]"

@@ -12,7 +12,7 @@ from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
-from dashboard.components import widgets
+from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.stable_container import own_place
 from dashboard.panels import palette, sidebar, tour
@@ -39,6 +39,10 @@ STYLE = """<style>
 [data-testid=stSidebar] [data-testid=stPageLink] a { min-height: 2.1rem; padding: .3rem .5rem }
 [data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }
 [data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
+[data-testid=stSidebar] [data-testid=stPageLink] a:focus-visible { outline: 3px solid #EDF1F5;
+  outline-offset: 1px }
+.st-key-study_menu_body { color: #EDF1F5 }
+[data-testid=stSidebar] .st-key-study_menu button[aria-expanded=true] { color: #F0C069 }
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
 [data-testid=stMainBlockContainer] { padding: .9rem 2.5rem 3rem }
 [data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: .6rem }
@@ -52,7 +56,7 @@ STYLE = """<style>
 .st-key-detail_titled { padding: .6rem 2rem .5rem 0 }
 [role=dialog] .st-key-detail_titled h2 { font-size: 1.25rem; padding: 0 }
 @keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
-[data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
+[data-testid=stMetricLabel] *, [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""
 
 
@@ -62,13 +66,14 @@ def main() -> None:
     page = st.navigation([_page(one) for one in PAGES.values()], position="hidden")
     name = page.url_path or HOME
     st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name))
+    st.html(f"<style>{folding.STYLE}</style>")
     if (wanted := session.take_target()) is not None:
         # Streamlit writes the study itself: it is tied to the selector, which keeps it.
         query = {name: text for name, text in wanted.query.items() if name != session.STUDY}
         st.switch_page(f"views/{wanted.page}.py", query_params=query)
     session.enter_page(name)
     entry = _selected_study()
-    place = sidebar.links(entry)
+    place = sidebar.links(entry, name)
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if name in WITHOUT_STUDY:
         _run_with_notes(page)

@@ -10,16 +10,18 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
+from dashboard.components.folding import fold_when_narrow
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels import palette, study_menu
 from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.state import session
 
 
-def links(entry: served_studies.Entry | None) -> DeltaGenerator:
+def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     """Draw the links to all pages; return the place below the study selector, for `facts`.
 
-    A link carries the study and the filter, so that the browser's history holds them for every page.
+    here: the open page. A link carries the study and the filter, so that the browser's history holds them for
+    every page.
     """
     name = entry.name if entry else None
     with st.sidebar:
@@ -40,6 +42,7 @@ def links(entry: served_studies.Entry | None) -> DeltaGenerator:
             if entry is not None:
                 copy_link_button(entry.name)
             theme_switch()
+        fold_when_narrow(here)
     return place
 
 

@@ -21,14 +21,18 @@ def menu(entry: served_studies.Entry) -> None:
     with st.popover(
         "Manage", icon=":material/more_horiz:", key="study_menu", type="tertiary", on_change="rerun"
     ) as opened:
-        if not opened.open:
-            return
-        job = read_job(entry.path)
-        if job is not None and job.running:
-            st.caption("A job is writing this study. It can be renamed or deleted when the job has ended.")
-            return
-        _names(entry)
-        _deletion(entry)
+        if opened.open:
+            with st.container(key="study_menu_body"):
+                _contents(entry)
+
+
+def _contents(entry: served_studies.Entry) -> None:
+    job = read_job(entry.path)
+    if job is not None and job.running:
+        st.caption("A job is writing this study. It can be renamed or deleted when the job has ended.")
+        return
+    _names(entry)
+    _deletion(entry)
 
 
 def _names(entry: served_studies.Entry) -> None:
@@ -42,7 +46,7 @@ def _names(entry: served_studies.Entry) -> None:
 def _deletion(entry: served_studies.Entry) -> None:
     key = f"study_delete_{entry.name}"
     st.text_input(f"To delete it, type {plain(entry.path.name)}", key=key)
-    st.caption("Its results go for good. The images that it was made of stay.")
+    st.caption("This deletes the results permanently. Your images are not touched.")
     size = format_bytes(_size(entry.path))
     st.button(
         f"Delete {size}", key="study_delete", icon=":material/delete:", on_click=_delete, args=(entry, key)

@@ -25,7 +25,8 @@ def page(study: Study) -> None:
     one_feature.header(study, chosen, row, asked, found)
     filter_bar(study)
     feature_images.show(study, feature, chosen)
-    parts = st.columns(3, gap="large")
+    with st.container(key="stacked_charts"):
+        parts = st.columns(3, gap="large")
     with parts[0]:
         feature_charts.classes(study, feature, row["tail"], chosen)
         feature_charts.heat(study, feature)

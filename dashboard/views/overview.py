@@ -51,6 +51,9 @@ HEADLINE_STYLE = (  # the number before its name, on one line
     " padding: 0}"
     " .st-key-overview_headline [data-testid=stLayoutWrapper] > [data-testid=stVerticalBlock]"
     " {padding: .45rem .9rem}"
+    " @media (max-width: 1000px) {.st-key-overview_headline [data-testid=stHorizontalBlock]"
+    " {flex-wrap: wrap} .st-key-overview_headline [data-testid=stColumn] {min-width: 40%}"
+    " .st-key-overview_headline [data-testid=stColumn]:last-child {min-width: 100%}}"
     " [data-testid=stMain] .st-key-overview_places h3, [data-testid=stMain] .st-key-overview_looks h3"
     " {padding: .1rem 0 .75rem}</style>"
 )

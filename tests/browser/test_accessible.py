@@ -26,6 +26,16 @@ def test_axe__an_opened_image(reader, address):
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe__the_panel_of_a_study(reader, address, theme):
+    page = reader(color_scheme=theme).open(f"{address}/images?study=demo")
+    page.get_by_test_id("stSidebar").get_by_role("button", name="Manage").click()
+    page.get_by_role("button", name="Duplicate").wait_for()
+    settle(page)
+    page.wait_for_timeout(500)
+    assert violations(page) == []
+
+
 def test_axe__finds_what_is_wrong(reader, address):
     """The check itself can fail."""
     page = reader().open(f"{address}/?study=seen")

@@ -1,5 +1,6 @@
 """What holds on every page and every part of one, looked at in one visit: axe-core finds nothing serious,
-nothing is wider than the window at any width, the answer begins high, the server's policy is kept.
+nothing is wider than the window at any width or cut off on a narrow one, the answer begins high, the server's
+policy is kept.
 """
 
 from __future__ import annotations
@@ -42,6 +43,35 @@ HIGH = {"images", "map", "features", "feature", "heatmaps", "masks", "figures", 
 }
 TOO_WIDE = "(() => { const main = document.querySelector('[data-testid=stMain]'); \
 return main.scrollWidth - main.clientWidth; })()"
+ENLARGED = {"width": 640, "height": 400}  # 1280 x 800 at 200 %
+# Texts of the page that end in their box before they end, those in components included.
+CUT = """() => {
+  const cut = [], hides = (style) => !/visible|auto|scroll/.test(style.overflowX);
+  const walk = (root) => {
+    for (const one of root.querySelectorAll("*")) {
+      if (one.shadowRoot) walk(one.shadowRoot);
+      const words = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+      if (!words || !one.checkVisibility() || one.closest("svg, pre, input, textarea, [aria-hidden=true]")) continue;
+      for (let box = one; box && box !== root; box = box.parentElement) {
+        const style = getComputedStyle(box), shown = box.getBoundingClientRect();
+        if (shown.width < 2 || style.clipPath !== "none") break; // for screen readers alone
+        const inside = one.getBoundingClientRect();
+        const beyond = box === one ? one.scrollWidth - one.clientWidth : inside.right - shown.right;
+        if (hides(style) && style.display !== "inline" && beyond > 1.5) {
+          cut.push(one.textContent.trim().slice(0, 60));
+          break;
+        }
+      }
+    }
+  };
+  walk(document.querySelector("[data-testid=stMain]"));
+  return cut;
+}"""
+TITLE_IN_SIGHT = """() => {
+  const box = document.querySelector("[data-testid=stMain] h1").getBoundingClientRect();
+  const there = document.elementFromPoint(box.left + 5, box.top + 5);
+  return box.bottom < innerHeight && !!there?.closest("h1, [data-testid=stHeading]");
+}"""
 
 
 @pytest.mark.parametrize("shown", (*VIEWS, *sample(PARTS, 9)))
@@ -56,6 +86,8 @@ def test_page__works_at_every_width_under_the_policy(watched, address, shown):
         page.wait_for_timeout(200)
         settle(page)
         assert page.evaluate(TOO_WIDE) <= 0, f"at {width} px"
+        if width == 820:
+            assert page.evaluate(CUT) == []
         if shown in HIGH and width > 820:
             page.locator(CONTENT).first.wait_for()
             boxes = [one.bounding_box() for one in page.locator(CONTENT).all()]
@@ -63,6 +95,11 @@ def test_page__works_at_every_width_under_the_policy(watched, address, shown):
     for _ in range(2):
         page.evaluate("document.querySelector('[data-testid=stMain]').scrollBy(0, 2000)")
         settle(page)
+    if EVERYTHING or shown in VIEWS:
+        page.set_viewport_size(ENLARGED)
+        page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+        until(page, TITLE_IN_SIGHT, patience=5)
+        assert page.evaluate(TOO_WIDE) <= 0
     assert page.locator("[data-testid=stException], .peregrine-failed").count() == 0
     if EVERYTHING or shown in VIEWS:
         assert_read_in_the_dark(page)

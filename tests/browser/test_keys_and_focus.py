@@ -18,6 +18,12 @@ while (one?.shadowRoot?.activeElement) one = one.shadowRoot.activeElement;
 return one?.dataset?.id ?? one?.tagName; }"""
 
 
+RING = """() => {
+  const style = getComputedStyle(document.activeElement);
+  return [document.activeElement.textContent, style.outlineStyle, parseFloat(style.outlineWidth)];
+}"""
+
+
 def opened(one, address, served, *, query=""):
     study = open_study(served / "seen")
     rows = np.flatnonzero(study.is_val)
@@ -117,3 +123,13 @@ def test_one_feature__is_that_of_the_filter(visitor, address, served):
         number = int("".join(part for part in shown.split("(")[0] if part.isdecimal()))
         column = means[:, study.class_names.index(label)]
         assert column[number] >= np.sort(column)[-5]
+
+
+def test_sidebar_links__show_the_focus(reader, address):
+    """Also that of the open page."""
+    page = reader().open(f"{address}/images?study=seen")
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Overview", exact=True).focus()
+    for title in ("Images", "Map"):
+        page.keyboard.press("Tab")
+        text, style, width = page.evaluate(RING)
+        assert text.endswith(title) and style == "solid" and width >= 2

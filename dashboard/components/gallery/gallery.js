@@ -211,7 +211,8 @@ export default function (component) {
   self.emit = setTriggerValue;
   self.root.setAttribute("aria-label", data.label);
   self.root.style.setProperty("--tile", `${data.tile}px`);
-  self.root.style.gridTemplateColumns = data.columns ? `repeat(${data.columns}, minmax(0, 1fr))` : "";
+  self.root.classList.toggle("fixed", data.columns > 0);
+  self.root.style.setProperty("--columns", data.columns);
   self.root.onclick = (event) => onClick(self, event);
   self.root.onkeydown = (event) => onKey(self, event);
   draw(self);

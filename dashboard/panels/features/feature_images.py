@@ -86,7 +86,9 @@ def _told(study: Study, n: int, n_stored: int, look: str) -> None:
 
 
 def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, str], look: str) -> None:
-    for column, (level, some) in zip(st.columns(3, gap="medium"), at_levels(rows, EACH).items(), strict=True):
+    with st.container(key="stacked_pictures"):
+        columns = st.columns(3, gap="medium")
+    for column, (level, some) in zip(columns, at_levels(rows, EACH).items(), strict=True):
         with column, st.container(gap="xxsmall"):
             if len(some):
                 st.markdown(f"**{TITLES[level]}**")

@@ -1,0 +1,41 @@
+"""On a narrow window the sidebar is a drawer: folded until it is asked for, and over the page then."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.harness import settle, visit
+
+pytestmark = pytest.mark.browser
+WIDTH = "document.querySelector('[data-testid=stMain]').clientWidth"
+CHOICES = "Object.keys(localStorage).filter((key) => key.startsWith('stSidebarCollapsed'))"
+
+
+def test_sidebar__is_a_drawer_on_a_narrow_window(visitor, address):
+    one = visitor()
+    one.page.set_viewport_size({"width": 820, "height": 900})
+    page = one.open(f"{address}/images?study=seen")
+    unfold = page.get_by_test_id("stExpandSidebarButton")
+    expect(unfold).to_be_visible()
+    assert page.evaluate(WIDTH) == 820 and page.evaluate(CHOICES) == []
+    page.set_viewport_size({"width": 900, "height": 900})  # Streamlit unfolds it when the width changes
+    page.wait_for_timeout(500)
+    expect(unfold).to_be_visible()
+
+    unfold.click()
+    expect(unfold).to_be_hidden()
+    assert page.evaluate(WIDTH) == 900  # the page is below it
+    visit(page, "Map")
+    page.wait_for_selector("h1:has-text('Map')")
+    settle(page)
+    expect(unfold).to_be_visible()
+
+
+def test_sidebar__is_open_again_on_a_wide_window(visitor, address):
+    one = visitor()
+    one.page.set_viewport_size({"width": 820, "height": 900})
+    page = one.open(f"{address}/images?study=seen")
+    expect(page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    expect(page.get_by_test_id("stExpandSidebarButton")).to_be_hidden()

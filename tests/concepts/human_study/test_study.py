@@ -75,7 +75,9 @@ def test_tasks__write_nothing_where_the_name_of_a_group_points(shared_study, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "study"]
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["tasks"]
     tasks = pd.read_csv(folder / "word_tasks.csv", keep_default_na=False)
-    named = {name for column in ("images_a", "images_b") for cell in tasks[column] for name in cell.split(";")}
+    named = {
+        name for column in ("images_a", "images_b") for cell in tasks[column] for name in cell.split(";")
+    }
     written = {path.relative_to(folder).as_posix() for path in (folder / "images").iterdir()}
     assert len(written) == 4 and named - {""} == written
 

@@ -263,10 +263,11 @@ def crop_of(picture: Image.Image, box: Box, size: tuple[int, int]) -> Image.Imag
 
     Args:
         picture: the image, possibly smaller than the original. box: in pixels of the original, which is
-            `size` (width, height).
+            `size` (width, height). What lies outside is left out: a stranger's box may be of any size.
     """
     along, down = picture.width / size[0], picture.height / size[1]
-    left, top = int(box[0] * along), int(box[1] * down)
+    left = min(max(int(box[0] * along), 0), picture.width - 1)
+    top = min(max(int(box[1] * down), 0), picture.height - 1)
     right = max(left + 1, min(picture.width, round(box[2] * along)))
     bottom = max(top + 1, min(picture.height, round(box[3] * down)))
     return picture.crop((left, top, right, bottom))

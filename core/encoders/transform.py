@@ -81,9 +81,7 @@ class Transform:
         Returns:
             (height, width, 3) uint8; with a black margin if `resize` is smaller than `input_size`.
         """
-        left, top, right, bottom = _middle(*image.size)
-        if (right - left, bottom - top) != image.size:
-            image = image.crop((left, top, right, bottom))
+        image = without_ends(image)
         size = self._resized(*image.size)
         if size != image.size:
             image = image.resize(size, INTERPOLATIONS[self.interpolation])
@@ -164,8 +162,14 @@ def sides_of(input_size: int | Sequence[int]) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def without_ends(image: Image.Image) -> Image.Image:
+    """Return the image, or its centre if one side exceeds MAX_ASPECT times the other."""
+    box = _middle(*image.size)
+    return image if box == (0, 0, *image.size) else image.crop(box)
+
+
 def _middle(width: int, height: int) -> tuple[int, int, int, int]:
-    """Return the whole image, or its centre if one side exceeds MAX_ASPECT times the other."""
+    """Return the box of `without_ends`."""
     new_width, new_height = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
     left, top = (width - new_width) // 2, (height - new_height) // 2
     return left, top, left + new_width, top + new_height

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from core.common.csv_text import csv_text
 from core.common.inside import inside
+from core.data.sources.parquet_limit import check_study_table
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table
 from core.storage.seals import Damaged
@@ -86,6 +87,7 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
         check_types(file.schema_arrow, path.name, study.manifest["items"][stored])
         held = set(file.schema_arrow.names)  # a study of an earlier version may lack a column
         columns = [name for name in COLUMNS.get(table, ()) if name in held] or None
+        check_study_table(path, columns)
     except (*NO_TABLE, Damaged) as error:
         raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
     return _read(file, columns)

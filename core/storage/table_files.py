@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.common.inside import inside
+from core.data.sources.parquet_limit import check_study_table
 from core.errors import NotEnoughMemory, StudyError, first_line
 from core.storage.seals import Damaged
 
@@ -48,6 +49,7 @@ def read_stored_table(
     path = inside(folder, f"{name}.parquet")
     try:
         check_types(pq.read_schema(path), path.name, entry)
+        check_study_table(path, columns)
         frame = pq.read_table(path, columns=columns, page_checksum_verification=True).to_pandas()
     except MemoryError as error:
         raise NotEnoughMemory(f"not enough memory to read {path}") from error

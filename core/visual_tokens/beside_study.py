@@ -18,6 +18,7 @@ import pandas as pd
 
 from core.common.inside import inside
 from core.data.glyphworld.glyphworld import GlyphworldSource
+from core.data.sources.parquet_limit import check_study_table
 from core.data.sources.source import ImageSource
 from core.errors import StudyError
 from core.visual_tokens.graph import Node, SceneGraph, Triple
@@ -92,6 +93,7 @@ def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
     try:
+        check_study_table(path)
         return pd.read_parquet(path, filters=[("image_id", "==", image_id)]).reset_index(drop=True)
     except Exception as error:
         raise StudyError(

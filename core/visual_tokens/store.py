@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
+from core.data.sources.parquet_limit import check_study_table
 from core.errors import TokenError, did_you_mean
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, write_chunk
 from core.visual_tokens.graph import Node, SceneGraph, Triple
@@ -57,8 +58,10 @@ class TokenFolder:
         return str(self.manifest["fingerprint"])
 
     def _table(self, name: str) -> pd.DataFrame:
+        path = self.path / f"{name}.parquet"
         try:
-            return pd.read_parquet(self.path / f"{name}.parquet")
+            check_study_table(path)
+            return pd.read_parquet(path)
         except Exception as error:
             raise self._damaged(f"{name}.parquet cannot be read ({type(error).__name__})") from error
 

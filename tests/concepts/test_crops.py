@@ -94,6 +94,9 @@ def test_crop_of__a_picture_smaller_than_the_original():
     part = crop_of(picture, (100, 40, 200, 80), (400, 200))
     assert_array_equal(np.asarray(part)[..., 0], pixels[4:8, 10:20])
     assert crop_of(picture, (399, 199, 400, 200), (400, 200)).size == (1, 1)
+    for far in ((-(10**9), -(10**9), 10**9, 10**9), (0, -5, 400, 999)):  # a box that a file holds
+        assert crop_of(picture, far, (400, 200)).size == picture.size
+    assert crop_of(picture, (10**9, 10**9, 2 * 10**9, 2 * 10**9), (400, 200)).size == (1, 1)
 
 
 def test_unit_features__are_each_there_once():

@@ -59,6 +59,9 @@ def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, 
     expected = clip.embed_images([picture])[0]
     np.testing.assert_allclose(resident.embed_picture(CLIP, png(picture)), expected, atol=1e-5)
 
+    for thin in ((1, 20_000), (300, 1)):
+        assert resident.embed_picture(CLIP, png(Image.new("RGB", thin))).shape == (clip.width,)
+
     for data, what in ((b"%PDF-1.4", "a PDF document"), (b"", "empty"), (b"<svg>", "an SVG drawing")):
         with pytest.raises(UnreadableImage, match=what):
             resident.embed_picture(CLIP, data)

@@ -49,9 +49,9 @@ def read_captions(path: Path, column: str | None = None) -> pd.Series:
         return pd.Series(list(_lines(path)), dtype="str")
     try:
         if ending == ".parquet":
-            check_caption_rows(str(path))
             file = pq.ParquetFile(path)
             name = choose_column(path, file.schema_arrow, column)
+            check_caption_rows(str(path), name)
             return file.read([name]).column(name).cast(pa.large_string()).to_pandas().astype("str")
         if ending in SEPARATORS:
             return _read_table(path, SEPARATORS[ending], column)

@@ -19,6 +19,7 @@ from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.data.glyphworld.word_tokens import WordTokenizer
 from core.encoders.clip_towers import silent_logs
+from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean
 
 FORMAT = 1
@@ -65,11 +66,14 @@ class Clip:
 
     @torch.no_grad()
     def embed_images(self, images: Sequence[Image.Image], *, pad: bool = False) -> np.ndarray:
-        """(n, width) float32 unit rows. `pad`: pad crops to squares, so that nothing is cropped away."""
+        """(n, width) float32 unit rows. `pad`: pad crops to squares, so that nothing is cropped away.
+
+        Without it, only the centre of a very long, thin image is seen, as by an encoder (`without_ends`).
+        """
         rows = [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(images), IMAGE_BATCH):
             part = [image.convert("RGB") for image in images[start : start + IMAGE_BATCH]]
-            part = [padded(image, self.fill) for image in part] if pad else part
+            part = [padded(image, self.fill) if pad else without_ends(image) for image in part]
             pixels = torch.stack([self.preprocess(image) for image in part])
             pixels = pixels.to(self.device, PRECISIONS[self.precision])
             rows.append(_unit(self.model.encode_image(pixels)))

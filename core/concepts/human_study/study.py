@@ -75,7 +75,7 @@ def export_tasks(
     if n_groups is not None and n_groups < len(groups):
         groups = sorted(rng.choice(groups, n_groups, replace=False).tolist())
     (folder / "images").mkdir(parents=True)
-    pictures = {group: _write_images(study, folder, group) for group in groups}
+    pictures = {group: _write_images(study, folder, n, group) for n, group in enumerate(groups)}
     key: list[dict[str, Any]] = []
     word_rows = [
         _word_task(n, group, words[group], pictures[group], rng, key) for n, group in enumerate(groups)
@@ -104,19 +104,23 @@ def check_has_words(study: Study) -> None:
         raise StudyError(f"'{study.path}' has no concepts. Run: {command_line('concepts', study.path)}")
 
 
-def _write_images(study: Study, folder: Path, group: str) -> dict[str, str]:
-    """Write the strongest crops (A) and counterfactual images (B) of a group; return their joined paths."""
+def _write_images(study: Study, folder: Path, number: int, group: str) -> dict[str, str]:
+    """Write the strongest crops (A) and counterfactual images (B) of a group; return their joined paths.
+
+    Args:
+        number: names the files. The group's own name comes from the study, and may be a path.
+    """
     active: Any = study.table("highly_activating")
     active = active[(active["group"] == group) & active["left"].notna()].head(IMAGES_A)
     paths = []
-    for number, row in enumerate(active.to_dict("records")):
+    for n, row in enumerate(active.to_dict("records")):
         box = tuple(int(row[side]) for side in ("left", "top", "right", "bottom"))
-        paths.append(_save(study, folder, f"{group}_a{number}.jpg", row["image_id"], box))
+        paths.append(_save(study, folder, f"{number:04d}_a{n}.jpg", row["image_id"], box))
     counter = study.table("counterfactuals")
     counter = counter[counter["group"] == group].head(IMAGES_B)
     against = [
-        _save(study, folder, f"{group}_b{number}.jpg", image_id, None)
-        for number, image_id in enumerate(counter["image_id"])
+        _save(study, folder, f"{number:04d}_b{n}.jpg", image_id, None)
+        for n, image_id in enumerate(counter["image_id"])
     ]
     return {"images_a": ";".join(filter(None, paths)), "images_b": ";".join(filter(None, against))}
 

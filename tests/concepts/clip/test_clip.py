@@ -51,6 +51,19 @@ def test_asset__embeds_images_and_texts_as_unit_rows(rng, asset):
     assert clip.embed_images([]).shape == clip.embed_texts([]).shape == (0, clip.width)
 
 
+@pytest.mark.parametrize("size", [(1, 2048), (2048, 1), (3, 1000), (3000, 10), (300, 1), (20000, 2)], ids=str)
+def test_images__however_long_and_thin_are_embedded_by_their_middle(rng, size):
+    clip = load_clip("asset:glyphworld")  # fits the longer side, as SigLIP does; others fit the shorter one
+    (image,) = pictures(rng, size)
+    rows = clip.embed_images([image]), clip.embed_images([image], pad=True)
+    np.testing.assert_allclose(np.linalg.norm(np.concatenate(rows), axis=1), 1, atol=1e-6)
+    across, along = sorted(size)
+    start = (along - 32 * across) // 2
+    ends = (start, start + 32 * across)
+    middle = (0, ends[0], size[0], ends[1]) if size[0] < size[1] else (ends[0], 0, ends[1], size[1])
+    np.testing.assert_allclose(rows[0], clip.embed_images([image.crop(middle)]), atol=1e-6)
+
+
 def test_embeddings__do_not_depend_on_the_batch(rng, asset, monkeypatch):
     clip, images = load_clip(str(asset)), pictures(rng, *[(32, 32)] * 5)
     texts = ["a dog", "a cat on snow", "a boat", "grass", "a small red house next to a key"]

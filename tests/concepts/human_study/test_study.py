@@ -27,10 +27,15 @@ WORDS = ["dog", "red", "grass", "ball", "sky", "bone"]
 
 @pytest.fixture(scope="module")
 def study(shared_study, tmp_path_factory):
-    folder = shutil.copytree(shared_study, tmp_path_factory.mktemp("people") / "study")
+    return with_concepts(shared_study, tmp_path_factory.mktemp("people") / "study")
+
+
+def with_concepts(shared_study, folder, group="3"):
+    """A copy of the study with words for a group and for the features 5 and 7."""
+    shutil.copytree(shared_study, folder)
     ids = open_study(folder).images["image_id"].tolist()
-    concepts = [(g, r, w, True, "") for g in ("3", "5_7") for r, w in enumerate(WORDS, start=1)]
-    concepts.append(("3", 7, "cat", False, ids[0]))
+    concepts = [(g, r, w, True, "") for g in (group, "5_7") for r, w in enumerate(WORDS, start=1)]
+    concepts.append((group, 7, "cat", False, ids[0]))
     boxes = {"left": [4.0, np.nan, 0.0], "top": [6.0, np.nan, 0.0], "right": [30.0, np.nan, 48.0],
              "bottom": [40.0, np.nan, 48.0]}  # fmt: skip
     with write_study(folder) as writer, writer.step("concepts", {}) as step:
@@ -38,9 +43,9 @@ def study(shared_study, tmp_path_factory):
         step.table("concepts", pd.DataFrame(concepts, columns=columns))
         step.table(
             "highly_activating",
-            pd.DataFrame({"group": ["3", "3", "5_7"], "image_id": ids[:3], **boxes}),
+            pd.DataFrame({"group": [group, group, "5_7"], "image_id": ids[:3], **boxes}),
         )
-        step.table("counterfactuals", pd.DataFrame({"group": ["3", "3"], "image_id": ids[5:7]}))
+        step.table("counterfactuals", pd.DataFrame({"group": [group, group], "image_id": ids[5:7]}))
     return open_study(folder)
 
 
@@ -60,6 +65,21 @@ def test_tasks__hold_crops_and_shuffled_words(study, tmp_path):
     key = pd.read_csv(tmp_path / "tasks" / "key.csv", dtype="str")
     assert rows_where(key, (key["task"] == "w0000") & (key["shown"] == "grass"))["means"].tolist() == ["3"]
     assert "cat" not in (tmp_path / "tasks" / "word_tasks.csv").read_text()
+
+
+@pytest.mark.parametrize("group", ["../../../outside", "/outside", "3;4", "a/b\0c"])
+def test_tasks__write_nothing_where_the_name_of_a_group_points(shared_study, tmp_path, group):
+    group = group.replace("/outside", f"{tmp_path}/outside") if group.startswith("/") else group
+    study, folder = with_concepts(shared_study, tmp_path / "study", group), tmp_path / "made" / "tasks"
+    export_tasks(study, folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "study"]
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["tasks"]
+    tasks = pd.read_csv(folder / "word_tasks.csv", keep_default_na=False)
+    named = {
+        name for column in ("images_a", "images_b") for cell in tasks[column] for name in cell.split(";")
+    }
+    written = {path.relative_to(folder).as_posix() for path in (folder / "images").iterdir()}
+    assert len(written) == 4 and named - {""} == written
 
 
 def test_tasks__are_seeded_and_can_be_fewer(study, tmp_path):

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,12 @@ from PIL import Image
 
 from core.data.masks.mask_source import read_mask
 from core.data.sources.images import open_images
+from core.data.sources.parquet_limit import check_study_table
 from core.errors import ShapeError, UnreadableImage
+from core.storage.chunked_array import file_sha256
+from core.storage.manifest import read_manifest, write_manifest
+from core.storage.table_files import type_names
+from core.storage.writer import write_study
 from core.store import open_study
 from tests.command_line import SMALL, analyzed, info_of, runner
 from tests.data.sources.pictures import encoded, make_tar, picture
@@ -227,7 +234,7 @@ def test_npy__objects_are_not_unpickled(tmp_path):
 def long_table(path: Path, column: str, n_rows: int = 30_000_000) -> Path:
     """One text again and again, in one row group: 160 kB."""
     values = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int8)), pa.array(["a/b.png"]))
-    pq.write_table(pa.table({column: values}), path, row_group_size=n_rows)
+    pq.write_table(pa.table({column: values}), path, row_group_size=n_rows, store_schema=False)
     assert path.stat().st_size < 500_000
     return path
 
@@ -263,7 +270,7 @@ def gigabytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of images and captions that is more than 4 GB when unpacked."""
     path = tmp_path_factory.mktemp("gigabytes") / "t.parquet"
     texts = pa.array(["x" * 100_000_000], pa.large_string())
-    table = pa.table({"path": ["a.png"], "caption": ["a"], "note": texts})
+    table = pa.table({"path": ["a.png"], "caption": texts})
     with pq.ParquetWriter(path, table.schema, compression="zstd", write_statistics=False) as file:
         for _ in range(41):
             file.write_table(table)
@@ -274,6 +281,70 @@ def gigabytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_parquet__gigabytes_of_text(gigabytes, column):
     said, peak = peak_of(REFUSAL, gigabytes, column)
     assert re.search("it has 4,[0-9]{3} MB when unpacked; limit 4,000 MB", said[0]) and peak < MOST
+
+
+N_LONG = 11_000
+
+
+def one_long_text(wrap: Callable[[pa.Array], pa.Array] = lambda texts: texts) -> pa.Table:
+    """The same text of 100,000 characters in each row: 1.1 GB in a file of a few kilobytes."""
+    rows = pa.array(np.zeros(N_LONG, np.int32))
+    return pa.table({"image_id": wrap(pa.DictionaryArray.from_arrays(rows, pa.array(["x" * 100_000])))})
+
+
+UNPACKING: dict[str, Callable[[], pa.Table]] = {
+    "dictionary": one_long_text,
+    "nested": lambda: one_long_text(lambda texts: pa.StructArray.from_arrays([texts], ["a"])),
+    "list": lambda: one_long_text(lambda texts: pa.ListArray.from_arrays(np.arange(N_LONG + 1), texts)),
+    "prefixes": lambda: pa.table({"image_id": pa.array(["x" * 100_000] * N_LONG, pa.large_string())}),
+    "numbers": lambda: pa.table({"image_id": pa.array(np.zeros(130_000_000))}),
+}
+PREFIXES = {"use_dictionary": False, "column_encoding": {"image_id": "DELTA_BYTE_ARRAY"}}
+
+
+@pytest.mark.parametrize("kind", UNPACKING)
+def test_table_of_a_study__that_unpacks_to_gigabytes_is_refused(tmp_path, kind):
+    """The sizes and types in the manifest and in the file fit: whoever makes such a file sees to that."""
+    table = UNPACKING[kind]()
+    with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
+        step.table("images", pd.DataFrame({"image_id": ["a"]}))
+    path = tmp_path / "study" / "images.parquet"
+    options: Any = PREFIXES if kind == "prefixes" else {}
+    pq.write_table(table, path, row_group_size=len(table), store_schema=False, compression="zstd", **options)
+    assert path.stat().st_size < 1_000_000
+    manifest = read_manifest(tmp_path / "study")
+    entry = {"shape": [len(table), 1], "types": type_names(pq.read_schema(path)), "sha256": file_sha256(path)}
+    manifest["items"]["images"].update(entry)
+    write_manifest(tmp_path / "study", manifest)
+    code = """
+from core.errors import StudyError
+from core.export.streaming import stream_table
+from core.store import open_study
+study = open_study(sys.argv[1])
+for read in (lambda: next(stream_table(study, "images", "csv")), lambda: study.images):
+    try:
+        print(read())
+    except StudyError as error:
+        print(error)
+"""
+    said, peak = peak_of(code, tmp_path / "study")
+    assert len(said) == 2 and all("when unpacked" in line for line in said) and peak < MOST
+
+
+def test_table_of_a_study__of_all_images_of_imagenet_is_read(tmp_path):
+    """As written, sorted by class: most columns take a thousandth of their size on disk."""
+    n_images = 1_281_167
+    number = np.arange(n_images)
+    texts = {f"n{10**7 + code:08d}": code for code in range(1000)}
+    label = pd.Categorical.from_codes(number * 1000 // n_images, list(texts)).astype("str")
+    path = pd.Series(label).str.cat(pd.Series(number).astype("str"), sep="/ILSVRC2012_train_")
+    note = pd.Series(label) + " is a long word for what can be seen in a picture of this class"
+    frame = pd.DataFrame({"image_id": path, "path": path, "label": label, "split": "train", "note": note})
+    frame.loc[7, "note"] = "x" * 10_000  # the longest text, times the rows, would be 12 GB
+    with write_study(tmp_path / "study") as writer, writer.step("embed", {}) as step:
+        step.table("images", frame)
+    check_study_table(tmp_path / "study" / "images.parquet")
+    assert open_study(tmp_path / "study").images.equals(frame)
 
 
 def test_tar__member_that_says_it_is_a_petabyte(tmp_path):

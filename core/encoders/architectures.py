@@ -174,12 +174,15 @@ def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict
     dim, size = patch.shape[0], patch.shape[-1]
     if dim % 64 and dim not in HEADS:
         raise CheckpointError(f"a transformer of width {dim} has no usual head count; use timm:NAME@PATH")
+    _refuse_other_kinds(state, dim, size)
     n_prefix = int("cls_token" in state)
     side = round((state["pos_embed"].shape[1] - n_prefix) ** 0.5) if "pos_embed" in state else 0
     if patch.ndim != 4 or side * side + n_prefix != state.get("pos_embed", patch).shape[1]:
         raise CheckpointError(
             "the transformer has no square grid of position embeddings; name it: timm:NAME?img_size=N@PATH"
         )
+    if "blocks.0.mlp.fc1.weight" not in state:
+        raise CheckpointError("the transformer has blocks of another kind; name it: timm:NAME@PATH")
     blocks = {key.split(".")[1] for key in state if key.startswith("blocks.")}
     arguments: dict[str, Any] = {
         "img_size": side * size,
@@ -196,3 +199,23 @@ def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict
     if "blocks.0.ls1.gamma" in state:
         arguments["init_values"] = 1.0
     return arguments
+
+
+def _refuse_other_kinds(state: Mapping[str, Tensor], dim: int, size: int) -> None:
+    """Raise CheckpointError, naming timm's model, for transformers with registers or attention pooling."""
+    width = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1152: "so400m", 1536: "giant"}.get(dim)
+    model = f"vit_{width}_patch{size}" if width else "NAME"
+    registers = state.get("reg_token", state.get("register_tokens"))
+    if registers is not None:
+        name = f"{model}_reg{registers.shape[1]}_dinov2" if width else model
+        theirs = ", named as in DINOv2's own repository: take timm's file of it, and"
+        own = theirs if "reg_token" not in state else ";"
+        raise CheckpointError(
+            f"the transformer has {registers.shape[1]} register tokens{own} name it: timm:{name}@PATH"
+        )
+    if "attn_pool.latent" in state:
+        side = round(state["pos_embed"].shape[1] ** 0.5) * size if "pos_embed" in state else 224
+        name = f"{model}_siglip_{side}" if width else model
+        raise CheckpointError(
+            f"the transformer pools its tokens by attention (as SigLIP); name it: timm:{name}@PATH"
+        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from core.encoders.layouts import Layout, recognise
 from core.encoders.safe_load import read_checkpoint
@@ -14,7 +15,8 @@ from core.errors import CheckpointError
 
 __all__ = ["LoadReport", "load_strict", "read_checkpoint", "recognise"]
 
-# First parts of keys of heads, queues and pretext tasks, which never belong to a representation.
+# First parts of keys of heads, queues and pretext tasks, which never belong to a representation. The
+# classifier of a named architecture is known from the architecture itself.
 HEADS = frozenset((
     "fc", "head", "heads", "head_dist", "classifier", "linear", "projection_head", "projector", "projection",
     "prototypes", "predictor", "queue", "queue_ptr", "queue_2", "mlp_head", "contrastive_head", "last_layer",
@@ -47,18 +49,22 @@ class LoadReport:
         }
 
 
-def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") -> LoadReport:
+def load_strict(
+    model: nn.Module, layout: Layout, *, name: str, hint: str = "", classifier: Collection[str] = ()
+) -> LoadReport:
     """Load the encoder's weights into a model without a head.
 
     Args:
         name: name of the architecture in messages.
+        classifier: keys of the architecture's own classifier, which the model lacks.
         hint: suggestion if the weights do not fit.
     Raises:
         CheckpointError: encoder keys are missing, unexpected or of a different shape; the message lists them.
     """
     expected = model.state_dict()
-    heads = Counter(key.split(".")[0] for key in layout.state if _is_head(key, expected))
-    state = {key: tensor for key, tensor in layout.state.items() if not _is_head(key, expected)}
+    head_of = {key: _head_of(key, expected, classifier) for key in layout.state}
+    heads = Counter(head for head in head_of.values() if head)
+    state = {key: tensor for key, tensor in layout.state.items() if not head_of[key]}
     missing = [key for key in expected if key not in state]
     counters = [key for key in missing if key.endswith("num_batches_tracked")]
     missing = [key for key in missing if key not in set(counters)]
@@ -85,7 +91,15 @@ def load_strict(model: nn.Module, layout: Layout, *, name: str, hint: str = "") 
     return LoadReport(layout.name, layout.prefix, len(state), tuple(counters), (), dropped)
 
 
-def _is_head(key: str, expected: dict[str, Tensor]) -> bool:
+def _head_of(key: str, expected: Collection[str], classifier: Collection[str]) -> str:
+    """Return the name of the head that a key belongs to; "" for a key of the encoder."""
+    if is_head(key, expected):
+        return key.split(".")[0]
+    return key.rpartition(".")[0] if key in classifier and key not in expected else ""
+
+
+def is_head(key: str, expected: Collection[str]) -> bool:
+    """Return True for a key of a head, queue or pretext task that the model `expected` lacks."""
     first = key.split(".")[0]
     return first in HEADS and not any(name.split(".")[0] == first for name in expected)
 

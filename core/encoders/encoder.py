@@ -22,6 +22,7 @@ from core.encoders.layers import (
     find_layer,
     is_transformer,
 )
+from core.encoders.readout.classifier import ClassifierInput, final_linear
 from core.encoders.readout.pooling import check_pool
 from core.encoders.readout.tokens import TokenPool, choose_rule, own_rule, token_parts
 from core.encoders.transform import Transform
@@ -35,7 +36,8 @@ class Encoder:
 
     Attributes:
         model: (B, 3, S, S) normalised float -> raw (B, n_features), eval mode.
-        base: the network without its head; the same as `model` unless an inner layer was requested.
+        base: the network; the same as `model` unless that reads an inner layer, other tokens, or the input of
+            the network's own classifier.
         transform: geometry and pixel statistics.
         spec: the SPEC as given.
         arch: the architecture, without a checkpoint's path.
@@ -48,10 +50,11 @@ class Encoder:
         pool: how: one of POOLINGS; None where the representation is not a pooled map.
         token_rule: which tokens of a transformer make the representation; None where that is not known.
         early: the representation is that of an inner layer.
+        classifier: the Linear at the end of the network, whose input is the representation; else None.
         assumptions: what was assumed, one line each, for users.
         report: where the weights were loaded.
         fingerprint: sha256 over weights, transform, layer and architecture, and over a pooling or token rule
-            that is not the network's own.
+            that is not the network's own, and the classifier that is left out.
         precision: "auto" (mixed on CUDA, float32 elsewhere), "float32" or "mixed"; may be set at any time.
     """
 
@@ -68,6 +71,7 @@ class Encoder:
         pool: str | None = None,
         tokens: str | None = None,
         token_norm: str | None = None,
+        may_classify: bool = False,
         report: LoadReport | None = None,
         assumptions: Iterable[str] = (),
         device: str | torch.device = "cpu",
@@ -77,6 +81,7 @@ class Encoder:
         Args:
             pool: how the map of the layer becomes the representation.
             tokens, token_norm: which tokens of a transformer become it; None, as for pool: the network's way.
+            may_classify: if the network ends in a classifier, use what that reads as the representation.
         Raises:
             EncoderError: it cannot process the input size, does not output (B, r), lacks the layer or the
                 tokens, or has no map to pool.
@@ -88,7 +93,7 @@ class Encoder:
         self.arch, self.spec = arch, spec or arch
         self.family = "vit" if is_transformer(base) else "cnn"
         self.report = report or LoadReport("none", "", len(base.state_dict()))
-        self._examine(layer, pool, tokens, token_norm)
+        self._examine(layer, pool, tokens, token_norm, may_classify)
         self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions()]))
         self.fingerprint = self._fingerprint()
         self.model.to(self.device)
@@ -170,10 +175,20 @@ class Encoder:
 
     @torch.no_grad()
     def _examine(
-        self, layer: str | None, pool: str | None, tokens: str | None, token_norm: str | None
+        self,
+        layer: str | None,
+        pool: str | None,
+        tokens: str | None,
+        token_norm: str | None,
+        may_classify: bool,
     ) -> None:
         x, raw = self._probe()
         self.model = self.base
+        self.classifier = final_linear(self.base, x) if may_classify else None
+        if self.classifier is not None:
+            self.model = ClassifierInput(self.base, self.classifier).eval()
+            raw = self.model(x)
+        default = default_layer(self.base, self.family, x, raw)
         self._choose_tokens(x, raw, tokens, token_norm)
         if isinstance(self.model, TokenPool):
             raw = self.model(x)
@@ -182,12 +197,12 @@ class Encoder:
                     f"--layer {layer} and --tokens or --token-norm both say what the representation is made "
                     "of: give one of them"
                 )
-        default = default_layer(self.base, self.family, x)
         self.target_layer = layer or default
         find_layer(self.base, self.target_layer)
         _, map_ = self._forward_with_map(x)
         self.pools_globally = averages_to(map_, raw)
-        self.early = self.target_layer != default and not self.pools_globally
+        self.early = layer is not None and not self.pools_globally
+        self._reads_default = self.early and layer == default
         if self.early:
             self.pools_globally = True
         self.pool = self._chosen_pool(pool)
@@ -244,6 +259,13 @@ class Encoder:
         return x, raw
 
     def _cautions(self) -> Iterable[str]:
+        if isinstance(self.model, ClassifierInput):
+            n_outputs = self.base.get_submodule(str(self.classifier)).out_features
+            yield (
+                f"the network ends in a classifier ('{self.classifier}', {n_outputs:,} outputs): what it "
+                f"reads, {self.n_features:,} features, is the representation. To use the outputs, let the "
+                "network end in torch.nn.Identity()"
+            )
         if self.early:
             pooled = "ReLU and average pooling" if self.family == "cnn" else "the mean over patch tokens"
             if self.pool != "gap":
@@ -265,6 +287,10 @@ class Encoder:
         settings = {"arch": self.arch, "layer": self.target_layer, "transform": self.transform.to_dict()}
         if self.pool not in (None, "gap"):  # left out otherwise: older studies have no pooling in theirs
             settings["pool"] = self.pool
+        if self._reads_default:  # its name alone would be that of the network's own representation
+            settings["early"] = True
+        if isinstance(self.model, ClassifierInput):
+            settings["classifier"] = self.classifier
         if isinstance(self.model, TokenPool):
             settings["tokens"] = [self.model.rule.tokens, self.model.rule.norm]
         digest.update(json.dumps(settings, sort_keys=True).encode())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import timm
 import torch
 import torchvision
 from timm.data.config import resolve_model_data_config
-from torch import nn
+from torch import Tensor, nn
 
 from core.encoders.clip_towers import image_tower, tower_transform
 from core.encoders.spec import Spec
@@ -36,6 +38,9 @@ class Built:
     pool: str | None = None  # likewise, and if it is not the network's own way
     tokens: str | None = None
     token_norm: str | None = None
+    is_plain_module: bool = False  # the user's own network as it is, perhaps with its classifier
+    # Tensors of the network with its classifier, in order, by name; where the library knows it.
+    whole: Callable[[], Mapping[str, Tensor]] | None = None
 
 
 def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
@@ -72,9 +77,10 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
             f"torchvision:{spec.name} has no weights '{wanted}'; it has {', '.join(names)} and none"
         )
     model = _call(spec, models.get_model, spec.name, weights=wanted, **arguments)
+    whole = model.state_dict()
     _remove_torchvision_head(model)
     if wanted is None:
-        return Built(model, Transform(), spec.arch, "random")
+        return Built(model, Transform(), spec.arch, "random", whole=lambda: whole)
     preset: Any = available[str(wanted)].transforms()
     transform = Transform(
         resize=int(preset.resize_size[0]),
@@ -92,23 +98,36 @@ def _remove_torchvision_head(model: nn.Module) -> None:
             continue
         if name == "classifier" and isinstance(getattr(model, "avgpool", None), nn.AdaptiveAvgPool2d):
             model.avgpool = nn.AdaptiveAvgPool2d(1)  # VGG and AlexNet flatten a 7x7 map into their head
-        if name == "classifier" and type(model).__name__ == "ConvNeXt":
+        if type(model).__name__ == "ConvNeXt":
             model.classifier = nn.Sequential(*list(model.get_submodule("classifier").children())[:-1])
+        elif type(model).__name__ in ("SqueezeNet", "MaxVit"):  # their classifiers begin with a map
+            model.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
         else:
             setattr(model, name, nn.Identity())
 
 
 def _timm(spec: Spec, with_weights: bool) -> Built:
-    arguments = dict(spec.arguments) | {"num_classes": 0}
+    arguments = {key: value for key, value in spec.arguments.items() if key != "num_classes"}
     pretrained = bool(arguments.pop("pretrained", False)) and with_weights
     base = spec.name.split(".")[0]
     if "/" not in spec.name and not spec.name.startswith("hf") and not timm.is_model(base):
         raise EncoderError(f"timm has no model '{spec.name}'.{did_you_mean(base, timm.list_models())}")
-    model = _call(spec, timm.create_model, spec.name, pretrained=pretrained, **arguments)
+    model = _call(spec, timm.create_model, spec.name, pretrained=pretrained, num_classes=0, **arguments)
     transform, notes = _timm_transform(model)
     if not pretrained and with_weights:
         notes.append("timm loads weights only on request: add pretrained=true, or a checkpoint @PATH")
-    return Built(model, transform, spec.arch, "timm pretrained" if pretrained else "random", notes)
+    weights = "timm pretrained" if pretrained else "random"
+    whole = partial(_whole_timm_model, spec.name, arguments)
+    return Built(model, transform, spec.arch, weights, notes, whole=whole)
+
+
+def _whole_timm_model(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """Build the network with its classifier, without memory for its weights where it can be."""
+    try:
+        with torch.device("meta"):
+            return timm.create_model(name, **arguments).state_dict()
+    except (RuntimeError, NotImplementedError):  # it computes with its weights while it is built
+        return timm.create_model(name, **arguments).state_dict()
 
 
 def _timm_transform(model: nn.Module) -> tuple[Transform, list[str]]:
@@ -159,8 +178,8 @@ def _python(spec: Spec, with_weights: bool) -> Built:
         return Built(made.base, made.transform, spec.arch, "the factory", notes, layer, pool, *own)
     if not isinstance(made, nn.Module):
         raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
-    note = f"{spec.arch} is used unchanged: the output of its forward is used as the representation"
-    return Built(made, Transform(), spec.arch, "the factory", [note])
+    note = f"{spec.arch} is used unchanged, as its factory returns it"
+    return Built(made, Transform(), spec.arch, "the factory", [note], is_plain_module=True)
 
 
 def _imported(module_name: str, factory_name: str) -> Any:

@@ -157,10 +157,11 @@ def as_map(output: Tensor | None, name: str, model: nn.Module, family: str, size
     )
 
 
-def default_layer(model: nn.Module, family: str, x: Tensor) -> str:
+def default_layer(model: nn.Module, family: str, x: Tensor, raw: Tensor) -> str:
     """Choose the default layer for maps: a CNN's last stage, or the first norm of a transformer's last block.
 
-    For a CNN: the last layer whose map averages to the representation or, if there is none, the last map.
+    For a CNN: the last layer whose map averages to the representation `raw` of `x` or, if there is none, the
+    last map.
     Raises:
         EncoderError: no layer returns a map.
     """
@@ -170,7 +171,7 @@ def default_layer(model: nn.Module, family: str, x: Tensor) -> str:
             depth = next((n for n in range(1000) if pattern.format(n) not in names), 0)
             if depth:
                 return pattern.format(depth - 1)
-    matching, maps = _maps_in_order(model, x)
+    matching, maps = _maps_in_order(model, x, raw)
     name = (matching or maps or [""])[-1]
     if not name:
         raise EncoderError("no layer of the encoder returns a map (images, channels, h, w)")
@@ -189,7 +190,7 @@ def _scale(raw: Tensor) -> float:
     return max(float(raw.abs().max()), 1e-6)
 
 
-def _maps_in_order(model: nn.Module, x: Tensor) -> tuple[list[str], list[str]]:
+def _maps_in_order(model: nn.Module, x: Tensor, raw: Tensor) -> tuple[list[str], list[str]]:
     """Return the layers with maps larger than one pixel, in execution order: those that match, and all."""
     means: list[tuple[str, Tensor]] = []
 
@@ -202,7 +203,7 @@ def _maps_in_order(model: nn.Module, x: Tensor) -> tuple[list[str], list[str]]:
 
     handles = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if name]
     try:
-        raw = model(x)
+        model(x)
     finally:
         for handle in handles:
             handle.remove()

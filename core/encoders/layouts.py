@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +18,12 @@ from core.errors import CheckpointError
 
 SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*scaler|amp|args|.*loss)$")
 MOMENTUM = re.compile(r"(?:^|[._])(?:momentum|target|teacher|ema|key|k)(?:[._]|$)")
+# Names of transformers: of its ViT, DINOv2, BEiT and DeiT, of CLIP and SigLIP, Swin, ResNet and ConvNeXt.
+TRANSFORMERS = re.compile(
+    r"^(\w+\.)*(embeddings\.patch_embeddings\.|embeddings\.patch_embedding\.weight|embedder\.embedder\."
+    r"|encoder\.layers?\.\d+\.attention\.attention\.|encoder\.stages\.\d+\.layers\.)",
+    re.MULTILINE,
+)
 MAX_DEPTH = 7  # VISSL nests its trunk five levels deep
 WRAPPERS = ("module.", "_orig_mod.")  # DistributedDataParallel, torch.compile
 
@@ -87,10 +93,23 @@ def recognise(
     if not containers:
         raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
     found = [candidate for path, tensors in containers for candidate in _candidates(path, tensors)]
+    if expected and not any(candidate.prefix == "" for candidate in found):
+        bare = [held for held in containers if held[1].keys() >= set(expected)]
+        found = [Candidate(path, "", "other", tensors) for path, tensors in bare] or found
     if not found and expected:
         found = [c for path, tensors in containers for c in _by_expected(path, tensors, expected)]
     if not found:
         path, tensors = max(containers, key=lambda item: len(item[1]))
+        if expected and not TRANSFORMERS.search(
+            "\n".join(tensors)
+        ):  # what does not fit is listed when the weights are loaded
+            return _layout(file, Candidate(path, _wrapper(tensors), "other", tensors), containers, filename)
+        if TRANSFORMERS.search("\n".join(tensors)):
+            raise CheckpointError(
+                "it is a checkpoint of Hugging Face transformers, whose names are its own; name the same "
+                "network of timm with its own weights, or a factory of the model: "
+                "python:package.module:factory"
+            )
         raise CheckpointError(
             f"no known encoder layout among its keys {_some(list(tensors))}; "
             "name the architecture: timm:NAME@PATH or python:package.module:factory@PATH"
@@ -141,6 +160,11 @@ def _by_expected(
     for prefix in whole or matched:  # the text tower of a CLIP looks like half of its image tower
         if matched[prefix] > len(expected) / 2:
             yield Candidate(path, prefix, "other", tensors)
+
+
+def _wrapper(tensors: Mapping[str, Tensor]) -> str:
+    """Return the prefix of DistributedDataParallel or torch.compile, if every key has it."""
+    return next((prefix for prefix in WRAPPERS if all(key.startswith(prefix) for key in tensors)), "")
 
 
 def _before(key: str, ending: str) -> str | None:
@@ -234,6 +258,35 @@ def _repaired(key: str) -> str:
     key = re.sub(r"^(layer\d+\.\d+)\.shortcut\.", r"\1.downsample.", key)
     key = re.sub(r"^(blocks\.13\.(?:norm|mlp\.fc)1)3\.", r"\1.", key)
     return re.sub(r"^(blocks\.14\.(?:norm|mlp\.fc))14\.", r"\g<1>2.", key)
+
+
+def renamed_by_order(layout: Layout, names: Mapping[str, Tensor], arch: str) -> Layout | None:
+    """Give the tensors of a file the names of those of the same shape in the same order, where both agree.
+
+    The ports of one network to several libraries differ in the names alone. The last part of each name
+    (weight, running_mean …) must be the same, and each module of the file must be one module of the network.
+
+    Args:
+        names: the tensors of the network, in order.
+    Returns:
+        None where number, order, shapes or modules differ.
+    """
+    pairs = list(zip(layout.state.items(), names.items(), strict=False))
+    modules = {(old.rpartition(".")[0], new.rpartition(".")[0]) for (old, _), (new, _) in pairs}
+    same = all(
+        theirs.shape == ours.shape and old.rpartition(".")[2] == new.rpartition(".")[2]
+        for (old, theirs), (new, ours) in pairs
+    )
+    one_to_one = len(modules) == len({old for old, _ in modules}) == len({new for _, new in modules})
+    if len(layout.state) != len(names) or not same or not one_to_one:
+        return None
+    first = next(iter(pairs))
+    note = (
+        f"the file names its tensors otherwise: all {len(pairs)} were matched to those of {arch} by their "
+        f"order and shapes ({first[0][0]} is {first[1][0]})"
+    )
+    state = {new: tensor for (_, tensor), (new, _) in pairs}
+    return replace(layout, name="matched by order", state=state, notes=(*layout.notes, note))
 
 
 def _group(key: str) -> str:

@@ -14,14 +14,14 @@ from torch import nn
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
 from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
-from core.encoders.checkpoints import LoadReport, load_strict, read_checkpoint
+from core.encoders.checkpoints import LoadReport, is_head, load_strict, read_checkpoint
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
 from core.encoders.layout_names import PIXELS
-from core.encoders.layouts import Layout, recognise
+from core.encoders.layouts import Layout, recognise, renamed_by_order
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
-from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, Transform
+from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
@@ -62,12 +62,15 @@ def load_encoder(
     """
     device = resolve_device(device)
     parsed = _from_assets(parse_spec(spec))
+    flags = _flags(mean, std, input_size, resize)
     if parsed.checkpoint is None:
         built = build_architecture(parsed, with_weights=True)
         report = LoadReport(built.weights, "", len(built.model.state_dict()))
+        if built.is_plain_module:
+            built.assumptions += _assumed(built.transform, flags)
     else:
         try:
-            built, report = _from_checkpoint(parsed, parsed.checkpoint, _flags(mean, std, input_size, resize))
+            built, report = _from_checkpoint(parsed, parsed.checkpoint, flags)
         except CheckpointError as error:
             raise type(error)(_naming(error, parsed.checkpoint)) from error
     return Encoder(
@@ -79,6 +82,7 @@ def load_encoder(
         pool=pool or built.pool,
         tokens=tokens or built.tokens,
         token_norm=token_norm or built.token_norm,
+        may_classify=built.is_plain_module,
         report=report,
         assumptions=built.assumptions,
         device=device,
@@ -124,10 +128,23 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
             notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
     elif layout.kind == "resnet":
         _fit_stem(made.model, layout)
-    report = load_strict(made.model, layout, name=made.arch, hint=_hint(spec, layout, path))
+    layout, classifier = _named_like(made, layout)
+    hint = _hint(spec, layout, path)
+    report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
     return made, report
+
+
+def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:
+    """Return the layout with the network's own names, and the names of the network's classifier."""
+    expected = made.model.state_dict()
+    if made.whole is None or all(key in expected or is_head(key, expected) for key in layout.state):
+        return layout, frozenset()
+    whole = made.whole()
+    fitting = (renamed_by_order(layout, names, made.arch) for names in (whole, expected))
+    renamed = layout if whole.keys() & layout.state.keys() else next(filter(None, fitting), layout)
+    return renamed, frozenset(whole.keys() - expected.keys())
 
 
 def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
@@ -202,7 +219,8 @@ def _fit_stem(model: nn.Module, layout: Layout) -> None:
 
 def _hint(spec: Spec, layout: Layout, path: Path) -> str:
     if layout.kind != "resnet":
-        return "Try another architecture, or ?img_size=N for a transformer of another image size"
+        sized = ", or ?img_size=N for a transformer of another image size"
+        return f"Try another architecture{sized if 'pos_embed' in layout.state else ''}"
     try:
         name = resnet_shape(layout.state).name
     except CheckpointError:
@@ -229,15 +247,22 @@ def _transform(
     if sidecar.transform:
         notes.append("transform from the sidecar")
         return Transform.from_dict(sidecar.transform, base=transform), notes
-    if not {"mean", "std", "input_size"} <= flags:
-        mean = ", ".join(f"{value:g}" for value in transform.mean)
-        std = ", ".join(f"{value:g}" for value in transform.std)
-        resize = f"resize {transform.resize}, " if transform.resize else ""
-        notes.append(
-            f"images assumed as {resize}crop {transform.input_size}, mean {mean}, std {std} "
-            "(--resize, --input-size, --mean, --std)"
-        )
-    return transform, notes
+    return transform, [*notes, *_assumed(transform, flags)]
+
+
+def _assumed(transform: Transform, flags: frozenset[str]) -> list[str]:
+    """Return a note on what nothing states: how the images of the training were prepared."""
+    if {"mean", "std", "input_size"} <= flags:
+        return []
+    mean = ", ".join(f"{value:g}" for value in transform.mean)
+    std = ", ".join(f"{value:g}" for value in transform.std)
+    imagenet = (transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD)
+    resize = f"resize {transform.resize}, " if transform.resize else ""
+    return [
+        f"images assumed as {resize}crop {transform.input_size}, mean {mean}, std {std}"
+        f"{' (of ImageNet)' * imagenet}: check them, for a wrong normalisation fails silently "
+        "(--resize, --input-size, --mean, --std)"
+    ]
 
 
 def _flags(mean: Any, std: Any, input_size: Any, resize: Any) -> frozenset[str]:

@@ -85,7 +85,7 @@ def _kind(path: Path) -> str:
             head = file.read(512)
     except OSError as error:
         raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from error
-    problem = _not_a_checkpoint(head)
+    problem = _not_a_checkpoint(head, path.suffix.lower())
     if problem:
         raise CheckpointError(f"'{path}' {problem}")
     if path.suffix == ".safetensors" or head[8:9] == b"{":
@@ -99,7 +99,7 @@ def _kind(path: Path) -> str:
     return "pickle"
 
 
-def _not_a_checkpoint(head: bytes) -> str | None:
+def _not_a_checkpoint(head: bytes, suffix: str = "") -> str | None:
     """Describe what a file is if it is not a checkpoint, and what to do; None if it may be one."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if not head:
@@ -108,6 +108,8 @@ def _not_a_checkpoint(head: bytes) -> str | None:
         return "is a web page, not a checkpoint: the page of the link was saved; download the file itself"
     if text.startswith(b"version https://git-lfs"):
         return "is a git-lfs pointer, not the checkpoint itself; run `git lfs pull` in its repository"
+    if text.startswith(b"{") and b"weight_map" in head:
+        return "is the index of a checkpoint in several files; join them into one .safetensors first"
     if text.startswith((b"{", b"[")) and head[8:9] != b"{":
         return "is a JSON text, not a checkpoint; name the weights file"
     for magic, what in (
@@ -119,6 +121,13 @@ def _not_a_checkpoint(head: bytes) -> str | None:
     ):
         if head.startswith(magic):
             return f"is {what}"
+    if suffix == ".onnx" or re.match(rb"\x08[\x01-\x20]\x12.(pytorch|tf2onnx|onnx|skl2onnx)", head):
+        return (
+            "is an ONNX model, which holds no state dict; name the checkpoint that it was exported from, or "
+            "compute representations with it and give them to --representations"
+        )
+    if head[4:8] == b"TFL3":
+        return "is a TensorFlow Lite model; name a PyTorch checkpoint of the same network"
     return "is a tar archive; unpack it first" if head[257:262] == b"ustar" else None
 
 

@@ -87,3 +87,31 @@ def test_moco_v3s_small_transformer_has_twelve_heads():
     state = on_meta(timm.create_model, "vit_small_patch16_224").state_dict()
     assert vit_arguments(state)["num_heads"] == 6
     assert vit_arguments(state, moco_v3=True)["num_heads"] == 12
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            {"reg_token": torch.zeros(1, 4, 384)},
+            r"4 register tokens; .*timm:vit_small_patch14_reg4_dinov2@PATH",
+        ),
+        (
+            {"register_tokens": torch.zeros(1, 4, 384)},
+            "named as in DINOv2's own repository.*reg4_dinov2@PATH",
+        ),
+        (
+            {"attn_pool.latent": torch.zeros(1, 1, 384)},
+            "by attention .*timm:vit_small_patch14_siglip_28@PATH",
+        ),
+        ({"blocks.0.mlp.w12.weight": torch.zeros(8, 384)}, "blocks of another kind; name it"),
+    ],
+)
+def test_vit_arguments__names_the_transformers_that_keys_alone_do_not_describe(more, message):
+    state = {
+        "patch_embed.proj.weight": torch.zeros(384, 3, 14, 14),
+        "pos_embed": torch.zeros(1, 4, 384),
+        "blocks.0.norm1.weight": torch.zeros(384),
+    }
+    with pytest.raises(CheckpointError, match=message):
+        vit_arguments(state | more)

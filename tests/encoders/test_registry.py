@@ -307,6 +307,18 @@ def test_any_timm_model_loads_a_prefixed_checkpoint(tmp_path):
         load_encoder(str(tmp_path / "c.ckpt"))
 
 
+@pytest.mark.parametrize("spec", ["{}", "timm:test_vit@{}"])
+@pytest.mark.parametrize("prefix", ["", "vit.", "dinov2."])
+def test_a_checkpoint_of_transformers_is_named_as_one(tmp_path, spec, prefix):
+    state = {
+        "embeddings.patch_embeddings.projection.weight": torch.zeros(8, 3, 4, 4),
+        "encoder.layer.0.attention.attention.query.weight": torch.zeros(8, 8),
+    }
+    torch.save(under(prefix, state), tmp_path / "hf.bin")
+    with pytest.raises(CheckpointError, match="of Hugging Face transformers.*python:package.module:factory"):
+        load_encoder(spec.format(tmp_path / "hf.bin"))
+
+
 def test_settings_that_a_named_resnet_does_not_have(tmp_path):
     torch.save(narrow_resnet().state_dict(), tmp_path / "r.ckpt")
     with pytest.raises(

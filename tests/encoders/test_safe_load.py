@@ -119,6 +119,9 @@ def test_safetensors_whatever_their_name(tmp_path):
             "git-lfs pointer.*git lfs pull",
         ),
         (b'{"error": "rate limit exceeded"}', "is a JSON text"),
+        (b'{"metadata": {}, "weight_map": {"a": "b"}}', "index of a checkpoint in several files; join"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", "is an ONNX model.*--representations"),
+        (b"\x1c\x00\x00\x00TFL3" + b"\x00" * 40, "TensorFlow Lite model"),
         (b"\x1f\x8b" + b"0" * 40, "gzip archive; unpack it first"),
         (b"\x89HDF\r\n", "HDF5"),
         (b"\x93NUMPY123", "NumPy array"),
@@ -126,7 +129,10 @@ def test_safetensors_whatever_their_name(tmp_path):
         (b"hello world, these are no weights", "is not a checkpoint: it begins with b'hello world,'"),
         (b"\x00\x01\x02\x03" * 50, "is not a checkpoint: it begins with"),
     ],
-    ids=["empty", "html", "html 2", "lfs", "json", "gzip", "hdf5", "npy", "pickle", "text", "noise"],
+    ids=(
+        *("empty", "html", "html 2", "lfs", "json", "index", "onnx", "tflite"),
+        *("gzip", "hdf5", "npy", "pickle", "text", "noise"),
+    ),
 )
 def test_what_is_no_checkpoint(tmp_path, content, message):
     path = tmp_path / "weights.ckpt"

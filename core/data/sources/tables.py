@@ -161,7 +161,10 @@ class RepresentationsOnly(TableSource):
         return self._listing_of(pd.DataFrame(index=range(self.n_rows or 0)), {})
 
     def _missing_note(self, paths: Sequence[str]) -> list[str]:
-        return super()._missing_note(paths) if any(paths) else ["no pictures, only representations"]
+        notes = super()._missing_note(paths) if any(paths) else ["no pictures, only representations"]
+        if not self.path:
+            return notes
+        return [f"row n of the representations is taken for row n of '{os.path.basename(self.path)}'", *notes]
 
 
 def open_representation_table(

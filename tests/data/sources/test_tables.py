@@ -231,6 +231,7 @@ def test_representations__table_without_paths(tmp_path):
     assert (source.table["split"] == "val").sum() == 2
     assert source.extras is not None and source.extras["age"].tolist() == list(range(10))
     assert note(source, "only representations")
+    assert note(source, "row n of the representations is taken for row n of 't.csv'")
     with pytest.raises(UnreadableImage, match="no picture, only its representation"):
         source.read(0)
     again = reopen_images(source.describe())

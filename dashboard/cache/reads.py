@@ -145,7 +145,7 @@ def neighbours(study: Study, row: int) -> pd.DataFrame:
 
 def feature_name(study: Study, feature: int) -> str:
     """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", or "Feature 12" without
-    concepts. Concepts are lemmas of letters, and names hold no markup, so they are safe in Markdown.
+    concepts. Not safe in Markdown: a stranger's study may call any text a concept.
     """
     return feature_names(study, [feature])[0]
 
@@ -161,7 +161,7 @@ def feature_names(study: Study, features: Iterable[int]) -> list[str]:
 
 def list_names(study: Study, features: Iterable[int]) -> list[str]:
     """What features are called in lists to choose from: as `feature_name`, and without words by the classes
-    of the images on which they fire: "Feature 12 (mostly bird, deer)". Not safe in Markdown.
+    of the images on which they fire: "Feature 12 (mostly bird, deer)".
     """
     words, classes = feature_words(study), leading_classes(study)
     told = ((number, words.get(number) or classes.get(number)) for number in map(int, features))

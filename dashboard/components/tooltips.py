@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from dashboard.components.feature_tooltips import FEATURE_TEXTS
@@ -11,6 +12,9 @@ Q_PAPER = "Kalibhat et al., AAAI 2024 (arXiv 2203.01881)"
 FALCON = "Kalibhat et al., ICML 2023 (arXiv 2307.10504)"
 DISSERTATION = FALCON + "; Kalibhat's dissertation, chapter 4"
 BOOK = "docs/method.md"  # where no paper is the source
+# What Streamlit turns into icons, emoji, links and arrows once Markdown is parsed, so that no backslash helps.
+REPLACED = re.compile(r":(?=//|[\w+/-]+:)|www(?=\.)|@(?=[\w-]+\.)|(?<!\S)[<>~-](?=[=>-]{1,2}(?!\S))", re.I)
+JOINER = "\u2060"  # takes no room and allows no line break
 
 
 @dataclass(frozen=True)
@@ -346,4 +350,5 @@ def help_text(key: str) -> str:
 
 def plain(text: object) -> str:
     """Any text, made safe to stand inside Markdown: names of files and classes are shown as they are."""
-    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!|<>$~:^&" else letter for letter in str(text))
+    parted = REPLACED.sub(lambda sign: sign[0] + JOINER, str(text))
+    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!|<>$~:^&" else letter for letter in parted)

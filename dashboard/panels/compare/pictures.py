@@ -230,7 +230,7 @@ def _one_feature(found: Comparison) -> None:
     )
     for column, (name, study) in zip(st.columns(len(held), gap="large"), held, strict=True):
         with column:
-            st.markdown(f"**{widgets.plain(name)}**: {reads.feature_name(study, feature)}")
+            st.markdown(f"**{widgets.plain(name)}**: {widgets.plain(reads.feature_name(study, feature))}")
             _feature_gallery(found, found.names.index(name), study, feature)
 
 

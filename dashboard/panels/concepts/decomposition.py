@@ -177,7 +177,7 @@ def _named(study: Study, side: str, number: int, has_words: bool) -> None:
     """A feature's name, which leads to its own page, and the images it is largest on."""
     st.page_link(
         "views/feature.py",
-        label=reads.feature_name(study, number),
+        label=widgets.plain(reads.feature_name(study, number)),
         icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
         query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
     )

@@ -126,7 +126,7 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
         data=kept.drop(columns="discarded_by"),
     )
     if line := detection_line(kept):
-        st.caption(line, help=widgets.help_text("word_auc"))
+        st.caption(widgets.plain(line), help=widgets.help_text("word_auc"))
 
 
 def detection_line(kept: pd.DataFrame) -> str:

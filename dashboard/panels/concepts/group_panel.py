@@ -42,7 +42,7 @@ def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
     with st.container(border=True):
         left, right = st.columns([2, 5], gap="medium")
         with left:
-            st.markdown(f"**{reads.feature_name(study, int(feature))}**")
+            st.markdown(f"**{widgets.plain(reads.feature_name(study, int(feature)))}**")
             if said := group_reads.kept_words(study, feature):
                 st.markdown(_badges(said, {word: "blue" for word in said if word in joint}))
                 lost = bool(joint) and any(word not in joint for word in said)

@@ -215,7 +215,8 @@ def _one(study: Study, population: Slice, means: Means) -> None:
         if study.has("heatmap_maps"):
             st.page_link(
                 "views/heatmaps.py",
-                label=f"Heatmaps of {reads.feature_name(study, int(feature))} on {widgets.plain(label)}",
+                label=f"Heatmaps of {widgets.plain(reads.feature_name(study, int(feature)))} "
+                f"on {widgets.plain(label)}",
                 icon=":material/local_fire_department:",
                 query_params={
                     **image_filter.link(served_studies.name_of(study), replace(population, labels=(label,))),

@@ -201,7 +201,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.page_link(
                 "views/feature.py",
-                label=f"**{feature['name']}**",
+                label=f"**{widgets.plain(feature['name'])}**",
                 query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
                 width="content",
             )

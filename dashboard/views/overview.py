@@ -222,7 +222,7 @@ def _prediction(study: Study) -> None:
             label=f"{len(known)} scores compared",
             icon=":material/arrow_forward:",
             icon_position="right",
-            query_params=_link(study),
+            query_params=session.link_query(served_studies.name_of(study)),
         )
 
 
@@ -244,10 +244,6 @@ def _interval(row: Mapping[str, Any] | pd.Series, *, chance: bool = False) -> st
     """An AUROC with its interval, and what a score without skill has."""
     ends = f"{row['auroc_low']:.2f} to {row['auroc_high']:.2f}"
     return f"{row['auroc']:.2f} ({ends}{'; chance is 0.50' if chance else ''})"
-
-
-def _link(study: Study) -> dict[str, str]:
-    return {session.STUDY: served_studies.name_of(study)}
 
 
 def _unfinished(study: Study) -> None:

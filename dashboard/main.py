@@ -68,15 +68,13 @@ def main() -> None:
     st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name))
     st.html(f"<style>{folding.STYLE}</style>")
     if (wanted := session.take_target()) is not None:
-        # Streamlit writes the study itself: it is tied to the selector, which keeps it.
-        query = {name: text for name, text in wanted.query.items() if name != session.STUDY}
-        st.switch_page(f"views/{wanted.page}.py", query_params=query)
+        st.switch_page(f"views/{wanted.page}.py", query_params=wanted.query)
     session.enter_page(name)
     entry = _selected_study()
     place = sidebar.links(entry, name)
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if name in WITHOUT_STUDY:
-        _run_with_notes(page)
+        _run_with_notes(page, _if_ready(entry, place))
         return
     if entry is None:
         study_progress.no_studies(served_studies.studies_folder())
@@ -94,27 +92,42 @@ def _selected_study() -> served_studies.Entry | None:
     found = {entry.name: entry for entry in served_studies.entries(served_studies.studies_folder())}
     if not found:
         return None
-    session.drop_unknown(session.STUDY, found)
+    name = session.enter_study(tuple(found))
     with st.sidebar:
-        name = st.selectbox("Study", list(found), key=session.STUDY, bind="query-params")
-    return found.get(name or "") or next(iter(found.values()))
+        st.selectbox("Study", list(found), key=session.STUDY, on_change=session.show_study_of_selector)
+    return found[name]
 
 
 def _show(page: st.Page, entry: served_studies.Entry, place: DeltaGenerator) -> None:
     try:
-        study = served_studies.open_current(entry.path)
-        ready = study.has("images")
+        study = _opened(entry, place)
     except PeregrineError as error:
         study_progress.not_ready(entry, error)
         return
-    sidebar.facts(place, study)
-    if not ready:
+    if not study.has("images"):
         study_progress.not_ready(entry, None)
         return
     session.set_current_study(study)
     sheet.enter(entry.name)
     _above(page, entry, study)
     _run_with_notes(page, study)
+
+
+def _opened(entry: served_studies.Entry, place: DeltaGenerator) -> Study:
+    """The study, whose facts stand in the sidebar from then on. Raises PeregrineError where it is broken."""
+    study = served_studies.open_current(entry.path)
+    study.has("images")  # raises where its manifest cannot be read
+    sidebar.facts(place, study)
+    return study
+
+
+def _if_ready(entry: served_studies.Entry | None, place: DeltaGenerator) -> Study | None:
+    """The study of the sidebar on a page that needs none; None where there is none to be shown."""
+    try:
+        study = _opened(entry, place) if entry else None
+    except PeregrineError:
+        return None
+    return study if study is not None and study.has("images") else None
 
 
 @own_place
@@ -131,7 +144,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         page.run()
         if study is not None and palette.is_open():
             palette.show(study)
-        elif study is not None and page.url_path != IMAGE_PAGE:
+        elif study is not None and page.url_path not in (IMAGE_PAGE, *WITHOUT_STUDY):
             image_detail.show_opened(study)
         session.leave_page()
     except PeregrineError as error:

@@ -19,6 +19,7 @@ _NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BARE = re.compile(r'[^\s"=,>]+')
+_PIECE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|\S)+', re.DOTALL)
 _SPACE = re.compile(r"\s*")
 
 
@@ -59,6 +60,15 @@ def _number(value: float | None) -> str:
         return ""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
+
+
+def pieces(text: str) -> list[str]:
+    """Split a text form, also one that cannot be read, at the spaces outside of quotes.
+
+    >>> pieces('correct=no label="golden retriever",dog')
+    ['correct=no', 'label="golden retriever",dog']
+    """
+    return _PIECE.findall(text)
 
 
 def read(text: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from core.slices.inspection.differences import compare_traits
 from core.slices.inspection.distinct import distinct as core_distinct
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
+from core.slices.text import pieces
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
 from dashboard.cache.reader import cached_read
@@ -24,11 +25,24 @@ from dashboard.cache.reader import cached_read
 
 def checked(study: Study, text: str) -> tuple[Slice, tuple[str, ...]]:
     """The slice of a text form without what this study does not have, and why that was left out."""
+    wanted, unread = _readable(text)
+    kept, dropped = _checked(study, wanted)
+    return kept, unread + dropped
+
+
+def _readable(text: str) -> tuple[Slice, tuple[str, ...]]:
+    """The conditions of a text form that can be read, and what is wrong with the others."""
     try:
-        wanted = Slice.parse(text)
+        return Slice.parse(text), ()
     except SliceError as error:
-        return Slice(), (str(error),)
-    return _checked(study, wanted)
+        whole = str(error)
+    read, reasons = [], []
+    for piece in pieces(text):
+        try:
+            read += Slice.parse(piece).parts()
+        except SliceError as error:
+            reasons.append(str(error))
+    return (Slice.joined(read), tuple(reasons) or (whole,)) if read else (Slice(), (whole,))
 
 
 @cached_read(max_entries=256)

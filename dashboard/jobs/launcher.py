@@ -166,7 +166,8 @@ def resume_command(job: Job) -> Command | None:
     """
     try:
         command = command_to_resume(job.folder)
-        return command if not isinstance(command, DecomposeImage | DecomposeUpload) else None
+        once = isinstance(command, DecomposeImage | DecomposeUpload) or getattr(command, "dry_run", False)
+        return None if once else command
     except JobError:
         pass
     try:
@@ -204,6 +205,11 @@ def offered(job: Job) -> Command | None:
     if isinstance(before, RunStep) and before.step == "features":
         return replace(before, options=(("epsilon", text),))
     return None
+
+
+def can_remove(job: Job) -> bool:
+    """Whether what an ended job left may go: its folder is of this dashboard and holds no study."""
+    return job.folder.parent == home() and not job.running
 
 
 def remove(folder: Path) -> None:

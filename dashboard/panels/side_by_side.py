@@ -17,14 +17,17 @@ from dashboard.panels import heatmap_grid
 FEWEST, MOST = 2, 6
 
 
-def section(study: Study, rows: Sequence[int]) -> None:
-    """A switch, and behind it the marked images side by side; nothing for fewer than two or more than six."""
-    if not FEWEST <= len(rows) <= MOST:
-        if len(rows) > MOST:
-            st.caption(f"Up to {MOST} marked images can be seen side by side.")
-        return
-    if not st.toggle("Side by side", key="beside", bind="query-params"):
-        return
+def is_on(rows: Sequence[int]) -> bool:
+    """Draw the switch; off, and without one, for fewer than two or more than six marked images."""
+    if FEWEST <= len(rows) <= MOST:
+        return st.toggle("Side by side", key="beside", bind="query-params")
+    if len(rows) > MOST:
+        st.caption(f"Up to {MOST} can be seen side by side.", width="content")
+    return False
+
+
+def show(study: Study, rows: Sequence[int]) -> None:
+    """The marked images side by side."""
     with st.container(border=True):
         _pictures(study, rows)
         _numbers(study, rows)

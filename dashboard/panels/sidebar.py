@@ -9,6 +9,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
+from dashboard.components.browser_history import one_step_per_action
 from dashboard.components.copy_link import copy_link_button
 from dashboard.components.folding import fold_when_narrow
 from dashboard.components.theme_switch import theme_switch
@@ -25,6 +26,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     """
     name = entry.name if entry else None
     with st.sidebar:
+        one_step_per_action((session.STUDY, session.PICKED, session.SHEET))
         place = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
             _link(PAGES[NEW_STUDY], name)
@@ -40,7 +42,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
                         _link(page, name)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if entry is not None:
-                copy_link_button(entry.name)
+                copy_link_button()
             theme_switch()
         fold_when_narrow(here)
     return place

@@ -113,6 +113,5 @@ def card(study: Study, page: str) -> None:
 
 def _link(study: Study, number: int, label: str, icon: str) -> None:
     step = STEPS[number]
-    # Not the study: it is tied to the selector, which would write it to the address a second time.
-    query = {STEP: str(number + 1)}
+    query = session.link_query(served_studies.name_of(study)) | {STEP: str(number + 1)}
     st.page_link(f"views/{step.page}.py", label=label, icon=icon, query_params=query, width="content")

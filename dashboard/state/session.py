@@ -1,6 +1,6 @@
 """Every session key and every part of the URL; nothing outside this folder touches either.
 
-The URL is the state: `study` and the choices of a view are widgets bound to the query string, the filter of
+The URL is the state: the choices of a view are widgets bound to the query string; the study, the filter of
 the images, the opened image and the picked images are written with `set_url`. A copied URL opens the same
 page. The filter is one part of the URL for all views, in a slice's text form: `where=split=val label=dog`.
 """
@@ -32,9 +32,7 @@ _TOLD = "_told"
 _AMONG = "_image_among"
 _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
-_FILTER = "_filter"
 _TARGET = "_target"
-_FILLED = "_filled"  # page that was opened without the filter, which then went along
 _LINK = "_link"
 _SAID = "_said_of"
 _READ = "_read_from_url"
@@ -89,9 +87,6 @@ def filter_text() -> str:
 def set_filter(text: str) -> None:
     """Replace the filter of the images on every page."""
     set_url(WHERE, text or None)
-    st.session_state[_FILTER] = text
-    if not text:
-        st.session_state[_FILLED] = None
 
 
 @dataclass(frozen=True)
@@ -132,24 +127,28 @@ def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
 
 
 def enter_page(page: str) -> None:
-    """Called by `main.py` alone, once per run, before the view: the filter goes along to another page (a
-    click in the sidebar leaves it out of the address), and what a link asks for is remembered for
+    """Called by `main.py` alone, once per run, before the view: what a link asks for is remembered for
     `leave_page`.
-
-    The browser's history may hold the address without the filter as a step of its own, to which the back
-    button returns; there the filter is put in again. Only "Clear the filter" clears it.
     """
-    before, kept = st.session_state.get(_PAGE), st.session_state.get(_FILTER)
-    if WHERE not in st.query_params and kept and before is not None:
-        if before != page:
-            st.session_state[_FILLED] = page
-        if st.session_state.get(_FILLED) == page:
-            set_url(WHERE, kept)
-    st.session_state[_PAGE] = page
-    st.session_state[_FILTER] = filter_text()
-    if before != page:
-        st.session_state[_SAID] = {name for name in _said_of() if name == STUDY}
+    if st.session_state.get(_PAGE) != page:
+        st.session_state[_SAID] = set()
         st.session_state[_LINK] = {name: st.query_params.get_all(name) for name in st.query_params}
+    st.session_state[_PAGE] = page
+
+
+def enter_study(names: Sequence[str]) -> str:
+    """Return the study of this run: the one in the address, else the last one, else the first; the address
+    names it from then on. Called by `main.py` alone, once per run, before the selector is drawn.
+    """
+    asked, last = url_text(STUDY), st.session_state.get(STUDY)
+    name = next(one for one in (asked, last, names[0]) if one in names)
+    if asked != name:
+        set_url(STUDY, name)
+    if asked not in (None, name):
+        note(f"There is no study {asked[:60]!r} here; the link opened another one.")
+    if last != name:
+        st.session_state[STUDY] = name
+    return name
 
 
 def leave_page() -> None:
@@ -209,9 +208,6 @@ def drop_unknown(name: str, options: Iterable[str]) -> None:
     for text in st.query_params.get_all(name):
         if text not in known:
             _said_of().add(name)
-        if text not in known and name == STUDY:
-            note(f"There is no study {text[:60]!r} here; the link opened another one.")
-        elif text not in known:
             note(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
 
 
@@ -224,7 +220,13 @@ def choose_study(name: str | None) -> None:
     """Show another study (None: there is none), without an opened image. Meant for callbacks."""
     set_url(IMAGE, None)
     set_url(PICKED, None)
+    set_url(STUDY, name)
     st.session_state[STUDY] = name
+
+
+def show_study_of_selector() -> None:
+    """Show the study that was chosen in the sidebar. Meant for the selector's callback."""
+    choose_study(st.session_state[STUDY])
 
 
 def recall(name: str, default: Any = None) -> Any:

@@ -13,6 +13,7 @@ from core.common.formatting import full_sentence
 from core.comparison.compare import Comparison
 from core.errors import PeregrineError
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
@@ -82,7 +83,8 @@ def _none_of_the_same(study: Study) -> None:
         "views/new_study.py",
         label="New study of these images",
         icon=":material/add_circle:",
-        query_params={"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {},
+        query_params=session.link_query(served_studies.name_of(study))
+        | ({"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {}),
     )
 
 

@@ -215,12 +215,10 @@ def _prediction(study: Study) -> None:
             label=f"{len(known) or len(reads.scores(study))} scores compared",
             icon=":material/arrow_forward:",
             icon_position="right",
-            query_params=_link(study),
+            query_params=session.link_query(served_studies.name_of(study)),
         )
 
 
-def _link(study: Study) -> dict[str, str]:
-    return {session.STUDY: served_studies.name_of(study)}
 
 
 def _unfinished(study: Study) -> None:

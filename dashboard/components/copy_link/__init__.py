@@ -17,8 +17,6 @@ _BUTTON = component(
 )
 
 
-def copy_link_button(study: str) -> None:
-    """The button; there may be one on a page. study: named in the link even where it is the usual one, which
-    another study may be by the time that the link is opened.
-    """
-    _BUTTON(key="copy_link", data={"study": study}, width="content")
+def copy_link_button() -> None:
+    """The button; there may be one on a page."""
+    _BUTTON(key="copy_link", width="content")

@@ -60,14 +60,17 @@ def gallery(
     `zoom`: pictures that cannot be opened can be magnified, those of one tile together.
     """
 
+    turn = f"{key}_turn"  # how often the browser has sent marks
+
     def opened() -> None:
         if on_open is not None and (row := st.session_state[key].opened) is not None:
             on_open(int(row))
 
     def marked() -> None:
-        rows = st.session_state[key].picked
-        if on_pick is not None and rows is not None:
-            on_pick([int(row) for row in rows])
+        marks = st.session_state[key].picked
+        if on_pick is not None and marks is not None:
+            st.session_state[turn] = int(marks["turn"])
+            on_pick([int(row) for row in marks["rows"]])
 
     _GALLERY(
         key=key,
@@ -75,6 +78,7 @@ def gallery(
             "tiles": [asdict(one) for one in tiles],
             "label": label,
             "picked": [int(row) for row in picked],
+            "turn": st.session_state.get(turn, 0),
             "marking": on_pick is not None,
             "still": on_open is None,
             "tile": tile,

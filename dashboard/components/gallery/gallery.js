@@ -120,9 +120,11 @@ function focusAt(self, at) {
   self.buttons.get(tile.id).focus();
 }
 
+// Marks are numbered: what a run that began before the last mark says of them is older than what is shown.
 function sendMarks(self) {
   draw(self);
-  self.emit("picked", [...self.picked]);
+  self.turn += 1;
+  self.emit("picked", { rows: [...self.picked], turn: self.turn });
 }
 
 function toggle(self, id) {
@@ -196,7 +198,7 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   let self = instances.get(parentElement);
   if (!self) {
-    self = { buttons: new Map() };
+    self = { buttons: new Map(), turn: data.turn };
     instances.set(parentElement, self);
   }
   self.root = parentElement.querySelector(".gallery");
@@ -207,7 +209,7 @@ export default function (component) {
   self.marking = data.marking;
   self.still = data.still;
   self.zooms = data.zoom;
-  self.picked = new Set(data.picked);
+  if (data.turn >= self.turn) self.picked = new Set(data.picked);
   self.emit = setTriggerValue;
   self.root.setAttribute("aria-label", data.label);
   self.root.style.setProperty("--tile", `${data.tile}px`);

@@ -131,11 +131,8 @@ def _summary(study: Study, found: Found) -> None:
             "views/features.py",
             label="These features as a group",
             icon=":material/hub:",
-            query_params={
-                session.STUDY: served_studies.name_of(study),
-                "features_as": "Groups",
-                "group": str(group),
-            },
+            query_params=session.link_query(served_studies.name_of(study))
+            | {"features_as": "Groups", "group": str(group)},
         )
 
 
@@ -157,7 +154,7 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
             st.page_link(
                 "views/feature.py",
                 label=f"{at}. **Feature {number}**",
-                query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
+                query_params=session.link_query(served_studies.name_of(study)) | {"feature": str(number)},
                 width="content",
             )
             st.caption(f"activation {part['activation']:.3f}", width="content")
@@ -179,7 +176,7 @@ def _named(study: Study, side: str, number: int, has_words: bool) -> None:
         "views/feature.py",
         label=widgets.plain(reads.feature_name(study, number)),
         icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
-        query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
+        query_params=session.link_query(served_studies.name_of(study)) | {"feature": str(number)},
     )
     if study.has("top_images"):
         rows = reads.top_rows(study, number, limit=TOP_IMAGES)

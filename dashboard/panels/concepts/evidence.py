@@ -45,7 +45,7 @@ def captioned(study: Study) -> bool:
             "views/new_study.py",
             label="Choose the captions",
             icon=":material/arrow_forward:",
-            query_params={session.STUDY: served_studies.name_of(study)},
+            query_params=session.link_query(served_studies.name_of(study)),
         )
         return False
     return True

@@ -82,7 +82,7 @@ def _to_feature(study: Study, feature: str) -> None:
         "views/feature.py",
         label="Captions and counterfactuals",
         icon=":material/lightbulb:",
-        query_params={session.STUDY: served_studies.name_of(study), "feature": feature},
+        query_params=session.link_query(served_studies.name_of(study)) | {"feature": feature},
     )
 
 

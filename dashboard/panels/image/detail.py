@@ -202,7 +202,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
             st.page_link(
                 "views/feature.py",
                 label=f"**{widgets.plain(feature['name'])}**",
-                query_params={session.STUDY: served_studies.name_of(study), "feature": str(number)},
+                query_params=session.link_query(served_studies.name_of(study)) | {"feature": str(number)},
                 width="content",
             )
             _tail_badge(feature)

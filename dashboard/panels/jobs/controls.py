@@ -21,6 +21,15 @@ def controls(job: Job) -> None:
     if job.running:
         _cancel_button(job)
     elif job.state in STOPPED:
+        if launcher.can_remove(job):
+            st.button(
+                "Dismiss",
+                key=f"dismiss_{job.folder}",
+                icon=":material/close:",
+                help="Remove this entry and its log",
+                on_click=launcher.remove,
+                args=(job.folder,),
+            )
         if (other := launcher.offered(job)) is not None:
             _start_button(job, other, f"Try epsilon {job.offer['epsilon']:g}", "offer")
         if (command := launcher.resume_command(job)) is not None:

@@ -52,5 +52,5 @@ def _way_to_add(study: Study) -> None:
         "views/new_study.py",
         label="Choose the mask folder",
         icon=":material/arrow_forward:",
-        query_params={session.STUDY: served_studies.name_of(study)},
+        query_params=session.link_query(served_studies.name_of(study)),
     )

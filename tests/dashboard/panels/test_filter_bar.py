@@ -10,6 +10,7 @@ import pytest
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.addresses.pages import PAGES
 from tests.dashboard.conftest import all_text, grid, spec, tiles, unescaped
 from tests.dashboard.views.test_pages import VIEWS
 
@@ -104,9 +105,11 @@ def test_more_filters__count_without_being_open(studies, open_page):
 def test_filter_goes_along_to_every_view(view, worded, studies, open_page):
     shutil.copytree(worded.path, studies / "second")  # Compare needs another study over the same images
     app = open_page("map" if view == "images" else "images", study="seen", where="label=bee correct=true")
+    links = {link.proto.label: link.proto.query_string for link in app.get("page_link")}
+    if PAGES[view].group:  # a page in the sidebar, whose link holds it
+        assert "where=label%3Dbee+correct%3Dtrue" in links[PAGES[view].title]
     app.switch_page(f"views/{view}.py")
-    if "where" in app.query_params:  # a click in the sidebar leaves it out
-        del app.query_params["where"]
+    app.query_params["where"] = "label=bee correct=true"
     app.run()
     assert not app.exception
     assert where(app) == "label=bee correct=true" and chips(app) == []  # the fields themselves show both
@@ -164,6 +167,9 @@ def test_scatter_is_narrowed(study, open_page):
         ("@gone label=ant", "label=ant", "no saved slice 'gone'"),
         ("@../../etc/passwd", "", "no saved slice"),
         ("label=", "", "cannot read the slice"),
+        ("correct=no label=ant", "label=ant", "'correct' must be true or false, not 'no'"),
+        ("label=ant q_score=a..b fires=1", "label=ant fires=1", "'a..b' is not a range"),
+        ("label=ant label=bee", "label=bee", "'label' is given twice"),
         ("<script>alert(1)</script>", "", "cannot read the slice"),
         ("concept=red", "", "the words of the images are not computed yet"),
         ("x" * 5000, "", "cannot read the slice"),

@@ -1,4 +1,4 @@
-"""The filter in the address, from page to page and through the browser's history."""
+"""The study and the filter in the address, from page to page and through the browser's history."""
 
 from __future__ import annotations
 
@@ -17,46 +17,40 @@ class Address(dict):
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run a page at an address; gives the filter that the page then has, and that the address holds."""
+    """Run a page at an address; gives the address that it has then."""
     monkeypatch.setattr(st, "session_state", {})
 
-    def visit(page: str, where: str | None = None) -> str:
-        address = Address({} if where is None else {"where": where})
+    def visit(page: str, **query: str) -> dict[str, str]:
+        address = Address(query)
         monkeypatch.setattr(st, "query_params", address)
         session.enter_page(page)
-        assert address.get("where", "") == session.filter_text()
-        return session.filter_text()
+        session.enter_study(["demo", "other"])
+        return dict(address)
 
     return visit
 
 
-def test_filter__goes_along_and_a_new_visit_has_none(run):
-    assert run("images") == ""
-    assert run("images", "label=ant") == "label=ant"
-    assert run("map") == "label=ant"  # a click in the sidebar leaves it out
-    assert run("map", "label=bee") == "label=bee"
-    assert run("images") == "label=bee"
-
-
-def test_filter__is_put_in_again_where_the_history_holds_the_page_without_it(run):
-    run("images", "label=ant")
-    assert run("map") == "label=ant"
-    assert run("map", "label=ant") == "label=ant"
-    assert run("map") == "label=ant"  # one step back: the address before the filter went along
-    assert run("images", "label=ant") == "label=ant"
-
-
-def test_filter__stays_cleared_on_the_way_back(run):
-    run("images", "label=ant")
-    run("map")
+def test_filter__is_what_the_address_says_also_on_the_way_back(run):
+    assert run("images", study="demo", where="label=ant") == {"study": "demo", "where": "label=ant"}
+    assert run("map", study="demo") == {"study": "demo"}
+    assert session.filter_text() == ""
+    run("images", study="demo", where="label=ant")
+    assert session.link_query("demo") == {"study": "demo", "where": "label=ant"}
     session.set_filter("")
-    assert run("map") == ""
-    assert run("map", "label=ant") == "label=ant"  # back
-    assert run("map") == ""  # forward again
+    assert session.link_query("demo") == {"study": "demo"}
 
 
-def test_filter__set_by_hand_is_gone_one_step_back(run):
-    run("map")
-    session.set_filter("label=ant")
-    assert run("map", "label=ant") == "label=ant"
-    assert run("map") == ""
+def test_study__is_named_by_every_address(run):
+    assert run("images") == {"study": "demo"}
+    assert run("map", study="other") == {"study": "other"}
+    assert run("map") == {"study": "other"}
+    assert not session.take_notes()
+    assert run("map", study="gone") == {"study": "other"}
+    assert session.take_notes() == ["There is no study 'gone' here; the link opened another one."]
+
+
+def test_study__chosen_otherwise_is_no_stale_link(run):
+    run("images", study="demo", image="val/1", picked="val/2", where="label=ant")
+    session.choose_study("other")
+    assert run("images", **st.query_params) == {"study": "other", "where": "label=ant"}
+    assert not session.take_notes()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.common.assets import asset_names
+from core.common.private_folder import make_private, state_folder
 from core.errors import SettingsError, UnreadableImage
 from core.jobs.commands import Analyze, Command, RunStep
 from core.jobs.jobs import Job
@@ -203,6 +204,20 @@ def test_jobs__checks_and_searches_are_listed_only_where_they_failed(studies, op
     assert "Check of a new study" not in said and "search" not in said.split("Jobs")[-1]
     write_progress(studies / "a", command=check, state="failed", error="no such folder")
     assert "Check of a new study" in all_text(open_page("new_study"))
+
+
+def test_jobs__a_failed_check_can_be_dismissed_and_not_be_resumed(studies, open_page):
+    check = Analyze(studies / "new", images="text", encoder="asset:simclr_glyphworld", dry_run=True)
+    folder = launcher.folder_of(check)
+    make_private(state_folder())
+    remember(folder, check)
+    write_progress(folder, state="failed", error="no image in 'text'", command=["python", *check.words])
+    app = open_page("new_study")
+    assert "no image in 'text'" in all_text(app)
+    assert "Resume" not in [button.label for button in app.button]
+    app.button(key=f"dismiss_{folder}").click().run()
+    assert "no image in 'text'" not in all_text(app) and not folder.exists()
+    assert "Dismiss" not in [button.label for button in app.button]
 
 
 def test_jobs__a_stopped_one_says_what_its_button_does(studies, open_page):

@@ -40,7 +40,7 @@ def page(study: Study) -> None:
 @own_place
 def _right(cells: list[CellRequest], shown: list[Content], widths: list[float], command: MakeSheet) -> None:
     with st.container(key="sheet_files"):
-        preview.files(command)
+        preview.files(session.current_study(), command)
     preview.show(cells, shown, widths, command=command)
     preview.in_a_terminal(command)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import HeatmapNotStored, PeregrineError
+from core.export.table_file import file_stem
 from core.figures.cells import CellRequest, title_of
 from core.figures.sheet import units_of
 from core.figures.sheet_layout import Slot, slots_of, widths_of
@@ -92,7 +93,7 @@ def _content(study: Study, cell: CellRequest, width: float, font: str) -> Conten
     return Content(title_of(cell), height, src=overlay_urls(study, [row], [style], side=SIDE)[0])
 
 
-def files(command: MakeSheet) -> None:
+def files(study: Study, command: MakeSheet) -> None:
     """The sheet as files: made by a job, since drawing for print takes seconds."""
     folder = launcher.folder_of(command)
     job = read_job(folder)
@@ -101,7 +102,7 @@ def files(command: MakeSheet) -> None:
     elif (
         job is not None and job.state == "done" and all((folder / name).is_file() for name in SHEETS.values())
     ):
-        _downloads(folder)
+        _downloads(study, folder)
     else:
         _make(command, job)
 
@@ -130,13 +131,13 @@ def _make(command: MakeSheet, job: Job | None) -> None:
     )
 
 
-def _downloads(folder: Path) -> None:
+def _downloads(study: Study, folder: Path) -> None:
     with st.container(horizontal=True, gap="small"):
         for kind, name in SHEETS.items():
             st.download_button(
                 f"Download {kind}",
                 data=(folder / name).read_bytes,
-                file_name=f"figure_sheet{Path(name).suffix}",
+                file_name=f"{file_stem([served_studies.name_of(study)], 'figures')}{Path(name).suffix}",
                 mime=MIME[kind],
                 key=f"sheet_file_{kind.lower()}",
                 type="primary" if kind == "PDF" else "secondary",

@@ -43,7 +43,7 @@ def score_table(
         return pd.DataFrame(columns=columns)
     low, high = float(every.min()), float(every.max())
     if n_bins is None:
-        n_bins = int(np.clip(2 * max(map(len, drawn)) ** (1 / 3), FEWEST_BINS, MOST_BINS))
+        n_bins = int(np.clip(np.round(2 * np.cbrt(max(map(len, drawn)))), FEWEST_BINS, MOST_BINS))
     edges = np.linspace(low, high if high > low else low + 1.0, n_bins + 1)
     found: dict[str, list] = {column: [] for column in columns}
     for name, (values, correct) in studies.items():

@@ -168,7 +168,12 @@ def add_figure_sheet(commands: Any) -> None:
         "--columns",
         type=options.POSITIVE,
         metavar="N",
-        help="number of columns, 1 to 4, each 3.5 in wide (default: 2)",
+        help="number of equal columns, 1 to 4 (default: 2)",
+    )
+    sub.add_argument(
+        "--page",
+        metavar="PAGE",
+        help="width of the page: single (3.5 in), double (7.25 in) or wide (11 in) (default: double)",
     )
     sub.add_argument("--no-letters", action="store_true", help="omit the letters (a), (b) …")
     _add_font(sub)
@@ -179,25 +184,20 @@ def figure_sheet(args: argparse.Namespace) -> None:
     """Draw the cells, lay them out and write the page."""
     from core.figures.printing import check_sheet_file, write_sheet
     from core.figures.sheet import check_sheet, make_sheet
+    from core.figures.sheet_layout import Grid
     from core.jobs.progress import Progress
     from core.store import open_study
 
     given = vars(args)
-    columns, font = given.get("columns", 2), given.get("font", "serif")
+    look = {name: given[name] for name in ("page", "columns", "font") if name in given}
+    grid = Grid(**look, letters="no_letters" not in given)
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    check_sheet(given["names"], columns, font, FigureOptions(**chosen))
+    check_sheet(given["names"], grid, FigureOptions(**chosen))
     for out in given["output"]:
         check_sheet_file(out)
     with Progress.for_command(None, stages_total=2) as progress:
         with progress.step("figures"):
-            sheet = make_sheet(
-                open_study(args.study),
-                given["names"],
-                columns=columns,
-                font=font,
-                letters="no_letters" not in given,
-                options=FigureOptions(**chosen),
-            )
+            sheet = make_sheet(open_study(args.study), given["names"], grid, options=FigureOptions(**chosen))
         with progress.step("page"):
             for out in given["output"]:
                 print(write_sheet(sheet, out))

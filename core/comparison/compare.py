@@ -36,13 +36,13 @@ from core.comparison.notes import (
     few_error_notes,
     penalty_notes,
 )
+from core.comparison.separation import separation_table
+from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
 from core.comparison.words import Transfer, Words, compare_words, transfers
 from core.slices.slice import Slice
 from core.store import Study
 
 EVERYTHING = Slice()
-GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
-SIDES = (GAINED, LOST, RIGHT, WRONG)
 FACTS = (
     ("n_features", "features"),
     ("n_discriminative", "features"),
@@ -90,7 +90,7 @@ class Comparison:
             n_explainable, n_interpretable_features, n_concepts (None where not known), premise (whether Q can
             be trusted) and premise_facts (what stands beside that).
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
-        estimates: accuracy without labels, see `estimate_table`.
+        separation: see `separation_table`. estimates: accuracy without labels, see `estimate_table`.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
         unlike: measures and facts that mean different things because of different settings.
     """
@@ -101,6 +101,7 @@ class Comparison:
     facts: pd.DataFrame
     classes: pd.DataFrame
     sides: pd.DataFrame
+    separation: pd.DataFrame
     estimates: pd.DataFrame
     words: Words | None
     transfers: list[Transfer]
@@ -110,6 +111,17 @@ class Comparison:
     @property
     def names(self) -> list[str]:
         return self.shared.names
+
+    @property
+    def population(self) -> str:
+        """The images that the numbers are of: "50 evaluation images of bird"."""
+        n, among = int(self.shared.judged.sum()), self.among
+        if not n:
+            n = self.shared.n_images
+        elif any(bool(study.is_val.any()) for study in self.shared.studies):
+            among = Slice.joined([among, Slice(split="val")])
+        what = among.describe().removeprefix("all ")
+        return f"{n:,} {what.replace('images', 'image', 1) if n == 1 else what}"
 
     def value(self, measure: str, study: str) -> dict[str, Any]:
         """Return one row of `measures` as a dict; empty if the study does not have that number."""
@@ -142,19 +154,21 @@ def compare(
     judged, (notes, odd) = shared.rows[:, shared.judged], unlike(shared)
     settings = {"resamples": resamples, "seed": seed}
     found = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
-    measures = [
+    parts = [
         measure_table(found, shared.names, **settings),
         measure_table(overlaps_of(shared), shared.names, **settings),
     ]
+    measures = sort_measures(pd.concat([part for part in parts if len(part)] or parts[:1]))
     correct = np.stack([one.correct for one in found])
     labels = shared.labels[shared.judged]
     return Comparison(
         shared,
         among,
-        sort_measures(pd.concat([part for part in measures if len(part)] or measures[:1])),
+        measures,
         fact_table(shared),
-        class_accuracy_changes(correct, labels, shared.names, **settings),
+        one_class_as_accuracy(class_accuracy_changes(correct, labels, shared.names, **settings), measures),
         side_table(shared),
+        separation_table(shared, measures),
         estimate_table(shared),
         compare_words(shared),
         transfers(shared),
@@ -170,6 +184,15 @@ def compare(
         ],
         odd,
     )
+
+
+def one_class_as_accuracy(classes: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """Give a class that is all of the images the interval of the change of accuracy, the same number."""
+    accuracy = where(measures, equals(measures, "measure", "accuracy"))
+    if len(classes) != len(accuracy) or not np.array_equal(numbers(classes, "n"), numbers(accuracy, "n")):
+        return classes
+    ends = ["difference_low", "difference_high"]
+    return classes.assign(**{end: numbers(accuracy, end) for end in ends})
 
 
 def sort_measures(table: pd.DataFrame) -> pd.DataFrame:
@@ -193,57 +216,6 @@ def fact_table(shared: Shared) -> pd.DataFrame:
         told = ", ".join(filter(None, [study.encoder_name, told]))
         rows.append({"study": name, "encoder": told, **counts, **said})
     return pd.DataFrame(rows)
-
-
-def surest_first(sides: pd.DataFrame, study: str, side: str) -> pd.DataFrame:
-    """List the images of a `side_table` on one side of a study, most confident new answer first."""
-    chosen = where(sides, equals(sides, "study", study) & equals(sides, "side", side))
-    order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
-    return chosen.take(order).reset_index(drop=True)
-
-
-def side_table(shared: Shared) -> pd.DataFrame:
-    """List how the result of each evaluation image changed from the first study to each other one.
-
-    Returns:
-        study, image_id, row (in the first study), label, side (one of SIDES), predicted, confidence and q
-        each with _before and _after. Images without a known correctness in both are left out.
-    """
-    blocks = []
-    before = _answers(shared.studies[0], shared.rows[0, shared.judged])
-    for name, study, rows in zip(shared.names[1:], shared.studies[1:], shared.rows[1:], strict=True):
-        after = _answers(study, rows[shared.judged])
-        was, now = numbers(before, "correct"), numbers(after, "correct")
-        side = np.select([(was == 0) & (now == 1), (was == 1) & (now == 0), was == 1], SIDES[:3], WRONG)
-        block = pd.DataFrame(
-            {
-                "study": name,
-                "image_id": shared.image_ids[shared.judged],
-                "row": shared.rows[0, shared.judged],
-                "label": shared.labels[shared.judged],
-                "side": side,
-            }
-        )
-        for column in ("predicted", "confidence", "q"):
-            block[f"{column}_before"] = before[column].to_numpy()
-            block[f"{column}_after"] = after[column].to_numpy()
-        blocks.append(where(block, np.isfinite(was) & np.isfinite(now)))
-    return pd.concat(blocks, ignore_index=True)
-
-
-def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:
-    """predicted, confidence, correct, q of some images, in order."""
-    probe = study.table("probe", ["predicted", "confidence", "correct"]) if study.has("probe") else None
-    quality = study.table("quality", ["q_score"]) if study.has("quality") else None
-    unknown = np.full(len(rows), np.nan)
-    return pd.DataFrame(
-        {
-            "predicted": "" if probe is None else probe["predicted"].to_numpy(object)[rows],
-            "confidence": unknown if probe is None else numbers(probe, "confidence")[rows],
-            "correct": unknown if probe is None else numbers(probe, "correct")[rows],
-            "q": unknown if quality is None else numbers(quality, "q_score")[rows],
-        }
-    )
 
 
 def unlike(shared: Shared) -> tuple[list[Note], frozenset[str]]:

@@ -7,22 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.common.csv_text import write_csv
 from core.common.dataframes import numbers
 from core.common.formatting import counted, json_text, signed
-from core.comparison.compare import (
-    GAINED,
-    LOST,
-    PERCENT,
-    SIDES,
-    Comparison,
-    measure_named,
-    records,
-    report,
-    titled,
-)
+from core.common.statistics.intervals import leaves_out_0
+from core.comparison.compare import PERCENT, Comparison, measure_named, records, report, titled
 from core.comparison.estimates import estimate_sentences
+from core.comparison.sides import GAINED, LOST, SIDES
 from core.comparison.words import carries_words
 from core.errors import SettingsError
 
@@ -35,6 +28,7 @@ FACT_TITLES = {
     "n_concepts": "Distinct words",
 }
 NAMED_WORDS, NAMED_CLASSES = 8, 6
+MINUS = "\N{MINUS SIGN}"
 STAR, DAGGER = "*", " \N{DAGGER}"
 LEGEND = (
     "In brackets 95 % bootstrap intervals; changes are against the first study, on the same resampled images."
@@ -54,7 +48,7 @@ def write_comparison(found: Comparison, path: Path) -> None:
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
-        write_csv(titled(found.measures), path)
+        write_csv(numbers_table(found), path)
     else:
         text = json_text(report(found)) if path.suffix == ".json" else "\n".join(markdown(found))
         path.write_text(text + "\n", encoding="utf-8")
@@ -100,17 +94,60 @@ def head(found: Comparison) -> str:
             f"only {found.among.describe()}, as in {found.names[0]}; words and features cover all images"
         )
     lines += [f"note: {note}" for note in found.notes]
-    lines += [
-        f"{fact['study']}: {fact['premise']} {fact['premise_facts']}".rstrip()
+    return "\n".join([*lines, *premise_lines(found)])
+
+
+def premise_lines(found: Comparison) -> list[str]:
+    """State for each study whether its Q can be trusted; that is known of all its images only."""
+    of = " (all images)" if found.among else ""
+    return [
+        f"{fact['study']}{of}: {fact['premise']} {fact['premise_facts']}".rstrip()
         for fact in records(found.facts)
         if fact["premise"]
     ]
-    return "\n".join(lines)
 
 
 def legend(found: Comparison) -> str:
     """Explain the brackets and marks."""
     return LEGEND + (NOT_ALIKE if found.unlike else "")
+
+
+def numbers_table(found: Comparison) -> pd.DataFrame:
+    """Return the numbers of `headline_rows` as numbers, a row for each measure and study.
+
+    Returns:
+        measure, title, unit (share, count or plain), study, value, low, high, compared_with, difference,
+        difference_low, difference_high, significant (None without an interval), n, images.
+    """
+    first, rows = found.names[0], []
+    for row in records(titled(found.measures)):
+        percent = measure_named(row["measure"]).unit == PERCENT
+        apart = {name: row[name] for name in ("difference", "difference_low", "difference_high")}
+        sure = leaves_out_0(*list(apart.values())[1:]) if np.isfinite(apart["difference_low"]) else None
+        rows.append(
+            {name: row[name] for name in ("measure", "title")}
+            | {"unit": "share" if percent else "plain"}
+            | {name: row[name] for name in ("study", "value", "low", "high")}
+            | {"compared_with": first if row["study"] != first else None}
+            | apart
+            | {"significant": sure if sure is None else bool(sure), "n": row["n"], "images": found.population}
+        )
+    for name, title in FACT_TITLES.items():
+        facts = [fact for fact in records(found.facts) if known(fact[name])]
+        base = next((fact[name] for fact in facts if fact["study"] == first), None)
+        for fact in facts:
+            row = {"measure": name, "title": title, "unit": "count", "study": fact["study"]}
+            row |= {"value": fact[name], "images": "all images"}
+            if fact["study"] != first and base is not None:
+                row |= {"compared_with": first, "difference": fact[name] - base}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=pd.Index(NUMBERS))
+
+
+NUMBERS = [
+    "measure", "title", "unit", "study", "value", "low", "high", "compared_with", "difference",
+    "difference_low", "difference_high", "significant", "n", "images",
+]  # fmt: skip
 
 
 def headline_cells(found: Comparison) -> list[list[str]]:
@@ -133,10 +170,12 @@ def headline_rows(found: Comparison) -> list[list[str]]:
     for name, title in FACT_TITLES.items():
         values = [fact[name] for fact in records(found.facts)]
         if any(known(value) for value in values):
+            title += " (all images)" * bool(found.among)
             rows.append([name, title + DAGGER * (name in found.unlike), whole(values[0])])
             for value in values[1:]:
                 both = known(value) and known(values[0])
-                rows[-1] += [whole(value), f"{int(value) - int(values[0]):+,}" if both else ""]
+                apart = f"{int(value) - int(values[0]):+,}".replace("-", MINUS) if both else ""
+                rows[-1] += [whole(value), apart]
     return rows
 
 
@@ -157,10 +196,10 @@ def amount(row: dict[str, Any], unit: str, digits: int) -> str:
     if not row or not np.isfinite(row["value"]):
         return "not known"
     scale, sign = (100, " %") if unit == PERCENT else (1, "")
-    said = f"{scale * row['value']:.{digits}f}{sign}"
-    if not np.isfinite(row["low"]):
-        return said
-    return f"{said} ({scale * row['low']:.{digits}f} to {scale * row['high']:.{digits}f})"
+    value, low, high = (
+        f"{scale * row[end]:.{digits}f}".replace("-", MINUS) for end in ("value", "low", "high")
+    )
+    return f"{value}{sign} ({low} to {high})" if np.isfinite(row["low"]) else f"{value}{sign}"
 
 
 def change(row: dict[str, Any], unit: str, digits: int) -> str:
@@ -177,7 +216,7 @@ def change(row: dict[str, Any], unit: str, digits: int) -> str:
     if not np.isfinite(low):
         return said
     ends = f"({signed(low, digits)} to {signed(high, digits)})"
-    return f"{said} {ends}{' ' + STAR if low * high > 0 else ''}"
+    return f"{said} {ends}{' ' + STAR if leaves_out_0(low, high) else ''}"
 
 
 def class_change_rows(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:

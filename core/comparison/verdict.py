@@ -7,18 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.common.formatting import signed
+from core.common.statistics.intervals import leaves_out_0
 from core.comparison.compare import Comparison, measure_named
 from core.comparison.measures import MEASURES, PERCENT, Measure
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
+CHANGED = "changed"  # significantly, in a measure of which neither more nor less is better
 
 
 @dataclass(frozen=True)
 class Change:
     """The change of one measure from the first study to another, with its paired interval.
 
-    verdict: BETTER or WORSE if the interval excludes 0 and the measure has a good direction, UNCLEAR if it
-    does not exclude 0, UNKNOWN without an interval. A measure without a direction is never better or worse.
+    verdict: BETTER or WORSE (CHANGED for a measure without a good direction) if the interval leaves out 0,
+    UNCLEAR if it does not, UNKNOWN without an interval.
     """
 
     measure: Measure
@@ -26,6 +28,11 @@ class Change:
     low: float
     high: float
     verdict: str
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return bool(leaves_out_0(self.low, self.high))
 
     @property
     def words(self) -> str:
@@ -55,39 +62,63 @@ def verdict_of(difference: float, low: float, high: float, better: int) -> str:
     >>> verdict_of(0.1, 0.02, 0.2, 1), verdict_of(0.1, 0.02, 0.2, -1), verdict_of(0.1, -0.02, 0.2, 1)
     ('better', 'worse', 'could be chance')
     >>> verdict_of(0.1, 0.02, 0.2, 0), verdict_of(float("nan"), 0, 0, 1)
-    ('not known', 'not known')
+    ('changed', 'not known')
     """
-    if not np.isfinite([difference, low, high]).all() or better == 0:
+    if not np.isfinite([difference, low, high]).all():
         return UNKNOWN
-    if low <= 0 <= high:
+    if not leaves_out_0(low, high):
         return UNCLEAR
+    if not better:
+        return CHANGED
     return BETTER if difference * better > 0 else WORSE
 
 
-def judged_changes(found: Comparison, other: str) -> list[Change]:
-    """Return the changes of all measures that have a good direction, in the order of `MEASURES`."""
-    changes = [change_of(found, name, other) for name, one in MEASURES.items() if one.better]
+def known_changes(found: Comparison, other: str) -> list[Change]:
+    """Return the changes of all measures that have an interval, in the order of `MEASURES`."""
+    changes = [change_of(found, name, other) for name in MEASURES]
     return [one for one in changes if one.verdict != UNKNOWN]
 
 
 def verdict_sentence(found: Comparison, other: str) -> str:
-    """State in one sentence in what the other study is better and worse; '' if nothing can be judged."""
-    changes = judged_changes(found, other)
-    if not changes:
+    """State in one sentence in what the other study is better and worse; '' if nothing can be judged.
+
+    What has no good direction is counted apart (`changed_sentence` names it), so that the sentence agrees
+    with every row of the table.
+    """
+    judged = [one for one in known_changes(found, other) if one.measure.better]
+    if not judged:
         return ""
-    named = {
-        verdict: [one.measure.plain or _lower(one.measure.title) for one in changes if one.verdict == verdict]
-        for verdict in VERDICTS
-    }
-    if not named[BETTER] and not named[WORSE]:
-        return f"Every difference between {found.names[0]} and {other} could be chance."
-    parts = [f"{verdict} in {_listed(named[verdict])}" for verdict in (BETTER, WORSE) if named[verdict]]
-    sentence = f"{other} is {' and '.join(parts)} than {found.names[0]}"
-    rest = named[UNCLEAR]
-    if not rest:
-        return f"{sentence}."
-    what = _listed(rest) if len(rest) < 3 else f"the other {len(rest)} changes"
-    return f"{sentence}; {what} could be chance."
+    first, of = found.names[0], f"{len(judged)} measure{'s' * (len(judged) > 1)}"
+    named = {verdict: [one for one in judged if one.verdict == verdict] for verdict in (BETTER, WORSE)}
+    if not any(named.values()):
+        return f"{other} is neither better nor worse than {first}: {_no_change(len(judged))}."
+    parts = []
+    for verdict, some in named.items():
+        if some:
+            than = (
+                f"and {verdict} at {len(some)}" if parts else f"{verdict} than {first} at {len(some)} of {of}"
+            )
+            parts.append(f"{than}: {_listed([_named(one) for one in some])}")
+    return f"{other} is {', '.join(parts)}."
+
+
+def _no_change(n: int) -> str:
+    if n == 1:
+        return "the change of the one measure could be chance"
+    return f"each of {n} changes could be chance"
+
+
+def changed_sentence(found: Comparison, other: str) -> str:
+    """Name what changed significantly without being better or worse by it; '' if nothing did."""
+    changed = [one for one in known_changes(found, other) if one.verdict == CHANGED]
+    if not changed:
+        return ""
+    said = [f"{_lower(one.measure.title)} {one.words}" for one in changed]
+    return f"Changed significantly, but neither better nor worse by it: {'; '.join(said)}."
+
+
+def _named(change: Change) -> str:
+    return change.measure.plain or _lower(change.measure.title)
 
 
 def _lower(title: str) -> str:

@@ -12,6 +12,7 @@ from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures.entries import FIGURES as FIGURES
 from core.figures.entries import NAMES as NAMES
 from core.figures.entries import Entry as Entry
+from core.figures.fit_text import fit_text
 from core.figures.options import FigureOptions
 from core.figures.study_charts import refuse_features
 from core.figures.theme import LIGHT, Theme, paper, paper_of_width
@@ -50,8 +51,8 @@ def draw(
     for study in several:
         check_holds(study, entry)
         refuse_features(study, options)
-    theme = theme_of(style, entry, font)
-    return entry.draw(several, options, theme if width is None else paper_of_width(width, font))
+    theme = theme_of(style, entry, font) if width is None else paper_of_width(width, font)
+    return fit_text(entry.draw(several, options, theme), theme)
 
 
 def entry_named(name: str) -> Entry:

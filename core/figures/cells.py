@@ -27,7 +27,8 @@ NOT_KEPT = ("device", "selectable")  # options of how a figure is made, not of w
 KEPT = tuple(part.name for part in fields(FigureOptions) if part.name not in NOT_KEPT)
 WHERE, CAPTION = "where", "caption"
 OF, WITH = "of", "with"  # other studies, by their folders
-BESIDES = (OF, WITH, WHERE, CAPTION)  # what a cell has besides options of its figure
+SPAN, MOST_SPANNED = "span", 4
+BESIDES = (OF, WITH, WHERE, CAPTION, SPAN)  # what a cell has besides options of its figure
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class CellRequest:
         of: folder of the study that it shows instead of the study of the sheet; "" for that one. Folders are
             named as seen from the folder that holds the study of the sheet: `second` lies beside it.
         beside: folders of the studies that it is compared with.
+        span: how many columns of the sheet it takes.
     """
 
     name: str
@@ -49,6 +51,7 @@ class CellRequest:
     caption: str = ""
     of: str = ""
     beside: tuple[str, ...] = ()
+    span: int = 1
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ class CellRequest:
                 pairs += [(name, _text(one)) for one in (value if isinstance(value, tuple) else (value,))]
         besides = [(OF, self.of), *((WITH, one) for one in self.beside)]
         besides += [(WHERE, self.where), (CAPTION, self.caption)]
+        besides += [(SPAN, str(self.span))] if self.span > 1 else []
         pairs += [(key, text) for key, text in besides if text]
         query = urlencode(pairs, quote_via=quote, safe="=,:/ ")
         return f"{self.name}?{query}" if query or "?" in self.name else self.name
@@ -113,9 +117,11 @@ def parse_cell(text: str, plain: FigureOptions | None = None) -> CellRequest:
     for key, value in found:
         given.setdefault(key, []).append(value)
     beside = tuple(given.pop(WITH, ()))
-    of, where, caption = (given.pop(key, [""])[-1] for key in (OF, WHERE, CAPTION))
+    of, where, caption, span = (given.pop(key, [""])[-1] for key in (OF, WHERE, CAPTION, SPAN))
+    if span and span not in map(str, range(1, MOST_SPANNED + 1)):
+        raise SettingsError(f"a cell spans 1 to {MOST_SPANNED} columns, not '{span[:20]}'")
     caption = " ".join(caption.split())[:LONGEST_CAPTION]
-    cell = CellRequest(head, _options(plain, given), where, caption, of, beside)
+    cell = CellRequest(head, _options(plain, given), where, caption, of, beside, int(span or 1))
     _check(cell)
     return cell
 

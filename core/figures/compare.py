@@ -11,20 +11,25 @@ from plotly.subplots import make_subplots
 
 from core.common.dataframes import as_text, equals, numbers, where
 from core.common.score_names import SCORES, score_label
+from core.common.statistics.intervals import leaves_out_0
 from core.figures.theme import LIGHT, Theme, finish, layout_of, note_figure, tint
 
-BINS = 48
+FEWEST_BINS, MOST_BINS = 5, 48
 PANEL = 150  # pixels; height of one study's panel
 MOST_CLASSES = 40
 
 
 def score_table(
-    studies: Mapping[str, tuple[np.ndarray, np.ndarray]], *, score: str = "q_score", n_bins: int = BINS
+    studies: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    *,
+    score: str = "q_score",
+    n_bins: int | None = None,
 ) -> pd.DataFrame:
     """Compute binned shares of a score in each study, on common bins.
 
     Args:
         studies: name -> the score of each image (NaN: unknown) and 1 correct, 0 misclassified, NaN unknown.
+        n_bins: None for 2 n^(1/3), with n the images drawn of the study that has most (Rice's rule), 5 to 48.
     Returns:
         study, group (correct, misclassified), left, right, share (of the group, percent), n (images of the
         group), zero_share (percent of the group whose score is exactly 0, if those are kept apart: not in the
@@ -37,6 +42,8 @@ def score_table(
     if not len(every):
         return pd.DataFrame(columns=columns)
     low, high = float(every.min()), float(every.max())
+    if n_bins is None:
+        n_bins = int(np.clip(np.round(2 * np.cbrt(max(map(len, drawn)))), FEWEST_BINS, MOST_BINS))
     edges = np.linspace(low, high if high > low else low + 1.0, n_bins + 1)
     found: dict[str, list] = {column: [] for column in columns}
     for name, (values, correct) in studies.items():
@@ -166,7 +173,7 @@ def class_changes(
     for chosen, colour, name in (
         (low > 0, theme.correct, "better"),
         (high < 0, theme.misclassified, "worse"),
-        (~((low > 0) | (high < 0)), theme.neutral, "could be chance"),
+        (~leaves_out_0(low, high), theme.neutral, "could be chance"),
     ):
         if chosen.any():
             fig.add_trace(

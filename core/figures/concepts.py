@@ -174,7 +174,14 @@ def confusion_matrix(
             ygap=1,
             texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
             textfont_size=theme.font_size - 2,
-            showscale=False,
+            colorbar={
+                "title": {"text": "images", "side": "right", "font_size": theme.font_size - 1},
+                "thickness": theme.font_size,
+                "outlinewidth": 0,
+                "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
+                "tickformat": ",d",
+                "nticks": 5,
+            },
             hoverinfo="skip",
             hoverongaps=False,
         )

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from core.errors import SettingsError
 from core.export.files import complete_file
+from core.figures.fonts import font_faces
 from core.figures.theme import layout_of
 
 STATIC = (".svg", ".png", ".pdf")
@@ -31,6 +32,7 @@ HTML_CONFIG = {"displaylogo": False, "showSendToCloud": False}
 SCREEN = (960, 540)  # pixels of a figure without a fixed size
 PNG_SCALE = 4  # 384 dots per inch at the printed size
 PATIENCE = 180  # seconds for one figure
+DRAWN_TEXT = Path(__file__).with_name("drawn_text.js")
 HOW_TO_GET_ONE = (
     "install Chromium or Chrome (Debian, Ubuntu: apt-get install chromium), or run: kaleido_get_chrome, "
     "or set BROWSER_PATH to a browser; .html and .json need none"
@@ -40,7 +42,7 @@ HOW_TO_GET_ONE = (
 def write_figure(figure: go.Figure, out: str | Path) -> Path:
     """Write a figure in the format of the file extension; the file appears only when complete.
 
-    A pdf embeds its fonts; an svg keeps text as text, in fonts with a match on every system.
+    A pdf and an svg carry the fonts that they are laid out with, and text stays text.
 
     Raises:
         SettingsError: unknown extension, or no browser for a static format.
@@ -118,8 +120,7 @@ def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
     for chatty in ("choreographer", "kaleido"):  # errors are reported below in one line
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     browser = find_browser()
-    page = kaleido.PageGenerator(mathjax=False)  # by default it would be downloaded from a server
-    browse: Any = {"path": browser, "page_generator": page, "timeout": PATIENCE}
+    browse: Any = {"path": browser, "page_generator": _page_with_fonts(), "timeout": PATIENCE}
 
     async def drawn() -> list[bytes]:
         async with kaleido.Kaleido(**browse) as drawing:
@@ -133,6 +134,17 @@ def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
         raise SettingsError(
             f"the browser '{browser}' could not draw the figure: {said}; {HOW_TO_GET_ONE}"
         ) from error
+
+
+def _page_with_fonts() -> Any:
+    """The page in which figures are drawn: it holds the shipped fonts, and every drawing carries them."""
+    import kaleido
+
+    page = kaleido.PageGenerator(mathjax=False)  # by default it would be downloaded from a server
+    script = DRAWN_TEXT.read_text(encoding="utf-8")
+    page.header += f'<style id="peregrine-fonts">{font_faces()}</style>'
+    page.footer = f"<script>{script}\ncarryFonts();</script>{page.footer}"
+    return page
 
 
 def _size(figure: go.Figure, kind: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from core.common.dataframes import equals, numbers, where, words
 from core.common.formatting import signed
 from core.common.score_names import score_label
 from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
+from core.common.statistics.intervals import leaves_out_0
 
 LIKE = 0.1  # curves that differ by less than this share of their height are called alike
 CURVES = {  # kind of curve: measure, its base rate (None: 0.5), what it says
@@ -146,7 +147,13 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     if table.empty:
         return "Accuracy by class"
     change, names = numbers(table, "difference"), words(table, "label")
-    sure = int(((numbers(table, "difference_low") > 0) | (numbers(table, "difference_high") < 0)).sum())
+    clear = leaves_out_0(numbers(table, "difference_low"), numbers(table, "difference_high"))
+    if len(table) == 1:
+        ends = [signed(100 * numbers(table, f"difference{end}")[0], 0) for end in ("", "_low", "_high")]
+        interval = f"{ends[1]} to {ends[2]}, " if np.isfinite(numbers(table, "difference_low")[0]) else ""
+        said = "significant" if clear[0] else "could be chance"
+        return f"Accuracy on {names[0]}: {ends[0]} points ({interval}{said})"
+    sure = int(clear.sum())
     parts = []
     for most, verb in ((change.max(), "gain"), (change.min(), "lose")):
         if most > 0 if verb == "gain" else most < 0:
@@ -187,27 +194,6 @@ def likeness_finding(cosine: Sequence[float] | np.ndarray, gamma: float) -> str:
     known = np.asarray(cosine, float)
     known = known[np.isfinite(known)]
     return f"{int((known >= gamma).sum()):,} of {len(known):,} have crops that look alike"
-
-
-def compared_finding(studies: Mapping[str, tuple[np.ndarray, np.ndarray]], score: str) -> str:
-    """State in which studies a score is higher on correct than on misclassified images.
-
-    Args:
-        studies: values of the score and correctness of single images, by study.
-    """
-    label = score_label(score)
-    sides = {name: side for name, (values, correct) in studies.items() if (side := _side(values, correct)[0])}
-    if not sides:
-        return f"{label} by correctness"
-    if len(set(sides.values())) > 1:
-        return f"{label} on correct images: " + ", ".join(f"{side} in {name}" for name, side in sides.items())
-    side, every = (
-        next(iter(sides.values())),
-        "in every study" if len(sides) > 1 else f"in {next(iter(sides))}",
-    )
-    if side == "alike":
-        return f"{label} is alike on correct and misclassified images {every}"
-    return f"{label} is {side} on correct than on misclassified images {every}"
 
 
 def _side(values: np.ndarray, correct: np.ndarray) -> tuple[str, float, float]:

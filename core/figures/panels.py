@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from PIL import Image
 
-from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.figures.fonts import wrapped_lines
+from core.figures.theme import LIGHT, Marks, Theme, finish, note_figure, printed_font
 
 SCREEN_WIDTH = 960  # pixels; layout width of a figure without a fixed width
 LARGEST_CELL, GAP, BREAK = 150, 3, 14  # pixels
@@ -108,7 +109,7 @@ class _Layout:
         note: str,
         theme: Theme,
     ):
-        self.width = theme.width or SCREEN_WIDTH
+        self.theme, self.width = theme, theme.width or SCREEN_WIDTH
         self.font = theme.font_size
         widest = max((_letters(strip.title) for strip in strips), default=0)
         self.left = min(widest * LETTER * self.font + 8, 0.25 * self.width) if widest else 0
@@ -120,13 +121,25 @@ class _Layout:
         ]
         self.y, self.caption, top = [], [], 1.5 * self.font if headed else 1
         for number, strip in enumerate(strips):
-            lines = max((_lines(picture.caption) for picture in strip.pictures if picture), default=0)
+            lines = max((_lines(self.caption_of(one)) for one in strip.pictures if one), default=0)
             top += BREAK * 0.7 if strip.apart and number else 0
             self.y.append(top)
             self.caption.append(lines)
             top += self.cell + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
         self.note_lines = _wrapped(note, int(self.width / (LETTER * (self.font - 2)) * 1.08)) if note else []
         self.height = top + (len(self.note_lines) * 1.3 * (self.font - 2) + 6 if note else 0)
+
+    def caption_of(self, picture: Picture) -> str:
+        """The caption in lines that are not wider than the picture, in print."""
+        if self.theme.width is None or not picture.caption:
+            return picture.caption
+        font, size = printed_font(self.theme), self.font - 2
+        lines = [
+            part
+            for line in picture.caption.split("<br>")
+            for part in wrapped_lines(line, self.cell + GAP, size, font=font)
+        ]
+        return "<br>".join(lines)
 
 
 def _letters(text: str) -> int:
@@ -166,7 +179,7 @@ def _frame(marks: Marks, picture: Picture, place: _Layout, number: int, column: 
         box = {"type": "rect", "x0": x, "x1": x + place.cell, "y0": y, "y1": y + place.cell}
         marks.shapes.append(box | {"line": {"color": colour, "width": 1.5}})
     at = {"x": x + place.cell / 2, "y": y + place.cell, "xref": "x", "yref": "y", "xanchor": "center"}
-    marks.note(picture.caption, **at, yanchor="top", color=marks.theme.ink)
+    marks.note(place.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
 
 
 def _image(picture: Picture, place: _Layout, number: int, column: int) -> dict:

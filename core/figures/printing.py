@@ -49,10 +49,25 @@ def write_sheet(sheet: Sheet, out: str | Path) -> Path:
         return out
     with tempfile.TemporaryDirectory(prefix="peregrine-") as folder, complete_file(out) as temporary:
         page, made = Path(folder) / "sheet.html", Path(folder) / f"sheet{out.suffix.lower()}"
-        page.write_text(sheet.html, encoding="utf-8")
+        page.write_text(_document(sheet), encoding="utf-8")
         _browse(page, made, _wanted(made, sheet), Path(folder) / "profile")
         temporary.write_bytes(made.read_bytes())
     return out
+
+
+def _document(sheet: Sheet) -> str:
+    """The page that the browser prints: the SVG, and nothing else."""
+    policy = "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'"
+    # The body is 1 px shorter than the page, so that rounding never adds a second page.
+    style = (
+        f"@page {{ size: {sheet.width}px {sheet.height}px; margin: 0; }} svg {{ display: block; }} "
+        f"body {{ margin: 0; height: {sheet.height - 1}px; overflow: hidden; background: #fff; }}"
+    )
+    return (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style></head>'
+        f"<body>{sheet.svg}</body></html>"
+    )
 
 
 def _wanted(made: Path, sheet: Sheet) -> list[str]:

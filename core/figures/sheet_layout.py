@@ -1,23 +1,23 @@
-"""Where the cells of a figure sheet stand: rows on a grid, filled to their end, with letters and captions.
+"""Where the cells of a figure sheet stand: a grid of equal columns on a page of a paper's width.
 
-The unit of the grid is half a column: a single-column figure takes two units, a double-column one four (or
-all there are), an image or a heatmap one. A row that is not full is spread out: no half row stays blank.
+A cell takes one column, or as many as it spans; the page has a margin, and cells letters and captions.
 """
 
 from __future__ import annotations
 
 import string
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.figures.fonts import wrapped_lines
 from core.figures.theme import COLUMN_WIDTH
 
-GAP = 24  # CSS px between cells; two columns plus a gap make a double column
-UNIT = (COLUMN_WIDTH["single"] - GAP) // 2
+PAGE_WIDTH = COLUMN_WIDTH | {"wide": 1056}  # CSS px of 3.5, 7.25 and 11 in
+PAGE_TITLES = {"single": "3.5 in", "double": "7.25 in", "wide": "11 in"}
+MARGIN, GAP = 12, 20  # CSS px around the page, and between cells
 LETTER = 16  # px; height of the line with (a), (b) … above a cell
 CAPTION_SIZE, CAPTION_LINE, CAPTION_SPACE = 10, 13, 4  # px; of the text below a cell
-CAPTION_LETTER = 0.52  # width of a usual letter, in font sizes; a little more than it is
+NARROWEST = 256  # px in which a figure is drawn; in a narrower column it is made smaller
 MOST_COLUMNS = 4
 
 
@@ -33,83 +33,76 @@ class Slot:
     caption: tuple[str, ...]
 
 
-def width_of(units: int) -> int:
-    """Return the width in CSS px of this many units, including the gaps between them.
+@dataclass(frozen=True)
+class Grid:
+    """The look of a sheet: width of the page (single, double or wide), columns, font, letters or none."""
 
-    >>> width_of(2), width_of(4)
-    (336, 696)
-    """
-    return units * UNIT + (units - 1) * GAP
+    page: str = "double"
+    columns: int = 2
+    font: str = "serif"
+    letters: bool = True
 
+    @property
+    def page_width(self) -> int:
+        return PAGE_WIDTH[self.page]
 
-def rows_of(units: Sequence[int], columns: int) -> list[list[int]]:
-    """Return the cells of each row, in their order; a row holds at most 2 `columns` units.
+    def width_of(self, span: int = 1) -> float:
+        """Return the width in CSS px of a cell that spans so many columns, at most all.
 
-    >>> rows_of([2, 2, 1, 1, 4], 2)
-    [[0, 1], [2, 3], [4]]
-    """
-    rows: list[list[int]] = []
-    used = 0
-    for number, size in enumerate(units):
-        if not rows or used + size > 2 * columns:
-            rows.append([])
-            used = 0
-        rows[-1].append(number)
-        used += size
-    return rows
+        >>> Grid(columns=2).width_of(), Grid(columns=3).width_of(), Grid(columns=3).width_of(9)
+        (326.0, 210.66666666666666, 672.0)
+        """
+        column = (self.page_width - 2 * MARGIN - GAP * (self.columns - 1)) / self.columns
+        span = min(span, self.columns)
+        return column * span + GAP * (span - 1)
 
+    def drawn_width(self, span: int = 1) -> int:
+        """Return the width in CSS px in which the figure of such a cell is drawn."""
+        return round(max(self.width_of(span), NARROWEST))
 
-def widths_of(units: Sequence[int], columns: int) -> list[float]:
-    """Return the width of each cell in CSS px.
+    def rows_of(self, spans: Sequence[int]) -> list[list[int]]:
+        """Return the cells of each row, in their order.
 
-    The cells of a row that is not full grow in proportion until it is, to twice their units at most.
+        >>> Grid(columns=3).rows_of([1, 1, 1, 2, 1, 1])
+        [[0, 1, 2], [3, 4], [5]]
+        """
+        rows: list[list[int]] = []
+        used = 0
+        for number, span in enumerate(min(one, self.columns) for one in spans):
+            if not rows or used + span > self.columns:
+                rows.append([])
+                used = 0
+            rows[-1].append(number)
+            used += span
+        return rows
 
-    >>> widths_of([2, 2, 2], 2)
-    [336.0, 336.0, 696.0]
-    """
-    whole, widths = width_of(2 * columns), [0.0] * len(units)
-    for row in rows_of(units, columns):
-        own = [width_of(units[number]) for number in row]
-        free = whole - sum(own) - GAP * (len(row) - 1)
-        total = sum(units[number] for number in row)
-        for number, width in zip(row, own, strict=True):
-            widths[number] = float(min(width + free * units[number] / total, width_of(2 * units[number])))
-    return widths
+    def slots_of(
+        self, spans: Sequence[int], heights: Sequence[float], captions: Sequence[str]
+    ) -> tuple[list[Slot], int]:
+        """Return the place of every cell, and the height of the page; a row is as high as its highest cell.
 
-
-def slots_of(
-    units: Sequence[int],
-    widths: Sequence[float],
-    heights: Sequence[float],
-    *,
-    columns: int,
-    letters: bool,
-    captions: Sequence[str] = (),
-) -> tuple[list[Slot], int, int]:
-    """Return the place of every cell, and the width and height of the page; each row is as high as its
-    highest cell.
-
-    Args:
-        heights: of the contents, without letter and caption.
-    """
-    head, top = LETTER if letters else 0, 0.0
-    said = [wrapped(text, width) for text, width in zip(captions or [""] * len(units), widths, strict=True)]
-    slots: list[Slot] = []
-    for row in rows_of(units, columns):
-        left, tallest = 0.0, 0.0
-        for number in row:
-            below = CAPTION_SPACE + CAPTION_LINE * len(said[number]) if said[number] else 0
-            height = heights[number] + head + below
-            letter = f"({letter_of(number)})" if letters else ""
-            slots.append(Slot(left, top, widths[number], height, letter, said[number]))
-            left, tallest = left + widths[number] + GAP, max(tallest, height)
-        top += tallest + GAP
-    return slots, width_of(2 * columns), round(top - GAP + 0.5)
+        Args:
+            heights: of the contents, without letter and caption.
+        """
+        head, top = LETTER if self.letters else 0, float(MARGIN)
+        slots: list[Slot] = []
+        for row in self.rows_of(spans):
+            left, tallest = float(MARGIN), 0.0
+            for number in row:
+                width = self.width_of(spans[number])
+                caption = wrapped(captions[number], width, self.font)
+                below = CAPTION_SPACE + CAPTION_LINE * len(caption) if caption else 0
+                height = heights[number] + head + below
+                letter = f"({letter_of(number)})" if self.letters else ""
+                slots.append(Slot(left, top, width, height, letter, caption))
+                left, tallest = left + width + GAP, max(tallest, height)
+            top += tallest + GAP
+        return slots, round(top - GAP + MARGIN + 0.5)
 
 
-def wrapped(text: str, width: float) -> tuple[str, ...]:
+def wrapped(text: str, width: float, font: str) -> tuple[str, ...]:
     """Return the lines of a caption."""
-    return tuple(textwrap.wrap(text, max(int(width / (CAPTION_LETTER * CAPTION_SIZE)), 8)))
+    return tuple(wrapped_lines(text, width, CAPTION_SIZE, font=font)) if text else ()
 
 
 def letter_of(number: int) -> str:

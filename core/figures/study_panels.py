@@ -13,7 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.common.dataframes import as_text, equals, numbers, where
-from core.comparison.compare import GAINED, LOST, SIDES, side_table, surest_first
+from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
 from core.errors import SettingsError, StudyError
 from core.figures import groups, heat_panels
 from core.figures.features import telling_features

@@ -14,7 +14,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 SANS = "Source Sans, Source Sans Pro, Helvetica Neue, Arial, Liberation Sans, sans-serif"
-SERIF = "Times New Roman, Liberation Serif, Times, serif"
+PRINTED = {  # the first of each ships with Peregrine, the others are as wide
+    "serif": "Tinos, Times New Roman, Liberation Serif, Times, serif",
+    "sans": "Arimo, Arial, Helvetica, Liberation Sans, sans-serif",
+}
 TRANSPARENT = "rgba(0,0,0,0)"
 PERCENT_AXIS = {"range": [0, 101], "ticksuffix": " %"}
 SEQUENTIAL = ["#FFFFFF", "#9CCBE8", "#0072B2", "#03304D"]
@@ -110,8 +113,7 @@ def paper(*, column: str = "single", font: str = "serif") -> Theme:
     Raises:
         ValueError: unknown column or font.
     """
-    families = {"serif": SERIF, "sans": SANS}
-    if column not in COLUMN_WIDTH or font not in families:
+    if column not in COLUMN_WIDTH or font not in PRINTED:
         raise ValueError(f"column is single or double and font is serif or sans, got {column!r} and {font!r}")
     width = COLUMN_WIDTH[column]
     return replace(
@@ -120,7 +122,7 @@ def paper(*, column: str = "single", font: str = "serif") -> Theme:
         ink="#000000",
         muted="#333333",
         background="#FFFFFF",
-        font=families[font],
+        font=PRINTED[font],
         font_size=10,
         width=width,
         height=round(width * (0.72 if column == "single" else 0.46)),
@@ -139,6 +141,11 @@ def paper_of_width(width: int, font: str = "serif") -> Theme:
 def theme_named(name: str | None) -> Theme:
     """Return the theme: `dark`, `paper` (for print), or the light one for any other name."""
     return {"dark": DARK, "paper": paper()}.get(name or "light", LIGHT)
+
+
+def printed_font(theme: Theme) -> str:
+    """Return the kind of the font of a theme for print: serif or sans."""
+    return next((kind for kind, font in PRINTED.items() if font == theme.font), "sans")
 
 
 def tint(colour: str, alpha: float) -> str:

@@ -21,6 +21,7 @@ LONGEST = 4096  # characters of one field: the longest path that Linux accepts
 MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
+PAGES = ("single", "double", "wide")
 
 
 @dataclass(frozen=True)
@@ -194,19 +195,23 @@ class MakeSheet(Command):
     study: Path
     cells: tuple[str, ...]
     outputs: tuple[Path, ...] = ()
+    page: str = "double"
     columns: int = 2
     font: str = "serif"
     letters: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.font not in FONTS or not 1 <= self.columns <= 8 or not self.cells:
-            raise JobError("a figure sheet needs cells, 1 to 8 columns, and a serif or sans font")
+        known = self.font in FONTS and self.page in PAGES
+        if not known or not 1 <= self.columns <= 8 or not self.cells:
+            raise JobError(
+                "a figure sheet needs cells, 1 to 8 columns, a known page, and a serif or sans font"
+            )
         if odd := next((cell for cell in self.cells if not cell[:1].isalpha()), None):
             raise JobError(f"'{odd[:60]}' is not a cell of a figure sheet")
 
     def _words(self) -> list[str]:
-        look = [_option("columns", self.columns), _option("font", self.font)]
+        look = [_option(name, getattr(self, name)) for name in ("page", "columns", "font")]
         files = [_option("output", path) for path in self.outputs]
         return [str(self.study), *self.cells, *look, *([] if self.letters else ["--no-letters"]), *files]
 

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 
 from core.common.dataframes import numbers
 from core.comparison import text as said
-from core.comparison.compare import GAINED, LOST, Comparison, compare
+from core.comparison.compare import Comparison, compare
+from core.comparison.sides import GAINED, LOST
 from core.figures import compare as figures
 from core.report.inputs import Source
 from core.report.page import Section, parts

@@ -11,14 +11,16 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.common.csv_text import csv_text
+from core.export.table_file import TableFile
 from core.figures.catalogue import FIGURES
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions
 from core.figures.other_studies import folder_name
 from core.figures.print_version import print_version
 from core.figures.theme import Theme, theme_named
+from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.cache.cached_study import CachedStudy
 from dashboard.cache.rendered_figures import rendered
 from dashboard.components.chart_menu import chart_menu
@@ -54,12 +56,19 @@ def chart(
             `customdata`).
         cell: the same figure in the catalogue, of the same images, as the sheet draws it.
     """
-    theme = page_theme()
+    theme, table = page_theme(), table_of(study, name, data, *depends_on, cell.slice if cell else None)
     figure = rendered(study, name, theme.name, depends_on, partial(draw, theme))
     with st.container(key=f"{name}_framed"):
         plot(figure, key=name, alt=alt, on_click=on_select)
         print_as = partial(print_version, draw, screen_height=figure.height)
-        chart_menu(name, alt=alt, print_as=print_as, data=data, cell=cell)
+        chart_menu(name, alt=alt, print_as=print_as, table=table, cell=cell)
+
+
+def table_of(study: Study, name: str, data: pd.DataFrame, *depends_on: Hashable) -> TableFile:
+    """The numbers of a chart as a file, named after what the chart depends on."""
+    studies = [study, *(one for one in depends_on if isinstance(one, Study) and one.key != study.key)]
+    among = next((one for one in depends_on if isinstance(one, Slice)), None)
+    return TableFile(tuple(served_studies.name_of(one) for one in studies), name, data, among)
 
 
 @contextmanager
@@ -102,12 +111,26 @@ def cell_beside(cell: CellRequest, study: Study, others: Sequence[Study] = ()) -
     return replace(cell, of=of, beside=tuple(folder_name(mine, other) for other in others))
 
 
-def download(frame: pd.DataFrame, *, name: str, label: str = "Data as CSV") -> None:
-    """A quiet button that saves a table; the text is made only when it is pressed."""
+def download(
+    of: Study | Sequence[Study],
+    frame: pd.DataFrame,
+    among: Slice | None = None,
+    *,
+    name: str,
+    label: str = "Data as CSV",
+) -> None:
+    """A quiet button that saves a table; the text is made only when it is pressed.
+
+    Args:
+        of: the study, or the studies, that the numbers are of. among: the images that they are of.
+        name: of the table; also the key of the button.
+    """
+    first, *others = [of] if isinstance(of, Study) else of
+    table = table_of(first, name, frame, *others, among)
     st.download_button(
         label,
-        data=lambda: csv_text(frame).encode(),
-        file_name=f"{name}.csv",
+        data=table.content,
+        file_name=f"{table.stem}.csv",
         mime="text/csv",
         key=f"{name}_csv",
         type="tertiary",

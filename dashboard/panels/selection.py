@@ -28,7 +28,7 @@ def actions(
     """
     rows = np.asarray(rows, np.int64)
     save(study, rows, key=key)
-    download(reads.images(study).iloc[rows], name=what, label="List as CSV")
+    download(study, reads.images(study).iloc[rows], name=what, label="List as CSV")
 
 
 def save(study: Study, rows: np.ndarray, *, key: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.common.dataframes import columns
 from core.common.score_names import available_scores, score_label
 from core.store import Study
 from dashboard.cache import reads
@@ -56,10 +57,11 @@ def _numbers(study: Study, rows: Sequence[int]) -> None:
     facts = images.iloc[list(rows)]
     heads = [str(name) for name in facts["image_id"]]
     table: dict[str, list[str]] = {}
+    scores = available_scores(images)
     for column, name in (("label", "True class"), ("predicted", "Probe says"), ("split", "Split")):
         if column in images and bool(facts[column].notna().any()):
             table[name] = ["" if pd.isna(value) else str(value) for value in facts[column]]
-    for column in available_scores(images):
+    for column in scores:
         table[score_label(column)] = [
             "" if widgets.undefined(value) else f"{value:.4g}" for value in facts[column].astype(float)
         ]
@@ -68,4 +70,5 @@ def _numbers(study: Study, rows: Sequence[int]) -> None:
     st.dataframe(
         frame, hide_index=True, height="content", alt="Numbers of the marked images, one column each"
     )
-    download(frame, name="side_by_side", label="Numbers as CSV")
+    held = [name for name in ("image_id", "label", "predicted", "split", *scores) if name in facts]
+    download(study, columns(facts, held), name="side_by_side", label="Numbers as CSV")

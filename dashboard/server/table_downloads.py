@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from core.errors import PeregrineError, first_line
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
+from core.export.table_file import file_stem
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.parameters import shown
@@ -79,7 +80,7 @@ def table_file(request: Request) -> Response:
     except (PeregrineError, OSError) as error:
         text = f"not found: {shown(first_line(error), 1000)}\n"
         return Response(text, status_code=404, media_type="text/plain")
-    called = quote(f"{study.name}-{name}.{kind}")
+    called = quote(f"{file_stem([study.name], name)}.{kind}")
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{called}",
         "Cache-Control": "no-store",

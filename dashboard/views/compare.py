@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.common.command_line import command_line
 from core.common.formatting import full_sentence
 from core.comparison.compare import Comparison
+from core.comparison.text import premise_lines
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -200,9 +201,8 @@ def _other(found: Comparison) -> str:
 @own_place
 def _premises(found: Comparison) -> None:
     """Whether Q can be trusted in each study: said wherever Q is shown."""
-    for fact in found.facts.to_dict("records"):
-        if fact["premise"]:
-            st.caption(widgets.plain(f"{fact['study']}: {fact['premise']} {fact['premise_facts']}"))
+    for line in premise_lines(found):
+        st.caption(widgets.plain(line))
 
 
 page(session.current_study())

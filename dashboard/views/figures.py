@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import streamlit as st
 
 from core.figures.cells import CellRequest
+from core.figures.sheet_layout import PAGE_TITLES, Grid
 from core.jobs.commands import MakeSheet
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -20,37 +23,50 @@ FONTS = {"Serif": "serif", "Sans": "sans"}
 def page(study: Study) -> None:
     widgets.page_header(PAGES["figures"].title, PAGES["figures"].question)
     cells = sheet.cells()
-    columns, font, letters = _look(drawn=bool(cells))
+    grid = _look(drawn=bool(cells))
     if not cells:
         on_the_sheet.begin(study)
         on_the_sheet.add(study)
         on_the_sheet.absent(study)
         return
-    command = MakeSheet(study.path, tuple(map(str, cells)), columns=columns, font=font, letters=letters)
+    command = MakeSheet(study.path, tuple(map(str, cells)), **asdict(grid))
     left, right = st.columns([2, 3], gap="large")
-    shown, widths, problems = preview.contents(study, cells, columns=columns, font=font)
+    shown, problems = preview.contents(study, cells, grid)
     with left:
-        on_the_sheet.cards(cells, problems, letters=letters)
+        on_the_sheet.cards(cells, problems, grid)
         on_the_sheet.add(study)
         on_the_sheet.absent(study)
     with right:
-        _right(cells, shown, widths, command)
+        _right(cells, shown, grid, command)
+    on_the_sheet.gallery(study)
 
 
 @own_place
-def _right(cells: list[CellRequest], shown: list[Content], widths: list[float], command: MakeSheet) -> None:
+def _right(cells: list[CellRequest], shown: list[Content], grid: Grid, command: MakeSheet) -> None:
     with st.container(key="sheet_files"):
-        preview.files(command)
-    preview.show(cells, shown, widths, command=command)
+        preview.files(session.current_study(), command)
+    preview.show(cells, shown, grid)
     preview.in_a_terminal(command)
 
 
 @own_place
-def _look(*, drawn: bool) -> tuple[int, str, bool]:
-    """How many columns the sheet has, its type, and whether cells have letters; not asked of an empty one."""
+def _look(*, drawn: bool) -> Grid:
+    """The width of the page, its columns, type and letters; not asked of an empty sheet."""
     if not drawn:
-        return 2, "serif", True
+        return Grid()
+    pages = {title: name for name, title in PAGE_TITLES.items()}
+    usual = PAGE_TITLES[Grid.page]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sheet_controls"):
+        page = st.segmented_control(
+            "Width of the page",
+            list(pages),
+            default=usual,
+            required=True,
+            key="sheet_page",
+            bind="query-params",
+            label_visibility="collapsed",
+            help="3.5 in is one column of a paper, 7.25 in two, 11 in a slide.",
+        )
         columns = st.segmented_control(
             "Columns",
             [1, 2, 3, 4],
@@ -60,7 +76,7 @@ def _look(*, drawn: bool) -> tuple[int, str, bool]:
             bind="query-params",
             format_func=lambda n: "1 column" if n == 1 else f"{n} columns",
             label_visibility="collapsed",
-            help="Each is 3.5 in wide.",
+            help="All are equally wide.",
         )
         font = st.segmented_control(
             "Type",
@@ -72,7 +88,7 @@ def _look(*, drawn: bool) -> tuple[int, str, bool]:
             label_visibility="collapsed",
         )
         letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters", bind="query-params")
-    return columns or 2, FONTS[font or "Serif"], bool(letters)
+    return Grid(pages[page or usual], columns or 2, FONTS[font or "Serif"], bool(letters))
 
 
 page(session.current_study())

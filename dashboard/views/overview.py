@@ -297,7 +297,7 @@ def _remarks(study: Study) -> None:
         with st.expander(f"Skipped images ({len(skipped):,})", icon=":material/broken_image:"):
             st.caption("These files could not be read and are in no number on these pages.")
             st.dataframe(skipped.head(1000), hide_index=True, alt="Skipped image files with the reason")
-            download(skipped, name="skipped_images", label="All as CSV")
+            download(study, skipped, name="skipped_images", label="All as CSV")
 
 
 page(session.current_study())

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from core.comparison.compare import LOST, compare
+from core.comparison.compare import compare
+from core.comparison.sides import LOST
 from core.store import open_study
 from tests.browser.harness import dashboard, settle
 from tests.browser.test_dashboard import TILE

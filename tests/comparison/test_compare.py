@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, compare, report
+from core.comparison.compare import compare, report
 from core.comparison.images import shared_images
 from core.comparison.measures import (
     AUROCS,
@@ -20,6 +20,7 @@ from core.comparison.measures import (
     measure_table,
 )
 from core.comparison.notes import few_error_notes
+from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
 from core.comparison.text import amount, change, markdown, printed
 from core.errors import SettingsError, SliceError, StudyError
 from core.slices import saved_slices

@@ -11,7 +11,8 @@ from core.comparison.verdict import (
     UNCLEAR,
     Change,
     change_of,
-    judged_changes,
+    changed_sentence,
+    known_changes,
     verdict_of,
     verdict_sentence,
 )
@@ -29,40 +30,42 @@ def found(tmp_path_factory) -> Comparison:
 
 @pytest.mark.slow
 def test_changes__are_judged_by_their_intervals(found):
-    judged = {one.measure.name: one for one in judged_changes(found, "second")}
-    assert judged and all(one.measure.better for one in judged.values())
-    for name, one in judged.items():
+    changes = {one.measure.name: one for one in known_changes(found, "second")}
+    assert any(one.measure.better for one in changes.values())
+    for name, one in changes.items():
         row = found.value(name, "second")
         low, high = row["difference_low"], row["difference_high"]
+        assert one.significant == (not low <= 0 <= high)
         if low <= 0 <= high:
             assert one.verdict == "could be chance"
+        elif not MEASURES[name].better:
+            assert one.verdict == "changed"
         else:
             good = row["difference"] > 0 if MEASURES[name].better > 0 else row["difference"] < 0
             assert one.verdict == ("better" if good else "worse")
 
 
-def test_sentence__names_what_is_better_and_worse(found):
-    sentence = verdict_sentence(found, "second")
-    assert sentence.startswith(("second is ", "Every difference"))
-    changes = judged_changes(found, "second")
-    unclear = [one for one in changes if one.verdict == "could be chance"]
-    if sentence.startswith("second is "):
-        for one in changes:
-            told = one.verdict != "could be chance" or len(unclear) < 3
-            said = one.measure.plain or one.measure.title
-            assert (said.lower() in sentence.lower()) == told
-        if len(unclear) >= 3:
-            assert f"the other {len(unclear)} changes could be chance" in sentence
+def made(monkeypatch, **verdicts) -> None:
+    """As if the measures had changed so."""
+    changes = [Change(MEASURES[name], 0.1, 0.05, 0.2, verdict) for name, verdict in verdicts.items()]
+    monkeypatch.setattr(verdict, "known_changes", lambda found, other: changes)
 
 
 def test_sentence__speaks_of_what_a_measure_tells(found, monkeypatch):
-    verdicts = {"accuracy": "worse", "confidence_auroc": "better", "miou_core": "better", "q_auroc": UNCLEAR}
-    changes = [Change(MEASURES[name], 0.1, 0.05, 0.2, said) for name, said in verdicts.items()]
-    monkeypatch.setattr(verdict, "judged_changes", lambda found, other: changes)
+    made(monkeypatch, accuracy="worse", confidence_auroc="better", miou_core="better", q_auroc=UNCLEAR)
     assert verdict_sentence(found, "second") == (
-        "second is better in predicting errors by confidence (AUROC) and heat on the object (mIoU) "
-        f"and worse in accuracy than {found.names[0]}; predicting errors by Q (AUROC) could be chance."
+        f"second is better than {found.names[0]} at 2 of 4 measures: predicting errors by confidence "
+        "(AUROC) and heat on the object (mIoU), and worse at 1: accuracy."
     )
+    assert changed_sentence(found, "second") == ""
+
+
+def test_sentence__what_is_neither_better_nor_worse_is_named_apart(found, monkeypatch):
+    made(monkeypatch, accuracy=UNCLEAR, q_auroc=UNCLEAR, q_correct="changed")
+    assert verdict_sentence(found, "second") == (
+        f"second is neither better nor worse than {found.names[0]}: each of 2 changes could be chance."
+    )
+    assert "mean Q, correct images +0.100 (+0.050 to +0.200)" in changed_sentence(found, "second")
 
 
 @pytest.mark.parametrize(

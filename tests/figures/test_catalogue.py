@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.cli import main
-from core.comparison.compare import GAINED, LOST, WRONG
+from core.comparison.sides import GAINED, LOST, WRONG
 from core.errors import EncoderError, PeregrineError, SettingsError, StudyError, UnreadableImage
 from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
 from core.figures.options import FigureOptions

@@ -120,6 +120,8 @@ def test_class_changes():
     still = table.assign(difference=0.0, difference_low=-0.1, difference_high=0.1)
     assert findings.class_change_finding(still, "tuned") == "No class changes; no change is significant"
     assert findings.class_change_finding(table, "other") == "Accuracy by class"
+    one = findings.class_change_finding(table[1:2], "tuned")
+    assert one == "Accuracy on bee: \N{MINUS SIGN}4 points (\N{MINUS SIGN}10 to +2, could be chance)"
 
 
 def test_groups():
@@ -129,14 +131,3 @@ def test_groups():
     assert findings.group_size_finding(other, "n_features") == "8 of 9 groups have 2 to 5 features"
     assert findings.group_size_finding(counts.assign(n_groups=0), "n_images") == "No groups"
     assert findings.likeness_finding([0.7, 0.5, np.nan], 0.63) == "1 of 2 have crops that look alike"
-
-
-def test_compared():
-    values, right = np.array([1.0, 2, 3, 4, 5, 6]), np.array([0.0, 0, 0, 1, 1, 1])
-    higher, lower = (values, right), (values, 1 - right)
-    said = "Raw norm is higher on correct than on misclassified images"
-    assert findings.compared_finding({"demo": higher, "tuned": higher}, "norm") == f"{said} in every study"
-    assert findings.compared_finding({"demo": higher}, "norm") == f"{said} in demo"
-    mixed = findings.compared_finding({"demo": higher, "tuned": lower}, "norm")
-    assert mixed == "Raw norm on correct images: higher in demo, lower in tuned"
-    assert findings.compared_finding({"demo": (values, np.ones(6))}, "norm") == "Raw norm by correctness"

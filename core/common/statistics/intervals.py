@@ -140,6 +140,15 @@ def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndar
     return np.concatenate(parts)
 
 
+def leaves_out_0(low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """Return whether an interval leaves out 0, so that what it belongs to is significant; False for NaN.
+
+    >>> leaves_out_0([0.1, -0.2, 0.0, np.nan], [0.2, -0.1, 0.3, 1.0]).tolist()
+    [True, True, False, False]
+    """
+    return (np.asarray(low) > 0) | (np.asarray(high) < 0)
+
+
 def percentile_interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """2.5 and 97.5 percentile of each column of (resamples, K), NaN draws left out; NaN where all are."""
     ends = np.full((2, draws.shape[1]), np.nan)

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v2 import component
 
-from core.common.csv_text import csv_text
 from core.errors import SettingsError
+from core.export.table_file import TableFile
 from core.figures.cells import CellRequest, usual_caption
 from core.figures.files import find_browser, render
 from dashboard.state import session, sheet
@@ -67,22 +66,22 @@ def chart_menu(
     *,
     alt: str,
     print_as: Callable[..., go.Figure] | None = None,
-    data: pd.DataFrame | None = None,
+    table: TableFile | None = None,
     cell: CellRequest | None = None,
 ) -> None:
     """Draw the menu. Meant for the end of a container whose key is `{name}_framed`.
 
     Args:
-        name: key of the chart, and name of its files. alt: what it shows, for screen readers.
-        print_as: draws it for print in a `column` and a `font`; with `data`, its numbers, it can be saved.
+        name: key of the chart. alt: what it shows, for screen readers.
+        print_as: draws it for print in a `column` and a `font`; with `table`, its numbers, it can be saved.
         cell: what "Add to sheet" adds; None where the catalogue of figures does not have it.
     """
 
     @st.fragment
     def draw() -> None:
-        _menu(name, alt, print_as, data, cell)
+        _menu(name, alt, print_as, table, cell)
 
-    if data is not None or cell is not None:
+    if table is not None or cell is not None:
         draw()
 
 
@@ -90,7 +89,7 @@ def _menu(
     name: str,
     alt: str,
     print_as: Callable[..., go.Figure] | None,
-    data: pd.DataFrame | None,
+    table: TableFile | None,
     cell: CellRequest | None,
 ) -> None:
     key, opened, said = f"{name}_chartmenu", f"_{name}_opened", f"_{name}_said"
@@ -105,12 +104,13 @@ def _menu(
         if session.value(key).go is not None:
             session.go("figures")
 
-    files = print_as is not None and data is not None
+    files = print_as is not None and table is not None
     wanted = files and bool(session.recall(opened))
     _MENU(
         key=key,
         data={
             "chart": name,
+            "file": table.stem if table is not None else name,
             "alt": alt,
             "files": files,
             "sheet": cell is not None,
@@ -122,8 +122,8 @@ def _menu(
         on_add_change=add,
         on_go_change=go,
     )
-    if wanted and print_as is not None and data is not None:
-        _files(name, print_as, data)
+    if wanted and print_as is not None and table is not None:
+        _files(name, print_as, table)
     if session.is_leaving():
         st.rerun()
 
@@ -142,13 +142,13 @@ def _problem() -> str | None:
     return None
 
 
-def _files(name: str, print_as: Callable[..., go.Figure], data: pd.DataFrame) -> None:
+def _files(name: str, print_as: Callable[..., go.Figure], table: TableFile) -> None:
     """Hidden buttons of the files that the server makes, each when it is asked for."""
     with st.container(key=f"{name}_chartfiles"):
         st.download_button(
             "CSV",
-            data=lambda: csv_text(data).encode(),
-            file_name=f"{name}.csv",
+            data=table.content,
+            file_name=f"{table.stem}.csv",
             mime="text/csv",
             key=f"{name}_csv",
             on_click="ignore",
@@ -158,7 +158,7 @@ def _files(name: str, print_as: Callable[..., go.Figure], data: pd.DataFrame) ->
                 st.download_button(
                     f"PDF {column} {font}",
                     data=lambda look=(column, font): render(print_as(column=look[0], font=look[1]), "pdf"),
-                    file_name=f"{name}.pdf",
+                    file_name=f"{table.stem}.pdf",
                     mime="application/pdf",
                     key=f"{name}_pdf_{column}_{font}",
                     on_click="ignore",

@@ -47,7 +47,7 @@ async function save(self, format) {
   const chart = chartOf(self.data.chart);
   if (!chart?._fullLayout || !window.Plotly) return say(self, "The chart is not drawn yet.");
   try {
-    offer(await drawn(chart, format), `${self.data.chart}.${format}`);
+    offer(await drawn(chart, format), `${self.data.file}.${format}`);
   } catch (error) {
     say(self, `The chart could not be saved: ${error.message}.`);
   }

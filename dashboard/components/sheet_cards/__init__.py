@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 @dataclass(frozen=True)
 class SheetCard:
     """One figure: `key` stays when it moves, `about` says of which images it is, `problem` why it cannot be
-    drawn.
+    drawn, `span` how many columns it takes.
     """
 
     key: str
@@ -24,6 +24,7 @@ class SheetCard:
     about: str
     caption: str
     problem: str = ""
+    span: int = 1
 
 
 _CARDS = component(
@@ -38,17 +39,19 @@ def sheet_cards(
     shown: Sequence[SheetCard],
     *,
     key: str,
+    columns: int,
     longest: int,
     on_order: Callable[[list[str]], None],
     on_caption: Callable[[str, str], None],
     on_remove: Callable[[str], None],
+    on_span: Callable[[str, int], None],
 ) -> None:
     """Draw the cards in their order. The functions are callbacks, called before the next run.
 
     Args:
-        longest: characters of a caption.
+        columns: of the sheet. longest: characters of a caption.
         on_order: gets the keys of the cards in their new order.
-        on_caption, on_remove: get the key of a card.
+        on_caption, on_remove, on_span: get the key of a card.
     """
 
     def changed() -> None:
@@ -59,11 +62,13 @@ def sheet_cards(
             on_order([str(one) for one in change["order"]])
         elif "caption" in change:
             on_caption(str(change.get("at")), str(change["caption"])[:longest])
+        elif "span" in change:
+            on_span(str(change.get("at")), int(change["span"]))
         elif change.get("remove"):
             on_remove(str(change.get("at")))
 
     _CARDS(
         key=key,
-        data={"cards": [asdict(one) for one in shown], "longest": longest},
+        data={"cards": [asdict(one) for one in shown], "longest": longest, "columns": columns},
         on_changed_change=changed,
     )

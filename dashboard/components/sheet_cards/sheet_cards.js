@@ -91,6 +91,7 @@ function build(self, key) {
   buttons.append(
     button("↑", "Move up", () => move(self, card, -1)),
     button("↓", "Move down", () => move(self, card, 1)),
+    button("↔", "Columns that it takes", () => self.emit("changed", { at: key, span: (card.span % self.columns) + 1 })),
     button("×", "Remove from the sheet", () => self.emit("changed", { at: key, remove: true })),
   );
   const caption = element("input", "caption");
@@ -108,6 +109,8 @@ function build(self, key) {
 
 function fill(self, card, one) {
   card.name = one.title;
+  card.span = one.span;
+  card.querySelector(".buttons button:nth-child(3)").hidden = self.columns < 2;
   card.querySelector(".about").textContent = one.about;
   card.querySelector(".problem").textContent = one.problem;
   const caption = card.querySelector(".caption");
@@ -125,6 +128,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   self.emit = setTriggerValue;
   self.longest = data.longest;
+  self.columns = data.columns;
   self.letters = data.cards.map((one) => one.letter);
   const known = new Map(cardsOf(self).map((card) => [card.dataset.key, card]));
   const wanted = data.cards.map((one) => {

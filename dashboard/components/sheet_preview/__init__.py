@@ -8,8 +8,10 @@ from pathlib import Path
 
 from streamlit.components.v2 import component
 
-from core.figures.sheet import FONTS
+from core.figures.files import DRAWN_TEXT
+from core.figures.fonts import font_faces
 from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SIZE, CAPTION_SPACE, LETTER, Slot
+from core.figures.theme import PRINTED
 from dashboard.components.plot import LOAD_PLOTLY, library
 
 HERE = Path(__file__).parent
@@ -17,20 +19,25 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Content:
-    """What stands in a cell: a figure as plotly's text, the address of a picture, or why there is neither."""
+    """What stands in a cell: a figure as plotly's text and the size in which it is drawn, the address of a
+    picture, or why there is neither.
+    """
 
     alt: str
     height: float
     figure: str = ""
     src: str = ""
     why: str = ""
+    drawn: tuple[float, float] = (0, 0)
 
 
 _PREVIEW = component(
     "peregrine_sheet_preview",
     html='<div class="peregrine-sheet" role="figure"><div class="page"></div></div>',
-    css=(HERE / "sheet_preview.css").read_text(encoding="utf-8"),
-    js=LOAD_PLOTLY + (HERE / "sheet_preview.js").read_text(encoding="utf-8"),
+    css=font_faces() + (HERE / "sheet_preview.css").read_text(encoding="utf-8"),
+    js="\n".join(
+        [LOAD_PLOTLY, *(one.read_text(encoding="utf-8") for one in (DRAWN_TEXT, HERE / "sheet_preview.js"))]
+    ),
     isolate_styles=False,  # plotly's own style sheet is the page's
 )
 
@@ -48,7 +55,7 @@ def sheet_preview(
             "cells": cells,
             "width": size[0],
             "height": size[1],
-            "font": FONTS[font],
+            "font": PRINTED[font],
             "head": LETTER,
             "caption_size": CAPTION_SIZE,
             "caption_line": CAPTION_LINE,

@@ -1,4 +1,5 @@
-// The cells are drawn by plotly from the same figures, and stand in the same places, as on the printed page.
+// The cells are drawn by plotly from the same figures, in the same fonts, and stand in the same places, as on the
+// printed page.
 // A new page is put together aside from those cells of the old one that did not change, and shown when it is done.
 const instances = new WeakMap();
 const MARGIN = 16; // px of paper around the sheet
@@ -22,11 +23,9 @@ async function body(self, cell) {
   if (cell.figure) {
     const { data, layout } = JSON.parse(cell.figure);
     const library = await plotly(self.data.library);
-    const room = element("");
-    self.aside.append(room);
-    const size = { width: cell.width, height: cell.content_height };
-    await library.newPlot(room, data, { ...layout, ...size }, { staticPlot: true, displayModeBar: false });
-    node.append(room);
+    const [width, height] = cell.drawn;
+    node.innerHTML = await drawnSvg(library.toImage, { data, layout }, { width, height });
+    Object.assign(node.firstElementChild.style, { display: "block", width: "100%", height: "100%" });
   } else if (cell.src) {
     const image = document.createElement("img");
     image.alt = cell.alt;
@@ -89,10 +88,8 @@ async function draw(self) {
     used.add(content);
     return placed(self, cell, content);
   });
-  for (const one of known.values()) if (!used.has(one)) one.querySelectorAll(".js-plotly-plot").forEach(window.Plotly.purge);
   self.page.style.fontFamily = data.font;
   self.page.replaceChildren(...cells);
-  self.aside.replaceChildren();
   self.shown = text;
   fit(self);
   self.holder.dataset.drawn = String(data.cells.length);
@@ -100,10 +97,7 @@ async function draw(self) {
 
 function start(parentElement) {
   const holder = parentElement.querySelector(".peregrine-sheet");
-  const aside = element("");
-  aside.style.cssText = "position:absolute;left:-99999px;top:0;visibility:hidden";
-  holder.append(aside);
-  const self = { holder, aside, page: holder.firstElementChild, busy: Promise.resolve() };
+  const self = { holder, page: holder.firstElementChild, busy: Promise.resolve() };
   self.size = new ResizeObserver(() => self.shown && fit(self));
   self.size.observe(holder);
   return self;

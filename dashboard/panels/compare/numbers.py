@@ -5,15 +5,24 @@ from __future__ import annotations
 import html
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.comparison.compare import Comparison, measure_named
 from core.comparison.estimates import estimate_sentences, estimates_by_method
-from core.comparison.text import amount, headline_rows
-from core.comparison.verdict import BETTER, UNCLEAR, UNKNOWN, WORSE, change_of, verdict_sentence
+from core.comparison.separation import scores_of, separation_sentence
+from core.comparison.text import STAR, amount, headline_rows, numbers_table
+from core.comparison.verdict import (
+    BETTER,
+    CHANGED,
+    UNCLEAR,
+    UNKNOWN,
+    WORSE,
+    change_of,
+    changed_sentence,
+    verdict_sentence,
+)
 from core.figures import compare as figures
 from core.figures import findings
 from core.figures.cells import CellRequest
@@ -55,6 +64,7 @@ STYLE = (
 MARKS = {
     BETTER: ":green[▲ better:]",
     WORSE: ":orange[▼ worse:]",
+    CHANGED: "◆ changed:",
     UNCLEAR: ":gray[◆ could be chance:]",
     UNKNOWN: "change",
 }
@@ -69,22 +79,30 @@ SCORES = {
 
 
 def cards(found: Comparison, other: str) -> None:
-    """The headline numbers of one study, each with its change."""
+    """The headline numbers of both studies, each with its change."""
     shown = [name for name in CARDS if found.value(name, other)][:MOST_CARDS]
     for name, column in zip(shown, st.columns(max(len(shown), 1)), strict=False):
-        row, measure = found.value(name, other), measure_named(name)
-        value = amount({**row, "low": np.nan}, measure.unit, measure.digits)
-        known = change_of(found, name, other)
+        measure, known = measure_named(name), change_of(found, name, other)
+        before, after = (
+            amount({**found.value(name, study), "low": np.nan}, measure.unit, measure.digits)
+            for study in (found.names[0], other)
+        )
         with column:
             widgets.metric(
-                measure.title, value, explain=HELP[name], detail=f"{MARKS[known.verdict]} {known.words}"
+                measure.title,
+                after,
+                explain=HELP[name],
+                detail=f"in {widgets.plain(other)}; in {widgets.plain(found.names[0])} {before}  \n"
+                f"{MARKS[known.verdict]} {known.words}",
             )
 
 
 def verdict(found: Comparison, other: str) -> None:
-    """On what the other study is better and worse, in one sentence."""
+    """On what the other study is better and worse, and of which images the numbers are."""
     if sentence := verdict_sentence(found, other):
         st.subheader(widgets.plain(sentence.removesuffix(".")))
+        told = f"Measured on {found.population}, mIoU on those with masks. {changed_sentence(found, other)}"
+        st.caption(widgets.plain(told))
 
 
 def table(found: Comparison) -> None:
@@ -107,26 +125,21 @@ def table(found: Comparison) -> None:
         "images in both studies. Bold: the interval of the change leaves out 0."
         + (" †: measured differently, see the notes above." if found.unlike else "")
     )
-    download(pd.DataFrame([row[1:] for row in rows], columns=pd.Index(_distinct(head[1:]))), name="compare")
+    download(found.shared.studies, numbers_table(found), found.among, name="compare")
 
 
 def _kind(title: str, cell: str) -> str:
     if title != "change":
         return ""
-    return " class=clear" if cell.endswith("*") else " class=quiet"
-
-
-def _distinct(titles: list[str]) -> list[str]:
-    """Column names for a file: each `change` with the study it belongs to."""
-    return [f"{title} of {titles[at - 1]}" if title == "change" else title for at, title in enumerate(titles)]
+    return " class=clear" if cell.endswith(STAR) else " class=quiet"
 
 
 def distributions(found: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
     place = st.container()
-    held = set().union(*(reads.images(study).columns for study in found.shared.studies))
-    choices = {label: name for label, name in SCORES.items() if name in held or name == "q_score"}
-    chosen = choose_one("Score", choices, key="compare_score", default="Q-Score")
+    held = scores_of(found.separation) or ["q_score"]
+    choices = {label: name for label, name in SCORES.items() if name in held}
+    chosen = choose_one("Score", choices, key="compare_score", default=next(iter(choices)))
     score = choices[chosen]
     values = {}
     for number, name in enumerate(found.names):
@@ -135,7 +148,7 @@ def distributions(found: Comparison) -> None:
         if score in images and "correct" in images:
             values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
     shown = figures.score_table(values, score=score)
-    place.subheader(widgets.plain(findings.compared_finding(values, score)))
+    place.subheader(widgets.plain(separation_sentence(found.separation, score)))
     chart(
         found.shared.studies[0],
         "compare_distributions",
@@ -190,4 +203,4 @@ def estimates(found: Comparison) -> None:
             "brackets beside an error: how many points more (+) or fewer (−) than with the accuracy on "
             "evaluation images, as if nothing had changed; 95 % intervals, paired over images."
         )
-        download(found.estimates, name="accuracy_estimates")
+        download(found.shared.studies, found.estimates, name="accuracy_estimates")

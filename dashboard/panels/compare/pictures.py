@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.comparison.compare import GAINED, LOST, RIGHT, WRONG, Comparison
+from core.comparison.compare import Comparison
+from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
 from core.figures import groups
 from core.figures.cells import CellRequest
 from core.figures.options import FigureOptions

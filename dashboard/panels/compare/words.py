@@ -46,7 +46,7 @@ def words(found: Comparison) -> None:
         height=240,
         alt="In how many features of each study a word stands",
     )
-    download(found.words.shared, name="compare_shared_words")
+    download(found.shared.studies, found.words.shared, name="compare_shared_words")
     transferred(found)
 
 
@@ -83,4 +83,5 @@ def transferred(found: Comparison) -> None:
             st.caption(widgets.plain(said))
         shown = one.features.rename(columns=COLUMNS)
         st.dataframe(shown, hide_index=True, alt="Carried words of each feature beside its own")
-        download(one.features, name=f"compare_transfer_{found.names.index(one.target)}")
+        pair = [found.shared.studies[found.names.index(name)] for name in (one.source, one.target)]
+        download(pair, one.features, name=f"compare_transfer_{found.names.index(one.target)}")

@@ -81,7 +81,7 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     if choice.view == CHART:
         _chart(study, shown.head(CHARTED), population, choice)
     elif choice.view == TABLE:
-        _table(shown)
+        _table(study, shown, population)
     else:
         _rows(study, shown, choice)
     _all_of_them(n_all, len(shown), choice, worse=by_chance)
@@ -244,7 +244,7 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
 
 
 @own_place
-def _table(table: pd.DataFrame) -> None:
+def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     places = table["where"].tolist()
 
     def picked() -> None:
@@ -291,7 +291,7 @@ def _table(table: pd.DataFrame) -> None:
             ),
         },
     )
-    download(table, name="slices_worst_table")
+    download(study, table, population, name="slices_worst_table")
 
 
 @own_place

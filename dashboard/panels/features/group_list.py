@@ -206,7 +206,7 @@ def _table(units: pd.DataFrame) -> None:
             "interpretable": st.column_config.CheckboxColumn("Interpretable", width=95),
         },
     )
-    download(shown.drop(columns="name"), name="groups")
+    download(session.current_study(), shown.drop(columns="name"), name="groups")
 
 
 def _one(study: Study, group: str) -> None:

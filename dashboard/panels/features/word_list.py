@@ -92,7 +92,7 @@ def _words(study: Study, chosen: Slice, find: str) -> None:
             "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
         },
     )
-    download(table, name="words")
+    download(study, table, chosen, name="words")
 
 
 def _word_table(study: Study, chosen: Slice) -> pd.DataFrame:
@@ -121,6 +121,7 @@ def _features(study: Study, chosen: Slice, find: str) -> None:
         st.info(NONE if not found else "None of these images activates a feature with this word highly.")
         return
     _table(explained, with_class=len(chosen.labels) != 1)
+    download(study, explained.drop(columns="name"), chosen, name="concepts")
 
 
 def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
@@ -145,7 +146,6 @@ def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
             "n_images": number("Images", width=60, help=widgets.help_text("highly_activating")),
         },
     )
-    download(explained.drop(columns="name"), name="concepts")
 
 
 def open_unit(group: str) -> None:

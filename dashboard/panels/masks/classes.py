@@ -49,7 +49,7 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
         cell=CellRequest("miou_by_class", FigureOptions(mask=mask, variant=variant), str(population)),
     )
     with st.expander("All classes as a table", icon=":material/table:"):
-        _class_table(table)
+        _class_table(study, table, population)
 
 
 def _mask(*, key: str) -> str:
@@ -70,13 +70,13 @@ def _ends(part: pd.DataFrame, mask: str) -> str:
     return f"Least {PLACES[mask]}: {said[0]}; most: {said[-1]}."
 
 
-def _class_table(table: pd.DataFrame) -> None:
+def _class_table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     """Classes by the columns of mask and group."""
     shown = table.pivot_table(index="label", columns=["mask", "group"], values="mean", sort=False)
     shown.columns = [f"{mask}, {group}" for mask, group in shown.columns]
     shown = shown.rename_axis("Class").reset_index()
     st.dataframe(shown, hide_index=True, alt="Overlap by class, mask and group", height=420)
-    download(shown, name="overlap_classes_table", label="Table as CSV")
+    download(study, shown, population, name="overlap_classes_table", label="Table as CSV")
 
 
 @own_place

@@ -57,7 +57,7 @@ def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
             label="features with their heatmaps",
             on_open=lambda feature: session.go("feature", feature=feature),
         )
-    download(wide, name="overlap_features", label="Data as CSV")
+    download(study, wide, population, name="overlap_features", label="Data as CSV")
     st.caption(
         "Verdict and shares are of all images of the study with masks, pictures of the images of this page "
         "(without heat where no heatmap is stored). Tick: a uniform heatmap.",

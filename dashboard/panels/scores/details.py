@@ -221,7 +221,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         f"{first['base_rate_error']:.3f} for that of errors and for AURC, half of that for AUGRC. "
         "Differences are paired: each resample draws the same images for all scores."
     )
-    download(metrics, name="quality_numbers")
+    download(study, metrics, population, name="quality_numbers")
 
 
 @own_place

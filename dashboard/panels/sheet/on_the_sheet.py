@@ -11,7 +11,7 @@ import streamlit as st
 from core.figures.catalogue import FIGURES, why_not_drawn
 from core.figures.cells import CellRequest, title_of
 from core.figures.options import FigureOptions
-from core.figures.sheet_layout import letter_of
+from core.figures.sheet_layout import Grid, letter_of
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -19,6 +19,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components.chart_menu import with_caption
 from dashboard.components.sheet_cards import SheetCard, sheet_cards
+from dashboard.components.stable_container import own_place
 from dashboard.components.tooltips import plain
 from dashboard.panels.sheet import preview
 from dashboard.state import session, sheet
@@ -45,7 +46,7 @@ USUAL_PICTURES = 4  # offered where no image is marked
 MOST_PICTURES = 24
 
 
-def cards(cells: list[CellRequest], problems: Mapping[int, str], *, letters: bool) -> None:
+def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: Grid) -> None:
     """The cells of the sheet; what is changed is kept at once."""
 
     def ordered(keys: list[str]) -> None:
@@ -61,24 +62,31 @@ def cards(cells: list[CellRequest], problems: Mapping[int, str], *, letters: boo
     def removed(key: str) -> None:
         sheet.put([cell for one, cell in _by_key(sheet.cells()).items() if one != key])
 
+    def spanned(key: str, span: int) -> None:
+        now = _by_key(sheet.cells())
+        sheet.put([replace(cell, span=span) if one == key else cell for one, cell in now.items()])
+
     shown = [
         SheetCard(
             key,
-            f"({letter_of(number)})" if letters else "",
+            f"({letter_of(number)})" if grid.letters else "",
             title_of(cell),
             cell.slice.describe() if cell.slice else "",
             cell.caption,
             problems.get(number, ""),
+            min(cell.span, grid.columns),
         )
         for number, (key, cell) in enumerate(_by_key(cells).items())
     ]
     sheet_cards(
         shown,
         key="sheet_cards",
+        columns=grid.columns,
         longest=LONGEST_CAPTION,
         on_order=ordered,
         on_caption=captioned,
         on_remove=removed,
+        on_span=spanned,
     )
 
 
@@ -86,7 +94,7 @@ def _by_key(cells: list[CellRequest]) -> dict[str, CellRequest]:
     """The cells under names that stay when they move or get another caption."""
     found: dict[str, CellRequest] = {}
     for cell in cells:
-        bare = str(replace(cell, caption=""))
+        bare = str(replace(cell, caption="", span=1))
         number = sum(key.rpartition(" ")[0] == bare for key in found) + 1
         found[f"{bare} {number}"] = cell
     return found
@@ -125,12 +133,21 @@ def absent(study: Study) -> None:
 
 def begin(study: Study) -> None:
     """An empty sheet: how it is filled, and figures of this study to begin with."""
-    known = {cell.name: cell for cell in _figures(study)[0]}
-    there = [known[name] for name in SUGGESTED if name in known][:N_SUGGESTED]
     st.markdown(
-        ("**The sheet is empty.** " + "Begin with a figure of this study. " * bool(there))
-        + "Or open **⋯** at the corner of a chart or of heatmaps, on any page, and choose *Add to sheet*."
+        "**The sheet is empty.** Begin with a figure of this study. "
+        "Or open **⋯** at the corner of a chart or of heatmaps, on any page, and choose *Add to sheet*."
     )
+    gallery(study)
+
+
+@own_place
+def gallery(study: Study) -> None:
+    """Pictures of figures of this study that are not on the sheet, each with a button that adds it."""
+    known = {cell.name: cell for cell in _figures(study)[0]}
+    used = {cell.name for cell in sheet.cells()}
+    there = [known[name] for name in SUGGESTED if name in known and name not in used][:N_SUGGESTED]
+    if used and there:
+        st.subheader("Add another figure", anchor=False)
     with st.container(key="sheet_empty"):
         for first in range(0, len(there), A_ROW):
             for column, cell in zip(st.columns(A_ROW), there[first : first + A_ROW], strict=False):

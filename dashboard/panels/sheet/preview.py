@@ -8,9 +8,9 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import HeatmapNotStored, PeregrineError
+from core.export.table_file import file_stem
 from core.figures.cells import CellRequest, title_of
-from core.figures.sheet import units_of
-from core.figures.sheet_layout import Slot, slots_of, widths_of
+from core.figures.sheet_layout import Grid, Slot
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import MakeSheet
 from core.jobs.jobs import Job, read_job
@@ -35,50 +35,47 @@ PAPER = 0.72  # height of a thumbnail's paper, divided by its width
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png"}
 
 
-def contents(
-    study: Study, cells: list[CellRequest], *, columns: int, font: str
-) -> tuple[list[Content], list[float], dict[int, str]]:
-    """What stands in each cell, how wide it is, and why some cannot be drawn."""
-    widths = widths_of([units_of(cell, columns) for cell in cells], columns)
+def contents(study: Study, cells: list[CellRequest], grid: Grid) -> tuple[list[Content], dict[int, str]]:
+    """What stands in each cell, and why some cannot be drawn."""
     problems: dict[int, str] = {}
     found = []
-    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+    for number, cell in enumerate(cells):
         try:
-            found.append(_content(study, cell, width, font))
+            found.append(_content(study, cell, grid))
         except HeatmapNotStored:
             found.append(Content(title_of(cell), EMPTY, why=LATER))
         except PeregrineError as error:
             problems[number] = str(error)
             found.append(Content(title_of(cell), EMPTY, why=str(error)))
-    return found, widths, problems
+    return found, problems
 
 
-def show(cells: list[CellRequest], shown: list[Content], widths: list[float], *, command: MakeSheet) -> None:
+def show(cells: list[CellRequest], shown: list[Content], grid: Grid) -> None:
     """Draw the preview."""
-    slots, width, height = slots_of(
-        [units_of(cell, command.columns) for cell in cells],
-        widths,
-        [one.height for one in shown],
-        columns=command.columns,
-        letters=command.letters,
-        captions=[cell.caption for cell in cells],
+    slots, height = grid.slots_of(
+        [cell.span for cell in cells], [one.height for one in shown], [cell.caption for cell in cells]
     )
-    sheet_preview(shown, slots, (width, height), font=command.font, key="sheet_preview")
+    sheet_preview(shown, slots, (grid.page_width, height), font=grid.font, key="sheet_preview")
 
 
 def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
     """Draw a cell alone, on paper of one shape for all cells."""
-    (shown,), (width,), _ = contents(study, [cell], columns=1, font="sans")
+    grid = Grid("double" if not cell.is_picture and cell.entry.column == "double" else "single", 1, "sans")
+    (shown,), _ = contents(study, [cell], grid)
+    width = grid.width_of()
     paper = max(width, shown.height / PAPER), max(width * PAPER, shown.height)
     left, top = (paper[0] - width) / 2, (paper[1] - shown.height) / 2
     slot = Slot(left, top, width, shown.height, letter="", caption=())
     sheet_preview([shown], [slot], (round(paper[0]), round(paper[1])), font="sans", key=key)
 
 
-def _content(study: Study, cell: CellRequest, width: float, font: str) -> Content:
+def _content(study: Study, cell: CellRequest, grid: Grid) -> Content:
+    width = grid.width_of(cell.span)
     if not cell.is_picture:
-        figure = sheet_figure(study, cell, round(width), font)
-        return Content(title_of(cell), float(figure.height), figure=figure.text)
+        drawn = grid.drawn_width(cell.span)
+        figure = sheet_figure(study, cell, drawn, grid.font)
+        size = (drawn, float(figure.height))
+        return Content(title_of(cell), size[1] * width / drawn, figure=figure.text, drawn=size)
     kind, _, image = cell.name.partition(":")
     row, height = study.row_of(image), width * picture_shape(study, image)
     if kind == "image":
@@ -92,7 +89,7 @@ def _content(study: Study, cell: CellRequest, width: float, font: str) -> Conten
     return Content(title_of(cell), height, src=overlay_urls(study, [row], [style], side=SIDE)[0])
 
 
-def files(command: MakeSheet) -> None:
+def files(study: Study, command: MakeSheet) -> None:
     """The sheet as files: made by a job, since drawing for print takes seconds."""
     folder = launcher.folder_of(command)
     job = read_job(folder)
@@ -101,7 +98,7 @@ def files(command: MakeSheet) -> None:
     elif (
         job is not None and job.state == "done" and all((folder / name).is_file() for name in SHEETS.values())
     ):
-        _downloads(folder)
+        _downloads(study, folder)
     else:
         _make(command, job)
 
@@ -130,13 +127,13 @@ def _make(command: MakeSheet, job: Job | None) -> None:
     )
 
 
-def _downloads(folder: Path) -> None:
+def _downloads(study: Study, folder: Path) -> None:
     with st.container(horizontal=True, gap="small"):
         for kind, name in SHEETS.items():
             st.download_button(
                 f"Download {kind}",
                 data=(folder / name).read_bytes,
-                file_name=f"figure_sheet{Path(name).suffix}",
+                file_name=f"{file_stem([served_studies.name_of(study)], 'figures')}{Path(name).suffix}",
                 mime=MIME[kind],
                 key=f"sheet_file_{kind.lower()}",
                 type="primary" if kind == "PDF" else "secondary",

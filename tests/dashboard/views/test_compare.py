@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from core.common.assets import asset
-from core.comparison.compare import GAINED, LOST, compare
+from core.comparison.compare import compare
+from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
 from core.slices.slice import Slice
 from core.storage.writer import write_study

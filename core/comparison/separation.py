@@ -1,0 +1,102 @@
+"""How well each score separates correct from misclassified images, in each of several studies. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import equals, numbers, where
+from core.common.score_names import score_label
+from core.common.statistics.intervals import auroc_interval
+from core.comparison.images import Shared
+
+SEPARATED = {  # score -> the measure that is its AUROC, where there is one
+    "q_score": "q_auroc",
+    "combined": "combined_auroc",
+    "distinctiveness": "distinctiveness_auroc",
+    "confidence": "confidence_auroc",
+}
+COLUMNS = ["study", "score", "n_correct", "n_misclassified", "auroc", "low", "high"]
+
+
+def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
+    """Compute the AUROC of each score of SEPARATED, correct above misclassified, on the evaluation images.
+
+    An AUROC that `measures` holds is taken from there, so that both always agree; others have the interval
+    of DeLong 1988.
+
+    Returns:
+        study, score, n_correct, n_misclassified, auroc, low, high (NaN where undefined).
+    """
+    rows = []
+    for name, study, places in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
+        quality = study.table("quality") if study.has("quality") else pd.DataFrame()
+        probe = study.table("probe", ["correct"]) if study.has("probe") else pd.DataFrame()
+        if not len(probe):
+            continue
+        correct = numbers(probe, "correct")[places]
+        for score, measure in SEPARATED.items():
+            if score not in quality:
+                continue
+            values = numbers(quality, score)[places]
+            groups = [int((np.isfinite(values) & (correct == side)).sum()) for side in (1, 0)]
+            known = where(measures, equals(measures, "measure", measure) & equals(measures, "study", name))
+            judged = np.isfinite(correct)
+            auroc = auroc_interval(values[judged], correct[judged] == 1)[:3]
+            rows.append([name, score, *groups, *(_ends(known) if len(known) else auroc)])
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def _ends(measure: pd.DataFrame) -> tuple[float, float, float]:
+    value, low, high = (float(numbers(measure, name)[0]) for name in ("value", "low", "high"))
+    return value, low, high
+
+
+def side_of(row: dict[str, Any]) -> str:
+    """Return on which images a score is higher: correct, misclassified, neither, or "" where undefined."""
+    if not np.isfinite([row["auroc"], row["low"], row["high"]]).all():
+        return ""
+    return "correct" if row["low"] > 0.5 else "misclassified" if row["high"] < 0.5 else "neither"
+
+
+def separation_sentence(table: pd.DataFrame, score: str) -> str:
+    """State on which images a score is higher in each study, with the AUROC that says so; no full stop.
+
+    Args:
+        table: from `separation_table`.
+    """
+    label = score_label(score)
+    rows = where(table, equals(table, "score", score)).to_dict("records")
+    sides = {row["study"]: side_of(row) for row in rows}
+    known = [row for row in rows if sides[row["study"]]]
+    if not known:
+        groups = {kind: sum(row[f"n_{kind}"] for row in rows) for kind in ("correct", "misclassified")}
+        there = [kind for kind, n in groups.items() if n]
+        if not there:
+            return f"{label} by correctness"
+        return f"{label} of too few images to compare" if len(there) > 1 else f"{label} of {there[0]} images"
+    aurocs = {row["study"]: f"AUROC {row['auroc']:.3f}" for row in known}
+    if len({sides[name] for name in aurocs}) == 1:
+        what = _WORDS[sides[known[0]["study"]]]
+        return f"{label} {what} ({', '.join(f'{name}: {text}' for name, text in aurocs.items())})"
+    parts = [f"{_SHORT[sides[name]]} in {name} ({text})" for name, text in aurocs.items()]
+    return f"{label}: {', '.join(parts)}"
+
+
+_WORDS = {
+    "correct": "is higher on correct than on misclassified images",
+    "misclassified": "is lower on correct than on misclassified images",
+    "neither": "does not clearly tell correct from misclassified images",
+}
+_SHORT = {
+    "correct": "higher on correct images",
+    "misclassified": "lower on correct images",
+    "neither": "no clear difference",
+}
+
+
+def scores_of(table: pd.DataFrame) -> list[str]:
+    """Return the scores that a study of a `separation_table` holds, in the order of SEPARATED."""
+    return [score for score in SEPARATED if score in set(table["score"])]

@@ -1,0 +1,64 @@
+"""Which images became right or wrong from one study to another. No torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import equals, numbers, where
+from core.comparison.images import Shared
+from core.store import Study
+
+GAINED, LOST, RIGHT, WRONG = "wrong to right", "right to wrong", "right in both", "wrong in both"
+SIDES = (GAINED, LOST, RIGHT, WRONG)
+
+
+def surest_first(sides: pd.DataFrame, study: str, side: str) -> pd.DataFrame:
+    """List the images of a `side_table` on one side of a study, most confident new answer first."""
+    chosen = where(sides, equals(sides, "study", study) & equals(sides, "side", side))
+    order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
+    return chosen.take(order).reset_index(drop=True)
+
+
+def side_table(shared: Shared) -> pd.DataFrame:
+    """List how the result of each evaluation image changed from the first study to each other one.
+
+    Returns:
+        study, image_id, row (in the first study), label, side (one of SIDES), predicted, confidence and q
+        each with _before and _after. Images without a known correctness in both are left out.
+    """
+    blocks = []
+    before = _answers(shared.studies[0], shared.rows[0, shared.judged])
+    for name, study, rows in zip(shared.names[1:], shared.studies[1:], shared.rows[1:], strict=True):
+        after = _answers(study, rows[shared.judged])
+        was, now = numbers(before, "correct"), numbers(after, "correct")
+        side = np.select([(was == 0) & (now == 1), (was == 1) & (now == 0), was == 1], SIDES[:3], WRONG)
+        block = pd.DataFrame(
+            {
+                "study": name,
+                "image_id": shared.image_ids[shared.judged],
+                "row": shared.rows[0, shared.judged],
+                "label": shared.labels[shared.judged],
+                "side": side,
+            }
+        )
+        for column in ("predicted", "confidence", "q"):
+            block[f"{column}_before"] = before[column].to_numpy()
+            block[f"{column}_after"] = after[column].to_numpy()
+        blocks.append(where(block, np.isfinite(was) & np.isfinite(now)))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:
+    """predicted, confidence, correct, q of some images, in order."""
+    probe = study.table("probe", ["predicted", "confidence", "correct"]) if study.has("probe") else None
+    quality = study.table("quality", ["q_score"]) if study.has("quality") else None
+    unknown = np.full(len(rows), np.nan)
+    return pd.DataFrame(
+        {
+            "predicted": "" if probe is None else probe["predicted"].to_numpy(object)[rows],
+            "confidence": unknown if probe is None else numbers(probe, "confidence")[rows],
+            "correct": unknown if probe is None else numbers(probe, "correct")[rows],
+            "q": unknown if quality is None else numbers(quality, "q_score")[rows],
+        }
+    )

@@ -1,0 +1,61 @@
+"""Break the titles and notes of a figure for print, so that they fit on it."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from core.figures.fonts import text_width, wrapped_lines
+from core.figures.theme import USUAL_HEIGHT, Theme, layout_of, printed_font
+
+LINE = 1.3  # height of a line, in font sizes
+BESIDE = 60  # px of a usual figure that the labels of an axis and its title take
+
+
+def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
+    """Break what is longer than its axis, or than the figure is wide, into lines; returns the figure."""
+    if theme.width is None:
+        return figure
+    font = printed_font(theme)
+    for axis in figure.select_xaxes():
+        _wrap_title(axis, theme, (theme.width - BESIDE) * _share(axis), font)
+    height = layout_of(figure).height or theme.height or USUAL_HEIGHT
+    margin = layout_of(figure).margin.t or layout_of(figure).template.layout.margin.t or 0
+    for axis in figure.select_yaxes():
+        _wrap_title(axis, theme, (height - margin - BESIDE) * _share(axis), font)
+    _wrap_notes(figure, theme, font)
+    return figure
+
+
+def _share(axis: go.layout.XAxis) -> float:
+    """How much of the figure an axis takes."""
+    first, last = axis.domain or (0, 1)
+    return last - first
+
+
+def _wrap_title(axis: go.layout.XAxis, theme: Theme, room: float, font: str) -> None:
+    text = axis.title.text
+    size = axis.title.font.size or theme.font_size
+    if text and "<br>" not in text and text_width(text, size, font=font) > room:
+        axis.title.text = "<br>".join(wrapped_lines(text, room, size, font=font))
+
+
+def _wrap_notes(figure: go.Figure, theme: Theme, font: str) -> None:
+    """Break notes that are longer than the figure is wide; what stands above the axes makes room."""
+    for note in layout_of(figure).annotations:
+        size = note.font.size or theme.font_size
+        lines = (note.text or "").split("<br>")
+        room = theme.width or 0
+        wrapped = [part for line in lines for part in wrapped_lines(line, room, size, font=font)]
+        if len(wrapped) == len(lines) or note.textangle:
+            continue
+        note.text = "<br>".join(wrapped)
+        if note.yref == "paper" and (note.y or 0) >= 1:
+            _make_room(figure, LINE * size * (len(wrapped) - len(lines)))
+
+
+def _make_room(figure: go.Figure, pixels: float) -> None:
+    """Push the axes down, and a legend above them up."""
+    margin, legend = layout_of(figure).margin, layout_of(figure).legend
+    margin.t = (36 if margin.t is None else margin.t) + pixels
+    if (legend.y or 0) > 1:
+        legend.y += pixels / ((layout_of(figure).height or USUAL_HEIGHT) - margin.t - 40)

@@ -1,0 +1,68 @@
+"""The fonts of printed figures, which ship with Peregrine: their files, as CSS, and how wide a text is."""
+
+from __future__ import annotations
+
+import base64
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import ImageFont
+
+from core.common.assets import asset
+
+SHIPPED = {"serif": "Tinos", "sans": "Arimo"}
+WEIGHTS = {"Regular": 400, "Bold": 700}
+MEASURED_AT = 1000  # font size of a measurement; widths grow with the size
+MARKUP = re.compile(r"<(?!br)[^>]*>")
+
+
+def font_file(font: str, *, bold: bool = False) -> Path:
+    """Return the file of a shipped font: serif or sans."""
+    return asset(f"fonts/{SHIPPED[font]}-{'Bold' if bold else 'Regular'}.ttf")
+
+
+@lru_cache(maxsize=4)
+def font_faces(*fonts: str) -> str:
+    """Return CSS that holds the files of these fonts, all if none is named."""
+    rules = []
+    for font in fonts or SHIPPED:
+        for name, weight in WEIGHTS.items():
+            content = base64.b64encode(font_file(font, bold=name == "Bold").read_bytes()).decode()
+            rules.append(
+                f'@font-face{{font-family:"{SHIPPED[font]}";font-weight:{weight};'
+                f'src:url(data:font/ttf;base64,{content}) format("truetype")}}'
+            )
+    return "".join(rules)
+
+
+def text_width(text: str, size: float, *, font: str = "serif", bold: bool = False) -> float:
+    """Return how wide a line of text is in CSS px; markup takes no room.
+
+    >>> round(text_width("Peregrine", 10)), round(text_width("<b>Peregrine</b>", 10, font="sans", bold=True))
+    (38, 46)
+    """
+    plain = MARKUP.sub("", text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    return _measure(font, bold).getlength(plain) * size / MEASURED_AT
+
+
+@lru_cache(maxsize=4)
+def _measure(font: str, bold: bool) -> ImageFont.FreeTypeFont:
+    path = font_file(font, bold=bold)
+    return ImageFont.truetype(str(path), MEASURED_AT, layout_engine=ImageFont.Layout.BASIC)
+
+
+def wrapped_lines(text: str, width: float, size: float, *, font: str = "serif") -> list[str]:
+    """Break a text at spaces so that each line is at most so wide; a longer word stands alone.
+
+    >>> wrapped_lines("correct above misclassified", 60, 10)
+    ['correct above', 'misclassified']
+    """
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size, font=font) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

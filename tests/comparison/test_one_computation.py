@@ -1,0 +1,121 @@
+"""Headline, titles, cards and table of a comparison agree, whatever images it is of."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.common.dataframes import equals, numbers, where
+from core.comparison.compare import Comparison, compare
+from core.comparison.separation import SEPARATED, separation_sentence, side_of
+from core.comparison.text import STAR, headline_rows, numbers_table, premise_lines
+from core.comparison.verdict import BETTER, CHANGED, WORSE, change_of, changed_sentence, verdict_sentence
+from core.export.table_file import TableFile
+from core.figures.compare import FEWEST_BINS, score_table
+from core.figures.findings import class_change_finding
+from core.slices.slice import Slice
+from core.store import Study, open_study
+from tests.comparison.comparable import second_study
+from tests.synthetic import make_study
+
+POPULATIONS = {
+    "all images": "",
+    "one class": "label=bee",
+    "a slice": "confidence=0.5..",
+    "all correct": "correct=true",
+    "all misclassified": "correct=false",
+    "no evaluation image": "split=train",
+}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Study]:
+    folder: Path = tmp_path_factory.mktemp("population")
+    first = make_study(folder / "first")
+    return open_study(first), open_study(second_study(first, folder / "second", seed=3))
+
+
+@pytest.fixture(params=[*POPULATIONS.values(), "one image"], ids=[*POPULATIONS, "one image"])
+def found(request: pytest.FixtureRequest, pair: tuple[Study, Study]) -> Comparison:
+    image = pair[0].images["image_id"].iloc[int(np.flatnonzero(pair[0].is_val)[0])]
+    among = Slice(image_ids=(image,)) if request.param == "one image" else Slice.parse(request.param)
+    return compare(pair, among=among, resamples=100)
+
+
+def test_headline__names_what_the_table_marks_and_nothing_else(found):
+    said = f"{verdict_sentence(found, 'second')} {changed_sentence(found, 'second')}".lower()
+    n_judged = 0
+    for name, title, *cells in headline_rows(found)[1:]:
+        if not found.value(name, "second"):
+            continue
+        change = change_of(found, name, "second")
+        marked = bool(cells[-1]) and cells[-1].endswith(STAR)
+        assert marked == (change.verdict in (BETTER, WORSE, CHANGED)) == change.significant
+        told = (change.measure.better and change.measure.plain or change.measure.title).lower()
+        assert (told in said) == marked, title
+        assert not cells[-1] or cells[-1].removesuffix(f" {STAR}") == change.words  # as on the card
+        n_judged += bool(change.measure.better) and np.isfinite(change.low)
+    if n_judged > 1:
+        assert f"{n_judged} measures" in said or f"each of {n_judged} changes" in said
+
+
+def test_title_of_a_score__says_what_its_row_says(found):
+    for score, measure in SEPARATED.items():
+        title = separation_sentence(found.separation, score)
+        for study in found.names:
+            row, known = found.value(measure, study), found.separation
+            mine = where(known, equals(known, "study", study) & equals(known, "score", score))
+            if not len(mine) or not row or not np.isfinite(row["low"]):
+                continue
+            ends = [numbers(mine, name)[0] for name in ("auroc", "low", "high")]
+            assert ends == [row["value"], row["low"], row["high"]]
+            assert f"{row['value']:.3f}" in title
+            side = side_of(mine.to_dict("records")[0])
+            assert side == ("correct" if ends[1] > 0.5 else "misclassified" if ends[2] < 0.5 else "neither")
+            words = {"correct": "higher", "misclassified": "lower", "neither": "clear"}
+            assert words[side] in title
+
+
+def test_title_of_the_classes__agrees_with_the_accuracy_of_the_table(found):
+    title, accuracy = class_change_finding(found.classes, "second"), change_of(found, "accuracy", "second")
+    classes = where(found.classes, equals(found.classes, "study", "second"))
+    if len(classes) == 1 and found.shared.judged.sum() > 1:
+        assert "most" not in title and str(classes["label"].iat[0]) in title
+        assert ("significant" in title) == accuracy.significant
+        ends = [numbers(classes, f"difference{end}")[0] for end in ("", "_low", "_high")]
+        assert ends == pytest.approx([accuracy.difference, accuracy.low, accuracy.high])
+    n = int(found.shared.judged.sum()) or found.shared.n_images
+    assert found.population.startswith(f"{n} ") and ("images" in found.population) == (n > 1)
+
+
+def test_what_is_of_all_images__says_so(found):
+    counts = [row for row in headline_rows(found) if row[0].startswith("n_")]
+    assert counts and all(("(all images)" in row[1]) == bool(found.among) for row in counts)
+    assert all(("(all images)" in line) == bool(found.among) for line in premise_lines(found))
+
+
+def test_csv__holds_the_numbers_of_the_table(found):
+    file = TableFile(tuple(found.names), "compare", numbers_table(found), found.among)
+    table = pd.read_csv(io.BytesIO(file.content()))
+    for name in ("value", "low", "high", "difference", "difference_low", "difference_high", "n"):
+        assert pd.api.types.is_numeric_dtype(table[name])
+    assert set(table["slice"].dropna()) == ({str(found.among)} if found.among else set())
+    for row in table[table["n"].notna()].to_dict("records"):
+        here = found.value(row["measure"], row["study"])
+        for name in ("value", "low", "high", "difference", "difference_low", "difference_high"):
+            assert row[name] == pytest.approx(here[name], nan_ok=True, rel=1e-9)
+        marked = change_of(found, row["measure"], row["study"])
+        if np.isfinite(marked.low):
+            assert str(row["significant"]) == str(marked.significant)
+
+
+def test_bins__by_the_number_of_images(rng):
+    def n_bins(n: int) -> int:
+        table = score_table({"a": (rng.random(n), np.ones(n))}, score="confidence")
+        return int((table["group"] == "correct").sum())
+
+    assert [n_bins(n) for n in (1, 50, 1000, 100_000)] == [FEWEST_BINS, 7, 20, 48]

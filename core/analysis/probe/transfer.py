@@ -58,7 +58,7 @@ def transfer_probe(
         images: as for `analyze --images`. val: the evaluation images of a single set.
         into: studies of other images with the same encoder: their stored representations are used, and the
             estimates are kept in them for `compare`.
-        lr: of the probe; None: the best of four. n_corrupted: evaluation images of the study that the
+        lr: of the probe; None: the best of six. n_corrupted: evaluation images of the study that the
             estimates are back-tested on, in 15 corruptions.
     Raises:
         StudyError: a study lacks an encoder or D, or one of `into` has another encoder.

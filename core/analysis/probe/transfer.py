@@ -93,7 +93,7 @@ def transfer_probe(
                     workers=default_workers(RunOptions(workers=workers), n),
                     after_batch=bar.update,
                 )
-            told = own.estimated(found, **draws) if own else None
+            told = own.estimated(found, resamples=0) if own else None
             rows.append(row_of(study, spec, found, own, told, **judged))
         for target in into:
             found = represented_study(target)

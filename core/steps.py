@@ -113,6 +113,7 @@ STEPS: dict[str, Step] = {
             # The curves remove features by activation rate.
             more_inputs=lambda config: ("features",) if config.curves else (),
             needs=("embed",),
+            asked_each_time=("lr_candidates",),  # no option: those of this version
             outputs=("probe", "probe_weights", "probe_bias", "val_logits", "probe_curves"),
             needs_labels=True,
         ),

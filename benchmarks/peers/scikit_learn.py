@@ -155,7 +155,7 @@ def _probe_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
 
 
 def _probe_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
-    """As ours chooses its learning rate: the best of four penalties on a tenth of the rows."""
+    """As ours chooses its learning rate: the best of some penalties on a tenth of the rows."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -36,6 +36,7 @@ def info_text(report: Report) -> str:
             ("features", _features_line(report)),
             *(("features", line) for line in report.get("feature_notes", [])),
             ("probe", _probe_line(report)),
+            *(("probe", line) for line in report.get("probe_notes", [])),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("errors", report.get("recommendation") or ""),
             ("mIoU", _overlap_line(report)),

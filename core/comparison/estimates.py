@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.probe.accuracy_estimates import TITLES
+from core.analysis.probe.accuracy_estimates import (
+    TITLES,
+    errors_in_words,
+    estimate_in_words,
+    prediction_interval,
+)
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, select
-from core.common.formatting import counted, number, percent, signed
+from core.common.formatting import counted, percent, signed
 from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
 from core.comparison.notes import Note
@@ -20,12 +25,16 @@ from core.store import Study
 TABLE, DRAWS, STEP = "accuracy_estimates", "accuracy_draws", "accuracy"
 TESTS = ("slices", "copies")
 ENDS = ("", "_low", "_high")
+OF_STUDY = (
+    *("margin", "error", "error_assumed", "noise", "truth"),
+    *(f"{what}_{test}" for what in ("n", "noise") for test in TESTS),
+)
 DIFFERENCE = tuple(f"difference{end}" for end in ENDS)
 COLUMNS = (
     *("study", "source", "n_images", "method", "title", "estimate", "low", "high", "against", *DIFFERENCE),
     *(f"error_{test}" for test in TESTS),
     *(f"gain_{test}{end}" for test in TESTS for end in ENDS),
-    *("chosen", "error", "error_assumed", "truth"),
+    *("chosen", *OF_STUDY),
 )
 
 
@@ -34,13 +43,16 @@ def estimate_table(shared: Shared) -> pd.DataFrame:
 
     Returns:
         columns COLUMNS: study; source, the study whose probe it is; n_images it speaks of (all or the
-        evaluation images of the study, not only the shared ones); method, title; estimate with low and high;
+        evaluation images of the study, not only the shared ones); method, title; estimate with low and high,
+        its prediction interval;
         difference with its 95 % interval, paired over images, from the same method's estimate in the first
         study with estimates of the same images, `against` (empty where there is none); error_slices and
         error_copies, its mean absolute errors in back tests; gain_slices and gain_copies, how much smaller
         they are than those of assuming the accuracy on evaluation images, with paired 95 % intervals; chosen,
-        whether it was best there; error, error_assumed and truth (None where labels do not tell), the same
-        for all its rows.
+        whether it was best there; and OF_STUDY, the same for all its rows: margin and error of the choice of
+        a method, both judged in cases that it was made without; the error of assuming that accuracy; the mean
+        error by chance alone; truth (NaN where labels do not tell); number and noise of the cases of each
+        back test. What an earlier version did not keep is NaN.
     """
     named = list(zip(shared.names, shared.studies, strict=True))
     parts = [
@@ -54,13 +66,15 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
     if not study.has(TABLE):
         return pd.DataFrame(columns=list(COLUMNS))
     table, about = study.table(TABLE), study.summary(STEP)
+    ends = prediction_interval(numbers(table, "estimate"), numbers(table, "margin"))
     found = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS]))).assign(
         study=name,
         source=about["source_name"],
         n_images=about["n_images"],
         title=[TITLES[method] for method in table["method"]],
         chosen=(table["method"] == about["by"]).to_numpy(bool),
-        **{key: about[key] for key in ("error", "error_assumed", "truth")},
+        **{key: np.nan if about.get(key) is None else about[key] for key in OF_STUDY},
+        **dict(zip(("low", "high"), ends, strict=True)),
     )
     return select(found, list(COLUMNS))
 
@@ -97,14 +111,15 @@ def _sentence(row: dict) -> str:
     images = counted(int(row["n_images"]), "image")
     said = (
         f"{row['study']}: without labels, the probe of {row['source']} is estimated to be right on "
-        f"{percent(row['estimate'])} ({percent(row['low'])} to {percent(row['high'])}) of {images}, by the "
+        f"{estimate_in_words(row['estimate'], row['margin'])} of {images}, by the "
         f"{row['title'].removeprefix('the ')}"
     )
-    if row["error"] is not None and np.isfinite(row["error"]):
-        said += (
-            f", off by {number(100 * row['error'], 1)} points in back tests (assuming the accuracy on "
-            f"evaluation images: {number(100 * row['error_assumed'], 1)})"
-        )
+    said += errors_in_words(
+        row["error"],
+        assumed=row["error_assumed"],
+        noise=row["noise"],
+        **{f"n_{test}": row[f"n_{test}"] for test in TESTS},
+    )
     if row["against"]:
         said += (
             f"; by the same method {in_points(row, DIFFERENCE)} against {row['against']}, paired over images"
@@ -135,8 +150,9 @@ def in_points(row: Mapping[str, Any], names: Sequence[str]) -> str:
 def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
     """Return the estimates of all methods in percent and points, for people: a row per study and method.
 
-    A back test's column has the mean error and, in brackets, the interval of how much larger or smaller it
-    is than that of assuming the accuracy on evaluation images.
+    In brackets beside an accuracy is its prediction interval. A back test's column has the mean error and, in
+    brackets, the interval of how much larger or smaller it is than that of assuming the accuracy on
+    evaluation images; the last column has what chance alone would give, on slices and on copies.
     """
     shown = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
     told = table.to_dict("records")
@@ -154,6 +170,10 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
             ],
             "Error on slices, points": shown[3],
             "Error on corrupted copies, points": shown[4],
+            "By chance alone, points": [
+                " and ".join(number_or_dash(np.array([100 * row[f"noise_{test}"] for test in TESTS])))
+                for row in told
+            ],
         }
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.probe.notes import notes_on_probe
 from core.common.statistics.chance import untold
 from core.comparison.images import Shared
 from core.slices.evaluate import of_results
@@ -61,11 +62,11 @@ def penalty_notes(shared: Shared) -> list[str]:
 
 
 def feature_notes(shared: Shared) -> list[str]:
-    """What a reader of a study's discriminative features should know."""
+    """What a reader of a study's discriminative features and of its accuracy should know."""
     return [
         f"in {name}, {note[:1].lower()}{note[1:]}"
         for name, study in zip(shared.names, shared.studies, strict=True)
-        for note in notes_on_features(study)
+        for note in (*notes_on_features(study), *notes_on_probe(study))
     ]
 
 

@@ -202,11 +202,11 @@ class ProbeConfig:
         metadata=option(
             "learning rate of the probe",
             metavar="LR",
-            default="the best of four on held-out train images",
+            default="the best of six on held-out train images",
             group="analysis",
         ),
     )
-    lr_candidates: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01)
+    lr_candidates: tuple[float, ...] = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
     seed: int = field(
         default=0, metadata=option("random seed of the order of images and of the held-out set", metavar="N")
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
 from core.common.readout import readout_words
@@ -45,6 +46,7 @@ def info(study: Study) -> dict[str, Any]:
         "feature_notes": notes_on_features(study),
         "accuracy": probe.get("top1"),
         "top5": probe.get("top5"),
+        "probe_notes": notes_on_probe(study),
         "q_auroc": quality.get("q_auroc"),
         "q_auroc_interval": quality.get("q_auroc_interval"),
         "q_auprc": quality.get("q_auprc"),

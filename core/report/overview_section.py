@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
@@ -209,7 +210,8 @@ def accuracy(source: Source) -> Section:
         shown.append(("Top-5", percent(probe["top5"]), f"{n:,} {images}"))
     if probe.get("train_top1") is not None:
         shown.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
-    section.parts = [parts.cards(shown), *_confusions(source)]
+    notes = map(parts.paragraph, notes_on_probe(study))
+    section.parts = [parts.cards(shown), *notes, *_confusions(source)]
     return section
 
 

@@ -215,6 +215,11 @@ def check_dual(config: TrainConfig) -> None:
         raise SettingsError(f"objective.dual trains two encoders by simclr's loss, not by {name}'s.")
     if config.start is not None:
         raise SettingsError("objective.dual trains both encoders from random weights: leave out start.")
+    if config.domains.labels is not None:
+        raise SettingsError(
+            "objective.dual has a second encoder that [domains] does not split: leave out domains.labels, "
+            "or set objective.dual = false."
+        )
     for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
         if own.cross_only and getattr(own, name):
             raise SettingsError(f"objective.{name} changes NT-Xent's logits, which cross_only does not have.")

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from core.common.formatting import number, percent
 from core.errors import ShapeError
 
 ASSUMED, ATC, CONFIDENCES, NUCLEAR, AGREEMENT = METHODS = (
@@ -23,7 +25,7 @@ TITLES = {
     AGREEMENT: "agreement of two probes",
 }
 FEWEST = 10  # images on each side
-MOST_ROWS = 5000  # of the nuclear norm, seeded
+MOST_ROWS = 5000  # of the nuclear norm
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,13 @@ def nuclear_norm(shares: np.ndarray) -> float:
     ||P||_* / sqrt(min(n, C) n): large where predictions are confident and spread over the classes.
 
     Args:
-        shares: (n, C) probabilities.
+        shares: (n, C) probabilities; of more than `MOST_ROWS` rows, a seeded sample is taken, since the first
+            rows of images that are listed by class hold the first classes only.
     Returns:
         float in (0, 1].
     """
+    if len(shares) > MOST_ROWS:
+        shares = shares[np.sort(np.random.default_rng(0).permutation(len(shares))[:MOST_ROWS])]
     n, n_classes = shares.shape
     small = shares.T @ shares if n >= n_classes else shares @ shares.T
     values = np.sqrt(np.clip(np.linalg.eigvalsh(small.astype(np.float64)), 0, None))
@@ -107,7 +112,7 @@ def estimates(known: Predictions, correct: np.ndarray, new: Predictions) -> dict
         return dict.fromkeys(METHODS, np.nan)
     accuracy = float(np.mean(correct))
     changed = accuracy - float(known.confidence.mean() - new.confidence.mean())
-    norms = nuclear_norm(new.shares[:MOST_ROWS]) / nuclear_norm(known.shares[:MOST_ROWS])
+    norms = nuclear_norm(new.shares) / nuclear_norm(known.shares)
     found = {
         ASSUMED: accuracy,
         ATC: float(np.mean(new.confidence >= threshold(known.confidence, correct))),
@@ -123,15 +128,15 @@ def resampled_estimates(
 ) -> tuple[dict[str, float], np.ndarray]:
     """`estimates`, and those of resamples of the known and of the new images, which are drawn apart.
 
-    Intervals from these draws hold what the choice of images brings, not what a method gets wrong: that is
-    what back tests are for. Which rows are drawn depends on the seed and the numbers of images alone, so the
-    draws of two encoders on the same images are pairs.
+    They hold what the choice of images brings, not what a method gets wrong: that is what back tests are for.
+    Which rows are drawn depends on the seed and the numbers of images alone, so the draws of two encoders on
+    the same images are pairs, from which the interval of their difference follows.
 
     Returns:
         method -> estimate; (resamples, n_methods) float64, NaN where undefined.
     """
     of_known, of_new = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
-    new = new.at(of_new.permutation(len(new)))  # the nuclear norm takes the first rows
+    new = new.at(of_new.permutation(len(new)))  # so that draws stay pairs of those that older studies keep
     draws = np.full((resamples, len(METHODS)), np.nan)
     for draw in draws if min(len(known), len(new)) >= FEWEST else ():
         mine = of_known.integers(0, len(known), len(known))
@@ -139,3 +144,60 @@ def resampled_estimates(
         told = estimates(known.at(mine), correct[mine], new.at(theirs))
         draw[:] = [told[name] for name in METHODS]
     return estimates(known, correct, new), draws
+
+
+def prediction_interval(estimate: ArrayLike, margin: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds within which the true accuracy is expected to lie, estimate -+ margin, in [0, 1].
+
+    Args:
+        margin: the 95th percentile of the absolute errors in back tests; NaN without any.
+    """
+    estimate, margin = np.asarray(estimate, np.float64), np.asarray(margin, np.float64)
+    return np.clip(estimate - margin, 0.0, 1.0), np.clip(estimate + margin, 0.0, 1.0)
+
+
+def estimate_in_words(estimate: float, margin: float | None) -> str:
+    """An estimate with its prediction interval, which is left out without back tests.
+
+    >>> estimate_in_words(0.7, 0.25), estimate_in_words(0.7, None)
+    ('70.0 % (prediction interval 45.0 % to 95.0 %)', '70.0 %')
+    """
+    if not _known(margin):
+        return percent(estimate)
+    low, high = prediction_interval(estimate, float(margin or 0))
+    return f"{percent(estimate)} (prediction interval {percent(float(low))} to {percent(float(high))})"
+
+
+def errors_in_words(
+    error: float | None,
+    *,
+    noise: float | None,
+    assumed: float | None,
+    n_slices: float | None,
+    n_copies: float | None,
+) -> str:
+    """Say, after an estimate, how far off such estimates were in back tests; empty without back tests.
+
+    Args:
+        error: mean error of the best method. noise: what chance alone gives. assumed: the error of taking the
+            accuracy on evaluation images. n_slices, n_copies: cases. All but the first may be unknown.
+
+    >>> errors_in_words(0.04, noise=0.03, assumed=None, n_slices=30, n_copies=0)
+    '; in back tests on 30 slices off by 4.0 points (chance alone: 3.0)'
+    """
+    if not _known(error):
+        return ""
+    counts = {"slices": n_slices, "sets of corrupted copies": n_copies}
+    cases = " and ".join(f"{n:.0f} {what}" for what, n in counts.items() if _known(n) and n)
+    others = {"chance alone": noise, "assuming the accuracy on evaluation images": assumed}
+    beside = "; ".join(f"{what}: {_points(value)}" for what, value in others.items() if _known(value))
+    on, within = f" on {cases}" if cases else "", f" ({beside})" if beside else ""
+    return f"; in back tests{on} off by {_points(error)} points{within}"
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value))
+
+
+def _points(share: float | None) -> str:
+    return number(None if share is None else 100 * share, 1)

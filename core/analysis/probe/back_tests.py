@@ -5,7 +5,7 @@ On slices of the study's own evaluation images, and on corrupted copies of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,22 @@ def halves(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Two disjoint, seeded halves of n rows, ascending."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
+
+
+def slice_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Columns of an image table whose values make slices: texts, categories and booleans, of any dtype.
+
+    Left out are numbers, dates, and columns in which every value is another one.
+    """
+    found = {}
+    for name in table:
+        values, kind = table[name].dropna(), table[name].dtype
+        measured = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+        timed = pd.api.types.is_datetime64_any_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind)
+        repeated = len(set(map(str, values))) < len(values)
+        if repeated and not measured and not timed:
+            found[str(name)] = table[name].to_numpy(object)
+    return found
 
 
 def slices_of(columns: Mapping[str, np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -175,8 +191,55 @@ def on_copies(
 
 def mean_errors(cases: pd.DataFrame) -> dict[str, float]:
     """Mean absolute error of each method over the cases of a back test; NaN without cases."""
-    truth = numbers(cases, "truth")
-    return {name: known_mean(np.abs(numbers(cases, name) - truth)) for name in METHODS}
+    return dict(zip(METHODS, map(known_mean, absolute_errors(cases).T), strict=True))
+
+
+def absolute_errors(cases: pd.DataFrame) -> np.ndarray:
+    """(n_cases, n_methods) |estimate - truth|."""
+    return np.abs(np.stack([numbers(cases, name) - numbers(cases, "truth") for name in METHODS], axis=1))
+
+
+def sampling_noise(cases: pd.DataFrame) -> float:
+    """Mean absolute error that chance alone gives the cases' own accuracies; NaN without cases.
+
+    mean of sqrt(2 p (1 - p) / (pi n)): what an estimate that knew the accuracy of all such images would err.
+    """
+    p, n = numbers(cases, "truth"), numbers(cases, "n")
+    return known_mean(np.sqrt(2 * p * (1 - p) / (np.pi * n)))
+
+
+def best_method(errors: Sequence[np.ndarray]) -> str:
+    """The method with the smallest mean error, averaged over back tests; ASSUMED without cases.
+
+    Args:
+        errors: of each back test, (n_cases, n_methods).
+    """
+    overall = [known_mean(known_mean(test[:, at]) for test in errors) for at in range(len(METHODS))]
+    return METHODS[int(np.nanargmin(overall))] if np.isfinite(overall).any() else ASSUMED
+
+
+def errors_of_the_best(errors: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The error of choosing the best method: in each case, of the one that is best on all other cases.
+
+    Args:
+        errors: of each back test, (n_cases, n_methods).
+    Returns:
+        (n_cases,) of each back test.
+    """
+    found = []
+    for number, test in enumerate(errors):
+        others = [
+            [*errors[:number], np.delete(test, case, 0), *errors[number + 1 :]] for case in range(len(test))
+        ]
+        chosen = [METHODS.index(best_method(rest)) for rest in others]
+        found.append(test[np.arange(len(test)), chosen])
+    return found
+
+
+def margin(errors: np.ndarray) -> float:
+    """The 95th percentile of absolute errors; NaN without any."""
+    known = errors[np.isfinite(errors)]
+    return float(np.percentile(known, 95)) if len(known) else np.nan
 
 
 def _gains(errors: Mapping[str, float]) -> dict[str, float]:

@@ -131,7 +131,7 @@ def evaluate_representations(
     Args:
         discriminative: (n_features,) bool, D; None: computed on the train images, as in the step `features`.
         epsilon: firing threshold, in standard deviations. low, high: percentiles for a D computed here.
-        lr: of the probe; None: the best of four.
+        lr: of the probe; None: the best of six.
     Returns:
         n_train, n_val, n_classes; top1 and top5 with _low and _high (95 % bootstrap interval over evaluation
         images); q_auroc with its interval, q_auprc (correct is positive) beside base_rate, q_auprc_error;

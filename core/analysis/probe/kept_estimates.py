@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.analysis.probe.accuracy_estimates import METHODS
 from core.analysis.probe.evaluate import Represented
-from core.analysis.probe.own_probe import BEST, ENDS, OWN, estimated_rows
+from core.analysis.probe.own_probe import BEST, ENDS, OF_TESTS, OWN, estimated_rows
 from core.analysis.tensors import class_codes
 from core.common.command_line import command_line
 from core.errors import StudyError
@@ -79,8 +79,8 @@ def keep_estimates(
             "source_name": source.name,
             "n_images": int(estimated_rows(images).sum()),
             "by": row[f"{BEST}_by"],
-            "error": row[f"{BEST}_error"],
-            "error_assumed": row[f"{BEST}_error_assumed"],
+            **{name: row[f"{BEST}_{name}"] for name in ("margin", "error", "error_assumed", "noise")},
+            **{name: row[name] for name in OF_TESTS},
             "truth": row[OWN],
             "of_images": {
                 "known": manifests.digest(_ids(source, source.is_val & (class_codes(source) >= 0))),

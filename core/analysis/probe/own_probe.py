@@ -17,14 +17,16 @@ from core.analysis.probe.accuracy_estimates import (
     METHODS,
     TITLES,
     Predictions,
+    errors_in_words,
+    estimate_in_words,
+    prediction_interval,
     resampled_estimates,
 )
 from core.analysis.probe.back_tests import BackTest
 from core.analysis.probe.evaluate import Represented, represent_pixels
 from core.analysis.probe.step import Probe, train_probe
 from core.common.arrays import known_mean
-from core.common.formatting import number, percent
-from core.common.statistics.intervals import percentile_interval
+from core.common.formatting import percent
 from core.errors import PeregrineError
 
 if TYPE_CHECKING:
@@ -35,12 +37,14 @@ MOST_TRAIN = 100_000  # rows that the two probes share
 OWN, BEST = "own_top1", "estimate"
 SLICES, COPIES = TESTS = ("slices", "copies")
 ENDS = (
-    *("", "_low", "_high"),
+    *("", "_margin"),
     *(f"_error_{test}" for test in TESTS),
     *(f"_gain_{test}{end}" for test in TESTS for end in ("", "_low", "_high")),
 )
+OF_TESTS = tuple(f"{what}_{test}" for what in ("n", "noise") for test in TESTS)
 COLUMNS = (
-    *(OWN, BEST, f"{BEST}_low", f"{BEST}_high", f"{BEST}_by", f"{BEST}_error", f"{BEST}_error_assumed"),
+    *(OWN, BEST, f"{BEST}_low", f"{BEST}_high", f"{BEST}_by", f"{BEST}_margin", f"{BEST}_error"),
+    *(f"{BEST}_error_assumed", f"{BEST}_noise", *OF_TESTS),
     *(f"{name}{end}" for name in METHODS for end in ENDS),
 )
 
@@ -108,8 +112,7 @@ class OwnProbe:
         correct = known.predicted == codes[held]
         columns = {"label": study.images["label"].to_numpy(object)[held]}
         if study.has("attributes"):
-            table = study.table("attributes").iloc[held]
-            columns |= {name: table[name].to_numpy(object) for name in table if table[name].dtype == object}
+            columns |= back_tests.slice_columns(study.table("attributes").iloc[held])
         slices = back_tests.on_slices(known, correct, columns, seed=seed)
         some = np.sort(np.random.default_rng(seed).permutation(len(held))[:n_corrupted])
         told = made._copies(study, encoder, held[some], codes, after_image)
@@ -152,15 +155,29 @@ class OwnProbe:
 
     @cached_property
     def back_tested(self) -> dict[str, Any]:
-        """Columns of COLUMNS that the back tests give, whatever the images: errors and gains by method."""
-        found: dict[str, Any] = {}
-        for test, run in zip(TESTS, (self.slices, self.copies), strict=True):
+        """Columns of COLUMNS that the back tests give, whatever the images."""
+        runs = dict(zip(TESTS, (self.slices, self.copies), strict=True))
+        cases = {test: run.table() for test, run in runs.items()}
+        errors = [back_tests.absolute_errors(table) for table in cases.values()]
+        own = back_tests.errors_of_the_best(errors)
+        found: dict[str, Any] = {
+            f"{BEST}_by": back_tests.best_method(errors),
+            f"{BEST}_margin": back_tests.margin(np.concatenate(own)),
+            f"{BEST}_error": known_mean(map(known_mean, own)),
+        }
+        found |= {f"n_{test}": len(table) for test, table in cases.items()}
+        found |= {f"noise_{test}": back_tests.sampling_noise(table) for test, table in cases.items()}
+        found[f"{BEST}_noise"] = known_mean(found[f"noise_{test}"] for test in TESTS)
+        for at, name in enumerate(METHODS):
+            found[f"{name}_margin"] = back_tests.margin(np.concatenate(errors)[:, at])
+        for test, run in runs.items():
             found |= {f"{name}_error_{test}": error for name, error in run.errors().items()}
             for name, ends in run.gains().items():
                 found |= {
                     f"{name}_gain_{test}{end}": value
                     for end, value in zip(("", "_low", "_high"), ends, strict=True)
                 }
+        found[f"{BEST}_error_assumed"] = known_mean(found[f"{ASSUMED}_error_{test}"] for test in TESTS)
         return found
 
     def estimated(self, images: Represented, *, resamples: int = 200, seed: int = 0) -> Estimated:
@@ -172,23 +189,17 @@ class OwnProbe:
         """Columns COLUMNS for an image set, of which `told` is what is estimated.
 
         own_top1 is the true accuracy over images whose class the probe knows; None without such labels.
-        estimate is by the method with the smallest mean error in the back tests, and estimate_error that
-        error; estimate_error_assumed is the error of taking the accuracy on evaluation images. A method's
-        gains are how much smaller its errors are than those, paired (`BackTest.gains`). None if undefined.
+        estimate is by the method with the smallest mean error in the back tests. estimate_error and
+        estimate_margin are the mean and the 95th percentile of the errors of that choice, made in each case
+        without it, and estimate_low and estimate_high the estimate -+ the margin. estimate_noise is the mean
+        error that chance alone gives the cases; estimate_error_assumed that of taking the accuracy on
+        evaluation images. A method's gains are how much smaller its errors are than those, paired
+        (`BackTest.gains`). n_slices and n_copies: cases of each back test. None if undefined.
         """
-        found: dict[str, Any] = dict(self.back_tested)
-        for name, low, high in zip(METHODS, *percentile_interval(told.draws), strict=True):
-            found |= {name: told.point[name], f"{name}_low": float(low), f"{name}_high": float(high)}
-        overall = {name: known_mean(found[f"{name}_error_{test}"] for test in TESTS) for name in METHODS}
-        known = [name for name in METHODS if np.isfinite(overall[name])]
-        best = min(known, key=lambda name: overall[name]) if known else ASSUMED
-        found |= {f"{BEST}{end}": found[f"{best}{end}"] for end in ("", "_low", "_high")}
-        found |= {
-            OWN: self._own(images),
-            f"{BEST}_by": best,
-            f"{BEST}_error": overall[best],
-            f"{BEST}_error_assumed": overall[ASSUMED],
-        }
+        found = {**self.back_tested, **told.point, OWN: self._own(images)}
+        found[BEST] = found[found[f"{BEST}_by"]]
+        ends = prediction_interval(found[BEST], found[f"{BEST}_margin"])
+        found |= {f"{BEST}_low": float(ends[0]), f"{BEST}_high": float(ends[1])}
         return {
             name: None if isinstance(value, float) and not np.isfinite(value) else value
             for name, value in ((name, found[name]) for name in COLUMNS)
@@ -216,12 +227,13 @@ def in_words(row: dict[str, Any]) -> str:
     if row.get(BEST) is None:
         return ""
     said = (
-        f"the study's own probe is right on about {percent(row[BEST])} of these images "
-        f"({percent(row[f'{BEST}_low'])} to {percent(row[f'{BEST}_high'])}), by {TITLES[row[f'{BEST}_by']]}"
+        f"the study's own probe is right on about {estimate_in_words(row[BEST], row[f'{BEST}_margin'])} of "
+        f"these images, by {TITLES[row[f'{BEST}_by']]}"
     )
-    if row[f"{BEST}_error"] is not None:
-        said += (
-            f", which is off by {number(100 * row[f'{BEST}_error'], 1)} points in back tests "
-            f"(assuming the accuracy on evaluation images: {number(100 * row[f'{BEST}_error_assumed'], 1)})"
-        )
+    said += errors_in_words(
+        row[f"{BEST}_error"],
+        assumed=row[f"{BEST}_error_assumed"],
+        noise=row[f"{BEST}_noise"],
+        **{f"n_{test}": row[f"n_{test}"] for test in TESTS},
+    )
     return said + ("" if row[OWN] is None else f"; by their labels: {percent(row[OWN])}")

@@ -13,20 +13,19 @@ from torch import Tensor
 
 from core.analysis.features.definitions import Array
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
+from core.analysis.probe.notes import rate_note
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix, class_codes
 from core.common.arrays import check_same_length
 from core.common.statistics.moments import Moments
+from core.config import ProbeConfig
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from core.config import ProbeConfig
     from core.jobs.progress import Progress
     from core.storage.writer import StepWriter
     from core.store import Study
-
-LEARNING_RATES = (0.3, 0.1, 0.03, 0.01)
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def train_probe(
     n_classes: int,
     *,
     lr: float | None = None,
-    candidates: tuple[float, ...] = LEARNING_RATES,
+    candidates: tuple[float, ...] = ProbeConfig.lr_candidates,
     recipe: Recipe | None = None,
 ) -> Probe:
     """Train a probe on rows in memory.
@@ -167,6 +166,8 @@ def compute_probe(
     table = predict(study, step, probe)
     step.table("probe", table)
     step.summary = _summary(table, probe, train, n_classes)
+    if note := rate_note(probe.lr, probe.searched):
+        progress.note(f"note: {note}")
     if config.curves:
         from core.analysis.probe.sparsity_curves import write_curves
 

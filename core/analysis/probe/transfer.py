@@ -58,7 +58,7 @@ def transfer_probe(
         images: as for `analyze --images`. val: the evaluation images of a single set.
         into: studies of other images with the same encoder: their stored representations are used, and the
             estimates are kept in them for `compare`.
-        lr: of the probe; None: the best of four. n_corrupted: evaluation images of the study that the
+        lr: of the probe; None: the best of six. n_corrupted: evaluation images of the study that the
             estimates are back-tested on, in 15 corruptions.
     Raises:
         StudyError: a study lacks an encoder or D, or one of `into` has another encoder.
@@ -93,7 +93,7 @@ def transfer_probe(
                     workers=default_workers(RunOptions(workers=workers), n),
                     after_batch=bar.update,
                 )
-            told = own.estimated(found, **draws) if own else None
+            told = own.estimated(found, resamples=0) if own else None
             rows.append(row_of(study, spec, found, own, told, **judged))
         for target in into:
             found = represented_study(target)

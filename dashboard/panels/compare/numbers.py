@@ -198,9 +198,11 @@ def estimates(found: Comparison) -> None:
         shown = estimates_by_method(found.estimates)
         st.dataframe(shown, hide_index=True, alt="Every estimate of accuracy with its errors in back tests")
         st.caption(
-            "Each estimate is of all images that it speaks of, whatever the filter. Intervals hold what the "
-            "choice of images brings, and not what a method gets wrong: that is its error in back tests. In "
-            "brackets beside an error: how many points more (+) or fewer (−) than with the accuracy on "
-            "evaluation images, as if nothing had changed; 95 % intervals, paired over images."
+            "Each estimate is of all images that it speaks of, whatever the filter. In brackets beside it: "
+            "its prediction interval. In 95 % of the back tests the truth lay that near to the estimate. "
+            "In brackets beside an error: how many points more (+) or fewer (−) than with the accuracy on "
+            "evaluation images, as if nothing had changed; 95 % intervals, paired over images. By chance "
+            "alone: the sampling noise of the accuracies that the estimates are compared with, on slices and "
+            "on copies."
         )
         download(found.shared.studies, found.estimates, name="accuracy_estimates")

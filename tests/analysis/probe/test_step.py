@@ -13,6 +13,7 @@ from core.analysis.probe import linear
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.step import train_probe
 from core.common.statistics.moments import Moments
+from core.config import ProbeConfig
 from core.errors import SettingsError, ShapeError
 from core.store import open_study
 from tests import reference
@@ -182,7 +183,7 @@ def test_compute_probe__verdicts_follow_from_the_stored_weights(shared_study):
     assert_array_equal(table["top5_correct"], top5)
     summary = study.summary("probe")
     assert_allclose(summary["top1"], table.loc[study.is_val, "correct"].mean())
-    assert summary["lr"] in (0.3, 0.1, 0.03, 0.01) and summary["n_classes"] == 4
+    assert summary["lr"] in ProbeConfig.lr_candidates and summary["n_classes"] == 4
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ def test_dual__refuses_other_methods_by_name(tiny_config, method):
     [
         ({"crop_size": 15}, "crop_size = 15 is odd"),
         ({"start": "asset:x"}, "leave out start"),
+        ({"domains": {"labels": "folder"}}, r"a second encoder that \[domains\] does not split"),
         (
             {"objective": {"dual": True, "cross_only": True, "ifm_epsilon": 0.1}},
             "which cross_only does not have",

@@ -1,0 +1,47 @@
+"""Sentences that a reader of the probe's accuracy should know; written only here. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+BETWEEN = 0.3  # ratio of neighbouring candidates, about
+
+
+def rate_note(lr: float, searched: Mapping[float, float]) -> str:
+    """Describe a learning rate at an end of those compared; empty where another one is as good.
+
+    Args:
+        lr: of the probe. searched: rate -> accuracy on held-out train images; empty where `lr` was given.
+
+    >>> rate_note(0.01, {0.03: 0.70, 0.01: 0.71})
+    'The probe learnt best at the smallest of 2 rates, 0.01. A smaller one may be better: probe --lr 0.003.'
+    >>> rate_note(0.03, {0.1: 0.69, 0.03: 0.71, 0.01: 0.70}), rate_note(0.1, {0.1: 1.0, 0.03: 1.0})
+    ('', '')
+    """
+    if len(searched) < 2 or sum(value == max(searched.values()) for value in searched.values()) > 1:
+        return ""
+    ends = {
+        min(searched): ("smallest", "smaller", lr * BETWEEN),
+        max(searched): ("largest", "larger", lr / BETWEEN),
+    }
+    if lr not in ends:
+        return ""
+    end, beyond, next_rate = ends[lr]
+    return (
+        f"The probe learnt best at the {end} of {len(searched)} rates, {lr:g}. "
+        f"A {beyond} one may be better: probe --lr {next_rate:.1g}."
+    )
+
+
+def notes_on_probe(study: Study) -> list[str]:
+    """Return notes to show beside the accuracy of a study's probe; for most studies there are none."""
+    summary = getattr(study, "whole", study).summary("probe")  # a slice has the probe of the whole study
+    lr, searched = summary.get("lr"), summary.get("lr_accuracy")
+    if not isinstance(lr, float) or not isinstance(searched, dict):
+        return []
+    note = rate_note(lr, {float(rate): float(accuracy) for rate, accuracy in searched.items()})
+    return [note] if note else []

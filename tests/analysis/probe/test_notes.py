@@ -1,0 +1,90 @@
+"""A probe whose rate is at an end of those compared: the note, where it is told, and studies of before."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.analysis.probe.notes import notes_on_probe, rate_note
+from core.analysis.probe.step import train_probe
+from core.comparison.images import shared_images
+from core.comparison.notes import feature_notes
+from core.export.summary import info
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.report.inputs import Source
+from core.report.overview_section import accuracy
+from core.store import open_study
+
+FOUR = (0.3, 0.1, 0.03, 0.01)
+SIX = (*FOUR, 0.003, 0.001)
+N, N_CLASSES = 1000, 5
+
+
+def isotropic() -> tuple[np.ndarray, np.ndarray]:
+    """Rows of which no column is better than another: a penalty, or an early stop, helps."""
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, N_CLASSES, 2 * N)
+    centres = rng.standard_normal((N_CLASSES, 256)) * 2.5 / 16
+    return (centres[codes] + rng.standard_normal((2 * N, 256))).astype(np.float32), codes
+
+
+def test_rates__reach_below_a_hundredth():
+    raw, codes = isotropic()
+    probe, four = (train_probe(raw[:N], codes[:N], N_CLASSES, **one) for one in ({}, {"candidates": FOUR}))
+    right = [(one.logits(raw[N:]).argmax(1).numpy() == codes[N:]).mean() for one in (probe, four)]
+    assert tuple(probe.searched) == SIX and probe.lr < four.lr == 0.01 and right[0] > right[1] + 0.01
+
+
+@pytest.mark.parametrize(
+    ("lr", "searched", "beginning", "remedy"),
+    [
+        (0.001, {0.1: 0.5, 0.01: 0.6, 0.001: 0.7}, "at the smallest of 3 rates, 0.001.", "--lr 0.0003."),
+        (0.3, {0.3: 0.7, 0.1: 0.5}, "at the largest of 2 rates, 0.3.", "--lr 1."),
+        (0.03, {0.1: 0.5, 0.03: 0.6, 0.01: 0.5}, "", ""),
+        (0.3, {0.3: 0.7, 0.1: 0.5, 0.03: 0.7}, "", ""),  # one inside is as good
+        (0.3, {0.3: 0.7}, "", ""),
+        (0.3, {}, "", ""),
+    ],
+)
+def test_rate_note__of_an_end(lr, searched, beginning, remedy):
+    note = rate_note(lr, searched)
+    assert beginning in note and note.endswith(remedy) and bool(note) == bool(beginning)
+
+
+@pytest.fixture
+def of_before(tmp_path: Path) -> Path:
+    """A study whose probe compared four rates, as in version 0.2, and whose best is the smallest."""
+    raw, codes = isotropic()
+    np.save(tmp_path / "raw.npy", raw)
+    rows = [f"{row},class {code},{'train' if row < N else 'val'}" for row, code in enumerate(codes)]
+    (tmp_path / "rows.csv").write_text("\n".join(["image_id,label,split", *rows]) + "\n")
+    given = {"images": str(tmp_path / "rows.csv"), "representations": str(tmp_path / "raw.npy")}
+    run_step("embed", tmp_path / "study", given, Progress.silent())
+    run_step("probe", tmp_path / "study", {"lr_candidates": FOUR, "device": "cpu"}, Progress.silent())
+    return tmp_path / "study"
+
+
+def test_note__is_told_with_the_accuracy_and_goes_with_the_next_probe(of_before, run):
+    study = open_study(of_before)
+    (note,) = notes_on_probe(study)
+    assert note.startswith("The probe learnt best at the smallest of 4 rates, 0.01.")
+    assert info(study)["probe_notes"] == [note] and note in run("info", of_before).out
+    assert note in str(accuracy(Source(study)).parts)
+    other = open_study(shutil.copytree(of_before, of_before.parent / "other"))
+    assert feature_notes(shared_images([study, other]))[0] == f"in study, t{note[1:]}"
+    said = run("probe", of_before, "--device", "cpu")
+    assert said.code == 0 and "up to date" not in said.err
+    after = open_study(of_before).summary("probe")
+    assert len(after["lr_accuracy"]) == len(SIX) and after["top1"] > study.summary("probe")["top1"]
+    assert notes_on_probe(open_study(of_before)) == [] and "probe learnt best" not in said.err
+    assert "up to date" in run("probe", of_before, "--device", "cpu").err
+
+
+def test_note__is_printed_when_the_probe_is_trained(of_before, capsys):
+    progress = Progress.for_command(None)
+    run_step("probe", of_before, {"lr_candidates": (0.3, 0.1, 0.03, 0.01), "redo": True}, progress)
+    assert f"note: {notes_on_probe(open_study(of_before))[0]}" in capsys.readouterr().err

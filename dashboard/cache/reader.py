@@ -25,9 +25,6 @@ from core.traces.traces import traces_stamp
 P = ParamSpec("P")
 T = TypeVar("T")
 
-if int(pd.__version__.partition(".")[0]) < 3:  # from 3 on it is always so
-    pd.options.mode.copy_on_write = True
-
 
 def _array_key(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
     return array.dtype.str, array.shape, array.tobytes()  # Streamlit would only sample a large one

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from core.concepts.captions.bank import open_bank
 from core.data.masks.salient_answers import read_classes, read_judgements
 from core.data.sources.decode import decode
 from core.data.sources.torchvision_sets import TorchvisionSource
+from core.encoders.safe_load import read_checkpoint
 from core.encoders.sidecar import read_sidecar
 from core.errors import (
     CaptionError,
@@ -28,8 +31,10 @@ from core.errors import (
 )
 from core.slices import saved_slices
 from core.slices.slice import Slice
+from core.storage import seals
 from core.storage.manifest import read_manifest
 from core.store import open_study
+from core.traces.traces import read_traces
 from core.training.config import read_config
 
 JSON = st.recursive(
@@ -169,6 +174,64 @@ def test_masks_and_images(content: bytes, head: bytes) -> None:
 def test_training_config(tmp_path: Path, content: dict) -> None:
     (tmp_path / "c.json").write_text(json.dumps(content))
     assert_answered(lambda: read_config(tmp_path / "c.json"), SettingsError)
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "name", ["w.json", "c.json", "c.toml", "w.safetensors", "traces.json", "manifest.json"]
+)
+def test_lists_in_lists__are_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    """They end in a RecursionError, which is no error of a value."""
+    path = tmp_path / name
+    if name == "w.safetensors":
+        path.write_bytes(struct.pack("<Q", len(DEEP)) + DEEP.encode())
+    else:
+        path.write_text(DEEP if name != "c.toml" else f"images = {DEEP}")
+    read = {
+        "w.json": lambda: read_sidecar(tmp_path / "w"),
+        "w.safetensors": lambda: read_checkpoint(path),
+        "traces.json": lambda: read_traces(tmp_path),
+        "manifest.json": lambda: read_manifest(tmp_path),
+    }.get(name, lambda: read_config(path))
+    with pytest.raises(PeregrineError, match="(nested too deeply|cannot be read|JSON object)") as caught:
+        read()
+    one_line(caught.value)
+
+
+HUGE = {
+    "manifest.json": lambda folder: read_manifest(folder),
+    "traces.json": lambda folder: read_traces(folder),
+    "slices.json": lambda folder: saved_slices.texts(folder),
+    "w.json": lambda folder: read_sidecar(folder / "w"),
+    "c.toml": lambda folder: read_config(folder / "c.toml"),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_file_of_a_gigabyte__is_refused_by_its_size(tmp_path: Path, name: str) -> None:
+    """A sparse one: it takes no disk, and its zeros would be read into memory."""
+    with open(tmp_path / name, "wb") as file:
+        file.truncate(10**9)
+    began = time.perf_counter()
+    with pytest.raises(PeregrineError, match="it has 1,000 MB; limit 8 MB"):
+        HUGE[name](tmp_path)
+    assert time.perf_counter() - began < 0.1
+
+
+def test_manifest__that_was_refused_is_not_read_again_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, parsed = tmp_path / "manifest.json", []
+    path.write_text('{"a": [' + "[]," * 10**5 + "[]]}")
+    monkeypatch.setattr(seals, "parse_json", lambda text: parsed.append(1) or json.loads(text))
+    for _ in range(3):
+        with pytest.raises(StudyError, match="unknown entry 'a'"):
+            read_manifest(tmp_path)
+    assert len(parsed) == 1
+    path.write_text('{"format": 1, "items": {}, "steps": {}}')
+    assert read_manifest(tmp_path)["format"] == 1
 
 
 @given(content=BYTES)

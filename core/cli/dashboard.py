@@ -16,6 +16,9 @@ from core.errors import SettingsError
 APP = PACKAGE.parent / "dashboard" / "app.py"
 PORT, HOST = 8501, "localhost"
 STUDIES, DEFAULT_STUDIES = "PEREGRINE_STUDIES", "studies"
+PROXIES = (
+    "FORWARDED_ALLOW_IPS"  # uvicorn believes their X-Forwarded- headers; its own default is this machine
+)
 
 
 def add_dashboard(commands: Any) -> None:
@@ -51,6 +54,7 @@ def dashboard(args: argparse.Namespace) -> int:
     if studies.exists() and not studies.is_dir():
         raise SettingsError(f"'{studies}' is a file. Give a folder of studies with --studies")
     os.environ[STUDIES] = str(studies)
+    os.environ.setdefault(PROXIES, "")
     port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)
     shown = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
     print(f"Peregrine: http://{shown}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
-import json
 import pathlib
 import pickle
 import re
@@ -20,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from core.common.bounded_files import parse_json
 from core.errors import CheckpointError
 
 RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"
@@ -137,7 +137,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         header = file.read(min(length, 100_000_000))
     try:
-        names = json.loads(header)
+        names = parse_json(header)
         end = max(
             (entry["data_offsets"][1] for key, entry in names.items() if key != "__metadata__"), default=0
         )

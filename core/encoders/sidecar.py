@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.common.bounded_files import read_json_file
 from core.encoders.spec import Spec, parse_spec
 from core.errors import CheckpointError
 
@@ -52,7 +52,7 @@ def read_sidecar(path: str | Path) -> Sidecar:
     if not file.is_file():
         return Sidecar()
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = read_json_file(file)
     except (ValueError, OSError) as error:
         raise CheckpointError(f"cannot read the sidecar '{file}': {error}; correct or remove it") from error
     if not isinstance(values, dict):

@@ -21,7 +21,7 @@ from core.errors import CodeRefused, SettingsError
 TRUST = "PEREGRINE_TRUST_STUDIES"
 # Arguments of timm's factories that read a file, usually by unpickling, or download one.
 READS_FILES = frozenset({"checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "file"})
-PLAIN_TEXT = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")  # a value such as avg or silu: not a path or address
+PLAIN_TEXT = re.compile(r"([A-Za-z0-9][\w.-]{0,63})?")  # a value such as avg or silu: no path or address
 
 _named: list[str] = []  # names given by the owner, while `allowing` lasts
 
@@ -98,7 +98,7 @@ def check_arguments(spec: Spec) -> None:
 
 def argument_problem(spec: Spec) -> str | None:
     """Describe the part of an architecture that reaches beyond its library; None if there is none."""
-    if not PLAIN_TEXT.fullmatch(spec.name):
+    if not spec.name or not PLAIN_TEXT.fullmatch(spec.name):
         return f"'{spec.name[:80]}' is not a plain architecture name"
     for key, value in spec.arguments.items():
         if key in READS_FILES or not _is_plain(value):

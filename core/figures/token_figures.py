@@ -5,7 +5,6 @@ A new figure is one row of TOKEN_FIGURES.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.common.bounded_files import read_json_file
 from core.common.command_line import command_line
 from core.common.statistics.seeds import ENOUGH, preset_of
 from core.data.sources.images import reopen_images
@@ -73,7 +73,7 @@ def _table(path: Path, theme: Theme, measures: tuple[str, ...], of_report: tuple
         note = f"Percent: {'; '.join(filter(None, (values, preset_of(table))))}."
         return results_table(rows, first="arm", finding=finding, note=note, theme=theme)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        results = read_json_file(path)["results"]
         rows = rows_of_report(results, of_report)
     except (OSError, ValueError, KeyError, TypeError):
         command = command_line("compositionality", "MODEL", output=path)

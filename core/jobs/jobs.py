@@ -194,7 +194,7 @@ def _never_reported(job: Job) -> Job:
 
 
 def _alive(job: Job, record: dict[str, Any]) -> bool:
-    age = time.time() - job.updated
+    age = abs(time.time() - job.updated)  # a time to come is no sign of life
     if record.get("host") not in (None, host_name()):
         return age < FOREIGN_PATIENCE
     if job.pid is not None:

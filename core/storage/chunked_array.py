@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from core.common.bounded_files import TooLarge, parse_json, read_bounded
 from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
+from core.storage.npy_files import map_npy
 
 CHUNK_ROWS = 4096
-LEDGER = "ledger.jsonl"
+LEDGER, MOST_LEDGER = "ledger.jsonl", 256 << 20  # bytes
 # Errors of numpy and zipfile when a changed bit alters a header, a name, the compression or "encrypted".
 NO_ARRAY = (ValueError, KeyError, EOFError, SyntaxError, NotImplementedError, RuntimeError)
 NO_ARRAY = (*NO_ARRAY, OverflowError, zipfile.BadZipFile, tokenize.TokenError)
@@ -96,7 +98,7 @@ class ChunkedArray:
         path = inside(self.folder.parent, file)
         expected = (int(self.starts[chunk + 1] - self.starts[chunk]), *self.shape[1:])
         try:
-            rows = np.load(path, mmap_mode="r" if np.prod(expected) else None, allow_pickle=False)
+            rows = map_npy(path)
         except OSError as error:
             if error.errno == errno.ENOMEM:
                 raise NotEnoughMemory(f"not enough memory to read {path}") from error
@@ -231,11 +233,17 @@ class ArrayWriter:
 
     def _ledger_lines(self) -> list[dict[str, Any]]:
         lines = []
-        for line in self.ledger.read_text().splitlines():
+        try:
+            content = read_bounded(self.ledger, MOST_LEDGER).decode("utf-8", "replace")
+        except TooLarge as error:
+            raise StudyError(f"'{self.ledger}' is no ledger: {error}. Delete it, and run again") from None
+        for text in content.splitlines():
             try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:  # a line truncated by a kill: its chunk counts as not done
+                line = parse_json(text)
+            except ValueError:  # a line truncated by a kill: its chunk counts as not done
                 continue
+            if isinstance(line, dict) and type(line.get("chunk", 0)) is int:
+                lines.append(line)
         return lines
 
     def _ledger_fits(self) -> bool:

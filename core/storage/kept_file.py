@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from core.common.bounded_files import MOST_BYTES, TooLarge, read_bounded, refused_once
 from core.common.inside import inside
 from core.errors import DamagedKeptFile, StudyError
 from core.storage import seals
 
 T = TypeVar("T")
+VERSION = 1
 PATIENCE = 10.0  # seconds to wait for another writer, whose turn takes milliseconds
 MALFORMED = (KeyError, AttributeError, TypeError, ValueError)  # of a text that holds something else
 
@@ -50,9 +52,20 @@ class KeptFile:
             DamagedKeptFile: the file has been changed or damaged, or cannot be parsed; it is left unchanged.
             StudyError: the file cannot be read or points outside the study folder.
         """
+        with refused_once(Path(folder) / self.name, DamagedKeptFile):
+            return self._read(folder, parse)
+
+    def _read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
         path = inside(folder, self.name)
         try:
-            return parse(seals.read_json(path.read_bytes(), ("version", *self.entries)))
+            content = seals.read_json(read_bounded(path), ("version", *self.entries))
+            if content.get("version", VERSION) != VERSION:
+                raise seals.Damaged(
+                    f"has version {content['version']!r:.20}, which is not known here (update Peregrine)"
+                )
+            return parse(content)
+        except TooLarge as error:
+            raise self.damaged(path, f"is not a list of {self.what} ({error})", self.remedy) from error
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -80,7 +93,9 @@ class KeptFile:
         temporary = path.with_name(f".{self.name}.{os.getpid()}.tmp")
         try:
             with FileLock(path.with_name(self.lock), timeout=PATIENCE):
-                sealed = seals.sealed_json({"version": 1, **content()})
+                sealed = seals.sealed_json({"version": VERSION, **content()})
+                if len(sealed) > MOST_BYTES:
+                    raise StudyError(f"'{path}' is full ({MOST_BYTES / 1e6:.0f} MB). Delete some {self.what}")
                 try:
                     temporary.write_bytes(sealed)
                     os.replace(temporary, path)

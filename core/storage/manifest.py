@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.common.bounded_files import TooLarge, parse_json, read_bounded, refused_once
 from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import DamagedManifest, StudyError
@@ -52,8 +53,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise StudyError(
             f"no study at '{folder}'. Make one: {command_line('analyze', folder, images='DIR')} …"
         )
+    with refused_once(folder / MANIFEST, DamagedManifest):
+        return _read(folder)
+
+
+def _read(folder: Path) -> dict[str, Any]:
     try:
-        content = inside(folder, MANIFEST).read_bytes()
+        content = read_bounded(inside(folder, MANIFEST))
+    except TooLarge as error:
+        raise _damaged(folder, f"is no manifest ({error})") from None
     except FileNotFoundError:
         raise StudyError(
             f"'{folder}' is not a study yet (no {MANIFEST}). "
@@ -61,13 +69,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise StudyError(f"cannot read {folder / MANIFEST}: {error.strerror}") from error
-    _refuse_newer(folder, content)
     try:
         manifest = seals.read_json(content, PARTS)
     except seals.Damaged as error:
+        _refuse_newer(folder, content)
         raise _damaged(folder, str(error)) from None
-    if not isinstance(manifest.get("format"), int):
+    if not isinstance(version := manifest.get("format"), int):
         raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; choose another folder")
+    if version > FORMAT:
+        raise _newer(folder, version)
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
     if (fault := entry_fault(manifest)) is not None:
@@ -77,15 +87,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _refuse_newer(folder: Path, content: bytes) -> None:
     """Raise StudyError for a newer format, unless the manifest's own checksum shows that it is damaged."""
-    try:
-        version = json.loads(content)["format"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    if seals.checksum_fits(content) is False:
         return
-    if isinstance(version, int) and version > FORMAT and seals.checksum_fits(content) is not False:
-        raise StudyError(
-            f"'{folder}' has study format {version}, but this version reads formats up to {FORMAT}. "
-            "Update Peregrine to open it"
-        )
+    try:
+        version = parse_json(content)["format"]
+    except (ValueError, KeyError, TypeError):
+        return
+    if isinstance(version, int) and version > FORMAT:
+        raise _newer(folder, version)
+
+
+def _newer(folder: Path, version: int) -> StudyError:
+    return StudyError(
+        f"'{folder}' has study format {version}, but this version reads formats up to {FORMAT}. "
+        "Update Peregrine to open it"
+    )
 
 
 def _damaged(folder: Path, what: str) -> DamagedManifest:

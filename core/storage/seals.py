@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from core.common.bounded_files import parse_json
 from core.errors import NotEnoughMemory, PeregrineError
 from core.storage.chunked_array import NO_ARRAY, replace_file
+from core.storage.npy_files import read_npy
 
 CHECKSUM = "checksum"
 HEAD = re.compile(rb'\A\{\n "checksum": "([0-9a-f]{64})",\n')
@@ -58,8 +60,8 @@ def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
     if fits is False:
         raise Damaged("has changed since it was written (checksum differs)")
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(content)
+    except ValueError as error:
         raise Damaged(f"is damaged ({' '.join(str(error).split())})") from None
     if not isinstance(value, dict):
         raise Damaged("is damaged (not a JSON object)")
@@ -136,12 +138,17 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | Non
     try:
         check_arrays(path)
         _check_unpacked_size(path)
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
+        with zipfile.ZipFile(path) as archive:
+            return {name: _member(archive, f"{name}.npy") for name in names}
     except OSError as error:
         return _none_unless_memory_ran_out(path, error)
     except (Damaged, *NO_ARRAY):
         return None
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as file:
+        return read_npy(file, archive.getinfo(name).file_size)  # type: ignore[arg-type]
 
 
 def _check_unpacked_size(path: Path) -> None:
@@ -157,7 +164,8 @@ def read_array(path: Path) -> np.ndarray | None:
     """Read the array of a .npy cache file; None if it is absent or damaged and must be recomputed."""
     try:
         check_arrays(path)
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            return read_npy(file, os.fstat(file.fileno()).st_size)
     except OSError as error:
         return _none_unless_memory_ran_out(path, error)
     except (Damaged, *NO_ARRAY):

@@ -16,17 +16,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from core.common.formatting import format_bytes
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
-from core.jobs.jobs import read_job
 from core.jobs.progress import LOG, PROGRESS
 from core.jobs.results import RESULT
-from core.jobs.runner import forget
+from core.jobs.runner import forget, remembered
 from core.steps import BESIDE, STEPS
 from core.storage import manifest as manifests
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 OWN_FILES = {manifests.MANIFEST, "slices.json", "traces.json", PROGRESS, LOG, RESULT}
 OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "visual_tokens"}
+HIDDEN = re.compile(r"\.lock|\..+\.(lock|tmp)|\.DS_Store")  # locks, files being written; of the system
+CHUNK = re.compile(r"\d{5,}\.npy|ledger\.jsonl")
+KEPT_THERE = re.compile(r".+\.(npz|npy|parquet|json)")
 OF_JOBS = {PROGRESS, LOG, RESULT, ".lock"}  # are not copied
 
 
@@ -56,6 +59,7 @@ def copy_study(root: Path, folder: Path, name: str) -> Path:
         target = _free(folder, name)
         if not (folder / manifests.MANIFEST).is_file():
             raise StudyError(f"'{folder.name}' holds nothing yet that could be copied")
+        _check_space(folder)
         begun = _hidden(target)
         try:
             _do(f"copy '{folder.name}'", _copy, folder, begun)
@@ -87,17 +91,35 @@ def remove_study(root: Path, folder: Path) -> None:
 
 
 def foreign_entries(folder: Path) -> list[str]:
-    """List what lies in a study's folder and is no part of a study, by name."""
+    """List what lies in a study's folder and is no part of a study, by name.
+
+    A name is not enough: a stranger's manifest may list any folder as an item.
+    """
     items = {name for step in STEPS.values() for name in step.outputs}.union(*BESIDE.values())
     if (folder / manifests.MANIFEST).is_file():
         with contextlib.suppress(PeregrineError):  # damaged: the study can be deleted all the same
             items |= set(manifests.read_manifest(folder)["items"])
-    known = OWN_FILES | OWN_FOLDERS | items | {f"{name}.parquet" for name in items}
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if not (path.name in known or path.name.startswith(".") or (path / manifests.LEDGER).is_file())
-    )
+    return sorted(path.name for path in folder.iterdir() if not _is_own(path, items))
+
+
+def _is_own(path: Path, items: set[str]) -> bool:
+    """Return whether an entry of a study's folder is part of it; what a link leads to is never deleted."""
+    known = path.name in OWN_FILES | OWN_FOLDERS | items or path.stem in items and path.suffix == ".parquet"
+    if path.is_symlink():
+        return known
+    if not path.is_dir():
+        return (known and path.name not in items) or HIDDEN.fullmatch(path.name) is not None
+    if path.name in OWN_FOLDERS:
+        return all(_is_ours(file, KEPT_THERE) for file in path.rglob("*"))
+    array = path.name in items or (path / manifests.LEDGER).is_file()
+    return array and all(_is_ours(file, CHUNK) for file in path.iterdir())
+
+
+def _is_ours(path: Path, names: re.Pattern[str]) -> bool:
+    """Return whether an entry below a study's folder has a name of ours; folders lie in OWN_FOLDERS only."""
+    if path.is_dir() and not path.is_symlink():
+        return names is KEPT_THERE and not path.name.startswith(".")
+    return bool(names.fullmatch(path.name) or HIDDEN.fullmatch(path.name))
 
 
 @contextmanager
@@ -112,8 +134,8 @@ def _held(root: Path, folder: Path) -> Iterator[None]:
         raise StudyError(f"'{folder.name}' is reached through a link or lies elsewhere, so it is left alone")
     if not any((folder / mark).is_file() for mark in (manifests.MANIFEST, PROGRESS)):
         raise StudyError(f"there is no study '{folder.name}' any more")
-    job = read_job(folder)
-    if job is not None and job.running:
+    job = remembered(folder)  # not what the folder says of itself: a stranger's would say so for ever
+    if job is not None and job.is_running:
         raise StudyBusy(f"a job writes '{folder.name}'. Wait for it, or cancel it")
     lock = FileLock(folder / ".lock")
     try:
@@ -154,8 +176,23 @@ def _copy(folder: Path, target: Path) -> None:
     shutil.copytree(folder, target, symlinks=True, ignore=left_out)
 
 
+def _check_space(folder: Path) -> None:
+    """Raise StudyError where a copy of a study would not fit; holes of sparse files are written in full."""
+    parts = (Path(where, name) for where, _, names in os.walk(folder) for name in names)
+    needed = sum(path.lstat().st_size for path in parts if not path.is_symlink())
+    free = shutil.disk_usage(folder.parent).free
+    if needed > free:
+        raise StudyError(
+            f"cannot copy '{folder.name}': it has {format_bytes(needed)}, and the disk has "
+            f"{format_bytes(free)} left"
+        )
+
+
 def _do(what: str, act, *paths: Path) -> None:
     try:
         act(*paths)
-    except OSError as error:  # of copytree too, whose reason is a list
-        raise StudyError(f"cannot {what}: {error.strerror or error}") from None
+    except OSError as error:
+        why = error.strerror or error
+        if isinstance(error, shutil.Error):  # of copytree: a list of (from, to, reason)
+            why = str(error.args[0][0][-1]).rpartition("] ")[2]
+        raise StudyError(f"cannot {what}: {why}") from None

@@ -210,6 +210,8 @@ def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWrite
         raise StudyBusy(
             f"'{folder}' is being written by another process. Wait for it, or stop it, and run this again"
         ) from None
+    except OSError as error:  # a link in its place is not followed
+        raise StudyError(f"cannot lock '{folder}' ('{folder / '.lock'}'): {error.strerror}") from None
     try:
         remove_leftovers(folder)
         yield StudyWriter(folder)

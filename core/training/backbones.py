@@ -10,7 +10,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from core.errors import EncoderError, did_you_mean
+from core.encoders.spec import Spec
+from core.encoders.trusted_code import check_arguments
+from core.errors import EncoderError, did_you_mean, first_line
 
 
 def parse_arch(arch: str) -> tuple[str, str, dict[str, Any]]:
@@ -37,6 +39,7 @@ def build_backbone(arch: str, stem: str = "standard", size: int = 64) -> tuple[n
 
     Raises:
         EncoderError: unknown network, or one that does not turn images of `size` pixels into vectors.
+        CodeRefused: an argument may name a file or an address.
     """
     library, name, arguments = parse_arch(arch)
     if library == "timm":
@@ -81,14 +84,15 @@ def use_cifar_stem(model: nn.Module, arch: str) -> None:
 def _timm(name: str, arguments: dict[str, Any]) -> nn.Module:
     if name not in timm.list_models():
         raise EncoderError(f"timm has no model '{name}'.{did_you_mean(name, timm.list_models())}")
-    return _call(timm.create_model, name, pretrained=False, num_classes=0, **arguments)
+    ours = {"pretrained": False, "num_classes": 0}
+    return _call(timm.create_model, Spec("timm", name, arguments), ours)
 
 
 def _torchvision(name: str, arguments: dict[str, Any]) -> nn.Module:
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         raise EncoderError(f"torchvision has no model '{name}'.{did_you_mean(name, names)}")
-    model = _call(torchvision.models.get_model, name, weights=None, **arguments)
+    model = _call(torchvision.models.get_model, Spec("torchvision", name, arguments), {"weights": None})
     for head in ("fc", "classifier", "heads", "head"):
         if hasattr(model, head):
             setattr(model, head, nn.Identity())
@@ -96,11 +100,24 @@ def _torchvision(name: str, arguments: dict[str, Any]) -> nn.Module:
     raise EncoderError(f"torchvision's '{name}' has no classifier that can be removed.")
 
 
-def _call(factory: Any, name: str, **arguments: Any) -> nn.Module:
+def _call(factory: Any, spec: Spec, ours: dict[str, Any]) -> nn.Module:
+    """Call a factory with the arguments of a config, which may be a stranger's, and those that training sets.
+
+    Raises:
+        CodeRefused: an argument names a file or an address, and the owner has not named it.
+    """
+    check_arguments(spec)
+    if taken := sorted(set(ours) & set(spec.arguments)):
+        raise EncoderError(
+            f"'{taken[0]}' cannot be given in '{spec.arch}': training begins with random weights, or with "
+            "those of start = SPEC"
+        )
     try:
-        return factory(name, **arguments)
-    except (TypeError, NotImplementedError, RuntimeError, AssertionError) as reason:
-        raise EncoderError(f"Cannot build '{name}' with {arguments}: {reason}") from None
+        return factory(spec.name, **ours, **spec.arguments)
+    except (TypeError, ValueError, OSError, NotImplementedError, RuntimeError, AssertionError) as reason:
+        raise EncoderError(
+            f"Cannot build '{spec.name}' with {spec.arguments}: {first_line(reason)}"
+        ) from None
 
 
 @torch.no_grad()

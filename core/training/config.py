@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 import types
 import typing
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.common.assets import configs_folder
+from core.common.bounded_files import parse_json, read_bounded
 from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
 from core.training.augmentations.config import (
@@ -249,10 +249,12 @@ def read_config(path: str | Path, **changes: Any) -> TrainConfig:
 def read_values(path: Path) -> dict[str, Any]:
     """Read the content of a .toml or .json file. Raises SettingsError."""
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        text = read_bounded(path).decode("utf-8")
+        return parse_json(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise SettingsError(f"No config file '{path}'. Examples are in {configs_folder()}.") from None
+    except RecursionError:
+        raise SettingsError(f"Cannot read config '{path}': lists are nested too deeply") from None
     except (ValueError, OSError) as reason:
         raise SettingsError(f"Cannot read config '{path}': {reason}") from None
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from core.common.bounded_files import read_json_file
 from core.common.csv_text import harmless
 from core.errors import CheckpointError, SettingsError
 from core.training.config import TrainConfig, to_dict
@@ -51,6 +52,16 @@ def all_paths(output: Path) -> tuple[Path, ...]:
     return output, *beside, *(companion_path(output, name) for name in COMPANIONS)
 
 
+def make_folder(output: Path) -> None:
+    """Make the folder of a weights file. Raises SettingsError."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot make the folder '{output.parent}': {error.strerror}. Choose another -o"
+        ) from error
+
+
 def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
     """Save everything needed to resume as if there had been no interruption."""
     with replacing(resume_path(output)) as temporary:
@@ -88,7 +99,7 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
     if not output.exists() or resume_path(output).exists():
         return False
     try:
-        settings = json.loads(sidecar_path(output).read_text(encoding="utf-8"))["settings"]
+        settings = read_json_file(sidecar_path(output))["settings"]
     except (OSError, ValueError, KeyError):
         settings = {}
     changed = setting_changes(settings, to_dict(config))

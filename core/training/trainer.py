@@ -69,7 +69,9 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
     if files.is_complete(output, config):
         progress.note(f"{output} is complete; --fresh trains it again.")
         return output
-    run = TrainingRun(config, open_training_images(config), progress, fabric)
+    images = open_training_images(config)
+    files.make_folder(output)
+    run = TrainingRun(config, images, progress, fabric)
     run.resume()
     run.run()
     return output

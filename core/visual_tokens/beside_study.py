@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.common.bounded_files import read_json_file
 from core.common.inside import inside
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.sources.parquet_limit import check_study_table
@@ -105,7 +106,7 @@ def rank_weights(study: Path) -> list[float] | None:
     """Return the learned weight of each rank, w_0 … w_7; None where no model with them was tried."""
     path = inside(study, f"{FOLDER}/{WEIGHTS}")
     try:
-        return [float(value) for value in json.loads(path.read_text(encoding="utf-8"))["weights"]]
+        return [float(value) for value in read_json_file(path)["weights"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

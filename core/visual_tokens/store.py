@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.common.bounded_files import read_json_file
 from core.common.command_line import command_line
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import TokenError, did_you_mean
@@ -275,7 +276,7 @@ def is_token_folder(path: str | Path) -> bool:
 
 def _manifest(path: str | Path) -> dict[str, Any] | None:
     try:
-        manifest = json.loads((Path(path) / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json_file(Path(path) / MANIFEST)
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("kind") == KIND else None

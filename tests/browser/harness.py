@@ -68,7 +68,7 @@ def dashboard(
     """
     port = port or (_ports.pop() if _ports else free_port())
     _ports.discard(port)
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "core", "dashboard", "--port", str(port)]
     environment = os.environ | {"PEREGRINE_STUDIES": str(studies), "PYTHONPATH": str(ROOT)} | variables
     with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads would fill up and stop the server
         server = subprocess.Popen(

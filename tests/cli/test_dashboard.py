@@ -25,6 +25,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(dashboard, "replace_process", replace)
     monkeypatch.setenv("PEREGRINE_STUDIES", "")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")
     monkeypatch.chdir(tmp_path)
     return commands
 
@@ -44,6 +45,14 @@ def test_dashboard__takes_folder_port_and_host(started, tmp_path, capsys):
     assert started == [[*SERVER, "--server.port=99", "--server.address=0.0.0.0"]]
     assert os.environ["PEREGRINE_STUDIES"] == str(tmp_path / "mine")
     assert "http://0.0.0.0:99" in capsys.readouterr().out
+
+
+def test_dashboard__believes_only_a_proxy_that_its_owner_names(started, monkeypatch):
+    """By itself, uvicorn takes every program of this machine for one, and whatever address it claims."""
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS")
+    assert main(["dashboard"]) == 0 and os.environ["FORWARDED_ALLOW_IPS"] == ""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.2")
+    assert main(["dashboard"]) == 0 and os.environ["FORWARDED_ALLOW_IPS"] == "10.0.0.2"
 
 
 def test_dashboard__takes_the_folder_of_the_environment(started, tmp_path, monkeypatch):

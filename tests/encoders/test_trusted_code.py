@@ -18,6 +18,7 @@ from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.encoders.trusted_code import allowing, argument_problem, check_code, is_named_by_owner
 from core.errors import CodeRefused, PeregrineError
+from core.training.backbones import build_backbone
 from tests.command_line import QUICK
 from tests.data.sources.pictures import picture
 
@@ -163,6 +164,42 @@ def test_training_config__starts_from_no_code_that_it_names(mark, tmp_path, run)
         (tmp_path / "c.json").write_text(json.dumps(config | named | {"epochs": 1, "batch_size": 2}))
         assert run("train", tmp_path / "c.json", "--device", "cpu").code == 2
         assert not mark.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["arch", "export_arch"])
+@pytest.mark.parametrize(
+    ("argument", "what"),
+    [
+        ("checkpoint_path={evil}", "checkpoint_path"),
+        ("checkpoint_path=/nowhere/at/all", "checkpoint_path"),
+        ("pretrained_cfg={'file':'{evil}'}", "may name a file"),
+        ("pretrained_cfg_overlay={'file':'{evil}'}", "may name a file"),
+        ("cache_dir={evil}", "may name a file"),
+        ("act_layer=a/b", "may name a file"),
+        ("pretrained=true", "'pretrained' cannot be given"),
+    ],
+)
+def test_training_config__names_no_file_to_the_library(tmp_path, run, argument, what, key):
+    """The same arguments as those of an encoder, which are refused above."""
+    torch.save({"state_dict": Bomb(tmp_path / "burst")}, tmp_path / "evil.pth")
+    (tmp_path / "images" / "train" / "a").mkdir(parents=True)
+    for number in range(4):
+        (tmp_path / "images" / "train" / "a" / f"{number}.png").write_bytes(picture(seed=number))
+    arch = f"timm:resnet18?{argument.replace('{evil}', str(tmp_path / 'evil.pth'))}"
+    config = {"images": str(tmp_path / "images"), "output": str(tmp_path / "out.safetensors"), key: arch}
+    (tmp_path / "c.json").write_text(json.dumps(config | {"epochs": 1, "batch_size": 2}))
+    refused = run("train", tmp_path / "c.json", "--device", "cpu")
+    assert refused.code == 2 and what in refused.error
+    assert not (tmp_path / "burst").exists() and not (tmp_path / "out.safetensors").exists()
+
+
+def test_training__the_owners_own_words_may_name_a_file(tmp_path):
+    spec = f"timm:resnet18?cache_dir={tmp_path}"
+    with pytest.raises(CodeRefused, match="cache_dir"):
+        build_backbone(spec)
+    with allowing(spec):
+        assert build_backbone(spec)[1] == 512
 
 
 def test_clip__a_description_names_no_model_of_a_library_or_hub(tmp_path):

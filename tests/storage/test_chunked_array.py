@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import ShapeError, StudyError
+from core.storage import seals
 from core.storage.chunked_array import ArrayWriter, ChunkedArray, chunk_name, file_sha256, write_whole
 
 
@@ -90,6 +91,45 @@ def test_resume__a_ledger_line_cut_short_is_ignored_and_does_not_spoil_the_next(
     assert again.has(0) and again.extra(0) == {"unreadable": [1]} and not again.has(1)
     again.put(1, whole[2:])
     assert ArrayWriter(tmp_path / "a", "f").has(1)
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, "[1]", '{"chunk": "../../x", "sha256": 1}', '{"chunk": [0]}', "{}", "\0"]
+)
+def test_resume__a_ledger_line_of_a_stranger_is_ignored(tmp_path, rng, line):
+    whole = rng.normal(size=(4, 2))
+    ArrayWriter(tmp_path / "a", "f").put(0, whole)
+    with open(tmp_path / "a" / "ledger.jsonl", "a") as ledger:
+        ledger.write(f"\n{line}\n")
+    assert list(ArrayWriter(tmp_path / "a", "f").done) == [0]
+
+
+def test_resume__a_ledger_of_a_terabyte_is_not_read(tmp_path, rng):
+    ArrayWriter(tmp_path / "a", "f").put(0, rng.normal(size=(4, 2)))
+    with open(tmp_path / "a" / "ledger.jsonl", "r+b") as ledger:
+        ledger.truncate(10**12)
+    with pytest.raises(StudyError, match="is no ledger: it has 1,000,000 MB; limit 268 MB"):
+        ArrayWriter(tmp_path / "a", "f")
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "|b1", "|u1", "<U7", "<f2", "<i8"])
+def test_opening__does_not_parse_python(tmp_path, rng, monkeypatch, dtype):
+    """numpy reads a header by `ast`, which fails now and then where other threads parse (CPython 3.11)."""
+    whole = rng.integers(0, 2, (5, 3)).astype(dtype)
+    array = write(tmp_path / "a", whole, [2, 3, 0])
+
+    def parse(*_: object, **__: object) -> None:
+        raise SystemError("AST constructor recursion depth mismatch (before=88, after=93)")
+
+    monkeypatch.setattr("ast.parse", parse)
+    np.testing.assert_array_equal(array[:], whole)
+    seals.write_arrays(tmp_path / "a.npz", {"x": whole})
+    seals.write_array(tmp_path / "a.npy", whole)
+    stored = seals.read_arrays(tmp_path / "a.npz", ["x"])
+    assert stored is not None and stored["x"].flags.writeable
+    for again in (stored["x"], seals.read_array(tmp_path / "a.npy")):
+        assert again is not None and again.dtype == whole.dtype
+        np.testing.assert_array_equal(again, whole)
 
 
 def test_resume__chunks_made_from_something_else_are_discarded(tmp_path, rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,9 +11,14 @@ import time
 import pytest
 from filelock import FileLock
 
-from core.common.processes import process_started
+from core.common.processes import host_name, process_started
 from core.errors import SettingsError, StudyBusy, StudyError
+from core.jobs import runner
+from core.jobs.jobs import read_job
+from core.jobs.runner import Started, forget
+from core.storage.manifest import read_manifest, write_manifest
 from core.storage.study_folders import copy_study, remove_study, rename_study
+from core.storage.writer import write_study
 from core.store import open_study
 from tests.small import write_small_study
 
@@ -92,14 +98,92 @@ def test_names__that_are_taken_are_refused(root, tmp_path):
 
 @pytest.mark.parametrize("act", ACTS)
 def test_a_study_that_a_job_writes_is_left_alone(root, act):
-    progress(root / "mine", state="running", pid=os.getpid(), pid_started=process_started(os.getpid()))
+    mine = (root / "mine").resolve()
+    runner._remember(Started(mine, {}, os.getpid(), process_started(os.getpid()), host_name()))
     before = contents(root)
     with pytest.raises(StudyBusy, match="a job writes"):
         act(root, root / "mine")
-    (root / "mine" / "progress.json").unlink()
+    forget(mine)
     with FileLock(root / "mine" / ".lock"), pytest.raises(StudyBusy, match="a command writes"):
         act(root, root / "mine")
-    assert contents(root).keys() >= before.keys() - {"mine/progress.json"}
+    assert contents(root).keys() >= before.keys()
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"host": "elsewhere", "pid": 1, "updated": 4.1e9},
+        {"pid": 1},
+        {"pid": 1, "pid_started": process_started(1)},
+        {"updated": 4.1e9},
+    ],
+    ids=str,
+)
+def test_a_study_that_says_of_itself_that_it_is_written__is_not_believed(root, act, forged):
+    progress(root / "mine", **{"command": ["a"], "state": "running", "stages_done": [], **forged})
+    act(root, root / "mine")
+
+
+def test_job__of_another_machine_that_reports_from_the_future_is_not_running(root):
+    progress(root / "mine", state="running", host="elsewhere", pid=1, updated=4.1e9)
+    job = read_job(root / "mine")
+    assert job is not None and not job.running
+
+
+@pytest.mark.parametrize("precious", [".ssh/id", ".git/config", "Documents/letter.txt", "thesis", "probe",
+                                      "images/one.jpg", "probe_weights/a/b.npy", "visual_tokens/thesis.docx",
+                                      "concept_cache/.git/config", "mine.parquet/x.txt"])  # fmt: skip
+def test_remove__whatever_a_manifest_lists_files_of_somebody_stay(root, precious):
+    manifest = read_manifest(root / "mine")
+    for name in ("Documents", "thesis", "mine"):
+        manifest["items"][name] = manifest["items"]["representations"]
+    write_manifest(root / "mine", manifest)
+    path = root / "mine" / precious
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("precious")
+    with pytest.raises(StudyError, match="which is no part of a study"):
+        remove_study(root, root / "mine")
+    assert path.read_text() == "precious"
+
+
+def test_remove__what_a_killed_command_left_goes_too(root):
+    mine = root / "mine"
+    for name in (".lock", ".slices.lock", ".manifest.json.7.tmp", ".DS_Store", "unfinished/00000.npy",
+                 "unfinished/ledger.jsonl", "unfinished/.00001.npy.7.tmp", "concept_cache/ab12/000000.npz",
+                 "requested_heatmaps/3.npz", "visual_tokens/objects.parquet", "traces.json"):  # fmt: skip
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine / name).write_text("")
+    remove_study(root, mine)
+    assert not mine.exists()
+
+
+def test_lock__that_is_a_link_is_not_followed(root, tmp_path):
+    (tmp_path / "target").write_text("precious")
+    (root / "mine" / ".lock").unlink(missing_ok=True)
+    (root / "mine" / ".lock").symlink_to(tmp_path / "target")
+    with pytest.raises(StudyError, match="cannot be changed"):
+        rename_study(root, root / "mine", "other")
+    with pytest.raises(StudyError, match="cannot lock"), write_study(root / "mine"):
+        pass
+    assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_copy__that_does_not_fit_is_not_begun(root):
+    with open(root / "mine" / "hole.npz", "wb") as file:
+        file.truncate(10**13)
+    with pytest.raises(StudyError, match=r"^cannot copy 'mine': it has .+, and the disk has .+ left$"):
+        copy_study(root, root / "mine", "copy")
+    assert not (root / "copy").exists() and not [path for path in root.iterdir() if path.name[0] == "."]
+
+
+def test_copy__that_fails_says_why_in_a_line(root, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copytree.__defaults__", (False, None, full, False, False))
+    with pytest.raises(StudyError, match=r"^cannot copy 'mine': No space left on device$"):
+        copy_study(root, root / "mine", "copy")
 
 
 @pytest.mark.parametrize("act", ACTS)

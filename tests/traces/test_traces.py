@@ -205,6 +205,27 @@ def test_a_file_written_by_hand_is_read(study: Study) -> None:
     assert read_traces(study.path).images["a"].tags == ("x",), "of an image that is no longer in the study"
 
 
+@pytest.mark.parametrize("version", [9, 2, 0, "1", None, [1]])
+def test_a_file_of_another_version_is_neither_read_nor_overwritten(study: Study, version: object) -> None:
+    content = json.dumps({"version": version, "images": {}, "features": {}})
+    (study.path / "traces.json").write_text(content)
+    with pytest.raises(DamagedTraces, match="has version .* is not known here"):
+        read_traces(study.path)
+    with pytest.raises(DamagedTraces):
+        changes.set_note(study, ids(study)[0], "new")
+    assert (study.path / "traces.json").read_text() == content
+
+
+def test_a_file_that_would_be_too_large_to_be_read_is_not_written(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes.set_note(study, ids(study)[0], "seen")
+    monkeypatch.setattr("core.storage.kept_file.MOST_BYTES", 300)
+    with pytest.raises(StudyError, match="traces.json' is full"):
+        changes.set_note(study, ids(study)[1], "x" * 300)
+    assert [trace.note for trace in read_traces(study.path).images.values()] == ["seen"]
+
+
 @pytest.mark.slow
 def test_many_at_once_lose_nothing(study: Study) -> None:
     """Threads of one server, and another process beside them."""

@@ -26,8 +26,18 @@ from core.training.optimise import build_optimiser, learning_rate, set_rates
 from core.training.setup import start_method
 from core.training.trainer import TrainingRun, train
 from tests import reference
+from tests.data.sources.pictures import picture
 
 pytestmark = pytest.mark.slow
+
+
+def test_output__that_can_have_no_folder_is_refused_before_anything_is_trained(tmp_path, run):
+    for name in ("a", "b"):
+        (tmp_path / "images" / "train" / name).mkdir(parents=True)
+        (tmp_path / "images" / "train" / name / "1.png").write_bytes(picture())
+    words = ("--images", tmp_path / "images", "--epochs", 1, "--batch-size", 2, "--device", "cpu")
+    refused = run("train", *words, "-o", "/dev/null/x.safetensors")
+    assert refused.code == 2 and "cannot make the folder '/dev/null'" in refused.error
 
 
 def log_rows(output) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.common.assets import asset, asset_names
+from core.common.bounded_files import read_json_file
 from core.common.device import resolve_device
 from core.data.glyphworld.word_tokens import WordTokenizer
 from core.encoders.clip_towers import silent_logs
@@ -171,7 +172,7 @@ def _shipped(name: str) -> Path:
 def _load_asset(path: Path, spec: str, device: torch.device, precision: str) -> Clip:
     weights = path.with_suffix(".safetensors")
     try:
-        configuration = json.loads(path.read_text(encoding="utf-8"))
+        configuration = read_json_file(path)
         if configuration["format"] != FORMAT:
             raise ValueError(f"format {configuration['format']}, expected {FORMAT}")
         _refuse_foreign_parts(configuration["model_cfg"])

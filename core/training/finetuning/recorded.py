@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from core.common.assets import asset
+from core.common.bounded_files import read_json_file
 from core.encoders.spec import parse_spec
 from core.errors import PeregrineError
 from core.training.regularizers.config import was_penalty_alone
@@ -26,10 +26,10 @@ def sidecar_settings(spec: str) -> dict[str, Any]:
         if path is None or parsed.family == "python":
             return {}
         sidecar = path.with_name(path.name + ".json")
-        if not sidecar.is_file() or sidecar.stat().st_size > LARGEST:
+        if not sidecar.is_file():
             return {}
-        settings = json.loads(sidecar.read_text(encoding="utf-8"))["settings"]
-    except (PeregrineError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        settings = read_json_file(sidecar, LARGEST)["settings"]
+    except (PeregrineError, OSError, ValueError, KeyError, TypeError):
         return {}
     return settings if isinstance(settings, dict) else {}
 

@@ -5,7 +5,6 @@ FILE.head.safetensors holds the weights; which head it is follows from the setti
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from core.common.bounded_files import read_json_file
 from core.errors import CheckpointError, PeregrineError
 from core.training import files
 from core.training.config import TrainConfig, from_dict
@@ -33,7 +33,7 @@ def head_of(method: Method) -> nn.Module | None:
 def recorded_config(checkpoint: Path) -> TrainConfig | None:
     """Return the settings of the training that wrote a checkpoint; None without a readable sidecar."""
     try:
-        sidecar = json.loads(files.sidecar_path(checkpoint).read_text(encoding="utf-8"))
+        sidecar = read_json_file(files.sidecar_path(checkpoint))
         settings = as_it_was(sidecar["settings"])
         known = {name: value for name, value in settings.items() if name in TrainConfig.__dataclass_fields__}
         return from_dict({**known, "images": sidecar.get("images", ""), "output": str(checkpoint)})

@@ -7,12 +7,12 @@ images relative to their folder. Nothing is downloaded.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from core.common.bounded_files import parse_json
 from core.concepts.captions.words import tag
 from core.data.glyphworld.scenes import Dice
 from core.errors import TokenError
@@ -165,7 +165,7 @@ def cropped(key: str, image: Path, box: tuple[int, ...]) -> KeyedPicture:
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise TokenError(f"'{path}' cannot be read as JSON ({type(error).__name__})") from error
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):

@@ -6,13 +6,13 @@ images/NAME.png, or .parquet files whose image columns hold the bytes; both in R
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from core.common.bounded_files import parse_json
 from core.errors import TokenError
 from core.visual_tokens.evaluation.benchmark import Benchmark, PairItem, missing_images, opened
 from core.visual_tokens.plugs import KeyedPicture
@@ -127,7 +127,7 @@ def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         where = f"'{path}': line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError:
             raise TokenError(f"{where} is no JSON") from None
         _check_columns(list(row) if isinstance(row, dict) else [], where)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.common.bounded_files import read_json_file
 from core.concepts.clip.clip import Clip, load_clip
 from core.errors import TokenError
 from core.training.config import build_settings
@@ -184,7 +185,7 @@ def load_token_model(path: str | Path, *, device: str = "cpu") -> TokenModel:
     """
     path = Path(path)
     try:
-        about = json.loads(about_path(path).read_text(encoding="utf-8"))
+        about = read_json_file(about_path(path))
         if about.get("kind") != "visual token model":
             raise ValueError("another kind of model")
         settings = {**about["settings"], "output": str(path), "device": device}

@@ -6,7 +6,6 @@ and its number alone. The state is therefore the weights, the optimiser, the ste
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.common.bounded_files import read_json_file
 from core.concepts.clip.training import LARGEST_SCALE, STARTING_SCALE, contrastive_loss, same_rows
 from core.data.glyphworld.scenes import Dice
 from core.errors import SettingsError, TrainingDiverged
@@ -175,7 +175,7 @@ class TokenTrainingRun:
     def check_finished(self) -> None:
         """Refuse a finished training of other settings. Raises SettingsError."""
         try:
-            about = json.loads(about_path(self.output).read_text(encoding="utf-8"))
+            about = read_json_file(about_path(self.output))
             then = {**about["settings"], "fingerprint": about["tokens_fingerprint"]}
         except (OSError, ValueError, KeyError):
             then = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import cached_property
@@ -20,10 +21,11 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FORM = "application/x-www-form-urlencoded"
-LONGEST_FORM = 4096  # bytes
+LONGEST_FORM, SLOWEST_FORM = 4096, 10.0  # bytes; seconds until all of it must be here
 PLAIN, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
 SAID = {
     401: "That is not the token of this server.",
+    408: "The token did not arrive in time. Try again.",
     429: "Too many wrong tokens from this address. Wait a minute, then try again.",
 }
 _OWN_HEADERS = headers.common(headers.closed_policy(login.STYLE))
@@ -32,8 +34,15 @@ _OWN_HEADERS = headers.common(headers.closed_policy(login.STYLE))
 class Guard:
     """An ASGI application around another one. The rules are read when the server starts."""
 
-    def __init__(self, app: App, read_rules: Callable[[], Rules], *, clock: Callable[[], float] = time.time):
-        self.app, self._read_rules, self._clock = app, read_rules, clock
+    def __init__(
+        self,
+        app: App,
+        read_rules: Callable[[], Rules],
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ):
+        self.app, self._read_rules, self._clock, self._sleep = app, read_rules, clock, sleep
         self._tries = tokens.Tries()
 
     @cached_property
@@ -85,25 +94,36 @@ class Guard:
             await self._pass_on(request, scope, receive, send)
         elif not request.bearer:
             await _ask(request, scope, receive, send)
-        elif (status := self._judge(request, request.bearer, token)) == 200:
+        elif (status := await self._judge(request, request.bearer, token)) == 200:
             await self._pass_on(request, scope, receive, send)
         else:
             await _answer(scope, receive, send, status, SAID[status])
 
-    def _judge(self, request: Request, given: str, token: str) -> int:
-        """200 for the token, 401 for another text, 429 for one that comes too soon after wrong ones."""
+    async def _judge(self, request: Request, given: str, token: str) -> int:
+        """200 for the token, always; 401 for another text; 429, after a pause, for one too soon after others.
+
+        The token is let in at once even then: behind a proxy, all clients may have one address.
+        """
+        if tokens.fits(given, token):
+            return 200
         now = self._clock()
-        if self._tries.wait(request.client, now) > 0:
+        if wait := self._tries.wait(request.client, now):
+            await self._sleep(min(wait, tokens.HELD_S))
             return 429
-        right = tokens.fits(given, token)
-        self._tries.note(request.client, now, right=right)
-        return 200 if right else 401
+        self._tries.note(request.client, now)
+        return 401
 
     async def _take(self, token: str, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         """Give the browser a pass for the token in its form, and send it back to the page it asked for."""
-        status = self._judge(request, await _form_token(receive), token)
+        try:
+            async with asyncio.timeout(SLOWEST_FORM):
+                given = await _form_token(receive)
+            status = await self._judge(request, given, token)
+        except TimeoutError:
+            status = 408
         if status != 200:
-            await _answer(scope, receive, send, status, login.page(SAID[status]), kind=HTML)
+            closed = ((b"connection", b"close"),) * (status == 408)
+            await _answer(scope, receive, send, status, login.page(SAID[status]), kind=HTML, more=closed)
             return
         kept = tokens.make_pass(token, self._clock())
         cookie = f"{request.cookie_name}={kept}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"

@@ -12,6 +12,7 @@ SHORTEST = 16  # characters
 KEPT_S = 30 * 24 * 3600  # how long a browser is not asked again
 FREE_TRIES = 3
 LONGEST_WAIT_S = 60.0
+HELD_S = 2.0  # longest time for which the answer to a wrong token is held back
 MOST_CLIENTS = 1000
 
 
@@ -52,22 +53,20 @@ def _signature(token: str, until: int) -> str:
 
 
 class Tries:
-    """Wrong tries by client: after three, each one doubles the time until the next is looked at."""
+    """Wrong tries by client: after three, each one doubles the time until the next is answered at once."""
 
     def __init__(self) -> None:
         self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def wait(self, client: str, now: float) -> float:
-        """Seconds until a try of this client is looked at; 0 for at once."""
+        """Seconds until a wrong try of this client is answered at once again; 0 for now."""
         wrong, last = self._wrong.get(client, (0, now))
         pause = min(2.0 ** (wrong - FREE_TRIES + 1), LONGEST_WAIT_S) if wrong >= FREE_TRIES else 0.0
         return max(0.0, last + pause - now)
 
-    def note(self, client: str, now: float, *, right: bool) -> None:
-        """Remember how a try ended."""
+    def note(self, client: str, now: float) -> None:
+        """Remember a wrong try."""
         wrong, _ = self._wrong.pop(client, (0, now))
-        if right:
-            return
         self._wrong[client] = (min(wrong + 1, 64), now)
         while len(self._wrong) > MOST_CLIENTS:  # the client that tried longest ago is forgotten
             self._wrong.popitem(last=False)

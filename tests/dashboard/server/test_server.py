@@ -249,11 +249,33 @@ def test_token__from_another_origin_is_not_taken(guarded):
 
 
 @pytest.mark.slow
-def test_wrong_tokens__are_slowed_down(folder):
+def test_wrong_tokens__are_slowed_down_whatever_address_they_claim_and_the_right_one_is_not(folder):
     with dashboard(folder, PEREGRINE_TOKEN=TOKEN) as url:
-        wrong = [log_in(url, guess).status for guess in ("", "x" * 5000, "ÿ", TOKEN + "x", TOKEN)]
-        assert wrong == [401, 401, 401, 429, 429]
-        assert ask(url, "/", Authorization=f"Bearer {TOKEN}").status == 429
+        wrong = [
+            log_in(url, guess, X_Forwarded_For=f"203.0.113.{number}", X_Forwarded_Proto="https").status
+            for number, guess in enumerate(("", "x" * 5000, "ÿ", TOKEN + "x"))
+        ]
+        assert wrong == [401, 401, 401, 429]
+        assert log_in(url, TOKEN, X_Forwarded_For="203.0.113.9").status == 303
+        assert ask(url, "/", Authorization=f"Bearer {TOKEN}").status == 200
+
+
+@pytest.mark.slow
+def test_proxy_that_the_owner_names__says_whose_the_wrong_tokens_are(folder):
+    with dashboard(folder, PEREGRINE_TOKEN=TOKEN, FORWARDED_ALLOW_IPS="127.0.0.1,::1") as url:
+        for number in range(5):
+            assert log_in(url, "guess", X_Forwarded_For=f"203.0.113.{number}").status == 401
+
+
+@pytest.mark.slow
+def test_form_that_is_never_sent_whole__is_closed(guarded):
+    place = urlsplit(guarded)
+    with socket.create_connection((place.hostname, place.port), timeout=30) as client:
+        head = ["POST / HTTP/1.1", f"Host: {place.netloc}", f"Origin: {guarded}", "Content-Length: 99"]
+        head += ["Content-Type: application/x-www-form-urlencoded", "", "token="]
+        client.sendall("\r\n".join(head).encode())
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))  # until the server closes the connection
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 def started(**variables: str) -> subprocess.CompletedProcess[str]:

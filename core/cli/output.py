@@ -86,7 +86,8 @@ def _features_line(report: Report) -> str:
 
 def _probe_line(report: Report) -> str:
     if report.get("accuracy") is None:
-        return ""
+        skipped = report.get("skipped_steps", {}).get("probe")
+        return f"no accuracy: {skipped}" if skipped else ""
     top5 = f", top-5 {percent(report['top5'])}" if report.get("top5") is not None else ""
     return f"top-1 {percent(report['accuracy'])}{top5} on val"
 

@@ -190,7 +190,10 @@ def test_compute_probe__verdicts_follow_from_the_stored_weights(shared_study):
     [
         ({"labels": False}, "the images have no labels"),
         ({"n_classes": 1}, "one class only: every labelled"),
-        ({"n_val": 7}, "too few images to evaluate a probe: 7 of 7 evaluation images with a class that train"),
+        (
+            {"n_val": 7},
+            "too few images to evaluate a probe: 7 of 7 evaluation images with a class that train",
+        ),
         (
             {"n_classes": 45, "n_features": 96, "class_names": tuple(f"c{n}" for n in range(45))},
             "too few images to evaluate a probe: 5 of 10 evaluation images",

@@ -6,7 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.common.formatting import aligned, counted, format_bytes, format_duration, json_text, number, percent
+from core.common.formatting import (
+    aligned,
+    counted,
+    format_bytes,
+    format_duration,
+    json_text,
+    number,
+    percent,
+    step_times,
+)
 from core.common.readout import layer_words, readout_words, weights_words
 from core.jobs.results import keep_result
 
@@ -88,7 +97,8 @@ def _features_line(report: Report) -> str:
 
 def _probe_line(report: Report) -> str:
     if report.get("accuracy") is None:
-        return ""
+        skipped = report.get("skipped_steps", {}).get("probe")
+        return f"no accuracy: {skipped}" if skipped else ""
     top5 = f", top-5 {percent(report['top5'])}" if report.get("top5") is not None else ""
     return f"top-1 {percent(report['accuracy'])}{top5} on val"
 
@@ -125,11 +135,7 @@ def plan_text(report: Report) -> str:
     names = ", ".join(images["classes"])
     transform = encoder.get("transform") or {}
     seconds, words = report.get("seconds"), readout_words(encoder)
-    took = (
-        "unknown"
-        if seconds is None
-        else f"about {format_duration(seconds)} to embed on this machine; the other steps add to it"
-    )
+    took = "unknown" if seconds is None else f"about {format_duration(seconds)} in all on this machine"
     return aligned(
         [
             (
@@ -146,10 +152,10 @@ def plan_text(report: Report) -> str:
             *(("masks", line) for line in (report.get("masks") or {}).get("notes", [])),
             ("captions", _captions_line(report.get("captions"))),
             ("time", took),
+            ("time", step_times(report.get("steps", []))),
             (
                 "disk",
-                f"about {format_bytes(report['bytes'])} after embedding, of "
-                f"{format_bytes(report['free_bytes'])} free; heatmaps and words add to it",
+                f"about {format_bytes(report['bytes'])} in all, of {format_bytes(report['free_bytes'])} free",
             ),
             ("", "Nothing was written. Run without --dry-run to start."),
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNDEFINED = "not defined"
@@ -120,3 +120,19 @@ def aligned(rows: Iterable[tuple[str, str]]) -> str:
         lines.append(f"{'' if label == last else label:<{width}}{text}".rstrip())
         last = label
     return "\n".join(lines)
+
+
+def step_times(steps: Sequence[Mapping[str, Any]]) -> str:
+    """List the time of each step that takes a second or more, and the steps whose time is not known.
+
+    Args:
+        steps: of each, `title`, `seconds` (None: not known) and `note`.
+
+    >>> step_times([{"title": "Heatmaps", "seconds": 90.0}, {"title": "Map", "seconds": 0.2},
+    ...             {"title": "Concepts", "seconds": None, "note": "no CLIP is named"}])
+    'heatmaps 2 min; not estimated: concepts (no CLIP is named)'
+    """
+    listed = [one for one in steps if (one["seconds"] or 0) >= 1]
+    times = ", ".join(f"{one['title'].lower()} {format_duration(one['seconds'])}" for one in listed)
+    unknown = [f"{one['title'].lower()} ({one['note']})" for one in steps if one["seconds"] is None]
+    return "; ".join(filter(None, [times, f"not estimated: {', '.join(unknown)}" * bool(unknown)]))

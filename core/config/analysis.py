@@ -39,6 +39,16 @@ class EmbedConfig:
         default=None,
         metadata=option("evaluation images, if they are stored separately", metavar="DIR", group="images"),
     )
+    class_level: int | None = field(
+        default=None,
+        metadata=option(
+            "which level of folders names the class: 2 for GROUP/CLASS/IMAGE",
+            metavar="N",
+            default="1, below train/ and val/ where there are any",
+            minimum=1,
+            group="images",
+        ),
+    )
     layer: str | None = field(
         default=None,
         metadata=option("layer to analyse", metavar="NAME", default="the last stage", group="encoder"),

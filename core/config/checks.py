@@ -26,6 +26,8 @@ def check_embed_options(options: dict[str, Any]) -> None:
                 f"'{options['representations']}' holds vectors, so there is no {of} for "
                 f"--{name.replace('_', '-')} {options[name]}: leave it out, or give --encoder"
             )
+    if options.get("class_level") is not None and options["class_level"] < 1:
+        raise SettingsError(f"--class-level must be at least 1, got {options['class_level']}")
     options.setdefault("encoder", "")
     options.setdefault("images", "")
 

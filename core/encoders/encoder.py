@@ -97,7 +97,9 @@ class Encoder:
         self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions()]))
         self.fingerprint = self._fingerprint()
         self.model.to(self.device)
-        self.model.to(memory_format=torch.channels_last)
+        for parameter in self.model.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self._scale, self._shift = self._normalisation()
 
     @property

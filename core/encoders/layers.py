@@ -143,10 +143,11 @@ def as_map(output: Tensor | None, name: str, model: nn.Module, family: str, size
         return output.permute(0, 3, 1, 2) if channels_last else output
     if output.ndim == 3 and family == "vit":
         n_prefix = count_prefix_tokens(model)
-        grid = token_grid(output.shape[1] - n_prefix, size)
-        if grid is not None:
-            tokens = output[:, n_prefix:].transpose(1, 2)  # (B, C, T)
-            return tokens.reshape(*tokens.shape[:2], *grid)
+        for n_before in (n_prefix, 0):  # CaiT adds its CLS token after the blocks that hold the patches
+            grid = token_grid(output.shape[1] - n_before, size)
+            if grid is not None:
+                tokens = output[:, n_before:].transpose(1, 2)  # (B, C, T)
+                return tokens.reshape(*tokens.shape[:2], *grid)
         raise EncoderError(
             f"the output of layer '{name}' is not a map: tokens {tuple(output.shape)} form no grid "
             f"after {n_prefix} prefix tokens, and no other reshape is known; choose another layer or encoder"

@@ -251,18 +251,20 @@ def _transform(
 
 
 def _assumed(transform: Transform, flags: frozenset[str]) -> list[str]:
-    """Return a note on what nothing states: how the images of the training were prepared."""
-    if {"mean", "std", "input_size"} <= flags:
-        return []
-    mean = ", ".join(f"{value:g}" for value in transform.mean)
-    std = ", ".join(f"{value:g}" for value in transform.std)
-    imagenet = (transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD)
+    """Return a note on what neither the file nor the user states: how images were prepared in training."""
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (transform.mean, transform.std))
+    imagenet = " of ImageNet" * ((transform.mean, transform.std) == (IMAGENET_MEAN, IMAGENET_STD))
     resize = f"resize {transform.resize}, " if transform.resize else ""
-    return [
-        f"images assumed as {resize}crop {transform.input_size}, mean {mean}, std {std}"
-        f"{' (of ImageNet)' * imagenet}: check them, for a wrong normalisation fails silently "
-        "(--resize, --input-size, --mean, --std)"
-    ]
+    parts = {
+        "input_size": f"{resize}crop {transform.input_size}",
+        "mean": f"mean {mean}{imagenet}",
+        "std": f"std {std}{imagenet}",
+    }
+    guesses = [part for name, part in parts.items() if name not in flags]
+    if not guesses:
+        return []
+    silently = ": check them, for a wrong normalisation fails silently" * ("mean" not in flags)
+    return [f"images assumed as {', '.join(guesses)}{silently} (--resize, --input-size, --mean, --std)"]
 
 
 def _flags(mean: Any, std: Any, input_size: Any, resize: Any) -> frozenset[str]:

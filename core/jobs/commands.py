@@ -71,6 +71,7 @@ class Analyze(Command):
     pool: str = ""
     tokens: str = ""
     token_norm: str = ""
+    class_level: str = ""
     epsilon: str = "auto"
     masks: str = ""
     salient_imagenet: str = ""
@@ -80,7 +81,7 @@ class Analyze(Command):
 
     def _words(self) -> list[str]:
         given = (
-            *("images", "encoder", "pool", "tokens", "token_norm", "epsilon"),
+            *("images", "class_level", "encoder", "pool", "tokens", "token_norm", "epsilon"),
             *("masks", "salient_imagenet", "captions", "clip"),
         )
         words = [

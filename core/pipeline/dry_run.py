@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.common.device import run_options
-from core.common.workers import default_workers
-from core.config import EmbedConfig, RunOptions
+from core.config import EmbedConfig
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.trusted_code import allowing
 from core.errors import UnreadableImage
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
+    from core.pipeline.estimates import Estimate
 
 SAMPLES = 3  # images named when no thumbnails are requested
 SAMPLED = 48  # images decoded to estimate the rate
@@ -39,7 +39,8 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         options: as for `analyze`; `samples` adds thumbnails of that many images.
     Returns:
         JSON-able: the inputs (`images`, `samples`, `encoder`, `masks`, `captions`, `clip`), the estimated
-        `seconds` and `bytes` of embedding, the free disk space, and whether the study already exists.
+        `seconds` and `bytes` of the whole analysis and of each of its `steps` (seconds None where they cannot
+        be told), the free disk space, and whether the study already exists.
     """
     with allowing(options.get("encoder")):  # named by the caller, hence trusted
         return _plan(Path(folder), options, progress or Progress.silent())
@@ -58,7 +59,8 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         encoder, about = load(config, source, run)
     with progress.step("speed"):
         pictures, unreadable, decode_seconds = _decode_sample(source)
-        seconds = _seconds(source, encoder, pictures, decode_seconds, run)
+        inputs = {"masks": masks, "captions": captions, "clip": clip}
+        steps = _steps(source, encoder, pictures, decode_seconds, options, inputs)
     told = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
     told += ("pools_globally",)
     return {
@@ -72,8 +74,9 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         "masks": masks,
         "captions": captions,
         "clip": clip,
-        "seconds": seconds,
-        "bytes": _bytes(len(source.table), about["n_features"], pictures, config),
+        "steps": [step.to_dict() for step in steps],
+        "seconds": sum(step.seconds or 0.0 for step in steps) if steps else None,
+        "bytes": round(sum(step.bytes for step in steps)),
         "free_bytes": shutil.disk_usage(_existing_parent(folder)).free,
     }
 
@@ -107,31 +110,49 @@ def _decode_sample(source: ImageSource) -> tuple[list[Image.Image], list[str], f
     return pictures, unreadable, (time.perf_counter() - began) / len(rows)
 
 
-def _seconds(
+def _steps(
     source: ImageSource,
     encoder: Encoder | np.ndarray,
     pictures: list[Image.Image],
-    decode_seconds: float,
-    run: RunOptions,
-) -> float | None:
-    """The workers share the decoding, which overlaps with the encoder: the slower of the two counts."""
-    n_images = len(source.table)
-    decoding = decode_seconds / max(default_workers(run, n_images), 1)
-    if isinstance(encoder, np.ndarray):
-        return n_images * decoding
-    if not pictures:
-        return None
-    import torch
+    reading: float,
+    options: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+) -> list[Estimate]:
+    """Estimate every step; none where no image of the sample can be read."""
+    from core.pipeline import estimates
 
-    size = min(run.batch_size, 32)
-    images = [encoder.transform.pixels(pictures[i % len(pictures)]) for i in range(size)]
-    pixels = torch.from_numpy(np.stack(images))
-    with torch.inference_mode():
-        encoder.represent(pixels).sum().item()  # the first call allocates and warms up
-        began = time.perf_counter()
-        encoder.represent(pixels).sum().item()
-    forward = (time.perf_counter() - began) / size
-    return n_images * (max(decoding, forward) if encoder.device.type == "cuda" else decoding + forward)
+    config: EmbedConfig = settings_of("embed", options)
+    run, n_images = run_options(options), len(source.table)
+    given = isinstance(encoder, np.ndarray)
+    if not pictures and not given:
+        return []
+    size = config.thumbnail_size if source.has_pictures else 0
+    decode = estimates.decode_rate(pictures, reading, size, run, n_images)
+    if isinstance(encoder, np.ndarray):
+        rates = estimates.ImageRates(decode, np.asarray(encoder[:64], np.float32))
+    else:
+        epsilon = settings_of("features", options).epsilon
+        firing_at = epsilon if isinstance(epsilon, float) else 4.0
+        rates = estimates.image_rates(encoder, pictures, decode, run, firing_at)
+    masks, captions = inputs["masks"] or {}, inputs["captions"] or {}
+    sizes = estimates.Sizes(
+        n_images,
+        int((source.table["split"] == "val").sum()),
+        source.table["label"].nunique(),
+        max(masks.get("n_core") or 0, masks.get("n_spurious") or 0),
+        captions.get("n_captions") or 0,
+    )
+    embedded = _bytes(n_images, rates.raw.shape[1], pictures, config)
+    return estimates.estimate_steps(sizes, rates, options, embedded, _clip(options, inputs["clip"]))
+
+
+def _clip(options: Mapping[str, Any], about: Mapping[str, Any] | None) -> Any:
+    """Return the named CLIP, or the reason why it cannot be measured."""
+    if about is None or not about["here"]:
+        return "its CLIP is not on this computer" if about else "no CLIP is named"
+    from core.concepts.clip.clip import load_clip
+
+    return load_clip(str(options["clip"]))
 
 
 def _bytes(n_images: int, n_features: int, pictures: list[Image.Image], config: EmbedConfig) -> int:

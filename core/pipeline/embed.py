@@ -96,7 +96,7 @@ def open_source(config: EmbedConfig) -> ImageSource:
     if config.representations and (is_table or not config.images):
         n_rows = count_rows(config.representations)
         return open_representation_table(config.images or None, n_rows=n_rows, seed=config.seed)
-    return open_images(config.images, val=config.val, seed=config.seed)
+    return open_images(config.images, val=config.val, seed=config.seed, class_level=config.class_level)
 
 
 def count_rows(npy: str) -> int:

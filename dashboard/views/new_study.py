@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import streamlit as st
 
+from core.config import EmbedConfig
 from core.errors import JobError, SettingsError
 from core.jobs.commands import Analyze
 from core.jobs.jobs import Job, log_tail, read_job, read_report
@@ -67,6 +69,8 @@ ABOUT_EPSILON = (
     "A feature fires on an image when it lies this many standard deviations above the image's mean. "
     "auto picks the largest of 4, 3.5, 3, 2.5, 2, 1.5 and 1 that suits these images. The paper uses 4."
 )
+CLASS_LEVELS = {"": "The first level", **{n: f"Level {n}" for n in request.CLASS_LEVELS[1:]}}
+ABOUT_LEVEL = next(f for f in fields(EmbedConfig) if f.name == "class_level").metadata["help"]
 OPTIONS = "Options: architecture, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
 TABLES = (".csv", ".tsv", ".parquet")
@@ -98,6 +102,7 @@ def _form() -> tuple[request.Wish, str]:
     name = _name(str(asked["images_path"]))
     with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
         asked |= _architecture(asked["encoder"]) | _masks() | _words()
+        asked |= _class_level(asked["images"])
         asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
         asked |= _tokens()
         asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
@@ -153,6 +158,14 @@ def _architecture(encoder: str) -> dict[str, str]:
         return {}
     label = "Architecture (if the file does not tell)"
     return {"architecture": _text(label, "new_architecture", "resnet18 or timm:NAME")}
+
+
+@own_place
+def _class_level(images: str) -> dict[str, str]:
+    if images != request.FOLDER:
+        return {}
+    label = "Which folders name the classes"
+    return {"class_level": _choice(label, CLASS_LEVELS, "new_class_level", ABOUT_LEVEL)}
 
 
 @own_place

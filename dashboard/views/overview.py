@@ -126,6 +126,8 @@ def _accuracy(study: Study) -> None:
         labels = "The probe has not been trained yet." if study.labelled else "These images carry no labels."
         if len(study.class_names) == 1:
             labels = "All images are of one class, so there is nothing to tell apart."
+        elif skipped := study.summary("probe").get("skipped"):
+            labels = f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
         widgets.metric("Linear probe", "not defined", explain="accuracy", detail=labels)
         return
     detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"

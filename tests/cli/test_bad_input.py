@@ -60,6 +60,7 @@ def test_folder__labels_that_teach_nothing(run, tmp_path, counts, reason):
     told = info_of(run, study.path)
     assert told["n_images"] == sum(counts.values()) and told["q_auroc"] is None
     assert reason in " ".join([*told["notes"], *told["skipped_steps"].values()])
+    assert "top-1" not in run("info", study.path).out
     assert study.table("quality")["q_score"].notna().all()
 
 

@@ -332,14 +332,20 @@ def test_plan_for_people() -> None:
         },
         "assumptions": [],
         "seconds": 200.0,
+        "steps": [
+            {"title": "Heatmaps", "seconds": 170.0},
+            {"title": "Map", "seconds": 0.5},
+            {"title": "Concepts", "seconds": None, "note": "no CLIP is named"},
+        ],
         "bytes": 5_000_000,
         "free_bytes": 1e12,
     }
     text = output.plan_text(report)
     assert re.search(r"^images +1,200 images \(folder\): 960 train, 240 val, 2 classes$", text, re.M)
     assert re.search(r"^note +'test' is ignored$", text, re.M)
-    assert re.search(r"^time +about 3 min to embed on this machine; the other steps add to it$", text, re.M)
-    assert re.search(r"^disk +about 5 MB after embedding, of 1.0 TB free; heatmaps and words", text, re.M)
+    assert re.search(r"^time +about 3 min in all on this machine$", text, re.M)
+    assert re.search(r"heatmaps 3 min; not estimated: concepts \(no CLIP is named\)$", text, re.M)
+    assert re.search(r"^disk +about 5 MB in all, of 1.0 TB free$", text, re.M)
 
 
 def test_json_has_no_nan() -> None:

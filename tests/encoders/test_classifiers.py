@@ -173,10 +173,16 @@ def test_the_weights_of_the_users_classifier_are_loaded_before_its_input_is_take
 
 @pytest.mark.usefixtures("trusted")
 def test_an_assumed_normalisation_is_said():
-    said = load_encoder(f"{HERE}:Classifier", input_size=64).assumptions
-    assert any("mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225 (of ImageNet)" in line for line in said)
-    told = load_encoder(f"{HERE}:Classifier", input_size=64, mean=(0.5,) * 3, std=(0.5,) * 3).assumptions
-    assert not any("images assumed" in line for line in told)
+    spec, half = f"{HERE}:Classifier", (0.5,) * 3
+
+    def assumed(**given):
+        lines = [line for line in load_encoder(spec, **given).assumptions if "images assumed" in line]
+        return lines[0] if lines else ""
+
+    assert "mean 0.485, 0.456, 0.406 of ImageNet, std 0.229, 0.224, 0.225 of ImageNet: check" in assumed()
+    told = assumed(mean=half, std=half)
+    assert "crop 224" in told and "mean " not in told and "fails silently" not in told
+    assert assumed(mean=half, std=half, input_size=64) == ""
 
 
 def test_a_module_given_as_an_encoder_is_not_changed():

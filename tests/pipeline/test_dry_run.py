@@ -5,9 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 
+import numpy as np
+import pytest
 from PIL import Image
 
+import tests.planted_encoder
+from core.config import RunOptions
+from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_per_image, image_rates
+from core.steps import in_analysis
 from tests.command_line import QUICK, SMALL, photos
 
 
@@ -54,3 +61,52 @@ def test_wrong_masks_and_captions__one_line(run, tmp_path):
     assert "captions" in run(*start, "--captions", tmp_path / "none.txt").error
     assert "none" in run(*start, "--masks", tmp_path / "none").error
     assert "no weights" in run(*start, "--clip", f"ViT-B-32@{tmp_path}/none.pt").error
+
+
+def test_steps__every_one_is_estimated_and_adds_up(run, tmp_path):
+    found = planned(run, tmp_path)
+    steps = {one["step"]: one for one in found["steps"]}
+    assert list(steps) == in_analysis()
+    assert all(steps[name]["seconds"] > 0 for name in ("embed", "features", "probe", "quality"))
+    assert found["seconds"] == pytest.approx(sum(one["seconds"] or 0 for one in found["steps"]))
+    assert found["bytes"] == pytest.approx(sum(one["bytes"] for one in found["steps"]), abs=1)
+    assert steps["heatmaps"]["note"] == "no maps"  # of one position, for images of 32 pixels
+    assert steps["overlap"]["note"] == "no masks"
+    assert steps["search"]["seconds"] is None and steps["search"]["note"] == "no CLIP is named"
+
+
+def test_estimates__grow_with_what_a_step_depends_on():
+    rows = np.random.default_rng(0).gamma(0.2, size=(32, 256)).astype(np.float32)
+    rates = ImageRates(seconds=0.1, raw=rows, map_seconds=0.2, map_bytes=98)
+
+    def estimated(**sizes):
+        all_sizes = Sizes(**{"n_images": 10_000, "n_val": 2_000, "n_classes": 10, **sizes})
+        return {one.step: one for one in estimate_steps(all_sizes, rates, {"epsilon": 4.0}, 1e6)}
+
+    plain, masked = estimated(), estimated(n_masked=500)
+    assert plain["embed"].seconds == pytest.approx(1_000) and plain["embed"].bytes == 1e6
+    # 2,000 evaluation images, and those of 8,000 others that 16 x 256 draws hit: 8,000 (1 - exp(-.4096))
+    assert plain["heatmaps"].seconds == pytest.approx(0.2 * (2_000 + 8_000 * 0.3361), rel=0.01)
+    assert masked["overlap"].seconds == pytest.approx(500 * 0.4, rel=0.01) and not plain["overlap"].seconds
+    assert plain["heatmaps"].bytes == pytest.approx(
+        98 * (4689 * firing_per_image(rows, 4.0) + 4096), rel=0.01
+    )
+    unlabelled = estimated(n_classes=0)
+    assert unlabelled["probe"].seconds == 0 and unlabelled["probe"].note == "no labels"
+    assert estimated(n_images=8_000_000)["features"].seconds > 5 * plain["features"].seconds
+    assert estimated(n_classes=2_000)["probe"].seconds > 1.5 * plain["probe"].seconds
+
+
+def test_image_rates__a_slow_encoder_is_measured_on_two_images(monkeypatch):
+    encoder = tests.planted_encoder.hues()
+    batches = []
+
+    def slowly(pixels):
+        batches.append(len(pixels))
+        time.sleep(0.05 * len(pixels))
+        return type(encoder).represent(encoder, pixels)
+
+    monkeypatch.setattr(encoder, "represent", slowly, raising=False)
+    pictures = [Image.new("RGB", (48, 48), (n * 7, 90, 200)) for n in range(32)]
+    rates = image_rates(encoder, pictures, 0.01, RunOptions(), 4.0)
+    assert max(batches) == 2 and rates.seconds >= 0.06 and len(rates.raw) == 2

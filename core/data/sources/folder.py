@@ -34,19 +34,23 @@ class ImageFile(NamedTuple):
 
 
 class FolderSource(ListedSource):
-    """ImageFolder layout (CLASS/…/IMAGE), the same below train/ and val/ or test/, or a flat folder."""
+    """ImageFolder layout (CLASS/…/IMAGE), the same below train/ and val/ or test/, or a flat folder.
+
+    With `class_level` 2 the class is the name of the second folder (GROUP/CLASS/…/IMAGE), and so on.
+    """
 
     kind = "folder"
 
-    def __init__(self, root: str | Path, seed: int | None = 0):
-        self.root, self.seed = os.path.abspath(root), seed
+    def __init__(self, root: str | Path, seed: int | None = 0, class_level: int = 1):
+        self.root, self.seed, self.class_level = os.path.abspath(root), seed, class_level
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> FolderSource:
-        return cls(description["root"], description["seed"])
+        return cls(description["root"], description["seed"], description.get("class_level", 1))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "root": self.root, "seed": self.seed}
+        level = {"class_level": self.class_level} if self.class_level != 1 else {}
+        return {"kind": self.kind, "root": self.root, "seed": self.seed, **level}
 
     def read(self, row: int) -> Image.Image:
         name = self.listing.places.get(row) or self.id_texts[row].as_py()
@@ -70,6 +74,8 @@ class FolderSource(ListedSource):
         found, notes = _find(self.root, walk)
         if not found:
             raise _no_images(self.root, walk)
+        found, level_notes = at_class_level(found, self.class_level)
+        notes += level_notes
         image_ids, odd, odd_notes = _as_text([image.name for image in found])
         labels = [None if image.label is None else readable(image.label) for image in found]
         splits = [image.split for image in found]
@@ -104,6 +110,43 @@ def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
     if top.images:
         notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
     return found, notes
+
+
+def at_class_level(found: list[ImageFile], level: int) -> tuple[list[ImageFile], list[str]]:
+    """Take the classes from another level of folders; warn where the first level holds one class only.
+
+    Raises:
+        ImageSourceError: no image lies that deep.
+    """
+    below = [_folders(image) for image in found]
+    depth = max((len(folders) for folders in below), default=0)
+    if level == 1:
+        names = [sorted({folders[at] for folders in below if len(folders) > at}) for at in range(depth)]
+        better = next((at for at in range(1, depth) if len(names[at]) > 1), None)
+        if better is None or len(names[0]) > 1:
+            return found, []
+        levels = "; ".join(f"level {at + 1}: {some([readable(n) for n in names[at]])}" for at in range(depth))
+        return found, [
+            f"1 class only, '{readable(names[0][0])}', since the first level of folders names it ({levels}). "
+            f"If the classes are on level {better + 1}, give --class-level {better + 1}"
+        ]
+    kept = [
+        image._replace(label=folders[level - 1])
+        for image, folders in zip(found, below, strict=True)
+        if len(folders) >= level
+    ]
+    if not kept:
+        raise ImageSourceError(
+            f"--class-level {level}: no image lies that deep; the images lie in {counted(depth, 'level')} of "
+            "folders"
+        )
+    left = len(found) - len(kept)
+    return kept, [f"{counted(left, 'image')} ignored, above class level {level}"] if left else []
+
+
+def _folders(image: ImageFile) -> list[str]:
+    """Return the names of the folders that an image lies in, from the level of its class folder down."""
+    return image.name.split("/")[int(image.split != "all") : -1]
 
 
 def _used(found: list[ImageFile]) -> list[str]:

@@ -24,7 +24,9 @@ from core.errors import ImageSourceError
 __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_images"]
 
 
-def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 0) -> ImageSource:
+def open_images(
+    spec: str | Path, *, val: str | Path | None = None, seed: int = 0, class_level: int | None = None
+) -> ImageSource:
     """Open a folder, a table, tar shards, a torchvision data set or a world that is drawn.
 
     Args:
@@ -34,12 +36,22 @@ def open_images(spec: str | Path, *, val: str | Path | None = None, seed: int = 
             `composite?images=(glyphworld?train=2000)`.
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
+        class_level: which level of folders names the class, in a folder; None: the first.
     Raises:
         ImageSourceError: no images, nothing readable, or an unknown kind; the message says what to do.
     """
     if val is not None:
-        return _listed(PairSource(_source(str(spec), None), _source(str(val), None)))
-    return _listed(_source(str(spec), seed))
+        parts = [_at_level(_source(str(part), None), class_level) for part in (spec, val)]
+        return _listed(PairSource(*parts))
+    return _listed(_at_level(_source(str(spec), seed), class_level))
+
+
+def _at_level(source: ImageSource, class_level: int | None) -> ImageSource:
+    if class_level is None:
+        return source
+    if not isinstance(source, FolderSource):
+        raise ImageSourceError(f"--class-level {class_level} is for folders of images; leave it out")
+    return FolderSource(source.root, source.seed, class_level)
 
 
 def _listed(source: ImageSource) -> ImageSource:

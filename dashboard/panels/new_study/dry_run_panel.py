@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from core.common.formatting import step_times
 from core.common.readout import layer_words, readout_words, weights_words
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
@@ -95,20 +96,20 @@ def _facts(found: Found) -> dict[str, str]:
         "Weights": weights_words(report),
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
-        "Time": _time(seconds) if seconds is not None else "",
-        "Disk": f"about {_size(found['bytes'])} after embedding, of {_size(found['free_bytes'])} free; "
-        "heatmaps and words add to it",
+        "Time": _time(seconds, found.get("steps", [])) if seconds is not None else "",
+        "Disk": f"about {_size(found['bytes'])} in all, of {_size(found['free_bytes'])} free",
     }
     return {name: text for name, text in facts.items() if text}
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: float, steps: list[Found]) -> str:
     """
-    >>> _time(90)
-    'about 2 min to embed on this machine; the other steps add to it'
+    >>> _time(90, [{"title": "Heatmaps", "seconds": 80.0}])
+    'about 2 min in all on this machine: heatmaps 80 s'
     """
-    about = "" if seconds < 1 else "about "
-    return f"{about}{format_duration(seconds)} to embed on this machine; the other steps add to it"
+    times = step_times(steps)
+    total = f"{'' if seconds < 1 else 'about '}{format_duration(seconds)} in all on this machine"
+    return f"{total}: {times}" if times else total
 
 
 def _classes_title(images: Found) -> str:

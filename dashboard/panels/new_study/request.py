@@ -18,6 +18,7 @@ CHECKPOINT, ASSET, TORCHVISION, TIMM = "checkpoint", "asset", "torchvision", "ti
 NO_MASKS, MASK_FOLDER, SALIENT = "none", "masks", "salient_imagenet"
 NO_WORDS, WORD_FILE, GLYPH_WORDS = "none", "file", "glyphworld"
 AUTO = "auto"
+CLASS_LEVELS = ("1", "2", "3", "4")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Wish:
 
     images: str = FOLDER
     images_path: str = ""
+    class_level: str = ""  # of the folders, one of CLASS_LEVELS; "": the first
     encoder: str = CHECKPOINT
     encoder_text: str = ""  # a path, the name of an asset, or an architecture
     architecture: str = ""  # of a checkpoint that does not say its own
@@ -56,6 +58,7 @@ class Wish:
         return Analyze(
             study,
             images=self._images(),
+            class_level=one_of("class level", self.class_level, CLASS_LEVELS),
             encoder=self._encoder(),
             pool=one_of("pooling", self.pool, POOLINGS),
             tokens=one_of("token rule", self.tokens, TOKENS),

@@ -188,11 +188,23 @@ def test_compute_probe__verdicts_follow_from_the_stored_weights(shared_study):
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [({"labels": False}, "the images have no labels"), ({"n_classes": 1}, "one class only: every labelled")],
-    ids=["no labels", "one class"],
+    [
+        ({"labels": False}, "the images have no labels"),
+        ({"n_classes": 1}, "one class only: every labelled"),
+        (
+            {"n_val": 7},
+            "too few images to evaluate a probe: 7 of 7 evaluation images with a class that train",
+        ),
+        (
+            {"n_classes": 45, "n_features": 96, "class_names": tuple(f"c{n}" for n in range(45))},
+            "too few images to evaluate a probe: 5 of 10 evaluation images",
+        ),
+    ],
+    ids=["no labels", "one class", "few images", "classes that train lacks"],
 )
 def test_compute_probe__says_why_there_is_none(study_path, options, reason):
-    study = open_study(study_path(pictures=False, n_train=40, n_val=10, n_features=32, **options))
+    options = {"n_train": 40, "n_val": 10, "n_features": 32, **options}
+    study = open_study(study_path(pictures=False, **options))
     assert reason in study.summary("probe")["skipped"] and not study.has("probe")
     metrics = study.table("quality_metrics")
     assert metrics["auroc"].isna().all() and metrics["note"].str.contains(reason).all()

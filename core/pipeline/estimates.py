@@ -1,0 +1,241 @@
+"""Time and disk space of every step of an analysis, from rates measured on a few images and rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from core.analysis.features.definitions import highly_activating, normalise_rows
+from core.analysis.gradcam.gradcam import gradcam_maps, method_of
+from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
+from core.analysis.quality.metrics import bootstrap_metrics, rank
+from core.common.statistics.moments import Moments
+from core.common.workers import default_workers
+from core.config import EPSILON_CANDIDATES, RunOptions
+from core.data.sources.decode import thumbnail_jpeg
+from core.heatmaps.reader import pack_maps
+from core.steps import STEPS, in_analysis, settings_of
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from core.encoders.registry import Encoder
+
+ENOUGH = 1.0  # seconds: a rate that took this long is measured
+BATCH = 32
+ROWS = 256  # rows of numbers that a rate is measured on
+N_SCORES = 20  # scores that `quality` evaluates
+STARTING = 0.5  # seconds that a step takes for no image: imports, reading and writing the study
+MAP_BYTES = 2  # a stored heatmap has half precision
+CLIP_BYTES = 1024  # a row of the search index
+SPECTRUM_ROWS, MAP_ROWS = 25_600, 100_000  # to which `neighbours` and `map` reduce large studies
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What of a study its cost depends on."""
+
+    n_images: int
+    n_val: int
+    n_classes: int
+    n_masked: int = 0
+    n_captions: int = 0
+
+    @property
+    def n_train(self) -> int:
+        return self.n_images - self.n_val
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of one step; `seconds` None where it cannot be told, with the reason in `note`."""
+
+    step: str
+    seconds: float | None
+    bytes: float = 0.0
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"title": STEPS[self.step].title}
+
+
+@dataclass(frozen=True)
+class ImageRates:
+    """Seconds an image, and what its maps and vectors are."""
+
+    seconds: float  # read and represented
+    raw: np.ndarray  # (n, n_features) of the sample
+    map_seconds: float | None = None  # read, represented, and its maps made; None without maps
+    map_bytes: float = 0.0  # a map
+
+
+def image_rates(
+    encoder: Encoder, pictures: list[Image.Image], decode: float, run: RunOptions, epsilon: float
+) -> ImageRates:
+    """Measure the encoder and its maps on at most BATCH images, on few where they take long.
+
+    Args:
+        decode: seconds to read an image, with all workers together.
+    """
+    images = [encoder.transform.pixels(picture) for picture in pictures[:BATCH]]
+    pixels = torch.from_numpy(np.stack(images))
+    small = pixels[:2]
+    _timed(lambda: encoder.represent(small[:1]))  # the first call allocates
+    slow = _timed(lambda: encoder.represent(small)) > ENOUGH * len(small) / BATCH
+    batch = small if slow else pixels[: min(run.batch_size, len(pixels))]
+    outputs: list[torch.Tensor] = []
+    forward = _timed(lambda: outputs.append(encoder.represent(batch).cpu())) / len(batch)
+    together = encoder.device.type == "cuda"  # reading overlaps with the encoder
+    seconds = max(decode, forward) if together else decode + forward
+    raw = outputs[0].numpy()
+    _, maps = encoder.represent_with_map(small[:1])
+    if maps.shape[2] * maps.shape[3] == 1:
+        return ImageRates(seconds, raw)
+    n_maps = max(1, round(firing_per_image(raw, epsilon)))
+    features = torch.from_numpy(np.argsort(-raw[: len(small)], axis=1)[:, :n_maps].copy())
+    few = small if method_of(encoder) == "closed form" else small[:1]
+
+    def draw() -> None:
+        for one in gradcam_maps(encoder, few, features[: len(few)]).cpu().numpy():
+            pack_maps(np.zeros(len(one)), one)
+
+    drawing = _timed(draw) / len(few)
+    shape = maps.shape[2] * maps.shape[3] * MAP_BYTES
+    return ImageRates(seconds, raw, max(decode, drawing) if together else decode + drawing, shape)
+
+
+def decode_rate(
+    pictures: list[Image.Image], reading: float, thumbnail_size: int, run: RunOptions, n_images: int
+) -> float:
+    """Return seconds an image to read it and make its thumbnail, with all workers together."""
+    few = pictures[:8]
+    if thumbnail_size and few:
+        reading += _timed(lambda: [thumbnail_jpeg(one, thumbnail_size) for one in few]) / len(few)
+    return reading / max(default_workers(run, n_images), 1)
+
+
+def firing_per_image(raw: np.ndarray, epsilon: float) -> float:
+    """Return the mean number of features that fire on an image of a sample."""
+    return float(highly_activating(normalise_rows(raw), epsilon=epsilon).sum(1).double().mean())
+
+
+def estimate_steps(
+    sizes: Sizes, rates: ImageRates, options: Mapping[str, Any], embed_bytes: float, clip: Any = None
+) -> list[Estimate]:
+    """Estimate every step that `analyze` would run with these options.
+
+    Args:
+        embed_bytes: disk space after embedding. clip: a loaded CLIP, or the reason why there is none.
+    """
+    numbers = _numeric_seconds(sizes, rates.raw, options)
+    known = {
+        "embed": Estimate("embed", sizes.n_images * rates.seconds, embed_bytes),
+        **{step: Estimate(step, seconds) for step, seconds in numbers.items()},
+        "heatmaps": _heatmaps(sizes, rates, options),
+        "overlap": _overlap(sizes, rates),
+        **{step: _with_clip(step, sizes, rates, clip) for step in ("concepts", "search")},
+    }
+    if not sizes.n_classes:
+        known |= {step: Estimate(step, 0.0, note="no labels") for step in ("probe", "failures")}
+    return [known[step] for step in in_analysis()]
+
+
+def _numeric_seconds(sizes: Sizes, raw: np.ndarray, options: Mapping[str, Any]) -> dict[str, float]:
+    """Measure one pass over rows, products of matrices, an epoch of the probe and a bootstrap resample."""
+    n_features = raw.shape[1]
+    noise = np.random.default_rng(0).uniform(0.5, 1.5, (ROWS, n_features))
+    rows = (np.resize(raw, (ROWS, n_features)) * noise).astype(np.float32)
+    each_row = _timed(lambda: highly_activating(normalise_rows(rows)), times=2) / ROWS
+    matrix = torch.from_numpy(rows).double()
+    product = _timed(lambda: matrix @ matrix.T, times=2) / (ROWS * ROWS * n_features)  # a multiplication
+    candidates = len(EPSILON_CANDIDATES) if options.get("epsilon") == "auto" else 1
+    spectrum = min(sizes.n_images, SPECTRUM_ROWS) * n_features**2 + 10 * n_features**3
+    passes = {
+        "features": (candidates + 2) * sizes.n_images * each_row,
+        "neighbours": (sizes.n_val * min(sizes.n_train, MAP_ROWS) * n_features + spectrum) * product,
+        "quality": 4 * sizes.n_images * each_row + _bootstrap_seconds(sizes, options),
+        "map": 2 * sizes.n_images * each_row + min(sizes.n_images, MAP_ROWS) * n_features**2 * product,
+        "failures": sizes.n_images * each_row,
+        "probe": _probe_seconds(sizes, rows, options) if sizes.n_classes else 0.0,
+    }
+    return {step: STARTING + seconds for step, seconds in passes.items()}
+
+
+def _probe_seconds(sizes: Sizes, rows: np.ndarray, options: Mapping[str, Any]) -> float:
+    """Time one epoch at every candidate rate, and one at a single rate."""
+    config = settings_of("probe", options)
+    labels = torch.arange(ROWS) % max(sizes.n_classes, 1)
+    standard = Standard.of(Moments.of_rows(rows))
+    table = torch.from_numpy(rows)
+    shuffled = ShuffledRows(lambda at: table[torch.from_numpy(at)], labels, rows.shape[1], standard)
+    once = Recipe(epochs=1, batch_size=config.batch_size)
+
+    def epoch(lrs: tuple[float, ...]) -> float:
+        return _timed(lambda: fit(shuffled, np.arange(ROWS), sizes.n_classes, lrs=list(lrs), recipe=once))
+
+    both = epoch((config.lr_candidates[0],)) + (0 if config.lr else epoch(config.lr_candidates))
+    return both / ROWS * sizes.n_train * config.epochs
+
+
+def _bootstrap_seconds(sizes: Sizes, options: Mapping[str, Any]) -> float:
+    if not sizes.n_classes or sizes.n_val < 2:
+        return 0.0
+    rng, n, few = np.random.default_rng(0), min(sizes.n_val, 10_000), 5
+    rankings = [rank(rng.random(n), rng.random(n) < 0.8) for _ in range(N_SCORES)]
+    measured = _timed(lambda: bootstrap_metrics(rankings, n, resamples=few, seed=0))
+    return measured / few * settings_of("quality", options).bootstrap * sizes.n_val / n
+
+
+def _heatmaps(sizes: Sizes, rates: ImageRates, options: Mapping[str, Any]) -> Estimate:
+    """Maps of the evaluation and masked images, and of the top images of every feature (core selection)."""
+    if rates.map_seconds is None:
+        return Estimate("heatmaps", 0.0, note="no maps")
+    config = settings_of("heatmaps", options)
+    n_top = config.top * rates.raw.shape[1]
+    others = max(sizes.n_train - sizes.n_masked, 0)
+    drawn = others * (1 - (1 - 1 / max(sizes.n_images, 1)) ** n_top)  # hit by one of n_top draws
+    n_images = sizes.n_images if config.train else sizes.n_val + min(sizes.n_masked, sizes.n_train) + drawn
+    n_maps = n_images * firing_per_image(rates.raw, 4.0) + n_top
+    return Estimate("heatmaps", STARTING + n_images * rates.map_seconds, n_maps * rates.map_bytes)
+
+
+def _overlap(sizes: Sizes, rates: ImageRates) -> Estimate:
+    """Each masked image is read with its two masks, and its maps are resized to the input view."""
+    if not sizes.n_masked or rates.map_seconds is None:
+        return Estimate("overlap", 0.0, note="no masks")
+    return Estimate("overlap", STARTING + sizes.n_masked * (rates.map_seconds + 2 * rates.seconds))
+
+
+def _with_clip(step: str, sizes: Sizes, rates: ImageRates, clip: Any) -> Estimate:
+    """`search` embeds all images; `concepts` all captions and the crops of every feature that qualifies."""
+    if step == "concepts" and not sizes.n_captions:
+        return Estimate(step, 0.0, note="no captions")
+    if clip is None or isinstance(clip, str):
+        return Estimate(step, None, note=clip or "no CLIP is named")
+    from PIL import Image
+
+    picture = [Image.new("RGB", (224, 224))] * 4
+    each = _timed(lambda: clip.embed_images(picture), times=2) / len(picture)
+    if step == "search":
+        return Estimate(step, STARTING + sizes.n_images * (rates.seconds + each), sizes.n_images * CLIP_BYTES)
+    word = _timed(lambda: clip.embed_texts(["a photo of a dog"] * 16), times=2) / 16
+    n_crops = min(10, sizes.n_val) * rates.raw.shape[1] / 2  # of the half of the features that qualifies
+    return Estimate(step, STARTING + sizes.n_captions * word + n_crops * (rates.seconds + each))
+
+
+def _timed(run: Callable[[], object], *, times: int = 1) -> float:
+    """Return the seconds of the fastest of some runs."""
+    seconds = []
+    with torch.inference_mode(False):
+        for _ in range(times):
+            began = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+    return min(seconds)

@@ -1,0 +1,69 @@
+"""Classes on a deeper level of folders."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.config import EmbedConfig
+from core.data.sources.images import ImageSource, open_images, reopen_images
+from core.errors import ImageSourceError, SettingsError
+from core.pipeline.embed import open_source
+from core.steps import settings_of
+from tests.data.sources.pictures import make_folder
+
+NESTED = [f"top/{label}/sub/{number}.png" for label in "ab" for number in range(5)]
+
+
+def labels(source: ImageSource) -> list[str]:
+    return sorted(source.table["label"].unique())
+
+
+def test_one_class_above_several_folders_is_warned_of(tmp_path):
+    source = open_images(make_folder(tmp_path, NESTED))
+    assert labels(source) == ["top"]
+    (warning,) = [line for line in source.notes if "1 class only" in line]
+    assert "'top'" in warning and "level 1: top; level 2: a, b; level 3: sub" in warning
+    assert "give --class-level 2" in warning
+
+
+@pytest.mark.parametrize("names", [["only/1.png", "only/2.png"], NESTED[:5], ["a/x/1.png", "b/y/1.png"]])
+def test_no_warning_where_no_level_tells_more(tmp_path, names):
+    assert not any("class only" in line for line in open_images(make_folder(tmp_path, names)).notes)
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_the_level_is_counted_below_the_splits(tmp_path, above):
+    names = [above + name for name in NESTED] + [f"{above}top/loose.png"]
+    names += [f"val/top/{label}/sub/9.png" for label in "ab"] if above else []
+    source = open_images(make_folder(tmp_path, names), class_level=2)
+    assert labels(source) == ["a", "b"] and len(source) == len(names) - 1
+    assert "1 image ignored, above class level 2" in source.notes
+    assert not any("class only" in line for line in source.notes)
+    again = reopen_images(source.describe())
+    assert again.table.equals(source.table) and again.fingerprint() == source.fingerprint()
+    assert set(source.table[source.table["split"] == "val"]["label"]) == {"a", "b"}
+
+
+def test_folders_of_one_name_are_one_class(tmp_path):
+    names = [f"{group}/{label}/{group}.png" for group in ("north", "south") for label in ("cat", "dog")]
+    table = open_images(make_folder(tmp_path, names), class_level=2).table
+    assert table.groupby("label")["image_id"].apply(list).to_dict() == {
+        "cat": ["north/cat/north.png", "south/cat/south.png"],
+        "dog": ["north/dog/north.png", "south/dog/south.png"],
+    }
+
+
+def test_separate_evaluation_images_have_the_same_level(tmp_path):
+    train, val = make_folder(tmp_path / "t", NESTED), make_folder(tmp_path / "v", NESTED)
+    config = EmbedConfig(images=str(train), val=str(val), encoder="x", class_level=2)
+    assert labels(open_source(config)) == ["a", "b"]
+
+
+def test_levels_that_are_not_there(tmp_path):
+    root = make_folder(tmp_path / "images", NESTED)
+    with pytest.raises(ImageSourceError, match="--class-level 4: no image lies that deep; .* in 3 levels"):
+        open_images(root, class_level=4)
+    with pytest.raises(ImageSourceError, match="--class-level 2 is for folders"):
+        open_images("glyphworld?train=4&val=2", class_level=2)
+    with pytest.raises(SettingsError, match="--class-level must be at least 1"):
+        settings_of("embed", {"images": "x", "encoder": "y", "class_level": 0})

@@ -28,9 +28,7 @@ def set_note(study: Study, image_id: str, note: str, *, seen: str | None = None)
     _change_image(study, image_id, lambda one: replace(one, note=_in_place_of(one.note, note, seen)))
 
 
-def set_tags(
-    study: Study, image_id: str, tags: Iterable[str], *, seen: Iterable[str] | None = None
-) -> None:
+def set_tags(study: Study, image_id: str, tags: Iterable[str], *, seen: Iterable[str] | None = None) -> None:
     """Replace all tags of an image.
 
     Args:

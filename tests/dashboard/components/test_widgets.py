@@ -37,7 +37,16 @@ def test_plain__markup_cannot_take_effect():
 
 @pytest.mark.parametrize(
     "text",
-    [":material/home:", "a :smile: b", ":streamlit:", "HTTPS://x.org", "www.x.org", "a@x.org", "a -> b", "<->"],
+    [
+        ":material/home:",
+        "a :smile: b",
+        ":streamlit:",
+        "HTTPS://x.org",
+        "www.x.org",
+        "a@x.org",
+        "a -> b",
+        "<->",
+    ],
 )
 def test_plain__nothing_that_streamlit_would_replace_is_left(text):
     """It replaces these in the text that Markdown has made, from which the backslashes are gone."""

@@ -17,11 +17,10 @@ import traceback
 from pathlib import Path
 
 from core.common.inside import inside
-from core.errors import PeregrineError, StudyError
+from core.errors import DISK_FULL, PeregrineError, StudyError
 from core.jobs.progress import LOG
 
 STOPPED = "stopped; run the same command to resume"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NOT_LOADED = ("failed to map segment", "cannot allocate memory for")
 NOT_ALLOCATED = ("can't allocate memory", "not enough memory", "std::bad_alloc", "can't start new thread")
 CUT_SHORT = re.compile(r"\d+ requested and \d+ written")  # numpy's only message about a full disk

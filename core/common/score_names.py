@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pandas as pd
@@ -123,9 +124,13 @@ SCORES: dict[str, Score] = {
 
 
 def score_label(column: str) -> str:
-    """Return the score's display name; an unknown column keeps its own name."""
+    """Return the score's display name; an unknown column keeps the letters and digits of its own.
+
+    >>> score_label("my_score"), score_label("<b>x</b>")
+    ('my score', 'b x b')
+    """
     score = SCORES.get(column)
-    return score.label if score else column.replace("_", " ")
+    return score.label if score else " ".join(re.findall(r"[^\W_]+", column))
 
 
 def score_in_sentence(column: str) -> str:

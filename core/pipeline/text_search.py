@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,12 @@ def run_search(
     report = {"text": text, **{key: summary[key] for key in ("clip", "n_images", "n_missing")}}
     if not text:
         return report | {"found": []}
-    search.keep_text(study, text, _read_by_clip(text, summary["clip"], options))
-    found = search.by_text(study, text, int(options.get("top", TOP)), among=among)
-    assert found is not None
+    query = _read_by_clip(text, summary["clip"], options)
+    with contextlib.suppress(OSError):  # a full disk: the vector only makes the next search faster
+        search.keep_text(study, text, query)
+    found = search.most_alike(
+        study.array(search.CLIP_IMAGES), query, int(options.get("top", TOP)), among=among
+    )
     return report | {"found": search.hits(study, *found)}
 
 

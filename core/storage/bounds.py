@@ -1,6 +1,6 @@
-"""Bounds of the numbers in arrays used as indices, so that a changed bit never becomes an index.
+"""Bounds of the values that serve as indices and keys, so that a changed bit never becomes an index.
 
-Values are checked as they are read, a slice as a slice. What only a whole array can show (its sum, its
+Values of arrays are checked as they are read, a slice as a slice. What only a whole array can show (its sum, its
 order) is checked when the whole array is read.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 Fault = Callable[[np.ndarray, bool], str | None]  # (values, whether complete) -> problem or None
 
@@ -25,6 +26,18 @@ INDICES = {
 }
 COUNTS = {"firing_count": "firing_features", "heatmap_count": "heatmap_features"}  # their sum is its length
 POINTERS = {"firing_by_feature_ptr": "firing_by_feature_rows"}  # ascending from 0 to its length
+
+# column -> tables in which it is a key, and what it may hold
+FEATURES = r"[0-9]{1,9}(?:_[0-9]{1,9})*"  # one or several, as in "12_40"
+KEYS = {
+    "group": (
+        ("concepts", "captions", "counterfactuals", "explained", "groups", "highly_activating"),
+        FEATURES,
+    ),
+    "mask": (("overlap", "overlap_by_feature", "overlap_by_class", "overlap_summary"), "core|spurious"),
+    "tail": (("features",), "lower|middle|upper"),
+    "verdict": (("overlap_by_feature",), "core|spurious|undecided"),
+}
 
 
 def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
@@ -43,6 +56,17 @@ def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
     if name in POINTERS:
         total = _length(items, POINTERS[name])
         return lambda values, whole: _not_pointers_into(values, total, whole)
+    return None
+
+
+def wrong_key(name: str, frame: pd.DataFrame) -> str | None:
+    """Return the problem of a table whose column of keys holds another text; None for a sound one."""
+    for column, (tables, allowed) in KEYS.items():
+        if name in tables and column in frame:
+            texts = pd.Series(frame[column].unique()).astype("string")
+            wrong = texts[~texts.str.fullmatch(allowed).fillna(False).to_numpy(bool)]
+            if len(wrong):
+                return f"holds {str(wrong.iloc[0])[:40]!r} as {column}"
     return None
 
 

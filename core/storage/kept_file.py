@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from core.common.bounded_files import MOST_BYTES, TooLarge, read_bounded, refused_once
 from core.common.inside import inside
-from core.errors import DamagedKeptFile, StudyError
+from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import seals
 
 T = TypeVar("T")
@@ -105,6 +105,5 @@ class KeptFile:
             raise StudyError(f"another process is saving {self.what} in '{folder}'; try again") from error
         except OSError as error:
             why = error.strerror or str(error)
-            raise StudyError(
-                f"{self.what} cannot be saved in '{folder}': {why}. Is the study read-only?"
-            ) from error
+            what_to_do = "Free up space" if error.errno in DISK_FULL else "Is the study read-only?"
+            raise StudyError(f"{self.what} cannot be saved in '{folder}': {why}. {what_to_do}") from error

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from core.common.inside import inside
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import NotEnoughMemory, StudyError, first_line
+from core.storage.bounds import wrong_key
 from core.storage.seals import Damaged
 
 NO_TABLE = (OSError, ValueError, pa.ArrowException)
@@ -59,4 +60,6 @@ def read_stored_table(
         raise Damaged(f"{path.name} does not have the columns that were written")
     if len(frame) != entry["shape"][0]:
         raise StudyError(f"{path} is being rewritten; open the study again")
+    if what := wrong_key(name, frame):
+        raise Damaged(f"{path.name} {what}")
     return frame

@@ -19,15 +19,23 @@ if TYPE_CHECKING:
     from core.store import Study
 
 
-def set_note(study: Study, image_id: str, note: str) -> None:
-    """Replace the note on an image; an empty one removes it."""
-    _change_image(study, image_id, lambda one: replace(one, note=note))
+def set_note(study: Study, image_id: str, note: str, *, seen: str | None = None) -> None:
+    """Replace the note on an image; an empty one removes it.
+
+    Args:
+        seen: the note that is to be replaced; TraceError if it is another by now. None: whatever it is.
+    """
+    _change_image(study, image_id, lambda one: replace(one, note=_in_place_of(one.note, note, seen)))
 
 
-def set_tags(study: Study, image_id: str, tags: Iterable[str]) -> None:
-    """Replace all tags of an image."""
+def set_tags(study: Study, image_id: str, tags: Iterable[str], *, seen: Iterable[str] | None = None) -> None:
+    """Replace all tags of an image.
+
+    Args:
+        seen: the tags that are to be replaced; what others add and remove meanwhile stays so. None: all.
+    """
     given = limits.checked_tags(tags)
-    _change_image(study, image_id, lambda one: replace(one, tags=given))
+    _change_image(study, image_id, lambda one: replace(one, tags=_merged(one.tags, given, seen)))
 
 
 def add_tag(study: Study, image_id: str, tag: str) -> None:
@@ -58,9 +66,9 @@ def name_feature(study: Study, feature: int, name: str) -> None:
     _change_feature(study, feature, lambda one: replace(one, name=name))
 
 
-def note_feature(study: Study, feature: int, note: str) -> None:
-    """Replace the note on a feature; an empty one removes it."""
-    _change_feature(study, feature, lambda one: replace(one, note=note))
+def note_feature(study: Study, feature: int, note: str, *, seen: str | None = None) -> None:
+    """Replace the note on a feature as `set_note` does."""
+    _change_feature(study, feature, lambda one: replace(one, note=_in_place_of(one.note, note, seen)))
 
 
 def tag_feature(study: Study, feature: int, tag: str) -> None:
@@ -74,10 +82,23 @@ def untag_feature(study: Study, feature: int, tag: str) -> None:
     _change_feature(study, feature, lambda one: replace(one, tags=_without(one.tags, gone)))
 
 
-def set_feature_tags(study: Study, feature: int, tags: Iterable[str]) -> None:
-    """Replace all tags of a feature."""
+def set_feature_tags(
+    study: Study, feature: int, tags: Iterable[str], *, seen: Iterable[str] | None = None
+) -> None:
+    """Replace all tags of a feature as `set_tags` does."""
     given = limits.checked_tags(tags)
-    _change_feature(study, feature, lambda one: replace(one, tags=given))
+    _change_feature(study, feature, lambda one: replace(one, tags=_merged(one.tags, given, seen)))
+
+
+def _in_place_of(now: str, note: str, seen: str | None) -> str:
+    if seen is not None and now not in (seen, note):
+        raise TraceError("somebody else has changed this note meanwhile; read it, then save yours again")
+    return note
+
+
+def _merged(now: Iterable[str], given: tuple[str, ...], seen: Iterable[str] | None) -> tuple[str, ...]:
+    before = set(now if seen is None else seen)
+    return tuple((set(now) | set(given) - before) - (before - set(given)))
 
 
 def _without(tags: tuple[str, ...], gone: str) -> tuple[str, ...]:

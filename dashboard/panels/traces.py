@@ -112,9 +112,9 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
         if given[0] != now.name:
             changes.name_feature(study, feature, given[0])
         if given[1] != now.note:
-            changes.note_feature(study, feature, given[1])
+            changes.note_feature(study, feature, given[1], seen=now.note)
         if set(given[2]) != set(now.tags):
-            changes.set_feature_tags(study, feature, given[2])
+            changes.set_feature_tags(study, feature, given[2], seen=now.tags)
 
     _save_button(f"trace_save_{feature}", save)
 
@@ -139,9 +139,9 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
         if given[0] != now.wrong_label:
             changes.mark_wrong_label(study, image_id, given[0])
         if given[1] != now.note:
-            changes.set_note(study, image_id, given[1])
+            changes.set_note(study, image_id, given[1], seen=now.note)
         if set(given[2]) != set(now.tags):
-            changes.set_tags(study, image_id, given[2])
+            changes.set_tags(study, image_id, given[2], seen=now.tags)
 
     _save_button(f"trace_save_{image_id}", save)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -45,6 +46,20 @@ def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     text_search.run_search(folder, "blue disc", {}, Progress.silent())
     assert clip.seen == seen  # the images are embedded already
     assert search.by_text(open_study(folder), "blue disc", 1) is not None
+
+
+@pytest.mark.slow
+def test_search__answers_where_the_disk_is_full(study_path, clip, monkeypatch):
+    folder = study_path(n_train=20, n_val=12)
+    text_search.run_search(folder, None, {}, Progress.silent())
+
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(search.seals, "write_array", full)
+    report = text_search.run_search(folder, "red disc", {"top": 5}, Progress.silent())
+    order, _ = found_by_loop(open_study(folder), clip, "red disc")
+    assert report["found"][0]["image_id"] in [open_study(folder).images["image_id"][row] for row in order[:3]]
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -131,12 +133,21 @@ def test_damaged_file_is_named_and_kept(study: Study, body: str) -> None:
     assert path.read_text() == body
 
 
-def test_read_only_study(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EACCES, "Permission denied. Is the study read-only"),
+        (errno.ENOSPC, "No space left on device. Free up space$"),
+    ],
+)
+def test_study_that_cannot_be_written_to(
+    study: Study, monkeypatch: pytest.MonkeyPatch, number: int, says: str
+) -> None:
     def refuse(*args: object) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("core.storage.kept_file.os.replace", refuse)
-    with pytest.raises(StudyError, match="cannot be saved.*Permission denied. Is the study read-only"):
+    with pytest.raises(StudyError, match=f"cannot be saved.*{says}"):
         saved_slices.save(study.path, "dogs", DOGS)
     assert saved_slices.texts(study.path) == {}
     assert not list(study.path.glob("*.tmp")) + list(study.path.glob(".*.tmp"))

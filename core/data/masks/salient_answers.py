@@ -28,6 +28,7 @@ COLUMNS = {
     "reason": "Answer.reasons",
 }
 LARGEST_DICT = 1_000_000  # bytes; the real one has 24,000
+MOST = 10**9  # of an index or a rank: as many as their columns can hold
 
 
 @dataclass
@@ -37,7 +38,11 @@ class Pair:
     rank: int
     n_answers: int = 0
     n_spurious: int = 0
-    reasons: list[str] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)  # the first of reasons that differ by case alone
+
+    @property
+    def reasons(self) -> list[str]:
+        return list(self.said.values())
 
     @property
     def kind(self) -> str:
@@ -58,7 +63,10 @@ def read_classes(path: str | Path) -> dict[int, str]:
         if not isinstance(statement, (ast.Expr, ast.Assign)):
             raise ValueError
         classes = ast.literal_eval(statement.value)
-        if not all(isinstance(i, int) and re.fullmatch(r"[\w-]+", wnid) for i, wnid in classes.items()):
+        if not all(
+            isinstance(i, int) and abs(i) < MOST and re.fullmatch(r"[\w-]+", wnid)
+            for i, wnid in classes.items()
+        ):
             raise ValueError
     except OSError as error:
         raise MaskError(f"cannot read '{path}': {(error.strerror or str(error)).lower()}") from None
@@ -95,7 +103,8 @@ def read_judgements(
         pair.n_spurious += answer in NOT_THE_OBJECT
         if answer not in ANSWERS:
             unknown[answer] += 1
-        _add_reason(pair.reasons, row[COLUMNS["reason"]] or "")
+        if reason := " ".join((row[COLUMNS["reason"]] or "").split()):
+            pair.said.setdefault(reason.lower(), reason)
     return pairs, _notes(path, pairs, sorted(disagree), unknown)
 
 
@@ -123,19 +132,13 @@ def _whole(path: str | Path, number: int, row: dict[str, str | None], role: str)
     text = row[COLUMNS[role]]
     try:
         value = float(text or "")
-        if value != int(value):
+        if value != int(value) or abs(value) >= MOST:
             raise ValueError
     except (ValueError, OverflowError):
         raise MaskError(
             f"line {number} of '{path}': {COLUMNS[role]} is '{text or ''}', not a whole number. Correct it"
         ) from None
     return int(value)
-
-
-def _add_reason(reasons: list[str], text: str) -> None:
-    cleaned = " ".join(text.split())
-    if cleaned and cleaned.lower() not in (reason.lower() for reason in reasons):
-        reasons.append(cleaned)
 
 
 def _notes(

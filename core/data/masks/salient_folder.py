@@ -16,6 +16,7 @@ from core.errors import MaskError
 NAMES_FILE = "image_names_map.csv"
 # the data set's own folder has no answers: they come with the authors' code, into which it is unpacked
 ANSWERS_PLACES = (ANSWERS_FILE, f"mturk_results/{ANSWERS_FILE}", f"../mturk_results/{ANSWERS_FILE}")
+FEATURE = re.compile(r"[0-9]{1,9}")
 WNID_AT_THE_END = re.compile(r"_n\d{8}$")
 
 
@@ -52,7 +53,7 @@ class ClassFolder:
         path = os.path.join(self.root, self.wnid, NAMES_FILE)
         with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
             header, *rows = list(csv.reader(file)) or [[]]
-        columns = {at: int(text) for at, text in enumerate(header) if text.strip().isdecimal()}
+        columns = {at: int(text) for at, text in enumerate(header) if FEATURE.fullmatch(text.strip())}
         for row in rows:
             for at, feature in columns.items():
                 name = image_name(row[at].strip()) if at < len(row) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.common.formatting import counted
@@ -65,15 +66,23 @@ def look_into(path: str, walk: Walk) -> Folder:
 def _sort_in(entry: os.DirEntry[str], folder: Folder, walk: Walk) -> None:
     if entry.name.startswith(".") or entry.name in HIDDEN_FOLDERS:
         walk.hidden += 1
-    elif entry.is_dir():
+    elif _holds(entry.is_dir):
         folder.folders.append(entry.name)
     else:
         ending = os.path.splitext(entry.name)[1].lower()
         # a broken link is listed and later skipped as "file not found"; a pipe or device would block
-        if ending[1:] in IMAGE_EXTENSIONS and (entry.is_file() or entry.is_symlink()):
+        if ending[1:] in IMAGE_EXTENSIONS and (entry.is_symlink() or _holds(entry.is_file)):
             folder.images.append(entry.name)
         else:
             walk.not_images[ending] += 1
+
+
+def _holds(question: Callable[[], bool]) -> bool:
+    """Return False where nobody can say: a link that leads to itself is like a broken one."""
+    try:
+        return question()
+    except OSError:
+        return False
 
 
 def any_images(path: str) -> bool:

@@ -248,9 +248,9 @@ def _json_fields(text: str) -> dict[str, Any]:
 
 
 def _first(fields: dict[str, Any], names: Sequence[str], kinds: tuple[type, ...]) -> str | None:
-    """Return the first of these fields that exists, as text."""
+    """Return the first of these fields that exists, as text that a table can hold: no lone surrogates."""
     values = [fields[name] for name in names if isinstance(fields.get(name), kinds)]
-    return str(values[0]) or None if values else None
+    return str(values[0]).encode("utf-8", "replace").decode() or None if values else None
 
 
 def _labels(samples: list[ShardSample]) -> tuple[list[str | None], list[str | None] | None, list[str]]:

@@ -20,6 +20,25 @@ COMPRESSED = {
 
 
 NOWHERE = (errno.EINVAL, errno.EFBIG, errno.EOVERFLOW)  # errors of a seek beyond the maximum file size
+LONGEST_HEADER = 16_384  # bytes of a long name or of pax records; Python's reader takes their square in time
+LONG_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+class _Header(tarfile.TarInfo):
+    """A header whose size is looked at before tarfile reads what follows."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        info = super().frombuf(buf, encoding, errors)
+        if info.size < 0 or (info.type in LONG_HEADERS and info.size > LONGEST_HEADER):
+            raise tarfile.ReadError(f"a header that claims {info.size:,} bytes")
+        return info
 
 
 class Member(NamedTuple):
@@ -64,12 +83,17 @@ def _refuse_compressed(path: str, head: bytes) -> None:
 def _index(file: BinaryIO, length: int) -> TarIndex:
     index = TarIndex()
     try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
             while (info := tar.next()) is not None:
+                if info.size < 0:  # said by pax records; the next member would be an earlier one
+                    raise tarfile.ReadError(f"a header that claims {info.size:,} bytes")
                 if info.isreg() and info.offset_data + info.size <= length:
                     index.members.append(Member(info.name, info.offset_data, info.size))
                 tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  # or it keeps every header
             end = tar.offset
+    except RecursionError:
+        index.damage = "too many headers in a row"
+        return index
     except (tarfile.TarError, EOFError, ValueError) as error:
         index.damage = str(error) or "unexpected end of data"
         return index

@@ -30,9 +30,33 @@ def test_interval__without_bounds_is_the_value_alone():
 def test_plain__markup_cannot_take_effect():
     hostile = "<b>**x**</b> $a$ :material/home: [l](u) `c` ~~s~~ # h"
     shown = widgets.plain(hostile)
-    assert shown.replace("\\", "") == hostile
+    assert shown.replace("\\", "").replace(tooltips.JOINER, "") == hostile
     for sign in "<*$:[`~#":
         assert f"\\{sign}" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ":material/home:",
+        "a :smile: b",
+        ":streamlit:",
+        "HTTPS://x.org",
+        "www.x.org",
+        "a@x.org",
+        "a -> b",
+        "<->",
+    ],
+)
+def test_plain__nothing_that_streamlit_would_replace_is_left(text):
+    """It replaces these in the text that Markdown has made, from which the backslashes are gone."""
+    shown = widgets.plain(text).replace("\\", "")
+    assert shown != text and shown.replace(tooltips.JOINER, "") == text
+
+
+@pytest.mark.parametrize("text", ["16:9", "a: b", "dog/1.jpg", "x-y", "a->b", "@home", "night sky"])
+def test_plain__other_texts_get_backslashes_alone(text):
+    assert widgets.plain(text).replace("\\", "") == text
 
 
 def test_every_score_is_explained():

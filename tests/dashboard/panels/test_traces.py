@@ -69,6 +69,25 @@ def test_feature__only_what_was_touched_is_written(demo, open_page):
 
 
 @pytest.mark.slow
+def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
+    changes.tag_feature(demo, 3, "old")
+    app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
+    changes.set_feature_tags(demo, 3, ["theirs"])  # adds one and removes one
+    changes.note_feature(demo, 3, "of somebody else")
+    app.multiselect(key="trace_tags_3").set_value(["old", "mine"])
+    app.button(key="trace_save_3").click().run()
+    assert read_traces(demo.path).features[3].tags == ("mine", "theirs")
+    app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
+    changes.note_feature(demo, 3, "another one")
+    app.text_area(key="trace_note_3").set_value("my own")
+    app.button(key="trace_save_3").click().run()
+    assert "somebody else has changed this note" in unescaped(app.warning[0].value)
+    assert read_traces(demo.path).features[3].note == "another one"
+    app.button(key="trace_save_3").click().run()
+    assert read_traces(demo.path).features[3].note == "my own"
+
+
+@pytest.mark.slow
 def test_names_are_shown_on_other_pages_at_once_and_found(demo, open_page):
     app = open_page("features", study="demo")
     before = {card["id"]: card["title"] for card in drawn_cards(app, "features_cards")}

@@ -47,6 +47,7 @@ def test_read_classes__a_dict_literal(tmp_path, text):
         "{0: 'a/b'}",
         "{'0': 'n1'}",
         "{0: 1}",
+        f"{{{10**12}: 'n1'}}",
         "['n1']",
         "",
         "{0: 'n1'",
@@ -158,3 +159,26 @@ def test_read_answers__bytes_that_are_not_utf8(tmp_path):
     text = answers_csv({(0, TENCH, 59, 1): answers(3)}).replace("seen", "s\u00e9en")
     (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
     assert read_judgements(tmp_path / "a.csv", CLASSES)[0][TENCH, 59].kind == "spurious"
+
+
+@pytest.mark.parametrize("number", ["1e300", "9999999999", "-1e12"])
+def test_judgements__numbers_that_no_column_holds(tmp_path, number):
+    row = f"{number},0,{TENCH},0,main_object,x\n"
+    header = (
+        "Input.feature_rank,Input.class_index,Input.wordnet_id,Input.feature_index,Answer.main,Answer.reasons"
+    )
+    path = write(tmp_path / "answers.csv", f"{header}\n{row}")
+    with pytest.raises(MaskError, match=f"line 2 .*Input.feature_rank is '{number}', not a whole number"):
+        read_judgements(path, CLASSES)
+
+
+@pytest.mark.timeout(20)
+def test_judgements__very_many_reasons_take_linear_time(tmp_path):
+    header = (
+        "Input.feature_rank,Input.class_index,Input.wordnet_id,Input.feature_index,Answer.main,Answer.reasons"
+    )
+    rows = "".join(
+        f"1,0,{TENCH},0,main_object,Reason {n}\n1,0,{TENCH},0,x,reason {n}\n" for n in range(50_000)
+    )
+    pairs, _ = read_judgements(write(tmp_path / "answers.csv", f"{header}\n{rows}"), CLASSES)
+    assert pairs[TENCH, 0].reasons == [f"Reason {n}" for n in range(50_000)]

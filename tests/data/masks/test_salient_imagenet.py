@@ -196,7 +196,9 @@ def test_salient__features_that_nobody_judged(root):
     assert "no answers for 4 features" in error(root)
 
 
-@pytest.mark.parametrize("content", [None, "", "59,981\n,\n", "a,b\nx,y\n"])
+@pytest.mark.parametrize(
+    "content", [None, "", "59,981\n,\n", "a,b\nx,y\n", "9" * 5000 + ",²,99999999999\nx,y,z\n"]
+)
 def test_salient__names_file_missing_or_empty(root, content):
     path = root / TENCH / "image_names_map.csv"
     path.unlink() if content is None else path.write_text(content)

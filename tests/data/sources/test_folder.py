@@ -210,9 +210,11 @@ def test_links__followed_without_end(tmp_path):
     (root / "loop").symlink_to(tmp_path)
     (root / "b").symlink_to(shared)
     (root / "a/broken.png").symlink_to(root / "gone.png")
+    (root / "a/itself.png").symlink_to("itself.png")
+    (root / "a/itself").symlink_to("itself")
     source = open_images(root)
     ids = [row[0] for row in rows(source)]
-    assert ids == ["a/1.png", "a/again/3.png", "a/broken.png", "a/sub/2.png", "b/3.png"]
+    assert ids == ["a/1.png", "a/again/3.png", "a/broken.png", "a/itself.png", "a/sub/2.png", "b/3.png"]
     assert note(source, "links not followed", "a/elsewhere", "a/sub/up")
     with pytest.raises(UnreadableImage, match="file not found"):
         source.read_id("a/broken.png")

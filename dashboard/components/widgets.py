@@ -101,9 +101,7 @@ def image_gallery(
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
-        why = (
-            "No images match the filter." if session.filter_text() else "There are none."
-        )
+        why = "No images match the filter." if session.filter_text() else "There are none."
         empty_state("No images", why)
         return
     slot = st.container(gap="small")

@@ -71,8 +71,8 @@ def field(study: Study) -> Query:
                 "Search captions instead",
                 key=CAPTIONED,
                 bind="query-params",
-                help="Only images whose captions contain the words. The captions are those found for parts of an "
-                "image while features were put into words.",
+                help="Only images whose captions contain the words. The captions are those found for parts "
+                "of an image while features were put into words.",
             )
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
     about = "Search by a picture of your own"

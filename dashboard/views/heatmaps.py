@@ -229,7 +229,10 @@ def _head(title: str, rows: np.ndarray, said: dict[int, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(title, width="content")
         if silent:
-            st.caption(f"*{STRONGEST}*: no class-specific feature fires, so the strongest is shown ({silent:,})", width="content")
+            st.caption(
+                f"*{STRONGEST}*: no class-specific feature fires, so the strongest is shown ({silent:,})",
+                width="content",
+            )
 
 
 @own_place

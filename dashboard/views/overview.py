@@ -138,7 +138,9 @@ def _accuracy(study: Study) -> None:
         labels = "These images carry no labels."
         if study.labelled:
             running = study_progress.running(study.path)
-            labels = study_progress.time_left(study.path) if running else "The probe has not been trained yet."
+            labels = (
+                study_progress.time_left(study.path) if running else "The probe has not been trained yet."
+            )
         if len(study.class_names) == 1:
             labels = "All images are of one class, so there is nothing to tell apart."
         widgets.metric("Linear probe", "not defined", explain="accuracy", detail=labels)
@@ -229,7 +231,8 @@ def _prediction(study: Study) -> None:
     for rule in rows[1:]:
         if rule["score"] != baselines.FIXED_RULE:
             continue
-        line += f" {score_label(baselines.FIXED_RULE)} (weights fixed before looking at this data): {_interval(rule)}."
+        line += f" {score_label(baselines.FIXED_RULE)} (weights fixed before looking at this data): "
+        line += f"{_interval(rule)}."
     if len(trained):
         best = trained.iloc[0]
         line += f" With the probe's labels, {score_label(best['score'])} reaches {best['auroc']:.2f}."

@@ -90,9 +90,7 @@ def facts(evidence: Evidence) -> str:
     """State what is known beside the verdict, in one sentence; empty if nothing is."""
     parts = []
     if evidence.rank is not None and evidence.n_scores > 1:
-        parts.append(
-            f"Q ranks {ordinal(evidence.rank)} of {evidence.n_scores} by AUROC{_ahead(evidence)}"
-        )
+        parts.append(f"Q ranks {ordinal(evidence.rank)} of {evidence.n_scores} by AUROC{_ahead(evidence)}")
     for share, what in ((evidence.near_zero, "near zero"), (evidence.negative, "negative")):
         if not math.isnan(share):
             parts.append(f"{percent(share, 0)} of the entries are {what}")

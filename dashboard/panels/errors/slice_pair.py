@@ -217,8 +217,8 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
 def _difference(kind: str, more: int, fewer: int, n: int, one: str, other: str) -> str:
     """Say how many traits are significantly more common in one slice than in the other.
 
-    >>> _difference("feature", 3, 0, 259, "small objects", "all others")
-    '3 of 259 features fire significantly more often on small objects than on all others, none less (FDR 5 %).'
+    >>> _difference("feature", 3, 0, 259, "small objects", "others")
+    '3 of 259 features fire significantly more often on small objects than on others, none less (FDR 5 %).'
     >>> _difference("column", 1, 2, 40, "small objects", "all others")
     '1 of 40 values is significantly more common in small objects than in all others, 2 less (FDR 5 %).'
     """

@@ -47,7 +47,7 @@ def show(found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
         alt="Features; select a row to open the page of that feature",
         column_config=_columns(chosen),
     )
-    download(found.drop(columns="word_score"), name="features")
+    download(found.drop(columns=["word_score", "firing_class"]), name="features")
 
 
 def _columns(chosen: Slice) -> dict:

@@ -128,8 +128,7 @@ def sentence(study: Study, chosen: Slice, row: dict[str, Any]) -> str:
         return "No image fits the filter."
     if not name:
         images = IMAGES.get(chosen.split or "", "images")
-        shares = shares_by_class(study, row["feature"], chosen)
-        return feature_sentence(row["feature"], 100 * rate, row["tail"], shares, images=images)
+        return feature_sentence(row["feature"], 100 * rate, row["tail"], row["classes"], images=images)
     n = slice_reads.count(study, chosen)
     text = f"Fires on {round(rate * n):,} of {n:,} images of {name} ({widgets.percent(rate)})"
     if widgets.undefined(row["rate_against"]):

@@ -137,7 +137,7 @@ def test_one_feature__the_strongest_of_the_class_comes_first(study, open_page):
     assert default_of_one_feature(app) == best
     assert f"Heatmaps of **Feature {best}**" in all_text(app)
     options = app.selectbox(key="heat_feature").options
-    told = feature_classes(study)[best]  # it has no words
+    told = feature_classes(study)[best].words  # it has no words
     assert options[:2] == ["All features that fire", f"Feature {best} ({told})"]
 
 

@@ -14,6 +14,7 @@ from core.common.score_names import available_scores
 from core.errors import PeregrineError
 from core.slices.features import FiringClass, feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
+from core.slices.inspection.words import named_from as core_named_from
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces.traces import Traces, read_traces
@@ -247,6 +248,19 @@ def traces(study: Study) -> Traces:
 def words_alone(study: Study) -> dict[int, list[str]]:
     """The best concepts of each single feature, whatever people call it."""
     return core_feature_words(study, named=False)
+
+
+@cached_read(max_entries=8, names_features=True)
+def named_from(study: Study) -> dict[int, str]:
+    """See `core.slices.inspection.words.named_from`; without the features that people named."""
+    given = names_given(study)
+    return {feature: place for feature, place in core_named_from(study).items() if feature not in given}
+
+
+def number_and_place(study: Study, feature: int) -> str:
+    """What stands in grey behind the words of a feature: "#482 · scene"."""
+    place = named_from(study).get(feature)
+    return f"#{feature} · {place}" if place else f"#{feature}"
 
 
 def names_given(study: Study) -> dict[int, str]:

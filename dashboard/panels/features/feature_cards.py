@@ -64,17 +64,19 @@ def draw(
     )
 
 
-def title_and_note(row: Row) -> tuple[str, str]:
-    """The name of a feature, and in grey its number, or of one without words the classes that it fires on."""
+def title_and_note(study: Study, row: Row) -> tuple[str, str]:
+    """The name of a feature, and in grey its number and where its words were seen, or of one without words
+    the classes that it fires on.
+    """
     if row["name"]:
-        return row["name"], f"#{row['feature']}"
+        return row["name"], reads.number_and_place(study, int(row["feature"]))
     return f"Feature {row['feature']}", row["classes"]
 
 
 def _card(
     study: Study, row: Row, pictures: tuple[Picture, ...], bars: tuple[Bar, ...], parts: Mapping[str, str]
 ) -> Card:
-    title, note = title_and_note(row)
+    title, note = title_and_note(study, row)
     tag, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
     address = session.href("feature", served_studies.name_of(study), **parts, feature=str(row["feature"]))
     return Card(

@@ -111,6 +111,16 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
+def ordinal(place: int) -> str:
+    """Return a place in an order.
+
+    >>> [ordinal(place) for place in (1, 2, 3, 4, 11, 12, 21, 113)]
+    ['1st', '2nd', '3rd', '4th', '11th', '12th', '21st', '113th']
+    """
+    teens = 10 < place % 100 < 20
+    return f"{place}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')}"
+
+
 def aligned(rows: Iterable[tuple[str, str]]) -> str:
     """Align labels in a first column; rows without text are skipped, and a repeated label is written once."""
     kept = [(label, text) for label, text in rows if text]

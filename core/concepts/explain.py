@@ -18,7 +18,8 @@ from core.concepts.clip.thresholds import Thresholds, clip_temperature, threshol
 from core.concepts.crop_store import WHOLE, Crops
 from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores
 from core.concepts.groups import cosine_from_sum
-from core.concepts.naming.majority import ShownWords, majority_words
+from core.concepts.naming.majority import ShownWords, WordMass, majority_words
+from core.concepts.naming.under_heat import crop_mass, shares_under_heat
 from core.config import ConceptsConfig
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class UnitExplanation:
             (n,) of these. counter_*: the same for its counterfactual images, with their dot products.
         largest_beta: see `Counterfactuals`.
         words: word, kind, score, kept, discarded_by (positions of images), by rank: kept words first; by
-            majority also elsewhere.
+            majority also elsewhere; under_heat: see `naming.under_heat`, NaN where whole images are no crops.
         cosine, cosine_diagonal: mean pairwise CLIP cosine of the crops.
     """
 
@@ -140,6 +141,7 @@ class Explainer:
         captioned, cosines = self._read(crops, members)
         usual = float(cosines[-1, 0])
         limits = self._thresholds(captioned, members[-1], usual)
+        mass = self._crop_mass(captioned)
         found = []
         with self.progress.stage("words", total=len(units), unit="features") as bar:
             for number, (unit, counter) in enumerate(zip(units, counterfactuals, strict=True)):
@@ -156,6 +158,8 @@ class Explainer:
                         least=limits.min_score,
                         most_elsewhere=limits.counter_score,
                     )
+                heat = np.nan if mass is None else shares_under_heat(mass, mine[here], words["word"].tolist())
+                words = words.assign(under_heat=heat)
                 found.append(
                     UnitExplanation(
                         unit,
@@ -181,8 +185,20 @@ class Explainer:
             self.config, temperature=temperature, best_cosine=best, usual_cosine=usual_cosine
         )
 
+    @property
+    def _crops(self) -> bool:
+        return self.config.crop and self.cropper.load_encoder is not None
+
     def _unit(self, name: str) -> str:
-        return name if self.config.crop and self.cropper.load_encoder is not None else WHOLE
+        return name if self._crops else WHOLE
+
+    def _crop_mass(self, captioned: Captioned) -> WordMass | None:
+        """The words on the crops; None where these are whole images."""
+        if not self._crops:
+            return None
+        temperature = clip_temperature(self.cropper.clip)
+        parts = captioned.codes, captioned.cosine, captioned.confidence
+        return crop_mass(*parts, captioned.words, temperature=temperature)
 
     def _read(self, crops: Crops, members: Sequence[np.ndarray]) -> tuple[Captioned, np.ndarray]:
         """Read the captions of all crops, and the mean pairwise cosine (n_members, 2) of sets of them."""

@@ -37,7 +37,8 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
     """Table `concepts`: the words of each group, kept words first, then those discarded.
 
     elsewhere: share of the other images that show the word, where words are chosen by majority. auc, auc_low,
-    auc_high: NaN here (see `naming.word_auc`).
+    auc_high: NaN here (see `naming.word_auc`). under_heat: share of the group's crops in which CLIP sees the
+    word, NaN where whole images were described instead.
     """
     words = [unit.words for unit in units]
     counts = [len(frame) for frame in words]
@@ -57,6 +58,7 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
             if "elsewhere" in stacked
             else np.full(len(stacked), np.nan),
             **{name: np.full(len(stacked), np.nan) for name in AUCS},
+            "under_heat": stacked["under_heat"].to_numpy(np.float64) if len(stacked) else np.empty(0),
         }
     )
 

@@ -82,7 +82,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "overlap": ("image_id", "mask", "paper", "binary", "soft", "energy"),
     "concepts": (
         *("group", "rank", "word", "kind", "score", "kept", "discarded_by"),
-        *("elsewhere", "auc", "auc_low", "auc_high"),
+        *("elsewhere", "auc", "auc_low", "auc_high", "under_heat"),
     ),
     "word_twins": (
         *("group", "word", "n_pairs", "effect", "effect_low", "effect_high", "twin_auc", "twin_auc_low"),

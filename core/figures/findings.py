@@ -113,14 +113,14 @@ def heat_finding(rows: pd.DataFrame) -> str:
         return "Object or background?"
     if core is not None and spurious is not None:
         if core["lift_low"] > max(1.0, spurious["lift_high"]):
-            return f"Looks at the object: {core['lift']:.1f} times a uniform heatmap"
+            return f"Looks at the object: {core['lift']:.1f}x a uniform heatmap"
         if spurious["lift_low"] > max(1.0, core["lift_high"]):
-            return f"Looks at the background: {spurious['lift']:.1f} times a uniform heatmap"
+            return f"Looks at the background: {spurious['lift']:.1f}x a uniform heatmap"
         return "Prefers neither the object nor the background"
     one = core if core is not None else spurious
     assert one is not None
     part = "object" if core is not None else "background"
-    return f"Heat on the {part}: {one['lift']:.1f} times a uniform heatmap"
+    return f"Heat on the {part}: {one['lift']:.1f}x a uniform heatmap"
 
 
 def activation_finding(values: np.ndarray, n_images: int, images: str) -> str:

@@ -17,21 +17,22 @@ STANDOFF = 4  # pixels between the name of a row and its bar
 
 
 def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
-    """Share of each class's training images on which a feature fires, highest first.
+    """Count the images of each class on which a feature fires, most first.
 
     Args:
         counts: (n_classes,) firing counts of one feature.
         class_sizes: (n_classes,) number of training images per class.
         class_names: (n_classes,) labels.
     Returns:
-        columns class, share (percent; NaN for a class without training images), fires, images.
+        columns class, share (percent of the class; NaN for a class without images), fires, images, part
+        (percent of the images on which it fires; NaN where there are none).
     """
     counts, sizes = np.asarray(counts, float), np.asarray(class_sizes, float)
     share = safe_divide(100 * counts, sizes)
     table = pd.DataFrame(
         {"class": class_names, "share": share, "fires": counts.astype(int), "images": sizes.astype(int)}
-    )
-    return table.sort_values(["share", "fires"], ascending=False, kind="stable").reset_index(drop=True)
+    ).assign(part=safe_divide(100 * counts, counts.sum()))
+    return table.sort_values(["fires", "share"], ascending=False, kind="stable").reset_index(drop=True)
 
 
 def class_share_bars(
@@ -43,7 +44,7 @@ def class_share_bars(
     images: str = "training images",
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot the share of each class's images that make the feature fire: `top` classes, the others combined.
+    """Plot which classes the images belong to on which the feature fires: `top` classes, the others combined.
 
     Args:
         shares: as returned by `class_shares`.
@@ -54,32 +55,32 @@ def class_share_bars(
         return note_figure(f"The feature fires on none of the labelled {images}.", theme)
     top = min(top, int((fires > 0).sum()))
     names = [as_text(name) for name in words(shares, "class")[:top]]
-    share = numbers(shares, "share")[:top]
+    part = numbers(shares, "part")[:top]
     counts = np.column_stack([fires, sizes])[:top]
     plain = colour or theme.discriminative
     colours = [theme.accent if name in selected else plain for name in words(shares, "class")[:top]]
     if len(shares) > top:
         rest = np.array([fires[top:].sum(), sizes[top:].sum()])
         names.append(f"{len(shares) - top} other class{'' if len(shares) - top == 1 else 'es'}")
-        share = np.append(share, 100 * rest[0] / rest[1] if rest[1] else np.nan)
+        part = np.append(part, 100 * rest[0] / fires.sum())
         counts = np.vstack([counts, rest])
         colours.append(theme.neutral)
     fig = go.Figure(
         go.Bar(
-            x=share,
+            x=part,
             y=names,
             orientation="h",
             marker={"color": colours},
             customdata=counts,
-            text=[f"{value:.1f} %" if value < 10 else f"{value:.0f} %" for value in share],
+            text=[f"{value:.1f} %" if value < 10 else f"{value:.0f} %" for value in part],
             textposition="outside",
             cliponaxis=False,
-            hovertemplate="<b>%{y}</b><br>fires on %{customdata[0]:,} of its %{customdata[1]:,} images "
-            "(%{x:.1f} %)<extra></extra>",
+            hovertemplate="<b>%{y}</b><br>%{x:.1f} % of the images it fires on<br>"
+            "%{customdata[0]:,} of the %{customdata[1]:,} images of this class<extra></extra>",
         )
     )
-    longest = float(np.nanmax(share))
-    fig.update_xaxes(title_text="share of the class", ticksuffix=" %", range=[0, longest * 1.16])
+    longest = float(np.nanmax(part))
+    fig.update_xaxes(title_text="share of the images it fires on", ticksuffix=" %", range=[0, longest * 1.16])
     fig.update_yaxes(
         autorange="reversed",
         type="category",

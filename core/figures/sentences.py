@@ -15,7 +15,7 @@ def feature_sentence(
     feature: int,
     rate: float,
     tail: str,
-    shares: pd.DataFrame | None = None,
+    classes: str = "",
     *,
     name: str = "",
     images: str = "training images",
@@ -25,7 +25,7 @@ def feature_sentence(
     Args:
         rate: percent of the images on which it fires.
         tail: lower, middle or upper.
-        shares: from `class_shares`, best class first; None without labels.
+        classes: which class these images belong to, in words; "" without labels.
         name: its display name if it has words; "" is "Feature 12".
         images: what the images are called.
     """
@@ -33,17 +33,7 @@ def feature_sentence(
     if not rate > 0:
         return f"{name} fires on none of the {images}."
     text = f"{name} fires on {_percent(rate)} of the {images}"
-    leaders = _leaders(shares) if shares is not None else ""
-    return f"{text}{'; ' + leaders if leaders else ''}; {TAIL_LABEL[tail]}: it {TAIL_MEANING[tail]}."
-
-
-def _leaders(shares: pd.DataFrame, *, at_most: int = 3) -> str:
-    """Name the classes that make the feature fire at least half as often as the first one does."""
-    names, share = words(shares, "class"), numbers(shares, "share")
-    if not len(share) or not share[0] > 0:
-        return ""
-    strong = [i for i in range(min(at_most, len(share))) if share[i] >= share[0] / 2]
-    return "on " + ", ".join(f"{_percent(share[i])} of {names[i]}" for i in strong)
+    return f"{text}{f' ({classes})' if classes else ''}; {TAIL_LABEL[tail]}: it {TAIL_MEANING[tail]}."
 
 
 def bands_sentence(features: pd.DataFrame) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
+from core.common.statistics.intervals import wilson
 from core.slices.evaluate import class_column
 from core.slices.finder import judged, worst_slices
 from core.slices.slice import Slice
@@ -27,14 +28,23 @@ if TYPE_CHECKING:
 class ClassAccuracy:
     """Accuracy of the probe over all judged images, what guessing gives, and the class it is worst at.
 
-    guess: share of the most common class. worst: the class with the lowest accuracy, '' for a single class.
+    low, high: Wilson's interval of the accuracy. guess: share of the most common class, `common`.
+    worst: the class with the lowest accuracy, '' for a single class.
     """
 
     accuracy: float
+    low: float
+    high: float
     guess: float
+    common: str
     worst: str
     worst_accuracy: float
     n: int
+
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the whole interval lies above the share of the most common class."""
+        return self.low > self.guess
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,12 @@ def class_accuracy(study: Study) -> ClassAccuracy | None:
     rates = safe_divide(right, n)
     several = np.count_nonzero(n) > 1
     worst = int(np.nanargmin(rates)) if several else -1
+    low, high = wilson(np.count_nonzero(~wrong), len(wrong))
     return ClassAccuracy(
         accuracy=float(1 - wrong.mean()),
+        low=float(low),
+        high=float(high),
+        common=study.class_names[int(n.argmax())] if n.any() else "",
         guess=float(n.max(initial=0) / len(labels)),
         worst=study.class_names[worst] if several else "",
         worst_accuracy=float(rates[worst]) if several else np.nan,

@@ -1,4 +1,4 @@
-"""Names of slices in plain words: "small objects", "trees at night", "background does not match the class".
+"""Names of slices in plain words: "small objects", "trees at night", "dogs next to an unusual object".
 
 One table of rules by column and value; what no rule knows is named as it is, "tree, with hide = yes".
 """
@@ -49,6 +49,7 @@ PLURALS = {
     **{"person": "people", "man": "men", "woman": "women", "child": "children", "mouse": "mice"},
     **{"goose": "geese", "leaf": "leaves", "wolf": "wolves", "knife": "knives", "shelf": "shelves"},
 }
+UNUSUAL = {"companion": "next to an unusual object", "background": "on an unusual background"}
 VERDICT: dict[bool | None, str] = {True: "correct", False: "misclassified"}
 YES, NO = ("true", "yes"), ("false", "no")
 AGREES = re.compile(r"(.+?)[_ ](agrees|matches)$")
@@ -62,7 +63,7 @@ RELATIVE = ("on which ", "whose ")
 class Phrase:
     """What one condition adds to a name: a word before the subject, or words behind it.
 
-    alone: the words are a sentence without a subject ("background does not match the class").
+    alone: the words are a sentence without a subject ("background matches the class").
     """
 
     before: str = ""
@@ -80,8 +81,8 @@ def plain_name(chosen: Slice, words: Mapping[int, str] | None = None) -> str:
     'small objects'
     >>> plain_name(Slice.parse("label=tree background=night")), plain_name(Slice.parse("label=tree hide=yes"))
     ('trees at night', 'tree, with hide = yes')
-    >>> plain_name(Slice.parse("background_agrees=false"))
-    'background does not match the class'
+    >>> plain_name(Slice.parse("label=dog companion_agrees=false"))
+    'dogs next to an unusual object'
     """
     chosen = replace(chosen, split=None, name="")
     if not chosen:
@@ -140,6 +141,8 @@ def _value(column: str, value: str) -> Phrase:
         return Phrase(behind=f"beside {_article(value)}")
     if low in YES + NO:
         if found := AGREES.match(column):
+            if low in NO and (unusual := UNUSUAL.get(found[1].casefold())):
+                return Phrase(behind=unusual)
             does = "matches" if low in YES else "does not match"
             return Phrase(behind=f"{found[1].replace('_', ' ')} {does} the class", alone=True)
         if found := HAS.match(column):

@@ -56,7 +56,8 @@ def _features(study: PageStudy) -> pd.DataFrame:
     """Table `features` with activation_rate, top_class and purity of the slice."""
     found = feature_reads.listed(study.whole, study.where)
     whole = reads.table(study.whole, "features").sort_values("feature", ignore_index=True)
-    own = feature_reads.most_common_classes(study.whole, study.where, len(found))
+    counts, sizes = feature_reads.class_firing(study.whole, study.where)
+    own = feature_reads.most_common_classes(study.whole, counts, sizes, len(found))
     whole = whole.drop(columns=["mean", "std"], errors="ignore")
     own = {name: own[name] for name in ("top_class", "purity")}
     return whole.assign(activation_rate=100 * numbers(found, "rate"), **own)

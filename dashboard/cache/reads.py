@@ -12,8 +12,9 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import TrustCheck, read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
-from core.slices.features import feature_classes
+from core.slices.features import FiringClass, feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
+from core.slices.inspection.words import named_from as core_named_from
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces.traces import Traces, read_traces
@@ -161,23 +162,29 @@ def feature_names(study: Study, features: Iterable[int]) -> list[str]:
 
 def list_names(study: Study, features: Iterable[int]) -> list[str]:
     """What features are called in lists to choose from: as `feature_name`, and without words by the classes
-    of the images on which they fire: "Feature 12 (mostly bird, deer)".
+    of the images on which they fire: "Feature 12 (mostly bird, 5 of 9 images)". Not safe in Markdown.
     """
-    words, classes = feature_words(study), leading_classes(study)
-    told = ((number, words.get(number) or classes.get(number)) for number in map(int, features))
+    words = feature_words(study)
+    told = ((number, words.get(number) or class_words(study, number)) for number in map(int, features))
     return [f"Feature {number} ({text})" if text else f"Feature {number}" for number, text in told]
 
 
 @cached_read(max_entries=8)
-def leading_classes(study: Study) -> dict[int, str]:
+def firing_classes(study: Study) -> dict[int, FiringClass]:
     """See `core.slices.features.feature_classes`."""
     return feature_classes(study)
 
 
+def class_words(study: Study, feature: int) -> str:
+    """Which class the evaluation images belong to on which a feature fires, in words; empty without any."""
+    known = firing_classes(study).get(feature)
+    return known.words if known else ""
+
+
 def where_it_fires(study: Study, feature: int) -> str:
-    """The same as a clause, "fires mostly on bird, deer"; empty without several classes or images."""
-    often, _, names = leading_classes(study).get(feature, "").partition(" ")
-    return f"fires {often} on {names}" if names and len(study.class_names) > 1 else ""
+    """The same as a clause, "fires mostly on bird, 5 of 9 images"; empty without several classes."""
+    known = firing_classes(study).get(feature)
+    return known.clause if known and len(study.class_names) > 1 else ""
 
 
 @cached_read(max_entries=32)
@@ -241,6 +248,19 @@ def traces(study: Study) -> Traces:
 def words_alone(study: Study) -> dict[int, list[str]]:
     """The best concepts of each single feature, whatever people call it."""
     return core_feature_words(study, named=False)
+
+
+@cached_read(max_entries=8, names_features=True)
+def named_from(study: Study) -> dict[int, str]:
+    """See `core.slices.inspection.words.named_from`; without the features that people named."""
+    given = names_given(study)
+    return {feature: place for feature, place in core_named_from(study).items() if feature not in given}
+
+
+def number_and_place(study: Study, feature: int) -> str:
+    """What stands in grey behind the words of a feature: "#482 · scene"."""
+    place = named_from(study).get(feature)
+    return f"#{feature} · {place}" if place else f"#{feature}"
 
 
 def names_given(study: Study) -> dict[int, str]:

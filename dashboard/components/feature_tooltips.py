@@ -4,6 +4,12 @@ from __future__ import annotations
 
 # key -> what it means, its formula (LaTeX, or empty), its source
 FEATURE_TEXTS: dict[str, tuple[str, str, str]] = {
+    "named_from": (
+        "Under the heat: CLIP sees the words in at least 45 % of the crops around the feature's heat. Scene: "
+        "CLIP sees them in the whole images, but not in as many crops: they may name what lies around.",
+        r"\tfrac{1}{|T|}\sum_{i \in T} \mathbf{1}[P_{iw}^{crop} \ge \tfrac12] \ge 0.45",
+        "docs/method.md 6.12",
+    ),
     "feature_order": (
         "Most telling: with a filter, how much more often a feature fires on these images than on others; "
         "without one, how many images of its most common class it fires on. Purest: by that class's share.",

@@ -68,7 +68,7 @@ def _browse(key: str, at: Path | None, endings: Sequence[str], folder: bool) -> 
         for path in files:
             _button(plain(path.name), f"{key}_{path}", (key, path), take=True, icon="draft")
         if not folders and not files:
-            st.caption("Nothing to choose here.")
+            st.caption("This folder is empty.")
 
 
 def _button(

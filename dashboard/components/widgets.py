@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.captions import headline
-from core.common.formatting import full_sentence
+from core.common.formatting import UNDEFINED, full_sentence
 from core.jobs.commands import Command
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -37,7 +37,7 @@ def metric(label: str, value: str, *, explain: str, detail: str | None = None) -
     become the tooltip. `detail` is a short second line: base rate, interval, rank.
     """
     with st.container(border=True, height="stretch", gap=None):
-        st.metric(label, value, help=help_text(explain))
+        st.metric(label, "–" if value == UNDEFINED else value, help=help_text(explain))
         st.caption(detail or "\N{NO-BREAK SPACE}")
 
 
@@ -101,9 +101,7 @@ def image_gallery(
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not rows.size:
-        why = (
-            "None of those that belong here fits the filter." if session.filter_text() else "There are none."
-        )
+        why = "No images match the filter." if session.filter_text() else "There are none."
         empty_state("No images", why)
         return
     slot = st.container(gap="small")

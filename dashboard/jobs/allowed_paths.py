@@ -126,8 +126,8 @@ def encoder_name(text: str) -> str:
     """
     if not ENCODER_NAME.fullmatch(text.strip()):
         raise SettingsError(
-            f"'{text[:60]}' is no plain name such as resnet50. Options, and python: encoders, are given on "
-            "the command line"
+            f"'{text[:60]}' is not an architecture name such as resnet50. Options, and python: encoders, are "
+            "given on the command line"
         )
     return text.strip()
 

@@ -129,7 +129,7 @@ def features(study: Study, *, title: str = "What its features look at", n: int =
         Card(
             str(number),
             title=words.get(number, f"Feature {number}"),
-            note=f"#{number}" if number in words else "",
+            note=reads.number_and_place(study, number) if number in words else "",
             subtitle=reads.where_it_fires(study, number),
             href=session.href("feature", name, feature=str(number)),
             pictures=heat(study, number, PICTURES),

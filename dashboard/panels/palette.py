@@ -64,7 +64,7 @@ def _dialog(study: Study) -> None:
         args=(study, places),
         label_visibility="collapsed",
     )
-    st.caption("Words that are no name are searched for among the images.")
+    st.caption("Anything else is searched for in the images.")
 
 
 def _places(study: Study) -> dict[str, Go]:

@@ -66,11 +66,18 @@ def field(study: Study) -> Query:
             width=WIDTH,
         )
         query = Query(text=tidy(text or "") if plain_words(text or "") else "")
+        if query.text and study.has("captions"):
+            st.toggle(
+                "Search captions instead",
+                key=CAPTIONED,
+                bind="query-params",
+                help="Only images whose captions contain the words. The captions are those found for parts "
+                "of an image while features were put into words.",
+            )
     number = session.recall(UPLOADS, 0)  # another one after each upload, so that it is closed and empty
     about = "Search by a picture of your own"
     with st.popover("Picture", icon=":material/image_search:", help=about, key=f"search_picture_{number}"):
         _upload(study)
-        _captions_only(study, query)
     return query
 
 
@@ -191,16 +198,6 @@ def _upload(study: Study) -> None:
     st.rerun()
 
 
-def _captions_only(study: Study, query: Query) -> None:
-    if query.row is None and not query.picture and study.has("captions"):
-        st.toggle(
-            "Only images whose captions hold the words",
-            key=CAPTIONED,
-            bind="query-params",
-            help="The captions are those found for parts of an image while features were put into words.",
-        )
-
-
 def _like(study: Study, row: int, where: Slice, shown: str) -> search_reads.Found:
     space = _space(study)
     found = search_reads.like_image(study, row, where, space)
@@ -235,7 +232,7 @@ def _with_clip(study: Study, query: Query, where: Slice, shown: str) -> search_r
         st.warning(widgets.plain(f"CLIP cannot read this: {error}"), icon=":material/warning:")
         return None
     if found is not None:
-        only = " whose captions hold the words" if captioned else ""
+        only = " whose captions contain the words" if captioned else ""
         _say(about, study, found, where, shown, only=only)
     return found
 

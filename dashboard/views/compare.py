@@ -27,8 +27,8 @@ from dashboard.state import session
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 MOST = 4  # studies beside the first
 OF_ALL = (
-    "The filter narrows the images that are compared. Of all images are still the counts of features, the "
-    "words, and the overlap and mean representations among the paper's figures."
+    "The filter applies to the images compared. Counts of features, words, and the overlap and mean "
+    "representations among the paper's figures still use all images."
 )
 
 

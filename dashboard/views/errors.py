@@ -30,7 +30,7 @@ def page(study: Study) -> None:
         slice_pair.show(study, population)
     elif judged is not None:
         if study.has("probe") or not study.labelled or len(study.class_names) == 1:
-            widgets.empty_state("Nothing is judged", judged)
+            widgets.empty_state("No known outcomes", judged)
         else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
@@ -44,7 +44,7 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
     if not study.labelled:
         return "These images carry no labels, so none is classified correctly or wrongly."
     if len(study.class_names) == 1:
-        return "All images are of one class, so there is nothing to take them for."
+        return "All images have one class, so nothing can be confused."
     if not study.has("probe"):
         return "The probe has not judged these images yet."
     found = inspection_reads.headline(study, population)

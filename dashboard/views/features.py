@@ -102,7 +102,10 @@ def _cards(study: Study, chosen: Slice, asked: feature_reads.Listing, found: pd.
             shown=controls.as_query(asked),
         )
         full = widgets.percent(feature_cards.full_bar(some))
-        st.caption(f"Bars: the share of the images on which a feature fires; a full bar is {full}.")
+        what = f"Bars: the share of the images on which a feature fires; a full bar is {full}."
+        if not subject.subject(chosen) and len(study.class_names) > 1:
+            what += " Grey bars: of the images on which it fires, the share of their most common class."
+        st.caption(what)
 
 
 def _nothing(study: Study, chosen: Slice, asked: feature_reads.Listing) -> None:

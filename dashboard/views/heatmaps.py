@@ -28,7 +28,7 @@ from dashboard.state import session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
-STRONGEST = "strongest only"  # on pictures of the strongest feature, where none fires
+STRONGEST = "strongest one"  # on pictures of the strongest feature, where none fires
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,10 @@ def _head(title: str, rows: np.ndarray, said: dict[int, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(title, width="content")
         if silent:
-            st.caption(f"*{STRONGEST}*: no discriminative feature fires ({silent:,})", width="content")
+            st.caption(
+                f"*{STRONGEST}*: no class-specific feature fires, so the strongest is shown ({silent:,})",
+                width="content",
+            )
 
 
 @own_place

@@ -162,7 +162,7 @@ def _row(study: Study, number: int, push: float, fires: bool, most: float, sourc
     return Row(
         id=str(number),
         title=words.get(number, f"Feature {number}").replace(", ", " · "),
-        note=f"#{number}" if number in words else reads.leading_classes(study).get(number, ""),
+        note=f"#{number}" if number in words else reads.class_words(study, number),
         href=session.href("feature", served_studies.name_of(study), feature=str(number)),
         push=float(push / most) if known else None,
         text=signed(push, 2) if known else "",

@@ -228,8 +228,8 @@ def _command_of_check(asked: request.Wish) -> Analyze | None:
         outlook.show(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(
-                f"Files can be chosen below {plain(allowed_paths.spoken_roots())}; "
-                f"`{allowed_paths.ROOTS}` names others."
+                f"You can pick files inside {plain(allowed_paths.spoken_roots())}. "
+                f"To allow other folders set `{allowed_paths.ROOTS}`."
             )
         else:
             st.info(

@@ -34,6 +34,7 @@ from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.server import table_downloads
 from dashboard.state import session
 
+OVERLAP = "Grad-CAM overlap with the object (mIoU)"
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
@@ -62,7 +63,7 @@ HEADLINE_STYLE = (  # the number before its name, on one line
 
 def page(study: Study) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        widgets.page_header("What this encoder sees, and where it goes wrong", _sentence(study))
+        widgets.page_header(_title(study), _sentence(study))
         tour.start(study)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()
@@ -84,6 +85,15 @@ def page(study: Study) -> None:
         _remarks(study)
     table_downloads.section(study)
     report.section(study)
+
+
+def _title(study: Study) -> str:
+    """What the page shows, or that there is little to see: the probe against always giving one answer."""
+    found = highlight_reads.class_accuracy(study)
+    if found is None or found.beats_guessing or not found.worst:
+        return "What this encoder sees, and where it goes wrong"
+    than = "worse than" if found.high < found.guess else "not measurably better than"
+    return f"A probe on this encoder is {than} always answering “{widgets.plain(found.common)}”"
 
 
 def _sentence(study: Study) -> str:
@@ -123,7 +133,12 @@ def _headline(study: Study) -> None:
 def _accuracy(study: Study) -> None:
     found = highlight_reads.class_accuracy(study)
     if found is None:
-        labels = "The probe has not been trained yet." if study.labelled else "These images carry no labels."
+        labels = "These images carry no labels."
+        if study.labelled:
+            running = study_progress.running(study.path)
+            labels = (
+                study_progress.time_left(study.path) if running else "The probe has not been trained yet."
+            )
         if len(study.class_names) == 1:
             labels = "All images are of one class, so there is nothing to tell apart."
         elif skipped := study.summary("probe").get("skipped"):
@@ -131,6 +146,8 @@ def _accuracy(study: Study) -> None:
         widgets.metric("Linear probe", "not defined", explain="accuracy", detail=labels)
         return
     detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"
+    if not found.beats_guessing and found.worst:
+        detail = f"95 % interval: {100 * found.low:.1f} to {100 * found.high:.1f}; {detail}"
     if found.worst:
         worst = widgets.percent(found.worst_accuracy, digits=0)
         detail += f"; worst class: {widgets.plain(found.worst)}, {worst}"
@@ -149,9 +166,9 @@ def _features(study: Study) -> None:
     alive = int(np.count_nonzero(fire))
     telling = reads.table(study, "features", ("discriminative",))["discriminative"].to_numpy(bool) & fire
     many = len(study.class_names) > 1
-    detail = f"{np.count_nonzero(telling):,} tell classes apart; " if many else ""
+    detail = f"{np.count_nonzero(telling):,} are class-specific; " if many else ""
     detail += f"{widgets.number(_mean_firing(study), digits=1)} fire on an image"
-    widgets.metric("Features that fire", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
+    widgets.metric("Active features", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
 
 
 def _mean_firing(study: Study) -> float | None:
@@ -168,12 +185,12 @@ def _overlap(study: Study) -> None:
         why = study.why_missing("overlap_summary")
         needs = "It needs masks of the objects."
         if why and study_progress.running(study.path):
-            needs = "Not computed yet."
+            needs = study_progress.time_left(study.path)
         elif study.summary("heatmaps").get("skipped"):
             needs = "It needs heatmaps, and this study has none."
         detail = needs if why else "No evaluation image has a heatmap and a mask of the object."
         told = "no masks" if none_yet.missing(study) else "not defined"
-        widgets.metric("Heat on the object (mIoU)", told, explain="miou", detail=detail)
+        widgets.metric(OVERLAP, told, explain="miou", detail=detail)
         return
     marks = sorted(known.items(), key=lambda pair: pair[1])
     with st.container(border=True, height="stretch", gap=None):
@@ -181,7 +198,7 @@ def _overlap(study: Study) -> None:
         beats = [name for name, mean in marks if value >= mean]
         words = f"more than {beats[-1]}" if beats else "no more than chance"
         words += f", less than {below[0]}" if below else ""
-        st.metric("Heat on the object (mIoU)", f"{value:.2f}", help=widgets.help_text("miou"))
+        st.metric(OVERLAP, f"{value:.2f}", help=widgets.help_text("miou"))
         scale(value, marks, label=f"mIoU {value:.2f} on a scale from 0 to 1; {words}")
 
 
@@ -298,7 +315,7 @@ def _remarks(study: Study) -> None:
     if embed.get("n_skipped") and study.has("skipped"):
         skipped = reads.table(study, "skipped")
         with st.expander(f"Skipped images ({len(skipped):,})", icon=":material/broken_image:"):
-            st.caption("These files could not be read and are in no number on these pages.")
+            st.caption("Unreadable files, excluded from all numbers.")
             st.dataframe(skipped.head(1000), hide_index=True, alt="Skipped image files with the reason")
             download(study, skipped, name="skipped_images", label="All as CSV")
 

@@ -60,14 +60,14 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
         widgets.empty_state("No AUROC", f"{why}, so there is nothing to predict")
     elif not judged and not study.labelled:
         widgets.empty_state(
-            "Nothing is judged",
+            "No known outcomes",
             "These images carry no labels, so nobody knows which of them a classifier gets wrong. "
             "The scores need no labels: see their distribution and their extreme images.",
         )
     elif not judged and widgets.needs(study, "probe", "What the scores predict"):
         notes = [note for note in score_reads.aurocs(study, population)["note"] if note]
         why = notes[0] if notes else "the probe has no verdict on these images"
-        widgets.empty_state("Nothing is judged", why)
+        widgets.empty_state("No known outcomes", why)
 
 
 @own_place

@@ -1,4 +1,4 @@
-"""Pictures of every view, light and dark, at two widths: `python -m tests.browser.screenshots [STUDIES]`.
+"""Pictures of every view, light and dark, at three widths: `python -m tests.browser.screenshots [STUDIES]`.
 
 They go to build/screenshots/, which git ignores. Each view is one whole page, however long; the last ones
 show an opened image and its heatmap. `--docs` writes what the README shows instead: one window of each of
@@ -31,7 +31,7 @@ VIEWS = (
     "new_study",
 )
 HOME = "overview"  # the first page has no path of its own
-WIDTHS = (1280, 1920)
+WIDTHS = (820, 1280, 1920)
 THEMES = ("light", "dark")
 TALLEST = 6000
 IN_DOCS = (

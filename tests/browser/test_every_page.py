@@ -51,7 +51,8 @@ CUT = """() => {
     for (const one of root.querySelectorAll("*")) {
       if (one.shadowRoot) walk(one.shadowRoot);
       const words = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-      if (!words || !one.checkVisibility() || one.closest("svg, pre, input, textarea, [aria-hidden=true]")) continue;
+      const scrolls = one.closest("svg, pre, input, textarea, [aria-hidden=true]");
+      if (!words || !one.checkVisibility() || scrolls) continue;
       for (let box = one; box && box !== root; box = box.parentElement) {
         const style = getComputedStyle(box), shown = box.getBoundingClientRect();
         if (shown.width < 2 || style.clipPath !== "none") break; // for screen readers alone

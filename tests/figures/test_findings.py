@@ -84,11 +84,11 @@ def lifts(**values: tuple[float, float, float]) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (lifts(core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), "Looks at the object: 1.8 times"),
-        (lifts(core=(0.7, 0.6, 0.8), spurious=(1.3, 1.2, 1.4)), "Looks at the background: 1.3 times"),
+        (lifts(core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), "Looks at the object: 1.8x"),
+        (lifts(core=(0.7, 0.6, 0.8), spurious=(1.3, 1.2, 1.4)), "Looks at the background: 1.3x"),
         (lifts(core=(1.1, 0.9, 1.3), spurious=(1.0, 0.9, 1.2)), "Prefers neither"),
         (lifts(core=(0.9, 0.8, 0.95), spurious=(0.5, 0.4, 0.6)), "Prefers neither"),
-        (lifts(spurious=(0.5, 0.4, 0.6)), "Heat on the background: 0.5 times"),
+        (lifts(spurious=(0.5, 0.4, 0.6)), "Heat on the background: 0.5x"),
         (lifts(), "Object or background?"),
     ],
 )

@@ -13,9 +13,11 @@ from tests.figures.test_features import texts
 
 
 def test_class_shares__are_percent_of_each_class(rng):
-    table = figures.class_shares(np.array([1, 8, 0]), np.array([10, 10, 0]), ["ant", "zebra", "gone"])
+    """Most images first, also where another class is small and all of it."""
+    table = figures.class_shares(np.array([1, 8, 0]), np.array([1, 10, 0]), ["ant", "zebra", "gone"])
     assert list(table["class"]) == ["zebra", "ant", "gone"]
-    assert_allclose(table["share"], [80, 10, np.nan])
+    assert_allclose(table["share"], [80, 100, np.nan])
+    assert_allclose(table["part"], [800 / 9, 100 / 9, 0])
 
 
 def test_class_bars__show_the_top_classes_and_the_rest_together():
@@ -23,13 +25,13 @@ def test_class_bars__show_the_top_classes_and_the_rest_together():
     counts = np.arange(30, 0, -1)
     bar = figures.class_share_bars(figures.class_shares(counts, np.full(30, 50), names)).data[0]
     assert list(bar.y) == [*names[:12], "18 other classes"]
-    assert_allclose(bar.x[:12], 2.0 * counts[:12])
-    assert_allclose(bar.x[12], 100 * counts[12:].sum() / (18 * 50))
+    assert_allclose(bar.x[:12], 100 * counts[:12] / counts.sum())
+    assert_allclose(bar.x[12], 100 * counts[12:].sum() / counts.sum())
 
 
 def test_class_bars__one_class_only():
     bar = figures.class_share_bars(figures.class_shares(np.array([4]), np.array([8]), ["zebra"])).data[0]
-    assert list(bar.y) == ["zebra"] and list(bar.x) == [50.0]
+    assert list(bar.y) == ["zebra"] and list(bar.x) == [100.0]
 
 
 def test_activation_histogram__area_is_the_share_of_images():

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import equals, where
-from core.common.formatting import number, percent
+from core.common.formatting import number, ordinal, percent
 from core.common.score_names import score_label
 from core.common.statistics.chance import Standing, against_chance, outcomes, untold
 
@@ -105,9 +105,7 @@ def facts(evidence: Evidence) -> str:
     """State what is known beside the verdict, in one sentence; empty if nothing is."""
     parts = []
     if evidence.rank is not None and evidence.n_scores > 1:
-        parts.append(
-            f"Q takes place {evidence.rank} of {evidence.n_scores} scores by AUROC{_ahead(evidence)}"
-        )
+        parts.append(f"Q ranks {ordinal(evidence.rank)} of {evidence.n_scores} by AUROC{_ahead(evidence)}")
     for share, what in ((evidence.near_zero, "near zero"), (evidence.negative, "negative")):
         if not math.isnan(share):
             parts.append(f"{percent(share, 0)} of the entries are {what}")
@@ -115,7 +113,7 @@ def facts(evidence: Evidence) -> str:
         parts.append(f"{number(evidence.mean_firing, 1)} features fire on an image on average")
     if not math.isnan(evidence.nonempty):
         parts.append(f"a discriminative feature fires on {percent(evidence.nonempty, 0)} of the images")
-    return f"Beside that: {'; '.join(parts)}." if parts else ""
+    return f"Also: {'; '.join(parts)}." if parts else ""
 
 
 def _ahead(evidence: Evidence) -> str:
@@ -124,7 +122,7 @@ def _ahead(evidence: Evidence) -> str:
         return ""
     first = score_label(evidence.ahead_label_free[0])
     n, others = len(evidence.ahead_label_free), evidence.n_label_free
-    return f" (ahead of it: {n} of {others} other scores without labels, first {first})"
+    return f" ({n} of the {others} other label-free scores beat{'s' * (n == 1)} it, {first} by most)"
 
 
 def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:

@@ -6,9 +6,10 @@ All results are exact, from the stored firing sets and probe weights. No torch.
 from __future__ import annotations
 
 from core.slices.features.classes import (
+    FiringClass,
     class_firing,
     feature_classes,
-    leading_classes,
+    firing_class,
     more_often_on,
     most_common_classes,
 )
@@ -27,6 +28,7 @@ from core.slices.features.similar import similar_features
 __all__ = [
     "LEVELS",
     "Decision",
+    "FiringClass",
     "at_levels",
     "class_firing",
     "class_push",
@@ -34,9 +36,9 @@ __all__ = [
     "feature_activations",
     "feature_classes",
     "features_of_image",
+    "firing_class",
     "firing_pairs",
     "firing_rows",
-    "leading_classes",
     "most_common_classes",
     "more_often_on",
     "similar_features",

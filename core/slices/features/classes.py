@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
+from core.common.formatting import counted
 from core.slices.evaluate import class_column
 from core.slices.firing_counts import BLOCK, has_firing
 
 if TYPE_CHECKING:
     from core.store import Study
+
+FEW_IMAGES = 5  # on which a feature fires, below which no class is named
 
 
 def class_firing(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,48 +71,61 @@ def most_common_classes(counts: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
     return found
 
 
-def feature_classes(study: Study) -> dict[int, str]:
-    """Name the classes of each feature in a few words; see `leading_classes`.
+@dataclass(frozen=True)
+class FiringClass:
+    """The class that most of the images belong to on which a feature fires: `n` of the `of` images."""
 
-    They are of the train images on which the feature fires; where it fires on none, of the images on which it
-    is largest, as far as it is above 0 there. Empty for images without labels.
-    """
-    if not (study.labelled and study.has("class_counts") and study.has("top_images")):
-        return {}
-    counts = study.vector("class_counts").astype(np.int64)
-    codes = class_column(study, "label")
-    feature, place = np.nonzero((study.vector("top_values") > 0) & (study.vector("top_images") >= 0))
-    code = codes[study.vector("top_images")[feature, place]]
-    known = (code >= 0) & (counts.sum(1) == 0)[feature]
-    largest = np.bincount(feature[known] * counts.shape[1] + code[known], minlength=counts.size)
-    return leading_classes(counts + largest.reshape(counts.shape), study.class_names)
+    name: str
+    n: int
+    of: int
+
+    @property
+    def few(self) -> bool:
+        """Whether the images are too few for a class to mean something."""
+        return self.of < FEW_IMAGES
+
+    @property
+    def often(self) -> str:
+        return "mostly" if 2 * self.n >= self.of else "often"
+
+    @property
+    def words(self) -> str:
+        """Say it behind a name.
+
+        >>> FiringClass("dog", 5, 9).words, FiringClass("dog", 3, 9).words, FiringClass("dog", 1, 2).words
+        ('mostly dog, 5 of 9 images', 'often dog, 3 of 9 images', 'fires on 2 images')
+        """
+        if self.few:
+            return f"fires on {counted(self.of, 'image')}"
+        return f"{self.often} {self.name}, {self.n:,} of {counted(self.of, 'image')}"
+
+    @property
+    def clause(self) -> str:
+        """Say it as a clause: "fires mostly on dog, 5 of 9 images"."""
+        return self.words if self.few else f"fires {self.words.replace(' ', ' on ', 1)}"
 
 
-def leading_classes(counts: np.ndarray, names: Sequence[str], *, most: int = 2) -> dict[int, str]:
-    """Name the classes of the images on which each feature fires, for features without words.
-
-    "mostly" the fewest classes that at least half of these images belong to; where more than `most` classes
-    are needed for that, "often" the first `most` of them. Of equally common classes the first.
+def firing_class(counts: np.ndarray, names: Sequence[str]) -> FiringClass | None:
+    """Return the class of most images on which one feature fires, of equals the first; None without any.
 
     Args:
-        counts: (n_features, n_classes), images of each class on which a feature fires.
-    Returns:
-        feature -> text; a feature that fires on no image is left out.
-
-    >>> leading_classes(np.array([[6, 1, 1], [3, 3, 0], [0, 0, 0]]), ["bird", "deer", "cat"])
-    {0: 'mostly bird', 1: 'mostly bird'}
-    >>> leading_classes(np.array([[4, 3, 2, 1, 0], [2, 2, 2, 2, 2]]), ["ant", "bee", "cat", "dog", "elk"])
-    {0: 'mostly ant, bee', 1: 'often ant, bee'}
+        counts: (n_classes,) images of each class on which the feature fires.
     """
-    found: dict[int, str] = {}
-    order = np.argsort(-counts, axis=1, kind="stable")[:, :most]
-    for feature in np.flatnonzero(counts.sum(1) > 0).tolist():
-        shares = np.cumsum(counts[feature, order[feature]]) / counts[feature].sum()
-        enough = np.flatnonzero(shares >= 0.5)
-        n = int(enough[0]) + 1 if len(enough) else most
-        shown = [names[int(at)] for at in order[feature, :n] if counts[feature, at]]
-        found[feature] = f"{'mostly' if len(enough) else 'often'} {', '.join(shown)}"
-    return found
+    if not counts.any():
+        return None
+    top = int(counts.argmax())
+    return FiringClass(str(names[top]), int(counts[top]), int(counts.sum()))
+
+
+def feature_classes(study: Study) -> dict[int, FiringClass]:
+    """Return the `firing_class` of each feature that fires on labelled evaluation images, or on any image
+    where there are no evaluation images; empty for images without labels.
+    """
+    if not (study.labelled and has_firing(study)):
+        return {}
+    counts, _ = class_firing(study, study.is_val if study.is_val.any() else ~study.is_val)
+    classes = {feature: firing_class(row, study.class_names) for feature, row in enumerate(counts)}
+    return {feature: known for feature, known in classes.items() if known is not None}
 
 
 def more_often_on(counts: np.ndarray, sizes: np.ndarray, code: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from core.store import Study
 
 MOST_WORDS = 2  # of a feature, where it is named
+UNDER, SCENE = "under the heat", "scene"
+KEYS = ["group", "word", "under_heat"]
+UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is of the images
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 
 
@@ -43,16 +47,24 @@ def slice_words(study: Study, mask: np.ndarray, against: np.ndarray) -> pd.DataF
     return found[COLUMNS]
 
 
-def best_words(concepts: pd.DataFrame, *, most: int = MOST_WORDS) -> dict[int, list[str]]:
+def best_words(
+    concepts: pd.DataFrame, *, most: int = MOST_WORDS, on_object: Collection[int] = ()
+) -> dict[int, list[str]]:
     """Return the best words of each single feature, none of them a part of another.
 
     Args:
-        concepts: group, rank, word, kept of the table `concepts`. most: words per feature.
+        concepts: group, rank, word, kept and, where it is known, under_heat of the table `concepts`. most:
+            words per feature. on_object: features whose heat lies on the object: of these the words that are
+            seen under the heat, where there is one.
     """
     kept: Any = concepts[
         concepts["kept"].to_numpy(bool) & ~concepts["group"].str.contains("_").to_numpy(bool)
     ]
     kept = kept.sort_values("rank", kind="stable")
+    if len(on_object) and "under_heat" in kept:
+        seen = kept["under_heat"].to_numpy() >= UNDER_HEAT
+        better = kept["group"].astype(int).isin(on_object) & kept["group"].isin(kept.loc[seen, "group"])
+        kept = kept[seen | ~better.to_numpy(bool)]
     found: dict[int, list[str]] = {}
     for group, word in zip(kept["group"], kept["word"], strict=True):
         mine = found.setdefault(int(group), [])
@@ -71,9 +83,38 @@ def feature_words(study: Study, *, most: int = MOST_WORDS, named: bool = True) -
     """
     words = {}
     if study.has("concepts"):
-        words = best_words(study.table("concepts", ["group", "rank", "word", "kept"]), most=most)
+        words = best_words(_concepts(study), most=most, on_object=features_on_object(study))
     names = read_traces(study.path).feature_names if named else {}
     return words | {feature: [name] for feature, name in names.items()}
+
+
+def features_on_object(study: Study) -> list[int]:
+    """Return the features whose heat lies on the object (verdict 'core'); none without masks."""
+    if not study.has("overlap_by_feature"):
+        return []
+    table = study.table("overlap_by_feature", ["feature", "mask", "verdict"])
+    mine = (table["mask"] == "core") & (table["verdict"] == "core")
+    return table.loc[mine.to_numpy(bool), "feature"].astype(int).tolist()
+
+
+def named_from(study: Study) -> dict[int, str]:
+    """Return where the words were seen by which each feature is named: UNDER, or SCENE if any of them was
+    seen only in whole images. Empty where it is not known: a study of an earlier version.
+    """
+    if not (study.has("concepts") and "under_heat" in study.columns("concepts")):
+        return {}
+    concepts = _concepts(study)
+    shares = {(str(group), word): share for group, word, share in concepts[KEYS].to_numpy(object)}
+    names = feature_words(study, named=False)
+    return {
+        feature: UNDER if all(shares[str(feature), word] >= UNDER_HEAT for word in words) else SCENE
+        for feature, words in names.items()
+    }
+
+
+def _concepts(study: Study) -> pd.DataFrame:
+    columns = ["group", "rank", "word", "kept", "under_heat"]
+    return study.table("concepts", [name for name in columns if name in study.columns("concepts")])
 
 
 def worst_within(

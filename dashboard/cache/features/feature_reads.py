@@ -11,6 +11,7 @@ import pandas as pd
 from core.common.dataframes import numbers, where
 from core.common.dataframes import words as texts
 from core.slices import features as slice_features
+from core.slices.features import firing_class
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -50,10 +51,10 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
 
     Columns: feature; name (the one that people gave, else the best words, empty without); rate, rate_against,
     difference, low, high, q (see `inspection.feature_differences`); likeliest, likeliest_rate, top_class,
-    purity (see `most_common_classes`; over all classes, also those that the filter leaves out by name); tail,
-    discriminative, classes (see `reads.leading_classes`) (of the train images); verdict (of all images with
-    masks, or empty); word_score (of its best word). After the step `domains` also part, top_domain and
-    domain_purity (of all images).
+    purity (see `most_common_classes`), firing_class and classes, in words (see `FiringClass`; all of these
+    over all classes, also those that the filter leaves out by name); tail, discriminative (of the train
+    images); verdict (of all images with masks, or empty); word_score (of its best word). After the step
+    `domains` also part, top_domain and domain_purity (of all images).
     """
     found = reads.table(study, "features", ("feature", "tail", "discriminative"))
     found = found.merge(inspection_reads.features(study, chosen), on="feature", how="left")
@@ -63,11 +64,13 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
     found = found.sort_values("feature", ignore_index=True)
     number = found["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
-    classes = reads.leading_classes(study)
+    counts, sizes = class_firing(study, every_class(chosen))
+    classes = [firing_class(row, study.class_names) for row in counts] or [None] * len(found)
     return found.assign(
-        **most_common_classes(study, every_class(chosen), len(found)),
+        **most_common_classes(study, counts, sizes, len(found)),
         name=[named.get(feature, "") for feature in number],
-        classes=[classes.get(feature, "") for feature in number],
+        classes=[known.words if known else "" for known in classes],
+        firing_class=classes,
         verdict=[verdicts.get(feature, "") for feature in number],
         word_score=[best.get(feature, np.nan) for feature in number],
     )
@@ -125,12 +128,13 @@ def class_firing(study: Study, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
     return slice_features.class_firing(study, inspection_reads.population(study, chosen)[0])
 
 
-def most_common_classes(study: Study, chosen: Slice, n_features: int) -> dict[str, object]:
-    """The columns of `listed` that need labels, of the images of a filter; undefined without labels."""
+def most_common_classes(
+    study: Study, counts: np.ndarray, sizes: np.ndarray, n_features: int
+) -> dict[str, object]:
+    """The columns of `listed` that need labels, from `class_firing`; undefined without labels."""
     if not study.labelled:
         nothing = np.full(n_features, np.nan)
         return {"likeliest": None, "likeliest_rate": nothing, "top_class": None, "purity": nothing}
-    counts, sizes = class_firing(study, chosen)
     found = slice_features.most_common_classes(counts, sizes).reindex(range(n_features))
     classes = np.array([*study.class_names, None], object)  # -1 is no class
     return {

@@ -128,7 +128,9 @@ def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
     said = f"{label}{row['predicted_before']} → {row['predicted_after']}"
     parts = []
     if not widgets.undefined(row["confidence_before"]):
-        parts.append(f"{100 * row['confidence_before']:.0f} → {100 * row['confidence_after']:.0f} % sure")
+        parts.append(
+            f"confidence {100 * row['confidence_before']:.0f} → {100 * row['confidence_after']:.0f} %"
+        )
     if not widgets.undefined(row["q_before"]):
         parts.append(f"Q {row['q_before']:.3f} → {row['q_after']:.3f}")
     return said, " · ".join(parts)

@@ -92,14 +92,14 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         alt=f"What each feature adds to the logit of the {side} class",
         data=columns(part, ["rank", "feature", "contribution", "n_top", "words"]),
     )
-    name, classes = served_studies.name_of(study), reads.leading_classes(study)
+    name = served_studies.name_of(study)
     cards(
         [
             Card(
                 str(row["feature"]),
                 str(row["words"]).replace("; ", " · ") or f"Feature {row['feature']}",
                 href=session.href("feature", name, feature=str(row["feature"])),
-                note=f"#{row['feature']}" if row["words"] else classes.get(int(row["feature"]), ""),
+                note=f"#{row['feature']}" if row["words"] else reads.class_words(study, int(row["feature"])),
                 subtitle=f"among the strongest on {int(row['n_top']):,} of {n:,}",
                 pictures=strongest(study, int(row["feature"]), TOP_IMAGES),
             )

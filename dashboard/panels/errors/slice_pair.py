@@ -200,8 +200,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     sure = table["q"].to_numpy() <= 0.05
     more, fewer = (int((sure & (table["difference"] * sign > 0)).sum()) for sign in (1, -1))
     one, other = (name[:1].lower() + name[1:] if name.startswith("All ") else name for name in names)
-    words = widgets.plain(f"{more:,} are more common in {one}, {fewer:,} in {other}")
-    st.markdown(f"Of {len(table):,} {title.lower()}, {words} (significantly: q at most 0.05).")
+    st.markdown(widgets.plain(_difference(kind, more, fewer, len(table), one, other)))
     if shared:
         st.caption(f"The slices share {shared:,} images; here those count in the smaller slice only.")
     chart(
@@ -212,6 +211,26 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
         data=_columns(table),
         cell=_cell(study, sides, kind),
+    )
+
+
+def _difference(kind: str, more: int, fewer: int, n: int, one: str, other: str) -> str:
+    """Say how many traits are significantly more common in one slice than in the other.
+
+    >>> _difference("feature", 3, 0, 259, "small objects", "others")
+    '3 of 259 features fire significantly more often on small objects than on others, none less (FDR 5 %).'
+    >>> _difference("column", 1, 2, 40, "small objects", "all others")
+    '1 of 40 values is significantly more common in small objects than in all others, 2 less (FDR 5 %).'
+    """
+    single = more == 1
+    does, often, place = ("is" if single else "are", "more common", "in")
+    if kind == "feature":
+        does, often, place = ("fires" if single else "fire", "more often", "on")
+    what = {"feature": "features", "concept": "words", "column": "values"}[kind]
+    less = f"{fewer:,}" if fewer else "none"
+    return (
+        f"{more:,} of {n:,} {what} {does} significantly {often} {place} {one} than {place} {other}, "
+        f"{less} less (FDR 5 %)."
     )
 
 

@@ -155,18 +155,18 @@ def _none(study: Study, population: Slice, choice: Choice) -> None:
 
 def _said(n_significant: int, n_all: int, n_shown: int, choice: Choice) -> str:
     """How many there are, and by which rule they are listed."""
-    line = f"{n_significant:,} slice{'s are' if n_significant != 1 else ' is'} significantly worse"
+    line = f"{n_significant:,} slice{'s do' if n_significant != 1 else ' does'} significantly worse"
     if not choice.significant:
         line += f", of {n_all:,}"
     if not choice.distinct or n_shown == n_all:
         return f"{line}."
-    listed = f"are the **{n_shown:,}**" if n_shown != 1 else "is the **one**"
-    return f"{line}. Listed {listed} of which at least half the errors are on no row above."
+    listed = f"the **{n_shown:,}** that add" if n_shown != 1 else "the **one** that adds"
+    return f"{line}. Shown: {listed} mostly new errors."
 
 
 def _said_of_chance(n: int, n_worse: int, n_shown: int) -> str:
     """The same where none is significantly worse, and those with a higher error rate are listed instead."""
-    line = "The only slice is not" if n == 1 else f"None of {n:,} slices is"
+    line = "The only slice does not do" if n == 1 else f"None of {n:,} slices does"
     line += " significantly worse: the differences could be chance."
     if n_worse == n_shown == n:
         return line

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers
+from core.common.formatting import counted
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.features import FiringClass
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -62,17 +64,19 @@ def draw(
     )
 
 
-def title_and_note(row: Row) -> tuple[str, str]:
-    """The name of a feature, and in grey its number, or of one without words the classes that it fires on."""
+def title_and_note(study: Study, row: Row) -> tuple[str, str]:
+    """The name of a feature, and in grey its number and where its words were seen, or of one without words
+    the classes that it fires on.
+    """
     if row["name"]:
-        return row["name"], f"#{row['feature']}"
+        return row["name"], reads.number_and_place(study, int(row["feature"]))
     return f"Feature {row['feature']}", row["classes"]
 
 
 def _card(
     study: Study, row: Row, pictures: tuple[Picture, ...], bars: tuple[Bar, ...], parts: Mapping[str, str]
 ) -> Card:
-    title, note = title_and_note(row)
+    title, note = title_and_note(study, row)
     tag, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
     address = session.href("feature", served_studies.name_of(study), **parts, feature=str(row["feature"]))
     return Card(
@@ -89,17 +93,18 @@ def _card(
 
 def full_bar(found: pd.DataFrame) -> float:
     """The share at which a bar is full: the largest on these cards, so that small shares can be compared."""
-    shares = np.concatenate([numbers(found, name) for name in ("rate", "rate_against", "likeliest_rate")])
+    shares = np.concatenate([numbers(found, name) for name in ("rate", "rate_against")])
     return float(np.fmax.reduce(shares, initial=0.05))
 
 
 def _rates(row: Row, chosen: Slice, scale: float, *, n_classes: int) -> tuple[Bar, ...]:
-    """How often a feature fires on the images of a filter and on the others, or on its most common class."""
+    """How often a feature fires on the images of a filter and on the others, or which class these are of."""
     name = subject.subject(chosen)
+    known = None if name else row["firing_class"]
     here = Bar(
         name or "all images",
         _length(row["rate"], scale),
-        widgets.percent(row["rate"]) if row["rate"] != 0 else "never",
+        _rate_words(row["rate"], known),
     )
     if name:
         there = Bar(
@@ -109,14 +114,18 @@ def _rates(row: Row, chosen: Slice, scale: float, *, n_classes: int) -> tuple[Ba
             "quiet",
         )
         return here, there
-    if n_classes == 1 or widgets.undefined(row["likeliest"]):
+    if n_classes == 1 or known is None or known.few:
         return (here,)
     return here, Bar(
-        str(row["likeliest"]),
-        _length(row["likeliest_rate"], scale),
-        widgets.percent(row["likeliest_rate"]),
-        "quiet",
+        f"of these {known.name}", known.n / known.of, f"{known.n:,} of {known.of:,} images", "quiet"
     )
+
+
+def _rate_words(rate: float, known: FiringClass | None) -> str:
+    if rate == 0:
+        return "never"
+    few = f", {counted(known.of, 'image')}" if known is not None and known.few else ""
+    return f"{widgets.percent(rate)}{few}"
 
 
 def _length(share: float, scale: float) -> float:

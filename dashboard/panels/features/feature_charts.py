@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.dataframes import numbers, where, words
+from core.common.dataframes import equals, numbers, where, words
 from core.figures import findings
 from core.figures import one_feature as figures
+from core.slices.features import firing_class
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
@@ -40,20 +41,21 @@ def classes(study: Study, feature: int, tail: str, chosen: Slice) -> None:
             shares, colour=theme.tail(tail), selected=chosen.labels, images=images, theme=theme
         ),
         *(feature, chosen),
-        alt=f"Share of each class's {images} on which feature {feature} fires",
+        alt=f"Classes of the {images} on which feature {feature} fires",
         data=where(shares, numbers(shares, "images") > 0),
     )
 
 
 def _classes_title(shares: pd.DataFrame | None, chosen: Slice) -> str:
-    """The finding: its first class, and where the class of the filter stands."""
-    if shares is None or not (numbers(shares, "fires") > 0).any():
+    """The finding: the class of most of its images, and how many are of the class of the filter."""
+    fires = numbers(shares, "fires").astype(int) if shares is not None else np.zeros(0, int)
+    if shares is None or (known := firing_class(fires, words(shares, "class"))) is None:
         return "Classes it fires on"
-    names = words(shares, "class")
-    title = f"Fires most often on {names[0]}"
-    if len(chosen.labels) == 1 and chosen.labels[0] != names[0] and chosen.labels[0] in names:
-        title += f"; {chosen.labels[0]} is number {names.index(chosen.labels[0]) + 1} of {len(names)}"
-    return widgets.plain(title)
+    title = known.clause
+    if len(chosen.labels) == 1 and chosen.labels[0] != known.name:
+        n = int(fires[equals(shares, "class", chosen.labels[0])].sum())
+        title += f"; {n or 'none'} {'is' if n == 1 else 'are'} {chosen.labels[0]}"
+    return widgets.plain(f"{title[:1].upper()}{title[1:]}")
 
 
 def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:

@@ -47,7 +47,12 @@ def show(found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
         alt="Features; select a row to open the page of that feature",
         column_config=_columns(chosen),
     )
-    download(session.current_study(), found.drop(columns="word_score"), chosen, name="features")
+    download(
+        session.current_study(),
+        found.drop(columns=["word_score", "firing_class"]),
+        chosen,
+        name="features",
+    )
 
 
 def _columns(chosen: Slice) -> dict:

@@ -15,7 +15,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import slice_reads
+from dashboard.cache import reads, slice_reads
 from dashboard.cache.features import feature_reads
 from dashboard.cache.features.feature_reads import Listing
 from dashboard.components import widgets
@@ -66,7 +66,7 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
     Args:
         row: of `feature_reads.listed`. asked, found: the list, and its rows.
     """
-    title, note = title_and_note(row)
+    title, note = title_and_note(study, row)
     verdict, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
     with st.container(gap=None, key="feature_header"):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -78,13 +78,18 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
                 key="feature_title",
             ):
                 number = f" :gray[{widgets.plain(note)}]" if row["name"] else ""
-                st.title(f"{widgets.plain(title)}{number}", width="content")
+                st.title(f"{widgets.plain(title)}{number}", width="content", help=_about_name(study, row))
                 if verdict:
                     st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
                 traces.of_feature(study, row["feature"])
             _steps(study, row["feature"], asked, found)
         st.caption(widgets.plain(sentence(study, chosen, row)))
         traces.note_of_feature(study, row["feature"])
+
+
+def _about_name(study: Study, row: dict[str, Any]) -> str | None:
+    """What it means that the words of a name are those of the scene, or under the heat."""
+    return widgets.help_text("named_from") if int(row["feature"]) in reads.named_from(study) else None
 
 
 def _steps(study: Study, feature: int, asked: Listing, found: pd.DataFrame) -> None:
@@ -128,8 +133,7 @@ def sentence(study: Study, chosen: Slice, row: dict[str, Any]) -> str:
         return "No image fits the filter."
     if not name:
         images = IMAGES.get(chosen.split or "", "images")
-        shares = shares_by_class(study, row["feature"], chosen)
-        return feature_sentence(row["feature"], 100 * rate, row["tail"], shares, images=images)
+        return feature_sentence(row["feature"], 100 * rate, row["tail"], row["classes"], images=images)
     n = slice_reads.count(study, chosen)
     text = f"Fires on {round(rate * n):,} of {n:,} images of {name} ({widgets.percent(rate)})"
     if widgets.undefined(row["rate_against"]):

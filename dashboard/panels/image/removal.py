@@ -33,7 +33,7 @@ def removal(study: Study, row: int, features: list[int], label: str | None) -> N
             list(names),
             key=REMOVED,
             bind="query-params",
-            placeholder="Take features away",
+            placeholder="Switch features off …",
             width=300,
             label_visibility="collapsed",
         )

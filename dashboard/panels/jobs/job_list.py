@@ -73,8 +73,8 @@ def _one(job: Job) -> None:
         if job.running:
             study_progress.bar(job)
         elif job.state in ("cancelled", "interrupted"):
-            more = "*Resume* goes on where it stopped." if launcher.resume_command(job) else ""
-            st.caption(f"Nothing that was finished is lost. {more}")
+            more = "*Resume* continues where it stopped." if launcher.resume_command(job) else ""
+            st.caption(f"Finished work is kept. {more}")
         elif job.error:
             st.caption(plain(job.error))
     with right.container(horizontal=True, horizontal_alignment="right"):

@@ -32,7 +32,7 @@ def no_studies(folder: Path) -> None:
         language="bash",
     )
     st.page_link("views/new_study.py", label="Or choose them here", icon=":material/add_circle:")
-    st.caption(f"Studies are looked for in {widgets.plain(folder)}. This page opens them when they appear.")
+    st.caption(f"Looking for studies in {widgets.plain(folder)}. They open here when they appear.")
     _wait_for_study(folder)
 
 
@@ -72,6 +72,14 @@ def running(folder: Path) -> bool:
     """Whether a job adds steps to a study now."""
     job = read_job(folder)
     return job is not None and job.running
+
+
+def time_left(folder: Path) -> str:
+    """What stands in place of a number that a running job will bring: "running, about 40 s left"."""
+    job = read_job(folder)
+    whole = overall(job) if job is not None and job.running else None
+    left = "" if whole is None or whole.seconds_left is None else f", about {about(whole.seconds_left)} left"
+    return f"running{left}"
 
 
 @st.fragment(run_every=2)
@@ -169,9 +177,9 @@ def _ended(job: Job) -> None:
     )
     command = launcher.resume_command(job)  # not the words of its files: readers paste what they see
     if command is None:
-        st.caption("Nothing that was finished is lost. Run the command that began it once more to go on.")
+        st.caption("Finished work is kept. Run the same command to resume.")
     else:
-        st.caption("Nothing that was finished is lost. *Resume* goes on where it stopped, and so does:")
+        st.caption("Finished work is kept. *Resume* continues where it stopped, and so does:")
         st.code(command.shell, language="bash", wrap_lines=True)
     controls(job)
     if tail := log_tail(job.folder, 20):

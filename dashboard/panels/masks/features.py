@@ -113,7 +113,7 @@ def _card(study: Study, population: Slice, row: Mapping[str, Any]) -> Card:
         id=str(feature),
         title=words_of or f"Feature {feature}",
         href=session.href("feature", served_studies.name_of(study), feature=str(feature)),
-        note=f"#{feature}" if words_of else reads.leading_classes(study).get(feature, ""),
+        note=f"#{feature}" if words_of else reads.class_words(study, feature),
         tag=VERDICTS[row["verdict"]],
         tone=TONES[row["verdict"]],
         pictures=_pictures(study, population, feature),

@@ -46,13 +46,11 @@ def _images(table: pd.DataFrame) -> str:
     masks = dict(zip(encoder["mask"], encoder["n"].tolist(), strict=True))
     n = max(masks.values(), default=0)
     if equals(encoder, "images", "both masks").any():
-        those = (
-            f"the **{n:,}** of these images that have" if n > 1 else "the only one of these images that has"
-        )
-        line = f"The scale is of {those} a heatmap and both masks."
+        those = f"**{n:,}** images that have" if n > 1 else "the only image that has"
+        line = f"Based on {those} a heatmap and both masks."
     else:
         known = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
-        line = f"The scale is of those images that have a heatmap and a mask: {' and '.join(known)}."
+        line = f"Based on images that have a heatmap and a mask: {' and '.join(known)}."
     controls = where(table, equals(table, "of", "study"))
     if len(controls):
         sample = int(np.nanmax(numbers(controls, "n"), initial=0))

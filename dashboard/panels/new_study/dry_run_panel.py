@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.common.formatting import step_times
+from core.common.formatting import counted, step_times
 from core.common.readout import layer_words, readout_words, weights_words
 from core.jobs.jobs import format_duration
 from dashboard.components.gallery import Tile, gallery
@@ -73,9 +73,8 @@ def _warnings(found: Found) -> list[str]:
             f"{images['unreadable_in_sample'][0]}. Such images are skipped and listed."
         )
     if (images.get("smallest_class") or FEW) < FEW:
-        lines.append(
-            f"The smallest class has {images['smallest_class']} images: numbers of single classes say little."
-        )
+        n = counted(images["smallest_class"], "image")
+        lines.append(f"The smallest class has {n}, so per-class numbers are unreliable.")
     if found["bytes"] > found["free_bytes"]:
         free, needed = _size(found["free_bytes"]), _size(found["bytes"])
         lines.append(f"The disk has {free} free, and about {needed} are needed.")

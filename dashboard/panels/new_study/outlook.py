@@ -12,8 +12,8 @@ from dashboard.panels import findings
 
 WAY = (
     "1. **Choose images and an encoder.** They are looked at, and nothing is written: number of images and "
-    "classes, samples, time and disk space. Without an encoder of yours, take one *Shipped with Peregrine*.\n"
-    "2. **Start.** It goes on when this page is closed.\n"
+    "classes, samples, time and disk space. No encoder at hand? Choose *Shipped with Peregrine*.\n"
+    "2. **Start.** It keeps running if you close this page.\n"
     "3. **Open the study.** Which features fire and where they look, what is misclassified and why."
 )
 

@@ -28,7 +28,7 @@ def show(study: Study) -> None:
             st.badge(label, icon=icon, color=colour)
             st.markdown(f"**Can the Q-Score be trusted here?** {widgets.plain(trust.sentence)}")
         _cards(_decisive(summary), key="premise_evidence")
-        st.caption("Beside that verdict, and not its cause:")
+        st.caption("Other facts about this encoder (they do not decide the verdict):")
         _cards(_facts(summary), key="premise_facts")
         for note in reads.feature_notes(study):
             st.caption(widgets.plain(note))
@@ -56,7 +56,7 @@ def _facts(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     place = summary.get("q_rank")
     rank = "not defined" if place is None else f"{place} of {summary.get('n_scores', 0)}"
     return [
-        ("Place of Q by AUROC", rank, "q_rank", "among all scores"),
+        ("Rank of Q by AUROC", rank, "q_rank", "among all scores"),
         ("Near zero", widgets.percent(summary.get("near_zero_share")), "near_zero", "of all entries"),
         ("Negative", widgets.percent(summary.get("negative_share")), "negative", "of all entries"),
         ("Firing features", widgets.number(summary.get("mean_firing"), digits=1), "mean_firing", "an image"),

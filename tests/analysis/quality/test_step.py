@@ -129,7 +129,7 @@ def test_compute_quality__metrics_are_on_val_only(shared_study):
     above = metrics.loc["q_score", "auroc_low"] > 0.5
     assert summary["premise"] == ("trusted" if above else "unreliable")
     assert summary["premise_sentence"].startswith("Q can be" if above else "Q cannot be")
-    assert summary["premise_facts"].startswith("Beside that: Q takes place ")
+    assert summary["premise_facts"].startswith("Also: Q ranks ")
     curves = study.table("quality_curves")
     assert set(curves["curve"]) == {"roc", "pr", "pr_error", "risk"}
 

@@ -80,8 +80,8 @@ def test_no_other_fact_changes_the_verdict_or_its_sentence(auroc):
 def test_facts__are_all_there():
     said = facts(dataclasses.replace(GOOD, ahead_label_free=("norm", "hoyer"), rank=4))
     assert said == (
-        "Beside that: Q takes place 4 of 11 scores by AUROC (ahead of it: 2 of 7 other scores without "
-        "labels, first Raw norm); 80 % of the entries are near zero; 0 % of the entries are negative; 12.0 "
+        "Also: Q ranks 4th of 11 by AUROC (2 of the 7 other label-free scores beat it, Raw norm by "
+        "most); 80 % of the entries are near zero; 0 % of the entries are negative; 12.0 "
         "features fire on an image on average; a discriminative feature fires on 90 % of the images."
     )
     assert facts(Evidence(math.nan, math.nan, math.nan)) == ""

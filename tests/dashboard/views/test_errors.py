@@ -101,7 +101,7 @@ def test_rows__say_where_the_trait_is_from(kind, trait, said, study):
     found = slice_rows.source_of(study, {"kind": kind, "trait": trait})
     assert found.startswith(said)
     if said.endswith(" "):
-        assert found.removeprefix(said).replace(" on ", " ", 1) == reads.leading_classes(study)[0]
+        assert found == f"feature 0 {reads.firing_classes(study)[0].clause}"
     else:
         assert found == said
 
@@ -114,7 +114,7 @@ def test_significant_only__leaves_out_the_others(study, open_page):
     if significant:
         assert len(shown_cards(app, "slices_rows")) == min(10, significant)
     else:
-        assert f"None of {len(table)} slices is significantly worse" in all_text(app)
+        assert f"None of {len(table)} slices does significantly worse" in all_text(app)
         found = shown_cards(app, "slices_rows")
         worse = table["where"][table["error_rate"] > table["rest"]].tolist()
         assert [card["id"] for card in found] == worse[:10]  # and none that is better than the others
@@ -152,7 +152,7 @@ def test_slices_that_could_be_chance__numbers_of_the_line_and_of_the_button_agre
     app = open_page("errors", study="seen", slices_least="5")
     shown = len(shown_cards(app, "slices_rows"))
     said = all_text(app)
-    assert f"None of {len(table)} slices is significantly worse" in said
+    assert f"None of {len(table)} slices does significantly worse" in said
     assert f"{worse} have more errors than other images; **{shown}** of them" in said
     assert app.button(key="slices_every").label == f"List all {worse} that have more errors"
     app.button(key="slices_every").click().run()
@@ -162,9 +162,9 @@ def test_slices_that_could_be_chance__numbers_of_the_line_and_of_the_button_agre
 def test_one_slice_listed__the_line_is_in_the_singular():
     choice = worst_slices_panel.Choice("All other images", 10, True, True, "Rows")
     assert worst_slices_panel._said(5, 5, 1, choice).startswith(
-        "5 slices are significantly worse. Listed is the **one** of which at least half"
+        "5 slices do significantly worse. Shown: the **one** that adds mostly new errors"
     )
-    assert worst_slices_panel._said_of_chance(1, 1, 1).startswith("The only slice is not significantly")
+    assert worst_slices_panel._said_of_chance(1, 1, 1).startswith("The only slice does not do significantly")
     assert "1 has more errors than other images." in worst_slices_panel._said_of_chance(3, 1, 1)
 
 
@@ -193,7 +193,7 @@ def test_one_class__nothing_can_be_taken_for_another(studies, open_page):
     make_study(studies / "one", n_train=40, n_val=20, n_classes=1)
     forget(studies / "one", "quality", "probe")
     app = open_page("errors", study="one")
-    assert not app.exception and "All images are of one class" in all_text(app)
+    assert not app.exception and "All images have one class" in all_text(app)
     assert not app.code
 
 
@@ -212,7 +212,7 @@ def test_distinct_only__leaves_out_slices_whose_errors_stand_above_and_says_so(s
     app = open_page("errors", study="seen", **rows)
     assert not app.exception
     assert [card["id"] for card in shown_cards(app, "slices_rows")] == wanted[:10]
-    assert f"Listed are the **{len(wanted)}** of which at least half the errors" in all_text(app)
+    assert f"Shown: the **{len(wanted)}** that add mostly new errors" in all_text(app)
     app.button(key="slices_every").click().run()
     assert [card["id"] for card in shown_cards(app, "slices_rows")] == table["where"].tolist()[:10]
 

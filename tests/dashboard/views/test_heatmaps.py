@@ -137,7 +137,7 @@ def test_one_feature__the_strongest_of_the_class_comes_first(study, open_page):
     assert default_of_one_feature(app) == best
     assert f"Heatmaps of **Feature {best}**" in all_text(app)
     options = app.selectbox(key="heat_feature").options
-    told = feature_classes(study)[best]  # it has no words
+    told = feature_classes(study)[best].words  # it has no words
     assert options[:2] == ["All features that fire", f"Feature {best} ({told})"]
 
 
@@ -184,13 +184,13 @@ def test_images_on_which_nothing_fires__are_marked(study, open_page):
     silent = study.vector("heatmap_rows")[study.vector("heatmap_fallback")]
     shown = tiles(app, "heat_correct") + tiles(app, "heat_misclassified")
     for tile in shown:
-        assert tile["badge"] == ("strongest only" if tile["id"] in silent else "")
+        assert tile["badge"] == ("strongest one" if tile["id"] in silent else "")
     n_silent = int(study.is_val[silent].sum())
     assert n_silent and f"On {n_silent} of 40 images none fires" in all_text(app)
     correct = study.table("probe")["correct"].to_numpy(bool) & study.is_val
     for side in (correct, ~correct & study.is_val):  # said above the pictures of each side
         n = int(side[silent].sum())
-        line = f"*strongest only*: no discriminative feature fires ({n})"
+        line = f"*strongest one*: no class-specific feature fires, so the strongest is shown ({n})"
         assert (line in all_text(app)) == bool(n)
 
 

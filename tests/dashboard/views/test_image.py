@@ -76,8 +76,8 @@ def test_features__without_words_are_told_by_the_classes_that_they_fire_on(worde
     rows = looked_at(opened(open_page, worded, mistake(worded), "Features"))["rows"]
     bare = {int(one["id"]): one["note"] for one in rows if one["title"] == f"Feature {one['id']}"}
     known = feature_classes(worded)
-    assert bare and bare == {feature: known.get(feature, "") for feature in bare}
-    assert any(note.startswith(("mostly ", "often ")) for note in bare.values())
+    assert bare and bare == {feature: known[feature].words if feature in known else "" for feature in bare}
+    assert any(note.startswith(("mostly ", "often ", "fires on ")) for note in bare.values())
     worded_ones = [one for one in rows if int(one["id"]) not in bare]
     assert all(one["note"] == f"#{one['id']}" for one in worded_ones)
 

@@ -80,9 +80,9 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
         assert sum(text.startswith(name) for text in said) == known["mask"].nunique()
     own = known.query("heatmap == 'encoder'").set_index("mask")
     if own["n"].max() == 1 and (own["images"] == "both masks").all():
-        assert "the only one of these images that has a heatmap and both masks" in all_text(app)
+        assert "the only image that has a heatmap and both masks" in all_text(app)
     elif (own["images"] == "both masks").all():
-        assert f"the **{own['n'].max()}** of these images that have a heatmap and both" in all_text(app)
+        assert f"**{own['n'].max()}** images that have a heatmap and both" in all_text(app)
     else:
         assert all(f"**{n}** with a {mask} mask" in all_text(app) for mask, n in own["n"].items())
 
@@ -95,7 +95,7 @@ def test_scale__of_an_empty_slice_says_why_nothing_is_known(study, open_page):
 
 def test_numbers_of_images__are_said_once_and_no_second_switch_of_splits(study, open_page):
     app = open_page("masks", study="seen")
-    assert all_text(app).count("The scale is of") == 1
+    assert all_text(app).count("Based on") == 1
     groups = [group for group in app.button_group if {"Evaluation", "Train"} & set(map(str, group.options))]
     assert len(groups) == 1
 

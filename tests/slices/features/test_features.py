@@ -10,14 +10,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.slices.features import (
+    FiringClass,
     at_levels,
     class_firing,
     class_push,
     feature_activations,
     feature_classes,
+    firing_class,
     firing_pairs,
     firing_rows,
-    leading_classes,
     more_often_on,
     most_common_classes,
     similar_features,
@@ -74,39 +75,26 @@ def test_most_common_classes__by_hand():
     assert found.loc[1, ["likeliest_rate", "purity"]].isna().all()
 
 
-def test_leading_classes__by_hand():
-    counts = np.array([[6, 1, 1, 0], [3, 0, 0, 3], [2, 2, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
-    assert leading_classes(counts, ["ant", "bee", "cat", "dog"]) == {
-        0: "mostly ant",
-        1: "mostly ant",  # half of the images
-        2: "mostly ant, bee",
-        4: "mostly dog",
-    }
-    even = np.full((1, 6), 3)
-    assert leading_classes(even, list("abcdef")) == {0: "often a, b"}
-    assert leading_classes(even, list("abcdef"), most=3) == {0: "mostly a, b, c"}
-    assert leading_classes(np.zeros((2, 0)), []) == {}
+def test_firing_class__by_hand():
+    names = ["ant", "bee", "cat", "dog"]
+    assert firing_class(np.array([1, 6, 1, 0]), names) == FiringClass("bee", 6, 8)
+    assert firing_class(np.array([3, 0, 0, 3]), names) == FiringClass("ant", 3, 6)  # of equals the first
+    assert firing_class(np.zeros(4, int), names) is None and firing_class(np.zeros(0, int), []) is None
 
 
-def test_feature_classes__of_the_images_on_which_it_fires_or_else_is_largest(study):
-    counts, labels = study.vector("class_counts"), study.images["label"].to_numpy(object)
+def test_feature_classes__count_the_evaluation_images_on_which_it_fires(study):
+    labels, ends = study.images["label"].to_numpy(object), study.vector("firing_by_feature_ptr")
     found = feature_classes(study)
-    kinds = set()
-    for feature in range(len(counts)):
-        own = dict(zip(study.class_names, counts[feature].tolist(), strict=True))
-        if not sum(own.values()):
-            top = zip(study.vector("top_images")[feature], study.vector("top_values")[feature], strict=True)
-            rows = [int(row) for row, value in top if row >= 0 and value > 0]
-            own = {name: sum(labels[row] == name for row in rows) for name in study.class_names}
-        kinds.add((bool(counts[feature].sum()), bool(sum(own.values()))))
-        if not sum(own.values()):
+    for feature in range(len(ends) - 1):
+        rows = study.vector("firing_by_feature_rows")[ends[feature] : ends[feature + 1]]
+        own = [labels[row] for row in rows if study.is_val[row]]
+        if not own:
             assert feature not in found
             continue
-        said, _, named = found[feature].partition(" ")
-        names = named.split(", ")
-        assert sum(own[name] for name in names) == sum(sorted(own.values(), reverse=True)[: len(names)])
-        assert (2 * sum(own[name] for name in names) >= sum(own.values())) == (said == "mostly")
-    assert (True, True) in kinds and (False, True) in kinds
+        known = found[feature]
+        assert known.of == len(own) and known.n == own.count(known.name) == max(map(own.count, own))
+        assert known.few == (len(own) < 5) and known.words.startswith("fires on ") == known.few
+    assert {known.few for known in found.values()} == {True, False}
 
 
 def test_more_often_on__a_tie_is_not_more():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
 from core.slices.finder import worst_slices
 from core.slices.inspection import words, worst_within
-from core.slices.inspection.words import COLUMNS, feature_words
+from core.slices.inspection.words import COLUMNS, best_words, feature_words, named_from
 from core.slices.slice import Slice
+from core.storage.writer import write_study
+from core.store import open_study
 from tests import small
 from tests.slices.inspection.test_features import slow_benjamini_hochberg, slow_fisher, slow_newcombe
 from tests.slices.inspection.worlds import WORDS, World, make_world
+from tests.synthetic import make_study
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,38 @@ def test_words__without_others_or_concepts_there_are_none(world, tmp_path):
 
 def test_feature_words__are_the_two_best_neither_a_part_of_the_other(world):
     assert feature_words(world.study) == {0: ["red", "warm"], 1: ["blue"], 2: ["sky"], 3: ["tiny"]}
+
+
+SEEN = [  # group, rank, word, kept, under_heat
+    ("3", 1, "grass", True, 0.1),
+    ("3", 2, "dog", True, 0.45),
+    ("5", 1, "brick", True, 0.2),
+    ("7", 1, "sky", True, 0.9),
+    ("7", 2, "blue", True, 0.3),
+]
+
+
+def test_best_words__of_a_feature_on_the_object_are_those_under_the_heat():
+    table = pd.DataFrame(SEEN, columns=["group", "rank", "word", "kept", "under_heat"])
+    usual = {3: ["grass", "dog"], 5: ["brick"], 7: ["sky", "blue"]}
+    assert best_words(table) == usual
+    assert best_words(table, on_object=[3, 5]) == usual | {3: ["dog"]}  # 5 has no word under the heat
+    assert best_words(table.drop(columns="under_heat"), on_object=[3, 5]) == usual
+
+
+def test_named_from__says_where_the_words_were_seen(world, tmp_path):
+    assert named_from(world.study) == {}  # of a study that does not know it
+    folder = make_study(tmp_path / "seen", n_train=20, n_val=8)
+    table = pd.DataFrame(SEEN, columns=["group", "rank", "word", "kept", "under_heat"])
+    heat = pd.DataFrame({"feature": [3, 5], "mask": "core", "verdict": "core"})
+    with write_study(folder) as writer:
+        with writer.step("concepts", {}) as step:
+            step.table("concepts", table)
+        with writer.step("overlap", {}) as step:
+            step.table("overlap_by_feature", heat)
+    study = open_study(folder)
+    assert feature_words(study) == {3: ["dog"], 5: ["brick"], 7: ["sky", "blue"]}
+    assert named_from(study) == {3: "under the heat", 5: "scene", 7: "scene"}
 
 
 def test_worst_within__are_the_slices_of_the_slice(world):

@@ -16,14 +16,14 @@ from core.analysis.probe.back_tests import (
     absolute_errors,
     best_method,
     corrupt,
+    error_margin,
     errors_of_the_best,
+    grouping_columns,
     halves,
-    margin,
     mean_errors,
     on_copies,
     on_slices,
     sampling_noise,
-    slice_columns,
 )
 from core.errors import SettingsError
 from tests.analysis.probe.test_accuracy_estimates import made
@@ -93,7 +93,7 @@ def test_slices__are_estimated_from_the_other_half(rng):
 
 
 @pytest.mark.parametrize("dtype", [object, "str", "string", "category"])
-def test_slice_columns__are_texts_and_booleans_of_any_dtype(dtype):
+def test_grouping_columns__are_texts_and_booleans_of_any_dtype(dtype):
     values = ["a", "b", None, "a"]
     table = pd.DataFrame(
         {
@@ -108,7 +108,7 @@ def test_slice_columns__are_texts_and_booleans_of_any_dtype(dtype):
             "nothing": pd.Series([None] * 4, dtype=dtype),
         }
     )
-    found = slice_columns(table)
+    found = grouping_columns(table)
     assert list(found) == ["text", "bool", "nullable", "mixed"]
     assert [None if pd.isna(value) else value for value in found["text"]] == values
 
@@ -206,7 +206,7 @@ def test_choice_of_a_method__matches_loop(rng, n_cases):
             expected.append(case[loop_best(rest)])
     found = np.concatenate(errors_of_the_best(errors))
     assert found.tolist() == pytest.approx(expected)
-    assert margin(found) == pytest.approx(loop_percentile(expected, 0.95))
+    assert error_margin(found) == pytest.approx(loop_percentile(expected, 0.95))
     if n_cases == (6, 4):
         assert len(chosen) > 1
         assert found.mean() > np.concatenate(errors)[:, METHODS.index(best_method(errors))].mean()
@@ -214,7 +214,7 @@ def test_choice_of_a_method__matches_loop(rng, n_cases):
 
 def test_choice_of_a_method__without_cases():
     none = np.empty((0, len(METHODS)))
-    assert best_method([none, none]) == ASSUMED and np.isnan(margin(np.concatenate([none, none])))
+    assert best_method([none, none]) == ASSUMED and np.isnan(error_margin(np.concatenate([none, none])))
     assert [test.shape for test in errors_of_the_best([none, none])] == [(0,), (0,)]
     empty = pd.DataFrame(columns=["case", "n", "truth", *METHODS])
     assert absolute_errors(empty).shape == none.shape and np.isnan(sampling_noise(empty))

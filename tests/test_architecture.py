@@ -64,6 +64,7 @@ CORE_FOR_DASHBOARD = (
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check", "core.analysis.quality.within"),
     *("core.analysis.quality.recommendation", "core.analysis.quality.label_free.consensus"),
+    "core.analysis.probe.notes",
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
     *("core.visual_tokens.beside_study", "core.visual_tokens.graph"),

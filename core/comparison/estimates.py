@@ -25,6 +25,7 @@ from core.store import Study
 TABLE, DRAWS, STEP = "accuracy_estimates", "accuracy_draws", "accuracy"
 TESTS = ("slices", "copies")
 ENDS = ("", "_low", "_high")
+UNKNOWN = "–"
 OF_STUDY = (
     *("margin", "error", "error_assumed", "noise", "truth"),
     *(f"{what}_{test}" for what in ("n", "noise") for test in TESTS),
@@ -166,7 +167,8 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
                 for title, chosen in zip(table["title"], table["chosen"], strict=True)
             ],
             "Accuracy, %": [
-                f"{value} ({low} to {high})" for value, low, high in zip(*shown[:3], strict=True)
+                value if low == UNKNOWN else f"{value} ({low} to {high})"
+                for value, low, high in zip(*shown[:3], strict=True)
             ],
             "Error on slices, points": shown[3],
             "Error on corrupted copies, points": shown[4],
@@ -188,4 +190,4 @@ def _error(row: Mapping[str, Any], test: str) -> str:
 
 def number_or_dash(values: np.ndarray) -> list[str]:
     """One digit each; a dash for what is not known."""
-    return [f"{value:.1f}" if np.isfinite(value) else "–" for value in values]
+    return [f"{value:.1f}" if np.isfinite(value) else UNKNOWN for value in values]

@@ -22,7 +22,6 @@ from core.training.grids.domain_verdict import (
     closed_gap,
     clustering_verdict,
     domain_verdict,
-    gap_sentence,
     styles_of,
     unseen_style,
 )
@@ -81,22 +80,20 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
 
 def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
     note = f"Top-1 by a probe of all tints; {preset_of(table) or 'preset not named'}.<br>"
-    note += "Gap closed: (DDM − two tints) / (one tint − two tints), by seed."
-    for arm in dict.fromkeys(map(str, table["arm"])):
-        gap = closed_gap(table, arm)
-        if "-tints-" in arm and (gap.n_undefined or not gap.enough):  # else the column says it all
-            note += f"<br>{gap_sentence(table, arm).replace(arm, TINTED_NAMES.get(arm, arm), 1)}"
+    note += (
+        "Gap closed: (DDM − two tints) / (one tint − two tints), means over seeds, 95 % interval (Fieller)."
+    )
     head = ["images", "top-1 %", "of the rest %", "gap closed"]
     return text_table(head, tinted_rows(table), note=note, theme=theme)
 
 
 def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
-    """One row for each arm of the grid 'tinted'; the closed gap is the mean over seeds, NaN as a dash."""
+    """One row for each arm of the grid 'tinted'; arms that are not DDM close no gap."""
     rows = []
     for arm in dict.fromkeys(table["arm"]):
         values = [over_seeds(by_seed(table, arm, f"seen_seen_{part}").values()) for part in ("all", "rest")]
         gap = closed_gap(table, arm)
-        closed = "" if arm in ("untinted", ONE, TWO) else (gap.text(digits=2) or "nothing to close")
+        closed = "" if arm in ("untinted", ONE, TWO) else (gap.text() if gap else "nothing to close")
         rows.append(
             [TINTED_NAMES.get(str(arm), str(arm)), *(value.text(factor=100) for value in values), closed]
         )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
+from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.trust_check import TrustCheck, read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
@@ -38,6 +39,11 @@ def summary(study: Study, step: str) -> dict[str, Any]:
 def feature_notes(study: Study) -> tuple[str, ...]:
     """What a reader of the study's discriminative features should know, in sentences."""
     return tuple(notes_on_features(study))
+
+
+def probe_notes(study: Study) -> list[str]:
+    """What a reader of the study's accuracy should know, in sentences."""
+    return notes_on_probe(study)
 
 
 @cached_read(max_entries=32)

@@ -8,7 +8,6 @@ import math
 import numpy as np
 import streamlit as st
 
-from core.analysis.probe.notes import notes_on_probe
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label
@@ -126,7 +125,7 @@ def _headline(study: Study) -> None:
             _features(study)
         with columns[2]:
             _overlap(study)
-    for note in (*reads.feature_notes(study), *notes_on_probe(study)):
+    for note in (*reads.feature_notes(study), *reads.probe_notes(study)):
         st.caption(widgets.plain(note))
 
 

@@ -16,20 +16,28 @@ from tests import small
 from tests.tables import rows_where
 
 FACTS = {"source_name": "labelled", "n_images": 6, "by": "atc", "error": 0.04, "error_assumed": 0.09}
+TESTS = {
+    "margin": 0.2,
+    "noise": 0.03,
+    "n_slices": 12,
+    "n_copies": 15,
+    "noise_slices": 0.04,
+    "noise_copies": 0.02,
+}
 NAMES = [end[1:] or "estimate" for end in ENDS]
 
 
 def keep(folder, estimates, draws, *, known="k", new="n", seed=0):
     table = pd.DataFrame(np.nan, index=range(len(METHODS)), columns=NAMES)
     table.insert(0, "method", METHODS)
-    table["estimate"] = estimates
+    table["estimate"], table["margin"] = estimates, 0.1
     table["error_slices"], table["gain_slices"] = 0.05, 0.02
     table["gain_slices_low"], table["gain_slices_high"] = 0.005, 0.041
     settings = {"source": "labelled", "resamples": len(draws), "seed": seed}
     with write_study(folder) as writer, writer.step("accuracy", settings, ("representations",)) as out:
         out.table("accuracy_estimates", table)
         out.table("accuracy_draws", pd.DataFrame(draws, columns=list(METHODS)))
-        out.summary = {**FACTS, "truth": None, "of_images": {"known": known, "new": new}}
+        out.summary = {**FACTS, **TESTS, "truth": None, "of_images": {"known": known, "new": new}}
     return open_study(folder)
 
 
@@ -59,8 +67,15 @@ def test_difference__is_that_of_the_same_resamples(two, rng):
     alone, said = estimate_sentences(table)
     assert "paired" not in alone
     assert "by the same method +4.0 points (" in said and said.endswith("against one, paired over images")
-    shown = estimates_by_method(table)["Error on slices, points"]
-    assert set(shown) == {"5.0 (−4.1 to −0.5)"}
+    assert "right on 70.0 % (prediction interval 50.0 % to 90.0 %) of 6 images, by the average" in alone
+    assert "in back tests on 12 slices and 15 sets of corrupted copies off by 4.0 points (chance" in alone
+    assert first["low"].tolist() == pytest.approx(
+        points[0] - 0.1
+    )  # of a method that is not the chosen one, too
+    shown = estimates_by_method(table)
+    assert set(shown["Error on slices, points"]) == {"5.0 (−4.1 to −0.5)"}
+    assert shown["Accuracy, %"].tolist()[1] == "70.0 (60.0 to 80.0)"
+    assert set(shown["By chance alone, points"]) == {"4.0 and 2.0"}
 
 
 @pytest.mark.parametrize("other", [{"known": "x"}, {"new": "x"}, {"seed": 1}])
@@ -81,4 +96,6 @@ def test_study_of_before__has_no_draws_and_opens(two):
             out.summary = {**FACTS, "truth": None}
     table = estimate_table(shared_images([open_study(folder) for folder in two]))
     assert len(table) == 2 * len(METHODS) and set(table["against"]) == {""}
-    assert set(estimates_by_method(table)["Error on slices, points"]) == {"4.0"}
+    shown = estimates_by_method(table)
+    assert set(shown["Error on slices, points"]) == {"4.0"} and set(shown["Accuracy, %"]) == {"70.0"}
+    assert "right on 70.0 % of 6 images" in estimate_sentences(table)[0]  # no margin was kept

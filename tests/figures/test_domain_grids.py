@@ -51,7 +51,4 @@ def test_tinted_rows__show_the_closed_gap_of_disentangled_arms():
     assert [row[-1] for row in rows] == ["", "", "", "nothing to close"]
     assert [row[0] for row in rows] == ["no tint", "one tint", "two tints", "two tints, DDM (labels)"]
     assert len(ddm_table(tinted(), FigureOptions(), LIGHT).data[0].cells.values) == 4
-    assert (
-        "two tints, DDM (labels): closed gap 0.50, 0.50 (not enough runs to tell)"
-        in layout_of(ddm_table(tinted(), FigureOptions(), LIGHT)).annotations[0].text
-    )
+    assert tinted_rows(tinted())[-1][-1] == "0.50 (not enough runs to tell)"

@@ -176,7 +176,7 @@ def errors_in_words(
     n_slices: float | None,
     n_copies: float | None,
 ) -> str:
-    """Say, after an estimate, how far off such estimates were in back tests; empty without back tests.
+    """Say, after an estimate, how far off such estimates were in back tests, or that there were none.
 
     Args:
         error: mean error of the best method. noise: what chance alone gives. assumed: the error of taking the
@@ -186,7 +186,7 @@ def errors_in_words(
     '; in back tests on 30 slices off by 4.0 points (chance alone: 3.0)'
     """
     if not _known(error):
-        return ""
+        return "; no back test tells how far off that is"
     counts = {"slices": n_slices, "sets of corrupted copies": n_copies}
     cases = " and ".join(f"{n:.0f} {what}" for what, n in counts.items() if _known(n) and n)
     others = {"chance alone": noise, "assuming the accuracy on evaluation images": assumed}

@@ -66,7 +66,7 @@ def halves(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
 
 
-def slice_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
+def grouping_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
     """Columns of an image table whose values make slices: texts, categories and booleans, of any dtype.
 
     Left out are numbers, dates, and columns in which every value is another one.
@@ -236,7 +236,7 @@ def errors_of_the_best(errors: Sequence[np.ndarray]) -> list[np.ndarray]:
     return found
 
 
-def margin(errors: np.ndarray) -> float:
+def error_margin(errors: np.ndarray) -> float:
     """The 95th percentile of absolute errors; NaN without any."""
     known = errors[np.isfinite(errors)]
     return float(np.percentile(known, 95)) if len(known) else np.nan

@@ -112,7 +112,7 @@ class OwnProbe:
         correct = known.predicted == codes[held]
         columns = {"label": study.images["label"].to_numpy(object)[held]}
         if study.has("attributes"):
-            columns |= back_tests.slice_columns(study.table("attributes").iloc[held])
+            columns |= back_tests.grouping_columns(study.table("attributes").iloc[held])
         slices = back_tests.on_slices(known, correct, columns, seed=seed)
         some = np.sort(np.random.default_rng(seed).permutation(len(held))[:n_corrupted])
         told = made._copies(study, encoder, held[some], codes, after_image)
@@ -162,14 +162,14 @@ class OwnProbe:
         own = back_tests.errors_of_the_best(errors)
         found: dict[str, Any] = {
             f"{BEST}_by": back_tests.best_method(errors),
-            f"{BEST}_margin": back_tests.margin(np.concatenate(own)),
+            f"{BEST}_margin": back_tests.error_margin(np.concatenate(own)),
             f"{BEST}_error": known_mean(map(known_mean, own)),
         }
         found |= {f"n_{test}": len(table) for test, table in cases.items()}
         found |= {f"noise_{test}": back_tests.sampling_noise(table) for test, table in cases.items()}
         found[f"{BEST}_noise"] = known_mean(found[f"noise_{test}"] for test in TESTS)
         for at, name in enumerate(METHODS):
-            found[f"{name}_margin"] = back_tests.margin(np.concatenate(errors)[:, at])
+            found[f"{name}_margin"] = back_tests.error_margin(np.concatenate(errors)[:, at])
         for test, run in runs.items():
             found |= {f"{name}_error_{test}": error for name, error in run.errors().items()}
             for name, ends in run.gains().items():

@@ -6,6 +6,7 @@ s the standard deviation (ddof 1). Below ENOUGH runs it is left undefined, and t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,9 +97,58 @@ def over_seeds(values: Iterable[float]) -> SeedSummary:
 
 
 def _half_of_interval(n: int, std: float) -> float:
+    return _student(n) * std / math.sqrt(n)
+
+
+def _student(n: int) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(n - 1, 0.975) * std / np.sqrt(n))
+    return float(stdtrit(n - 1, 0.975))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of two means over n seeds; low, high: its 95 % interval, NaN where there is no bounded one."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def text(self) -> str:
+        """Format as "0.50 (0.41 to 0.62)", or without an interval as "0.50" and the reason.
+
+        >>> Ratio(0.5, 0.41, 0.62, 5).text(), Ratio(0.5, float("nan"), float("nan"), 2).text()
+        ('0.50 (0.41 to 0.62)', '0.50 (not enough runs to tell)')
+        """
+        if np.isfinite(self.low):
+            return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.value:.2f} ({NOT_ENOUGH if self.n < ENOUGH else 'its interval has no bounds'})"
+
+
+def ratio_of_means(x: Sequence[float], y: Sequence[float]) -> Ratio:
+    """Ratio of two means over pairs, one a seed, with Fieller's interval (1954).
+
+    mean x / mean y, and all r with (mean x - r mean y)^2 <= t^2 (s_xx - 2 r s_xy + r^2 s_yy) / n, with t of
+    n - 1 degrees of freedom: those at which a t-test does not tell x - r y from 0. There are bounds where
+    the interval of mean y leaves out 0; below ENOUGH seeds they are left undefined.
+
+    Args:
+        x, y: (n,) each; pairs that are not finite are left out.
+    """
+    pairs = np.array([x, y], np.float64)
+    pairs = pairs[:, np.isfinite(pairs).all(0)]
+    n = pairs.shape[1]
+    mean_x, mean_y = pairs.mean(1).tolist() if n else (np.nan, np.nan)
+    value = mean_x / mean_y if mean_y else np.nan
+    if n < ENOUGH:
+        return Ratio(value, np.nan, np.nan, n)
+    (s_xx, s_xy), (_, s_yy) = np.cov(pairs) * _student(n) ** 2 / n
+    square, linear, constant = mean_y**2 - s_yy, mean_x * mean_y - s_xy, mean_x**2 - s_xx
+    if square <= 0:
+        return Ratio(value, np.nan, np.nan, n)
+    half = math.sqrt(max(linear**2 - square * constant, 0.0))
+    return Ratio(value, (linear - half) / square, (linear + half) / square, n)
 
 
 def paired_difference(one: Mapping[int, float], other: Mapping[int, float]) -> SeedSummary:

@@ -12,10 +12,12 @@ from core.common.formatting import counted, full_sentence
 from core.common.statistics.seeds import (
     ENOUGH,
     NOT_ENOUGH,
+    Ratio,
     SeedSummary,
     by_seed,
     over_seeds,
     paired_difference,
+    ratio_of_means,
 )
 
 HALF, POINT = 0.5, 0.01
@@ -108,24 +110,18 @@ def mean_top1(table: pd.DataFrame, arm: str) -> dict[int, float]:
     return {seed: float(np.mean([one[seed] for one in found])) for seed in (found[0] if found else {})}
 
 
-def closed_gap(table: pd.DataFrame, arm: str) -> SeedSummary:
-    """(arm - two) / (one - two) by seed; seeds in which two tints cost less than a point are left out."""
+def closed_gap(table: pd.DataFrame, arm: str) -> Ratio | None:
+    """mean (arm - two) / mean (one - two) over seeds; None where two tints cost less than a point."""
     top1 = {name: by_seed(table, name, "seen_seen_all") for name in (ONE, TWO, arm)}
     seeds = [seed for seed in top1[arm] if seed in top1[ONE] and seed in top1[TWO]]
-    gaps = {seed: top1[ONE][seed] - top1[TWO][seed] for seed in seeds}
-    return over_seeds(
-        (top1[arm][seed] - top1[TWO][seed]) / gaps[seed] if gaps[seed] >= POINT else float("nan")
-        for seed in seeds
-    )
+    back, gap = ([top1[name][seed] - top1[TWO][seed] for seed in seeds] for name in (arm, ONE))
+    return ratio_of_means(back, gap) if over_seeds(gap).mean >= POINT else None
 
 
 def gap_sentence(table: pd.DataFrame, arm: str) -> str:
     """Say how much of what two tints cost an arm gives back."""
     gap = closed_gap(table, arm)
-    less = f"; in {gap.n_undefined} of {gap.n + gap.n_undefined} seeds two tints cost less than a point"
-    words = gap.text(digits=2) if gap.n else "nothing to close"
-    few = "" if gap.enough else f" ({NOT_ENOUGH})"
-    return f"{arm}: closed gap {words}{few}{less if gap.n_undefined else ''}."
+    return f"{arm}: closed gap {gap.text() if gap else 'undefined, two tints cost less than a point'}."
 
 
 def lost_lead(table: pd.DataFrame, arm: str, baseline: str) -> float:

@@ -4,17 +4,20 @@ import math
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.probe.accuracy_estimates import (
     FEWEST,
     METHODS,
     Predictions,
+    estimate_in_words,
     estimates,
     nuclear_norm,
+    prediction_interval,
     resampled_estimates,
     threshold,
 )
+from core.analysis.probe.back_tests import on_copies
 from core.errors import ShapeError
 
 
@@ -82,6 +85,36 @@ def test_nuclear_norm__matches_singular_values(rng, shape):
     assert nuclear_norm(shares) == pytest.approx(nuclear_by_svd(shares))
     assert nuclear_norm(np.eye(4)) == pytest.approx(1)  # confident, and every class alike
     assert nuclear_norm(np.tile([1.0, 0, 0, 0], (9, 1))) == pytest.approx(0.5)  # confident of one class
+
+
+def listed_by_class(rng, n=9000, n_classes=9):
+    """Predictions of images of which the first n / 9 are of the first class, and so on; right on 90 %."""
+    codes = np.repeat(np.arange(n_classes), n // n_classes)
+    correct = rng.random(n) < 0.9
+    told = np.where(correct, codes, rng.integers(0, n_classes, n))
+    shares = np.full((n, n_classes), 0.1 / (n_classes - 1))
+    shares[np.arange(n), told] = 0.9
+    return Predictions(shares, np.stack([told, told], axis=1)), correct
+
+
+def test_nuclear_norm__does_not_depend_on_the_order_of_images(rng):
+    """More images than are read: those of one class, which come first, have the smallest norm there is."""
+    known, correct = listed_by_class(rng)
+    (point, draws), order = resampled_estimates(known, correct, known, resamples=20), rng.permutation(9000)
+    ends = np.percentile(draws[:, METHODS.index("nuclear_norm")], [0, 100])
+    assert ends[0] < point["nuclear_norm"] < ends[1]
+    assert point["nuclear_norm"] == pytest.approx(correct.mean(), abs=0.005)
+    shuffled = estimates(known.at(order), correct[order], known)["nuclear_norm"]
+    assert shuffled == pytest.approx(correct.mean(), abs=0.005)
+    error = on_copies(known, correct, {"noise 1": (known, correct)}).errors()["nuclear_norm"]
+    assert error < 0.005
+
+
+def test_prediction_interval__is_the_estimate_and_the_margin_on_both_sides():
+    low, high = prediction_interval([0.7, 0.9, 0.1, 0.5], [0.2, 0.3, 0.3, np.nan])
+    assert_allclose(low, [0.5, 0.6, 0.0, np.nan])
+    assert_allclose(high, [0.9, 1.0, 0.4, np.nan])
+    assert estimate_in_words(0.5, np.nan) == "50.0 %"
 
 
 def test_estimates__undefined_for_few_images(rng):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,11 +13,17 @@ from core.analysis.probe.back_tests import (
     KINDS,
     LEAST,
     STRENGTHS,
+    absolute_errors,
+    best_method,
     corrupt,
+    error_margin,
+    errors_of_the_best,
+    grouping_columns,
     halves,
     mean_errors,
     on_copies,
     on_slices,
+    sampling_noise,
 )
 from core.errors import SettingsError
 from tests.analysis.probe.test_accuracy_estimates import made
@@ -84,6 +92,27 @@ def test_slices__are_estimated_from_the_other_half(rng):
         assert {name: row[name] for name in METHODS} == pytest.approx(told)
 
 
+@pytest.mark.parametrize("dtype", [object, "str", "string", "category"])
+def test_grouping_columns__are_texts_and_booleans_of_any_dtype(dtype):
+    values = ["a", "b", None, "a"]
+    table = pd.DataFrame(
+        {
+            "text": pd.Series(values, dtype=dtype),
+            "each another": pd.Series(["p", "q", "r", None], dtype=dtype),
+            "bool": [True, False, True, True],
+            "nullable": pd.array([True, None, False, True], dtype="boolean"),
+            "mixed": pd.Series([True, None, False, False], dtype=object),
+            "number": [0.5, 0.5, 1.0, 2.0],
+            "count": [1, 1, 2, 2],
+            "date": pd.to_datetime(["2026-01-01"] * 4),
+            "nothing": pd.Series([None] * 4, dtype=dtype),
+        }
+    )
+    found = grouping_columns(table)
+    assert list(found) == ["text", "bool", "nullable", "mixed"]
+    assert [None if pd.isna(value) else value for value in found["text"]] == values
+
+
 def test_mean_errors__match_loop(rng):
     predictions, correct = made(rng, 60), rng.random(60) < 0.7
     copies = {f"noise {k}": (made(rng, 40, sharpness=1 / k), rng.random(40) < 0.5) for k in (1, 2, 3)}
@@ -143,3 +172,60 @@ def test_gains__of_a_method_that_is_right_are_clear(rng):
 def confident(largest, rng):
     """Predictions of the class 0 with these probabilities, two classes."""
     return Predictions(np.stack([largest, 1 - largest], axis=1), rng.integers(0, 2, (len(largest), 2)))
+
+
+def loop_best(tests):
+    """The method whose mean error, averaged over the back tests that have cases, is smallest."""
+    means = {}
+    for name in METHODS:
+        by_test = [sum(case[name] for case in cases) / len(cases) for cases in tests if cases]
+        means[name] = sum(by_test) / len(by_test)
+    return min(means, key=lambda name: means[name])
+
+
+def loop_percentile(values, share):
+    """Linear between the two nearest of the ordered values."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+@pytest.mark.parametrize("n_cases", [(6, 4), (1, 5), (9, 0)])
+def test_choice_of_a_method__matches_loop(rng, n_cases):
+    """Each case is judged by the method that the others choose; two methods are close, so that it changes."""
+    errors = [rng.gamma(1.0, 0.1, (n, len(METHODS))) for n in n_cases]
+    tests = [[dict(zip(METHODS, case, strict=True)) for case in test.tolist()] for test in errors]
+    assert best_method(errors) == loop_best(tests)
+    expected, chosen = [], set()
+    for number, test in enumerate(tests):
+        for at, case in enumerate(test):
+            rest = [[c for j, c in enumerate(t) if (i, j) != (number, at)] for i, t in enumerate(tests)]
+            chosen.add(loop_best(rest))
+            expected.append(case[loop_best(rest)])
+    found = np.concatenate(errors_of_the_best(errors))
+    assert found.tolist() == pytest.approx(expected)
+    assert error_margin(found) == pytest.approx(loop_percentile(expected, 0.95))
+    if n_cases == (6, 4):
+        assert len(chosen) > 1
+        assert found.mean() > np.concatenate(errors)[:, METHODS.index(best_method(errors))].mean()
+
+
+def test_choice_of_a_method__without_cases():
+    none = np.empty((0, len(METHODS)))
+    assert best_method([none, none]) == ASSUMED and np.isnan(error_margin(np.concatenate([none, none])))
+    assert [test.shape for test in errors_of_the_best([none, none])] == [(0,), (0,)]
+    empty = pd.DataFrame(columns=["case", "n", "truth", *METHODS])
+    assert absolute_errors(empty).shape == none.shape and np.isnan(sampling_noise(empty))
+
+
+def test_sampling_noise__is_the_mean_error_by_chance(rng):
+    """Against the binomial sum E |k / n - p| of each case."""
+    cases = pd.DataFrame({"n": [25, 60, 155, 200], "truth": [0.4, 0.9, 0.7, 0.55]})
+    exact = []
+    for n, p in zip(cases["n"], cases["truth"], strict=True):
+        weights = [math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(n + 1)]
+        exact.append(sum(weight * abs(k / n - p) for k, weight in enumerate(weights)))
+    assert sampling_noise(cases) == pytest.approx(sum(exact) / 4, rel=0.02)
+    assert sampling_noise(cases.assign(truth=1.0)) == 0

@@ -19,7 +19,7 @@ from core.store import open_study
 from tests.tables import rows_where
 
 WORLD = "glyphworld?train=48&val=32&size=32&seed=5"
-QUICK = ("--device", "cpu", "--bootstrap", "40", "--corrupted", "4")
+QUICK = ("--device", "cpu", "--bootstrap", "40", "--corrupted", "12")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,9 @@ def test_into__keeps_what_transfer_probe_says_of_the_same_images(begun, flat, ke
     about = study.summary("accuracy")
     assert (about["by"], about["n_images"], about["truth"]) == (direct["estimate_by"], 30, None)
     assert_allclose(table.loc[ASSUMED, "estimate"], open_study(begun).summary("probe")["top1"])
-    assert (table["low"] <= table["estimate"]).all() and (table["estimate"] <= table["high"]).all()
+    for name in ("margin", "error", "noise", "n_slices", "n_copies"):
+        assert about[name] == direct.get(f"estimate_{name}", direct.get(name)), name
+    assert table["margin"].tolist() == [direct[f"{method}_margin"] for method in METHODS]
 
 
 def test_compare__shows_the_estimates_of_unlabelled_studies(kept, unlabelled):

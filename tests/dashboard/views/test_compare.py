@@ -262,22 +262,26 @@ def test_note__of_the_shipped_encoder(both):
 def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     names = ("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement")
     table = pd.DataFrame({"method": names, "estimate": [0.8, 0.7, 0.75, 0.6, 0.65]})
-    ends = {"low": table["estimate"] - 0.05, "high": table["estimate"] + 0.05}
-    table = table.assign(**ends, error_slices=0.04, error_copies=np.nan)
+    table = table.assign(margin=0.05, error_slices=0.04, error_copies=np.nan)
     with write_study(both / "second") as writer, writer.step("accuracy", {}, ("representations",)) as step:
         step.table("accuracy_estimates", table)
         step.summary = {"source_name": "labelled", "n_images": 40, "by": "atc", "truth": None}
-        step.summary |= {"error": 0.04, "error_assumed": 0.09}
+        step.summary |= {"margin": 0.06, "error": 0.04, "error_assumed": 0.09, "noise": 0.03}
+        step.summary |= {"n_slices": 30, "n_copies": 0, "noise_slices": 0.03, "noise_copies": None}
     forget(both / "second")
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception
     said = unescaped(all_text(app))
     assert "Accuracy estimated without labels" in [head.value for head in app.subheader]
-    assert "the probe of labelled is estimated to be right on 70.0 % (65.0 % to 75.0 %) of 40 images" in said
-    assert "off by 4.0 points in back tests (assuming the accuracy on evaluation images: 9.0)" in said
+    assert (
+        "the probe of labelled is estimated to be right on 70.0 % (prediction interval 64.0 % to 76.0 %)"
+        in said
+    )
+    assert "in back tests on 30 slices off by 4.0 points (chance alone: 3.0; assuming the accuracy on" in said
     (shown,) = [frame.value for frame in app.dataframe if "Probe of" in frame.value]
     assert shown["Accuracy, %"].tolist()[1] == "70.0 (65.0 to 75.0)"
     assert set(shown["Error on corrupted copies, points"]) == {"–"}
+    assert set(shown["By chance alone, points"]) == {"3.0 and –"}
 
 
 @pytest.mark.slow

@@ -95,10 +95,22 @@ def test_domain_verdicts__are_in_the_table_of_the_grid():
 
 
 def test_closed_gap__by_hand_and_undefined():
-    assert closed_gap(tinted(), "two-tints-ddm").values == pytest.approx((0.5, 0.5))
-    small = closed_gap(tinted(one=0.805), "two-tints-ddm")
-    assert small.values == () and small.n_undefined == 2
+    few = closed_gap(tinted(), "two-tints-ddm")
+    assert few is not None and few.value == pytest.approx(0.5) and np.isnan(few.low)
+    said = gap_sentence(tinted(), "two-tints-ddm")
+    assert said == "two-tints-ddm: closed gap 0.50 (not enough runs to tell)."
+    assert closed_gap(tinted(one=0.805), "two-tints-ddm") is None
     assert gap_sentence(tinted(one=0.805), "two-tints-ddm") == (
-        "two-tints-ddm: closed gap nothing to close (not enough runs to tell); in 2 of 2 seeds two tints "
-        "cost less than a point."
+        "two-tints-ddm: closed gap undefined, two tints cost less than a point."
     )
+
+
+def test_closed_gap__is_the_ratio_of_means_and_not_the_mean_of_ratios():
+    """A seed in which two tints cost little has a large ratio, and would decide a mean of ratios."""
+    two, one = (0.30, 0.30, 0.30, 0.30, 0.30), (0.37, 0.36, 0.38, 0.37, 0.32)
+    arm = (0.20, 0.19, 0.21, 0.20, 0.20)
+    arms = {"one-tint": one, "two-tints": two, "two-tints-ddm": arm}
+    rows = [(name, seed, value) for name, values in arms.items() for seed, value in enumerate(values)]
+    gap = closed_gap(pd.DataFrame(rows, columns=["arm", "seed", "seen_seen_all"]), "two-tints-ddm")
+    assert gap is not None and gap.value == pytest.approx(-0.50 / 0.30)
+    assert gap.low < gap.value < gap.high < 0

@@ -197,7 +197,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     shown = {
         "Rank": ranked["rank"],
         "Score": [score_label(name) for name in ranked["score"]],
-        "Needs labels": ~ranked["label_free"].to_numpy(bool),
+        "Needs a classifier": ~ranked["label_free"].to_numpy(bool),
     }
     for column, title in (
         ("auroc", "AUROC"),
@@ -219,7 +219,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         f"In brackets: 95 % intervals over {int(first['n']):,} images. Base rates: "
         f"0.500 for AUROC, {first['base_rate_correct']:.3f} for the AUPRC of correct images, "
         f"{first['base_rate_error']:.3f} for that of errors and for AURC, half of that for AUGRC. "
-        "Differences are paired: each resample draws the same images for all scores."
+        "Differences are paired: they are over the same images."
     )
     download(study, metrics, population, name="quality_numbers")
 

@@ -1,4 +1,4 @@
-"""The simulation of coverage: its populations are what they say, and it notices an interval that is too narrow."""
+"""The simulation of coverage: its populations are what they say, and too narrow an interval is noticed."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 from core.figures import baselines as figures
 from core.figures.theme import DARK, LIGHT, layout_of
+from tests.tables import rows_where
 
 
 def dots(fig) -> dict[str, tuple[float, float, float]]:
@@ -115,7 +116,7 @@ def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
     table = scored(rows, "rival", "rival_difference_high")
     assert figures.level_with_best(table) == ["soft_q", "combined"]
     assert figures.finding(table).endswith("AUROC 0.71 (0.61 to 0.76), not clearly ahead of 2 others.")
-    one = table[table["score"] != "combined"]
+    one = rows_where(table, table["score"] != "combined")
     assert figures.finding(one).endswith(", not clearly ahead of the soft Q-Score.")
     clear = table.assign(rival_difference_high=-0.01)
     assert figures.finding(clear).endswith("distinctiveness, reaches AUROC 0.71 (0.61 to 0.76).")

@@ -108,12 +108,12 @@ def advice(study: Study) -> str:
         return ""
     told = f"Take {score_in_sentence(found.score)}."
     if study.has("quality_metrics"):
-        row = row_of(study.table("quality_metrics"), found.score)
+        row = score_row(study.table("quality_metrics"), found.score)
         told += f" Here {claim(row, 'it')}." if row else ""
     return f"{told} {found.reason}"
 
 
-def row_of(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
+def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
     """The row of a score in a table of metrics, if its AUROC is known; else empty."""
     rows = where(metrics, equals(metrics, "score", score)).to_dict("records")
     return rows[0] if rows and np.isfinite(rows[0]["auroc"]) else {}

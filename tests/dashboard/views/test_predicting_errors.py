@@ -311,7 +311,7 @@ def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
     assert "do not record what makes them hard" in said(app)
     study = open_study(studies / "demo")
-    causes = np.where(np.arange(study.n_images) % 2, "small", "clutter")
+    causes = np.where(np.arange(study.n_images) % 9, "small", "clutter")
     table = pd.DataFrame({"image_id": study.images["image_id"], "cause": causes})
     add_table(studies / "demo", "attributes", table)
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")

@@ -136,7 +136,8 @@ def formulas_of(step: str) -> dict[str, str]:
 def older_steps(manifest: dict[str, Any], states: Mapping[str, str]) -> dict[str, str]:
     """Map the steps that are done, but were made before one of their formulas changed, to 'older'.
 
-    Steps that had a reason to write nothing are as good as new.
+    They still open, and say so; running them again redoes them, since the number in FORMULAS, which a change
+    of a formula raises, is among their inputs. Steps that had a reason to write nothing are as good as new.
     """
     done = {step: manifest["steps"][step] for step, state in states.items() if state == "done"}
     return {

@@ -34,7 +34,7 @@ from core.store import open_study
 
 MATRICES = (  # metric, caption, name and value of its row without skill: base rates differ by study
     ("auroc", "AUROC (chance 0.5)", "", None),
-    ("auroc_within", "AUROC within predicted classes (chance 0.5; DeLong's intervals)", "", None),
+    ("auroc_within", "AUROC within predicted classes (chance 0.5)", "", None),
     ("auprc_correct", "AUPRC, correct images (higher is better)", "base rate", lambda error: 1 - error),
     ("auprc_error", "AUPRC, errors (higher is better)", "base rate", lambda error: error),
     ("aurc", "AURC (lower is better)", "random order", lambda error: error),

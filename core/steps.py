@@ -301,8 +301,7 @@ STEPS: dict[str, Step] = {
     )
 }
 
-# How often formulas of a step have changed: one of before still opens, says so, and is redone when it is run.
-FORMULAS = dict.fromkeys(("quality", "overlap", "failures", "mask-interventions"), 1)
+FORMULAS = dict.fromkeys(("quality", "overlap", "failures", "mask-interventions"), 1)  # changes so far
 
 
 def in_analysis() -> list[str]:

@@ -143,7 +143,9 @@ def gen(logits: np.ndarray, gamma: float, top: int) -> np.ndarray:
 
 
 def nnguide(energy: np.ndarray, train: list[list[tuple[float, float]]], k: int) -> np.ndarray:
-    """train: (energy, cosine) of every train image, for each image."""
+    """train: (energy, cosine) of every train image, for each image; NaN where there are fewer than k."""
+    if any(len(row) < k for row in train):
+        return np.full(len(energy), np.nan)
     return np.array(
         [
             own * math.fsum(sorted((other * cosine for other, cosine in row), reverse=True)[:k]) / k

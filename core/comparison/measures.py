@@ -59,7 +59,7 @@ MEASURES = {
         Measure("q_auprc_gain", "AUPRC of Q above its base rate", better=1),
         Measure(
             "confidence_auroc",
-            "AUROC of the probe's confidence",
+            "AUROC of confidence",
             better=1,
             plain="predicting errors by confidence (AUROC)",
         ),

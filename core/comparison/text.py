@@ -31,7 +31,7 @@ NAMED_WORDS, NAMED_CLASSES = 8, 6
 MINUS = "\N{MINUS SIGN}"
 STAR, DAGGER = "*", " \N{DAGGER}"
 LEGEND = (
-    "In brackets 95 % bootstrap intervals; changes are against the first study, on the same resampled images."
+    "In brackets 95 % intervals; changes are against the first study, on the same resampled images."
     " * the interval of the change leaves out 0."
 )
 NOT_ALIKE = f" {DAGGER.strip()} not comparable, see the notes."

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.analysis.quality.recommendation import claim, recommend, row_of
+from core.analysis.quality.recommendation import claim, recommend, score_row
 from core.common.dataframes import as_text, equals, numbers, where, words
 from core.common.score_names import SCORES, score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
@@ -107,12 +107,12 @@ def finding(metrics: pd.DataFrame) -> str:
     if few := untold(*outcomes(rows.iloc[0].to_dict())):
         return f"Which score predicts errors best {few}."
     found = recommend(words(rows, "score"))
-    parts = [claim(row_of(rows, found.score))] if found else []
+    parts = [claim(score_row(rows, found.score))] if found else []
     best = where(rows, rows["label_free"].to_numpy(bool))
     if len(best) and not (found and found.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
         named = f"the best without labels, {score_in_sentence(row['score'])},"
-        parts.append(f"{claim(row, named)}{level_words(level_with_best(best))}")
+        parts.append(f"{claim(row, named, works='reaches')}{level_words(level_with_best(best))}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
@@ -152,7 +152,7 @@ def rivals(
     row: int = 28,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot every score with its 95 % interval, best on top; filled = needs no labels, open = uses labels.
+    """Plot every score with its 95 % interval, best on top; filled: needs no labels, open: a classifier.
 
     Args:
         metrics: table `quality_metrics`.
@@ -167,7 +167,7 @@ def rivals(
     info = METRICS[metric]
     labels = [_axis_label(score, selected) for score in rows["score"]]
     fig = go.Figure()
-    for free, name in ((True, "needs no labels"), (False, "uses labels")):
+    for free, name in ((True, "needs no labels"), (False, "needs a classifier")):
         part = rows["label_free"].to_numpy(bool) == free
         if part.any():
             kept = [label for label, use in zip(labels, part, strict=True) if use]

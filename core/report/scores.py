@@ -74,7 +74,7 @@ def _metrics(rows: list[dict]) -> Markup:
         half = number(rows[0]["base_rate_error"] / 2)
         cells.append(["Guessing (base rate)", "", *["0.500", right, wrong, wrong, half][: len(names)]])
     n = f"{int(rows[0]['n']):,} images; 95 % intervals." if rows else ""
-    head = ["Score", "Needs labels", *(COLUMNS[name] for name in names)]
+    head = ["Score", "Needs a classifier", *(COLUMNS[name] for name in names)]
     return parts.table(head, cells, caption=n)
 
 

@@ -150,12 +150,17 @@ def formulas_of(step: str) -> dict[str, str]:
 
 
 def older_steps(manifest: dict[str, Any], states: Mapping[str, str]) -> dict[str, str]:
-    """Map the steps that are done, but were made before one of their formulas changed, to 'older'."""
-    done = {step: manifest["steps"][step]["inputs"] for step, state in states.items() if state == "done"}
+    """Map the steps that are done, but were made before one of their formulas changed, to 'older'.
+
+    They still open, and say so; running them again redoes them, since the number in FORMULAS, which a change
+    of a formula raises, is among their inputs. Steps that had a reason to write nothing are as good as new.
+    """
+    done = {step: manifest["steps"][step] for step, state in states.items() if state == "done"}
     return {
         step: "older"
-        for step, inputs in done.items()
-        if inputs.get(OF_FORMULAS) != formulas_of(step).get(OF_FORMULAS)
+        for step, entry in done.items()
+        if entry["inputs"].get(OF_FORMULAS) != formulas_of(step).get(OF_FORMULAS)
+        and not entry.get("summary", {}).get("skipped")
     }
 
 

@@ -8,8 +8,8 @@ BOOK = "docs/method.md"
 SCORE_TEXTS: dict[str, tuple[str, str, str]] = {
     "combined": (
         "Consensus of six scores that need no labels. Each gives the images ranks. A score weighs more, the "
-        "more it agrees with the others. Nothing is fitted to errors; where most of the six point the wrong way, "
-        "so does it.",
+        "more it agrees with the others. Nothing is fitted to errors. Where most of the six point the wrong "
+        "way, so does it.",
         r"\sum_s w_s\,\mathrm{rank}_s(i)",
         BOOK,
     ),

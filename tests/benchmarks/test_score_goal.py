@@ -55,7 +55,7 @@ def write(folder: Path, changed: Scores | None = None, *, encoder=ENCODER, confi
     predicted = pd.Series(np.tile(PREDICTED, TIMES), dtype=object)
     found = rate_scores(scores, correct, config, why="")
     found = auroc_within_predicted(found, scores, correct, predicted)
-    found = with_rivals(found, scores, correct.to_numpy(), resamples=config.bootstrap)
+    found = with_rivals(found, scores, correct.to_numpy())
     val = scores.assign(correct=correct.astype(bool).astype("boolean"), split="val")
     train = pd.DataFrame(
         {"split": ["train"] * 2, "combined": 0.5, "confidence": 0.5, "correct": [True, False]}

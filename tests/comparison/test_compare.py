@@ -110,7 +110,7 @@ def test_measure_table__same_study_twice_differs_by_exactly_0(rng):
 
 @pytest.mark.parametrize(("n_wrong", "judged_there"), [(1, False), (7, False), (8, True)])
 def test_measure_table__no_verdict_on_aurocs_from_fewer_than_eight_errors(rng, n_wrong, judged_there):
-    one, other = judged(rng, 60, share=0.5), judged(rng, 60, share=0.5)
+    one, other = (judged(rng, 60, share=0.5, holes=False) for _ in range(2))
     few = np.where(np.arange(60) < n_wrong, 0.0, 1.0)
     other = StudyScores(other.columns | {"accuracy": few}, other.score, few)
     for studies in ([one, other], [other, one]):

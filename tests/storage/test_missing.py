@@ -45,6 +45,25 @@ def test_missing__stale_where_an_input_has_changed(tmp_path):
     assert str(wanted) == f"made from inputs that have changed since. Run: {run}"
 
 
+def test_missing__made_with_older_formulas_is_served_and_named(tmp_path):
+    folder = write_small_study(tmp_path / "s").path
+    assert "quality" not in open_study(folder).missing()
+    with edited_manifest(folder) as manifest:
+        del manifest["steps"]["quality"]["inputs"]["@formulas"]
+    study, run = open_study(folder), command("quality", folder)
+    assert study.has("quality") and study.why_missing("quality") is None and study.state("quality") == "done"
+    why = "made with formulas that have changed since"
+    assert study.missing()["quality"] == Missing(None, "quality", "older", why, run)
+    assert info(study)["missing"]["quality"] == f"{why}. Run: {run}"
+    with write_study(folder) as writer:
+        settings, inputs = study.settings("quality"), tuple(study.manifest["steps"]["quality"]["inputs"])
+        assert not writer.is_current("quality", settings, inputs)  # so that running it redoes it
+        with writer.step("quality", settings, inputs) as step:
+            step.table("quality", study.table("quality"))
+        assert writer.is_current("quality", settings, inputs)
+    assert "quality" not in open_study(folder).missing()
+
+
 ITEMS = ("features", "quality", "neighbours", "firing_by_feature_rows", "representations")
 
 

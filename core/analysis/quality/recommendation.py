@@ -43,7 +43,7 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         None where none of them is held.
     """
     if CONFIDENCE in held:
-        return Recommendation(CONFIDENCE, "It needs no labels of the images that it is used on.")
+        return Recommendation(CONFIDENCE, "A confidence needs no labels of the images that it is used on.")
     if calibration and calibration.get("score") in held and calibrated(calibration) == "above":
         return Recommendation(
             str(calibration["score"]), f"It was the best on {calibration['n']:,} labelled images."
@@ -76,26 +76,26 @@ def recommended(study: Study) -> Recommendation | None:
     return recommend(held, study.summary("quality").get("calibration"))
 
 
-def claim(row: Mapping[Any, Any], name: str = "") -> str:
+def claim(row: Mapping[Any, Any], name: str = "", *, works: str = "predicts errors:") -> str:
     """State in one clause how well a score predicts errors.
 
     Args:
         row: score, auroc, auroc_low, auroc_high and what `outcomes` reads; the auroc is known.
-        name: of the score in the clause; its own where none is given.
+        name: of the score in the clause; its own where none is given. works: said of one above chance.
     """
     name = name or score_in_sentence(row["score"])
     measured = f"AUROC {row['auroc']:.2f} ({row['auroc_low']:.2f} to {row['auroc_high']:.2f})"
     n_wrong, n_right = outcomes(row)
     match against_chance(row["auroc_low"], row["auroc_high"], n_wrong, n_right):
         case "above":
-            stands = "predicts errors"
+            stands = works
         case "below":
-            stands = "points the wrong way"
+            stands = "points the wrong way:"
         case "level":
-            stands = "does no better than chance"
+            stands = "does no better than chance:"
         case _:
             return f"what {name} is worth {untold(n_wrong, n_right)}"
-    return f"{name} {stands}: {measured}"
+    return f"{name} {stands} {measured}"
 
 
 def advice(study: Study) -> str:
@@ -108,12 +108,12 @@ def advice(study: Study) -> str:
         return ""
     told = f"Take {score_in_sentence(found.score)}."
     if study.has("quality_metrics"):
-        row = row_of(study.table("quality_metrics"), found.score)
+        row = score_row(study.table("quality_metrics"), found.score)
         told += f" Here {claim(row, 'it')}." if row else ""
     return f"{told} {found.reason}"
 
 
-def row_of(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
+def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:
     """The row of a score in a table of metrics, if its AUROC is known; else empty."""
     rows = where(metrics, equals(metrics, "score", score)).to_dict("records")
     return rows[0] if rows and np.isfinite(rows[0]["auroc"]) else {}

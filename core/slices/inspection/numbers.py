@@ -104,7 +104,7 @@ def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
         n, n_wrong = x.n + y.n, y.n
         if not n and not np.isfinite(result_column(study, name)).any():
             continue
-        row = {"score": name, "label_free": score.label_free, "auroc": x.mean if n_wrong < n else np.nan}
+        row = {"score": name, "label_free": score.label_free, "auroc": x.mean if 0 < n_wrong < n else np.nan}
         row |= dict(zip(("augrc", "augrc_low", "augrc_high"), interval_of_augrc(x, y), strict=True))
         reason = _why_undefined(bool(mask.any()), len(inside), n, n_wrong)
         rows.append(row | {"n": n, "n_wrong": n_wrong, "reason": reason})

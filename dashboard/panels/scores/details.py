@@ -9,6 +9,7 @@ import streamlit as st
 from core.analysis.quality.label_free.consensus import weights_sentence
 from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_label
+from core.common.statistics.chance import FEW, outcomes, too_few
 from core.figures import baselines, findings, score_pair
 from core.figures import quality as figures
 from core.figures.cells import CellRequest
@@ -197,7 +198,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     shown = {
         "Rank": ranked["rank"],
         "Score": [score_label(name) for name in ranked["score"]],
-        "Needs labels": ~ranked["label_free"].to_numpy(bool),
+        "Needs a classifier": ~ranked["label_free"].to_numpy(bool),
     }
     for column, title in (
         ("auroc", "AUROC"),
@@ -219,8 +220,10 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         f"In brackets: 95 % intervals over {int(first['n']):,} images. Base rates: "
         f"0.500 for AUROC, {first['base_rate_correct']:.3f} for the AUPRC of correct images, "
         f"{first['base_rate_error']:.3f} for that of errors and for AURC, half of that for AUGRC. "
-        "Differences are paired: each resample draws the same images for all scores."
+        "Differences are paired: they are over the same images."
     )
+    if few := too_few(*outcomes(first.to_dict()), least=FEW):
+        st.caption(f"Few errors: with {few}, intervals of differences are rough.")
     download(study, metrics, population, name="quality_numbers")
 
 

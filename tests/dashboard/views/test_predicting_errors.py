@@ -311,13 +311,14 @@ def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
     assert "do not record what makes them hard" in said(app)
     study = open_study(studies / "demo")
-    causes = np.where(np.arange(study.n_images) % 2, "small", "clutter")
-    table = pd.DataFrame({"image_id": study.images["image_id"], "cause": causes})
+    scores = study.table("quality").assign(correct=np.arange(study.n_images) % 3 == 0)
+    scores.to_parquet(studies / "demo" / "quality.parquet", index=False)
+    table = pd.DataFrame({"image_id": study.images["image_id"], "cause": "small"})
     add_table(studies / "demo", "attributes", table)
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
     assert not app.exception
     found = causes_within(open_study(studies / "demo"), study.is_val)
-    assert len(found) and set(found["cause"]) <= {"small", "clutter"}
+    assert len(found) and set(found["cause"]) == {"small"} and (found["n_errors"] >= 8).all()
     cells = spec(app, "score_causes")["data"][0]
     drawn = grid(cells["z"])
     assert sorted(drawn[np.isfinite(drawn)]) == pytest.approx(sorted(found["auroc"]))

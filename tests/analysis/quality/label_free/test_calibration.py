@@ -69,6 +69,20 @@ def test_calibrate__of_one_outcome_is_undefined():
     assert calibration_sentence(facts).endswith("0 of them are misclassified.")
 
 
+@pytest.mark.parametrize(
+    ("n_errors", "low", "says"),
+    [
+        (1, 0.6, "which score without labels predicts errors best cannot be told from 1 error."),
+        (7, 0.6, "which score without labels predicts errors best cannot be told from 7 errors."),
+        (8, 0.6, "Raw norm predicts errors best without labels: AUROC 0.70 (0.60 to 0.80)."),
+        (8, 0.4, "no score without labels can be told from chance: the best, Raw norm, has AUROC 0.70 (0.40"),
+    ],
+)
+def test_calibration_sentence__needs_eight_errors_and_an_interval_above_chance(n_errors, low, says):
+    facts = {"n": 200, "n_errors": n_errors, "score": "norm", "auroc": 0.7, "low": low, "high": 0.8}
+    assert says in calibration_sentence(facts)
+
+
 @pytest.mark.slow
 def test_step__a_probe_that_has_not_seen_the_images_judges_them(tmp_path):
     folder = make_study(tmp_path / "study", n_train=160, n_val=80, pictures=False)

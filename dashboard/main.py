@@ -50,7 +50,7 @@ STYLE = """<style>
 .peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem;
   border-radius: 6px; color: #fff; background: #1F2A37; border: 1px solid #8A95A3;
   animation: said 6s forwards; pointer-events: none }
-[data-testid=stElementContainer]:has(.peregrine-said) { position: absolute }
+[data-testid=stElementContainer]:has(.peregrine-said), .st-key-page_behaviour { position: absolute }
 [class*=st-key-sheet_suggested] button { min-height: 3.6rem }
 [role=dialog]:has(.st-key-detail_titled) > h2 { position: absolute; clip-path: inset(50%) }
 .st-key-detail_titled { padding: .6rem 2rem .5rem 0 }
@@ -95,7 +95,12 @@ def _selected_study() -> served_studies.Entry | None:
         return None
     name = session.enter_study(tuple(found))
     with st.sidebar:
-        st.selectbox("Study", list(found), key=session.STUDY, on_change=session.show_study_of_selector)
+        st.selectbox(
+            "Study",
+            list(found),
+            key=session.STUDY,
+            on_change=lambda: session.choose_study(session.value(session.STUDY)),
+        )
     return found[name]
 
 
@@ -156,7 +161,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         st.html(f'<div role="status" class="peregrine-said">{escape(said)}</div>')
     with notes:
         for line in session.take_notes():
-            st.info(widgets.plain(line), icon=":material/link_off:")
+            st.info(widgets.plain(line), icon=":material/info:")
     gc_schedule.after_run(page.url_path)
 
 

@@ -23,6 +23,7 @@ SIDES = ("predicted", "true")
 SEPARATOR = "; "
 NO_PROBE = "no probe: failures need labels and the step 'probe'"
 NONE_WRONG = "the probe is right on every {split} image"
+NONE_JUDGED = "there are no evaluation images, so no error is known"
 
 
 def contributions(raw: np.ndarray, weights: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -107,7 +108,8 @@ def compute_failures(
         return
     rows, true, predicted = wrong_images(study, config.split)
     if not len(rows):
-        step.summary = {"skipped": NONE_WRONG.format(split=config.split)}
+        why = NONE_WRONG.format(split=config.split) if study.is_val.any() else NONE_JUDGED
+        step.summary = {"skipped": why}
         return
     words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
     n_features = study.array("representations").shape[1]

@@ -21,6 +21,7 @@ from core.store import Study
 from core.traces.traces import Traces, read_traces
 from dashboard.cache.reader import cached_read
 
+NONE_HELD_OUT = "There are no evaluation images: the probe was trained on all of them."
 MOST_FACTS = 20_000  # images of a study whose facts are kept as dicts, about 20 MB
 
 

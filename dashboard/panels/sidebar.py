@@ -9,9 +9,9 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
-from dashboard.components.browser_history import one_step_per_action
 from dashboard.components.copy_link import copy_link_button
 from dashboard.components.folding import fold_when_narrow
+from dashboard.components.page_behaviour import page_behaviour
 from dashboard.components.theme_switch import theme_switch
 from dashboard.panels import palette, study_menu
 from dashboard.panels.new_study.encoder_titles import encoder_title
@@ -26,7 +26,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     """
     name = entry.name if entry else None
     with st.sidebar:
-        one_step_per_action((session.STUDY, session.PICKED, session.SHEET))
+        page_behaviour(kept=(session.PICKED, session.SHEET), closing=("filter_labels",))
         place = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
             _link(PAGES[NEW_STUDY], name)

@@ -224,11 +224,6 @@ def choose_study(name: str | None) -> None:
     st.session_state[STUDY] = name
 
 
-def show_study_of_selector() -> None:
-    """Show the study that was chosen in the sidebar. Meant for the selector's callback."""
-    choose_study(st.session_state[STUDY])
-
-
 def recall(name: str, default: Any = None) -> Any:
     """What `choose` set under this name in this session, or the default."""
     return st.session_state.get(name, default)

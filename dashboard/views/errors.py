@@ -7,7 +7,7 @@ import streamlit as st
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import inspection_reads
+from dashboard.cache import inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.panels.errors import confusions, slice_pair, worst_slices
@@ -50,6 +50,8 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
     found = inspection_reads.headline(study, population)
     if not found["n"]:
         return "The filter holds no images. Clear a part of it."
+    if not study.is_val.any():
+        return reads.NONE_HELD_OUT
     return None if found["accuracy_n"] else "The probe has no verdict on any of these images."
 
 

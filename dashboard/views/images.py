@@ -58,7 +58,9 @@ def page(study: Study) -> None:
     st.html(STYLE.replace("MUTED", theme.muted).replace("SURFACE", theme.background))
     with st.container(horizontal=True, gap="medium", key="images_row"):
         with st.container(key="images_shown"):
-            place = st.container()  # always there, so that the gallery below keeps its place and does not flash
+            place = (
+                st.container()
+            )  # always there, so that the gallery below keeps its place and does not flash
             widgets.image_gallery(
                 study, rows, key="images_gallery", select=True, badges=shown, tile=SIZES[tile],
                 page_size=PAGES[tile],

@@ -132,17 +132,7 @@ def _headline(study: Study) -> None:
 def _accuracy(study: Study) -> None:
     found = highlight_reads.class_accuracy(study)
     if found is None:
-        labels = "These images carry no labels."
-        if study.labelled:
-            running = study_progress.running(study.path)
-            labels = (
-                study_progress.time_left(study.path) if running else "The probe has not been trained yet."
-            )
-        if len(study.class_names) == 1:
-            labels = "All images are of one class, so there is nothing to tell apart."
-        elif skipped := study.summary("probe").get("skipped"):
-            labels = f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
-        widgets.metric("Linear probe", "not defined", explain="accuracy", detail=labels)
+        widgets.metric("Linear probe", "not defined", explain="accuracy", detail=_why_no_accuracy(study))
         return
     detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"
     if not found.beats_guessing and found.worst:
@@ -155,6 +145,20 @@ def _accuracy(study: Study) -> None:
     widgets.metric(
         "Linear probe, accuracy", widgets.percent(found.accuracy), explain="accuracy", detail=detail
     )
+
+
+def _why_no_accuracy(study: Study) -> str:
+    if not study.labelled:
+        return "These images carry no labels."
+    if len(study.class_names) == 1:
+        return "All images are of one class, so there is nothing to tell apart."
+    if study.has("probe") and not study.is_val.any():
+        return reads.NONE_HELD_OUT
+    if skipped := study.summary("probe").get("skipped"):
+        return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
+    if study_progress.running(study.path):
+        return study_progress.time_left(study.path)
+    return "The probe has not been trained yet."
 
 
 def _features(study: Study) -> None:

@@ -229,3 +229,19 @@ def test_add_to_sheet__says_how_many_and_opens_it(visitor, address):
     cells = one.query()["sheet"][0].split("|")
     assert [cell.partition("?")[0] for cell in cells] == ["rivals", "q_distribution"]
     assert all("where=split=val" in cell for cell in cells)
+
+
+def test_menu__above_a_frame_covers_nothing(reader, address):
+    page = reader().open(f"{address}/image?study=seen&image=val%2Fcat%2F0070.png")
+    choice, more = page.locator(".st-key-removal [role=combobox]"), page.locator("button.more").first
+    choice.wait_for()
+    settle(page)
+    places = set()
+    for width in range(960, 1281, 20):  # the choice reaches the right end of its row at some of them
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_timeout(60)
+        box, menu = page.locator(".st-key-removal").bounding_box(), more.bounding_box()
+        apart = box["x"] + box["width"] <= menu["x"] or box["y"] + box["height"] <= menu["y"]
+        assert apart, (width, box, menu)
+        places.add(menu["x"] - box["x"] - box["width"] < 60)
+    assert places == {True, False}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -133,3 +135,34 @@ def test_sidebar_links__show_the_focus(reader, address):
         page.keyboard.press("Tab")
         text, style, width = page.evaluate(RING)
         assert text.endswith(title) and style == "solid" and width >= 2
+
+
+def test_class_list__closes_after_a_choice_and_opens_again_by_keys(reader, address):
+    page = reader().open(f"{address}/images?study=demo")
+    field = page.locator(".st-key-filter_labels input")
+    field.click()
+    page.get_by_role("option", name="bee", exact=True).click()
+    page.wait_for_url(re.compile("where=label%3Dbee$"))
+    expect(page.get_by_role("listbox")).to_have_count(0)
+    settle(page)
+    expect(field).to_be_focused()
+    page.keyboard.type("an")
+    expect(page.get_by_role("listbox")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("where=label%3Dant%2Cbee$"))
+    expect(page.get_by_role("listbox")).to_have_count(0)
+    settle(page)
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("listbox")).to_be_visible()
+
+
+def test_sidebar__its_links_keep_their_places_on_every_page(reader, address):
+    page = reader().open(f"{address}/images?study=demo")
+    link = page.get_by_test_id("stSidebar").get_by_role("link", name="Errors", exact=True)
+    before = link.bounding_box()
+    visit(page, "New study")
+    page.wait_for_selector("h1:has-text('New study')")
+    settle(page)
+    assert link.bounding_box() == before
+    page.keyboard.press("Control+k")
+    page.wait_for_selector("[role=dialog]")

@@ -37,6 +37,7 @@ def test_studies__are_duplicated_renamed_and_deleted(visitor, address, served):
     page.get_by_role("button", name="Rename").click()
     expect(page).to_have_url(re.compile("study=renamed"))
     assert one.query()["study"] == ["renamed"]
+    expect(page.get_by_test_id("stAlert")).to_have_text(["infoRenamed 'demo copy' to 'renamed'."])
     assert not (served / "demo copy").exists() and (served / "renamed").is_dir()
 
     page.get_by_label("To delete it, type renamed").wait_for()
@@ -50,5 +51,6 @@ def test_studies__are_duplicated_renamed_and_deleted(visitor, address, served):
     page.get_by_role("button", name="Delete").click()
     page.wait_for_function("() => !location.search.includes('renamed')")
     expect(page.locator("h1")).to_have_text("Images")
-    assert one.query().get("study", ["demo"]) == ["demo"]
+    assert one.query()["study"] == ["demo"]
+    expect(page.get_by_test_id("stAlert")).to_have_text(["infoDeleted 'renamed'."])
     assert not (served / "renamed").exists() and (served / "demo").is_dir()

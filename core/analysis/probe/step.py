@@ -174,7 +174,7 @@ def compute_probe(
     step.vector("probe_weights", probe.weights.float().cpu().numpy())
     step.vector("probe_bias", probe.bias.float().cpu().numpy())
     table = predict(study, step, probe)
-    step.table("probe", table)
+    step.table("probe", table if study.is_val.any() else _without_outcomes(table))
     step.summary = _summary(table, probe, train, n_classes)
     if note := rate_note(probe.lr, probe.searched):
         progress.note(f"note: {note}")
@@ -229,6 +229,14 @@ def _with_truth(study: Study, found: pd.DataFrame) -> pd.DataFrame:
             **{name: _where_known(values, known) for name, values in verdicts.items()},
         }
     )
+
+
+def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of a study without evaluation images: a probe that is right about the images that it was trained
+    on says nothing of the encoder, and no number must be made of it.
+    """
+    unknown = pd.array([pd.NA] * len(table), dtype="boolean")
+    return table.assign(correct=unknown, top5_correct=unknown)
 
 
 def _where_known(values: np.ndarray, known: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:

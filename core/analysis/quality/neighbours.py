@@ -81,7 +81,7 @@ def compute_neighbours(
         step.summary |= write_principal_scores(study, step, against, seed=config.seed, bar=bar)
     with progress.stage("neighbours", total=len(val), unit="images") as bar:
         if not len(val) or not len(train):
-            step.summary["skipped"] = f"no {'val' if len(train) else 'train'} images to compare"
+            step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"
             return
         found, cosine = _nearest(array, val, against, config.k, device, bar)
     step.vector("neighbours", found)

@@ -189,7 +189,7 @@ def why_not_judged(study: Study) -> str:
     """Explain why no val image has a probe result; empty if one has."""
     if not study.has("probe"):
         return study.summary("probe").get("skipped") or "there is no probe (run the step probe, then quality)"
-    return "" if study.is_val.any() else "there are no val images"
+    return "" if study.is_val.any() else "there are no evaluation images"
 
 
 def rate_scores(scores: pd.DataFrame, correct: pd.Series, config: QualityConfig, *, why: str) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def removal(study: Study, row: int, features: list[int], label: str | None) -> N
             key=REMOVED,
             bind="query-params",
             placeholder="Switch features off …",
-            width=300,
+            width=255,
             label_visibility="collapsed",
         )
         removed = tuple(sorted(names[name] for name in chosen))

@@ -200,11 +200,13 @@ def test_compute_quality__without_val_images(tmp_path, rng):
     folder = one_split_study(tmp_path / "study", rng, "train")
     study = run(folder, "features", "neighbours", "probe", "quality")
     metrics = study.table("quality_metrics")
-    assert metrics["auroc"].isna().all() and (metrics["note"] == "there are no val images").all()
-    assert "no val images" in study.summary("neighbours")["skipped"]
+    assert metrics["auroc"].isna().all() and (metrics["note"] == "there are no evaluation images").all()
+    assert "no evaluation images" in study.summary("neighbours")["skipped"]
     assert study.summary("probe")["top1"] is None and study.table("probe")["predicted"].notna().all()
+    assert study.summary("probe")["train_top1"] > 0
+    assert study.table("probe")[["correct", "top5_correct"]].isna().all().all()  # the probe has seen them all
     assert study.summary("quality")["q_auroc"] is None
-    assert "there are no val images" in study.summary("quality")["premise_sentence"]
+    assert "there are no evaluation images" in study.summary("quality")["premise_sentence"]
 
 
 def test_compute_features__without_train_images(tmp_path, rng):

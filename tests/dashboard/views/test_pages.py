@@ -32,6 +32,7 @@ from tests.dashboard.conftest import (
     write_progress,
 )
 from tests.manifests import edited_manifest
+from tests.synthetic import make_study
 from tests.tables import rows_where
 
 TITLES = {
@@ -66,6 +67,18 @@ def test_view__unlabelled_study(view, studies, unlabelled_study, open_page):
     assert not app.exception
     assert not app.error
     assert not [box for box in app.multiselect if box.label in ("Class", "Predicted as")]
+
+
+def test_no_evaluation_images__no_page_has_an_accuracy(tmp_path, monkeypatch, open_page):
+    make_study(tmp_path / "demo", n_train=2, n_val=0, n_classes=2, epsilon=1.0)
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
+    for view in ("overview", "errors", "predicting_errors", "images", "compare"):
+        app = open_page(view, study="demo")
+        assert not app.exception, view
+        said = all_text(app) + " ".join(metric.value for metric in app.metric)
+        assert not re.search(r"\d %\*?\*? (correct|wrong)|guessing: |accuracy, \d", said), (view, said)
+        if view in ("overview", "errors", "predicting_errors"):
+            assert "There are no evaluation images" in said, (view, said)
 
 
 def test_overview__lists_a_step_that_only_its_row_knows(studies, open_page, monkeypatch):

@@ -5,28 +5,24 @@
 // Forward nothing may make a step: it would erase what lies ahead.
 let steps = 0;
 
-// An address without the parts whose change is no other place: what is kept, not where the reader is.
-function place(url, kept) {
-  const address = new URL(url ?? "", window.location.href);
-  for (const name of kept) address.searchParams.delete(name);
-  return address.href;
+// Whether an address is another place than the one that is shown. What is only kept there is no place, and the
+// study, which the first run adds, is the one that was shown.
+function isElsewhere(url, kept) {
+  const [here, there] = [new URL(window.location.href), new URL(url ?? "", window.location.href)];
+  const study = here.searchParams.has("study") ? [] : ["study"];
+  for (const name of [...kept, ...study]) for (const one of [here, there]) one.searchParams.delete(name);
+  return here.href !== there.href;
 }
 
-function install(kept) {
+function oneStepPerAction(kept) {
   const { history } = window;
   const [push, replace] = [history.pushState, history.replaceState];
   const begin = () => (steps = 1);
   for (const action of ["pointerdown", "keydown", "click"]) window.addEventListener(action, begin, true);
   window.addEventListener("popstate", () => (steps = 0), true);
   history.pushState = function (state, title, url) {
-    const isStep = steps > 0 && place(url, kept) !== place(undefined, kept);
+    const isStep = steps > 0 && isElsewhere(url, kept);
     if (isStep) steps = 0;
     return (isStep ? push : replace).call(this, state, title, url);
   };
-}
-
-export default function ({ data }) {
-  if (window.history.hasOneStepPerAction) return; // once, also where this file is loaded again
-  window.history.hasOneStepPerAction = true;
-  install(data.kept);
 }

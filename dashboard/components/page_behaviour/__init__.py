@@ -1,0 +1,34 @@
+"""How the page behaves where Streamlit has no setting: the browser's history, and lists that close.
+
+history.js: one step of the browser's history for each action of the reader, so that the back button leads to
+what was left. close_after_choice.js: the list of a field closes after a choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from streamlit.components.v2 import component
+
+HERE = Path(__file__).parent
+KEY = "page_behaviour"
+
+_BEHAVIOUR = component(
+    "peregrine_page_behaviour",
+    html="<span></span>",
+    js="\n".join(
+        (HERE / name).read_text(encoding="utf-8")
+        for name in ("history.js", "close_after_choice.js", "page_behaviour.js")
+    ),
+)
+
+
+def page_behaviour(*, kept: Sequence[str], closing: Sequence[str]) -> None:
+    """Draw nothing. Meant for the sidebar, which every page has.
+
+    Args:
+        kept: parts of the address whose change alone is no step of the history.
+        closing: keys of the fields for several choices whose list closes after each.
+    """
+    _BEHAVIOUR(key=KEY, data={"kept": list(kept), "closing": list(closing)}, height=1, width=1)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
 from core.errors import PeregrineError
@@ -79,6 +80,18 @@ def test_sheet__every_text_is_inside_its_panel(page, served, columns, font):
         assert whole in said
     assert outside(found, sheet) == []
     assert all(one["family"].replace('"', "").startswith(SHIPPED[font]) for one in found)
+
+
+def test_text_that_stands_out__makes_the_drawing_smaller(page):
+    """A long name beside a narrow chart: all of it is there, and the panel keeps its size on the page."""
+    figure = go.Figure(go.Scatter(x=[1], y=[1]), layout={"width": 256, "height": 200})
+    words = "a name that is far wider than the panel in which it stands"
+    figure.add_annotation(text=words, x=1, xref="paper", y=0.5, xanchor="left", showarrow=False)
+    (svg,) = render_all([figure], "svg")
+    sheet = lay_out([Cell("wide", svg, "svg+xml", 1, 200 / 256 * Grid().width_of())], Grid(letters=False))
+    found = texts_of(page, sheet)
+    assert words in [one["text"] for one in found] and outside(found, sheet) == []
+    assert found[0]["room"][2] - found[0]["room"][0] == pytest.approx(Grid().width_of(), abs=0.5)
 
 
 @pytest.mark.exhaustive("test_sheet__every_text_is_inside_its_panel has the charts that were cut")

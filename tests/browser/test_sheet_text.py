@@ -30,9 +30,15 @@ TEXTS = """([page, panel]) => {
     const one = node.getBoundingClientRect();
     return [one.left - whole.left, one.top - whole.top, one.right - whole.left, one.bottom - whole.top];
   };
+  const room = (part) => { // a browser's box of an inner drawing is that of all that it holds, clipped or not
+    const corner = part.parentNode.getScreenCTM();
+    const [w, h] = [part.width.baseVal.value, part.height.baseVal.value];
+    const [left, top] = [corner.e - whole.left, corner.f - whole.top];
+    return [left, top, left + w * corner.a, top + h * corner.d];
+  };
   return [...paper.querySelectorAll("text")].filter((one) => one.textContent.trim()).map((one) => {
     const inside = one.closest(panel);
-    return { text: one.textContent, box: box(one), room: inside === paper ? null : box(inside),
+    return { text: one.textContent, box: box(one), room: inside.ownerSVGElement ? room(inside) : null,
              width: whole.width, family: getComputedStyle(one).fontFamily };
   });
 }"""

@@ -113,6 +113,11 @@ class Comparison:
         return self.shared.names
 
     @property
+    def narrowed(self) -> bool:
+        """Whether some evaluation images are left out, so that what is known of all says nothing of these."""
+        return self.among not in (EVERYTHING, Slice(split="val"))
+
+    @property
     def population(self) -> str:
         """The images that the numbers are of: "50 evaluation images of bird"."""
         n, among = int(self.shared.judged.sum()), self.among

@@ -99,7 +99,7 @@ def head(found: Comparison) -> str:
 
 def premise_lines(found: Comparison) -> list[str]:
     """State for each study whether its Q can be trusted; that is known of all its images only."""
-    of = " (all images)" if found.among else ""
+    of = " (all images)" if found.narrowed else ""
     return [
         f"{fact['study']}{of}: {fact['premise']} {fact['premise_facts']}".rstrip()
         for fact in records(found.facts)
@@ -170,7 +170,7 @@ def headline_rows(found: Comparison) -> list[list[str]]:
     for name, title in FACT_TITLES.items():
         values = [fact[name] for fact in records(found.facts)]
         if any(known(value) for value in values):
-            title += " (all images)" * bool(found.among)
+            title += " (all images)" * found.narrowed
             rows.append([name, title + DAGGER * (name in found.unlike), whole(values[0])])
             for value in values[1:]:
                 both = known(value) and known(values[0])

@@ -46,12 +46,12 @@ def file_stem(studies: Sequence[str], table: str, among: Slice | None = None) ->
 
     >>> file_stem(["demo", "demo-finetuned"], "compare", Slice.parse("split=val label=bird"))
     'demo-vs-demo-finetuned_compare_class-bird'
-    >>> file_stem(["demo"], "images", Slice.parse("correct=false q_score=..0.1 label='a b'"))
+    >>> file_stem(["demo"], "images", Slice.parse('correct=false q_score=..0.1 label="a b"'))
     'demo_images_class-a-b_correct-false_q_score-..0.1'
     """
     parts = ["-vs-".join(studies), table]
     if among:
         texts = [str(part) for part in among.parts() if part.split != "val"]
         parts += [text.replace("label=", "class-", 1) for text in texts]
-    plain = [re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts]
+    plain = [re.sub(r"[^\w.]+", "-", part).strip("-") for part in parts]
     return "_".join(filter(None, plain))[:LONGEST]

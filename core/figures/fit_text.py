@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 from core.figures.fonts import text_width, wrapped_lines
@@ -26,13 +28,13 @@ def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
     return figure
 
 
-def _share(axis: go.layout.XAxis) -> float:
+def _share(axis: Any) -> float:
     """How much of the figure an axis takes."""
     first, last = axis.domain or (0, 1)
     return last - first
 
 
-def _wrap_title(axis: go.layout.XAxis, theme: Theme, room: float, font: str) -> None:
+def _wrap_title(axis: Any, theme: Theme, room: float, font: str) -> None:
     text = axis.title.text
     size = axis.title.font.size or theme.font_size
     if text and "<br>" not in text and text_width(text, size, font=font) > room:

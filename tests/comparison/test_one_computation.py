@@ -25,6 +25,7 @@ from tests.synthetic import make_study
 POPULATIONS = {
     "all images": "",
     "one class": "label=bee",
+    "evaluation images": "split=val",
     "a slice": "confidence=0.5..",
     "all correct": "correct=true",
     "all misclassified": "correct=false",
@@ -93,9 +94,10 @@ def test_title_of_the_classes__agrees_with_the_accuracy_of_the_table(found):
 
 
 def test_what_is_of_all_images__says_so(found):
+    assert found.narrowed == (str(found.among) not in ("", "split=val"))
     counts = [row for row in headline_rows(found) if row[0].startswith("n_")]
-    assert counts and all(("(all images)" in row[1]) == bool(found.among) for row in counts)
-    assert all(("(all images)" in line) == bool(found.among) for line in premise_lines(found))
+    assert counts and all(("(all images)" in row[1]) == found.narrowed for row in counts)
+    assert all(("(all images)" in line) == found.narrowed for line in premise_lines(found))
 
 
 def test_csv__holds_the_numbers_of_the_table(found):

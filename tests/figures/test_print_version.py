@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from core.figures.catalogue import draw, entry_named
+from core.figures.fonts import text_width
 from core.figures.options import FigureOptions
 from core.figures.print_version import SCATTER_POINTS, print_version
 from core.figures.theme import DARK, LIGHT, Theme, layout_of, paper
@@ -92,7 +93,7 @@ def noted(theme: Theme) -> go.Figure:
 def test_long_note__is_broken_and_makes_room():
     made = plain(print_version(noted))["layout"]
     lines = made["annotations"][0]["text"].split("<br>")
-    assert len(lines) > 2 and max(map(len, lines)) * 0.5 * 8 <= 336
+    assert len(lines) > 2 and max(text_width(line, 8) for line in lines) <= 336
     assert made["margin"]["t"] > 40 and made["legend"]["y"] > 1.1
 
 

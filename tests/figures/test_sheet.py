@@ -8,6 +8,7 @@ import re
 import shutil
 import zlib
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,9 +18,18 @@ from core.common.dataframes import numbers
 from core.comparison.compare import compare
 from core.errors import SettingsError, StudyError
 from core.figures import sheet as sheets
+from core.figures.fonts import text_width
 from core.figures.printing import check_sheet_file, write_sheet
-from core.figures.sheet import Cell, check_sheet, lay_out, make_sheet
-from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SPACE, GAP, width_of, widths_of
+from core.figures.sheet import Cell, Sheet, check_sheet, lay_out, make_sheet
+from core.figures.sheet_layout import (
+    CAPTION_LINE,
+    CAPTION_SIZE,
+    CAPTION_SPACE,
+    GAP,
+    MARGIN,
+    PAGE_WIDTH,
+    Grid,
+)
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import find_browser
@@ -34,82 +44,80 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_seen_study(tmp_path_factory.mktemp("sheet") / "seen", n_train=40, n_val=24)
 
 
-def places(page: str) -> list[tuple[float, ...]]:
-    pattern = r'<div style="left:([\d.]+)px;top:([\d.]+)px;width:([\d.]+)px;height:([\d.]+)px">'
-    return [tuple(float(part) for part in found) for found in re.findall(pattern, page)]
+def places(sheet: Sheet) -> list[tuple[float, float, float]]:
+    """Left, top and width of each cell."""
+    corners = re.findall(r'<g transform="translate\(([\d.]+) ([\d.]+)\)"><(?:text|g)', sheet.svg)
+    widths = re.findall(r'<(?:image|svg) width="([\d.]+)"', sheet.svg)
+    return [(float(left), float(top), float(wide)) for (left, top), wide in zip(corners, widths, strict=True)]
 
 
-def cells(*units: int, columns: int = 2) -> list[Cell]:
-    widths = widths_of(units, columns)
-    return [Cell(f"cell {n}", b"x", "png", unit, widths[n], 100 + n) for n, unit in enumerate(units)]
+def cells(*spans: int) -> list[Cell]:
+    return [Cell(f"cell {n}", b"x", "png", span, 100 + n) for n, span in enumerate(spans)]
 
 
-def test_lay_out__rows_of_two_columns():
-    assert GAP == 24
-    made = lay_out(cells(2, 2, 1, 1, 2, 4), columns=2, font="serif", letters=False)
-    assert made.width == 696 == width_of(4)
-    assert [(left, top) for left, top, _, _ in places(made.html)] == [
-        (0, 0),
-        (360, 0),
-        (0, 125),  # 101 + 24: the row is as high as its highest
-        (180, 125),
-        (360, 125),
-        (0, 125 + 104 + 24),
-    ]
-    assert made.height == pytest.approx(125 + 128 + 105, abs=1)
+@pytest.mark.parametrize("page", PAGE_WIDTH)
+@pytest.mark.parametrize("columns", [1, 2, 3, 4])
+def test_lay_out__the_grid_that_was_asked_for(page, columns):
+    made = lay_out(cells(*[1] * 6), Grid(page, columns, letters=False))
+    boxes = places(made)
+    assert made.width == PAGE_WIDTH[page] and len({round(wide, 3) for _, _, wide in boxes}) == 1
+    rows = [[box for box in boxes if box[1] == top] for top in sorted({top for _, top, _ in boxes})]
+    assert [len(row) for row in rows] == [columns] * (6 // columns) + [6 % columns] * bool(6 % columns)
+    for row in rows:
+        assert row[0][0] == MARGIN
+        for (left, _, wide), (following, _, _) in pairwise(row):
+            assert following == pytest.approx(left + wide + GAP, abs=0.01)
+    assert max(left + wide for left, _, wide in boxes) == pytest.approx(made.width - MARGIN, abs=0.01)
 
 
-def test_lay_out__letters_and_narrow_sheets():
-    made = lay_out(cells(2, 2, columns=1), columns=1, font="sans", letters=True)
-    assert made.width == 336 and "<b>(a)</b>" in made.html and "<b>(b)</b>" in made.html
-    assert [top for _, top, _, _ in places(made.html)] == [0, 100 + 16 + 24]
+def test_lay_out__a_row_is_as_high_as_its_highest():
+    made = lay_out(cells(1, 1, 1, 2), Grid(columns=2, letters=False))
+    tops = [top for _, top, _ in places(made)]
+    assert tops == [MARGIN, MARGIN, MARGIN + 101 + GAP, MARGIN + 101 + GAP + 102 + GAP]
+    assert made.height == pytest.approx(tops[-1] + 103 + MARGIN, abs=1)
+
+
+def test_lay_out__a_cell_spans_columns():
+    made = lay_out(cells(2, 1, 3), Grid(columns=3, letters=False))
+    one, two, three = (Grid(columns=3).width_of(span) for span in (1, 2, 3))
+    assert [wide for _, _, wide in places(made)] == pytest.approx([two, one, three], abs=0.01)
+    assert three == 696 - 2 * MARGIN == Grid(columns=3).width_of(9)
+
+
+def test_lay_out__letters():
+    made = lay_out(cells(1, 1), Grid("single", 1, "sans"))
+    assert made.width == 336 and ">(a)</text>" in made.svg and ">(b)</text>" in made.svg
+    assert [top for _, top, _ in places(made)] == [MARGIN, MARGIN + 100 + 16 + GAP]
 
 
 def test_lay_out__names_stay_text():
-    made = lay_out(
-        [Cell('"><script>', b"x", "png", 2, 336.0, 10, "</p><script>")],
-        columns=1,
-        font="serif",
-        letters=False,
-    )
-    assert "<script" not in made.html and "<script" not in made.svg
-
-
-def test_lay_out__a_row_that_is_not_full_is_spread_out():
-    assert widths_of([2, 2, 2], 2) == [336, 336, 696]  # no blank half beside the last one
-    assert widths_of([1, 1, 1], 2) == pytest.approx([216, 216, 216])
-    assert widths_of([2, 1], 2) == pytest.approx([336 + 120, 156 + 60])
-    assert widths_of([1], 2) == [336]  # a single picture does not fill the page
-    for units in ([2, 1], [1, 1, 1], [2, 2, 1, 1, 1, 1, 2, 1, 1]):
-        boxes = places(lay_out(cells(*units), columns=2, font="serif", letters=False).html)
-        for top in {box[1] for box in boxes}:
-            row = [box for box in boxes if box[1] == top]
-            assert row[0][0] == 0 and max(left + width for left, _, width, _ in row) == pytest.approx(696)
+    made = lay_out([Cell('"><script>', b"x", "png", 1, 10, "</p><script>")], Grid(columns=1, letters=False))
+    assert "<script" not in made.svg and "&lt;script&gt;" in made.svg
 
 
 def test_lay_out__captions_make_room_below():
-    plain, (first, second) = cells(2, 2), cells(2, 2)
+    plain, (first, second) = cells(1, 1), cells(1, 1)
     words = "Where the probe's errors lie, by what makes an image hard. " * 3
-    said = [replace(first, caption=words), second]
-    before = lay_out(plain, columns=2, font="serif", letters=True)
-    after = lay_out(said, columns=2, font="serif", letters=True)
-    lines = after.html.partition("<p>")[2].partition("</p>")[0].split("<br>")
-    assert " ".join(lines).replace("&#x27;", "'") == words.strip() and len(lines) >= 3
+    before = lay_out(plain, Grid())
+    after = lay_out([replace(first, caption=words.strip()), second], Grid())
+    texts = map(html.unescape, re.findall(r"<text[^>]*>([^<]*)<", after.svg))
+    lines = [text for text in texts if not text.startswith("(")]
+    assert " ".join(lines) == words.strip() and len(lines) >= 3
+    assert all(text_width(line, CAPTION_SIZE) <= Grid().width_of() for line in lines)
     assert after.height == pytest.approx(
         before.height + CAPTION_SPACE + CAPTION_LINE * len(lines) - 1, abs=1
     )  # the other cell was 1 px higher
-    assert after.svg.count("<text") == 2 + len(lines)  # two letters
 
 
 def test_svg__parts_keep_their_ids_apart():
     vector = b'<svg class="a" width="10" height="5"><clipPath id="x"/><g clip-path="url(#x)"/></svg>'
-    one = Cell("roc", vector, "svg+xml", 2, 336.0, 168.0)
-    made = lay_out([one, one], columns=2, font="serif", letters=False)
+    one = Cell("roc", vector, "svg+xml", 1, 168.0)
+    made = lay_out([one, one], Grid(letters=False))
     root = ElementTree.fromstring(made.svg)
     ids = [part.get("id") for part in root.iter() if part.get("id")]
     assert ids == ["c0-x", "c1-x"] and "url(#c1-x)" in made.svg
     inner = root.findall(".//{http://www.w3.org/2000/svg}svg")
-    assert [(part.get("width"), part.get("height")) for part in inner] == [("336", "168")] * 2
+    assert [(part.get("width"), part.get("height")) for part in inner] == [("326", "168")] * 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +132,7 @@ def test_svg__parts_keep_their_ids_apart():
 )
 def test_check_sheet__one_line(names, columns, font, says):
     with pytest.raises(SettingsError, match=says):
-        check_sheet(names, columns, font)
+        check_sheet(names, Grid(columns=columns, font=font))
 
 
 @pytest.mark.slow
@@ -144,8 +152,8 @@ def test_make_sheet__order_sizes_and_panels(seen, monkeypatch):
     made = make_sheet(
         study, [f"image:{image}", f"heatmap:{image}", f"masks:{image}", "class_representations", "roc"]
     )
-    assert [width for _, _, width, _ in places(made.html)] == pytest.approx([216, 216, 216, 696, 696])
-    assert made.html.count("image/png") == 3 and made.html.count("image/svg+xml") == 2
+    assert [wide for _, _, wide in places(made)] == [326] * 5
+    assert made.svg.count("data:image/png") == 3
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +262,7 @@ def test_command__one_page_of_vectors_with_fonts(seen, tmp_path, capsys):
 
 def test_write_sheet__browser_that_cannot_print(seen, tmp_path, monkeypatch):
     monkeypatch.setattr("core.figures.printing.find_browser", lambda: "/bin/false")
-    made = lay_out(cells(2), columns=1, font="serif", letters=False)
+    made = lay_out(cells(1), Grid(columns=1, letters=False))
     with pytest.raises(SettingsError, match="could not print"):
         write_sheet(made, tmp_path / "sheet.pdf")
     assert not list(tmp_path.iterdir())

@@ -92,7 +92,7 @@ def cards(found: Comparison, other: str) -> None:
                 measure.title,
                 after,
                 explain=HELP[name],
-                detail=f"in {widgets.plain(other)}; in {widgets.plain(found.names[0])} {before}  \n"
+                detail=f"in {widgets.plain(other)}; {before} in {widgets.plain(found.names[0])}  \n"
                 f"{MARKS[known.verdict]} {known.words}",
             )
 

@@ -141,7 +141,7 @@ def enter_study(names: Sequence[str]) -> str:
     names it from then on. Called by `main.py` alone, once per run, before the selector is drawn.
     """
     asked, last = url_text(STUDY), st.session_state.get(STUDY)
-    name = next(one for one in (asked, last, names[0]) if one in names)
+    name = next((one for one in (asked, last) if one in names), None) or names[0]
     if asked != name:
         set_url(STUDY, name)
     if asked not in (None, name):

@@ -25,8 +25,8 @@ STUDY_ORDER = "Order of the study"
 SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
 PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
 BESIDE = 210  # pixels of the facets: left of the pictures, on a narrow page below them
-# What can be done with marked images lies over the foot of the page: above the pictures it would push them down
-# under the pointer that marks them.
+# What can be done with marked images lies over the foot of the page: above the pictures it would push them
+# down under the pointer that marks them.
 STYLE = (
     "<style>:has(> .st-key-images_marked) {position: sticky; bottom: 1rem; z-index: 90; align-self: start}"
     " .st-key-images_marked {padding: .3rem 1rem; border: 1px solid MUTED; border-radius: 8px;"

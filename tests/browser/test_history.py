@@ -75,6 +75,7 @@ PLACES: dict[str, Callable[[Any], None]] = {
 }
 PLACES |= {"feature": by_palette("#5"), "image": by_palette("val/cat/0070.png")}
 CARDS = {"confusion": confusion, "these_images": these_images}
+WITHIN = {"confusion": "errors", "these_images": "images"}  # the page that a card's place is a part of
 
 
 def test_places__are_all_pages():
@@ -83,7 +84,7 @@ def test_places__are_all_pages():
 
 def targets(source: str, at: int) -> list[str]:
     """The places to go to from one: all others, or a few that differ from source to source."""
-    others = [name for name in PLACES if name != source]
+    others = [name for name in PLACES if name != WITHIN.get(source, source)]
     return others if EVERYTHING else [others[(at * QUICK + step) % len(others)] for step in range(QUICK)]
 
 

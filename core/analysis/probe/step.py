@@ -232,8 +232,9 @@ def _with_truth(study: Study, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of a study without evaluation images: a probe that is right about the images that it was trained
-    on says nothing of the encoder, and no number must be made of it.
+    """Return the table of a study without evaluation images, where no outcome is known.
+
+    That a probe is right about the images that it was trained on says nothing of the encoder.
     """
     unknown = pd.array([pd.NA] * len(table), dtype="boolean")
     return table.assign(correct=unknown, top5_correct=unknown)

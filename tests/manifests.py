@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.storage.manifest import read_manifest, write_manifest
+import pandas as pd
+
+from core.storage.manifest import input_digests, read_manifest, write_manifest
+from core.storage.writer import StepWriter
 
 
 @contextmanager
@@ -16,3 +19,19 @@ def edited_manifest(folder: Path) -> Iterator[dict[str, Any]]:
     manifest = read_manifest(folder)
     yield manifest
     write_manifest(folder, manifest)
+
+
+def change_texts(folder: Path, columns: Collection[str], prefix: str) -> None:
+    """Put a text before every one in these columns of all tables of a study, which stays sound."""
+    writer = StepWriter(folder, "")
+    with edited_manifest(folder) as manifest:
+        tables = [name for name, entry in manifest["items"].items() if entry["kind"] == "table"]
+        for name in tables:
+            frame = pd.read_parquet(folder / f"{name}.parquet")
+            for column in set(columns) & set(frame.select_dtypes("str")):
+                frame[column] = (prefix + frame[column]).where(frame[column] != "", "")
+            writer.table(name, frame)
+            manifest["items"][name] |= writer.items[name]
+        for step in manifest["steps"].values():
+            own = tuple(name for name in step["inputs"] if not name.startswith("@"))
+            step["inputs"] |= input_digests(manifest, own)

@@ -217,7 +217,7 @@ def parse_composite(spec: str) -> dict[str, str]:
 
 
 def _number(option: str, text: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise ImageSourceError(
             f"composite: {option} must be a whole number from {low} to {high}, not '{text}'"
         )

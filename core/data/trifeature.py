@@ -143,7 +143,7 @@ def _option(option: str, text: str) -> Any:
             raise ImageSourceError(f"trifeature: label must be one of {', '.join(FACTORS)}, not '{text}'")
         return text
     low, high = RANGES[option]
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise ImageSourceError(
             f"trifeature: {option} must be a whole number from {low} to {high}, not '{text}'"
         )

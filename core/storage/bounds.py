@@ -1,7 +1,7 @@
 """Bounds of the values that serve as indices and keys, so that a changed bit never becomes an index.
 
-Values of arrays are checked as they are read, a slice as a slice. What only a whole array can show (its sum, its
-order) is checked when the whole array is read.
+Values of arrays are checked as they are read, a slice as a slice. What only a whole array can show (its sum,
+its order) is checked when the whole array is read.
 """
 
 from __future__ import annotations

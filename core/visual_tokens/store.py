@@ -32,6 +32,19 @@ MANIFEST, KIND, VERSION = "manifest.json", "visual tokens", 1
 ARRAYS = ("global", "tangible", "predicates")
 TABLES = ("images", "objects", "relations")
 CORNERS = ["left", "top", "right", "bottom"]
+COLUMNS = {
+    "images": {"image_id": "str", "split": "str", "width": "int64", "height": "int64"},
+    "objects": {"image_id": "str", "object": "int64", "score": "float64"}
+    | dict.fromkeys(CORNERS, "float64")
+    | {"name": "str"},
+    "relations": {
+        "image_id": "str",
+        "subject": "int64",
+        "object": "int64",
+        "predicate": "str",
+        "score": "float64",
+    },
+}
 
 
 class TokenFolder:
@@ -40,12 +53,27 @@ class TokenFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.manifest = _read_manifest(self.path)
-        self._arrays = {name: self._array(name) for name in ARRAYS}
+        try:
+            self._arrays = {name: self._array(name) for name in ARRAYS}
+            self._check_manifest()
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+            raise self._damaged(f"{MANIFEST} does not describe its arrays") from error
 
     def _array(self, name: str) -> ChunkedArray:
         entry = self.manifest["arrays"][name]
         rows = [chunk["rows"] for chunk in entry["chunks"]]
         return ChunkedArray(self.path / name, rows, entry["dtype"], entry["shape"][1:], damaged=self._damaged)
+
+    def _check_manifest(self) -> None:
+        """Raise ValueError or KeyError for what a later reader would trip over."""
+        _, words = self.fingerprint, self.manifest["predicates"]
+        n_words, known = len(self._arrays["predicates"]), {word for word in words if isinstance(word, str)}
+        if not len(known) == len(words) == n_words:
+            raise ValueError("predicates")
+        for array in self._arrays.values():
+            if array.dtype.kind != "f" or len(array.shape) != 2 or (np.diff(array.starts) < 0).any():
+                raise ValueError(array.folder.name)
+            np.empty((0, *array.shape[1:]), array.dtype)  # a width that numpy refuses
 
     def _damaged(self, what: str) -> TokenError:
         return TokenError(f"'{self.path}': {what}. Extract the tokens again")
@@ -59,16 +87,22 @@ class TokenFolder:
         return str(self.manifest["fingerprint"])
 
     def _table(self, name: str) -> pd.DataFrame:
-        path = self.path / f"{name}.parquet"
+        path, kinds = self.path / f"{name}.parquet", COLUMNS[name]
         try:
             check_study_table(path)
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)[list(kinds)]
+            if frame.isna().to_numpy().any():
+                raise ValueError("values are missing")
+            return frame.astype(kinds)
         except Exception as error:
             raise self._damaged(f"{name}.parquet cannot be read ({type(error).__name__})") from error
 
     @cached_property
     def images(self) -> pd.DataFrame:
-        return self._table("images")
+        images = self._table("images")
+        if len(images) != len(self._arrays["global"]):
+            raise self._damaged("images.parquet does not fit the arrays")
+        return images
 
     @cached_property
     def objects(self) -> pd.DataFrame:
@@ -86,7 +120,11 @@ class TokenFolder:
     def _offsets(self) -> np.ndarray:
         """(N + 1,) first object of each image."""
         try:
+            if not (self.path / "offsets.npy").is_file():  # a pipe would be waited for
+                raise FileNotFoundError
             offsets = np.load(self.path / "offsets.npy")
+            if offsets.ndim != 1 or offsets.dtype.kind != "i":
+                raise ValueError("no list of whole numbers")
         except (OSError, ValueError, EOFError) as error:
             raise self._damaged(f"offsets.npy cannot be read ({type(error).__name__})") from error
         fits = len(offsets) == len(self) + 1 and (np.diff(offsets) >= 0).all()
@@ -250,22 +288,9 @@ class TokenWriter:
 
 def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]:
     """Build the three tables of a folder from their rows."""
-    columns = {
-        "images": {"image_id": "str", "split": "str", "width": "int64", "height": "int64"},
-        "objects": {"image_id": "str", "object": "int64", "score": "float64"}
-        | dict.fromkeys(CORNERS, "float64")
-        | {"name": "str"},
-        "relations": {
-            "image_id": "str",
-            "subject": "int64",
-            "object": "int64",
-            "predicate": "str",
-            "score": "float64",
-        },
-    }
     return {
         name: pd.DataFrame(list(rows[name]), columns=list(kinds)).astype(kinds)
-        for name, kinds in columns.items()
+        for name, kinds in COLUMNS.items()
     }
 
 

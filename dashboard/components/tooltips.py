@@ -12,7 +12,7 @@ Q_PAPER = "Kalibhat et al., AAAI 2024 (arXiv 2203.01881)"
 FALCON = "Kalibhat et al., ICML 2023 (arXiv 2307.10504)"
 DISSERTATION = FALCON + "; Kalibhat's dissertation, chapter 4"
 BOOK = "docs/method.md"  # where no paper is the source
-# What Streamlit turns into icons, emoji, links and arrows once Markdown is parsed, so that no backslash helps.
+# Streamlit turns these into icons, emoji, links and arrows once Markdown is parsed: no backslash helps.
 REPLACED = re.compile(r":(?=//|[\w+/-]+:)|www(?=\.)|@(?=[\w-]+\.)|(?<!\S)[<>~-](?=[=>-]{1,2}(?!\S))", re.I)
 JOINER = "\u2060"  # takes no room and allows no line break
 

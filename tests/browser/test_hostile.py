@@ -10,13 +10,17 @@ from urllib.parse import quote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from core.cli import main
 from core.slices import saved_slices
 from core.slices.slice import Slice
+from core.store import open_study
+from core.traces import changes
 from dashboard.addresses.pages import PAGES
 from tests.browser.harness import dashboard, settle, visit
 from tests.browser.test_dashboard import TILE
 from tests.browser.test_every_page import PARTS, VIEWS
 from tests.concepts.worded import make_worded
+from tests.manifests import change_texts
 from tests.sampling import sample
 from tests.synthetic import make_seen_study
 
@@ -30,24 +34,46 @@ CLASSES = (
 )
 FILE = "<svg id=planted onload=alert(5)>"
 SLICE = '<iframe id=planted srcdoc="<script>alert(6)</script>">'
+WORD = (  # what Markdown and Streamlit's own signs would make of it has texts of its own
+    "<img id=planted src=x onerror=window.xss=1><script>window.xss=2</script>**zqbold** $zqmath$ "
+    ":red[zqred] [zqlink](javascript:window.xss=3) :material/zqicon: `zqcode` http://zq.invalid/ "
+)
+WORDS = ("word", "words", "caption", "reason", "keywords", "note")
 # Elements that such a name would have made, also in shadow roots, and links that would run a script.
 PLANTED = """() => {
   const roots = [document];
   for (const root of roots) {
     roots.push(...[...root.querySelectorAll('*')].map(one => one.shadowRoot).filter(Boolean));
   }
-  const wanted = '#planted, img[src="x"], [onerror], [onload], a[href^="javascript:"], [srcdoc]';
-  return roots.flatMap(root => [...root.querySelectorAll(wanted)].map(one => one.outerHTML.slice(0, 200)));
+  const wanted = '#planted, img[src="x"], [onerror], [onload], a[href^="javascript:"], [srcdoc], ' +
+    'a[href^="http://zq"]';
+  const marked = root => [...root.querySelectorAll('*')].filter(
+    one => !one.children.length && /^zq\\w+$/.test(one.textContent.trim()));
+  return [
+    ...roots.flatMap(root => [...root.querySelectorAll(wanted), ...marked(root)]).map(
+      one => one.outerHTML.slice(0, 200)),
+    ...(window.xss ? [`a script ran: ${window.xss}`] : []),
+  ];
 }"""
 
 
 @pytest.fixture(scope="module")
-def hostile_address(chrome: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard over one study whose every name is an attack."""
+def hostile_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose every name is an attack."""
     folder: Path = tmp_path_factory.mktemp("hostile") / STUDY
     make_worded(make_seen_study(folder, class_names=CLASSES, tail=FILE))
+    change_texts(folder, WORDS, WORD)
+    study = open_study(folder)
+    changes.set_note(study, study.images["image_id"].iat[-1], WORD)
+    changes.note_feature(study, 3, WORD)
     saved_slices.save(folder, SLICE, Slice.parse("correct=false"))
-    with dashboard(folder.parent) as url:
+    return folder
+
+
+@pytest.fixture(scope="module")
+def hostile_address(chrome: object, hostile_folder: Path) -> Iterator[str]:
+    """A dashboard over that study."""
+    with dashboard(hostile_folder.parent) as url:
         yield url
 
 
@@ -111,6 +137,44 @@ def test_names__are_shown_as_they_are(guarded, hostile_address):
     page.wait_for_selector("[role=dialog] >> text=True class")
     nothing_planted(page)
     expect(page.locator("[role=dialog]")).to_contain_text(FILE)
+
+
+def test_words__are_shown_as_they_are_and_are_nothing_else(guarded, hostile_address):
+    """A feature with its words, notes and captions, and a group of features."""
+    for part in ("feature?feature=3", "features?features_as=Groups&group=1_2", "heatmaps?heat_feature=3"):
+        page = guarded.open(f"{hostile_address}/{part}&study={quote(STUDY)}")
+        nothing_planted(page)
+        assert page.locator("[data-testid=stException]").count() == 0
+        expect(page.get_by_text("**zqbold**").first).to_be_attached()
+
+
+def test_palette_and_tip_of_the_map__names_are_text(guarded, hostile_address):
+    page = guarded.open(f"{hostile_address}/map?study={quote(STUDY)}")
+    box = page.locator(".stage").bounding_box()
+    for step in range(100):
+        x, y = 0.1 + 0.08 * (step % 10), 0.1 + 0.08 * (step // 10)
+        page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+        if page.locator(".tip").is_visible():
+            break
+    nothing_planted(page)
+    page.keyboard.press("Control+k")
+    field = page.locator("[role=dialog] input").first
+    expect(field).to_be_visible()
+    for text in ("zq", "planted", "feature 3", WORD[:60]):
+        field.fill(text)
+        nothing_planted(page)
+
+
+def test_files__names_are_text_in_a_browser(chrome, guarded, hostile_address, hostile_folder, tmp_path):
+    """A report, a figure and the page of a human study, each opened from its file."""
+    study = str(hostile_folder)
+    assert main(["report", study, "-o", str(tmp_path / "report.html")]) == 0
+    assert main(["figure", study, "purity", "-o", str(tmp_path / "figure.html")]) == 0
+    assert main(["human-study", "export", study, "-o", str(tmp_path / "human")]) == 0
+    for file in ("report.html", "figure.html", "human/index.html"):
+        guarded.page.goto((tmp_path / file).as_uri())
+        guarded.page.wait_for_timeout(500)
+        assert guarded.page.evaluate(PLANTED) == []
 
 
 @pytest.mark.parametrize("part", ["../../etc", "%2e%2e/demo", STUDY + "/../..", "<script>alert(7)</script>"])

@@ -151,7 +151,7 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
         CaptionError: no such bank, unknown format or column, fewer than two captions, not English.
     """
     name = str(spec)
-    if name.partition("?")[0] == "glyphworld" and not Path(name).exists():
+    if name.partition("?")[0] == "glyphworld" and not os.path.exists(name):
         return _bank_of(name, pd.Series(glyph_captions(**parse_bank_spec(name)), dtype="str"))
     path, column = _path_and_column(name, column)
     if path.is_dir():
@@ -163,13 +163,15 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
 
 def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
     path = Path(name)
-    if "?column=" in name and not path.exists():
+    if "?column=" in name and not os.path.exists(path):
         start, _, named = name.rpartition("?column=")
         path, column = Path(start), named
-    if not path.exists():
+    if not os.path.exists(path):
         folder = path.parent if path.parent.is_dir() else Path()
         hint = did_you_mean(path.name, [p.name for p in folder.iterdir()])
         raise CaptionError(f"no captions at '{path}'.{hint} Give a file, a LAION folder, or glyphworld")
+    if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
+        raise CaptionError(f"'{path}' is no regular file. Give a file, a LAION folder, or glyphworld")
     return path, column
 
 

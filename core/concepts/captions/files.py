@@ -52,7 +52,9 @@ def read_captions(path: Path, column: str | None = None) -> pd.Series:
             file = pq.ParquetFile(path)
             name = choose_column(path, file.schema_arrow, column)
             check_caption_rows(str(path), name)
-            return file.read([name]).column(name).cast(pa.large_string()).to_pandas().astype("str")
+            captions = file.read([name]).column(name).cast(pa.large_string())
+            captions.validate(full=True)  # a text that is not UTF-8
+            return captions.to_pandas().astype("str")
         if ending in SEPARATORS:
             return _read_table(path, SEPARATORS[ending], column)
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -125,7 +127,7 @@ def laion_shards(folder: Path, column: str | None = None) -> list[LaionShard]:
 
 def _numbered(folder: Path, ending: str) -> dict[int, Path]:
     found = {path.stem.rpartition("_")[2]: path for path in folder.glob(f"*.{ending}")}
-    return {int(number): path for number, path in found.items() if number.isdigit()}
+    return {int(number): path for number, path in found.items() if number.isdecimal()}
 
 
 def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
@@ -137,8 +139,10 @@ def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
         reason = " ".join(str(error).split())[:160]
         raise CaptionError(f"cannot read '{embeddings}' and '{metadata.name}': {reason}") from None
     n_rows = table.metadata.num_rows
-    if rows.ndim != 2 or len(rows) != n_rows:
-        raise CaptionError(f"'{embeddings}' has shape {rows.shape}, but '{metadata.name}' has {n_rows} rows")
+    if rows.ndim != 2 or len(rows) != n_rows or rows.dtype.kind != "f":
+        raise CaptionError(
+            f"'{embeddings}' has {rows.dtype} of shape {rows.shape}, but '{metadata.name}' has {n_rows} rows"
+        )
     return LaionShard(embeddings, metadata, choose_column(metadata, table.schema_arrow, column), n_rows)
 
 

@@ -36,7 +36,7 @@ def parse_bank_spec(spec: str) -> dict[str, int]:
                 f"the bank glyphworld has no option '{name}'.{hint} Options: {', '.join(RANGES)}"
             )
         low, high = RANGES[name]
-        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
             raise CaptionError(
                 f"glyphworld: {name} must be a whole number from {low} to {high}, not '{text}'"
             )

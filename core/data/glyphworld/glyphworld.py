@@ -271,7 +271,7 @@ def parse_world(spec: str) -> dict[str, Any]:
 
 def _whole_number(option: str, text: str) -> int:
     low, high = RANGES[option]
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
         raise ImageSourceError(
             f"glyphworld: {option} must be a whole number from {low} to {high}, not '{text}'"
         )

@@ -1,13 +1,16 @@
 import hashlib
+import os
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.concepts.captions import bank as module
 from core.concepts.captions.bank import embed_bank, open_bank
-from core.errors import CaptionError
+from core.errors import CaptionError, SettingsError
 
 DOG, CAT, BOAT = "a brown dog on the grass", "a cat asleep", "two boats on the water"
 
@@ -222,4 +225,39 @@ def test_laion__folders_that_are_not_whole(tmp_path):
     np.save(folder / "text_emb" / "text_emb_0.npy", np.zeros((3, 16), np.float16))
     (folder / "text_emb" / "text_emb_1.npy").unlink()
     with pytest.raises(CaptionError, match=r"shape \(3, 16\), but 'metadata_0.parquet' has 2 rows"):
+        open_bank(folder)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "act", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"]
+)
+def test_bank__what_would_be_read_for_ever_is_refused(tmp_path, act):
+    act(tmp_path / "captions.txt")
+    with pytest.raises(CaptionError, match="is no regular file"):
+        open_bank(tmp_path / "captions.txt")
+
+
+@pytest.mark.parametrize("spec", ["glyphworld?n=" + "9" * 5000, "a" * 5000 + ".txt", "a\0.txt"])
+def test_bank__names_that_no_file_can_have(spec):
+    with pytest.raises((CaptionError, SettingsError)):
+        open_bank(spec)
+
+
+def test_bank__text_that_is_not_utf8(tmp_path):
+    content = pa.py_buffer(b"\xff\xfe\xfd\xfc"), pa.py_buffer(np.array([0, 2, 4], np.int32).tobytes())
+    column = pa.Array.from_buffers(pa.string(), 2, [None, content[1], content[0]])
+    pq.write_table(pa.table({"caption": column}), tmp_path / "captions.parquet")
+    with pytest.raises(CaptionError, match="cannot read captions"):
+        open_bank(tmp_path / "captions.parquet")
+
+
+def test_laion__numbers_and_types_that_are_none(tmp_path):
+    folder = laion(tmp_path / "laion", [["a dog on the grass", "a cat in the house"]])
+    rows = folder / "text_emb" / "text_emb_0.npy"
+    np.save(rows, np.array([["a"], ["b"]]))
+    with pytest.raises(CaptionError, match="has <U1 of shape"):
+        open_bank(folder)
+    rows.rename(rows.with_name("text_emb_².npy"))
+    with pytest.raises(CaptionError, match="needs metadata"):
         open_bank(folder)

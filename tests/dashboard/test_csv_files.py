@@ -1,4 +1,4 @@
-"""Tables that pages offer as CSV: numbers are numbers, with one kind of minus, and names say what they hold."""
+"""Tables that pages offer as CSV: numbers are numbers, with one minus sign, under names that say enough."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.store import open_study
 from dashboard.components import chart
 from tests.comparison.comparable import second_study
 
-TEXT_OF_NUMBER = re.compile(r"^[<>≤≥]?\s*[+\-−–]?[\d.,]+\s*(%|points?|[*†]|\(.*)?")
+TEXT_OF_NUMBER = re.compile(r"[<>≤≥]?\s*[+\-−]?\d[\d.,]*\s*(%|points?)?\s*(\(.*\))?\s*[*†]?")
 NAME = re.compile(r"[\w.-]+")
 PAGES = (
     ("compare", {"compare_with": ["second"], "compare_words_open": "true"}),
@@ -50,9 +50,14 @@ def text_numbers(table: pd.DataFrame) -> list[str]:
     odd = []
     for name in table.select_dtypes(include=["object", "string"]):
         cells = [str(cell) for cell in table[name].dropna() if str(cell)]
-        if cells and all(TEXT_OF_NUMBER.match(cell) for cell in cells):
+        if cells and all(TEXT_OF_NUMBER.fullmatch(cell) for cell in cells):
             odd.append(f"{name}: {cells[0]}")
     return odd
+
+
+def test_text_numbers__are_noticed():
+    cells = ["+0.045 (+0.028 to +0.063) *", "\N{MINUS SIGN}2.0 points (\N{MINUS SIGN}10.0 to +6.0)", "64.0 %"]
+    assert len(text_numbers(pd.DataFrame({"change": cells, "name": ["a", "3b", "000.png"]}))) == 1
 
 
 @pytest.mark.slow

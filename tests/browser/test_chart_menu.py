@@ -75,15 +75,15 @@ def opened(one, address: str, place: str = "predicting_errors?quality_plot=Distr
 def test_each_format__by_mouse_and_keyboard(reader, address):
     page = opened(reader(), address)
     name, content = saved(page, DISTRIBUTION, "SVG")
-    assert name == "score_histogram.svg" and b"<svg" in content and b"Q-Score" in content
+    assert name == "demo_score_histogram.svg" and b"<svg" in content and b"Q-Score" in content
     name, content = saved(page, DISTRIBUTION, "PNG", key="Enter")
-    assert name == "score_histogram.png"
+    assert name == "demo_score_histogram.png"
     with Image.open(io.BytesIO(content)) as picture:
         assert picture.format == "PNG" and picture.width > 800
     name, content = saved(page, DISTRIBUTION, "Data as CSV", key="Enter")
-    assert name == "score_histogram.csv"
+    assert name == "demo_score_histogram.csv"
     table = pd.read_csv(io.BytesIO(content))
-    assert list(table.columns) == ["left", "right", "all", "correct", "misclassified"]
+    assert list(table.columns) == ["left", "right", "all", "correct", "misclassified", "study", "slice"]
     settle(page)
     assert page.locator(".js-plotly-plot").count() == 1  # nothing was rerun away
 
@@ -100,7 +100,7 @@ def test_pdf__of_the_chosen_width_and_type(reader, address):
         expect(page.get_by_role("menuitemradio", name=font, checked=True)).to_be_visible()
         page.keyboard.press("Escape")
         name, content = saved(page, DISTRIBUTION, words)
-        assert name == "score_histogram.pdf" and content.startswith(b"%PDF")
+        assert name == "demo_score_histogram.pdf" and content.startswith(b"%PDF")
         (box,) = re.findall(rb"/MediaBox\s*\[([^\]]*)\]", content)
         widths[font] = float(box.split()[2])
         assert page.locator(".plotly-notifier *").count() == 0  # only our own messages

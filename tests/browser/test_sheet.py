@@ -87,13 +87,13 @@ def test_three_pages__to_a_pdf(visitor, trusted_address):
     page.get_by_role("button", name="Make PDF, SVG and PNG").click()
     with page.expect_download(timeout=120_000) as waiting:
         page.get_by_role("button", name="Download PDF").click(timeout=120_000)
-    assert waiting.value.suggested_filename == "figure_sheet.pdf"
+    assert waiting.value.suggested_filename == "seen_figures.pdf"
     content = Path(waiting.value.path()).read_bytes()
     assert content.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", content)) == 1
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Download SVG").click()
     vector = Path(waiting.value.path()).read_text(encoding="utf-8")
-    assert vector.count("(a)") == 1 and "evaluation images of bee" in vector
+    assert vector.count(">(a)<") == 1 and "evaluation images of bee" in vector
 
 
 def test_order__by_drag(visitor, address):

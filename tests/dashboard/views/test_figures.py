@@ -13,6 +13,7 @@ from core.common.dataframes import numbers
 from core.export.sliced import SlicedStudy
 from core.figures.cells import CellRequest, parse_cell
 from core.figures.options import FigureOptions
+from core.figures.sheet_layout import GAP, MARGIN
 from core.jobs.commands import MakeSheet
 from core.slices.slice import Slice
 from core.store import Study, open_study
@@ -27,8 +28,8 @@ def study(studies: Path, seen_study: Path) -> Study:
 
 
 def component(app, name: str) -> dict:
-    (found,) = [one.proto for one in app.get("bidi_component") if one.proto.component_name == name]
-    return json.loads(found.json)
+    found = [one.proto for one in app.get("bidi_component") if one.proto.component_name == name]
+    return json.loads(found[0].json)  # the sheet stands before the gallery
 
 
 def cards(app) -> list[dict]:
@@ -40,7 +41,7 @@ def preview(app) -> dict:
 
 
 def thumbnails(app) -> list[dict]:
-    """What the empty sheet offers, as it is drawn."""
+    """What the gallery offers, as it is drawn."""
     found = [one.proto for one in app.get("bidi_component")]
     drawn = [json.loads(one.json) for one in found if one.component_name == "peregrine_sheet_preview"]
     return [cell for one in drawn for cell in one["cells"]]
@@ -62,7 +63,9 @@ def test_empty_sheet__says_how_it_is_filled_and_begins_with_one_click(study, ope
     assert len(suggested(app)) == len(thumbnails(app)) == 8 and all(one["figure"] for one in thumbnails(app))
     label = suggested(app)[1].label
     app = suggested(app)[1].click().run()
-    assert [card["title"] for card in cards(app)] == [label] and not suggested(app)
+    assert [card["title"] for card in cards(app)] == [label]
+    offered = [button.label for button in suggested(app)]  # the gallery stays, without what was added
+    assert label not in offered and len(thumbnails(app)) - 1 == len(offered) >= 7
     assert cards(app)[0]["caption"].startswith(label) and cards(app)[0]["about"] == "evaluation images"
 
 
@@ -100,14 +103,18 @@ def test_preview__figures_are_those_of_the_slice(study, open_page):
 
     assert n_images(few) == Slice.parse("label=bee split=val").mask(study).sum()
     assert n_images(all_images) == study.is_val.sum()
-    assert few["layout"]["width"] == 336
+    assert few["layout"]["width"] == 326
 
 
 def test_preview__stands_where_the_print_stands(study, open_page):
     image = study.images["image_id"].iloc[int(study.is_val.nonzero()[0][0])]
     app = open_page("figures", study="seen", sheet=f"image:{image}?caption=A bee|heatmap:{image}|roc")
     shown = preview(app)
-    assert [(cell["left"], cell["width"]) for cell in shown["cells"]] == [(0, 156), (180, 156), (360, 336)]
+    assert [(cell["left"], cell["width"]) for cell in shown["cells"]] == [
+        (MARGIN, 326),
+        (MARGIN + 326 + GAP, 326),
+        (MARGIN, 326),
+    ]
     assert shown["cells"][0]["caption"] == ["A bee"] and shown["width"] == 696
     assert all(cell["src"] for cell in shown["cells"][:2]) and shown["cells"][2]["figure"]
 

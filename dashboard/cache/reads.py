@@ -265,9 +265,9 @@ def named_from(study: Study) -> dict[int, str]:
 
 
 def number_and_place(study: Study, feature: int) -> str:
-    """What stands in grey behind the words of a feature: "#482 · scene"."""
+    """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat"."""
     place = named_from(study).get(feature)
-    return f"#{feature} · {place}" if place else f"#{feature}"
+    return f"#{feature} · {place.split()[-1]}" if place else f"#{feature}"
 
 
 def names_given(study: Study) -> dict[int, str]:

@@ -156,9 +156,7 @@ def _why_no_accuracy(study: Study) -> str:
         return reads.NONE_HELD_OUT
     if skipped := study.summary("probe").get("skipped"):
         return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
-    if study_progress.running(study.path):
-        return study_progress.time_left(study.path)
-    return "The probe has not been trained yet."
+    return study_progress.time_left(study.path) or "The probe has not been trained yet."
 
 
 def _features(study: Study) -> None:
@@ -187,8 +185,8 @@ def _overlap(study: Study) -> None:
     if not math.isfinite(value):
         why = study.why_missing("overlap_summary")
         needs = "It needs masks of the objects."
-        if why and study_progress.running(study.path):
-            needs = study_progress.time_left(study.path)
+        if why and (running := study_progress.time_left(study.path)):
+            needs = running
         elif study.summary("heatmaps").get("skipped"):
             needs = "It needs heatmaps, and this study has none."
         detail = needs if why else "No evaluation image has a heatmap and a mask of the object."

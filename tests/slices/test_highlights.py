@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from core.common.statistics.intervals import wilson
 from core.slices.highlights import (
     background_features,
     class_accuracy,
@@ -41,6 +42,11 @@ def test_class_accuracy__is_that_of_the_evaluation_images(judged_rows):
     assert found is not None and found.n == len(rows)
     assert found.accuracy == pytest.approx(sum(map(sum, by_class.values())) / len(rows))
     assert found.guess == pytest.approx(max(map(len, by_class.values())) / len(rows))
+    assert (found.low, found.high) == pytest.approx(
+        [float(end) for end in wilson(sum(map(sum, by_class.values())), len(rows))]
+    )
+    assert found.beats_guessing == (found.low > found.guess)
+    assert len(by_class[found.common]) == max(map(len, by_class.values()))
     rates = {label: sum(some) / len(some) for label, some in by_class.items()}
     assert rates[found.worst] == min(rates.values()) == pytest.approx(found.worst_accuracy)
 

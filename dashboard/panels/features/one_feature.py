@@ -77,19 +77,16 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
                 width="content",
                 key="feature_title",
             ):
-                number = f" :gray[{widgets.plain(note)}]" if row["name"] else ""
-                st.title(f"{widgets.plain(title)}{number}", width="content", help=_about_name(study, row))
+                number = f" :gray[{widgets.plain(note.partition(' ')[0])}]" if row["name"] else ""
+                st.title(f"{widgets.plain(title)}{number}", width="content")
+                if place := reads.named_from(study).get(int(row["feature"])):
+                    st.badge(f"words: {place}", color="gray", help=widgets.help_text("named_from"))
                 if verdict:
                     st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
                 traces.of_feature(study, row["feature"])
             _steps(study, row["feature"], asked, found)
         st.caption(widgets.plain(sentence(study, chosen, row)))
         traces.note_of_feature(study, row["feature"])
-
-
-def _about_name(study: Study, row: dict[str, Any]) -> str | None:
-    """What it means that the words of a name are those of the scene, or under the heat."""
-    return widgets.help_text("named_from") if int(row["feature"]) in reads.named_from(study) else None
 
 
 def _steps(study: Study, feature: int, asked: Listing, found: pd.DataFrame) -> None:

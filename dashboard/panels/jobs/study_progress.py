@@ -75,9 +75,11 @@ def running(folder: Path) -> bool:
 
 
 def time_left(folder: Path) -> str:
-    """What stands in place of a number that a running job will bring: "running, about 40 s left"."""
+    """What stands in place of a number that a job will bring, "running, about 40 s left"; "" without one."""
     job = read_job(folder)
-    whole = overall(job) if job is not None and job.running else None
+    if job is None or not job.running:
+        return ""
+    whole = overall(job)
     left = "" if whole is None or whole.seconds_left is None else f", about {about(whole.seconds_left)} left"
     return f"running{left}"
 

@@ -16,7 +16,7 @@ import pytest
 from core.common.score_names import score_label
 from core.jobs.commands import Analyze
 from core.slices import inspection
-from core.slices.highlights import worst_confusion
+from core.slices.highlights import ClassAccuracy, worst_confusion
 from core.slices.slice import Slice
 from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
@@ -295,3 +295,22 @@ def test_overview__says_how_many_images_could_not_be_read(studies, open_page):
     with edited_manifest(folder) as manifest:
         manifest["steps"]["embed"]["summary"]["n_skipped"] = 2
     assert "images (2 more could not be read)" in all_text(open_page(study="demo"))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "title"),
+    [
+        (0.27, 0.36, "A probe on this encoder is worse than always answering “bee”"),
+        (0.30, 0.38, "A probe on this encoder is not measurably better than always answering “bee”"),
+        (0.38, 0.45, "What this encoder sees, and where it goes wrong"),
+    ],
+)
+def test_overview__says_when_a_probe_does_no_better_than_guessing(low, high, title, open_page, monkeypatch):
+    """By the interval of the accuracy against the share of the most common class, 37 %."""
+    known = ClassAccuracy(
+        (low + high) / 2, low, high, guess=0.37, common="bee", worst="ant", worst_accuracy=0.1, n=321
+    )
+    monkeypatch.setattr("dashboard.cache.highlight_reads.class_accuracy", lambda study: known)
+    app = open_page(study="demo")
+    assert not app.exception and app.title[0].value == title
+    assert (f"95 % interval: {100 * low:.1f} to {100 * high:.1f}" in all_text(app)) == (low < 0.37)

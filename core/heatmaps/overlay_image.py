@@ -46,6 +46,7 @@ COLOUR_MAPS = {
 OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # unlike each other and turbo's ends
 MASK_STYLES = ("region", "outline")
 OUTSIDE_BRIGHTNESS = 0.6  # brightness factor outside the encoder's input view
+VIEW_LINE = (255, 255, 255)  # its border, on a dark line
 DIMMED = 0.34  # brightness factor outside a core mask
 STRIPES = 20  # hatching of a spurious mask: stripes along the shorter side
 LIGHT_STRIPE, DARK_STRIPE = 0.8, 0.55  # opacity of a white stripe and of the dark one beside it
@@ -100,7 +101,8 @@ def draw_overlay(
     """Draw a heatmap and masks over an image.
 
     Args:
-        image: RGB. heat: (H, W) float in [0, 1], the image's size; NaN is drawn darker, without heat.
+        image: RGB. heat: (H, W) float in [0, 1], the image's size; NaN, which the encoder does not see, is
+            drawn darker, without heat, and a thin line surrounds the rest.
         opacity: weight of the heat colour, 0 to 1.
         dimmed, hatched: masks, (H, W) float in [0, 1]; striped is what lies inside `hatched`, dark what lies
             outside `dimmed` and is not striped. A pixel is inside where the mask is at least 0.5.
@@ -124,6 +126,8 @@ def draw_overlay(
         canvas[outside] = (DIMMED * canvas[outside] + 0.5).astype(np.uint8)
     if hatched is not None:
         _hatch(canvas, _inside(hatched))
+    if unseen.any() and not unseen.all():
+        _surround(canvas, ~unseen)
     for mask, colour in outlines:
         _outline(canvas, mask, colour)
     return Image.fromarray(canvas)
@@ -142,6 +146,14 @@ def _hatch(canvas: np.ndarray, region: np.ndarray) -> None:
     light, dark = region & (phase < thickness), region & (phase >= thickness) & (phase < 2 * thickness)
     canvas[light] = (canvas[light] * (1 - LIGHT_STRIPE) + 255 * LIGHT_STRIPE + 0.5).astype(np.uint8)
     canvas[dark] = (canvas[dark] * (1 - DARK_STRIPE) + 0.5).astype(np.uint8)
+
+
+def _surround(canvas: np.ndarray, seen: np.ndarray) -> None:
+    """Draw a thin line, light inside and dark outside, around the rectangle that the encoder sees."""
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    first, last = (int(columns[0]), int(rows[0])), (int(columns[-1]), int(rows[-1]))
+    cv2.rectangle(canvas, (first[0] - 1, first[1] - 1), (last[0] + 1, last[1] + 1), (20, 20, 20), 1)
+    cv2.rectangle(canvas, first, last, VIEW_LINE, 1)
 
 
 def _outline(canvas: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:

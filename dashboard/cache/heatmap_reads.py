@@ -173,3 +173,12 @@ def _pairs(study: Study) -> tuple[np.ndarray, np.ndarray]:
     rows = np.repeat(study.vector("heatmap_rows"), study.vector("heatmap_count"))
     order = np.argsort(features, kind="stable")
     return features[order], rows[order]
+
+
+def shows_view(study: Study, row: int) -> bool:
+    """Return True where the overlays of an image frame what the encoder sees: it is not all of it."""
+    if not study.has("thumbnails"):
+        return False
+    width, height = study.thumbnail_image(row).size  # of the image's proportions
+    left, top, right, bottom = study.transform.box(width, height)
+    return left >= 1 or top >= 1 or right <= width - 1 or bottom <= height - 1

@@ -69,7 +69,7 @@ def page(study: Study) -> None:
 
 def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) -> None:
     split = {"val": "evaluation image", "train": "train image"}.get(facts["split"], "")
-    about = [str(facts["image_id"]), split]
+    about = [str(facts["image_id"]) if str(facts["image_id"]) != headline(facts) else "", split]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(
             widgets.plain(headline(facts)), widgets.plain(" · ".join(part for part in about if part))
@@ -114,7 +114,8 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             picture=served_studies.picture_url(study, row, "image"),
             overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
             name=name,
-            said="Heatmap of its discriminative features. Point at a feature to see where that one looks.",
+            said="Heatmap of its discriminative features. Point at a feature to see where that one looks."
+            + f" {heatmap.SEEN_PART}" * (with_heat and heatmap_reads.shows_view(study, row)),
             ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
             on_open=lambda chosen: session.go("feature", feature=chosen),
         )
@@ -178,8 +179,7 @@ def _without_image(study: Study) -> None:
         crops.uploaded(study)
         return
     filter_bar(study)
-    rows = _suggested(study)
-    wrong = "correct" in reads.images(study)
+    rows, wrong = _suggested(study)
     st.caption("The most confident mistakes of the probe. Open one." if wrong else "Open one of the images.")
     widgets.image_gallery(
         study,
@@ -191,16 +191,16 @@ def _without_image(study: Study) -> None:
     )
 
 
-def _suggested(study: Study) -> np.ndarray:
-    """The most confident mistakes among the images of the filter; any images where nothing is judged."""
+def _suggested(study: Study) -> tuple[np.ndarray, bool]:
+    """The most confident mistakes among the images of the filter, and True; where none, any of them."""
     among, images = image_filter.shown(study), reads.images(study)
     if "correct" in images and "confidence" in images:
         wrong = ~pd.Series(images["correct"]).astype("boolean").fillna(True).to_numpy(bool)
         mistakes = among[wrong[among]]
         if len(mistakes):
             sure = images["confidence"].to_numpy(float)[mistakes]
-            return mistakes[np.argsort(-sure, kind="stable")][:SUGGESTED]
-    return among[:SUGGESTED]
+            return mistakes[np.argsort(-sure, kind="stable")][:SUGGESTED], True
+    return among[:SUGGESTED], False
 
 
 page(session.current_study())

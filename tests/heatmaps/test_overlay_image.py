@@ -166,14 +166,23 @@ def test_overlay__opacity_goes_from_the_image_to_the_colours(picture, rng):
     assert_allclose(half, (np.asarray(picture, float) + colours) / 2, atol=0.51)
 
 
-def test_overlay__what_the_encoder_did_not_see_is_darker_and_without_heat(picture):
+def test_overlay__what_the_encoder_did_not_see_is_darker_and_its_view_is_framed(picture):
     heat = np.full((20, 30), np.nan, np.float32)
-    heat[:, 10:20] = 1.0
+    heat[4:16, 10:20] = 1.0
     drawn = np.asarray(draw_overlay(picture, heat, opacity=0.9), float)
     original = np.asarray(picture, float)
     outside = np.isnan(heat)
-    assert_allclose(drawn[outside], 0.6 * original[outside], atol=0.51)
-    assert (drawn[~outside] != original[~outside]).any()
+    light, dark = (drawn == 255).all(2), (drawn == 20).all(2)
+    frame = np.zeros_like(outside)
+    frame[4:16, 10:20] = True
+    frame[5:15, 11:19] = False
+    assert_array_equal(light & ~outside, frame)
+    assert dark[3, 9:21].all() and dark[16, 9:21].all() and dark[3:17, 9].all() and dark[3:17, 20].all()
+    further = outside & ~dark
+    assert_allclose(drawn[further], 0.6 * original[further], atol=0.51)
+    whole = np.asarray(draw_overlay(picture, np.ones((20, 30), np.float32), opacity=0.9), float)
+    assert_array_equal(whole[5:15, 11:19], drawn[5:15, 11:19])
+    assert not (whole == 255).all(2).any()  # no frame around all of a picture
 
 
 def test_overlay__outlines_follow_the_border_of_a_mask(picture):

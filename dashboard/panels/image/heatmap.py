@@ -37,6 +37,7 @@ MEASURES = {
 FEATURES = "detail_features"  # part of the URL: the features whose map is drawn, as 3,98
 MOST_FEATURES = 24
 SIDE = 720  # pixels
+SEEN_PART = "The encoder saw the framed part of the picture only."
 
 
 def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[str, Any]], None]) -> None:
@@ -59,6 +60,8 @@ def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[
         verdict(facts)
         if not missing:
             st.markdown(_sentence(study, row, chosen))
+            if heatmap_reads.shows_view(study, row):
+                st.caption(SEEN_PART)
         _overlaps(study, row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from core.jobs import uploads
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
 from core.slices.features import decision, feature_classes, features_of_image
-from core.store import open_study
+from core.store import Study, open_study
 from core.visual_tokens.beside_study import keep_tables
 from core.visual_tokens.graph import Node, SceneGraph
 from dashboard.jobs import launcher
@@ -236,6 +237,26 @@ def test_suggested__the_surest_mistakes(worded, open_page):
     probe = worded.table("probe")[worded.is_val]
     wrong = probe[~probe["correct"].astype(bool)].sort_values("confidence", ascending=False, kind="stable")
     assert [tile["id"] for tile in tiles(app, "image_suggested")] == wrong.index[:48].tolist()
+
+
+def test_suggested__without_a_probe_none_is_called_a_mistake(worded, open_page):
+    assert "most confident mistakes" in all_text(open_page("image", study="seen"))
+    forget(worded.path, "failures", "quality", "probe")
+    app = open_page("image", study="seen")
+    assert not app.exception
+    assert "most confident mistakes" not in all_text(app) and "Open one of the images." in all_text(app)
+
+
+@pytest.mark.parametrize(("crop", "framed"), [("center", True), ("squash", False)])
+def test_framed_part__is_explained_where_the_encoder_sees_less_than_the_picture(
+    worded, open_page, monkeypatch, crop, framed
+):
+    transform = dataclasses.replace(worded.transform, input_size=32, resize=64, crop=crop)
+    monkeypatch.setattr(Study, "transform", property(lambda study: transform))
+    row = mistake(worded)
+    told = "The encoder saw the framed part of the picture only."
+    assert (told in looked_at(opened(open_page, worded, row, "Features"))["said"]) == framed
+    assert (told in all_text(opened(open_page, worded, row, "Heatmaps and masks"))) == framed
 
 
 def test_unknown_image__says_so(worded, open_page):

@@ -176,7 +176,7 @@ def _pairs(study: Study) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shows_view(study: Study, row: int) -> bool:
-    """Return True where the overlays of an image frame the part that the encoder sees: it is not all of it."""
+    """Return True where the overlays of an image frame what the encoder sees: it is not all of it."""
     if not study.has("thumbnails"):
         return False
     width, height = study.thumbnail_image(row).size  # of the image's proportions

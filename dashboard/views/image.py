@@ -192,7 +192,7 @@ def _without_image(study: Study) -> None:
 
 
 def _suggested(study: Study) -> tuple[np.ndarray, bool]:
-    """The most confident mistakes among the images of the filter, and True; any images where there are none."""
+    """The most confident mistakes among the images of the filter, and True; where none, any of them."""
     among, images = image_filter.shown(study), reads.images(study)
     if "correct" in images and "confidence" in images:
         wrong = ~pd.Series(images["correct"]).astype("boolean").fillna(True).to_numpy(bool)

@@ -247,11 +247,11 @@ def test_suggested__without_a_probe_none_is_called_a_mistake(worded, open_page):
     assert "most confident mistakes" not in all_text(app) and "Open one of the images." in all_text(app)
 
 
-@pytest.mark.parametrize(("resize", "framed"), [(64, True), (32, False)])
+@pytest.mark.parametrize(("crop", "framed"), [("center", True), ("squash", False)])
 def test_framed_part__is_explained_where_the_encoder_sees_less_than_the_picture(
-    worded, open_page, monkeypatch, resize, framed
+    worded, open_page, monkeypatch, crop, framed
 ):
-    transform = dataclasses.replace(worded.transform, input_size=32, resize=resize)
+    transform = dataclasses.replace(worded.transform, input_size=32, resize=64, crop=crop)
     monkeypatch.setattr(Study, "transform", property(lambda study: transform))
     row = mistake(worded)
     told = "The encoder saw the framed part of the picture only."

@@ -256,7 +256,7 @@ def test_by_cause__shows_the_scores_of_the_rule(tmp_path):
     assert header[2:] == ["combined", *score_goal.COMBINED, "q_score", "confidence |"]
     assert small[1] == faded[1] == "16"
     assert small[2].startswith("0.75 (")  # 8, 7, 6, 3 against 5, 4
-    assert faded[2] == "1.00 (1.00 to 1.00)"  # against 2, 1
+    assert faded[2] == "1.00 (0.91 to 1.00)"  # against 2, 1
     assert small[5] == "not defined"  # soft Q
 
 

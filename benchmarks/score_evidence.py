@@ -104,7 +104,7 @@ def measure(study: Study, name: str) -> Measured:
     if RULE not in metrics.index or not np.isfinite(metrics.loc[RULE, "auroc"]):
         note = metrics.loc[RULE, "note"] if RULE in metrics.index else ""
         raise SystemExit(f"{name}: no AUROC of '{RULE}'{note and f' ({note})'}. {again}")
-    if not np.isfinite(metrics.loc[RULE, "auroc_low"]):
+    if not np.isfinite(metrics.loc[RULE, "aurc_low"]):
         raise SystemExit(f"{name}: measured without resamples. {again} --bootstrap {RESAMPLES}")
     table = study.table("quality")
     table = where(table, equals(table, "split", "val") & np.isfinite(numbers(table, "correct")))

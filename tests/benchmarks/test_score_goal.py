@@ -70,7 +70,7 @@ def write(folder: Path, changed: Scores | None = None, *, encoder=ENCODER, confi
             step.table("quality_metrics", found)
             step.summary = {"combined_weights": {"val": WEIGHTS}}
             if causes is not None:
-                step.table("quality_by_cause", cause_table(scores, correct, np.tile(causes, TIMES), config))
+                step.table("quality_by_cause", cause_table(scores, correct, np.tile(causes, TIMES)))
     return folder
 
 
@@ -197,7 +197,7 @@ def test_members__say_which_are_at_or_below_chance(hand):
     row = cells(list(score_goal.members([measured(hand)])), "hand")
     *scores, summary = row[1:]
     by_name = dict(zip(score_goal.COMBINED, scores, strict=True))
-    assert by_name["knn_similarity"] == "0.000 (0.000 to 0.000), **below**"
+    assert by_name["knn_similarity"] == "0.000 (0.000 to 0.063), **below**"
     assert by_name["whitened_norm"].startswith("0.500 (")
     assert by_name["whitened_norm"].endswith("), *at chance*")
     assert by_name["soft_q"] == "not defined"
@@ -256,7 +256,7 @@ def test_by_cause__shows_the_scores_of_the_rule(tmp_path):
     assert header[2:] == ["combined", *score_goal.COMBINED, "q_score", "confidence |"]
     assert small[1] == faded[1] == "16"
     assert small[2].startswith("0.75 (")  # 8, 7, 6, 3 against 5, 4
-    assert faded[2] == "1.00 (1.00 to 1.00)"  # against 2, 1
+    assert faded[2] == "1.00 (0.91 to 1.00)"  # against 2, 1
     assert small[5] == "not defined"  # soft Q
 
 

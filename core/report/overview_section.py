@@ -65,8 +65,8 @@ def _encoder(study: Study) -> list[tuple[object, object]]:
     encoder = study.summary("embed").get("encoder") or {}
     transform = encoder.get("transform") or {}
     pairs = {
-        "Images from": study.settings("embed").get("images"),
-        "Encoder": encoder.get("spec"),
+        "Images from": _plain(study.settings("embed").get("images") or "") or None,
+        "Encoder": _plain(encoder.get("spec") or "") or None,
         "Layer": encoder.get("layer"),
         "One vector from": readout_words(encoder),
         "Weights": weights_words(encoder.get("report")),

@@ -18,6 +18,7 @@ import pandas as pd
 
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
+from core.common.private_paths import relative_paths
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.slices.slice import Slice
@@ -189,7 +190,16 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
         _check_there(study, table, stored)
         held = study.columns(stored)  # a study of an older version may lack some
         frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
+        frame = without_image_folder(study, table, frame)
     return frame if slice is None or not slice else _only(study, table, frame, slice)
+
+
+def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Make the paths of a table of images relative to their folder: what is exported is handed on."""
+    if table not in ("images", "skipped") or "path" not in frame:
+        return frame
+    folder = str(study.summary("embed").get("source", {}).get("root") or "")
+    return frame.assign(path=relative_paths(frame["path"], folder))
 
 
 def _check(table: str, out: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from core.common.csv_text import csv_text
 from core.common.inside import inside
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.export.files import COLUMNS, STORED_AS, read_table
+from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
 from core.storage.seals import Damaged
 from core.storage.table_files import NO_TABLE, check_types
 
@@ -90,17 +90,28 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
         check_study_table(path, columns)
     except (*NO_TABLE, Damaged) as error:
         raise StudyError(f"cannot read table '{table}' of '{study.path}': {error}") from error
-    return _read(file, columns)
+    return _read(file, columns, lambda part: _handed_on(study, table, part))
 
 
-def _read(file: pq.ParquetFile, columns: list[str] | None) -> Iterator[pa.Table]:
+def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
+    """Return a part of a table as it leaves this machine: without the folder of the images."""
+    if table not in ("images", "skipped") or "path" not in part.column_names:
+        return part
+    paths = without_image_folder(study, table, part.select(["path"]).to_pandas())
+    place, field = part.column_names.index("path"), part.schema.field("path")
+    return part.set_column(place, field, pa.array(paths["path"], field.type, from_pandas=True))
+
+
+def _read(
+    file: pq.ParquetFile, columns: list[str] | None, change: Callable[[pa.Table], pa.Table]
+) -> Iterator[pa.Table]:
     with file:
         schema = file.schema_arrow
         empty = True
         for batch in file.iter_batches(batch_size=ROWS, columns=columns):
             empty = False
             part = pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata)
-            yield part.select(columns) if columns else part
+            yield change(part.select(columns) if columns else part)
         if empty:
             whole = schema.empty_table()
             yield whole.select(columns) if columns else whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter
 from contextlib import suppress
@@ -18,6 +19,7 @@ from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
+from core.common.private_paths import without_folders
 from core.common.readout import layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
 from core.report.inputs import Source
@@ -64,8 +66,8 @@ def _encoder(study: Study) -> list[tuple[object, object]]:
     encoder = study.summary("embed").get("encoder") or {}
     transform = encoder.get("transform") or {}
     pairs = {
-        "Images from": study.settings("embed").get("images"),
-        "Encoder": encoder.get("spec"),
+        "Images from": _plain(study.settings("embed").get("images") or "") or None,
+        "Encoder": _plain(encoder.get("spec") or "") or None,
         "Layer": encoder.get("layer"),
         "One vector from": readout_words(encoder),
         "Weights": weights_words(encoder.get("report")),
@@ -96,7 +98,7 @@ def _classes(source: Source) -> Markup:
 
 
 def settings(source: Source) -> Section:
-    """Everything that is needed to make the study again."""
+    """Everything that is needed to make the study again, but for the folders that files lie in."""
     study = source.study
     rows = [
         (
@@ -153,7 +155,10 @@ def _listed(value: Any) -> Any:
 def _plain(value: Any) -> bool | str:
     if value is True:
         return True
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, map(_plain, value)))
+    text = str(value)
+    return os.path.basename(text.rstrip("/")) if os.path.isabs(text) else without_folders(text)
 
 
 def versions() -> str:

@@ -47,7 +47,7 @@ def resolve(folder: Path, name: str) -> Path:
     path = folder.joinpath(*parts)
     sane = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
     if not sane or len(parts) > MAX_DEPTH or not _is_study(path):
-        raise StudyError(f"no study '{name[:80]}' in '{folder}'")
+        raise StudyError(f"no study '{name[:80]}'")
     return path
 
 

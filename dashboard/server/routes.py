@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from core.common.private_paths import without_folders
 from core.errors import PeregrineError, first_line
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -108,7 +109,7 @@ def _check_row(study: Study, row: int) -> None:
 
 def _not_found(error: Exception) -> Response:
     headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
-    text = f"not found: {shown(first_line(error), MOST_SAID)}\n"
+    text = f"not found: {shown(without_folders(first_line(error)), MOST_SAID)}\n"
     return Response(text, status_code=404, media_type="text/plain", headers=headers)
 
 

@@ -12,6 +12,7 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from core.common.private_paths import without_folders
 from core.errors import PeregrineError, first_line
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
 from core.export.table_file import file_stem
@@ -78,7 +79,7 @@ def table_file(request: Request) -> Response:
         study = served_studies.open_current(path)
         parts = stream_table(study, name, kind)
     except (PeregrineError, OSError) as error:
-        text = f"not found: {shown(first_line(error), 1000)}\n"
+        text = f"not found: {shown(without_folders(first_line(error)), 1000)}\n"
         return Response(text, status_code=404, media_type="text/plain")
     called = quote(f"{file_stem([study.name], name)}.{kind}")
     headers = {

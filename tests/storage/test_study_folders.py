@@ -11,6 +11,7 @@ import time
 import pytest
 from filelock import FileLock
 
+from core.common.private_folder import make_private, state_folder
 from core.common.processes import host_name, process_started
 from core.errors import SettingsError, StudyBusy, StudyError
 from core.jobs import runner
@@ -99,6 +100,8 @@ def test_names__that_are_taken_are_refused(root, tmp_path):
 @pytest.mark.parametrize("act", ACTS)
 def test_a_study_that_a_job_writes_is_left_alone(root, act):
     mine = (root / "mine").resolve()
+    make_private(state_folder())
+    make_private(runner._memory())
     runner._remember(Started(mine, {}, os.getpid(), process_started(os.getpid()), host_name()))
     before = contents(root)
     with pytest.raises(StudyBusy, match="a job writes"):

@@ -1,0 +1,33 @@
+"""Leave folders out of texts that are handed on: a home folder holds its user's name."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pandas as pd
+
+QUOTED = re.compile(r"(?<=')/[^'\n]*/(?=[^'/\n])")  # these may hold spaces
+PLAIN = re.compile(r"(?<![\w.:/~-])/(?:[^/'\"\s,;]+/)+")
+
+
+def without_folders(text: str) -> str:
+    """Shorten absolute paths in a text to their last part; relative ones and addresses stay.
+
+    >>> without_folders("no table in '/home/jo doe/studies/mine': run it on /data/x.csv, a/b.csv or http://a/b")
+    "no table in 'mine': run it on x.csv, a/b.csv or http://a/b"
+    """
+    return PLAIN.sub("", QUOTED.sub("", text))
+
+
+def relative_paths(paths: pd.Series, folder: str) -> pd.Series:
+    """Return paths relative to the folder of images; absolute ones elsewhere by their last two parts."""
+    start = folder.rstrip("/") + "/"
+    return paths.map(
+        lambda path: path.removeprefix(start) if path.startswith(start) else _last_parts(path),
+        na_action="ignore",
+    ).astype(paths.dtype)
+
+
+def _last_parts(path: str) -> str:
+    return "/".join(path.split("/")[-2:]) if os.path.isabs(path) else path

@@ -1,0 +1,52 @@
+"""What leaves this machine names no folder of it: a home folder holds its user's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from core.common.private_paths import relative_paths
+from core.export.files import export_table
+from core.export.streaming import stream_table
+from core.report.write import write_report
+from dashboard.app import ROUTES
+from tests.command_line import analyzed, runner
+from tests.data.sources.pictures import picture
+
+HOME = "home of jo"
+
+
+@pytest.mark.slow
+def test_tables_report_and_answers__of_a_study(tmp_path, capsys, monkeypatch):
+    images = tmp_path / HOME / "photos"
+    for number in range(16):
+        path = images / ("train" if number < 10 else "val") / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(number))
+    (images / "train" / "a" / "broken.png").write_bytes(b"no picture")
+    study = analyzed(runner(capsys), tmp_path / HOME / "studies" / "mine", images)
+    for table in ("images", "skipped"):
+        export_table(study, table, tmp_path / f"{table}.csv")
+        text = (tmp_path / f"{table}.csv").read_text()
+        assert HOME not in text and "train/a/" in text
+        assert b"".join(stream_table(study, table, "csv")).decode() == text
+    frame = pd.read_csv(tmp_path / "images.csv")
+    assert frame["path"].tolist() == frame["image_id"].tolist()
+    write_report([study], tmp_path / "report.html")
+    assert HOME not in (tmp_path / "report.html").read_text()
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(study.path.parent))
+    client = TestClient(Starlette(routes=ROUTES))
+    for address in ("thumb/x/0", "thumb/mine/99", "overlay/mine/0?features=400", "table/mine/none.csv",
+                    "points/mine?colour=none", "image/mine/-1"):  # fmt: skip
+        answer = client.get(f"/{address}")
+        assert answer.status_code == 404 and HOME not in answer.text and str(tmp_path) not in answer.text
+
+
+def test_relative_paths__below_the_folder_elsewhere_and_missing():
+    paths = pd.Series(["/home/jo/photos/a/1.png", "/data/b/2.png", "c/3.png", None], dtype="str")
+    expected = pd.Series(["a/1.png", "b/2.png", "c/3.png", None], dtype="str")
+    pd.testing.assert_series_equal(relative_paths(paths, str(Path("/home/jo/photos"))), expected)

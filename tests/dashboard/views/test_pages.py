@@ -305,7 +305,9 @@ def test_overview__says_how_many_images_could_not_be_read(studies, open_page):
         (0.38, 0.45, "What this encoder sees, and where it goes wrong"),
     ],
 )
-def test_overview__says_when_a_probe_does_no_better_than_guessing(low, high, title, open_page, monkeypatch):
+def test_overview__says_when_a_probe_does_no_better_than_guessing(
+    low, high, title, studies, open_page, monkeypatch
+):
     """By the interval of the accuracy against the share of the most common class, 37 %."""
     known = ClassAccuracy(
         (low + high) / 2, low, high, guess=0.37, common="bee", worst="ant", worst_accuracy=0.1, n=321

@@ -240,8 +240,6 @@ def _prediction(study: Study) -> None:
         )
 
 
-
-
 def _unfinished(study: Study) -> None:
     """What is missing and the button that makes it, as long as anything is."""
     missing = study.missing()

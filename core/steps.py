@@ -110,8 +110,7 @@ STEPS: dict[str, Step] = {
             config=config.ProbeConfig,
             function="core.analysis.probe.step:compute_probe",
             inputs=("representations", "images"),
-            # The curves remove features by activation rate.
-            more_inputs=lambda config: ("features",) if config.curves else (),
+            more_inputs=lambda config: ("features",) if config.curves else (),  # removed by rate
             needs=("embed",),
             asked_each_time=("lr_candidates",),  # no option: those of this version
             outputs=("probe", "probe_weights", "probe_bias", "val_logits", "probe_curves"),

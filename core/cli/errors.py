@@ -54,10 +54,13 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
     if getattr(args, "debug", False):
         traceback.print_exception(error)
     line = user_message(error, has_batches=_has_batches(args))
+    study = getattr(args, "study", None)
+    if line is None and isinstance(error, FileNotFoundError) and study is not None and not study.exists():
+        line = f"'{study}' was moved or deleted while the command ran; nothing more was written"
     if line is not None:
         print(f"error: {line}", file=sys.stderr)
         return 2
-    where = write_traceback(error, getattr(args, "study", None))
+    where = write_traceback(error, study)
     message = " ".join(str(error).split())[:300]
     print(f"error: {type(error).__name__}: {message} (this is a bug; details in {where})", file=sys.stderr)
     return 1

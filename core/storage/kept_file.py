@@ -90,6 +90,8 @@ class KeptFile:
             StudyError: the study cannot be written to, or another process holds the lock for too long.
         """
         path = Path(folder) / self.name
+        if not path.parent.is_dir():  # the lock would make the folder again
+            raise StudyError(f"'{folder}' was renamed or deleted meanwhile, so {self.what} cannot be saved")
         temporary = path.with_name(f".{self.name}.{os.getpid()}.tmp")
         try:
             with FileLock(path.with_name(self.lock), timeout=PATIENCE):

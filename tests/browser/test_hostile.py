@@ -141,7 +141,7 @@ def test_names__are_shown_as_they_are(guarded, hostile_address):
 
 def test_words__are_shown_as_they_are_and_are_nothing_else(guarded, hostile_address):
     """A feature with its words, notes and captions, and a group of features."""
-    for part in ("feature?feature=3", "features?features_as=Groups&group=1_2", "heatmaps?heat_feature=3"):
+    for part in ("feature?feature=3", "features?features_as=Groups&group=1_2"):
         page = guarded.open(f"{hostile_address}/{part}&study={quote(STUDY)}")
         nothing_planted(page)
         assert page.locator("[data-testid=stException]").count() == 0

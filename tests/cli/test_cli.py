@@ -255,6 +255,15 @@ def test_errors_are_one_line(
     assert re.match(said, err) and err.count("\n") == 1
 
 
+def test_study_moved_while_a_command_writes_it__is_no_defect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = FileNotFoundError(errno.ENOENT, "No such file or directory", str(tmp_path / "s" / "x"))
+    assert guarded(gone, study=tmp_path / "s") == 2
+    assert "was moved or deleted while the command ran" in capsys.readouterr().err
+    assert guarded(gone, study=tmp_path) == 1  # the study is there: a file of ours is missing
+
+
 def test_defects_are_one_line_with_the_traceback_in_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,6 +153,13 @@ def test_study_that_cannot_be_written_to(
     assert not list(study.path.glob("*.tmp")) + list(study.path.glob(".*.tmp"))
 
 
+def test_study_that_is_gone__is_not_made_again(study: Study, tmp_path: Path) -> None:
+    study.path.rename(tmp_path / "renamed")
+    with pytest.raises(StudyError, match="was renamed or deleted meanwhile, so slices cannot be saved"):
+        saved_slices.save(study.path, "dogs", DOGS)
+    assert not study.path.exists()
+
+
 def test_command_lists_and_exports(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     saved_slices.save(study.path, "my dogs", DOGS)
     (study.path / "slices.json").write_text(

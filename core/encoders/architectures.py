@@ -112,6 +112,8 @@ def resnet_shape(state: Mapping[str, Tensor]) -> ResNetShape:
         raise CheckpointError(
             "the checkpoint has a deep stem (conv1.0, conv1.3 …); name the model: timm:resnet50d@PATH"
         )
+    if "layer1.0.conv2.weight" not in state or "conv1.weight" not in state:
+        raise CheckpointError("its blocks are not those of a plain ResNet; name the model: timm:NAME@PATH")
     depths = []
     while f"layer{len(depths) + 1}.0.conv1.weight" in state:
         prefix = f"layer{len(depths) + 1}."

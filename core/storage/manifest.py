@@ -12,9 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from core.common.bounded_files import TooLarge, parse_json, read_bounded, refused_once
 from core.common.command_line import command_line
-from core.common.inside import inside
+from core.common.inside import TooLarge, inside, parse_json, read_bounded, refused_once
 from core.errors import DamagedManifest, StudyError
 from core.storage import seals
 from core.storage.chunked_array import LEDGER, replace_file

@@ -1,11 +1,20 @@
-"""Keep file access inside the study folder: a study may be foreign and contain links that point out."""
+"""Read files of a study or another stranger: only inside its folder, never too large, never twice in vain."""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from core.errors import StudyError
+
+MOST_BYTES = 8 << 20  # of a manifest, a sidecar, saved slices …; a manifest of ten million images has 4 MB
+MOST_REMEMBERED = 64
+
+_refused: dict[str, tuple[tuple[int, ...], Exception]] = {}  # by path: what the file was, and what it raised
 
 
 def inside(folder: str | Path, relative: str | Path) -> Path:
@@ -38,3 +47,56 @@ def is_inside(folder: str | Path, relative: str | Path) -> bool:
     except StudyError:
         return False
     return True
+
+
+class TooLarge(ValueError):
+    """A file has more bytes than any real one of its kind."""
+
+
+def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """Read a whole file. Raises OSError, and TooLarge without reading it."""
+    with open(path, "rb") as file:
+        n_bytes = os.fstat(file.fileno()).st_size
+        if n_bytes > most:
+            raise TooLarge(f"it has {n_bytes / 1e6:,.0f} MB; limit {most / 1e6:,.0f} MB")
+        return file.read()
+
+
+def read_json_file(path: str | Path, most: int = MOST_BYTES) -> Any:
+    """Read a JSON file. Raises OSError; ValueError: too large, or see `parse_json`."""
+    return parse_json(read_bounded(path, most))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON in UTF-8. Raises ValueError, also for lists in lists so deep that Python gives up."""
+    try:
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("lists are nested too deeply") from None
+
+
+@contextmanager
+def refused_once(path: Path, error_type: type[Exception]) -> Iterator[None]:
+    """Raise again what the block raised for this file, without running it, until the file changes.
+
+    A page reads a study's files each time that it is drawn; a large damaged one would cost seconds each time.
+    """
+    key, stamp = str(path), _stamp(path)
+    held = _refused.get(key)
+    if held is not None and held[0] == stamp:
+        raise held[1].with_traceback(None)
+    try:
+        yield
+    except error_type as error:
+        while len(_refused) >= MOST_REMEMBERED:
+            _refused.pop(next(iter(_refused)), None)
+        _refused[key] = stamp, error
+        raise
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        state = path.stat()
+    except OSError:
+        return ()
+    return state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size

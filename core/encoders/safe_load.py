@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from core.common.bounded_files import parse_json
+from core.common.inside import parse_json
 from core.errors import CheckpointError
 
 RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"

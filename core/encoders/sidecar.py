@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.common.bounded_files import read_json_file
+from core.common.inside import read_json_file
 from core.encoders.spec import Spec, parse_spec
 from core.errors import CheckpointError
 

@@ -11,16 +11,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
-from core.common.private_paths import relative_paths
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
+from core.export.private_paths import relative_paths
 from core.slices.slice import Slice
 from core.storage.chunked_array import replace_file
 from core.traces import tables as traces
@@ -199,7 +199,7 @@ def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.Da
     if table not in ("images", "skipped") or "path" not in frame:
         return frame
     folder = str(study.summary("embed").get("source", {}).get("root") or "")
-    return frame.assign(path=relative_paths(frame["path"], folder))
+    return frame.assign(path=relative_paths(cast(pd.Series, frame["path"]), folder))
 
 
 def _check(table: str, out: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.bounded_files import read_json_file
 from core.common.command_line import command_line
+from core.common.inside import read_json_file
 from core.common.statistics.seeds import ENOUGH, preset_of
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError

@@ -19,9 +19,9 @@ from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
-from core.common.private_paths import without_folders
 from core.common.readout import layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
+from core.export.private_paths import without_folders
 from core.report.inputs import Source
 from core.report.page import Section, parts
 from core.steps import STEPS
@@ -56,7 +56,7 @@ def holds(source: Source) -> Section:
         ]
     if study.has("classes") and study.labelled:
         section.parts += [parts.heading("Classes"), _classes(source)]
-    notes = [*embed.get("notes", []), *encoder.get("assumptions", [])]
+    notes = [without_folders(note) for note in (*embed.get("notes", []), *encoder.get("assumptions", []))]
     if notes:
         section.parts += [parts.heading("Assumed, ignored or noted"), parts.bullets(notes)]
     return section

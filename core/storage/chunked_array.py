@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from core.common.bounded_files import TooLarge, parse_json, read_bounded
 from core.common.command_line import command_line
-from core.common.inside import inside
+from core.common.inside import TooLarge, inside, parse_json, read_bounded
 from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
 from core.storage.npy_files import map_npy
 

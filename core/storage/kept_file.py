@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from core.common.bounded_files import MOST_BYTES, TooLarge, read_bounded, refused_once
-from core.common.inside import inside
+from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import seals
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.common.bounded_files import TooLarge, parse_json, read_bounded, refused_once
 from core.common.command_line import command_line
-from core.common.inside import inside
+from core.common.inside import TooLarge, inside, parse_json, read_bounded, refused_once
 from core.errors import DamagedManifest, StudyError
 from core.steps import FORMULAS
 from core.storage import seals

@@ -10,7 +10,7 @@ import math
 import re
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def map_npy(path: Path) -> np.ndarray:
         return np.memmap(file, dtype, "r", file.tell(), shape)
 
 
-def read_npy(file: BinaryIO, n_bytes: int) -> np.ndarray:
+def read_npy(file: Any, n_bytes: int) -> np.ndarray:
     """Return the array at the beginning of a file that holds `n_bytes`. Raises as `map_npy`."""
     dtype, shape = _read_header(file)
     if math.prod(shape) * dtype.itemsize > n_bytes:
@@ -45,7 +45,7 @@ def read_npy(file: BinaryIO, n_bytes: int) -> np.ndarray:
     return flat.reshape(shape)
 
 
-def _read_header(file: BinaryIO) -> tuple[np.dtype, tuple[int, ...]]:
+def _read_header(file: Any) -> tuple[np.dtype, tuple[int, ...]]:
     major, _ = np.lib.format.read_magic(file)
     form = "<H" if major == 1 else "<I"
     size = file.read(struct.calcsize(form))

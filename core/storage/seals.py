@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from core.common.bounded_files import parse_json
+from core.common.inside import parse_json
 from core.errors import NotEnoughMemory, PeregrineError
 from core.storage.chunked_array import NO_ARRAY, replace_file
 from core.storage.npy_files import read_npy
@@ -148,7 +148,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray] | Non
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name) as file:
-        return read_npy(file, archive.getinfo(name).file_size)  # type: ignore[arg-type]
+        return read_npy(file, archive.getinfo(name).file_size)
 
 
 def _check_unpacked_size(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.common.assets import configs_folder
-from core.common.bounded_files import parse_json, read_bounded
+from core.common.inside import parse_json, read_bounded
 from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
 from core.training.augmentations.config import (

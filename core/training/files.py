@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from core.common.bounded_files import read_json_file
 from core.common.csv_text import harmless
+from core.common.inside import read_json_file
 from core.errors import CheckpointError, SettingsError
 from core.training.config import TrainConfig, to_dict
 from core.training.past_settings import setting_changes

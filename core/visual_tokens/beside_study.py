@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.bounded_files import read_json_file
-from core.common.inside import inside
+from core.common.inside import inside, read_json_file
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.sources.parquet_limit import check_study_table
 from core.data.sources.source import ImageSource

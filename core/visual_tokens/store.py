@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.bounded_files import read_json_file
 from core.common.command_line import command_line
+from core.common.inside import read_json_file
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import TokenError, did_you_mean
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, write_chunk

@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from core.common.private_paths import without_folders
 from core.errors import PeregrineError, first_line
+from core.export.private_paths import without_folders
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.parameters import shown, whole

@@ -12,8 +12,8 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from core.common.private_paths import without_folders
 from core.errors import PeregrineError, first_line
+from core.export.private_paths import without_folders
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
 from core.export.table_file import file_stem
 from core.store import Study

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.common.assets import asset, asset_names
-from core.common.bounded_files import read_json_file
 from core.common.device import resolve_device
+from core.common.inside import read_json_file
 from core.data.glyphworld.word_tokens import WordTokenizer
 from core.encoders.clip_towers import silent_logs
 from core.encoders.transform import without_ends

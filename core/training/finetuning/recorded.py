@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.common.assets import asset
-from core.common.bounded_files import read_json_file
+from core.common.inside import read_json_file
 from core.encoders.spec import parse_spec
 from core.errors import PeregrineError
 from core.training.regularizers.config import was_penalty_alone

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from core.common.bounded_files import read_json_file
+from core.common.inside import read_json_file
 from core.errors import CheckpointError, PeregrineError
 from core.training import files
 from core.training.config import TrainConfig, from_dict

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.common.bounded_files import parse_json
+from core.common.inside import parse_json
 from core.concepts.captions.words import tag
 from core.data.glyphworld.scenes import Dice
 from core.errors import TokenError

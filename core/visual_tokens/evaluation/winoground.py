@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.common.bounded_files import parse_json
+from core.common.inside import parse_json
 from core.errors import TokenError
 from core.visual_tokens.evaluation.benchmark import Benchmark, PairItem, missing_images, opened
 from core.visual_tokens.plugs import KeyedPicture

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.common.bounded_files import read_json_file
+from core.common.inside import read_json_file
 from core.concepts.clip.clip import Clip, load_clip
 from core.errors import TokenError
 from core.training.config import build_settings

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.common.bounded_files import read_json_file
+from core.common.inside import read_json_file
 from core.concepts.clip.training import LARGEST_SCALE, STARTING_SCALE, contrastive_loss, same_rows
 from core.data.glyphworld.scenes import Dice
 from core.errors import SettingsError, TrainingDiverged

@@ -241,10 +241,13 @@ def test_guard__holds_back_wrong_tokens_and_never_the_right_one():
 
 def test_guard__waits_for_no_form_that_does_not_come(monkeypatch):
     monkeypatch.setattr("dashboard.server.access.guard.SLOWEST_FORM", 0.05)
-    form = {"content_type": "application/x-www-form-urlencoded", "origin": "http://localhost:8501"}
+    form: dict[str, Any] = {
+        "content_type": "application/x-www-form-urlencoded",
+        "origin": "http://localhost:8501",
+    }
     sent = []
 
-    async def receive():
+    async def receive() -> Any:
         await asyncio.Event().wait()
 
     async def send(message):

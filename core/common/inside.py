@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ class TooLarge(ValueError):
 
 def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
     """Read a whole file. Raises OSError, and TooLarge without reading it."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "no regular file", str(path))
     with open(path, "rb") as file:
         n_bytes = os.fstat(file.fileno()).st_size
         if n_bytes > most:

@@ -64,9 +64,9 @@ def wrong_key(name: str, frame: pd.DataFrame) -> str | None:
     for column, (tables, allowed) in KEYS.items():
         if name in tables and column in frame:
             texts = pd.Series(frame[column].unique()).astype("string")
-            wrong = texts[~texts.str.fullmatch(allowed).fillna(False).to_numpy(bool)]
-            if len(wrong):
-                return f"holds {str(wrong.iloc[0])[:40]!r} as {column}"
+            fits = texts.str.fullmatch(allowed).fillna(False).to_numpy(bool)
+            if not fits.all():
+                return f"holds {str(texts.iloc[int(fits.argmin())])[:40]!r} as {column}"
     return None
 
 

@@ -90,7 +90,7 @@ class TokenFolder:
         path, kinds = self.path / f"{name}.parquet", COLUMNS[name]
         try:
             check_study_table(path)
-            frame = pd.read_parquet(path)[list(kinds)]
+            frame = pd.read_parquet(path, columns=list(kinds))
             if frame.isna().to_numpy().any():
                 raise ValueError("values are missing")
             return frame.astype(kinds)

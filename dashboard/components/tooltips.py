@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from dashboard.components.feature_tooltips import FEATURE_TEXTS
+from dashboard.components.plain_text import plain as plain
 from dashboard.components.score_tooltips import SCORE_TEXTS
 
 Q_PAPER = "Kalibhat et al., AAAI 2024 (arXiv 2203.01881)"
 FALCON = "Kalibhat et al., ICML 2023 (arXiv 2307.10504)"
 DISSERTATION = FALCON + "; Kalibhat's dissertation, chapter 4"
 BOOK = "docs/method.md"  # where no paper is the source
-# Streamlit turns these into icons, emoji, links and arrows once Markdown is parsed: no backslash helps.
-REPLACED = re.compile(r":(?=//|[\w+/-]+:)|www(?=\.)|@(?=[\w-]+\.)|(?<!\S)[<>~-](?=[=>-]{1,2}(?!\S))", re.I)
-JOINER = "\u2060"  # takes no room and allows no line break
 
 
 @dataclass(frozen=True)
@@ -346,9 +343,3 @@ def help_text(key: str) -> str:
     formula = f"\n\n$$\n{text.formula}\n$$" if text.formula else ""  # on lines of its own: set as a block
     source = f"\n\nSource: {text.source}" if text.source else ""
     return f"{text.what}{formula}{source}"
-
-
-def plain(text: object) -> str:
-    """Any text, made safe to stand inside Markdown: names of files and classes are shown as they are."""
-    parted = REPLACED.sub(lambda sign: sign[0] + JOINER, str(text))
-    return "".join("\\" + letter if letter in "\\`*_{}[]()#+-.!|<>$~:^&" else letter for letter in parted)

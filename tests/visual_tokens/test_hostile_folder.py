@@ -106,8 +106,11 @@ def test_offsets(folder: Path, offsets: Any) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_pipe_in_place_of_a_file__is_not_waited_for(folder: Path) -> None:
-    (folder / "offsets.npy").unlink()
-    os.mkfifo(folder / "offsets.npy")
-    with pytest.raises(TokenError, match="offsets.npy cannot be read"):
+@pytest.mark.parametrize(
+    ("name", "says"), [("offsets.npy", "cannot be read"), ("manifest.json", "is no TOKENS folder")]
+)
+def test_pipe_in_place_of_a_file__is_not_waited_for(folder: Path, name: str, says: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(TokenError, match=says):
         use(folder)

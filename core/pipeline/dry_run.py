@@ -137,8 +137,8 @@ def _steps(
     masks, captions = inputs["masks"] or {}, inputs["captions"] or {}
     sizes = estimates.Sizes(
         n_images,
-        int((source.table["split"] == "val").sum()),
-        source.table["label"].nunique(),
+        int(np.count_nonzero(source.table["split"] == "val")),
+        len(source.table["label"].dropna().unique()),
         max(masks.get("n_core") or 0, masks.get("n_spurious") or 0),
         captions.get("n_captions") or 0,
     )

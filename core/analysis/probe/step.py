@@ -135,7 +135,8 @@ def why_no_probe(study: Study) -> str | None:
     if len(present) == 1:
         return f"one class only: every labelled train image is '{study.class_names[present[0]]}'"
     n_val, n_evaluated = int(study.is_val.sum()), int(np.isin(codes[study.is_val], present).sum())
-    if n_val > 0 and n_evaluated < FEWEST_EVALUATED:
+    single = len(present) == np.count_nonzero(~study.is_val & (codes >= 0))  # one train image of each class
+    if (n_val > 0 or single) and n_evaluated < FEWEST_EVALUATED:
         counts = f"{n_val:,} evaluation image{'s' * (n_val != 1)}"
         return TOO_FEW.format(n=f"{n_evaluated:,}", n_val=counts, fewest=FEWEST_EVALUATED)
     return None

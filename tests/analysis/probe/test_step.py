@@ -192,6 +192,10 @@ def test_compute_probe__verdicts_follow_from_the_stored_weights(shared_study):
         ({"labels": False}, "the images have no labels"),
         ({"n_classes": 1}, "one class only: every labelled"),
         (
+            {"n_val": 0, "n_features": 96, "n_classes": 40, "class_names": tuple(f"c{n}" for n in range(40))},
+            "too few images to evaluate a probe: 0 of 0 evaluation images",
+        ),
+        (
             {"n_val": 7},
             "too few images to evaluate a probe: 7 of 7 evaluation images with a class that train",
         ),
@@ -200,7 +204,7 @@ def test_compute_probe__verdicts_follow_from_the_stored_weights(shared_study):
             "too few images to evaluate a probe: 5 of 10 evaluation images",
         ),
     ],
-    ids=["no labels", "one class", "few images", "classes that train lacks"],
+    ids=["no labels", "one class", "one image a class", "few images", "classes that train lacks"],
 )
 def test_compute_probe__says_why_there_is_none(study_path, options, reason):
     options = {"n_train": 40, "n_val": 10, "n_features": 32, **options}

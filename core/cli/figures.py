@@ -184,13 +184,13 @@ def figure_sheet(args: argparse.Namespace) -> None:
     """Draw the cells, lay them out and write the page."""
     from core.figures.printing import check_sheet_file, write_sheet
     from core.figures.sheet import check_sheet, make_sheet
-    from core.figures.sheet_layout import Grid
+    from core.figures.sheet_layout import SheetGrid
     from core.jobs.progress import Progress
     from core.store import open_study
 
     given = vars(args)
     look = {name: given[name] for name in ("page", "columns", "font") if name in given}
-    grid = Grid(**look, letters="no_letters" not in given)
+    grid = SheetGrid(**look, letters="no_letters" not in given)
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
     check_sheet(given["names"], grid, FigureOptions(**chosen))
     for out in given["output"]:

@@ -27,7 +27,7 @@ from core.figures.sheet_layout import (
     LETTER,
     MOST_COLUMNS,
     PAGE_WIDTH,
-    Grid,
+    SheetGrid,
     Slot,
     wrapped,
 )
@@ -66,7 +66,7 @@ class Sheet:
 
 
 def make_sheet(
-    study: Study, names: Sequence[str], grid: Grid | None = None, *, options: FigureOptions | None = None
+    study: Study, names: Sequence[str], grid: SheetGrid | None = None, *, options: FigureOptions | None = None
 ) -> Sheet:
     """Draw every cell and lay them out.
 
@@ -83,7 +83,7 @@ def make_sheet(
         SliceError: the study lacks something that the images of a cell are chosen by, or none is left.
         StudyError: the study lacks data of a figure, or has no such image or heatmap.
     """
-    grid = grid or Grid()
+    grid = grid or SheetGrid()
     requests = check_sheet(names, grid, options)
     own = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
     for one in requests:
@@ -130,7 +130,9 @@ def _narrowed(studies: Sequence[Study], request: CellRequest) -> list[Study]:
     return narrowed_studies(studies, request.slice, same_images=request.entry.same_images)
 
 
-def check_sheet(names: Sequence[str], grid: Grid, options: FigureOptions | None = None) -> list[CellRequest]:
+def check_sheet(
+    names: Sequence[str], grid: SheetGrid, options: FigureOptions | None = None
+) -> list[CellRequest]:
     """Return the cells; raise SettingsError for an invalid sheet, before any work is done."""
     if not names:
         raise SettingsError("the sheet is empty. Give figures (figure --list), image:ID or heatmap:ID")
@@ -142,7 +144,7 @@ def check_sheet(names: Sequence[str], grid: Grid, options: FigureOptions | None 
     return [parse_cell(name, options) for name in names]
 
 
-def lay_out(cells: Sequence[Cell], grid: Grid) -> Sheet:
+def lay_out(cells: Sequence[Cell], grid: SheetGrid) -> Sheet:
     """Arrange the cells in rows, and write the page."""
     slots, height = grid.slots_of(
         [cell.span for cell in cells], [cell.height for cell in cells], [cell.caption for cell in cells]
@@ -153,13 +155,13 @@ def lay_out(cells: Sequence[Cell], grid: Grid) -> Sheet:
     return Sheet(_vector_page(parts, grid, height), grid.page_width, height)
 
 
-def _figure_cell(request: CellRequest, figure: go.Figure, svg: bytes, grid: Grid) -> Cell:
+def _figure_cell(request: CellRequest, figure: go.Figure, svg: bytes, grid: SheetGrid) -> Cell:
     scale = grid.width_of(request.span) / float(layout_of(figure).width)
     height = float(layout_of(figure).height) * scale
     return Cell(request.name, svg, "svg+xml", request.span, height, request.caption)
 
 
-def _picture_cell(study: Study, request: CellRequest, grid: Grid) -> Cell:
+def _picture_cell(study: Study, request: CellRequest, grid: SheetGrid) -> Cell:
     kind, _, image = request.name.partition(":")
     options = request.options
     if kind == "image":
@@ -224,7 +226,7 @@ def _as_part(svg: str, size: str, number: int) -> str:
     return kept.replace("<svg", f"<svg {size}", 1) + svg[opening.end() :]
 
 
-def _vector_page(parts: str, grid: Grid, height: int) -> str:
+def _vector_page(parts: str, grid: SheetGrid, height: int) -> str:
     width, faces = grid.page_width, font_faces(grid.font)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{width}" '

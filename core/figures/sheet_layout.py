@@ -34,7 +34,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Grid:
+class SheetGrid:
     """The look of a sheet: width of the page (single, double or wide), columns, font, letters or none."""
 
     page: str = "double"
@@ -49,7 +49,7 @@ class Grid:
     def width_of(self, span: int = 1) -> float:
         """Return the width in CSS px of a cell that spans so many columns, at most all.
 
-        >>> Grid(columns=2).width_of(), Grid(columns=3).width_of(), Grid(columns=3).width_of(9)
+        >>> SheetGrid(columns=2).width_of(), SheetGrid(columns=3).width_of(), SheetGrid(columns=3).width_of(9)
         (326.0, 210.66666666666666, 672.0)
         """
         column = (self.page_width - 2 * MARGIN - GAP * (self.columns - 1)) / self.columns
@@ -63,7 +63,7 @@ class Grid:
     def rows_of(self, spans: Sequence[int]) -> list[list[int]]:
         """Return the cells of each row, in their order.
 
-        >>> Grid(columns=3).rows_of([1, 1, 1, 2, 1, 1])
+        >>> SheetGrid(columns=3).rows_of([1, 1, 1, 2, 1, 1])
         [[0, 1, 2], [3, 4], [5]]
         """
         rows: list[list[int]] = []

@@ -196,10 +196,10 @@ class MakeSheet(Command):
     study: Path
     cells: tuple[str, ...]
     outputs: tuple[Path, ...] = ()
-    page: str = "double"
     columns: int = 2
     font: str = "serif"
     letters: bool = True
+    page: str = "double"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import streamlit as st
 
 from core.figures.cells import CellRequest
-from core.figures.sheet_layout import PAGE_TITLES, Grid
+from core.figures.sheet_layout import PAGE_TITLES, SheetGrid
 from core.jobs.commands import MakeSheet
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -42,7 +42,7 @@ def page(study: Study) -> None:
 
 
 @own_place
-def _right(cells: list[CellRequest], shown: list[Content], grid: Grid, command: MakeSheet) -> None:
+def _right(cells: list[CellRequest], shown: list[Content], grid: SheetGrid, command: MakeSheet) -> None:
     with st.container(key="sheet_files"):
         preview.files(session.current_study(), command)
     preview.show(cells, shown, grid)
@@ -50,12 +50,12 @@ def _right(cells: list[CellRequest], shown: list[Content], grid: Grid, command: 
 
 
 @own_place
-def _look(*, drawn: bool) -> Grid:
+def _look(*, drawn: bool) -> SheetGrid:
     """The width of the page, its columns, type and letters; not asked of an empty sheet."""
     if not drawn:
-        return Grid()
+        return SheetGrid()
     pages = {title: name for name, title in PAGE_TITLES.items()}
-    usual = PAGE_TITLES[Grid.page]
+    usual = PAGE_TITLES[SheetGrid.page]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sheet_controls"):
         page = st.segmented_control(
             "Width of the page",
@@ -88,7 +88,7 @@ def _look(*, drawn: bool) -> Grid:
             label_visibility="collapsed",
         )
         letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters", bind="query-params")
-    return Grid(pages[page or usual], columns or 2, FONTS[font or "Serif"], bool(letters))
+    return SheetGrid(pages[page or usual], columns or 2, FONTS[font or "Serif"], bool(letters))
 
 
 page(session.current_study())

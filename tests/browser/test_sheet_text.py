@@ -15,7 +15,7 @@ from core.figures.catalogue import FIGURES, draw, why_not_drawn
 from core.figures.files import render_all
 from core.figures.fonts import SHIPPED
 from core.figures.sheet import Cell, Sheet, lay_out, make_sheet
-from core.figures.sheet_layout import MARGIN, Grid
+from core.figures.sheet_layout import MARGIN, SheetGrid
 from core.figures.theme import layout_of
 from core.store import open_study
 from tests.browser.harness import until
@@ -72,7 +72,7 @@ def page(chrome: Any) -> Any:
 @pytest.mark.parametrize(("columns", "font"), [(3, "serif"), (2, "sans")])
 def test_sheet__every_text_is_inside_its_panel(page, served, columns, font):
     names = [f"{name}?caption={CAPTION}" for name in WALKED]
-    sheet = make_sheet(open_study(served / "seen"), names, Grid("double", columns, font))
+    sheet = make_sheet(open_study(served / "seen"), names, SheetGrid("double", columns, font))
     found = texts_of(page, sheet)
     said = [one["text"] for one in found]
     for whole in (
@@ -94,10 +94,12 @@ def test_text_that_stands_out__makes_the_drawing_smaller(page):
     words = "a name that is far wider than the panel in which it stands"
     figure.add_annotation(text=words, x=1, xref="paper", y=0.5, xanchor="left", showarrow=False)
     (svg,) = render_all([figure], "svg")
-    sheet = lay_out([Cell("wide", svg, "svg+xml", 1, 200 / 256 * Grid().width_of())], Grid(letters=False))
+    sheet = lay_out(
+        [Cell("wide", svg, "svg+xml", 1, 200 / 256 * SheetGrid().width_of())], SheetGrid(letters=False)
+    )
     found = texts_of(page, sheet)
     assert words in [one["text"] for one in found] and outside(found, sheet) == []
-    assert found[0]["room"][2] - found[0]["room"][0] == pytest.approx(Grid().width_of(), abs=0.5)
+    assert found[0]["room"][2] - found[0]["room"][0] == pytest.approx(SheetGrid().width_of(), abs=0.5)
 
 
 @pytest.mark.exhaustive("test_sheet__every_text_is_inside_its_panel has the charts that were cut")
@@ -109,12 +111,12 @@ def test_catalogue__every_text_is_inside_its_panel(page, served):
             continue
         for columns in (2, 3):
             try:
-                figures[name, columns] = draw(studies, name, width=Grid(columns=columns).drawn_width())
+                figures[name, columns] = draw(studies, name, width=SheetGrid(columns=columns).drawn_width())
             except PeregrineError:  # of these images there is nothing to draw
                 continue
     assert len(figures) > 30
     for (name, columns), svg in zip(figures, render_all(list(figures.values()), "svg"), strict=True):
-        grid, layout = Grid(columns=columns, letters=False), layout_of(figures[name, columns])
+        grid, layout = SheetGrid(columns=columns, letters=False), layout_of(figures[name, columns])
         height = layout.height * grid.width_of() / layout.width
         sheet = lay_out([Cell(name, svg, "svg+xml", 1, height)], grid)
         assert outside(texts_of(page, sheet), sheet) == [], name
@@ -139,7 +141,7 @@ def test_preview__has_each_text_where_the_printed_sheet_has_it(visitor, page, ad
 
 def test_svg__is_self_contained(page, served, tmp_path: Path):
     """Without the machine's fonts it looks the same: it holds its own, and loads nothing."""
-    sheet = make_sheet(open_study(served / "seen"), ["roc"], Grid(font="sans"))
+    sheet = make_sheet(open_study(served / "seen"), ["roc"], SheetGrid(font="sans"))
     assert sheet.svg.count("@font-face") == 2 and "Tinos" not in html.unescape(sheet.svg)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

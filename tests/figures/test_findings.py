@@ -120,7 +120,7 @@ def test_class_changes():
     still = table.assign(difference=0.0, difference_low=-0.1, difference_high=0.1)
     assert findings.class_change_finding(still, "tuned") == "No class changes; no change is significant"
     assert findings.class_change_finding(table, "other") == "Accuracy by class"
-    one = findings.class_change_finding(table[1:2], "tuned")
+    one = findings.class_change_finding(table.iloc[1:2], "tuned")
     assert one == "Accuracy on bee: \N{MINUS SIGN}4 points (\N{MINUS SIGN}10 to +2, could be chance)"
 
 

@@ -28,7 +28,7 @@ from core.figures.sheet_layout import (
     GAP,
     MARGIN,
     PAGE_WIDTH,
-    Grid,
+    SheetGrid,
 )
 from core.slices.slice import Slice
 from core.store import open_study
@@ -58,7 +58,7 @@ def cells(*spans: int) -> list[Cell]:
 @pytest.mark.parametrize("page", PAGE_WIDTH)
 @pytest.mark.parametrize("columns", [1, 2, 3, 4])
 def test_lay_out__the_grid_that_was_asked_for(page, columns):
-    made = lay_out(cells(*[1] * 6), Grid(page, columns, letters=False))
+    made = lay_out(cells(*[1] * 6), SheetGrid(page, columns, letters=False))
     boxes = places(made)
     assert made.width == PAGE_WIDTH[page] and len({round(wide, 3) for _, _, wide in boxes}) == 1
     rows = [[box for box in boxes if box[1] == top] for top in sorted({top for _, top, _ in boxes})]
@@ -71,39 +71,41 @@ def test_lay_out__the_grid_that_was_asked_for(page, columns):
 
 
 def test_lay_out__a_row_is_as_high_as_its_highest():
-    made = lay_out(cells(1, 1, 1, 2), Grid(columns=2, letters=False))
+    made = lay_out(cells(1, 1, 1, 2), SheetGrid(columns=2, letters=False))
     tops = [top for _, top, _ in places(made)]
     assert tops == [MARGIN, MARGIN, MARGIN + 101 + GAP, MARGIN + 101 + GAP + 102 + GAP]
     assert made.height == pytest.approx(tops[-1] + 103 + MARGIN, abs=1)
 
 
 def test_lay_out__a_cell_spans_columns():
-    made = lay_out(cells(2, 1, 3), Grid(columns=3, letters=False))
-    one, two, three = (Grid(columns=3).width_of(span) for span in (1, 2, 3))
+    made = lay_out(cells(2, 1, 3), SheetGrid(columns=3, letters=False))
+    one, two, three = (SheetGrid(columns=3).width_of(span) for span in (1, 2, 3))
     assert [wide for _, _, wide in places(made)] == pytest.approx([two, one, three], abs=0.01)
-    assert three == 696 - 2 * MARGIN == Grid(columns=3).width_of(9)
+    assert three == 696 - 2 * MARGIN == SheetGrid(columns=3).width_of(9)
 
 
 def test_lay_out__letters():
-    made = lay_out(cells(1, 1), Grid("single", 1, "sans"))
+    made = lay_out(cells(1, 1), SheetGrid("single", 1, "sans"))
     assert made.width == 336 and ">(a)</text>" in made.svg and ">(b)</text>" in made.svg
     assert [top for _, top, _ in places(made)] == [MARGIN, MARGIN + 100 + 16 + GAP]
 
 
 def test_lay_out__names_stay_text():
-    made = lay_out([Cell('"><script>', b"x", "png", 1, 10, "</p><script>")], Grid(columns=1, letters=False))
+    made = lay_out(
+        [Cell('"><script>', b"x", "png", 1, 10, "</p><script>")], SheetGrid(columns=1, letters=False)
+    )
     assert "<script" not in made.svg and "&lt;script&gt;" in made.svg
 
 
 def test_lay_out__captions_make_room_below():
     plain, (first, second) = cells(1, 1), cells(1, 1)
     words = "Where the probe's errors lie, by what makes an image hard. " * 3
-    before = lay_out(plain, Grid())
-    after = lay_out([replace(first, caption=words.strip()), second], Grid())
+    before = lay_out(plain, SheetGrid())
+    after = lay_out([replace(first, caption=words.strip()), second], SheetGrid())
     texts = map(html.unescape, re.findall(r"<text[^>]*>([^<]*)<", after.svg))
     lines = [text for text in texts if not text.startswith("(")]
     assert " ".join(lines) == words.strip() and len(lines) >= 3
-    assert all(text_width(line, CAPTION_SIZE) <= Grid().width_of() for line in lines)
+    assert all(text_width(line, CAPTION_SIZE) <= SheetGrid().width_of() for line in lines)
     assert after.height == pytest.approx(
         before.height + CAPTION_SPACE + CAPTION_LINE * len(lines) - 1, abs=1
     )  # the other cell was 1 px higher
@@ -112,7 +114,7 @@ def test_lay_out__captions_make_room_below():
 def test_svg__parts_keep_their_ids_apart():
     vector = b'<svg class="a" width="10" height="5"><clipPath id="x"/><g clip-path="url(#x)"/></svg>'
     one = Cell("roc", vector, "svg+xml", 1, 168.0)
-    made = lay_out([one, one], Grid(letters=False))
+    made = lay_out([one, one], SheetGrid(letters=False))
     root = ElementTree.fromstring(made.svg)
     ids = [part.get("id") for part in root.iter() if part.get("id")]
     assert ids == ["c0-x", "c1-x"] and "url(#c1-x)" in made.svg
@@ -132,7 +134,7 @@ def test_svg__parts_keep_their_ids_apart():
 )
 def test_check_sheet__one_line(names, columns, font, says):
     with pytest.raises(SettingsError, match=says):
-        check_sheet(names, Grid(columns=columns, font=font))
+        check_sheet(names, SheetGrid(columns=columns, font=font))
 
 
 @pytest.mark.slow
@@ -262,7 +264,7 @@ def test_command__one_page_of_vectors_with_fonts(seen, tmp_path, capsys):
 
 def test_write_sheet__browser_that_cannot_print(seen, tmp_path, monkeypatch):
     monkeypatch.setattr("core.figures.printing.find_browser", lambda: "/bin/false")
-    made = lay_out(cells(1), Grid(columns=1, letters=False))
+    made = lay_out(cells(1), SheetGrid(columns=1, letters=False))
     with pytest.raises(SettingsError, match="could not print"):
         write_sheet(made, tmp_path / "sheet.pdf")
     assert not list(tmp_path.iterdir())

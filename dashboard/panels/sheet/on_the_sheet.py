@@ -11,7 +11,7 @@ import streamlit as st
 from core.figures.catalogue import FIGURES, why_not_drawn
 from core.figures.cells import CellRequest, title_of
 from core.figures.options import FigureOptions
-from core.figures.sheet_layout import Grid, letter_of
+from core.figures.sheet_layout import SheetGrid, letter_of
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -46,7 +46,7 @@ USUAL_PICTURES = 4  # offered where no image is marked
 MOST_PICTURES = 24
 
 
-def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: Grid) -> None:
+def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: SheetGrid) -> None:
     """The cells of the sheet; what is changed is kept at once."""
 
     def ordered(keys: list[str]) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import HeatmapNotStored, PeregrineError
 from core.export.table_file import file_stem
 from core.figures.cells import CellRequest, title_of
-from core.figures.sheet_layout import Grid, Slot
+from core.figures.sheet_layout import SheetGrid, Slot
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import MakeSheet
 from core.jobs.jobs import Job, read_job
@@ -35,7 +35,7 @@ PAPER = 0.72  # height of a thumbnail's paper, divided by its width
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png"}
 
 
-def contents(study: Study, cells: list[CellRequest], grid: Grid) -> tuple[list[Content], dict[int, str]]:
+def contents(study: Study, cells: list[CellRequest], grid: SheetGrid) -> tuple[list[Content], dict[int, str]]:
     """What stands in each cell, and why some cannot be drawn."""
     problems: dict[int, str] = {}
     found = []
@@ -50,7 +50,7 @@ def contents(study: Study, cells: list[CellRequest], grid: Grid) -> tuple[list[C
     return found, problems
 
 
-def show(cells: list[CellRequest], shown: list[Content], grid: Grid) -> None:
+def show(cells: list[CellRequest], shown: list[Content], grid: SheetGrid) -> None:
     """Draw the preview."""
     slots, height = grid.slots_of(
         [cell.span for cell in cells], [one.height for one in shown], [cell.caption for cell in cells]
@@ -60,7 +60,9 @@ def show(cells: list[CellRequest], shown: list[Content], grid: Grid) -> None:
 
 def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
     """Draw a cell alone, on paper of one shape for all cells."""
-    grid = Grid("double" if not cell.is_picture and cell.entry.column == "double" else "single", 1, "sans")
+    grid = SheetGrid(
+        "double" if not cell.is_picture and cell.entry.column == "double" else "single", 1, "sans"
+    )
     (shown,), _ = contents(study, [cell], grid)
     width = grid.width_of()
     paper = max(width, shown.height / PAPER), max(width * PAPER, shown.height)
@@ -69,7 +71,7 @@ def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
     sheet_preview([shown], [slot], (round(paper[0]), round(paper[1])), font="sans", key=key)
 
 
-def _content(study: Study, cell: CellRequest, grid: Grid) -> Content:
+def _content(study: Study, cell: CellRequest, grid: SheetGrid) -> Content:
     width = grid.width_of(cell.span)
     if not cell.is_picture:
         drawn = grid.drawn_width(cell.span)

@@ -36,7 +36,7 @@ from core.config import (
 from core.export.files import export_frame
 from core.figures.catalogue import draw
 from core.figures.options import FigureOptions
-from core.figures.sheet import make_sheet
+from core.figures.sheet_layout import SheetGrid
 from core.pipeline import text_search
 from core.slices.finder import worst_slices
 from core.steps import STEPS
@@ -132,8 +132,8 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("figure", "font"): parameter(draw, "font"),
     ("dashboard", "port"): PORT,
     ("dashboard", "host"): HOST,
-    ("figure-sheet", "font"): parameter(make_sheet, "font"),
-    ("figure-sheet", "columns"): parameter(make_sheet, "columns"),
+    ("figure-sheet", "font"): parameter(SheetGrid, "font"),
+    ("figure-sheet", "columns"): parameter(SheetGrid, "columns"),
     ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),
     ("finetune", "kind"): "q",
     ("perturbed", "epsilons"): default_text(PerturbedConfig().epsilons),

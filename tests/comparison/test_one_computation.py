@@ -106,7 +106,7 @@ def test_csv__holds_the_numbers_of_the_table(found):
     for name in ("value", "low", "high", "difference", "difference_low", "difference_high", "n"):
         assert pd.api.types.is_numeric_dtype(table[name])
     assert set(table["slice"].dropna()) == ({str(found.among)} if found.among else set())
-    for row in table[table["n"].notna()].to_dict("records"):
+    for row in where(table, table["n"].notna().to_numpy()).to_dict("records"):
         here = found.value(row["measure"], row["study"])
         for name in ("value", "low", "high", "difference", "difference_low", "difference_high"):
             assert row[name] == pytest.approx(here[name], nan_ok=True, rel=1e-9)
@@ -118,6 +118,6 @@ def test_csv__holds_the_numbers_of_the_table(found):
 def test_bins__by_the_number_of_images(rng):
     def n_bins(n: int) -> int:
         table = score_table({"a": (rng.random(n), np.ones(n))}, score="confidence")
-        return int((table["group"] == "correct").sum())
+        return int(equals(table, "group", "correct").sum())
 
     assert [n_bins(n) for n in (1, 50, 1000, 100_000)] == [FEWEST_BINS, 7, 20, 48]

@@ -45,6 +45,8 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
         return "These images carry no labels, so none is classified correctly or wrongly."
     if len(study.class_names) == 1:
         return "All images have one class, so nothing can be confused."
+    if skipped := study.summary("probe").get("skipped"):
+        return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
     if not study.has("probe"):
         return "The probe has not judged these images yet."
     found = inspection_reads.headline(study, population)

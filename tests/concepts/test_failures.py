@@ -8,7 +8,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.concepts.failures import (
-    NONE_JUDGED,
     behind_image,
     compute_failures,
     contributions,
@@ -153,8 +152,3 @@ def test_behind_image__is_the_probes_answer(rng):
     assert found["confidence"] == pytest.approx(np.exp(logits.max()) / np.exp(logits).sum())
     values = raw * weights[logits.argmax()]
     assert found["features"] == [int(j) for j in np.argsort(-values)[:2] if values[j] > 0]
-
-
-def test_failures__without_evaluation_images_are_skipped(study_path):
-    study = run(study_path(pictures=False, n_train=2, n_val=0, n_classes=2, epsilon=1.0), FailuresConfig())
-    assert study.summary("failures")["skipped"] == NONE_JUDGED

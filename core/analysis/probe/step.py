@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 FEWEST_EVALUATED = 8  # with 7 images the 95 % interval of an accuracy is .35 to .59 wide
+NONE_HELD_OUT = "there are no evaluation images, and train has one image of each class"
 TOO_FEW = (
     "too few images to evaluate a probe: {n} of {n_val} with a class that train has, and it takes {fewest}; "
     "what needs no labels is here"
@@ -135,8 +136,9 @@ def why_no_probe(study: Study) -> str | None:
     if len(present) == 1:
         return f"one class only: every labelled train image is '{study.class_names[present[0]]}'"
     n_val, n_evaluated = int(study.is_val.sum()), int(np.isin(codes[study.is_val], present).sum())
-    single = len(present) == np.count_nonzero(~study.is_val & (codes >= 0))  # one train image of each class
-    if (n_val > 0 or single) and n_evaluated < FEWEST_EVALUATED:
+    if not n_val and len(present) == np.count_nonzero(codes >= 0):
+        return NONE_HELD_OUT
+    if n_val and n_evaluated < FEWEST_EVALUATED:
         counts = f"{n_val:,} evaluation image{'s' * (n_val != 1)}"
         return TOO_FEW.format(n=f"{n_evaluated:,}", n_val=counts, fewest=FEWEST_EVALUATED)
     return None

@@ -132,8 +132,9 @@ def _numbered(folder: Path, ending: str) -> dict[int, Path]:
 
 def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
     try:
-        check_caption_rows(str(metadata))
         table = pq.ParquetFile(metadata)
+        name = choose_column(metadata, table.schema_arrow, column)
+        check_caption_rows(str(metadata), name)
         rows = np.load(embeddings, mmap_mode="r")
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:160]
@@ -143,7 +144,7 @@ def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
         raise CaptionError(
             f"'{embeddings}' has {rows.dtype} of shape {rows.shape}, but '{metadata.name}' has {n_rows} rows"
         )
-    return LaionShard(embeddings, metadata, choose_column(metadata, table.schema_arrow, column), n_rows)
+    return LaionShard(embeddings, metadata, name, n_rows)
 
 
 def read_metadata(shard: LaionShard, rows: Sequence[int] | np.ndarray | None = None) -> pd.Series:

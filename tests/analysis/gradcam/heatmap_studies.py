@@ -13,7 +13,7 @@ from core.pipeline import run as pipeline
 ENCODER = {"encoder": "timm:resnet10t?output_stride=8", "input_size": 64, "resize": 64}
 VIT = {"encoder": "timm:vit_tiny_patch16_224?img_size=64", "input_size": 64, "resize": 64}
 HERE = {"device": "cpu", "workers": 0}
-N_TRAIN, N_VAL = 12, 6
+N_TRAIN, N_VAL = 12, 8
 HALF = 2e-3
 
 

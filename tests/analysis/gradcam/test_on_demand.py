@@ -55,7 +55,7 @@ def test_the_overlay_has_the_images_own_size_and_the_crop_is_undone(finished):
     drawn = np.asarray(study.overlay(row, opacity=1.0), int)
     original = np.asarray(study.image(row), int)
     assert drawn.shape == original.shape == (70, 90, 3)
-    margin = np.r_[0:10, 80:90]  # a 70 x 70 square of the 90 x 70 pixels was seen
+    margin = np.r_[0:9, 81:90]  # a 70 x 70 square of the 90 x 70 pixels was seen; a line surrounds it
     assert_allclose(drawn[:, margin], 0.6 * original[:, margin], atol=1)
     assert study.overlay(row, max_side=45).size == (45, 35)
     image_id = study.images["image_id"].iat[row]

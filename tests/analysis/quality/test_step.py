@@ -198,7 +198,8 @@ def run(folder: Path, *steps: str) -> Study:
 
 def test_compute_quality__without_val_images(tmp_path, rng):
     folder = one_split_study(tmp_path / "study", rng, "train")
-    study = run(folder, "features", "neighbours", "probe", "quality")
+    study = run(folder, "features", "neighbours", "probe", "quality", "failures")
+    assert "there are no evaluation images" in study.summary("failures")["skipped"]
     metrics = study.table("quality_metrics")
     assert metrics["auroc"].isna().all() and (metrics["note"] == "there are no evaluation images").all()
     assert "no evaluation images" in study.summary("neighbours")["skipped"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -71,15 +72,18 @@ def test_tasks__hold_crops_and_shuffled_words(study, tmp_path):
 def test_tasks__write_nothing_where_the_name_of_a_group_points(shared_study, tmp_path, group):
     group = group.replace("/outside", f"{tmp_path}/outside") if group.startswith("/") else group
     study, folder = with_concepts(shared_study, tmp_path / "study", group), tmp_path / "made" / "tasks"
-    export_tasks(study, folder)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "study"]
-    assert [path.name for path in (tmp_path / "made").iterdir()] == ["tasks"]
-    tasks = pd.read_csv(folder / "word_tasks.csv", keep_default_na=False)
-    named = {
-        name for column in ("images_a", "images_b") for cell in tasks[column] for name in cell.split(";")
-    }
-    written = {path.relative_to(folder).as_posix() for path in (folder / "images").iterdir()}
-    assert len(written) == 4 and named - {""} == written
+    with pytest.raises(StudyError, match="'concepts' in .* is damaged"):
+        export_tasks(study, folder)
+    assert [path.name for path in tmp_path.rglob("*") if path.suffix == ".jpg"] == []
+
+
+def test_tasks__pictures_are_numbered_by_task(study, tmp_path):
+    export_tasks(study, tmp_path)
+    tasks = pd.read_csv(tmp_path / "word_tasks.csv", keep_default_na=False)
+    cells = [cell for column in ("images_a", "images_b") for cell in tasks[column]]
+    written = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "images").iterdir()}
+    assert {name for cell in cells for name in cell.split(";")} - {""} == written
+    assert all(re.fullmatch(r"images/\d+_[ab]\d+\.jpg", name) for name in written)
 
 
 def test_tasks__are_seeded_and_can_be_fewer(study, tmp_path):

@@ -78,7 +78,7 @@ def test_no_evaluation_images__no_page_has_an_accuracy(tmp_path, monkeypatch, op
         said = all_text(app) + " ".join(metric.value for metric in app.metric)
         assert not re.search(r"\d %\*?\*? (correct|wrong)|guessing: |accuracy, \d", said), (view, said)
         if view in ("overview", "errors", "predicting_errors"):
-            assert "There are no evaluation images" in said, (view, said)
+            assert "here are no evaluation images" in said, (view, said)
 
 
 def test_overview__lists_a_step_that_only_its_row_knows(studies, open_page, monkeypatch):

@@ -64,7 +64,7 @@ def tokens_of(path, images, keys=KEYS):
     with TokenWriter(path) as writer:
         for key in keys:
             writer.add(key, "val", ImageTokens(np.ones(2), np.zeros((0, 3)), graph, (8, 6)))
-        writer.finish({}, {"images": images, "images_fingerprint": "of these"})
+        writer.finish({}, {"images": images, "images_fingerprint": "of these", "fingerprint": "of tokens"})
     return TokenFolder(path)
 
 

@@ -111,6 +111,7 @@ def reader(visitor: Callable[..., Visitor]) -> Callable[..., Visitor]:
 def watched(reader: Callable[..., Visitor], address: str) -> Iterator[Visitor]:
     """A page on which neither a violation of the policy nor a request to another host may happen."""
     one = reader(bypass_csp=False)
+    one.page.goto("about:blank")  # a page of an earlier test would still ask for its server
     asked: list[str] = []
     one.run_first(NOTE)
 

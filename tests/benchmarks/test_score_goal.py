@@ -105,13 +105,6 @@ def test_resampled__matches_a_loop_over_pairs(hand):
             assert_allclose(draws[score][number], pair_count(values[rows], correct[rows]))
 
 
-@pytest.mark.slow
-def test_draws_are_the_resamples_of_quality(tmp_path):
-    found = measured(open_study(write(tmp_path / "study", config=QualityConfig())))
-    low, high = score_evidence.interval(found.draws["combined"])
-    assert_allclose([low, high], [found.value("combined", f"auroc_{end}") for end in ("low", "high")])
-
-
 def test_share__is_six_eighths_of_a_perfect_confidence(hand):
     found = measured(hand)
     value, low, high = found.share()

@@ -167,8 +167,8 @@ def test_cutoff__the_thumb_moves_to_what_can_be_flagged(reader, address, served)
 def test_scores__a_click_on_a_dot_picks_it(reader, address, served):
     one = reader()
     page = one.open(f"{address}/predicting_errors?study=demo")
-    dot = next(one for one in points(page, "score_aurocs") if one["custom"][0] == "confidence")
+    dot = next(one for one in points(page, "score_aurocs") if one["custom"][0] == "distinctiveness")
     page.mouse.click(dot["x"], dot["y"])
     page.wait_for_timeout(500)
     settle(page)
-    assert one.query()["score"] == ["Probe confidence"]  # never the one that the page opens with
+    assert one.query()["score"] == ["Distinctiveness"]  # the page opens with a supervised one

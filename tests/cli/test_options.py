@@ -134,6 +134,7 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     ("dashboard", "host"): HOST,
     ("figure-sheet", "font"): parameter(SheetGrid, "font"),
     ("figure-sheet", "columns"): parameter(SheetGrid, "columns"),
+    ("figure-sheet", "page"): parameter(SheetGrid, "page"),
     ("transfer-probe", "bootstrap"): parameter(transfer_probe, "resamples"),
     ("finetune", "kind"): "q",
     ("perturbed", "epsilons"): default_text(PerturbedConfig().epsilons),

@@ -66,8 +66,8 @@ def rows_of(fig) -> list[int]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_path, name):
-    if name == "by_cause" and not pictured.has("quality_by_cause"):
-        pytest.skip("this Glyphworld names no causes")
+    if name == "by_cause" and pictured.table("quality_by_cause")["auroc"].isna().all():
+        pytest.skip("no cause of this small Glyphworld has eight errors; test_baselines.py draws the figure")
     if name == "changed_heatmaps":
         pair = retrained(pictured, tmp_path)
     else:

@@ -70,9 +70,14 @@ def test_overlay__heat_lies_where_the_encoder_looked(side, client, study):
     heat = slow_heat(study.heatmap(row), width, height)
     seen = np.isfinite(heat)
     assert heat[seen].max() > 0.9
-    assert np.abs(drawn.mean(2)[seen] - 255 * heat[seen]).mean() < JPEG_NOISE
+    lined = np.zeros_like(seen)  # the border between them: a light line, and a dark one
+    edges = np.flatnonzero(np.diff(seen.any(0)))
+    for at in edges:
+        lined[:, at - 8 : at + 9] = True  # JPEG spreads it over blocks of 8 pixels
+    assert len(edges) == 2
+    assert np.abs(drawn.mean(2) - 255 * heat)[seen & ~lined].mean() < JPEG_NOISE
     ground = np.asarray(study.image(row).resize((width, height), Image.Resampling.BILINEAR), float)
-    assert np.abs(drawn[~seen] - 0.6 * ground[~seen]).mean() < JPEG_NOISE
+    assert np.abs(drawn - 0.6 * ground)[~seen & ~lined].mean() < JPEG_NOISE
 
 
 def test_overlay__of_a_feature_is_on_the_disc_of_its_hue(client, study):

@@ -43,12 +43,12 @@ COLUMNS = {
 def image_table(folder: Path) -> pd.DataFrame:
     photos(folder, {"a": 10, "b": 10})
     names = [f"{label}/{number}.png" for label in "ab" for number in range(10)]
-    splits = ["train" if number < 7 else "val" for _ in "ab" for number in range(10)]
+    splits = ["train" if number < 6 else "val" for _ in "ab" for number in range(10)]
     return pd.DataFrame({"path": names, "label": [name[0] for name in names], "split": splits, "depth": 1.5})
 
 
 def source_of(kind: str, folder: Path) -> str:
-    """What to give to --images: 20 pictures of two classes (FakeData and Glyphworld have their own)."""
+    """What to give to --images: two classes, and eight evaluation images, the fewest that make a probe."""
     if kind == "csv":
         table = image_table(folder)
         table.to_csv(folder / "list.csv", index=False)
@@ -60,8 +60,8 @@ def source_of(kind: str, folder: Path) -> str:
     if kind == "shards":
         for shard, numbers in (
             ("train-000", range(8)),
-            ("train-001", range(8, 14)),
-            ("val-000", range(14, 20)),
+            ("train-001", range(8, 12)),
+            ("val-000", range(12, 20)),
         ):
             members = {
                 f"{n:04d}.{end}": (picture(n) if end == "png" else n % 2)
@@ -71,11 +71,11 @@ def source_of(kind: str, folder: Path) -> str:
             make_tar(folder / f"{shard}.tar", members)
         return str(folder)
     if kind == "split folders":
-        photos(folder / "train", {"a": 7, "b": 7})
-        photos(folder / "val", {"a": 3, "b": 3})
+        photos(folder / "train", {"a": 6, "b": 6})
+        photos(folder / "val", {"a": 4, "b": 4})
         return str(folder)
     if kind == "torchvision":
-        return "torchvision:FakeData?size=20&image_size=(3,16,16)&num_classes=2"
+        return "torchvision:FakeData?size=40&image_size=(3,16,16)&num_classes=2"
     return "glyphworld?train=40&val=20"
 
 
@@ -112,7 +112,7 @@ def test_source__further_columns_come_along(run, tmp_path):
     assert list(study.images["image_id"])[:2] == ["a/0.png", "a/1.png"]
     out = tmp_path / "more.csv"
     assert run("export", study.path, "attributes", "-o", out, "--slice", "depth=1..2 split=val").code == 0
-    assert out.read_text().splitlines()[0] == "depth,image_id" and len(out.read_text().splitlines()) == 7
+    assert out.read_text().splitlines()[0] == "depth,image_id" and len(out.read_text().splitlines()) == 9
 
 
 @pytest.mark.slow
@@ -181,7 +181,7 @@ def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
 
 @pytest.mark.slow
 def test_steps__only_what_hangs_on_a_change_is_redone(run, tmp_path):
-    images = photos(tmp_path / "photos", {"a": 8, "b": 8})
+    images = photos(tmp_path / "photos", {"a": 20, "b": 20})
     study = analyzed(run, tmp_path / "study", images).path
     first = contents(study)
     analyzed(run, study, images)
@@ -201,7 +201,7 @@ def test_steps__only_what_hangs_on_a_change_is_redone(run, tmp_path):
     assert {"representations", "images.parquet", "features.parquet", "quality.parquet"} <= changed(
         second, third
     )
-    assert info_of(run, study)["n_images"] == 17
+    assert info_of(run, study)["n_images"] == 41
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ from tests.sampling import sample
 pytestmark = pytest.mark.browser
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
 THREE = "roc?caption=First|map?caption=Second|miou?caption=Third"
-LETTERS = "() => [...document.querySelectorAll('.peregrine-sheet .cell')].map((one) => one.ariaLabel)"
+SHEET = "document.querySelector('.peregrine-sheet')"  # the first one; others are in the gallery below
+LETTERS = f"() => [...{SHEET}.querySelectorAll('.page > .cell')].map((one) => one.ariaLabel)"
 
 
 def titles(page) -> list[str]:
@@ -161,9 +162,9 @@ def test_preview__inside_the_paper(visitor, address):
     page = visitor().open(f"{address}/figures?study=seen&sheet={THREE}")
     previewed(page, 3)
     outside = page.evaluate("""() => {
-      const paper = document.querySelector(".peregrine-sheet").getBoundingClientRect();
-      const parts = [".cell", "text", ".caption"].map((part) => `.peregrine-sheet ${part}`);
-      return [...document.querySelectorAll(parts.join())]
+      const sheet = document.querySelector(".peregrine-sheet");
+      const paper = sheet.getBoundingClientRect();
+      return [...sheet.querySelectorAll(".cell, text, .caption")]
         .filter((one) => one.textContent && one.getBoundingClientRect().width)
         .filter((one) => {
           const box = one.getBoundingClientRect();

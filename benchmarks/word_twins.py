@@ -65,7 +65,7 @@ def by_method(found: pd.DataFrame) -> None:
             [known_mean(numbers(rows, name)) for name in columns]
             for _, rows in sorted(by_values(known, ["group"]), key=lambda pair: pair[0])
         ]
-        mean, low, high, _ = mean_intervals(np.reshape(means, (-1, len(columns))), seed=SEED)
+        mean, low, high, _ = mean_intervals(np.reshape(means, (-1, len(columns))))
         cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for m, a, b in zip(mean, low, high, strict=True)]
         print(f"| {method} | {len(part)} | {len(known)} | {' | '.join(cells)} |")
 

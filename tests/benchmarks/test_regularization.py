@@ -165,6 +165,7 @@ MEASURED = ("top1", "mean_firing", "q_auroc", "weight_change", "statistics_chang
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive("tests/training/test_grid.py kills a grid, which goes on")
 def test_experiment__killed_at_any_point_goes_on_to_the_same_numbers(begun, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert experiment.main(tiny(begun, whole)) == 0

@@ -29,8 +29,8 @@ def rest(page) -> None:
 
 
 def entries(page) -> tuple[list[str], int]:
-    """The last addresses of the browser's history, and which of them is shown, counted from the end: -1 is the
-    last. Earlier ones are left out, since a browser that has held fifty forgets the oldest.
+    """The last addresses of the browser's history, and which of them is shown, counted from the end: -1 is
+    the last. A browser that has held fifty forgets the oldest.
     """
     urls, at = page.evaluate("[navigation.entries().map((one) => one.url), navigation.currentEntry.index]")
     return urls[-LAST:], at - len(urls)
@@ -91,7 +91,7 @@ def targets(source: str, at: int) -> list[str]:
     return others if EVERYTHING else [others[(at * QUICK + step) % len(others)] for step in range(QUICK)]
 
 
-@pytest.mark.parametrize("source", [*PLACES, *CARDS])
+@pytest.mark.parametrize("source", [*PLACES, *CARDS][:: 1 if EVERYTHING else 2])
 def test_back_and_forward__from_a_place_to_every_page(reader, address, source):
     page = reader().open(f"{address}/images?study=seen&where={quote('correct=false')}")
     (PLACES | CARDS)[source](page)
@@ -106,7 +106,9 @@ def test_back_and_forward__from_a_place_to_every_page(reader, address, source):
         rest(page)
         after, there = entries(page)
         expected = [*before[: len(before) + index + 1], page.url]
-        assert there == -1 and after[-len(expected) :] == expected[-LAST:], f"one step from {source} to {name}"
+        assert there == -1 and after[-len(expected) :] == expected[-LAST:], (
+            f"one step from {source} to {name}"
+        )
         page.go_back()
         rest(page)
         assert page.url == at_source, f"Back from {name}"

@@ -109,7 +109,7 @@ def come_to(guarded, hostile_address: str, view: str):
     return page
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", sample(VIEWS[::2] + VIEWS[1::2], 8))
 def test_view__names_are_text(guarded, hostile_address, view):
     page = come_to(guarded, hostile_address, view)
     nothing_planted(page)
@@ -119,7 +119,7 @@ def test_view__names_are_text(guarded, hostile_address, view):
 WITHOUT_A_FILTER = [part for part in PARTS if "where=" not in part and "concept_" not in part]
 
 
-@pytest.mark.parametrize("part", sample(WITHOUT_A_FILTER, 5))
+@pytest.mark.parametrize("part", sample(WITHOUT_A_FILTER, 3))
 def test_part_of_a_view__names_are_text(guarded, hostile_address, part):
     where = quote(str(Slice(labels=CLASSES[:1])))
     page = guarded.open(f"{hostile_address}/{part}&study={quote(STUDY)}&where={where}")

@@ -57,7 +57,7 @@ def test_version__without_any_metadata_is_unknown(tmp_path: Path, monkeypatch: p
 
 def test_version__is_the_one_that_is_cited_and_described():
     cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.M)
-    described = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    described = re.search(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert cited and described and cited[1] == described[1] == PROJECT["version"]
     wheels = re.findall(r"peregrine_vision-(.+?)-py3", (ROOT / "README.md").read_text())
     assert set(wheels) == {PROJECT["version"]}

@@ -168,7 +168,7 @@ def test_the_weights_of_the_users_classifier_are_loaded_before_its_input_is_take
     encoder = load_encoder(f"{HERE}:Classifier@{tmp_path / 'own.pth'}", input_size=64)
     pixels = some_pixels(64)
     assert_close(encoder.represent(pixels), model.body.eval()(encoder.normalise(pixels)), **TOLERANCE)
-    assert torch.equal(encoder.base.get_submodule("fc").weight, model.fc.weight)  # kept in the network
+    assert torch.equal(encoder.base.get_parameter("fc.weight"), model.fc.weight)  # kept in the network
 
 
 @pytest.mark.usefixtures("trusted")

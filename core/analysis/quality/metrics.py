@@ -238,7 +238,8 @@ def _row(
     found = spreads(values[ranking.rows], ranking.outcome == 1)
     ends |= {"auroc": interval_of_auroc(*found)[1:], "augrc": interval_of_augrc(*found)[1:]}
     row: dict[str, object] = {"score": name}
-    for metric, (low, high) in ends.items():
+    for metric in METRICS:
+        low, high = ends[metric]
         row |= {metric: measured[metric], f"{metric}_low": low, f"{metric}_high": high}
     row |= dict.fromkeys(DIFFERENCE, np.nan)
     accuracy = float(ranking.outcome.mean()) if ranking.n else np.nan

@@ -29,8 +29,8 @@ def with_rivals(found: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray) 
     for name in found["score"]:
         rival, gap = _rival(table, free, name) if name in free else "", (np.nan,) * 3
         if rival:
-            pair = (scores[one].to_numpy(float) for one in (name, rival))
-            gap = auroc_difference(*pair, np.asarray(correct) == 1)
+            mine, its = (scores[one].to_numpy(float) for one in (name, rival))
+            gap = auroc_difference(mine, its, np.asarray(correct) == 1)
         rows.append((rival, *gap))
     added = pd.DataFrame(rows, columns=list(COLUMNS), index=found.index).astype({"rival": "str"})
     return found.assign(**{name: added[name] for name in COLUMNS})

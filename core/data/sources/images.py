@@ -41,8 +41,8 @@ def open_images(
         ImageSourceError: no images, nothing readable, or an unknown kind; the message says what to do.
     """
     if val is not None:
-        parts = [_at_level(_source(str(part), None), class_level) for part in (spec, val)]
-        return _listed(PairSource(*parts))
+        train, held = (_at_level(_source(str(part), None), class_level) for part in (spec, val))
+        return _listed(PairSource(train, held))
     return _listed(_at_level(_source(str(spec), seed), class_level))
 
 

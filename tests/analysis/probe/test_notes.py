@@ -34,7 +34,8 @@ def isotropic() -> tuple[np.ndarray, np.ndarray]:
 
 def test_rates__reach_below_a_hundredth():
     raw, codes = isotropic()
-    probe, four = (train_probe(raw[:N], codes[:N], N_CLASSES, **one) for one in ({}, {"candidates": FOUR}))
+    probe = train_probe(raw[:N], codes[:N], N_CLASSES)
+    four = train_probe(raw[:N], codes[:N], N_CLASSES, candidates=FOUR)
     right = [(one.logits(raw[N:]).argmax(1).numpy() == codes[N:]).mean() for one in (probe, four)]
     assert tuple(probe.searched) == SIX and probe.lr < four.lr == 0.01 and right[0] > right[1] + 0.01
 

@@ -193,7 +193,7 @@ def test_compute_probe__verdicts_follow_from_the_stored_weights(shared_study):
         ({"n_classes": 1}, "one class only: every labelled"),
         (
             {"n_val": 0, "n_features": 96, "n_classes": 40, "class_names": tuple(f"c{n}" for n in range(40))},
-            "too few images to evaluate a probe: 0 of 0 evaluation images",
+            "there are no evaluation images, and train has one image of each class",
         ),
         (
             {"n_val": 7},

@@ -28,8 +28,8 @@ def test_with_rivals__matches_loop(rng):
         rival = max((other for other in "abc" if other != name), key=aurocs.__getitem__)
         row = found.loc[name]
         assert row["rival"] == rival
-        pair = (scores[one].to_numpy() for one in (name, rival))
-        expected = slow.delong_difference(*pair, correct == 1)
+        mine, its = (scores[one].to_numpy() for one in (name, rival))
+        expected = slow.delong_difference(mine, its, correct == 1)
         ends = [row[f"rival_difference{end}"] for end in ("", "_low", "_high")]
         assert_allclose(ends, expected, rtol=1e-9)
     assert found.loc["p", "rival"] == "" and np.isnan(found.loc["p", "rival_difference"])

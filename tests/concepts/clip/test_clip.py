@@ -51,7 +51,7 @@ def test_asset__embeds_images_and_texts_as_unit_rows(rng, asset):
     assert clip.embed_images([]).shape == clip.embed_texts([]).shape == (0, clip.width)
 
 
-@pytest.mark.parametrize("size", [(1, 2048), (2048, 1), (3, 1000), (3000, 10), (300, 1), (20000, 2)], ids=str)
+@pytest.mark.parametrize("size", [(1, 2048), (2048, 1), (3, 1000), (3000, 10), (300, 1), (6000, 2)], ids=str)
 def test_images__however_long_and_thin_are_embedded_by_their_middle(rng, size):
     clip = load_clip("asset:glyphworld")  # fits the longer side, as SigLIP does; others fit the shorter one
     (image,) = pictures(rng, size)

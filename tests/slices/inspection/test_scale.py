@@ -27,7 +27,7 @@ def slow_mean(values: list[float]) -> tuple[float, float, float, int]:
     values = [value for value in values if not math.isnan(value)]
     mean = math.fsum(values) / len(values)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    half = stats.t.ppf(0.975, len(values) - 1) * spread / math.sqrt(len(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(len(values))
     return mean, max(0.0, mean - half), min(1.0, mean + half), len(values)
 
 

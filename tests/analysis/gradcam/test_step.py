@@ -212,7 +212,7 @@ def test_all_images_gone_then_back(own):
     kept = [path.read_bytes() for path in paths]
     for path in paths:
         path.unlink()
-    with pytest.raises(ImageSourceError, match="none of the 6 images can be read .first: "):
+    with pytest.raises(ImageSourceError, match="none of the 8 images can be read .first: "):
         heatmaps(own, top=0)
     for path, content in zip(paths, kept, strict=True):
         path.write_bytes(content)

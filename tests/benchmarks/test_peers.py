@@ -69,6 +69,7 @@ def test_a_peer_without_a_checkout_is_a_row_with_the_reason(tmp_path, monkeypatc
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive("the other tests here read such rows")
 def test_rows__gap_time_memory_and_a_peer_that_fails(tmp_path, monkeypatch):
     """Each side in a process of its own."""
     broken = tmp_path / "falcon-explain" / "falcon_utils.py"

@@ -88,6 +88,9 @@ def test_each_format__by_mouse_and_keyboard(reader, address):
     assert page.locator(".js-plotly-plot").count() == 1  # nothing was rerun away
 
 
+@pytest.mark.exhaustive(
+    "test_each_format__by_mouse_and_keyboard saves a PDF, tests/figures/test_files.py its widths"
+)
 def test_pdf__of_the_chosen_width_and_type(reader, address):
     page = opened(reader(), address)
     widths = {}

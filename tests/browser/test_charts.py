@@ -8,6 +8,7 @@ import pytest
 
 from tests.browser import harness
 from tests.browser.harness import settle
+from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 DRAWN = "(document.querySelector('.js-plotly-plot')?._fullData ?? []).length > 0"
@@ -35,7 +36,7 @@ def choose(page, part: float) -> str:
     return found.group(1)
 
 
-@pytest.mark.parametrize("plot", ["Activation rate", "Purity"])
+@pytest.mark.parametrize("plot", sample(["Activation rate", "Purity"], 1))
 def test_click__opens_the_feature_under_the_pointer(reader, address, plot):
     one = reader()
     for part in (0.9, 0.2):

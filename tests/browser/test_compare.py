@@ -36,6 +36,7 @@ def pair(chrome, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("width", "theme"), sample(pairs_of((1280, 1920), ("light", "dark")), 1))
+@pytest.mark.exhaustive("test_every_page.py looks at this page at every width")
 def test_layout__nothing_is_wider_than_the_page(reader, pair, theme, width):
     one = reader(color_scheme=theme)
     one.page.set_viewport_size({"width": width, "height": 900})

@@ -17,6 +17,7 @@ TILE = ".tile"
 
 
 @pytest.mark.parametrize("theme", sample(["dark", "light"], 1))
+@pytest.mark.exhaustive("test_history.py goes to every view by the sidebar")
 def test_walk__every_view_by_the_sidebar(reader, address, theme):
     one = reader(color_scheme=theme)
     page = one.open(address)

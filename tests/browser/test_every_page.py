@@ -15,7 +15,7 @@ from tests.sampling import EVERYTHING, sample
 pytestmark = pytest.mark.browser
 WIDTHS = (820, 1280, 1440, 1920)
 VIEWS = tuple("" if name == HOME else name for name in PAGES)  # the first page has no path of its own
-PARTS = (  # the usual run looks at the first four
+PARTS = (  # the usual run looks at the first two
     "heatmaps?heat_of=One+feature",
     "masks?masks_part=By+image",
     "masks?masks_part=Correct+against+misclassified",
@@ -75,7 +75,7 @@ TITLE_IN_SIGHT = """() => {
 }"""
 
 
-@pytest.mark.parametrize("shown", (*VIEWS, *sample(PARTS, 4)))
+@pytest.mark.parametrize("shown", (*VIEWS, *sample(PARTS, 2)))
 def test_page__works_at_every_width_under_the_policy(watched, address, shown):
     """In light, and at last in the dark, where only colours differ."""
     page = watched.open(f"{address}/{shown}{'&' if '?' in shown else '?'}study=seen")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,12 +78,21 @@ def _lines(path: Path) -> Iterator[str]:
             yield line.decode("utf-8-sig", errors="replace")
 
 
+class _WithoutNul(io.TextIOWrapper):
+    """UTF-8 whose NUL characters are spaces: pandas before 3.1 ends a text at the first one."""
+
+    def read(self, size: int | None = -1, /) -> str:
+        return super().read(size).replace("\0", " ")
+
+
 def _read_table(path: Path, separator: str, column: str | None) -> pd.Series:
-    options = {"sep": separator, "encoding": "utf-8-sig", "encoding_errors": "replace", "dtype": str}
-    head = pd.read_csv(path, nrows=20, keep_default_na=False, **options)  # pyright: ignore[reportCallIssue,reportArgumentType]
-    name = choose_column(path, pa.Schema.from_pandas(head, preserve_index=False), column)
-    frame = pd.read_csv(path, usecols=[name], keep_default_na=False, **options)  # pyright: ignore[reportCallIssue,reportArgumentType]
-    return frame[name]
+    def read(**options: Any) -> pd.DataFrame:
+        with _WithoutNul(open(path, "rb"), encoding="utf-8-sig", errors="replace", newline="") as file:
+            return pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, **options)
+
+    schema = pa.Schema.from_pandas(read(nrows=20), preserve_index=False)
+    name = choose_column(path, schema, column)
+    return read(usecols=[name]).iloc[:, 0]
 
 
 def choose_column(path: Path, schema: pa.Schema, column: str | None) -> str:

@@ -69,9 +69,10 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     if table.empty:
         return note_figure(f"{score_label(score)} is 0 or undefined for every image of these studies.", theme)
     names = list(dict.fromkeys(table["study"]))
+    titles = [_panel_title(table, name, score, theme) for name in names]
+    room = 0.36 if any("<br>" in title for title in titles) else 0.24  # of a panel, for its title
     fig = make_subplots(
-        rows=len(names), cols=1, shared_xaxes=True,  vertical_spacing=0.24 / len(names),
-        subplot_titles=[_panel_title(table, name, score, theme) for name in names],
+        rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=room / len(names), subplot_titles=titles
     )  # fmt: skip
     for row, name in enumerate(names, start=1):
         for group, colour in (("correct", theme.correct), ("misclassified", theme.misclassified)):
@@ -100,7 +101,8 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
     for group in ("correct", "misclassified"):
         part = where(table, equals(table, "study", name) & equals(table, "group", group))
         if len(part) and part["n"].iat[0] and part["zero_share"].iat[0] > 0:
-            said.append(f"{part['zero_share'].iat[0]:.0f} % of {group}")
+            share = part["zero_share"].iat[0]
+            said.append(f"{f'{share:.0f}' if share >= 0.5 else 'under 1'} % of {group}")
     if not said:
         return title
     if theme.width is None:  # half a page

@@ -193,7 +193,7 @@ def push_bars(
     low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
     fig.update_xaxes(
         title_text="adds to the logit (mean class: 0)",
-        range=[low - 0.45 * reach, high + 0.45 * reach],
+        range=[low - 0.6 * reach, high + 0.6 * reach],
     )
     fig.update_yaxes(
         autorange="reversed",

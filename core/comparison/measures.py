@@ -53,7 +53,7 @@ MEASURES = {
         Measure("q_correct", "Mean Q, correct images"),
         Measure("q_misclassified", "Mean Q, misclassified images"),
         Measure("q_gap", "Mean Q, correct minus misclassified", better=1),
-        Measure("q_auroc", "AUROC of Q", better=1, plain="predicting errors by Q (AUROC)"),
+        Measure("q_auroc", "AUROC of Q", better=1, plain="error prediction by Q (AUROC)"),
         Measure("q_auprc", "AUPRC of Q"),
         Measure("base_rate", "Base rate of the AUPRC"),
         Measure("q_auprc_gain", "AUPRC of Q above its base rate", better=1),
@@ -61,16 +61,14 @@ MEASURES = {
             "confidence_auroc",
             "AUROC of confidence",
             better=1,
-            plain="predicting errors by confidence (AUROC)",
+            plain="error prediction by confidence (AUROC)",
         ),
         Measure("mean_firing", "Features firing on an image", digits=2),
         Measure("mean_firing_discriminative", "Discriminative features firing", digits=2),
         Measure("share_scored", "Images with a discriminative feature firing", PERCENT, 1),
         Measure("confidence", "Mean confidence", PERCENT, 1),
-        Measure("miou_core", "mIoU with core masks", better=1, plain="heat on the object (mIoU)"),
-        Measure(
-            "miou_spurious", "mIoU with spurious masks", better=-1, plain="heat on the background (mIoU)"
-        ),
+        Measure("miou_core", "mIoU with core masks", better=1, plain="object overlap (mIoU)"),
+        Measure("miou_spurious", "mIoU with spurious masks", better=-1, plain="background overlap (mIoU)"),
     )
 }
 

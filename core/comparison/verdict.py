@@ -35,17 +35,21 @@ class Change:
         return bool(leaves_out_0(self.low, self.high))
 
     @property
+    def amount(self) -> str:
+        """The change with its unit: '+0.6 points'."""
+        return self._signed(self.difference) + (" points" if self.measure.unit == PERCENT else "")
+
+    @property
     def words(self) -> str:
         """The change and its interval with their unit: '+0.6 points (−0.8 to +1.9)'."""
         if not np.isfinite(self.difference):
             return "no change known"
-        percent = self.measure.unit == PERCENT
-        scale, unit = (100, " points") if percent else (1, "")
-        said = signed(scale * self.difference, self.measure.digits) + unit
         if not np.isfinite(self.low):
-            return said
-        ends = (signed(scale * end, self.measure.digits) for end in (self.low, self.high))
-        return f"{said} ({' to '.join(ends)})"
+            return self.amount
+        return f"{self.amount} ({self._signed(self.low)} to {self._signed(self.high)})"
+
+    def _signed(self, value: float) -> str:
+        return signed((100 if self.measure.unit == PERCENT else 1) * value, self.measure.digits)
 
 
 def change_of(found: Comparison, name: str, other: str) -> Change:
@@ -118,7 +122,9 @@ def changed_sentence(found: Comparison, other: str) -> str:
 
 
 def _named(change: Change) -> str:
-    return change.measure.plain or _lower(change.measure.title)
+    """What changed and by how much: 'object overlap (mIoU +0.021)'."""
+    name = change.measure.plain or _lower(change.measure.title)
+    return f"{name[:-1]} {change.amount})" if name.endswith(")") else f"{name} ({change.amount})"
 
 
 def _lower(title: str) -> str:

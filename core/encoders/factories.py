@@ -188,7 +188,8 @@ def _imported(module_name: str, factory_name: str) -> Any:
     except Exception as error:
         problem = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
         raise EncoderError(
-            f"cannot import '{module_name}' for the encoder: {problem}; run where it can be imported"
+            f"cannot import '{module_name}' for the encoder: {problem}; run where it can be imported, "
+            "or put its folder into PYTHONPATH"
         ) from error
     factory = getattr(module, factory_name, None)
     if not callable(factory):

@@ -234,7 +234,7 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
                 "color": theme.muted,
             },
             customdata=np.column_stack([low, high, numbers(rows, "n")]),
-            hovertemplate="%{x:.2f} times a uniform heatmap (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
+            hovertemplate="%{x:.2f}x a uniform heatmap (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
             "<br>%{customdata[2]:,} images<extra></extra>",
         )
     )

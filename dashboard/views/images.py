@@ -66,7 +66,8 @@ def page(study: Study) -> None:
                 page_size=PAGES[tile],
             )  # fmt: skip
             st.caption(
-                "Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so does Space."
+                f"{_below(study)}Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so "
+                "does Space."
             )
         if facets.worth_showing(study, chosen):
             with st.container(key="images_facets_side", width=BESIDE):
@@ -106,6 +107,11 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
         return rows
     values = reads.images(study)[score].to_numpy(dtype=float)[rows]
     return rows[np.argsort(values if ascending else -values, kind="stable")]
+
+
+def _below(study: Study) -> str:
+    """What stands below each picture, where a classifier has answered."""
+    return "Below an image: class → answer, confidence. " if "confidence" in reads.images(study) else ""
 
 
 def _line(study: Study, rows: np.ndarray) -> None:

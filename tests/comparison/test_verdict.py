@@ -54,8 +54,8 @@ def made(monkeypatch, **verdicts) -> None:
 def test_sentence__speaks_of_what_a_measure_tells(found, monkeypatch):
     made(monkeypatch, accuracy="worse", confidence_auroc="better", miou_core="better", q_auroc=UNCLEAR)
     assert verdict_sentence(found, "second") == (
-        f"second is better than {found.names[0]} at 2 of 4 measures: predicting errors by confidence "
-        "(AUROC) and heat on the object (mIoU), and worse at 1: accuracy."
+        f"second is better than {found.names[0]} at 2 of 4 measures: error prediction by confidence "
+        "(AUROC +0.100) and object overlap (mIoU +0.100), and worse at 1: accuracy (+10.0 points)."
     )
     assert changed_sentence(found, "second") == ""
 

@@ -91,16 +91,15 @@ def _verdict(found: Found) -> None:
     answer, truth = found["answer"], found["truth"]
     if answer is None:
         return
-    sure = widgets.percent(answer["confidence"])
-    st.markdown(f"The probe says **{widgets.plain(answer['predicted'])}** ({sure} sure)")
+    share = widgets.percent(answer["confidence"])
+    st.markdown(f"The probe says **{widgets.plain(answer['predicted'])}** (confidence {share})")
     if truth is None:
         return
     if truth["true"] == answer["predicted"]:
         st.badge("classified correctly", icon=":material/check:", color="blue")
     else:
         st.markdown(
-            f"It is **{widgets.plain(truth['true'])}**, of which the probe is "
-            f"{widgets.percent(truth['confidence'])} sure"
+            f"It is **{widgets.plain(truth['true'])}** (confidence {widgets.percent(truth['confidence'])})"
         )
         st.badge("misclassified", icon=":material/close:", color="orange")
 

@@ -117,8 +117,8 @@ def verdict(facts: dict[str, Any]) -> None:
         lines.append(f"True class **{widgets.plain(facts['label'])}**")
     if not widgets.undefined(facts.get("predicted")):
         known = not widgets.undefined(facts.get("confidence"))
-        sure = f" ({widgets.percent(facts['confidence'])} sure)" if known else ""
-        lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{sure}")
+        share = f" (confidence {widgets.percent(facts['confidence'])})" if known else ""
+        lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{share}")
     lines.append(f"From the {split} split")
     st.markdown("  \n".join(lines))
     if not widgets.undefined(facts.get("correct")):

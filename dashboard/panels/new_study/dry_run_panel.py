@@ -72,6 +72,10 @@ def _warnings(found: Found) -> list[str]:
             f"{n} of {images['sampled']} images tried cannot be read, for example "
             f"{images['unreadable_in_sample'][0]}. Such images are skipped and listed."
         )
+    if not images["splits"].get("val") and images["classes"]:
+        lines.append(
+            "No image is left for evaluation, so there will be no accuracy and no errors to look at."
+        )
     if (images.get("smallest_class") or FEW) < FEW:
         n = counted(images["smallest_class"], "image")
         lines.append(f"The smallest class has {n}, so per-class numbers are unreliable.")

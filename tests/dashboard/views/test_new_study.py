@@ -101,6 +101,15 @@ def test_check__shows_what_was_found(studies, checked, open_page):
     assert "Start" in [button.label for button in app.button]
 
 
+def test_check__warns_of_a_study_without_evaluation_images(studies, checked, open_page, monkeypatch):
+    images = FOUND["images"] | {"splits": {"train": 1234}}
+    monkeypatch.setitem(FOUND, "images", images)
+    checked()
+    app = open_page("new_study", **ASKED, new_name="mine")
+    app.run()
+    assert any("No image is left for evaluation" in box.value for box in app.warning)
+
+
 def test_start__runs_the_command_in_the_new_folder(studies, checked, open_page, monkeypatch):
     checked()
     app = open_page("new_study", **ASKED, new_name="mine")

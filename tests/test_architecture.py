@@ -275,16 +275,6 @@ def test_every_dependency_is_explained():
     assert not unbounded
 
 
-def test_every_command_has_help_and_is_in_the_readme():
-    from core.cli import build_parser
-
-    readme = (ROOT / "README.md").read_text()
-    commands = re.findall(r"\{([a-z,-]+)\}|^    ([a-z-]+) ", build_parser().format_help(), re.MULTILINE)
-    names = {name for pair in commands for group in pair for name in group.split(",") if name}
-    assert {"demo", "analyze", "embed", "info", "export", "verify", "train"} <= names
-    assert not [name for name in names if f"`{name}" not in readme and f"core {name}" not in readme]
-
-
 def test_nothing_of_a_machine_is_in_the_repository():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:

@@ -21,10 +21,10 @@ from core.errors import StudyError
 from core.jobs.progress import read_record
 from core.pipeline import run as pipeline
 from tests import small
+from tests.cli.reference import REFERENCE
 
 ROOT = Path(__file__).parents[2]
-LISTED = Path(__file__).with_name("options.txt").read_text(encoding="utf-8")
-COMMANDS = [line.partition(":")[0] for line in LISTED.splitlines()]
+COMMANDS = re.findall(r"^## (\S+)$", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def python(*words: str, **options) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""The options of every command: the same set as always, read as always."""
+"""The options of every command: those of docs/commands.md, read as always."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +48,7 @@ from core.visual_tokens.evaluation.run import BENCHMARKS, compositionality
 from core.visual_tokens.extract import extract_tokens
 from core.visual_tokens.settings import ExtractConfig
 from core.visual_tokens.training.config import TokenTrainConfig
+from tests.cli.reference import REFERENCE, reference, subparsers
 
 
 def parameter(function: Callable[..., Any], name: str) -> Any:
@@ -56,31 +56,9 @@ def parameter(function: Callable[..., Any], name: str) -> Any:
     return inspect.signature(function).parameters[name].default
 
 
-LISTED = Path(__file__).with_name("options.txt")  # a command a line: its positionals, then its options
-
-
-def subparsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command."""
-    names = commands_of(build_parser())
-    return {name: commands_of(build_parser())[name] for name in names}
-
-
-def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    [action] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
-    return action.choices
-
-
-def words_of(parser: argparse.ArgumentParser) -> list[str]:
-    """What can be written after a command: its positionals in their order, its options by name."""
-    positionals = [str(action.metavar) for action in parser._actions if not action.option_strings]
-    options = [option for action in parser._actions for option in action.option_strings]
-    return positionals + sorted(set(options) - {"-h", "--help", "--debug", "--trust"})
-
-
 @pytest.mark.slow
-def test_options__are_those_listed():
-    shown = [" ".join([f"{name}:", *words_of(parser)]) for name, parser in subparsers().items()]
-    assert shown == LISTED.read_text(encoding="utf-8").splitlines()
+def test_reference__is_what_the_parsers_say():
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), "run: python -m tests.cli.reference"
 
 
 @pytest.mark.slow

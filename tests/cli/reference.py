@@ -1,0 +1,73 @@
+"""The reference of all commands as Markdown, read off their parsers: `python -m tests.cli.reference` writes
+docs/commands.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from core.cli import build_parser
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "commands.md"
+HEAD = """# Commands
+
+`peregrine` is `python -m core` under another name. `COMMAND --help` prints what stands here. Every command
+also takes `--debug`, which shows the traceback of an error, and `--trust python:module:factory`, which lets
+code that a study or a checkpoint names run. Written by `python -m tests.cli.reference`."""
+EVERYWHERE = {"-h", "--help", "--debug", "--trust"}
+
+
+def subparsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command."""
+    names = commands_of(build_parser())
+    return {name: commands_of(build_parser())[name] for name in names}
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    [action] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    return action.choices
+
+
+def reference() -> str:
+    """The whole text: a list of the commands, then the options and examples of each."""
+    parsers = subparsers()
+    summary = [f"* [`{name}`](#{name}): {_begun(parser)}" for name, parser in parsers.items()]
+    sections = [_section(name, parser) for name, parser in parsers.items()]
+    return "\n".join([HEAD, "", *summary, *sections]) + "\n"
+
+
+def _begun(parser: argparse.ArgumentParser) -> str:
+    text = (parser.description or "").rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _section(name: str, parser: argparse.ArgumentParser) -> str:
+    actions = [action for action in parser._actions if not EVERYWHERE & set(action.option_strings)]
+    rows = [f"| {_form(parser, action)} | {_help(parser, action)} |" for action in actions]
+    examples = (parser.epilog or "").partition(":\n")[2]
+    commands, _, notes = examples.partition("\n\n")
+    shown = "\n".join(line.strip() for line in commands.splitlines())
+    lines = [f"\n## {name}\n", parser.description or "", "", "| | |", "|---|---|", *rows]
+    return "\n".join([*lines, "", f"```\n{shown}\n```", *([f"\n{notes.strip()}"] if notes else [])])
+
+
+def _form(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """An option with what it takes, as the usage line writes it: `--top N`."""
+    takes = parser._get_formatter()._format_args(action, _metavar(action)) if action.nargs != 0 else ""
+    return f"`{' '.join(filter(None, (', '.join(action.option_strings), takes)))}`".replace("|", "\\|")
+
+
+def _metavar(action: argparse.Action) -> str:
+    if action.choices is not None and action.metavar is None:
+        return "{" + ",".join(map(str, action.choices)) + "}"
+    return action.dest.upper()
+
+
+def _help(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
+    text = parser._get_formatter()._expand_help(action) if action.help else ""
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    REFERENCE.write_text(reference(), encoding="utf-8")

@@ -174,9 +174,13 @@ def confusion_matrix(
             ygap=1,
             texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
             textfont_size=theme.font_size - 2,
-            colorbar={
-                "title": {"text": "images", "side": "right", "font_size": theme.font_size - 1},
-                "thickness": theme.font_size,
+            colorbar={  # below, so that the columns have the whole width
+                "title": {"text": "images", "side": "bottom", "font_size": theme.font_size - 1},
+                "orientation": "h",
+                "y": 0,
+                "yanchor": "top",
+                "len": 0.6,
+                "thickness": theme.font_size - 2,
                 "outlinewidth": 0,
                 "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
                 "tickformat": ",d",
@@ -218,9 +222,10 @@ def confusion_matrix(
         showline=False,
         range=[-0.5, n - 0.5],
         tickangle=-90,  # upright names stand in the middle of their columns; slanted ones lean out of them
+        tickfont_size=theme.font_size - 3 if n > MOST_WITH_NUMBERS else theme.font_size - 1,
     )
     fig.update_yaxes(_named_axis(rows, theme), title_text="truth", range=[len(rows) - 0.5, -0.5])
-    finish(fig, theme, height=max(cell * len(rows), 60) + 50 + upright)
+    finish(fig, theme, height=max(cell * len(rows), 60) + 100 + upright)
     return fig.update_layout(shapes=shapes, margin_t=8)
 
 

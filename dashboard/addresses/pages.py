@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 HOME = "overview"
 NEW_STUDY = "new_study"
 IMAGE_PAGE = "image"
+CONFUSED, ANSWERED = "failure_true", "failure_predicted"  # the classes of a confusion that is open
 
 
 @dataclass(frozen=True)
@@ -155,3 +156,8 @@ def moved_to(name: str, query: str) -> str:
     renamed = RENAMED.get(name, {})
     asked = urlencode([*((renamed.get(key, key), value) for key, value in asked), *shown.items()])
     return f"/{page}?{asked}" if asked else f"/{page}"
+
+
+def of_confusion(true: str, predicted: str) -> dict[str, str]:
+    """The parts of the address of *Errors* that open one confusion."""
+    return {CONFUSED: true, ANSWERED: predicted, "errors_tab": "Confusions"}

@@ -14,6 +14,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
+from dashboard.addresses.pages import of_confusion
 from dashboard.cache import heatmap_reads, highlight_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
@@ -65,17 +66,16 @@ def _confusion(study: Study) -> tuple[Card, Target] | None:
     found = highlight_reads.worst_confusion(study)
     if found is None:
         return None
-    where = str(Slice(confusion=(found.true, found.predicted)))
     return _card(
         study,
         "confusion",
-        ("images", where, {}),
+        ("errors", "", of_confusion(found.true, found.predicted)),
         title=f"{found.true} taken for {found.predicted}",
         subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}"
         if found.of > 1
         else f"the only misclassified image of {found.true}",
         pictures=thumbnails(study, found.rows[:PICTURES]),
-        action="Open these images →",
+        action="Open this confusion →",
     )
 
 

@@ -65,11 +65,11 @@ def confusion(page) -> None:
     first_card(page)
 
 
-def these_images(page) -> None:
+def first_finding(page) -> None:
     visit(page, "Overview")
     page.locator("h1:has-text('encoder sees')").wait_for()
     rest(page)
-    page.locator(f"{MAIN} .card:has-text('Open these images')").click()
+    page.locator(f"{MAIN} .card:has-text('Open this confusion')").click()
 
 
 # Every page but those of one feature and one image, then these, and two places that are reached by cards.
@@ -77,8 +77,8 @@ PLACES: dict[str, Callable[[Any], None]] = {
     page.name: by_sidebar(page.title) for page in PAGES.values() if page.group or page.name == "new_study"
 }
 PLACES |= {"feature": by_palette("#5"), "image": by_palette("val/cat/0070.png")}
-CARDS = {"confusion": confusion, "these_images": these_images}
-WITHIN = {"confusion": "errors", "these_images": "images"}  # the page that a card's place is a part of
+CARDS = {"confusion": confusion, "first_finding": first_finding}
+WITHIN = {"confusion": "errors", "first_finding": "errors"}  # the page that a card's place is a part of
 
 
 def test_places__are_all_pages():

@@ -13,6 +13,7 @@ from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
+from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
 from dashboard.cache import inspection_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
@@ -23,7 +24,6 @@ from dashboard.panels.errors import one_confusion
 from dashboard.panels.errors.pictures import thumbnails
 from dashboard.state import session
 
-TRUE, PREDICTED = "failure_true", "failure_predicted"  # widget keys and parts of the URL
 PAGE = 8
 PICTURES = 4
 REASONS = 2
@@ -73,9 +73,9 @@ def _blame(study: Study, population: Slice) -> None:
 def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
     """The row of controls: one class, or both of a confusion, which is then opened."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
-        true = _class(study, pairs, "true", "Truth", TRUE)
+        true = _class(study, pairs, "true", "Truth", CONFUSED)
         st.markdown("→", width="content")
-        predicted = _class(study, pairs, "predicted", "Answer", PREDICTED)
+        predicted = _class(study, pairs, "predicted", "Answer", ANSWERED)
         if true or predicted:
             st.button(
                 "All confusions",
@@ -105,8 +105,8 @@ def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str) -
 
 
 def _choose_both(true: str | None, predicted: str | None) -> None:
-    session.choose(TRUE, true)
-    session.choose(PREDICTED, predicted)
+    session.choose(CONFUSED, true)
+    session.choose(ANSWERED, predicted)
 
 
 @own_place
@@ -133,12 +133,11 @@ def _ranked(
 
 def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> Card:
     true, predicted, n = str(row["true"]), str(row["predicted"]), int(row["n_images"])
-    address = {TRUE: true, PREDICTED: predicted, "errors_tab": "Confusions"}
     share = widgets.percent(n / sizes[true]) if sizes.get(true) else ""
     return Card(
         f"{true} → {predicted}",
         f"{true} → {predicted}",
-        href=session.href("errors", served_studies.name_of(study), **address),
+        href=session.href("errors", served_studies.name_of(study), **of_confusion(true, predicted)),
         note=f"{n:,} image{'s' * (n != 1)}",
         subtitle=f"{share} of the {sizes[true]:,} images of {true}" if share else "",
         pictures=thumbnails(

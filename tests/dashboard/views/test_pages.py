@@ -17,7 +17,6 @@ from core.common.score_names import score_label
 from core.jobs.commands import Analyze
 from core.slices import inspection
 from core.slices.highlights import ClassAccuracy, worst_confusion
-from core.slices.slice import Slice
 from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
 from core.store import open_study
@@ -129,8 +128,10 @@ def test_overview__opens_what_is_to_be_looked_at_first(studies, open_page):
     assert [picture["src"].split("?")[0] for picture in card["pictures"]] == [
         f"thumb/demo/{row}" for row in found.rows[:4]
     ]
-    where = parse_qs(urlsplit(card["href"]).query)["where"]
-    assert Slice.parse(where[0]).confusion == (found.true, found.predicted)
+    address = urlsplit(card["href"])
+    asked = parse_qs(address.query)
+    assert address.path == "/errors" and asked["errors_tab"] == ["Confusions"] and "where" not in asked
+    assert (asked["failure_true"], asked["failure_predicted"]) == ([found.true], [found.predicted])
 
 
 @pytest.mark.parametrize("exists", [True, False])

@@ -128,8 +128,8 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
     if not n_regions:
         return None
     largest = int(np.bincount(regions.reshape(-1))[1:].argmax())
-    found: Any = ndimage.find_objects(regions)
-    rows, columns = found[largest]
+    objects: Any = ndimage.find_objects(regions)
+    rows, columns = objects[largest]
     return columns.start, rows.start, columns.stop, rows.stop
 
 

@@ -111,9 +111,9 @@ def find_groups(bits: np.ndarray, n_features: int) -> Groups:
     first, code, sizes = _classes(words)
     sizes = np.where(words[first].any(1), sizes, 0)  # images without any feature are in no group
     rank = np.lexsort([first, -sizes])  # order of the groups in the result
-    place = np.empty_like(rank)
-    place[rank] = np.arange(len(rank))
-    order = np.argsort(place[code], kind="stable")
+    position = np.empty_like(rank)
+    position[rank] = np.arange(len(rank))
+    order = np.argsort(position[code], kind="stable")
     rank = rank[: np.count_nonzero(sizes)]
     starts = np.concatenate([[0], np.cumsum(sizes[rank])]).astype(np.int64)
     return Groups(bits[first[rank]], starts, order[: starts[-1]], n_features)

@@ -63,9 +63,9 @@ class Missing:
 
 def missing_step(folder: Path, step: str, state: str, item: str | None = None) -> Missing:
     """A step that was not run ("missing"), is "stale", or that an older version ran ("outdated", "older")."""
-    known = cast(State, state if state in REASONS else "missing")
-    command = command_line(step, folder, redo=known == "outdated")
-    return Missing(item, step, known, REASONS[known], command)
+    reason = cast(State, state if state in REASONS else "missing")
+    command = command_line(step, folder, redo=reason == "outdated")
+    return Missing(item, step, reason, REASONS[reason], command)
 
 
 def damaged_item(folder: Path, step: str, item: str, what: str) -> Missing:

@@ -50,10 +50,10 @@ def checked_tags(tags: Any) -> tuple[str, ...]:
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise TraceError("tags are a list of texts")
-    found = tuple(sorted({checked_tag(tag) for tag in tags}, key=lambda tag: (tag.casefold(), tag)))
-    if len(found) > MOST_TAGS:
-        raise TraceError(f"at most {MOST_TAGS} tags, not {len(found)}; remove some first")
-    return found
+    unique = tuple(sorted({checked_tag(tag) for tag in tags}, key=lambda tag: (tag.casefold(), tag)))
+    if len(unique) > MOST_TAGS:
+        raise TraceError(f"at most {MOST_TAGS} tags, not {len(unique)}; remove some first")
+    return unique
 
 
 def checked_note(note: Any) -> str:

@@ -64,8 +64,8 @@ def thresholds_of(
         temperature: the CLIP's own. best_cosine: (n_crops,) of each crop and its best caption, NaN with a
             captioner. usual_cosine: mean cosine of two crops of the study.
     """
-    known = best_cosine[np.isfinite(best_cosine)]
-    fitting = float(known.mean()) if len(known) else float("nan")
+    finite = best_cosine[np.isfinite(best_cosine)]
+    fitting = float(finite.mean()) if len(finite) else float("nan")
     shares = naming_of(config) == MAJORITY
     least, counter = (LEAST_SHARE, MOST_ELSEWHERE) if shares else CONCEPT_SCORES[config.confidence]
     gamma = PAPER_GAMMA

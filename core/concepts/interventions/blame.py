@@ -61,9 +61,9 @@ class ProbeWithMeans:
         train = ~study.is_val
         total, n = np.zeros(weights.shape[1]), 0
         for start, chunk in study.array("representations").chunks():
-            kept = chunk[train[start : start + len(chunk)]]
-            total += kept.sum(0, dtype=np.float64)
-            n += len(kept)
+            train_rows = chunk[train[start : start + len(chunk)]]
+            total += train_rows.sum(0, dtype=np.float64)
+            n += len(train_rows)
         return cls(weights, bias, total / max(n, 1))
 
 
@@ -130,7 +130,7 @@ def removal_in_words(rates: pd.DataFrame) -> str:
     """What the removal of the feature that is blamed first does, in one sentence."""
     table = rates.set_index(["order", "removed", "images"])
     wrong, random = (table.loc[order, 1, MISCLASSIFIED] for order in (CONTRIBUTION, RANDOM))
-    said = (
+    sentence = (
         f"without the feature that is blamed first, the prediction changes for {percent(wrong['flip_rate'])} "
         f"of {int(wrong['n']):,} misclassified images ({percent(wrong['to_true'])} become correct); without "
         f"a random feature of like activation for {percent(random['flip_rate'])}"
@@ -138,8 +138,10 @@ def removal_in_words(rates: pd.DataFrame) -> str:
     if (CONTRIBUTION, 1, CORRECT) in table.index and np.isfinite(
         table.loc[CONTRIBUTION, 1, CORRECT]["flip_rate"]
     ):
-        said += f"; of the correct images {percent(table.loc[CONTRIBUTION, 1, CORRECT]['flip_rate'])} break"
-    return said
+        sentence += (
+            f"; of the correct images {percent(table.loc[CONTRIBUTION, 1, CORRECT]['flip_rate'])} break"
+        )
+    return sentence
 
 
 @dataclass(frozen=True)
@@ -166,16 +168,16 @@ def _outcomes(
     study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: np.ndarray, kind: str, seed: int, bar: Any
 ) -> Outcomes:
     keys = [(order, k) for order in ORDERS for k in REMOVED]
-    found = Outcomes(
+    outcomes = Outcomes(
         {key: np.zeros(len(rows)) for key in keys},
         {key: np.full(len(rows), np.nan if kind == CORRECT else 0.0) for key in keys},
         {order: np.full(len(rows), -1) for order in ORDERS},
     )
     for start in range(0, len(rows), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
-        _chunk(study, probe, rows[part], true[part], part, found, np.random.default_rng([seed, start]))
+        _chunk(study, probe, rows[part], true[part], part, outcomes, np.random.default_rng([seed, start]))
         bar.update(len(rows[part]))
-    return found
+    return outcomes
 
 
 def _chunk(
@@ -184,7 +186,7 @@ def _chunk(
     rows: np.ndarray,
     true: np.ndarray,
     part: slice,
-    found: Outcomes,
+    outcomes: Outcomes,
     rng: np.random.Generator,
 ) -> None:
     raw = study.array("representations").rows(rows).astype(np.float64)
@@ -198,11 +200,15 @@ def _chunk(
                 features = random_alike(raw, blamed, rng)
             else:
                 features = strongest_features(order, raw, logits, probe.weights, predicted, max(REMOVED))
-            found.first[order][part] = features[:, 0]
+            outcomes.first[order][part] = features[:, 0]
             for k in REMOVED:
-                told = logits_without(logits, raw, probe.means, probe.weights, features[:, :k]).argmax(1)
-                found.flips[order, k][part] += (told != predicted) / draws
-                found.to_true[order, k][part] += ((told != predicted) & (told == true)) / draws
+                new_prediction = logits_without(
+                    logits, raw, probe.means, probe.weights, features[:, :k]
+                ).argmax(1)
+                outcomes.flips[order, k][part] += (new_prediction != predicted) / draws
+                outcomes.to_true[order, k][part] += (
+                    (new_prediction != predicted) & (new_prediction == true)
+                ) / draws
 
 
 def _rates(outcome: Outcomes, kind: str) -> pd.DataFrame:

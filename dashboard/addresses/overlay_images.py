@@ -74,8 +74,8 @@ def style_of(query: Mapping[str, str]) -> OverlayStyle:
 
 def side_of(query: Mapping[str, str]) -> int:
     """Pixels of the longer side that a query string asks for, within SIDES. Raises SettingsError."""
-    wanted = whole(query["side"], "the side") if "side" in query else TILE
-    return min(max(wanted, SIDES[0]), SIDES[1])
+    side = whole(query["side"], "the side") if "side" in query else TILE
+    return min(max(side, SIDES[0]), SIDES[1])
 
 
 def overlay_urls(

@@ -32,8 +32,8 @@ def studies_folder() -> Path:
 
 def entries(folder: Path) -> list[Entry]:
     """Every study below the folder, the demo first, then by name. Empty when the folder is not there."""
-    found = [Entry(path.relative_to(folder).as_posix(), path) for path in _study_folders(folder, MAX_DEPTH)]
-    return sorted(found, key=lambda entry: (entry.name != DEFAULT, entry.name.casefold(), entry.name))
+    studies = [Entry(path.relative_to(folder).as_posix(), path) for path in _study_folders(folder, MAX_DEPTH)]
+    return sorted(studies, key=lambda entry: (entry.name != DEFAULT, entry.name.casefold(), entry.name))
 
 
 def resolve(folder: Path, name: str) -> Path:
@@ -135,10 +135,10 @@ def _study_folders(folder: Path, depth: int) -> list[Path]:
         children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
     except OSError:
         return []
-    found: list[Path] = []
+    folders: list[Path] = []
     for child in children:
         if _is_study(child):
-            found.append(child)
+            folders.append(child)
         elif depth > 1:
-            found += _study_folders(child, depth - 1)
-    return found
+            folders += _study_folders(child, depth - 1)
+    return folders

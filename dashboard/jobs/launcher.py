@@ -72,15 +72,15 @@ def start(command: Command, folder: Path | None = None) -> Job:
     """
     if reason := refusal(command):
         raise JobError(reason)
-    place = folder or folder_of(command)
-    whole = _with_outputs(command, place)
-    running, known = read_job(place), remembered(place)
-    if running is not None and running.running and known is not None and known.command == whole.record():
+    job_folder = folder or folder_of(command)
+    whole = _with_outputs(command, job_folder)
+    running, started = read_job(job_folder), remembered(job_folder)
+    if running is not None and running.running and started is not None and started.command == whole.record():
         return running
-    if place.parent == home():
+    if job_folder.parent == home():
         make_private(state_folder())
         _tidy()
-    return start_job(whole, folder=place)
+    return start_job(whole, folder=job_folder)
 
 
 def _with_outputs(command: Command, folder: Path) -> Command:
@@ -145,8 +145,8 @@ def all_jobs() -> list[Job]:
 
 def can_stop(job: Job) -> bool:
     """Whether it was started here, so that it may be stopped from here."""
-    known = remembered(job.folder)
-    return known is not None and known.is_running
+    started = remembered(job.folder)
+    return started is not None and started.is_running
 
 
 def stop(job: Job, *, patience: float = 8.0) -> str | None:

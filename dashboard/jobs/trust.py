@@ -92,8 +92,8 @@ def _check_study(study: Path, command: Command) -> None:
         served_studies.open_current(study)  # raises for what cannot be read
         return
     steps = served_studies.open_current(study).manifest["steps"].items()
-    told = [(step, {name: entry.get(name) for name in ("settings", "summary")}) for step, entry in steps]
-    values = [(step, key, value) for step, tree in told for key, value in _values(tree)]
+    stored = [(step, {name: entry.get(name) for name in ("settings", "summary")}) for step, entry in steps]
+    values = [(step, key, value) for step, tree in stored for key, value in _values(tree)]
     for check in (_check_code, _check_value):  # code is the graver matter, so it is named first
         for step, key, value in values:
             try:

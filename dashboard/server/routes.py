@@ -79,8 +79,8 @@ def points(request: Request) -> Response:
 
     try:
         study = _asked_for(request)
-        wanted = Wanted.of(request.query_params)
-        body = packed(study, wanted)
+        map_request = Wanted.of(request.query_params)
+        body = packed(study, map_request)
     except (PeregrineError, OSError) as error:
         return _not_found(error)
     tag = hashlib.blake2b(body, digest_size=12).hexdigest()

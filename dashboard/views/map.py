@@ -112,7 +112,7 @@ def _scatter(
             }
             for one in named
         ],
-        found=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
+        search_hits=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
         pressed=map_legend.pressed(study, wanted.by),
         widest=WIDEST if wanted.kind.endswith("umap") else 1.0,
         on_open=lambda row: session.open_image(study, row),

@@ -70,8 +70,8 @@ def percentile_bounds(rate: Array, *, low: float = 50.0, high: float = 95.0) -> 
     """
     if not 0 <= low <= high <= 100:
         raise SettingsError(f"percentiles {low:g} and {high:g}: expected 0 <= low <= high <= 100")
-    found = np.percentile(as_tensor(rate).detach().cpu().numpy().astype(np.float64), [low, high])
-    return float(found[0]), float(found[1])
+    bounds = np.percentile(as_tensor(rate).detach().cpu().numpy().astype(np.float64), [low, high])
+    return float(bounds[0]), float(bounds[1])
 
 
 def within_percentiles(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
@@ -94,15 +94,15 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
     Raises:
         NoDiscriminativeFeatures: D is empty.
     """
-    chosen = within_percentiles(rate, low=low, high=high) & (as_tensor(rate) > 0)
-    if not bool(chosen.any()):
+    discriminative = within_percentiles(rate, low=low, high=high) & (as_tensor(rate) > 0)
+    if not bool(discriminative.any()):
         n_active = int((as_tensor(rate) > 0).sum())
         raise NoDiscriminativeFeatures(
-            f"none of {len(chosen)} features is discriminative: {n_active} ever fire, and none of them lies "
-            f"between the {low:g}th and {high:g}th percentile of the activation rate. "
+            f"none of {len(discriminative)} features is discriminative: {n_active} ever fire, "
+            f"and none of them lies between the {low:g}th and {high:g}th percentile of the activation rate. "
             "Try a smaller --epsilon (auto picks one)"
         )
-    return chosen
+    return discriminative
 
 
 def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:

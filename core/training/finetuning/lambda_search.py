@@ -129,5 +129,5 @@ def search_settings(study: Study, folder: Path, reading: str, options: dict[str,
 
 def with_past_settings(before: dict[str, Any]) -> dict[str, Any]:
     """Add to the settings of a search those that the version which stored them did not have."""
-    known = TrainConfig.__dataclass_fields__
-    return before | complete_settings({key: value for key, value in before.items() if key in known})
+    fields = TrainConfig.__dataclass_fields__
+    return before | complete_settings({key: value for key, value in before.items() if key in fields})

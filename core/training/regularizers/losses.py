@@ -74,10 +74,10 @@ def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Rew
     """
     check_matrix("raw", raw)
     scores = q_score(normalise_rows(raw.double()), discriminative, epsilon=epsilon)  # (2N,)
-    known = scores.detach()
-    scored = known > 0  # firing entries exceed their row's mean, so a defined Q is above 0
-    alpha = known.sum() / scored.sum().clamp(min=1)
-    rewarded = scored & (known < alpha - TIE * alpha)
+    values = scores.detach()
+    scored = values > 0  # firing entries exceed their row's mean, so a defined Q is above 0
+    alpha = values.sum() / scored.sum().clamp(min=1)
+    rewarded = scored & (values < alpha - TIE * alpha)
     return Reward(_masked_sum(scores, rewarded), rewarded, scored)
 
 

@@ -104,10 +104,10 @@ def refusal(request: Request, rules: Rules) -> Refusal | None:
 def _refused_origin(request: Request, rules: Rules, host: str) -> Refusal | None:
     given = request.all(b"origin")
     if given:
-        own = len(given) == 1 and rules.hosts.same_origin(given[0].strip(), host, request.port)
-        return (
-            None if own else Refusal(403, "This request comes from another site or port, so it is refused.")
-        )
+        same_origin = len(given) == 1 and rules.hosts.same_origin(given[0].strip(), host, request.port)
+        if same_origin:
+            return None
+        return Refusal(403, "This request comes from another site or port, so it is refused.")
     if request.only_reads or (rules.token is not None and request.bearer):
         return None
     return Refusal(403, "This request does not say where it comes from (no Origin), so it is refused.")

@@ -37,9 +37,9 @@ def make_pass(token: str, now: float) -> str:
     return f"{until}.{_signature(token, until)}"
 
 
-def admits(kept: str, token: str, now: float) -> bool:
+def admits(made: str, token: str, now: float) -> bool:
     """Whether a kept pass was made with this token and has not ended."""
-    until, _, signature = kept.partition(".")
+    until, _, signature = made.partition(".")
     if not (until.isascii() and until.isdecimal() and len(until) <= 12):
         return False
     fine = hmac.compare_digest(signature.encode("utf-8", "replace"), _signature(token, int(until)).encode())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.charts.options import FigureOptions
 from core.cli import options
+from core.common.command_line import PROGRAM
 from core.common.formatting import counted
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def listing() -> str:
         f"; needs {entry.needs}"
         for entry in TOKEN_FIGURES.values()
     ]
-    return "\n".join([*lines, "", "Write one: python -m core figure STUDY NAME -o FILE"])
+    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
 
 
 def _cited(source: str) -> str:

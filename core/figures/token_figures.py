@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
-from core.common.command_line import command_line
+from core.common.command_line import PROGRAM, command_line
 from core.common.inside import read_json_file
 from core.common.statistics.seeds import ENOUGH, preset_of
 from core.data.sources.images import reopen_images
@@ -109,7 +109,7 @@ def _attention(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
     return attention_figure(weights, found.attention, theme=theme)
 
 
-SHOW = "Run: python -m core compositionality MODEL --tokens TOKENS --study STUDY"
+SHOW = f"Run: {PROGRAM} compositionality MODEL --tokens TOKENS --study STUDY"
 TOKEN_FIGURES = {
     entry.name: entry
     for entry in (

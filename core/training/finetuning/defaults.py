@@ -1,4 +1,4 @@
-"""What a fine-tuning and a search of its weights start from. Free of torch."""
+"""Default settings of a fine-tuning and of a search of its weights. Free of torch."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def _check_clip(text: str, study: Path) -> None:
     if text.endswith(".json"):
         _check_path(text, study)
     elif not at or not allowed_paths.ENCODER_NAME.fullmatch(model):
-        raise SettingsError(f"This study's CLIP '{text[:80]}' is no plain name")
+        raise SettingsError(f"This study's CLIP '{text[:80]}' is not a plain name")
     elif not allowed_paths.ENCODER_NAME.fullmatch(weights):
         _check_path(weights, study)
 

@@ -220,7 +220,7 @@ class ProbeConfig:
     seed: int = field(
         default=0, metadata=option("random seed of the order of images and of the held-out set", metavar="N")
     )
-    curves: bool = field(  # [Q] Fig. 2
+    curves: bool = field(  # Kalibhat 2024, Fig. 2
         default=False, metadata=option("also measure accuracy against the number of features kept")
     )
 

@@ -114,7 +114,7 @@ class Comparison:
 
     @property
     def narrowed(self) -> bool:
-        """Whether some evaluation images are left out, so that what is known of all says nothing of these."""
+        """True when some evaluation images are left out: what is known of all then says nothing of these."""
         return self.among not in (EVERYTHING, Slice(split="val"))
 
     @property

@@ -95,7 +95,7 @@ def _with_difference(table: pd.DataFrame, study: Study, before: Sequence[tuple[s
 
 
 def _pairs_by(study: Study) -> tuple[Any, ...] | None:
-    """What two studies must share for their draws to be pairs; None without draws."""
+    """Return what two studies must share for their draws to be pairs; None without draws."""
     if not study.has(DRAWS):
         return None
     settings, of_images = study.settings(STEP), study.summary(STEP)["of_images"]

@@ -1,4 +1,4 @@
-"""How well each score separates correct from misclassified images, in each of several studies. No torch."""
+"""Separation of correct from misclassified images by each score, in each of several studies. No torch."""
 
 from __future__ import annotations
 

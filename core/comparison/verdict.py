@@ -1,4 +1,4 @@
-"""Whether one study is better than another, measure by measure, and in one sentence."""
+"""The verdict on one study against another, measure by measure, and in one sentence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Change:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """True when the interval leaves out 0."""
         return bool(leaves_out_0(self.low, self.high))
 
     @property
@@ -122,7 +122,7 @@ def changed_sentence(comparison: Comparison, other: str) -> str:
 
 
 def _named(change: Change) -> str:
-    """What changed and by how much: 'object overlap (mIoU +0.021)'."""
+    """Name a measure with its change: 'object overlap (mIoU +0.021)'."""
     name = change.measure.plain or _lower(change.measure.title)
     return f"{name[:-1]} {change.amount})" if name.endswith(")") else f"{name} ({change.amount})"
 

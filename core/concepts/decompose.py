@@ -1,4 +1,7 @@
-"""Decompose one image into the features that it highly activates, with location and meaning (F, Fig. 4.5)."""
+"""Decompose one image into the features that it highly activates, with place and meaning.
+
+See Kalibhat's dissertation, Fig. 4.5.
+"""
 
 from __future__ import annotations
 

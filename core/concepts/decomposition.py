@@ -1,5 +1,6 @@
-"""Decompose an image into the features that it highly activates, from its representation (F, Fig. 4.5). No
-torch.
+"""Decompose an image into the features that it highly activates, from its representation.
+
+Fig. 4.5 of Kalibhat's dissertation. No torch.
 
 For an image of a study, everything comes from the study; for another image, `concepts/decompose.py` first
 computes the representation and the boxes with the encoder.

@@ -1,4 +1,4 @@
-"""Groups of features that fire together on the same images (F, Algorithm 1). No loop over images."""
+"""Groups of features that fire together on the same images (Kalibhat 2023, Algorithm 1)."""
 
 from __future__ import annotations
 
@@ -170,5 +170,5 @@ def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> flo
 def is_interpretable(
     n_images: int, cosine: float, *, gamma: float = 0.8, min_images: int = MIN_IMAGES
 ) -> bool:
-    """True for more than `min_images` images and a mean pairwise CLIP cosine above gamma (F, Algorithm 1)."""
+    """True for more than `min_images` images and a mean CLIP cosine above gamma (Algorithm 1)."""
     return bool(n_images > min_images and cosine > gamma)

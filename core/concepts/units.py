@@ -120,7 +120,8 @@ def _named(
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Images similar to the highly activating ones of a unit in everything but its features (F, eq. 4.2).
+    """Images similar to the highly activating ones of a unit in everything but its features
+    (Kalibhat, dissertation, eq. 4.2).
 
     Attributes:
         positions, dots: (m,), most similar first. largest_beta: the largest dot product of an image that

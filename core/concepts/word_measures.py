@@ -41,7 +41,7 @@ def recall_of_true(ranked: Sequence[str], related: set[str], true_words: set[str
 def pooled(
     ranked: Mapping[str, Sequence[str]], related: Mapping[str, set[str]], k: int
 ) -> tuple[float, float]:
-    """Precision and pooled recall at k over the words of all groups at once ([K] Table 4.1).
+    """Precision and pooled recall at k over all groups' words at once (Kalibhat, dissertation, Table 4.1).
 
     With R_k related words among the n_k words that stand first to k-th: P_k = R_k / n_k, and the pooled
     recall R_k / R_6 = n_k P_k / (n_6 P_6), which is k P_k / (6 P_6) where every group shows six words. It is

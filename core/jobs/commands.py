@@ -162,7 +162,7 @@ class DecomposeImage(Command):
 
 @dataclass(frozen=True)
 class DecomposeUpload(Command):
-    """The same for an uploaded image, which is deleted once it has been read."""
+    """Decompose an uploaded image, which is deleted once it has been read."""
 
     name: ClassVar[str] = "decompose"
     study: Path

@@ -140,7 +140,7 @@ def log_tail(folder: str | Path, lines: int = 20) -> str:
 
 
 def read_report(folder: str | Path) -> dict[str, Any] | None:
-    """What the last job of a folder reported as JSON; None where it reported nothing (yet).
+    """Return the JSON report of the last job of a folder; None where it reported nothing (yet).
 
     Folders of versions that kept a report only in the log have none.
     """

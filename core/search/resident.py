@@ -179,7 +179,7 @@ def embed_text(clip: str, text: str) -> np.ndarray:
 
 
 def embed_picture(clip: str, picture: bytes) -> np.ndarray:
-    """The same for an encoded picture, which is written nowhere.
+    """Embed an encoded picture, which is written nowhere.
 
     Raises:
         ClipError: one line with what is wrong. UnreadableImage: not a picture of an accepted format.

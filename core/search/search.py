@@ -96,7 +96,7 @@ def _cosines(chunk: np.ndarray, here: np.ndarray, query: np.ndarray) -> np.ndarr
 
 
 def has_moved(study: Study) -> bool:
-    """Whether the command `perturbed` has stored what `near_moved` reads."""
+    """Return True when the command `perturbed` has stored what `near_moved` reads."""
     return study.has(VECTORS) and study.has(VIEWS)
 
 
@@ -205,7 +205,7 @@ def tidy(text: str) -> str:
 
 
 def has_index(study: Study) -> bool:
-    """Whether the images of a study are embedded with CLIP."""
+    """Return True when the images of a study are embedded with CLIP."""
     return study.has(CLIP_IMAGES)
 
 

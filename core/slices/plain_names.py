@@ -61,7 +61,7 @@ RELATIVE = ("on which ", "whose ")
 
 @dataclass(frozen=True)
 class Phrase:
-    """What one condition adds to a name: a word before the subject, or words behind it.
+    """The part of a name that one condition adds: a word before the subject, or words behind it.
 
     alone: the words are a sentence without a subject ("background matches the class").
     """

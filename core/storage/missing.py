@@ -1,4 +1,4 @@
-"""What a study does not hold, and why: data, from which each page and command makes its own sentence."""
+"""Missing items of a study with the reason, as data; each page and command makes its own sentence of it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Missing:
 
     @property
     def redo(self) -> bool:
-        """Whether the step has to run although neither its settings nor its inputs have changed."""
+        """True when the step has to run although neither its settings nor its inputs have changed."""
         return self.state in ("damaged", "outdated")
 
     @property

@@ -1,4 +1,4 @@
-"""What a note, a tag and a name may hold.
+"""Limits of notes, tags and names.
 
 Tags and names are written into pages, charts and filters, so they hold no signs that any of these could take
 for markup: letters, digits, spaces and a few others. A note is any text, and is only ever shown as such.

@@ -115,7 +115,7 @@ class TrainingRun:
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
         self.torn = False
         self.steps = StepLog(self.output, writes=self.fabric.is_global_zero)
-        self.events = Events(self.output, step=0, wanted=False)
+        self.events = Events(self.output, step=0, enabled=False)
         self.saved: int | None = None  # step of the state on disk
 
     @property
@@ -129,7 +129,7 @@ class TrainingRun:
     def run(self) -> None:
         """Train to the last epoch, saving the state periodically and on interruption."""
         config, main = self.config, self.fabric.is_global_zero
-        self.events = Events(self.output, step=self.step, wanted=config.tensorboard and main)
+        self.events = Events(self.output, step=self.step, enabled=config.tensorboard and main)
         self.steps.begin(self.step)
         try:
             total = config.epochs * self.steps_per_epoch

@@ -104,7 +104,7 @@ def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes,
 
 
 def _ground(study: Study, row: int, side: int) -> tuple[Image.Image, bool]:
-    """What is drawn on, its longer side `side` pixels, and whether it will be the same tomorrow."""
+    """Return the image under the overlay, its longer side `side` pixels, and whether it may be cached."""
     if side <= TILE:
         return _fitted(study.thumbnail_image(row), side), True
     try:

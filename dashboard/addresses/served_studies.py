@@ -64,7 +64,7 @@ def picture_url(study: Study, row: int, kind: str = "thumb") -> str:
 
 
 def picture_urls(study: Study, rows: Iterable[int], kind: str = "thumb") -> list[str]:
-    """The same for many rows."""
+    """Return the addresses of many rows' pictures."""
     head, tail = f"{kind}/{quote(name_of(study))}", study.digest
     return [f"{head}/{int(row)}?v={tail}" for row in rows]
 
@@ -111,7 +111,7 @@ def link_out(folder: Path) -> Path | None:
 
 @lru_cache(maxsize=32)
 def _open(path: Path, modified: int, size: int) -> Study:
-    """What is damaged is set aside, so that the views which do without it go on.
+    """Open a study without its damaged items, so that the views which do without them go on.
 
     A study may come from a stranger. A link in it could show any file of this machine, and a step that is run
     again could overwrite it, so a study with one is not opened. This is looked at when its manifest changes.

@@ -39,7 +39,7 @@ def path_field(
 
 
 def _start(key: str, text: str) -> Path | None:
-    """Where the list stands: where it was left, else at what is typed, else at the roots."""
+    """Return the folder that the list shows: the last one, else the typed one, else the roots."""
     if f"{key}_at" in st.session_state:
         return session.recall(f"{key}_at")
     try:

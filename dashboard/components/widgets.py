@@ -166,7 +166,7 @@ def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str
 
 
 def image_name(fact: Mapping[str, Any]) -> str:
-    """What an image is called: its path, and its label where it has one."""
+    """Return an image's name: its path, and its label where it has one."""
     label = fact.get("label")
     return str(fact["image_id"]) if undefined(label) else f"{fact['image_id']} ({label})"
 

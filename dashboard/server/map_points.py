@@ -22,7 +22,7 @@ from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import shown, whole
+from dashboard.addresses.parameters import printable, whole
 from dashboard.cache import map_reads, reads
 from dashboard.cache.reader import saved_stamp
 
@@ -45,7 +45,7 @@ class Wanted:
 
     @staticmethod
     def of(query: Mapping[str, str]) -> Wanted:
-        """What an address asks for. Raises PeregrineError for one that this module did not write."""
+        """Parse an address. Raises PeregrineError for one that this module did not write."""
         try:
             request = Wanted(
                 query["kind"],
@@ -57,11 +57,12 @@ class Wanted:
         except KeyError as error:
             raise PeregrineError(f"no such map: its address has no {error}") from None
         if request.kind not in maps.AXES or request.theme not in THEMES:
-            raise PeregrineError(f"no map '{shown(request.kind)}' with theme '{shown(request.theme)}'")
+            kind, theme = printable(request.kind), printable(request.theme)
+            raise PeregrineError(f"no map '{kind}' with theme '{theme}'")
         return request
 
     def address(self, study: Study) -> str:
-        """Where the page finds the points, relative to it."""
+        """Return the address of the points, relative to the page."""
         query = {
             "kind": self.kind,
             "by": self.by,
@@ -80,7 +81,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Cloud:
-    """What is drawn.
+    """The points of a map with their colours and names.
 
     Attributes:
         rows: (n,) rows of the study. xy: (n, 2) places. inside: (n,) bool, in the slice; the others are
@@ -124,7 +125,7 @@ def packed(study: Study, request: Wanted) -> bytes:
     """
     is_column = request.by in reads.images(study) or map_reads.names_by(study, request.by) is not None
     if request.by != "activation" and not is_column:
-        raise PeregrineError(f"no map coloured by '{shown(request.by)}'")
+        raise PeregrineError(f"no map coloured by '{printable(request.by)}'")
     try:
         return _packed(study.key, request.identity(study), _study=study, _wanted=request)
     except (KeyError, IndexError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What the first page needs, loaded while the reader's browser is still starting."""
+"""Load what the first page needs while the reader's browser is still starting."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def go(page: str, **parts: str) -> None:
 
 
 def is_leaving() -> bool:
-    """Whether a page was asked for with `go` in this run, which a part of a page cannot go to by itself."""
+    """Return True when this run asked for a page with `go`, which a part of a page cannot go to by itself."""
     return st.session_state.get(_TARGET) is not None
 
 
@@ -174,7 +174,7 @@ def _noted() -> set[str]:
 
 
 def _same(value: Any, asked: list[str]) -> bool:
-    """Whether a widget holds what the link says: a value that is the usual one is not kept in the address."""
+    """Return True when a widget holds what the link says; a default value is not kept in the address."""
     parts = value if isinstance(value, list | tuple) else [value]
 
     def plain(part: Any) -> str:
@@ -225,12 +225,12 @@ def choose_study(name: str | None) -> None:
 
 
 def recall(name: str, default: Any = None) -> Any:
-    """What `choose` set under this name in this session, or the default."""
+    """Return the value that `choose` set under this name in this session, or the default."""
     return st.session_state.get(name, default)
 
 
 def value(widget: str) -> Any:
-    """What a widget with this key holds now. Meant for its own callback."""
+    """Return the present value of the widget with this key. Meant for its own callback."""
     return st.session_state[widget]
 
 
@@ -257,7 +257,7 @@ def say(text: str) -> None:
 
 
 def take_said() -> str | None:
-    """What `say` left, once. Called by `main.py` alone."""
+    """Return the sentence that `say` left, and forget it. Called by `main.py` alone."""
     return st.session_state.pop(_TOLD, None)
 
 

@@ -1,4 +1,4 @@
-"""What is on the figure sheet: kept for each study in this session, and in the link of every page.
+"""The cells of the figure sheet: kept for each study in this session, and in the link of every page.
 
 The link is read once, when a session begins; afterwards the session knows better (the browser's back button
 leads to addresses from before a figure was added).

@@ -231,7 +231,7 @@ def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> n
 
 
 def lowly_activating_features(class_means: np.ndarray) -> np.ndarray:
-    """Lowly activating feature of each class: the smallest nonzero class mean ([Q] A.11-A.14).
+    """Lowly activating feature of each class: the smallest nonzero class mean (Kalibhat 2024, A.11-A.14).
 
     Args:
         class_means: (r, C) float.
@@ -253,7 +253,7 @@ def random_features(n_features: int, k: int, *, seed: int = 0) -> np.ndarray:
 
 
 def pca_directions(raw: np.ndarray, k: int) -> np.ndarray:
-    """Compute the first principal axes of raw rows ([Q] A.6, A.11-A.14).
+    """Compute the first principal axes of raw rows (Kalibhat 2024, A.6, A.11-A.14).
 
     Args:
         raw: (n, r) float.

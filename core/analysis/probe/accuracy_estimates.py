@@ -1,4 +1,4 @@
-"""How accurate is the probe on images without labels? (docs/method.md 3.4)
+"""Estimates of the probe's accuracy on images without labels (docs/method.md 3.4).
 
 Each estimate compares what the probe says of the new images with what it says of evaluation images of the
 study, whose labels are known. None can be right for every shift, so each is back-tested (`back_tests.py`).
@@ -30,7 +30,7 @@ MOST_ROWS = 5000  # of the nuclear norm
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the probe says of n images.
+    """Predictions of the probe for n images.
 
     Attributes:
         shares: (n, n_classes) float, probabilities; each row adds up to 1. halves: (n, 2) int, the classes

@@ -1,4 +1,4 @@
-"""How far off are estimates of accuracy where the truth is known? (docs/method.md 3.4)
+"""Errors of estimates of accuracy where the truth is known (docs/method.md 3.4).
 
 On slices of the study's own evaluation images, and on corrupted copies of them.
 """
@@ -130,7 +130,7 @@ class BackTest:
         return mean_errors(self.table())
 
     def gains(self, *, resamples: int = 200, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-        """How much smaller each method's error is than that of assuming that nothing has changed.
+        """Compute how much smaller each method's error is than that of assuming that nothing has changed.
 
         The 95 % bootstrap interval is paired: in a resample, all methods and all cases share the known images
         that were drawn and the images of the pool that were drawn.

@@ -1,7 +1,7 @@
 """Few-shot accuracy: the linear probe trained on a few images of each class (docs/method.md 3.5).
 
-[K] Table 5.2 has 5 and 10 images of each class, drawn once. Here they are drawn several times, since which
-images are drawn matters more than most differences between encoders.
+Table 5.2 of Kalibhat's dissertation has 5 and 10 images of each class, drawn once. Here they are drawn
+several times, since which images are drawn matters more than most differences between encoders.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ class OwnProbe:
         return cls(probe, (first, second), names, labelled, correct, slices, copies)
 
     def predictions(self, raw: np.ndarray) -> Predictions:
-        """What the probe and its halves say of raw rows, (n, n_features)."""
+        """Return the predictions of the probe and of its halves for raw rows, (n, n_features)."""
         shares = self.probe.logits(raw).softmax(1).numpy()
         return Predictions(
             shares, np.stack([half.logits(raw).argmax(1).numpy() for half in self.halves], axis=1)
@@ -225,7 +225,7 @@ def estimated_rows(images: Represented) -> np.ndarray:
 
 
 def in_words(row: dict[str, Any]) -> str:
-    """What is estimated of an image set, in one sentence; empty where nothing is."""
+    """State the estimate for an image set in one sentence; empty where there is none."""
     if row.get(BEST) is None:
         return ""
     sentence = (

@@ -1,4 +1,4 @@
-"""Probe accuracy against the number of kept features ([Q] Fig. 2, A.5, A.7)."""
+"""Probe accuracy against the number of kept features (Kalibhat 2024, Fig. 2, A.5, A.7)."""
 
 from __future__ import annotations
 

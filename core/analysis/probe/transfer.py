@@ -1,4 +1,4 @@
-"""Evaluate a study's encoder on other image sets ([Q] Table A.2): linear probe, and Q with the study's D."""
+"""Evaluate a study's encoder on other images (Kalibhat 2024, Table A.2): probe, and Q with the study's D."""
 
 from __future__ import annotations
 

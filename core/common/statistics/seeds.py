@@ -1,4 +1,4 @@
-"""What a few runs with different seeds tell: mean, spread, and an interval where there are enough of them.
+"""Summary of a few runs with different seeds: mean, spread, and an interval where there are enough of them.
 
 The interval is Student's, mean -+ t s / sqrt(n) with the 97.5th percentile t of n - 1 degrees of freedom and
 s the standard deviation (ddof 1). Below ENOUGH runs it is left undefined, and the single values are shown.
@@ -43,7 +43,7 @@ class SeedSummary:
         return self.n >= ENOUGH
 
     def within(self, margin: float) -> bool | None:
-        """Whether the interval lies within -+ margin; None with too few runs."""
+        """True when the interval lies within -+ margin; None with too few runs."""
         return bool(-margin <= self.low and self.high <= margin) if self.enough else None
 
     @property

@@ -70,7 +70,7 @@ class ProbeWithMeans:
 def without(
     study: Study, probe: ProbeWithMeans, row: int, features: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the probe says of one image, before and after features were set to their train means.
+    """Predict one image before and after features are set to their train means.
 
     Returns:
         before, after: (n_classes,) float64, probabilities in the order of `class_names`.
@@ -86,7 +86,7 @@ def without(
 
 @dataclass(frozen=True)
 class Intervened:
-    """What `intervene` found: two tables, the means of all features, and a table of what features tell."""
+    """Results of `intervene`: two tables, the means of all features, and a table of what features tell."""
 
     rates: pd.DataFrame
     by_cause: pd.DataFrame | None
@@ -127,7 +127,7 @@ def intervene(
 
 
 def removal_in_words(rates: pd.DataFrame) -> str:
-    """What the removal of the feature that is blamed first does, in one sentence."""
+    """State in one sentence what the removal of the feature that is blamed first does."""
     table = rates.set_index(["order", "removed", "images"])
     wrong, random = (table.loc[order, 1, MISCLASSIFIED] for order in (CONTRIBUTION, RANDOM))
     sentence = (
@@ -146,7 +146,7 @@ def removal_in_words(rates: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What removal did to n images.
+    """Changed predictions of n images after removal.
 
     flips, to_true: (order, removed) -> (n,) float64: 1 where the prediction changed (became the true class),
     for random features the share of draws. first: order -> (n,) int64: the first feature removed (of the last

@@ -1,4 +1,4 @@
-"""How well a feature detects what its words say, on images whose truth is known (docs/method.md 6.12)."""
+"""AUROC of features as detectors of their words, on images whose truth is known (docs/method.md 6.12)."""
 
 from __future__ import annotations
 

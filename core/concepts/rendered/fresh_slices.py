@@ -42,7 +42,7 @@ FRESH_COLUMNS = ("fresh_n", "fresh_errors", "fresh_error_rate", "fresh_low", "fr
 
 @dataclass
 class FreshScenes:
-    """What encoder and probe make of some scenes.
+    """Results of encoder and probe on some scenes.
 
     Attributes:
         wrong: (n,) bool. firing: (n, n_features) bool. active: (n, n_features) bool, above the alpha of the

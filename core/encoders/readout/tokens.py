@@ -29,7 +29,7 @@ class TokenRule:
 
 @dataclass(frozen=True)
 class TokenParts:
-    """Where a transformer has its tokens.
+    """The modules and positions of a transformer's tokens.
 
     Attributes:
         last: the layer whose output are all tokens (B, T, C), before the final norm.

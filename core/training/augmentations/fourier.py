@@ -253,7 +253,10 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
 
 
 def fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:
-    """Apply a chain to (B, C, H, W // 2 + 1) spectra of images of that width: A_freq(f) in [K] 5.6."""
+    """Apply a chain to (B, C, H, W // 2 + 1) spectra of images of that width.
+
+    A_freq(f) of Kalibhat's dissertation, 5.6.
+    """
     n, channels, height = spectra.shape[:3]
     return _multiplied(spectra, chain.drawn(n, channels, height, width, spectra.device))
 

@@ -15,7 +15,7 @@ from PIL import Image
 from core.errors import SettingsError, did_you_mean
 from core.training.augmentations.config import AugmentConfig, FourierConfig
 
-SIDE = 224  # pixels: widths in Table C.2 of [K] are those at this size
+SIDE = 224  # pixels: widths in Table C.2 of the dissertation are those at this size
 LUMA = np.array([0.299, 0.587, 0.114])
 YIQ = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 

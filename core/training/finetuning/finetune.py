@@ -1,4 +1,4 @@
-"""Fine-tune a study's encoder with the Q-Score regulariser, the Lasso or neither ([Q] section 4).
+"""Fine-tune a study's encoder with the Q-Score regulariser, the Lasso or neither (Kalibhat 2024, section 4).
 
 The baseline is the same fine-tuning with kind "none". Encoder, images, transform and D come from the study.
 """

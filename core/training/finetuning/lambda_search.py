@@ -1,4 +1,4 @@
-"""The lambda search of [Q] Fig. A.8: the same fine-tuning over a grid of weights, evaluated in memory."""
+"""The lambda search of Kalibhat 2024, Fig. A.8: one fine-tuning over a grid of weights, judged in memory."""
 
 from __future__ import annotations
 

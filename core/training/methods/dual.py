@@ -1,4 +1,4 @@
-"""Two encoders, one for images and one for frequency images ([K] section 5.6.1, Fig. 5.5)."""
+"""Two encoders, for images and for frequency images (Kalibhat, dissertation, section 5.6.1, Fig. 5.5)."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def with_caption(cell: CellRequest) -> CellRequest:
 
 
 def _problem() -> str | None:
-    """Why no PDF can be drawn."""
+    """Return why no PDF can be drawn; None if one can."""
     try:
         find_browser()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""How the page behaves where Streamlit has no setting: the browser's history, and lists that close.
+"""Behaviour of the page for which Streamlit has no setting: the browser's history, and lists that close.
 
 history.js: one step of the browser's history for each action of the reader, so that the back button leads to
 what was left. close_after_choice.js: the list of a field closes after a choice.

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Content:
-    """What stands in a cell: a figure as plotly's text and the size in which it is drawn, the address of a
+    """The content of a cell: a figure as plotly's text and the size in which it is drawn, the address of a
     picture, or why there is neither.
     """
 

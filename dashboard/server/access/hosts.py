@@ -30,7 +30,7 @@ class Hosts:
     listed: frozenset[str] = frozenset()
 
     def serves(self, host: str, address: str, port: int | None) -> bool:
-        """Whether a Host header names this server.
+        """Return True when a Host header names this server.
 
         Args:
             address, port: where the request arrived. A numeric address cannot be rebound to another machine,
@@ -46,7 +46,7 @@ class Hosts:
         return (name in self.served or name == _as_name(address)) and (given == port or usual)
 
     def same_origin(self, origin: str, host: str, port: int | None) -> bool:
-        """Whether an Origin header is of the page that the Host header serves, or of a listed host.
+        """Return True for an Origin header of the page that the Host header serves, or of a listed host.
 
         Both headers come from one address in the browser, so a port that one leaves out is left out in both.
         """
@@ -94,7 +94,7 @@ def origin_host(origin: str) -> str | None:
 
 
 def is_loopback(address: str | None) -> bool:
-    """Whether only this machine reaches a server that listens there; None is every address.
+    """Return True when only this machine reaches a server that listens there; None is every address.
 
     >>> [is_loopback(text) for text in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "lab.example", None)]
     [True, True, True, False, False, False]
@@ -106,7 +106,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def is_outside(address: str) -> bool:
-    """Whether a request arrived at a numeric address that other machines reach."""
+    """Return True when a request arrived at a numeric address that other machines reach."""
     number = _number(address)
     return number is not None and not number.is_loopback
 

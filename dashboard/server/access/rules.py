@@ -1,4 +1,4 @@
-"""Where a request may come from, decided from its headers alone. No streamlit, no ASGI server, no clock."""
+"""Rules on the origin of a request, from its headers alone. No streamlit, no ASGI server, no clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not answered: the status and one sentence."""
+    """The status and one sentence for a request that is not answered."""
 
     status: int
     sentence: str
@@ -63,7 +63,7 @@ class Request:
 
     @property
     def is_visit(self) -> bool:
-        """Whether the browser opens a page in a tab, as after a click on a link. A frame is no tab."""
+        """True when the browser opens a page in a tab, as after a click on a link. A frame is no tab."""
         opens = (self.one(b"sec-fetch-mode"), self.one(b"sec-fetch-dest"))
         return self.only_reads and opens == ("navigate", "document")
 
@@ -79,13 +79,13 @@ class Request:
         return f"peregrine_{self.port or 0}"
 
     def passes(self) -> list[str]:
-        """What the browser keeps in place of the token. Another port may have put one beside ours."""
+        """List the passes that the browser sends. Another port may have put one beside ours."""
         pairs = [pair.partition("=") for line in self.all(b"cookie") for pair in line.split(";")]
         return [value.strip() for name, _, value in pairs if name.strip() == self.cookie_name][:MOST_PASSES]
 
 
 def refusal(request: Request, rules: Rules) -> Refusal | None:
-    """Why a request is refused for where it comes from; None if it is not. The token is another question."""
+    """Return the refusal of a request for its origin; None if it may pass. The token is another question."""
     host = request.one(b"host")
     if not rules.hosts.serves(host, request.address, request.port):
         name = host[:80] if host.isprintable() else ""

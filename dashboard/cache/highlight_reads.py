@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.charts import features as figures
+from core.charts import feature_points
 from core.slices import highlights
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads
@@ -39,7 +39,7 @@ def features_to_show(study: Study, n: int) -> list[int]:
     stored heatmap where there are heatmaps.
     """
     table = reads.table(study, "features")
-    order = figures.telling_features(table)
+    order = feature_points.telling_features(table)
     if study.has("heatmap_features"):
         order = [number for number in order if len(heatmap_reads.rows_with(study, number)) > 2]
     classes = dict(zip(table["feature"], table["top_class"], strict=True)) if "top_class" in table else {}

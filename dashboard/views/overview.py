@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.charts import baselines
-from core.charts.overlap_scale import CONTROL_NAMES
+from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label

@@ -15,7 +15,7 @@ from core.analysis.probe.accuracy_estimates import (
     prediction_interval,
 )
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, select
+from core.common.dataframes import numbers
 from core.common.formatting import counted, percent, signed
 from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
@@ -76,7 +76,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
         **{key: np.nan if about.get(key) is None else about[key] for key in OF_STUDY},
         **dict(zip(("low", "high"), ends, strict=True)),
     )
-    return select(rows, list(COLUMNS))
+    return rows.loc[:, list(COLUMNS)]
 
 
 def _with_difference(table: pd.DataFrame, study: Study, before: Sequence[tuple[str, Study]]) -> pd.DataFrame:

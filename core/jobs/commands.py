@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.common.command_line import PREFIX
+from core.common.command_line import TYPED
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -43,7 +43,7 @@ class Command:
     @property
     def shell(self) -> str:
         """Return the command as typed in a shell."""
-        return shlex.join([*PREFIX, *self.words])
+        return shlex.join([*TYPED, *self.words])
 
     @property
     def target(self) -> Path | None:

@@ -15,10 +15,10 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import streamlit as st
 
+from core.charts import maps
+from core.charts.maps import Colouring
+from core.charts.theme import theme_named
 from core.errors import PeregrineError
-from core.figures import maps
-from core.figures.maps import Colouring
-from core.figures.theme import theme_named
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies

@@ -12,6 +12,7 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from core.common.command_line import PROGRAM
 from core.errors import PeregrineError, first_line
 from core.export.private_paths import without_folders
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
@@ -101,7 +102,7 @@ def section(study: Study) -> None:
         lines += [_line(study, one) for one in tables_of(study)]
         st.markdown("\n".join(lines))
         st.caption(
-            "Representations and single heatmaps are arrays; `python -m core export STUDY representations "
+            f"Representations and single heatmaps are arrays; `{PROGRAM} export STUDY representations "
             "-o FILE.npy` writes them."
         )
 

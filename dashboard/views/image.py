@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts.options import FigureOptions
 from core.common.captions import headline
 from core.common.formatting import signed
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies

@@ -11,11 +11,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts import maps
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
 from core.common.score_names import score_label
-from core.figures import maps
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies

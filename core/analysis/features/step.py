@@ -28,6 +28,7 @@ from core.analysis.features.one_pass import (
 )
 from core.analysis.tensors import class_codes
 from core.common.arrays import safe_divide
+from core.common.command_line import PREFIX, TYPED
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-COMMAND = ("python", "-m", "core")
 CONSTANT = 1e-6  # a smaller deviation relative to the mean is rounding: m2 is a difference of large numbers
 
 
@@ -245,7 +245,8 @@ def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
     >>> ready_command(Path("my study"), ["python", "-m", "core", "features", "s"], 3.5)
     "python -m core features 'my study' --epsilon 3.5"
     """
-    words = list(command) if list(command[3:4]) == ["analyze"] else [*COMMAND, "features", str(study)]
+    words = list(command[len(PREFIX) :])
+    words = [*TYPED, *(words if words[:1] == ["analyze"] else ("features", str(study)))]
     if "--epsilon" in words[:-1]:
         del words[(at := words.index("--epsilon")) : at + 2]
     return shlex.join([*words, "--epsilon", f"{epsilon:g}"])

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.common.assets import asset, asset_names
+from core.common.command_line import command_line
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
 from core.data.glyphworld.word_tokens import WordTokenizer
@@ -164,7 +165,7 @@ def _is_cached(repository: str, *files: str) -> bool:
 def _shipped(name: str) -> Path:
     names = [name for name in asset_names("clip", ".json") if "." not in name]
     if name not in names:
-        there = ", ".join(f"asset:{n}" for n in names) or "none; python -m core train-clip makes one"
+        there = ", ".join(f"asset:{n}" for n in names) or f"none; {command_line('train-clip')} makes one"
         raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} Available: {there}")
     return asset(f"clip/{name}.json")
 

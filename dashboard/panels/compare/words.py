@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.charts import compare as figures
 from core.common.command_line import command_line
 from core.comparison.compare import Comparison
 from core.comparison.text import listed
 from core.comparison.words import carries_words
-from core.figures import compare as figures
 from core.figures.cells import CellRequest
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, chart, download

@@ -92,7 +92,7 @@ class Comparison:
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
         separation: see `separation_table`. estimates: accuracy without labels, see `estimate_table`.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
-        unlike: measures and facts that mean different things because of different settings.
+        not_comparable: measures and facts that mean different things because of different settings.
     """
 
     shared: Shared
@@ -106,7 +106,7 @@ class Comparison:
     words: Words | None
     transfers: list[Transfer]
     notes: list[Note]
-    unlike: frozenset[str]
+    not_comparable: frozenset[str]
 
     @property
     def names(self) -> list[str]:
@@ -156,7 +156,7 @@ def compare(
         SliceError: `among` names something that the first study lacks.
     """
     shared = shared_images(studies).narrowed(among)
-    judged, (notes, odd) = shared.rows[:, shared.judged], unlike(shared)
+    judged, (notes, odd) = shared.rows[:, shared.judged], differences_in_setup(shared)
     settings = {"resamples": resamples, "seed": seed}
     scores = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
     parts = [
@@ -223,7 +223,7 @@ def fact_table(shared: Shared) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def unlike(shared: Shared) -> tuple[list[Note], frozenset[str]]:
+def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     """Notes on settings that differ, and the measures and facts that they make incomparable."""
     notes, measures = [], set()
     for one in ALIKE:

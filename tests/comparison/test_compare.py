@@ -269,7 +269,11 @@ def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     found = compare([pair[0], open_study(odd)], resamples=5)
     (note,) = [str(note) for note in found.notes if "epsilon" in note.text]
     assert "not measured alike" in note and f"python -m core features {odd} --epsilon" in note
-    assert {"q_auroc", "mean_firing", "n_discriminative"} <= found.unlike and "accuracy" not in found.unlike
+    assert {
+        "q_auroc",
+        "mean_firing",
+        "n_discriminative",
+    } <= found.not_comparable and "accuracy" not in found.not_comparable
     said = printed(found)
     assert "AUROC of Q †" in said and "Accuracy  " in said and "† not comparable" in said
 

@@ -127,9 +127,7 @@ def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
 
 
 def enter_page(page: str) -> None:
-    """Called by `main.py` alone, once per run, before the view: what a link asks for is remembered for
-    `leave_page`.
-    """
+    """Remember for `leave_page` what a link asks for. Called by `main.py` alone, before the view."""
     # Streamlit reports no navigation: another page than in the last run is one. Only then is the address a
     # link that somebody made; in later runs of the page its widgets have written it themselves.
     if st.session_state.get(_PAGE) != page:
@@ -154,9 +152,7 @@ def enter_study(names: Sequence[str]) -> str:
 
 
 def leave_page() -> None:
-    """Called by `main.py` alone, after the view: says which parts of a link were left out, and drops those
-    that nothing on this page knows.
-    """
+    """Note which parts of a link were left out, and drop those that nothing here knows. For `main.py`."""
     st.session_state[_DRAWN] = here()
     # Which widgets a view draws is known only after it ran, so the link is compared with them here. Popped:
     # the next run of this page has no link to explain.

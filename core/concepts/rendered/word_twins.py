@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean, unit_rows
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.statistics.intervals import auroc_interval, mean_intervals
 from core.concepts.naming.word_auc import activations_of, group_activations
 from core.concepts.tools import has_encoder, is_glyphworld
@@ -111,7 +111,7 @@ def twins_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the number of words that were tested, the share whose effect has its interval above 0, and the
     means of effect, twin_auc and selectivity; None without any.
     """
-    tested = where(table, np.isfinite(numbers(table, "effect")))
+    tested = table.loc[np.isfinite(numbers(table, "effect"))]
     summary: dict[str, Any] = {"n_words": len(table), "n_tested": len(tested)}
     if not len(tested):
         return summary | dict.fromkeys(("share_above", "effect", "twin_auc", "selectivity"))
@@ -161,7 +161,7 @@ def write_twins(
     """
     from core.analysis.gradcam.on_demand import study_encoder
 
-    kept_words = where(concepts, concepts["kept"].to_numpy(bool))
+    kept_words = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True)
     names = list(dict.fromkeys(kept_words["group"]))
     source: Any = study.source
     with progress.stage("scenes for twins"):

@@ -122,7 +122,7 @@ def table(found: Comparison) -> None:
     st.caption(
         "In brackets: 95 % intervals from resampling the images; a change is measured on the same resampled "
         "images in both studies. Bold: the interval of the change leaves out 0."
-        + (" †: measured differently, see the notes above." if found.unlike else "")
+        + (" †: measured differently, see the notes above." if found.not_comparable else "")
     )
     download(found.shared.studies, numbers_table(found), found.among, name="compare")
 

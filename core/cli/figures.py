@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.charts.options import FigureOptions
 from core.cli import options
+from core.common.command_line import PROGRAM
 from core.common.formatting import counted
-from core.figures.options import FigureOptions
 
 if TYPE_CHECKING:
+    from core.charts.theme import Theme
     from core.figures.grid_figures import GridFigure
-    from core.figures.theme import Theme
     from core.figures.token_figures import TokenFigure
     from core.store import Study
 
@@ -99,7 +100,7 @@ def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images:
     """
     if "where" not in given:
         return list(studies)
-    from core.figures.other_studies import narrowed_studies
+    from core.charts.other_studies import narrowed_studies
     from core.slices.slice import Slice
 
     return narrowed_studies(studies, Slice.parse(given["where"]), same_images=same_images)
@@ -130,9 +131,9 @@ def _of_tokens(entry: TokenFigure, given: dict[str, Any]) -> Any:
 
 def _theme(given: dict[str, Any], column: str) -> Theme:
     """Return the theme of a figure that is not of a study."""
+    from core.charts.theme import LIGHT, paper
     from core.errors import SettingsError
     from core.figures.catalogue import STYLES
-    from core.figures.theme import LIGHT, paper
 
     style = given.get("style", "paper")
     if style not in STYLES:
@@ -227,7 +228,7 @@ def listing() -> str:
         f"; needs {entry.needs}"
         for entry in TOKEN_FIGURES.values()
     ]
-    return "\n".join([*lines, "", "Write one: python -m core figure STUDY NAME -o FILE"])
+    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
 
 
 def _cited(source: str) -> str:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from core.charts.options import FigureOptions
+from core.charts.study_charts import refuse_features
+from core.charts.theme import LIGHT, Theme, paper, paper_of_width
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures.entries import FIGURES as FIGURES
 from core.figures.entries import NAMES as NAMES
 from core.figures.entries import Entry as Entry
 from core.figures.fit_text import fit_text
-from core.figures.options import FigureOptions
-from core.figures.study_charts import refuse_features
-from core.figures.theme import LIGHT, Theme, paper, paper_of_width
 
 if TYPE_CHECKING:
     from core.store import Study

@@ -9,13 +9,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.analysis.domains.parts import part_columns
+from core.charts import maps
+from core.charts.options import FigureOptions
+from core.charts.study_charts import class_numbers, seeded_rows
+from core.charts.theme import Theme
 from core.common.arrays import known_mean, unit_rows
 from core.common.dataframes import equals, numbers, where
 from core.errors import SettingsError
-from core.figures import domains, maps
-from core.figures.options import FigureOptions
-from core.figures.study_charts import class_numbers, seeded_rows
-from core.figures.theme import Theme
+from core.figures import domains
 
 if TYPE_CHECKING:
     from core.store import Study

@@ -94,7 +94,7 @@ def confusion_matrix(
                 "outlinewidth": 0,
                 "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
                 "tickformat": ",d",
-                "nticks": 5,
+                **({"dtick": 1} if np.nanmax(grid) < 5 else {"nticks": 5}),  # no halves of images
             },
             hoverinfo="skip",
             hoverongaps=False,

@@ -55,6 +55,12 @@ def test_confusion_matrix__counts_and_a_point_on_every_cell_that_holds_any():
     assert layout_of(fig).xaxis.ticktext[1] == "&lt;b&gt;"
 
 
+def test_confusion_matrix__its_scale_has_no_halves_of_images():
+    few = PAIRS.assign(n_images=PAIRS["n_images"].clip(upper=2))
+    assert concepts.confusion_matrix(few, CLASSES).data[0].colorbar.dtick == 1
+    assert concepts.confusion_matrix(PAIRS, CLASSES).data[0].colorbar.dtick is None
+
+
 def test_confusion_matrix__a_hundred_classes_stay_legible():
     names = [f"class {number}" for number in range(100)]
     at = np.arange(100)

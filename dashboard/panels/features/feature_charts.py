@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.charts import one_feature as figures
 from core.common.dataframes import equals, numbers, where, words
+from core.common.formatting import counted
 from core.slices.features import firing_class
 from core.slices.slice import Slice
 from core.store import Study
@@ -86,7 +87,8 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
         alt=f"Distribution of feature {feature}'s activation over the training images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    ticks = f" Ticks: the {len(marked):,} {name} on which it fires." if len(marked) else ""
+    said = counted(len(marked), name.replace("images", "image", 1), name)
+    ticks = f" Ticks: the {said} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
             f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "

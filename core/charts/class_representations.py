@@ -287,7 +287,7 @@ def mean_cells(
     picked = (np.asarray(part, np.int64) for part in (classes, features))
     row, column = (part.ravel() for part in np.meshgrid(*picked, indexing="ij"))
     right, wrong = correct[row, column], misclassified[row, column]
-    names = [class_names[number] for number in row]
+    names = [class_names[number] for number in row.tolist()]
     facts = {"class": names, "feature": column, "correct": right, "misclassified": wrong}
     return pd.DataFrame(facts).assign(difference=right - wrong)
 

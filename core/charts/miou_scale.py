@@ -14,7 +14,8 @@ from core.charts.overlap_rows import MASKS, NO_OVERLAP
 from core.charts.reading import whole_study
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import equals, numbers, where, words
-from core.slices.inspection import overlap_scale, overlap_sentence
+from core.slices.inspection import overlap_scale
+from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.inspection.populations import shown_images
 
 ENCODER = "encoder"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from core.charts.chart import Chart
@@ -48,6 +49,12 @@ RESEARCH = (
     "core.figures.fda_examples:FDA_EXAMPLES",
     "core.figures.fda_examples:RETRIEVAL_SHEET",
 )
-CHARTS = {
-    chart.name: chart for chart in (cast(Chart, function_named(row)) for row in (*WORKBENCH, *RESEARCH))
-}
+
+
+def charts_of(rows: Sequence[str]) -> dict[str, Chart]:
+    """Import the charts of some rows, by name."""
+    charts = [cast(Chart, function_named(row)) for row in rows]
+    return {chart.name: chart for chart in charts}
+
+
+CHARTS = charts_of((*WORKBENCH, *RESEARCH))

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 from core.errors import DamagedSlices, SliceError, did_you_mean
 from core.storage.kept_file import KeptFile
+from core.storage.seals import Damaged
 
 FILE = "slices.json"
 REPAIR = "Move it away; or repair its texts and delete the line with its checksum"
+LONGEST = 60  # characters of a name
+MOST = 1000  # slices in a study; each of them is counted where they are listed
+MOST_NAMED = 50  # that a slice may name, itself or by another
+
+
+class NamesSlices(Protocol):
+    """A slice, as far as it names saved ones."""
+
+    @property
+    def saved(self) -> tuple[str, ...]: ...
+
+    @classmethod
+    def parse(cls, text: str) -> Self: ...
+
+
+Named = TypeVar("Named", bound=NamesSlices)
 KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR)
 
 
@@ -27,16 +46,21 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def _parsed(held: dict[str, Any]) -> dict[str, str]:
-    return {str(name): str(text) for name, text in held["slices"].items()}
+    found = {str(name): str(text) for name, text in held["slices"].items()}
+    if len(found) > MOST:
+        raise Damaged(f"holds {len(found):,} slices; limit {MOST:,}")
+    for name in found:
+        if len(name) > LONGEST or not name.isprintable():
+            raise Damaged(f"holds {name[:LONGEST]!r}, which cannot be the name of a slice")
+    return found
 
 
-def text_of(folder: Path, name: str) -> str:
-    """Return the text form of one saved slice.
+def text_of(folder: Path, name: str, known: Mapping[str, str]) -> str:
+    """Return the text form of one of the slices that are saved in a study.
 
     Raises:
-        SliceError: there is no slice of that name. DamagedSlices, StudyError: as for `texts`.
+        SliceError: there is no slice of that name.
     """
-    known = texts(folder)
     if name not in known:
         listed = f" Saved: {', '.join(known)}" if known else " None is saved."
         hint = f"{did_you_mean(name, known)}{listed}"
@@ -44,3 +68,29 @@ def text_of(folder: Path, name: str) -> str:
             f"no saved slice '{name}' in '{folder}'.{hint}", short=f"no saved slice '{name}'.{hint}"
         )
     return known[name]
+
+
+def with_saved(wanted: Named, folder: Path) -> list[Named]:
+    """Return the conditions, and those of every saved slice that they name, themselves or by another one.
+
+    Each is in it once: slices that all name two others would otherwise be twice as many at every step.
+
+    Raises:
+        SliceError: no saved slice has a name that is used, too many are, or they refer to each other.
+    """
+    known = texts(folder) if wanted.saved else {}
+    found: dict[str, Named] = {}
+    waiting = list(wanted.saved)
+    for name in waiting:
+        if name in found:
+            continue
+        if len(found) == MOST_NAMED:
+            raise SliceError(f"the slice names more than {MOST_NAMED} saved slices; name fewer")
+        found[name] = wanted.parse(text_of(folder, name, known))
+        waiting += found[name].saved
+    try:
+        TopologicalSorter({name: part.saved for name, part in found.items()}).prepare()
+    except CycleError as error:
+        names = ", ".join(sorted(set(error.args[1])))
+        raise SliceError(f"the saved slices {names} refer to each other; delete one of them") from None
+    return [wanted, *found.values()]

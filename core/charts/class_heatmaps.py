@@ -44,7 +44,7 @@ def class_heatmaps(
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
-    ([Q] Fig. 5).
+    (Kalibhat 2024, Fig. 5).
 
     Args:
         layers: names of the heatmaps, one row each, in order: of one study, or before and after.

@@ -96,7 +96,7 @@ def class_representations(
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Plot the mean normalised activation of selected features (columns) on the images of selected classes
-    (rows), for correct and misclassified images on one colour scale, and their difference ([Q] Fig. 3).
+    (rows), for correct and misclassified images on one colour scale, and their difference.
 
     Args:
         correct, misclassified: (n_classes, n_features), NaN rows if a class has no such image.

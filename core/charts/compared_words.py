@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot how many words each pair of studies shares (F, Fig. B.1); on the diagonal, a study's own words.
+    """Plot how many words each pair of studies shares; on the diagonal, a study's own words.
 
     Args:
         matrix: from `core.concepts.transfer.across.shared_matrix`.

@@ -31,7 +31,7 @@ def direction_heatmaps(
     colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot images of one class with heatmaps of directions, one row per direction ([Q] A.11 to A.14)."""
+    """Plot images of one class with heatmaps of directions, one row per direction."""
     rows = [Strip("image", [original(image) for image in images])]
     rows += [Strip(name, [overlay(image, name, colours) for image in images]) for name in directions]
     return picture_grid(rows, note=note, theme=theme)

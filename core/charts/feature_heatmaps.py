@@ -41,8 +41,8 @@ def feature_heatmaps(
     colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot one row per feature: its top images with the feature's heatmap ([Q] A.10); with `other`, also its
-    top images in another image set ([Q] A.2). Images without a heatmap are shown plain.
+    """Plot one row per feature: its top images with the feature's heatmap; with `other`, also its
+    top images in another image set. Images without a heatmap are shown plain.
 
     Args:
         rows: title and images of each feature. other: additional images of each, in the same order.

@@ -1,4 +1,4 @@
-"""[Q] Figs 2, A.5, A.7: accuracy of a probe that uses only some of the features."""
+"""Kalibhat 2024, Figs 2, A.5, A.7: accuracy of a probe that uses only some of the features."""
 
 from __future__ import annotations
 

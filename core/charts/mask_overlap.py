@@ -52,7 +52,7 @@ def mask_overlaps(
     colours: str = COLOURS,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot image, heatmap, and for each mask the mask and its overlap with the heatmap ([Q] Fig. 6).
+    """Plot image, heatmap, and for each mask the mask and its overlap with the heatmap.
 
     Args:
         images: with `heats` under one name, `masks` and `scores`.

@@ -31,8 +31,8 @@ def miou_bars(
     controls: pd.DataFrame | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot mean overlap with core and spurious masks, correct against misclassified, with intervals ([Q] Fig.
-    7).
+    """Plot mean overlap with core and spurious masks, correct against misclassified, with intervals (Kalibhat
+    2024, Fig. 7).
 
     Args:
         summaries: name of the study -> table `overlap_summary`; several are plotted side by side.

@@ -15,7 +15,7 @@ from core.charts.options import FigureOptions
 from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import columns, equals, numbers, where
 from core.common.score_names import SCORES, score_label
 
 if TYPE_CHECKING:
@@ -182,11 +182,15 @@ def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -
 
 
 class ScoredOverlaps(NamedTuple):
-    """A score of each image beside its overlaps: `frame` has a row per image and mask."""
+    """A score of each image beside its overlaps: a row per image and mask."""
 
-    frame: pd.DataFrame
+    rows: pd.DataFrame
     score: str
     variant: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return columns(self.rows, ["image_id", "mask", self.score, self.variant, "correct"])
 
 
 def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
@@ -194,14 +198,15 @@ def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
     table = study.table("quality")
     score = known_score(table, options.score)
     frame = study.table("overlap").drop(columns=[score], errors="ignore")
-    frame = frame.assign(**{score: table[score].to_numpy()[frame["row"].to_numpy()]})
+    correct = frame["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)
+    frame = frame.assign(correct=correct, **{score: table[score].to_numpy()[frame["row"].to_numpy()]})
     return ScoredOverlaps(frame, score, options.variant)
 
 
 def _finding(shown: ScoredOverlaps) -> str:
     """State the rank correlation on either mask."""
     label, places = score_label(shown.score), {"core": "object", "spurious": "background"}
-    found = mask_correlations(shown.frame, score=shown.score, variant=shown.variant)
+    found = mask_correlations(shown.rows, score=shown.score, variant=shown.variant)
     parts = [
         f"{rho:.2f} on the {places[mask]}".replace("-", "\N{MINUS SIGN}")
         for mask, rho in found.items()
@@ -218,7 +223,7 @@ Q_AGAINST_MIOU = Chart(
     needs=("quality", "overlap"),
     table=_table,
     draw=lambda shown, _, theme: q_against_miou(
-        shown.frame, score=shown.score, variant=shown.variant, theme=theme
+        shown.rows, score=shown.score, variant=shown.variant, theme=theme
     ),
     finding=_finding,
     alt=lambda shown: (

@@ -64,7 +64,7 @@ def precision_recall(
     """Plot precision against recall, with the base rate of a random score as a line.
 
     Args:
-        positive: `correct` (high scores first; [Q]'s numbers) or `error` (low scores first).
+        positive: `correct` (high scores first; the paper's numbers) or `error` (low scores first).
     """
     kind = {"correct": "pr", "error": "pr_error"}[positive]
     fig, reason = _curve_figure(curves, metrics, scores, kind, f"auprc_{positive}", "AUPRC", theme)

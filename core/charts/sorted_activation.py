@@ -47,7 +47,7 @@ def sorted_activation(
     note: str = "",
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """Plot the activation rate A_j of every feature in ascending order, with the three bands ([Q] Fig. 1).
+    """Plot the activation rate A_j of every feature in ascending order, with the three bands.
 
     Args:
         features: columns feature, activation_rate (percent), tail; optionally top_class and purity.

@@ -37,7 +37,7 @@ def sparsity_finding(curves: np.ndarray) -> str:
 def sparsity(
     ranks: np.ndarray, curves: np.ndarray, counts: Sequence[int], *, theme: Theme = LIGHT
 ) -> go.Figure:
-    """Plot the mean of the normalised activations sorted within each image, for both groups ([Q] A.1).
+    """Plot the mean of the normalised activations sorted within each image, for both groups.
 
     Args:
         ranks: (points,) rank of each point, 1 = an image's strongest feature.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.charts.options import FigureOptions
 from core.charts.other_studies import folder_of, gone_study
+from core.charts.registry import CHARTS
 from core.charts.study_heats import STORED_ONLY
 from core.common.dataframes import numbers, select
 from core.errors import PeregrineError, StudyError
@@ -89,14 +92,25 @@ def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> Rend
     def drawn():
         options = replace(cell.options, device=STORED_ONLY)
         beside = None if cell.chart.same_images else where
-        studies = [_narrowed(first, where), *(_narrowed(one, beside) for one in others)]
+        studies = [narrowed(first, where), *(narrowed(one, beside) for one in others)]
         return draw(studies, cell.name, width=width, font=font, options=options)
 
     return rendered(first, str(shown), f"paper {width} {font}", (where, *others), drawn)
 
 
-def _narrowed(study: Study, where: Slice | None) -> Study:
+def narrowed(study: Study, where: Slice | None) -> Study:
+    """The study whose numbers are those of the images of a slice; None: of the whole study."""
     return CachedStudy(study) if where is None else PageStudy(study, where)
+
+
+@cached_read(max_entries=64, spinner="Resampling")
+def chart_table(
+    study: Study, where: Slice | None, name: str, options: FigureOptions, others: tuple[Study, ...] = ()
+) -> Any:
+    """What a chart shows of the images of a filter, beside other studies; see `Chart.read`."""
+    beside = None if CHARTS[name].same_images else where
+    studies = [narrowed(study, where), *(narrowed(one, beside) for one in others)]
+    return CHARTS[name].read(studies, options)
 
 
 def served_beside(study: Study, cell: CellRequest) -> list[Study]:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality import recommendation, within
-from core.charts.score_pair import pair_table
 from core.common.dataframes import numbers
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -34,14 +33,6 @@ def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
 def metrics(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
     """See `within.metrics_within`."""
     return within.metrics_within(study, inspection_reads.population(study, where)[0], scores)
-
-
-@cached_read(max_entries=32)
-def pair(study: Study, where: Slice, scores: tuple[str, str]) -> pd.DataFrame:
-    """See `score_pair.pair_table`."""
-    frame, rows = reads.images(study), np.flatnonzero(inspection_reads.population(study, where)[0])
-    first, second, correct = (numbers(frame, name)[rows] for name in (*scores, "correct"))
-    return pair_table(first, second, correct)
 
 
 @cached_read(max_entries=32)

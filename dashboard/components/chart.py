@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts.chart import Chart, frame_of
 from core.charts.options import FigureOptions
 from core.charts.other_studies import folder_name
-from core.charts.registry import CHARTS
 from core.charts.theme import Theme, theme_named
 from core.export.table_file import TableFile
 from core.figures.cells import CellRequest
@@ -21,10 +21,11 @@ from core.figures.print_version import print_version
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache.cached_study import CachedStudy
+from dashboard.cache.page_study import chart_table
 from dashboard.cache.rendered_figures import rendered
 from dashboard.components.chart_menu import chart_menu
 from dashboard.components.plot import plot
+from dashboard.components.tooltips import plain
 from dashboard.state import session
 
 
@@ -82,31 +83,44 @@ def with_menu(name: str, *, alt: str, cell: CellRequest | None, above: bool = Fa
         chart_menu(name, alt=alt, cell=cell)
 
 
-def catalogue_chart(
+def bold(finding: str) -> None:
+    """Write a finding above its chart."""
+    st.markdown(f"**{finding}**")
+
+
+def show_chart(
     study: Study,
-    entry: str,
+    what: Chart,
     options: FigureOptions = FigureOptions(),  # noqa: B008  (frozen)
     *,
-    name: str,
-    alt: str,
-    data: pd.DataFrame,
+    among: Slice | None = None,
     others: Sequence[Study] = (),
+    name: str = "",
+    title: Callable[[str], object] | None = bold,
+    data: pd.DataFrame | None = None,
     on_select: Callable[[list[dict]], None] | None = None,
 ) -> None:
-    """Show a figure of the catalogue, the same that the command `figure` writes.
+    """Show a chart of the catalogue, as the command `figure` writes it, below its finding.
 
     Args:
-        entry: its name in the catalogue. others: further studies that it compares. The rest: see `chart`.
+        among: the images that it is of; None: those of the whole study. others: studies that it compares.
+        name: unique on the page, if not that of the chart. title: writes the finding; None: no title.
+        data: the numbers that are saved, if not those that are drawn. on_select: see `chart`.
     """
-    studies = [CachedStudy(one) for one in (study, *others)]
-    chosen = CHARTS[entry]
-    shown = chosen.read(studies, options)
-
-    def draw(theme: Theme) -> go.Figure:
-        return chosen.draw(shown, options, theme)
-
-    cell = cell_beside(CellRequest(entry, options), study, others)
-    chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select, cell=cell)
+    shown = chart_table(study, among, what.name, options, tuple(others))
+    if title is not None and (finding := what.finding(shown)):
+        title(plain(finding))
+    numbers = frame_of(shown) if data is None else data
+    chart(
+        study,
+        name or what.name,
+        lambda theme: what.draw(shown, options, theme),
+        *(what.name, options, among, *others),
+        alt=what.described(shown),
+        data=pd.DataFrame() if numbers is None else numbers,
+        on_select=on_select,
+        cell=cell_beside(CellRequest(what.name, options, str(among or "")), study, others),
+    )
 
 
 def cell_beside(cell: CellRequest, study: Study, others: Sequence[Study] = ()) -> CellRequest:

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import class_representations
+from core.charts.miou import MIOU
 from core.charts.options import FigureOptions
 from core.comparison.compare import Comparison
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
@@ -20,7 +21,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import comparison_reads, heatmap_reads, reads
 from dashboard.components import widgets
-from dashboard.components.chart import catalogue_chart, cell_beside, with_menu
+from dashboard.components.chart import cell_beside, show_chart, with_menu
 from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels import heatmap_grid
@@ -157,20 +158,12 @@ def _overlap(found: Comparison) -> None:
     if not held:
         widgets.needs(found.shared.studies[0], "overlap_summary", "The overlap with masks")
         return
-    tables = [reads.table(study, "overlap_summary").assign(study=name) for name, study in held.items()]
     first, *others = held.values()
-    catalogue_chart(
-        first,
-        "miou",
-        name="compare_miou",
-        alt="Overlap of heatmaps with masks by verdict in each study",
-        data=pd.concat(tables, ignore_index=True),
-        others=others,
-    )
+    show_chart(first, MIOU, name="compare_miou", others=others)
 
 
 def _representations(found: Comparison) -> None:
-    """[Q] Fig. 3 of each study: its own strongest discriminative features, on the same classes."""
+    """Kalibhat 2024, Fig. 3 of each study: its own strongest discriminative features, on the same classes."""
     held = [study for study in found.shared.studies if study.has("class_means_correct")]
     if not held:
         widgets.needs(found.shared.studies[0], "class_means_correct", "The comparison of the two groups")
@@ -193,29 +186,22 @@ def _representations(found: Comparison) -> None:
             numbers_of,
             fewest=12,
         )
-        right = reads.vector(study, "class_means_correct")
-        cells = pd.DataFrame(
-            right[np.ix_(numbers_of, features)], index=[study.class_names[at] for at in numbers_of]
-        )
-        data = cells.set_axis(features, axis=1).reset_index(names="class")
         name = found.names[found.shared.studies.index(study)]
         with column:
             st.markdown(f"**{widgets.plain(name)}**")
-            catalogue_chart(
+            show_chart(
                 study,
-                "class_representations",
+                class_representations.CLASS_REPRESENTATIONS,
                 FigureOptions(
                     classes=tuple(study.class_names[at] for at in numbers_of),
                     features=tuple(int(feature) for feature in features),
                 ),
                 name=f"compare_fig3_{found.names.index(name)}",
-                alt=f"Mean activations by class and verdict in {name}",
-                data=data,
             )
 
 
 def _one_feature(found: Comparison) -> None:
-    """[Q] A.10: the top images of one feature number, with its heatmap, in each study."""
+    """Kalibhat 2024, A.10: the top images of one feature number, with its heatmap, in each study."""
     held = [(name, study) for name, study in zip(found.names, found.shared.studies, strict=True)
             if study.has("top_images")]  # fmt: skip
     if not held:

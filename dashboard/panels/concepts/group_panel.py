@@ -1,4 +1,4 @@
-"""The panel of one group (F, Fig. 4.4): the joint concept, and below it each feature alone."""
+"""The panel of one group (Kalibhat 2023, Fig. 4.4): the joint concept, and below it each feature alone."""
 
 from __future__ import annotations
 

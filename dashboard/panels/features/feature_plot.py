@@ -11,13 +11,14 @@ import streamlit as st
 from core.charts import slice_features as figures
 from core.charts.options import FigureOptions
 from core.charts.purity import purity_scatter
+from core.charts.sorted_activation import SORTED_ACTIVATION
 from core.charts.theme import Theme
 from core.common.dataframes import numbers, select
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.components import widgets
-from dashboard.components.chart import catalogue_chart, chart
+from dashboard.components.chart import chart, show_chart
 from dashboard.panels.features import subject
 from dashboard.state import session
 
@@ -67,12 +68,11 @@ def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, s
     elif name:
         _against(study, found, chosen, data, clicked)
     elif chosen.split == "train" and not shown:
-        catalogue_chart(
+        show_chart(
             study,
-            "sorted_activation",
+            SORTED_ACTIVATION,
             FigureOptions(log=log),
             name="features_chart",
-            alt="Activation rate of every feature, rarest first, in three bands",
             data=data,
             on_select=clicked,
         )

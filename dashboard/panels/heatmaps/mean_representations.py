@@ -10,8 +10,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts import class_representations, sparsity
+from core.charts import class_representations
 from core.charts.options import FigureOptions
+from core.charts.sparsity import SPARSITY
 from core.common.captions import shortened
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
@@ -19,7 +20,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
-from dashboard.components.chart import chart
+from dashboard.components.chart import chart, show_chart
 from dashboard.components.stable_container import own_place
 from dashboard.state import image_filter, session
 
@@ -161,35 +162,15 @@ def _clicked(points: list[dict]) -> None:
 
 
 def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> pd.DataFrame:
-    row, column = (part.ravel() for part in np.meshgrid(classes, features, indexing="ij"))
-    right, wrong = means["correct"][row, column], means["misclassified"][row, column]
-    return pd.DataFrame(
-        {
-            "class": [study.class_names[number] for number in row],
-            "feature": column,
-            "correct": right,
-            "misclassified": wrong,
-            "difference": right - wrong,
-        }
-    )
+    right, wrong = means["correct"], means["misclassified"]
+    return class_representations.mean_cells(right, wrong, study.class_names, classes, features)
 
 
 def _sparsity(study: Study, population: Slice, means: Means) -> None:
-    st.subheader(sparsity.sparsity_finding(means["curves"]))
+    show_chart(study, SPARSITY, among=population, name="groups_sparsity", title=st.subheader)
     st.caption(
         "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
         "belongs to sparser representations."
-    )
-    ranks, curves = means["ranks"], means["curves"]
-    counts = means["counts"].sum(1).tolist()
-    chart(
-        study,
-        "groups_sparsity",
-        lambda theme: sparsity.sparsity(ranks, curves, counts, theme=theme),
-        population,
-        alt="Mean sorted activations of correct and of misclassified images",
-        data=pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]}),
-        cell=CellRequest("sparsity", where=str(population)),
     )
 
 

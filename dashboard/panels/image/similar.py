@@ -14,7 +14,7 @@ from dashboard.panels.image import moved
 from dashboard.state import session
 
 SHOWN = 12
-NEAREST = 4  # as many as [K] Fig. 5.4 shows
+NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
 

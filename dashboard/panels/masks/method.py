@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts import threshold_sweep
 from core.charts.options import FigureOptions
-from core.charts.q_against_miou import mask_correlations, q_against_miou
-from core.common.dataframes import columns, equals, numbers, where
+from core.charts.q_against_miou import Q_AGAINST_MIOU
+from core.charts.threshold_sweep import SWEPT, THRESHOLD_SWEEP
+from core.common.dataframes import equals, numbers, where
 from core.common.score_names import score_label
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import overlap_reads, reads
+from dashboard.cache import reads
 from dashboard.components import widgets
-from dashboard.components.chart import catalogue_chart, chart
+from dashboard.components.chart import show_chart
 from dashboard.components.stable_container import own_place
 from dashboard.panels.masks import measure
 from dashboard.state import session
@@ -34,7 +32,6 @@ CONTROLS = {
     "random": "Random noise",
     "centre": "A blob in the centre",
 }
-SWEPT = ("paper", "binary")
 
 
 @own_place
@@ -81,35 +78,21 @@ def _score(study: Study) -> str | None:
 
 @own_place
 def _scatter(study: Study, population: Slice, score: str, variant: str) -> None:
-    label = score_label(score)
-    table = overlap_reads.rows(study, population)
-    table = table.assign(**{score: reads.images(study)[score].to_numpy(float)[table["row"].to_numpy()]})
-    st.subheader(_title(table, score, label, variant))
-    chart(
+    options = FigureOptions(score=score, variant=variant)
+
+    def clicked(points: list[dict]) -> None:
+        session.open_image(study, int(points[-1]["customdata"][0]))
+
+    show_chart(
         study,
-        "overlap_scatter",
-        lambda theme: q_against_miou(table, score=score, variant=variant, theme=theme),
-        *(score, variant, population),
-        alt=f"{label} of each image against the overlap of its heatmap with its masks",
-        data=columns(table, ["image_id", "mask", score, variant, "correct"]),
-        on_select=lambda points: session.open_image(study, int(points[-1]["customdata"][0])),
-        cell=CellRequest("q_against_miou", FigureOptions(score=score, variant=variant), str(population)),
+        Q_AGAINST_MIOU,
+        options,
+        among=population,
+        name="overlap_scatter",
+        title=st.subheader,
+        on_select=clicked,
     )
     st.caption("One point per image; click one to open the image.")
-
-
-def _title(table: pd.DataFrame, score: str, label: str, variant: str) -> str:
-    """What the scatter shows, with the rank correlation on either mask."""
-    places = {"core": "object", "spurious": "background"}
-    found = mask_correlations(table, score=score, variant=variant)
-    parts = [
-        f"{rho:.2f} on the {places[mask]}".replace("-", "\N{MINUS SIGN}")
-        for mask, rho in found.items()
-        if np.isfinite(rho)
-    ]
-    if not parts:
-        return f"{label} and overlap: too few images for a rank correlation"
-    return f"{label} and overlap: rank correlation {', '.join(parts)}"
 
 
 @own_place
@@ -140,20 +123,9 @@ def _controls(study: Study, variant: str) -> None:
 def _sweep(study: Study, variant: str) -> None:
     if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
         return
-    swept = variant if variant in SWEPT else "paper"
-    table = reads.table(study, "overlap_sweep")
-    used = study.settings("overlap").get("threshold")
-    rows = where(table, equals(table, "variant", swept))
-    st.subheader(threshold_sweep.threshold_finding(rows, None if used is None else float(used)))
-    catalogue_chart(
-        study,
-        "threshold_sweep",
-        FigureOptions(variant=swept),
-        name="overlap_sweep",
-        alt="Mean overlap against the threshold from which heat counts",
-        data=where(table, equals(table, "variant", swept)),
-    )
+    options = FigureOptions(variant=variant if variant in SWEPT else "paper")
+    show_chart(study, THRESHOLD_SWEEP, options, name="overlap_sweep", title=st.subheader)
     line = "Of all images of the study with both masks, whatever the filter."
-    if swept != variant:
+    if options.variant != variant:
         line += " The measure chosen above has no threshold; this is the paper's."
     st.caption(line)

@@ -6,15 +6,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts.miou_scale import miou_scale
+from core.charts.miou_scale import MIOU_SCALE
 from core.common.dataframes import equals, numbers, where
-from core.figures.cells import CellRequest
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads
 from dashboard.components import widgets
-from dashboard.components.chart import chart
+from dashboard.components.chart import show_chart
 from dashboard.components.stable_container import own_place
 from dashboard.panels.masks import examples
 
@@ -28,15 +27,7 @@ def show(study: Study, population: Slice) -> None:
     examples.show(study, population)
     if not np.isfinite(numbers(table, "value")).any():
         return
-    chart(
-        study,
-        "overlap_scale",
-        lambda theme: miou_scale(table, theme=theme),
-        population,
-        alt=f"mIoU of the encoder's heatmaps between control heatmaps. {sentence}",
-        data=table,
-        cell=CellRequest("miou_scale", where=str(population)),
-    )
+    show_chart(study, MIOU_SCALE, among=population, name="overlap_scale", title=None)
     st.caption(_images(table), help=widgets.help_text("overlap_controls"))
 
 

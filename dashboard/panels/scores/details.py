@@ -7,27 +7,25 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.quality.label_free.consensus import weights_sentence
-from core.charts import baselines, q_distribution, score_curves, score_pair, sentences
-from core.charts.by_cause import by_cause as cause_cells
+from core.charts import baselines, score_curves, score_pair, sentences
+from core.charts.by_cause import BY_CAUSE
 from core.charts.cutoff import apply_cutoff, cutoff_curve, cutoff_table
 from core.charts.options import FigureOptions
+from core.charts.q_distribution import Q_DISTRIBUTION
 from core.charts.sentences import cutoff_sentence
-from core.common.dataframes import equals, where
-from core.common.score_names import SCORES, score_label
+from core.common.score_names import score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
-from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
-from dashboard.components.chart import chart, download
+from dashboard.components.chart import chart, download, show_chart
 from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.state import session
 
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
-HEIGHT = 380  # pixels of the distribution
 IMAGES_OF = {"val": "evaluation images", "train": "train images"}
 
 
@@ -45,22 +43,8 @@ def about(study: Study, score: str) -> None:
 
 @own_place
 def distribution(study: Study, population: Slice, score: str, threshold: float | None) -> None:
-    _, values, correct = score_reads.values(study, population, score)
-    zero = q_distribution.zero_mass(values, correct) if SCORES[score].zero_means else None
-    whole = SCORES[score].whole_number
-    histogram = q_distribution.score_histogram(values, correct, whole=whole, drop_zero=zero is not None)
-    st.markdown(f"**{widgets.plain(q_distribution.distribution_finding(values, correct, score))}**")
-    chart(
-        study,
-        "score_histogram",
-        lambda theme: q_distribution.score_distribution(
-            histogram, score=score, zero=zero, cutoff=threshold, theme=theme, height=HEIGHT
-        ),
-        *(population, score, threshold),
-        alt=f"Distribution of {score_label(score)} over the images",
-        data=histogram,
-        cell=CellRequest("q_distribution", FigureOptions(score=score, cutoff=threshold), str(population)),
-    )
+    options = FigureOptions(score=score, cutoff=threshold)
+    show_chart(study, Q_DISTRIBUTION, options, among=population, name="score_histogram")
 
 
 @own_place
@@ -89,53 +73,22 @@ def two_scores(study: Study, population: Slice) -> None:
         steps = "Run the steps Neighbours and Quality scores again to have both."
         widgets.empty_state("Not two scores", f"{what} {steps}")
         return
-    table = score_reads.pair(study, population, score_pair.PAIR)
-    st.markdown(f"**{widgets.plain(score_pair.pair_finding(table))}**")
-    chart(
-        study,
-        "score_pair",
-        lambda theme: score_pair.pair_heat(table, theme=theme),
-        population,
-        alt=f"Share of errors by {' and '.join(map(score_label, score_pair.PAIR))}",
-        data=table,
-        cell=CellRequest("score_pair", where=str(population)),
-    )
+    show_chart(study, score_pair.SCORE_PAIR, among=population)
 
 
-CURVES = {  # name of the chart: kind of curve, drawing function
-    "ROC": ("roc", score_curves.roc),
-    "Precision-recall": ("pr", score_curves.precision_recall),
-    "Finding errors": (
-        "pr_error",
-        lambda *tables, theme: score_curves.precision_recall(*tables, positive="error", theme=theme),
-    ),
-    "Risk-coverage": ("risk", score_curves.risk_coverage),
-}
-ENTRIES = {  # of the catalogue, by kind of curve
-    "roc": "roc",
-    "pr": "precision_recall",
-    "pr_error": "finding_errors",
-    "risk": "risk_coverage",
+CURVES = {  # part of the page: its name there, and the chart
+    "ROC": ("score_roc", score_curves.ROC),
+    "Precision-recall": ("score_pr", score_curves.PRECISION_RECALL),
+    "Finding errors": ("score_pr_error", score_curves.FINDING_ERRORS),
+    "Risk-coverage": ("score_risk", score_curves.RISK_COVERAGE),
 }
 
 
 @own_place
 def curve(study: Study, population: Slice, plot: str, score: str) -> None:
-    kind, draw = CURVES[plot]
-    scores = [score, *_compared(study, score)]
-    options = FigureOptions(score=score, against=tuple(scores[1:]))
-    curves = score_reads.curves(study, population, tuple(scores))
-    metrics = score_reads.metrics(study, population, tuple(scores))
-    st.markdown(f"**{widgets.plain(score_curves.curve_finding(metrics, score, kind))}**")
-    chart(
-        study,
-        f"score_{kind}",
-        lambda theme: draw(curves, metrics, scores, theme=theme),
-        *(population, plot, tuple(scores)),
-        alt=f"{plot} of {', '.join(score_label(one) for one in scores)}",
-        data=where(curves, equals(curves, "curve", kind)),
-        cell=CellRequest(ENTRIES[kind], options, str(population)),
-    )
+    options = FigureOptions(score=score, against=tuple(_compared(study, score)))
+    name, what = CURVES[plot]
+    show_chart(study, what, options, among=population, name=name)
 
 
 def _compared(study: Study, score: str) -> list[str]:
@@ -156,29 +109,13 @@ def _compared(study: Study, score: str) -> list[str]:
 
 @own_place
 def by_cause(study: Study, population: Slice) -> None:
-    table = score_reads.causes(study, population)
-    if table.empty:
+    if score_reads.causes(study, population).empty:
         widgets.empty_state(
             "No causes",
             "These images do not record what makes them hard, or too few are misclassified or correct.",
         )
         return
-    best = table.loc[table["auroc"].idxmax()]
-    st.markdown(
-        widgets.plain(
-            f"AUROC between the errors of one cause and the correct images. Highest: "
-            f"{score_label(str(best['score']))} on {best['cause']} ({best['auroc']:.2f})."
-        )
-    )
-    chart(
-        study,
-        "score_causes",
-        lambda theme: cause_cells(table, theme=theme),
-        population,
-        alt="AUROC of each score by cause of failure",
-        data=table,
-        cell=CellRequest("by_cause", where=str(population)),
-    )
+    show_chart(study, BY_CAUSE, among=population, name="score_causes", title=st.markdown)
 
 
 @own_place

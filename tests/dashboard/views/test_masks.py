@@ -17,7 +17,7 @@ from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
-from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
+from tests.dashboard.conftest import all_text, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
 
 CORRECTNESS = "Correct against misclassified"
@@ -161,7 +161,7 @@ def test_scatter__its_title_states_the_rank_correlation(study, open_page):
         part = table[table["mask"] == mask]
         rho = part["paper"].corr(scores.iloc[part["row"]].set_axis(part.index), method="spearman")
         said.append(f"{rho:.2f} on the {place}".replace("-", "−"))
-    titles = [head.value for head in app.subheader]
+    titles = [unescaped(head.value) for head in app.subheader]
     assert f"Hoyer sparsity and overlap: rank correlation {', '.join(said)}" in titles
 
 

@@ -9,17 +9,20 @@ import plotly.graph_objects as go
 
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures.entries import FIGURES as FIGURES
-from core.figures.entries import NAMES as NAMES
+from core.figures.entries import ENTRIES
 from core.figures.entries import Entry as Entry
 from core.figures.fit_text import fit_text
 from core.figures.options import FigureOptions
 from core.figures.study_charts import refuse_features
 from core.figures.theme import LIGHT, Theme, paper, paper_of_width
+from core.topics import function_named, topics
 
 if TYPE_CHECKING:
     from core.store import Study
 
+GUESTS = tuple(entry for topic in topics() if topic.charts for entry in function_named(topic.charts))
+FIGURES = {entry.name: entry for entry in (*ENTRIES, *GUESTS)}
+NAMES = tuple(FIGURES)
 STYLES = ("paper", "paper-single", "paper-double", "screen")
 FONTS = ("serif", "sans")
 

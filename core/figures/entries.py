@@ -1,4 +1,4 @@
-"""The figures of the catalogue: what each shows, its number in [Q], and the items that it needs."""
+"""The figures of the workbench: what each shows, its number in [Q], and the items that it needs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from core.figures import changed_inputs, fda_examples
 from core.figures import inspected_charts as inspected
 from core.figures import study_charts as charts
 from core.figures import study_comparison as compared
-from core.figures import study_domains as of_domains
 from core.figures import study_panels as panels
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
@@ -50,7 +48,6 @@ VERDICTS, HEATMAPS = ("probe", "probe"), ("heatmap_maps", "heatmaps")
 IMAGES = ("images", "embed")
 MEANS, CURVE = ("class_means_correct", "quality"), ("sparsity_curves", "quality")
 OVERLAP, MIOU = ("overlap", "overlap"), ("overlap_summary", "overlap")
-DOMAINS = ("domains", "domains")
 SWEEP, BY_CLASS = ("overlap_sweep", "overlap"), ("overlap_by_class", "overlap")
 ENTRIES = (
     Entry(
@@ -185,55 +182,6 @@ ENTRIES = (
         inspected.slice_differences,
         column="double",
     ),
-    Entry(
-        "ddm_features",
-        "features of a class in each domain",
-        "[K] Fig. 2.3",
-        (DOMAINS, ("domain_jaccard", "domains")),
-        of_domains.ddm_features,
-        column="double",
-    ),
-    Entry(
-        "ddm_map",
-        "prefix, rest and all features on maps, by domain and class (--projection)",
-        "[K] Figs 2.4, 2.5",
-        (DOMAINS, ("domain_map", "domains")),
-        of_domains.ddm_map,
-        column="double",
-    ),
-    Entry(
-        "perturbed_sheet",
-        "images nearest to embeddings moved as IFM moves them",
-        "",
-        (("perturbed_neighbours", "perturbed"),),
-        changed_inputs.perturbed_sheet,
-        column="double",
-    ),
-    Entry(
-        "robust_bars",
-        "accuracy of probes trained on robust and non-robust features; --with: several studies",
-        "",
-        (("robust_features", "robust-features"),),
-        changed_inputs.robust_bars,
-        (1, MANY),
-    ),
-    Entry(
-        "fda_examples",
-        "Fourier augmentations on images ([K] Fig. 5.3)",
-        "",
-        (IMAGES,),
-        fda_examples.fda_examples,
-        column="double",
-    ),
-    Entry(
-        "retrieval_sheet",
-        "the nearest images of some queries ([K] Fig. 5.4); --with: other encoders",
-        "",
-        (IMAGES, ("representations", "embed")),
-        fda_examples.retrieval_sheet,
-        (1, 4),
-        "double",
-    ),
     Entry("confusions", "classes taken for each other", "", (VERDICTS,), inspected.confused_pairs),
     Entry(
         "compared_scores",
@@ -274,5 +222,3 @@ ENTRIES = (
         same_images=True,
     ),
 )
-FIGURES = {entry.name: entry for entry in ENTRIES}
-NAMES = tuple(FIGURES)

@@ -10,7 +10,6 @@ from core.store import Study
 from dashboard.cache import comparison_reads, reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.panels.image import moved
 from dashboard.state import session
 
 SHOWN = 12
@@ -59,7 +58,6 @@ def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, k
         label=label,
         on_open=lambda other: session.step_image(study, other),
     )
-    moved.show(study, row)
 
 
 def same_class_words(labels: pd.Series, row: int, rows: np.ndarray, k: int = NEAREST) -> str:

@@ -34,6 +34,7 @@ CORE_FLOORS = (
     ("core.search", "core.comparison"),
     ("core.pipeline",),
     ("core.export",),
+    ("core.charts",),
     ("core.figures",),
     ("core.report",),
     ("core.cli",),
@@ -46,8 +47,8 @@ DASHBOARD_FLOORS = (
     ("dashboard.cache",),
     ("dashboard.state",),
     ("dashboard.components",),
-    ("dashboard.panels",),
     ("dashboard.research",),
+    ("dashboard.panels",),
     ("dashboard.server",),
     ("dashboard.views",),
     ("dashboard.main",),
@@ -62,6 +63,7 @@ CORE_FOR_DASHBOARD = (
         "core.slices",
         "core.comparison",
         "core.export",
+        "core.charts",
         "core.figures",
         "core.search.search",
         "core.search.resident",
@@ -80,7 +82,7 @@ RESEARCH_FOR_DASHBOARD = (
     *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
-LARGE_FOLDERS = {"core/figures", "dashboard/views"}
+LARGE_FOLDERS = {"core/charts", "core/figures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
@@ -329,7 +331,7 @@ def test_nothing_of_a_machine_is_in_the_repository():
 
 COMMANDS_OF_TOPICS = tuple(f"core.research.{name}.commands" for name in TOPICS)
 # The functions of a command and the charts of a study have the names of what they call.
-NAMESAKES = ("core.cli", "core.figures.study_charts", "core.figures.study_panels", *COMMANDS_OF_TOPICS)
+NAMESAKES = ("core.cli", "core.charts.study_charts", "core.charts.study_panels", *COMMANDS_OF_TOPICS)
 SAME_NAME = {
     "main",  # of the two modules that are run by themselves
     "headline",  # of an image, and of a slice

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.charts.options import FigureOptions
 from core.cli import options
+from core.common.command_line import PROGRAM
 from core.common.formatting import counted
-from core.figures.options import FigureOptions
 
 if TYPE_CHECKING:
+    from core.charts.theme import Theme
     from core.figures.entries import Entry
     from core.figures.folder_chart import FolderChart
-    from core.figures.theme import Theme
     from core.store import Study
 
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
@@ -94,7 +95,7 @@ def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images:
     """
     if "where" not in given:
         return list(studies)
-    from core.figures.other_studies import narrowed_studies
+    from core.charts.other_studies import narrowed_studies
     from core.slices.slice import Slice
 
     return narrowed_studies(studies, Slice.parse(given["where"]), same_images=same_images)
@@ -117,9 +118,9 @@ def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
 
 def _theme(given: dict[str, Any], column: str) -> Theme:
     """Return the theme of a figure that is not of a study."""
+    from core.charts.theme import LIGHT, paper
     from core.errors import SettingsError
     from core.figures.catalogue import STYLES
-    from core.figures.theme import LIGHT, paper
 
     style = given.get("style", "paper")
     if style not in STYLES:
@@ -202,9 +203,7 @@ def listing() -> str:
     guests += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
     width = max(len(name) for name, _ in (*own, *guests))
     own, guests = ([f"{name:<{width}}  {text}" for name, text in rows] for rows in (own, guests))
-    return "\n".join(
-        [*own, "", "Research:", *guests, "", "Write one: python -m core figure STUDY NAME -o FILE"]
-    )
+    return "\n".join([*own, "", "Research:", *guests, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
 
 
 def _listed(entry: Entry) -> tuple[str, str]:

@@ -18,13 +18,14 @@ from core.cli import (
     train,
 )
 from core.cli.options import Commands, Formatter, Parser, example
+from core.common.command_line import PROGRAM
 from core.topics import function_named, topics
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, in the order in which `--help` lists them."""
     parser = Parser(
-        prog="python -m core",
+        prog=PROGRAM,
         description="Peregrine opens up image encoders: features, Q-Scores and the causes of errors.",
         epilog=example("demo", "analyze studies/mine --images photos --encoder torchvision:resnet50"),
         formatter_class=Formatter,

@@ -15,9 +15,9 @@ SIDES = (GAINED, LOST, RIGHT, WRONG)
 
 def surest_first(sides: pd.DataFrame, study: str, side: str) -> pd.DataFrame:
     """List the images of a `side_table` on one side of a study, most confident new answer first."""
-    chosen = where(sides, equals(sides, "study", study) & equals(sides, "side", side))
-    order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
-    return chosen.take(order).reset_index(drop=True)
+    moved = where(sides, equals(sides, "study", study) & equals(sides, "side", side))
+    order = np.lexsort([moved["image_id"].astype(str), -numbers(moved, "confidence_after")])
+    return moved.take(order).reset_index(drop=True)
 
 
 def side_table(shared: Shared) -> pd.DataFrame:

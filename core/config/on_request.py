@@ -11,7 +11,7 @@ from core.config.settings import option
 class FewShotConfig:
     """Probes on a few images of each class (docs/method.md 3.5)."""
 
-    shots: tuple[int, ...] = field(  # [K] Table 5.2
+    shots: tuple[int, ...] = field(  # Kalibhat, dissertation, Table 5.2
         default=(5, 10),
         metadata=option(
             "train images of each class; several numbers are tried in turn",

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from core.charts.options import FigureOptions
+from core.charts.study_charts import refuse_features
+from core.charts.theme import LIGHT, Theme, paper, paper_of_width
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures.entries import ENTRIES
 from core.figures.entries import Entry as Entry
 from core.figures.fit_text import fit_text
-from core.figures.options import FigureOptions
-from core.figures.study_charts import refuse_features
-from core.figures.theme import LIGHT, Theme, paper, paper_of_width
 from core.topics import function_named, topics
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from core.charts.options import FigureOptions
+from core.charts.other_studies import is_beside, study_name
 from core.common.score_names import score_label
 from core.errors import SettingsError, SliceError
 from core.figures.catalogue import Entry, entry_named
-from core.figures.options import FigureOptions
-from core.figures.other_studies import is_beside, study_name
 from core.slices.slice import Slice
 
 PICTURE_NAMES = {"image": "Image", "heatmap": "Heatmap of", "masks": "Heatmap and masks of"}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from core.figures import inspected_charts as inspected
-from core.figures import study_charts as charts
-from core.figures import study_comparison as compared
-from core.figures import study_panels as panels
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
+from core.charts import inspected_charts as inspected
+from core.charts import study_charts as charts
+from core.charts import study_comparison as compared
+from core.charts import study_panels as panels
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
 
 if TYPE_CHECKING:
     from core.store import Study

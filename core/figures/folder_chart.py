@@ -8,8 +8,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
 from core.topics import function_named, topics
 
 

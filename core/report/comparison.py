@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from core.charts import compare as figures
 from core.common.dataframes import numbers
 from core.comparison import text as said
 from core.comparison.compare import Comparison, compare
 from core.comparison.sides import GAINED, LOST
-from core.figures import compare as figures
 from core.report.inputs import Source
 from core.report.page import Section, parts
 from core.slices.slice import Slice

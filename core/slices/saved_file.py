@@ -22,8 +22,8 @@ def texts(folder: Path) -> dict[str, str]:
         DamagedSlices: the file has been changed or damaged; it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
-    found = KEPT.read(folder, _parsed) or {}
-    return dict(sorted(found.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
+    slices = KEPT.read(folder, _parsed) or {}
+    return dict(sorted(slices.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
 
 
 def _parsed(held: dict[str, Any]) -> dict[str, str]:
@@ -36,11 +36,11 @@ def text_of(folder: Path, name: str) -> str:
     Raises:
         SliceError: there is no slice of that name. DamagedSlices, StudyError: as for `texts`.
     """
-    known = texts(folder)
-    if name not in known:
-        listed = f" Saved: {', '.join(known)}" if known else " None is saved."
-        hint = f"{did_you_mean(name, known)}{listed}"
+    slices = texts(folder)
+    if name not in slices:
+        listed = f" Saved: {', '.join(slices)}" if slices else " None is saved."
+        hint = f"{did_you_mean(name, slices)}{listed}"
         raise SliceError(
             f"no saved slice '{name}' in '{folder}'.{hint}", short=f"no saved slice '{name}'.{hint}"
         )
-    return known[name]
+    return slices[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.figures import features as figures
+from core.charts import features as figures
 from core.slices import highlights
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads

@@ -11,13 +11,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts.options import FigureOptions
+from core.charts.other_studies import folder_name
+from core.charts.theme import Theme, theme_named
 from core.export.table_file import TableFile
 from core.figures.catalogue import FIGURES
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
-from core.figures.other_studies import folder_name
 from core.figures.print_version import print_version
-from core.figures.theme import Theme, theme_named
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies

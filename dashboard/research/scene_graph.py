@@ -10,7 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.figures.theme import Theme
+from core.charts.theme import Theme
+from core.common.command_line import PROGRAM
 from core.research.visual_tokens.beside_study import FOLDER, ShownTokens, rank_weights, shown_tokens
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
 from core.research.visual_tokens.graph import SceneGraph
@@ -19,7 +20,7 @@ from dashboard.cache.reader import cached_read
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 
-COMMAND = "python -m core compositionality MODEL --tokens TOKENS --study {}"
+COMMAND = f"{PROGRAM} compositionality MODEL --tokens TOKENS --study {{}}"
 
 
 def token_stamp(study: Study) -> float:

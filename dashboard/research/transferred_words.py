@@ -23,7 +23,7 @@ def show(found: Comparison) -> None:
     for one in found.transfers:
         st.markdown(f"**Words carried from {widgets.plain(one.source)} to {widgets.plain(one.target)}**")
         for method, about in one.about.items():
-            said = f"{method}: {one.said(method)}."
+            said = f"{method}: {one.explained(method)}."
             if carries_words(one.explained_share.get(method)):
                 alike, chance = (widgets.number(about.get(name)) for name in ("jaccard", "chance"))
                 said += (

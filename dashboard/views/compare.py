@@ -22,7 +22,6 @@ from dashboard.components.stable_container import own_place
 from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.research import parts
 from dashboard.state import session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
@@ -133,20 +132,13 @@ def _show(found: Comparison, said: DeltaGenerator) -> None:
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(found)
         _premises(found)
-    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: _words(found))
+    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words.words(found))
     _drawer(
         "The paper's figures, side by side",
         "compare_figures_open",
         ":material/imagesmode:",
         lambda: pictures.paper_figures(found),
     )
-
-
-def _words(found: Comparison) -> None:
-    words.words(found)
-    if found.words is not None:
-        for show in parts.BELOW_COMPARED_WORDS:
-            show(found)
 
 
 def _drawer(title: str, key: str, icon: str, draw: Callable[[], None]) -> None:

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import streamlit as st
 
+from core.charts import baselines
+from core.charts.overlap_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label
-from core.figures import baselines
-from core.figures.overlap_scale import CONTROL_NAMES
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import with_split
 from core.slices.inspection.scale import ENCODER

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import baselines
+from core.charts.options import FigureOptions
 from core.common.score_names import SCORES, score_label
-from core.figures import baselines
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from urllib.parse import quote
 
-from core.figures.features import telling_features
+from core.charts.features import telling_features
 from core.store import open_study
 from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settle
 

@@ -10,13 +10,13 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from core.charts.fonts import SHIPPED
+from core.charts.theme import layout_of
 from core.errors import PeregrineError
 from core.figures.catalogue import FIGURES, draw, why_not_drawn
 from core.figures.files import render_all
-from core.figures.fonts import SHIPPED
 from core.figures.sheet import Cell, Sheet, lay_out, make_sheet
 from core.figures.sheet_layout import MARGIN, SheetGrid
-from core.figures.theme import layout_of
 from core.store import open_study
 from tests.browser.harness import until
 from tests.sampling import sample

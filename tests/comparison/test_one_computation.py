@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.compare import FEWEST_BINS, score_table
+from core.charts.findings import class_change_finding
 from core.common.dataframes import equals, numbers, where
 from core.comparison.compare import Comparison, compare
 from core.comparison.separation import SEPARATED, separation_sentence, side_of
 from core.comparison.text import STAR, headline_rows, numbers_table, premise_lines
 from core.comparison.verdict import BETTER, CHANGED, WORSE, change_of, changed_sentence, verdict_sentence
 from core.export.table_file import TableFile
-from core.figures.compare import FEWEST_BINS, score_table
-from core.figures.findings import class_change_finding
 from core.slices.slice import Slice
 from core.store import Study, open_study
 from tests.comparison.comparable import second_study

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from core.charts.options import FigureOptions
+from core.charts.study_heats import StudyHeats
+from core.charts.study_panels import middles, spread
+from core.charts.theme import layout_of
 from core.cli import main
 from core.comparison.sides import GAINED, LOST, WRONG
 from core.errors import EncoderError, PeregrineError, SettingsError, StudyError, UnreadableImage
 from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
-from core.figures.options import FigureOptions
-from core.figures.study_heats import StudyHeats
-from core.figures.study_panels import middles, spread
-from core.figures.theme import layout_of
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import small

@@ -8,11 +8,11 @@ from functools import partial
 import plotly.graph_objects as go
 import pytest
 
+from core.charts.fonts import text_width
+from core.charts.options import FigureOptions
+from core.charts.theme import DARK, LIGHT, Theme, layout_of, paper
 from core.figures.catalogue import draw, entry_named
-from core.figures.fonts import text_width
-from core.figures.options import FigureOptions
 from core.figures.print_version import SCATTER_POINTS, print_version
-from core.figures.theme import DARK, LIGHT, Theme, layout_of, paper
 from core.store import open_study
 from tests.synthetic import make_study
 

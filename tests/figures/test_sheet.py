@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from core.charts.fonts import text_width
 from core.common.dataframes import numbers
 from core.comparison.compare import compare
 from core.errors import SettingsError, StudyError
 from core.figures import sheet as sheets
-from core.figures.fonts import text_width
 from core.figures.printing import check_sheet_file, write_sheet
 from core.figures.sheet import Cell, Sheet, check_sheet, lay_out, make_sheet
 from core.figures.sheet_layout import (

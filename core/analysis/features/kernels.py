@@ -131,8 +131,8 @@ def firing_counts(features, count, group, firing):
     for i in range(len(count)):
         stop = start + count[i]
         if group[i] >= 0:
-            for place in range(start, stop):
-                firing[features[place], group[i]] += 1
+            for entry in range(start, stop):
+                firing[features[entry], group[i]] += 1
         start = stop
 
 
@@ -189,45 +189,45 @@ def keep_best(features, values, owners, best_rows, best_values, least):
     for entry in range(len(features)):
         j, value = features[entry], values[entry]
         if value > least[j]:
-            place = k - 1
-            while place > 0 and best_values[j, place - 1] < value:
-                best_values[j, place] = best_values[j, place - 1]
-                best_rows[j, place] = best_rows[j, place - 1]
-                place -= 1
-            best_values[j, place], best_rows[j, place] = value, owners[entry]
+            slot = k - 1
+            while slot > 0 and best_values[j, slot - 1] < value:
+                best_values[j, slot] = best_values[j, slot - 1]
+                best_rows[j, slot] = best_rows[j, slot - 1]
+                slot -= 1
+            best_values[j, slot], best_rows[j, slot] = value, owners[entry]
             least[j] = max(least[j], best_values[j, k - 1])
 
 
 @compiled()
-def sum_excess(excess, features, count, chosen, totals, n_chosen):
+def sum_excess(excess, features, count, selected, totals, n_chosen):
     """totals[:, i] = sum of the excess of row i over its chosen firing entries, and over all firing entries.
 
     Args:
-        excess, features: (n_firing,), row by row. count: (n,), entries per row. chosen: (n_features,) bool.
+        excess, features: (n_firing,), row by row. count: (n,), entries per row. selected: (n_features,) bool.
         totals: (2, n) float64, n_chosen: (n,) int32, the number of chosen entries; both are filled.
     """
-    place = 0
+    entry = 0
     for i in range(len(count)):
         some, every, number = 0.0, 0.0, 0
         for _ in range(count[i]):
-            every += excess[place]
-            if chosen[features[place]]:
-                some += excess[place]
+            every += excess[entry]
+            if selected[features[entry]]:
+                some += excess[entry]
                 number += 1
-            place += 1
+            entry += 1
         totals[0, i], totals[1, i], n_chosen[i] = some, every, number
 
 
 @compiled()
 def place_rows(features, count, start, free, rows):
     """rows[free[j]++] = row, for each firing entry (row, j) of the rows start, start + 1 …"""
-    place = 0
+    entry = 0
     for i in range(len(count)):
         for _ in range(count[i]):
-            j = features[place]
+            j = features[entry]
             rows[free[j]] = start + i
             free[j] += 1
-            place += 1
+            entry += 1
 
 
 @compiled(fastmath=REORDER)
@@ -243,7 +243,7 @@ def count_bins(x, near_zero, counts):
     n, r = x.shape
     bins = counts.shape[1] // 2
     n_near_zero, n_negative = 0, 0
-    place = np.empty(r, np.int32)
+    bin_of = np.empty(r, np.int32)
     for i in range(n):
         square, peak = 0.0, x[i, 0]
         for j in range(r):
@@ -257,9 +257,9 @@ def count_bins(x, near_zero, counts):
             root = np.float32(bins) * np.sqrt(abs(x[i, j] * scale))
             away = np.int32(root)
             below = bins - away - (root > away)
-            place[j] = max(below, 0) if x[i, j] < 0 else bins + min(away, bins - 1)
+            bin_of[j] = max(below, 0) if x[i, j] < 0 else bins + min(away, bins - 1)
         for j in range(r):
-            counts[j, place[j]] += 1
+            counts[j, bin_of[j]] += 1
     return n_near_zero, n_negative
 
 

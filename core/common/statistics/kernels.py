@@ -27,12 +27,12 @@ def walk_in_order(order, tied, outcome):
     ups = downs = group_ups = group_downs = 0  # before the scores that are tied, and among them
     for at in range(len(order) + 1):
         if at == len(order) or not tied[at]:
-            place = float(2 * downs + group_downs - n)
-            x += group_ups * place
-            xx += group_ups * place * place
-            place = float(m - 2 * ups - group_ups)
-            y += group_downs * place
-            yy += group_downs * place * place
+            balance = float(2 * downs + group_downs - n)
+            x += group_ups * balance
+            xx += group_ups * balance * balance
+            balance = float(m - 2 * ups - group_ups)
+            y += group_downs * balance
+            yy += group_downs * balance * balance
             ups += group_ups
             downs += group_downs
             group_ups = group_downs = 0

@@ -13,11 +13,11 @@ class WeightedAuroc:
     """
 
     def __init__(self, score: np.ndarray, correct: np.ndarray):
-        kept = np.flatnonzero(np.isfinite(score) & np.isfinite(correct))
-        self.order = kept[np.argsort(score[kept], kind="stable")]  # lowest first
+        finite = np.flatnonzero(np.isfinite(score) & np.isfinite(correct))
+        self.order = finite[np.argsort(score[finite], kind="stable")]  # lowest first
         self.correct = correct[self.order]
         ordered = score[self.order]
-        self.starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(kept) else kept
+        self.starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(finite) else finite
 
     def of(self, counts: np.ndarray | None = None) -> float:
         """Chance that a correct image scores above a misclassified one, ties half; NaN without one of either.

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.options import FigureOptions
+from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.study_charts import names
+from core.charts.theme import PERCENT_AXIS, Theme, finish, tint
 from core.common.dataframes import as_text, by_values, equals, numbers, where, words
-from core.figures.options import FigureOptions
-from core.figures.panels import Header, Picture, Strip, picture_grid
-from core.figures.study_charts import names
-from core.figures.theme import PERCENT_AXIS, Theme, finish, tint
 
 if TYPE_CHECKING:
     from core.store import Study

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def has_moved(study: Study) -> bool:
-    """Whether the command `perturbed` has stored what `near_moved` reads."""
+    """Return True when the command `perturbed` has stored what `near_moved` reads."""
     return study.has(VECTORS) and study.has(VIEWS)
 
 

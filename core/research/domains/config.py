@@ -14,7 +14,7 @@ from core.errors import SettingsError
 
 @dataclass(frozen=True)
 class DomainTestsConfig:
-    """What representations tell of the domain of an image (docs/method.md 14.3)."""
+    """Tests of what representations tell of the domain of an image (docs/method.md 14.3)."""
 
     column: str = field(
         default="",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
 from core.research.grids.figures.grid_figures import GridFigure
 from core.research.lambda_search.figure import lambda_grid
 

@@ -97,15 +97,15 @@ class Batches:
         images = self.pixels(drawn.rows[part])
         first = part.indices(self.config.batch_size)[0]
 
-        def own(parameters: list[ViewParameters]) -> list[ViewParameters]:
+        def on_device(parameters: list[ViewParameters]) -> list[ViewParameters]:
             return [views.part(part).to(self.device) for views in parameters]
 
         large = [
             render_view(images, views, self.config.crop_size, how, partial(self.generator, step, first, n))
-            for n, (views, how) in enumerate(zip(own(drawn.large), self.hows, strict=True))
+            for n, (views, how) in enumerate(zip(on_device(drawn.large), self.hows, strict=True))
         ]
         size = local_views(self.config)[0]
-        small = [apply_views(images, views, size) for views in own(drawn.local)]
+        small = [apply_views(images, views, size) for views in on_device(drawn.local)]
         return self.normalise(torch.cat(large)), self.normalise(torch.cat(small)) if small else None
 
     def generator(self, step: int, first: int, view: int) -> torch.Generator:

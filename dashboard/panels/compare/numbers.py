@@ -7,6 +7,9 @@ import html
 import numpy as np
 import streamlit as st
 
+from core.charts import compare as figures
+from core.charts import findings
+from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.comparison.compare import Comparison, measure_named
@@ -23,10 +26,7 @@ from core.comparison.verdict import (
     changed_sentence,
     verdict_sentence,
 )
-from core.figures import compare as figures
-from core.figures import findings
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
 from dashboard.components.chart import cell_beside, chart, download

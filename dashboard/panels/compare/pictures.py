@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import groups
+from core.charts.options import FigureOptions
 from core.comparison.compare import Comparison
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
-from core.figures import groups
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.charts import compare as figures
 from core.comparison.compare import Comparison
 from core.comparison.text import listed
-from core.figures import compare as figures
 from core.figures.cells import CellRequest
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, chart, download
+from dashboard.research import parts
 
 
 def words(found: Comparison) -> None:
@@ -43,6 +44,8 @@ def words(found: Comparison) -> None:
         alt="In how many features of each study a word stands",
     )
     download(found.shared.studies, found.words.shared, name="compare_shared_words")
+    for show in parts.BELOW_COMPARED_WORDS:
+        show(found)
 
 
 def _cell(found: Comparison) -> CellRequest:

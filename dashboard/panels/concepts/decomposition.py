@@ -12,8 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.figures import concepts as figures
-from core.figures.theme import Theme
+from core.charts import concepts as figures
+from core.charts.theme import Theme
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import concepts as figures
 from core.common.dataframes import columns, where
 from core.common.formatting import with_interval
-from core.figures import concepts as figures
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies

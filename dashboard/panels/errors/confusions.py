@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import concepts as figures
 from core.common.dataframes import equals, where
-from core.figures import concepts as figures
 from core.figures.cells import CellRequest
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import concepts as figures
 from core.common.dataframes import columns, equals, where
-from core.figures import concepts as figures
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
 from core.store import Study

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import slices as figures
+from core.charts.options import FigureOptions
 from core.common.dataframes import where
-from core.figures import slices as figures
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.finder import ALL, MIN_IMAGES
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import slices as figures
 from core.common.dataframes import numbers, where
-from core.figures import slices as figures
 from core.figures.cells import CellRequest
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.slice import Slice

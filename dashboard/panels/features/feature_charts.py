@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import findings
+from core.charts import one_feature as figures
 from core.common.dataframes import equals, numbers, where, words
-from core.figures import findings
-from core.figures import one_feature as figures
 from core.slices.features import firing_class
 from core.slices.slice import Slice
 from core.store import Study

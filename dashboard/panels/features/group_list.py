@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.charts import concept_groups as figures
+from core.charts import findings
 from core.common.dataframes import columns, numbers
-from core.figures import concept_groups as figures
-from core.figures import findings
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads

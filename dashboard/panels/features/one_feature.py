@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts.one_feature import class_shares
+from core.charts.sentences import feature_sentence
 from core.common.dataframes import numbers
-from core.figures.one_feature import class_shares
-from core.figures.sentences import feature_sentence
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies

@@ -10,6 +10,7 @@ from core.store import Study
 from dashboard.cache import comparison_reads, reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
+from dashboard.research import parts
 from dashboard.state import session
 
 SHOWN = 12
@@ -33,6 +34,8 @@ def show(study: Study, row: int) -> None:
         return
     _all_of_them(study, row, space)
     _gallery(study, row, rows, cosines, key="detail_alike", label="images most like this one")
+    for show_more in parts.BELOW_SIMILAR_IMAGES:
+        show_more(study, row)
     _for_another_study(study, row)
 
 

@@ -7,11 +7,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import interpretability as figures
+from core.charts.options import FigureOptions
 from core.common.captions import shortened
 from core.common.dataframes import equals, numbers, where
-from core.figures import interpretability as figures
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies

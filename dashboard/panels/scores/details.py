@@ -7,16 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.quality.label_free.consensus import weights_sentence
+from core.charts import baselines, findings, score_pair
+from core.charts import quality as figures
+from core.charts.cutoff import apply_cutoff, cutoff_curve, cutoff_table
+from core.charts.options import FigureOptions
+from core.charts.sentences import cutoff_sentence
+from core.charts.study_charts import score_histogram
 from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
-from core.figures import baselines, findings, score_pair
-from core.figures import quality as figures
 from core.figures.cells import CellRequest
-from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table
-from core.figures.options import FigureOptions
-from core.figures.sentences import cutoff_sentence
-from core.figures.study_charts import score_histogram
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, score_reads

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
+from core.charts.options import FigureOptions
 from core.figures.catalogue import FIGURES, why_not_drawn
 from core.figures.cells import CellRequest, title_of
-from core.figures.options import FigureOptions
 from core.figures.sheet_layout import SheetGrid, letter_of
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.populations import with_split

@@ -23,7 +23,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 FORM = "application/x-www-form-urlencoded"
 LONGEST_FORM, SLOWEST_FORM = 4096, 10.0  # bytes; seconds until all of it must be here
 PLAIN, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
-SAID = {
+PROBLEMS = {
     401: "That is not the token of this server.",
     408: "The token did not arrive in time. Try again.",
     429: "Too many wrong tokens from this address. Wait a minute, then try again.",
@@ -90,14 +90,14 @@ class Guard:
         form = request.method == "POST" and request.one(b"content-type").startswith(FORM)
         if form and not request.is_socket:  # nothing else in the dashboard sends such a form
             await self._take(token, request, scope, receive, send)
-        elif any(tokens.admits(kept, token, now) for kept in request.passes()):
+        elif any(tokens.admits(made_before, token, now) for made_before in request.passes()):
             await self._pass_on(request, scope, receive, send)
         elif not request.bearer:
             await _ask(request, scope, receive, send)
         elif (status := await self._judge(request, request.bearer, token)) == 200:
             await self._pass_on(request, scope, receive, send)
         else:
-            await _answer(scope, receive, send, status, SAID[status])
+            await _answer(scope, receive, send, status, PROBLEMS[status])
 
     async def _judge(self, request: Request, given: str, token: str) -> int:
         """200 for the token, always; 401 for another text; 429, after a pause, for one too soon after others.
@@ -123,10 +123,10 @@ class Guard:
             status = 408
         if status != 200:
             closed = ((b"connection", b"close"),) * (status == 408)
-            await _answer(scope, receive, send, status, login.page(SAID[status]), kind=HTML, more=closed)
+            await _answer(scope, receive, send, status, login.page(PROBLEMS[status]), kind=HTML, more=closed)
             return
-        kept = tokens.make_pass(token, self._clock())
-        cookie = f"{request.cookie_name}={kept}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
+        made = tokens.make_pass(token, self._clock())
+        cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
         cookie += "; Secure" if request.secure else ""
         # A query alone is relative to the page asked for: no other host can stand in it, and the prefix of a
         # proxy, which only the browser knows, stays.

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT
 from core.errors import StudyError
 from core.figures.catalogue import FIGURES, draw
-from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import Study, open_study

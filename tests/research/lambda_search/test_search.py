@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.theme import layout_of
 from core.errors import SettingsError
-from core.figures.theme import layout_of
 from core.research.lambda_search import search as lambda_search
 from core.research.lambda_search.figure import lambda_grid
 from core.research.lambda_search.search import GridPoint, cells_of

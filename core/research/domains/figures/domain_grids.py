@@ -7,11 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme, finish, note_figure, tint
 from core.common.dataframes import numbers
 from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme, finish, note_figure, tint
 from core.research.domains.grids.domain_verdict import (
     ONE,
     TWO,

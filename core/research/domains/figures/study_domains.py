@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from core.charts import maps
+from core.charts.options import FigureOptions
+from core.charts.study_charts import class_numbers, seeded_rows
+from core.charts.theme import Theme
 from core.common.arrays import known_mean, unit_rows
 from core.common.dataframes import equals, numbers, where
 from core.errors import SettingsError
-from core.figures import maps
-from core.figures.options import FigureOptions
-from core.figures.study_charts import class_numbers, seeded_rows
-from core.figures.theme import Theme
 from core.research.domains.analysis.parts import part_columns
 from core.research.domains.figures import domains
 

@@ -6,9 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.theme import LIGHT, Theme, finish, tint
 from core.common.dataframes import words
 from core.common.statistics.seeds import by_seed, over_seeds
-from core.figures.theme import LIGHT, Theme, finish, tint
 from core.research.fourier.grids.verdicts import ALL, METHODS, SIX, removal_verdict
 from core.research.grids.figures.grid_titles import headed, run_dots, runs_note
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.options import FigureOptions
+from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.errors import StudyError
-from core.figures.options import FigureOptions
-from core.figures.panels import Header, Picture, Strip, picture_grid
-from core.figures.theme import Theme
 from core.research.fourier.retrieval import precision_at_k
 from core.search.search import like_image
 from core.training.augmentations.preview import PREVIEWS, augmented, centred

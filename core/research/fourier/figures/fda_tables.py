@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.theme import LIGHT, Theme
 from core.common import dataframes
 from core.common.dataframes import words
 from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
-from core.figures.theme import LIGHT, Theme
 from core.research.fourier.grids.verdicts import (
     METHODS,
     PAPER_ORDER,

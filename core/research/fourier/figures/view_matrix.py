@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.theme import LIGHT, Theme, finish, layout_of
 from core.common.statistics.seeds import by_seed, over_seeds, preset_of
-from core.figures.theme import LIGHT, Theme, finish, layout_of
 from core.research.fourier.grids.verdicts import dual_verdict, matrix_verdict
 from core.research.grids.figures.grid_titles import headed, seeds_words
 

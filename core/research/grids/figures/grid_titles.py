@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.theme import Theme
 from core.common.dataframes import by_values
 from core.common.statistics.seeds import (
     ENOUGH,
@@ -18,7 +19,6 @@ from core.common.statistics.seeds import (
     paired_difference,
     preset_of,
 )
-from core.figures.theme import Theme
 from core.research.grids.figures.text_table import sentence_lines
 
 

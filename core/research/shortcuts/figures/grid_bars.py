@@ -12,9 +12,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 from core.common.dataframes import equals, numbers, where, words
 from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
-from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 from core.research.grids.figures.grid_titles import (
     fewest_seeds,
     grouped_by_sign,

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from core.figures.panels import data_uri
-from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
+from core.charts.panels import data_uri
+from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.research.visual_tokens.figures.label_places import Area, Label, free_places, nearest_in
 from core.research.visual_tokens.graph import SceneGraph
 

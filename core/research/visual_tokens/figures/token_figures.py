@@ -10,14 +10,14 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.command_line import command_line
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
+from core.common.command_line import PROGRAM, command_line
 from core.common.inside import read_json_file
 from core.common.statistics.seeds import ENOUGH, preset_of
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
 from core.figures.folder_chart import FolderChart
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
 from core.research.visual_tokens.beside_study import rank_weights, shown_tokens
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
 from core.research.visual_tokens.figures.token_curves import (
@@ -96,7 +96,7 @@ def _attention(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
     return attention_figure(weights, found.attention, theme=theme)
 
 
-SHOW = "Run: python -m core compositionality MODEL --tokens TOKENS --study STUDY"
+SHOW = f"Run: {PROGRAM} compositionality MODEL --tokens TOKENS --study STUDY"
 FOLDER_CHARTS = (
     FolderChart(
         "token_curves",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, layout_of, paper
 from core.common.dataframes import select
 from core.errors import SettingsError
-from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT, layout_of, paper
 from core.research.domains.figures.domain_grids import ddm_bars, ddm_table, tinted_rows
 from tests.research.domains.grids.written_domains import ARM, BASE, cells, tinted
 

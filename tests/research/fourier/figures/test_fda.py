@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, layout_of
 from core.common.dataframes import equals, numbers, where
 from core.common.statistics.seeds import NOT_ENOUGH, over_seeds
 from core.errors import SettingsError
-from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT, layout_of
 from core.research.fourier.figures.augmentation_bars import PANELS, augmentation_bars
 from core.research.fourier.figures.fda_examples import spread_rows
 from core.research.fourier.figures.fda_tables import fda_table, fda_transfer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.figures.theme import LIGHT, layout_of, paper
+from core.charts.theme import LIGHT, layout_of, paper
 from core.research.grids.figures.text_table import text_table
 
 ROWS = [["SimCLR", "50.0"], ["BYOL", ""]]

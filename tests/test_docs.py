@@ -28,7 +28,7 @@ FLOOR = re.compile(r"^\| (\d+) \| `((?:core|dashboard)\.\w+)` \| \S", re.MULTILI
 PURE = (
     *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
     *("core.analysis.overlap.iou", "core.heatmaps.combine", "core.concepts.falcon", "core.concepts.groups"),
-    *("core.concepts.transfer.transfer", "core.training.regularizers.losses"),
+    *("core.research.transfer.transfer", "core.training.regularizers.losses"),
     *("core.training.regularizers.ifm", "core.training.regularizers.hard_negatives"),
     *("core.training.regularizers.perturbed_cosines", "core.slices.saved_slices"),
 )

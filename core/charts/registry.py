@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from core.charts.chart import Chart
-from core.steps import function_named
+from core.topics import function_named, topics
 
-WORKBENCH = (  # "module:chart"
+ROWS = (  # "module:chart"
     "core.charts.sorted_activation:SORTED_ACTIVATION",
     "core.charts.purity:PURITY",
     "core.charts.class_representations:CLASS_REPRESENTATIONS",
@@ -40,14 +40,8 @@ WORKBENCH = (  # "module:chart"
     "core.charts.changed_heatmaps:CHANGED_HEATMAPS",
     "core.charts.compared_words:COMPARED_WORDS",
 )
-RESEARCH = (
-    "core.figures.study_domains:DDM_FEATURES",
-    "core.figures.study_domains:DDM_MAP",
-    "core.figures.changed_inputs:PERTURBED_SHEET",
-    "core.figures.changed_inputs:ROBUST_BARS",
-    "core.figures.fda_examples:FDA_EXAMPLES",
-    "core.figures.fda_examples:RETRIEVAL_SHEET",
+WORKBENCH = tuple(cast(Chart, function_named(row)) for row in ROWS)
+GUESTS: tuple[Chart, ...] = tuple(  # of research
+    chart for topic in topics() if topic.charts for chart in cast(Any, function_named(topic.charts))
 )
-CHARTS = {
-    chart.name: chart for chart in (cast(Chart, function_named(row)) for row in (*WORKBENCH, *RESEARCH))
-}
+CHARTS = {chart.name: chart for chart in (*WORKBENCH, *GUESTS)}

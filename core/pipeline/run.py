@@ -17,13 +17,13 @@ from core.pipeline.memory import give_back_memory
 from core.steps import (
     STEPS,
     Step,
-    function_named,
     in_analysis,
     kept_settings,
     settings_of,
 )
 from core.storage.writer import StudyWriter, write_study
 from core.store import open_study
+from core.topics import function_named
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress

@@ -16,7 +16,7 @@ from core.concepts.clip.evaluate import (
     recall_at,
     zero_shot_accuracy,
 )
-from core.data.glyphworld.glyphworld import GlyphworldSource
+from core.data.sources.glyphworld import GlyphworldSource
 from tests.concepts.clip import reference_clip as reference
 from tests.concepts.clip.tiny_clip import tiny_asset
 

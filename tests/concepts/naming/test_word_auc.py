@@ -10,9 +10,9 @@ import pytest
 
 from core.concepts.naming import word_auc
 from core.concepts.naming.word_auc import DetectionImages, add_aucs, group_activations, word_aucs
-from core.data.glyphworld.glyphworld import GlyphworldSource
-from core.data.glyphworld.word_truth import SceneTruth, TruthTable, truth_of
+from core.data.sources.glyphworld import GlyphworldSource
 from core.jobs.progress import Progress
+from core.worlds.glyphworld.word_truth import SceneTruth, TruthTable, truth_of
 
 DOG, SKY = SceneTruth((frozenset({"dog"}),)), SceneTruth((frozenset({"sky", "dog"}),))
 

@@ -8,8 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.data.masks.masks import in_encoder_frame, open_masks, reopen_masks
+from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.images import open_images, reopen_images
 from core.encoders.transform import Transform
 from core.errors import ImageSourceError, MaskError, SettingsError, ShapeError, UnreadableImage

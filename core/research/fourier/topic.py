@@ -1,0 +1,29 @@
+"""What the topic adds to the workbench. No torch."""
+
+from __future__ import annotations
+
+from core.topics import Topic
+
+TOPIC = Topic(
+    charts="core.research.fourier.figures.charts:CHARTS",
+    folder_charts="core.research.fourier.figures.charts:FOLDER_CHARTS",
+    grids={
+        "fda-gain": ("core.research.fourier.grids.gain", "what Fourier augmentations add to each method"),
+        "fda-views": (
+            "core.research.fourier.grids.views:MATRIX",
+            "pairs of views: plain, augmented, Fourier, both",
+        ),
+        "fda-order": (
+            "core.research.fourier.grids.augmentations:ORDER",
+            "Fourier augmentations first or last",
+        ),
+        "fda-augmentations": (
+            "core.research.fourier.grids.augmentations:STUDY",
+            "augmentations added and left out",
+        ),
+        "fda-dual": (
+            "core.research.fourier.grids.views:DUAL",
+            "frequency images, with an encoder of their own",
+        ),
+    },
+)

@@ -289,8 +289,8 @@ def test_nothing_of_a_machine_is_in_the_repository():
     assert found in ([], ["tests/test_architecture.py"])
 
 
-# The functions of a command and the charts of a study have the names of what they call.
-NAMESAKES = ("core.cli", "core.charts.study_charts", "core.charts.study_panels")
+# The functions of a command have the names of what they call.
+NAMESAKES = ("core.cli",)
 SAME_NAME = {
     "main",  # of the two modules that are run by themselves
     "headline",  # of an image, and of a slice

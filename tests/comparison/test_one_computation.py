@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts.compare import FEWEST_BINS, score_table
-from core.charts.findings import class_change_finding
+from core.charts.compared_classes import class_change_finding
+from core.charts.compared_scores import FEWEST_BINS, score_table
 from core.common.dataframes import equals, numbers, where
 from core.comparison.compare import Comparison, compare
 from core.comparison.separation import SEPARATED, separation_sentence, side_of

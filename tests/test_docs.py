@@ -35,7 +35,7 @@ PURE = (
 HELPERS = {  # public for their neighbours in the package; the functions shown call them
     *("check_combination", "mask_preference", "best_by_word", "largest_k", "confidence_of", "group_name"),
     *("group_features", "pack_pairs", "as_words", "cosine_from_sum", "check_rows", "agreement", "jaccard"),
-    *("weighted", "reading_weights", "stamp", "mixed_info_nce", "check_hardness", "paired", "crossed"),
+    *("reading_weights", "stamp", "mixed_info_nce", "check_hardness", "paired", "crossed"),
 }
 
 

@@ -223,7 +223,7 @@ def test_a_dependency_has_one_line():
     assert all(row.rstrip(" |").split("|")[-1].strip() for row in rows)
 
 
-# Shown by their equations; the product computes them chunk by chunk or in compiled loops (tests compare both).
+# Shown by their equations; the product computes them in chunks or compiled loops, and tests compare both.
 TWINS = {"activation_rate", "hoyer_sparsity", "q_all_features", "above_alpha", "alpha_of", "pack"}
 TWINS |= {"mean_pairwise_cosine"}
 

@@ -10,9 +10,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts.theme import Theme
 from core.common.command_line import PROGRAM
 from core.figures.scene_graph import attention_figure, scene_graph_figure
-from core.figures.theme import Theme
 from core.store import Study
 from core.visual_tokens.graph import SceneGraph
 from dashboard.cache import image_reads

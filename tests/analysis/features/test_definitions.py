@@ -123,10 +123,3 @@ def test_class_purity__by_hand():
     assert_allclose(purity, [0.75, np.nan, 0.5])
     assert_array_equal(top, [0, -1, 0])
     assert_array_equal(definitions.class_purity(np.zeros((2, 0)))[1], [-1, -1])
-
-
-def test_class_shares__by_hand():
-    shares = definitions.firing_shares(np.array([[8, 0, 0]]), np.array([10, 5, 0]))
-    assert_allclose(shares, [[0.8, 0.0, np.nan]])
-    with pytest.raises(ShapeError, match="counts columns: 3, but classes: 2"):
-        definitions.firing_shares(np.zeros((1, 3)), np.ones(2))

@@ -31,6 +31,7 @@ CORE_FLOORS = (
     ("core.search", "core.comparison", "core.visual_tokens"),
     ("core.pipeline",),
     ("core.export",),
+    ("core.charts",),
     ("core.figures",),
     ("core.report",),
     ("core.cli",),
@@ -57,6 +58,7 @@ CORE_FOR_DASHBOARD = (
         "core.slices",
         "core.comparison",
         "core.export",
+        "core.charts",
         "core.figures",
         "core.search.search",
         "core.search.resident",
@@ -70,7 +72,7 @@ CORE_FOR_DASHBOARD = (
     *("core.visual_tokens.beside_study", "core.visual_tokens.graph"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
-LARGE_FOLDERS = {"core/figures", "dashboard/views"}
+LARGE_FOLDERS = {"core/charts", "core/figures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
@@ -287,8 +289,8 @@ def test_nothing_of_a_machine_is_in_the_repository():
     assert found in ([], ["tests/test_architecture.py"])
 
 
-# The functions of a command and the charts of a study have the names of what they call.
-NAMESAKES = ("core.cli", "core.figures.study_charts", "core.figures.study_panels")
+# The functions of a command have the names of what they call.
+NAMESAKES = ("core.cli",)
 SAME_NAME = {
     "main",  # of the two modules that are run by themselves
     "headline",  # of an image, and of a slice

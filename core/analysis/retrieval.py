@@ -1,4 +1,4 @@
-"""Retrieval: do the nearest images belong to the same class? ([K] Fig. 5.4 as a number.) No torch."""
+"""Retrieval: share of nearest images of the same class (Kalibhat's dissertation, Fig. 5.4). No torch."""
 
 from __future__ import annotations
 

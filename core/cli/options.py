@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn
 
+from core.common.command_line import PROGRAM
 from core.errors import did_you_mean
 
 
@@ -43,9 +44,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 def example(*lines: str, notes: str = "") -> str:
     """Return the end of a help text: examples, and what else there is to say."""
     title = "example" if len(lines) == 1 else "examples"
-    return (
-        f"{title}:\n" + "\n".join(f"  python -m core {line}" for line in lines) + (notes and f"\n\n{notes}")
-    )
+    return f"{title}:\n" + "\n".join(f"  {PROGRAM} {line}" for line in lines) + (notes and f"\n\n{notes}")
 
 
 def add_command(

@@ -19,12 +19,13 @@ from core.cli import (
 )
 from core.cli.experiments import features, grid, tokens
 from core.cli.options import Formatter, Parser, example
+from core.common.command_line import PROGRAM
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, in the order in which `--help` lists them."""
     parser = Parser(
-        prog="python -m core",
+        prog=PROGRAM,
         description="Peregrine opens up image encoders: features, Q-Scores and the causes of errors.",
         epilog=example("demo", "analyze studies/mine --images photos --encoder torchvision:resnet50"),
         formatter_class=Formatter,

@@ -25,8 +25,8 @@ def precision_at(ranked: Sequence[str], related: set[str], k: int) -> float:
 
     With fewer than k words, the share of the existing ones.
     """
-    shown = ranked[:k]
-    return sum(word in related for word in shown) / len(shown) if shown else float("nan")
+    first_words = ranked[:k]
+    return sum(word in related for word in first_words) / len(first_words) if first_words else float("nan")
 
 
 def recall_of_true(ranked: Sequence[str], related: set[str], true_words: set[str], k: int) -> float:
@@ -34,14 +34,14 @@ def recall_of_true(ranked: Sequence[str], related: set[str], true_words: set[str
 
     Only related words count: a phrase that is wrong contributes no true word.
     """
-    said = {part for word in ranked[:k] if word in related for part in word.split()}
-    return len(said & true_words) / len(true_words) if true_words else float("nan")
+    named = {part for word in ranked[:k] if word in related for part in word.split()}
+    return len(named & true_words) / len(true_words) if true_words else float("nan")
 
 
 def pooled(
     ranked: Mapping[str, Sequence[str]], related: Mapping[str, set[str]], k: int
 ) -> tuple[float, float]:
-    """Precision and pooled recall at k over the words of all groups at once ([K] Table 4.1).
+    """Precision and pooled recall at k over all groups' words at once (Kalibhat, dissertation, Table 4.1).
 
     With R_k related words among the n_k words that stand first to k-th: P_k = R_k / n_k, and the pooled
     recall R_k / R_6 = n_k P_k / (n_6 P_6), which is k P_k / (6 P_6) where every group shows six words. It is
@@ -53,9 +53,9 @@ def pooled(
     >>> pooled({"3": ["dog", "red"], "5": ["sky", "sea"]}, {"3": {"dog", "red"}, "5": {"sea"}}, 1)
     (0.5, 0.3333333333333333)
     """
-    shown = {group: list(words[:TOP_WORDS]) for group, words in ranked.items()}
+    top_words = {group: list(words[:TOP_WORDS]) for group, words in ranked.items()}
     hits, n = [0, 0], 0  # related words among the first k, and among all that are shown
-    for group, words in shown.items():
+    for group, words in top_words.items():
         good = [word in related[group] for word in words]
         hits = [hits[0] + sum(good[:k]), hits[1] + sum(good)]
         n += len(words[:k])
@@ -84,9 +84,9 @@ def precision_recall_table(
                 recall_of_true(words, related[group], true_words[group], k) for group, words in ranked.items()
             ],
         }
-        found = {name: np.array(value, np.float64) for name, value in values.items()}
-        means = {name: known_mean(value) for name, value in found.items()}
-        counts = {f"n_{name.split('_')[-1]}": int((~np.isnan(value)).sum()) for name, value in found.items()}
+        arrays = {name: np.array(value, np.float64) for name, value in values.items()}
+        means = {name: known_mean(value) for name, value in arrays.items()}
+        counts = {f"n_{name.split('_')[-1]}": int((~np.isnan(value)).sum()) for name, value in arrays.items()}
         recall = {"recall_pooled": pooled(ranked, related, k)[1], "n_related": n_related}
         rows.append({"k": k, **means, **counts, **recall})
     return pd.DataFrame(rows)
@@ -100,17 +100,17 @@ def without_contrast(concepts: pd.DataFrame) -> dict[str, list[str]]:
 
 def kept_words(concepts: pd.DataFrame) -> dict[str, list[str]]:
     """Return the kept words of each group, best first."""
-    kept: Any = concepts[concepts["kept"].to_numpy(bool)]
-    return _by_group(kept.sort_values(["group", "rank"], kind="stable"))
+    rows: Any = concepts[concepts["kept"].to_numpy(bool)]
+    return _by_group(rows.sort_values(["group", "rank"], kind="stable"))
 
 
 def _by_group(frame: pd.DataFrame) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    words_of: dict[str, list[str]] = {}
     for group, word in zip(frame["group"].tolist(), frame["word"].tolist(), strict=True):
-        words = found.setdefault(group, [])
+        words = words_of.setdefault(group, [])
         if len(words) < TOP_WORDS:
             words.append(word)
-    return found
+    return words_of
 
 
 def random_words(groups: Sequence[str], vocabulary: Sequence[str], *, seed: int = 0) -> dict[str, list[str]]:
@@ -118,7 +118,7 @@ def random_words(groups: Sequence[str], vocabulary: Sequence[str], *, seed: int 
     rng = np.random.default_rng(seed)
     n = min(TOP_WORDS, len(vocabulary))
     drawn = {group: rng.choice(len(vocabulary), n, replace=False).tolist() for group in groups}
-    return {group: [str(vocabulary[place]) for place in places] for group, places in drawn.items()}
+    return {group: [str(vocabulary[number]) for number in places] for group, places in drawn.items()}
 
 
 def soft_wpmi(
@@ -169,12 +169,12 @@ def _highest_rows(values: np.ndarray, n: int) -> np.ndarray:
     if not n:
         return np.zeros((0, values.shape[1]), np.int64)
     lowest_first = np.ascontiguousarray(-values.T)
-    found = np.empty((len(lowest_first), n), np.int64)
+    highest = np.empty((len(lowest_first), n), np.int64)
     last = np.partition(lowest_first, n - 1, axis=1)[:, n - 1]
-    for column, bound, out in zip(lowest_first, last, found, strict=True):
+    for column, bound, out in zip(lowest_first, last, highest, strict=True):
         rows = np.flatnonzero(column <= bound)
         out[:] = rows[np.argsort(column[rows], kind="stable")[:n]]
-    return found.T
+    return highest.T
 
 
 def softmax(values: np.ndarray, scale: float) -> np.ndarray:
@@ -202,4 +202,4 @@ def dissect_words(
     """
     scores = soft_wpmi(softmax(images @ words.T, scale), activations)
     best = np.argsort(-scores, axis=1, kind="stable")[:, :TOP_WORDS]
-    return [[str(vocabulary[place]) for place in row] for row in best.tolist()]
+    return [[str(vocabulary[number]) for number in row] for row in best.tolist()]

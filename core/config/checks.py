@@ -1,4 +1,4 @@
-"""What the options of a step must hold, checked before any work is done."""
+"""Checks of a step's options before any work is done."""
 
 from __future__ import annotations
 

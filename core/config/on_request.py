@@ -12,7 +12,7 @@ from core.config.settings import option
 class FewShotConfig:
     """Probes on a few images of each class (docs/method.md 3.5)."""
 
-    shots: tuple[int, ...] = field(  # [K] Table 5.2
+    shots: tuple[int, ...] = field(  # Kalibhat, dissertation, Table 5.2
         default=(5, 10),
         metadata=option(
             "train images of each class; several numbers are tried in turn",
@@ -29,7 +29,7 @@ class FewShotConfig:
 
 @dataclass(frozen=True)
 class DomainTestsConfig:
-    """What representations tell of the domain of an image (docs/method.md 14.3)."""
+    """Tests of what representations tell of the domain of an image (docs/method.md 14.3)."""
 
     column: str = field(
         default="",

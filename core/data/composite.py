@@ -68,41 +68,48 @@ class CompositeSource(ImageSource):
         cls, description: dict[str, Any], reopener: Callable[[dict[str, Any]], ImageSource]
     ) -> CompositeSource:
         digits = description["digits"]
-        own = {name: description[name] for name in ("threshold", "size", "seed")}
-        return cls(reopener(description["images"]), None if digits is None else reopener(digits), **own)
+        options = {name: description[name] for name in ("threshold", "size", "seed")}
+        return cls(reopener(description["images"]), None if digits is None else reopener(digits), **options)
 
     def describe(self) -> dict[str, Any]:
         digits = None if self.digits is None else self.digits.describe()
-        own = {"threshold": self.threshold, "size": self.size, "seed": self.seed}
-        return {"kind": self.kind, "images": self.inner.describe(), "digits": digits, **own}
+        options = {"threshold": self.threshold, "size": self.size, "seed": self.seed}
+        return {"kind": self.kind, "images": self.inner.describe(), "digits": digits, **options}
 
     def fingerprint(self) -> str:
         digits = BUNDLED if self.digits is None else self.digits.fingerprint()
-        own = (self.kind, self.inner.fingerprint(), digits, self.threshold, self.size, self.seed)
-        return hashlib.sha256("\n".join(map(str, own)).encode()).hexdigest()
+        parts = (self.kind, self.inner.fingerprint(), digits, self.threshold, self.size, self.seed)
+        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.inner.table)
 
     @cached_property
     def table(self) -> pd.DataFrame:  # pyright: ignore[reportIncompatibleVariableOverride]
-        found = self.inner.table
-        labels = [label if isinstance(label, str) else None for label in found["label"]]
-        self.notes += unseen_classes_note(found["split"], labels)
+        inner_table = self.inner.table
+        labels = [label if isinstance(label, str) else None for label in inner_table["label"]]
+        self.notes += unseen_classes_note(inner_table["split"], labels)
         return image_table(
-            found["image_id"].tolist(), found["path"].tolist(), found["split"].tolist(), labels
+            inner_table["image_id"].tolist(),
+            inner_table["path"].tolist(),
+            inner_table["split"].tolist(),
+            labels,
         )
 
     @cached_property
     def extras(self) -> pd.DataFrame | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        own = self.inner.extras
-        frame = pd.DataFrame(index=range(len(self))) if own is None else own.reset_index(drop=True)
+        inner_extras = self.inner.extras
+        frame = (
+            pd.DataFrame(index=range(len(self)))
+            if inner_extras is None
+            else inner_extras.reset_index(drop=True)
+        )
         return frame.assign(digit=pd.array([str(level) for level in self.digit_levels], dtype="str"))
 
     @cached_property
     def digit_levels(self) -> np.ndarray:
         """(n,) int: the digit on each image, 0 to 9."""
-        return self._bank[1][self._chosen]
+        return self._bank[1][self._picture_rows]
 
     def read(self, row: int) -> Image.Image:
         if not 0 <= row < len(self):
@@ -110,7 +117,7 @@ class CompositeSource(ImageSource):
         photo = self.inner.read(row)
         if self.size:
             photo = photo.resize((self.size, self.size), Image.Resampling.BICUBIC)
-        return paint_digits(photo, self._picture(int(self._chosen[row])), threshold=self.threshold)
+        return paint_digits(photo, self._picture(int(self._picture_rows[row])), threshold=self.threshold)
 
     def _picture(self, number: int) -> np.ndarray:
         """(s, s) uint8 intensities of a digit."""
@@ -137,19 +144,19 @@ class CompositeSource(ImageSource):
         return None, codes, np.asarray(splits) == "val"
 
     @cached_property
-    def _chosen(self) -> np.ndarray:
+    def _picture_rows(self) -> np.ndarray:
         """(n,) int: number of the digit's picture on each image, drawn within its split."""
         _, levels, is_val = self._bank
-        wanted = (self.table["split"] == "val").to_numpy()
-        rng, chosen = np.random.default_rng([self.seed, 1]), np.zeros(len(wanted), np.int64)
+        needs_val = (self.table["split"] == "val").to_numpy()
+        rng, pictures = np.random.default_rng([self.seed, 1]), np.zeros(len(needs_val), np.int64)
         for side in (False, True):
             pool = np.flatnonzero(is_val == side)
-            if not len(pool) and (wanted == side).any():
+            if not len(pool) and (needs_val == side).any():
                 raise ImageSourceError(
                     f"composite: there are no digits for {'val' if side else 'train'} images"
                 )
-            chosen[wanted == side] = rng.choice(pool, int((wanted == side).sum())) if len(pool) else 0
-        return chosen
+            pictures[needs_val == side] = rng.choice(pool, int((needs_val == side).sum())) if len(pool) else 0
+        return pictures
 
 
 def paint_digits(photo: Image.Image, digit: np.ndarray, *, threshold: int = 100) -> Image.Image:
@@ -182,10 +189,10 @@ def bundled_digits() -> tuple[np.ndarray, np.ndarray]:
     """Return scikit-learn's 1,797 digits, (n, 28, 28) uint8 from 8 x 8 of 0 to 16, and their values (n,)."""
     from sklearn.datasets import load_digits
 
-    found: Any = load_digits()
-    small = (found.images * (255 / 16)).round().astype(np.uint8)
+    digits: Any = load_digits()
+    small = (digits.images * (255 / 16)).round().astype(np.uint8)
     large = [Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for one in small]
-    return np.stack([np.asarray(one) for one in large]), found.target.astype(np.int64)
+    return np.stack([np.asarray(one) for one in large]), digits.target.astype(np.int64)
 
 
 def parse_composite(spec: str) -> dict[str, str]:

@@ -134,10 +134,10 @@ def parse_trifeature(spec: str) -> dict[str, Any]:
 
 
 def _option(option: str, text: str) -> Any:
-    known = (*RANGES, "label")
-    if option not in known:
-        hint = did_you_mean(option, known)
-        raise ImageSourceError(f"trifeature has no option '{option}'.{hint} Options: {', '.join(known)}")
+    names = (*RANGES, "label")
+    if option not in names:
+        hint = did_you_mean(option, names)
+        raise ImageSourceError(f"trifeature has no option '{option}'.{hint} Options: {', '.join(names)}")
     if option == "label":
         if text not in FACTORS:
             raise ImageSourceError(f"trifeature: label must be one of {', '.join(FACTORS)}, not '{text}'")
@@ -152,8 +152,8 @@ def _option(option: str, text: str) -> Any:
 
 def levels_of(seed: int, index: int) -> tuple[int, int, int]:
     """Shape, colour and texture of an image."""
-    block, place = divmod(index, LEVELS**3)
-    combination = int(_order(seed, block)[place])
+    block, position = divmod(index, LEVELS**3)
+    combination = int(_order(seed, block)[position])
     return combination // 100, combination // 10 % 10, combination % 10
 
 
@@ -212,8 +212,8 @@ def _placed(name: str, size: int, rng: np.random.Generator) -> Image.Image:
     scale = rng.uniform(0.65, 0.85) * size / max(turned.size)
     width, height = (max(round(side * scale), 1) for side in turned.size)
     canvas = Image.new("L", (size, size))
-    place = (int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1)))
-    canvas.paste(turned.resize((width, height), Image.Resampling.BILINEAR), place)
+    corner = (int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1)))
+    canvas.paste(turned.resize((width, height), Image.Resampling.BILINEAR), corner)
     return canvas
 
 

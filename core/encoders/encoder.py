@@ -215,16 +215,16 @@ class Encoder:
             raw, map_ = self._forward_with_map(x)
         self.n_features = int(raw.shape[1])
         # The maximum of a map, or its generalised mean, hides the negative values that Grad-CAM still meets.
-        shown = raw if self.pool in (None, "gap") else map_
-        self.nonnegative = bool((shown >= 0).all())
+        values = raw if self.pool in (None, "gap") else map_
+        self.nonnegative = bool((values >= 0).all())
 
     def _choose_tokens(self, x: Tensor, raw: Tensor, tokens: str | None, norm: str | None) -> None:
         parts = token_parts(self.base)
-        own = own_rule(self.base, parts, x, raw) if parts else None
-        self.token_rule = own
+        network_rule = own_rule(self.base, parts, x, raw) if parts else None
+        self.token_rule = network_rule
         if tokens is not None or norm is not None:
-            self.token_rule = choose_rule(self.arch, parts, own, tokens, norm)
-            if self.token_rule != own:
+            self.token_rule = choose_rule(self.arch, parts, network_rule, tokens, norm)
+            if self.token_rule != network_rule:
                 self.model = TokenPool(self.base, self.token_rule).eval()
 
     def _chosen_pool(self, pool: str | None) -> str | None:
@@ -276,8 +276,8 @@ class Encoder:
         elif self.pool not in (None, "gap"):
             yield f"pooling of the last map: {POOLED[str(self.pool)]}; the papers use the average"
         if self.token_rule is not None:
-            own = "" if isinstance(self.model, TokenPool) else " (the network's own way)"
-            yield f"representation: {self.token_rule.words}{own}"
+            suffix = "" if isinstance(self.model, TokenPool) else " (the network's own way)"
+            yield f"representation: {self.token_rule.words}{suffix}"
         if self.family == "vit":
             yield "a transformer: its representation has no ReLU and is dense; not covered by the paper"
         elif not self.nonnegative:

@@ -193,11 +193,11 @@ def _check_stem(sidecar: Sidecar, layout: Layout) -> None:
     weight = layout.state.get("conv1.weight")
     if sidecar.stem is None or weight is None or layout.kind != "resnet":
         return
-    found = "cifar" if weight.shape[-1] == 3 else "standard"
-    if sidecar.stem != found:
+    stem = "cifar" if weight.shape[-1] == 3 else "standard"
+    if sidecar.stem != stem:
         size = f"{weight.shape[-1]}x{weight.shape[-1]}"
         raise CheckpointError(
-            f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{found}'); "
+            f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{stem}'); "
             "correct the sidecar"
         )
 
@@ -225,8 +225,12 @@ def _hint(spec: Spec, layout: Layout, path: Path) -> str:
         name = resnet_shape(layout.state).name
     except CheckpointError:
         return "Try another architecture: timm:NAME@PATH"
-    own = spec.name.split("?")[0] == name or not spec.family
-    return f"Try timm:{name}@{path} with its arguments" if own else f"It looks like {name}: try {name}@{path}"
+    name_is_right = spec.name.split("?")[0] == name or not spec.family
+    return (
+        f"Try timm:{name}@{path} with its arguments"
+        if name_is_right
+        else f"It looks like {name}: try {name}@{path}"
+    )
 
 
 def _transform(

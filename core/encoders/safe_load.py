@@ -159,10 +159,14 @@ def _read_torch(path: Path, *, zipped: bool) -> Any:
         try:
             return _load(path, stubs, mmap=zipped)
         except pickle.UnpicklingError as error:
-            wanted = _wanted_global(str(error))
-            if wanted is None or wanted.split(".")[0] not in INERT_PACKAGES or len(stubs) == MAX_INERT:
-                raise CheckpointError(_refusal(path, wanted, str(error))) from None
-            stubs.append((type("Inert", (Inert,), {}), wanted))
+            global_name = _wanted_global(str(error))
+            if (
+                global_name is None
+                or global_name.split(".")[0] not in INERT_PACKAGES
+                or len(stubs) == MAX_INERT
+            ):
+                raise CheckpointError(_refusal(path, global_name, str(error))) from None
+            stubs.append((type("Inert", (Inert,), {}), global_name))
         except OSError as error:
             raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from error
         except Exception as error:  # torch raises any kind of error on a damaged pickle
@@ -193,21 +197,23 @@ def _refuse_other_archives(path: Path) -> None:
 
 
 def _wanted_global(message: str) -> str | None:
-    found = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
-    return found[1] if found else None
+    match = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
+    return match[1] if match else None
 
 
-def _refusal(path: Path, wanted: str | None, message: str) -> str:
-    if wanted is None and re.search(r"Unsupported class|Trying to (instantiate|call)|not allowed", message):
-        wanted = "an object outside the allowlist"
-    if wanted is None:
+def _refusal(path: Path, global_name: str | None, message: str) -> str:
+    if global_name is None and re.search(
+        r"Unsupported class|Trying to (instantiate|call)|not allowed", message
+    ):
+        global_name = "an object outside the allowlist"
+    if global_name is None:
         return (
             f"'{path}' is refused: its pickle cannot be read as plain weights "
             f"({_first_line(message)[:120]}); {RESAVE}"
         )
-    if wanted.split(".")[0] in ("jax", "jaxlib", "haiku", "flax"):
+    if global_name.split(".")[0] in ("jax", "jaxlib", "haiku", "flax"):
         return f"'{path}' is a JAX pickle; convert it to a PyTorch state dict first, it is not unpickled here"
-    return f"'{path}' is refused: its pickle asks for {wanted}, which could run code; {RESAVE}"
+    return f"'{path}' is refused: its pickle asks for {global_name}, which could run code; {RESAVE}"
 
 
 def _first_line(error: object) -> str:

@@ -6,11 +6,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.theme import LIGHT, Theme, finish, tint
 from core.common.dataframes import words
 from core.common.statistics.seeds import by_seed, over_seeds
 from core.figures.grid_bars import run_dots
 from core.figures.grid_titles import headed, runs_note
-from core.figures.theme import LIGHT, Theme, finish, tint
 from core.training.grids.fda.verdicts import ALL, METHODS, SIX, removal_verdict
 
 FOUR = ("amplitude", "phase", "mask", "mixture")

@@ -7,14 +7,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme, finish, note_figure, tint
 from core.common.dataframes import numbers
 from core.common.statistics.seeds import by_seed, over_seeds, paired_difference, preset_of
 from core.errors import SettingsError
 from core.figures.grid_bars import run_dots
 from core.figures.grid_titles import grouped_by_sign, headed, paired_differences, runs_note
-from core.figures.options import FigureOptions
 from core.figures.text_table import text_table
-from core.figures.theme import Theme, finish, note_figure, tint
 from core.training.grids.domain_verdict import (
     ONE,
     TWO,

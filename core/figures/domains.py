@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.figures.maps import Colouring
-from core.figures.theme import Theme, finish
+from core.charts.maps import Colouring
+from core.charts.theme import Theme, finish
 
 MARGINS = 60  # px above and below the maps
 PART_TITLES = {"all": "all features", "prefix": "prefix", "rest": "rest"}

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.theme import LIGHT, Theme
 from core.common import dataframes
 from core.common.dataframes import words
 from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
 from core.figures.grid_titles import runs_note
 from core.figures.text_table import text_table
-from core.figures.theme import LIGHT, Theme
 from core.training.grids.fda.verdicts import METHODS, PAPER_ORDER, PAPER_TOP1, gain_verdicts, order_verdict
 
 TRANSFER = {  # column: heading

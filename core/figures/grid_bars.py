@@ -12,11 +12,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 from core.common.dataframes import equals, numbers, where, words
 from core.common.statistics.correlation import Correlation, correlation_over_settings
 from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
 from core.figures.grid_titles import fewest_seeds, grouped_by_sign, headed, paired_differences, runs_note
-from core.figures.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 
 KNOWN_FACTORS = ("shape", "colour", "texture", "object", "digit")
 UNTRAINED, PLAIN = "untrained", "plain"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
 from core.common.command_line import command_line
 from core.common.csv_text import as_written
 from core.errors import SettingsError, did_you_mean
 from core.figures import augmentation_bars, domain_grids, fda_tables, grid_bars, lambda_search, view_matrix
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
 from core.storage.manifest import MANIFEST
 
 TABLE = "cells.csv"

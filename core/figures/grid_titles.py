@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.theme import Theme
 from core.common.dataframes import by_values
 from core.common.statistics.seeds import (
     ENOUGH,
@@ -18,7 +19,6 @@ from core.common.statistics.seeds import (
     preset_of,
 )
 from core.figures.text_table import sentence_lines
-from core.figures.theme import Theme
 
 
 def grouped_by_sign(found: Mapping[str, SeedSummary], *, above: str, below: str) -> str:

@@ -7,9 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import equals, numbers, where, words
 from core.errors import SettingsError, did_you_mean
-from core.figures.theme import LIGHT, Theme, finish, note_figure
 
 MEASURES = {  # column: title, factor, digits
     "top1": ("top-1 accuracy (%)", 100, 1),

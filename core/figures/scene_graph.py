@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from core.figures.label_places import Area, Label, free_places, nearest_in
-from core.figures.panels import data_uri
-from core.figures.theme import LIGHT, Theme, finish, note_figure, tint
+from core.charts.label_places import Area, Label, free_places, nearest_in
+from core.charts.panels import data_uri
+from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.visual_tokens.graph import SceneGraph
 
 GROUND_AT = 0.9  # of the height: where edges to the ground end

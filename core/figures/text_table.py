@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.figures.theme import LIGHT, Theme, finish, layout_of
+from core.charts.theme import LIGHT, Theme, finish, layout_of
 
 NARROWEST = 8  # letters of a column
 HEADER_PX = 28  # plotly draws no lower header

@@ -10,11 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.arrays import known_mean
 from core.common.dataframes import numbers
 from core.common.statistics.seeds import over_seeds
 from core.figures.text_table import text_table
-from core.figures.theme import LIGHT, Theme, finish, note_figure
 from core.visual_tokens.training.verdict import ARM_NAMES
 
 CURVES = {  # column: title, factor

@@ -12,14 +12,14 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.common.command_line import command_line
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
+from core.common.command_line import PROGRAM, command_line
 from core.common.inside import read_json_file
 from core.common.statistics.seeds import ENOUGH, preset_of
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
-from core.figures.options import FigureOptions
 from core.figures.scene_graph import attention_figure, scene_graph_figure
-from core.figures.theme import Theme
 from core.figures.token_curves import (
     CHOICES,
     PAIRS,
@@ -109,7 +109,7 @@ def _attention(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
     return attention_figure(weights, found.attention, theme=theme)
 
 
-SHOW = "Run: python -m core compositionality MODEL --tokens TOKENS --study STUDY"
+SHOW = f"Run: {PROGRAM} compositionality MODEL --tokens TOKENS --study STUDY"
 TOKEN_FIGURES = {
     entry.name: entry
     for entry in (

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.theme import LIGHT, Theme, finish, layout_of
 from core.common.statistics.seeds import by_seed, over_seeds, preset_of
 from core.figures.grid_titles import headed, seeds_words
-from core.figures.theme import LIGHT, Theme, finish, layout_of
 from core.training.grids.fda.verdicts import dual_verdict, matrix_verdict
 
 NAMES = {

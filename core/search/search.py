@@ -96,7 +96,7 @@ def _cosines(chunk: np.ndarray, here: np.ndarray, query: np.ndarray) -> np.ndarr
 
 
 def has_moved(study: Study) -> bool:
-    """Whether the command `perturbed` has stored what `near_moved` reads."""
+    """Return True when the command `perturbed` has stored what `near_moved` reads."""
     return study.has(VECTORS) and study.has(VIEWS)
 
 
@@ -161,17 +161,17 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
     if not words or not study.has("captions"):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     table = study.table("captions", ["image_id", "caption", "cosine"])
-    codes, said = pd.factorize(table["caption"])  # not an array of fixed width: n x the longest
+    codes, captions = pd.factorize(table["caption"])  # not an array of fixed width: n x the longest
     fits = np.array(
-        [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in said], bool
+        [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in captions], bool
     )
     hits = table.loc[(codes >= 0) & fits[codes]]
     best = hits.groupby("image_id")["cosine"].max()
     rows = np.array([study.row_of(str(name)) for name in best.index], np.int64)
     cosine = best.to_numpy(np.float32)
     if among is not None:
-        kept = np.asarray(among, bool)[rows]
-        rows, cosine = rows[kept], cosine[kept]
+        in_population = np.asarray(among, bool)[rows]
+        rows, cosine = rows[in_population], cosine[in_population]
     order = np.lexsort((rows, -cosine))
     return rows[order], cosine[order]
 
@@ -205,7 +205,7 @@ def tidy(text: str) -> str:
 
 
 def has_index(study: Study) -> bool:
-    """Whether the images of a study are embedded with CLIP."""
+    """Return True when the images of a study are embedded with CLIP."""
     return study.has(CLIP_IMAGES)
 
 

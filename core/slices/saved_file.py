@@ -41,33 +41,33 @@ def texts(folder: Path) -> dict[str, str]:
         DamagedSlices: the file has been changed or damaged; it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
-    found = KEPT.read(folder, _parsed) or {}
-    return dict(sorted(found.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
+    slices = KEPT.read(folder, _parsed) or {}
+    return dict(sorted(slices.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
 
 
 def _parsed(held: dict[str, Any]) -> dict[str, str]:
-    found = {str(name): str(text) for name, text in held["slices"].items()}
-    if len(found) > MOST:
-        raise Damaged(f"holds {len(found):,} slices; limit {MOST:,}")
-    for name in found:
+    named = {str(name): str(text) for name, text in held["slices"].items()}
+    if len(named) > MOST:
+        raise Damaged(f"holds {len(named):,} slices; limit {MOST:,}")
+    for name in named:
         if len(name) > LONGEST or not name.isprintable():
             raise Damaged(f"holds {name[:LONGEST]!r}, which cannot be the name of a slice")
-    return found
+    return named
 
 
-def text_of(folder: Path, name: str, known: Mapping[str, str]) -> str:
+def text_of(folder: Path, name: str, slices: Mapping[str, str]) -> str:
     """Return the text form of one of the slices that are saved in a study.
 
     Raises:
         SliceError: there is no slice of that name.
     """
-    if name not in known:
-        listed = f" Saved: {', '.join(known)}" if known else " None is saved."
-        hint = f"{did_you_mean(name, known)}{listed}"
+    if name not in slices:
+        listed = f" Saved: {', '.join(slices)}" if slices else " None is saved."
+        hint = f"{did_you_mean(name, slices)}{listed}"
         raise SliceError(
             f"no saved slice '{name}' in '{folder}'.{hint}", short=f"no saved slice '{name}'.{hint}"
         )
-    return known[name]
+    return slices[name]
 
 
 def with_saved(wanted: Named, folder: Path) -> list[Named]:
@@ -78,19 +78,19 @@ def with_saved(wanted: Named, folder: Path) -> list[Named]:
     Raises:
         SliceError: no saved slice has a name that is used, too many are, or they refer to each other.
     """
-    known = texts(folder) if wanted.saved else {}
-    found: dict[str, Named] = {}
+    slices = texts(folder) if wanted.saved else {}
+    named: dict[str, Named] = {}
     waiting = list(wanted.saved)
     for name in waiting:
-        if name in found:
+        if name in named:
             continue
-        if len(found) == MOST_NAMED:
+        if len(named) == MOST_NAMED:
             raise SliceError(f"the slice names more than {MOST_NAMED} saved slices; name fewer")
-        found[name] = wanted.parse(text_of(folder, name, known))
-        waiting += found[name].saved
+        named[name] = wanted.parse(text_of(folder, name, slices))
+        waiting += named[name].saved
     try:
-        TopologicalSorter({name: part.saved for name, part in found.items()}).prepare()
+        TopologicalSorter({name: part.saved for name, part in named.items()}).prepare()
     except CycleError as error:
         names = ", ".join(sorted(set(error.args[1])))
         raise SliceError(f"the saved slices {names} refer to each other; delete one of them") from None
-    return [wanted, *found.values()]
+    return [wanted, *named.values()]

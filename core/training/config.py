@@ -205,11 +205,11 @@ def check_local_pairs(config: TrainConfig) -> None:
 
 def check_dual(config: TrainConfig) -> None:
     """Raise SettingsError if two encoders are requested for a training that cannot have them."""
-    own = config.objective
-    check_recipes(config.augment, dual=own.dual, crop_size=config.crop_size)
-    if own.cross_only and not own.dual:
+    objective = config.objective
+    check_recipes(config.augment, dual=objective.dual, crop_size=config.crop_size)
+    if objective.cross_only and not objective.dual:
         raise SettingsError("objective.cross_only concerns two encoders: set objective.dual = true as well.")
-    if not own.dual:
+    if not objective.dual:
         return
     if (name := method_name(config.method)) != "simclr":
         raise SettingsError(f"objective.dual trains two encoders by simclr's loss, not by {name}'s.")
@@ -221,7 +221,7 @@ def check_dual(config: TrainConfig) -> None:
             "or set objective.dual = false."
         )
     for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
-        if own.cross_only and getattr(own, name):
+        if objective.cross_only and getattr(objective, name):
             raise SettingsError(f"objective.{name} changes NT-Xent's logits, which cross_only does not have.")
 
 

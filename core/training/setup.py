@@ -72,9 +72,9 @@ def build_exported(config: TrainConfig) -> nn.Module:
 
 def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
     """Return the size of the small views and their settings: as the large ones, from a smaller part."""
-    own = config.objective
-    size = own.local_size or max(config.crop_size // 2, 1)
-    return size, dataclasses.replace(config.augment, crop_scale=own.local_scale)
+    objective = config.objective
+    size = objective.local_size or max(config.crop_size // 2, 1)
+    return size, dataclasses.replace(config.augment, crop_scale=objective.local_scale)
 
 
 def describe_source(source: Any) -> dict[str, Any]:
@@ -118,16 +118,16 @@ def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) ->
     queues, rounds = [rows[:0] for rows in members], [0] * len(codes)
     batches = []
     for batch in range(len(groups) // batch_size):
-        for place, n in enumerate(shares_of_batch([len(rows) for rows in members], batch_size, batch)):
-            taken, queue = queues[place][:n], queues[place][n:]
+        for group, n in enumerate(shares_of_batch([len(rows) for rows in members], batch_size, batch)):
+            taken, queue = queues[group][:n], queues[group][n:]
             if len(taken) < n:
-                key = derived_seed(seed, f"order {codes[place]} {rounds[place]}", epoch)
-                again = np.random.default_rng(key).permutation(members[place])
-                rounds[place] += 1
+                key = derived_seed(seed, f"order {codes[group]} {rounds[group]}", epoch)
+                again = np.random.default_rng(key).permutation(members[group])
+                rounds[group] += 1
                 held = np.isin(again, taken)  # go last, beyond what this batch still needs
                 queue, missing = np.concatenate([again[~held], again[held]]), n - len(taken)
                 taken, queue = np.concatenate([taken, queue[:missing]]), queue[missing:]
-            queues[place] = queue
+            queues[group] = queue
             batches.append(taken)
     return np.concatenate([np.empty(0, np.int64), *batches])
 
@@ -140,11 +140,11 @@ def shares_of_batch(sizes: Sequence[int], batch_size: int, batch: int = 0) -> li
     """
     shares, left = [0] * len(sizes), min(batch_size, sum(sizes))
     while left:
-        open_ = [place for place, size in enumerate(sizes) if shares[place] < size]
+        open_ = [group for group, size in enumerate(sizes) if shares[group] < size]
         each, rest = divmod(left, len(open_))
-        for number, place in enumerate(open_):
-            wanted = each + ((number - batch) % len(open_) < rest)
-            shares[place] += min(wanted, sizes[place] - shares[place])
+        for number, group in enumerate(open_):
+            share = each + ((number - batch) % len(open_) < rest)
+            shares[group] += min(share, sizes[group] - shares[group])
         left = min(batch_size, sum(sizes)) - sum(shares)
     return shares
 

@@ -115,7 +115,7 @@ class TrainingRun:
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
         self.torn = False
         self.steps = StepLog(self.output, writes=self.fabric.is_global_zero)
-        self.events = Events(self.output, step=0, wanted=False)
+        self.events = Events(self.output, step=0, enabled=False)
         self.saved: int | None = None  # step of the state on disk
 
     @property
@@ -129,7 +129,7 @@ class TrainingRun:
     def run(self) -> None:
         """Train to the last epoch, saving the state periodically and on interruption."""
         config, main = self.config, self.fabric.is_global_zero
-        self.events = Events(self.output, step=self.step, wanted=config.tensorboard and main)
+        self.events = Events(self.output, step=self.step, enabled=config.tensorboard and main)
         self.steps.begin(self.step)
         try:
             total = config.epochs * self.steps_per_epoch
@@ -179,9 +179,11 @@ class TrainingRun:
         self.losses.append(loss)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"The loss is {loss} at step {step}. {self.what_is_left()}")
-        own = self.method.step_facts()
-        self.steps.add(self.step, own)
-        self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **own})
+        method_facts = self.method.step_facts()
+        self.steps.add(self.step, method_facts)
+        self.events.write_step(
+            self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **method_facts}
+        )
 
     def micro_step(self, step: int, part: int) -> Tensor:
         """Add the gradients of one micro-batch; those of several processes are combined at the last one."""
@@ -198,8 +200,8 @@ class TrainingRun:
 
     def what_is_left(self) -> str:
         """Name the files that a failed training leaves behind, and what to try."""
-        kept = files.resume_path(self.output)
-        left = f"The state after step {self.saved} is kept in '{kept}'. " if self.saved else ""
+        resume_file = files.resume_path(self.output)
+        left = f"The state after step {self.saved} is kept in '{resume_file}'. " if self.saved else ""
         return f"{left}Try a lower --lr or --precision fp32 with --fresh."
 
     def end_epoch(self) -> None:
@@ -232,11 +234,11 @@ class TrainingRun:
 
     def facts(self) -> dict[str, float]:
         """Return the method's own numbers, averaged over the processes, to five digits."""
-        found = self.method.facts()
-        if self.fabric.world_size > 1 and found:
-            values = torch.tensor(list(found.values()), dtype=torch.float64, device=self.device)
-            found = dict(zip(found, self.fabric.all_reduce(values).tolist(), strict=True))
-        return {name: float(f"{value:.5g}") for name, value in found.items()}
+        method_facts = self.method.facts()
+        if self.fabric.world_size > 1 and method_facts:
+            values = torch.tensor(list(method_facts.values()), dtype=torch.float64, device=self.device)
+            method_facts = dict(zip(method_facts, self.fabric.all_reduce(values).tolist(), strict=True))
+        return {name: float(f"{value:.5g}") for name, value in method_facts.items()}
 
     def monitor(self) -> dict[str, float]:
         """Measure sparsity and collapse on val (else train), and kNN accuracy if there are labels."""

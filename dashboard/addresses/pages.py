@@ -145,16 +145,16 @@ def moved_to(name: str, query: str) -> str:
     ('/feature?feature=12', '/features?features_as=Groups&group=3_98')
     """
     asked = parse_qsl(query, keep_blank_values=True)
-    page, shown = MOVED[name]
+    page, parameters = MOVED[name]
     if name == "concepts" and (unit := dict(asked).get("concept")):  # a feature, or a group of several
         asked = [(key, value) for key, value in asked if key not in ("concept", "concept_word")]
-        page, shown = (
+        page, parameters = (
             ("features", {"features_as": "Groups", "group": unit})
             if "_" in unit
             else ("feature", {"feature": unit})
         )
     renamed = RENAMED.get(name, {})
-    asked = urlencode([*((renamed.get(key, key), value) for key, value in asked), *shown.items()])
+    asked = urlencode([*((renamed.get(key, key), value) for key, value in asked), *parameters.items()])
     return f"/{page}?{asked}" if asked else f"/{page}"
 
 

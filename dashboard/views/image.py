@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts.options import FigureOptions
 from core.common.captions import headline
 from core.common.formatting import signed
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -114,8 +114,10 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             picture=served_studies.picture_url(study, row, "image"),
             overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
             name=name,
-            said="Heatmap of its discriminative features. Point at a feature to see where that one looks."
-            + f" {heatmap.SEEN_PART}" * (with_heat and heatmap_reads.shows_view(study, row)),
+            overlay_text="Heatmap of its discriminative features. "
+            "Point at a feature to see where that one looks."
+            + f" {heatmap.SEEN_PART}"
+            * (with_heat and heatmap_reads.shows_view(study, row)),
             ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
             on_open=lambda chosen: session.go("feature", feature=chosen),
         )

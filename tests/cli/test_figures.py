@@ -18,7 +18,8 @@ def test_without_a_name__lists_every_figure(run, words):
 
 def test_list__names_the_paper_of_each_figure(run):
     lines = {line.split()[0]: line for line in run("figure", "--list").out.splitlines() if line}
-    assert "([Q] Fig. 1)" in lines["sorted_activation"] and "([K] Fig. 2.3)" in lines["ddm_features"]
+    assert "(Kalibhat 2024, Fig. 1)" in lines["sorted_activation"]
+    assert "(Kalibhat's dissertation, Fig. 2.3)" in lines["ddm_features"]
 
 
 def test_writes_the_figure_and_says_where(run, shared_study, tmp_path):

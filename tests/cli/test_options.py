@@ -13,6 +13,7 @@ import pytest
 
 from core.analysis.probe import back_tests
 from core.analysis.probe.transfer import transfer_probe
+from core.charts.options import FigureOptions
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
 from core.cli.options import Formatter, Parser, add_options, default_text
@@ -34,7 +35,6 @@ from core.config import (
 )
 from core.export.files import export_frame
 from core.figures.catalogue import draw
-from core.figures.options import FigureOptions
 from core.figures.sheet_layout import SheetGrid
 from core.pipeline import text_search
 from core.slices.finder import worst_slices

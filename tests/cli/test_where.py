@@ -61,7 +61,7 @@ def test_export__refuses_what_no_slice_can_change(run, study, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["sorted_activation", "purity", "q_distribution", "roc", "rivals", "map", "sparsity"]
+    "name", ["sorted_activation", "purity", "q_distribution", "roc", "baselines", "map", "sparsity"]
 )
 def test_figure__is_of_the_slice(run, study, tmp_path: Path, name):
     out, whole = tmp_path / "slice.json", tmp_path / "whole.json"

@@ -43,10 +43,10 @@ def test_composite__keeps_labels_and_splits_and_draws_digits_apart():
     inner = source.inner  # pyright: ignore[reportAttributeAccessIssue]
     assert source.table["label"].tolist() == inner.table["label"].tolist()
     assert source.extras is not None and {"digit", "hardness"} <= set(source.extras)
-    levels, chosen = source.digit_levels, source._chosen  # pyright: ignore[reportAttributeAccessIssue]
+    levels, pictures = source.digit_levels, source._picture_rows  # pyright: ignore[reportAttributeAccessIssue]
     assert source.extras["digit"].tolist() == [str(level) for level in levels]
     is_val = (source.table["split"] == "val").to_numpy()
-    assert not set(chosen[is_val]) & set(chosen[~is_val])
+    assert not set(pictures[is_val]) & set(pictures[~is_val])
     painted, plain = (np.asarray(one.read(3)) for one in (source, inner))
     changed = (painted != plain).any(2)
     assert 0.02 < changed.mean() < 0.6 and (np.ptp(painted[changed], axis=1) == 0).all()

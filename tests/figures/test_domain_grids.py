@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, layout_of, paper
 from core.common.dataframes import select
 from core.errors import SettingsError
 from core.figures.domain_grids import ddm_bars, ddm_table, tinted_rows
-from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT, layout_of, paper
 from tests.training.grids.written_domains import ARM, BASE, cells, tinted
 
 

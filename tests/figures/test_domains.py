@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.figures import maps
+from core.charts import maps
+from core.charts.theme import LIGHT, Theme, paper
 from core.figures.domains import legend_height, part_maps
-from core.figures.theme import LIGHT, Theme, paper
 
 N_CLASSES, N_DOMAINS = 20, 4
 

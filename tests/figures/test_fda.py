@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, layout_of
 from core.common.dataframes import equals, numbers, where
 from core.common.statistics.seeds import NOT_ENOUGH, over_seeds
 from core.errors import SettingsError
@@ -15,8 +17,6 @@ from core.figures.augmentation_bars import PANELS, augmentation_bars
 from core.figures.fda_examples import spread_rows
 from core.figures.fda_tables import fda_table, fda_transfer
 from core.figures.grid_figures import GRID_FIGURES
-from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT, layout_of
 from core.figures.view_matrix import dual_table, view_matrix
 from core.store import open_study
 from core.training.grids.fda.verdicts import gain_verdict, ordered_verdict, removal_verdict

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.theme import layout_of
 from core.errors import SettingsError
 from core.figures.grid_bars import (
     loss_readout_figure,
@@ -16,7 +17,6 @@ from core.figures.grid_bars import (
     variants_figure,
 )
 from core.figures.grid_figures import GRID_FIGURES, read_grid
-from core.figures.theme import layout_of
 
 FACTORS = ("shape", "colour", "texture")
 

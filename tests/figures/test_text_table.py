@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from core.charts.theme import LIGHT, layout_of, paper
 from core.figures.text_table import text_table
-from core.figures.theme import LIGHT, layout_of, paper
 
 ROWS = [["SimCLR", "50.0"], ["BYOL", ""]]
 

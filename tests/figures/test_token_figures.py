@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, layout_of
 from core.errors import SettingsError
-from core.figures.options import FigureOptions
 from core.figures.scene_graph import attention_figure, scene_graph_figure
-from core.figures.theme import LIGHT, layout_of
 from core.figures.token_curves import (
     CHOICES,
     CURVES,

@@ -41,16 +41,16 @@ def correlation_over_settings(
         settings. NaN for fewer than 5 settings, or where the loss or the error does not vary.
     """
     x, y = numbers(table, loss), 1 - numbers(table, accuracy)
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y, arms = x[known], y[known], table["arm"].to_numpy()[known]
+    both_finite = np.isfinite(x) & np.isfinite(y)
+    x, y, arms = x[both_finite], y[both_finite], table["arm"].to_numpy()[both_finite]
     settings = list(dict.fromkeys(arms))
     if reason := _undefined(x, y, len(settings)):
         return Correlation(np.nan, np.nan, np.nan, np.nan, len(x), len(settings), reason)
     rows = [np.flatnonzero(arms == arm) for arm in settings]
     rng, drawn = np.random.default_rng(seed), []
     for _ in range(resamples):
-        chosen = np.concatenate([rows[place] for place in rng.integers(0, len(rows), len(rows))])
-        drawn.append(_pearson(x[chosen], y[chosen]))
+        resampled = np.concatenate([rows[setting] for setting in rng.integers(0, len(rows), len(rows))])
+        drawn.append(_pearson(x[resampled], y[resampled]))
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     spearman = _pearson(_ranks(x), _ranks(y))
     return Correlation(_pearson(x, y), spearman, float(low), float(high), len(x), len(settings))

@@ -49,10 +49,10 @@ def recall_at(queries: np.ndarray, targets: np.ndarray, k: int, groups: Sequence
     if not len(queries):
         return float("nan")
     names = np.asarray(groups) if groups is not None else np.arange(len(queries))
-    own = names[:, None] == names[None, :]
+    same_group = names[:, None] == names[None, :]
     cosine = queries @ targets.T
-    best_own = np.where(own, cosine, -np.inf).max(1)
-    better = ((cosine >= best_own[:, None]) & ~own).sum(1)
+    best_own = np.where(same_group, cosine, -np.inf).max(1)
+    better = ((cosine >= best_own[:, None]) & ~same_group).sum(1)
     return float(np.mean(better < k))
 
 

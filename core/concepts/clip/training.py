@@ -230,9 +230,9 @@ def same_rows(tokens: Tensor) -> Tensor:
 
 def forget_words(tokens: Tensor, share: float, step: int, end: int) -> Tensor:
     """Replace random words by the unknown word, so that it comes to mean "something"."""
-    chosen = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(step)) < share
+    drawn = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(step)) < share
     words = (tokens > UNKNOWN) & (tokens != end) & (tokens != START)
-    return tokens.masked_fill(chosen & words, UNKNOWN)
+    return tokens.masked_fill(drawn & words, UNKNOWN)
 
 
 def clip_learning_rate(step: int, config: ClipTrainConfig) -> float:

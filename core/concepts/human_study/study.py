@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.command_line import command_line
+from core.common.command_line import PROGRAM, command_line
 from core.common.csv_text import as_written, harmless
 from core.concepts.crops import crop_of
 from core.concepts.falcon import TOP_WORDS
@@ -42,7 +42,7 @@ the words fit images_a and not images_b? Answers go into word_answers.csv: worke
 {choices} rows (choice_tasks.csv): which option fits images_a best? Answers go into choice_answers.csv:
 worker, task, option. word_answers_NAME.csv and choice_answers_NAME.csv are read as well.
 key.csv identifies the words and options: workers must not see it.
-Then run: python -m core human-study read THIS_FOLDER
+Then run: {program} human-study read THIS_FOLDER
 """
 
 
@@ -92,7 +92,7 @@ def export_tasks(
     _write(folder / WORD_ANSWERS, [], ("worker", "task", "word", "fits"))
     _write(folder / CHOICE_ANSWERS, [], ("worker", "task", "option"))
     counts = {"n_words": len(word_rows), "n_choices": len(choice_rows)}
-    about = ABOUT.format(words=len(word_rows), choices=len(choice_rows))
+    about = ABOUT.format(words=len(word_rows), choices=len(choice_rows), program=PROGRAM)
     (folder / "README.txt").write_text(about, encoding="utf-8")
     write_page(folder / PAGE, word_rows, choice_rows)
     return counts

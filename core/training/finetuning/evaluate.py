@@ -48,8 +48,8 @@ def _as_for_training(transform: Transform) -> bool:
 def judge_on_study(images: Represented, study: Study, *, resamples: int = 1000) -> dict[str, Any]:
     """Call `judge` with the epsilon and percentiles of a study and a newly computed D; `q_auroc_start_d` uses
     the study's D."""
-    own, epsilon = study.settings("features"), float(study.summary("features")["epsilon"])
-    low, high = float(own.get("low", 50.0)), float(own.get("high", 95.0))
+    feature_settings, epsilon = study.settings("features"), float(study.summary("features")["epsilon"])
+    low, high = float(feature_settings.get("low", 50.0)), float(feature_settings.get("high", 95.0))
     row = evaluate_representations(images, epsilon=epsilon, low=low, high=high, resamples=resamples)
     if "lr" not in row:
         return row

@@ -1,4 +1,4 @@
-"""The lambda search of [Q] Fig. A.8: the same fine-tuning over a grid of weights, evaluated in memory."""
+"""The lambda search of Kalibhat 2024, Fig. A.8: one fine-tuning over a grid of weights, judged in memory."""
 
 from __future__ import annotations
 
@@ -129,5 +129,5 @@ def search_settings(study: Study, folder: Path, reading: str, options: dict[str,
 
 def with_past_settings(before: dict[str, Any]) -> dict[str, Any]:
     """Add to the settings of a search those that the version which stored them did not have."""
-    known = TrainConfig.__dataclass_fields__
-    return before | complete_settings({key: value for key, value in before.items() if key in known})
+    fields = TrainConfig.__dataclass_fields__
+    return before | complete_settings({key: value for key, value in before.items() if key in fields})

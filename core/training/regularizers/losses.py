@@ -29,7 +29,8 @@ def q_regularizer(
     """Raise low Q-Scores and shrink features that are active on much of the batch, when minimised.
 
     - lambda1 w1 sum_i 1[Q_i < alpha] Q_i + lambda2 w2 sum_k 1[||H_*k||_1 > beta] ||H_*k||_1
-    (Q, eq. 3, with the sign of a loss to minimise), H the 2N normalised rows, beta = mean_k ||H_*k||_1.
+    (Kalibhat 2024, eq. 3, with the sign of a loss to minimise), H the 2N normalised rows,
+    beta = mean_k ||H_*k||_1.
     (w1, w2) is (1, 1) for the reading "sum", (1/2N, 1) for "printed" and (1/2N, 1/2N) for "mean".
 
     Args:
@@ -74,10 +75,10 @@ def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Rew
     """
     check_matrix("raw", raw)
     scores = q_score(normalise_rows(raw.double()), discriminative, epsilon=epsilon)  # (2N,)
-    known = scores.detach()
-    scored = known > 0  # firing entries exceed their row's mean, so a defined Q is above 0
-    alpha = known.sum() / scored.sum().clamp(min=1)
-    rewarded = scored & (known < alpha - TIE * alpha)
+    values = scores.detach()
+    scored = values > 0  # firing entries exceed their row's mean, so a defined Q is above 0
+    alpha = values.sum() / scored.sum().clamp(min=1)
+    rewarded = scored & (values < alpha - TIE * alpha)
     return Reward(_masked_sum(scores, rewarded), rewarded, scored)
 
 
@@ -104,7 +105,7 @@ def reading_weights(reading: str, n_rows: int) -> tuple[float, float]:
 
 
 def lasso(raw: Tensor, *, weight: float) -> Tensor:
-    """The baseline: weight / (2N) ||H||_1, H the 2N normalised rows (Q, section 4).
+    """The baseline: weight / (2N) ||H||_1, H the 2N normalised rows (Kalibhat 2024, section 4).
 
     Args:
         raw: (2N, n_features) float, not normalised. weight: unpublished, chosen here.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.charts import compared_words
 from core.common.command_line import command_line
 from core.comparison.compare import Comparison
 from core.comparison.text import listed
 from core.comparison.words import carries_words
-from core.figures import compare as figures
 from core.figures.cells import CellRequest
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, chart, download
@@ -28,7 +28,7 @@ def words(found: Comparison) -> None:
         chart(
             found.shared.studies[0],
             "compare_words",
-            lambda theme: figures.concept_matrix(matrix, theme=theme),
+            lambda theme: compared_words.concept_matrix(matrix, theme=theme),
             *found.shared.studies[1:],
             alt="Number of words that each pair of studies shares",
             data=matrix.reset_index(names="study"),
@@ -72,7 +72,7 @@ def transferred(found: Comparison) -> None:
     for one in found.transfers:
         st.markdown(f"**Words carried from {widgets.plain(one.source)} to {widgets.plain(one.target)}**")
         for method, about in one.about.items():
-            said = f"{method}: {one.said(method)}."
+            said = f"{method}: {one.explained(method)}."
             if carries_words(one.explained_share.get(method)):
                 alike, chance = (widgets.number(about.get(name)) for name in ("jaccard", "chance"))
                 said += (

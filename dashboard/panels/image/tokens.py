@@ -10,15 +10,16 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts.theme import Theme
+from core.common.command_line import PROGRAM
 from core.figures.scene_graph import attention_figure, scene_graph_figure
-from core.figures.theme import Theme
 from core.store import Study
 from core.visual_tokens.graph import SceneGraph
 from dashboard.cache import image_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 
-COMMAND = "python -m core compositionality MODEL --tokens TOKENS --study {}"
+COMMAND = f"{PROGRAM} compositionality MODEL --tokens TOKENS --study {{}}"
 
 
 def show(study: Study, row: int, facts: dict[str, Any]) -> None:

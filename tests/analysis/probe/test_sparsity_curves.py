@@ -1,4 +1,4 @@
-"""Accuracy against the number of kept features ([Q] Fig. 2)."""
+"""Accuracy against the number of kept features (Kalibhat 2024, Fig. 2)."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from numpy.testing import assert_allclose
 
 from core.analysis.quality.recommendation import recommended
 from core.analysis.quality.within import metrics_within
+from core.charts.score_pair import PAIR, pair_finding, pair_table
 from core.common.formatting import counted
 from core.common.score_names import SCORES, score_label
 from core.export.sliced import SlicedStudy
-from core.figures.score_pair import PAIR, pair_finding, pair_table
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.slices.inspection.numbers import score_aurocs

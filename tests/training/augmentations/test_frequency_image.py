@@ -1,4 +1,4 @@
-"""Frequency images against the sum of [K] eq. 5.1, and the way back."""
+"""Frequency images against the sum of Kalibhat's dissertation, eq. 5.1, and the way back."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.theme import layout_of
 from core.errors import SettingsError
 from core.figures.lambda_search import lambda_grid
-from core.figures.theme import layout_of
 from core.training.finetuning import lambda_search
 from core.training.finetuning.lambda_search import GridPoint, cells_of
 

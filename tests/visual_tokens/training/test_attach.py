@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT
 from core.data.glyphworld.glyphworld import GlyphworldSource
 from core.errors import TokenError
-from core.figures.options import FigureOptions
-from core.figures.theme import LIGHT
 from core.figures.token_figures import TOKEN_FIGURES
 from core.jobs.progress import Progress
 from core.storage.writer import write_study

@@ -46,31 +46,31 @@ def texts(folder: Path) -> dict[str, str]:
 
 
 def _parsed(held: dict[str, Any]) -> dict[str, str]:
-    named = {str(name): str(text) for name, text in held["slices"].items()}
-    if len(named) > MOST:
-        raise Damaged(f"holds {len(named):,} slices; limit {MOST:,}")
-    for name in named:
+    slices = {str(name): str(text) for name, text in held["slices"].items()}
+    if len(slices) > MOST:
+        raise Damaged(f"holds {len(slices):,} slices; limit {MOST:,}")
+    for name in slices:
         if len(name) > LONGEST or not name.isprintable():
             raise Damaged(f"holds {name[:LONGEST]!r}, which cannot be the name of a slice")
-    return named
+    return slices
 
 
-def text_of(folder: Path, name: str, slices: Mapping[str, str]) -> str:
+def text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
     """Return the text form of one of the slices that are saved in a study.
 
     Raises:
         SliceError: there is no slice of that name.
     """
-    if name not in slices:
-        listed = f" Saved: {', '.join(slices)}" if slices else " None is saved."
-        hint = f"{did_you_mean(name, slices)}{listed}"
+    if name not in saved:
+        listed = f" Saved: {', '.join(saved)}" if saved else " None is saved."
+        hint = f"{did_you_mean(name, saved)}{listed}"
         raise SliceError(
             f"no saved slice '{name}' in '{folder}'.{hint}", short=f"no saved slice '{name}'.{hint}"
         )
-    return slices[name]
+    return saved[name]
 
 
-def with_saved(wanted: Named, folder: Path) -> list[Named]:
+def with_saved(where: Named, folder: Path) -> list[Named]:
     """Return the conditions, and those of every saved slice that they name, themselves or by another one.
 
     Each is in it once: slices that all name two others would otherwise be twice as many at every step.
@@ -78,19 +78,19 @@ def with_saved(wanted: Named, folder: Path) -> list[Named]:
     Raises:
         SliceError: no saved slice has a name that is used, too many are, or they refer to each other.
     """
-    slices = texts(folder) if wanted.saved else {}
+    saved = texts(folder) if where.saved else {}
     named: dict[str, Named] = {}
-    waiting = list(wanted.saved)
+    waiting = list(where.saved)
     for name in waiting:
         if name in named:
             continue
         if len(named) == MOST_NAMED:
             raise SliceError(f"the slice names more than {MOST_NAMED} saved slices; name fewer")
-        named[name] = wanted.parse(text_of(folder, name, slices))
+        named[name] = where.parse(text_of(folder, name, saved))
         waiting += named[name].saved
     try:
         TopologicalSorter({name: part.saved for name, part in named.items()}).prepare()
     except CycleError as error:
         names = ", ".join(sorted(set(error.args[1])))
         raise SliceError(f"the saved slices {names} refer to each other; delete one of them") from None
-    return [wanted, *named.values()]
+    return [where, *named.values()]

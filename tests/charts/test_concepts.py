@@ -57,8 +57,8 @@ def test_confusion_matrix__counts_and_a_point_on_every_cell_that_holds_any():
 
 def test_confusion_matrix__its_scale_has_no_halves_of_images():
     few = PAIRS.assign(n_images=PAIRS["n_images"].clip(upper=2))
-    assert concepts.confusion_matrix(few, CLASSES).data[0].colorbar.dtick == 1
-    assert concepts.confusion_matrix(PAIRS, CLASSES).data[0].colorbar.dtick is None
+    assert confusions.confusion_matrix(few, CLASSES).data[0].colorbar.dtick == 1
+    assert confusions.confusion_matrix(PAIRS, CLASSES).data[0].colorbar.dtick is None
 
 
 def test_confusion_matrix__a_hundred_classes_stay_legible():

@@ -142,6 +142,7 @@ def test_a_factory_of_a_classifier_gives_what_its_classifier_reads(factory):
     assert_close(maps.mean(dim=(2, 3)), raw, **TOLERANCE)
     note = "ends in a classifier ('fc', 10 outputs): what it reads, 64 features, is the representation"
     assert any(note in line for line in encoder.assumptions)
+    assert not any("what the network returns" in line for line in encoder.assumptions)
 
 
 @pytest.mark.usefixtures("trusted")

@@ -65,8 +65,9 @@ def word_twins(
     """Render twins of each word, and compare the activation of the groups that have the word.
 
     With d_t = a(present_t) - a(absent_t) over the pairs t of a word, a the activation of the group (least of
-    its features, of rows of length 1) and s its standard deviation: effect = mean_t d_t / s, with the
-    bootstrap interval over pairs. twin_auc: area under the ROC curve of a, with the word against without it.
+    its features, of rows of length 1) and s its standard deviation: effect = mean_t d_t / s, with Student's
+    interval over pairs. twin_auc: area under the ROC curve of a, with the word against without it; its
+    interval does not know of the pairs, which makes it too wide.
     selectivity: share of the other words whose pairs move the group less, by |effect|; words that share a
     word with it do not count. Chance has 0, 0.5, 0.5.
 

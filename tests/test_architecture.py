@@ -330,8 +330,8 @@ def test_nothing_of_a_machine_is_in_the_repository():
 
 
 COMMANDS_OF_TOPICS = tuple(f"core.research.{name}.commands" for name in TOPICS)
-# The functions of a command and the charts of a study have the names of what they call.
-NAMESAKES = ("core.cli", "core.charts.study_charts", "core.charts.study_panels", *COMMANDS_OF_TOPICS)
+# The functions of a command have the names of what they call.
+NAMESAKES = ("core.cli", *COMMANDS_OF_TOPICS)
 SAME_NAME = {
     "main",  # of the two modules that are run by themselves
     "headline",  # of an image, and of a slice

@@ -24,7 +24,6 @@ API = ROOT / "docs" / "api.md"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 PATH = re.compile(r"`((?:core|dashboard|tests|docs|assets|configs|benchmarks)/[\w./-]*)`")
 FLOOR = re.compile(r"^\| (\d+) \| `((?:core|dashboard)\.\w+)` \| \S", re.MULTILINE)
-GLOSSARY = re.compile(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| (\S[^|]+) \|$", re.MULTILINE)
 # Modules of pure functions, each of which docs/api.md shows with an example.
 PURE = (
     *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
@@ -222,42 +221,3 @@ def test_a_dependency_has_one_line():
     assert len(named) > 20
     assert sorted(named) == sorted(set(named))
     assert all(row.rstrip(" |").split("|")[-1].strip() for row in rows)
-
-
-@cache
-def glossary() -> list[tuple[str, str, str, str]]:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return GLOSSARY.findall(text[text.index("## Glossary") :])
-
-
-@pytest.fixture(scope="module")
-def said_in_code() -> tuple[set[str], str]:
-    """Names that the sources define, columns and keys among them, and all their strings in lower case."""
-    names, strings = set(), []
-    for path in [*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")]:
-        names.add(path.stem)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match node:
-                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                    names.add(name)
-                case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                    names.add(name)
-                case ast.Constant(value=str() as text):
-                    strings.append(text.lower())
-                    names |= {text} if text.isidentifier() else set()
-    return names, "\n".join(strings)
-
-
-def test_the_glossary_is_a_page_of_terms_each_once():
-    terms = [term for term, *_ in glossary()]
-    rows = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").count("\n| ")
-    assert 40 <= len(terms) <= 70 and rows == len(terms) + 1  # the heading
-    assert len(set(terms)) == len(terms)
-
-
-@pytest.mark.parametrize("row", glossary(), ids=lambda row: row[0])
-def test_a_term_of_the_glossary_has_its_name_and_its_word(row, said_in_code):
-    _, name, shown, _ = row
-    names, strings = said_in_code
-    assert name in names
-    assert [word for word in shown.split(", ") if word != "–" and word.lower() not in strings] == []

@@ -1,19 +1,26 @@
-"""The Q-Score and its baselines: per score a dot with its interval, and a cell per cause of failure."""
+"""The Q-Score and its baselines: per score a dot with its 95 % interval."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.analysis.quality.recommendation import claim, recommend, score_row
+from core.charts.chart import Chart
+from core.charts.options import FigureOptions
+from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where, words
-from core.common.score_names import SCORES, score_in_sentence, score_label
+from core.common.dataframes import equals, numbers, where, words
+from core.common.score_names import score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -190,51 +197,6 @@ def rivals(
     return fig
 
 
-def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot AUROC of each score for failures of one cause against correct images; blue works, orange misleads.
-
-    Args:
-        table: table `quality_by_cause` (cause, score, n_errors, auroc, low, high).
-    """
-    if not np.isfinite(numbers(table, "auroc")).any():
-        return note_figure("No cause of failure has enough misclassified images.", theme)
-    present = set(words(table, "score"))
-    scores = [score for score in SCORES if score in present] + sorted(present - set(SCORES))
-    counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
-    causes = sorted(counts, key=lambda cause: -counts[cause])
-    grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
-    text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid["auroc"]]
-    rows = [f"{as_text(cause)}  (n = {counts[cause]:,.0f})" for cause in causes]
-    fig = go.Figure(
-        go.Heatmap(
-            z=grid["auroc"],
-            x=[score_label(s) for s in scores],
-            y=rows,
-            text=text,
-            texttemplate="%{text}",
-            textfont={"color": theme.ink},
-            customdata=np.dstack([grid["low"], grid["high"]]),
-            zmin=0,
-            zmax=1,
-            xgap=2,
-            ygap=2,
-            colorscale=_diverging(theme),
-            colorbar={
-                "title": {"text": "AUROC", "font": {"size": theme.font_size}},
-                "tickfont": {"size": theme.font_size - 1},
-                "thickness": 12,
-                "outlinewidth": 0,
-                "tickvals": [0, 0.5, 1],
-            },
-            hovertemplate="<b>%{x}</b><br>failures by %{y}<br>AUROC %{z:.3f} "
-            "(%{customdata[0]:.3f} to %{customdata[1]:.3f})<extra></extra>",
-        )
-    )
-    fig.update_xaxes(tickangle=-35, showline=False, ticks="", tickfont_color=theme.ink)
-    fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont_color=theme.ink)
-    return finish(fig, theme, height=200 + 34 * len(rows))
-
-
 def _dots(
     rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
 ) -> go.Scatter:
@@ -275,14 +237,6 @@ def _axis_label(score: str, selected: str) -> str:
     return f"<b>{score_label(score)}</b>" if score == selected else score_label(score)
 
 
-def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]) -> np.ndarray:
-    grid = np.full((len(causes), len(scores)), np.nan)
-    cells = zip(words(table, "cause"), words(table, "score"), numbers(table, column), strict=True)
-    for cause, score, value in cells:
-        grid[causes.index(cause), scores.index(score)] = value
-    return grid
-
-
 def _base(rows: pd.DataFrame, info: Metric) -> float:
     if info.base_column is None:
         return CHANCE
@@ -304,9 +258,26 @@ def _why_empty(metrics: pd.DataFrame, metric: str = "auroc") -> str:
     return notes[0] if notes else "No score could be evaluated in this study."
 
 
-def _diverging(theme: Theme) -> list[list]:
-    """Orange to blue, never so strong that text on it becomes illegible."""
-    low, middle, high = (
-        ("#9A4D1B", "#2A3542", "#1C6BA0") if theme.is_dark else ("#F0A468", "#F4F5F7", "#7CBDE8")
-    )
-    return [[0, low], [0.5, middle], [1, high]]
+def _table(study: Study, options: FigureOptions) -> RankedScores:
+    return RankedScores(study.table("quality_metrics"), known_score(study.table("quality"), options.score))
+
+
+class RankedScores(NamedTuple):
+    """Scores to be ranked: `frame` is the table `quality_metrics`."""
+
+    frame: pd.DataFrame
+    selected: str
+
+
+BASELINES = Chart(
+    name="baselines",
+    title="every score with its interval",
+    needs=("quality", "quality_metrics", "quality_curves"),
+    table=_table,
+    draw=lambda shown, options, theme: rivals(
+        shown.frame, metric=options.metric, selected=shown.selected, theme=theme
+    ),
+    finding=lambda shown: finding(shown.frame),
+    alt=lambda _: "AUROC of every score with its 95 % interval",
+    aliases=("rivals",),
+)

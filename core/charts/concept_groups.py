@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
-from core.common.dataframes import as_text, numbers
+from core.common.dataframes import as_text, numbers, words
 
 NO_GROUPS = "No image highly activates a feature, so there are no groups."
 NO_COSINES = "No group has two crops for CLIP to compare."
@@ -266,3 +266,24 @@ def word_matrix(
     )
     finish(fig, theme, height=90 + 24 * len(said))
     return fig.update_layout(shapes=[line], margin_t=8)
+
+
+def group_size_finding(counts: pd.DataFrame, size: str) -> str:
+    """State how large most groups are.
+
+    Args:
+        counts: from `concept_groups.count_by_size`. size: n_images or n_features.
+    """
+    n = numbers(counts, "n_groups")
+    if not len(n) or not n.sum():
+        return "No groups"
+    at, what = int(n.argmax()), "image" if size == "n_images" else "feature"
+    name = words(counts, "size")[at]
+    return f"{int(n[at]):,} of {int(n.sum()):,} groups have {name} {what}{'' if name == '1' else 's'}"
+
+
+def likeness_finding(cosine: Sequence[float] | np.ndarray, gamma: float) -> str:
+    """State how many groups and features have crops that look alike to CLIP."""
+    known = np.asarray(cosine, float)
+    known = known[np.isfinite(known)]
+    return f"{int((known >= gamma).sum()):,} of {len(known):,} have crops that look alike"

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.analysis.features.notes import notes_on_curves
+from core.charts.chart import MANY, Chart
+from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, equals, numbers, where
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 NAMES = {
     "discriminative": "discriminative features",
@@ -127,3 +134,29 @@ def _line(part: pd.DataFrame, curve: str, colour: str, theme: Theme, *, named: b
         legendgroup=curve,
     )
     return [band, line]
+
+
+class KeptCurves(NamedTuple):
+    """Curves of several studies: `frame` is `probe_curves` of all, with the column `study`."""
+
+    frame: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+    notes: dict[str, list[str]]
+
+
+def _table(studies: Sequence[Study], options: FigureOptions) -> KeptCurves:
+    tables = {study.name: study.table("probe_curves") for study in studies}
+    frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
+    return KeptCurves(frame, tables, {study.name: notes_on_curves(study) for study in studies})
+
+
+KEPT_FEATURES = Chart(
+    name="kept_features",
+    title="probe accuracy against the share of features removed; --with: several studies",
+    source="Kalibhat 2024, Figs 2, A.5, A.7",
+    needs=("probe", "probe_curves"),
+    table=_table,
+    draw=lambda shown, _, theme: kept_features(shown.tables, notes=shown.notes, theme=theme),
+    studies=(1, MANY),
+    column="double",
+)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.features import WEBGL_FROM
+from core.charts.chart import Chart
+from core.charts.feature_points import WEBGL_FROM
+from core.charts.options import FigureOptions
+from core.charts.reading import known_score, seeded_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text
+from core.common.arrays import safe_divide
+from core.common.dataframes import as_text, numbers
 from core.common.score_names import score_label
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 STEPS = 64  # colours of a continuous scale
 MOST_CLASSES = 20  # classes with their own colour; more would not be distinguishable
@@ -31,6 +39,7 @@ CLASS_COLOURS_DARK = (
 OTHERS = "other classes"
 UNKNOWN = "not known"
 TAIL = 0.005  # share of the values at either end that may exceed a continuous scale
+MOST_ON_A_MAP = 20_000  # points; more would only hide each other on paper
 AXES = {
     "pca": "Principal component",
     "umap": "UMAP",
@@ -243,3 +252,55 @@ def _amount_marker(colouring: Colouring, theme: Theme) -> dict:
 def score_colouring(values: np.ndarray, column: str, theme: Theme) -> Colouring:
     """Colour a column of scores on a scale, titled with its display name."""
     return by_amount(np.asarray(values, np.float64), title=score_label(column), theme=theme)
+
+
+class Places(NamedTuple):
+    """Images on a map: `frame` has image_id, x, y and the coloured value."""
+
+    frame: pd.DataFrame
+    kind: str
+    shares: list[float]
+    coloured: str  # the title of the value
+    score: bool  # it is a number
+
+
+def _table(study: Study, options: FigureOptions) -> Places:
+    """Read the map (UMAP if available), and what colours it: a feature, a score but Q, or the class."""
+    kind = "umap" if study.has("map_umap") else "pca"
+    rows = np.arange(study.n_images) if study.chosen is None else np.flatnonzero(study.chosen)
+    rows = rows[seeded_rows(len(rows), MOST_ON_A_MAP, options.seed)]
+    if options.features:
+        raw = study.array("representations").rows(rows).astype(np.float64)
+        value = safe_divide(raw[:, options.features[0]], np.linalg.norm(raw, axis=1), empty=0.0)
+        title = f"feature {options.features[0]}"
+    elif options.score != FigureOptions.score or not study.labelled:
+        table = study.table("quality")
+        score = known_score(table, options.score)
+        value, title = numbers(table, score)[rows].astype(np.float64), score_label(score)
+    else:
+        value, title = study.images["label"].to_numpy(object)[rows], "class"
+    x, y = study.vector(f"map_{kind}")[rows].T
+    names = study.images["image_id"].to_numpy(object)[rows]
+    frame = pd.DataFrame({"image_id": names, "x": x, "y": y, "value": value})
+    shares = study.summary("map").get("shares", [])
+    return Places(frame, kind, shares, title, title != "class")
+
+
+def _draw(shown: Places, options: FigureOptions, theme: Theme) -> go.Figure:
+    value = shown.frame["value"].to_numpy()
+    if shown.score:
+        colouring = by_amount(value, title=shown.coloured, theme=theme)
+    else:
+        colouring = by_name(value.astype(object), title=shown.coloured, theme=theme, order=options.classes)
+    points = shown.frame[["x", "y"]].to_numpy()
+    return representation_map(points, colouring, kind=shown.kind, shares=shown.shares, theme=theme)
+
+
+MAP = Chart(
+    name="map",
+    title="every image on the map, by class, --features J or --score",
+    needs=("map_pca",),
+    table=_table,
+    draw=_draw,
+    alt=lambda shown: f"Map of {len(shown.frame):,} images",
+)

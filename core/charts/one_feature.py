@@ -268,3 +268,38 @@ def _add_ticks(fig: go.Figure, values: np.ndarray, y: float, name: str, theme: T
             hovertemplate=f"{as_text(name)}<br>activation %{{x:.4f}}<extra></extra>",
         )
     )
+
+
+def heat_finding(rows: pd.DataFrame) -> str:
+    """State whether a feature's heat prefers the object or the background.
+
+    Args:
+        rows: rows of `overlap_by_feature` of one feature: mask, lift, lift_low, lift_high.
+    """
+    found = {row["mask"]: row for row in rows.to_dict("records") if np.isfinite(row["lift"])}
+    core, spurious = found.get("core"), found.get("spurious")
+    if core is None and spurious is None:
+        return "Object or background?"
+    if core is not None and spurious is not None:
+        if core["lift_low"] > max(1.0, spurious["lift_high"]):
+            return f"Looks at the object: {core['lift']:.1f}x a uniform heatmap"
+        if spurious["lift_low"] > max(1.0, core["lift_high"]):
+            return f"Looks at the background: {spurious['lift']:.1f}x a uniform heatmap"
+        return "Prefers neither the object nor the background"
+    one = core if core is not None else spurious
+    assert one is not None
+    part = "object" if core is not None else "background"
+    return f"Heat on the {part}: {one['lift']:.1f}x a uniform heatmap"
+
+
+def activation_finding(values: np.ndarray, n_images: int, images: str) -> str:
+    """State on how many images a feature fires, and how strongly.
+
+    Args:
+        values: its activations on the images on which it fires. images: what they are called.
+    """
+    if not len(values):
+        return f"Fires on none of the {images}"
+    low, high = float(np.min(values)), float(np.max(values))
+    ends = f"at {low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"at {low:.2f} to {high:.2f}"
+    return f"Fires on {len(values):,} of {n_images:,} {images}, {ends}"

@@ -94,11 +94,6 @@ def narrowed_studies(
     return [narrowed_study(one, where) for one in studies]
 
 
-def whole_study(study: Study) -> Study:
-    """Return the study itself, of a study that may be narrowed to a slice."""
-    return study.whole if isinstance(study, SlicedStudy) else study
-
-
 def one_line(error: PeregrineError) -> str:
     """Return an error as a sentence of one line."""
     text = " ".join(str(error).split())

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.chart import Chart
+from core.charts.options import FigureOptions
+from core.charts.reading import score_values
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.common.statistics.intervals import wilson
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 PAIR = ("distinctiveness", "knn_similarity")
 BINS = 4
@@ -108,3 +116,28 @@ def _part_names(bins: int) -> list[str]:
     part = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}.get(bins, "part")
     between = ("second", "third", "fourth")[: bins - 2] if bins <= 5 else map(str, range(2, bins))
     return [f"lowest {part}", *between, f"highest {part}"]
+
+
+class PairRisk(NamedTuple):
+    """Risk by two scores: `frame` is `pair_table`."""
+
+    frame: pd.DataFrame
+    scores: tuple[str, str]
+
+
+def _table(study: Study, options: FigureOptions) -> PairRisk:
+    """Read --score and the first one to compare with, or the usual pair."""
+    first, second = (options.score, options.against[0]) if options.against else PAIR
+    values, correct = score_values(study, first)
+    return PairRisk(pair_table(values, score_values(study, second)[0], correct), (first, second))
+
+
+SCORE_PAIR = Chart(
+    name="score_pair",
+    title="share of errors by two scores at once",
+    needs=("quality", "probe"),
+    table=_table,
+    draw=lambda shown, _, theme: pair_heat(*shown, theme=theme),
+    finding=lambda shown: pair_finding(*shown),
+    alt=lambda shown: f"Share of errors by {' and '.join(map(score_label, shown.scores))}",
+)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from core.charts.cutoff import CutoffResult
-from core.charts.features import TAIL_LABEL, TAIL_MEANING
+from core.charts.feature_points import TAIL_LABEL, TAIL_MEANING
 from core.common.dataframes import numbers, words
-from core.common.score_names import score_label
+from core.common.score_names import SCORES, score_label
 
 
 def feature_sentence(
@@ -78,3 +78,16 @@ def _percent(value: float) -> str:
     if value >= 10:
         return f"{value:.3g} %" if value < 99.5 or value >= 99.95 else f"{value:.1f} %"
     return f"{value:.2g} %"
+
+
+def describe_score(score: str) -> str:
+    """Describe the score in one sentence: what it measures and whether it needs labels."""
+    known = SCORES.get(score)
+    if known is None:
+        return score_label(score)
+    needs = (
+        "Needs no labels."
+        if known.label_free
+        else "Comes from the linear probe, which was trained with labels."
+    )
+    return f"{known.label}: {known.meaning}. {needs}"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.features import TAIL_LABEL, TAILS, WEBGL_FROM
+from core.charts.feature_points import TAIL_LABEL, TAILS, WEBGL_FROM
 from core.charts.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 from core.common.dataframes import as_text, equals, numbers, where, words
 

@@ -13,12 +13,13 @@ from core.common.command_line import PROGRAM
 from core.common.formatting import counted
 
 if TYPE_CHECKING:
+    from core.charts.chart import Chart
     from core.charts.theme import Theme
-    from core.figures.entries import Entry
     from core.figures.folder_chart import FolderChart
     from core.store import Study
 
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
+TABLE = ".csv"  # the numbers of a figure of the catalogue
 
 
 def add_figure(commands: Any) -> None:
@@ -28,7 +29,8 @@ def add_figure(commands: Any) -> None:
     sub = options.add_command(commands, "figure", figure, summary, sample, notes=options.POPULATION)
     sub.add_argument("study", type=Path, nargs="?", metavar="STUDY", help="folder of the study")
     sub.add_argument("name", nargs="?", metavar="NAME", help="name of the figure; see --list")
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"file to write: {EXTENSIONS}")
+    files = f"file to write: {EXTENSIONS}; {TABLE} for its numbers"
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=files)
     sub.add_argument("--list", action="store_true", help="list the figures and the steps that each needs")
     sub.add_argument(
         "--with",
@@ -61,7 +63,7 @@ def figure(args: argparse.Namespace) -> None:
         print(listing())
         return
     from core.errors import SettingsError
-    from core.figures.catalogue import draw, entry_named
+    from core.figures.catalogue import chart_named, draw
     from core.figures.files import check_file, write_figure
     from core.figures.folder_chart import folder_charts
     from core.store import open_study
@@ -69,24 +71,42 @@ def figure(args: argparse.Namespace) -> None:
     name = given["name"]
     of_folder = folder_charts().get(name)
     if of_folder is None:
-        entry_named(name)
+        chart_named(name)
     if "output" not in given:
         raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
-    check_file(given["output"])
+    as_table = of_folder is None and given["output"].suffix.lower() == TABLE
+    if not as_table:
+        check_file(given["output"])
     if of_folder is not None:
         if "where" in given:
             raise SettingsError(f"{name} is not of images; leave out --where")
         print(write_figure(_of_folder(of_folder, given), given["output"]))
         return
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
-    studies = narrowed(studies, given, same_images=entry_named(name).same_images)
+    studies = narrowed(studies, given, same_images=chart_named(name).same_images)
     chosen = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
+    if as_table:
+        print(f"{_write_table(studies, name, FigureOptions(**chosen), given['output'])}{_of(studies)}")
+        return
     theme = {key: given[key] for key in ("style", "font") if key in given}
     chart = draw(studies, name, **theme, options=FigureOptions(**chosen))
     print(f"{write_figure(chart, given['output'])}{_of(studies)}")
     layout: Any = chart.layout
     if layout.meta and layout.meta.get("note"):
         print(layout.meta["note"])
+
+
+def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out: Path) -> Path:
+    """Write the numbers of a figure as the pages save them."""
+    from core.export.files import complete_file
+    from core.export.table_file import TableFile
+    from core.figures.catalogue import table
+
+    frame = table(studies, name, options=options)
+    among = None if studies[0].chosen is None else studies[0].where
+    with complete_file(out) as temporary:
+        temporary.write_bytes(TableFile(tuple(one.name for one in studies), name, frame, among).content())
+    return out
 
 
 def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images: bool = False) -> list[Study]:
@@ -131,7 +151,7 @@ def _theme(given: dict[str, Any], column: str) -> Theme:
 
 def add_figure_sheet(commands: Any) -> None:
     """Add the command `figure-sheet`."""
-    sample = "figure-sheet studies/demo roc rivals heatmap:0/10000003 -o sheet.pdf --columns 2"
+    sample = "figure-sheet studies/demo roc baselines heatmap:0/10000003 -o sheet.pdf --columns 2"
     summary = "combine figures, images and heatmaps on one page, as vector graphics"
     sub = options.add_command(commands, "figure-sheet", figure_sheet, summary, sample)
     sub.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
@@ -195,29 +215,25 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
 def listing() -> str:
     """Return the catalogue, one line per figure: those of the workbench, then those of research."""
-    from core.figures.catalogue import GUESTS
-    from core.figures.entries import ENTRIES
+    from core.charts.registry import CHARTS, WORKBENCH
     from core.figures.folder_chart import folder_charts
 
-    own, guests = ([_listed(entry) for entry in entries] for entries in (ENTRIES, GUESTS))
-    guests += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
-    width = max(len(name) for name, _ in (*own, *guests))
-    own, guests = ([f"{name:<{width}}  {text}" for name, text in rows] for rows in (own, guests))
-    return "\n".join([*own, "", "Research:", *guests, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
+    rows = [(chart.name, f"{_titled(chart)}; needs {_steps(chart)}") for chart in CHARTS.values()]
+    rows += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
+    lines.insert(len(WORKBENCH), "\nResearch:")
+    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
 
 
-def _listed(entry: Entry) -> tuple[str, str]:
-    needs = ", ".join(dict.fromkeys(step for _, step in entry.needs))
-    return entry.name, f"{_titled(entry)}; needs {needs}"
+def _steps(chart: Chart) -> str:
+    from core.steps import step_of
+
+    return ", ".join(dict.fromkeys(step_of(item) or item for item in chart.needs))
 
 
-def _titled(chart: Entry | FolderChart) -> str:
-    return chart.title + (f" ({_cited(chart.source)})" if chart.source else "")
-
-
-def _cited(source: str) -> str:
-    """Return the place of a figure in a paper; one without the paper's letter is in [Q]."""
-    return source if source.startswith("[") else f"[Q] {source}"
+def _titled(chart: Chart | FolderChart) -> str:
+    return chart.title + (f" ({chart.source})" if chart.source else "")
 
 
 def add_report(commands: Any) -> None:

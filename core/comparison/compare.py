@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
 from core.comparison.estimates import estimate_table, unlabelled_notes
 from core.comparison.images import Shared, shared_images
@@ -92,7 +92,7 @@ class Comparison:
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
         separation: see `separation_table`. estimates: accuracy without labels, see `estimate_table`.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
-        unlike: measures and facts that mean different things because of different settings.
+        not_comparable: measures and facts that mean different things because of different settings.
     """
 
     shared: Shared
@@ -106,7 +106,7 @@ class Comparison:
     words: Words | None
     transfers: list[Transfer]
     notes: list[Note]
-    unlike: frozenset[str]
+    not_comparable: frozenset[str]
 
     @property
     def names(self) -> list[str]:
@@ -130,13 +130,13 @@ class Comparison:
 
     def value(self, measure: str, study: str) -> dict[str, Any]:
         """Return one row of `measures` as a dict; empty if the study does not have that number."""
-        is_row = equals(self.measures, "measure", measure) & equals(self.measures, "study", study)
-        return next(iter(records(where(self.measures, is_row))), {})
+        is_row = (self.measures["measure"] == measure) & (self.measures["study"] == study)
+        return next(iter(records(self.measures.loc[is_row])), {})
 
     def side_counts(self, study: str) -> dict[str, int]:
         """Count the evaluation images by side: changed or unchanged from the first study to this one."""
-        here = where(self.sides, equals(self.sides, "study", study))
-        return {side: int(equals(here, "side", side).sum()) for side in SIDES}
+        here = self.sides.loc[self.sides["study"] == study]
+        return {side: int((here["side"] == side).sum()) for side in SIDES}
 
     def changed(self, study: str, side: str) -> pd.DataFrame:
         """List the images on one side, most confident new answer first."""
@@ -156,7 +156,7 @@ def compare(
         SliceError: `among` names something that the first study lacks.
     """
     shared = shared_images(studies).narrowed(among)
-    judged, (notes, odd) = shared.rows[:, shared.judged], unlike(shared)
+    judged, (notes, odd) = shared.rows[:, shared.judged], differences_in_setup(shared)
     settings = {"resamples": resamples, "seed": seed}
     scores = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
     parts = [
@@ -193,7 +193,7 @@ def compare(
 
 def one_class_as_accuracy(classes: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
     """Give a class that is all of the images the interval of the change of accuracy, the same number."""
-    accuracy = where(measures, equals(measures, "measure", "accuracy"))
+    accuracy = measures.loc[measures["measure"] == "accuracy"]
     if len(classes) != len(accuracy) or not np.array_equal(numbers(classes, "n"), numbers(accuracy, "n")):
         return classes
     ends = ["difference_low", "difference_high"]
@@ -223,7 +223,7 @@ def fact_table(shared: Shared) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def unlike(shared: Shared) -> tuple[list[Note], frozenset[str]]:
+def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     """Notes on settings that differ, and the measures and facts that they make incomparable."""
     notes, measures = [], set()
     for one in ALIKE:
@@ -256,9 +256,7 @@ def _plain(value: object) -> str:
 
 def report(comparison: Comparison) -> dict[str, Any]:
     """Return the comparison as a JSON-able dict: tables as lists of rows, only images that changed sides."""
-    changed = where(
-        comparison.sides, equals(comparison.sides, "side", GAINED) | equals(comparison.sides, "side", LOST)
-    )
+    changed = comparison.sides.loc[comparison.sides["side"].isin([GAINED, LOST])]
     words = comparison.words
     return {
         "studies": [

@@ -15,7 +15,7 @@ from core.analysis.probe.accuracy_estimates import (
     prediction_interval,
 )
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, select
+from core.common.dataframes import numbers
 from core.common.formatting import counted, percent, signed
 from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
@@ -76,7 +76,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
         **{key: np.nan if about.get(key) is None else about[key] for key in OF_STUDY},
         **dict(zip(("low", "high"), ends, strict=True)),
     )
-    return select(rows, list(COLUMNS))
+    return rows.loc[:, list(COLUMNS)]
 
 
 def _with_difference(table: pd.DataFrame, study: Study, before: Sequence[tuple[str, Study]]) -> pd.DataFrame:
@@ -154,23 +154,23 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
     brackets, the interval of how much larger or smaller it is than that of assuming the accuracy on
     evaluation images; the last column has what chance alone would give, on slices and on copies.
     """
-    accuracies = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
+    formatted = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
     rows = table.to_dict("records")
-    accuracies += [[_error(row, test) for row in rows] for test in TESTS]
+    formatted += [[_error(row, test) for row in rows] for test in TESTS]
     return pd.DataFrame(
         {
             "Study": table["study"],
             "Probe of": table["source"],
             "Method": [
-                title[:1].upper() + title[1:] + (" (best in back tests)" if chosen else "")
-                for title, chosen in zip(table["title"], table["chosen"], strict=True)
+                title[:1].upper() + title[1:] + (" (best in back tests)" if is_best else "")
+                for title, is_best in zip(table["title"], table["chosen"], strict=True)
             ],
             "Accuracy, %": [
                 value if low == UNKNOWN else f"{value} ({low} to {high})"
-                for value, low, high in zip(*accuracies[:3], strict=True)
+                for value, low, high in zip(*formatted[:3], strict=True)
             ],
-            "Error on slices, points": accuracies[3],
-            "Error on corrupted copies, points": accuracies[4],
+            "Error on slices, points": formatted[3],
+            "Error on corrupted copies, points": formatted[4],
             "By chance alone, points": [
                 " and ".join(number_or_dash(np.array([100 * row[f"noise_{test}"] for test in TESTS])))
                 for row in rows

@@ -150,8 +150,8 @@ class Statistics:
         self.n, self.n_studies = studies[0].n, len(studies)
         self.means = list(studies[0].columns)
         values = np.column_stack([one.columns[name] for one in studies for name in self.means])
-        self.known = np.isfinite(values).astype(np.float64)
-        self.filled = np.where(self.known > 0, values, 0.0)
+        self.is_finite = np.isfinite(values).astype(np.float64)
+        self.filled = np.where(self.is_finite > 0, values, 0.0)
         nothing = np.full(self.n, np.nan)
         self.confidence = [
             WeightedAuroc(one.columns.get(CONFIDENCE, nothing), one.correct) for one in studies
@@ -170,7 +170,7 @@ class Statistics:
     def of(self, counts: np.ndarray | None = None) -> np.ndarray:
         """(n_studies, n_names) float64; `counts` (n,): how often each image occurs, None: once."""
         weight = np.ones(self.n) if counts is None else counts.astype(np.float64)
-        means = safe_divide(weight @ self.filled, weight @ self.known).reshape(self.n_studies, -1)
+        means = safe_divide(weight @ self.filled, weight @ self.is_finite).reshape(self.n_studies, -1)
         if len(self.names) == len(self.means):
             return means
         rows = []
@@ -197,7 +197,7 @@ class Statistics:
 
     def n_known(self) -> np.ndarray:
         """(n_studies, n_names) int64: the number of images behind each value."""
-        counts = self.known.sum(0).astype(np.int64).reshape(self.n_studies, -1)
+        counts = self.is_finite.sum(0).astype(np.int64).reshape(self.n_studies, -1)
         extra = len(self.names) - len(self.means)
         ranked = np.array([[ranking.n] * extra for ranking in self.rankings], np.int64)
         n = np.concatenate([counts, ranked.reshape(self.n_studies, extra)], axis=1)

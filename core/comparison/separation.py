@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.common.statistics.intervals import auroc_interval
 from core.comparison.images import Shared
@@ -42,7 +42,7 @@ def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
                 continue
             values = numbers(quality, score)[places]
             groups = [int((np.isfinite(values) & (correct == side)).sum()) for side in (1, 0)]
-            measured = where(measures, equals(measures, "measure", measure) & equals(measures, "study", name))
+            measured = measures.loc[(measures["measure"] == measure) & (measures["study"] == name)]
             judged = np.isfinite(correct)
             auroc = auroc_interval(values[judged], correct[judged] == 1)[:3]
             rows.append([name, score, *groups, *(_ends(measured) if len(measured) else auroc)])
@@ -68,7 +68,7 @@ def separation_sentence(table: pd.DataFrame, score: str) -> str:
         table: from `separation_table`.
     """
     label = score_label(score)
-    rows = where(table, equals(table, "score", score)).to_dict("records")
+    rows = table.loc[table["score"] == score].to_dict("records")
     sides = {row["study"]: side_of(row) for row in rows}
     decided = [row for row in rows if sides[row["study"]]]
     if not decided:

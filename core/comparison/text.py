@@ -116,7 +116,7 @@ def premise_lines(comparison: Comparison) -> list[str]:
 
 def legend(comparison: Comparison) -> str:
     """Explain the brackets and marks."""
-    return LEGEND + (NOT_ALIKE if comparison.unlike else "")
+    return LEGEND + (NOT_ALIKE if comparison.not_comparable else "")
 
 
 def numbers_table(comparison: Comparison) -> pd.DataFrame:
@@ -177,12 +177,12 @@ def headline_rows(comparison: Comparison) -> list[list[str]]:
             cells.append(amount(row, measure.unit, measure.digits))
             if study != first:
                 cells.append(change(row, measure.unit, measure.digits))
-        rows.append([name, measure.title + DAGGER * (name in comparison.unlike), *cells])
+        rows.append([name, measure.title + DAGGER * (name in comparison.not_comparable), *cells])
     for name, title in FACT_TITLES.items():
         values = [fact[name] for fact in records(comparison.facts)]
         if any(has_value(value) for value in values):
             title += " (all images)" * comparison.narrowed
-            rows.append([name, title + DAGGER * (name in comparison.unlike), whole(values[0])])
+            rows.append([name, title + DAGGER * (name in comparison.not_comparable), whole(values[0])])
             for value in values[1:]:
                 both = has_value(value) and has_value(values[0])
                 apart = f"{int(value) - int(values[0]):+,}".replace("-", MINUS) if both else ""

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from core.common.dataframes import where
 from core.common.formatting import percent
 from core.comparison.images import Shared
 from core.concepts.across import across_table, concept_counts, shared_matrix, shared_words
@@ -113,7 +112,7 @@ def transfers(shared: Shared) -> list[Transfer]:
         shares, features = about.get("explained_share", {}), carried_and_direct(study)
         by_method = {method: about[method] for method in METHODS if method in about}
         carrying = [method for method in by_method if carries_words(shares.get(method))]
-        features = where(features, features["method"].isin(carrying).to_numpy(bool)).reset_index(drop=True)
+        features = features.loc[features["method"].isin(carrying)].reset_index(drop=True)
         results.append(Transfer(source, name, features, by_method, shares))
     return results
 

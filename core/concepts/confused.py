@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import select
 from core.concepts.failures import SIDES, PairSums, contributions, top_contributions, words_of_features
 from core.config import FailuresConfig
 from core.storage.chunked_array import CHUNK_ROWS
@@ -49,4 +48,4 @@ def behind_confusion(study: Study, rows: np.ndarray, true: str, predicted: str) 
             values = contributions(raw, weights, classes)
             best = top_contributions(np.where(allowed, values, -np.inf), sums.top)[0]
             sums.add(side, truth[part], answer[part], values, best)
-    return select(sums.table(study, words), columns)
+    return sums.table(study, words).loc[:, columns]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
 from core.concepts.across import check_has_concepts
 from core.concepts.failures import SEPARATOR, behind_class, behind_image, words_of_features
@@ -85,8 +85,8 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
         study, study.array("representations")[row], top=top, true=label if has_class else None
     )
     high = study.table("highly_activating", ["group", "image_id", "left", "top", "right", "bottom"])
-    here = where(high, equals(high, "image_id", study.images["image_id"].iat[row]))
-    here = where(here, np.isfinite(numbers(here, "left")))
+    here = high.loc[high["image_id"] == study.images["image_id"].iat[row]]
+    here = here.loc[np.isfinite(numbers(here, "left"))]
     sides = np.stack([numbers(here, side) for side in ("left", "top", "right", "bottom")], axis=1)
     boxes = dict(zip(texts(here, "group"), sides.astype(int).tolist(), strict=True))
     for part in description["features"]:

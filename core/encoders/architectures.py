@@ -151,7 +151,7 @@ def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> 
         names = [f"resnet{depth}" for depth in DEPTHS]
         raise EncoderError(
             f"unknown architecture '{name}': {', '.join(names)} (x2, x4), wide_resnet50_2; "
-            f"others as timm:NAME@PATH or torchvision:NAME@PATH.{did_you_mean(name, names)}"
+            f"others as timm:{name}@PATH or torchvision:{name}@PATH.{did_you_mean(name, names)}"
         )
     bottleneck, depths = DEPTHS[match[3]]
     shape = ResNetShape(bottleneck, depths, stem=stem)

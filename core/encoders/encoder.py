@@ -94,7 +94,7 @@ class Encoder:
         self.family = "vit" if is_transformer(base) else "cnn"
         self.report = report or LoadReport("none", "", len(base.state_dict()))
         self._examine(layer, pool, tokens, token_norm, may_classify)
-        self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions()]))
+        self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions(may_classify)]))
         self.fingerprint = self._fingerprint()
         self.model.to(self.device)
         for parameter in self.model.parameters():
@@ -260,7 +260,7 @@ class Encoder:
             )
         return x, raw
 
-    def _cautions(self) -> Iterable[str]:
+    def _cautions(self, may_classify: bool) -> Iterable[str]:
         if isinstance(self.model, ClassifierInput):
             n_outputs = self.base.get_submodule(str(self.classifier)).out_features
             yield (
@@ -268,6 +268,8 @@ class Encoder:
                 f"reads, {self.n_features:,} features, is the representation. To use the outputs, let the "
                 "network end in torch.nn.Identity()"
             )
+        elif may_classify and self.model is self.base:
+            yield f"what the network returns, {self.n_features:,} features, is the representation"
         if self.early:
             pooled = "ReLU and average pooling" if self.family == "cnn" else "the mean over patch tokens"
             if self.pool != "gap":

@@ -178,8 +178,7 @@ def _python(spec: Spec, with_weights: bool) -> Built:
         return Built(made.base, made.transform, spec.arch, "the factory", notes, layer, pool, *token_options)
     if not isinstance(made, nn.Module):
         raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
-    note = f"the network that {spec.arch} returns is used unchanged"
-    return Built(made, Transform(), spec.arch, "the factory", [note], is_plain_module=True)
+    return Built(made, Transform(), spec.arch, "the factory", is_plain_module=True)
 
 
 def _imported(module_name: str, factory_name: str) -> Any:

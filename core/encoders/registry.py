@@ -111,6 +111,8 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
         notes.append(f"architecture {spec.arch}{trained}: from the sidecar {path.name}.json")
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
         notes.append(f"architecture {spec.arch} as requested, although the sidecar says {sidecar.arch}")
+    if spec.family == "resnet":
+        named_resnet(spec.name, stem=Stem())  # an unknown name is the first thing to say
     made = build_architecture(spec, with_weights=False) if spec.family in FACTORIES else None
     layout = recognise(
         file,

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from core.common.inside import parse_json
 from core.errors import CheckpointError
 
+IN_PARTS = "of a checkpoint in several files; join them into one .safetensors first"
 RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"
 # Settings objects that training frameworks store beside the weights. They are never imported: an inert
 # stand-in replaces them.
@@ -79,7 +80,13 @@ def _kind(path: Path) -> str:
     if not path.exists():
         raise CheckpointError(f"no checkpoint at '{path}'")
     if path.is_dir():
-        raise CheckpointError(f"'{path}' is a folder; name the checkpoint file in it")
+        parts = any(path.glob("*.index.json"))
+        raise CheckpointError(
+            f"'{path}' is "
+            + (f"the folder {IN_PARTS}" if parts else "a folder; name the checkpoint file in it")
+        )
+    if re.search(r"-\d{5}-of-(?!00001)\d{5}\.", path.name):
+        raise CheckpointError(f"'{path}' is one part {IN_PARTS}")
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -109,7 +116,7 @@ def _not_a_checkpoint(head: bytes, suffix: str = "") -> str | None:
     if text.startswith(b"version https://git-lfs"):
         return "is a git-lfs pointer, not the checkpoint itself; run `git lfs pull` in its repository"
     if text.startswith(b"{") and b"weight_map" in head:
-        return "is the index of a checkpoint in several files; join them into one .safetensors first"
+        return f"is the index {IN_PARTS}"
     if text.startswith((b"{", b"[")) and head[8:9] != b"{":
         return "is a JSON text, not a checkpoint; name the weights file"
     for magic, what in (

@@ -88,7 +88,7 @@ def make_sheet(
     own = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
     for one in requests:
         if not one.is_picture and not one.of:
-            check_holds(own[one.where], one.entry)
+            check_holds(own[one.where], one.chart)
     drawn, problems = {}, []
     for number, one in enumerate(requests):
         if one.is_picture:
@@ -127,7 +127,7 @@ def _drawn_with_others(study: Study, request: CellRequest, width: int, font: str
 
 
 def _narrowed(studies: Sequence[Study], request: CellRequest) -> list[Study]:
-    return narrowed_studies(studies, request.slice, same_images=request.entry.same_images)
+    return narrowed_studies(studies, request.slice, same_images=request.chart.same_images)
 
 
 def check_sheet(

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
-from core.charts.features import telling_features
+from core.charts.feature_points import telling_features
 from core.charts.sentences import bands_sentence
 from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where

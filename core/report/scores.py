@@ -40,7 +40,7 @@ def quality(source: Source, charts: Charts) -> Section:
     own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
     if own:
         section.parts.append(parts.cards(_headline(own[0])))
-    section.parts += charts.row("rivals", "q_distribution", "roc", "finding_errors", "risk_coverage")
+    section.parts += charts.row("baselines", "q_distribution", "roc", "finding_errors", "risk_coverage")
     section.parts.append(_metrics(metrics.to_dict("records")))
     section.parts += charts.row("by_cause")
     return section

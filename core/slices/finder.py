@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.dataframes import where
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.slices.evaluate import class_column, result_column
 from core.slices.slice import Slice
@@ -138,7 +137,7 @@ def find(
         {"label": cells // width - 1, "trait": cells % width - 1, "n": n, "errors": errors}
     )
     keep = (n >= min_images) & (candidates["label"].to_numpy() + candidates["trait"].to_numpy() > -2)
-    candidates = _merged(where(candidates, keep), prints[:, keep])
+    candidates = _merged(candidates.loc[keep], prints[:, keep])
     return _tested(candidates, wrong[rows], labels[rows], against)
 
 
@@ -173,7 +172,8 @@ def _tested(candidates: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, aga
         error_rate=rate, low=low, high=high, rest=rest, lift=safe_divide(rate, np.nan_to_num(rest)), p=p,
         q=benjamini_hochberg(np.where(totals > n, p, np.nan)),
     )  # fmt: skip
-    return where(candidates, totals > n)  # a candidate with all images of its class has no comparison
+    # A candidate with all images of its class has no comparison.
+    return candidates.loc[totals > n].reset_index(drop=True)
 
 
 def _named(candidates: pd.DataFrame, tokens: Tokens, classes: list[str], split: str | None) -> pd.DataFrame:

@@ -14,10 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import SliceError, did_you_mean
-from core.slices.saved_file import KEPT, text_of, texts
+from core.slices.saved_file import KEPT, LONGEST, MOST, text_of, texts
 from core.slices.slice import Slice
-
-LONGEST = 60  # characters of a name
 
 
 def get(folder: Path, name: str) -> Slice:
@@ -25,8 +23,9 @@ def get(folder: Path, name: str) -> Slice:
 
     Raises:
         SliceError: no slice has that name, or the saved text cannot be parsed.
+        DamagedSlices, StudyError: as for `texts`.
     """
-    return Slice.parse(text_of(folder, name))
+    return Slice.parse(text_of(folder, name, texts(folder)))
 
 
 def stamp(folder: Path) -> tuple[int, int]:
@@ -38,7 +37,7 @@ def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> s
     """Save a slice under a name; return the name as stored.
 
     Raises:
-        SliceError: the name is empty, too long or taken by another slice.
+        SliceError: the name is empty, too long or taken by another slice, or too many are saved.
         StudyError: the study cannot be written to.
     """
     name, text = _checked(name), str(Slice.joined(where.parts()))
@@ -47,6 +46,8 @@ def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> s
         if not overwrite and slices.get(name, text) != text:
             raise SliceError(f"a slice '{name}' already exists; choose another name, or delete that slice")
         slices[name] = text
+        if len(slices) > MOST:
+            raise SliceError(f"a study keeps at most {MOST:,} slices; delete some first")
 
     _change(folder, add)
     return name

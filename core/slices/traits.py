@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import where
 from core.slices.evaluate import read_once, slice_columns
 from core.slices.firing_counts import BLOCK, count_firing_images, has_firing
 
@@ -119,7 +118,7 @@ def _concepts(study: Study, mask: np.ndarray) -> Tokens:
     if not (study.has("concepts") and study.has("highly_activating")):
         return _none(CONCEPT)
     concepts = study.table("concepts", ["group", "word", "kept"])
-    concepts = where(concepts, concepts["kept"].to_numpy(bool))
+    concepts = concepts.loc[concepts["kept"].to_numpy(bool)]
     words, ids = np.unique(concepts["word"].to_numpy(object).astype(str), return_inverse=True)
     words_of_groups = pd.DataFrame(
         {"group": concepts["group"].to_numpy(object), "word": ids}
@@ -132,9 +131,7 @@ def _concepts(study: Study, mask: np.ndarray) -> Tokens:
     rows = read_once(study, "rows of highly_activating", look_up)
     high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})
     pairs = (
-        where(high, (rows >= 0) & mask[rows])
-        .merge(words_of_groups, on="group")
-        .drop_duplicates(["row", "word"])
+        high.loc[(rows >= 0) & mask[rows]].merge(words_of_groups, on="group").drop_duplicates(["row", "word"])
     )
     return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())
 

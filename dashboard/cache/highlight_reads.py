@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.charts import features as figures
+from core.charts import feature_points
 from core.slices import highlights
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads
@@ -39,9 +39,11 @@ def features_to_show(study: Study, n: int) -> list[int]:
     stored heatmap where there are heatmaps.
     """
     table = reads.table(study, "features")
-    order = figures.telling_features(table)
+    order = feature_points.telling_features(table)
     if study.has("heatmap_features"):
-        order = [number for number in order if len(heatmap_reads.rows_with(study, number)) > 2]
+        order = [number for number in order if len(heatmap_reads.rows_with(study, number)) > 2] or order
+    fires = reads.firing_classes(study)  # on evaluation images, of which the pages that a click opens speak
+    order.sort(key=lambda number: number not in fires)
     classes = dict(zip(table["feature"], table["top_class"], strict=True)) if "top_class" in table else {}
     seen: set[object] = set()
     first = [number for number in order if not (classes.get(number) in seen or seen.add(classes.get(number)))]

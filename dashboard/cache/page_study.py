@@ -88,7 +88,7 @@ def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> Rend
 
     def drawn():
         options = replace(cell.options, device=STORED_ONLY)
-        beside = None if cell.entry.same_images else where
+        beside = None if cell.chart.same_images else where
         studies = [_narrowed(first, where), *(_narrowed(one, beside) for one in others)]
         return draw(studies, cell.name, width=width, font=font, options=options)
 

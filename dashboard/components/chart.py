@@ -13,9 +13,9 @@ import streamlit as st
 
 from core.charts.options import FigureOptions
 from core.charts.other_studies import folder_name
+from core.charts.registry import CHARTS
 from core.charts.theme import Theme, theme_named
 from core.export.table_file import TableFile
-from core.figures.catalogue import FIGURES
 from core.figures.cells import CellRequest
 from core.figures.print_version import print_version
 from core.slices.slice import Slice
@@ -99,7 +99,12 @@ def catalogue_chart(
         entry: its name in the catalogue. others: further studies that it compares. The rest: see `chart`.
     """
     studies = [CachedStudy(one) for one in (study, *others)]
-    draw = partial(FIGURES[entry].draw, studies, options)
+    chosen = CHARTS[entry]
+    shown = chosen.read(studies, options)
+
+    def draw(theme: Theme) -> go.Figure:
+        return chosen.draw(shown, options, theme)
+
     cell = cell_beside(CellRequest(entry, options), study, others)
     chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select, cell=cell)
 

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.inspection.populations import with_split
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
@@ -18,6 +19,7 @@ from dashboard.cache import heatmap_reads, highlight_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
+from dashboard.panels.features import feature_cards
 from dashboard.state import session
 
 PICTURES = 4
@@ -122,6 +124,7 @@ def features(study: Study, *, title: str = "What its features look at", n: int =
         return
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
+    pictures = feature_cards.pictures(study, with_split(study, Slice()), tuple(numbers))
     shown = [
         Card(
             str(number),
@@ -129,7 +132,7 @@ def features(study: Study, *, title: str = "What its features look at", n: int =
             note=reads.number_and_place(study, number) if number in words else "",
             subtitle=reads.where_it_fires(study, number),
             href=session.href("feature", name, feature=str(number)),
-            pictures=heat(study, number, PICTURES),
+            pictures=pictures[number],
         )
         for number in numbers
     ]

@@ -98,7 +98,7 @@ class Cloud:
     values: np.ndarray = field(default_factory=lambda: NOTHING)
     shades: tuple[int, ...] = ()
 
-    def chosen(self) -> Cloud:
+    def in_slice(self) -> Cloud:
         """The points of the slice alone, for a figure."""
         return replace(
             self,
@@ -112,7 +112,7 @@ class Cloud:
 
 def cloud(study: Study, request: Wanted) -> Cloud:
     """The points, at most `map_reads.MOST_POINTS`."""
-    return _cloud(study.key, request.identity(study), _study=study, _wanted=request)
+    return _cloud(study.key, request.identity(study), _study=study, _request=request)
 
 
 def packed(study: Study, request: Wanted) -> bytes:
@@ -127,19 +127,19 @@ def packed(study: Study, request: Wanted) -> bytes:
     if request.by != "activation" and not is_column:
         raise PeregrineError(f"no map coloured by '{printable(request.by)}'")
     try:
-        return _packed(study.key, request.identity(study), _study=study, _wanted=request)
+        return _packed(study.key, request.identity(study), _study=study, _request=request)
     except (KeyError, IndexError, ValueError) as error:
         raise PeregrineError(f"no such map: {error}") from None
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> Cloud:
-    rows, inside = map_reads.drawn_rows(_study, _wanted.where, _wanted.by)
-    colouring = _colouring(_study, _wanted, rows, inside)
-    cloud = Cloud(rows, map_reads.places(_study, _wanted.kind)[rows], inside, colouring)
+def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request: Wanted) -> Cloud:
+    rows, inside = map_reads.drawn_rows(_study, _request.where, _request.by)
+    colouring = _colouring(_study, _request, rows, inside)
+    cloud = Cloud(rows, map_reads.places(_study, _request.kind)[rows], inside, colouring)
     if colouring.is_scale:
         return cloud
-    names = map_reads.names_by(_study, _wanted.by)
+    names = map_reads.names_by(_study, _request.by)
     if names is None:  # correct or misclassified
         places = tuple(range(len(colouring.names)))
         return replace(cloud, names=colouring.names, values=colouring.codes.astype(np.int32), shades=places)
@@ -162,8 +162,8 @@ def _colouring(study: Study, request: Wanted, rows: np.ndarray, inside: np.ndarr
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> bytes:
-    drawn = cloud(_study, _wanted)
+def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request: Wanted) -> bytes:
+    drawn = cloud(_study, _request)
     lines = map_reads.said(_study)
     header: dict[str, Any] = {
         "n": len(drawn.rows),

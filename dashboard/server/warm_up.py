@@ -15,7 +15,7 @@ MODULES = (
     "dashboard.panels.tour",
     "dashboard.panels.selection",
     "dashboard.server.routes",
-    "core.charts.quality",
+    "core.charts.score_curves",
 )
 SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own 0.005 delays each answer
 

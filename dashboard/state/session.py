@@ -100,7 +100,7 @@ class Target:
 def go(page: str, **parts: str) -> None:
     """Go to another page with the same study and filter, before the next run. Meant for callbacks.
 
-    page: a name in `dashboard.addresses.pages`. shown: further parts of its address.
+    page: a name in `dashboard.addresses.pages`. parts: further parts of its address.
     """
     st.session_state[_TARGET] = Target(page, link_query(st.session_state.get(STUDY)) | parts)
 
@@ -127,9 +127,9 @@ def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
 
 
 def enter_page(page: str) -> None:
-    """Called by `main.py` alone, once per run, before the view: what a link asks for is remembered for
-    `leave_page`.
-    """
+    """Remember for `leave_page` what a link asks for. Called by `main.py` alone, before the view."""
+    # Streamlit reports no navigation: another page than in the last run is one. Only then is the address a
+    # link that somebody made; in later runs of the page its widgets have written it themselves.
     if st.session_state.get(_PAGE) != page:
         st.session_state[_NOTED] = set()
         st.session_state[_LINK] = {name: st.query_params.get_all(name) for name in st.query_params}
@@ -152,18 +152,20 @@ def enter_study(names: Sequence[str]) -> str:
 
 
 def leave_page() -> None:
-    """Called by `main.py` alone, after the view: says which parts of a link were left out, and drops those
-    that nothing on this page knows.
-    """
+    """Note which parts of a link were left out, and drop those that nothing here knows. For `main.py`."""
     st.session_state[_DRAWN] = here()
+    # Which widgets a view draws is known only after it ran, so the link is compared with them here. Popped:
+    # the next run of this page has no link to explain.
     link = st.session_state.pop(_LINK, None)
     for name, asked in (link or {}).items():
         widget = name in st.session_state
+        # Parts of all pages, parts already explained, and parts that the view read without a widget.
         if name in OWN or name in _noted() or (not widget and name in st.session_state.get(_READ, ())):
             continue
-        if not widget:
+        if not widget:  # Streamlit keeps unknown parts of an address for ever
             set_url(name, None)
             note(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
+        # A widget that got a value which it cannot hold falls back to its default without a word.
         elif st.query_params.get_all(name) != asked and not _same(st.session_state[name], asked):
             values = ", ".join(asked)[:60]
             note(f"{name[:40]!r} cannot be {values!r} here, so that part of the link was dropped.")

@@ -103,7 +103,8 @@ def _cards(study: Study, chosen: Slice, asked: feature_reads.Listing, found: pd.
         )
         full = widgets.percent(feature_cards.full_bar(some))
         what = f"Bars: the share of the images on which a feature fires; a full bar is {full}."
-        if not subject.subject(chosen) and len(study.class_names) > 1:
+        several = not subject.subject(chosen) and len(study.class_names) > 1
+        if several and any(known and not known.few for known in some["firing_class"]):
             what += " Grey bars: of the images on which it fires, the share of their most common class."
         if reads.named_from(study):
             what += " Words: heat, seen in the crops around the heat; scene, only in the whole images."

@@ -264,11 +264,11 @@ def _figure(study: Study, wanted: Wanted) -> None:
     """The map as a figure for a paper, drawn on request: it is another few megabytes."""
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
-    drawn = cloud(study, wanted).chosen()
+    drawn = cloud(study, wanted).in_slice()
     shares = study.summary("map").get("shares", [])
 
     def draw(theme: Theme) -> go.Figure:
-        colouring = cloud(study, replace(wanted, theme=theme.name)).chosen().colouring
+        colouring = cloud(study, replace(wanted, theme=theme.name)).in_slice().colouring
         return maps.representation_map(drawn.xy, colouring, kind=wanted.kind, shares=shares, theme=theme)
 
     data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])

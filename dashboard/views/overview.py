@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.charts import baselines
-from core.charts.overlap_scale import CONTROL_NAMES
+from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label
@@ -47,7 +47,7 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
 
 HEADLINE_STYLE = (  # the number before its name, on one line
     "<style>.st-key-overview_headline div:has(> [data-testid=stMetricLabel]) {display: flex;"
-    " flex-direction: row-reverse; justify-content: flex-end; align-items: baseline; gap: .6rem}"
+    " flex-flow: row-reverse wrap-reverse; justify-content: flex-end; align-items: baseline; gap: 0 .6rem}"
     " .st-key-overview_headline :has(> [data-testid=stMetricLabel]) > * {width: auto}"
     " .st-key-overview_headline [data-testid=stMetricValue] {font-size: 1.55rem; line-height: 1.25;"
     " padding: 0}"
@@ -230,12 +230,13 @@ def _prediction(study: Study) -> None:
         line = f"**Can errors be predicted?** {baselines.finding(aurocs)} {found.reason}"
     else:
         name = score_label(found.score)
-        line = f"**Which score to look at?** {name}. No image here is judged. {found.reason}"
+        untested = "No image here is classified, so none was tested."
+        line = f"**Which score to look at?** {name}. {untested} {found.reason}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(line, width="stretch")
         st.page_link(
             "views/predicting_errors.py",
-            label=f"{len(known) or len(reads.scores(study))} scores compared",
+            label=f"{len(known)} scores compared" if len(known) else f"{len(reads.scores(study))} scores",
             icon=":material/arrow_forward:",
             icon_position="right",
             query_params=session.link_query(served_studies.name_of(study)),

@@ -114,7 +114,7 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         alt="AUROC of every score with its 95 % interval",
         data=aurocs,
         on_select=clicked,
-        cell=CellRequest("rivals", FigureOptions(score=score), str(population)),
+        cell=CellRequest("baselines", FigureOptions(score=score), str(population)),
     )
     if found := score_reads.recommended(study):
         st.caption(f"Recommended: {widgets.plain(score_label(found.score))}. {widgets.plain(found.reason)}")

@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.charts import baselines as figures
+from core.charts import by_cause
 from core.charts.theme import DARK, LIGHT, layout_of
 from tests.tables import rows_where
 
@@ -148,7 +149,7 @@ def test_by_cause__puts_each_number_in_its_cell():
         ],
         columns=["cause", "score", "n_errors", "auroc", "low", "high"],
     )
-    cells = figures.by_cause(table).data[0]
+    cells = by_cause.by_cause(table).data[0]
     assert list(cells.x) == ["Q-Score", "Raw norm"]
     assert list(cells.y) == ["small object  (n = 90)", "clutter  (n = 10)"]
     assert_allclose(np.array(cells.z, float), [[0.6, 0.7], [0.4, np.nan]])
@@ -159,4 +160,4 @@ def test_nothing_to_rank__gives_the_reason(metrics, theme):
     fig = figures.rivals(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
     assert not fig.data and layout_of(fig).annotations[0].text == "one class only"
     none = pd.DataFrame(columns=["cause", "score", "n_errors", "auroc", "low", "high"])
-    assert not figures.by_cause(none, theme=theme).data
+    assert not by_cause.by_cause(none, theme=theme).data

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.charts.compare import class_changes, concept_matrix, score_distributions, score_table
+from core.charts.compared_classes import class_changes
+from core.charts.compared_scores import score_distributions, score_table
+from core.charts.compared_words import concept_matrix
 from core.charts.theme import DARK, LIGHT, layout_of, paper
 from core.comparison.measures import class_accuracy_changes
 from core.figures.catalogue import draw

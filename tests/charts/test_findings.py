@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts import findings
+from core.charts import (
+    compared_classes,
+    concept_groups,
+    one_feature,
+    q_distribution,
+    score_curves,
+    sparsity,
+    threshold_sweep,
+)
 
 R = " (0.30)"
 
@@ -32,35 +40,37 @@ def metric(value: float, low: float, high: float, n: int = 100) -> pd.DataFrame:
     ],
 )  # fmt: skip
 def test_curve(kind, numbers, says):
-    assert findings.curve_finding(metric(*numbers), "q_score", kind) == says
+    assert score_curves.curve_finding(metric(*numbers), "q_score", kind) == says
 
 
 @pytest.mark.parametrize("kind", ["roc", "pr", "pr_error", "risk"])
 @pytest.mark.parametrize(("n", "told"), [(3, "1 error"), (23, "7 errors"), (27, "")])  # 30 % are errors
 def test_curve__says_nothing_from_fewer_than_eight_errors(kind, n, told):
-    found = findings.curve_finding(metric(0.9, 0.8, 0.95, n), "q_score", kind)
+    found = score_curves.curve_finding(metric(0.9, 0.8, 0.95, n), "q_score", kind)
     assert (found == f"Q-Score: what it is worth cannot be told from {told}") == bool(told)
 
 
 def test_distribution():
     values = np.array([1.0, 2, 3, 4, 5, 6])
     right = np.array([0.0, 0, 0, 1, 1, 1])
-    said = findings.distribution_finding(values, right, "norm")
+    said = q_distribution.distribution_finding(values, right, "norm")
     assert said == "Raw norm is higher on correct than on misclassified images: median 5 and 2"
-    assert "lower on correct" in findings.distribution_finding(values, 1 - right, "norm")
+    assert "lower on correct" in q_distribution.distribution_finding(values, 1 - right, "norm")
     alike = np.array([1.0, 0, 1, 0, 1, 0])
-    assert "is alike" in findings.distribution_finding(np.array([1.0, 1, 2, 2, 3, 3]), alike, "norm")
-    assert findings.distribution_finding(values, np.ones(6), "norm") == "Raw norm of correct images"
-    assert findings.distribution_finding(values, np.full(6, np.nan), "norm") == "Raw norm by correctness"
+    assert "is alike" in q_distribution.distribution_finding(np.array([1.0, 1, 2, 2, 3, 3]), alike, "norm")
+    assert q_distribution.distribution_finding(values, np.ones(6), "norm") == "Raw norm of correct images"
+    assert (
+        q_distribution.distribution_finding(values, np.full(6, np.nan), "norm") == "Raw norm by correctness"
+    )
 
 
 def test_sparsity():
     same = np.array([[0.2, 0.1, 0.0], [0.21, 0.1, 0.0]])
-    assert findings.sparsity_finding(same).startswith("Correct and misclassified images are equally sparse")
+    assert sparsity.sparsity_finding(same).startswith("Correct and misclassified images are equally sparse")
     apart = np.array([[0.4, 0.1, 0.0], [0.2, 0.15, 0.1]])
-    assert findings.sparsity_finding(apart) == "Correct images are sparser: largest activation 0.40 and 0.20"
-    assert findings.sparsity_finding(apart[::-1]).startswith("Misclassified images are sparser")
-    assert findings.sparsity_finding(np.array([[0.4], [np.nan]])) == "Sparsity of one side only"
+    assert sparsity.sparsity_finding(apart) == "Correct images are sparser: largest activation 0.40 and 0.20"
+    assert sparsity.sparsity_finding(apart[::-1]).startswith("Misclassified images are sparser")
+    assert sparsity.sparsity_finding(np.array([[0.4], [np.nan]])) == "Sparsity of one side only"
 
 
 def test_threshold():
@@ -68,9 +78,9 @@ def test_threshold():
         {"mask": "core", "group": "all", "threshold": [0.0, 0.4, 0.5], "mean": [0.2, 0.4, 0.35]}
     )
     said = "mIoU with the object is largest at a threshold of 0.4 (0.40)"
-    assert findings.threshold_finding(sweep, 0.5) == f"{said}; the study uses 0.5 (0.35)"
-    assert findings.threshold_finding(sweep, None) == said
-    assert findings.threshold_finding(sweep.assign(mean=np.nan), 0.5) == "mIoU by threshold"
+    assert threshold_sweep.threshold_finding(sweep, 0.5) == f"{said}; the study uses 0.5 (0.35)"
+    assert threshold_sweep.threshold_finding(sweep, None) == said
+    assert threshold_sweep.threshold_finding(sweep.assign(mean=np.nan), 0.5) == "mIoU by threshold"
 
 
 def lifts(**values: tuple[float, float, float]) -> pd.DataFrame:
@@ -93,14 +103,14 @@ def lifts(**values: tuple[float, float, float]) -> pd.DataFrame:
     ],
 )
 def test_heat(rows, says):
-    assert findings.heat_finding(rows).startswith(says)
+    assert one_feature.heat_finding(rows).startswith(says)
 
 
 def test_activation():
-    said = findings.activation_finding(np.array([0.141, 0.23]), 1000, "evaluation images")
+    said = one_feature.activation_finding(np.array([0.141, 0.23]), 1000, "evaluation images")
     assert said == "Fires on 2 of 1,000 evaluation images, at 0.14 to 0.23"
-    assert findings.activation_finding(np.array([0.2]), 5, "images").endswith("5 images, at 0.20")
-    assert findings.activation_finding(np.array([]), 5, "images") == "Fires on none of the images"
+    assert one_feature.activation_finding(np.array([0.2]), 5, "images").endswith("5 images, at 0.20")
+    assert one_feature.activation_finding(np.array([]), 5, "images") == "Fires on none of the images"
 
 
 def test_class_changes():
@@ -114,20 +124,24 @@ def test_class_changes():
         }
     )
     said = "ant gains most (+6 points), bee loses most (\N{MINUS SIGN}4 points)"
-    assert findings.class_change_finding(table, "tuned") == f"{said}; 1 of 3 changes are significant"
+    assert compared_classes.class_change_finding(table, "tuned") == f"{said}; 1 of 3 changes are significant"
     tied = table.assign(difference=[0.06, -0.04, 0.06])
-    assert findings.class_change_finding(tied, "tuned").startswith("ant and cat gain most (+6 points)")
+    assert compared_classes.class_change_finding(tied, "tuned").startswith(
+        "ant and cat gain most (+6 points)"
+    )
     still = table.assign(difference=0.0, difference_low=-0.1, difference_high=0.1)
-    assert findings.class_change_finding(still, "tuned") == "No class changes; no change is significant"
-    assert findings.class_change_finding(table, "other") == "Accuracy by class"
-    one = findings.class_change_finding(table.iloc[1:2], "tuned")
+    assert (
+        compared_classes.class_change_finding(still, "tuned") == "No class changes; no change is significant"
+    )
+    assert compared_classes.class_change_finding(table, "other") == "Accuracy by class"
+    one = compared_classes.class_change_finding(table.iloc[1:2], "tuned")
     assert one == "Accuracy on bee: \N{MINUS SIGN}4 points (\N{MINUS SIGN}10 to +2, could be chance)"
 
 
 def test_groups():
     counts = pd.DataFrame({"size": ["1", "2 to 5"], "n_groups": [982, 8]})
-    assert findings.group_size_finding(counts, "n_images") == "982 of 990 groups have 1 image"
+    assert concept_groups.group_size_finding(counts, "n_images") == "982 of 990 groups have 1 image"
     other = counts.assign(n_groups=[1, 8])
-    assert findings.group_size_finding(other, "n_features") == "8 of 9 groups have 2 to 5 features"
-    assert findings.group_size_finding(counts.assign(n_groups=0), "n_images") == "No groups"
-    assert findings.likeness_finding([0.7, 0.5, np.nan], 0.63) == "1 of 2 have crops that look alike"
+    assert concept_groups.group_size_finding(other, "n_features") == "8 of 9 groups have 2 to 5 features"
+    assert concept_groups.group_size_finding(counts.assign(n_groups=0), "n_images") == "No groups"
+    assert concept_groups.likeness_finding([0.7, 0.5, np.nan], 0.63) == "1 of 2 have crops that look alike"

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 
-from core.charts import interpretability, score_overlap
+from core.charts import miou, miou_by_class, q_against_miou, threshold_sweep
 from core.charts.theme import DARK, layout_of, paper
 
 
@@ -28,7 +28,7 @@ def summary(
 
 
 def test_miou_bars__means_and_intervals():
-    fig = interpretability.miou_bars({"demo": summary()}, theme=paper())
+    fig = miou.miou_bars({"demo": summary()}, theme=paper())
     correct, wrong = fig.data
     assert (correct.name, wrong.name) == ("correct", "misclassified")
     assert list(correct.x) == ["core mask", "spurious mask"]
@@ -36,15 +36,15 @@ def test_miou_bars__means_and_intervals():
     assert_allclose(wrong.y, [0.42, 0.22])
     assert_allclose(correct.error_y.arrayminus, [0.03, 0.03])
     assert_allclose(correct.error_y.array, [0.04, 0.04])
-    soft = interpretability.miou_bars({"demo": summary()}, variant="soft")
+    soft = miou.miou_bars({"demo": summary()}, variant="soft")
     assert_allclose(soft.data[0].y, [0.71, 0.21])
 
 
 def test_miou_bars__several_studies_and_no_verdicts():
-    fig = interpretability.miou_bars({"a<b": summary(), "after": summary(0.1)})
+    fig = miou.miou_bars({"a<b": summary(), "after": summary(0.1)})
     assert list(fig.data[0].x[0]) == ["a&lt;b", "a&lt;b", "after", "after"]
     assert_allclose(fig.data[0].y, [0.41, 0.21, 0.51, 0.31])
-    alone = interpretability.miou_bars({"demo": summary(groups=("all",))})
+    alone = miou.miou_bars({"demo": summary(groups=("all",))})
     assert [trace.name for trace in alone.data] == ["all images"]
 
 
@@ -52,17 +52,17 @@ def test_miou_bars__uniform_heatmap_is_a_line_over_each_mask():
     values = {("uniform", "core"): 0.25, ("uniform", "spurious"): 0.5, ("random", "core"): 0.1}
     rows = [(control, mask, "paper", value) for (control, mask), value in values.items()]
     controls = pd.DataFrame(rows, columns=["control", "mask", "variant", "mean"])
-    fig = interpretability.miou_bars({"demo": summary()}, controls=controls)
+    fig = miou.miou_bars({"demo": summary()}, controls=controls)
     assert [(shape.y0, shape.y1) for shape in layout_of(fig).shapes] == [(0.25, 0.25), (0.5, 0.5)]
     assert fig.data[-1].name == "a uniform heatmap"
 
 
 @pytest.mark.parametrize("draw", [
-    lambda: interpretability.miou_bars({"demo": summary().assign(mean=np.nan)}),
-    lambda: interpretability.miou_bars({}),
-    lambda: interpretability.threshold_sweep(summary().assign(threshold=0.5).iloc[:0]),
-    lambda: interpretability.miou_by_class(summary().assign(label="a").iloc[:0]),
-    lambda: score_overlap.q_against_miou(pd.DataFrame({"row": [], "mask": [], "q_score": [], "paper": []})),
+    lambda: miou.miou_bars({"demo": summary().assign(mean=np.nan)}),
+    lambda: miou.miou_bars({}),
+    lambda: threshold_sweep.threshold_sweep(summary().assign(threshold=0.5).iloc[:0]),
+    lambda: miou_by_class.miou_by_class(summary().assign(label="a").iloc[:0]),
+    lambda: q_against_miou.q_against_miou(pd.DataFrame({"row": [], "mask": [], "q_score": [], "paper": []})),
 ])  # fmt: skip
 def test_nothing_to_draw__is_said(draw):
     fig = draw()
@@ -76,7 +76,7 @@ def test_threshold_sweep__lines_in_order_of_t():
         for t in (0.9, 0.1, 0.5)
     ]
     table = pd.DataFrame(rows, columns=["mask", "group", "variant", "threshold", "mean", "low", "high", "n"])
-    fig = interpretability.threshold_sweep(table, threshold=0.5, theme=DARK)
+    fig = threshold_sweep.threshold_sweep(table, threshold=0.5, theme=DARK)
     lines = [trace for trace in fig.data if trace.mode == "lines" and trace.name]
     assert [line.name for line in lines] == ["core, correct", "core, misclassified"]
     assert_allclose(lines[0].x, [0.1, 0.5, 0.9])
@@ -98,10 +98,10 @@ def by_class(n_classes: int) -> pd.DataFrame:
 
 
 def test_miou_by_class__highest_on_top_and_the_two_ends_of_many():
-    few = interpretability.miou_by_class(by_class(3))
+    few = miou_by_class.miou_by_class(by_class(3))
     assert list(layout_of(few).yaxis.ticktext) == ["c002", "c001", "c000"]
     assert_allclose(sorted(few.data[0].x), [0.01, 0.011, 0.012])
-    many = interpretability.miou_by_class(by_class(100), most=10)
+    many = miou_by_class.miou_by_class(by_class(100), most=10)
     assert list(layout_of(many).yaxis.ticktext) == [f"c{c:03d}" for c in (99, 98, 97, 96, 95, 4, 3, 2, 1, 0)]
     assert "90 classes between" in layout_of(many).annotations[0].text
     at = dict(zip(many.data[0].x, many.data[0].y, strict=True))
@@ -114,18 +114,18 @@ def test_rank_correlation__equals_scipy(rng, n):
     y[0], x[-1] = np.nan, 2.0
     if n > 3:
         expected: Any = spearmanr(x[1:], y[1:])
-        assert_allclose(score_overlap.rank_correlation(x, y), expected.statistic, rtol=1e-12)
-    assert np.isnan(score_overlap.rank_correlation(x[:2], y[:2]))
-    assert np.isnan(score_overlap.rank_correlation(np.ones(n), np.arange(n, dtype=float)))
+        assert_allclose(q_against_miou.rank_correlation(x, y), expected.statistic, rtol=1e-12)
+    assert np.isnan(q_against_miou.rank_correlation(x[:2], y[:2]))
+    assert np.isnan(q_against_miou.rank_correlation(np.ones(n), np.arange(n, dtype=float)))
 
 
 def test_trend__means_of_equal_parts():
     x, y = np.arange(100.0), np.repeat(np.arange(10.0), 10)
-    table = score_overlap.trend(x, y)
+    table = q_against_miou.trend(x, y)
     assert_allclose(table["y"], np.arange(10.0), atol=0.11)
     assert table["n"].sum() == 100 and (table["low"] <= table["y"]).all()
-    assert score_overlap.trend(np.ones(50), np.ones(50)).empty
-    assert score_overlap.trend(np.arange(4.0), np.arange(4.0)).empty  # fewer than five images a part
+    assert q_against_miou.trend(np.ones(50), np.ones(50)).empty
+    assert q_against_miou.trend(np.arange(4.0), np.arange(4.0)).empty  # fewer than five images a part
 
 
 def test_q_against_miou__points_carry_rows_and_zeros_stand_apart():
@@ -133,11 +133,11 @@ def test_q_against_miou__points_carry_rows_and_zeros_stand_apart():
         "row": [3, 5, 8, 9], "mask": "core", "q_score": [0.1, 0.0, 0.2, np.nan],
         "paper": [0.5, 0.25, 0.75, 0.5], "correct": pd.array([True, False, None, True], dtype="boolean"),
     })  # fmt: skip
-    fig = score_overlap.q_against_miou(images)
+    fig = q_against_miou.q_against_miou(images)
     drawn = {
         trace.name: [row for (row,) in trace.customdata] for trace in fig.data if trace.mode == "markers"
     }
     assert drawn == {"correct": [3], "unknown": [8]}
     assert "1 images with score 0, mean overlap 0.250" in layout_of(fig).annotations[0].text
-    norm = score_overlap.q_against_miou(images.rename(columns={"q_score": "norm"}), score="norm")
+    norm = q_against_miou.q_against_miou(images.rename(columns={"q_score": "norm"}), score="norm")
     assert sum(len(trace.x) for trace in norm.data if trace.mode == "markers") == 3

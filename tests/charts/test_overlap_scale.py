@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts.overlap_scale import CONTROL_NAMES, Place, label_places, miou_scale
+from core.charts.miou_scale import CONTROL_NAMES, Place, label_places, miou_scale
 from core.charts.theme import DARK, LIGHT, layout_of, paper
 
 CROWDED = {"noise": 0.2, "uniform": 0.21, "centre": 0.22, "ceiling": 0.23}

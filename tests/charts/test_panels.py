@@ -10,8 +10,9 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core.charts import heat_panels
-from core.charts.heat_panels import ClassImages, Shown
+from core.charts import class_heatmaps, feature_heatmaps, heat_panels, mask_overlap
+from core.charts.class_heatmaps import ClassImages
+from core.charts.heat_panels import Shown
 from core.charts.panels import Header, Picture, Strip, data_uri, picture_grid
 from core.charts.theme import LIGHT, layout_of, paper
 from core.heatmaps.overlay_image import colour_table
@@ -83,8 +84,8 @@ def half(side: int = 224, *, axis: int) -> np.ndarray:
 
 
 def test_region_picture__each_region_has_its_colour():
-    drawn = np.asarray(heat_panels.region_picture(shown(), half(axis=0), half(axis=1), 0.5), int)
-    expected = {name: 0.4 * 100 + 0.6 * np.array(colour) for name, colour in heat_panels.REGIONS.items()}
+    drawn = np.asarray(mask_overlap.region_picture(shown(), half(axis=0), half(axis=1), 0.5), int)
+    expected = {name: 0.4 * 100 + 0.6 * np.array(colour) for name, colour in mask_overlap.REGIONS.items()}
     assert_allclose(drawn[0, 0], expected["both"], atol=1)
     assert_allclose(drawn[0, 223], expected["heatmap only"], atol=1)
     assert_allclose(drawn[223, 0], expected["mask only"], atol=1)
@@ -113,7 +114,7 @@ def test_class_heatmaps__correct_left_misclassified_right_heatmaps_below():
     heat = half(axis=0)
     right = [shown(row, correct=True, heats={"x": heat, "y": heat}) for row in (1, 2)]
     wrong = [shown(3, correct=False, predicted="<dog>", heats={"x": heat})]
-    fig = heat_panels.class_heatmaps(
+    fig = class_heatmaps.class_heatmaps(
         [ClassImages("cat", right, wrong)], ["x", "y"], theme=paper(column="double")
     )
     rows = [row for (row,) in fig.data[0].customdata]
@@ -128,7 +129,7 @@ def test_class_heatmaps__correct_left_misclassified_right_heatmaps_below():
 def test_mask_overlaps__masks_regions_and_scores():
     image = shown(5, label="cat", correct=False, predicted="dog", heats={"heatmap": half(axis=0)},
         masks={"core": half(axis=1)}, scores={"core": 0.333, "spurious": 0.5})  # fmt: skip
-    fig = heat_panels.mask_overlaps([image], theme=paper(column="double"))
+    fig = mask_overlap.mask_overlaps([image], theme=paper(column="double"))
     assert len(layout_of(fig).images) == 4
     mask = np.asarray(decoded(layout_of(fig).images[2].source))
     assert mask[0, 0, 0] == 255 and mask[0, 223, 0] == 0
@@ -139,7 +140,7 @@ def test_mask_overlaps__masks_regions_and_scores():
 def test_feature_heatmaps__two_image_sets_side_by_side():
     heat = half(axis=0)
     rows = [("<b>12</b>", [shown(1, label="cat", heats={"heatmap": heat}), shown(2, label="dog")])]
-    fig = heat_panels.feature_heatmaps(rows, other=[[shown(9, label="owl")]], headers=("here", "there"))
+    fig = feature_heatmaps.feature_heatmaps(rows, other=[[shown(9, label="owl")]], headers=("here", "there"))
     assert [row for (row,) in fig.data[0].customdata] == [1, 2, 9]
     assert {"<b>here</b>", "<b>there</b>", "<b>12</b>", "cat", "dog", "owl"} <= set(texts(fig))
     warm, bare = (np.asarray(decoded(layout_of(fig).images[at].source), int) for at in (0, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from core.charts import concepts, slices
+from core.charts import confusions, worst_slices
 from core.charts.theme import layout_of
 
 ROWS = pd.DataFrame(
@@ -21,32 +21,32 @@ ROWS = pd.DataFrame(
 
 
 def test_worst__a_rate_of_100_percent_is_drawn_whole():
-    fig = slices.worst(ROWS, overall=0.3)
+    fig = worst_slices.worst(ROWS, overall=0.3)
     dots = fig.data[0]
     assert list(dots.x) == [100.0, 50.0] and dots.cliponaxis is False
     assert layout_of(fig).xaxis.range[1] > 100
 
 
 def test_worst__every_slice_has_the_colour_of_the_legend():
-    dots = slices.worst(ROWS, overall=0.3).data[0]
+    dots = worst_slices.worst(ROWS, overall=0.3).data[0]
     assert isinstance(dots.marker.color, str)
 
 
 def test_confusion_matrix__class_names_stand_upright_in_their_columns():
     pairs = pd.DataFrame({"true": ["cat"], "predicted": ["dog"], "n_images": [7]})
-    assert layout_of(concepts.confusion_matrix(pairs, ["cat", "dog"])).xaxis.tickangle == -90
+    assert layout_of(confusions.confusion_matrix(pairs, ["cat", "dog"])).xaxis.tickangle == -90
 
 
 def test_confusion_matrix__numbers_only_where_there_is_room():
     names = [f"c{number}" for number in range(20)]
     pairs = pd.DataFrame({"true": names[:-1], "predicted": names[1:], "n_images": 1})
-    assert not concepts.confusion_matrix(pairs, names).data[0].texttemplate
-    assert concepts.confusion_matrix(pairs.head(3), names[:4]).data[0].texttemplate
+    assert not confusions.confusion_matrix(pairs, names).data[0].texttemplate
+    assert confusions.confusion_matrix(pairs.head(3), names[:4]).data[0].texttemplate
 
 
 def test_confusion_matrix__only_the_true_classes_asked_for():
     pairs = pd.DataFrame({"true": ["cat", "cat"], "predicted": ["ant", "dog"], "n_images": [7, 2]})
-    fig = concepts.confusion_matrix(pairs, ["ant", "cat", "dog"], truths=["cat"], selected=("cat", "dog"))
+    fig = confusions.confusion_matrix(pairs, ["ant", "cat", "dog"], truths=["cat"], selected=("cat", "dog"))
     assert fig.data[0].z.tolist()[0][::2] == [7, 2] and len(fig.data[0].z) == 1
     assert list(layout_of(fig).yaxis.ticktext) == ["cat"]
     assert list(layout_of(fig).xaxis.ticktext) == ["ant", "cat", "dog"]

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from core.figures.catalogue import GUESTS, NAMES
-from core.figures.entries import ENTRIES
+from core.charts.registry import GUESTS, WORKBENCH
+from core.figures.catalogue import NAMES
 from core.figures.folder_chart import folder_charts
 
 
@@ -16,15 +16,17 @@ def test_without_a_name__lists_every_figure(run, words):
     said = run("figure", *words)
     assert said.code == 0
     own, _, research = said.out.partition("\nResearch:\n")
-    assert [line.split()[0] for line in own.splitlines()] == [entry.name for entry in ENTRIES]
+    of_workbench = [line.split()[0] for line in own.splitlines()]
+    assert of_workbench == list(NAMES)[: len(WORKBENCH)]
     listed = [line.split()[0] for line in research.partition("\n\n")[0].splitlines()]
-    assert [*(entry.name for entry in ENTRIES), *listed[: len(GUESTS)]] == list(NAMES)
+    assert [*of_workbench, *listed[: len(GUESTS)]] == list(NAMES)
     assert listed[len(GUESTS) :] == list(folder_charts())
 
 
 def test_list__names_the_paper_of_each_figure(run):
     lines = {line.split()[0]: line for line in run("figure", "--list").out.splitlines() if line}
-    assert "([Q] Fig. 1)" in lines["sorted_activation"] and "([K] Fig. 2.3)" in lines["ddm_features"]
+    assert "(Kalibhat 2024, Fig. 1)" in lines["sorted_activation"]
+    assert "(Kalibhat's dissertation, Fig. 2.3)" in lines["ddm_features"]
 
 
 def test_writes_the_figure_and_says_where(run, shared_study, tmp_path):

@@ -249,7 +249,7 @@ def test_command__one_page_of_vectors_with_fonts(seen, tmp_path, capsys):
         pytest.skip("no Chromium")
     out = tmp_path / "sheet.pdf"
     said = runner(capsys)(
-        "figure-sheet", seen, "roc", "rivals", "-o", out, "--font", "sans", "--columns", "2"
+        "figure-sheet", seen, "roc", "baselines", "-o", out, "--font", "sans", "--columns", "2"
     )
     assert said.code == 0, said.err
     content = out.read_bytes()

@@ -42,9 +42,9 @@ def test_most_alike__matches_a_loop(rng, tmp_path, monkeypatch, dtype, k, share)
     rows = rng.normal(size=(97, 6)).astype(dtype)
     rows[5] = 0
     among, query = rng.random(97) < share, rng.normal(size=6)
-    found, cosines = search.most_alike(stored(tmp_path, rows, 25), query, k, among=among)
+    best_rows, cosines = search.most_alike(stored(tmp_path, rows, 25), query, k, among=among)
     expected = loop(rows, query, k, among)
-    assert found.tolist() == [at for at, _ in expected]
+    assert best_rows.tolist() == [at for at, _ in expected]
     np.testing.assert_allclose(cosines, [cosine for _, cosine in expected], atol=1e-6)
 
 
@@ -113,11 +113,11 @@ def test_of_classes__words_begin_with_what_was_asked_for(shared_study):
     study = open_study(shared_study)
     labels = study.images["label"].tolist()
     for text in ("be", "BEE", "be cat", "ee", "", "zebra"):
-        wanted = [row for row, name in enumerate(labels) if text and name.startswith(text.lower())]
-        assert search.of_classes(study, text).tolist() == wanted, text
+        expected = [row for row, name in enumerate(labels) if text and name.startswith(text.lower())]
+        assert search.of_classes(study, text).tolist() == expected, text
     assert "bee" in study.class_names
-    found = search.of_classes(study, "bee", among=study.is_val)
-    assert len(found) and study.is_val[found].all()
+    bees = search.of_classes(study, "bee", among=study.is_val)
+    assert len(bees) and study.is_val[bees].all()
 
 
 def test_by_text__only_after_the_text_was_embedded(captioned):

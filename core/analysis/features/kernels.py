@@ -49,7 +49,7 @@ def scan_rows(
     single = np.empty(1, np.float32)
     as_bits = single.view(np.int32)
     for i in range(start, n):
-        if n_firing + r > len(features):
+        if n_firing + r > len(features):  # all r entries may fire: the caller empties the buffers first
             return i, n_firing
         total, square, signs, top = 0.0, 0.0, np.int32(0), LEAST_BITS
         for span in range(r // SPAN):  # its length is known at compile time, which allows vectorisation
@@ -59,8 +59,8 @@ def scan_rows(
                 value, word = np.float64(x[i, j]), bits[i, j]
                 total += value
                 square += value * value
-                most = max(most, word)
-                signs |= word
+                most = max(most, word)  # integers: a maximum of floats is not vectorised, as NaN has no order
+                signs |= word  # negative once any entry is
             highest[span] = most
             top = max(top, most)
         if r % SPAN:
@@ -75,6 +75,7 @@ def scan_rows(
             top = max(top, most)
         as_bits[0] = top
         peak, magnitude = np.float64(single[0]), total
+        # As integers, negative floats are in reverse order: a row with one is read again (none after a ReLU).
         if signs < 0:
             peak, magnitude = np.float64(x[i, 0]), 0.0
             for j in range(r):
@@ -83,7 +84,7 @@ def scan_rows(
                 magnitude += abs(value)
         mean = total / r
         variance = square / r - mean * mean
-        if variance < FLAT * mean * mean:
+        if variance < FLAT * mean * mean:  # the difference of two near numbers: take the exact second pass
             variance = 0.0
             for j in range(r):
                 variance += (x[i, j] - mean) ** 2
@@ -97,9 +98,11 @@ def scan_rows(
         single[0] = threshold  # rounding keeps order: nothing below the rounded threshold is above it
         lowest = as_bits[0] if threshold >= 0 else LEAST_BITS
         first = n_firing
+        # Few entries fire, so most spans are skipped by their maximum alone.
         for span in range(n_spans):
             if highest[span] >= lowest:
                 for j in range(span * SPAN, min(r, (span + 1) * SPAN)):
+                    # The integers rule out most entries; float64 decides, as in the definition.
                     if bits[i, j] >= lowest and np.float64(x[i, j]) > threshold:
                         features[n_firing] = j
                         values[n_firing] = np.float32(x[i, j] * scale)
@@ -190,7 +193,7 @@ def keep_best(features, values, owners, best_rows, best_values, least):
         j, value = features[entry], values[entry]
         if value > least[j]:
             slot = k - 1
-            while slot > 0 and best_values[j, slot - 1] < value:
+            while slot > 0 and best_values[j, slot - 1] < value:  # of equal values the first stays ahead
                 best_values[j, slot] = best_values[j, slot - 1]
                 best_rows[j, slot] = best_rows[j, slot - 1]
                 slot -= 1

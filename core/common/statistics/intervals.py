@@ -134,6 +134,8 @@ def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndar
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
         draws = rng.integers(0, n, (rows, n))
+        # Each resample gets a range of codes, so that one bincount counts all. How often an image was drawn
+        # is its weight in the mean: no copy of the values is made for any resample.
         draws += np.arange(rows)[:, None] * n
         counts = np.bincount(draws.reshape(-1), minlength=rows * n).reshape(rows, n).astype(np.float64)
         parts.append(safe_divide(counts @ filled, counts @ finite))

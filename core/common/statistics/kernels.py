@@ -26,6 +26,8 @@ def walk_in_order(order, tied, outcome):
         return m, n, x, xx, y, yy
     ups = downs = group_ups = group_downs = 0  # before the scores that are tied, and among them
     for at in range(len(order) + 1):
+        # A new score ends the group of equal ones before it. Only then is it known how many of the group
+        # count half; images of a group therefore share one placement.
         if at == len(order) or not tied[at]:
             balance = float(2 * downs + group_downs - n)
             x += group_ups * balance

@@ -30,7 +30,8 @@ class WeightedAuroc:
         wrong = weight.sum() - right
         if not right or not wrong:
             return np.nan
+        # An image that was drawn k times weighs k: the AUROC of the resample without sorting it again.
         right_here = np.add.reduceat(weight * self.correct, self.starts)
         wrong_here = np.add.reduceat(weight * (1.0 - self.correct), self.starts)
-        below = np.cumsum(wrong_here) - 0.5 * wrong_here
+        below = np.cumsum(wrong_here) - 0.5 * wrong_here  # images with the same score count half
         return float(right_here @ below / (right * wrong))

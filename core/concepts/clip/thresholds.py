@@ -92,11 +92,11 @@ def thresholds_of(
         counter if config.counter_score is None else float(config.counter_score),
         gamma,
         fitting,
-        _said(temperature, fitting, notes),
+        _scaling_note(temperature, fitting, notes),
     )
 
 
-def _said(temperature: float, fitting: float, notes: list[str]) -> str:
+def _scaling_note(temperature: float, fitting: float, notes: list[str]) -> str:
     if not notes:
         return ""
     best = f", a crop's best caption has a cosine of {fitting:.2f} on average" if np.isfinite(fitting) else ""

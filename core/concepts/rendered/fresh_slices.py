@@ -17,7 +17,7 @@ import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
 from core.common.command_line import command_line
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.common.statistics.intervals import wilson
 from core.concepts.groups import group_features
 from core.concepts.tools import has_encoder, is_glyphworld
@@ -150,7 +150,7 @@ def value_text(value: object) -> str | None:
 
 def _units(study: Study, word: str) -> list[tuple[int, ...]]:
     table = study.table("concepts", ["group", "word", "kept"])
-    kept_words = where(table, equals(table, "word", word) & table["kept"].to_numpy(bool))
+    kept_words = table.loc[(table["word"] == word) & table["kept"].to_numpy(bool)]
     return [group_features(name) for name in dict.fromkeys(words(kept_words, "group"))]
 
 

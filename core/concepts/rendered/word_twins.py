@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean, unit_rows
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.statistics.intervals import auroc_interval, mean_intervals
 from core.concepts.naming.word_auc import activations_of, group_activations
 from core.concepts.tools import has_encoder, is_glyphworld
@@ -65,8 +65,9 @@ def word_twins(
     """Render twins of each word, and compare the activation of the groups that have the word.
 
     With d_t = a(present_t) - a(absent_t) over the pairs t of a word, a the activation of the group (least of
-    its features, of rows of length 1) and s its standard deviation: effect = mean_t d_t / s, with the
-    bootstrap interval over pairs. twin_auc: area under the ROC curve of a, with the word against without it.
+    its features, of rows of length 1) and s its standard deviation: effect = mean_t d_t / s, with Student's
+    interval over pairs. twin_auc: area under the ROC curve of a, with the word against without it; its
+    interval does not know of the pairs, which makes it too wide.
     selectivity: share of the other words whose pairs move the group less, by |effect|; words that share a
     word with it do not count. Chance has 0, 0.5, 0.5.
 
@@ -111,7 +112,7 @@ def twins_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the number of words that were tested, the share whose effect has its interval above 0, and the
     means of effect, twin_auc and selectivity; None without any.
     """
-    tested = where(table, np.isfinite(numbers(table, "effect")))
+    tested = table.loc[np.isfinite(numbers(table, "effect"))]
     summary: dict[str, Any] = {"n_words": len(table), "n_tested": len(tested)}
     if not len(tested):
         return summary | dict.fromkeys(("share_above", "effect", "twin_auc", "selectivity"))
@@ -161,7 +162,7 @@ def write_twins(
     """
     from core.analysis.gradcam.on_demand import study_encoder
 
-    kept_words = where(concepts, concepts["kept"].to_numpy(bool))
+    kept_words = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True)
     names = list(dict.fromkeys(kept_words["group"]))
     source: Any = study.source
     with progress.stage("scenes for twins"):

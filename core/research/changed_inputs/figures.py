@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.chart import MANY, Chart
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
-from core.charts.study_charts import names
 from core.charts.theme import PERCENT_AXIS, Theme, finish, tint
 from core.common.dataframes import as_text, by_values, equals, numbers, where, words
+from core.comparison.images import study_names as names
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -106,3 +107,22 @@ def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) 
     figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.06)
     figure.update_yaxes(title_text="accuracy on clean images", **PERCENT_AXIS)
     return finish(figure, theme, height=360)
+
+
+# The charts read their studies as they draw: they have no table apart.
+PERTURBED_SHEET = Chart(
+    name="perturbed_sheet",
+    title="images nearest to embeddings moved as IFM moves them",
+    needs=("perturbed_neighbours",),
+    table=lambda study, _: [study],
+    draw=perturbed_sheet,
+    column="double",
+)
+ROBUST_BARS = Chart(
+    name="robust_bars",
+    title="accuracy of probes trained on robust and non-robust features; --with: several studies",
+    needs=("robust_features",),
+    table=lambda studies, _: studies,
+    draw=robust_bars,
+    studies=(1, MANY),
+)

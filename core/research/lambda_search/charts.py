@@ -21,7 +21,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "lambda_search",
             "results of a grid of lambdas",
-            "[Q] Fig. A.8",
+            "Kalibhat 2024, Fig. A.8",
             ("lambda-search",),
             ("kind", "lambda1", "lambda2", "weight"),
             _lambda_grid,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.charts import compare as figures
+from core.charts import compared_words
 from core.comparison.compare import Comparison
 from core.comparison.text import listed
 from core.figures.cells import CellRequest
@@ -25,7 +25,7 @@ def words(found: Comparison) -> None:
         chart(
             found.shared.studies[0],
             "compare_words",
-            lambda theme: figures.concept_matrix(matrix, theme=theme),
+            lambda theme: compared_words.concept_matrix(matrix, theme=theme),
             *found.shared.studies[1:],
             alt="Number of words that each pair of studies shares",
             data=matrix.reset_index(names="study"),

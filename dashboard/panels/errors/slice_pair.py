@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts import slices as figures
+from core.charts import slice_differences
 from core.charts.options import FigureOptions
 from core.common.dataframes import where
 from core.figures.cells import CellRequest
@@ -206,7 +206,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     chart(
         study,
         "slices_differences",
-        lambda theme: figures.differences(table, names, limit=MOST_TRAITS, theme=theme),
+        lambda theme: slice_differences.differences(table, names, limit=MOST_TRAITS, theme=theme),
         *(sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
         data=_columns(table),

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import slice_features as figures
-from core.charts.features import purity_scatter
 from core.charts.options import FigureOptions
+from core.charts.purity import purity_scatter
 from core.charts.theme import Theme
 from core.common.dataframes import numbers, select
 from core.figures.cells import CellRequest

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts import interpretability as figures
+from core.charts import miou, miou_by_class, overlap_rows
 from core.charts.options import FigureOptions
 from core.common.captions import shortened
 from core.common.dataframes import equals, numbers, where
@@ -42,7 +42,7 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     chart(
         study,
         "overlap_classes",
-        lambda theme: figures.miou_by_class(part, mask=mask, variant=variant, theme=theme),
+        lambda theme: miou_by_class.miou_by_class(part, mask=mask, variant=variant, theme=theme),
         *(population, mask, variant),
         alt=f"Mean overlap with the {mask} mask by class",
         data=part,
@@ -89,14 +89,14 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     for name, other in others.items():
         known, _ = slice_reads.checked(other, str(population))
         tables[name] = overlap_reads.by_group(other, known, variant)
-    own = figures.chosen_rows(next(iter(tables.values())), images=images)
+    own = overlap_rows.chosen_rows(next(iter(tables.values())), images=images)
     st.markdown(_difference(own))
     options = FigureOptions(variant=variant, masked=images)
     uniform = None if others else _uniform(study, population, variant)
     chart(
         study,
         "overlap_bars",
-        lambda theme: figures.miou_bars(
+        lambda theme: miou.miou_bars(
             tables, variant=variant, images=images, split="slice", controls=uniform, theme=theme
         ),
         *(population, variant, images, *others.values()),
@@ -147,7 +147,7 @@ def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | No
         )
     if not study.has("overlap_controls"):
         return None
-    return figures.chosen_rows(study.table("overlap_controls"), control="uniform", variant=variant)
+    return overlap_rows.chosen_rows(study.table("overlap_controls"), control="uniform", variant=variant)
 
 
 def _compared(study: Study) -> dict[str, Study]:

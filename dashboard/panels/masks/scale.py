@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.charts.overlap_scale import miou_scale
+from core.charts.miou_scale import miou_scale
 from core.common.dataframes import equals, numbers, where
 from core.figures.cells import CellRequest
 from core.slices.inspection.overlap_sentence import overlap_sentence

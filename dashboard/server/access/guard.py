@@ -50,10 +50,11 @@ class Guard:
         return self._read_rules()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":  # not a request: the server starts or ends
             await self._start(scope, receive, send)
             return
         request = Request(scope)
+        # The origin is judged before the token: a page of another site must not even try tokens.
         if refused := refusal(request, self.rules):
             await _answer(scope, receive, send, refused.status, refused.sentence)
         elif self.rules.token is None:
@@ -66,7 +67,7 @@ class Guard:
         try:
             _ = self.rules
         except SettingsError as error:
-            await receive()
+            await receive()  # ASGI: the answer to lifespan.startup may not come before it
             await send({"type": "lifespan.startup.failed", "message": f"Peregrine does not start: {error}"})
             return
         await self.app(scope, receive, send)
@@ -75,6 +76,7 @@ class Guard:
         """Let the app inside answer, with the headers that every answer has."""
 
         async def sent(message: Message) -> None:
+            # Also the refusal of a websocket is an answer that a browser reads.
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 given = message.get("headers", ())
                 message = {**message, "headers": headers.dressed(given, self.rules.headers)}
@@ -122,6 +124,7 @@ class Guard:
         except TimeoutError:
             status = 408
         if status != 200:
+            # What is still to come of a slow form must not be taken for the next request.
             closed = ((b"connection", b"close"),) * (status == 408)
             await _answer(scope, receive, send, status, login.page(PROBLEMS[status]), kind=HTML, more=closed)
             return
@@ -137,6 +140,7 @@ class Guard:
 async def _ask(request: Request, scope: Scope, receive: Receive, send: Send) -> None:
     """Ask a person for the token by a page, and a program by a sentence."""
     if request.only_reads and "text/html" in request.one(b"accept"):
+        # After a click on another site the browser holds back a SameSite=Strict pass; a reload brings it.
         again = request.one(b"sec-fetch-site") == "cross-site"
         await _answer(scope, receive, send, 401, login.page(again=again), kind=HTML)
     else:

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from core.charts.options import FigureOptions
+from core.charts.registry import CHARTS
 from core.charts.theme import LIGHT
 from core.errors import StudyError
-from core.figures.catalogue import FIGURES, draw
+from core.figures.catalogue import draw
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import Study, open_study
@@ -169,7 +170,8 @@ def test_cached_study__is_the_study_whose_tables_are_read_once(study, monkeypatc
     assert read.count("features") == 2  # the whole table, and two of its columns
 
 
-@pytest.mark.parametrize("name", ["sorted_activation", "q_distribution", "roc", "rivals", "sparsity"])
+@pytest.mark.parametrize("name", ["sorted_activation", "q_distribution", "roc", "baselines", "sparsity"])
 def test_cached_study__the_page_draws_what_the_command_draws(study, name):
-    page = FIGURES[name].draw([CachedStudy(study)], FigureOptions(), LIGHT)
+    chart, options = CHARTS[name], FigureOptions()
+    page = chart.draw(chart.read([CachedStudy(study)], options), options, LIGHT)
     assert page == draw(study, name, style="screen")

@@ -70,7 +70,16 @@ def test_cards__the_length_of_a_full_bar_is_said(studies, open_page):
     app = open_page("features", study="demo")
     shown = [card["bars"][0] for card in drawn_cards(app, "features_cards")]
     full = next(bar["text"] for bar in shown if bar["share"] == 1)
-    assert f"a full bar is {full}." in all_text(app)
+    said = all_text(app)
+    grey = any(len(card["bars"]) > 1 for card in drawn_cards(app, "features_cards"))
+    assert f"a full bar is {full}." in said and ("Grey bars" in said) == grey
+
+
+def test_cards__of_few_images_have_no_grey_bar_and_no_word_of_one(studies, open_page):
+    make_study(studies / "few", n_train=40, n_val=4)
+    app = open_page("features", study="few")
+    assert {len(card["bars"]) for card in drawn_cards(app, "features_cards")} == {1}
+    assert "Grey bars" not in all_text(app)
 
 
 def test_cards__of_one_class_have_one_bar(studies, open_page):

@@ -16,7 +16,7 @@ from core.analysis.quality.trust_check import read_check
 from core.analysis.quality.within import causes_within
 from core.charts.baselines import finding, rank_sentence
 from core.charts.cutoff import apply_cutoff, threshold_for
-from core.charts.quality import score_histogram
+from core.charts.q_distribution import score_histogram
 from core.charts.sentences import cutoff_sentence
 from core.common.score_names import score_label
 from core.slices.inspection import population, score_aurocs

@@ -24,12 +24,16 @@ def encoders(rng, n_settings: int = 8, n_seeds: int = 3) -> pd.DataFrame:
 def test_correlation__is_pearsons_and_spearmans(rng):
     table = encoders(rng)
     table.loc[2, "loss"] = math.nan
-    found = correlation_over_settings(table, "loss", "top1")
-    known = table.dropna()
-    assert found.pearson == pytest.approx(stats.pearsonr(known["loss"], 1 - known["top1"])[0], rel=1e-9)
-    assert found.spearman == pytest.approx(stats.spearmanr(known["loss"], 1 - known["top1"])[0], rel=1e-9)
-    assert (found.n, found.n_settings) == (23, 8)
-    assert found.low < found.pearson < found.high and found.pearson > 0.9
+    correlation = correlation_over_settings(table, "loss", "top1")
+    complete = table.dropna()
+    assert correlation.pearson == pytest.approx(
+        stats.pearsonr(complete["loss"], 1 - complete["top1"])[0], rel=1e-9
+    )
+    assert correlation.spearman == pytest.approx(
+        stats.spearmanr(complete["loss"], 1 - complete["top1"])[0], rel=1e-9
+    )
+    assert (correlation.n, correlation.n_settings) == (23, 8)
+    assert correlation.low < correlation.pearson < correlation.high and correlation.pearson > 0.9
 
 
 def test_correlation__repeating_seeds_does_not_narrow_the_interval(rng):
@@ -50,5 +54,8 @@ def test_correlation__repeating_seeds_does_not_narrow_the_interval(rng):
 )
 def test_correlation__undefined(rng, change, reason):
     table = encoders(rng, change.pop("n_settings", 8)).assign(**change)
-    found = correlation_over_settings(table, "loss", "top1")
-    assert np.isnan([found.pearson, found.spearman, found.low, found.high]).all() and found.reason == reason
+    correlation = correlation_over_settings(table, "loss", "top1")
+    assert (
+        np.isnan([correlation.pearson, correlation.spearman, correlation.low, correlation.high]).all()
+        and correlation.reason == reason
+    )

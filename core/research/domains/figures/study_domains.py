@@ -9,8 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.charts import maps
+from core.charts.chart import Chart
 from core.charts.options import FigureOptions
-from core.charts.study_charts import class_numbers, seeded_rows
+from core.charts.reading import class_numbers, seeded_rows
 from core.charts.theme import Theme
 from core.common.arrays import known_mean, unit_rows
 from core.common.dataframes import equals, numbers, where
@@ -106,3 +107,24 @@ def _projected(rows: np.ndarray, projection: str, seed: int) -> np.ndarray:
     from umap import UMAP  # pyright: ignore
 
     return np.asarray(UMAP(n_neighbors=min(15, len(h) - 1), random_state=seed, n_jobs=1).fit_transform(h))
+
+
+# The chart reads its studies as it draws: it has no table apart.
+DDM_FEATURES = Chart(
+    name="ddm_features",
+    title="features of a class in each domain",
+    source="Kalibhat's dissertation, Fig. 2.3",
+    needs=("domains", "domain_jaccard"),
+    table=lambda study, _: [study],
+    draw=ddm_features,
+    column="double",
+)
+DDM_MAP = Chart(
+    name="ddm_map",
+    title="prefix, rest and all features on maps, by domain and class (--projection)",
+    source="Kalibhat's dissertation, Figs 2.4, 2.5",
+    needs=("domains", "domain_map"),
+    table=lambda study, _: [study],
+    draw=ddm_map,
+    column="double",
+)

@@ -1,40 +1,19 @@
-"""The charts of the topic: of images of a study, and of grids."""
+"""The charts of the topic that are of grids."""
 
 from __future__ import annotations
 
-from core.figures.entries import IMAGES, Entry
 from core.research.fourier.figures.augmentation_bars import augmentation_bars
-from core.research.fourier.figures.fda_examples import fda_examples, retrieval_sheet
 from core.research.fourier.figures.fda_tables import fda_table, fda_transfer
 from core.research.fourier.figures.view_matrix import dual_table, view_matrix
 from core.research.grids.figures.grid_figures import GridFigure, of_measure, of_rows
 
-CHARTS = (
-    Entry(
-        "fda_examples",
-        "Fourier augmentations on images ([K] Fig. 5.3)",
-        "",
-        (IMAGES,),
-        fda_examples,
-        column="double",
-    ),
-    Entry(
-        "retrieval_sheet",
-        "the nearest images of some queries ([K] Fig. 5.4); --with: other encoders",
-        "",
-        (IMAGES, ("representations", "embed")),
-        retrieval_sheet,
-        (1, 4),
-        "double",
-    ),
-)
 FOLDER_CHARTS = tuple(
     figure.chart()
     for figure in (
         GridFigure(
             "fda_table",
             "methods without and with Fourier augmentations, or their place",
-            "[K] Tables 5.1, 5.4",
+            "Kalibhat's dissertation, Tables 5.1, 5.4",
             ("fda-gain", "fda-order"),
             ("arm", "seed", "top1"),
             of_measure(fda_table),
@@ -43,7 +22,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "fda_transfer",
             "few-shot and transfer accuracy without and with Fourier augmentations",
-            "[K] Table 5.2",
+            "Kalibhat's dissertation, Table 5.2",
             ("fda-gain",),
             ("arm", "seed", "method", "fda", "few_shot_5"),
             of_rows(fda_transfer),
@@ -51,7 +30,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "view_matrix",
             "accuracy by the pair of views",
-            "[K] Table 5.3",
+            "Kalibhat's dissertation, Table 5.3",
             ("fda-views",),
             ("arm", "seed", "left", "right", "top1"),
             of_measure(view_matrix),
@@ -60,7 +39,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "augmentation_bars",
             "augmentations added in turn, left out, and FDA as seventh",
-            "[K] Fig. 5.2",
+            "Kalibhat's dissertation, Fig. 5.2",
             ("fda-augmentations",),
             ("arm", "seed", "method", "kind", "top1"),
             of_measure(augmentation_bars),
@@ -69,7 +48,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "dual_table",
             "frequency images as right views, with an encoder of their own",
-            "[K] Table 5.5",
+            "Kalibhat's dissertation, Table 5.5",
             ("fda-dual",),
             ("arm", "seed", "left", "right", "top1"),
             of_measure(dual_table),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.chart import Chart
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.theme import Theme
@@ -143,3 +144,25 @@ def _picture(study: Study, query: int, row: int, text: str) -> Picture:
     name = "" if pd.isna(label) else as_text(str(label)[:16])
     return Picture(centred(study.image(row), 128), caption="<br>".join(filter(None, (name, text))),
                    verdict=verdict, row=row)  # fmt: skip
+
+
+# The charts read their studies as they draw: they have no table apart.
+FDA_EXAMPLES = Chart(
+    name="fda_examples",
+    title="Fourier augmentations on images",
+    source="Kalibhat's dissertation, Fig. 5.3",
+    needs=("images",),
+    table=lambda study, _: [study],
+    draw=fda_examples,
+    column="double",
+)
+RETRIEVAL_SHEET = Chart(
+    name="retrieval_sheet",
+    title="the nearest images of some queries; --with: other encoders",
+    source="Kalibhat's dissertation, Fig. 5.4",
+    needs=("images", "representations"),
+    table=lambda studies, _: studies,
+    draw=retrieval_sheet,
+    studies=(1, 4),
+    column="double",
+)

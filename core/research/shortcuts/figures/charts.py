@@ -17,7 +17,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "suppression",
             "readouts with and without IFM, by temperature",
-            "[I] Figs 6, 14",
+            "Robinson 2021, Figs 6, 14",
             ("suppression", "composites"),
             READ,
             of_rows(suppression_figure),
@@ -25,7 +25,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "tradeoff",
             "readout of each factor against temperature and hardness",
-            "[I] Figs 3, 13",
+            "Robinson 2021, Figs 3, 13",
             ("hard", "suppression", "composites"),
             READ,
             of_rows(tradeoff_figure),
@@ -33,7 +33,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "loss_readout",
             "correlation of the held-out loss and readout errors",
-            "[I] Fig. 2",
+            "Robinson 2021, Fig. 2",
             ("hard", "suppression"),
             READ,
             of_rows(loss_readout_figure),
@@ -41,7 +41,7 @@ FOLDER_CHARTS = tuple(
         GridFigure(
             "ifm_table3",
             "readouts of IFM and its variants",
-            "[I] Table 3",
+            "Robinson 2021, Table 3",
             ("ifm-variants",),
             READ,
             of_rows(variants_figure),

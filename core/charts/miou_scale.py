@@ -9,9 +9,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.interpretability import MASKS, NO_OVERLAP
+from core.charts.chart import Chart
+from core.charts.overlap_rows import MASKS, NO_OVERLAP
+from core.charts.reading import whole_study
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import equals, numbers, where, words
+from core.slices.inspection import overlap_scale, overlap_sentence
+from core.slices.inspection.populations import shown_images
 
 ENCODER = "encoder"
 CONTROL_NAMES = {"noise": "noise", "uniform": "uniform", "centre": "centre blob", "ceiling": "best possible"}
@@ -211,3 +215,15 @@ def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
         customdata=numbers(own, "n"),
         hovertemplate=f"encoder %{{x:.3f}}<br>%{{customdata:,.0f}} images with a {mask} mask<extra></extra>",
     )
+
+
+MIOU_SCALE = Chart(
+    name="miou_scale",
+    title="mIoU of the heatmaps between control heatmaps",
+    needs=("overlap",),
+    table=lambda study, _: overlap_scale(whole_study(study), shown_images(study)),
+    draw=lambda scale, _, theme: miou_scale(scale, theme=theme),
+    finding=overlap_sentence,
+    alt=lambda scale: f"mIoU of the encoder's heatmaps between control heatmaps. {overlap_sentence(scale)}",
+    column="double",
+)

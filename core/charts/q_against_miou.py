@@ -1,19 +1,25 @@
-"""Plot a score of each image against the overlap of its heatmap with a mask."""
+"""A score of each image against the overlap of its heatmap with a mask."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.charts.features import WEBGL_FROM
-from core.charts.interpretability import MASKS, NO_OVERLAP, VARIANTS
+from core.charts.chart import Chart
+from core.charts.feature_points import WEBGL_FROM
+from core.charts.options import FigureOptions
+from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
+from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import equals, numbers, where
 from core.common.score_names import SCORES, score_label
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 TREND_BINS = 10
 FEWEST_IN_BIN = 5
@@ -177,3 +183,50 @@ def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -
         customdata=numbers(table, "n"),
         hovertemplate="%{customdata:,.0f} images: mean overlap %{y:.3f}<extra></extra>",
     )
+
+
+class ScoredOverlaps(NamedTuple):
+    """A score of each image beside its overlaps: `frame` has a row per image and mask."""
+
+    frame: pd.DataFrame
+    score: str
+    variant: str
+
+
+def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
+    """Read every image with a mask, of any split."""
+    table = study.table("quality")
+    score = known_score(table, options.score)
+    frame = study.table("overlap").drop(columns=[score], errors="ignore")
+    frame = frame.assign(**{score: table[score].to_numpy()[frame["row"].to_numpy()]})
+    return ScoredOverlaps(frame, score, options.variant)
+
+
+def _finding(shown: ScoredOverlaps) -> str:
+    """State the rank correlation on either mask."""
+    label, places = score_label(shown.score), {"core": "object", "spurious": "background"}
+    found = mask_correlations(shown.frame, score=shown.score, variant=shown.variant)
+    parts = [
+        f"{rho:.2f} on the {places[mask]}".replace("-", "\N{MINUS SIGN}")
+        for mask, rho in found.items()
+        if np.isfinite(rho)
+    ]
+    if not parts:
+        return f"{label} and overlap: too few images for a rank correlation"
+    return f"{label} and overlap: rank correlation {', '.join(parts)}"
+
+
+Q_AGAINST_MIOU = Chart(
+    name="q_against_miou",
+    title="Q (--score) of each image against its overlap",
+    needs=("quality", "overlap"),
+    table=_table,
+    draw=lambda shown, _, theme: q_against_miou(
+        shown.frame, score=shown.score, variant=shown.variant, theme=theme
+    ),
+    finding=_finding,
+    alt=lambda shown: (
+        f"{score_label(shown.score)} of each image against the overlap of its heatmap with its masks"
+    ),
+    column="double",
+)

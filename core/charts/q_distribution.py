@@ -1,21 +1,29 @@
-"""Figures of one quality score: its distribution, ROC, precision-recall, risk-coverage, and a cut-off."""
+"""The distribution of a score over correct and misclassified images (Kalibhat 2024, Fig. 4)."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.theme import LIGHT, PERCENT_AXIS, USUAL_HEIGHT, Marks, Theme, finish, note_figure, tint
-from core.common.dataframes import equals, numbers, where
-from core.common.formatting import with_interval
+from core.charts.chart import MANY, Chart
+from core.charts.compared_scores import score_distributions, score_table
+from core.charts.options import FigureOptions
+from core.charts.reading import score_values
+from core.charts.theme import LIGHT, USUAL_HEIGHT, Marks, Theme, finish, note_figure, tint
+from core.common.dataframes import numbers
 from core.common.score_names import SCORES, score_label
+from core.comparison.images import study_names
 
-CURVES = ("roc", "pr", "pr_error", "risk")
+if TYPE_CHECKING:
+    from core.store import Study
+
 MOST_BINS = 25  # more would show the noise of a thousand images
 TICKS = 6
+LIKE = 0.1  # curves that differ by less than this share of their height are called alike
 
 
 def score_histogram(
@@ -148,75 +156,6 @@ def _round_numbers(low: float, high: float) -> list[float]:
     return [float(f"{at * step:.6g}") for at in range(int(np.ceil(low / step)), int(high / step) + 1)]
 
 
-def roc(curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot the ROC of scores as predictors of a correct classification, with the chance diagonal.
-
-    Args:
-        curves: table `quality_curves` (score, curve, x, y).
-        metrics: table `quality_metrics`.
-        scores: the first is drawn prominently, the others as thin lines.
-    """
-    fig, reason = _curve_figure(curves, metrics, scores, "roc", "auroc", "AUROC", theme)
-    if reason:
-        return note_figure(reason, theme)
-    fig.add_trace(
-        go.Scatter(
-            x=[0, 100],
-            y=[0, 100],
-            mode="lines",
-            name="chance: 0.500",
-            hoverinfo="skip",
-            line={"color": theme.neutral, "dash": "dot", "width": 1.5},
-        )
-    )
-    fig.update_xaxes(title_text="misclassified images scored above the threshold", **PERCENT_AXIS)
-    fig.update_yaxes(title_text="correct images scored above it", **PERCENT_AXIS)
-    return _legend_below(fig, theme)
-
-
-def precision_recall(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    scores: list[str],
-    *,
-    positive: str = "correct",
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot precision against recall, with the base rate of a random score as a line.
-
-    Args:
-        positive: `correct` (high scores first; [Q]'s numbers) or `error` (low scores first).
-    """
-    kind = {"correct": "pr", "error": "pr_error"}[positive]
-    fig, reason = _curve_figure(curves, metrics, scores, kind, f"auprc_{positive}", "AUPRC", theme)
-    if reason:
-        return note_figure(reason, theme)
-    base = metric_row(metrics, scores[0]).get(f"base_rate_{positive}", np.nan)
-    word = {"correct": "correctly classified", "error": "misclassified"}[positive]
-    if np.isfinite(base):
-        text = f"base rate: {100 * base:.1f} % of the images are {word}"
-        _reference(fig, theme, 100 * base, text, below=base > 0.1)  # the curve runs above it
-    fig.update_xaxes(title_text=f"recall: {word} images found", **PERCENT_AXIS)
-    fig.update_yaxes(title_text=f"precision: {word} among the found", **PERCENT_AXIS)
-    return _legend_below(fig, theme)
-
-
-def risk_coverage(
-    curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT
-) -> go.Figure:
-    """Plot the error rate of the kept images against their share, best scores first."""
-    fig, reason = _curve_figure(curves, metrics, scores, "risk", "aurc", "AURC", theme)
-    if reason:
-        return note_figure(reason, theme)
-    base = metric_row(metrics, scores[0]).get("base_rate_error", np.nan)
-    if np.isfinite(base):
-        text = f"keeping all, or keeping at random: {100 * base:.1f} % errors"
-        _reference(fig, theme, 100 * base, text)
-    fig.update_xaxes(title_text="coverage: images kept, best score first", **PERCENT_AXIS)
-    fig.update_yaxes(title_text="risk: errors among the kept", ticksuffix=" %", rangemode="tozero")
-    return _legend_below(fig, theme)
-
-
 def _finite(values: np.ndarray, correct: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     values = np.asarray(values, float)
     outcome = np.full(len(values), np.nan) if correct is None else np.asarray(correct, float)
@@ -263,81 +202,78 @@ def _add_steps(
     )
 
 
-def _reference(fig: go.Figure, theme: Theme, y: float, text: str, *, below: bool = False) -> None:
-    marks = Marks(theme)
-    marks.horizontal(y, text, below=below)
-    marks.put_on(fig)
+def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) -> str:
+    """State whether correct or misclassified images score higher, by their medians.
+
+    Args:
+        values, correct: of single images; 1 correct, 0 misclassified, NaN unknown.
+    """
+    label, (side, above, below) = score_label(score), _side(values, correct)
+    medians = f"median {above:.3g} and {below:.3g}"
+    if not side:
+        there = [name for name, one in (("correct ", 1), ("misclassified ", 0)) if (correct == one).any()]
+        return f"{label} of {''.join(there[:1])}images" if len(there) == 1 else f"{label} by correctness"
+    if side == "alike":
+        return f"{label} is alike on correct and misclassified images: {medians}"
+    return f"{label} is {side} on correct than on misclassified images: {medians}"
 
 
-def _curve_figure(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    scores: list[str],
-    kind: str,
-    metric: str,
-    metric_name: str,
-    theme: Theme,
-) -> tuple[go.Figure, str]:
-    fig = go.Figure()
-    wanted = where(curves, equals(curves, "curve", kind))
-    others = iter([theme.upper, theme.accent, theme.discriminative])
-    for position, score in enumerate(scores):
-        points, row = where(wanted, equals(wanted, "score", score)), metric_row(metrics, score)
-        if row and len(points):
-            strong = position == 0
-            colour = theme.correct if strong else next(others, theme.neutral)
-            legend = f"{score_label(score)}: {metric_name} {metric_with_interval(row, metric)}"
-            fig.add_trace(
-                _curve_trace(points, legend, score_label(score), colour, theme.stroke(3 if strong else 1.5))
-            )
-    return fig, "" if len(list(fig.data)) else _why_none(metrics, scores[0])
+def _side(values: np.ndarray, correct: np.ndarray) -> tuple[str, float, float]:
+    """Return higher, lower or alike (on correct images), or "" for want of one group, and both medians."""
+    known = np.isfinite(values)
+    right, wrong = (values[known & (correct == one)] for one in (1, 0))
+    if not len(right) or not len(wrong):
+        return "", np.nan, np.nan
+    above, below = float(np.median(right)), float(np.median(wrong))
+    spread = np.subtract(*np.percentile(values[known], [75, 25]))
+    if abs(above - below) <= LIKE * spread:
+        return "alike", above, below
+    return "higher" if above > below else "lower", above, below
 
 
-def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stroke: float) -> go.Scatter:
-    return go.Scatter(
-        x=100 * numbers(points, "x"),
-        y=100 * numbers(points, "y"),
-        mode="lines",
-        name=legend,
-        line={"color": colour, "width": stroke},
-        hovertemplate=f"<b>{name}</b><br>%{{xaxis.title.text}}: %{{x:.1f}} %<br>"
-        "%{yaxis.title.text}: %{y:.1f} %<extra></extra>",
-    )
+class Distribution(NamedTuple):
+    """A score by correctness: `frame` is `score_histogram` of one study, or `score_table` of several."""
+
+    frame: pd.DataFrame
+    score: str
+    values: np.ndarray | None = None  # of the single images of one study
+    correct: np.ndarray | None = None
 
 
-def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
-    """Return the row of a score in `quality_metrics` as a dict; empty if it has none."""
-    rows = where(metrics, equals(metrics, "score", score))
-    return dict(rows.iloc[0]) if len(rows) else {}
+def _table(studies: Sequence[Study], options: FigureOptions) -> Distribution:
+    score = options.score
+    if len(studies) > 1:
+        found = {
+            name: score_values(one, score) for name, one in zip(study_names(studies), studies, strict=True)
+        }
+        return Distribution(score_table(found, score=score), score)
+    values, correct = score_values(studies[0], score)
+    about = SCORES[score]
+    bins = score_histogram(values, correct, whole=about.whole_number, drop_zero=bool(about.zero_means))
+    return Distribution(bins, score, values, correct)
 
 
-def _why_none(metrics: pd.DataFrame, score: str) -> str:
-    note = metric_row(metrics, score).get("note")
-    return (
-        note if isinstance(note, str) and note else f"{score_label(score)} has no such curve in this study."
-    )
+def _draw(shown: Distribution, options: FigureOptions, theme: Theme) -> go.Figure:
+    if shown.values is None:
+        return score_distributions(shown.frame, score=shown.score, theme=theme)
+    zero = zero_mass(shown.values, shown.correct) if SCORES[shown.score].zero_means else None
+    return score_distribution(shown.frame, score=shown.score, zero=zero, cutoff=options.cutoff, theme=theme)
 
 
-def metric_with_interval(row: dict[str, Any], metric: str) -> str:
-    """`0.612 (0.590 to 0.634)`; the number alone without an interval."""
-    value, low, high = (float(row.get(f"{metric}{end}", np.nan)) for end in ("", "_low", "_high"))
-    return with_interval(value, low, high)
+def _finding(shown: Distribution) -> str:
+    if shown.values is None or shown.correct is None:
+        return ""
+    return distribution_finding(shown.values, shown.correct, shown.score)
 
 
-def describe_score(score: str) -> str:
-    """Describe the score in one sentence: what it measures and whether it needs labels."""
-    known = SCORES.get(score)
-    if known is None:
-        return score_label(score)
-    needs = (
-        "Needs no labels."
-        if known.label_free
-        else "Comes from the linear probe, which was trained with labels."
-    )
-    return f"{known.label}: {known.meaning}. {needs}"
-
-
-def _legend_below(fig: go.Figure, theme: Theme) -> go.Figure:
-    finish(fig, theme, height=430)
-    fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
-    return fig
+Q_DISTRIBUTION = Chart(
+    name="q_distribution",
+    title="Q (--score) by correctness; --with: several studies",
+    source="Kalibhat 2024, Fig. 4",
+    needs=("quality",),
+    table=_table,
+    draw=_draw,
+    finding=_finding,
+    alt=lambda shown: f"Distribution of {score_label(shown.score)} over the images",
+    studies=(1, MANY),
+)

@@ -1,22 +1,28 @@
-"""Figures of several studies: distributions of a score, change by class, shared concepts (F, Fig. B.1)."""
+"""A score over correct and misclassified images in several studies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.chart import MANY, Chart
+from core.charts.options import FigureOptions
+from core.charts.reading import known_score, shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, layout_of, note_figure, tint
 from core.common.dataframes import as_text, equals, numbers, where
 from core.common.score_names import SCORES, score_label
-from core.common.statistics.intervals import leaves_out_0
+from core.comparison.images import Shared
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 FEWEST_BINS, MOST_BINS = 5, 48
 PANEL = 150  # pixels; height of one study's panel
-MOST_CLASSES = 40
 
 
 def score_table(
@@ -129,124 +135,41 @@ def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend:
     )
 
 
-def class_changes(
-    classes: pd.DataFrame, first: str, other: str, *, most: int = MOST_CLASSES, theme: Theme = LIGHT
-) -> go.Figure:
-    """Plot accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
+class ComparedScores(NamedTuple):
+    """A score in several studies, on the images of all: `frame` is `score_table`."""
 
-    A change is better or worse where its interval leaves out 0.
+    frame: pd.DataFrame
+    score: str
 
-    Args:
-        classes: table of `core.comparison.measures.class_accuracy_changes`.
-        most: number of classes, most changed first.
+
+def shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the score and the correctness of the shared evaluation images in each study.
+
+    Raises:
+        SettingsError: a study does not have the score.
     """
-    after = where(classes, equals(classes, "study", other))
-    before = where(classes, equals(classes, "study", first))
-    if not len(after) or not np.isfinite(numbers(after, "difference")).any():
-        return note_figure("No class has a probe result in both studies.", theme)
-    change = numbers(after, "difference")
-    shown = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
-    shown = shown[np.argsort(change[shown], kind="stable")]  # plotly draws from the bottom
-    names = [as_text(name) for name in after["label"].to_numpy(object)[shown]]
-    was, now = 100 * numbers(before, "accuracy")[shown], 100 * numbers(after, "accuracy")[shown]
-    low, high = (100 * numbers(after, f"difference_{end}")[shown] for end in ("low", "high"))
-    n = numbers(after, "n")[shown]
-    fig = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, column_widths=[0.58, 0.42]
-    )
-    at = np.arange(len(shown))
-    for values, name, colour, symbol in (
-        (was, first, theme.neutral, "circle-open"),
-        (now, other, theme.discriminative, "circle"),
-    ):
-        fig.add_trace(
-            go.Scatter(
-                x=values,
-                y=at,
-                mode="markers",
-                name=as_text(name),
-                marker={"color": colour, "symbol": symbol, "size": theme.stroke(9)},
-                customdata=np.column_stack([n, names]),
-                hovertemplate="<b>%{customdata[1]}</b> (%{customdata[0]} images): %{x:.1f} %<extra></extra>",
-            ),
-            row=1,
-            col=1,
-        )
-    for chosen, colour, name in (
-        (low > 0, theme.correct, "better"),
-        (high < 0, theme.misclassified, "worse"),
-        (~leaves_out_0(low, high), theme.neutral, "could be chance"),
-    ):
-        if chosen.any():
-            fig.add_trace(
-                _changes(at, change * 100, low, high, shown, chosen, colour, name, names, theme), row=1, col=2
-            )
-    fig.update_yaxes(
-        tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
-    )
-    fig.update_xaxes(title_text="accuracy", ticksuffix=" %", range=[-3, 103], row=1, col=1)
-    fig.update_xaxes(title_text="change in points", row=1, col=2)
-    finish(fig, theme)
-    row_height = 1.6 * theme.font_size
-    fig.add_vline(x=0, line={"color": theme.muted, "width": 1}, row=1, col=2)  # pyright: ignore[reportArgumentType]
-    return fig.update_layout(height=round(len(at) * row_height + 8 * theme.font_size))
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, study, rows in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
+        table = study.table("quality")
+        column = known_score(table, score)
+        found[name] = numbers(table, column)[rows], numbers(table, "correct")[rows]
+    return found
 
 
-def _changes(
-    at: np.ndarray, change: np.ndarray, low: np.ndarray, high: np.ndarray, shown: np.ndarray,
-    chosen: np.ndarray, colour: str, name: str, names: Sequence[str], theme: Theme,
-) -> go.Scatter:  # fmt: skip
-    middle = change[shown][chosen]
-    return go.Scatter(
-        x=middle,
-        y=at[chosen],
-        mode="markers",
-        name=name,
-        marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": high[chosen] - middle,
-            "arrayminus": middle - low[chosen],
-            "color": colour,
-            "thickness": theme.stroke(1.5),
-            "width": 0,
-        },
-        customdata=np.column_stack([np.array(names, object)[chosen], low[chosen], high[chosen]]),
-        hovertemplate="<b>%{customdata[0]}</b>: %{x:+.1f} points "
-        "(%{customdata[1]:+.1f} to %{customdata[2]:+.1f})<extra></extra>",
-    )
+def _table(studies: Sequence[Study], options: FigureOptions) -> ComparedScores:
+    values = shared_scores(shared_of_slice(studies), options.score)
+    return ComparedScores(score_table(values, score=options.score), options.score)
 
 
-def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot how many words each pair of studies shares (F, Fig. B.1); on the diagonal, a study's own words.
-
-    Args:
-        matrix: from `core.concepts.across.shared_matrix`.
-    """
-    if matrix.empty or not matrix.to_numpy().any():
-        return note_figure("None of these studies has words.", theme)
-    names = [as_text(str(name)) for name in matrix.index]
-    values = matrix.to_numpy(np.float64)
-    n = len(names)
-    hover = [
-        [
-            f"{names[i]}: {values[i, j]:.0f} words"
-            if i == j
-            else f"{names[i]} and {names[j]} share "
-            f"{values[i, j]:.0f} words ({100 * values[i, j] / max(values[i, i], 1):.0f} % of {names[i]}'s)"
-            for j in range(n)
-        ]
-        for i in range(n)
-    ]
-    fig = go.Figure(
-        go.Heatmap(
-            z=values, x=np.arange(n), y=np.arange(n), colorscale=theme.sequential, zmin=0, zmax=values.max(),
-            xgap=2, ygap=2, texttemplate="%{z:.0f}",
-            textfont_size=theme.font_size + 2, showscale=False, hovertext=hover, hoverinfo="text",
-        )
-    )  # fmt: skip
-    axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False, "ticks": "", "showline": False}
-    fig.update_xaxes(axis, side="top", range=[-0.5, n - 0.5], tickfont_color=theme.ink)
-    fig.update_yaxes(axis, range=[n - 0.5, -0.5], tickfont_color=theme.ink)
-    return finish(fig, theme, height=72 * n + 90)
+COMPARED_SCORES = Chart(
+    name="compared_scores",
+    title="Q (--score) by correctness in each study, on the images of all; --with",
+    needs=("quality",),
+    table=_table,
+    draw=lambda shown, _, theme: score_distributions(shown.frame, score=shown.score, theme=theme),
+    alt=lambda shown: (
+        f"Distribution of {score_label(shown.score)} over correct and misclassified images in each study"
+    ),
+    studies=(2, MANY),
+    same_images=True,
+)

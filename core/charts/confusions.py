@@ -1,121 +1,31 @@
-"""Figures of concepts and failures: words with scores, confusions, and features behind a prediction."""
+"""The confusion matrix: classes taken for each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.chart import Chart
+from core.charts.options import FigureOptions
+from core.charts.reading import whole_study
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, numbers, words
+from core.common.dataframes import as_text, numbers
+from core.errors import StudyError
+from core.slices import inspection
+from core.slices.inspection.populations import shown_images
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 MOST_CLASSES = 24
 MOST_WITH_NUMBERS = 12  # classes of a confusion matrix whose cells are large enough for a number
 SMALLEST_CELL = 18  # pixels
 LONGEST_NAME = 18  # characters beside a confusion matrix; the hover text has the whole name
-NO_WORDS = "No word of this feature was kept."
 NO_ERRORS = "No image was misclassified, so there are no confusions."
-
-
-def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot the words of one feature with their scores, best first; discarded words in grey below the kept
-    ones.
-
-    Args:
-        concepts: rows of table `concepts` of one group (word, kind, score, kept).
-    """
-    if not len(concepts):
-        return note_figure(NO_WORDS, theme)
-    kept = concepts["kept"].to_numpy(bool)
-    order = np.lexsort((-numbers(concepts, "score"), ~kept))
-    frame, kept = concepts.iloc[order], kept[order]
-    said = [f"{kind}, {'kept' if keep else 'discarded'}"
-            for kind, keep in zip(words(frame, "kind"), kept, strict=True)]  # fmt: skip
-    colours = np.where(kept, theme.discriminative, theme.neutral)
-    fig = _bars(numbers(frame, "score"), words(frame, "word"), colours.tolist(), said, theme, digits=2)
-    fig.update_xaxes(title_text="word score")
-    return fig
-
-
-def class_bars(counts: pd.DataFrame, *, most: int = 10, theme: Theme = LIGHT) -> go.Figure:
-    """Plot the classes of the images that highly activate a feature, most common first.
-
-    Args:
-        counts: one row per class (label, n_images), most common first. most: classes shown; the others are
-            added up in a last bar.
-    """
-    if not len(counts):
-        return note_figure("These images have no labels.", theme)
-    values, names = numbers(counts, "n_images"), words(counts, "label")
-    total = values.sum()
-    if len(values) > most:
-        n_others = len(values) - most
-        values = np.append(values[:most], values[most:].sum())
-        names = [*names[:most], f"{n_others} other class{'es' * (n_others > 1)}"]
-    said = [f"{100 * value / total:.0f} % of its images" for value in values]
-    colours = [theme.correct] * most + [theme.neutral]
-    fig = _bars(values, names, colours[: len(names)], said, theme, digits=0)
-    return fig.update_xaxes(title_text="images")
-
-
-def contribution_bars(features: pd.DataFrame, *, colour: str, theme: Theme = LIGHT) -> go.Figure:
-    """Plot each feature's contribution to the logit of a prediction, averaged over the images of a pair.
-
-    Args:
-        features: rows of table `failure_pairs` of one pair and side (feature, contribution, words).
-        colour: of the bars.
-    """
-    if not len(features):
-        return note_figure("No feature supports this answer.", theme)
-    names = [f"Feature {number}" for number in features["feature"].tolist()]
-    said = words(features, "words")
-    return _bars(
-        numbers(features, "contribution"), names, [colour] * len(names), said, theme, digits=2
-    ).update_xaxes(title_text="adds to the logit")
-
-
-def _bars(
-    values: np.ndarray,
-    names: Sequence[str],
-    colours: list[str],
-    said: Sequence[str],
-    theme: Theme,
-    *,
-    digits: int,
-) -> go.Figure:
-    """Draw horizontal bars, the first on top, labelled with their values."""
-    place = np.arange(len(values))
-    fig = go.Figure(
-        go.Bar(
-            x=values,
-            y=place,
-            orientation="h",
-            marker={"color": colours},
-            text=[f"{value:.{digits}f}" for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[
-                f"<b>{as_text(name)}</b>: {value:.{digits and digits + 2}f}<br>{as_text(more)}"
-                for name, value, more in zip(names, values, said, strict=True)
-            ],
-            hoverinfo="text",
-        )
-    )
-    longest = float(np.nanmax(values, initial=0.0)) or 1.0
-    fig.update_xaxes(range=[0, 1.16 * longest])
-    fig.update_yaxes(
-        autorange="reversed",
-        tickvals=place,
-        ticktext=[as_text(name) for name in names],
-        showgrid=False,
-        ticks="",
-        ticklabelstandoff=6,
-        tickfont_color=theme.ink,
-    )
-    finish(fig, theme, height=80 + 26 * len(values))
-    return fig.update_layout(bargap=0.28, margin_t=4)
 
 
 def confused_classes(
@@ -184,7 +94,7 @@ def confusion_matrix(
                 "outlinewidth": 0,
                 "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
                 "tickformat": ",d",
-                "nticks": 5,
+                **({"dtick": 1} if np.nanmax(grid) < 5 else {"nticks": 5}),  # no halves of images
             },
             hoverinfo="skip",
             hoverongaps=False,
@@ -251,3 +161,37 @@ def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:
         | ends
         | ({"fillcolor": fill, "opacity": 0.5} if fill else {})
     )
+
+
+class Confusions(NamedTuple):
+    """Confusions: `frame` has a row per pair (true, predicted, n_images); the classes to draw, in order."""
+
+    frame: pd.DataFrame
+    classes: list[str]
+
+
+def _table(study: Study, options: FigureOptions) -> Confusions:
+    """Count the images of each class that the probe takes for each other class.
+
+    Raises:
+        StudyError: no image has a label.
+    """
+    if not study.labelled:
+        raise StudyError(f"no image of '{study.path}' has a class, so none is confused with another")
+    pairs = inspection.confusions(whole_study(study), shown_images(study)).rename(columns={"n": "n_images"})
+    return Confusions(pairs, list(options.classes) or confused_classes(pairs, study.class_names))
+
+
+def _draw(shown: Confusions, options: FigureOptions, theme: Theme) -> go.Figure:
+    truths = [name for name in shown.classes if name in set(shown.frame["true"])]
+    return confusion_matrix(*shown, truths=truths, theme=theme)
+
+
+CONFUSIONS = Chart(
+    name="confusions",
+    title="classes taken for each other",
+    needs=("probe",),
+    table=_table,
+    draw=_draw,
+    alt=lambda _: "Number of misclassified images of each true class, by the probe's answer",
+)

@@ -1,16 +1,24 @@
-"""Average representations of correct and misclassified images: by class ([Q] Fig. 3), sorted ([Q] A.1)."""
+"""Average representations of correct and misclassified images by class (Kalibhat 2024, Fig. 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.charts.chart import Chart
+from core.charts.options import FigureOptions
+from core.charts.reading import class_numbers
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened
 from core.common.dataframes import as_text
+
+if TYPE_CHECKING:
+    from core.store import Study
 
 PANELS = ("correct", "misclassified", "difference")
 PANEL_TITLE = {
@@ -125,47 +133,6 @@ def class_representations(
         fig.update_layout(margin_l=_overhang(columns, theme))
     height = round(len(panels) * (len(classes) * row_height + 2.6 * theme.font_size) + below)
     return fig.update_layout(height=height, margin={"t": round(2.2 * theme.font_size), "r": 8})
-
-
-def sparsity(
-    ranks: np.ndarray, curves: np.ndarray, counts: Sequence[int], *, theme: Theme = LIGHT
-) -> go.Figure:
-    """Plot the mean of the normalised activations sorted within each image, for both groups ([Q] A.1).
-
-    Args:
-        ranks: (points,) rank of each point, 1 = an image's strongest feature.
-        curves: (2, points) correct, misclassified; NaN for a group without images.
-        counts: images of each group.
-    """
-    if not np.isfinite(curves).any():
-        return note_figure(
-            "No evaluation image has a probe result, so there are no groups to compare.", theme
-        )
-    fig = go.Figure()
-    for group, curve, n, dash in zip(
-        ("correct", "misclassified"), curves, counts, ("solid", "dash"), strict=True
-    ):
-        if np.isfinite(curve).any():
-            fig.add_trace(
-                go.Scatter(
-                    x=ranks,
-                    y=curve,
-                    mode="lines",
-                    name=f"{group} (n = {int(n):,})",
-                    line={"color": getattr(theme, group), "width": 2, "dash": dash},
-                    hovertemplate=f"{group}, rank %{{x:,}}: %{{y:.4f}}<extra></extra>",
-                )
-            )
-    fig.update_xaxes(
-        title_text="features of an image, strongest first (log scale)", **_rank_axis(int(ranks[-1]))
-    )
-    fig.update_yaxes(title_text="mean activation (normalised)", rangemode="tozero")
-    return finish(fig, theme, height=330)
-
-
-def _rank_axis(last: int) -> dict:
-    ticks = [value for power in range(5) for value in (10**power, 3 * 10**power) if value < 0.7 * last]
-    return {"type": "log", "tickvals": [*ticks, last], "ticktext": [f"{tick:,}" for tick in [*ticks, last]]}
 
 
 def _gap(n_rows: int, theme: Theme) -> float:
@@ -295,3 +262,70 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
             "colorbar": bar | other | {"len": share * 0.9, "title": {"text": "difference", "side": "right"}},
         },
     )
+
+
+class MeanCells(NamedTuple):
+    """Mean representations of selected classes and features; `frame` has a row per cell, see `mean_cells`."""
+
+    frame: pd.DataFrame
+    correct: np.ndarray
+    misclassified: np.ndarray
+    class_names: list[str]
+    classes: list[int]
+    features: list[int]
+    counts: np.ndarray
+
+
+def mean_cells(
+    correct: np.ndarray,
+    misclassified: np.ndarray,
+    class_names: Sequence[str],
+    classes: Sequence[int] | np.ndarray,
+    features: Sequence[int] | np.ndarray,
+) -> pd.DataFrame:
+    """Return the cells as rows: class, feature, correct, misclassified, difference."""
+    picked = (np.asarray(part, np.int64) for part in (classes, features))
+    row, column = (part.ravel() for part in np.meshgrid(*picked, indexing="ij"))
+    right, wrong = correct[row, column], misclassified[row, column]
+    names = [class_names[number] for number in row]
+    facts = {"class": names, "feature": column, "correct": right, "misclassified": wrong}
+    return pd.DataFrame(facts).assign(difference=right - wrong)
+
+
+def _table(study: Study, options: FigureOptions) -> MeanCells:
+    counts = study.vector("group_counts")
+    classes = class_numbers(study, options) or choose_classes(counts, most=10).tolist()
+    features = list(options.features)
+    if not features:
+        discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        features = choose_features(study.vector("class_means"), discriminative, classes).tolist()
+    names = ("class_means_correct", "class_means_misclassified")
+    right, wrong = (study.vector(name) for name in names)
+    frame = mean_cells(right, wrong, study.class_names, classes, features)
+    return MeanCells(frame, right, wrong, study.class_names, classes, features, counts)
+
+
+def _draw(shown: MeanCells, options: FigureOptions, theme: Theme) -> go.Figure:
+    return class_representations(
+        shown.correct,
+        shown.misclassified,
+        shown.class_names,
+        classes=shown.classes,
+        features=shown.features,
+        counts=shown.counts,
+        panels=options.panels or PANELS,
+        selectable=options.selectable,
+        theme=theme,
+    )
+
+
+CLASS_REPRESENTATIONS = Chart(
+    name="class_representations",
+    title="average representations of correct and misclassified images",
+    source="Kalibhat 2024, Fig. 3",
+    needs=("features", "probe", "class_means_correct"),
+    table=_table,
+    draw=_draw,
+    alt=lambda _: "Mean activation of features by class: difference, correct and misclassified images",
+    column="double",
+)

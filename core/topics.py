@@ -53,7 +53,7 @@ class Topic:
         steps: rows of `core.steps.STEPS`. items: what its commands write into a study, by command.
         commands: name functions that add a command to the parser; `add(commands)`.
         code_options: options of these commands whose value may name code to run.
-        charts: names a tuple of charts of studies, `core.charts.chart.Chart`.
+        charts: name charts of studies, `core.charts.chart.Chart`.
         folder_charts: names a tuple of charts of folders, `core.figures.folder_chart.FolderChart`.
         image_sets: for `core.data.sources.images`. training: names a part of a training,
             `core.training.section.TrainingSection`.
@@ -64,7 +64,7 @@ class Topic:
     items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
     code_options: tuple[str, ...] = ()
-    charts: str = ""
+    charts: tuple[str, ...] = ()
     folder_charts: str = ""
     image_sets: tuple[ImageSet, ...] = ()
     training: str = ""

@@ -1,13 +1,16 @@
-"""Which charts there are, as they are listed: a new chart is a file and a row of this table."""
+"""Which charts there are, as they are listed: a new chart is a file and a row of this table.
+
+Those of research come from its topics.
+"""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from core.charts.chart import Chart
 from core.topics import function_named, topics
 
-ROWS = (  # "module:chart"
+WORKBENCH = (  # "module:chart"
     "core.charts.sorted_activation:SORTED_ACTIVATION",
     "core.charts.purity:PURITY",
     "core.charts.class_representations:CLASS_REPRESENTATIONS",
@@ -40,8 +43,5 @@ ROWS = (  # "module:chart"
     "core.charts.changed_heatmaps:CHANGED_HEATMAPS",
     "core.charts.compared_words:COMPARED_WORDS",
 )
-WORKBENCH = tuple(cast(Chart, function_named(row)) for row in ROWS)
-GUESTS: tuple[Chart, ...] = tuple(  # of research
-    chart for topic in topics() if topic.charts for chart in cast(Any, function_named(topic.charts))
-)
-CHARTS = {chart.name: chart for chart in (*WORKBENCH, *GUESTS)}
+GUESTS = tuple(row for topic in topics() for row in topic.charts)
+CHARTS = {chart.name: chart for chart in (cast(Chart, function_named(row)) for row in (*WORKBENCH, *GUESTS))}

@@ -215,21 +215,21 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
 def listing() -> str:
     """Return the catalogue, one line per figure: those of the workbench, then those of research."""
-    from core.charts.registry import GUESTS, WORKBENCH
+    from core.charts.registry import CHARTS, WORKBENCH
     from core.figures.folder_chart import folder_charts
 
-    own, guests = ([_listed(chart) for chart in charts] for charts in (WORKBENCH, GUESTS))
-    guests += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
-    width = max(len(name) for name, _ in (*own, *guests))
-    own, guests = ([f"{name:<{width}}  {text}" for name, text in rows] for rows in (own, guests))
-    return "\n".join([*own, "", "Research:", *guests, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
+    rows = [(chart.name, f"{_titled(chart)}; needs {_steps(chart)}") for chart in CHARTS.values()]
+    rows += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
+    lines.insert(len(WORKBENCH), "\nResearch:")
+    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
 
 
-def _listed(chart: Chart) -> tuple[str, str]:
+def _steps(chart: Chart) -> str:
     from core.steps import step_of
 
-    needs = ", ".join(dict.fromkeys(step_of(item) or item for item in chart.needs))
-    return chart.name, f"{_titled(chart)}; needs {needs}"
+    return ", ".join(dict.fromkeys(step_of(item) or item for item in chart.needs))
 
 
 def _titled(chart: Chart | FolderChart) -> str:

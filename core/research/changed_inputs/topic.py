@@ -13,5 +13,8 @@ TOPIC = Topic(
         "core.research.changed_inputs.commands:add_perturbed",
         "core.research.changed_inputs.commands:add_robust_features",
     ),
-    charts="core.research.changed_inputs.charts:CHARTS",
+    charts=(
+        "core.research.changed_inputs.figures:PERTURBED_SHEET",
+        "core.research.changed_inputs.figures:ROBUST_BARS",
+    ),
 )

@@ -30,7 +30,10 @@ TOPIC = Topic(
             on_request=True,
         ),
     ),
-    charts="core.research.domains.figures.charts:CHARTS",
+    charts=(
+        "core.research.domains.figures.study_domains:DDM_FEATURES",
+        "core.research.domains.figures.study_domains:DDM_MAP",
+    ),
     folder_charts="core.research.domains.figures.charts:FOLDER_CHARTS",
     image_sets=(
         ImageSet("domains", "core.research.domains.domain_folders:DomainFolders"),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from core.topics import Topic
 
 TOPIC = Topic(
-    charts="core.research.fourier.figures.charts:CHARTS",
+    charts=(
+        "core.research.fourier.figures.fda_examples:FDA_EXAMPLES",
+        "core.research.fourier.figures.fda_examples:RETRIEVAL_SHEET",
+    ),
     folder_charts="core.research.fourier.figures.charts:FOLDER_CHARTS",
     grids={
         "fda-gain": ("core.research.fourier.grids.gain", "what Fourier augmentations add to each method"),

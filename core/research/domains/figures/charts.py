@@ -1,12 +1,10 @@
-"""The charts of the topic: of a study whose domains were tested, and of grids."""
+"""The charts of the topic that are of grids."""
 
 from __future__ import annotations
 
 from core.research.domains.figures.domain_grids import ddm_bars, ddm_table
-from core.research.domains.figures.study_domains import DDM_FEATURES, DDM_MAP
 from core.research.grids.figures.grid_figures import GridFigure
 
-CHARTS = (DDM_FEATURES, DDM_MAP)
 FOLDER_CHARTS = tuple(
     figure.chart()
     for figure in (

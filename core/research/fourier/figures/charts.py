@@ -1,14 +1,12 @@
-"""The charts of the topic: of images of a study, and of grids."""
+"""The charts of the topic that are of grids."""
 
 from __future__ import annotations
 
 from core.research.fourier.figures.augmentation_bars import augmentation_bars
-from core.research.fourier.figures.fda_examples import FDA_EXAMPLES, RETRIEVAL_SHEET
 from core.research.fourier.figures.fda_tables import fda_table, fda_transfer
 from core.research.fourier.figures.view_matrix import dual_table, view_matrix
 from core.research.grids.figures.grid_figures import GridFigure, of_measure, of_rows
 
-CHARTS = (FDA_EXAMPLES, RETRIEVAL_SHEET)
 FOLDER_CHARTS = tuple(
     figure.chart()
     for figure in (

@@ -1,7 +1,0 @@
-"""The charts of the topic."""
-
-from __future__ import annotations
-
-from core.research.changed_inputs.figures import PERTURBED_SHEET, ROBUST_BARS
-
-CHARTS = (PERTURBED_SHEET, ROBUST_BARS)

@@ -26,7 +26,7 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot how many words each pair of studies shares; on the diagonal, a study's own words.
 
     Args:
-        matrix: from `core.concepts.transfer.across.shared_matrix`.
+        matrix: from `core.concepts.across.shared_matrix`.
     """
     if matrix.empty or not matrix.to_numpy().any():
         return note_figure("None of these studies has words.", theme)

@@ -1,4 +1,7 @@
-"""Which charts there are, as they are listed: a new chart is a file and a row of this table."""
+"""Which charts there are, as they are listed: a new chart is a file and a row of this table.
+
+Those of research come from its topics.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from core.charts.chart import Chart
-from core.steps import function_named
+from core.topics import function_named, topics
 
 WORKBENCH = (  # "module:chart"
     "core.charts.sorted_activation:SORTED_ACTIVATION",
@@ -41,14 +44,7 @@ WORKBENCH = (  # "module:chart"
     "core.charts.changed_heatmaps:CHANGED_HEATMAPS",
     "core.charts.compared_words:COMPARED_WORDS",
 )
-RESEARCH = (
-    "core.figures.study_domains:DDM_FEATURES",
-    "core.figures.study_domains:DDM_MAP",
-    "core.figures.changed_inputs:PERTURBED_SHEET",
-    "core.figures.changed_inputs:ROBUST_BARS",
-    "core.figures.fda_examples:FDA_EXAMPLES",
-    "core.figures.fda_examples:RETRIEVAL_SHEET",
-)
+GUESTS = tuple(row for topic in topics() for row in topic.charts)
 
 
 def charts_of(rows: Sequence[str]) -> dict[str, Chart]:
@@ -57,4 +53,4 @@ def charts_of(rows: Sequence[str]) -> dict[str, Chart]:
     return {chart.name: chart for chart in charts}
 
 
-CHARTS = charts_of((*WORKBENCH, *RESEARCH))
+CHARTS = charts_of((*WORKBENCH, *GUESTS))

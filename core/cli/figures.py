@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,9 @@ from core.common.command_line import PROGRAM
 from core.common.formatting import counted
 
 if TYPE_CHECKING:
+    from core.charts.chart import Chart
     from core.charts.theme import Theme
-    from core.figures.grid_figures import GridFigure
-    from core.figures.token_figures import TokenFigure
+    from core.figures.folder_chart import FolderChart
     from core.store import Study
 
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
@@ -66,26 +65,22 @@ def figure(args: argparse.Namespace) -> None:
     from core.errors import SettingsError
     from core.figures.catalogue import chart_named, draw
     from core.figures.files import check_file, write_figure
-    from core.figures.grid_figures import GRID_FIGURES
-    from core.figures.token_figures import TOKEN_FIGURES
+    from core.figures.folder_chart import folder_charts
     from core.store import open_study
 
-    name, of_files = given["name"], None
-    if name in GRID_FIGURES:
-        of_files = partial(_of_grid, GRID_FIGURES[name])
-    elif name in TOKEN_FIGURES:
-        of_files = partial(_of_tokens, TOKEN_FIGURES[name])
-    else:
+    name = given["name"]
+    of_folder = folder_charts().get(name)
+    if of_folder is None:
         chart_named(name)
     if "output" not in given:
         raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
-    as_table = of_files is None and given["output"].suffix.lower() == TABLE
+    as_table = of_folder is None and given["output"].suffix.lower() == TABLE
     if not as_table:
         check_file(given["output"])
-    if of_files is not None:
+    if of_folder is not None:
         if "where" in given:
             raise SettingsError(f"{name} is not of images; leave out --where")
-        print(write_figure(of_files(given), given["output"]))
+        print(write_figure(_of_folder(of_folder, given), given["output"]))
         return
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
     studies = narrowed(studies, given, same_images=chart_named(name).same_images)
@@ -133,20 +128,12 @@ def _of(studies: Sequence[Any]) -> str:
     return f" ({counted(studies[0].n_chosen, 'image')}: {studies[0].where.describe()})"
 
 
-def _of_grid(entry: GridFigure, given: dict[str, Any]) -> Any:
-    """Return a figure of the folder of a grid, which is not a study."""
-    from core.figures.grid_figures import read_grid
-
+def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
+    """Return a chart of a folder, which is not a study."""
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    chosen.setdefault("score", entry.measure)
-    theme = _theme(given, entry.column)
-    return entry.draw(read_grid(given["study"], entry), FigureOptions(**chosen), theme)
-
-
-def _of_tokens(entry: TokenFigure, given: dict[str, Any]) -> Any:
-    """Return a figure of visual tokens, which names its own source."""
-    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    return entry.draw(given["study"], FigureOptions(**chosen), _theme(given, entry.column))
+    if chart.score:
+        chosen.setdefault("score", chart.score)
+    return chart.draw(given["study"], FigureOptions(**chosen), _theme(given, chart.column))
 
 
 def _theme(given: dict[str, Any], column: str) -> Theme:
@@ -227,29 +214,26 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
 
 def listing() -> str:
-    """Return the catalogue, one line per figure."""
-    from core.charts.registry import CHARTS
-    from core.figures.grid_figures import GRID_FIGURES
-    from core.figures.token_figures import TOKEN_FIGURES
+    """Return the catalogue, one line per figure: those of the workbench, then those of research."""
+    from core.charts.registry import CHARTS, WORKBENCH
+    from core.figures.folder_chart import folder_charts
+
+    rows = [(chart.name, f"{_titled(chart)}; needs {_steps(chart)}") for chart in CHARTS.values()]
+    rows += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
+    lines.insert(len(WORKBENCH), "\nResearch:")
+    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
+
+
+def _steps(chart: Chart) -> str:
     from core.steps import step_of
 
-    width = max(map(len, (*CHARTS, *GRID_FIGURES, *TOKEN_FIGURES)))
-    lines = [
-        f"{chart.name:<{width}}  {chart.title}{f' ({chart.source})' if chart.source else ''}"
-        f"; needs {', '.join(dict.fromkeys(step_of(item) or item for item in chart.needs))}"
-        for chart in CHARTS.values()
-    ]
-    lines += [
-        f"{entry.name:<{width}}  {entry.title}{f' ({entry.source})' if entry.source else ''}"
-        f"; needs the folder of a grid: {', '.join(entry.grids)}"
-        for entry in GRID_FIGURES.values()
-    ]
-    lines += [
-        f"{entry.name:<{width}}  {entry.title}{f' ({entry.source})' if entry.source else ''}"
-        f"; needs {entry.needs}"
-        for entry in TOKEN_FIGURES.values()
-    ]
-    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
+    return ", ".join(dict.fromkeys(step_of(item) or item for item in chart.needs))
+
+
+def _titled(chart: Chart | FolderChart) -> str:
+    return chart.title + (f" ({chart.source})" if chart.source else "")
 
 
 def add_report(commands: Any) -> None:

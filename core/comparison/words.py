@@ -11,10 +11,10 @@ import pandas as pd
 
 from core.common.formatting import percent
 from core.comparison.images import Shared
-from core.concepts.transfer.across import across_table, concept_counts, shared_matrix, shared_words
-from core.concepts.transfer.transfer import METHODS
-from core.concepts.transfer.transfer import carries_words as carries_words
+from core.concepts.across import across_table, concept_counts, shared_matrix, shared_words
 from core.store import Study
+
+METHODS = ("ridge", "sgd")  # ways of fitting a map between studies; the closed form first
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ class Transfer:
         if share is None or share != share:
             return f"{self.source} is constant on the images, so no map explains it and no words are carried"
         return f"its map explains less of {self.source} than its mean does ({percent(share)}): no words"
+
+
+def carries_words(share: float | None) -> bool:
+    """Return True for a map whose explained share is not below 0: it explains no less than the mean does.
+
+    >>> carries_words(0.94), carries_words(0.0), carries_words(-0.5), carries_words(None)
+    (True, True, False, False)
+    """
+    return share is not None and share >= 0
 
 
 def compare_words(shared: Shared) -> Words | None:

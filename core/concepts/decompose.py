@@ -15,10 +15,10 @@ from PIL import Image
 
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import study_encoder
+from core.concepts.across import check_has_concepts
 from core.concepts.crops import box_on_image
 from core.concepts.decomposition import TOP, check_class, describe
 from core.concepts.falcon import feature_crop
-from core.concepts.transfer.across import check_has_concepts
 from core.heatmaps.combine import singly_scaled
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 
 from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
+from core.concepts.across import check_has_concepts
 from core.concepts.failures import SEPARATOR, behind_class, behind_image, words_of_features
 from core.concepts.groups import group_name
-from core.concepts.transfer.across import check_has_concepts
 from core.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +15,51 @@ from torch import nn
 
 from core.encoders.transform import Transform
 from core.errors import SettingsError
+from core.topics import function_named
 from core.training.augmentations.pixels import Pixels
 from core.training.backbones import build_backbone, count_features
 from core.training.config import AugmentConfig, TrainConfig
-from core.training.domains.disentangled import Disentangled
-from core.training.domains.labels import DomainLabels
 from core.training.finetuning.start import square_side, start_backbone, start_transform
 from core.training.methods.base import Method
 from core.training.methods.registry import build_method
 from core.training.regularizers.config import RegularizerConfig
 from core.training.regularizers.penalty import Penalised
+from core.training.section import sections
+
+Build = Callable[[nn.Module, int, TrainConfig], Method]  # as `build_method` of a method
 
 STATISTICS_IMAGES = 5000  # seeded sample; mean and standard deviation converge well before
 
 
-def start_method(config: TrainConfig, labels: DomainLabels | None = None) -> Method:
+def start_method(config: TrainConfig, around: Build | None = None) -> Method:
     """Build the method of a config: untrained, or around the start encoder and its regulariser.
 
     Args:
-        labels: the domains of the training images, if the settings name any.
+        around: builds it instead of the registry, if a section of the settings asks for that.
     """
     if config.start is None:
         backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
     else:
         backbone, n_features = start_backbone(config, config.arch, config.crop_size)
-    if labels is None:
+    if around is None:
         method = build_method(config.method, backbone, n_features, config)
     else:
-        method = Disentangled(backbone, n_features, config, labels)
+        method = around(backbone, n_features, config)
     if method.n_local:
         count_features(backbone, config.arch, local_views(config)[0])
     if config.start is None and config.regularizer == RegularizerConfig():
         return method
     return Penalised(method, n_features, config)
+
+
+def build_around(
+    config: TrainConfig, source: Any, rows: np.ndarray, note: Callable[[str], None]
+) -> Build | None:
+    """Return what builds the method instead of the registry, if a section of the settings asks for it."""
+    for section in sections().values():
+        if (build := function_named(section.around)(config, source, rows, note)) is not None:
+            return build
+    return None
 
 
 def build_exported(config: TrainConfig) -> nn.Module:

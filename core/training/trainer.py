@@ -23,7 +23,6 @@ from core.training.augmentations.batches import Batches, parts_of_batch
 from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
 from core.training.config import TrainConfig, lasting
-from core.training.domains.labels import DomainLabels, domain_labels
 from core.training.events import Events
 from core.training.loop import run_steps
 from core.training.methods.heads import head_of
@@ -36,6 +35,7 @@ from core.training.optimise import (
 )
 from core.training.process_group import connect, synchronise
 from core.training.setup import (
+    build_around,
     build_exported,
     describe_source,
     open_training_images,
@@ -97,7 +97,8 @@ class TrainingRun:
         self.transform = transform_of(config, self.train_pixels.images)
         self.mean, self.std = list(self.transform.mean), list(self.transform.std)
         torch.manual_seed(config.seed)
-        self.method = start_method(config, self.domain_labels()).to(self.device)
+        around = build_around(config, source, self.train_pixels.rows, progress.note)
+        self.method = start_method(config, around).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.exported = build_exported(config).to(self.device)
         self.method = synchronise(self.method, self.device)
@@ -253,15 +254,6 @@ class TrainingRun:
         if has_val and val.labels is not None and train.labels is not None and raw_train is not None:
             values["knn"] = monitors.knn_accuracy(raw_train, train.labels, raw, val.labels)
         return {name: round(value, 4) for name, value in values.items()}
-
-    def domain_labels(self) -> DomainLabels | None:
-        """Read the domains of the training images, if the settings name any."""
-        if self.config.domains.labels is None:
-            return None
-        labels = domain_labels(self.config.domains, self.source, self.train_pixels.rows)
-        for note in labels.notes:
-            self.progress.note(f"warning: {note}")
-        return labels
 
     def represent_training(self, rows: np.ndarray) -> Tensor:
         """Represent training images by number, as the analysis does."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
@@ -25,8 +24,6 @@ from dashboard.state import session
 
 PICTURES = 4
 FEATURES = 4
-NO_LEAD = 0.05  # share of the lead over the base rate that counts as none
-DOMAIN_PARTS = {"rest": "the rest", "prefix": "the prefix"}
 
 
 def look_first(study: Study) -> None:
@@ -169,35 +166,3 @@ def thumbnails(study: Study, rows: np.ndarray) -> tuple[Picture, ...]:
     wanted = rows.tolist()
     urls, facts = served_studies.picture_urls(study, wanted), reads.facts_of(study, wanted)
     return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
-
-
-def domain_line(study: Study) -> None:
-    """Show how well a probe reads the domain, once the step `domains` has run."""
-    if not study.has("domain_probes"):
-        return
-    summary = reads.summary(study, "domains")
-    with st.container(border=True):
-        st.markdown(domain_sentence(summary), help=widgets.help_text("domain_probe"))
-        for caution in summary.get("cautions", ()):
-            st.caption(f":material/warning: {widgets.plain(caution[:1].upper() + caution[1:])}.")
-
-
-def domain_sentence(summary: Mapping[str, Any]) -> str:
-    """Say what a probe reads from all features and, with a prefix, from its parts."""
-    rate, column = summary.get("base_rate"), widgets.plain(str(summary.get("column")).replace("_", " "))
-    best = {part: _best_probe(summary, part) for part in ("all", *DOMAIN_PARTS)}
-    if rate is None or best["all"] is None:
-        return f"**Do the representations tell the {column}?** Too few images to tell."
-    share = {part: widgets.percent(value, digits=0) for part, value in best.items() if value is not None}
-    verdict = "Yes" if best["all"] - rate > NO_LEAD * (1 - rate) else "Hardly"
-    said = f"{verdict}: a probe names it in {share['all']}, guessing in {widgets.percent(rate, digits=0)}."
-    parts = [f"{name} {share[part]}" for part, name in DOMAIN_PARTS.items() if part in share]
-    more = f" From {' and from '.join(parts)}." if parts else ""
-    return f"**Do the representations tell the {column}?** {said}{more}"
-
-
-def _best_probe(summary: Mapping[str, Any], part: str) -> float | None:
-    """The accuracy of the better of both probes; None without one."""
-    values = [summary.get(f"domain_{kind}_{part}") for kind in ("linear", "mlp")]
-    known = [value for value in values if value is not None]
-    return max(known) if known else None

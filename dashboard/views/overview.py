@@ -30,6 +30,7 @@ from dashboard.panels import findings, report, tour
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.masks import none_yet
 from dashboard.panels.new_study.encoder_titles import encoder_title
+from dashboard.research import parts
 from dashboard.server import table_downloads
 from dashboard.state import session
 
@@ -72,7 +73,8 @@ def page(study: Study) -> None:
     with st.container(key="overview_looks", gap="xsmall"):
         findings.features(study)
     _prediction(study)
-    findings.domain_line(study)
+    for show in parts.ON_THE_OVERVIEW:
+        show(study)
     with first if gaps_matter else st.container():
         _unfinished(study)
     with st.expander("About this study", icon=":material/info:"):

@@ -9,14 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.registry import GUESTS, WORKBENCH
 from core.figures.catalogue import NAMES
+from core.figures.folder_chart import folder_charts
 
 
 @pytest.mark.parametrize("words", [(), ("--list",), ("nowhere",)])
 def test_without_a_name__lists_every_figure(run, words):
     said = run("figure", *words)
     assert said.code == 0
-    assert [line.split()[0] for line in said.out.splitlines()[: len(NAMES)]] == list(NAMES)
+    own, _, research = said.out.partition("\nResearch:\n")
+    of_workbench = [line.split()[0] for line in own.splitlines()]
+    assert of_workbench == list(NAMES)[: len(WORKBENCH)]
+    listed = [line.split()[0] for line in research.partition("\n\n")[0].splitlines()]
+    assert [*of_workbench, *listed[: len(GUESTS)]] == list(NAMES)
+    assert listed[len(GUESTS) :] == list(folder_charts())
 
 
 def test_list__names_the_paper_of_each_figure(run):

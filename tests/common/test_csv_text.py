@@ -112,4 +112,4 @@ def test_no_other_place_writes_csv():
     writing = re.compile(r"to_csv\(|csv\.(Dict)?[wW]riter\(")
     writers = [path.relative_to(ROOT).as_posix() for path in sources if writing.search(path.read_text())]
     logs = ["core/training/files.py", "core/training/step_log.py"]  # numbers and names of our own alone
-    assert writers == ["core/common/csv_text.py", "core/concepts/human_study/study.py", *logs]
+    assert writers == ["core/common/csv_text.py", "core/research/human_study/study.py", *logs]

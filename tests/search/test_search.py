@@ -152,37 +152,3 @@ def test_like_image__an_image_without_a_vector(captioned):
     assert search.like_image(captioned, 3, 2, space=search.CLIP_IMAGES)[0].tolist() == [0, 1]
     with pytest.raises(StudyError, match="no vector"):
         search.like_image(captioned, 7, 2, space=search.CLIP_IMAGES)
-
-
-def test_near_moved__is_the_search_with_the_moved_embedding(rng, tmp_path):
-    study = write_small_study(tmp_path / "study")
-    with pytest.raises(StudyError, match="not run yet. Run: python -m core perturbed"):
-        search.near_moved(study, 0, 3, epsilon=0.5, kind="positive")
-    assert not search.has_moved(study)
-    n = study.n_images
-    vectors, views = (rng.normal(size=(n, 4)).astype(np.float32) for _ in range(2))
-    vectors, views = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (vectors, views))
-    views[1] = vectors[1]
-    with write_study(study.path) as writer, writer.step("perturbed", {}) as step:
-        step.vector("head_vectors", vectors)
-        step.vector("head_views", views)
-    study = open_study(study.path)
-    assert search.has_moved(study)
-    other = search.partner_of(2, n)
-    for kind, point in (
-        ("positive", vectors[2] - 0.5 * views[2]),
-        ("negative", vectors[other] + 0.5 * views[2]),
-    ):
-        rows, cosines = search.near_moved(study, 2, 3, epsilon=0.5, kind=kind)
-        expected = loop(vectors, point, 3, np.ones(n, bool))
-        assert rows.tolist() == [at for at, _ in expected]
-        np.testing.assert_allclose(cosines, [cosine for _, cosine in expected], atol=1e-5)
-    assert search.near_moved(study, 2, 1, epsilon=0, kind="positive")[0].tolist() == [2]
-    with pytest.raises(ShapeError):  # the image is its own view: moved by its whole length, nothing is left
-        search.near_moved(study, 1, 1, epsilon=1, kind="positive")
-
-
-def test_partner_of__is_another_image_and_always_the_same():
-    partners = [search.partner_of(row, 5) for row in range(5)]
-    assert partners == [search.partner_of(row, 5) for row in range(5)]
-    assert all(other != row and 0 <= other < 5 for row, other in enumerate(partners))

@@ -23,9 +23,9 @@ from core.concepts.captions.files import (
     read_metadata,
 )
 from core.concepts.captions.words import require_english
-from core.data.glyphworld.caption_bank import glyph_captions, parse_bank_spec
 from core.errors import CaptionError, did_you_mean
 from core.storage.chunked_array import replace_file
+from core.worlds.glyphworld.caption_bank import glyph_captions, parse_bank_spec
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress

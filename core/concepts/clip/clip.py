@@ -19,10 +19,10 @@ from core.common.assets import asset, asset_names
 from core.common.command_line import command_line
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
-from core.data.glyphworld.word_tokens import WordTokenizer
 from core.encoders.clip_towers import silent_logs
 from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean
+from core.worlds.glyphworld.word_tokens import WordTokenizer
 
 FORMAT = 1
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from core.data.glyphworld.scenes import FAULTS
 from core.errors import PeregrineError
+from core.worlds.glyphworld.scenes import FAULTS
 
 if TYPE_CHECKING:
     from core.concepts.clip.clip import Clip
-    from core.data.glyphworld.glyphworld import GlyphworldSource
+    from core.data.sources.glyphworld import GlyphworldSource
 
 TEMPLATES = ("a photo of a {}", "a {}", "a picture of a {}", "a large {}", "a small {}", "a huge {}")
 
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args(argv)
     from core.concepts.clip.clip import load_clip
-    from core.data.glyphworld.glyphworld import GlyphworldSource
+    from core.data.sources.glyphworld import GlyphworldSource
 
     try:
         source = GlyphworldSource.from_spec(given.images)

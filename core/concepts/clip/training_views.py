@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from core.concepts.clip.config import ClipTrainConfig
-from core.data.glyphworld.captions import (
+from core.data.sources.glyphworld import GlyphworldSource
+from core.worlds.glyphworld.captions import (
     SceneFacts,
     Window,
     absent_caption,
@@ -17,8 +18,7 @@ from core.data.glyphworld.captions import (
     scene_caption,
     window_caption,
 )
-from core.data.glyphworld.glyphworld import GlyphworldSource
-from core.data.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Dice
 
 FILL = 128  # grey level around images that are not square, in training and in use
 SMALLEST = 0.16  # side of a window, in image sides

@@ -13,7 +13,7 @@ from core.common.arrays import unit_rows
 from core.common.statistics.intervals import auroc_interval
 from core.concepts.groups import group_features
 from core.concepts.tables import AUCS
-from core.data.glyphworld.word_truth import TruthTable, truth_of
+from core.worlds.glyphworld.word_truth import TruthTable, truth_of
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress

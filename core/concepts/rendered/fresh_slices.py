@@ -21,11 +21,12 @@ from core.common.dataframes import numbers, words
 from core.common.statistics.intervals import wilson
 from core.concepts.groups import group_features
 from core.concepts.tools import has_encoder, is_glyphworld
-from core.data.glyphworld.glyphworld import GlyphworldSource, scene_row
-from core.data.glyphworld.painting import paint
-from core.data.glyphworld.scenes import ScenePlan, plan_scene
+from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, StudyError
 from core.slices.slice import Slice
+from core.worlds.glyphworld.glyphworld import scene_row
+from core.worlds.glyphworld.painting import paint
+from core.worlds.glyphworld.scenes import ScenePlan, plan_scene
 
 if TYPE_CHECKING:
     from core.encoders.encoder import Encoder

@@ -13,10 +13,10 @@ from core.common.dataframes import numbers
 from core.common.statistics.intervals import auroc_interval, mean_intervals
 from core.concepts.naming.word_auc import activations_of, group_activations
 from core.concepts.tools import has_encoder, is_glyphworld
-from core.data.glyphworld.painting import paint
-from core.data.glyphworld.scenes import ScenePlan
-from core.data.glyphworld.twins import TwinMaker
 from core.errors import SettingsError
+from core.worlds.glyphworld.painting import paint
+from core.worlds.glyphworld.scenes import ScenePlan
+from core.worlds.glyphworld.twins import TwinMaker
 
 if TYPE_CHECKING:
     import torch

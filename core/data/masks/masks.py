@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from core.data.glyphworld.masks import PlantedMasks, is_planted
 from core.data.masks.mask_folder import FolderMasks
 from core.data.masks.mask_source import KINDS, MaskSource
+from core.data.masks.planted import PlantedMasks, is_planted
 from core.data.masks.salient_imagenet import SalientImageNet
 from core.data.sources.source import ImageSource
 from core.encoders.transform import Transform

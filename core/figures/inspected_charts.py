@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from core.common.dataframes import equals, numbers, where
 from core.errors import StudyError
-from core.export.sliced import SlicedStudy
 from core.figures import concepts, overlap_scale, slices
 from core.figures.options import FigureOptions
 from core.figures.theme import Theme
@@ -20,6 +19,7 @@ from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
+from core.store import Narrowed
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -31,7 +31,7 @@ MOST_TRAITS = 8  # on either side of a chart of differences
 
 def control_scale(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
     """Plot the mIoU of the encoder's heatmaps between that of control heatmaps."""
-    return overlap_scale.miou_scale(inspection.overlap_scale(*_images(studies[0])), theme=theme)
+    return overlap_scale.miou_scale(_narrowed(studies[0]).table("overlap_scale"), theme=theme)
 
 
 def confused_pairs(studies: Studies, options: FigureOptions, theme: Theme) -> go.Figure:
@@ -43,7 +43,7 @@ def confused_pairs(studies: Studies, options: FigureOptions, theme: Theme) -> go
     study = studies[0]
     if not study.labelled:
         raise StudyError(f"no image of '{study.path}' has a class, so none is confused with another")
-    pairs = inspection.confusions(*_images(study)).rename(columns={"n": "n_images"})
+    pairs = _narrowed(study).table("confusions").rename(columns={"n": "n_images"})
     classes = list(options.classes) or concepts.confused_classes(pairs, study.class_names)
     truths = [name for name in classes if name in set(pairs["true"])]
     return concepts.confusion_matrix(pairs, classes, truths=truths, theme=theme)
@@ -77,10 +77,10 @@ def slice_differences(studies: Studies, options: FigureOptions, theme: Theme) ->
         StudyError: a whole study without verdicts.
     """
     study, mask = _images(studies[0])
-    if isinstance(studies[0], SlicedStudy):
+    if isinstance(studies[0], Narrowed):
         against = Slice.parse(options.versus) if options.versus else None
-        sides = inspection.population(study, studies[0].where, against)
-        names = (_named(studies[0].where), _named(against) if against else "all others")
+        sides = inspection.population(study, studies[0].slice, against)
+        names = (_named(studies[0].slice), _named(against) if against else "all others")
     else:
         known = finder.judged(study, mask)
         if known is None:
@@ -102,4 +102,9 @@ def _named(chosen: Slice) -> str:
 
 def _images(study: Study) -> tuple[Study, np.ndarray]:
     """Return the whole study, and which images the figure is of."""
-    return study.whole if isinstance(study, SlicedStudy) else study, shown_images(study)
+    return study.whole if isinstance(study, Narrowed) else study, shown_images(study)
+
+
+def _narrowed(study: Study) -> Narrowed:
+    """Return the study itself where it is narrowed, else narrowed to the images of `shown_images`."""
+    return study if isinstance(study, Narrowed) else study.evaluation

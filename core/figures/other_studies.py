@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from core.errors import PeregrineError, SliceError, StudyError, did_you_mean
-from core.export.sliced import SlicedStudy
 from core.slices.slice import Slice
-from core.store import Study, open_study
+from core.store import Narrowed, Study, open_study
 
 UP = ".."
 MOST_PARTS = 6
@@ -74,9 +73,9 @@ def narrowed_study(study: Study, where: Slice | None) -> Study:
     """
     if where is None:
         return study
-    found = SlicedStudy(study, where)
+    found = study.where(where)
     if not found.n_chosen:
-        raise SliceError(f"no image of '{study.path}' is in the slice: {found.where.describe()}")
+        raise SliceError(f"no image of '{study.path}' is in the slice: {found.slice.describe()}")
     return found
 
 
@@ -96,7 +95,7 @@ def narrowed_studies(
 
 def whole_study(study: Study) -> Study:
     """Return the study itself, of a study that may be narrowed to a slice."""
-    return study.whole if isinstance(study, SlicedStudy) else study
+    return study.whole if isinstance(study, Narrowed) else study
 
 
 def one_line(error: PeregrineError) -> str:

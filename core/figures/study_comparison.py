@@ -13,12 +13,12 @@ from core.comparison.images import Shared, shared_images
 from core.comparison.measures import class_accuracy_changes, judged_of
 from core.comparison.words import compare_words
 from core.errors import StudyError
-from core.export.sliced import SlicedStudy
 from core.figures import compare
 from core.figures.options import FigureOptions
 from core.figures.other_studies import whole_study
 from core.figures.study_charts import known_score
 from core.figures.theme import Theme
+from core.store import Narrowed
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -74,4 +74,4 @@ def shared_of_slice(studies: Sequence[Study]) -> Shared:
     """Find the images of the first study's slice that all studies hold."""
     first = studies[0]
     shared = shared_images([whole_study(one) for one in studies])
-    return shared.narrowed(first.where) if isinstance(first, SlicedStudy) else shared
+    return shared.narrowed(first.slice) if isinstance(first, Narrowed) else shared

@@ -16,7 +16,7 @@ from core.slices.saved_file import text_of
 from core.traces.traces import read_traces
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
 RESULTS = ("quality", "probe", "overlap")
@@ -25,7 +25,7 @@ TAG, WRONG_LABEL = TRACE_COLUMNS = ("tag", "wrong_label")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
-_READ: WeakKeyDictionary[Study, dict[str, np.ndarray]] = WeakKeyDictionary()
+_READ: WeakKeyDictionary[StudyReader, dict[str, np.ndarray]] = WeakKeyDictionary()
 OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
 
 
@@ -59,7 +59,7 @@ class Conditions(Protocol):
     def parse(cls, text: str) -> Conditions: ...
 
 
-def slice_columns(study: Study) -> dict[str, str]:
+def slice_columns(study: StudyReader) -> dict[str, str]:
     """Map every column that a slice of this study can name to the table that holds it.
 
     Columns of the study's own tables go before those of the traces.
@@ -82,7 +82,7 @@ def may_depend_on_traces(wanted: Conditions) -> bool:
     return bool(wanted.saved) or any(column in wanted.extras for column in TRACE_COLUMNS)
 
 
-def mask(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> np.ndarray:
+def mask(wanted: Conditions, study: StudyReader, *, within: tuple[str, ...] = ()) -> np.ndarray:
     """(n_images,) bool: all conditions hold. `within`: the saved slices being resolved."""
     chosen = np.ones(len(study.images), dtype=bool)
     if wanted.split is not None:
@@ -110,7 +110,7 @@ def mask(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> n
     return chosen
 
 
-def of_results(wanted: Conditions, study: Study) -> bool:
+def of_results(wanted: Conditions, study: StudyReader) -> bool:
     """Return True when a condition depends on the encoder's or probe's results, not only on the image.
 
     Raises:
@@ -124,7 +124,7 @@ def of_results(wanted: Conditions, study: Study) -> bool:
     return any(of_results(_saved(wanted, study, name), study) for name in wanted.saved)
 
 
-def named_splits(wanted: Conditions, study: Study, *, within: tuple[str, ...] = ()) -> set[str]:
+def named_splits(wanted: Conditions, study: StudyReader, *, within: tuple[str, ...] = ()) -> set[str]:
     """Return the splits that the conditions name, themselves or by a saved slice; empty if they name none.
 
     Raises:
@@ -138,7 +138,7 @@ def named_splits(wanted: Conditions, study: Study, *, within: tuple[str, ...] = 
     return found
 
 
-def names_images(wanted: Conditions, study: Study) -> bool:
+def names_images(wanted: Conditions, study: StudyReader) -> bool:
     """Return True when the conditions list single images, themselves or by a saved slice.
 
     Call it after `named_splits`, which refuses saved slices that refer to each other.
@@ -148,7 +148,7 @@ def names_images(wanted: Conditions, study: Study) -> bool:
     )
 
 
-def result_column(study: Study, column: str) -> np.ndarray:
+def result_column(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) float64, read-only: a numeric or boolean column of the results, 'correct' say, NaN where
     unknown or not computed.
     """
@@ -157,7 +157,7 @@ def result_column(study: Study, column: str) -> np.ndarray:
     return read_once(study, column, lambda: numbers(_column(study, column).to_frame(column), column))
 
 
-def class_column(study: Study, column: str) -> np.ndarray:
+def class_column(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) int64, read-only: the number in `class_names` of the class in a column, 'label' or
     'predicted'; -1 where unknown or not computed.
     """
@@ -172,7 +172,7 @@ def class_column(study: Study, column: str) -> np.ndarray:
     return read_once(study, f"class of {column}", read)
 
 
-def read_once(study: Study, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
+def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
     """Return an array that is read at the first call and kept, read-only, as long as the study is.
 
     Every number of every slice needs some of the same few columns.
@@ -192,7 +192,7 @@ def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:
     return [(column, classes) for column, classes in conditions if classes]
 
 
-def _column(study: Study, column: str) -> pd.Series:
+def _column(study: StudyReader, column: str) -> pd.Series:
     """One value per image, in the order of the images."""
     known = slice_columns(study)
     if column not in known:
@@ -210,7 +210,7 @@ def _column(study: Study, column: str) -> pd.Series:
     return pd.Series(frame[column].array)
 
 
-def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
+def _overlap(study: StudyReader, mask: str, measure: str) -> np.ndarray:
     """(n_images,) float64: overlap of the heatmap with that mask; NaN where there is none."""
     table = study.table("overlap", columns=["row", "mask", measure])
     mine = (table["mask"] == mask).to_numpy(dtype=bool)
@@ -219,7 +219,7 @@ def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
     return found
 
 
-def _shows(study: Study, word: str) -> np.ndarray:
+def _shows(study: StudyReader, word: str) -> np.ndarray:
     """(n_images,) bool: images that highly activate a feature or group that kept the word."""
     if not study.has("concepts"):
         command = command_line("concepts", study.path)
@@ -236,11 +236,11 @@ def _shows(study: Study, word: str) -> np.ndarray:
     return study.images["image_id"].isin(list(names)).to_numpy(dtype=bool)
 
 
-def _saved(wanted: Conditions, study: Study, name: str) -> Conditions:
+def _saved(wanted: Conditions, study: StudyReader, name: str) -> Conditions:
     return wanted.parse(text_of(study.path, name))
 
 
-def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
+def _unknown_column(study: StudyReader, column: str, known: list[str]) -> SliceError:
     missing = study.missing()
     if column in ("correct", "predicted") and "probe" in missing:
         return SliceError(f"'{column}' needs the probe: {missing['probe']}")
@@ -255,7 +255,7 @@ def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
     )
 
 
-def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
+def _equals(study: StudyReader, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
     """True where the column has one of the values; a missing value matches nothing."""
     if slice_columns(study).get(column) == TRACES:
         return _traced(study, column, values)
@@ -274,7 +274,7 @@ def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool =
     return series.isin(list(values)).to_numpy(dtype=bool)
 
 
-def _traced(study: Study, column: str, values: tuple[str, ...]) -> np.ndarray:
+def _traced(study: StudyReader, column: str, values: tuple[str, ...]) -> np.ndarray:
     """(n_images,) bool: images with one of the tags, or with (without) a label that is marked as wrong."""
     traces = read_traces(study.path)
     if column == TAG:
@@ -297,7 +297,7 @@ def _holds_truth(series: pd.Series) -> bool:
     return len(known) > 0 and isinstance(known.iloc[0], (bool, np.bool_))
 
 
-def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
+def _within(study: StudyReader, column: str, low: float, high: float) -> np.ndarray:
     series = _column(study, column)
     if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
         raise SliceError(f"column '{column}' is not numeric, so it has no range; write {column}=VALUE")
@@ -305,7 +305,7 @@ def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
     return (values >= low) & (values <= high)
 
 
-def _fires(study: Study, feature: int) -> np.ndarray:
+def _fires(study: StudyReader, feature: int) -> np.ndarray:
     for item in ("firing_by_feature_ptr", "firing_by_feature_rows"):
         if item in study.damage:
             raise SliceError(f"which features fire cannot be read: {study.why_missing(item)}")

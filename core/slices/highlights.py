@@ -21,7 +21,7 @@ from core.slices.finder import judged, worst_slices
 from core.slices.slice import Slice
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class WorstSlice:
     rows: np.ndarray
 
 
-def class_accuracy(study: Study) -> ClassAccuracy | None:
+def class_accuracy(study: StudyReader) -> ClassAccuracy | None:
     """Return the accuracy over the judged images and the worst class; None if nothing is judged."""
     known = judged(study)
     if known is None:
@@ -100,7 +100,7 @@ def class_accuracy(study: Study) -> ClassAccuracy | None:
     )
 
 
-def worst_confusion(study: Study) -> Confusion | None:
+def worst_confusion(study: StudyReader) -> Confusion | None:
     """Return the pair of classes confused most often; None if no judged image is misclassified.
 
     Among pairs of the same size the one with the larger share of its class's errors comes first, then the
@@ -124,7 +124,7 @@ def worst_confusion(study: Study) -> Confusion | None:
     return Confusion(str(names[int(true)]), str(names[int(guess)]), int(n), int(of), rows[mine])
 
 
-def worst_slice(study: Study) -> WorstSlice | None:
+def worst_slice(study: StudyReader) -> WorstSlice | None:
     """Return the first slice of the finder whose error rate is significantly higher (q at most 0.05).
 
     Values of columns and words come before features, which say less until one looks at them; None if there
@@ -152,7 +152,7 @@ def worst_slice(study: Study) -> WorstSlice | None:
     )
 
 
-def background_features(study: Study) -> list[int]:
+def background_features(study: StudyReader) -> list[int]:
     """Return the features whose heat lies on the background (verdict 'spurious'), the clearest first."""
     if not study.has("overlap_by_feature"):
         return []

@@ -21,7 +21,6 @@ from core.figures.theme import Theme, theme_named
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache.cached_study import CachedStudy
 from dashboard.cache.rendered_figures import rendered
 from dashboard.components.chart_menu import chart_menu
 from dashboard.components.plot import plot
@@ -98,8 +97,7 @@ def catalogue_chart(
     Args:
         entry: its name in the catalogue. others: further studies that it compares. The rest: see `chart`.
     """
-    studies = [CachedStudy(one) for one in (study, *others)]
-    draw = partial(FIGURES[entry].draw, studies, options)
+    draw = partial(FIGURES[entry].draw, [study, *others], options)
     cell = cell_beside(CellRequest(entry, options), study, others)
     chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select, cell=cell)
 

@@ -13,9 +13,9 @@ from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label
 from core.figures import baselines
 from core.figures.overlap_scale import CONTROL_NAMES
+from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import with_split
-from core.slices.inspection.scale import ENCODER
 from core.slices.slice import Slice
 from core.steps import STEPS
 from core.storage.missing import Missing
@@ -207,7 +207,7 @@ def _object_scale(study: Study) -> dict[str, float]:
     """mIoU with the object, of the encoder's heatmaps and of control heatmaps, over evaluation images."""
     if not study.has("overlap"):
         return {}
-    table = inspection_reads.scale(study, with_split(study, Slice()))
+    table = reads.slice_table(study, with_split(study, Slice()), "overlap_scale")
     mine = where(table, equals(table, "mask", "core"))
     means = dict(zip(mine["heatmap"].astype(str).tolist(), numbers(mine, "value").tolist(), strict=True))
     if "uniform" in means:

@@ -11,11 +11,11 @@ import pytest
 from numpy.testing import assert_allclose
 
 from benchmarks import score_evidence, score_goal
-from core.analysis.quality.rival import with_rivals
 from core.analysis.quality.step import cause_table, rate_scores
-from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.formatting import signed
 from core.config import QualityConfig
+from core.measures.rival import with_rivals
+from core.measures.within_predicted import auroc_within_predicted
 from core.storage.writer import write_study
 from core.store import Study, open_study
 

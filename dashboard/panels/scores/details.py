@@ -156,7 +156,7 @@ def _compared(study: Study, score: str) -> list[str]:
 
 @own_place
 def by_cause(study: Study, population: Slice) -> None:
-    table = score_reads.causes(study, population)
+    table = reads.slice_table(study, population, "quality_by_cause")
     if table.empty:
         widgets.empty_state(
             "No causes",

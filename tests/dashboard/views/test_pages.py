@@ -15,7 +15,9 @@ import pytest
 
 from core.common.score_names import score_label
 from core.jobs.commands import Analyze
-from core.slices import inspection
+from core.measures.feature_rates import feature_differences
+from core.measures.overlap_scale import overlap_scale
+from core.measures.score_aurocs import score_aurocs
 from core.slices.highlights import ClassAccuracy, worst_confusion
 from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
@@ -95,13 +97,13 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     study = open_study(studies / "demo")
     assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
     assert "guessing: 25 %" in all_text(app)
-    rates = inspection.feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
+    rates = feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
     assert shown["Active features"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 
 
 def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):
     study = open_study(seen)
-    scale = inspection.overlap_scale(study, study.is_val)
+    scale = overlap_scale(study, study.is_val)
     mine = rows_where(scale, (scale["mask"] == "core") & (scale["heatmap"] == "encoder"))
     assert np.isfinite(mine["value"].iloc[0])
     shown = {metric.label: metric.value for metric in open_page(study=seen.name).metric}
@@ -110,7 +112,7 @@ def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page)
 
 def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):
     study = open_study(studies / "demo")
-    table = inspection.score_aurocs(study, study.is_val).dropna(subset="auroc")  # as in Predicting errors
+    table = score_aurocs(study, study.is_val).dropna(subset="auroc")  # as in Predicting errors
     best = rows_where(table, table["label_free"]).sort_values("auroc", ascending=False).iloc[0]
     said = all_text(open_page(study="demo"))
     ends = f"{best['low']:.2f} to {best['high']:.2f}"

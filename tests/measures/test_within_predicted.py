@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.quality.within_predicted import auroc_within_predicted, pooled_auroc
 from core.common.statistics.intervals import auroc_interval
+from core.measures.within_predicted import auroc_within_predicted, pooled_auroc
 from tests import reference_scores as reference
 
 

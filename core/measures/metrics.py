@@ -236,7 +236,11 @@ def _row(
         for position, metric in enumerate(METRICS)
     }
     found = spreads(values[ranking.rows], ranking.outcome == 1)
-    ends |= {"auroc": interval_of_auroc(*found)[1:], "augrc": interval_of_augrc(*found)[1:]}
+    for metric, (value, *bounds) in (
+        ("auroc", interval_of_auroc(*found)),
+        ("augrc", interval_of_augrc(*found)),
+    ):
+        measured[metric], ends[metric] = value, tuple(bounds)
     row: dict[str, object] = {"score": name}
     for metric in METRICS:
         low, high = ends[metric]

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.inspection.populations import is_filtered
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
@@ -27,9 +28,11 @@ NO_LEAD = 0.05  # share of the lead over the base rate that counts as none
 DOMAIN_PARTS = {"rest": "the rest", "prefix": "the prefix"}
 
 
-def look_first(study: Study) -> None:
-    """The worst confusion, the worst slice and the features on the background, as far as there are any."""
-    made = [card for card in (_confusion(study), _slice(study), _background(study)) if card]
+def look_first(study: Study, population: Slice) -> None:
+    """The worst confusion, the worst slice and the features on the background of the images of the filter, as
+    far as there are any.
+    """
+    made = [card for show in (_confusion, _slice, _background) if (card := show(study, population))]
     if not made:
         return
     st.subheader("Look at these first")
@@ -62,14 +65,14 @@ def _card(study: Study, chosen: str, target: Target, **parts) -> tuple[Card, Tar
     return Card(chosen, href=address, **parts), target
 
 
-def _confusion(study: Study) -> tuple[Card, Target] | None:
-    found = highlight_reads.worst_confusion(study)
+def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    found = highlight_reads.worst_confusion(study, population)
     if found is None:
         return None
     return _card(
         study,
         "confusion",
-        ("errors", "", of_confusion(found.true, found.predicted)),
+        ("errors", session.filter_text(), of_confusion(found.true, found.predicted)),
         title=f"{found.true} taken for {found.predicted}",
         subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}"
         if found.of > 1
@@ -79,8 +82,8 @@ def _confusion(study: Study) -> tuple[Card, Target] | None:
     )
 
 
-def _slice(study: Study) -> tuple[Card, Target] | None:
-    found = highlight_reads.worst_slice(study)
+def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    found = highlight_reads.worst_slice(study, population)
     if found is None:
         return None
     share = widgets.percent(found.errors / found.n, digits=0)
@@ -88,7 +91,7 @@ def _slice(study: Study) -> tuple[Card, Target] | None:
     return _card(
         study,
         "slice",
-        ("errors", "", {}),
+        ("errors", session.filter_text(), {}),
         title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
         subtitle=f"{found.errors:,} of {found.n:,} images; elsewhere {widgets.percent(found.rest, digits=0)}",
         pictures=thumbnails(study, found.rows[:PICTURES]),
@@ -96,15 +99,15 @@ def _slice(study: Study) -> tuple[Card, Target] | None:
     )
 
 
-def _background(study: Study) -> tuple[Card, Target] | None:
-    found = highlight_reads.background_features(study)
+def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    found = highlight_reads.background_features(study, population)
     if not found:
         return None
     n = len(found)
     return _card(
         study,
         "background",
-        ("masks", "", {}),
+        ("masks", session.filter_text(), {}),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
         subtitle=f"The clearest: {_listed(reads.feature_names(study, found[:3]))}",
         pictures=tuple(picture for number in found[:PICTURES] for picture in heat(study, number, 1)),
@@ -116,13 +119,18 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def features(study: Study, *, title: str = "What its features look at", n: int = FEATURES) -> None:
-    """A few telling features with their heatmaps; a click opens the feature."""
+def features(
+    study: Study, population: Slice, *, title: str = "What its features look at", n: int = FEATURES
+) -> None:
+    """A few telling features with their heatmaps on the images of a filter, or without one on those on which
+    they are largest; a click opens the feature.
+    """
     if not study.has("features"):
         return
-    numbers = highlight_reads.features_to_show(study, n)
+    numbers = highlight_reads.features_to_show(study, population, n)
     if not numbers:
         return
+    filtered = is_filtered(study, population)
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
     shown = [
@@ -132,7 +140,7 @@ def features(study: Study, *, title: str = "What its features look at", n: int =
             note=reads.number_and_place(study, number) if number in words else "",
             subtitle=reads.where_it_fires(study, number),
             href=session.href("feature", name, feature=str(number)),
-            pictures=heat(study, number, PICTURES),
+            pictures=_strongest(study, population, number) if filtered else heat(study, number, PICTURES),
         )
         for number in numbers
     ]
@@ -151,8 +159,16 @@ def heat(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
     """The images on which a feature is largest with its heatmap, or alone where none is stored."""
     top = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
     stored = top[np.isin(top, heatmap_reads.rows_with(study, feature))][:n].tolist()
-    if not stored:
-        return thumbnails(study, top[:n])
+    return _overlays(study, feature, stored) if stored else thumbnails(study, top[:n])
+
+
+def _strongest(study: Study, population: Slice, feature: int) -> tuple[Picture, ...]:
+    """The images of a filter on which a feature is most active, as in the list of features."""
+    rows, n_stored = feature_reads.strongest(study, population, (feature,), PICTURES)[feature]
+    return _overlays(study, feature, rows[:n_stored]) if n_stored else thumbnails(study, np.array(rows, int))
+
+
+def _overlays(study: Study, feature: int, stored: list[int]) -> tuple[Picture, ...]:
     urls = overlay_urls(study, stored, [OverlayStyle(features=(feature,))] * len(stored))
     facts = reads.facts_of(study, stored)
     return tuple(

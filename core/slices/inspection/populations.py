@@ -52,6 +52,11 @@ def with_split(study: StudyReader, where: Slice) -> Slice:
     return replace(where, split="val")
 
 
+def is_filtered(study: StudyReader, population: Slice) -> bool:
+    """Return True when a population, as `with_split` gives it, is not that of an empty slice."""
+    return population != with_split(study, Slice())
+
+
 def shown_images(study: StudyReader) -> np.ndarray:
     """(n_images,) bool: the images that charts and reports are of.
 

@@ -15,7 +15,7 @@ export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 export PYTHONDONTWRITEBYTECODE :=  # else every process of every test compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-lowest test-numeric numeric-of-any numeric-of-avx2 coverage check lint types bench screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-lowest test-numeric numeric-of-any numeric-of-avx2 coverage check lint types bench docs screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -130,6 +130,16 @@ check: lint types test  ## ruff, pyright and every test
 
 bench: $(DEV_STAMP)  ## benchmarks as ratios in one run (ONLY=name for one)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+DOCS := .venv-docs
+
+$(DOCS)/.installed: requirements-docs.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+docs: $(DOCS)/.installed  ## the documents as a site into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 
 screenshots: $(DEV_STAMP)  ## every view, light and dark, 1280 and 1920 px, into build/screenshots
 	$(BIN)/python -m tests.browser.screenshots

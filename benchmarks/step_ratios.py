@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ import torch
 
 from benchmarks.results import Result
 from core.analysis.features.one_pass import one_torch_thread
-from core.training.grids.trained import HALF_WIDTH
-from core.visual_tokens.ranks import GraphBatch
+from core.research.grids.trained import HALF_WIDTH
+from core.research.visual_tokens.ranks import GraphBatch
 
 Work = Callable[[], Any]
 
@@ -87,7 +88,7 @@ def ratio(name: str, longer: np.ndarray, plain: np.ndarray, goal: float) -> Resu
     return Result(name, float(np.median(within)), "x", goal, False, detail)
 
 
-def training_step(size: Size, labels: Any = None, **changes: Any) -> Work:
+def training_step(size: Size, around: Any = None, **changes: Any) -> Work:
     """Return a whole step of a training: forward, loss, backward and optimiser, as the trainer takes it."""
     from core.training import setup
     from core.training.config import from_dict
@@ -96,7 +97,7 @@ def training_step(size: Size, labels: Any = None, **changes: Any) -> Work:
     own = {"images": "", "output": "", "arch": size.arch, "crop_size": size.side, "batch_size": size.batch}
     config = from_dict({**own, **changes})
     torch.manual_seed(0)
-    method = setup.start_method(config, labels).train()
+    method = setup.start_method(config, around).train()
     method.rows, method.progress = np.arange(size.batch), 0.5
     optimiser = build_optimiser(method, config)
     views = torch.randn(method.n_views * size.batch, 3, size.side, size.side)
@@ -115,13 +116,15 @@ def training_step(size: Size, labels: Any = None, **changes: Any) -> Work:
 
 def disentangled(method: str, network: str, size: Size) -> Result:
     """A step of domain-disentangled training, the critic's included, over a step of the plain method."""
-    from core.training.domains.labels import DomainLabels
+    from core.research.domains.training.disentangled import Disentangled
+    from core.research.domains.training.labels import DomainLabels
 
     labels = DomainLabels(np.arange(size.batch) % 3, ("a", "b", "c"))
+    around = partial(Disentangled, labels=labels)
     times = in_turns(
         {
             "plain": training_step(size, method=method),
-            "domains": training_step(size, labels, method=method, domains={"labels": "column:domain"}),
+            "domains": training_step(size, around, method=method, domains={"labels": "column:domain"}),
         },
         rounds=size.rounds,
         steps=size.steps,
@@ -154,7 +157,7 @@ def full_graphs(n_images: int, n_tokens: int) -> GraphBatch:
 
 def ranks(n_images: int = N_GRAPHS, n_tokens: int = N_TOKENS, *, rounds: int = 30) -> Result:
     """The rank matrices of a batch, filled to the last token."""
-    from core.visual_tokens.ranks import rank_matrices
+    from core.research.visual_tokens.ranks import rank_matrices
 
     graphs = full_graphs(n_images, n_tokens)
     times = 1000 * in_turns({"ranks": lambda: rank_matrices(graphs, n_tokens)}, rounds=rounds)["ranks"]
@@ -175,8 +178,8 @@ def attention(n_tokens: int, *, batch: int = 256, rounds: int = 25) -> Result:
 
 def encoder_step(n_tokens: int, batch: int, *, additive: bool) -> Work:
     """Return a step of the token encoder: forward, backward and AdamW."""
-    from core.visual_tokens.encoder import EncoderShape, TokenTensors, VisualTokenEncoder
-    from core.visual_tokens.ranks import rank_matrices
+    from core.research.visual_tokens.encoder import EncoderShape, TokenTensors, VisualTokenEncoder
+    from core.research.visual_tokens.ranks import rank_matrices
 
     torch.manual_seed(0)
     graphs, width = full_graphs(batch, n_tokens), 128

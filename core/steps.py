@@ -1,55 +1,19 @@
 """The steps of a study, in order: one table that everything which runs, lists or names a step reads.
 
-A new step is one row of `STEPS` and one module with its function.
+A new step is one row of `STEPS` and one module with its function. Those of research come from its topics.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Mapping
 from typing import Any
 
 from core import config
 from core.config import checks
+from core.config.step import IN_BATCHES, Step
+from core.topics import topics
 
-
-@dataclass(frozen=True)
-class Step:
-    """One step: what it is called, what it reads and writes, and where its function is.
-
-    Functions are named as "module:function" and imported when they are called, so that this table loads
-    neither torch nor anything else that is heavy.
-    """
-
-    name: str
-    title: str  # in lists of what a study holds
-    doing: str  # what progress says while it runs
-    summary: str  # what `python -m core --help` says of it
-    example: str  # a command line with it, after `python -m core`
-    config: type
-    function: str  # (study, step writer, config, *, progress, device) -> None
-    outputs: tuple[str, ...]  # every item (table or array) that it may write
-    weight: float = 1.0  # share of the time of a whole analysis in percent: the embedded study's on two cores
-    inputs: tuple[str, ...] = ()  # items that it reads: a later change of one makes the step stale
-    needs: tuple[str, ...] = ()  # steps without which it cannot run
-    options: tuple[str, ...] | None = ()  # settings that a click may give; None: no click can run it
-    running: tuple[str, ...] = ("device",)  # fields of config.RunOptions that are options of its command
-    needs_labels: bool = False  # writes less, or nothing, for images without labels
-    decodes: bool = False  # reads pictures in batches: its function also takes `options`, a config.RunOptions
-    # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
-    # options, progress, ranks) -> None, since there is no study yet that it could read.
-    makes_study: bool = False
-    outside: str | None = None  # (study, config, run options) -> fingerprints of what it reads elsewhere
-    more_inputs: Callable[[Any], tuple[str, ...]] = lambda config: ()  # that some settings add
-    check: Callable[[dict[str, Any]], None] = lambda options: None  # raises SettingsError before any work
-    either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
-    asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
-    on_request: bool = False  # `analyze` leaves it to its own command; a study without it lacks nothing
-
-
-IN_BATCHES = ("device", "batch_size", "workers")
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
@@ -123,6 +87,7 @@ STEPS: dict[str, Step] = {
             summary="compute Q-Scores and baseline scores, and evaluate how well they predict errors",
             example="quality studies/mine",
             weight=3,
+            formulas=1,
             config=config.QualityConfig,
             function="core.analysis.quality.step:compute_quality",
             inputs=(
@@ -178,6 +143,7 @@ STEPS: dict[str, Step] = {
             summary="compare heatmaps with core and spurious masks (mIoU)",
             example="overlap studies/mine --salient-imagenet masks --annotations spurious_features.csv",
             weight=12,
+            formulas=1,
             config=config.OverlapConfig,
             function="core.analysis.overlap.step:compute_overlap",
             inputs=("images", "features", "firing_features", "heatmap_maps", "probe"),
@@ -217,6 +183,7 @@ STEPS: dict[str, Step] = {
             summary="find the features behind the probe's errors",
             example="failures studies/mine --top 5",
             weight=0.5,
+            formulas=1,
             config=config.FailuresConfig,
             function="core.concepts.failures:compute_failures",
             inputs=("representations", "images", "probe", "probe_weights", "concepts"),
@@ -259,48 +226,11 @@ STEPS: dict[str, Step] = {
             running=("device", "workers"),
             decodes=True,
         ),
-        Step(
-            name="domains",
-            title="Domains",
-            doing="Testing what the representations tell of the domain",
-            summary="test how much of the domain the representations and their parts tell",
-            example="domains studies/mine --column style --unseen pastel",
-            weight=0,
-            config=config.DomainTestsConfig,
-            function="core.analysis.domains.step:compute_domains",
-            inputs=("representations", "images", "firing_by_feature_ptr", "firing_by_feature_rows"),
-            needs=("embed", "features"),
-            outputs=(
-                *("domains", "domain_probes", "domain_classes", "domain_twins", "domain_features"),
-                *("domain_jaccard", "domain_map"),
-            ),
-            options=("column", "unseen"),
-            running=IN_BATCHES,
-            decodes=True,
-            check=checks.check_domain_options,
-            on_request=True,
-        ),
-        Step(
-            name="mask-interventions",
-            title="Mask interventions",
-            doing="Altering objects and backgrounds",
-            summary="blur, remove and swap object or background by mask, and measure how features respond",
-            example="mask-interventions studies/mine --sample 300",
-            config=config.MaskInterventionsConfig,
-            function="core.analysis.mask_interventions.step:compute_mask_interventions",
-            inputs=("features", "firing_features", "raw_moments", "probe_weights", "overlap_by_feature"),
-            outside="core.pipeline.outside:masks_of_overlap",
-            needs=("embed", "features", "overlap"),
-            outputs=("mask_responses", "mask_contrasts", "mask_groups", "mask_agreement", "mask_accuracy"),
-            options=("sample",),
-            running=IN_BATCHES,
-            decodes=True,
-            on_request=True,
-        ),
+        *(step for topic in topics() for step in topic.steps),
     )
 }
 
-FORMULAS = dict.fromkeys(("quality", "overlap", "failures", "mask-interventions"), 1)  # changes so far
+FORMULAS = {step.name: step.formulas for step in STEPS.values() if step.formulas}
 
 
 def in_analysis() -> list[str]:
@@ -308,23 +238,14 @@ def in_analysis() -> list[str]:
     return [name for name, step in STEPS.items() if not step.on_request]
 
 
-# What commands write into a study that `analyze` does not run.
-BESIDE = {
-    "perturbed": ("head_vectors", "head_views", "perturbed", "perturbed_neighbours"),
-    "robust-features": ("robust_features",),
-}
+# What commands of the topics write into a study, which are no steps.
+BESIDE = {name: items for topic in topics() for name, items in topic.items.items()}
 
 
 def step_of(item: str) -> str | None:
     """The name of the step or command that writes an item; None for an item that none writes."""
     outputs = {name: step.outputs for name, step in STEPS.items()} | BESIDE
     return next((name for name, items in outputs.items() if item in items), None)
-
-
-def function_named(name: str) -> Callable[..., Any]:
-    """Import the function that a row names as "module:function"."""
-    module, _, function = name.partition(":")
-    return getattr(import_module(module), function)
 
 
 def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Any:

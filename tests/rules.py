@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.test_architecture import CORE_FOR_DASHBOARD, LARGE_FOLDERS, MOST_FILES, ONLY_IN
+from tests.test_architecture import (
+    CORE_FOR_DASHBOARD,
+    LARGE_FOLDERS,
+    MOST_FILES,
+    ONLY_IN,
+    RESEARCH_FOR_DASHBOARD,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "ARCHITECTURE.md"
 BEGIN, END = "<!-- rules: written by `python -m tests.rules` -->", "<!-- end of rules -->"
@@ -26,6 +32,7 @@ def rules() -> str:
         [
             BEGIN,
             f"* **What the dashboard may import of core**: {listed(CORE_FOR_DASHBOARD)}.",
+            f"* **What `dashboard/research` may import besides**: {listed(RESEARCH_FOR_DASHBOARD)}.",
             homes(ONLY_IN),
             f"* **Folders that may have more than {MOST_FILES} files**: {listed(sorted(LARGE_FOLDERS))}.",
             END,

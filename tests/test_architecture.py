@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from core.topics import TOPICS
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")])
 # A module imports from its own floor or a lower one, also where it does so late or for types only.
 CORE_FLOORS = (
     ("core.errors",),
     ("core.config",),
-    ("core.common",),
+    ("core.common", "core.topics"),
+    ("core.worlds",),
     ("core.encoders", "core.steps"),
     ("core.data", "core.jobs"),
     ("core.storage",),
@@ -30,12 +33,14 @@ CORE_FLOORS = (
     ("core.analysis",),
     ("core.training",),
     ("core.concepts",),
-    ("core.search", "core.comparison", "core.visual_tokens"),
+    ("core.search", "core.comparison"),
     ("core.pipeline",),
     ("core.export",),
+    ("core.charts",),
     ("core.figures",),
     ("core.report",),
     ("core.cli",),
+    ("core.research",),
     ("core.__main__",),
 )
 DASHBOARD_FLOORS = (
@@ -44,6 +49,7 @@ DASHBOARD_FLOORS = (
     ("dashboard.cache",),
     ("dashboard.state",),
     ("dashboard.components",),
+    ("dashboard.research",),
     ("dashboard.panels",),
     ("dashboard.server",),
     ("dashboard.views",),
@@ -60,6 +66,7 @@ CORE_FOR_DASHBOARD = (
         "core.measures",
         "core.comparison",
         "core.export",
+        "core.charts",
         "core.figures",
         "core.search.search",
         "core.search.resident",
@@ -70,10 +77,15 @@ CORE_FOR_DASHBOARD = (
     "core.analysis.probe.notes",
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
-    *("core.visual_tokens.beside_study", "core.visual_tokens.graph"),
+    "core.topics",
+)
+# What its pages of research may import besides.
+RESEARCH_FOR_DASHBOARD = (
+    *("core.research.changed_inputs.near_moved", "core.research.visual_tokens.beside_study"),
+    *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
-LARGE_FOLDERS = {"core/figures", "dashboard/views"}
+LARGE_FOLDERS = {"core/charts", "core/figures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
@@ -149,7 +161,8 @@ def may_import(name: str, imported: str) -> bool:
     if name.startswith("core/"):
         return top != "dashboard"
     if top == "core":
-        return any(is_in(imported, part) for part in CORE_FOR_DASHBOARD)
+        more = RESEARCH_FOR_DASHBOARD if name.startswith("dashboard/research/") else ()
+        return any(is_in(imported, part) for part in (*CORE_FOR_DASHBOARD, *more))
     return top not in {"torch", "torchvision", "timm"}
 
 
@@ -214,7 +227,11 @@ def test_core_init_imports_nothing():
 
 @pytest.mark.slow
 def test_the_dashboards_core_modules_do_not_import_torch():
-    modules = [name for name in MODULES if any(is_in(name, part) for part in CORE_FOR_DASHBOARD)]
+    modules = [
+        name
+        for name in MODULES
+        if any(is_in(name, part) for part in (*CORE_FOR_DASHBOARD, *RESEARCH_FOR_DASHBOARD))
+    ]
     assert len(modules) > 60
     assert loaded_by(modules, ("torch", "torchvision", "timm", "open_clip", "streamlit")) == []
 
@@ -252,6 +269,31 @@ def test_no_modules_import_each_other_in_a_circle():
     assert not left, f"in a circle, or above one: {sorted(left)}"
 
 
+def test_research_is_imported_by_nothing_of_the_workbench():
+    """It is named in one module, and its pages in the dashboard have a room of their own."""
+    named = {
+        relative(path)
+        for path in SOURCES
+        if "core.research" in path.read_text(encoding="utf-8")
+        and not relative(path).startswith(("core/research/", "dashboard/research/"))
+    }
+    assert named == {"core/topics.py"}
+
+
+def test_topics_are_the_folders_of_research_and_their_descriptions_are_light():
+    folders = {path.parent.name for path in ROOT.glob("core/research/*/__init__.py")}
+    assert folders == set(TOPICS)
+    modules = [f"core.research.{name}.topic" for name in TOPICS]
+    assert loaded_by(modules, ("torch", "numpy", "pandas", "plotly", "streamlit")) == []
+
+
+def test_a_world_is_imported_alone():
+    for name, targets in imported().items():
+        if is_in(name, "core.worlds"):
+            below = ("core.errors", "core.common", "core.worlds")
+            assert all(any(is_in(target, part) for part in below) for target in targets), name
+
+
 def test_folders_are_small_and_the_roots_smaller():
     files: dict[str, int] = {}
     for path in SOURCES:
@@ -259,13 +301,13 @@ def test_folders_are_small_and_the_roots_smaller():
         files[folder] = files.get(folder, 0) + (path.name != "__init__.py")
     large = {folder for folder, n in files.items() if n > MOST_FILES}
     assert large <= LARGE_FOLDERS
-    assert files["core"] <= 5 and files["dashboard"] <= 2
+    assert files["core"] <= 6 and files["dashboard"] <= 2
 
 
 def test_every_folder_of_tests_is_one_of_the_sources():
     tested = {relative(path.parent) for path in ROOT.glob("tests/**/test_*.py")}
     known = {f"tests/{relative(path.parent).removeprefix('core/')}" for path in SOURCES}
-    assert tested - known == {"tests", "tests/benchmarks", "tests/browser"}
+    assert tested - known == {"tests", "tests/benchmarks", "tests/benchmarks/evidence", "tests/browser"}
 
 
 def test_every_dependency_is_explained():
@@ -290,8 +332,9 @@ def test_nothing_of_a_machine_is_in_the_repository():
     assert found in ([], ["tests/test_architecture.py"])
 
 
-# The functions of a command and the charts of a study have the names of what they call.
-NAMESAKES = ("core.cli", "core.figures.study_charts", "core.figures.study_panels")
+COMMANDS_OF_TOPICS = tuple(f"core.research.{name}.commands" for name in TOPICS)
+# The functions of a command have the names of what they call.
+NAMESAKES = ("core.cli", *COMMANDS_OF_TOPICS)
 SAME_NAME = {
     "main",  # of the two modules that are run by themselves
     "headline",  # of an image, and of a slice

@@ -24,19 +24,18 @@ API = ROOT / "docs" / "api.md"
 ARCHITECTURE = ROOT / "ARCHITECTURE.md"
 PATH = re.compile(r"`((?:core|dashboard|tests|docs|assets|configs|benchmarks)/[\w./-]*)`")
 FLOOR = re.compile(r"^\| (\d+) \| `((?:core|dashboard)\.\w+)` \| \S", re.MULTILINE)
-GLOSSARY = re.compile(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| (\S[^|]+) \|$", re.MULTILINE)
 # Modules of pure functions, each of which docs/api.md shows with an example.
 PURE = (
     *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
     *("core.analysis.overlap.iou", "core.heatmaps.combine", "core.concepts.falcon", "core.concepts.groups"),
-    *("core.concepts.transfer.transfer", "core.training.regularizers.losses"),
+    *("core.research.transfer.transfer", "core.training.regularizers.losses"),
     *("core.training.regularizers.ifm", "core.training.regularizers.hard_negatives"),
     *("core.training.regularizers.perturbed_cosines", "core.slices.saved_slices"),
 )
 HELPERS = {  # public for their neighbours in the package; the functions shown call them
     *("check_combination", "mask_preference", "best_by_word", "largest_k", "confidence_of", "group_name"),
     *("group_features", "pack_pairs", "as_words", "cosine_from_sum", "check_rows", "agreement", "jaccard"),
-    *("weighted", "reading_weights", "stamp", "mixed_info_nce", "check_hardness", "paired", "crossed"),
+    *("reading_weights", "stamp", "mixed_info_nce", "check_hardness", "paired", "crossed"),
 }
 
 
@@ -229,40 +228,32 @@ def test_a_dependency_has_one_line():
     assert all(row.rstrip(" |").split("|")[-1].strip() for row in rows)
 
 
-@cache
-def glossary() -> list[tuple[str, str, str, str]]:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return GLOSSARY.findall(text[text.index("## Glossary") :])
+# Shown by their equations; the product computes them in chunks or compiled loops, and tests compare both.
+TWINS = {"activation_rate", "hoyer_sparsity", "q_all_features", "above_alpha", "alpha_of", "pack"}
+TWINS |= {"mean_pairwise_cosine"}
 
 
-@pytest.fixture(scope="module")
-def said_in_code() -> tuple[set[str], str]:
-    """Names that the sources define, columns and keys among them, and all their strings in lower case."""
-    names, strings = set(), []
-    for path in [*ROOT.glob("core/**/*.py"), *ROOT.glob("dashboard/**/*.py")]:
-        names.add(path.stem)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match node:
-                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                    names.add(name)
-                case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                    names.add(name)
-                case ast.Constant(value=str() as text):
-                    strings.append(text.lower())
-                    names |= {text} if text.isidentifier() else set()
-    return names, "\n".join(strings)
+def uses(path: Path) -> set[str]:
+    """Names that a module reads outside the function or class of that name."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        read = {
+            child.id if isinstance(child, ast.Name) else child.attr
+            for child in ast.walk(node)
+            if isinstance(child, (ast.Name, ast.Attribute)) and isinstance(child.ctx, ast.Load)
+        }
+        found |= read - {getattr(node, "name", "")}
+    return found
 
 
-def test_the_glossary_is_a_page_of_terms_each_once():
-    terms = [term for term, *_ in glossary()]
-    rows = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").count("\n| ")
-    assert 40 <= len(terms) <= 70 and rows == len(terms) + 1  # the heading
-    assert len(set(terms)) == len(terms)
-
-
-@pytest.mark.parametrize("row", glossary(), ids=lambda row: row[0])
-def test_a_term_of_the_glossary_has_its_name_and_its_word(row, said_in_code):
-    _, name, shown, _ = row
-    names, strings = said_in_code
-    assert name in names
-    assert [word for word in shown.split(", ") if word != "–" and word.lower() not in strings] == []
+def test_the_product_calls_what_the_api_teaches():
+    taught = {
+        alias.name
+        for example in doctest.DocTestParser().get_examples(API.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(example.source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("core.")
+        for alias in node.names
+    }
+    sources = [path for top in ("core", "dashboard") for path in (ROOT / top).rglob("*.py")]
+    used = set().union(*map(uses, sources))
+    assert len(taught) > 80 and taught - used == TWINS

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.errors import SliceError, StudyError
 from core.export.files import export_table
-from core.figures.catalogue import check_holds, entry_named
+from core.figures.catalogue import chart_named, check_holds
 from core.measures.metrics import auroc
 from core.measures.top_images import MOST_TOP, top_images
 from core.slices.slice import Slice
@@ -133,7 +133,7 @@ def test_what_a_slice_cannot_have_is_missing_with_the_reason(world, sliced):
     never = sliced.why_missing("probe_curves")  # the study does not hold it either, so that reason counts
     assert never is not None and never.state != "whole"
     with pytest.raises(StudyError, match="leave out --where"):
-        check_holds(sliced, entry_named("threshold_sweep"))
+        check_holds(sliced, chart_named("threshold_sweep"))
 
 
 def test_probe_summary__is_of_the_slice(world, sliced):

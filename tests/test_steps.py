@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from core.cli import build_parser, main
+from core.config.step import Step
 from core.errors import JobError, StudyError
 from core.export.summary import info
 from core.jobs.commands import RunStep
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.steps import STEPS, Step, function_named, step_of
+from core.steps import STEPS, step_of
 from core.store import Study, open_study
+from core.topics import function_named
 from tests.synthetic import make_seen_study
 
 ROOT = Path(__file__).resolve().parents[1]

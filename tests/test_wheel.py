@@ -227,6 +227,19 @@ def test_analyze__makes_a_study_with_the_shipped_encoder_clip_and_captions(insta
     assert len(words.read_text().splitlines()) > 5
 
 
+def test_messages__name_the_command_that_is_installed(installed: Installed, study: str):
+    assert "peregrine analyze studies/mine" in installed.peregrine("--help")
+    code = "from core.store import open_study; open_study('studies/none')"
+    done = subprocess.run(
+        [installed.python, "-P", "-c", code],
+        cwd=installed.work,
+        env=installed.variables,
+        capture_output=True,
+        text=True,
+    )
+    assert "Make one: peregrine analyze studies/none" in done.stderr
+
+
 def test_job__of_the_dashboard_runs_beside_a_foreign_core(installed: Installed, study: str):
     code = f"""
 import time

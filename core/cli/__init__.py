@@ -12,17 +12,14 @@ from core.cli.errors import run_guarded
 from core.cli.parser import build_parser
 from core.common.worker_group import SHARED, takes_part
 from core.encoders.trusted_code import allowing
+from core.topics import topics
 
 __all__ = ["build_parser", "main"]
 
-MAY_NAME_CODE = (
-    "encoder",
-    "captioner",
-    "arch",
-    "export_arch",
-    "segmenter",
-    "relations",
-)  # options whose value may name code to run
+MAY_NAME_CODE = (  # options whose value may name code to run
+    *("encoder", "captioner", "arch", "export_arch"),
+    *(name for topic in topics() for name in topic.code_options),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

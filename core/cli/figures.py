@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.charts.options import FigureOptions
 from core.cli import options
+from core.common.command_line import PROGRAM
 from core.common.formatting import counted
-from core.figures.options import FigureOptions
 
 if TYPE_CHECKING:
-    from core.figures.grid_figures import GridFigure
-    from core.figures.theme import Theme
-    from core.figures.token_figures import TokenFigure
+    from core.charts.chart import Chart
+    from core.charts.theme import Theme
+    from core.figures.folder_chart import FolderChart
     from core.store import Study
 
 EXTENSIONS = ".html, .svg, .png, .pdf or .json"
+TABLE = ".csv"  # the numbers of a figure of the catalogue
 
 
 def add_figure(commands: Any) -> None:
@@ -28,7 +29,8 @@ def add_figure(commands: Any) -> None:
     sub = options.add_command(commands, "figure", figure, summary, sample, notes=options.POPULATION)
     sub.add_argument("study", type=Path, nargs="?", metavar="STUDY", help="folder of the study")
     sub.add_argument("name", nargs="?", metavar="NAME", help="name of the figure; see --list")
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"file to write: {EXTENSIONS}")
+    files = f"file to write: {EXTENSIONS}; {TABLE} for its numbers"
+    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=files)
     sub.add_argument("--list", action="store_true", help="list the figures and the steps that each needs")
     sub.add_argument(
         "--with",
@@ -61,30 +63,31 @@ def figure(args: argparse.Namespace) -> None:
         print(listing())
         return
     from core.errors import SettingsError
-    from core.figures.catalogue import draw, entry_named
+    from core.figures.catalogue import chart_named, draw
     from core.figures.files import check_file, write_figure
-    from core.figures.grid_figures import GRID_FIGURES
-    from core.figures.token_figures import TOKEN_FIGURES
+    from core.figures.folder_chart import folder_charts
     from core.store import open_study
 
-    name, of_files = given["name"], None
-    if name in GRID_FIGURES:
-        of_files = partial(_of_grid, GRID_FIGURES[name])
-    elif name in TOKEN_FIGURES:
-        of_files = partial(_of_tokens, TOKEN_FIGURES[name])
-    else:
-        entry_named(name)
+    name = given["name"]
+    of_folder = folder_charts().get(name)
+    if of_folder is None:
+        chart_named(name)
     if "output" not in given:
         raise SettingsError(f"which file? Give -o FILE that ends in {EXTENSIONS}")
-    check_file(given["output"])
-    if of_files is not None:
+    as_table = of_folder is None and given["output"].suffix.lower() == TABLE
+    if not as_table:
+        check_file(given["output"])
+    if of_folder is not None:
         if "where" in given:
             raise SettingsError(f"{name} is not of images; leave out --where")
-        print(write_figure(of_files(given), given["output"]))
+        print(write_figure(_of_folder(of_folder, given), given["output"]))
         return
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
-    studies = narrowed(studies, given, same_images=entry_named(name).same_images)
+    studies = narrowed(studies, given, same_images=chart_named(name).same_images)
     chosen = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
+    if as_table:
+        print(f"{_write_table(studies, name, FigureOptions(**chosen), given['output'])}{_of(studies)}")
+        return
     theme = {key: given[key] for key in ("style", "font") if key in given}
     chart = draw(studies, name, **theme, options=FigureOptions(**chosen))
     print(f"{write_figure(chart, given['output'])}{_of(studies)}")
@@ -93,13 +96,26 @@ def figure(args: argparse.Namespace) -> None:
         print(layout.meta["note"])
 
 
+def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out: Path) -> Path:
+    """Write the numbers of a figure as the pages save them."""
+    from core.export.files import complete_file
+    from core.export.table_file import TableFile
+    from core.figures.catalogue import table
+
+    frame = table(studies, name, options=options)
+    among = None if studies[0].chosen is None else studies[0].slice
+    with complete_file(out) as temporary:
+        temporary.write_bytes(TableFile(tuple(one.name for one in studies), name, frame, among).content())
+    return out
+
+
 def narrowed(studies: Sequence[Study], given: Mapping[str, Any], *, same_images: bool = False) -> list[Study]:
     """Narrow the studies of a figure to the slice that was given, if any; SliceError where one has no image
     in it.
     """
     if "where" not in given:
         return list(studies)
-    from core.figures.other_studies import narrowed_studies
+    from core.charts.other_studies import narrowed_studies
     from core.slices.slice import Slice
 
     return narrowed_studies(studies, Slice.parse(given["where"]), same_images=same_images)
@@ -109,30 +125,22 @@ def _of(studies: Sequence[Any]) -> str:
     """Say which images a file is about, if it is about a slice."""
     if studies[0].chosen is None:
         return ""
-    return f" ({counted(studies[0].n_chosen, 'image')}: {studies[0].where.describe()})"
+    return f" ({counted(studies[0].n_chosen, 'image')}: {studies[0].slice.describe()})"
 
 
-def _of_grid(entry: GridFigure, given: dict[str, Any]) -> Any:
-    """Return a figure of the folder of a grid, which is not a study."""
-    from core.figures.grid_figures import read_grid
-
+def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
+    """Return a chart of a folder, which is not a study."""
     chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    chosen.setdefault("score", entry.measure)
-    theme = _theme(given, entry.column)
-    return entry.draw(read_grid(given["study"], entry), FigureOptions(**chosen), theme)
-
-
-def _of_tokens(entry: TokenFigure, given: dict[str, Any]) -> Any:
-    """Return a figure of visual tokens, which names its own source."""
-    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    return entry.draw(given["study"], FigureOptions(**chosen), _theme(given, entry.column))
+    if chart.score:
+        chosen.setdefault("score", chart.score)
+    return chart.draw(given["study"], FigureOptions(**chosen), _theme(given, chart.column))
 
 
 def _theme(given: dict[str, Any], column: str) -> Theme:
     """Return the theme of a figure that is not of a study."""
+    from core.charts.theme import LIGHT, paper
     from core.errors import SettingsError
     from core.figures.catalogue import STYLES
-    from core.figures.theme import LIGHT, paper
 
     style = given.get("style", "paper")
     if style not in STYLES:
@@ -143,7 +151,7 @@ def _theme(given: dict[str, Any], column: str) -> Theme:
 
 def add_figure_sheet(commands: Any) -> None:
     """Add the command `figure-sheet`."""
-    sample = "figure-sheet studies/demo roc rivals heatmap:0/10000003 -o sheet.pdf --columns 2"
+    sample = "figure-sheet studies/demo roc baselines heatmap:0/10000003 -o sheet.pdf --columns 2"
     summary = "combine figures, images and heatmaps on one page, as vector graphics"
     sub = options.add_command(commands, "figure-sheet", figure_sheet, summary, sample)
     sub.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
@@ -206,33 +214,26 @@ def figure_sheet(args: argparse.Namespace) -> None:
 
 
 def listing() -> str:
-    """Return the catalogue, one line per figure."""
-    from core.figures.catalogue import FIGURES
-    from core.figures.grid_figures import GRID_FIGURES
-    from core.figures.token_figures import TOKEN_FIGURES
+    """Return the catalogue, one line per figure: those of the workbench, then those of research."""
+    from core.charts.registry import CHARTS, WORKBENCH
+    from core.figures.folder_chart import folder_charts
 
-    width = max(map(len, (*FIGURES, *GRID_FIGURES, *TOKEN_FIGURES)))
-    lines = [
-        f"{entry.name:<{width}}  {entry.title}{f' ({_cited(entry.source)})' if entry.source else ''}"
-        f"; needs {', '.join(dict.fromkeys(step for _, step in entry.needs))}"
-        for entry in FIGURES.values()
-    ]
-    lines += [
-        f"{entry.name:<{width}}  {entry.title}{f' ({entry.source})' if entry.source else ''}"
-        f"; needs the folder of a grid: {', '.join(entry.grids)}"
-        for entry in GRID_FIGURES.values()
-    ]
-    lines += [
-        f"{entry.name:<{width}}  {entry.title}{f' ({entry.source})' if entry.source else ''}"
-        f"; needs {entry.needs}"
-        for entry in TOKEN_FIGURES.values()
-    ]
-    return "\n".join([*lines, "", "Write one: python -m core figure STUDY NAME -o FILE"])
+    rows = [(chart.name, f"{_titled(chart)}; needs {_steps(chart)}") for chart in CHARTS.values()]
+    rows += [(chart.name, f"{_titled(chart)}; needs {chart.needs}") for chart in folder_charts().values()]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"{name:<{width}}  {text}" for name, text in rows]
+    lines.insert(len(WORKBENCH), "\nResearch:")
+    return "\n".join([*lines, "", f"Write one: {PROGRAM} figure STUDY NAME -o FILE"])
 
 
-def _cited(source: str) -> str:
-    """Return the place of a figure in a paper; one without the paper's letter is in [Q]."""
-    return source if source.startswith("[") else f"[Q] {source}"
+def _steps(chart: Chart) -> str:
+    from core.steps import step_of
+
+    return ", ".join(dict.fromkeys(step_of(item) or item for item in chart.needs))
+
+
+def _titled(chart: Chart | FolderChart) -> str:
+    return chart.title + (f" ({chart.source})" if chart.source else "")
 
 
 def add_report(commands: Any) -> None:

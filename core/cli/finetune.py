@@ -1,4 +1,4 @@
-"""The commands `finetune` and `lambda-search`. torch is imported only when the training starts."""
+"""The command `finetune`. torch is imported only when the training starts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from core.common.worker_group import is_first
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig
-from core.training.finetuning.defaults import PAPER, VALUES
-from core.training.regularizers.config import READINGS, RegularizerConfig
+from core.training.finetuning.defaults import PAPER
+from core.training.regularizers.config import RegularizerConfig
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -23,10 +23,6 @@ FINETUNE_NOTES = """\
 For a baseline, run the same training with --regularizer none. At the learning rate of the paper, the
 weights hardly change (the log states by how much); --practical uses a tenth of the method's own rate.
 To continue an interrupted training, run the same command again."""
-SEARCH_NOTES = """\
-Each pair of values is trained and evaluated as by `finetune` and `analyze`, and compared with the
-same training without a regulariser. cells.csv grows cell by cell; run the same command again to
-continue."""
 TRAIN_OPTIONS = (
     *("method", "images", "val", "lr", "optimizer", "epochs", "warmup_epochs", "batch_size", "crop_size"),
     *("precision", "seed", "device", "workers", "cache"),
@@ -52,10 +48,10 @@ def add_finetune(commands: Any) -> None:
         "finetune studies/demo --regularizer none --practical --epochs 5 -o finetuned/base.safetensors",
         notes=FINETUNE_NOTES,
     )
-    _add_study(sub)
+    add_studied(sub)
     options.add_options(sub, TrainConfig, "output")
     options.add_options(sub, RegularizerConfig, "kind", *LAMBDAS, defaults={"kind": "q"})
-    _add_training_options(sub)
+    add_training_options(sub)
     options.add_options(sub, TrainConfig, "frozen")
     sub.add_argument("--fresh", action="store_true", help=FRESH)
     sub.add_argument(
@@ -63,35 +59,8 @@ def add_finetune(commands: Any) -> None:
     )
 
 
-def add_lambda_search(commands: Any) -> None:
-    """Add the command `lambda-search`."""
-    sub = options.add_command(
-        commands,
-        "lambda-search",
-        run_search,
-        "fine-tune and evaluate over a grid of regulariser weights",
-        "lambda-search studies/demo --values 1e-5,1e-4,1e-3 --practical --epochs 5 -o searches/demo",
-        "lambda-search studies/demo --values 1e-4 --weights 1e-3,1e-2,1e-1 -o searches/demo",
-        "figure searches/demo lambda_search -o search.pdf",
-        notes=SEARCH_NOTES,
-    )
-    _add_study(sub)
-    sub.add_argument(
-        "-o", "--output", type=Path, metavar="FOLDER", help="folder for cells.csv and the figure"
-    )
-    for name, text in (
-        ("--values", f"values of both lambdas (default: {options.default_text(VALUES)})"),
-        ("--lambda1", "values of lambda1, which raises low Q-Scores (default: --values)"),
-        ("--lambda2", "values of lambda2, which penalises common features (default: --values)"),
-        ("--weights", "weights of the Lasso, which is searched as well"),
-    ):
-        sub.add_argument(name, type=options.NUMBERS, metavar="A,B", help=text)
-    options.add_options(sub, RegularizerConfig, "reading")
-    _add_training_options(sub)
-    sub.add_argument("--keep", action="store_true", help="keep the fine-tuned encoders")
-
-
-def _add_study(sub: argparse.ArgumentParser) -> None:
+def add_studied(sub: argparse.ArgumentParser) -> None:
+    """Add the argument of the study whose encoder is fine-tuned."""
     sub.add_argument(
         "study",
         type=Path,
@@ -100,7 +69,7 @@ def _add_study(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_training_options(sub: argparse.ArgumentParser) -> None:
+def add_training_options(sub: argparse.ArgumentParser) -> None:
     """Add the options that decide how a fine-tuning trains."""
     options.add_options(sub, TrainConfig, *TRAIN_OPTIONS, defaults=DEFAULTS)
     sub.add_argument(
@@ -147,43 +116,3 @@ def report(study: Study, sidecar: dict[str, Any], output: str) -> list[str]:
         "analyze", after, images=settings["images"], encoder=output, **same, epsilon=f"{epsilon:g}"
     )
     return [*lines, "next:", f"  {evaluate}", f"  {command_line('compare', study.path, after)}"]
-
-
-def run_search(args: argparse.Namespace) -> None:
-    """Search, write FOLDER/cells.csv and FOLDER/lambda_search.html, and print the table."""
-    given = vars(args)
-    with Progress.for_command(None, stages_total=2) as progress:
-        if "output" not in given:
-            raise SettingsError("which folder? Give -o FOLDER")
-        from core.store import open_study
-        from core.training.finetuning.lambda_search import cells_of, lambda_search
-        from core.training.grid import TABLE
-
-        values = given.get("values", VALUES)
-        cells = cells_of(
-            given.get("lambda1", values), given.get("lambda2", values), weights=given.get("weights", ())
-        )
-        table = lambda_search(
-            open_study(args.study),
-            args.output,
-            cells,
-            progress=progress,
-            keep="keep" in given,
-            reading=given.get("reading", READINGS[0]),
-            **training_options(args),
-        )
-    from core.figures.files import write_figure
-    from core.figures.lambda_search import lambda_grid
-
-    columns = [
-        "cell",
-        "top1",
-        "mean_q_correct",
-        "mean_q_misclassified",
-        "q_auroc",
-        "mean_firing",
-        "near_zero",
-    ]
-    print(table[[name for name in columns if name in table]].round(4).to_string(index=False))
-    figure = write_figure(lambda_grid(table), args.output / "lambda_search.html")
-    print(f"{args.output / TABLE}, {figure}")

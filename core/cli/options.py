@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn
 
+from core.common.command_line import PROGRAM
 from core.errors import did_you_mean
 
 
@@ -33,8 +34,23 @@ class Parser(argparse.ArgumentParser):
         return did_you_mean(wrong[1].partition("=")[0], known)
 
 
+class Commands(argparse._SubParsersAction):
+    """The commands of a parser, which the help lists under headings."""
+
+    def begin(self, heading: str) -> None:
+        """List the commands that are added from now on under a heading of their own."""
+        self._choices_actions.append(Heading(option_strings=[], dest=heading, help=""))
+
+
+class Heading(argparse.Action):
+    """A line between commands in the help; never parsed."""
+
+
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the example on its own line, ready to paste."""
+    """Keeps the example on its own line, ready to paste, and the headings of commands on theirs."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        return f"\n{action.dest}:\n" if isinstance(action, Heading) else super()._format_action(action)
 
     def __init__(self, prog: str):
         super().__init__(prog, max_help_position=30, width=100)
@@ -43,9 +59,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 def example(*lines: str, notes: str = "") -> str:
     """Return the end of a help text: examples, and what else there is to say."""
     title = "example" if len(lines) == 1 else "examples"
-    return (
-        f"{title}:\n" + "\n".join(f"  python -m core {line}" for line in lines) + (notes and f"\n\n{notes}")
-    )
+    return f"{title}:\n" + "\n".join(f"  {PROGRAM} {line}" for line in lines) + (notes and f"\n\n{notes}")
 
 
 def add_command(

@@ -17,23 +17,24 @@ from core.cli import (
     study,
     train,
 )
-from core.cli.experiments import features, grid, tokens
-from core.cli.options import Formatter, Parser, example
+from core.cli.options import Commands, Formatter, Parser, example
+from core.common.command_line import PROGRAM
+from core.topics import function_named, topics
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, in the order in which `--help` lists them."""
     parser = Parser(
-        prog="python -m core",
+        prog=PROGRAM,
         description="Peregrine opens up image encoders: features, Q-Scores and the causes of errors.",
         epilog=example("demo", "analyze studies/mine --images photos --encoder torchvision:resnet50"),
         formatter_class=Formatter,
     )
     parser.set_defaults(parser=parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", action=Commands)
     for add in (
         *(study.add_demo, study.add_analyze, study.add_resume, steps.add_steps),
-        *(concepts.add_transfer, search.add_search, study.add_info, study.add_export),
+        *(search.add_search, study.add_info, study.add_export),
         *(
             dashboard.add_dashboard,
             slices.add_slices,
@@ -43,11 +44,14 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure,
             figures.add_figure_sheet,
         ),
-        *(concepts.add_decompose, compare.add_compare, compare.add_human_study, figures.add_report),
-        *(probe.add_transfer_probe, train.add_train, train.add_train_clip),
-        *(finetune.add_finetune, finetune.add_lambda_search, grid.add_grid),
-        *(features.add_perturbed, features.add_robust_features),
-        *(tokens.add_extract_tokens, tokens.add_train_tokens, tokens.add_compositionality),
+        *(concepts.add_decompose, compare.add_compare, figures.add_report),
+        *(probe.add_transfer_probe, train.add_train, train.add_train_clip, finetune.add_finetune),
     ):
         add(commands)
+    commands.begin("research")
+    for topic in topics():
+        for step in topic.steps:
+            steps.add_step(commands, step)
+        for name in topic.commands:
+            function_named(name)(commands)
     return parser

@@ -264,7 +264,7 @@ def saved_report(study: Study) -> dict[str, Any]:
     for name, text in saved_slices.texts(study.path).items():
         row: dict[str, Any] = {"name": name, "where": text, "n_images": None}
         try:
-            row["n_images"] = int(Slice(saved=(name,)).mask(study).sum())
+            row["n_images"] = int(Slice.parse(text).mask(study).sum())
         except SliceError as error:
             row["why"] = str(error)
         rows.append(row)

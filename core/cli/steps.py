@@ -9,24 +9,31 @@ from core.cli import options
 from core.cli.study import given
 from core.common.worker_group import is_first
 from core.config import RunOptions
+from core.config.step import Step
 from core.jobs.progress import Progress
 from core.steps import STEPS
+from core.topics import topics
 
 
 def add_steps(commands: Any) -> None:
-    """Add the command of every step."""
+    """Add the command of every step of the workbench."""
+    guests = {step.name for topic in topics() for step in topic.steps}
     for step in STEPS.values():
-        if step.name == "search":  # its command takes a text, too: core/cli/search.py
-            continue
-        sub = options.add_command(commands, step.name, run_step, step.summary, step.example)
-        options.add_study(sub)
-        options.add_options(sub, step.config)
-        if step.running:
-            options.add_options(sub, RunOptions, *step.running)
-        if step.name == "heatmaps":
-            _add_single_heatmaps(sub)
-        sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
-        options.add_json(sub)
+        if step.name != "search" and step.name not in guests:  # search takes a text, too: core/cli/search.py
+            add_step(commands, step)
+
+
+def add_step(commands: Any, step: Step) -> None:
+    """Add the command of a step."""
+    sub = options.add_command(commands, step.name, run_step, step.summary, step.example)
+    options.add_study(sub)
+    options.add_options(sub, step.config)
+    if step.running:
+        options.add_options(sub, RunOptions, *step.running)
+    if step.name == "heatmaps":
+        _add_single_heatmaps(sub)
+    sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
+    options.add_json(sub)
 
 
 def _add_single_heatmaps(sub: argparse.ArgumentParser) -> None:

@@ -216,7 +216,7 @@ def verify(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> None:
     """Write a table, a heatmap or a mask."""
     from core.errors import SettingsError
-    from core.export.files import export_table
+    from core.export.files import export_table, note_on_train_images
     from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
 
@@ -236,6 +236,8 @@ def export(args: argparse.Namespace) -> None:
             study, among = study.where(among), None
     n_rows = export_table(study, args.table, args.output, slice=among)
     print(f"{args.output}: {n_rows} rows{said}")
+    if note := note_on_train_images(study, args.table, slice=among):
+        print(f"note: {note}")
 
 
 def _export_frame(args: argparse.Namespace) -> None:

@@ -35,8 +35,8 @@ def known_mean(values: Iterable[float]) -> float:
     (2.5, nan)
     """
     given = np.asarray(values if isinstance(values, np.ndarray) else list(values), np.float64)
-    known = given[np.isfinite(given)]
-    return float(known.mean()) if len(known) else float("nan")
+    finite = given[np.isfinite(given)]
+    return float(finite.mean()) if len(finite) else float("nan")
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where the files that ship with Peregrine are: assets, example configs, and the version. No torch.
+"""Paths of the files that ship with Peregrine: assets, example configs, and the version. No torch.
 
 In a checkout they lie beside `core/`; in an installed package they lie inside it (setup.py copies them).
 """

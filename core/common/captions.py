@@ -1,4 +1,4 @@
-"""What is written under a picture: the truth first, then what the probe predicts instead."""
+"""Captions of pictures: the truth first, then what the probe predicts instead."""
 
 from __future__ import annotations
 

@@ -6,12 +6,15 @@ import shlex
 import sys
 from pathlib import Path
 
-PREFIX = ("python", "-m", "core")
 CODE = Path(__file__).resolve().parents[2]  # the folder that `core` was imported from
+PREFIX = ("python", "-m", "core")  # of the commands in the records of jobs
+# What a user types: an installed package may lie in an environment whose `python` nobody calls.
+TYPED = PREFIX if (CODE / "pyproject.toml").is_file() else ("peregrine",)
+PROGRAM = " ".join(TYPED)
 
 
 def command_line(*words: object, **options: object) -> str:
-    """Return a `python -m core …` command that a shell splits into exactly these words.
+    """Return a command (`python -m core …`, or `peregrine …`) that a shell splits into exactly these words.
 
     Args:
         words: the command and its positional arguments. After the command, a word that begins with a dash is
@@ -23,7 +26,7 @@ def command_line(*words: object, **options: object) -> str:
     >>> command_line("info", "-x"), command_line("heatmaps", "a", image="-1.png", seed=None)
     ('python -m core info ./-x', 'python -m core heatmaps a --image=-1.png')
     """
-    typed = [*PREFIX, *(f"./{word}" if str(word).startswith("-") else str(word) for word in words)]
+    typed = [*TYPED, *(f"./{word}" if str(word).startswith("-") else str(word) for word in words)]
     for name, value in options.items():
         typed += _option(f"--{name.replace('_', '-')}", value)
     return shlex.join(typed)

@@ -49,8 +49,8 @@ def as_written(value: Any) -> Any:
 def harmless_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose texts and column names are `harmless`; numeric columns are not changed."""
     columns = {
-        place: values.astype(object).map(harmless) if _may_hold_text(values) else values
-        for place, (_, values) in enumerate(frame.items())
+        position: values.astype(object).map(harmless) if _may_hold_text(values) else values
+        for position, (_, values) in enumerate(frame.items())
     }
     return pd.DataFrame(columns, index=frame.index).set_axis([harmless(str(c)) for c in frame], axis=1)
 

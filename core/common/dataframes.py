@@ -39,8 +39,8 @@ def equals(frame: pd.DataFrame, column: str, value: str) -> np.ndarray:
     """(n_rows,) bool: True where the column's text is `value`."""
     if column not in frame.columns:
         return np.zeros(len(frame), bool)
-    found = cast(pd.Series, frame[column]).to_numpy(dtype=object, na_value="")
-    return np.asarray(found == value, dtype=bool)
+    texts = cast(pd.Series, frame[column]).to_numpy(dtype=object, na_value="")
+    return np.asarray(texts == value, dtype=bool)
 
 
 def select(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -61,7 +61,7 @@ def by_values(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any
 
 def columns(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """List those of `names` that are columns of the table and hold any value, in the order of `names`."""
-    kept = [
+    with_values = [
         name for name in names if name in frame.columns and bool(np.any(~pd.isna(frame[name].to_numpy())))
     ]
-    return cast(pd.DataFrame, frame[kept])
+    return cast(pd.DataFrame, frame[with_values])

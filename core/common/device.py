@@ -41,7 +41,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """How fast and where to run, from the options of a command; torchrun gives each process its own GPU."""
+    """Return the run options of a command; torchrun gives each process its own GPU."""
     names = {field.name for field in dataclasses.fields(RunOptions)}
     run = RunOptions(**{name: value for name, value in options.items() if name in names})
     if run.device == "cuda" and "LOCAL_RANK" in os.environ:

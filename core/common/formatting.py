@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNDEFINED = "not defined"
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and line ends
 
 
 def json_text(report: Any) -> str:
@@ -26,6 +28,15 @@ def _finite(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Convert NumPy numbers and arrays to Python objects, and anything else to text."""
     return _finite(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+def for_terminal(text: str) -> str:
+    r"""Write control characters as JSON does: in a stranger's names, a terminal would obey them.
+
+    >>> for_terminal("name\x1b[2J\n")
+    'name\\u001b[2J\n'
+    """
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def format_bytes(n_bytes: float) -> str:
@@ -77,8 +88,8 @@ def signed(value: float, digits: int) -> str:
     >>> signed(-0.5, 1), signed(0.25, 2), signed(-0.0001, 2)
     ('−0.5', '+0.25', '0.00')
     """
-    said = f"{value:+.{digits}f}"
-    return said[1:] if float(said) == 0 else said.replace("-", "\N{MINUS SIGN}")
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
@@ -91,14 +102,14 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     return text if UNDEFINED in (text, *ends) else f"{text} ({ends[0]} to {ends[1]})"
 
 
-def full_sentence(said: str) -> str:
+def full_sentence(reason: str) -> str:
     """Begin a reason with a capital, and end it with a full stop.
 
     >>> full_sentence("the study has no masks"), full_sentence("Run overlap."), full_sentence("")
     ('The study has no masks.', 'Run overlap.', '')
     """
-    end = "" if not said or said[-1] in ".!?…:" else "."
-    return f"{said[:1].upper()}{said[1:]}{end}"
+    end = "" if not reason or reason[-1] in ".!?…:" else "."
+    return f"{reason[:1].upper()}{reason[1:]}{end}"
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:
@@ -111,22 +122,22 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
-def ordinal(place: int) -> str:
+def ordinal(rank: int) -> str:
     """Return a place in an order.
 
     >>> [ordinal(place) for place in (1, 2, 3, 4, 11, 12, 21, 113)]
     ['1st', '2nd', '3rd', '4th', '11th', '12th', '21st', '113th']
     """
-    teens = 10 < place % 100 < 20
-    return f"{place}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(place % 10, 'th')}"
+    teens = 10 < rank % 100 < 20
+    return f"{rank}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(rank % 10, 'th')}"
 
 
 def aligned(rows: Iterable[tuple[str, str]]) -> str:
     """Align labels in a first column; rows without text are skipped, and a repeated label is written once."""
-    kept = [(label, text) for label, text in rows if text]
-    width = max((len(label) for label, _ in kept), default=0) + 2
+    labelled = [(label, text) for label, text in rows if text]
+    width = max((len(label) for label, _ in labelled), default=0) + 2
     lines, last = [], None
-    for label, text in kept:
+    for label, text in labelled:
         lines.append(f"{'' if label == last else label:<{width}}{text}".rstrip())
         last = label
     return "\n".join(lines)

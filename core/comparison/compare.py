@@ -14,7 +14,7 @@ import pandas as pd
 
 from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
 from core.comparison.estimates import estimate_table, unlabelled_notes
 from core.comparison.images import Shared, shared_images
@@ -92,7 +92,7 @@ class Comparison:
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
         separation: see `separation_table`. estimates: accuracy without labels, see `estimate_table`.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
-        unlike: measures and facts that mean different things because of different settings.
+        not_comparable: measures and facts that mean different things because of different settings.
     """
 
     shared: Shared
@@ -106,7 +106,7 @@ class Comparison:
     words: Words | None
     transfers: list[Transfer]
     notes: list[Note]
-    unlike: frozenset[str]
+    not_comparable: frozenset[str]
 
     @property
     def names(self) -> list[str]:
@@ -114,7 +114,7 @@ class Comparison:
 
     @property
     def narrowed(self) -> bool:
-        """Whether some evaluation images are left out, so that what is known of all says nothing of these."""
+        """True when some evaluation images are left out: what is known of all then says nothing of these."""
         return self.among not in (EVERYTHING, Slice(split="val"))
 
     @property
@@ -130,13 +130,13 @@ class Comparison:
 
     def value(self, measure: str, study: str) -> dict[str, Any]:
         """Return one row of `measures` as a dict; empty if the study does not have that number."""
-        chosen = equals(self.measures, "measure", measure) & equals(self.measures, "study", study)
-        return next(iter(records(where(self.measures, chosen))), {})
+        is_row = (self.measures["measure"] == measure) & (self.measures["study"] == study)
+        return next(iter(records(self.measures.loc[is_row])), {})
 
     def side_counts(self, study: str) -> dict[str, int]:
         """Count the evaluation images by side: changed or unchanged from the first study to this one."""
-        here = where(self.sides, equals(self.sides, "study", study))
-        return {side: int(equals(here, "side", side).sum()) for side in SIDES}
+        here = self.sides.loc[self.sides["study"] == study]
+        return {side: int((here["side"] == side).sum()) for side in SIDES}
 
     def changed(self, study: str, side: str) -> pd.DataFrame:
         """List the images on one side, most confident new answer first."""
@@ -156,15 +156,15 @@ def compare(
         SliceError: `among` names something that the first study lacks.
     """
     shared = shared_images(studies).narrowed(among)
-    judged, (notes, odd) = shared.rows[:, shared.judged], unlike(shared)
+    judged, (notes, odd) = shared.rows[:, shared.judged], differences_in_setup(shared)
     settings = {"resamples": resamples, "seed": seed}
-    found = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
+    scores = [judged_of(study, rows) for study, rows in zip(studies, judged, strict=True)]
     parts = [
-        measure_table(found, shared.names, **settings),
+        measure_table(scores, shared.names, **settings),
         measure_table(overlaps_of(shared), shared.names, **settings),
     ]
     measures = sort_measures(pd.concat([part for part in parts if len(part)] or parts[:1]))
-    correct = np.stack([one.correct for one in found])
+    correct = np.stack([one.correct for one in scores])
     labels = shared.labels[shared.judged]
     return Comparison(
         shared,
@@ -193,7 +193,7 @@ def compare(
 
 def one_class_as_accuracy(classes: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
     """Give a class that is all of the images the interval of the change of accuracy, the same number."""
-    accuracy = where(measures, equals(measures, "measure", "accuracy"))
+    accuracy = measures.loc[measures["measure"] == "accuracy"]
     if len(classes) != len(accuracy) or not np.array_equal(numbers(classes, "n"), numbers(accuracy, "n")):
         return classes
     ends = ["difference_low", "difference_high"]
@@ -202,8 +202,8 @@ def one_class_as_accuracy(classes: pd.DataFrame, measures: pd.DataFrame) -> pd.D
 
 def sort_measures(table: pd.DataFrame) -> pd.DataFrame:
     """Sort by the order of MEASURES, keeping the order of studies."""
-    place = {name: at for at, name in enumerate(MEASURES)}
-    return table.take(np.argsort([place[name] for name in table["measure"]], kind="stable")).reset_index(
+    position = {name: at for at, name in enumerate(MEASURES)}
+    return table.take(np.argsort([position[name] for name in table["measure"]], kind="stable")).reset_index(
         drop=True
     )
 
@@ -216,27 +216,27 @@ def fact_table(shared: Shared) -> pd.DataFrame:
         encoder = study.summary("embed").get("encoder", {})
         counts["n_features"] = counts["n_features"] or encoder.get("n_features")
         trust = read_check(study)
-        said = {"premise": trust and trust.sentence, "premise_facts": trust and trust.facts}
-        told = chosen_readout(encoder, study.settings("embed"))
-        told = ", ".join(filter(None, [study.encoder_name, told]))
-        rows.append({"study": name, "encoder": told, **counts, **said})
+        trust_facts = {"premise": trust and trust.sentence, "premise_facts": trust and trust.facts}
+        encoder_text = chosen_readout(encoder, study.settings("embed"))
+        encoder_text = ", ".join(filter(None, [study.encoder_name, encoder_text]))
+        rows.append({"study": name, "encoder": encoder_text, **counts, **trust_facts})
     return pd.DataFrame(rows)
 
 
-def unlike(shared: Shared) -> tuple[list[Note], frozenset[str]]:
+def differences_in_setup(shared: Shared) -> tuple[list[Note], frozenset[str]]:
     """Notes on settings that differ, and the measures and facts that they make incomparable."""
     notes, measures = [], set()
     for one in ALIKE:
-        found = [_made_with(study, one) for study in shared.studies]
-        known = [at for at, value in enumerate(found) if value is not None]
-        if len({str(found[at]) for at in known}) < 2:
+        values = [_made_with(study, one) for study in shared.studies]
+        present = [at for at, value in enumerate(values) if value is not None]
+        if len({str(values[at]) for at in present}) < 2:
             continue
-        said = ", ".join(f"{shared.names[at]} {_plain(found[at])}" for at in known)
-        odd = next(at for at in known if str(found[at]) != str(found[known[0]]))
-        wanted, command = {one.setting: _plain(found[known[0]])}, ""
+        by_study = ", ".join(f"{shared.names[at]} {_plain(values[at])}" for at in present)
+        odd = next(at for at in present if str(values[at]) != str(values[present[0]]))
+        arguments, command = {one.setting: _plain(values[present[0]])}, ""
         if one.remedy:
-            command = command_line(one.step, shared.studies[odd].path, **wanted)
-        text = f"{one.setting} differs ({said}), so what depends on it is not measured alike"
+            command = command_line(one.step, shared.studies[odd].path, **arguments)
+        text = f"{one.setting} differs ({by_study}), so what depends on it is not measured alike"
         notes.append(Note(text, command))
         measures |= set(one.measures)
     if len({tuple(study.class_names) for study in shared.studies}) > 1:
@@ -254,24 +254,24 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def report(found: Comparison) -> dict[str, Any]:
+def report(comparison: Comparison) -> dict[str, Any]:
     """Return the comparison as a JSON-able dict: tables as lists of rows, only images that changed sides."""
-    changed = where(found.sides, equals(found.sides, "side", GAINED) | equals(found.sides, "side", LOST))
-    words = found.words
+    changed = comparison.sides.loc[comparison.sides["side"].isin([GAINED, LOST])]
+    words = comparison.words
     return {
         "studies": [
             {"name": name, "path": str(study.path)}
-            for name, study in zip(found.names, found.shared.studies, strict=True)
+            for name, study in zip(comparison.names, comparison.shared.studies, strict=True)
         ],
-        "where": str(found.among),
-        "n_images": found.shared.n_images,
-        "n_judged": int(found.shared.judged.sum()),
-        "notes": list(map(str, found.notes)),
-        "measures": records(titled(found.measures)),
-        "facts": records(found.facts),
-        "classes": records(found.classes),
-        "estimates": records(found.estimates),
-        "side_counts": {name: found.side_counts(name) for name in found.names[1:]},
+        "where": str(comparison.among),
+        "n_images": comparison.shared.n_images,
+        "n_judged": int(comparison.shared.judged.sum()),
+        "notes": list(map(str, comparison.notes)),
+        "measures": records(titled(comparison.measures)),
+        "facts": records(comparison.facts),
+        "classes": records(comparison.classes),
+        "estimates": records(comparison.estimates),
+        "side_counts": {name: comparison.side_counts(name) for name in comparison.names[1:]},
         "changed_sides": records(changed),
         "words": None
         if words is None
@@ -288,7 +288,7 @@ def report(found: Comparison) -> dict[str, Any]:
                 "explained_share": one.explained_share,
                 "features": records(one.features),
             }
-            for one in found.transfers
+            for one in comparison.transfers
         ],
     }
 

@@ -15,7 +15,7 @@ from core.analysis.probe.accuracy_estimates import (
     prediction_interval,
 )
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, select
+from core.common.dataframes import numbers
 from core.common.formatting import counted, percent, signed
 from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
@@ -57,8 +57,7 @@ def estimate_table(shared: Shared) -> pd.DataFrame:
     """
     named = list(zip(shared.names, shared.studies, strict=True))
     parts = [
-        _with_difference(_of_study(name, study), study, named[:place])
-        for place, (name, study) in enumerate(named)
+        _with_difference(_of_study(name, study), study, named[:at]) for at, (name, study) in enumerate(named)
     ]
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
@@ -68,7 +67,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     table, about = study.table(TABLE), study.summary(STEP)
     ends = prediction_interval(numbers(table, "estimate"), numbers(table, "margin"))
-    found = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS]))).assign(
+    rows = table.reindex(columns=list(dict.fromkeys([*table, *COLUMNS]))).assign(
         study=name,
         source=about["source_name"],
         n_images=about["n_images"],
@@ -77,7 +76,7 @@ def _of_study(name: str, study: Study) -> pd.DataFrame:
         **{key: np.nan if about.get(key) is None else about[key] for key in OF_STUDY},
         **dict(zip(("low", "high"), ends, strict=True)),
     )
-    return select(found, list(COLUMNS))
+    return rows.loc[:, list(COLUMNS)]
 
 
 def _with_difference(table: pd.DataFrame, study: Study, before: Sequence[tuple[str, Study]]) -> pd.DataFrame:
@@ -96,7 +95,7 @@ def _with_difference(table: pd.DataFrame, study: Study, before: Sequence[tuple[s
 
 
 def _pairs_by(study: Study) -> tuple[Any, ...] | None:
-    """What two studies must share for their draws to be pairs; None without draws."""
+    """Return what two studies must share for their draws to be pairs; None without draws."""
     if not study.has(DRAWS):
         return None
     settings, of_images = study.settings(STEP), study.summary(STEP)["of_images"]
@@ -110,23 +109,23 @@ def estimate_sentences(table: pd.DataFrame) -> list[str]:
 
 def _sentence(row: dict) -> str:
     images = counted(int(row["n_images"]), "image")
-    said = (
+    sentence = (
         f"{row['study']}: without labels, the probe of {row['source']} is estimated to be right on "
         f"{estimate_in_words(row['estimate'], row['margin'])} of {images}, by the "
         f"{row['title'].removeprefix('the ')}"
     )
-    said += errors_in_words(
+    sentence += errors_in_words(
         row["error"],
         assumed=row["error_assumed"],
         noise=row["noise"],
         **{f"n_{test}": row[f"n_{test}"] for test in TESTS},
     )
     if row["against"]:
-        said += (
+        sentence += (
             f"; by the same method {in_points(row, DIFFERENCE)} against {row['against']}, paired over images"
         )
-    known = row["truth"] is not None and np.isfinite(row["truth"])
-    return said + (f"; by their labels: {percent(row['truth'])}" if known else "")
+    has_labels = row["truth"] is not None and np.isfinite(row["truth"])
+    return sentence + (f"; by their labels: {percent(row['truth'])}" if has_labels else "")
 
 
 def unlabelled_notes(shared: Shared) -> list[Note]:
@@ -155,26 +154,26 @@ def estimates_by_method(table: pd.DataFrame) -> pd.DataFrame:
     brackets, the interval of how much larger or smaller it is than that of assuming the accuracy on
     evaluation images; the last column has what chance alone would give, on slices and on copies.
     """
-    shown = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
-    told = table.to_dict("records")
-    shown += [[_error(row, test) for row in told] for test in TESTS]
+    formatted = [number_or_dash(numbers(table, name) * 100) for name in ("estimate", "low", "high")]
+    rows = table.to_dict("records")
+    formatted += [[_error(row, test) for row in rows] for test in TESTS]
     return pd.DataFrame(
         {
             "Study": table["study"],
             "Probe of": table["source"],
             "Method": [
-                title[:1].upper() + title[1:] + (" (best in back tests)" if chosen else "")
-                for title, chosen in zip(table["title"], table["chosen"], strict=True)
+                title[:1].upper() + title[1:] + (" (best in back tests)" if is_best else "")
+                for title, is_best in zip(table["title"], table["chosen"], strict=True)
             ],
             "Accuracy, %": [
                 value if low == UNKNOWN else f"{value} ({low} to {high})"
-                for value, low, high in zip(*shown[:3], strict=True)
+                for value, low, high in zip(*formatted[:3], strict=True)
             ],
-            "Error on slices, points": shown[3],
-            "Error on corrupted copies, points": shown[4],
+            "Error on slices, points": formatted[3],
+            "Error on corrupted copies, points": formatted[4],
             "By chance alone, points": [
                 " and ".join(number_or_dash(np.array([100 * row[f"noise_{test}"] for test in TESTS])))
-                for row in told
+                for row in rows
             ],
         }
     )

@@ -53,17 +53,17 @@ class Shared:
         """(n_shared,) object, the first study's; missing ones are None or NA."""
         return self.studies[0].images["label"].to_numpy(object)[self.rows[0]]
 
-    def narrowed(self, chosen: Slice) -> Shared:
+    def narrowed(self, among: Slice) -> Shared:
         """Keep the images that are in a slice of the first study.
 
         Raises:
             SliceError: the first study lacks something that the slice names. StudyError: no image is in it.
         """
-        if not chosen:
+        if not among:
             return self
-        fits = chosen.mask(self.studies[0])[self.rows[0]]
+        fits = among.mask(self.studies[0])[self.rows[0]]
         if not fits.any():
-            raise StudyError(f"none of the {self.n_images:,} images shared by the studies is in '{chosen}'")
+            raise StudyError(f"none of the {self.n_images:,} images shared by the studies is in '{among}'")
         return replace(self, rows=self.rows[:, fits], judged=self.judged[fits])
 
 
@@ -109,11 +109,11 @@ def check_distinct(studies: Sequence[Study]) -> None:
 def nothing_shared(studies: Sequence[Study]) -> str:
     """Return one line on the difference: the images of each study, or names that never agree."""
     made_of = [str(study.settings("embed").get("images") or "a table") for study in studies]
-    said = " and ".join(
+    descriptions = " and ".join(
         f"'{study.path}' ({study.n_images:,} images of {images}, e.g. '{study.images['image_id'].iat[0]}')"
         for study, images in zip(studies, made_of, strict=True)
     )
-    return f"{said} share no image. Make them from the same --images"
+    return f"{descriptions} share no image. Make them from the same --images"
 
 
 def partly_shared(studies: Sequence[Study], rows: np.ndarray) -> list[str]:
@@ -158,9 +158,9 @@ def check_same_pictures(first: Study, other: Study, rows: np.ndarray, other_rows
     Raises:
         StudyError: most of them differ.
     """
-    chosen = evenly(len(rows), SAMPLED)
+    sampled = evenly(len(rows), SAMPLED)
     apart = []
-    for at in chosen:
+    for at in sampled:
         pair = _small(first, int(rows[at])), _small(other, int(other_rows[at]))
         if pair[0] is not None and pair[1] is not None:
             apart.append(float(np.abs(pair[0] - pair[1]).mean()))

@@ -93,12 +93,12 @@ class StudyScores:
 def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
     """Read the probe and Q-Score results of a study for some of its images."""
     probe = study.table("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
-    wanted = ["q_score", "n_firing", "n_firing_discriminative"]
-    quality = study.table("quality", wanted) if study.has("quality") else pd.DataFrame()
+    score_columns = ["q_score", "n_firing", "n_firing_discriminative"]
+    quality = study.table("quality", score_columns) if study.has("quality") else pd.DataFrame()
 
     def column(table: pd.DataFrame, name: str) -> np.ndarray:
-        found = numbers(table, name)
-        return found[rows] if len(found) else np.full(len(rows), np.nan)
+        values = numbers(table, name)
+        return values[rows] if len(values) else np.full(len(rows), np.nan)
 
     correct, q = column(probe, "correct"), column(quality, "q_score")
     discriminative = column(quality, "n_firing_discriminative")
@@ -118,16 +118,16 @@ def overlaps_of(shared: Shared) -> list[StudyScores]:
     """Read the mIoU (variant `paper`) of each study on shared images with both masks, of any split; if no
     image has both, on those with either. Images without masks in one of the studies are left out of all.
     """
-    found = [_overlap(study, rows) for study, rows in zip(shared.studies, shared.rows, strict=True)]
-    there = [masked for _, masked in found if masked is not None]
+    overlaps = [_overlap(study, rows) for study, rows in zip(shared.studies, shared.rows, strict=True)]
+    there = [masked for _, masked in overlaps if masked is not None]
     masked = np.logical_and.reduce(there) if there else np.zeros((shared.n_images, 2), bool)
-    chosen = masked.all(1) if masked.all(1).any() else masked.any(1)
-    nothing = np.full(int(chosen.sum()), np.nan)
+    compared = masked.all(1) if masked.all(1).any() else masked.any(1)
+    nothing = np.full(int(compared.sum()), np.nan)
     return [
         StudyScores(
-            {f"miou_{kind}": values[chosen, at] for at, kind in enumerate(MASKS)}, nothing.copy(), nothing
+            {f"miou_{kind}": values[compared, at] for at, kind in enumerate(MASKS)}, nothing.copy(), nothing
         )
-        for values, _ in found
+        for values, _ in overlaps
     ]
 
 
@@ -150,16 +150,16 @@ class Statistics:
         self.n, self.n_studies = studies[0].n, len(studies)
         self.means = list(studies[0].columns)
         values = np.column_stack([one.columns[name] for one in studies for name in self.means])
-        self.known = np.isfinite(values).astype(np.float64)
-        self.filled = np.where(self.known > 0, values, 0.0)
+        self.is_finite = np.isfinite(values).astype(np.float64)
+        self.filled = np.where(self.is_finite > 0, values, 0.0)
         nothing = np.full(self.n, np.nan)
         self.confidence = [
             WeightedAuroc(one.columns.get(CONFIDENCE, nothing), one.correct) for one in studies
         ]
         self.rankings = []
         for one in studies:
-            kept = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
-            self.rankings.append(rank(one.score, one.correct, among=kept))
+            scored = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
+            self.rankings.append(rank(one.score, one.correct, among=scored))
 
     @property
     def names(self) -> list[str]:
@@ -170,7 +170,7 @@ class Statistics:
     def of(self, counts: np.ndarray | None = None) -> np.ndarray:
         """(n_studies, n_names) float64; `counts` (n,): how often each image occurs, None: once."""
         weight = np.ones(self.n) if counts is None else counts.astype(np.float64)
-        means = safe_divide(weight @ self.filled, weight @ self.known).reshape(self.n_studies, -1)
+        means = safe_divide(weight @ self.filled, weight @ self.is_finite).reshape(self.n_studies, -1)
         if len(self.names) == len(self.means):
             return means
         rows = []
@@ -189,21 +189,21 @@ class Statistics:
 
     def outcomes(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
         """(n_studies,) misclassified and (n_studies,) correct images behind an AUROC of AUROCS."""
-        known = [one.outcome for one in self.rankings]
+        outcome_sets = [one.outcome for one in self.rankings]
         if measure == "confidence_auroc":
-            known = [one.correct for one in self.confidence]
-        n_right = np.array([outcome.sum() for outcome in known])
-        return np.array([len(outcome) for outcome in known]) - n_right, n_right
+            outcome_sets = [one.correct for one in self.confidence]
+        n_right = np.array([outcome.sum() for outcome in outcome_sets])
+        return np.array([len(outcome) for outcome in outcome_sets]) - n_right, n_right
 
     def n_known(self) -> np.ndarray:
         """(n_studies, n_names) int64: the number of images behind each value."""
-        known = self.known.sum(0).astype(np.int64).reshape(self.n_studies, -1)
+        counts = self.is_finite.sum(0).astype(np.int64).reshape(self.n_studies, -1)
         extra = len(self.names) - len(self.means)
         ranked = np.array([[ranking.n] * extra for ranking in self.rankings], np.int64)
-        n = np.concatenate([known, ranked.reshape(self.n_studies, extra)], axis=1)
+        n = np.concatenate([counts, ranked.reshape(self.n_studies, extra)], axis=1)
         if extra:  # the smaller side limits a difference of two means
             sides = [self.means.index(name) for name in ("q_correct", "q_misclassified")]
-            n[:, self.names.index("q_gap")] = known[:, sides].min(1)
+            n[:, self.names.index("q_gap")] = counts[:, sides].min(1)
         return n
 
 
@@ -219,18 +219,18 @@ def measure_table(
         than two). Measures that no study has are
         left out.
     """
-    found = Statistics(studies)
-    if not found.n:
+    statistics = Statistics(studies)
+    if not statistics.n:
         return pd.DataFrame(columns=COLUMNS)
-    values, n = found.of(), found.n_known()
+    values, n = statistics.of(), statistics.n_known()
 
     def one(number: int) -> np.ndarray:
-        return found.of(resample(found.n, seed, number))
+        return statistics.of(resample(statistics.n, seed, number))
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
         draws = np.array(list(pool.map(one, range(resamples))))  # (resamples, n_studies, n_names)
     rows = []
-    for at, measure in enumerate(found.names):
+    for at, measure in enumerate(statistics.names):
         if not np.isfinite(values[:, at]).any():
             continue
         low, high = percentile_interval(draws[:, :, at])
@@ -238,7 +238,7 @@ def measure_table(
         few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
         if measure in AUROCS:
-            n_wrong, n_right = found.outcomes(measure)
+            n_wrong, n_right = statistics.outcomes(measure)
             low, high = area_bounds(values[:, at], n_right, n_wrong)
             few = np.minimum(n_wrong, n_right) < LEAST
         few |= few[0]
@@ -266,9 +266,9 @@ def class_accuracy_changes(
         label, study, n, accuracy, difference, difference_low, difference_high; by class name.
     """
     rows = []
-    known = ~pd.isna(labels)
-    for label in sorted(set(labels[known])):
-        here = correct[:, known & (labels == label)]
+    labelled = ~pd.isna(labels)
+    for label in sorted(set(labels[labelled])):
+        here = correct[:, labelled & (labels == label)]
         here = here[:, np.isfinite(here).all(0)]
         n = here.shape[1]
         if not n:

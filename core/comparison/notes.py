@@ -1,4 +1,4 @@
-"""What a reader of a comparison should know before trusting it."""
+"""Notes that a reader of a comparison should know before trusting it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.training.finetuning.recorded import trained_with_penalty_alone
 
 @dataclass(frozen=True)
 class Note:
-    """What a reader of a comparison should know, and the command that mends it where there is one."""
+    """A caution about a comparison, and the command that mends it where there is one."""
 
     text: str
     command: str = ""
@@ -62,7 +62,7 @@ def penalty_notes(shared: Shared) -> list[str]:
 
 
 def feature_notes(shared: Shared) -> list[str]:
-    """What a reader of a study's discriminative features and of its accuracy should know."""
+    """List cautions about the studies' discriminative features and accuracy."""
     return [
         f"in {name}, {note[:1].lower()}{note[1:]}"
         for name, study in zip(shared.names, shared.studies, strict=True)

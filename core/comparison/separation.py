@@ -1,4 +1,4 @@
-"""How well each score separates correct from misclassified images, in each of several studies. No torch."""
+"""Separation of correct from misclassified images by each score, in each of several studies. No torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.common.statistics.intervals import auroc_interval
 from core.comparison.images import Shared
@@ -42,10 +42,10 @@ def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
                 continue
             values = numbers(quality, score)[places]
             groups = [int((np.isfinite(values) & (correct == side)).sum()) for side in (1, 0)]
-            known = where(measures, equals(measures, "measure", measure) & equals(measures, "study", name))
+            measured = measures.loc[(measures["measure"] == measure) & (measures["study"] == name)]
             judged = np.isfinite(correct)
             auroc = auroc_interval(values[judged], correct[judged] == 1)[:3]
-            rows.append([name, score, *groups, *(_ends(known) if len(known) else auroc)])
+            rows.append([name, score, *groups, *(_ends(measured) if len(measured) else auroc)])
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
 
@@ -68,18 +68,18 @@ def separation_sentence(table: pd.DataFrame, score: str) -> str:
         table: from `separation_table`.
     """
     label = score_label(score)
-    rows = where(table, equals(table, "score", score)).to_dict("records")
+    rows = table.loc[table["score"] == score].to_dict("records")
     sides = {row["study"]: side_of(row) for row in rows}
-    known = [row for row in rows if sides[row["study"]]]
-    if not known:
+    decided = [row for row in rows if sides[row["study"]]]
+    if not decided:
         groups = {kind: sum(row[f"n_{kind}"] for row in rows) for kind in ("correct", "misclassified")}
         there = [kind for kind, n in groups.items() if n]
         if not there:
             return f"{label} by correctness"
         return f"{label} of too few images to compare" if len(there) > 1 else f"{label} of {there[0]} images"
-    aurocs = {row["study"]: f"AUROC {row['auroc']:.3f}" for row in known}
+    aurocs = {row["study"]: f"AUROC {row['auroc']:.3f}" for row in decided}
     if len({sides[name] for name in aurocs}) == 1:
-        what = _WORDS[sides[known[0]["study"]]]
+        what = _WORDS[sides[decided[0]["study"]]]
         return f"{label} {what} ({', '.join(f'{name}: {text}' for name, text in aurocs.items())})"
     parts = [f"{_SHORT[sides[name]]} in {name} ({text})" for name, text in aurocs.items()]
     return f"{label}: {', '.join(parts)}"

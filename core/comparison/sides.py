@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.comparison.images import Shared
 from core.store import Study
 
@@ -15,9 +15,9 @@ SIDES = (GAINED, LOST, RIGHT, WRONG)
 
 def surest_first(sides: pd.DataFrame, study: str, side: str) -> pd.DataFrame:
     """List the images of a `side_table` on one side of a study, most confident new answer first."""
-    chosen = where(sides, equals(sides, "study", study) & equals(sides, "side", side))
-    order = np.lexsort([chosen["image_id"].astype(str), -numbers(chosen, "confidence_after")])
-    return chosen.take(order).reset_index(drop=True)
+    moved = sides.loc[(sides["study"] == study) & (sides["side"] == side)]
+    order = np.lexsort([moved["image_id"].astype(str), -numbers(moved, "confidence_after")])
+    return moved.take(order).reset_index(drop=True)
 
 
 def side_table(shared: Shared) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def side_table(shared: Shared) -> pd.DataFrame:
         for column in ("predicted", "confidence", "q"):
             block[f"{column}_before"] = before[column].to_numpy()
             block[f"{column}_after"] = after[column].to_numpy()
-        blocks.append(where(block, np.isfinite(was) & np.isfinite(now)))
+        blocks.append(block.loc[np.isfinite(was) & np.isfinite(now)])
     return pd.concat(blocks, ignore_index=True)
 
 

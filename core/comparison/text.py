@@ -43,84 +43,91 @@ def check_output(path: Path) -> None:
         raise SettingsError(f"'{path}': a comparison can be written as {', '.join(FORMATS)}")
 
 
-def write_comparison(found: Comparison, path: Path) -> None:
+def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write everything (.json), the headline table (.csv), or the printed text as Markdown tables (.md)."""
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
-        write_csv(numbers_table(found), path)
+        write_csv(numbers_table(comparison), path)
     else:
-        text = json_text(report(found)) if path.suffix == ".json" else "\n".join(markdown(found))
+        text = json_text(report(comparison)) if path.suffix == ".json" else "\n".join(markdown(comparison))
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def printed(found: Comparison) -> str:
+def printed(comparison: Comparison) -> str:
     """Return the text that `compare` prints."""
-    parts = [head(found), "", columns_text(headline_cells(found)), legend(found)]
-    if len(changes := class_change_rows(found)) > 1:
+    parts = [head(comparison), "", columns_text(headline_cells(comparison)), legend(comparison)]
+    if len(changes := class_change_rows(comparison)) > 1:
         parts += [
             "",
-            f"Accuracy of the classes that changed most ({counted(len(found.names), 'study', 'studies')})",
+            "Accuracy of the classes that changed most "
+            f"({counted(len(comparison.names), 'study', 'studies')})",
         ]
         parts.append(columns_text(changes))
-    parts += ["", *sides_lines(found), *estimate_sentences(found.estimates)]
-    parts += [*word_lines(found), *transfer_lines(found)]
+    parts += ["", *sides_lines(comparison), *estimate_sentences(comparison.estimates)]
+    parts += [*word_lines(comparison), *transfer_lines(comparison)]
     return "\n".join(parts)
 
 
-def markdown(found: Comparison) -> list[str]:
+def markdown(comparison: Comparison) -> list[str]:
     """Return the same as Markdown tables."""
-    lines = [f"# {' / '.join(found.names)}", "", *(f"* {line}" for line in head(found).splitlines()), ""]
-    lines += [*markdown_table(headline_cells(found)), "", legend(found), ""]
-    if len(changes := class_change_rows(found, most=None)) > 1:
+    lines = [
+        f"# {' / '.join(comparison.names)}",
+        "",
+        *(f"* {line}" for line in head(comparison).splitlines()),
+        "",
+    ]
+    lines += [*markdown_table(headline_cells(comparison)), "", legend(comparison), ""]
+    if len(changes := class_change_rows(comparison, most=None)) > 1:
         lines += ["## Accuracy by class", "", *markdown_table(changes), ""]
-    lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(found)), ""]
-    if estimated := estimate_sentences(found.estimates):
+    lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(comparison)), ""]
+    if estimated := estimate_sentences(comparison.estimates):
         lines += ["## Accuracy without labels", "", *(f"* {line}" for line in estimated), ""]
-    said = [*word_lines(found), *transfer_lines(found)]
-    return [*lines, "## Words", "", *(f"* {line}" for line in said)] if said else lines
+    about_words = [*word_lines(comparison), *transfer_lines(comparison)]
+    return [*lines, "## Words", "", *(f"* {line}" for line in about_words)] if about_words else lines
 
 
-def head(found: Comparison) -> str:
+def head(comparison: Comparison) -> str:
     """State how many images are compared, with notes."""
-    shared = found.shared
-    which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
+    shared = comparison.shared
+    which = "both studies" if len(comparison.names) == 2 else f"all {len(comparison.names)} studies"
     lines = [
         f"{counted(shared.n_images, 'image')} in {which}; compared on "
         f"{counted(int(shared.judged.sum()), 'evaluation image')}, mIoU on those with masks"
     ]
-    if found.among:
+    if comparison.among:
         lines.append(
-            f"only {found.among.describe()}, as in {found.names[0]}; words and features cover all images"
+            f"only {comparison.among.describe()}, as in {comparison.names[0]}; "
+            "words and features cover all images"
         )
-    lines += [f"note: {note}" for note in found.notes]
-    return "\n".join([*lines, *premise_lines(found)])
+    lines += [f"note: {note}" for note in comparison.notes]
+    return "\n".join([*lines, *premise_lines(comparison)])
 
 
-def premise_lines(found: Comparison) -> list[str]:
+def premise_lines(comparison: Comparison) -> list[str]:
     """State for each study whether its Q can be trusted; that is known of all its images only."""
-    of = " (all images)" if found.narrowed else ""
+    of = " (all images)" if comparison.narrowed else ""
     return [
         f"{fact['study']}{of}: {fact['premise']} {fact['premise_facts']}".rstrip()
-        for fact in records(found.facts)
+        for fact in records(comparison.facts)
         if fact["premise"]
     ]
 
 
-def legend(found: Comparison) -> str:
+def legend(comparison: Comparison) -> str:
     """Explain the brackets and marks."""
-    return LEGEND + (NOT_ALIKE if found.unlike else "")
+    return LEGEND + (NOT_ALIKE if comparison.not_comparable else "")
 
 
-def numbers_table(found: Comparison) -> pd.DataFrame:
+def numbers_table(comparison: Comparison) -> pd.DataFrame:
     """Return the numbers of `headline_rows` as numbers, a row for each measure and study.
 
     Returns:
         measure, title, unit (share, count or plain), study, value, low, high, compared_with, difference,
         difference_low, difference_high, significant (None without an interval), n, images.
     """
-    first, rows = found.names[0], []
-    for row in records(titled(found.measures)):
+    first, rows = comparison.names[0], []
+    for row in records(titled(comparison.measures)):
         percent = measure_named(row["measure"]).unit == PERCENT
         apart = {name: row[name] for name in ("difference", "difference_low", "difference_high")}
         sure = leaves_out_0(*list(apart.values())[1:]) if np.isfinite(apart["difference_low"]) else None
@@ -130,10 +137,14 @@ def numbers_table(found: Comparison) -> pd.DataFrame:
             | {name: row[name] for name in ("study", "value", "low", "high")}
             | {"compared_with": first if row["study"] != first else None}
             | apart
-            | {"significant": sure if sure is None else bool(sure), "n": row["n"], "images": found.population}
+            | {
+                "significant": sure if sure is None else bool(sure),
+                "n": row["n"],
+                "images": comparison.population,
+            }
         )
     for name, title in FACT_TITLES.items():
-        facts = [fact for fact in records(found.facts) if known(fact[name])]
+        facts = [fact for fact in records(comparison.facts) if has_value(fact[name])]
         base = next((fact[name] for fact in facts if fact["study"] == first), None)
         for fact in facts:
             row = {"measure": name, "title": title, "unit": "count", "study": fact["study"]}
@@ -150,41 +161,41 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-def headline_cells(found: Comparison) -> list[list[str]]:
+def headline_cells(comparison: Comparison) -> list[list[str]]:
     """Rows of cells: the numbers of each study, and the change of all but the first."""
-    return [row[1:] for row in headline_rows(found)]
+    return [row[1:] for row in headline_rows(comparison)]
 
 
-def headline_rows(found: Comparison) -> list[list[str]]:
+def headline_rows(comparison: Comparison) -> list[list[str]]:
     """Return the same rows, each with the name of its measure in front."""
-    first, *others = found.names
+    first, *others = comparison.names
     rows = [["", "", first, *(cell for name in others for cell in (name, "change"))]]
-    for name in dict.fromkeys(found.measures["measure"]):
+    for name in dict.fromkeys(comparison.measures["measure"]):
         measure, cells = measure_named(name), []
-        for study in found.names:
-            row = found.value(name, study)
+        for study in comparison.names:
+            row = comparison.value(name, study)
             cells.append(amount(row, measure.unit, measure.digits))
             if study != first:
                 cells.append(change(row, measure.unit, measure.digits))
-        rows.append([name, measure.title + DAGGER * (name in found.unlike), *cells])
+        rows.append([name, measure.title + DAGGER * (name in comparison.not_comparable), *cells])
     for name, title in FACT_TITLES.items():
-        values = [fact[name] for fact in records(found.facts)]
-        if any(known(value) for value in values):
-            title += " (all images)" * found.narrowed
-            rows.append([name, title + DAGGER * (name in found.unlike), whole(values[0])])
+        values = [fact[name] for fact in records(comparison.facts)]
+        if any(has_value(value) for value in values):
+            title += " (all images)" * comparison.narrowed
+            rows.append([name, title + DAGGER * (name in comparison.not_comparable), whole(values[0])])
             for value in values[1:]:
-                both = known(value) and known(values[0])
+                both = has_value(value) and has_value(values[0])
                 apart = f"{int(value) - int(values[0]):+,}".replace("-", MINUS) if both else ""
                 rows[-1] += [whole(value), apart]
     return rows
 
 
-def known(value: Any) -> bool:
+def has_value(value: Any) -> bool:
     return value is not None and value == value
 
 
 def whole(value: Any) -> str:
-    return f"{int(value):,}" if known(value) else "not known"
+    return f"{int(value):,}" if has_value(value) else "not known"
 
 
 def amount(row: dict[str, Any], unit: str, digits: int) -> str:
@@ -212,19 +223,19 @@ def change(row: dict[str, Any], unit: str, digits: int) -> str:
         return ""
     scale = 100 if unit == PERCENT else 1
     low, high = scale * row["difference_low"], scale * row["difference_high"]
-    said = signed(scale * row["difference"], digits) + (" points" if unit == PERCENT else "")
+    text = signed(scale * row["difference"], digits) + (" points" if unit == PERCENT else "")
     if not np.isfinite(low):
-        return said
+        return text
     ends = f"({signed(low, digits)} to {signed(high, digits)})"
-    return f"{said} {ends}{' ' + STAR if leaves_out_0(low, high) else ''}"
+    return f"{text} {ends}{' ' + STAR if leaves_out_0(low, high) else ''}"
 
 
-def class_change_rows(found: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:
+def class_change_rows(comparison: Comparison, *, most: int | None = NAMED_CLASSES) -> list[list[str]]:
     """Rows of cells by class, greatest changes (of any study) first; at most `most` classes."""
-    table = found.classes
-    if not len(table) or "accuracy" not in set(found.measures["measure"]):
+    table = comparison.classes
+    if not len(table) or "accuracy" not in set(comparison.measures["measure"]):
         return []
-    first, *others = found.names
+    first, *others = comparison.names
     cells: dict[str, list[str]] = {}
     greatest: dict[str, float] = {}
     for row in records(table):
@@ -239,23 +250,23 @@ def class_change_rows(found: Comparison, *, most: int | None = NAMED_CLASSES) ->
     return [titles, *(cells[label] for label in order[:most])]
 
 
-def sides_lines(found: Comparison) -> list[str]:
+def sides_lines(comparison: Comparison) -> list[str]:
     """State how many images changed sides, one line per study."""
     lines = []
-    for name in found.names[1:]:
-        counts = found.side_counts(name)
+    for name in comparison.names[1:]:
+        counts = comparison.side_counts(name)
         if sum(counts.values()):
-            said = ", ".join(f"{counts[side]:,} {side}" for side in SIDES)
-            lines.append(f"{found.names[0]} to {name}: {said}")
-            lines += moved_lines(found, name)
+            counts_text = ", ".join(f"{counts[side]:,} {side}" for side in SIDES)
+            lines.append(f"{comparison.names[0]} to {name}: {counts_text}")
+            lines += moved_lines(comparison, name)
     return lines or ["no image has a known correctness in two studies: no probe, or no labels"]
 
 
-def moved_lines(found: Comparison, name: str) -> list[str]:
+def moved_lines(comparison: Comparison, name: str) -> list[str]:
     """State Q and confidence of the images that changed sides, before and after."""
     lines = []
     for side in (GAINED, LOST):
-        moved = found.changed(name, side)
+        moved = comparison.changed(name, side)
         if not len(moved):
             continue
         means = []
@@ -267,33 +278,33 @@ def moved_lines(found: Comparison, name: str) -> list[str]:
     return lines
 
 
-def word_lines(found: Comparison) -> list[str]:
+def word_lines(comparison: Comparison) -> list[str]:
     """List words gained and lost, compared with the first study that has words."""
-    if found.words is None:
+    if comparison.words is None:
         return []
-    first, lines = str(found.words.across["study"].iloc[0]), []
-    for name, changes in found.words.changes.items():
-        n_shared = int(found.words.matrix.to_numpy()[0, list(found.words.matrix).index(name)])
+    first, lines = str(comparison.words.across["study"].iloc[0]), []
+    for name, changes in comparison.words.changes.items():
+        n_shared = int(comparison.words.matrix.to_numpy()[0, list(comparison.words.matrix).index(name)])
         lines.append(f"words of {first} and {name}: {n_shared} shared")
         lines += [f"  {what}: {listed(words)}" for what, words in changes.items() if words]
     return lines
 
 
-def transfer_lines(found: Comparison) -> list[str]:
+def transfer_lines(comparison: Comparison) -> list[str]:
     """State what each map explains, and how the words that it carries agree with the study's own."""
     lines = []
-    for one in found.transfers:
+    for one in comparison.transfers:
         for method, about in one.about.items():
-            said = f"words of {one.source} transferred to {one.target} ({method}): {one.said(method)}"
+            line = f"words of {one.source} transferred to {one.target} ({method}): {one.explained(method)}"
             if not carries_words(one.explained_share.get(method)):
-                lines.append(said)
+                lines.append(line)
                 continue
-            said += f"; {about.get('n_with_words', 0)} features get words"
-            if known(about.get("precision")):
-                said += f", precision {about['precision']:.2f} against their own words"
-            if known(about.get("jaccard")) and known(about.get("chance")):
-                said += f", Jaccard {about['jaccard']:.2f} (chance {about['chance']:.2f})"
-            lines.append(said)
+            line += f"; {about.get('n_with_words', 0)} features get words"
+            if has_value(about.get("precision")):
+                line += f", precision {about['precision']:.2f} against their own words"
+            if has_value(about.get("jaccard")) and has_value(about.get("chance")):
+                line += f", Jaccard {about['jaccard']:.2f} (chance {about['chance']:.2f})"
+            lines.append(line)
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Whether one study is better than another, measure by measure, and in one sentence."""
+"""The verdict on one study against another, measure by measure, and in one sentence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Change:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """True when the interval leaves out 0."""
         return bool(leaves_out_0(self.low, self.high))
 
     @property
@@ -52,9 +52,9 @@ class Change:
         return signed((100 if self.measure.unit == PERCENT else 1) * value, self.measure.digits)
 
 
-def change_of(found: Comparison, name: str, other: str) -> Change:
+def change_of(comparison: Comparison, name: str, other: str) -> Change:
     """Return the change of one measure from the first study to another."""
-    row, measure = found.value(name, other), measure_named(name)
+    row, measure = comparison.value(name, other), measure_named(name)
     values = (float(row.get(key, np.nan)) for key in ("difference", "difference_low", "difference_high"))
     difference, low, high = values
     return Change(measure, difference, low, high, verdict_of(difference, low, high, measure.better))
@@ -77,22 +77,22 @@ def verdict_of(difference: float, low: float, high: float, better: int) -> str:
     return BETTER if difference * better > 0 else WORSE
 
 
-def known_changes(found: Comparison, other: str) -> list[Change]:
+def known_changes(comparison: Comparison, other: str) -> list[Change]:
     """Return the changes of all measures that have an interval, in the order of `MEASURES`."""
-    changes = [change_of(found, name, other) for name in MEASURES]
+    changes = [change_of(comparison, name, other) for name in MEASURES]
     return [one for one in changes if one.verdict != UNKNOWN]
 
 
-def verdict_sentence(found: Comparison, other: str) -> str:
+def verdict_sentence(comparison: Comparison, other: str) -> str:
     """State in one sentence in what the other study is better and worse; '' if nothing can be judged.
 
     What has no good direction is counted apart (`changed_sentence` names it), so that the sentence agrees
     with every row of the table.
     """
-    judged = [one for one in known_changes(found, other) if one.measure.better]
+    judged = [one for one in known_changes(comparison, other) if one.measure.better]
     if not judged:
         return ""
-    first, of = found.names[0], f"{len(judged)} measure{'s' * (len(judged) > 1)}"
+    first, of = comparison.names[0], f"{len(judged)} measure{'s' * (len(judged) > 1)}"
     named = {verdict: [one for one in judged if one.verdict == verdict] for verdict in (BETTER, WORSE)}
     if not any(named.values()):
         return f"{other} is neither better nor worse than {first}: {_no_change(len(judged))}."
@@ -112,17 +112,17 @@ def _no_change(n: int) -> str:
     return f"each of {n} changes could be chance"
 
 
-def changed_sentence(found: Comparison, other: str) -> str:
+def changed_sentence(comparison: Comparison, other: str) -> str:
     """Name what changed significantly without being better or worse by it; '' if nothing did."""
-    changed = [one for one in known_changes(found, other) if one.verdict == CHANGED]
+    changed = [one for one in known_changes(comparison, other) if one.verdict == CHANGED]
     if not changed:
         return ""
-    said = [f"{_lower(one.measure.title)} {one.words}" for one in changed]
-    return f"Changed significantly, but neither better nor worse by it: {'; '.join(said)}."
+    changes = [f"{_lower(one.measure.title)} {one.words}" for one in changed]
+    return f"Changed significantly, but neither better nor worse by it: {'; '.join(changes)}."
 
 
 def _named(change: Change) -> str:
-    """What changed and by how much: 'object overlap (mIoU +0.021)'."""
+    """Name a measure with its change: 'object overlap (mIoU +0.021)'."""
     name = change.measure.plain or _lower(change.measure.title)
     return f"{name[:-1]} {change.amount})" if name.endswith(")") else f"{name} ({change.amount})"
 

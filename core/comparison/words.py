@@ -9,13 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from core.common.dataframes import where
 from core.common.formatting import percent
 from core.comparison.images import Shared
-from core.concepts.transfer.across import across_table, concept_counts, shared_matrix, shared_words
-from core.concepts.transfer.transfer import METHODS
-from core.concepts.transfer.transfer import carries_words as carries_words
+from core.concepts.across import across_table, concept_counts, shared_matrix, shared_words
 from core.store import Study
+
+METHODS = ("ridge", "sgd")  # ways of fitting a map between studies; the closed form first
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Transfer:
     about: dict[str, dict[str, Any]]
     explained_share: dict[str, float | None]
 
-    def said(self, method: str) -> str:
+    def explained(self, method: str) -> str:
         """State what a method's map explains, and whether it therefore carries words."""
         share = self.explained_share.get(method)
         if carries_words(share):
@@ -62,26 +61,37 @@ class Transfer:
         return f"its map explains less of {self.source} than its mean does ({percent(share)}): no words"
 
 
+def carries_words(share: float | None) -> bool:
+    """Return True for a map whose explained share is not below 0: it explains no less than the mean does.
+
+    >>> carries_words(0.94), carries_words(0.0), carries_words(-0.5), carries_words(None)
+    (True, True, False, False)
+    """
+    return share is not None and share >= 0
+
+
 def compare_words(shared: Shared) -> Words | None:
     """Compare the words of the studies that have concepts; None if fewer than two have."""
-    found: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     facts = {}
     for name, study in zip(shared.names, shared.studies, strict=True):
         if study.has("concepts"):
-            found[name] = concept_counts(study.table("concepts"))
+            counts[name] = concept_counts(study.table("concepts"))
             facts[name] = study.summary("concepts")
-    if len(found) < 2:
+    if len(counts) < 2:
         return None
-    first, *others = found
-    changes = {name: {"gained": _only(found[name], found[first]), "lost": _only(found[first], found[name])}
-               for name in others}  # fmt: skip
-    return Words(across_table(found, facts), shared_matrix(found), shared_words(found), changes)
+    first, *others = counts
+    changes = {
+        name: {"gained": _only(counts[name], counts[first]), "lost": _only(counts[first], counts[name])}
+        for name in others
+    }
+    return Words(across_table(counts, facts), shared_matrix(counts), shared_words(counts), changes)
 
 
 def _only(here: Counter[str], there: Counter[str]) -> list[str]:
     """List the words of `here` that `there` lacks, those of most features first."""
-    own = [(word, n) for word, n in here.items() if word not in there]
-    return [word for word, _ in sorted(own, key=lambda pair: (-pair[1], pair[0]))]
+    only_here = [(word, n) for word, n in here.items() if word not in there]
+    return [word for word, _ in sorted(only_here, key=lambda pair: (-pair[1], pair[0]))]
 
 
 def transfers(shared: Shared) -> list[Transfer]:
@@ -89,7 +99,7 @@ def transfers(shared: Shared) -> list[Transfer]:
     by_path = {
         str(study.path.resolve()): name for name, study in zip(shared.names, shared.studies, strict=True)
     }
-    found = []
+    results = []
     for name, study in zip(shared.names, shared.studies, strict=True):
         if not study.has("transfer_concepts"):
             continue
@@ -100,11 +110,11 @@ def transfers(shared: Shared) -> list[Transfer]:
         if source is None:
             continue
         shares, features = about.get("explained_share", {}), carried_and_direct(study)
-        kept = {method: about[method] for method in METHODS if method in about}
-        shown = [method for method in kept if carries_words(shares.get(method))]
-        features = where(features, features["method"].isin(shown).to_numpy(bool)).reset_index(drop=True)
-        found.append(Transfer(source, name, features, kept, shares))
-    return found
+        by_method = {method: about[method] for method in METHODS if method in about}
+        carrying = [method for method in by_method if carries_words(shares.get(method))]
+        features = features.loc[features["method"].isin(carrying)].reset_index(drop=True)
+        results.append(Transfer(source, name, features, by_method, shares))
+    return results
 
 
 def _by_name(shared: Shared, about: dict[str, Any], target: str) -> str | None:
@@ -117,18 +127,18 @@ def carried_and_direct(study: Study) -> pd.DataFrame:
     """method, feature, carried, direct, n_shared: the transferred words of each feature and its own."""
     carried = study.table("transfer_concepts", ["method", "feature", "rank", "word"])
     carried = carried.sort_values(["method", "feature", "rank"])
-    own: dict[int, list[str]] = {}
+    direct: dict[int, list[str]] = {}
     if study.has("concepts"):
         concepts = study.table("concepts", ["group", "rank", "word", "kept"]).sort_values("rank")
-        for group, word, kept in zip(concepts["group"], concepts["word"], concepts["kept"], strict=True):
-            if kept and "_" not in group:
-                own.setdefault(int(group), []).append(word)
+        for group, word, is_kept in zip(concepts["group"], concepts["word"], concepts["kept"], strict=True):
+            if is_kept and "_" not in group:
+                direct.setdefault(int(group), []).append(word)
     rows: dict[tuple[str, int], list[str]] = {}
     for method, feature, word in zip(carried["method"], carried["feature"], carried["word"], strict=True):
         rows.setdefault((method, int(feature)), []).append(word)
     table = [
-        [method, feature, "; ".join(words), "; ".join(own.get(feature, [])),
-         len(set(words) & set(own.get(feature, [])))]
+        [method, feature, "; ".join(words), "; ".join(direct.get(feature, [])),
+         len(set(words) & set(direct.get(feature, [])))]
         for (method, feature), words in rows.items()
     ]  # fmt: skip
     return pd.DataFrame(table, columns=["method", "feature", "carried", "direct", "n_shared"])

@@ -31,8 +31,10 @@ class ProbeImages:
             raise SettingsError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
         self.study = study
         self.array = study.array("representations")
-        self._chosen = np.ones(study.n_images, bool) if split == "all" else study.is_val ^ (split == "train")
-        self.rows = np.flatnonzero(self._chosen)
+        self._in_split = (
+            np.ones(study.n_images, bool) if split == "all" else study.is_val ^ (split == "train")
+        )
+        self.rows = np.flatnonzero(self._in_split)
         if not len(self.rows):
             raise SettingsError(f"'{study.path}' has no {split} images; choose another --split")
 
@@ -47,7 +49,7 @@ class ProbeImages:
         """Yield pairs (first position, h (n, n_features) float64), chunk by chunk."""
         position = 0
         for start, chunk in self.array.chunks():
-            raw = chunk[self._chosen[start : start + len(chunk)]]
+            raw = chunk[self._in_split[start : start + len(chunk)]]
             yield position, unit_rows(raw)
             position += len(raw)
 
@@ -71,8 +73,8 @@ class HighActivations:
 
     def above(self, alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return positions, features and values of the entries above alpha >= floor, row by row."""
-        chosen = self.values > alpha
-        return self.positions[chosen], self.features[chosen], self.values[chosen]
+        is_above = self.values > alpha
+        return self.positions[is_above], self.features[is_above], self.values[is_above]
 
     def n_activating(self, alpha: float) -> np.ndarray:
         """(n_features,) |T_i|."""
@@ -91,11 +93,11 @@ def scan(probe: ProbeImages, ks: Sequence[float]) -> HighActivations:
         moments += EntryMoments.of(h)
         sums += h.sum(0)
     floor = moments.alpha(min(ks))
-    found = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))]
+    entries = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0))]
     for start, h in probe.blocks():
         rows, features = np.nonzero(h > floor)
-        found.append(((rows + start).astype(np.int32), features.astype(np.int32), h[rows, features]))
-    positions, features, values = (np.concatenate(part) for part in zip(*found, strict=True))
+        entries.append(((rows + start).astype(np.int32), features.astype(np.int32), h[rows, features]))
+    positions, features, values = (np.concatenate(part) for part in zip(*entries, strict=True))
     return HighActivations(len(probe), moments, sums / len(probe), floor, positions, features, values)
 
 
@@ -135,8 +137,8 @@ def threshold_of(activations: HighActivations, k: float | str, *, min_images: in
             }
         )
     counts = {line["k"]: line["n_explainable"] for line in per_k}
-    chosen = choose_k(counts, len(activations.means)) if k == "auto" else float(k)
-    return Threshold(chosen, activations.moments.alpha(chosen), per_k)
+    best_k = choose_k(counts, len(activations.means)) if k == "auto" else float(k)
+    return Threshold(best_k, activations.moments.alpha(best_k), per_k)
 
 
 def reached_by(probe: ProbeImages, n: int) -> np.ndarray:

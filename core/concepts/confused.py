@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import select
 from core.concepts.failures import SIDES, PairSums, contributions, top_contributions, words_of_features
 from core.config import FailuresConfig
 from core.storage.chunked_array import CHUNK_ROWS
@@ -38,15 +37,15 @@ def behind_confusion(study: Study, rows: np.ndarray, true: str, predicted: str) 
     names = study.class_names
     truth, answer = (np.full(len(rows), names.index(name), np.int64) for name in (true, predicted))
     weights = study.vector("probe_weights")
-    shown = np.ones(weights.shape[1], bool)
+    allowed = np.ones(weights.shape[1], bool)
     if settings.get("explained", usual.explained):
-        shown = np.isin(np.arange(len(shown)), list(words))
-    sums = PairSums(truth, answer, shown, int(settings.get("top", usual.top)))
+        allowed = np.isin(np.arange(len(allowed)), list(words))
+    sums = PairSums(truth, answer, allowed, int(settings.get("top", usual.top)))
     for start in range(0, len(rows), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
         raw = study.array("representations").rows(rows[part])
         for side, classes in zip(SIDES, (answer[part], truth[part]), strict=True):
             values = contributions(raw, weights, classes)
-            best = top_contributions(np.where(shown, values, -np.inf), sums.top)[0]
+            best = top_contributions(np.where(allowed, values, -np.inf), sums.top)[0]
             sums.add(side, truth[part], answer[part], values, best)
-    return select(sums.table(study, words), columns)
+    return sums.table(study, words).loc[:, columns]

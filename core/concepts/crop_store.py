@@ -50,7 +50,7 @@ class Crops(NamedTuple):
     boxes: np.ndarray
     hot: np.ndarray
     file: np.ndarray
-    place: np.ndarray
+    position: np.ndarray
 
     @property
     def there(self) -> np.ndarray:
@@ -94,19 +94,19 @@ class CropStore:
             about = {"row": held["rows"], "unit": held["units"].astype(object), "hot": held["hot"]}
             about |= {f"box{side}": held["boxes"][:, side] for side in range(4)}
             parts.append(pd.DataFrame(about).assign(file=int(path.stem), place=np.arange(len(held["rows"]))))
-        wanted = pd.DataFrame({"row": rows.astype(np.int64), "unit": units.astype(object)})
+        pairs = pd.DataFrame({"row": rows.astype(np.int64), "unit": units.astype(object)})
         if not parts:
             nothing = np.full(len(rows), -1)
             return Crops(
                 rows, units, np.zeros((len(rows), 4), np.int32), np.zeros(len(rows), bool), nothing, nothing
             )
         held = pd.concat(parts, ignore_index=True).drop_duplicates(["row", "unit"])
-        found = wanted.merge(held, on=["row", "unit"], how="left").fillna(
+        located = pairs.merge(held, on=["row", "unit"], how="left").fillna(
             {"file": -1, "place": -1, "hot": False} | {f"box{side}": 0 for side in range(4)}
         )
-        boxes = found[[f"box{side}" for side in range(4)]].to_numpy(np.int32)
-        whole = {name: found[name].to_numpy(np.int64) for name in ("file", "place")}
-        return Crops(rows, units, boxes, found["hot"].to_numpy(bool), whole["file"], whole["place"])
+        boxes = located[[f"box{side}" for side in range(4)]].to_numpy(np.int32)
+        whole = {name: located[name].to_numpy(np.int64) for name in ("file", "place")}
+        return Crops(rows, units, boxes, located["hot"].to_numpy(bool), whole["file"], whole["place"])
 
     def blocks(self, crops: Crops, size: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """Yield the requested crops that exist, file by file, `size` at a time.
@@ -124,7 +124,7 @@ class CropStore:
             if held is None:
                 raise StudyError(f"{path} was damaged and has been deleted; run the command again")
             which.append(here)
-            parts.append({name: held[name][crops.place[here]] for name in names})
+            parts.append({name: held[name][crops.position[here]] for name in names})
             if sum(map(len, which)) >= size:
                 yield np.concatenate(which), _joined(parts)
                 which, parts = [], []

@@ -165,38 +165,38 @@ class Cropper:
     def _embeddings(self, crops: list[Image.Image], whole: np.ndarray) -> np.ndarray:
         """(n, d) float32; crops are padded to squares, because CLIP's preprocessing would crop their ends."""
         rows = np.zeros((len(crops), self.clip.width), np.float32)
-        for chosen, pad in ((whole, False), (~whole, True)):
-            if chosen.any():
-                rows[chosen] = self.clip.embed_images([crops[i] for i in np.flatnonzero(chosen)], pad=pad)
+        for selected, pad in ((whole, False), (~whole, True)):
+            if selected.any():
+                rows[selected] = self.clip.embed_images([crops[i] for i in np.flatnonzero(selected)], pad=pad)
         return rows
 
     def _boxes(
         self, batch: Originals, by_row: Mapping[int, list[str]]
     ) -> dict[tuple[int, str], tuple[Box, bool]]:
         """Return each pair's box in the original, and whether part of the heatmap reached the threshold."""
-        found: dict[tuple[int, str], tuple[Box, bool]] = {}
+        boxes: dict[tuple[int, str], tuple[Box, bool]] = {}
         rows = [row for row in batch.seen if set(by_row[row]) != {WHOLE}]
-        wanted = {row: unit_features(by_row[row]) for row in rows}
-        maps = self._maps(batch, wanted)
+        features_of = {row: unit_features(by_row[row]) for row in rows}
+        maps = self._maps(batch, features_of)
         for row, size in batch.sizes.items():
             for unit in by_row[row]:
                 if unit == WHOLE or row not in maps:
-                    found[row, unit] = (0, 0, *size), True
+                    boxes[row, unit] = (0, 0, *size), True
                     continue
                 features = group_features(unit)
-                places = [wanted[row].index(feature) for feature in features]
-                found[row, unit] = self._box(maps[row][places], size, batch.seen[row], features)
-        return found
+                places = [features_of[row].index(feature) for feature in features]
+                boxes[row, unit] = self._box(maps[row][places], size, batch.seen[row], features)
+        return boxes
 
-    def _maps(self, batch: Originals, wanted: Mapping[int, list[int]]) -> dict[int, np.ndarray]:
+    def _maps(self, batch: Originals, features_of: Mapping[int, list[int]]) -> dict[int, np.ndarray]:
         """(K, h, w) unscaled Grad-CAM maps of the requested features of each image."""
-        if not wanted or self.encoder is None:
+        if not features_of or self.encoder is None:
             return {}
-        table = np.array(list(itertools.zip_longest(*wanted.values(), fillvalue=-1))).T  # (B, K)
-        pixels = torch.stack([batch.seen[row] for row in wanted])
+        table = np.array(list(itertools.zip_longest(*features_of.values(), fillvalue=-1))).T  # (B, K)
+        pixels = torch.stack([batch.seen[row] for row in features_of])
         with torch.inference_mode():
             maps = gradcam_maps(self.encoder, pixels, table).float().cpu().numpy()
-        return dict(zip(wanted, maps, strict=True))
+        return dict(zip(features_of, maps, strict=True))
 
     def _box(
         self, maps: np.ndarray, size: tuple[int, int], pixels: torch.Tensor, features: Sequence[int]
@@ -220,8 +220,8 @@ class Cropper:
         scores = np.zeros((len(crops), self.n_captions), np.float32)
         for number, crop in enumerate(crops):
             answer = sorted(self.captioner(crop), key=lambda pair: -pair[1])[: self.n_captions]
-            for place, (text, score) in enumerate(answer):
-                texts[number, place], scores[number, place] = str(text).replace("\0", " "), score
+            for rank, (text, score) in enumerate(answer):
+                texts[number, rank], scores[number, rank] = str(text).replace("\0", " "), score
         return texts.astype(np.str_), scores
 
 

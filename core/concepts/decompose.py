@@ -1,4 +1,7 @@
-"""Decompose one image into the features that it highly activates, with location and meaning (F, Fig. 4.5)."""
+"""Decompose one image into the features that it highly activates, with place and meaning.
+
+See Kalibhat's dissertation, Fig. 4.5.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from PIL import Image
 
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import study_encoder
+from core.concepts.across import check_has_concepts
 from core.concepts.crops import box_on_image
 from core.concepts.decomposition import TOP, check_class, describe
 from core.concepts.falcon import feature_crop
-from core.concepts.transfer.across import check_has_concepts
 from core.heatmaps.combine import singly_scaled
 
 if TYPE_CHECKING:
@@ -52,20 +55,22 @@ def decompose(
     pixels = torch.from_numpy(encoder.transform.pixels(picture))[None]
     with torch.inference_mode():
         raw = encoder.represent(pixels).float().cpu().numpy()
-    found = describe(study, raw[0], top=top, true=true)
-    shown = np.array([part["feature"] for part in found["features"]], np.int64)
-    for part, box in zip(found["features"], _boxes(encoder, pixels, shown, picture.size), strict=True):
+    description = describe(study, raw[0], top=top, true=true)
+    features = np.array([part["feature"] for part in description["features"]], np.int64)
+    for part, box in zip(
+        description["features"], _boxes(encoder, pixels, features, picture.size), strict=True
+    ):
         part["box"] = box
-    return found | {"size": list(picture.size)}
+    return description | {"size": list(picture.size)}
 
 
-def with_pictures(found: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
+def with_pictures(description: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
     """Add the image (`preview`) and each feature's `crop` to the result, as JPEG data URIs."""
     features = []
-    for part in found["features"]:
+    for part in description["features"]:
         box = part["box"]
         features.append(part | {"crop": _address(picture.crop(box), CROP) if box else None})
-    return found | {"preview": _address(picture, PREVIEW), "features": features}
+    return description | {"preview": _address(picture, PREVIEW), "features": features}
 
 
 def _boxes(

@@ -1,5 +1,6 @@
-"""Decompose an image into the features that it highly activates, from its representation (F, Fig. 4.5). No
-torch.
+"""Decompose an image into the features that it highly activates, from its representation.
+
+Fig. 4.5 of Kalibhat's dissertation. No torch.
 
 For an image of a study, everything comes from the study; for another image, `concepts/decompose.py` first
 computes the representation and the boxes with the encoder.
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.dataframes import words as texts
+from core.concepts.across import check_has_concepts
 from core.concepts.failures import SEPARATOR, behind_class, behind_image, words_of_features
 from core.concepts.groups import group_name
-from core.concepts.transfer.across import check_has_concepts
 from core.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
@@ -54,17 +55,22 @@ def describe(
     h = (raw / max(float(np.linalg.norm(raw)), NORM_FLOOR)).astype(np.float64)
     alpha = float(study.summary("concepts")["alpha"])
     above = np.flatnonzero(h > alpha)
-    shown = above[np.argsort(-h[above], kind="stable")][:top]
-    said = words_of_features(study.table("concepts")) if words is None else words
+    strongest = above[np.argsort(-h[above], kind="stable")][:top]
+    feature_words = words_of_features(study.table("concepts")) if words is None else words
     return {
         "features": [
-            {"feature": int(j), "activation": float(h[j]), "box": None, "words": split(said.get(int(j), ""))}
-            for j in shown
+            {
+                "feature": int(j),
+                "activation": float(h[j]),
+                "box": None,
+                "words": split(feature_words.get(int(j), "")),
+            }
+            for j in strongest
         ],
         "group": group_name(tuple(above.tolist())) if len(above) else None,
         "n_features": len(above),
         "alpha": alpha,
-        **_behind(study, raw, true, said),
+        **_behind(study, raw, true, feature_words),
     }
 
 
@@ -74,16 +80,18 @@ def stored(study: Study, row: int, *, top: int = TOP) -> dict[str, Any]:
     """
     check_has_concepts(study)
     label = study.images["label"].iat[row]
-    known = isinstance(label, str) and study.has("probe_weights") and label in study.class_names
-    found = describe(study, study.array("representations")[row], top=top, true=label if known else None)
+    has_class = isinstance(label, str) and study.has("probe_weights") and label in study.class_names
+    description = describe(
+        study, study.array("representations")[row], top=top, true=label if has_class else None
+    )
     high = study.table("highly_activating", ["group", "image_id", "left", "top", "right", "bottom"])
-    here = where(high, equals(high, "image_id", study.images["image_id"].iat[row]))
-    here = where(here, np.isfinite(numbers(here, "left")))
+    here = high.loc[high["image_id"] == study.images["image_id"].iat[row]]
+    here = here.loc[np.isfinite(numbers(here, "left"))]
     sides = np.stack([numbers(here, side) for side in ("left", "top", "right", "bottom")], axis=1)
     boxes = dict(zip(texts(here, "group"), sides.astype(int).tolist(), strict=True))
-    for part in found["features"]:
+    for part in description["features"]:
         part["box"] = boxes.get(str(part["feature"]))
-    return found
+    return description
 
 
 def check_class(study: Study, name: str | None) -> None:
@@ -102,8 +110,8 @@ def _behind(study: Study, raw: np.ndarray, true: str | None, words: Mapping[int,
         return {"answer": None, "truth": None}
     weights, bias = study.vector("probe_weights"), study.vector("probe_bias")
 
-    def with_words(found: dict[str, Any]) -> dict[str, Any]:
-        return found | {"words": [split(words.get(feature, "")) for feature in found["features"]]}
+    def with_words(features: dict[str, Any]) -> dict[str, Any]:
+        return features | {"words": [split(words.get(feature, "")) for feature in features["features"]]}
 
     answer = with_words(behind_image(raw, weights, bias, study.class_names))
     if true is None:

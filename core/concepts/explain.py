@@ -90,7 +90,7 @@ class UnitExplanation:
     cosine_diagonal: float
 
     @property
-    def kept(self) -> list[str]:
+    def kept_words(self) -> list[str]:
         return self.words.loc[self.words["kept"], "word"].tolist()
 
 
@@ -124,35 +124,35 @@ class Explainer:
     bank: CaptionTexts | None
     progress: Progress
     subsets: Sequence[tuple[str, np.ndarray]] = field(default_factory=list)
-    shown: ShownWords | None = None
+    shown_words: ShownWords | None = None
 
     def explain(self, units: Sequence[Unit], counterfactuals: Sequence[Counterfactuals]) -> Explained:
         """Find the words of each unit, contrasted with its counterfactual images."""
         pairs = _Pairs()
-        own = [pairs.add(self.rows[unit.positions], self._unit(unit.name)) for unit in units]
+        unit_spans = [pairs.add(self.rows[unit.positions], self._unit(unit.name)) for unit in units]
         against = [pairs.add(self.rows[counter.positions], WHOLE) for counter in counterfactuals]
         subsets = [pairs.add(self.rows[positions], self._unit(name)) for name, positions in self.subsets]
-        rows, names, place = pairs.unique()
+        rows, names, crop_of = pairs.unique()
         with self.progress.stage("crops", total=len(rows), unit="crops") as bar:
             crops = self.cropper.embed(rows, names, bar)
         all_own = slice(0, sum(len(unit.positions) for unit in units))
-        spans = [*own, *subsets, all_own]
-        members = [place[span][crops.there[place[span]]] for span in spans]
+        spans = [*unit_spans, *subsets, all_own]
+        members = [crop_of[span][crops.there[crop_of[span]]] for span in spans]
         captioned, cosines = self._read(crops, members)
         usual = float(cosines[-1, 0])
         limits = self._thresholds(captioned, members[-1], usual)
         mass = self._crop_mass(captioned)
-        found = []
+        explanations = []
         with self.progress.stage("words", total=len(units), unit="features") as bar:
             for number, (unit, counter) in enumerate(zip(units, counterfactuals, strict=True)):
-                mine, theirs = place[own[number]], place[against[number]]
+                mine, theirs = crop_of[unit_spans[number]], crop_of[against[number]]
                 here, there = crops.there[mine], crops.there[theirs]
                 positions = counter.positions[there]
-                if self.shown is None:
+                if self.shown_words is None:
                     words = self._words(captioned, mine[here], theirs[there], positions, limits)
                 else:
                     words = majority_words(
-                        self.shown,
+                        self.shown_words,
                         unit.positions,
                         positions,
                         least=limits.min_score,
@@ -160,7 +160,7 @@ class Explainer:
                     )
                 heat = np.nan if mass is None else shares_under_heat(mass, mine[here], words["word"].tolist())
                 words = words.assign(under_heat=heat)
-                found.append(
+                explanations.append(
                     UnitExplanation(
                         unit,
                         mine[here],
@@ -176,7 +176,7 @@ class Explainer:
                 )
                 bar.update()
         missing = len(np.unique(rows[~crops.there]))
-        return Explained(found, crops, captioned, cosines[len(units) : -1], usual, limits, missing)
+        return Explained(explanations, crops, captioned, cosines[len(units) : -1], usual, limits, missing)
 
     def _thresholds(self, captioned: Captioned, crops: np.ndarray, usual_cosine: float) -> Thresholds:
         best = captioned.cosine[crops, 0] if captioned.cosine.shape[1] else np.empty(0)
@@ -273,8 +273,8 @@ class Explainer:
         )
         discarded_by = pd.Series([positions[by] for by in against.discarded_by], dtype=object)
         scores = scores.assign(kept=against.kept, discarded_by=discarded_by)
-        shown = np.flatnonzero(against.kept)[:TOP_WORDS], np.flatnonzero(~against.kept)[:MOST_DISCARDED]
-        return scores.iloc[np.concatenate(shown)].reset_index(drop=True)
+        listed = np.flatnonzero(against.kept)[:TOP_WORDS], np.flatnonzero(~against.kept)[:MOST_DISCARDED]
+        return scores.iloc[np.concatenate(listed)].reset_index(drop=True)
 
 
 class _Pairs:
@@ -297,5 +297,5 @@ class _Pairs:
         rows = np.concatenate([*self.rows, np.empty(0, np.int64)])
         codes, names = pd.factorize(np.concatenate([*self.names, np.empty(0, object)]))
         keys = rows * max(len(names), 1) + codes
-        _, first, place = np.unique(keys, return_index=True, return_inverse=True)
-        return rows[first], np.asarray(names, object)[codes[first]], place.reshape(-1)
+        _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+        return rows[first], np.asarray(names, object)[codes[first]], index.reshape(-1)

@@ -64,22 +64,22 @@ def top_rows(
     side: str,
 ) -> pd.DataFrame:
     """One row per top feature: the columns of `about` (one entry per row of `features`), rank, feature, …"""
-    row, place = np.nonzero(features >= 0)
-    chosen = features[row, place]
+    row, rank = np.nonzero(features >= 0)
+    top_features = features[row, rank]
     frame = pd.DataFrame({name: column[row] for name, column in about.items()})
     return frame.assign(
-        rank=(place + 1).astype(np.int32),
-        feature=chosen.astype(np.int32),
-        contribution=values[row, place],
+        rank=(rank + 1).astype(np.int32),
+        feature=top_features.astype(np.int32),
+        contribution=values[row, rank],
         side=side,
-        words=[words.get(int(feature), "") for feature in chosen],
+        words=[words.get(int(feature), "") for feature in top_features],
     )
 
 
 def words_of_features(concepts: pd.DataFrame) -> dict[int, str]:
     """Return the kept words of each single feature, best first, from the table `concepts`."""
-    kept: Any = concepts[concepts["kept"] & ~concepts["group"].str.contains("_")]
-    joined = kept.sort_values(["group", "rank"]).groupby("group")["word"].agg(SEPARATOR.join)
+    single_features: Any = concepts[concepts["kept"] & ~concepts["group"].str.contains("_")]
+    joined = single_features.sort_values(["group", "rank"]).groupby("group")["word"].agg(SEPARATOR.join)
     return {int(group): str(words) for group, words in joined.items()}
 
 
@@ -113,11 +113,11 @@ def compute_failures(
         return
     words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
     n_features = study.array("representations").shape[1]
-    shown = np.ones(n_features, bool)
+    allowed = np.ones(n_features, bool)
     if config.explained:
-        shown = np.isin(np.arange(n_features), list(words))
+        allowed = np.isin(np.arange(n_features), list(words))
     with progress.stage("failures", total=len(rows), unit="images") as bar:
-        images, sums = [], PairSums(true, predicted, shown, config.top)
+        images, sums = [], PairSums(true, predicted, allowed, config.top)
         for start in range(0, len(rows), CHUNK_ROWS):
             part = slice(start, start + CHUNK_ROWS)
             images.append(
@@ -131,15 +131,15 @@ def compute_failures(
     step.table("failures", failures)
     step.table("failure_pairs", pairs)
     intervened = _intervene(study, step, config, progress) if config.interventions else {}
-    found = failures["feature"].unique()
-    without = sum(int(feature) not in words for feature in found)
+    features = failures["feature"].unique()
+    without = sum(int(feature) not in words for feature in features)
     step.summary = {
         "n_failures": len(rows),
         "n_pairs": len(sums.pairs),
-        "n_features": len(found),
+        "n_features": len(features),
         "n_without_words": without,
         "split": config.split,
-        "note": note_on(len(found), without, bool(words)),
+        "note": note_on(len(features), without, bool(words)),
         **intervened,
     }
 
@@ -152,14 +152,14 @@ def _intervene(study: Study, step: StepWriter, config: FailuresConfig, progress:
         kind: images_of_verdict(study, config.split, correct=kind == blame.CORRECT)[:2]
         for kind in (blame.MISCLASSIFIED, blame.CORRECT)
     }
-    found = blame.intervene(study, rows, seed=config.seed, progress=progress)
-    step.table("interventions", found.rates)
-    step.vector("feature_means", found.means)
-    if found.by_cause is not None:
-        step.table("interventions_by_cause", found.by_cause)
-    if found.planted is not None:
-        step.table("planted_attributes", found.planted)
-    return {"interventions": blame.removal_in_words(found.rates)}
+    removal = blame.intervene(study, rows, seed=config.seed, progress=progress)
+    step.table("interventions", removal.rates)
+    step.vector("feature_means", removal.means)
+    if removal.by_cause is not None:
+        step.table("interventions_by_cause", removal.by_cause)
+    if removal.planted is not None:
+        step.table("planted_attributes", removal.planted)
+    return {"interventions": blame.removal_in_words(removal.rates)}
 
 
 def note_on(n_features: int, without: int, any_words: bool) -> str | None:
@@ -220,7 +220,7 @@ def _image_rows(
     parts = []
     for side, classes in zip(SIDES, (predicted, true), strict=True):
         values = contributions(raw, weights, classes)
-        features, best = top_contributions(np.where(sums.shown, values, -np.inf), top)
+        features, best = top_contributions(np.where(sums.allowed, values, -np.inf), top)
         sums.add(side, true, predicted, values, features)
         parts.append(top_rows(features, best, words, about, side))
     text = dict.fromkeys(("image_id", "true", "predicted", "side", "words"), "str")
@@ -235,8 +235,8 @@ class PairSums:
         shown: (n_features,) bool: features that may be named.
     """
 
-    def __init__(self, true: np.ndarray, predicted: np.ndarray, shown: np.ndarray, top: int):
-        self.shown, n_features = shown, len(shown)
+    def __init__(self, true: np.ndarray, predicted: np.ndarray, allowed: np.ndarray, top: int):
+        self.allowed, n_features = allowed, len(allowed)
         pairs, counts = np.unique(np.stack([true, predicted], 1), axis=0, return_counts=True)
         order = np.argsort(-counts, kind="stable")
         self.pairs, self.counts, self.top = pairs[order], counts[order], top
@@ -248,24 +248,24 @@ class PairSums:
     ) -> None:
         """Add some images: contributions (n, n_features) and their top features (n, top), -1 for none."""
         codes = pd.MultiIndex.from_arrays(self.pairs.T.tolist())
-        place = codes.get_indexer(pd.MultiIndex.from_arrays([true, predicted]))
-        np.add.at(self.totals[side], place, values)
+        pair = codes.get_indexer(pd.MultiIndex.from_arrays([true, predicted]))
+        np.add.at(self.totals[side], pair, values)
         row, column = np.nonzero(features >= 0)
-        np.add.at(self.n_top[side], (place[row], features[row, column]), 1)
+        np.add.at(self.n_top[side], (pair[row], features[row, column]), 1)
 
     def table(self, study: Study, words: Mapping[int, str]) -> pd.DataFrame:
         """Build the table `failure_pairs`."""
         names, parts = np.array(study.class_names, object), []
-        place = np.arange(len(self.pairs))
+        pair = np.arange(len(self.pairs))
         about = {
-            "pair": place,
+            "pair": pair,
             "true": names[self.pairs[:, 0]],
             "predicted": names[self.pairs[:, 1]],
             "n_images": self.counts.astype(np.int32),
         }
         for side in SIDES:
             means = self.totals[side] / self.counts[:, None]
-            features, best = top_contributions(np.where(self.shown, means, -np.inf), self.top)
+            features, best = top_contributions(np.where(self.allowed, means, -np.inf), self.top)
             frame = top_rows(features, best, words, about, side)
             n_top = self.n_top[side][frame["pair"].to_numpy(), frame["feature"].to_numpy()]
             parts.append(frame.assign(n_top=n_top))
@@ -304,9 +304,9 @@ def behind_class(
     logits = np.asarray(weights, np.float64) @ np.asarray(raw, np.float64) + bias
     shares = np.exp(logits - logits.max())
     features, values = top_contributions(contributions(raw[None], weights, np.array([code])), top)
-    shown = features[0] >= 0
+    supporting = features[0] >= 0
     return {
         "confidence": float(shares[code] / shares.sum()),
-        "features": features[0][shown].tolist(),
-        "contributions": values[0][shown].tolist(),
+        "features": features[0][supporting].tolist(),
+        "contributions": values[0][supporting].tolist(),
     }

@@ -128,16 +128,16 @@ def feature_crop(heat: np.ndarray, threshold: float = 0.6) -> Box | None:
     if not n_regions:
         return None
     largest = int(np.bincount(regions.reshape(-1))[1:].argmax())
-    found: Any = ndimage.find_objects(regions)
-    rows, columns = found[largest]
+    objects: Any = ndimage.find_objects(regions)
+    rows, columns = objects[largest]
     return columns.start, rows.start, columns.stop, rows.stop
 
 
 def word_scores(words: Sequence[Sequence[WordList]], confidence: np.ndarray) -> pd.DataFrame:
     """Score how well each word fits a set of crops.
 
-    WordScore(w) = 1/|T| sum_q max_p C^w_qp (F, eq. 4.1), C^w_qp the confidence of caption p of crop q if it
-    contains w, else 0.
+    WordScore(w) = 1/|T| sum_q max_p C^w_qp (Kalibhat, dissertation, eq. 4.1),
+    C^w_qp the confidence of caption p of crop q if it contains w, else 0.
 
     Args:
         words: for each crop and each of its captions, the concepts in it: pairs (word, kind).
@@ -185,7 +185,8 @@ def best_by_word(
 def counterfactuals(
     h: np.ndarray, features: Sequence[int], rows: np.ndarray, *, beta: float = 0.7, n: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find images similar to the highly activating ones in everything but the feature (F, eq. 4.2).
+    """Find images similar to the highly activating ones in everything but the feature
+    (Kalibhat, dissertation, eq. 4.2).
 
     {q : h_qi < mean_i for each i of the group, h_q,V . h^mu >= beta}, V = all features but the group, h^mu =
     mean of the highly activating rows without the group, mean_i over all images.

@@ -1,4 +1,4 @@
-"""Groups of features that fire together on the same images (F, Algorithm 1). No loop over images."""
+"""Groups of features that fire together on the same images (Kalibhat 2023, Algorithm 1)."""
 
 from __future__ import annotations
 
@@ -111,9 +111,9 @@ def find_groups(bits: np.ndarray, n_features: int) -> Groups:
     first, code, sizes = _classes(words)
     sizes = np.where(words[first].any(1), sizes, 0)  # images without any feature are in no group
     rank = np.lexsort([first, -sizes])  # order of the groups in the result
-    place = np.empty_like(rank)
-    place[rank] = np.arange(len(rank))
-    order = np.argsort(place[code], kind="stable")
+    position = np.empty_like(rank)
+    position[rank] = np.arange(len(rank))
+    order = np.argsort(position[code], kind="stable")
     rank = rank[: np.count_nonzero(sizes)]
     starts = np.concatenate([[0], np.cumsum(sizes[rank])]).astype(np.int64)
     return Groups(bits[first[rank]], starts, order[: starts[-1]], n_features)
@@ -170,5 +170,5 @@ def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> flo
 def is_interpretable(
     n_images: int, cosine: float, *, gamma: float = 0.8, min_images: int = MIN_IMAGES
 ) -> bool:
-    """True for more than `min_images` images and a mean pairwise CLIP cosine above gamma (F, Algorithm 1)."""
+    """True for more than `min_images` images and a mean CLIP cosine above gamma (Algorithm 1)."""
     return bool(n_images > min_images and cosine > gamma)

@@ -68,16 +68,16 @@ def compute_concepts(
         return
     if config.twins:
         check_twins(study)
-    found = look(study, config, progress)
-    if not found.units:
-        step.summary = {"skipped": found.why_none, **found.numbers()}
+    selection = look(study, config, progress)
+    if not selection.units:
+        step.summary = {"skipped": selection.why_none, **selection.numbers()}
         return
     tools = open_tools(study, config, device, progress)
-    explained = explain(study, found, tools, config, progress, device)
-    step.summary = write_concept_tables(step, study, found, explained, config, progress) | tools.about()
+    explained = explain(study, selection, tools, config, progress, device)
+    step.summary = write_concept_tables(step, study, selection, explained, config, progress) | tools.about()
     if config.twins:
-        named = tables.concept_table(explained.units, tables.Ids(found.probe))
-        probe = found.probe.rows
+        named = tables.concept_table(explained.units, tables.Ids(selection.probe))
+        probe = selection.probe.rows
         step.summary["word_twins"] = write_twins(step, study, named, probe, config.twins, progress, device)
     step.summary["notes"] += tools.notes()
     for note in step.summary["notes"]:
@@ -165,7 +165,7 @@ def look(study: Study, config: ConceptsConfig, progress: Progress) -> Selection:
 
 def explain(
     study: Study,
-    found: Selection,
+    selection: Selection,
     tools: Tools,
     config: ConceptsConfig,
     progress: Progress,
@@ -176,15 +176,15 @@ def explain(
     by_majority = naming_of(config) == MAJORITY
     explainer = Explainer(
         cropper,
-        found.probe.rows,
+        selection.probe.rows,
         config,
         tools.retrieve,
         tools.bank,
         progress,
-        lone_groups(found),
-        look_at_images(cropper, found.probe.rows, tools, progress) if by_majority else None,
+        lone_groups(selection),
+        look_at_images(cropper, selection.probe.rows, tools, progress) if by_majority else None,
     )
-    return explainer.explain(found.units, found.counterfactuals)
+    return explainer.explain(selection.units, selection.counterfactuals)
 
 
 def make_cropper(study: Study, tools: Tools, config: ConceptsConfig, device: str | torch.device) -> Cropper:
@@ -218,25 +218,25 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
     return manifests.digest(made_from)[:20]
 
 
-def lone_groups(found: Selection) -> list[tuple[str, np.ndarray]]:
+def lone_groups(selection: Selection) -> list[tuple[str, np.ndarray]]:
     """Return Algorithm 1's groups of one explained feature: their name and images.
 
     They are subsets of the feature's own images, so their crops exist already.
     """
-    explained = {unit.features for unit in found.units}
-    single = np.flatnonzero(found.groups.n_members == 1)
-    groups = [found.groups[int(group)] for group in single]
+    explained = {unit.features for unit in selection.units}
+    single = np.flatnonzero(selection.groups.n_members == 1)
+    groups = [selection.groups[int(group)] for group in single]
     return [(group.name, group.rows) for group in groups if group.features in explained]
 
 
-def group_cosines(found: Selection, explained: Explained) -> dict[str, tuple[float, float]]:
+def group_cosines(selection: Selection, explained: Explained) -> dict[str, tuple[float, float]]:
     """Compute the mean pairwise CLIP cosine of Algorithm 1's groups, without and with the diagonal."""
     joint = {
         unit.unit.name: (unit.cosine, unit.cosine_diagonal)
         for unit in explained.units
         if len(unit.unit.features) > 1
     }
-    names = [name for name, _ in lone_groups(found)]
+    names = [name for name, _ in lone_groups(selection)]
     return joint | {
         name: (float(pair[0]), float(pair[1]))
         for name, pair in zip(names, explained.subset_cosines, strict=True)
@@ -246,31 +246,35 @@ def group_cosines(found: Selection, explained: Explained) -> dict[str, tuple[flo
 def write_concept_tables(
     step: StepWriter,
     study: Study,
-    found: Selection,
+    selection: Selection,
     explained: Explained,
     config: ConceptsConfig,
     progress: Progress,
 ) -> dict[str, Any]:
     """Write every table of the step, and return its summary."""
-    ids = tables.Ids(found.probe)
+    ids = tables.Ids(selection.probe)
     concepts = tables.concept_table(explained.units, ids)
-    aucs = add_aucs(concepts, study, found.probe.rows, progress) if is_glyphworld(study) else None
+    aucs = add_aucs(concepts, study, selection.probe.rows, progress) if is_glyphworld(study) else None
     limits = explained.thresholds
     gamma = limits.gamma
     about = tables.explained_table(explained, config)
-    groups = tables.group_table(found.groups, group_cosines(found, explained), gamma, config.min_images)
+    groups = tables.group_table(
+        selection.groups, group_cosines(selection, explained), gamma, config.min_images
+    )
     step.table("concepts", concepts)
     step.table("explained", about)
     step.table("groups", groups)
     step.table("captions", tables.caption_table(explained, ids))
     step.table("highly_activating", tables.activating_table(explained, ids))
     step.table("counterfactuals", tables.counterfactual_table(explained.units, ids))
-    step.table("concept_features", tables.explainability_table(found.activations, found.threshold, config))
+    step.table(
+        "concept_features", tables.explainability_table(selection.activations, selection.threshold, config)
+    )
     single = (about["n_features"] == 1).to_numpy()
     joint = groups["n_features"] > 1
     alone = about.loc[about["n_counterfactuals"] == 0, "group"].tolist()
     return {
-        **found.numbers(),
+        **selection.numbers(),
         "n_explained_features": int(np.count_nonzero(single)),
         "n_explained_groups": int(np.count_nonzero(~single)),
         "n_interpretable_features": int(np.count_nonzero(about["interpretable"] & single)),
@@ -288,35 +292,35 @@ def write_concept_tables(
         "min_score": limits.min_score,
         "counter_score": limits.counter_score,
         "fitting_cosine": limits.fitting if np.isfinite(limits.fitting) else None,
-        "notes": concept_notes(study, found, explained, alone, config),
+        "notes": concept_notes(study, selection, explained, alone, config),
     }
 
 
 def concept_notes(
-    study: Study, found: Selection, explained: Explained, alone: Sequence[str], config: ConceptsConfig
+    study: Study, selection: Selection, explained: Explained, alone: Sequence[str], config: ConceptsConfig
 ) -> list[str]:
     """Return what a reader of the words should know, one sentence each."""
-    said = []
+    notes = []
     if config.crop and not has_encoder(study):
-        said.append(NO_ENCODER)
+        notes.append(NO_ENCODER)
     if explained.thresholds.note:
-        said.append(explained.thresholds.note)
+        notes.append(explained.thresholds.note)
     if alone and naming_of(config) == FALCON:
         more = f" and {len(alone) - NAMED} more" if len(alone) > NAMED else ""
         half = np.median([unit.largest_beta for unit in explained.units])
-        said.append(
+        notes.append(
             f"no counterfactual image at beta = {config.beta:g} for {len(alone)} of {len(explained.units)} "
             f"(their words are kept without contrast; beta = {np.floor(half * 100) / 100:g} would find one "
             f"for half of all): {', '.join(alone[:NAMED])}{more}"
         )
-    joint = found.groups.larger_than(config.min_images)
+    joint = selection.groups.larger_than(config.min_images)
     if config.features is None and not any(len(group.features) > 1 for group in joint):
-        said.append(no_groups(found.threshold, config.min_images))
+        notes.append(no_groups(selection.threshold, config.min_images))
     if config.features is not None:
-        missing = set(config.features) - {unit.features[0] for unit in found.units}
+        missing = set(config.features) - {unit.features[0] for unit in selection.units}
         if missing:
             names = ", ".join(map(group_name, ((feature,) for feature in sorted(missing))))
-            said.append(f"no highly activating image at k = {found.threshold.k:g} for feature {names}")
+            notes.append(f"no highly activating image at k = {selection.threshold.k:g} for feature {names}")
     if explained.n_missing:
-        said.append(f"{explained.n_missing} images are missing or unreadable and were left out")
-    return said
+        notes.append(f"{explained.n_missing} images are missing or unreadable and were left out")
+    return notes

@@ -82,7 +82,7 @@ def explained_table(explained: Explained, config: ConceptsConfig) -> pd.DataFram
             "largest_beta": np.array([unit.largest_beta for unit in units], np.float64),
             "n_kept": np.array([np.count_nonzero(unit.words["kept"]) for unit in units], np.int32),
             "n_discarded": np.array([np.count_nonzero(~unit.words["kept"]) for unit in units], np.int32),
-            "words": text_array([SEPARATOR.join(unit.kept) for unit in units]),
+            "words": text_array([SEPARATOR.join(unit.kept_words) for unit in units]),
         }
     )
 
@@ -101,16 +101,18 @@ def group_table(
         cosines: mean pairwise CLIP cosine, without and with the diagonal, of the groups that have it.
     """
     names = [group_name(group.features) for group in groups]
-    found = np.array([cosines.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(-1, 2)
+    cosine_pairs = np.array([cosines.get(name, (np.nan, np.nan)) for name in names], np.float64).reshape(
+        -1, 2
+    )
     sizes = groups.sizes
     return pd.DataFrame(
         {
             "group": text_array(names),
             "n_images": sizes.astype(np.int32),
-            "clip_cosine": found[:, 0],
-            "interpretable": (sizes > min_images) & (found[:, 0] > gamma),
+            "clip_cosine": cosine_pairs[:, 0],
+            "interpretable": (sizes > min_images) & (cosine_pairs[:, 0] > gamma),
             "n_features": groups.n_members.astype(np.int32),
-            "clip_cosine_with_diagonal": found[:, 1],
+            "clip_cosine_with_diagonal": cosine_pairs[:, 1],
         }
     )
 
@@ -120,16 +122,16 @@ def caption_table(explained: Explained, ids: Ids) -> pd.DataFrame:
     captioned, parts = explained.captioned, []
     for unit in explained.units:
         codes = captioned.codes[unit.crops]
-        crop, place = np.nonzero(codes >= 0)
+        crop, rank = np.nonzero(codes >= 0)
         parts.append(
             pd.DataFrame(
                 {
                     "group": unit.unit.name,
                     "image_id": ids[unit.positions[crop]],
-                    "rank": (place + 1).astype(np.int32),
-                    "code": codes[crop, place],
-                    "cosine": captioned.cosine[unit.crops][crop, place],
-                    "confidence": captioned.confidence[unit.crops][crop, place],
+                    "rank": (rank + 1).astype(np.int32),
+                    "code": codes[crop, rank],
+                    "cosine": captioned.cosine[unit.crops][crop, rank],
+                    "confidence": captioned.confidence[unit.crops][crop, rank],
                 }
             )
         )
@@ -149,12 +151,14 @@ def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
     """
     captioned, crops, parts = explained.captioned, explained.crops, []
     for unit in explained.units:
-        place = np.full(len(unit.unit.positions), -1)
-        place[np.searchsorted(unit.unit.positions, unit.positions)] = unit.crops
+        crop_rows = np.full(len(unit.unit.positions), -1)
+        crop_rows[np.searchsorted(unit.unit.positions, unit.positions)] = unit.crops
         order = np.lexsort([unit.unit.positions, -unit.unit.values])
-        place, there = place[order], place[order] >= 0
-        boxes = np.where(there[:, None], crops.boxes[place], np.nan)
-        best = captioned.cosine[place, 0] if captioned.cosine.shape[1] else np.full(len(place), np.nan)
+        crop_rows, there = crop_rows[order], crop_rows[order] >= 0
+        boxes = np.where(there[:, None], crops.boxes[crop_rows], np.nan)
+        best = (
+            captioned.cosine[crop_rows, 0] if captioned.cosine.shape[1] else np.full(len(crop_rows), np.nan)
+        )
         parts.append(
             pd.DataFrame(
                 {
@@ -162,7 +166,7 @@ def activating_table(explained: Explained, ids: Ids) -> pd.DataFrame:
                     "image_id": ids[unit.unit.positions[order]],
                     "activation": unit.unit.values[order],
                     **{side: boxes[:, i] for i, side in enumerate(("left", "top", "right", "bottom"))},
-                    "hot": there & crops.hot[place],
+                    "hot": there & crops.hot[crop_rows],
                     "cosine": np.where(there, best, np.nan).astype(np.float64),
                 }
             )

@@ -79,12 +79,12 @@ class Tools:
 
     def notes(self) -> list[str]:
         """Return what a reader should know about the caption search, once it was done."""
-        found: Any = self.retrieve
-        if not self.config.faiss or found is None:
+        retrieve: Any = self.retrieve
+        if not self.config.faiss or retrieve is None:
             return []
         return [
-            f"captions were looked up in an approximate index: it found {100 * found.recall:.1f} % of the "
-            f"exact {found.k} (on {found.n_sampled:,} crops)"
+            f"captions were looked up in an approximate index: it found {100 * retrieve.recall:.1f} % of the "
+            f"exact {retrieve.k} (on {retrieve.n_sampled:,} crops)"
         ]
 
 
@@ -99,17 +99,17 @@ def open_tools(study: Study, config: ConceptsConfig, device: str | torch.device,
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
     shards = embed_bank(bank, clip, bank_cache(), progress=progress)
     path = bank_cache() / f"{bank.fingerprint[:20]}-{clip.fingerprint[:20]}" / INDEX
-    found: list[Retrieve] = []
-    for wanted in (config.n_captions, IMAGE_CAPTIONS):
-        k = min(wanted, len(bank))
+    searches: list[Retrieve] = []
+    for n_captions in (config.n_captions, IMAGE_CAPTIONS):
+        k = min(n_captions, len(bank))
         look_up = partial(retrieve, shards=shards, k=k, temperature=config.temperature, device=device)
         if config.faiss:
             from core.concepts.captions.faiss_index import ApproximateRetrieve
 
             with progress.stage("caption index"):
                 look_up = ApproximateRetrieve(path, shards, look_up, k=k)
-        found.append(look_up)
-    return Tools(clip, bank, found[0], None, config, found[1])
+        searches.append(look_up)
+    return Tools(clip, bank, searches[0], None, config, searches[1])
 
 
 def bank_cache() -> Path:
@@ -136,11 +136,11 @@ def clip_and_caption_inputs(
         return {}
     from core.concepts.captions.bank import open_bank
 
-    found = {"clip": opened_clip(clip_of(study, config), str(device)).fingerprint}
+    inputs = {"clip": opened_clip(clip_of(study, config), str(device)).fingerprint}
     if config.captioner:
-        return found
+        return inputs
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)
-    return found | {"captions": bank.fingerprint}
+    return inputs | {"captions": bank.fingerprint}
 
 
 def load_captioner(spec: str) -> Captioner:

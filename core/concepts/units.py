@@ -51,11 +51,11 @@ def feature_units(activations: HighActivations, alpha: float, features: np.ndarr
 
 def group_units(activations: HighActivations, alpha: float, groups: Groups, min_images: int) -> list[Unit]:
     """Return groups of several features with more than `min_images` images."""
-    chosen = [group for group in groups.larger_than(min_images) if len(group.features) > 1]
+    joint = [group for group in groups.larger_than(min_images) if len(group.features) > 1]
     positions, _, values = activations.above(alpha)
     least = np.full(activations.n_images, np.inf)
     np.minimum.at(least, positions, values)  # an image of the group activates exactly its features
-    return [Unit(group.features, group.rows, least[group.rows]) for group in chosen]
+    return [Unit(group.features, group.rows, least[group.rows]) for group in joint]
 
 
 def choose_units(
@@ -120,7 +120,8 @@ def _named(
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Images similar to the highly activating ones of a unit in everything but its features (F, eq. 4.2).
+    """Images similar to the highly activating ones of a unit in everything but its features
+    (Kalibhat, dissertation, eq. 4.2).
 
     Attributes:
         positions, dots: (m,), most similar first. largest_beta: the largest dot product of an image that
@@ -136,7 +137,7 @@ def find_counterfactuals(
     probe: ProbeImages, activations: HighActivations, units: Sequence[Unit], *, beta: float, n: int
 ) -> list[Counterfactuals]:
     """Find the counterfactual images of each unit."""
-    found = []
+    counterfactuals = []
     for start in range(0, len(units), UNITS_AT_ONCE):
         part = units[start : start + UNITS_AT_ONCE]
         sums = _sums(probe, part)
@@ -147,8 +148,10 @@ def find_counterfactuals(
         for first, h in probe.blocks():
             search.update(first, h)
         pairs = zip(search.finish(), search.largest_beta.tolist(), strict=True)
-        found += [Counterfactuals(positions, dots, largest_beta) for (positions, dots), largest_beta in pairs]
-    return found
+        counterfactuals += [
+            Counterfactuals(positions, dots, largest_beta) for (positions, dots), largest_beta in pairs
+        ]
+    return counterfactuals
 
 
 def _sums(probe: ProbeImages, units: Sequence[Unit]) -> np.ndarray:

@@ -25,14 +25,9 @@ from core.config.concepts import (
     ConceptsConfig,
     FailuresConfig,
     SearchConfig,
-    TransferConfig,
 )
 from core.config.on_request import (
-    DomainTestsConfig,
     FewShotConfig,
-    MaskInterventionsConfig,
-    PerturbedConfig,
-    RobustConfig,
 )
 from core.config.settings import (
     as_settings,
@@ -46,13 +41,11 @@ __all__ = [
     "POOLINGS",
     "TOKEN_NORMS",
     "TOKENS",
-    "DomainTestsConfig",
     "EmbedConfig",
     "FeaturesConfig",
     "FewShotConfig",
     "HeatmapsConfig",
     "MapConfig",
-    "MaskInterventionsConfig",
     "MaskOptions",
     "NeighboursConfig",
     "OverlapConfig",
@@ -62,10 +55,7 @@ __all__ = [
     "CONCEPT_SCORES",
     "ConceptsConfig",
     "FailuresConfig",
-    "PerturbedConfig",
-    "RobustConfig",
     "SearchConfig",
-    "TransferConfig",
     "as_settings",
     "option",
 ]

@@ -16,7 +16,7 @@ ENCODER_SETTINGS = ("layer", "pool", "tokens", "token_norm", "mean", "std", "inp
 
 @dataclass(frozen=True)
 class EmbedConfig:
-    """What is embedded with what. Everything here changes the result; how fast it runs does not."""
+    """Images, encoder and transform of an embedding. Everything here changes the result."""
 
     images: str = field(
         metadata=option(
@@ -146,7 +146,7 @@ class EmbedConfig:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How fast and where a step runs; never part of a result."""
+    """Speed and device of a step; never part of a result."""
 
     device: str = field(
         default="auto",
@@ -220,7 +220,7 @@ class ProbeConfig:
     seed: int = field(
         default=0, metadata=option("random seed of the order of images and of the held-out set", metavar="N")
     )
-    curves: bool = field(  # [Q] Fig. 2
+    curves: bool = field(  # Kalibhat 2024, Fig. 2
         default=False, metadata=option("also measure accuracy against the number of features kept")
     )
 
@@ -270,7 +270,7 @@ class MapConfig:
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """Where core and spurious masks come from; none given: those that the image source plants itself."""
+    """Source of core and spurious masks; none given: those that the image source plants itself."""
 
     masks: str | None = field(
         default=None,

@@ -1,4 +1,4 @@
-"""What the options of a step must hold, checked before any work is done."""
+"""Checks of a step's options before any work is done."""
 
 from __future__ import annotations
 
@@ -41,15 +41,6 @@ def check_map_options(options: Mapping[str, Any]) -> None:
         raise SettingsError(f"--sample must be at least 2, got {sample}")
     if method == "umap" and not has_umap():
         raise SettingsError("the UMAP map needs umap-learn. Run: pip install umap-learn; or use --method pca")
-
-
-def check_domain_options(options: Mapping[str, Any]) -> None:
-    """Require the column of the domains, and a prefix that can be one."""
-    if not options.get("column"):
-        raise SettingsError("which column names the domain of an image? Give --column NAME, such as style")
-    if options.get("prefix") is not None and options["prefix"] < 1:
-        raise SettingsError(f"--prefix must be at least 1, got {options['prefix']}")
-    check_map_options({"method": options.get("method", "pca")})
 
 
 def check_few_shot_options(options: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How a setting becomes an option of the command line, and how a config is stored."""
+"""Settings as options of the command line, and as stored configs."""
 
 from __future__ import annotations
 

@@ -146,21 +146,21 @@ def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> 
     Raises:
         EncoderError: unknown name.
     """
-    found = re.fullmatch(r"(wide_)?resne(x)?t(\d+)(?:[xw_](\d+)(?:x(\d+)d)?)?", name)
-    if found is None or found[3] not in DEPTHS or (found[5] and not found[2]):
+    match = re.fullmatch(r"(wide_)?resne(x)?t(\d+)(?:[xw_](\d+)(?:x(\d+)d)?)?", name)
+    if match is None or match[3] not in DEPTHS or (match[5] and not match[2]):
         names = [f"resnet{depth}" for depth in DEPTHS]
         raise EncoderError(
             f"unknown architecture '{name}': {', '.join(names)} (x2, x4), wide_resnet50_2; "
-            f"others as timm:NAME@PATH or torchvision:NAME@PATH.{did_you_mean(name, names)}"
+            f"others as timm:{name}@PATH or torchvision:{name}@PATH.{did_you_mean(name, names)}"
         )
-    bottleneck, depths = DEPTHS[found[3]]
+    bottleneck, depths = DEPTHS[match[3]]
     shape = ResNetShape(bottleneck, depths, stem=stem)
-    if found[2]:
-        shape = replace(shape, groups=int(found[4] or 32), base_width=int(found[5] or 4))
-    elif found[1]:
-        shape = replace(shape, base_width=64 * int(found[4] or 2))
-    elif found[4]:
-        shape = replace(shape, width=64 * int(found[4]))
+    if match[2]:
+        shape = replace(shape, groups=int(match[4] or 32), base_width=int(match[5] or 4))
+    elif match[1]:
+        shape = replace(shape, base_width=64 * int(match[4] or 2))
+    elif match[4]:
+        shape = replace(shape, width=64 * int(match[4]))
     return replace(shape, stem_channels=stem_channels or shape.width)
 
 
@@ -211,9 +211,9 @@ def _refuse_other_kinds(state: Mapping[str, Tensor], dim: int, size: int) -> Non
     if registers is not None:
         name = f"{model}_reg{registers.shape[1]}_dinov2" if width else model
         theirs = ", named as in DINOv2's own repository: take timm's file of it, and"
-        own = theirs if "reg_token" not in state else ";"
+        separator = theirs if "reg_token" not in state else ";"
         raise CheckpointError(
-            f"the transformer has {registers.shape[1]} register tokens{own} name it: timm:{name}@PATH"
+            f"the transformer has {registers.shape[1]} register tokens{separator} name it: timm:{name}@PATH"
         )
     if "attn_pool.latent" in state:
         side = round(state["pos_embed"].shape[1] ** 0.5) * size if "pos_embed" in state else 224

@@ -42,13 +42,13 @@ def image_tower(spec: Spec, call: Callable[..., Any], *, with_weights: bool) -> 
         )
     for name in arguments:
         if name not in SETTINGS:
-            known = ", ".join(("pretrained", *SETTINGS))
-            raise EncoderError(f"'{name}' is not a setting of open_clip:{spec.name}; it has {known}")
-    chosen = tag if with_weights and tag else None
+            setting_names = ", ".join(("pretrained", *SETTINGS))
+            raise EncoderError(f"'{name}' is not a setting of open_clip:{spec.name}; it has {setting_names}")
+    loaded_tag = tag if with_weights and tag else None
     with silent_logs():
         make = open_clip.create_model
-        model = call(spec, make, spec.name, pretrained=chosen, pretrained_text=False, **arguments)
-    return model.visual, chosen
+        model = call(spec, make, spec.name, pretrained=loaded_tag, pretrained_text=False, **arguments)
+    return model.visual, loaded_tag
 
 
 def tower_transform(tower: nn.Module) -> tuple[Transform, list[str]]:

@@ -94,7 +94,7 @@ class Encoder:
         self.family = "vit" if is_transformer(base) else "cnn"
         self.report = report or LoadReport("none", "", len(base.state_dict()))
         self._examine(layer, pool, tokens, token_norm, may_classify)
-        self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions()]))
+        self.assumptions = list(dict.fromkeys([*assumptions, *self._cautions(may_classify)]))
         self.fingerprint = self._fingerprint()
         self.model.to(self.device)
         for parameter in self.model.parameters():
@@ -215,16 +215,16 @@ class Encoder:
             raw, map_ = self._forward_with_map(x)
         self.n_features = int(raw.shape[1])
         # The maximum of a map, or its generalised mean, hides the negative values that Grad-CAM still meets.
-        shown = raw if self.pool in (None, "gap") else map_
-        self.nonnegative = bool((shown >= 0).all())
+        values = raw if self.pool in (None, "gap") else map_
+        self.nonnegative = bool((values >= 0).all())
 
     def _choose_tokens(self, x: Tensor, raw: Tensor, tokens: str | None, norm: str | None) -> None:
         parts = token_parts(self.base)
-        own = own_rule(self.base, parts, x, raw) if parts else None
-        self.token_rule = own
+        network_rule = own_rule(self.base, parts, x, raw) if parts else None
+        self.token_rule = network_rule
         if tokens is not None or norm is not None:
-            self.token_rule = choose_rule(self.arch, parts, own, tokens, norm)
-            if self.token_rule != own:
+            self.token_rule = choose_rule(self.arch, parts, network_rule, tokens, norm)
+            if self.token_rule != network_rule:
                 self.model = TokenPool(self.base, self.token_rule).eval()
 
     def _chosen_pool(self, pool: str | None) -> str | None:
@@ -260,7 +260,7 @@ class Encoder:
             )
         return x, raw
 
-    def _cautions(self) -> Iterable[str]:
+    def _cautions(self, may_classify: bool) -> Iterable[str]:
         if isinstance(self.model, ClassifierInput):
             n_outputs = self.base.get_submodule(str(self.classifier)).out_features
             yield (
@@ -268,6 +268,8 @@ class Encoder:
                 f"reads, {self.n_features:,} features, is the representation. To use the outputs, let the "
                 "network end in torch.nn.Identity()"
             )
+        elif may_classify and self.model is self.base:
+            yield f"what the network returns, {self.n_features:,} features, is the representation"
         if self.early:
             pooled = "ReLU and average pooling" if self.family == "cnn" else "the mean over patch tokens"
             if self.pool != "gap":
@@ -276,8 +278,8 @@ class Encoder:
         elif self.pool not in (None, "gap"):
             yield f"pooling of the last map: {POOLED[str(self.pool)]}; the papers use the average"
         if self.token_rule is not None:
-            own = "" if isinstance(self.model, TokenPool) else " (the network's own way)"
-            yield f"representation: {self.token_rule.words}{own}"
+            suffix = "" if isinstance(self.model, TokenPool) else " (the network's own way)"
+            yield f"representation: {self.token_rule.words}{suffix}"
         if self.family == "vit":
             yield "a transformer: its representation has no ReLU and is dense; not covered by the paper"
         elif not self.nonnegative:

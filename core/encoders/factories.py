@@ -69,19 +69,19 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
             f"torchvision has no model '{spec.name}'.{did_you_mean(spec.name, models.list_models())}"
         )
     arguments = dict(spec.arguments)
-    wanted = arguments.pop("weights", "DEFAULT") if with_weights else None
+    weights = arguments.pop("weights", "DEFAULT") if with_weights else None
     available = models.get_model_weights(spec.name)
     names = list(dict.fromkeys([*available.__members__, "DEFAULT"]))
-    if wanted is not None and str(wanted) not in names:
+    if weights is not None and str(weights) not in names:
         raise EncoderError(
-            f"torchvision:{spec.name} has no weights '{wanted}'; it has {', '.join(names)} and none"
+            f"torchvision:{spec.name} has no weights '{weights}'; it has {', '.join(names)} and none"
         )
-    model = _call(spec, models.get_model, spec.name, weights=wanted, **arguments)
+    model = _call(spec, models.get_model, spec.name, weights=weights, **arguments)
     whole = model.state_dict()
     _remove_torchvision_head(model)
-    if wanted is None:
+    if weights is None:
         return Built(model, Transform(), spec.arch, "random", whole=lambda: whole)
-    preset: Any = available[str(wanted)].transforms()
+    preset: Any = available[str(weights)].transforms()
     transform = Transform(
         resize=int(preset.resize_size[0]),
         input_size=int(preset.crop_size[0]),
@@ -89,7 +89,7 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
         std=tuple(preset.std),
         interpolation=preset.interpolation.value,
     )
-    return Built(model, transform, spec.arch, f"torchvision {available[str(wanted)].name}")
+    return Built(model, transform, spec.arch, f"torchvision {available[str(weights)].name}")
 
 
 def _remove_torchvision_head(model: nn.Module) -> None:
@@ -174,12 +174,11 @@ def _python(spec: Spec, with_weights: bool) -> Built:
         layer = made.target_layer if made.early else None
         notes, pool = list(made.assumptions), None if made.pool == "gap" else made.pool
         rule = made.model.rule if isinstance(made.model, TokenPool) else None
-        own = (rule.tokens, rule.norm) if rule else (None, None)
-        return Built(made.base, made.transform, spec.arch, "the factory", notes, layer, pool, *own)
+        token_options = (rule.tokens, rule.norm) if rule else (None, None)
+        return Built(made.base, made.transform, spec.arch, "the factory", notes, layer, pool, *token_options)
     if not isinstance(made, nn.Module):
         raise EncoderError(f"{spec.arch} returned a {type(made).__name__}; it must return a torch.nn.Module")
-    note = f"the network that {spec.arch} returns is used unchanged"
-    return Built(made, Transform(), spec.arch, "the factory", [note], is_plain_module=True)
+    return Built(made, Transform(), spec.arch, "the factory", is_plain_module=True)
 
 
 def _imported(module_name: str, factory_name: str) -> Any:

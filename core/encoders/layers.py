@@ -86,9 +86,9 @@ def find_layer(model: nn.Module, name: str) -> nn.Module:
     Raises:
         EncoderError: there is no such layer; the message names the closest ones.
     """
-    names = [known for known, _ in model.named_modules() if known]
+    names = [layer for layer, _ in model.named_modules() if layer]
     if name not in names:
-        tops = ", ".join(known for known in names if known.count(".") == 0)
+        tops = ", ".join(layer for layer in names if layer.count(".") == 0)
         near = difflib.get_close_matches(name, names, n=5)[1:]
         others = f" Near it: {', '.join(near)}." if near else ""
         raise EncoderError(

@@ -80,8 +80,8 @@ def _tonylins(c: Clues) -> bool:
 
 
 def _solo(c: Clues) -> bool:
-    known = _backbone(c) or c.under("encoder.", "momentum_encoder.")
-    return known and (c.has("classifier", "momentum_classifier") or (_backbone(c) and c.lightning))
+    has_backbone = _backbone(c) or c.under("encoder.", "momentum_encoder.")
+    return has_backbone and (c.has("classifier", "momentum_classifier") or (_backbone(c) and c.lightning))
 
 
 NOTES = {

@@ -92,13 +92,13 @@ def recognise(
     containers = list(_containers(file))
     if not containers:
         raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
-    found = [candidate for path, tensors in containers for candidate in _candidates(path, tensors)]
-    if expected and not any(candidate.prefix == "" for candidate in found):
+    candidates = [candidate for path, tensors in containers for candidate in _candidates(path, tensors)]
+    if expected and not any(candidate.prefix == "" for candidate in candidates):
         bare = [held for held in containers if held[1].keys() >= set(expected)]
-        found = [Candidate(path, "", "other", tensors) for path, tensors in bare] or found
-    if not found and expected:
-        found = [c for path, tensors in containers for c in _by_expected(path, tensors, expected)]
-    if not found:
+        candidates = [Candidate(path, "", "other", tensors) for path, tensors in bare] or candidates
+    if not candidates and expected:
+        candidates = [c for path, tensors in containers for c in _by_expected(path, tensors, expected)]
+    if not candidates:
         path, tensors = max(containers, key=lambda item: len(item[1]))
         if expected and not TRANSFORMERS.search(
             "\n".join(tensors)
@@ -114,8 +114,8 @@ def recognise(
             f"no known encoder layout among its keys {_some(list(tensors))}; "
             "name the architecture: timm:NAME@PATH or python:package.module:factory@PATH"
         )
-    chosen = _choose(found, branch, prefix)
-    return _layout(file, chosen, containers, filename)
+    encoder = _choose(candidates, branch, prefix)
+    return _layout(file, encoder, containers, filename)
 
 
 def _containers(
@@ -175,27 +175,27 @@ def _before(key: str, ending: str) -> str | None:
     return prefix if prefix == "" or prefix.endswith(".") else None
 
 
-def _choose(found: list[Candidate], branch: str | None, prefix: str | None) -> Candidate:
+def _choose(candidates: list[Candidate], branch: str | None, prefix: str | None) -> Candidate:
     if prefix is not None:
-        kept = [c for c in found if prefix in (c.prefix, c.core, c.label)]
-        found = _having(found, kept, f"prefix '{prefix}'")
+        with_prefix = [c for c in candidates if prefix in (c.prefix, c.core, c.label)]
+        candidates = _having(candidates, with_prefix, f"prefix '{prefix}'")
     if branch is not None:
-        found = _having(found, [c for c in found if c.role == branch], f"{branch} branch")
-    best = min(_rank(candidate) for candidate in found)
-    found = [candidate for candidate in found if _rank(candidate) == best]
-    if len(found) > 1:  # lucidrains' BYOL stores its online network twice
-        found = [c for c in found if c.core != "net."] or found
-    if len(found) > 1:
-        labels = ", ".join(sorted(c.label.removeprefix(":") for c in found))
+        candidates = _having(candidates, [c for c in candidates if c.role == branch], f"{branch} branch")
+    best = min(_rank(candidate) for candidate in candidates)
+    candidates = [candidate for candidate in candidates if _rank(candidate) == best]
+    if len(candidates) > 1:  # lucidrains' BYOL stores its online network twice
+        candidates = [c for c in candidates if c.core != "net."] or candidates
+    if len(candidates) > 1:
+        labels = ", ".join(sorted(c.label.removeprefix(":") for c in candidates))
         raise CheckpointError(f"it holds several encoders: {labels}; choose one with ?prefix=…")
-    return found[0]
+    return candidates[0]
 
 
-def _having(all_found: list[Candidate], kept: list[Candidate], what: str) -> list[Candidate]:
-    if not kept:
-        labels = ", ".join(sorted(c.label.removeprefix(":") or "(no prefix)" for c in all_found))
+def _having(candidates: list[Candidate], matching: list[Candidate], what: str) -> list[Candidate]:
+    if not matching:
+        labels = ", ".join(sorted(c.label.removeprefix(":") or "(no prefix)" for c in candidates))
         raise CheckpointError(f"it has no encoder with {what}; it has {labels}")
-    return kept
+    return matching
 
 
 def _rank(candidate: Candidate) -> int:
@@ -207,28 +207,28 @@ def _rank(candidate: Candidate) -> int:
 
 def _layout(
     file: Mapping[str, Any],
-    chosen: Candidate,
+    encoder: Candidate,
     containers: list[tuple[tuple[str, ...], dict[str, Tensor]]],
     filename: str,
 ) -> Layout:
-    prefix, tensors = chosen.prefix, chosen.tensors
+    prefix, tensors = encoder.prefix, encoder.tensors
     state = {key[len(prefix) :]: tensor for key, tensor in tensors.items() if key.startswith(prefix)}
     dropped: Counter[str] = Counter(_group(key) for key in tensors if not key.startswith(prefix))
     for path, others in containers:
-        if path != chosen.path:
+        if path != encoder.path:
             dropped[f"{'.'.join(path) or 'top level'}:*"] += len(others)
-    name, notes = layout_name(Clues.of(file, chosen, state, filename))
-    if chosen.role == "momentum":
-        notes = (*notes, f"the momentum (teacher, EMA) copy '{chosen.label.removeprefix(':')}' is used")
+    name, notes = layout_name(Clues.of(file, encoder, state, filename))
+    if encoder.role == "momentum":
+        notes = (*notes, f"the momentum (teacher, EMA) copy '{encoder.label.removeprefix(':')}' is used")
     extras: dict[str, Any] = {}
-    if chosen.kind == "numeric":
+    if encoder.kind == "numeric":
         state, extras = _from_numeric(state)
     return Layout(
         name=name,
-        container=".".join(chosen.path),
+        container=".".join(encoder.path),
         prefix=prefix,
-        kind="resnet" if chosen.kind == "numeric" else chosen.kind,
-        role=chosen.role,
+        kind="resnet" if encoder.kind == "numeric" else encoder.kind,
+        role=encoder.role,
         state={_repaired(key): tensor for key, tensor in state.items()},
         dropped=dict(dropped),
         stem_padding=2 if name == "solo-learn" else 1,
@@ -295,5 +295,5 @@ def _group(key: str) -> str:
 
 
 def _some(keys: list[Any], n: int = 4) -> str:
-    shown = ", ".join(str(key) for key in keys[:n]) or "(none)"
-    return f"{shown} … ({len(keys)} keys)" if len(keys) > n else shown
+    first_keys = ", ".join(str(key) for key in keys[:n]) or "(none)"
+    return f"{first_keys} … ({len(keys)} keys)" if len(keys) > n else first_keys

@@ -111,6 +111,8 @@ def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Bui
         notes.append(f"architecture {spec.arch}{trained}: from the sidecar {path.name}.json")
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
         notes.append(f"architecture {spec.arch} as requested, although the sidecar says {sidecar.arch}")
+    if spec.family == "resnet":
+        named_resnet(spec.name, stem=Stem())  # an unknown name is the first thing to say
     made = build_architecture(spec, with_weights=False) if spec.family in FACTORIES else None
     layout = recognise(
         file,
@@ -193,11 +195,11 @@ def _check_stem(sidecar: Sidecar, layout: Layout) -> None:
     weight = layout.state.get("conv1.weight")
     if sidecar.stem is None or weight is None or layout.kind != "resnet":
         return
-    found = "cifar" if weight.shape[-1] == 3 else "standard"
-    if sidecar.stem != found:
+    stem = "cifar" if weight.shape[-1] == 3 else "standard"
+    if sidecar.stem != stem:
         size = f"{weight.shape[-1]}x{weight.shape[-1]}"
         raise CheckpointError(
-            f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{found}'); "
+            f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{stem}'); "
             "correct the sidecar"
         )
 
@@ -225,8 +227,12 @@ def _hint(spec: Spec, layout: Layout, path: Path) -> str:
         name = resnet_shape(layout.state).name
     except CheckpointError:
         return "Try another architecture: timm:NAME@PATH"
-    own = spec.name.split("?")[0] == name or not spec.family
-    return f"Try timm:{name}@{path} with its arguments" if own else f"It looks like {name}: try {name}@{path}"
+    name_is_right = spec.name.split("?")[0] == name or not spec.family
+    return (
+        f"Try timm:{name}@{path} with its arguments"
+        if name_is_right
+        else f"It looks like {name}: try {name}@{path}"
+    )
 
 
 def _transform(

@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from core.common.inside import parse_json
 from core.errors import CheckpointError
 
+IN_PARTS = "of a checkpoint in several files; join them into one .safetensors first"
 RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"
 # Settings objects that training frameworks store beside the weights. They are never imported: an inert
 # stand-in replaces them.
@@ -79,7 +80,13 @@ def _kind(path: Path) -> str:
     if not path.exists():
         raise CheckpointError(f"no checkpoint at '{path}'")
     if path.is_dir():
-        raise CheckpointError(f"'{path}' is a folder; name the checkpoint file in it")
+        parts = any(path.glob("*.index.json"))
+        raise CheckpointError(
+            f"'{path}' is "
+            + (f"the folder {IN_PARTS}" if parts else "a folder; name the checkpoint file in it")
+        )
+    if re.search(r"-\d{5}-of-(?!00001)\d{5}\.", path.name):
+        raise CheckpointError(f"'{path}' is one part {IN_PARTS}")
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -109,7 +116,7 @@ def _not_a_checkpoint(head: bytes, suffix: str = "") -> str | None:
     if text.startswith(b"version https://git-lfs"):
         return "is a git-lfs pointer, not the checkpoint itself; run `git lfs pull` in its repository"
     if text.startswith(b"{") and b"weight_map" in head:
-        return "is the index of a checkpoint in several files; join them into one .safetensors first"
+        return f"is the index {IN_PARTS}"
     if text.startswith((b"{", b"[")) and head[8:9] != b"{":
         return "is a JSON text, not a checkpoint; name the weights file"
     for magic, what in (
@@ -159,10 +166,14 @@ def _read_torch(path: Path, *, zipped: bool) -> Any:
         try:
             return _load(path, stubs, mmap=zipped)
         except pickle.UnpicklingError as error:
-            wanted = _wanted_global(str(error))
-            if wanted is None or wanted.split(".")[0] not in INERT_PACKAGES or len(stubs) == MAX_INERT:
-                raise CheckpointError(_refusal(path, wanted, str(error))) from None
-            stubs.append((type("Inert", (Inert,), {}), wanted))
+            global_name = _wanted_global(str(error))
+            if (
+                global_name is None
+                or global_name.split(".")[0] not in INERT_PACKAGES
+                or len(stubs) == MAX_INERT
+            ):
+                raise CheckpointError(_refusal(path, global_name, str(error))) from None
+            stubs.append((type("Inert", (Inert,), {}), global_name))
         except OSError as error:
             raise CheckpointError(f"cannot read '{path}': {error.strerror or error}") from error
         except Exception as error:  # torch raises any kind of error on a damaged pickle
@@ -193,21 +204,23 @@ def _refuse_other_archives(path: Path) -> None:
 
 
 def _wanted_global(message: str) -> str | None:
-    found = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
-    return found[1] if found else None
+    match = re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", message)
+    return match[1] if match else None
 
 
-def _refusal(path: Path, wanted: str | None, message: str) -> str:
-    if wanted is None and re.search(r"Unsupported class|Trying to (instantiate|call)|not allowed", message):
-        wanted = "an object outside the allowlist"
-    if wanted is None:
+def _refusal(path: Path, global_name: str | None, message: str) -> str:
+    if global_name is None and re.search(
+        r"Unsupported class|Trying to (instantiate|call)|not allowed", message
+    ):
+        global_name = "an object outside the allowlist"
+    if global_name is None:
         return (
             f"'{path}' is refused: its pickle cannot be read as plain weights "
             f"({_first_line(message)[:120]}); {RESAVE}"
         )
-    if wanted.split(".")[0] in ("jax", "jaxlib", "haiku", "flax"):
+    if global_name.split(".")[0] in ("jax", "jaxlib", "haiku", "flax"):
         return f"'{path}' is a JAX pickle; convert it to a PyTorch state dict first, it is not unpickled here"
-    return f"'{path}' is refused: its pickle asks for {wanted}, which could run code; {RESAVE}"
+    return f"'{path}' is refused: its pickle asks for {global_name}, which could run code; {RESAVE}"
 
 
 def _first_line(error: object) -> str:

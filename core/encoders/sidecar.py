@@ -57,13 +57,13 @@ def read_sidecar(path: str | Path) -> Sidecar:
         raise CheckpointError(f"cannot read the sidecar '{file}': {error}; correct or remove it") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"the sidecar '{file}' must be a JSON object; correct or remove it")
-    known = {key: values[key] for key in SIDECAR if values.get(key) is not None}
-    for key, value in known.items():
+    settings = {key: values[key] for key in SIDECAR if values.get(key) is not None}
+    for key, value in settings.items():
         if not isinstance(value, SIDECAR[key]):
             raise CheckpointError(
                 f"'{key}' in the sidecar '{file}' must be a {SIDECAR[key].__name__}, got {value!r}"
             )
-    return Sidecar(**known)
+    return Sidecar(**settings)
 
 
 def domain_prefix(spec: str) -> int | None:

@@ -118,12 +118,12 @@ class Transform:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, base: Transform | None = None) -> Transform:
         """Build a transform from a (partial) dictionary; missing values come from `base`."""
-        known = {field.name for field in fields(cls)}
+        setting_names = {field.name for field in fields(cls)}
         for name in values:
-            if name not in known:
+            if name not in setting_names:
                 raise SettingsError(
-                    f"unknown transform setting '{name}'; known: {', '.join(sorted(known))}."
-                    f"{did_you_mean(name, known)}"
+                    f"unknown transform setting '{name}'; known: {', '.join(sorted(setting_names))}."
+                    f"{did_you_mean(name, setting_names)}"
                 )
         return cls(**((base or cls()).to_dict() | dict(values)))
 

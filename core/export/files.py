@@ -194,6 +194,25 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     return frame if slice is None or not slice else _only(study, table, frame, slice)
 
 
+def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None) -> str:
+    """State what the scores of train images in an exported table lack; '' where it holds none of them.
+
+    Args:
+        slice: that of `export_table`.
+    """
+    if table not in ("quality", "probe"):
+        return ""
+    chosen = slice.mask(study) if slice else np.ones(study.n_images, bool)
+    if not (chosen & ~study.is_val).any():
+        return ""
+    parts = ["scores that compare an image with the train images are empty"] * (table == "quality")
+    if study.has("probe"):
+        parts.append(
+            "correct, confidence, margin and energy are optimistic, since the probe was trained on them"
+        )
+    return f"on train images, {', and '.join(parts)}. --where split=val leaves them out"
+
+
 def without_image_folder(study: Study, table: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Make the paths of a table of images relative to their folder: what is exported is handed on."""
     if table not in ("images", "skipped") or "path" not in frame:

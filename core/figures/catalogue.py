@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.chart import Chart, frame_of
+from core.charts.options import FigureOptions
+from core.charts.registry import CHARTS
+from core.charts.theme import LIGHT, Theme, paper, paper_of_width
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures.entries import FIGURES as FIGURES
-from core.figures.entries import NAMES as NAMES
-from core.figures.entries import Entry as Entry
 from core.figures.fit_text import fit_text
-from core.figures.options import FigureOptions
-from core.figures.study_charts import refuse_features
-from core.figures.theme import LIGHT, Theme, paper, paper_of_width
+from core.steps import step_of
 
 if TYPE_CHECKING:
     from core.store import Study
 
+NAMES = tuple(CHARTS)
+ALIASES = {alias: chart for chart in CHARTS.values() for alias in chart.aliases}
 STYLES = ("paper", "paper-single", "paper-double", "screen")
 FONTS = ("serif", "sans")
 
@@ -37,32 +39,56 @@ def draw(
 
     Args:
         studies: one study, or several if the figure compares them.
-        name: a key of FIGURES.
+        name: a chart of the catalogue.
         style: `paper` (the figure's own column width), `paper-single`, `paper-double` or `screen`.
         font: of the paper styles, serif or sans. width: CSS px, instead of that of a paper style.
     Raises:
         SettingsError: unknown figure, style or option, or a wrong number of studies.
         StudyError: a study lacks data of the figure; the message names the command that makes it.
     """
-    entry = entry_named(name)
+    chart, options = chart_named(name), options or FigureOptions()
+    theme = theme_of(style, chart, font) if width is None else paper_of_width(width, font)
+    return drawn(chart, read_chart(studies, chart, options), options, theme)
+
+
+def read_chart(studies: Study | Sequence[Study], chart: Chart, options: FigureOptions) -> Any:
+    """Read what a chart shows of one study, or of several; see `draw`."""
     several = list(studies) if isinstance(studies, Sequence) else [studies]
-    _check_number(entry, several)
-    options = options or FigureOptions()
+    _check_number(chart, several)
     for study in several:
-        check_holds(study, entry)
-        refuse_features(study, options)
-    theme = theme_of(style, entry, font) if width is None else paper_of_width(width, font)
-    return fit_text(entry.draw(several, options, theme), theme)
+        check_holds(study, chart)
+        _refuse_features(study, options)
+    return chart.read(several, options)
 
 
-def entry_named(name: str) -> Entry:
-    """Return the named figure; SettingsError, naming the closest, if there is none."""
-    if name not in FIGURES:
+def drawn(chart: Chart, shown: Any, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Draw what `read_chart` returned, with no text cut."""
+    return fit_text(chart.draw(shown, options, theme), theme)
+
+
+def table(
+    studies: Study | Sequence[Study], name: str, *, options: FigureOptions | None = None
+) -> pd.DataFrame:
+    """Return the numbers of a chart of the catalogue.
+
+    Raises:
+        SettingsError: a chart of pictures, which has none; else see `draw`.
+    """
+    chart, options = chart_named(name), options or FigureOptions()
+    frame = frame_of(read_chart(studies, chart, options))
+    if frame is None:
+        raise SettingsError(f"the figure '{chart.name}' has no table; write it as a picture")
+    return frame
+
+
+def chart_named(name: str) -> Chart:
+    """Return the named chart; SettingsError, naming the closest, if there is none."""
+    if name not in CHARTS and name not in ALIASES:
         raise SettingsError(f"no figure '{name}'.{did_you_mean(name, NAMES)} Figures: {', '.join(NAMES)}")
-    return FIGURES[name]
+    return CHARTS.get(name) or ALIASES[name]
 
 
-def theme_of(style: str, entry: Entry, font: str = "serif") -> Theme:
+def theme_of(style: str, chart: Chart, font: str = "serif") -> Theme:
     """Return the theme of a style; SettingsError for an unknown style or font."""
     if style not in STYLES:
         raise SettingsError(f"no style '{style}'.{did_you_mean(style, STYLES)} Styles: {', '.join(STYLES)}")
@@ -70,19 +96,19 @@ def theme_of(style: str, entry: Entry, font: str = "serif") -> Theme:
         raise SettingsError(f"no font '{font}'.{did_you_mean(font, FONTS)} Fonts: {', '.join(FONTS)}")
     if style == "screen":
         return LIGHT
-    return paper(column=style.partition("-")[2] or entry.column, font=font)
+    return paper(column=style.partition("-")[2] or chart.column, font=font)
 
 
-def check_holds(study: Study, entry: Entry) -> None:
+def check_holds(study: Study, chart: Chart) -> None:
     """Raise StudyError, with the reason and the command, when a study lacks an item that a figure needs."""
-    if (reason := why_not_drawn(study, entry)) is not None:
-        raise StudyError(f"no figure '{entry.name}' of '{study.path}': {reason}")
+    if (reason := why_not_drawn(study, chart)) is not None:
+        raise StudyError(f"no figure '{chart.name}' of '{study.path}': {reason}")
 
 
-def why_not_drawn(study: Study, entry: Entry) -> str | None:
+def why_not_drawn(study: Study, chart: Chart) -> str | None:
     """Why a study lacks an item that a figure needs, and the command that makes it; None where it has all."""
-    for item, step in entry.needs:
-        missing = study.why_missing(item)
+    for item in chart.needs:
+        missing, step = study.why_missing(item), step_of(item) or item
         if missing is None:
             continue
         if missing.state in ("missing", "stale", "damaged"):
@@ -104,10 +130,20 @@ def _why_absent(study: Study, item: str, step: str) -> str:
     return f"it holds no '{item}'. {redo}"
 
 
-def _check_number(entry: Entry, studies: Sequence[Study]) -> None:
-    least, most = entry.studies
+def _check_number(chart: Chart, studies: Sequence[Study]) -> None:
+    least, most = chart.studies
     if len(studies) < least:
-        raise SettingsError(f"the figure '{entry.name}' compares two studies; give the second: --with STUDY2")
+        raise SettingsError(f"the figure '{chart.name}' compares two studies; give the second: --with STUDY2")
     if len(studies) > most:
         said = "one study" if most == 1 else f"at most {most} studies"
-        raise SettingsError(f"the figure '{entry.name}' shows {said}; leave out --with")
+        raise SettingsError(f"the figure '{chart.name}' shows {said}; leave out --with")
+
+
+def _refuse_features(study: Study, options: FigureOptions) -> None:
+    """Raise SettingsError for a feature number that the study does not have."""
+    shape = study.manifest["items"].get("representations", {}).get("shape", [0, 0])
+    outside = [feature for feature in options.features if not 0 <= feature < shape[1]]
+    if outside:
+        raise SettingsError(
+            f"there is no feature {outside[0]} in '{study.path}': it has {shape[1]}, from 0 to {shape[1] - 1}"
+        )

@@ -11,11 +11,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+from core.charts.chart import Chart
+from core.charts.options import FigureOptions
+from core.charts.other_studies import is_beside, study_name
 from core.common.score_names import score_label
 from core.errors import SettingsError, SliceError
-from core.figures.catalogue import Entry, entry_named
-from core.figures.options import FigureOptions
-from core.figures.other_studies import is_beside, study_name
+from core.figures.catalogue import chart_named
 from core.slices.slice import Slice
 
 PICTURE_NAMES = {"image": "Image", "heatmap": "Heatmap of", "masks": "Heatmap and masks of"}
@@ -65,9 +66,9 @@ class CellRequest:
         return bool(colon) and kind in PICTURES
 
     @property
-    def entry(self) -> Entry:
+    def chart(self) -> Chart:
         """The figure of the catalogue; SettingsError, naming the closest, if there is none."""
-        return entry_named(self.name)
+        return chart_named(self.name)
 
     @property
     def slice(self) -> Slice | None:
@@ -170,7 +171,7 @@ def _check_studies(cell: CellRequest) -> None:
         if cell.others:
             raise SettingsError(f"'{cell.name}' is one picture of one study: leave out {OF} and {WITH}")
         return
-    least, most = cell.entry.studies
+    least, most = cell.chart.studies
     if len(cell.beside) + 1 < least:
         raise SettingsError(f"'{cell.name}' compares two studies; name the other: {cell.name}?{WITH}=STUDY2")
     if len(cell.beside) + 1 > most:
@@ -194,7 +195,7 @@ def title_of(cell: CellRequest) -> str:
     if cell.is_picture:
         kind, _, image = cell.name.partition(":")
         return f"{PICTURE_NAMES[kind]} {image.rpartition('/')[2]}"
-    title = cell.entry.title.partition(";")[0]
+    title = cell.chart.title.partition(";")[0]
     if cell.name == "map":
         title = "every image on the map"
     title = title.replace("the others (--versus)", _versus(cell.options.versus))

@@ -11,10 +11,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.charts.fonts import font_faces
+from core.charts.theme import layout_of
 from core.errors import SettingsError
 from core.export.files import complete_file
-from core.figures.fonts import font_faces
-from core.figures.theme import layout_of
 
 STATIC = (".svg", ".png", ".pdf")
 EXTENSIONS = (".html", *STATIC, ".json")

@@ -6,8 +6,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.figures.fonts import text_width, wrapped_lines
-from core.figures.theme import USUAL_HEIGHT, Theme, layout_of, printed_font
+from core.charts.fonts import text_width, wrapped_lines
+from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, printed_font
 
 LINE = 1.3  # height of a line, in font sizes
 BESIDE = 60  # px of a usual figure that the labels of an axis and its title take

@@ -7,8 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, paper
 from core.figures.fit_text import fit_text
-from core.figures.theme import USUAL_HEIGHT, Theme, layout_of, paper
 
 SCATTER_POINTS = 20_000  # up to which WebGL points become vectors
 

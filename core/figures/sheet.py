@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 from PIL import Image
 
+from core.charts.fonts import font_faces
+from core.charts.options import FigureOptions
+from core.charts.other_studies import narrowed_studies, narrowed_study, one_line, open_other
+from core.charts.theme import PRINTED, layout_of, note_figure, paper_of_width
 from core.errors import PeregrineError, SettingsError
 from core.figures.catalogue import check_holds, draw
 from core.figures.cells import CellRequest, parse_cell, title_of
 from core.figures.files import render_all
-from core.figures.fonts import font_faces
-from core.figures.options import FigureOptions
-from core.figures.other_studies import narrowed_studies, narrowed_study, one_line, open_other
 from core.figures.sheet_layout import (
     CAPTION_LINE,
     CAPTION_SIZE,
@@ -31,7 +32,6 @@ from core.figures.sheet_layout import (
     Slot,
     wrapped,
 )
-from core.figures.theme import PRINTED, layout_of, note_figure, paper_of_width
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -88,7 +88,7 @@ def make_sheet(
     own = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
     for one in requests:
         if not one.is_picture and not one.of:
-            check_holds(own[one.where], one.entry)
+            check_holds(own[one.where], one.chart)
     drawn, problems = {}, []
     for number, one in enumerate(requests):
         if one.is_picture:
@@ -127,7 +127,7 @@ def _drawn_with_others(study: Study, request: CellRequest, width: int, font: str
 
 
 def _narrowed(studies: Sequence[Study], request: CellRequest) -> list[Study]:
-    return narrowed_studies(studies, request.slice, same_images=request.entry.same_images)
+    return narrowed_studies(studies, request.slice, same_images=request.chart.same_images)
 
 
 def check_sheet(

@@ -9,8 +9,8 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.figures.fonts import wrapped_lines
-from core.figures.theme import COLUMN_WIDTH
+from core.charts.fonts import wrapped_lines
+from core.charts.theme import COLUMN_WIDTH
 
 PAGE_WIDTH = COLUMN_WIDTH | {"wide": 1056}  # CSS px of 3.5, 7.25 and 11 in
 PAGE_TITLES = {"single": "3.5 in", "double": "7.25 in", "wide": "11 in"}

@@ -54,7 +54,7 @@ LIGHT_STRIPE, DARK_STRIPE = 0.8, 0.55  # opacity of a white stripe and of the da
 
 @dataclass(frozen=True)
 class OverlayStyle:
-    """How an overlay is drawn.
+    """Colours, opacity and style of an overlay.
 
     Attributes:
         features: those whose heatmap is drawn; none: the firing discriminative ones of each image.

@@ -103,14 +103,14 @@ class HeatmapReader:
     def features_of(self, row: int) -> np.ndarray:
         """(K,) int32, ascending: the features with a stored map for an image; empty if there are none."""
         requested = read_requested(requested_path(self.study, row))
-        found = self._stored_features(row)
-        return found if requested is None else np.union1d(found, requested.features)
+        stored = self._stored_features(row)
+        return stored if requested is None else np.union1d(stored, requested.features)
 
     def _span(self, row: int) -> tuple[int, int]:
-        place = int(np.searchsorted(self.rows, row))
-        if place == len(self.rows) or self.rows[place] != row:
+        position = int(np.searchsorted(self.rows, row))
+        if position == len(self.rows) or self.rows[position] != row:
             return 0, 0
-        return int(self._starts[place]), int(self._starts[place + 1])
+        return int(self._starts[position]), int(self._starts[position + 1])
 
     def _stored_features(self, row: int) -> np.ndarray:
         start, stop = self._span(row)
@@ -127,32 +127,32 @@ class HeatmapReader:
         Raises:
             StudyError: one of them is not stored, or there are no heatmaps. SettingsError: no such feature.
         """
-        wanted = check_features(self.study, features)
-        stored = self._from_step(row, wanted)
+        numbers = check_features(self.study, features)
+        stored = self._from_step(row, numbers)
         if stored is None:
-            stored = self._with_requested(row, wanted)
+            stored = self._with_requested(row, numbers)
         return stored.restored(), stored.peaks
 
-    def _from_step(self, row: int, wanted: np.ndarray) -> StoredMaps | None:
+    def _from_step(self, row: int, features: np.ndarray) -> StoredMaps | None:
         start, stop = self._span(row)
-        places = start + _places(self._stored_features(row), wanted)
+        places = start + _places(self._stored_features(row), features)
         if not stop or (places < start).any():
             return None
-        return StoredMaps(wanted, *(self._rows_of(name, places) for name in ("maps", "peaks", "floors")))
+        return StoredMaps(features, *(self._rows_of(name, places) for name in ("maps", "peaks", "floors")))
 
     def _rows_of(self, name: str, places: np.ndarray) -> np.ndarray:
         return self.study.array(f"heatmap_{name}").rows(places)
 
-    def _with_requested(self, row: int, wanted: np.ndarray) -> StoredMaps:
+    def _with_requested(self, row: int, features: np.ndarray) -> StoredMaps:
         """Add the maps from the file of requested ones to the stored maps."""
         requested = read_requested(requested_path(self.study, row))
         held = self._stored_features(row)
         parts = []
-        for feature in wanted:
+        for feature in features:
             one = np.array([feature], np.int32)
-            place = _places(requested.features, one) if requested else np.array([-1])
-            if requested and place[0] >= 0:
-                parts.append(StoredMaps(one, *(part[place] for part in requested[1:])))
+            position = _places(requested.features, one) if requested else np.array([-1])
+            if requested and position[0] >= 0:
+                parts.append(StoredMaps(one, *(part[position] for part in requested[1:])))
             elif feature in held and (stored := self._from_step(row, one)) is not None:
                 parts.append(stored)
             else:
@@ -182,15 +182,15 @@ class HeatmapReader:
             StudyError: not stored. SettingsError: no such feature or combination.
         """
         check_combination(combine)
-        chosen = self.discriminative(row)[0] if features is None else np.asarray(features)
-        if combine == "sum" and len(chosen) > 1 and not self.sums_are_exact:
-            wanted = {"image": self.study.images["image_id"].iat[row], "feature": "J,K", "combine": "sum"}
-            command = command_line("export", self.study.path, "heatmap", **wanted, output="FILE.npy")
+        selected = self.discriminative(row)[0] if features is None else np.asarray(features)
+        if combine == "sum" and len(selected) > 1 and not self.sums_are_exact:
+            arguments = {"image": self.study.images["image_id"].iat[row], "feature": "J,K", "combine": "sum"}
+            command = command_line("export", self.study.path, "heatmap", **arguments, output="FILE.npy")
             raise HeatmapNotStored(
                 f"the sum of several features cannot be computed from the stored maps of '{self.study.path}' "
                 f"(negative activations). Run: {command}"
             )
-        maps, peaks = self.maps(row, chosen)
+        maps, peaks = self.maps(row, selected)
         return combine_maps(maps, peaks, combine, self.study.transform.input_size)
 
     @property
@@ -208,9 +208,9 @@ class HeatmapReader:
         """
         start, stop = self._firing_starts[row], self._firing_starts[row + 1]
         firing = self.study.array("firing_features").span(int(start), int(stop))
-        chosen = np.sort(firing[self._in_d[firing]]).astype(np.int32)
-        if len(chosen):
-            return chosen, False
+        features = np.sort(firing[self._in_d[firing]]).astype(np.int32)
+        if len(features):
+            return features, False
         inside = np.flatnonzero(self._in_d)
         best = inside[np.argmax(self.study.array("representations")[row][inside])]
         return np.array([best], np.int32), True
@@ -231,24 +231,24 @@ def check_features(study: ReadableStudy, features: Sequence[int] | np.ndarray) -
         SettingsError: no feature is given, or one is out of range.
     """
     try:
-        wanted = np.asarray(features, np.int64).reshape(-1)
+        numbers = np.asarray(features, np.int64).reshape(-1)
     except OverflowError:
         raise SettingsError(f"the feature number is out of range for '{study.path}'") from None
-    if not len(wanted):
+    if not len(numbers):
         raise SettingsError("name at least one feature")
     n_features = int(study.manifest["items"].get("representations", {}).get("shape", [0, 0])[1])
-    outside = wanted[(wanted < 0) | (wanted >= n_features)]
+    outside = numbers[(numbers < 0) | (numbers >= n_features)]
     if len(outside):
         raise SettingsError(
             f"there is no feature {outside[0]} in '{study.path}': it has {n_features}, "
             f"from 0 to {n_features - 1}"
         )
-    return wanted.astype(np.int32)
+    return numbers.astype(np.int32)
 
 
-def _places(held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _places(held: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Position of each wanted number in `held` (ascending), -1 if absent."""
     if not len(held):
-        return np.full(len(wanted), -1)
-    places = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-    return np.where(held[places] == wanted, places, -1)
+        return np.full(len(features), -1)
+    places = np.minimum(np.searchsorted(held, features), len(held) - 1)
+    return np.where(held[places] == features, places, -1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.common.command_line import PREFIX
+from core.common.command_line import TYPED
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -43,7 +43,7 @@ class Command:
     @property
     def shell(self) -> str:
         """Return the command as typed in a shell."""
-        return shlex.join([*PREFIX, *self.words])
+        return shlex.join([*TYPED, *self.words])
 
     @property
     def target(self) -> Path | None:
@@ -162,7 +162,7 @@ class DecomposeImage(Command):
 
 @dataclass(frozen=True)
 class DecomposeUpload(Command):
-    """The same for an uploaded image, which is deleted once it has been read."""
+    """Decompose an uploaded image, which is deleted once it has been read."""
 
     name: ClassVar[str] = "decompose"
     study: Path
@@ -171,9 +171,9 @@ class DecomposeUpload(Command):
     true: str | None = None
 
     def _words(self) -> list[str]:
-        known = [] if self.true is None else [_option("true", self.true)]
+        true_class = [] if self.true is None else [_option("true", self.true)]
         picture = [_option("file", self.picture), "--remove-file"]
-        return [str(self.study), *picture, *known, "--pictures", _option("output", self.output)]
+        return [str(self.study), *picture, *true_class, "--pictures", _option("output", self.output)]
 
 
 @dataclass(frozen=True)
@@ -203,8 +203,8 @@ class MakeSheet(Command):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = self.font in FONTS and self.page in PAGES
-        if not known or not 1 <= self.columns <= 8 or not self.cells:
+        is_valid = self.font in FONTS and self.page in PAGES
+        if not is_valid or not 1 <= self.columns <= 8 or not self.cells:
             raise JobError(
                 "a figure sheet needs cells, 1 to 8 columns, a known page, and a serif or sans font"
             )
@@ -278,37 +278,37 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _typed(value: Any, wanted: str) -> Any:
+def _typed(value: Any, declared: str) -> Any:
     """Convert a JSON value to the declared type of a field; other values are left for the check."""
-    if isinstance(value, list) and wanted.startswith("tuple["):
-        one = wanted.removeprefix("tuple[").removesuffix(", ...]")
+    if isinstance(value, list) and declared.startswith("tuple["):
+        one = declared.removeprefix("tuple[").removesuffix(", ...]")
         return tuple(tuple(part) if isinstance(part, list) else _typed(part, one) for part in value)
-    return Path(value) if isinstance(value, str) and wanted == "Path" else value
+    return Path(value) if isinstance(value, str) and declared == "Path" else value
 
 
-def _check_part(command: str, name: str, value: Any, wanted: str) -> None:
+def _check_part(command: str, name: str, value: Any, declared: str) -> None:
     """Raise JobError for a field of the wrong type, of excessive length, or with a NUL character."""
-    if not _fits(value, wanted):
-        raise JobError(f"'{name}' of the command '{command}' must be {wanted}, got {str(value)[:60]!r}")
+    if not _fits(value, declared):
+        raise JobError(f"'{name}' of the command '{command}' must be {declared}, got {str(value)[:60]!r}")
     texts = [part for one in _parts(value) for part in _parts(one) if isinstance(part, str | Path)]
     if any(len(str(text)) > LONGEST or "\0" in str(text) for text in texts):
         raise JobError(f"'{name}' of the command '{command}' is too long or contains a NUL; change it")
 
 
-def _fits(value: Any, wanted: str) -> bool:
-    if wanted == "str | None":
+def _fits(value: Any, declared: str) -> bool:
+    if declared == "str | None":
         return value is None or isinstance(value, str)
-    if wanted == "tuple[tuple[str, str], ...]":
+    if declared == "tuple[tuple[str, str], ...]":
         pairs = isinstance(value, tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in value)
         return pairs and all(isinstance(part, str) for pair in value for part in pair)
-    if wanted.startswith("tuple["):
-        one = wanted.removeprefix("tuple[").removesuffix(", ...]")
+    if declared.startswith("tuple["):
+        one = declared.removeprefix("tuple[").removesuffix(", ...]")
         return (
             isinstance(value, tuple) and len(value) <= MOST_PARTS and all(_fits(part, one) for part in value)
         )
-    if wanted == "int":
+    if declared == "int":
         return type(value) is int and abs(value) < 2**31
-    return isinstance(value, {"str": str, "bool": bool, "Path": Path}[wanted])
+    return isinstance(value, {"str": str, "bool": bool, "Path": Path}[declared])
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

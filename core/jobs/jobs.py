@@ -123,8 +123,8 @@ def _is_sound(value: Any, kinds: tuple[type, ...]) -> bool:
 
 def list_jobs(root: str | Path) -> list[Job]:
     """List the jobs of all folders below `root`, latest first."""
-    found = [read_job(folder) for folder in _folders_with_progress(Path(root), SEARCH_DEPTH)]
-    return sorted((job for job in found if job), key=lambda job: -job.updated)
+    jobs = [read_job(folder) for folder in _folders_with_progress(Path(root), SEARCH_DEPTH)]
+    return sorted((job for job in jobs if job), key=lambda job: -job.updated)
 
 
 def log_tail(folder: str | Path, lines: int = 20) -> str:
@@ -140,7 +140,7 @@ def log_tail(folder: str | Path, lines: int = 20) -> str:
 
 
 def read_report(folder: str | Path) -> dict[str, Any] | None:
-    """What the last job of a folder reported as JSON; None where it reported nothing (yet).
+    """Return the JSON report of the last job of a folder; None where it reported nothing (yet).
 
     Folders of versions that kept a report only in the log have none.
     """
@@ -156,15 +156,15 @@ def _log_for_reading(folder: str | Path) -> int:
 
 
 def _job(folder: Path, record: dict[str, Any]) -> Job:
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: record[name] for name in Job.__dataclass_fields__ if record.get(name) is not None
     }
-    known |= {name: tuple(known.get(name, ())) for name in ("command", "stages_done")}
+    fields |= {name: tuple(fields.get(name, ())) for name in ("command", "stages_done")}
     child = children.get(folder.resolve())
-    if known.get("pid") is None and child is not None and child.poll() is None:
-        known |= {"pid": child.pid, "pid_started": process_started(child.pid)}
-    known["folder"] = folder
-    return Job(**known)
+    if fields.get("pid") is None and child is not None and child.poll() is None:
+        fields |= {"pid": child.pid, "pid_started": process_started(child.pid)}
+    fields["folder"] = folder
+    return Job(**fields)
 
 
 def _judge(job: Job, record: dict[str, Any]) -> Job:
@@ -189,8 +189,8 @@ def _never_reported(job: Job) -> Job:
     child = children.get(job.folder.resolve())
     if child is not None and child.poll() == 0:
         return _with(job, state="done", stage=None)
-    said = log_tail(job.folder, 1) or "the command did not start"
-    return _with(job, state="failed", error=said.removeprefix("error: "))
+    last_line = log_tail(job.folder, 1) or "the command did not start"
+    return _with(job, state="failed", error=last_line.removeprefix("error: "))
 
 
 def _alive(job: Job, record: dict[str, Any]) -> bool:
@@ -217,4 +217,4 @@ def _folders_with_progress(folder: Path, depth: int) -> list[Path]:
         below = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
     except OSError:
         return []
-    return [found for path in below for found in _folders_with_progress(Path(path), depth - 1)]
+    return [job_folder for path in below for job_folder in _folders_with_progress(Path(path), depth - 1)]

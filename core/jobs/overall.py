@@ -1,4 +1,4 @@
-"""How far a job is as a whole: which step of how many, and about how long the rest will take.
+"""Progress of a job as a whole: which step of how many, and about how long the rest will take.
 
 Steps take different shares of an analysis (`Step.weight`). What the finished ones took on this machine and
 with these images turns the shares into seconds; before one has finished, the rate of the present one does.

@@ -67,7 +67,7 @@ class Bar:
         self.name, self.total, self.unit, self.done = name, total, unit, 0
         self._skipped = 0
         self._progress = progress
-        self._began = self._said = time.monotonic()
+        self._began = self._last_note = time.monotonic()
         self._drawing: Any = progress._draw(self)
 
     def update(self, n: int = 1) -> None:
@@ -76,12 +76,12 @@ class Bar:
         if self._drawing is not None:
             self._drawing.update(n)
         elif self._progress.terminal and self.done != self.total and self._quiet_for(SAY_EVERY):
-            self._said = time.monotonic()
+            self._last_note = time.monotonic()
             self._progress.note(self.describe())
         self._progress._write(self)
 
     def _quiet_for(self, seconds: float) -> bool:
-        return time.monotonic() - self._said >= seconds
+        return time.monotonic() - self._last_note >= seconds
 
     def skip(self, n: int) -> None:
         """Count `n` units as done by an earlier run: they do not enter the rate."""
@@ -145,7 +145,7 @@ class Progress:
         self.stages_done: list[str] = []
         self.seconds: dict[str, float] = {}  # that each finished step took; next to none if it was up to date
         self._bar: Bar | None = None  # the bar that is counting now
-        self._shown: Bar | None = None  # the last one reported: the final record names it
+        self._last_bar: Bar | None = None  # the last one reported: the final record names it
         self._step: str | None = None
         self._step_began = 0.0
         self._written = 0.0
@@ -171,20 +171,20 @@ class Progress:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Report a step of a study: it counts as one stage, and its own stages are details."""
-        self._step, self._shown = name, None
+        self._step, self._last_bar = name, None
         self._step_began = time.monotonic()
         self._write(None, now=True)
         yield
         self.seconds[name] = round(time.monotonic() - self._step_began, 2)
         self.stages_done.append(name)
         self._step = None
-        self._write(self._shown, now=True)
+        self._write(self._last_bar, now=True)
 
     @contextmanager
     def stage(self, name: str, *, total: int | None = None, unit: str = "") -> Iterator[Bar]:
         """Report one stage of the work. A nested stage replaces the outer one while it lasts."""
         outer, bar = self._bar, Bar(self, name, total, unit)
-        self._bar = self._shown = bar
+        self._bar = self._last_bar = bar
         self._write(bar, now=True)
         finished = False
         try:
@@ -213,7 +213,7 @@ class Progress:
             offer: settings, by name, with which the same command would work.
         """
         self.state, self.error, self.offer = state, error, dict(offer) if offer else None
-        self._write(self._shown, now=True)
+        self._write(self._last_bar, now=True)
 
     def __enter__(self) -> Progress:
         return self

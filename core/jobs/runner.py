@@ -88,10 +88,10 @@ def remembered(folder: str | Path) -> Started | None:
     """Return the record of a folder's job started by this user; None if there is none or it is damaged."""
     try:
         record = json.loads(_record_path(Path(folder)).read_text(encoding="utf-8"))
-        known = Started(**(record | {"folder": Path(record["folder"])}))
+        started = Started(**(record | {"folder": Path(record["folder"])}))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return known if known.folder == Path(folder).resolve() else None
+    return started if started.folder == Path(folder).resolve() else None
 
 
 def command_to_resume(folder: str | Path) -> Command:
@@ -100,10 +100,10 @@ def command_to_resume(folder: str | Path) -> Command:
     Raises:
         JobError: this user started none there from a dashboard.
     """
-    known = remembered(folder)
-    if known is None:
+    started = remembered(folder)
+    if started is None:
         raise JobError(f"the command of '{folder}' was not started from here; resume it where it was started")
-    return command_of(known.command)
+    return command_of(started.command)
 
 
 def cancel(job: Job, *, patience: float = 20.0) -> Job:
@@ -114,14 +114,14 @@ def cancel(job: Job, *, patience: float = 20.0) -> Job:
     Raises:
         JobError: it was not started by this user from a dashboard on this machine.
     """
-    now, known = read_job(job.folder), remembered(job.folder)
+    now, started = read_job(job.folder), remembered(job.folder)
     if now is None or not now.running:
         return now or job
-    if known is None or not known.is_running:
+    if started is None or not started.is_running:
         raise JobError(f"the job of '{job.folder}' was not started from here; stop it where it was started")
     for number, seconds in ((signal.SIGINT, patience), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        _send(known.pid, number)
-        if _gone_within(seconds, known):
+        _send(started.pid, number)
+        if _gone_within(seconds, started):
             break
     return _record_stop(now.folder)
 
@@ -188,10 +188,10 @@ def _send(pid: int, number: int) -> None:
         raise JobError(f"process {pid} belongs to another user; stop it there") from error
 
 
-def _gone_within(seconds: float, known: Started) -> bool:
+def _gone_within(seconds: float, started: Started) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not known.is_running:
+        if not started.is_running:
             return True
         time.sleep(0.05)
     return False

@@ -113,10 +113,10 @@ def is_upload(path: Path) -> bool:
 def fetch(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished job, or None if it left none."""
     try:
-        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return result if isinstance(result, dict) else None
 
 
 def discard(folder: Path) -> None:

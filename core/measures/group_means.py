@@ -1,4 +1,4 @@
-"""Average representations of the correct and of the misclassified images of a slice ([Q] Figs 3 and A.1)."""
+"""Average representations of a slice's correct and misclassified images (Kalibhat 2024, Figs 3 and A.1)."""
 
 from __future__ import annotations
 

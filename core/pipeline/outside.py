@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from core.config import ConceptsConfig, MaskInterventionsConfig, MaskOptions, RunOptions
+    from core.config import ConceptsConfig, MaskOptions, RunOptions
     from core.store import Study
 
 
@@ -20,11 +20,6 @@ def mask_inputs(study: Study, config: MaskOptions, run: RunOptions) -> dict[str,
         source=study.source,
     )
     return {"masks": masks.fingerprint()} if masks else {}
-
-
-def masks_of_overlap(study: Study, config: MaskInterventionsConfig, run: RunOptions) -> dict[str, str]:
-    """What identifies the masks that the study's overlap used: {"masks": sha256}, or {} without any."""
-    return {"masks": study.masks.fingerprint()} if study.masks is not None else {}
 
 
 def clip_and_captions(study: Study, config: ConceptsConfig, run: RunOptions) -> dict[str, str]:

@@ -14,8 +14,10 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT
 from core.errors import PeregrineError, SettingsError
-from core.figures.catalogue import check_holds, draw, entry_named
+from core.figures.catalogue import chart_named, drawn, read_chart
 from core.figures.files import HTML_CONFIG, find_browser, render_all
 from core.report.page import parts, picture
 from core.store import Study
@@ -24,7 +26,7 @@ WIDTH = 660  # pixels, so that type keeps its size beside the text when two stan
 CHARTS = (
     "sorted_activation",
     "purity",
-    "rivals",
+    "baselines",
     "q_distribution",
     "roc",
     "finding_errors",
@@ -64,31 +66,37 @@ def choose_interactive(wanted: bool) -> tuple[bool, str]:
 def study_charts(study: Study, *, interactive: bool) -> Charts:
     """Every chart of a report that the study holds the tables for."""
     figures: dict[str, go.Figure] = {}
+    described: list[str] = []
+    options = FigureOptions()
     for name in CHARTS:
+        chart = chart_named(name)
         try:
-            check_holds(study, entry_named(name))
-            figures[name] = draw(study, name, style="screen")
+            shown = read_chart(study, chart, options)
+            figures[name] = drawn(chart, shown, options, LIGHT)
         except PeregrineError:
             continue  # its section says why there is nothing
-    titles = [entry_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
-    shown = embed(
+        described.append(chart.described(shown))
+    titles = [chart_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
+    pieces = embed(
         list(figures.values()),
         [title if title[1:2].isupper() else title[0].upper() + title[1:] for title in titles],
         interactive,
+        described,
     )
-    return Charts(dict(zip(figures, shown, strict=True)))
+    return Charts(dict(zip(figures, pieces, strict=True)))
 
 
-def embed(figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool) -> list[Markup]:
-    """Figures with their titles below, as pieces of a page."""
+def embed(
+    figures: Sequence[go.Figure], titles: Sequence[str], interactive: bool, described: Sequence[str] = ()
+) -> list[Markup]:
+    """Figures with their titles below, as pieces of a page; `described` is for screen readers."""
     if interactive:
         return [_living(figure, title) for figure, title in zip(figures, titles, strict=True)]
     for figure in figures:
         figure.update_layout(width=WIDTH)
-    drawn = render_all(figures, "svg")
-    return [
-        _framed(picture(svg, "svg+xml", alt=title), title) for svg, title in zip(drawn, titles, strict=True)
-    ]
+    pictures = render_all(figures, "svg")
+    facts = zip(pictures, titles, described or titles, strict=True)
+    return [_framed(picture(svg, "svg+xml", alt=alt), title) for svg, title, alt in facts]
 
 
 def _living(figure: go.Figure, title: str) -> Markup:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from core.charts import compared_classes, compared_scores, compared_words
 from core.common.dataframes import numbers
 from core.comparison import text as said
 from core.comparison.compare import Comparison, compare
 from core.comparison.sides import GAINED, LOST
-from core.figures import compare as figures
 from core.report.inputs import Source
 from core.report.page import Section, parts
 from core.slices.slice import Slice
@@ -38,9 +38,9 @@ def compared(
         first, *others = found.names
         for name in others:
             title = f"Accuracy by class, {first} to {name}"
-            drawn.append(("classes", title, figures.class_changes(found.classes, first, name)))
+            drawn.append(("classes", title, compared_classes.class_changes(found.classes, first, name)))
     if found.words is not None:
-        drawn.append(("words", "Words that studies share", figures.concept_matrix(found.words.matrix)))
+        drawn.append(("words", "Words that studies share", compared_words.concept_matrix(found.words.matrix)))
     return [section for section in sections if section.parts], drawn, found.names
 
 
@@ -86,4 +86,4 @@ def _distributions(found: Comparison) -> go.Figure:
     for at, (name, study) in enumerate(zip(found.names, found.shared.studies, strict=True)):
         facts = Source(study).facts.iloc[found.shared.rows[at, found.shared.judged]]
         scores[name] = (numbers(facts, "q_score"), numbers(facts, "correct"))
-    return figures.score_distributions(figures.score_table(scores))
+    return compared_scores.score_distributions(compared_scores.score_table(scores))

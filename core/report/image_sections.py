@@ -8,11 +8,11 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
+from core.charts.feature_points import telling_features
+from core.charts.sentences import bands_sentence
 from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import number, percent, signed, with_interval
-from core.figures.features import telling_features
-from core.figures.sentences import bands_sentence
 from core.report.charts import Charts
 from core.report.inputs import Source
 from core.report.page import Section, parts

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from core.charts.options import FigureOptions
+from core.charts.study_heats import StudyHeats
 from core.common.dataframes import numbers, where
 from core.errors import PeregrineError
-from core.figures.options import FigureOptions
-from core.figures.study_heats import StudyHeats
 from core.report.page import parts, picture
 from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words

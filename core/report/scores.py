@@ -8,11 +8,11 @@ from markupsafe import Markup
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.recommendation import recommended
 from core.analysis.quality.trust_check import read_check
+from core.charts import baselines
 from core.common.arrays import evenly
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import number, percent, with_interval
 from core.common.score_names import score_label
-from core.figures import baselines
 from core.report.charts import Charts
 from core.report.inputs import Source, lowest
 from core.report.page import Section, parts
@@ -40,7 +40,7 @@ def quality(source: Source, charts: Charts) -> Section:
     own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
     if own:
         section.parts.append(parts.cards(_headline(own[0])))
-    section.parts += charts.row("rivals", "q_distribution", "roc", "finding_errors", "risk_coverage")
+    section.parts += charts.row("baselines", "q_distribution", "roc", "finding_errors", "risk_coverage")
     section.parts.append(_metrics(metrics.to_dict("records")))
     section.parts += charts.row("by_cause")
     return section

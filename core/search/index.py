@@ -77,7 +77,7 @@ def _named(study: Study, config: SearchConfig) -> str | None:
 
 
 def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dict[str, str]:
-    """What identifies the CLIP model; {} where the step would be skipped."""
+    """Return the identity of the CLIP model; {} where the step would be skipped."""
     from core.common.device import resolve_device
 
     if why_no_index(study, config):

@@ -49,7 +49,7 @@ class Resident:
         self.began = self.used = time.monotonic()
         self._asking = threading.Lock()
         self._answers: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        self._known = threading.Event()  # whether it could be loaded
+        self._settled = threading.Event()  # whether it could be loaded
         try:
             self._process = subprocess.Popen(
                 python_module("core.search.resident_process"),
@@ -73,7 +73,7 @@ class Resident:
 
     @property
     def state(self) -> ResidentState:
-        if not self._known.is_set():
+        if not self._settled.is_set():
             return "loading"
         if not self.fingerprint:
             return "failed"
@@ -81,7 +81,7 @@ class Resident:
 
     def wait(self, seconds: float = PATIENCE) -> ResidentState:
         """Wait until the CLIP is loaded or cannot be; the state afterwards."""
-        self._known.wait(seconds)
+        self._settled.wait(seconds)
         return self.state
 
     def ask(self, request: dict[str, Any], data: bytes = b"", *, patience: float = PATIENCE) -> np.ndarray:
@@ -124,15 +124,15 @@ class Resident:
         assert self._process.stdout is not None
         for line in iter(lambda: self._process.stdout.readline(LONGEST_ANSWER), b""):  # type: ignore[union-attr]
             message = _message(line)
-            if self._known.is_set():
+            if self._settled.is_set():
                 self._answers.put(message)
                 continue
             self.fingerprint = str(message.get("fingerprint", ""))
             self.error = str(message.get("error", ""))[:400]
-            self._known.set()
+            self._settled.set()
         self._process.wait()
         self.error = self.error or f"its process ended with code {self._process.returncode}"
-        self._known.set()
+        self._settled.set()
         self._answers.put(None)
 
 
@@ -150,12 +150,12 @@ def resident(clip: str, *, idle: float = IDLE) -> Resident:
         ClipError: no process can be started.
     """
     with _lock:
-        known = _residents.get(clip)
-        if known is not None and known.state == "loading" and known.age > LONGEST_LOADING:
-            known.end()  # its state becomes "failed"
-        if known is not None and (known.state in ("loading", "ready") or _failed_lately(known)):
-            known.used = time.monotonic()
-            return known
+        running = _residents.get(clip)
+        if running is not None and running.state == "loading" and running.age > LONGEST_LOADING:
+            running.end()  # its state becomes "failed"
+        if running is not None and (running.state in ("loading", "ready") or _failed_lately(running)):
+            running.used = time.monotonic()
+            return running
         _residents.pop(clip, None)
         while len(_residents) >= AT_ONCE:
             _residents.pop(min(_residents, key=lambda name: _residents[name].used)).end()
@@ -163,8 +163,8 @@ def resident(clip: str, *, idle: float = IDLE) -> Resident:
         return _residents[clip]
 
 
-def _failed_lately(known: Resident) -> bool:
-    return known.state == "failed" and time.monotonic() - known.used < RETRY_AFTER
+def _failed_lately(failed: Resident) -> bool:
+    return failed.state == "failed" and time.monotonic() - failed.used < RETRY_AFTER
 
 
 def embed_text(clip: str, text: str) -> np.ndarray:
@@ -179,7 +179,7 @@ def embed_text(clip: str, text: str) -> np.ndarray:
 
 
 def embed_picture(clip: str, picture: bytes) -> np.ndarray:
-    """The same for an encoded picture, which is written nowhere.
+    """Embed an encoded picture, which is written nowhere.
 
     Raises:
         ClipError: one line with what is wrong. UnreadableImage: not a picture of an accepted format.

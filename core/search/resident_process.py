@@ -75,8 +75,8 @@ def _line(error: Exception) -> str:
     """One line for the reader; an error that is not meant for users keeps its kind."""
     if isinstance(error, UnreadableImage):
         return f"the picture cannot be read: {error}"
-    known = isinstance(error, PeregrineError)
-    return first_line(error) if known else f"{type(error).__name__}: {first_line(error)}"
+    is_ours = isinstance(error, PeregrineError)
+    return first_line(error) if is_ours else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _say(answers: BinaryIO, message: dict[str, Any]) -> None:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.perturbed import POSITIVE, VECTORS, VIEWS, moved
 from core.common.arrays import safe_divide
 from core.common.command_line import command_line
 from core.common.inside import inside
@@ -95,40 +94,6 @@ def _cosines(chunk: np.ndarray, here: np.ndarray, query: np.ndarray) -> np.ndarr
     return safe_divide(dots, np.sqrt(squares)).astype(np.float32)
 
 
-def has_moved(study: Study) -> bool:
-    """Whether the command `perturbed` has stored what `near_moved` reads."""
-    return study.has(VECTORS) and study.has(VIEWS)
-
-
-def partner_of(row: int, n: int) -> int:
-    """Another image for an image, always the same one.
-
-    >>> partner_of(3, 10) != 3, partner_of(3, 10) == partner_of(3, 10)
-    (True, True)
-    """
-    return int((row + np.random.default_rng([17, row]).integers(1, n)) % n)
-
-
-def near_moved(study: Study, row: int, k: int, *, epsilon: float, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Find the images nearest to a point that is moved against or towards a view v of an image.
-
-    Args:
-        row: the image whose random view is v. epsilon: size of the move, >= 0.
-        kind: "positive" moves the image itself, v+ - epsilon v; "negative" its `partner_of`, v- + epsilon v.
-    Returns:
-        rows (m,) int64 and cosines (m,) float32, descending; the point's own image may be among them.
-    Raises:
-        StudyError: the command `perturbed` has not been run. SettingsError: epsilon below 0. ShapeError: the
-        move leads to a point without direction.
-    """
-    if (missing := study.why_missing(VECTORS)) is not None:
-        raise StudyError(f"'{study.path}': the command '{missing.step}' is {missing}")
-    vectors, views = study.array(VECTORS), study.array(VIEWS)
-    start = row if kind == POSITIVE else partner_of(row, len(vectors))
-    query = moved(vectors.rows([start]), views.rows([row]), epsilon=epsilon, kind=kind)[0]
-    return most_alike(vectors, query, k)
-
-
 def like_image(
     study: Study, row: int, k: int, *, space: str = "representations", among: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -161,17 +126,17 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
     if not words or not study.has("captions"):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     table = study.table("captions", ["image_id", "caption", "cosine"])
-    codes, said = pd.factorize(table["caption"])  # not an array of fixed width: n x the longest
+    codes, captions = pd.factorize(table["caption"])  # not an array of fixed width: n x the longest
     fits = np.array(
-        [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in said], bool
+        [all(word in f" {' '.join(plain_words(str(one)))}" for word in words) for one in captions], bool
     )
     hits = table.loc[(codes >= 0) & fits[codes]]
     best = hits.groupby("image_id")["cosine"].max()
     rows = np.array([study.row_of(str(name)) for name in best.index], np.int64)
     cosine = best.to_numpy(np.float32)
     if among is not None:
-        kept = np.asarray(among, bool)[rows]
-        rows, cosine = rows[kept], cosine[kept]
+        in_population = np.asarray(among, bool)[rows]
+        rows, cosine = rows[in_population], cosine[in_population]
     order = np.lexsort((rows, -cosine))
     return rows[order], cosine[order]
 
@@ -205,7 +170,7 @@ def tidy(text: str) -> str:
 
 
 def has_index(study: Study) -> bool:
-    """Whether the images of a study are embedded with CLIP."""
+    """Return True when the images of a study are embedded with CLIP."""
     return study.has(CLIP_IMAGES)
 
 

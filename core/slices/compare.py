@@ -69,7 +69,7 @@ def separate(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]) -> pd.DataFrame:
-    """How much more common each trait is in slice a than in slice b, most significant difference first.
+    """Compare the share of each trait in slice a with that in slice b, most significant difference first.
 
     Args:
         counts: (2, n_traits) images with the trait, of a and of b, which share no images.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
-from core.slices.saved_file import text_of
+from core.slices.saved_file import with_saved
 from core.traces.traces import read_traces
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Conditions(Protocol):
     def saved(self) -> tuple[str, ...]: ...
 
     @classmethod
-    def parse(cls, text: str) -> Conditions: ...
+    def parse(cls, text: str) -> Self: ...
 
 
 def slice_columns(study: StudyReader) -> dict[str, str]:
@@ -82,8 +82,14 @@ def may_depend_on_traces(wanted: Conditions) -> bool:
     return bool(wanted.saved) or any(column in wanted.extras for column in TRACE_COLUMNS)
 
 
-def mask(wanted: Conditions, study: StudyReader, *, within: tuple[str, ...] = ()) -> np.ndarray:
-    """(n_images,) bool: all conditions hold. `within`: the saved slices being resolved."""
+def mask(wanted: Conditions, study: StudyReader) -> np.ndarray:
+    """(n_images,) bool: all conditions hold, and those of the saved slices that are named."""
+    parts = with_saved(wanted, study.path)
+    return np.logical_and.reduce([_mask(part, study) for part in parts])
+
+
+def _mask(wanted: Conditions, study: StudyReader) -> np.ndarray:
+    """(n_images,) bool: all conditions hold but the saved slices."""
     chosen = np.ones(len(study.images), dtype=bool)
     if wanted.split is not None:
         _check_known("split", [wanted.split], SPLITS)
@@ -101,10 +107,6 @@ def mask(wanted: Conditions, study: StudyReader, *, within: tuple[str, ...] = ()
         chosen &= _fires(study, feature)
     for word in wanted.concepts:
         chosen &= _shows(study, word)
-    for name in wanted.saved:
-        if name in within:
-            raise SliceError(f"the saved slices {', '.join(within)} refer to each other; delete one of them")
-        chosen &= mask(_saved(wanted, study, name), study, within=(*within, name))
     if wanted.image_ids:
         chosen &= _equals(study, "image_id", wanted.image_ids, check=True)
     return chosen
@@ -116,36 +118,31 @@ def of_results(wanted: Conditions, study: StudyReader) -> bool:
     Raises:
         SliceError: no saved slice has a name that is used.
     """
+    tables = slice_columns(study)
+    return any(_is_of_results(part, tables) for part in with_saved(wanted, study.path))
+
+
+def _is_of_results(wanted: Conditions, tables: Mapping[str, str]) -> bool:
     if wanted.predicted or wanted.correct is not None or wanted.confusion or wanted.fires or wanted.concepts:
         return True
-    tables, named = slice_columns(study), {*wanted.ranges, *wanted.extras}
-    if any(tables.get(column) in RESULTS for column in named):
-        return True
-    return any(of_results(_saved(wanted, study, name), study) for name in wanted.saved)
+    return any(tables.get(column) in RESULTS for column in (*wanted.ranges, *wanted.extras))
 
 
-def named_splits(wanted: Conditions, study: StudyReader, *, within: tuple[str, ...] = ()) -> set[str]:
+def named_splits(wanted: Conditions, study: StudyReader) -> set[str]:
     """Return the splits that the conditions name, themselves or by a saved slice; empty if they name none.
 
     Raises:
         SliceError: no saved slice has a name that is used.
     """
-    found = {*wanted.extras.get("split", ())} | ({wanted.split} if wanted.split else set())
-    for name in wanted.saved:
-        if name in within:
-            raise SliceError(f"the saved slices {', '.join(within)} refer to each other; delete one of them")
-        found |= named_splits(_saved(wanted, study, name), study, within=(*within, name))
+    found: set[str] = set()
+    for part in with_saved(wanted, study.path):
+        found |= {*part.extras.get("split", ())} | ({part.split} if part.split else set())
     return found
 
 
 def names_images(wanted: Conditions, study: StudyReader) -> bool:
-    """Return True when the conditions list single images, themselves or by a saved slice.
-
-    Call it after `named_splits`, which refuses saved slices that refer to each other.
-    """
-    return bool(wanted.image_ids) or any(
-        names_images(_saved(wanted, study, name), study) for name in wanted.saved
-    )
+    """Return True when the conditions list single images, themselves or by a saved slice."""
+    return any(part.image_ids for part in with_saved(wanted, study.path))
 
 
 def result_column(study: StudyReader, column: str) -> np.ndarray:
@@ -234,10 +231,6 @@ def _shows(study: StudyReader, word: str) -> np.ndarray:
     mine = high["group"].isin(list(groups)).to_numpy(dtype=bool)
     names = set(high["image_id"].to_numpy(dtype=object)[mine])
     return study.images["image_id"].isin(list(names)).to_numpy(dtype=bool)
-
-
-def _saved(wanted: Conditions, study: StudyReader, name: str) -> Conditions:
-    return wanted.parse(text_of(study.path, name))
 
 
 def _unknown_column(study: StudyReader, column: str, known: list[str]) -> SliceError:

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.dataframes import where
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.slices.evaluate import class_column, result_column
 from core.slices.slice import Slice
@@ -62,13 +61,13 @@ def judged(study: StudyReader, among: np.ndarray | None = None) -> KnownVerdicts
         among: (n_images,) bool: only these images, of whichever split; None: the evaluation images.
     """
     correct = result_column(study, "correct")
-    known = np.isfinite(correct)
+    has_result = np.isfinite(correct)
     if among is not None:
-        mask = known & among
+        mask = has_result & among
         split = "val" if not (mask & ~study.is_val).any() else None
     else:
-        split = "val" if bool((known & study.is_val).any()) else None
-        mask = known & study.is_val if split else known
+        split = "val" if bool((has_result & study.is_val).any()) else None
+        mask = has_result & study.is_val if split else has_result
     if not mask.any():
         return None
     return KnownVerdicts(mask, correct == 0, class_column(study, "label"), split)
@@ -96,12 +95,12 @@ def worst_slices(
     if population is None:
         return pd.DataFrame(columns=COLUMNS)
     tokens = tokens_of(study, population.mask)
-    found = find(
+    candidates = find(
         tokens, population.wrong, population.labels, population.mask, min_images=min_images, against=against
     )
-    order = np.lexsort([-found["errors"], -found["low"], ~(found["q"] <= 0.05)])
-    found = found.iloc[order[:limit]].reset_index(drop=True)
-    return _named(found, tokens, study.class_names, population.split)
+    order = np.lexsort([-candidates["errors"], -candidates["low"], ~(candidates["q"] <= 0.05)])
+    candidates = candidates.iloc[order[:limit]].reset_index(drop=True)
+    return _named(candidates, tokens, study.class_names, population.split)
 
 
 def find(
@@ -123,9 +122,9 @@ def find(
     """
     rows = np.flatnonzero(mask)
     marks = np.random.default_rng(seed).integers(1, 1 << 30, (2, len(mask))).astype(np.float64)
-    known = labels[tokens.rows] >= 0
+    labelled = labels[tokens.rows] >= 0
     any_class, any_trait = np.full(len(tokens.rows), -1), np.full(len(rows), -1)
-    parts = [(labels[tokens.rows][known], tokens.ids[known], tokens.rows[known])]
+    parts = [(labels[tokens.rows][labelled], tokens.ids[labelled], tokens.rows[labelled])]
     if against == ALL:
         parts += [(any_class, tokens.ids, tokens.rows), (labels[rows], any_trait, rows)]
     label, trait, row = (np.concatenate([part[at] for part in parts]) for at in range(3))
@@ -134,56 +133,61 @@ def find(
     n = np.bincount(cell, minlength=len(cells))
     errors = np.bincount(cell, weights=wrong[row], minlength=len(cells)).astype(np.int64)
     prints = np.stack([np.bincount(cell, weights=mark[row], minlength=len(cells)) for mark in marks])
-    found = pd.DataFrame({"label": cells // width - 1, "trait": cells % width - 1, "n": n, "errors": errors})
-    keep = (n >= min_images) & (found["label"].to_numpy() + found["trait"].to_numpy() > -2)
-    found = _merged(where(found, keep), prints[:, keep])
-    return _tested(found, wrong[rows], labels[rows], against)
+    candidates = pd.DataFrame(
+        {"label": cells // width - 1, "trait": cells % width - 1, "n": n, "errors": errors}
+    )
+    keep = (n >= min_images) & (candidates["label"].to_numpy() + candidates["trait"].to_numpy() > -2)
+    candidates = _merged(candidates.loc[keep], prints[:, keep])
+    return _tested(candidates, wrong[rows], labels[rows], against)
 
 
-def _merged(found: pd.DataFrame, prints: np.ndarray) -> pd.DataFrame:
+def _merged(candidates: pd.DataFrame, prints: np.ndarray) -> pd.DataFrame:
     """Keep one row per set of images; sums of two random marks identify the sets."""
-    keys = np.stack([*prints, found["n"].to_numpy(np.float64)], axis=1)
+    keys = np.stack([*prints, candidates["n"].to_numpy(np.float64)], axis=1)
     _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    traits = found["trait"].to_numpy()
+    traits = candidates["trait"].to_numpy()
     same: list[list[int]] = [[] for _ in first]
     repeated = np.bincount(which.ravel(), minlength=len(first))[which.ravel()] > 1
     for at in np.flatnonzero(repeated):
         same[which.ravel()[at]].append(int(traits[at]))
-    return found.iloc[first].assign(same=same).reset_index(drop=True)
+    return candidates.iloc[first].assign(same=same).reset_index(drop=True)
 
 
-def _tested(found: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against: str) -> pd.DataFrame:
-    n, errors = found["n"].to_numpy(), found["errors"].to_numpy()
+def _tested(candidates: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, against: str) -> pd.DataFrame:
+    n, errors = candidates["n"].to_numpy(), candidates["errors"].to_numpy()
     if against == CLASS:
         classes = int(labels.max(initial=-1)) + 1
-        known = labels >= 0
-        totals = np.bincount(labels[known], minlength=classes)[found["label"]]
-        marked = np.bincount(labels[known], weights=wrong[known], minlength=classes)[found["label"]]
+        labelled = labels >= 0
+        totals = np.bincount(labels[labelled], minlength=classes)[candidates["label"]]
+        marked = np.bincount(labels[labelled], weights=wrong[labelled], minlength=classes)[
+            candidates["label"]
+        ]
         marked = marked.astype(np.int64)
     else:
         totals, marked = np.full(len(n), len(wrong)), np.full(len(n), int(wrong.sum()))
     low, high = wilson(errors, n)
     rate, rest = safe_divide(errors, n), safe_divide(marked - errors, totals - n)
     p = at_least(errors, n, marked, totals)
-    found = found.assign(
+    candidates = candidates.assign(
         error_rate=rate, low=low, high=high, rest=rest, lift=safe_divide(rate, np.nan_to_num(rest)), p=p,
         q=benjamini_hochberg(np.where(totals > n, p, np.nan)),
     )  # fmt: skip
-    return where(found, totals > n)  # a candidate with all images of its class has no comparison
+    # A candidate with all images of its class has no comparison.
+    return candidates.loc[totals > n].reset_index(drop=True)
 
 
-def _named(found: pd.DataFrame, tokens: Tokens, classes: list[str], split: str | None) -> pd.DataFrame:
+def _named(candidates: pd.DataFrame, tokens: Tokens, classes: list[str], split: str | None) -> pd.DataFrame:
     names, kinds, texts, also = [], [], [], []
-    for label, trait, same in zip(found["label"], found["trait"], found["same"], strict=True):
-        chosen = slice_of(tokens, int(trait), classes[label] if label >= 0 else None, split)
+    for label, trait, same in zip(candidates["label"], candidates["trait"], candidates["same"], strict=True):
+        candidate = slice_of(tokens, int(trait), classes[label] if label >= 0 else None, split)
         names.append(trait_name(tokens, int(trait)))
         kinds.append(tokens.kinds[trait] if trait >= 0 else "class")
         others = [trait_name(tokens, other) for other in sorted({*same} - {int(trait), -1})]
         more = len(others) - SAID_TOGETHER
         also.append(", ".join(others[:SAID_TOGETHER]) + (f" and {more} more" if more > 0 else ""))
-        texts.append(str(chosen))
-    labels = [classes[label] if label >= 0 else None for label in found["label"]]
-    named = found.assign(label=labels, kind=kinds, trait=names, also=also, where=texts)
+        texts.append(str(candidate))
+    labels = [classes[label] if label >= 0 else None for label in candidates["label"]]
+    named = candidates.assign(label=labels, kind=kinds, trait=names, also=also, where=texts)
     return named.loc[:, COLUMNS]
 
 
@@ -199,13 +203,13 @@ def trait_name(tokens: Tokens, trait: int) -> str:
 
 def slice_of(tokens: Tokens, trait: int, label: str | None, split: str | None) -> Slice:
     """Build the slice of a candidate."""
-    chosen = Slice(split=split, labels=() if label is None else (label,))
+    base = Slice(split=split, labels=() if label is None else (label,))
     if trait < 0:
-        return chosen
+        return base
     kind, name = tokens.kinds[trait], tokens.names[trait]
     extra = {
         FEATURE: lambda: Slice(fires=(int(name),)),
         CONCEPT: lambda: Slice(concepts=(name,)),
         COLUMN: lambda: Slice(extras={tokens.within[trait]: (name,)}),
     }[kind]()
-    return Slice.joined([chosen, extra])
+    return Slice.joined([base, extra])

@@ -1,4 +1,4 @@
-"""What to look at first in a study: its worst confusion, its worst slice, the features on the background.
+"""The first things to look at in a study: its worst confusion, its worst slice, features on the background.
 
 Everything is of the images with a known correctness: those of a mask `among`, (n_images,) bool; without one
 of the evaluation images, or of all where there is no evaluation split.
@@ -45,7 +45,7 @@ class ClassAccuracy:
 
     @property
     def beats_guessing(self) -> bool:
-        """Whether the whole interval lies above the share of the most common class."""
+        """Return True when the whole interval lies above the share of the most common class."""
         return self.low > self.guess
 
 

@@ -61,7 +61,7 @@ RELATIVE = ("on which ", "whose ")
 
 @dataclass(frozen=True)
 class Phrase:
-    """What one condition adds to a name: a word before the subject, or words behind it.
+    """The part of a name that one condition adds: a word before the subject, or words behind it.
 
     alone: the words are a sentence without a subject ("background matches the class").
     """
@@ -71,7 +71,7 @@ class Phrase:
     alone: bool = False
 
 
-def plain_name(chosen: Slice, words: Mapping[int, str] | None = None) -> str:
+def plain_name(where: Slice, words: Mapping[int, str] | None = None) -> str:
     """Name a slice in plain words. The split is left out.
 
     Args:
@@ -84,21 +84,21 @@ def plain_name(chosen: Slice, words: Mapping[int, str] | None = None) -> str:
     >>> plain_name(Slice.parse("label=dog companion_agrees=false"))
     'dogs next to an unusual object'
     """
-    chosen = replace(chosen, split=None, name="")
-    if not chosen:
+    where = replace(where, split=None, name="")
+    if not where:
         return "all images"
-    found = [_phrase(part, words or {}) for part in chosen.parts() if not part.labels]
-    label = " or ".join(chosen.labels)
-    if not found:
+    phrases = [_phrase(part, words or {}) for part in where.parts() if not part.labels]
+    label = " or ".join(where.labels)
+    if not phrases:
         return plural(label)
-    if not label and all(one.alone for one in found):
-        return ", ".join(one.behind for one in found)
-    comma = [one.behind for one in found if one.alone or one.behind.startswith("with ")]
-    direct = _joined([one.behind for one in found if one.behind and one.behind not in comma])
-    before = [one.before for one in found if one.before]
+    if not label and all(one.alone for one in phrases):
+        return ", ".join(one.behind for one in phrases)
+    comma = [one.behind for one in phrases if one.alone or one.behind.startswith("with ")]
+    direct = _joined([one.behind for one in phrases if one.behind and one.behind not in comma])
+    before = [one.before for one in phrases if one.before]
     subject = label
     if before or direct:
-        of_images = not before or before == [VERDICT.get(chosen.correct)]
+        of_images = not before or before == [VERDICT.get(where.correct)]
         subject = plural(label) if label else "images" if of_images else "objects"
     elif not label:
         return f"images {' and '.join(comma)}"
@@ -122,8 +122,8 @@ def _phrase(part: Slice, words: Mapping[int, str]) -> Phrase:
     if part.confusion:
         return Phrase(behind=f"{part.confusion[0]} taken for {part.confusion[1]}", alone=True)
     for number in part.fires:
-        said = f" ({words[number]})" if words.get(number) else ""
-        return Phrase(behind=f"on which feature {number}{said} fires")
+        in_brackets = f" ({words[number]})" if words.get(number) else ""
+        return Phrase(behind=f"on which feature {number}{in_brackets} fires")
     for word in part.concepts:
         return Phrase(behind=f"{SAY}“{word}”")  # which is not always what the image shows
     return Phrase(behind=part.describe().removeprefix("images, "))
@@ -131,8 +131,8 @@ def _phrase(part: Slice, words: Mapping[int, str]) -> Phrase:
 
 def _value(column: str, value: str) -> Phrase:
     name, low = column.replace("_", " "), value.casefold()
-    if said := SPECIAL.get((column.casefold(), low)):
-        return Phrase(behind=said)
+    if adjective := SPECIAL.get((column.casefold(), low)):
+        return Phrase(behind=adjective)
     if column.casefold() in SURROUNDINGS:
         return Phrase(behind=PLACES.get(low) or f"with {_article(value)} {name}")
     if low in ADJECTIVES:
@@ -140,16 +140,16 @@ def _value(column: str, value: str) -> Phrase:
     if column.casefold() == "companion":
         return Phrase(behind=f"beside {_article(value)}")
     if low in YES + NO:
-        if found := AGREES.match(column):
-            if low in NO and (unusual := UNUSUAL.get(found[1].casefold())):
+        if match := AGREES.match(column):
+            if low in NO and (unusual := UNUSUAL.get(match[1].casefold())):
                 return Phrase(behind=unusual)
             does = "matches" if low in YES else "does not match"
-            return Phrase(behind=f"{found[1].replace('_', ' ')} {does} the class", alone=True)
-        if found := HAS.match(column):
-            return Phrase(behind=f"{'with' if low in YES else 'without'} {found[2].replace('_', ' ')}")
-        if found := IS.match(column):
-            said = found[1].replace("_", " ")
-            return Phrase(before=said) if low in YES else Phrase(behind=f"that are not {said}")
+            return Phrase(behind=f"{match[1].replace('_', ' ')} {does} the class", alone=True)
+        if match := HAS.match(column):
+            return Phrase(behind=f"{'with' if low in YES else 'without'} {match[2].replace('_', ' ')}")
+        if match := IS.match(column):
+            adjective = match[1].replace("_", " ")
+            return Phrase(before=adjective) if low in YES else Phrase(behind=f"that are not {adjective}")
         return Phrase(behind=f"with {name} = {'yes' if low in YES else 'no'}")
     return Phrase(behind=f"with {name} = {value}")
 

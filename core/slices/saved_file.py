@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 from core.errors import DamagedSlices, SliceError, did_you_mean
 from core.storage.kept_file import KeptFile
+from core.storage.seals import Damaged
 
 FILE = "slices.json"
 REPAIR = "Move it away; or repair its texts and delete the line with its checksum"
+LONGEST = 60  # characters of a name
+MOST = 1000  # slices in a study; each of them is counted where they are listed
+MOST_NAMED = 50  # that a slice may name, itself or by another
+
+
+class NamesSlices(Protocol):
+    """A slice, as far as it names saved ones."""
+
+    @property
+    def saved(self) -> tuple[str, ...]: ...
+
+    @classmethod
+    def parse(cls, text: str) -> Self: ...
+
+
+Named = TypeVar("Named", bound=NamesSlices)
 KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR)
 
 
@@ -22,25 +41,56 @@ def texts(folder: Path) -> dict[str, str]:
         DamagedSlices: the file has been changed or damaged; it is left unchanged.
         StudyError: the file cannot be read or points outside the study folder.
     """
-    found = KEPT.read(folder, _parsed) or {}
-    return dict(sorted(found.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
+    slices = KEPT.read(folder, _parsed) or {}
+    return dict(sorted(slices.items(), key=lambda pair: (pair[0].casefold(), pair[0])))
 
 
 def _parsed(held: dict[str, Any]) -> dict[str, str]:
-    return {str(name): str(text) for name, text in held["slices"].items()}
+    slices = {str(name): str(text) for name, text in held["slices"].items()}
+    if len(slices) > MOST:
+        raise Damaged(f"holds {len(slices):,} slices; limit {MOST:,}")
+    for name in slices:
+        if len(name) > LONGEST or not name.isprintable():
+            raise Damaged(f"holds {name[:LONGEST]!r}, which cannot be the name of a slice")
+    return slices
 
 
-def text_of(folder: Path, name: str) -> str:
-    """Return the text form of one saved slice.
+def text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
+    """Return the text form of one of the slices that are saved in a study.
 
     Raises:
-        SliceError: there is no slice of that name. DamagedSlices, StudyError: as for `texts`.
+        SliceError: there is no slice of that name.
     """
-    known = texts(folder)
-    if name not in known:
-        listed = f" Saved: {', '.join(known)}" if known else " None is saved."
-        hint = f"{did_you_mean(name, known)}{listed}"
+    if name not in saved:
+        listed = f" Saved: {', '.join(saved)}" if saved else " None is saved."
+        hint = f"{did_you_mean(name, saved)}{listed}"
         raise SliceError(
             f"no saved slice '{name}' in '{folder}'.{hint}", short=f"no saved slice '{name}'.{hint}"
         )
-    return known[name]
+    return saved[name]
+
+
+def with_saved(where: Named, folder: Path) -> list[Named]:
+    """Return the conditions, and those of every saved slice that they name, themselves or by another one.
+
+    Each is in it once: slices that all name two others would otherwise be twice as many at every step.
+
+    Raises:
+        SliceError: no saved slice has a name that is used, too many are, or they refer to each other.
+    """
+    saved = texts(folder) if where.saved else {}
+    named: dict[str, Named] = {}
+    waiting = list(where.saved)
+    for name in waiting:
+        if name in named:
+            continue
+        if len(named) == MOST_NAMED:
+            raise SliceError(f"the slice names more than {MOST_NAMED} saved slices; name fewer")
+        named[name] = where.parse(text_of(folder, name, saved))
+        waiting += named[name].saved
+    try:
+        TopologicalSorter({name: part.saved for name, part in named.items()}).prepare()
+    except CycleError as error:
+        names = ", ".join(sorted(set(error.args[1])))
+        raise SliceError(f"the saved slices {names} refer to each other; delete one of them") from None
+    return [where, *named.values()]

@@ -14,10 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import SliceError, did_you_mean
-from core.slices.saved_file import KEPT, text_of, texts
+from core.slices.saved_file import KEPT, LONGEST, MOST, text_of, texts
 from core.slices.slice import Slice
-
-LONGEST = 60  # characters of a name
 
 
 def get(folder: Path, name: str) -> Slice:
@@ -25,8 +23,9 @@ def get(folder: Path, name: str) -> Slice:
 
     Raises:
         SliceError: no slice has that name, or the saved text cannot be parsed.
+        DamagedSlices, StudyError: as for `texts`.
     """
-    return Slice.parse(text_of(folder, name))
+    return Slice.parse(text_of(folder, name, texts(folder)))
 
 
 def stamp(folder: Path) -> tuple[int, int]:
@@ -34,19 +33,21 @@ def stamp(folder: Path) -> tuple[int, int]:
     return KEPT.stamp(folder)
 
 
-def save(folder: Path, name: str, chosen: Slice, *, overwrite: bool = False) -> str:
+def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> str:
     """Save a slice under a name; return the name as stored.
 
     Raises:
-        SliceError: the name is empty, too long or taken by another slice.
+        SliceError: the name is empty, too long or taken by another slice, or too many are saved.
         StudyError: the study cannot be written to.
     """
-    name, text = _checked(name), str(Slice.joined(chosen.parts()))
+    name, text = _checked(name), str(Slice.joined(where.parts()))
 
-    def add(known: dict[str, str]) -> None:
-        if not overwrite and known.get(name, text) != text:
+    def add(slices: dict[str, str]) -> None:
+        if not overwrite and slices.get(name, text) != text:
             raise SliceError(f"a slice '{name}' already exists; choose another name, or delete that slice")
-        known[name] = text
+        slices[name] = text
+        if len(slices) > MOST:
+            raise SliceError(f"a study keeps at most {MOST:,} slices; delete some first")
 
     _change(folder, add)
     return name
@@ -56,13 +57,13 @@ def rename(folder: Path, old: str, new: str) -> str:
     """Rename a saved slice; saved slices that refer to it are updated."""
     new = _checked(new)
 
-    def move(known: dict[str, str]) -> None:
-        _must_know(folder, known, old)
-        if new != old and new in known:
+    def move(slices: dict[str, str]) -> None:
+        _must_know(folder, slices, old)
+        if new != old and new in slices:
             raise SliceError(f"a slice '{new}' already exists; choose another name, or delete that slice")
-        known[new] = known.pop(old)
-        for name, text in known.items():
-            known[name] = _referring(text, old, new)
+        slices[new] = slices.pop(old)
+        for name, text in slices.items():
+            slices[name] = _referring(text, old, new)
 
     _change(folder, move)
     return new
@@ -71,26 +72,26 @@ def rename(folder: Path, old: str, new: str) -> str:
 def delete(folder: Path, name: str) -> None:
     """Delete a saved slice."""
 
-    def drop(known: dict[str, str]) -> None:
-        _must_know(folder, known, name)
-        del known[name]
+    def drop(slices: dict[str, str]) -> None:
+        _must_know(folder, slices, name)
+        del slices[name]
 
     _change(folder, drop)
 
 
 def _referring(text: str, old: str, new: str) -> str:
     try:
-        chosen = Slice.parse(text)
+        where = Slice.parse(text)
     except SliceError:  # written by hand; keep it
         return text
-    if old not in chosen.saved:
+    if old not in where.saved:
         return text
-    return str(replace(chosen, saved=tuple(new if one == old else one for one in chosen.saved)))
+    return str(replace(where, saved=tuple(new if one == old else one for one in where.saved)))
 
 
-def _must_know(folder: Path, known: dict[str, str], name: str) -> None:
-    if name not in known:
-        raise SliceError(f"no saved slice '{name}' in '{folder}'.{did_you_mean(name, known)}")
+def _must_know(folder: Path, slices: dict[str, str], name: str) -> None:
+    if name not in slices:
+        raise SliceError(f"no saved slice '{name}' in '{folder}'.{did_you_mean(name, slices)}")
 
 
 def _checked(name: str) -> str:
@@ -106,8 +107,8 @@ def _change(folder: Path, change: Callable[[dict[str, str]], None]) -> None:
     """Read, change and replace the file under a lock."""
 
     def changed() -> dict[str, dict[str, str]]:
-        known = texts(folder)
-        change(known)
-        return {"slices": known}
+        slices = texts(folder)
+        change(slices)
+        return {"slices": slices}
 
     KEPT.change(folder, changed)

@@ -112,12 +112,12 @@ class Slice:
 
     @classmethod
     def from_dict(cls, conditions: Mapping[str, Any]) -> Slice:
-        known = [item.name for item in dataclasses.fields(cls)]
+        field_names = [item.name for item in dataclasses.fields(cls)]
         for key in conditions:
-            if key not in known:
-                hint = did_you_mean(key, known)
+            if key not in field_names:
+                hint = did_you_mean(key, field_names)
                 short = f"a slice has no '{key}'.{hint}"
-                raise SliceError(f"{short} It has: {', '.join(known)}", short=short)
+                raise SliceError(f"{short} It has: {', '.join(field_names)}", short=short)
         return cls(**conditions)
 
     def to_json(self) -> str:
@@ -129,15 +129,15 @@ class Slice:
 
     def parts(self) -> list[Slice]:
         """Split the slice into slices of one condition each, in the order of the text form."""
-        found: list[dict[str, Any]] = []
+        single: list[dict[str, Any]] = []
         for name, value in self.to_dict().items():
             if name in ("ranges", "extras"):
-                found += [{name: {key: some}} for key, some in getattr(self, name).items()]
+                single += [{name: {key: some}} for key, some in getattr(self, name).items()]
             elif name in ("fires", "concepts", "saved"):
-                found += [{name: (one,)} for one in value]
+                single += [{name: (one,)} for one in value]
             elif name != "name":
-                found.append({name: value})
-        return [Slice(**conditions) for conditions in found]
+                single.append({name: value})
+        return [Slice(**conditions) for conditions in single]
 
     @classmethod
     def joined(cls, parts: Iterable[Slice]) -> Slice:
@@ -181,28 +181,28 @@ class Slice:
         return f"{every}{kind}{of}"
 
     def _conditions(self) -> list[str]:
-        said = []
+        phrases = []
         if self.predicted:
-            said.append(f"predicted as {_either(self.predicted)}")
+            phrases.append(f"predicted as {_either(self.predicted)}")
         if self.correct is not None:
-            said.append("classified correctly" if self.correct else "misclassified")
+            phrases.append("classified correctly" if self.correct else "misclassified")
         if self.confusion:
-            said.append(f"{self.confusion[0]} taken for {self.confusion[1]}")
+            phrases.append(f"{self.confusion[0]} taken for {self.confusion[1]}")
         names = {key: SCORES[key].label if key in SCORES else key for key in self.ranges}
-        said += [f"{names[key]} {_between(*pair)}" for key, pair in self.ranges.items()]
-        said += [_column_said(key, values) for key, values in self.extras.items()]
+        phrases += [f"{names[key]} {_between(*pair)}" for key, pair in self.ranges.items()]
+        phrases += [_column_said(key, values) for key, values in self.extras.items()]
         if self.fires:
             plural = len(self.fires) > 1
             features = " and ".join(map(str, self.fires))
-            said.append(f"on which feature{'s' * plural} {features} fire{'s' * (not plural)}")
+            phrases.append(f"on which feature{'s' * plural} {features} fire{'s' * (not plural)}")
         if self.concepts:
-            said.append(f"that show {' and '.join(self.concepts)}")
+            phrases.append(f"that show {' and '.join(self.concepts)}")
         if self.saved:
-            said.append(f"in the slice {' and in '.join(self.saved)}")
+            phrases.append(f"in the slice {' and in '.join(self.saved)}")
         if self.image_ids:
             many = len(self.image_ids) > 3
-            said.append(f"{len(self.image_ids)} chosen ones" if many else _either(self.image_ids))
-        return said
+            phrases.append(f"{len(self.image_ids)} chosen ones" if many else _either(self.image_ids))
+        return phrases
 
 
 def _names(values: Iterable[Any] | str | bool | int | float) -> tuple[str, ...]:

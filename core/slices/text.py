@@ -136,21 +136,21 @@ class _Reader:
         self.text, self.at = text, 0
 
     def more(self) -> bool:
-        found = _SPACE.match(self.text, self.at)
-        self.at = found.end() if found else self.at
+        space = _SPACE.match(self.text, self.at)
+        self.at = space.end() if space else self.at
         return self.at < len(self.text)
 
     def word(self) -> tuple[str, bool]:
         """Read the next word; return it and whether it was quoted."""
         quoted = _QUOTED.match(self.text, self.at)
-        found = quoted or _BARE.match(self.text, self.at)
-        if found is None:
+        match = quoted or _BARE.match(self.text, self.at)
+        if match is None:
             raise self._stuck("a word")
-        self.at = found.end()
+        self.at = match.end()
         try:
-            return (json.loads(found[0], strict=False), True) if quoted else (found[0], False)
+            return (json.loads(match[0], strict=False), True) if quoted else (match[0], False)
         except ValueError:
-            raise SliceError(f"the quoted text {found[0]} is not valid JSON") from None
+            raise SliceError(f"the quoted text {match[0]} is not valid JSON") from None
 
     def words(self) -> list[str]:
         values = [self.word()[0]]
@@ -161,13 +161,13 @@ class _Reader:
 
     def range(self) -> tuple[float | None, float | None] | None:
         """Read `low..high` with either end left out; None if something else follows."""
-        found = _BARE.match(self.text, self.at)
-        ends = _RANGE.fullmatch(found[0]) if found else None
-        if found is None or ends is None:
-            if found and ".." in found[0]:
-                raise SliceError(f"'{found[0]}' is not a range; write 0.1..0.3, 0.1.. or ..0.3")
+        match = _BARE.match(self.text, self.at)
+        ends = _RANGE.fullmatch(match[0]) if match else None
+        if match is None or ends is None:
+            if match and ".." in match[0]:
+                raise SliceError(f"'{match[0]}' is not a range; write 0.1..0.3, 0.1.. or ..0.3")
             return None
-        self.at = found.end()
+        self.at = match.end()
         low, high = (None if end is None else float(end) for end in ends.groups())
         return low, high
 
@@ -180,9 +180,9 @@ class _Reader:
         if self.at < len(self.text) and not self.text[self.at].isspace():
             raise self._stuck("a space")
 
-    def _stuck(self, wanted: str) -> SliceError:
+    def _stuck(self, expected: str) -> SliceError:
         rest = self.text[self.at : self.at + 20]
         where = f"at '{rest}'" if rest else "at its end"
         return SliceError(
-            f"cannot read the slice '{self.text}' {where}: expected {wanted}. Example: {EXAMPLE}"
+            f"cannot read the slice '{self.text}' {where}: expected {expected}. Example: {EXAMPLE}"
         )

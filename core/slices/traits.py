@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import where
 from core.slices.evaluate import read_once, slice_columns
 from core.slices.firing_counts import BLOCK, count_firing_images, has_firing
 
@@ -107,9 +106,9 @@ def _features(study: StudyReader, mask: np.ndarray) -> Tokens:
     rows, ids = [], []
     for start in range(0, int(pointers[-1]), BLOCK):
         block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
-        kept = np.flatnonzero(mask[block])
-        rows.append(block[kept])
-        ids.append(np.searchsorted(pointers, start + kept, "right") - 1)
+        inside = np.flatnonzero(mask[block])
+        rows.append(block[inside])
+        ids.append(np.searchsorted(pointers, start + inside, "right") - 1)
     names = [str(number) for number in range(len(pointers) - 1)]
     return _made(np.concatenate([*rows, []]), np.concatenate([*ids, []]), FEATURE, names)
 
@@ -119,9 +118,11 @@ def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
     if not (study.has("concepts") and study.has("highly_activating")):
         return _none(CONCEPT)
     concepts = study.table("concepts", ["group", "word", "kept"])
-    concepts = where(concepts, concepts["kept"].to_numpy(bool))
+    concepts = concepts.loc[concepts["kept"].to_numpy(bool)]
     words, ids = np.unique(concepts["word"].to_numpy(object).astype(str), return_inverse=True)
-    said = pd.DataFrame({"group": concepts["group"].to_numpy(object), "word": ids}).drop_duplicates()
+    words_of_groups = pd.DataFrame(
+        {"group": concepts["group"].to_numpy(object), "word": ids}
+    ).drop_duplicates()
     high = study.table("highly_activating", ["group", "image_id"])
 
     def look_up() -> np.ndarray:  # takes a second for a million images
@@ -129,7 +130,9 @@ def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
 
     rows = read_once(study, "rows of highly_activating", look_up)
     high = pd.DataFrame({"group": high["group"].to_numpy(object), "row": rows})
-    pairs = where(high, (rows >= 0) & mask[rows]).merge(said, on="group").drop_duplicates(["row", "word"])
+    pairs = (
+        high.loc[(rows >= 0) & mask[rows]].merge(words_of_groups, on="group").drop_duplicates(["row", "word"])
+    )
     return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())
 
 
@@ -137,11 +140,11 @@ def _columns(study: StudyReader, mask: np.ndarray) -> Tokens:
     """Collect the values of extra columns with few distinct texts, booleans or integers."""
     if not study.has("attributes"):
         return _none(COLUMN)
-    known = slice_columns(study)
+    sources = slice_columns(study)
     parts = [_none(COLUMN)]
     inside = np.flatnonzero(mask)
     for column in study.columns("attributes"):
-        if known.get(column) != "attributes" or column == "image_id":
+        if sources.get(column) != "attributes" or column == "image_id":
             continue
         values = study.table("attributes", [column])[column]
         if len(values) != study.n_images or pd.api.types.is_float_dtype(values):

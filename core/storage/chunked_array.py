@@ -105,8 +105,8 @@ class ChunkedArray:
         except NO_ARRAY as error:
             raise self.damage(f"{file} cannot be read: {first_line(error).rstrip('. ')}") from error
         if (rows.shape, rows.dtype) != (expected, self.dtype):
-            held, wanted = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
-            raise self.damage(f"{file} holds {held}, but the manifest says {wanted}")
+            held, declared = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
+            raise self.damage(f"{file} holds {held}, but the manifest says {declared}")
         return rows
 
     def damage(self, what: str) -> PeregrineError:
@@ -128,22 +128,24 @@ class ChunkedArray:
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the rows at `indices`, in that order; only the chunks that contain them are read."""
-        wanted = np.asarray(indices, dtype=np.int64)
-        if wanted.size and (wanted.min() < -len(self) or wanted.max() >= len(self)):
+        row_numbers = np.asarray(indices, dtype=np.int64)
+        if row_numbers.size and (row_numbers.min() < -len(self) or row_numbers.max() >= len(self)):
             raise IndexError(f"row out of range for {self.folder.name} with {len(self)} rows")
-        wanted = np.where(wanted < 0, wanted + len(self), wanted)
-        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
-        if (wanted[1:] >= wanted[:-1]).all():  # the usual order: each chunk's rows are a slice of `wanted`
-            edges = np.searchsorted(wanted, self.starts)
+        row_numbers = np.where(row_numbers < 0, row_numbers + len(self), row_numbers)
+        selected = np.empty((len(row_numbers), *self.shape[1:]), self.dtype)
+        if (
+            row_numbers[1:] >= row_numbers[:-1]
+        ).all():  # the usual order: each chunk's rows are a slice of `wanted`
+            edges = np.searchsorted(row_numbers, self.starts)
             for home in np.flatnonzero(np.diff(edges)).tolist():
                 here = slice(edges[home], edges[home + 1])
-                found[here] = self.chunk(home)[wanted[here] - self.starts[home]]
-            return self._sound(found)
-        homes = np.searchsorted(self.starts, wanted, side="right") - 1
+                selected[here] = self.chunk(home)[row_numbers[here] - self.starts[home]]
+            return self._sound(selected)
+        homes = np.searchsorted(self.starts, row_numbers, side="right") - 1
         for home in np.unique(homes):
             here = np.flatnonzero(homes == home)
-            found[here] = self.chunk(home)[wanted[here] - self.starts[home]]
-        return self._sound(found)
+            selected[here] = self.chunk(home)[row_numbers[here] - self.starts[home]]
+        return self._sound(selected)
 
     def span(self, start: int, stop: int) -> np.ndarray:
         """Return the rows start … stop - 1, read contiguously."""

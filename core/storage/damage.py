@@ -25,8 +25,8 @@ def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str
     Args:
         items: entries of the manifest, by name.
     """
-    found = {name: _first_fault(folder, name, item) for name, item in sorted(items.items())}
-    return {name: what for name, what in found.items() if what}
+    faults = {name: _first_fault(folder, name, item) for name, item in sorted(items.items())}
+    return {name: what for name, what in faults.items() if what}
 
 
 def _first_fault(folder: Path, name: str, item: dict[str, Any]) -> str | None:

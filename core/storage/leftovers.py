@@ -19,8 +19,8 @@ def owner(name: str) -> int | None:
     >>> owner(".00002.npy.4711.tmp"), owner("notes.tmp")
     (4711, None)
     """
-    found = TEMPORARY.fullmatch(name)
-    return int(found["pid"]) if found else None
+    match = TEMPORARY.fullmatch(name)
+    return int(match["pid"]) if match else None
 
 
 def is_leftover(path: Path) -> bool:

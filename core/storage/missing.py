@@ -1,4 +1,4 @@
-"""What a study does not hold, and why: data, from which each page and command makes its own sentence."""
+"""Missing items of a study with the reason, as data; each page and command makes its own sentence of it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Missing:
 
     @property
     def redo(self) -> bool:
-        """Whether the step has to run although neither its settings nor its inputs have changed."""
+        """True when the step has to run although neither its settings nor its inputs have changed."""
         return self.state in ("damaged", "outdated")
 
     @property
@@ -63,9 +63,9 @@ class Missing:
 
 def missing_step(folder: Path, step: str, state: str, item: str | None = None) -> Missing:
     """A step that was not run ("missing"), is "stale", or that an older version ran ("outdated", "older")."""
-    known = cast(State, state if state in REASONS else "missing")
-    command = command_line(step, folder, redo=known == "outdated")
-    return Missing(item, step, known, REASONS[known], command)
+    reason = cast(State, state if state in REASONS else "missing")
+    command = command_line(step, folder, redo=reason == "outdated")
+    return Missing(item, step, reason, REASONS[reason], command)
 
 
 def damaged_item(folder: Path, step: str, item: str, what: str) -> Missing:

@@ -110,11 +110,11 @@ def _seal(path: Path) -> None:
 
 
 def _sha256(file: Any, length: int) -> bytes:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     while length and (part := file.read(min(length, 1 << 20))):
-        found.update(part)
+        digest.update(part)
         length -= len(part)
-    return found.hexdigest().encode()
+    return digest.hexdigest().encode()
 
 
 def check_arrays(path: Path) -> None:
@@ -126,9 +126,9 @@ def check_arrays(path: Path) -> None:
         length = os.fstat(file.fileno()).st_size - SEAL
         if length <= 0:
             return
-        found = _sha256(file, length)
+        digest = _sha256(file, length)
         seal = file.read(SEAL)
-    is_marked, fits = seal.startswith(MAGIC), seal[len(MAGIC) :] == found
+    is_marked, fits = seal.startswith(MAGIC), seal[len(MAGIC) :] == digest
     if is_marked != fits:
         raise Damaged("has changed since it was written (checksum differs)")
 

@@ -104,11 +104,13 @@ def foreign_entries(folder: Path) -> list[str]:
 
 def _is_own(path: Path, items: set[str]) -> bool:
     """Return whether an entry of a study's folder is part of it; what a link leads to is never deleted."""
-    known = path.name in OWN_FILES | OWN_FOLDERS | items or path.stem in items and path.suffix == ".parquet"
+    is_listed = (
+        path.name in OWN_FILES | OWN_FOLDERS | items or path.stem in items and path.suffix == ".parquet"
+    )
     if path.is_symlink():
-        return known
+        return is_listed
     if not path.is_dir():
-        return (known and path.name not in items) or HIDDEN.fullmatch(path.name) is not None
+        return (is_listed and path.name not in items) or HIDDEN.fullmatch(path.name) is not None
     if path.name in OWN_FOLDERS:
         return all(_is_ours(file, KEPT_THERE) for file in path.rglob("*"))
     array = path.name in items or (path / manifests.LEDGER).is_file()
@@ -170,8 +172,8 @@ def _hidden(folder: Path) -> Path:
 
 
 def _copy(folder: Path, target: Path) -> None:
-    def left_out(place: str, names: list[str]) -> set[str]:
-        return OF_JOBS & set(names) if Path(place) == folder else set()
+    def left_out(directory: str, names: list[str]) -> set[str]:
+        return OF_JOBS & set(names) if Path(directory) == folder else set()
 
     shutil.copytree(folder, target, symlinks=True, ignore=left_out)
 

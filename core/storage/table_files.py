@@ -30,8 +30,8 @@ def check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
         name: the file's name. entry: the table's entry in the manifest; written by an older version it does
             not hold the types, and text that became bytes is refused.
     """
-    found, written = type_names(schema), entry.get("types")
-    if written is not None and found != written:
+    stored, written = type_names(schema), entry.get("types")
+    if written is not None and stored != written:
         raise Damaged(f"the columns of {name} have other types than those that were written")
     if written is None and any(map(pa.types.is_binary, schema.types)):
         raise Damaged(f"{name} holds bytes in place of text")

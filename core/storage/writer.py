@@ -98,14 +98,18 @@ class StudyWriter:
         A setting that is None and one that is absent are the same: older studies lack newer settings.
         """
         entry = self.manifest["steps"].get(step)
-        wanted = self._inputs(step, inputs, outside)
-        return bool(entry) and _given(entry["settings"]) == _given(settings) and entry["inputs"] == wanted
+        current_inputs = self._inputs(step, inputs, outside)
+        return (
+            bool(entry)
+            and _given(entry["settings"]) == _given(settings)
+            and entry["inputs"] == current_inputs
+        )
 
     def _inputs(
         self, step: str, inputs: tuple[str, ...], outside: dict[str, str] | None
     ) -> dict[str, str | None]:
-        known = manifests.input_digests(self.manifest, inputs) | manifests.formulas_of(step)
-        return known | {f"@{name}": value for name, value in (outside or {}).items()}
+        digests = manifests.input_digests(self.manifest, inputs) | manifests.formulas_of(step)
+        return digests | {f"@{name}": value for name, value in (outside or {}).items()}
 
     @contextmanager
     def step(
@@ -167,10 +171,10 @@ class StudyWriter:
         if not self.guest:
             manifests.write_manifest(self.folder, self.manifest)
 
-    def _remove_leftovers(self, name: str, kept: dict[str, Any]) -> None:
+    def _remove_leftovers(self, name: str, made_now: dict[str, Any]) -> None:
         """Delete the files of items that the step made before and no longer makes."""
         for item in self._orphans:
-            if item not in self.manifest["items"] and item not in kept:
+            if item not in self.manifest["items"] and item not in made_now:
                 shutil.rmtree(self.folder / item, ignore_errors=True)
                 (self.folder / f"{item}.parquet").unlink(missing_ok=True)
         self._orphans.clear()

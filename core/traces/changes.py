@@ -57,9 +57,9 @@ def mark_wrong_label(study: StudyReader, image_id: str, suggested: str | None = 
     Args:
         suggested: the class that it should have, or `UNSURE`; None or an empty text removes the mark.
     """
-    known = list(study.class_names)
-    if suggested and suggested != UNSURE and suggested not in known:
-        raise TraceError(f"no class '{suggested}' in this study.{did_you_mean(suggested, known)}")
+    class_names = list(study.class_names)
+    if suggested and suggested != UNSURE and suggested not in class_names:
+        raise TraceError(f"no class '{suggested}' in this study.{did_you_mean(suggested, class_names)}")
     _change_image(study, image_id, lambda one: replace(one, wrong_label=suggested or ""))
 
 
@@ -110,9 +110,9 @@ def _without(tags: tuple[str, ...], gone: str) -> tuple[str, ...]:
 def _change_image(study: StudyReader, image_id: str, change: Callable[[ImageTrace], ImageTrace]) -> None:
     study.row_of(image_id)
 
-    def changed(known: Traces) -> Traces:
-        new = change(known.images.get(image_id, ImageTrace()))
-        return Traces({**known.images, image_id: new}, known.features)
+    def changed(traces: Traces) -> Traces:
+        new = change(traces.images.get(image_id, ImageTrace()))
+        return Traces({**traces.images, image_id: new}, traces.features)
 
     _change(study, changed)
 
@@ -125,9 +125,9 @@ def _change_feature(study: StudyReader, feature: int, change: Callable[[FeatureT
         raise TraceError(f"no feature {feature} in this study; {held}")
     number = int(feature)
 
-    def changed(known: Traces) -> Traces:
-        new = change(known.features.get(number, FeatureTrace()))
-        return Traces(known.images, {**known.features, number: new})
+    def changed(traces: Traces) -> Traces:
+        new = change(traces.features.get(number, FeatureTrace()))
+        return Traces(traces.images, {**traces.features, number: new})
 
     _change(study, changed)
 

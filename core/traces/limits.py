@@ -1,4 +1,4 @@
-"""What a note, a tag and a name may hold.
+"""Limits of notes, tags and names.
 
 Tags and names are written into pages, charts and filters, so they hold no signs that any of these could take
 for markup: letters, digits, spaces and a few others. A note is any text, and is only ever shown as such.
@@ -50,10 +50,10 @@ def checked_tags(tags: Any) -> tuple[str, ...]:
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise TraceError("tags are a list of texts")
-    found = tuple(sorted({checked_tag(tag) for tag in tags}, key=lambda tag: (tag.casefold(), tag)))
-    if len(found) > MOST_TAGS:
-        raise TraceError(f"at most {MOST_TAGS} tags, not {len(found)}; remove some first")
-    return found
+    unique = tuple(sorted({checked_tag(tag) for tag in tags}, key=lambda tag: (tag.casefold(), tag)))
+    if len(unique) > MOST_TAGS:
+        raise TraceError(f"at most {MOST_TAGS} tags, not {len(unique)}; remove some first")
+    return unique
 
 
 def checked_note(note: Any) -> str:

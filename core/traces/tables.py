@@ -21,18 +21,18 @@ def images_table(study: StudyReader) -> pd.DataFrame:
 
     Images that are no longer in the study keep their traces, without a label.
     """
-    found = read_traces(study.path).images
-    labels = study.images.set_index("image_id")["label"].reindex(list(found)).astype(object)
+    traces = read_traces(study.path).images
+    labels = study.images.set_index("image_id")["label"].reindex(list(traces)).astype(object)
     rows = [
         (image_id, None if pd.isna(label) else label, one.note, BETWEEN.join(one.tags), one.wrong_label)
-        for (image_id, one), label in zip(found.items(), labels, strict=True)
+        for (image_id, one), label in zip(traces.items(), labels, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype(object)
 
 
 def features_table(study: StudyReader) -> pd.DataFrame:
     """Return one row per feature with a trace, by number."""
-    found = sorted(read_traces(study.path).features.items())
-    rows = [(number, one.name, one.note, BETWEEN.join(one.tags)) for number, one in found]
+    traces = sorted(read_traces(study.path).features.items())
+    rows = [(number, one.name, one.note, BETWEEN.join(one.tags)) for number, one in traces]
     frame = pd.DataFrame(rows, columns=list(FEATURE_COLUMNS)).astype(object)
     return frame.astype({"feature": "int64"})

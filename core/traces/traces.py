@@ -27,7 +27,7 @@ UNSURE = "unsure"  # a wrong label, and no class is suggested instead
 
 @dataclass(frozen=True)
 class ImageTrace:
-    """What people left on one image.
+    """Note, tags and corrected label of one image.
 
     Attributes:
         note: any text. tags: in alphabetical order.
@@ -49,7 +49,7 @@ class ImageTrace:
 
 @dataclass(frozen=True)
 class FeatureTrace:
-    """What people left on one feature.
+    """Name, note and tags of one feature.
 
     Attributes:
         name: shown instead of the feature's words. note: any text. tags: in alphabetical order.

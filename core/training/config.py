@@ -6,6 +6,7 @@ import dataclasses
 import tomllib
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from core.training.augmentations.config import (
     complete_right,
 )
 from core.training.checks import check_settings
-from core.training.domains.config import DomainsConfig, check_domains
 from core.training.objective import (
     DEFAULTS,
     ObjectiveConfig,
@@ -31,6 +31,7 @@ from core.training.objective import (
     with_defaults,
 )
 from core.training.regularizers.config import RegularizerConfig, check_regularizer
+from core.training.section import sections
 
 # Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
 # `epochs` is one of them so that a run can be shortened: the schedule is a function of the step alone.
@@ -117,7 +118,9 @@ class TrainConfig:
         metadata=option("control run: keep the weights fixed and update only BatchNorm statistics"),
     )
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
-    domains: DomainsConfig = field(default_factory=DomainsConfig)
+    sections: Mapping[str, Any] = field(  # of research; each is a table of its own name in a file
+        default_factory=lambda: {name: section.config() for name, section in sections().items()}
+    )
     precision: str = field(
         default="fp32",
         metadata=option("bf16 is mixed precision, on CPU and CUDA", choices=("fp32", "bf16")),
@@ -151,7 +154,6 @@ TABLES = {
     "augment": AugmentConfig,
     "objective": ObjectiveConfig,
     "regularizer": RegularizerConfig,
-    "domains": DomainsConfig,
 }
 
 
@@ -165,7 +167,6 @@ def check(config: TrainConfig) -> None:
     check_objective(config.objective)
     check_ifm(config)
     check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
-    check_domains(config.domains)
     check_settings(config)
     for name in ("monitor_every", "head_hidden", "head_out"):
         if getattr(config, name) < 1:
@@ -185,6 +186,8 @@ def check(config: TrainConfig) -> None:
     check_augment(config.augment)
     check_local_pairs(config)
     check_dual(config)
+    for section in sections().values():
+        section.check(config)
 
 
 def check_local_pairs(config: TrainConfig) -> None:
@@ -205,23 +208,18 @@ def check_local_pairs(config: TrainConfig) -> None:
 
 def check_dual(config: TrainConfig) -> None:
     """Raise SettingsError if two encoders are requested for a training that cannot have them."""
-    own = config.objective
-    check_recipes(config.augment, dual=own.dual, crop_size=config.crop_size)
-    if own.cross_only and not own.dual:
+    objective = config.objective
+    check_recipes(config.augment, dual=objective.dual, crop_size=config.crop_size)
+    if objective.cross_only and not objective.dual:
         raise SettingsError("objective.cross_only concerns two encoders: set objective.dual = true as well.")
-    if not own.dual:
+    if not objective.dual:
         return
     if (name := method_name(config.method)) != "simclr":
         raise SettingsError(f"objective.dual trains two encoders by simclr's loss, not by {name}'s.")
     if config.start is not None:
         raise SettingsError("objective.dual trains both encoders from random weights: leave out start.")
-    if config.domains.labels is not None:
-        raise SettingsError(
-            "objective.dual has a second encoder that [domains] does not split: leave out domains.labels, "
-            "or set objective.dual = false."
-        )
     for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
-        if own.cross_only and getattr(own, name):
+        if objective.cross_only and getattr(objective, name):
             raise SettingsError(f"objective.{name} changes NT-Xent's logits, which cross_only does not have.")
 
 
@@ -270,12 +268,19 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
     for name, table in TABLES.items():
         if isinstance(values.get(name), dict):
             values[name] = build_settings(table, values[name], f"{where} [{name}]")
-    return build_settings(TrainConfig, values, where)
+    added = {}
+    for name, section in sections().items():
+        given = values.pop(name, {})
+        added[name] = _convert(section.config, given, f"{where} [{name}]")
+    return build_settings(TrainConfig, values, where, sections=added)
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Return a JSON-able dict; `from_dict` is the inverse."""
-    return {**as_settings(config), **{name: as_settings(getattr(config, name)) for name in TABLES}}
+    tables = {name: getattr(config, name) for name in TABLES} | dict(config.sections)
+    found = as_settings(config) | {name: as_settings(table) for name, table in tables.items()}
+    del found["sections"]
+    return found
 
 
 def lasting(config: TrainConfig) -> dict[str, Any]:
@@ -284,9 +289,15 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
     return {name: value for name, value in to_dict(config).items() if name not in gone}
 
 
-def build_settings(cls: type, values: dict[str, Any], where: str) -> Any:
-    """Build the dataclass `cls`; unknown names, wrong types and missing values raise one-line errors."""
+def build_settings(cls: type, values: dict[str, Any], where: str, **built: Any) -> Any:
+    """Build the dataclass `cls`; unknown names, wrong types and missing values raise one-line errors.
+
+    Args:
+        built: fields that have been built already; what they hold are further names.
+    """
     hints = typing.get_type_hints(cls)
+    for name in built:
+        hints |= dict.fromkeys(built[name], hints.pop(name))
     for name, value in values.items():
         if name not in hints:
             raise SettingsError(f"{where}: unknown setting '{name}'.{did_you_mean(name, hints)}")
@@ -299,7 +310,7 @@ def build_settings(cls: type, values: dict[str, Any], where: str) -> Any:
     missing = [name for name in needed if name not in values]
     if missing:
         raise SettingsError(f"{where}: missing setting {', '.join(missing)}.")
-    return cls(**values)
+    return cls(**values, **built)
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -24,9 +24,9 @@ class Events:
         SettingsError: they are wanted, and the package `tensorboard` is not installed.
     """
 
-    def __init__(self, output: Path, *, step: int, wanted: bool):
+    def __init__(self, output: Path, *, step: int, enabled: bool):
         self.writer: Any = None
-        if not wanted:
+        if not enabled:
             return
         writer = _summary_writer()
         if step == 0:

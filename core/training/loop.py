@@ -12,7 +12,7 @@ from core.jobs.progress import Progress
 SAME = 2.0  # seconds; signals this close are one Ctrl-C, which torchrun forwards although all received it
 
 
-class Sitting(Protocol):
+class TrainingLoop(Protocol):
     """A training in progress."""
 
     step: int  # steps done
@@ -33,12 +33,12 @@ class Sitting(Protocol):
         ...
 
 
-def run_steps(run: Sitting, n_steps: int, progress: Progress, *, save_every: float) -> None:
+def run_steps(run: TrainingLoop, n_steps: int, progress: Progress, *, save_every: float) -> None:
     """Train up to step `n_steps`, saving every `save_every` minutes and on interruption.
 
     Ctrl-C waits for the end of the step, so that the saved state is consistent.
     """
-    with progress.stage("train", total=n_steps, unit="steps") as bar, GracefulInterrupt() as wish:
+    with progress.stage("train", total=n_steps, unit="steps") as bar, GracefulInterrupt() as interrupt:
         bar.skip(run.step)
         saved = time.monotonic()
         while run.step < n_steps:
@@ -52,7 +52,7 @@ def run_steps(run: Sitting, n_steps: int, progress: Progress, *, save_every: flo
             run.seconds += time.monotonic() - began
             bar.update(1)
             run.review()
-            if run.agreed(wish.to_stop):
+            if run.agreed(interrupt.to_stop):
                 run.save()
                 raise KeyboardInterrupt
             if time.monotonic() - saved > 60 * save_every:

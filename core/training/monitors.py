@@ -1,4 +1,4 @@
-"""Inexpensive indicators of collapse and of [Q]'s sparsity. No Q-Score: it must not guide training."""
+"""Cheap indicators of collapse and of sparsity (Kalibhat 2024). No Q-Score: it must not guide training."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def method_name(name: str) -> str:
     plain = "".join(letter for letter in str(name).lower() if letter.isalnum())
     plain = _OTHER_NAMES.get(plain, plain)
     if plain not in DEFAULTS:
-        known = ", ".join(sorted(DEFAULTS))
-        raise SettingsError(f"Unknown method '{name}'. Known: {known}.{did_you_mean(plain, DEFAULTS)}")
+        methods = ", ".join(sorted(DEFAULTS))
+        raise SettingsError(f"Unknown method '{name}'. Known: {methods}.{did_you_mean(plain, DEFAULTS)}")
     return plain
 
 
@@ -126,9 +126,9 @@ def under_optimizer(values: dict[str, Any], optimizer: str | None) -> dict[str, 
 def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     """Merge `values` over the defaults of their method and their optimiser, table by table."""
     name = method_name(values.get("method", "simclr"))
-    chosen = own_optimizer(values)
+    optimizer = own_optimizer(values)
     of_optimizer = (
-        {} if chosen == own_optimizer({"method": name}) else OPTIMIZER_DEFAULTS.get(str(chosen), {})
+        {} if optimizer == own_optimizer({"method": name}) else OPTIMIZER_DEFAULTS.get(str(optimizer), {})
     )
     merged = {**DEFAULTS[name], **of_optimizer, **values, "method": name}
     for table in ("augment", "objective"):

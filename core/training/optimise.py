@@ -17,7 +17,7 @@ from core.training.config import TrainConfig
 
 
 class Trained(Protocol):
-    """What an optimiser is built for: a `Method`."""
+    """Protocol of what an optimiser is built for: a `Method`."""
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
 

@@ -25,15 +25,15 @@ def as_it_was(settings: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         settings: stored by this or an earlier version; may lack any.
     """
-    found = dict(settings)
-    for name, value in BEFORE.get(_method(found), {}).items():
-        given = found.setdefault(name, value)
+    completed = dict(settings)
+    for name, value in BEFORE.get(_method(completed), {}).items():
+        given = completed.setdefault(name, value)
         if isinstance(value, dict) and isinstance(given, dict):
-            found[name] = {**value, **given}
-    augment = found.get("augment")
+            completed[name] = {**value, **given}
+    augment = completed.get("augment")
     if isinstance(augment, dict) and isinstance(augment.get("fourier"), dict):
-        found["augment"] = {**augment, "fourier": {**FOURIER_BEFORE, **augment["fourier"]}}
-    return found
+        completed["augment"] = {**augment, "fourier": {**FOURIER_BEFORE, **augment["fourier"]}}
+    return completed
 
 
 def _method(settings: Mapping[str, Any]) -> str:
@@ -50,12 +50,12 @@ def complete_settings(old: Mapping[str, Any]) -> dict[str, Any]:
     default. Settings that this version does not know cannot be interpreted: they are returned unchanged.
     """
     try:
-        found = to_dict(from_dict({"images": "", "output": "", **as_it_was(old)})) if old else {}
+        completed = to_dict(from_dict({"images": "", "output": "", **as_it_was(old)})) if old else {}
     except SettingsError:
         return dict(old)
     if was_penalty_alone(old.get("regularizer") or {}):
-        found["regularizer"]["reading"] = "none (its reward was zero)"
-    return found
+        completed["regularizer"]["reading"] = "none (its reward was zero)"
+    return completed
 
 
 def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +15,51 @@ from torch import nn
 
 from core.encoders.transform import Transform
 from core.errors import SettingsError
+from core.topics import function_named
 from core.training.augmentations.pixels import Pixels
 from core.training.backbones import build_backbone, count_features
 from core.training.config import AugmentConfig, TrainConfig
-from core.training.domains.disentangled import Disentangled
-from core.training.domains.labels import DomainLabels
 from core.training.finetuning.start import square_side, start_backbone, start_transform
 from core.training.methods.base import Method
 from core.training.methods.registry import build_method
 from core.training.regularizers.config import RegularizerConfig
 from core.training.regularizers.penalty import Penalised
+from core.training.section import sections
+
+Build = Callable[[nn.Module, int, TrainConfig], Method]  # as `build_method` of a method
 
 STATISTICS_IMAGES = 5000  # seeded sample; mean and standard deviation converge well before
 
 
-def start_method(config: TrainConfig, labels: DomainLabels | None = None) -> Method:
+def start_method(config: TrainConfig, around: Build | None = None) -> Method:
     """Build the method of a config: untrained, or around the start encoder and its regulariser.
 
     Args:
-        labels: the domains of the training images, if the settings name any.
+        around: builds it instead of the registry, if a section of the settings asks for that.
     """
     if config.start is None:
         backbone, n_features = build_backbone(config.arch, config.stem, config.crop_size)
     else:
         backbone, n_features = start_backbone(config, config.arch, config.crop_size)
-    if labels is None:
+    if around is None:
         method = build_method(config.method, backbone, n_features, config)
     else:
-        method = Disentangled(backbone, n_features, config, labels)
+        method = around(backbone, n_features, config)
     if method.n_local:
         count_features(backbone, config.arch, local_views(config)[0])
     if config.start is None and config.regularizer == RegularizerConfig():
         return method
     return Penalised(method, n_features, config)
+
+
+def build_around(
+    config: TrainConfig, source: Any, rows: np.ndarray, note: Callable[[str], None]
+) -> Build | None:
+    """Return what builds the method instead of the registry, if a section of the settings asks for it."""
+    for section in sections().values():
+        if (build := function_named(section.around)(config, source, rows, note)) is not None:
+            return build
+    return None
 
 
 def build_exported(config: TrainConfig) -> nn.Module:
@@ -72,9 +84,9 @@ def build_exported(config: TrainConfig) -> nn.Module:
 
 def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
     """Return the size of the small views and their settings: as the large ones, from a smaller part."""
-    own = config.objective
-    size = own.local_size or max(config.crop_size // 2, 1)
-    return size, dataclasses.replace(config.augment, crop_scale=own.local_scale)
+    objective = config.objective
+    size = objective.local_size or max(config.crop_size // 2, 1)
+    return size, dataclasses.replace(config.augment, crop_scale=objective.local_scale)
 
 
 def describe_source(source: Any) -> dict[str, Any]:
@@ -118,16 +130,16 @@ def grouped_order(groups: np.ndarray, seed: int, epoch: int, batch_size: int) ->
     queues, rounds = [rows[:0] for rows in members], [0] * len(codes)
     batches = []
     for batch in range(len(groups) // batch_size):
-        for place, n in enumerate(shares_of_batch([len(rows) for rows in members], batch_size, batch)):
-            taken, queue = queues[place][:n], queues[place][n:]
+        for group, n in enumerate(shares_of_batch([len(rows) for rows in members], batch_size, batch)):
+            taken, queue = queues[group][:n], queues[group][n:]
             if len(taken) < n:
-                key = derived_seed(seed, f"order {codes[place]} {rounds[place]}", epoch)
-                again = np.random.default_rng(key).permutation(members[place])
-                rounds[place] += 1
+                key = derived_seed(seed, f"order {codes[group]} {rounds[group]}", epoch)
+                again = np.random.default_rng(key).permutation(members[group])
+                rounds[group] += 1
                 held = np.isin(again, taken)  # go last, beyond what this batch still needs
                 queue, missing = np.concatenate([again[~held], again[held]]), n - len(taken)
                 taken, queue = np.concatenate([taken, queue[:missing]]), queue[missing:]
-            queues[place] = queue
+            queues[group] = queue
             batches.append(taken)
     return np.concatenate([np.empty(0, np.int64), *batches])
 
@@ -140,11 +152,11 @@ def shares_of_batch(sizes: Sequence[int], batch_size: int, batch: int = 0) -> li
     """
     shares, left = [0] * len(sizes), min(batch_size, sum(sizes))
     while left:
-        open_ = [place for place, size in enumerate(sizes) if shares[place] < size]
+        open_ = [group for group, size in enumerate(sizes) if shares[group] < size]
         each, rest = divmod(left, len(open_))
-        for number, place in enumerate(open_):
-            wanted = each + ((number - batch) % len(open_) < rest)
-            shares[place] += min(wanted, sizes[place] - shares[place])
+        for number, group in enumerate(open_):
+            share = each + ((number - batch) % len(open_) < rest)
+            shares[group] += min(share, sizes[group] - shares[group])
         left = min(batch_size, sum(sizes)) - sum(shares)
     return shares
 

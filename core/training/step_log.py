@@ -28,10 +28,10 @@ class StepLog:
             return
         last = step - len(self.rows)
         with open(self.path, newline="", encoding="utf-8") as file:
-            kept = [row for row in csv.DictReader(file) if _number(row.get("step")) <= last]
+            earlier = [row for row in csv.DictReader(file) if _number(row.get("step")) <= last]
         self.path.unlink()
-        if kept:
-            self._append(kept)
+        if earlier:
+            self._append(earlier)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """Store the numbers of a step; they may be empty."""
@@ -47,9 +47,9 @@ class StepLog:
             self._append(rows)
         means = {}
         for name in rows[0]:
-            known = [row[name] for row in rows if np.isfinite(row[name])]
-            if name != "step" and known:
-                means[name] = float(f"{np.mean(known):.5g}")
+            finite = [row[name] for row in rows if np.isfinite(row[name])]
+            if name != "step" and finite:
+                means[name] = float(f"{np.mean(finite):.5g}")
         return means
 
     def _append(self, rows: list) -> None:

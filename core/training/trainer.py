@@ -23,7 +23,6 @@ from core.training.augmentations.batches import Batches, parts_of_batch
 from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
 from core.training.config import TrainConfig, lasting
-from core.training.domains.labels import DomainLabels, domain_labels
 from core.training.events import Events
 from core.training.loop import run_steps
 from core.training.methods.heads import head_of
@@ -36,6 +35,7 @@ from core.training.optimise import (
 )
 from core.training.process_group import connect, synchronise
 from core.training.setup import (
+    build_around,
     build_exported,
     describe_source,
     open_training_images,
@@ -97,7 +97,8 @@ class TrainingRun:
         self.transform = transform_of(config, self.train_pixels.images)
         self.mean, self.std = list(self.transform.mean), list(self.transform.std)
         torch.manual_seed(config.seed)
-        self.method = start_method(config, self.domain_labels()).to(self.device)
+        around = build_around(config, source, self.train_pixels.rows, progress.note)
+        self.method = start_method(config, around).to(self.device)
         self.method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.exported = build_exported(config).to(self.device)
         self.method = synchronise(self.method, self.device)
@@ -115,7 +116,7 @@ class TrainingRun:
         self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
         self.torn = False
         self.steps = StepLog(self.output, writes=self.fabric.is_global_zero)
-        self.events = Events(self.output, step=0, wanted=False)
+        self.events = Events(self.output, step=0, enabled=False)
         self.saved: int | None = None  # step of the state on disk
 
     @property
@@ -129,7 +130,7 @@ class TrainingRun:
     def run(self) -> None:
         """Train to the last epoch, saving the state periodically and on interruption."""
         config, main = self.config, self.fabric.is_global_zero
-        self.events = Events(self.output, step=self.step, wanted=config.tensorboard and main)
+        self.events = Events(self.output, step=self.step, enabled=config.tensorboard and main)
         self.steps.begin(self.step)
         try:
             total = config.epochs * self.steps_per_epoch
@@ -179,9 +180,11 @@ class TrainingRun:
         self.losses.append(loss)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"The loss is {loss} at step {step}. {self.what_is_left()}")
-        own = self.method.step_facts()
-        self.steps.add(self.step, own)
-        self.events.write_step(self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **own})
+        method_facts = self.method.step_facts()
+        self.steps.add(self.step, method_facts)
+        self.events.write_step(
+            self.step, {"loss": loss, "lr": self.optimiser.param_groups[0]["lr"], **method_facts}
+        )
 
     def micro_step(self, step: int, part: int) -> Tensor:
         """Add the gradients of one micro-batch; those of several processes are combined at the last one."""
@@ -198,8 +201,8 @@ class TrainingRun:
 
     def what_is_left(self) -> str:
         """Name the files that a failed training leaves behind, and what to try."""
-        kept = files.resume_path(self.output)
-        left = f"The state after step {self.saved} is kept in '{kept}'. " if self.saved else ""
+        resume_file = files.resume_path(self.output)
+        left = f"The state after step {self.saved} is kept in '{resume_file}'. " if self.saved else ""
         return f"{left}Try a lower --lr or --precision fp32 with --fresh."
 
     def end_epoch(self) -> None:
@@ -232,11 +235,11 @@ class TrainingRun:
 
     def facts(self) -> dict[str, float]:
         """Return the method's own numbers, averaged over the processes, to five digits."""
-        found = self.method.facts()
-        if self.fabric.world_size > 1 and found:
-            values = torch.tensor(list(found.values()), dtype=torch.float64, device=self.device)
-            found = dict(zip(found, self.fabric.all_reduce(values).tolist(), strict=True))
-        return {name: float(f"{value:.5g}") for name, value in found.items()}
+        method_facts = self.method.facts()
+        if self.fabric.world_size > 1 and method_facts:
+            values = torch.tensor(list(method_facts.values()), dtype=torch.float64, device=self.device)
+            method_facts = dict(zip(method_facts, self.fabric.all_reduce(values).tolist(), strict=True))
+        return {name: float(f"{value:.5g}") for name, value in method_facts.items()}
 
     def monitor(self) -> dict[str, float]:
         """Measure sparsity and collapse on val (else train), and kNN accuracy if there are labels."""
@@ -251,15 +254,6 @@ class TrainingRun:
         if has_val and val.labels is not None and train.labels is not None and raw_train is not None:
             values["knn"] = monitors.knn_accuracy(raw_train, train.labels, raw, val.labels)
         return {name: round(value, 4) for name, value in values.items()}
-
-    def domain_labels(self) -> DomainLabels | None:
-        """Read the domains of the training images, if the settings name any."""
-        if self.config.domains.labels is None:
-            return None
-        labels = domain_labels(self.config.domains, self.source, self.train_pixels.rows)
-        for note in labels.notes:
-            self.progress.note(f"warning: {note}")
-        return labels
 
     def represent_training(self, rows: np.ndarray) -> Tensor:
         """Represent training images by number, as the analysis does."""

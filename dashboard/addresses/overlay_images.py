@@ -74,8 +74,8 @@ def style_of(query: Mapping[str, str]) -> OverlayStyle:
 
 def side_of(query: Mapping[str, str]) -> int:
     """Pixels of the longer side that a query string asks for, within SIDES. Raises SettingsError."""
-    wanted = whole(query["side"], "the side") if "side" in query else TILE
-    return min(max(wanted, SIDES[0]), SIDES[1])
+    side = whole(query["side"], "the side") if "side" in query else TILE
+    return min(max(side, SIDES[0]), SIDES[1])
 
 
 def overlay_urls(
@@ -104,7 +104,7 @@ def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes,
 
 
 def _ground(study: Study, row: int, side: int) -> tuple[Image.Image, bool]:
-    """What is drawn on, its longer side `side` pixels, and whether it will be the same tomorrow."""
+    """Return the image under the overlay, its longer side `side` pixels, and whether it may be cached."""
     if side <= TILE:
         return _fitted(study.thumbnail_image(row), side), True
     try:

@@ -18,7 +18,7 @@ def whole(text: str, what: str) -> int:
         SettingsError: it is anything else, or too large to count anything here.
     """
     if not _WHOLE.fullmatch(text):
-        raise SettingsError(f"{what} is a number from 0 on, not '{shown(text)}'")
+        raise SettingsError(f"{what} is a number from 0 on, not '{printable(text)}'")
     return int(text)
 
 
@@ -26,10 +26,10 @@ def share(text: str, what: str) -> float:
     """A number from 0 to 1, with at most six decimals. Raises SettingsError."""
     value = float(text) if _SHARE.fullmatch(text) and text.strip(".") else -1.0
     if not 0 <= value <= 1:
-        raise SettingsError(f"{what} is a number from 0 to 1, not '{shown(text)}'")
+        raise SettingsError(f"{what} is a number from 0 to 1, not '{printable(text)}'")
     return value
 
 
-def shown(text: str, most: int = 60) -> str:
+def printable(text: str, most: int = 60) -> str:
     """A given text as it may stand in an answer: short, and in one line."""
     return "".join(character if character.isprintable() else "?" for character in text[:most])

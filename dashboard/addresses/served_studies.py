@@ -32,8 +32,8 @@ def studies_folder() -> Path:
 
 def entries(folder: Path) -> list[Entry]:
     """Every study below the folder, the demo first, then by name. Empty when the folder is not there."""
-    found = [Entry(path.relative_to(folder).as_posix(), path) for path in _study_folders(folder, MAX_DEPTH)]
-    return sorted(found, key=lambda entry: (entry.name != DEFAULT, entry.name.casefold(), entry.name))
+    studies = [Entry(path.relative_to(folder).as_posix(), path) for path in _study_folders(folder, MAX_DEPTH)]
+    return sorted(studies, key=lambda entry: (entry.name != DEFAULT, entry.name.casefold(), entry.name))
 
 
 def resolve(folder: Path, name: str) -> Path:
@@ -64,7 +64,7 @@ def picture_url(study: Study, row: int, kind: str = "thumb") -> str:
 
 
 def picture_urls(study: Study, rows: Iterable[int], kind: str = "thumb") -> list[str]:
-    """The same for many rows."""
+    """Return the addresses of many rows' pictures."""
     head, tail = f"{kind}/{quote(name_of(study))}", study.digest
     return [f"{head}/{int(row)}?v={tail}" for row in rows]
 
@@ -111,7 +111,7 @@ def link_out(folder: Path) -> Path | None:
 
 @lru_cache(maxsize=32)
 def _open(path: Path, modified: int, size: int) -> Study:
-    """What is damaged is set aside, so that the views which do without it go on.
+    """Open a study without its damaged items, so that the views which do without them go on.
 
     A study may come from a stranger. A link in it could show any file of this machine, and a step that is run
     again could overwrite it, so a study with one is not opened. This is looked at when its manifest changes.
@@ -135,10 +135,10 @@ def _study_folders(folder: Path, depth: int) -> list[Path]:
         children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
     except OSError:
         return []
-    found: list[Path] = []
+    folders: list[Path] = []
     for child in children:
         if _is_study(child):
-            found.append(child)
+            folders.append(child)
         elif depth > 1:
-            found += _study_folders(child, depth - 1)
-    return found
+            folders += _study_folders(child, depth - 1)
+    return folders

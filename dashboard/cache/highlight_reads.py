@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.figures import features as figures
+from core.charts import feature_points
 from core.slices import highlights
 from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
@@ -54,9 +54,11 @@ def features_to_show(study: Study, population: Slice, n: int) -> list[int]:
         mapped = heatmap_reads.map_counts(study, population) > 0
         return sorted(order, key=lambda number: not mapped[number])[:n]
     table = reads.table(study, "features")
-    order = figures.telling_features(table)
+    order = feature_points.telling_features(table)
     if study.has("heatmap_features"):
-        order = [number for number in order if len(heatmap_reads.rows_with(study, number)) > 2]
+        order = [number for number in order if len(heatmap_reads.rows_with(study, number)) > 2] or order
+    fires = reads.firing_classes(study)  # on evaluation images, of which the pages that a click opens speak
+    order.sort(key=lambda number: number not in fires)
     classes = dict(zip(table["feature"], table["top_class"], strict=True)) if "top_class" in table else {}
     seen: set[object] = set()
     first = [number for number in order if not (classes.get(number) in seen or seen.add(classes.get(number)))]

@@ -14,9 +14,6 @@ from core.slices.features import Decision as Decision
 from core.slices.features import decision, features_of_image
 from core.store import Study
 from core.training.augmentations import preview
-from core.visual_tokens.beside_study import FOLDER, ShownTokens
-from core.visual_tokens.beside_study import rank_weights as read_weights
-from core.visual_tokens.beside_study import shown_tokens as read_tokens
 from dashboard.cache import heatmap_reads
 from dashboard.cache.reader import cached_read
 
@@ -43,26 +40,6 @@ def without(study: Study, row: int, features: tuple[int, ...]) -> tuple[np.ndarr
 def stored_set(study: Study) -> frozenset[int]:
     """The rows of the images whose heatmap is stored."""
     return frozenset(heatmap_reads.stored_rows(study).tolist())
-
-
-def token_stamp(study: Study) -> float:
-    """Return a value that changes when a command writes tokens beside the study."""
-    try:
-        return (study.path / FOLDER).stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-@cached_read(max_entries=128)
-def shown_tokens(study: Study, row: int, stamp: float) -> ShownTokens:
-    """See `beside_study.shown_tokens`."""
-    return read_tokens(study, row)
-
-
-@cached_read(max_entries=8)
-def rank_weights(study: Study, stamp: float) -> list[float] | None:
-    """See `beside_study.rank_weights`."""
-    return read_weights(study.path)
 
 
 @cached_read(max_entries=32)

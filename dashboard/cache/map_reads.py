@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.charts import maps
+from core.charts.maps import Colouring
+from core.charts.theme import theme_named
 from core.common.dataframes import numbers
-from core.figures import maps
-from core.figures.maps import Colouring
-from core.figures.theme import theme_named
 from core.slices.inspection.populations import split_of
 from core.slices.map_clusters import Cluster, named_clusters
 from core.slices.slice import Slice

@@ -125,7 +125,7 @@ def mask(study: Study, where: Slice) -> np.ndarray:
 @cached_read(max_entries=512, names_features=True)
 def firing(study: Study, row: int) -> pd.DataFrame:
     """The features that fire on one image, strongest first: feature, name, excess (h - mu of the row),
-    tail, discriminative, activation_rate, top_class.
+    tail, discriminative, activation_rate.
     """
     ends = _firing_ends(study)
     span = slice(int(ends[row - 1]) if row else 0, int(ends[row]))
@@ -136,7 +136,7 @@ def firing(study: Study, row: int) -> pd.DataFrame:
         }
     )
     facts = table(study, "features").set_index("feature")
-    columns = ["tail", "discriminative", "activation_rate", "top_class", "purity"]
+    columns = ["tail", "discriminative", "activation_rate"]
     frame = frame.join(facts[columns], on="feature")
     frame.insert(1, "name", feature_names(study, frame["feature"]))
     return frame.sort_values("excess", ascending=False, ignore_index=True)

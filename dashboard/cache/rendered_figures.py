@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 import plotly.graph_objects as go
 import plotly.io
 
-from core.figures.theme import layout_of
+from core.charts.theme import layout_of
 from core.store import Study
 from dashboard.cache.reader import cached_read
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.quality import recommendation
+from core.charts.score_pair import pair_table
 from core.common.dataframes import numbers
-from core.figures.score_pair import pair_table
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study

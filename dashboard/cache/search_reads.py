@@ -126,15 +126,6 @@ def alike(study: Study, row: int, space: str, k: int) -> Found:
 
 
 @cached_read(max_entries=256, spinner="Comparing with every image")
-def near_moved(study: Study, row: int, epsilon: float, kind: str, k: int) -> Found:
-    """The images nearest to a moved embedding; empty where the move leads nowhere."""
-    try:
-        return search.near_moved(study, row, k, epsilon=epsilon, kind=kind)
-    except PeregrineError:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-
-
-@cached_read(max_entries=256, spinner="Comparing with every image")
 def alike_elsewhere(study: Study, other: Study, row: int, k: int) -> Found:
     """The images most like one of the study for the encoder of another one over the same images.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from core.charts.other_studies import folder_of, gone_study
+from core.charts.study_heats import STORED_ONLY
 from core.errors import PeregrineError, StudyError
 from core.figures.catalogue import draw
 from core.figures.cells import CellRequest
-from core.figures.other_studies import folder_of, gone_study
-from core.figures.study_heats import STORED_ONLY
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -30,7 +30,7 @@ def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> Rend
 
     def drawn():
         options = replace(cell.options, device=STORED_ONLY)
-        beside = None if cell.entry.same_images else where
+        beside = None if cell.chart.same_images else where
         studies = [_shown(first, where), *(_shown(one, beside) for one in others)]
         return draw(studies, cell.name, width=width, font=font, options=options)
 

@@ -11,13 +11,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts.options import FigureOptions
+from core.charts.other_studies import folder_name
+from core.charts.registry import CHARTS
+from core.charts.theme import Theme, theme_named
 from core.export.table_file import TableFile
-from core.figures.catalogue import FIGURES
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
-from core.figures.other_studies import folder_name
 from core.figures.print_version import print_version
-from core.figures.theme import Theme, theme_named
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -97,7 +97,12 @@ def catalogue_chart(
     Args:
         entry: its name in the catalogue. others: further studies that it compares. The rest: see `chart`.
     """
-    draw = partial(FIGURES[entry].draw, [study, *others], options)
+    chosen = CHARTS[entry]
+    shown = chosen.read([study, *others], options)
+
+    def draw(theme: Theme) -> go.Figure:
+        return chosen.draw(shown, options, theme)
+
     cell = cell_beside(CellRequest(entry, options), study, others)
     chart(study, name, draw, entry, options, *others, alt=alt, data=data, on_select=on_select, cell=cell)
 

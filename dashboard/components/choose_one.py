@@ -31,7 +31,7 @@ def choose_one(
     among = list(options)
     session.drop_unknown(key, among)
     first = among[0] if default is None else default
-    chosen = st.segmented_control(
+    choice = st.segmented_control(
         label,
         among,
         default=first,
@@ -42,4 +42,4 @@ def choose_one(
         on_change=on_change,
         args=args,
     )
-    return chosen or first
+    return choice or first

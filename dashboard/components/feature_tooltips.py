@@ -1,4 +1,4 @@
-"""What the numbers on the pages of features mean; `tooltips.py` serves them with all others."""
+"""Meanings of the numbers on the pages of features; `tooltips.py` serves them with all others."""
 
 from __future__ import annotations
 

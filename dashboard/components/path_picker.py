@@ -24,12 +24,12 @@ def path_field(
         key: also the name in the URL. endings: of the files that are listed. folder: a folder may be chosen.
     """
     field, browse = st.columns([5, 2], vertical_alignment="bottom", gap="small")
-    shown = allowed_paths.roots()
+    roots = allowed_paths.roots()
     text = field.text_input(
         label,
         key=key,
         bind="query-params",
-        placeholder=f"a path below {allowed_paths.short(shown[0])}" if shown else "no folder may be chosen",
+        placeholder=f"a path below {allowed_paths.short(roots[0])}" if roots else "no folder may be chosen",
         help=help,
     )
     with browse.popover("Browse", key=f"{key}_list", on_change="rerun", width="stretch") as opened:
@@ -39,7 +39,7 @@ def path_field(
 
 
 def _start(key: str, text: str) -> Path | None:
-    """Where the list stands: where it was left, else at what is typed, else at the roots."""
+    """Return the folder that the list shows: the last one, else the typed one, else the roots."""
     if f"{key}_at" in st.session_state:
         return session.recall(f"{key}_at")
     try:

@@ -32,9 +32,9 @@ def scale(value: float, marks: Sequence[tuple[str, float]], *, label: str) -> No
     for name, at in sorted(marks, key=lambda mark: mark[1]):
         row = 1 - row if at - right < NEAR else 0
         right, rows = at, max(rows, row)
-        place = f"left: {100 * at:.1f}%"
+        left = f"left: {100 * at:.1f}%"
         text = html.escape(f"{name} {at:.2f}".replace(" 0.", " ."))
-        parts.append(f"<u style='{place}'></u><span style='{place}; top: {1.5 + row}rem'>{text}</span>")
+        parts.append(f"<u style='{left}'></u><span style='{left}; top: {1.5 + row}rem'>{text}</span>")
     dot = f"<b style='left: {100 * value:.1f}%'></b>"
     drawn = "<i></i>" + "".join(parts) + dot
     about = f"role=img style='height: {2.5 + rows}rem' aria-label='{html.escape(label)}'"

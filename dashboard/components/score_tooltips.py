@@ -1,4 +1,4 @@
-"""What the scores of docs/method.md 2.2 and 2.7 mean; `tooltips.py` serves them with all others."""
+"""Meanings of the scores of docs/method.md 2.2 and 2.7; `tooltips.py` serves them with all others."""
 
 from __future__ import annotations
 

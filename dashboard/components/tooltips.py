@@ -1,4 +1,4 @@
-"""What every number means: one place for tooltips, written for people; formula and source with each."""
+"""Meanings of all numbers: one place for tooltips, written for people; formula and source with each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOOK = "docs/method.md"  # where no paper is the source
 
 @dataclass(frozen=True)
 class Tooltip:
-    """What a number means, its formula (LaTeX without dollar signs, or empty) and where it comes from."""
+    """The meaning of a number, its formula (LaTeX without dollar signs, or empty) and its source."""
 
     what: str
     formula: str = ""

@@ -105,14 +105,14 @@ def image_gallery(
         empty_state("No images", why)
         return
     slot = st.container(gap="small")
-    shown = rows[page_span(len(rows), page_size, key=f"{key}_page")]
-    tiles = _tiles(study, shown, captions or {}, badges)
+    page_rows = rows[page_span(len(rows), page_size, key=f"{key}_page")]
+    tiles = _tiles(study, page_rows, captions or {}, badges)
     if not marked:
         tiles = [replace(one, verdict="") for one in tiles]
     if pictures is not None:
         tiles = [
             replace(one, src=first, beside=tuple(others), names=names)
-            for one, (first, *others) in zip(tiles, pictures(shown.tolist()), strict=True)
+            for one, (first, *others) in zip(tiles, pictures(page_rows.tolist()), strict=True)
         ]
     with slot:
         gallery(
@@ -122,8 +122,8 @@ def image_gallery(
             tile=tile,
             columns=columns,
             on_open=on_open or (lambda row: session.open_image(study, row, rows)),
-            on_pick=(lambda marked: _merge_marks(study, shown, marked)) if select else None,
-            picked=[row for row in session.picked_rows(study) if row in shown] if select else (),
+            on_pick=(lambda marked: _merge_marks(study, page_rows, marked)) if select else None,
+            picked=[row for row in session.picked_rows(study) if row in page_rows] if select else (),
         )
 
 
@@ -166,7 +166,7 @@ def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str
 
 
 def image_name(fact: Mapping[str, Any]) -> str:
-    """What an image is called: its path, and its label where it has one."""
+    """Return an image's name: its path, and its label where it has one."""
     label = fact.get("label")
     return str(fact["image_id"]) if undefined(label) else f"{fact['image_id']} ({label})"
 
@@ -187,9 +187,9 @@ def _badge(row: int, badges: Badges | None) -> str:
     return "" if badges is None else badges.get(row, "")
 
 
-def _merge_marks(study: Study, shown: np.ndarray, marked: list[int]) -> None:
+def _merge_marks(study: Study, page_rows: np.ndarray, marked: list[int]) -> None:
     """Marks on this page as the gallery says; marks on other pages stay."""
-    here = set(shown.tolist())
+    here = set(page_rows.tolist())
     session.pick_rows(study, [row for row in session.picked_rows(study) if row not in here] + marked)
 
 
@@ -225,9 +225,9 @@ def page_header(title: str, question: str) -> DeltaGenerator:
     """Title of a page and the question that it answers; returns the place of the question, for the answer."""
     with st.container(gap=None, key="page_header"):
         st.title(title)
-        place = st.empty()
-    place.caption(question)
-    return place
+        answer = st.empty()
+    answer.caption(question)
+    return answer
 
 
 def undefined(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""What may be chosen from the browser: files and folders below the configured roots, and nothing else.
+"""Files and folders that may be chosen from the browser: those below the configured roots.
 
 PEREGRINE_ROOTS names the roots, separated as in PATH. Without it they are `data/`, `checkpoints/` and
 `build/` (where the shipped configs put what they train) of the working directory, as far as they exist: a
@@ -99,7 +99,7 @@ def parent(folder: Path) -> Path | None:
 
 
 def study_folder(name: str) -> Path:
-    """Where a new study of this name goes: directly below the studies folder.
+    """Return the folder of a new study of this name: directly below the studies folder.
 
     Raises:
         SettingsError: no such name can be given, or there is something of that name that is no study.

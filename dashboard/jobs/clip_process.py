@@ -21,7 +21,7 @@ CHANGED = "the CLIP is not the one that embedded the images; prepare the search 
 
 @dataclass(frozen=True)
 class ClipState:
-    """Whether texts can be read: "none" (no index), "refused", "loading", "ready" or "failed", and why.
+    """State of the search by text: "none" (no index), "refused", "loading", "ready" or "failed", and why.
 
     seconds: for how long it has been loading.
     """
@@ -55,7 +55,7 @@ def text_vector(study: Study, text: str) -> np.ndarray:
 
 
 def picture_vector(study: Study, picture: bytes) -> np.ndarray:
-    """The same for an encoded picture, which is kept nowhere. Raises ClipError, UnreadableImage."""
+    """Embed an encoded picture, which is stored nowhere. Raises ClipError, UnreadableImage."""
     return _sound(study, resident.embed_picture(_clip(study), picture))
 
 

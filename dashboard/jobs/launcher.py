@@ -45,7 +45,7 @@ def home() -> Path:
 
 
 def folder_of(command: Command, version: str = "") -> Path:
-    """Where a command runs: in its study, or in a folder of its own, the same for the same command.
+    """Return the folder of a command's run: its study, or a folder that depends on the command alone.
 
     Args:
         version: of what the command reads, where its result is kept for it alone.
@@ -58,7 +58,7 @@ def folder_of(command: Command, version: str = "") -> Path:
 
 
 def refusal(command: Command) -> str | None:
-    """Why a click may not start a command; None where it may."""
+    """Return why a click may not start a command; None where it may."""
     return trust(command.target, command)
 
 
@@ -72,15 +72,15 @@ def start(command: Command, folder: Path | None = None) -> Job:
     """
     if reason := refusal(command):
         raise JobError(reason)
-    place = folder or folder_of(command)
-    whole = _with_outputs(command, place)
-    running, known = read_job(place), remembered(place)
-    if running is not None and running.running and known is not None and known.command == whole.record():
+    job_folder = folder or folder_of(command)
+    whole = _with_outputs(command, job_folder)
+    running, started = read_job(job_folder), remembered(job_folder)
+    if running is not None and running.running and started is not None and started.command == whole.record():
         return running
-    if place.parent == home():
+    if job_folder.parent == home():
         make_private(state_folder())
         _tidy()
-    return start_job(whole, folder=place)
+    return start_job(whole, folder=job_folder)
 
 
 def _with_outputs(command: Command, folder: Path) -> Command:
@@ -144,9 +144,9 @@ def all_jobs() -> list[Job]:
 
 
 def can_stop(job: Job) -> bool:
-    """Whether it was started here, so that it may be stopped from here."""
-    known = remembered(job.folder)
-    return known is not None and known.is_running
+    """Return True when the job was started here, so that it may be stopped from here."""
+    started = remembered(job.folder)
+    return started is not None and started.is_running
 
 
 def stop(job: Job, *, patience: float = 8.0) -> str | None:
@@ -195,7 +195,7 @@ def run(command: Command, folder: Path | None = None) -> str | None:
 
 
 def offered(job: Job) -> Command | None:
-    """What a failed job offers instead: the same study with the largest epsilon below that works."""
+    """Return the command that a failed job offers: the same study with a smaller epsilon that works."""
     epsilon, before = job.offer.get("epsilon", 0.0), resume_command(job)
     if job.state != "failed" or not 0 < epsilon < 100:
         return None
@@ -208,7 +208,7 @@ def offered(job: Job) -> Command | None:
 
 
 def can_remove(job: Job) -> bool:
-    """Whether what an ended job left may go: its folder is of this dashboard and holds no study."""
+    """Return True when an ended job's folder may be removed: it is of this dashboard and holds no study."""
     return job.folder.parent == home() and not job.running
 
 

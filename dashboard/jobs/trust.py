@@ -33,7 +33,7 @@ MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundr
 
 
 def trust(study: Path | None, command: Command) -> str | None:
-    """Why a click may not start a command; None where it may.
+    """Return why a click may not start a command; None where it may.
 
     Args:
         study: the folder that the command works on; None: it makes its own, or works on none.
@@ -56,7 +56,7 @@ def trust(study: Path | None, command: Command) -> str | None:
 
 
 def trust_clip(study: Path, clip: str) -> str | None:
-    """Why the CLIP that a study names may not be loaded for a search in it; None where it may.
+    """Return why the CLIP that a study names may not be loaded for a search; None where it may.
 
     Loading it reaches nothing of the study but this name.
     """
@@ -92,8 +92,8 @@ def _check_study(study: Path, command: Command) -> None:
         served_studies.open_current(study)  # raises for what cannot be read
         return
     steps = served_studies.open_current(study).manifest["steps"].items()
-    told = [(step, {name: entry.get(name) for name in ("settings", "summary")}) for step, entry in steps]
-    values = [(step, key, value) for step, tree in told for key, value in _values(tree)]
+    stored = [(step, {name: entry.get(name) for name in ("settings", "summary")}) for step, entry in steps]
+    values = [(step, key, value) for step, tree in stored for key, value in _values(tree)]
     for check in (_check_code, _check_value):  # code is the graver matter, so it is named first
         for step, key, value in values:
             try:
@@ -156,7 +156,7 @@ def _check_value(key: str, value: Any, study: Path) -> None:
 
 
 def _is_glyphworld(images: str) -> bool:
-    """Whether these are drawn images, which read no file."""
+    """Return True for rendered images, which read no file."""
     return GLYPHWORLD.fullmatch(images) is not None
 
 
@@ -192,7 +192,7 @@ def _check_clip(text: str, study: Path) -> None:
     if text.endswith(".json"):
         _check_path(text, study)
     elif not at or not allowed_paths.ENCODER_NAME.fullmatch(model):
-        raise SettingsError(f"This study's CLIP '{text[:80]}' is no plain name")
+        raise SettingsError(f"This study's CLIP '{text[:80]}' is not a plain name")
     elif not allowed_paths.ENCODER_NAME.fullmatch(weights):
         _check_path(weights, study)
 

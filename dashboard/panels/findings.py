@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
 from core.heatmaps.overlay_image import OverlayStyle
-from core.slices.inspection.populations import is_filtered
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
@@ -20,12 +18,11 @@ from dashboard.cache import heatmap_reads, highlight_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
+from dashboard.panels.features import feature_cards
 from dashboard.state import session
 
 PICTURES = 4
 FEATURES = 4
-NO_LEAD = 0.05  # share of the lead over the base rate that counts as none
-DOMAIN_PARTS = {"rest": "the rest", "prefix": "the prefix"}
 
 
 def look_first(study: Study, population: Slice) -> None:
@@ -122,17 +119,15 @@ def _listed(names: Sequence[str]) -> str:
 def features(
     study: Study, population: Slice, *, title: str = "What its features look at", n: int = FEATURES
 ) -> None:
-    """A few telling features with their heatmaps on the images of a filter, or without one on those on which
-    they are largest; a click opens the feature.
-    """
+    """A few telling features with their heatmaps on images of a filter; a click opens the feature."""
     if not study.has("features"):
         return
     numbers = highlight_reads.features_to_show(study, population, n)
     if not numbers:
         return
-    filtered = is_filtered(study, population)
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
+    pictures = feature_cards.pictures(study, population, tuple(numbers))
     shown = [
         Card(
             str(number),
@@ -140,7 +135,7 @@ def features(
             note=reads.number_and_place(study, number) if number in words else "",
             subtitle=reads.where_it_fires(study, number),
             href=session.href("feature", name, feature=str(number)),
-            pictures=_strongest(study, population, number) if filtered else heat(study, number, PICTURES),
+            pictures=pictures[number],
         )
         for number in numbers
     ]
@@ -159,16 +154,8 @@ def heat(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
     """The images on which a feature is largest with its heatmap, or alone where none is stored."""
     top = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
     stored = top[np.isin(top, heatmap_reads.rows_with(study, feature))][:n].tolist()
-    return _overlays(study, feature, stored) if stored else thumbnails(study, top[:n])
-
-
-def _strongest(study: Study, population: Slice, feature: int) -> tuple[Picture, ...]:
-    """The images of a filter on which a feature is most active, as in the list of features."""
-    rows, n_stored = feature_reads.strongest(study, population, (feature,), PICTURES)[feature]
-    return _overlays(study, feature, rows[:n_stored]) if n_stored else thumbnails(study, np.array(rows, int))
-
-
-def _overlays(study: Study, feature: int, stored: list[int]) -> tuple[Picture, ...]:
+    if not stored:
+        return thumbnails(study, top[:n])
     urls = overlay_urls(study, stored, [OverlayStyle(features=(feature,))] * len(stored))
     facts = reads.facts_of(study, stored)
     return tuple(
@@ -182,35 +169,3 @@ def thumbnails(study: Study, rows: np.ndarray) -> tuple[Picture, ...]:
     wanted = rows.tolist()
     urls, facts = served_studies.picture_urls(study, wanted), reads.facts_of(study, wanted)
     return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
-
-
-def domain_line(study: Study) -> None:
-    """Show how well a probe reads the domain, once the step `domains` has run."""
-    if not study.has("domain_probes"):
-        return
-    summary = reads.summary(study, "domains")
-    with st.container(border=True):
-        st.markdown(domain_sentence(summary), help=widgets.help_text("domain_probe"))
-        for caution in summary.get("cautions", ()):
-            st.caption(f":material/warning: {widgets.plain(caution[:1].upper() + caution[1:])}.")
-
-
-def domain_sentence(summary: Mapping[str, Any]) -> str:
-    """Say what a probe reads from all features and, with a prefix, from its parts."""
-    rate, column = summary.get("base_rate"), widgets.plain(str(summary.get("column")).replace("_", " "))
-    best = {part: _best_probe(summary, part) for part in ("all", *DOMAIN_PARTS)}
-    if rate is None or best["all"] is None:
-        return f"**Do the representations tell the {column}?** Too few images to tell."
-    share = {part: widgets.percent(value, digits=0) for part, value in best.items() if value is not None}
-    verdict = "Yes" if best["all"] - rate > NO_LEAD * (1 - rate) else "Hardly"
-    said = f"{verdict}: a probe names it in {share['all']}, guessing in {widgets.percent(rate, digits=0)}."
-    parts = [f"{name} {share[part]}" for part, name in DOMAIN_PARTS.items() if part in share]
-    more = f" From {' and from '.join(parts)}." if parts else ""
-    return f"**Do the representations tell the {column}?** {said}{more}"
-
-
-def _best_probe(summary: Mapping[str, Any], part: str) -> float | None:
-    """The accuracy of the better of both probes; None without one."""
-    values = [summary.get(f"domain_{kind}_{part}") for kind in ("linear", "mlp")]
-    known = [value for value in values if value is not None]
-    return max(known) if known else None

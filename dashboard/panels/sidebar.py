@@ -26,7 +26,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     """
     name = entry.name if entry else None
     with st.sidebar:
-        page_behaviour(kept=(session.PICKED, session.SHEET), closing=("filter_labels",))
+        page_behaviour(no_step=(session.PICKED, session.SHEET), closing=("filter_labels",))
         place = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
             _link(PAGES[NEW_STUDY], name)

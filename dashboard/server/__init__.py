@@ -1,4 +1,4 @@
-"""What stands between the network and the dashboard: which requests are answered, and for whom.
+"""The layer between the network and the dashboard: which requests are answered, and for whom.
 
 On one's own machine it needs no settings. To share a server in a lab:
 

@@ -15,14 +15,14 @@ from urllib.parse import quote, urlencode
 import numpy as np
 import streamlit as st
 
+from core.charts import maps
+from core.charts.maps import Colouring
+from core.charts.theme import theme_named
 from core.errors import PeregrineError
-from core.figures import maps
-from core.figures.maps import Colouring
-from core.figures.theme import theme_named
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import shown, whole
+from dashboard.addresses.parameters import printable, whole
 from dashboard.cache import map_reads, reads
 from dashboard.cache.reader import saved_stamp
 
@@ -45,9 +45,9 @@ class Wanted:
 
     @staticmethod
     def of(query: Mapping[str, str]) -> Wanted:
-        """What an address asks for. Raises PeregrineError for one that this module did not write."""
+        """Parse an address. Raises PeregrineError for one that this module did not write."""
         try:
-            wanted = Wanted(
+            request = Wanted(
                 query["kind"],
                 query["by"],
                 whole(query.get("feature", "0"), "a feature"),
@@ -56,12 +56,13 @@ class Wanted:
             )
         except KeyError as error:
             raise PeregrineError(f"no such map: its address has no {error}") from None
-        if wanted.kind not in maps.AXES or wanted.theme not in THEMES:
-            raise PeregrineError(f"no map '{shown(wanted.kind)}' with theme '{shown(wanted.theme)}'")
-        return wanted
+        if request.kind not in maps.AXES or request.theme not in THEMES:
+            kind, theme = printable(request.kind), printable(request.theme)
+            raise PeregrineError(f"no map '{kind}' with theme '{theme}'")
+        return request
 
     def address(self, study: Study) -> str:
-        """Where the page finds the points, relative to it."""
+        """Return the address of the points, relative to the page."""
         query = {
             "kind": self.kind,
             "by": self.by,
@@ -80,7 +81,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Cloud:
-    """What is drawn.
+    """The points of a map with their colours and names.
 
     Attributes:
         rows: (n,) rows of the study. xy: (n, 2) places. inside: (n,) bool, in the slice; the others are
@@ -97,7 +98,7 @@ class Cloud:
     values: np.ndarray = field(default_factory=lambda: NOTHING)
     shades: tuple[int, ...] = ()
 
-    def chosen(self) -> Cloud:
+    def in_slice(self) -> Cloud:
         """The points of the slice alone, for a figure."""
         return replace(
             self,
@@ -109,12 +110,12 @@ class Cloud:
         )
 
 
-def cloud(study: Study, wanted: Wanted) -> Cloud:
+def cloud(study: Study, request: Wanted) -> Cloud:
     """The points, at most `map_reads.MOST_POINTS`."""
-    return _cloud(study.key, wanted.identity(study), _study=study, _wanted=wanted)
+    return _cloud(study.key, request.identity(study), _study=study, _request=request)
 
 
-def packed(study: Study, wanted: Wanted) -> bytes:
+def packed(study: Study, request: Wanted) -> bytes:
     """The length of a header (uint32), the header as JSON, and the numbers, all little-endian: rows int32,
     places float32 (x, y), each line that the pointer says (places in its `words` int32, or float32), places
     in the legend int32 (where there is one), codes of the colours uint8, whether in the slice uint8.
@@ -122,23 +123,23 @@ def packed(study: Study, wanted: Wanted) -> bytes:
     Raises:
         PeregrineError: the study has no such map, column, feature or slice.
     """
-    known = wanted.by in reads.images(study) or map_reads.names_by(study, wanted.by) is not None
-    if wanted.by != "activation" and not known:
-        raise PeregrineError(f"no map coloured by '{shown(wanted.by)}'")
+    is_column = request.by in reads.images(study) or map_reads.names_by(study, request.by) is not None
+    if request.by != "activation" and not is_column:
+        raise PeregrineError(f"no map coloured by '{printable(request.by)}'")
     try:
-        return _packed(study.key, wanted.identity(study), _study=study, _wanted=wanted)
+        return _packed(study.key, request.identity(study), _study=study, _request=request)
     except (KeyError, IndexError, ValueError) as error:
         raise PeregrineError(f"no such map: {error}") from None
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> Cloud:
-    rows, inside = map_reads.drawn_rows(_study, _wanted.where, _wanted.by)
-    colouring = _colouring(_study, _wanted, rows, inside)
-    cloud = Cloud(rows, map_reads.places(_study, _wanted.kind)[rows], inside, colouring)
+def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request: Wanted) -> Cloud:
+    rows, inside = map_reads.drawn_rows(_study, _request.where, _request.by)
+    colouring = _colouring(_study, _request, rows, inside)
+    cloud = Cloud(rows, map_reads.places(_study, _request.kind)[rows], inside, colouring)
     if colouring.is_scale:
         return cloud
-    names = map_reads.names_by(_study, _wanted.by)
+    names = map_reads.names_by(_study, _request.by)
     if names is None:  # correct or misclassified
         places = tuple(range(len(colouring.names)))
         return replace(cloud, names=colouring.names, values=colouring.codes.astype(np.int32), shades=places)
@@ -146,24 +147,24 @@ def _cloud(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: 
     return replace(cloud, names=words, values=values, shades=shades)
 
 
-def _colouring(study: Study, wanted: Wanted, rows: np.ndarray, inside: np.ndarray) -> Colouring:
-    whole = map_reads.colouring(study, wanted.by, wanted.theme, wanted.feature)
-    names = map_reads.names_by(study, wanted.by)
+def _colouring(study: Study, request: Wanted, rows: np.ndarray, inside: np.ndarray) -> Colouring:
+    whole = map_reads.colouring(study, request.by, request.theme, request.feature)
+    names = map_reads.names_by(study, request.by)
     if whole.is_scale or names is None or maps.OTHERS not in whole.names:
         return whole.of(rows)
-    look = {"title": whole.title, "theme": theme_named(wanted.theme)}
+    look = {"title": whole.title, "theme": theme_named(request.theme)}
     drawn = maps.by_name(names[rows], **look)  # among fewer images more classes get a colour
     if not (drawn.codes[inside] == drawn.place_of(maps.OTHERS)).any():
         return drawn
-    chosen = maps.by_name(names[rows][inside], **look)
-    first = [name for name in chosen.names if name not in (maps.OTHERS, maps.UNKNOWN)]
+    of_slice = maps.by_name(names[rows][inside], **look)
+    first = [name for name in of_slice.names if name not in (maps.OTHERS, maps.UNKNOWN)]
     return maps.by_name(names[rows], order=first, **look)  # those of the slice come before the dimmed ones
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted: Wanted) -> bytes:
-    drawn = cloud(_study, _wanted)
-    said = map_reads.said(_study)
+def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request: Wanted) -> bytes:
+    drawn = cloud(_study, _request)
+    lines = map_reads.said(_study)
     header: dict[str, Any] = {
         "n": len(drawn.rows),
         "palette": drawn.colouring.palette,
@@ -172,7 +173,7 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted:
         "missing": maps.UNKNOWN if maps.UNKNOWN in drawn.names else "",
         "title": drawn.colouring.title,
         "scale": _ends(drawn.colouring),
-        "said": [{"name": line.name, "words": line.words} for line in said],
+        "said": [{"name": line.name, "words": line.words} for line in lines],
     }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % ALIGNED)
@@ -181,7 +182,7 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted:
         text,
         drawn.rows.astype("<i4").tobytes(),
         drawn.xy.astype("<f4").tobytes(),
-        *(line.values[drawn.rows].astype("<i4" if line.words else "<f4").tobytes() for line in said),
+        *(line.values[drawn.rows].astype("<i4" if line.words else "<f4").tobytes() for line in lines),
         drawn.values.astype("<i4").tobytes(),
         drawn.colouring.codes.astype("u1").tobytes(),
         drawn.inside.astype("u1").tobytes(),
@@ -191,5 +192,5 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _wanted:
 
 def _ends(colouring: Colouring) -> list[float] | None:
     """The amounts at either end of a scale; None for names, and where nothing is known."""
-    known = colouring.is_scale and np.isfinite(colouring.low)
-    return [colouring.low, colouring.high] if known else None
+    has_ends = colouring.is_scale and np.isfinite(colouring.low)
+    return [colouring.low, colouring.high] if has_ends else None

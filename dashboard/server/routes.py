@@ -1,4 +1,4 @@
-"""What the addresses of `app.py` answer: pictures, points, tables, the chart library.
+"""Answers of the addresses of `app.py`: pictures, points, tables, the chart library.
 
 An address carries `?v=` with the study's digest, so browsers may keep what they got for ever and never show a
 stale one.
@@ -19,7 +19,7 @@ from core.errors import PeregrineError, first_line
 from core.export.private_paths import without_folders
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import shown, whole
+from dashboard.addresses.parameters import printable, whole
 from dashboard.server.table_downloads import table_file as table_file
 
 MAX_SIDE = 1600  # pixels of the larger side of a full-size picture
@@ -79,8 +79,8 @@ def points(request: Request) -> Response:
 
     try:
         study = _asked_for(request)
-        wanted = Wanted.of(request.query_params)
-        body = packed(study, wanted)
+        map_request = Wanted.of(request.query_params)
+        body = packed(study, map_request)
     except (PeregrineError, OSError) as error:
         return _not_found(error)
     tag = hashlib.blake2b(body, digest_size=12).hexdigest()
@@ -109,7 +109,7 @@ def _check_row(study: Study, row: int) -> None:
 
 def _not_found(error: Exception) -> Response:
     headers = {"Cache-Control": "no-store"}  # what is missing now may be computed later
-    text = f"not found: {shown(without_folders(first_line(error)), MOST_SAID)}\n"
+    text = f"not found: {printable(without_folders(first_line(error)), MOST_SAID)}\n"
     return Response(text, status_code=404, media_type="text/plain", headers=headers)
 
 

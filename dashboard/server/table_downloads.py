@@ -12,13 +12,14 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from core.common.command_line import PROGRAM
 from core.errors import PeregrineError, first_line
 from core.export.private_paths import without_folders
 from core.export.streaming import KINDS, Listed, stream_table, tables_of
 from core.export.table_file import file_stem
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.parameters import shown
+from dashboard.addresses.parameters import printable
 from dashboard.components.tooltips import plain
 
 MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -79,7 +80,7 @@ def table_file(request: Request) -> Response:
         study = served_studies.open_current(path)
         parts = stream_table(study, name, kind)
     except (PeregrineError, OSError) as error:
-        text = f"not found: {shown(without_folders(first_line(error)), 1000)}\n"
+        text = f"not found: {printable(without_folders(first_line(error)), 1000)}\n"
         return Response(text, status_code=404, media_type="text/plain")
     called = quote(f"{file_stem([study.name], name)}.{kind}")
     headers = {
@@ -101,7 +102,7 @@ def section(study: Study) -> None:
         lines += [_line(study, one) for one in tables_of(study)]
         st.markdown("\n".join(lines))
         st.caption(
-            "Representations and single heatmaps are arrays; `python -m core export STUDY representations "
+            f"Representations and single heatmaps are arrays; `{PROGRAM} export STUDY representations "
             "-o FILE.npy` writes them."
         )
 
@@ -113,7 +114,7 @@ def _line(study: Study, one: Listed) -> str:
 
 
 def address(study: Study, table: str, kind: str) -> str:
-    """Where a table is downloaded from, relative to the page."""
+    """Return the address of a table's download, relative to the page."""
     return f"table/{quote(served_studies.name_of(study))}/{quote(table)}.{kind}"
 
 

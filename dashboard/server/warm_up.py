@@ -1,4 +1,4 @@
-"""What the first page needs, loaded while the reader's browser is still starting."""
+"""Load what the first page needs while the reader's browser is still starting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODULES = (
     "dashboard.panels.tour",
     "dashboard.panels.selection",
     "dashboard.server.routes",
-    "core.figures.quality",
+    "core.charts.score_curves",
 )
 SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own 0.005 delays each answer
 

@@ -78,7 +78,7 @@ def link(study_name: str, chosen: Slice | str) -> dict[str, str]:
 
 
 def column_name(column: str) -> str:
-    """What a numeric column is called.
+    """Return the label of a numeric column.
 
     >>> column_name("core_energy"), column_name("hardness")
     ('Heat on the core mask', 'hardness')

@@ -1,4 +1,4 @@
-"""Why what was typed somewhere cannot be used, from the run that tried it to the one that says so."""
+"""Problems with typed text, from the run that tried it to the one that shows them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def keep(of: str, reason: str | None) -> None:
 
 
 def of_text(of: str) -> str | None:
-    """Why what was typed there cannot be used."""
+    """Return why the text typed there cannot be used."""
     return st.session_state.get(_PROBLEMS, {}).get(of)
 
 
 def take(of: str) -> str | None:
-    """The same, to be said once."""
+    """Return that reason and forget it."""
     return st.session_state.get(_PROBLEMS, {}).pop(of, None)

@@ -34,7 +34,7 @@ _PAGE = "_page"
 _DRAWN = "_drawn"  # page and study whose widgets the browser holds
 _TARGET = "_target"
 _LINK = "_link"
-_SAID = "_said_of"
+_NOTED = "_noted"
 _READ = "_read_from_url"
 
 
@@ -65,7 +65,7 @@ def url_int(name: str, *, below: int, what: str) -> int | None:
     if text.isdecimal() and len(text) < 12 and int(text) < below:
         return int(text)
     set_url(name, None)
-    _said_of().add(name)
+    _noted().add(name)
     note(f"There is no {what} {text[:40]!r} in this study, so that part of the link was dropped.")
     return None
 
@@ -97,16 +97,16 @@ class Target:
     query: dict[str, str]
 
 
-def go(page: str, **shown: str) -> None:
+def go(page: str, **parts: str) -> None:
     """Go to another page with the same study and filter, before the next run. Meant for callbacks.
 
-    page: a name in `dashboard.addresses.pages`. shown: further parts of its address.
+    page: a name in `dashboard.addresses.pages`. parts: further parts of its address.
     """
-    st.session_state[_TARGET] = Target(page, link_query(st.session_state.get(STUDY)) | shown)
+    st.session_state[_TARGET] = Target(page, link_query(st.session_state.get(STUDY)) | parts)
 
 
 def is_leaving() -> bool:
-    """Whether a page was asked for with `go` in this run, which a part of a page cannot go to by itself."""
+    """Return True when this run asked for a page with `go`, which a part of a page cannot go to by itself."""
     return st.session_state.get(_TARGET) is not None
 
 
@@ -115,23 +115,23 @@ def take_target() -> Target | None:
     return st.session_state.pop(_TARGET, None)
 
 
-def href(page: str, study: str | None, **shown: str) -> str:
+def href(page: str, study: str | None, **parts: str) -> str:
     """The address of another page with the same study and filter, for a link in the browser."""
-    return f"/{page}?{urlencode(link_query(study) | shown)}"
+    return f"/{page}?{urlencode(link_query(study) | parts)}"
 
 
 def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
     """Query string of a link to a page: the study and the filter (by default the present one)."""
-    chosen = filter_text() if where is None else where
-    return ({STUDY: study} if study else {}) | ({WHERE: chosen} if chosen else {})
+    slice_text = filter_text() if where is None else where
+    return ({STUDY: study} if study else {}) | ({WHERE: slice_text} if slice_text else {})
 
 
 def enter_page(page: str) -> None:
-    """Called by `main.py` alone, once per run, before the view: what a link asks for is remembered for
-    `leave_page`.
-    """
+    """Remember for `leave_page` what a link asks for. Called by `main.py` alone, before the view."""
+    # Streamlit reports no navigation: another page than in the last run is one. Only then is the address a
+    # link that somebody made; in later runs of the page its widgets have written it themselves.
     if st.session_state.get(_PAGE) != page:
-        st.session_state[_SAID] = set()
+        st.session_state[_NOTED] = set()
         st.session_state[_LINK] = {name: st.query_params.get_all(name) for name in st.query_params}
     st.session_state[_PAGE] = page
 
@@ -152,29 +152,31 @@ def enter_study(names: Sequence[str]) -> str:
 
 
 def leave_page() -> None:
-    """Called by `main.py` alone, after the view: says which parts of a link were left out, and drops those
-    that nothing on this page knows.
-    """
+    """Note which parts of a link were left out, and drop those that nothing here knows. For `main.py`."""
     st.session_state[_DRAWN] = here()
+    # Which widgets a view draws is known only after it ran, so the link is compared with them here. Popped:
+    # the next run of this page has no link to explain.
     link = st.session_state.pop(_LINK, None)
     for name, asked in (link or {}).items():
         widget = name in st.session_state
-        if name in OWN or name in _said_of() or (not widget and name in st.session_state.get(_READ, ())):
+        # Parts of all pages, parts already explained, and parts that the view read without a widget.
+        if name in OWN or name in _noted() or (not widget and name in st.session_state.get(_READ, ())):
             continue
-        if not widget:
+        if not widget:  # Streamlit keeps unknown parts of an address for ever
             set_url(name, None)
             note(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
+        # A widget that got a value which it cannot hold falls back to its default without a word.
         elif st.query_params.get_all(name) != asked and not _same(st.session_state[name], asked):
-            said = ", ".join(asked)[:60]
-            note(f"{name[:40]!r} cannot be {said!r} here, so that part of the link was dropped.")
+            values = ", ".join(asked)[:60]
+            note(f"{name[:40]!r} cannot be {values!r} here, so that part of the link was dropped.")
 
 
-def _said_of() -> set[str]:
-    return st.session_state.setdefault(_SAID, set())
+def _noted() -> set[str]:
+    return st.session_state.setdefault(_NOTED, set())
 
 
 def _same(value: Any, asked: list[str]) -> bool:
-    """Whether a widget holds what the link says: a value that is the usual one is not kept in the address."""
+    """Return True when a widget holds what the link says; a default value is not kept in the address."""
     parts = value if isinstance(value, list | tuple) else [value]
 
     def plain(part: Any) -> str:
@@ -193,8 +195,8 @@ def show(widget: str, value: object) -> None:
     this session knows already; afterwards only what differs is told, which disturbs nobody who is typing.
     Give the widget the same value as its default: where the browser skips a run, it never heard of this one.
     """
-    known = st.session_state.get(_DRAWN) == here() and widget in st.session_state
-    if not known or st.session_state[widget] != value:
+    is_drawn = st.session_state.get(_DRAWN) == here() and widget in st.session_state
+    if not is_drawn or st.session_state[widget] != value:
         st.session_state[widget] = value
 
 
@@ -204,10 +206,10 @@ def here() -> tuple[Any, Any]:  # page and study of this run
 
 def drop_unknown(name: str, options: Iterable[str]) -> None:
     """Say that a bound widget's part of the link names something this study lacks (Streamlit drops it)."""
-    known = set(options)
+    allowed = set(options)
     for text in st.query_params.get_all(name):
-        if text not in known:
-            _said_of().add(name)
+        if text not in allowed:
+            _noted().add(name)
             note(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
 
 
@@ -225,12 +227,12 @@ def choose_study(name: str | None) -> None:
 
 
 def recall(name: str, default: Any = None) -> Any:
-    """What `choose` set under this name in this session, or the default."""
+    """Return the value that `choose` set under this name in this session, or the default."""
     return st.session_state.get(name, default)
 
 
 def value(widget: str) -> Any:
-    """What a widget with this key holds now. Meant for its own callback."""
+    """Return the present value of the widget with this key. Meant for its own callback."""
     return st.session_state[widget]
 
 
@@ -257,7 +259,7 @@ def say(text: str) -> None:
 
 
 def take_said() -> str | None:
-    """What `say` left, once. Called by `main.py` alone."""
+    """Return the sentence that `say` left, and forget it. Called by `main.py` alone."""
     return st.session_state.pop(_TOLD, None)
 
 

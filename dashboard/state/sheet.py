@@ -1,4 +1,4 @@
-"""What is on the figure sheet: kept for each study in this session, and in the link of every page.
+"""The cells of the figure sheet: kept for each study in this session, and in the link of every page.
 
 The link is read once, when a session begins; afterwards the session knows better (the browser's back button
 leads to addresses from before a figure was added).
@@ -24,13 +24,13 @@ _STUDY = "_sheet_of"
 
 def enter(study: str) -> None:
     """Called by `main.py` alone, once per run, before the view: the sheet goes along to every page."""
-    known = st.session_state.setdefault(_SHEETS, {})
+    sheets = st.session_state.setdefault(_SHEETS, {})
     asked = session.url_text(SHEET) or ""
-    if not known and asked:
-        known[study] = _checked(asked)
+    if not sheets and asked:
+        sheets[study] = _checked(asked)
     st.session_state[_STUDY] = study
-    if known.get(study, "") != asked:
-        session.set_url(SHEET, known.get(study) or None)
+    if sheets.get(study, "") != asked:
+        session.set_url(SHEET, sheets.get(study) or None)
 
 
 def cells() -> list[CellRequest]:
@@ -50,9 +50,9 @@ def add(cell: CellRequest) -> str:
     return f"Added to the sheet · {_figures(len(now) + 1)}"
 
 
-def put(shown: Sequence[CellRequest]) -> None:
+def put(cells: Sequence[CellRequest]) -> None:
     """Replace the sheet. Meant for callbacks."""
-    text = BETWEEN.join(str(one).replace(BETWEEN, "%7C") for one in shown[:MOST_CELLS])
+    text = BETWEEN.join(str(one).replace(BETWEEN, "%7C") for one in cells[:MOST_CELLS])
     _texts()[_study()] = text
     session.set_url(SHEET, text or None)
 
@@ -76,12 +76,12 @@ def _split(text: str) -> list[str]:
 
 def _checked(text: str) -> str:
     """The cells of a link that can be read; the others are dropped with a note."""
-    kept = []
+    readable = []
     for one in _split(text)[:MOST_CELLS]:
         try:
             parse_cell(one)
         except SettingsError as error:
             session.note(f"A figure of the link was dropped: {error}")
             continue
-        kept.append(one)
-    return BETWEEN.join(one.replace(BETWEEN, "%7C") for one in kept)
+        readable.append(one)
+    return BETWEEN.join(one.replace(BETWEEN, "%7C") for one in readable)

@@ -35,9 +35,6 @@ PAGE_SIZE = 24
 
 
 def page(study: Study, chosen: Slice) -> None:
-    if (feature := session.url_text("feature")) is not None:  # earlier versions showed a feature here
-        session.go("feature", feature=feature)
-        st.rerun()
     if not one_feature.ready(study):
         return
     features = feature_reads.listed(study, chosen)
@@ -102,7 +99,8 @@ def _cards(study: Study, chosen: Slice, asked: feature_reads.Listing, found: pd.
         )
         full = widgets.percent(feature_cards.full_bar(some))
         what = f"Bars: the share of the images on which a feature fires; a full bar is {full}."
-        if not subject.subject(chosen) and len(study.class_names) > 1:
+        several = not subject.subject(chosen) and len(study.class_names) > 1
+        if several and any(known and not known.few for known in some["firing_class"]):
             what += " Grey bars: of the images on which it fires, the share of their most common class."
         if reads.named_from(study):
             what += " Words: heat, seen in the crops around the heat; scene, only in the whole images."

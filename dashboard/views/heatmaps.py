@@ -8,9 +8,9 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -42,7 +42,7 @@ class Choice:
 def page(study: Study, population: Slice) -> None:
     widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question)
     filter_bar(study, population)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="heat_controls"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small", key="heat_controls"):
         part = choose_one("Show", PARTS, key="heat_part", default=PICTURES)
         controls = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if part == MEANS:
@@ -67,7 +67,7 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
     ):
         _stored(study, choice, rows)
         _sides(study, choice, display, rows, said)
-    _sentence(study, choice, rows)
+    _sentence(study, choice)
 
 
 def _cell(choice: Choice, display: Display) -> CellRequest:
@@ -175,8 +175,11 @@ def _nothing(choice: Choice) -> None:
 
 @own_place
 def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
-    """On how many images the feature fires, where not all of them have a stored heatmap."""
+    """On how many images none fires, or one feature does without a stored heatmap on each."""
     if choice.feature is None:
+        if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):
+            said = f"On {silent:,} of {len(rows):,} images no class-specific feature fires"
+            st.caption(f"{said}, so the {STRONGEST} is shown.")
         return
     fires, _ = feature_reads.activations(study, choice.feature, choice.population)
     n, n_stored = len(fires), int(np.isin(fires, rows).sum())
@@ -206,7 +209,7 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, sai
             parts = {name: some for name, some in parts.items() if some.size} or parts
     for column, (name, some) in zip(st.columns(len(parts), gap="medium"), parts.items(), strict=True):
         with column, st.container(gap="xxsmall"):
-            _head(f"{name} ({len(some):,})", some, said)
+            st.subheader(f"{name} ({len(some):,})")
             if not len(some):
                 st.caption("None of these images.")
                 continue
@@ -223,32 +226,14 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, sai
             )
 
 
-def _head(title: str, rows: np.ndarray, said: dict[int, str]) -> None:
-    """The head of a side; where some of its pictures carry the mark, what that means."""
-    silent = sum(said.get(row) == STRONGEST for row in rows.tolist())
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(title, width="content")
-        if silent:
-            st.caption(
-                f"*{STRONGEST}*: no class-specific feature fires, so the strongest is shown ({silent:,})",
-                width="content",
-            )
-
-
 @own_place
-def _sentence(study: Study, choice: Choice, rows: np.ndarray) -> None:
+def _sentence(study: Study, choice: Choice) -> None:
     """What these heatmaps are of."""
     if choice.feature is not None:
         name = widgets.plain(reads.feature_name(study, choice.feature))
         st.caption(f"Heatmaps of **{name}**. The number on each picture is its activation there.")
         return
-    line = "Each heatmap is that of the discriminative features that fire on the image."
-    if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):
-        line += (
-            f" On {silent:,} of {len(rows):,} images none fires: they show their strongest discriminative "
-        )
-        line += f"feature (*{STRONGEST}*)."
-    st.caption(line)
+    st.caption("Each heatmap is that of the discriminative features that fire on the image.")
 
 
 page(session.current_study(), image_filter.population())

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts.options import FigureOptions
 from core.common.captions import headline
 from core.common.formatting import signed
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -23,16 +23,16 @@ from dashboard.components.choose_one import choose_one
 from dashboard.components.looking import Row, looking
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.panels.image import crops, detail, heatmap, similar, tokens
+from dashboard.panels.image import crops, detail, heatmap, similar
 from dashboard.panels.image.removal import removal
+from dashboard.research import parts
 from dashboard.state import image_filter, session
 
-FEATURES, HEATMAPS, CROPS, ALIKE, GRAPH, SCORES = PARTS = (
+FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
     "Features",
     "Heatmaps and masks",
     "Crops in words",
     "Similar images",
-    "Scene graph",
     "Scores",
 )
 STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
@@ -59,10 +59,10 @@ def page(study: Study) -> None:
     elif part == ALIKE:
         similar.show(study, opened.row)
         detail.neighbours(study, opened.row)
-    elif part == GRAPH:
-        tokens.show(study, opened.row, facts)
     elif part == SCORES:
         detail.scores(study, opened.row, facts)
+    elif part in parts.OF_AN_IMAGE:
+        parts.OF_AN_IMAGE[part](study, opened.row, facts)
     else:
         _features(study, opened.row, facts)
 
@@ -78,7 +78,7 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
 
 
 def _part() -> str:
-    return choose_one("Part", PARTS, key="image_part")
+    return choose_one("Part", [*PARTS, *parts.OF_AN_IMAGE], key="image_part")
 
 
 def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
@@ -114,8 +114,10 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             picture=served_studies.picture_url(study, row, "image"),
             overlay=overlay_urls(study, [row], [OverlayStyle()], side=SIDE)[0] if with_heat else "",
             name=name,
-            said="Heatmap of its discriminative features. Point at a feature to see where that one looks."
-            + f" {heatmap.SEEN_PART}" * (with_heat and heatmap_reads.shows_view(study, row)),
+            overlay_text="Heatmap of its discriminative features. "
+            "Point at a feature to see where that one looks."
+            + f" {heatmap.SEEN_PART}"
+            * (with_heat and heatmap_reads.shows_view(study, row)),
             ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
             on_open=lambda chosen: session.go("feature", feature=chosen),
         )

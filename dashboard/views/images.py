@@ -117,11 +117,11 @@ def _below(study: Study) -> str:
 
 def _line(study: Study, rows: np.ndarray) -> None:
     images = reads.images(study)
-    line = "" if len(rows) < len(images) else f"**{len(rows):,}** images,"
+    line = "" if len(rows) < len(images) else f"**{len(rows):,}** images"
     if "correct" in images and rows.size:
         verdicts = images["correct"].iloc[rows].dropna()
         if len(verdicts):
-            line += f" **{widgets.percent(float(verdicts.mean()))}** correct"
+            line += f"{', ' if line else ''}**{widgets.percent(float(verdicts.mean()))}** correct"
     if line:
         st.markdown(line)
 

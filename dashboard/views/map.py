@@ -11,11 +11,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts import maps
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
 from core.common.score_names import score_label
-from core.figures import maps
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -112,7 +112,7 @@ def _scatter(
             }
             for one in named
         ],
-        found=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
+        search_hits=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
         pressed=map_legend.pressed(study, wanted.by),
         widest=WIDEST if wanted.kind.endswith("umap") else 1.0,
         on_open=lambda row: session.open_image(study, row),
@@ -264,11 +264,11 @@ def _figure(study: Study, wanted: Wanted) -> None:
     """The map as a figure for a paper, drawn on request: it is another few megabytes."""
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
-    drawn = cloud(study, wanted).chosen()
+    drawn = cloud(study, wanted).in_slice()
     shares = study.summary("map").get("shares", [])
 
     def draw(theme: Theme) -> go.Figure:
-        colouring = cloud(study, replace(wanted, theme=theme.name)).chosen().colouring
+        colouring = cloud(study, replace(wanted, theme=theme.name)).in_slice().colouring
         return maps.representation_map(drawn.xy, colouring, kind=wanted.kind, shares=shares, theme=theme)
 
     data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])

@@ -224,7 +224,9 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
 
 def _command_of_check(asked: request.Wish) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
-    if not asked.is_complete:
+    if missing := asked.missing:
+        if missing[:2] != ["the images", "the encoder"]:  # else nothing is begun
+            st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
         outlook.show(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(

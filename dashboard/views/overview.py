@@ -8,11 +8,11 @@ import math
 import numpy as np
 import streamlit as st
 
+from core.charts import baselines
+from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label
-from core.figures import baselines
-from core.figures.overlap_scale import CONTROL_NAMES
 from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import is_filtered
@@ -31,6 +31,7 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.masks import none_yet
 from dashboard.panels.new_study.encoder_titles import encoder_title
+from dashboard.research import parts
 from dashboard.server import table_downloads
 from dashboard.state import image_filter, session
 
@@ -48,7 +49,7 @@ FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own ru
 
 HEADLINE_STYLE = (  # the number before its name, on one line
     "<style>.st-key-overview_headline div:has(> [data-testid=stMetricLabel]) {display: flex;"
-    " flex-direction: row-reverse; justify-content: flex-end; align-items: baseline; gap: .6rem}"
+    " flex-flow: row-reverse wrap-reverse; justify-content: flex-end; align-items: baseline; gap: 0 .6rem}"
     " .st-key-overview_headline :has(> [data-testid=stMetricLabel]) > * {width: auto}"
     " .st-key-overview_headline [data-testid=stMetricValue] {font-size: 1.55rem; line-height: 1.25;"
     " padding: 0}"
@@ -76,8 +77,8 @@ def page(study: Study, population: Slice) -> None:
     with st.container(key="overview_looks", gap="xsmall"):
         findings.features(study, population)
     _prediction(study, population)
-    if not filtered:
-        findings.domain_line(study)
+    for show in () if filtered else parts.ON_THE_OVERVIEW:
+        show(study)
     with first if gaps_matter else st.container():
         _unfinished(study)
     with st.expander("About this study", icon=":material/info:"):
@@ -238,12 +239,13 @@ def _prediction(study: Study, population: Slice) -> None:
         line = f"**Can errors be predicted?** {baselines.finding(aurocs)} {found.reason}"
     else:
         name = score_label(found.score)
-        line = f"**Which score to look at?** {name}. No image here is judged. {found.reason}"
+        untested = "No image here is classified, so none was tested."
+        line = f"**Which score to look at?** {name}. {untested} {found.reason}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(line, width="stretch")
         st.page_link(
             "views/predicting_errors.py",
-            label=f"{len(known) or len(reads.scores(study))} scores compared",
+            label=f"{len(known)} scores compared" if len(known) else f"{len(reads.scores(study))} scores",
             icon=":material/arrow_forward:",
             icon_position="right",
             query_params=session.link_query(served_studies.name_of(study)),

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import baselines
+from core.charts.options import FigureOptions
 from core.common.score_names import SCORES, score_label
-from core.figures import baselines
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
@@ -114,7 +114,7 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         alt="AUROC of every score with its 95 % interval",
         data=aurocs,
         on_select=clicked,
-        cell=CellRequest("rivals", FigureOptions(score=score), str(population)),
+        cell=CellRequest("baselines", FigureOptions(score=score), str(population)),
     )
     if found := score_reads.recommended(study):
         st.caption(f"Recommended: {widgets.plain(score_label(found.score))}. {widgets.plain(found.reason)}")

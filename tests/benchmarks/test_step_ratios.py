@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -72,14 +74,17 @@ def test_disentangled__is_a_whole_step_of_each_side(method, monkeypatch):
 
 
 def test_training_step__moves_the_encoder_and_the_critic(monkeypatch):
+    from core.research.domains.training.disentangled import Disentangled
+    from core.research.domains.training.labels import DomainLabels
     from core.training import setup
-    from core.training.domains.labels import DomainLabels
 
     made = []
     real = setup.start_method
     monkeypatch.setattr(setup, "start_method", lambda *args: made.append(real(*args)) or made[-1])
     labels = DomainLabels(np.arange(8) % 2, ("a", "b"))
-    step = step_ratios.training_step(TINY, labels, domains={"labels": "column:domain"})
+    step = step_ratios.training_step(
+        TINY, partial(Disentangled, labels=labels), domains={"labels": "column:domain"}
+    )
     before = [weight.clone() for weight in made[0].backbone.parameters()]
     step()
     assert any(not torch.equal(a, b) for a, b in zip(before, made[0].backbone.parameters(), strict=True))

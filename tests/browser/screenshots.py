@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from urllib.parse import quote
 
-from core.figures.features import telling_features
+from core.charts.feature_points import telling_features
 from core.store import open_study
 from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settle
 
@@ -105,7 +105,7 @@ def take_windows(studies: Path, study: str, out: Path) -> list[Path]:
 def _links(studies: Path, study: str) -> dict[str, str]:
     chosen = f"study={quote(study)}"
     images = open_study(studies / study).images
-    opened = images.loc[images["split"] == "val", "image_id"].iloc[0]
+    opened = images["image_id"].iloc[int((images["split"] == "val").argmax())]  # else the first train image
     links = {view: f"{view if view != HOME else ''}?{chosen}" for view in VIEWS}
     image = f"image={quote(opened, safe='')}"
     telling = telling_features(open_study(studies / study).table("features"))[0]

@@ -230,7 +230,7 @@ def test_add_to_sheet__says_how_many_and_opens_it(visitor, address):
     page.get_by_role("button", name="Open the figure sheet").click()
     page.wait_for_url("**/figures?*")
     cells = one.query()["sheet"][0].split("|")
-    assert [cell.partition("?")[0] for cell in cells] == ["rivals", "q_distribution"]
+    assert [cell.partition("?")[0] for cell in cells] == ["baselines", "q_distribution"]
     assert all("where=split=val" in cell for cell in cells)
 
 

@@ -36,6 +36,27 @@ def test_overview__its_name_as_an_address_leads_to_it(reader, address):
     assert urlsplit(page.url).path == "/" and "where=label" in page.url
 
 
+TEXT_BOX = """(one) => {
+  const text = document.createRange();
+  text.selectNodeContents(one);
+  return text.getBoundingClientRect().toJSON();
+}"""  # of the words themselves, which may stand out of their element
+
+
+def test_overview__a_headline_s_name_and_its_help_lie_beside_each_other(reader, address):
+    """Also behind words as wide as "no masks", where the card leaves no room for the name."""
+    one = reader()
+    one.page.set_viewport_size({"width": 1280, "height": 800})
+    page = one.open(f"{address}/?study=demo")
+    label = page.locator(".st-key-overview_headline [data-testid=stMetricLabel]").last
+    assert label.inner_text().startswith("Grad-CAM overlap")
+    value = page.locator(".st-key-overview_headline [data-testid=stMetricValue]").last
+    value.evaluate("one => { one.textContent = 'no masks' }")  # as a study says it whose masks are not given
+    words = label.locator("p").evaluate(TEXT_BOX)
+    icon = label.locator("[data-testid=stTooltipIcon]").bounding_box()
+    assert words["x"] + words["width"] <= icon["x"] + 1 or words["y"] + words["height"] <= icon["y"] + 1
+
+
 def test_overview__pictures_follow_the_numbers_at_once(reader, address):
     one = reader()
     one.page.set_viewport_size({"width": 1440, "height": 900})

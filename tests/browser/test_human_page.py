@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from core.concepts.human_study.page import write_page
+from core.research.human_study.page import write_page
 
 pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=window.stolen=1>"

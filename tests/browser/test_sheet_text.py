@@ -10,19 +10,20 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from core.charts.fonts import SHIPPED
+from core.charts.registry import CHARTS
+from core.charts.theme import layout_of
 from core.errors import PeregrineError
-from core.figures.catalogue import FIGURES, draw, why_not_drawn
+from core.figures.catalogue import draw, why_not_drawn
 from core.figures.files import render_all
-from core.figures.fonts import SHIPPED
 from core.figures.sheet import Cell, Sheet, lay_out, make_sheet
 from core.figures.sheet_layout import MARGIN, SheetGrid
-from core.figures.theme import layout_of
 from core.store import open_study
 from tests.browser.harness import until
 from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
-WALKED = ("heatmaps", "rivals", "miou", "q_distribution", "confusions", "worst_slices")
+WALKED = ("heatmaps", "baselines", "miou", "q_distribution", "confusions", "worst_slices")
 CAPTION = "What the encoder sees in correct and in misclassified images, in a caption of several lines"
 MOST_SHRUNK = 1.2  # a panel whose text stood out is drawn no smaller than this
 TEXTS = """([page, panel]) => {
@@ -107,7 +108,7 @@ def test_text_that_stands_out__makes_the_drawing_smaller(page):
 def test_catalogue__every_text_is_inside_its_panel(page, served):
     studies = [open_study(served / "seen")]
     figures = {}
-    for name, entry in FIGURES.items():
+    for name, entry in CHARTS.items():
         if entry.studies[0] > 1 or why_not_drawn(studies[0], entry) is not None:
             continue
         for columns in (2, 3):
@@ -126,7 +127,7 @@ def test_catalogue__every_text_is_inside_its_panel(page, served):
 
 
 def test_preview__has_each_text_where_the_printed_sheet_has_it(visitor, page, address, served):
-    names = ("rivals", "miou", "q_distribution")
+    names = ("baselines", "miou", "q_distribution")
     sheet = make_sheet(open_study(served / "seen"), names)
     shown = visitor().open(f"{address}/figures?study=seen&sheet={'|'.join(names)}")
     until(shown, "() => document.querySelector('.peregrine-sheet')?.dataset.drawn === '3'")

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from core.cli import build_parser
+from core.cli.options import Commands, Heading
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "commands.md"
 HEAD = """# Commands
@@ -29,10 +30,21 @@ def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentP
     return action.choices
 
 
+def _listed(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The commands as the help lists them, with the headings between them."""
+    [action] = [one for one in parser._actions if isinstance(one, Commands)]
+    return action._choices_actions
+
+
 def reference() -> str:
     """The whole text: a list of the commands, then the options and examples of each."""
     parsers = subparsers()
-    summary = [f"* [`{name}`](#{name}): {_begun(parser)}" for name, parser in parsers.items()]
+    summary = []
+    for action in _listed(build_parser()):
+        if isinstance(action, Heading):
+            summary += ["", f"{action.dest.capitalize()}:", ""]
+        else:
+            summary.append(f"* [`{action.dest}`](#{action.dest}): {_begun(parsers[action.dest])}")
     sections = [_section(name, parser) for name, parser in parsers.items()]
     return "\n".join([HEAD, "", *summary, *sections]) + "\n"
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from core.charts.registry import GUESTS, WORKBENCH
 from core.figures.catalogue import NAMES
+from core.figures.folder_chart import folder_charts
 
 
 @pytest.mark.parametrize("words", [(), ("--list",), ("nowhere",)])
 def test_without_a_name__lists_every_figure(run, words):
     said = run("figure", *words)
     assert said.code == 0
-    assert [line.split()[0] for line in said.out.splitlines()[: len(NAMES)]] == list(NAMES)
+    own, _, research = said.out.partition("\nResearch:\n")
+    of_workbench = [line.split()[0] for line in own.splitlines()]
+    assert of_workbench == list(NAMES)[: len(WORKBENCH)]
+    listed = [line.split()[0] for line in research.partition("\n\n")[0].splitlines()]
+    assert [*of_workbench, *listed[: len(GUESTS)]] == list(NAMES)
+    assert listed[len(GUESTS) :] == list(folder_charts())
 
 
 def test_list__names_the_paper_of_each_figure(run):
     lines = {line.split()[0]: line for line in run("figure", "--list").out.splitlines() if line}
-    assert "([Q] Fig. 1)" in lines["sorted_activation"] and "([K] Fig. 2.3)" in lines["ddm_features"]
+    assert "(Kalibhat 2024, Fig. 1)" in lines["sorted_activation"]
+    assert "(Kalibhat's dissertation, Fig. 2.3)" in lines["ddm_features"]
 
 
 def test_writes_the_figure_and_says_where(run, shared_study, tmp_path):
@@ -63,3 +74,27 @@ def test_wrong_words__one_line_and_no_file(run, shared_study, tmp_path, monkeypa
 
 def test_unknown_study__one_line(run, tmp_path):
     assert "no study at" in run("figure", tmp_path / "nothing", "roc", "-o", tmp_path / "x.json").error
+
+
+def test_an_earlier_name_of_a_figure_draws_the_same(run, shared_study, tmp_path):
+    files = [tmp_path / f"{name}.json" for name in ("rivals", "baselines")]
+    for file in files:
+        assert run("figure", shared_study, file.stem, "-o", file).code == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_csv__the_numbers_of_the_figure(run, shared_study, tmp_path):
+    out = tmp_path / "roc.csv"
+    assert run("figure", shared_study, "roc", "-o", out, "--score", "norm").code == 0
+    table = pd.read_csv(out)
+    assert set(table["score"]) == {"norm"} and set(table["curve"]) == {"roc"}
+    drawn = tmp_path / "roc.json"
+    run("figure", shared_study, "roc", "-o", drawn, "--score", "norm")
+    values = json.loads(drawn.read_text())["data"][0]["y"]
+    shown = np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    np.testing.assert_allclose(shown, 100 * table["y"])
+
+
+def test_csv__a_figure_of_pictures_has_none(run, shared_study, tmp_path):
+    said = run("figure", shared_study, "fda_examples", "-o", tmp_path / "x.csv")
+    assert "has no table" in said.error and not (tmp_path / "x.csv").exists()

@@ -13,41 +13,40 @@ import pytest
 
 from core.analysis.probe import back_tests
 from core.analysis.probe.transfer import transfer_probe
+from core.charts.options import FigureOptions
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
 from core.cli.options import Formatter, Parser, add_options, default_text
 from core.comparison.compare import compare
 from core.concepts import decomposition
 from core.concepts.clip.config import ClipTrainConfig
-from core.concepts.human_study.study import export_tasks
 from core.config import (
     ConceptsConfig,
     EmbedConfig,
     FeaturesConfig,
     MaskOptions,
-    PerturbedConfig,
     ProbeConfig,
-    RobustConfig,
     RunOptions,
-    TransferConfig,
     option,
 )
 from core.export.files import export_frame
 from core.figures.catalogue import draw
-from core.figures.options import FigureOptions
 from core.figures.sheet_layout import SheetGrid
 from core.pipeline import text_search
+from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
+from core.research.grids.definition import preset_values
+from core.research.human_study.study import export_tasks
+from core.research.transfer.config import TransferConfig
+from core.research.visual_tokens.evaluation.planted_tests import N_ITEMS
+from core.research.visual_tokens.evaluation.run import BENCHMARKS, compositionality
+from core.research.visual_tokens.extract import extract_tokens
+from core.research.visual_tokens.settings import ExtractConfig
+from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.slices.finder import worst_slices
 from core.steps import STEPS
 from core.training.config import TrainConfig
 from core.training.finetuning.defaults import PAPER
-from core.training.grids.definition import preset_values
 from core.training.regularizers.config import RegularizerConfig
-from core.visual_tokens.evaluation.planted_tests import N_ITEMS
-from core.visual_tokens.evaluation.run import BENCHMARKS, compositionality
-from core.visual_tokens.extract import extract_tokens
-from core.visual_tokens.settings import ExtractConfig
-from core.visual_tokens.training.config import TokenTrainConfig
 from tests.cli.reference import REFERENCE, reference, subparsers
 
 

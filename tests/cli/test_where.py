@@ -35,7 +35,11 @@ def test_export__of_images_holds_the_evaluation_images_of_the_slice(run, study, 
 def test_export__slice_is_of_all_splits(run, tmp_path: Path):
     """As it was before there was --where."""
     study, out = small.write_small_study(tmp_path / "study").path, tmp_path / "q.csv"
-    assert run("export", study, "quality", "-o", out, "--slice", "correct=false").out == f"{out}: 3 rows\n"
+    told = run("export", study, "quality", "-o", out, "--slice", "correct=false").out.splitlines()
+    empty = "scores that compare an image with the train images are empty. --where split=val leaves them out"
+    assert told == [f"{out}: 3 rows", f"note: on train images, {empty}"]
+    assert "note:" not in run("export", study, "quality", "-o", out, "--where", "split=val").out
+    assert "note:" not in run("export", study, "images", "-o", out).out
     said = run("export", study, "quality", "-o", out, "--where", "correct=false").out
     assert said == f"{out}: 2 rows: evaluation images, misclassified\n"
 
@@ -61,7 +65,7 @@ def test_export__refuses_what_no_slice_can_change(run, study, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["sorted_activation", "purity", "q_distribution", "roc", "rivals", "map", "sparsity"]
+    "name", ["sorted_activation", "purity", "q_distribution", "roc", "baselines", "map", "sparsity"]
 )
 def test_figure__is_of_the_slice(run, study, tmp_path: Path, name):
     out, whole = tmp_path / "slice.json", tmp_path / "whole.json"

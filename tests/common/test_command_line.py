@@ -57,8 +57,8 @@ def test_printed_commands__run_in_a_shell(run, tmp_path, monkeypatch, name):
     missing = info_of(run, Path(f"./{name}"))["missing"]
     command = named(missing["neighbours"])
     assert shlex.split(command)[:4] == [*PREFIX, "neighbours"]
-    said = in_shell(f"{command} --k 2", folder)
-    assert said.code == 0, said.err
+    outcome = in_shell(f"{command} --k 2", folder)
+    assert outcome.code == 0, outcome.err
     assert open_study(name).state("neighbours") == "done"
 
 
@@ -68,9 +68,9 @@ def test_verify_and_export__name_commands_that_a_shell_takes(run, tmp_path, monk
     study = write_small_study(Path(name), features=False)
     before = contents(study.path)
     (study.path / "images.parquet").write_bytes(b"cut")
-    said = run("verify", f"./{name}")
-    assert said.code == 1
-    command = named(next(line for line in said.out.splitlines() if line.startswith("images.parquet")))
+    outcome = run("verify", f"./{name}")
+    assert outcome.code == 1
+    command = named(next(line for line in outcome.out.splitlines() if line.startswith("images.parquet")))
     assert shlex.split(command)[:4] == [*PREFIX, "embed"]
     assert Path(shlex.split(command)[4]).resolve() == study.path.resolve()
     (study.path / "images.parquet").write_bytes(before["images.parquet"])
@@ -93,32 +93,32 @@ def test_command_line__gives_back_its_words():
 
 
 def test_command_line__dashes_are_no_options():
-    said = command_line("heatmaps", "--x", image="--y.png", feature=3, redo=True, clip=None, tta=False)
-    assert shlex.split(said)[3:] == ["heatmaps", "./--x", "--image=--y.png", "--feature", "3", "--redo"]
+    command = command_line("heatmaps", "--x", image="--y.png", feature=3, redo=True, clip=None, tta=False)
+    assert shlex.split(command)[3:] == ["heatmaps", "./--x", "--image=--y.png", "--feature", "3", "--redo"]
 
 
 def test_no_other_file_puts_a_command_together():
     """A name set into a text of its own would not be quoted."""
     may = ("commands.py", "options.py")  # the second prints examples of the help
-    found = {
+    by_file = {
         path.relative_to(ROOT).as_posix(): lines
         for path in sorted(ROOT.glob("core/**/*.py"))
         if path.name not in may and (lines := commands_in(path.read_text(encoding="utf-8")))
     }
-    assert found == {}
+    assert by_file == {}
 
 
 def commands_in(source: str) -> list[int]:
     """The lines of f-strings in which something is set into a command."""
-    found = []
+    lines = []
     for node in ast.walk(ast.parse(source)) if PREFIX_TEXT in source else ():
         if isinstance(node, ast.JoinedStr):
             texts = [part.value for part in node.values if isinstance(part, ast.Constant)]
             at = next((n for n, text in enumerate(texts) if PREFIX_TEXT in str(text)), None)
             after = node.values[node.values.index(_constant(node, texts[at])) + 1 :] if at is not None else []
             if any(isinstance(part, ast.FormattedValue) for part in after):
-                found.append(node.lineno)
-    return found
+                lines.append(node.lineno)
+    return lines
 
 
 def test_commands_in__finds_what_is_set_into_one():

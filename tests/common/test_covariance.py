@@ -13,22 +13,22 @@ RTOL = 1e-9  # float64 sums in another order
 
 def test_of_rows__matches_loop(rng):
     rows = rng.gamma(0.5, size=(17, 6)).astype(np.float32)
-    found, (mean, expected) = Covariance.of_rows(rows), reference.covariance(rows)
-    assert found.n == 17
-    assert_allclose(found.mean, mean, rtol=RTOL)
-    assert_allclose(found.matrix, expected, rtol=RTOL, atol=1e-15)
+    covariance, (mean, expected) = Covariance.of_rows(rows), reference.covariance(rows)
+    assert covariance.n == 17
+    assert_allclose(covariance.mean, mean, rtol=RTOL)
+    assert_allclose(covariance.matrix, expected, rtol=RTOL, atol=1e-15)
 
 
 def test_merge__any_parts_give_the_same(rng):
     rows = 1000.0 + rng.normal(size=(50, 5))  # far from 0, where sums of squares would lose digits
     whole = Covariance.of_rows(rows)
     for cuts in ([1], [0, 50], [7, 8, 30]):
-        found = Covariance.empty(5)
+        covariance = Covariance.empty(5)
         for part in np.split(rows, cuts):
-            found = found.merge(Covariance.of_rows(part))
-        assert found.n == 50
-        assert_allclose(found.mean, whole.mean, rtol=RTOL)
-        assert_allclose(found.scatter, whole.scatter, rtol=1e-8, atol=1e-9)
+            covariance = covariance.merge(Covariance.of_rows(part))
+        assert covariance.n == 50
+        assert_allclose(covariance.mean, whole.mean, rtol=RTOL)
+        assert_allclose(covariance.scatter, whole.scatter, rtol=1e-8, atol=1e-9)
 
 
 def test_merge__does_not_depend_on_the_order(rng):

@@ -61,10 +61,10 @@ def test_frame__numbers_names_and_gaps(rng):
     frame["kind"] = pd.Categorical(["@x", "b", "@x"])
     frame["mixed"] = pd.Series([-1.5, "=1", None], dtype=object)
     frame["right"] = pd.array([True, None, False], "boolean")
-    found = cells(csv_text(frame))
-    assert found[0] == ["'=cmd|calc", "score", "n", "kind", "mixed", "right"]
-    assert found[1] == ["'=1+1", "-0.5", "-3", "'@x", "-1.5", "True"]
-    assert found[2][1:] == ["", "0", "b", "'=1", ""]
+    rows = cells(csv_text(frame))
+    assert rows[0] == ["'=cmd|calc", "score", "n", "kind", "mixed", "right"]
+    assert rows[1] == ["'=1+1", "-0.5", "-3", "'@x", "-1.5", "True"]
+    assert rows[2][1:] == ["", "0", "b", "'=1", ""]
     back = pd.read_csv(io.StringIO(csv_text(frame))).map(as_written).rename(columns=as_written)
     assert back["=cmd|calc"].tolist() == FORMULAS[:3] and back["score"].iloc[[0, 2]].tolist() == [-0.5, -1e-9]
     assert back.columns.tolist() == frame.columns.tolist()
@@ -110,6 +110,6 @@ def test_no_other_place_writes_csv():
     """Every .csv goes through one function (training's and the human study's rows through `harmless`)."""
     sources = [path for part in ("core", "dashboard") for path in sorted((ROOT / part).rglob("*.py"))]
     writing = re.compile(r"to_csv\(|csv\.(Dict)?[wW]riter\(")
-    found = [path.relative_to(ROOT).as_posix() for path in sources if writing.search(path.read_text())]
+    writers = [path.relative_to(ROOT).as_posix() for path in sources if writing.search(path.read_text())]
     logs = ["core/training/files.py", "core/training/step_log.py"]  # numbers and names of our own alone
-    assert found == ["core/common/csv_text.py", "core/concepts/human_study/study.py", *logs]
+    assert writers == ["core/common/csv_text.py", "core/research/human_study/study.py", *logs]

@@ -33,10 +33,10 @@ def augrc_by_loop(score, correct):
 def test_interval__matches_loop(rng, share):
     score = rng.integers(0, 12, 70).astype(float)
     correct = rng.random(70) < share * (0.7 + 0.05 * score)
-    found = interval_of_augrc(*spreads(score, correct))
-    assert_allclose(found, augrc_by_loop(score, correct), rtol=1e-10)
+    interval = interval_of_augrc(*spreads(score, correct))
+    assert_allclose(interval, augrc_by_loop(score, correct), rtol=1e-10)
     area = metrics.auroc(score, correct)
-    assert_allclose(found[0], [metrics.augrc(score, correct), augrc_of(area, correct.mean())], rtol=1e-10)
+    assert_allclose(interval[0], [metrics.augrc(score, correct), augrc_of(area, correct.mean())], rtol=1e-10)
 
 
 def test_interval__is_that_of_a_bootstrap(rng):

@@ -137,10 +137,10 @@ def test_auroc_interval__is_newcombes_of_the_scores_with_both(rng):
     positive = rng.random(80) < 0.4 + 0.02 * score
     area = reference.auroc(score, positive)
     gaps = np.concatenate([score, [np.nan, np.nan]]), np.concatenate([positive, [True, False]])
-    found = statistics.auroc_interval(*gaps)
-    assert found[3] == 80
+    interval = statistics.auroc_interval(*gaps)
+    assert interval[3] == 80
     expected = slow.newcombe_area(area, positive.sum(), (~positive).sum())
-    assert_allclose(found[:3], [area, *expected], atol=1e-9)
+    assert_allclose(interval[:3], [area, *expected], atol=1e-9)
 
 
 def test_auroc_interval__of_two_errors_below_all_is_no_point():
@@ -195,9 +195,9 @@ def test_mean_intervals__match_scipy_column_by_column(rng):
     values[:4, 1] = np.nan
     mean, low, high, n = statistics.mean_intervals(values)
     for at in range(3):
-        known = values[np.isfinite(values[:, at]), at]
-        around = stats.ttest_1samp(known, 0.0).confidence_interval(0.95)
-        assert_allclose([mean[at], low[at], high[at]], [known.mean(), *around], rtol=1e-9)
+        finite = values[np.isfinite(values[:, at]), at]
+        around = stats.ttest_1samp(finite, 0.0).confidence_interval(0.95)
+        assert_allclose([mean[at], low[at], high[at]], [finite.mean(), *around], rtol=1e-9)
     assert list(n) == [12, 8, 12]
 
 
@@ -237,6 +237,6 @@ def test_benjamini_hochberg__keeps_the_false_discovery_rate(rng):
     for _ in range(200):
         null = rng.random(900)
         real = stats.norm.sf(rng.normal(3.5, 1.0, 100))
-        found = statistics.benjamini_hochberg(np.concatenate([null, real])) <= 0.1
-        rates.append(found[:900].sum() / max(found.sum(), 1))
+        rejected = statistics.benjamini_hochberg(np.concatenate([null, real])) <= 0.1
+        rates.append(rejected[:900].sum() / max(rejected.sum(), 1))
     assert 0.07 < np.mean(rates) < 0.11

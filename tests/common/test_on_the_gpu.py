@@ -60,13 +60,13 @@ def test_representations_and_maps():
 
 
 def test_heatmaps_of_a_transformer():
-    found = []
+    maps = []
     for device in ("cpu", DEVICE):
         encoder = load_encoder("timm:vit_tiny_patch16_224?img_size=64&depth=2", device=device)
         encoder.precision = "float32"
-        found.append(gradcam_maps(encoder, some_pixels(64, 2), np.arange(3)).cpu())
-    assert found[0].max() > 0
-    assert_close(found[1], found[0], rtol=5 * TF32, atol=TF32 * float(found[0].max()))
+        maps.append(gradcam_maps(encoder, some_pixels(64, 2), np.arange(3)).cpu())
+    assert maps[0].max() > 0
+    assert_close(maps[1], maps[0], rtol=5 * TF32, atol=TF32 * float(maps[0].max()))
 
 
 def test_retrieval_of_captions(rng):
@@ -94,11 +94,11 @@ def test_the_probe(rng):
 
 def test_views_are_drawn_the_same(rng):
     images = torch.from_numpy(rng.integers(0, 256, (6, 40, 40, 3)).astype(np.uint8))
-    found = [
+    views = [
         augment(images.to(name), 24, AugmentConfig(), torch.Generator().manual_seed(3)).cpu()
         for name in ("cpu", DEVICE)
     ]
-    assert_close(found[1], found[0], rtol=0, atol=TF32)
+    assert_close(views[1], views[0], rtol=0, atol=TF32)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -119,8 +119,8 @@ def test_the_steps_of_a_study(tmp_path: Path):
     studies = []
     for name in ("cpu", DEVICE):
         folder = tmp_path / f"on {name}"
-        chosen = {"images": SCENES, "encoder": "asset:simclr_glyphworld", "precision": "float32"}
-        run_step("embed", folder, chosen | {"device": name}, Progress.silent())
+        options = {"images": SCENES, "encoder": "asset:simclr_glyphworld", "precision": "float32"}
+        run_step("embed", folder, options | {"device": name}, Progress.silent())
         run_step("features", folder, {"epsilon": "2", "device": name}, Progress.silent())
         for step in ("neighbours", "probe", "quality", "heatmaps"):
             run_step(step, folder, {"device": name}, Progress.silent())

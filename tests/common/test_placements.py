@@ -25,8 +25,8 @@ def by_ranking(score, outcome):
     return ranked_spreads(order, ties(score, order), outcome.astype(np.int8))
 
 
-def as_rows(found):
-    return np.array([[one.n, one.mean, one.variance] for one in found])
+def as_rows(spreads):
+    return np.array([[one.n, one.mean, one.variance] for one in spreads])
 
 
 @pytest.mark.parametrize("levels", [3, 12, 10**6], ids=["many ties", "some ties", "no ties"])

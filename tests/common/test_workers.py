@@ -70,21 +70,21 @@ def descendants(pid: int) -> set[int]:
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue
-    found, new = set(), {pid}
+    below, new = set(), {pid}
     while new:
-        new = {child for child, parent in parents.items() if parent in new} - found
-        found |= new
-    return found
+        new = {child for child, parent in parents.items() if parent in new} - below
+        below |= new
+    return below
 
 
 def workers_of(pid: int, at_least: int) -> set[int]:
     """The descendants, as soon as there are that many and they have had time to begin."""
     deadline = time.monotonic() + 120
-    while len(found := descendants(pid)) < at_least:
-        assert time.monotonic() < deadline and process_started(pid), f"{len(found)} workers"
+    while len(workers := descendants(pid)) < at_least:
+        assert time.monotonic() < deadline and process_started(pid), f"{len(workers)} workers"
         time.sleep(0.05)
     time.sleep(1.0)
-    return found | descendants(pid)
+    return workers | descendants(pid)
 
 
 def left_of(pids: set[int]) -> list[str]:

@@ -42,8 +42,8 @@ def add_concepts(folder: Path, words: dict[str, list[str]]) -> None:
     """Give a study words by hand: group -> kept words, best first."""
     rows = [
         (group, rank, word, "word", 0.3, True, "")
-        for group, found in words.items()
-        for rank, word in enumerate(found, start=1)
+        for group, group_words in words.items()
+        for rank, word in enumerate(group_words, start=1)
     ]
     columns = ["group", "rank", "word", "kind", "score", "kept", "discarded_by"]
     with write_study(folder) as writer, writer.step("concepts", {}) as step:

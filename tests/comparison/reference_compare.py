@@ -8,8 +8,8 @@ import numpy as np
 
 
 def mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    finite = [value for value in values if not math.isnan(value)]
+    return sum(finite) / len(finite) if finite else math.nan
 
 
 def auroc(score: list[float], correct: list[float]) -> float:
@@ -22,14 +22,14 @@ def auroc(score: list[float], correct: list[float]) -> float:
 
 
 def average_precision(score: list[float], correct: list[float]) -> float:
-    n_right, found, total = sum(correct), 0.0, 0.0
+    n_right, last_recall, total = sum(correct), 0.0, 0.0
     if n_right in (0, len(correct)):
         return math.nan
     for threshold in sorted(set(score), reverse=True):
-        kept = [c for s, c in zip(score, correct, strict=True) if s >= threshold]
-        recall, precision = sum(kept) / n_right, sum(kept) / len(kept)
-        total += (recall - found) * precision
-        found = recall
+        above = [c for s, c in zip(score, correct, strict=True) if s >= threshold]
+        recall, precision = sum(above) / n_right, sum(above) / len(above)
+        total += (recall - last_recall) * precision
+        last_recall = recall
     return total
 
 
@@ -44,19 +44,19 @@ def numbers_of(
     rows: list[int],
 ):
     """Every number of one study on the images `rows`, with repetition."""
-    found = {name: mean([values[row] for row in rows]) for name, values in columns.items()}
-    known = [row for row in rows if not math.isnan(score[row]) and not math.isnan(correct[row])]
-    some, right = [score[row] for row in known], [correct[row] for row in known]
-    found["q_auroc"], found["q_auprc"] = auroc(some, right), average_precision(some, right)
-    found["base_rate"] = mean(right)
-    found["q_gap"] = found["q_correct"] - found["q_misclassified"]
-    found["q_auprc_gain"] = found["q_auprc"] - found["base_rate"]
+    numbers = {name: mean([values[row] for row in rows]) for name, values in columns.items()}
+    scored = [row for row in rows if not math.isnan(score[row]) and not math.isnan(correct[row])]
+    some, right = [score[row] for row in scored], [correct[row] for row in scored]
+    numbers["q_auroc"], numbers["q_auprc"] = auroc(some, right), average_precision(some, right)
+    numbers["base_rate"] = mean(right)
+    numbers["q_gap"] = numbers["q_correct"] - numbers["q_misclassified"]
+    numbers["q_auprc_gain"] = numbers["q_auprc"] - numbers["base_rate"]
     confidence = columns["confidence"]
-    known = [row for row in rows if not math.isnan(confidence[row]) and not math.isnan(correct[row])]
-    found["confidence_auroc"] = auroc([confidence[row] for row in known], [correct[row] for row in known])
-    return found
+    scored = [row for row in rows if not math.isnan(confidence[row]) and not math.isnan(correct[row])]
+    numbers["confidence_auroc"] = auroc([confidence[row] for row in scored], [correct[row] for row in scored])
+    return numbers
 
 
 def percentiles(values: list[float]) -> tuple[float, float]:
-    known = [value for value in values if not math.isnan(value)]
-    return tuple(np.percentile(known, [2.5, 97.5]).tolist()) if known else (math.nan, math.nan)
+    finite = [value for value in values if not math.isnan(value)]
+    return tuple(np.percentile(finite, [2.5, 97.5]).tolist()) if finite else (math.nan, math.nan)

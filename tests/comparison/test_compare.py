@@ -73,16 +73,16 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
             assert_allclose(row["value"], value[at][measure], rtol=1e-12)
             ends = reference.percentiles([one[at][measure] for one in draws])
             if measure in AUROCS:
-                known = np.isfinite(studies[at].correct)
-                known &= np.isfinite(studies[at].score) | (measure != "q_auroc")
-                n_right = int(studies[at].correct[known].sum())
-                ends = newcombe_area(row["value"], n_right, int(known.sum()) - n_right)
+                scored = np.isfinite(studies[at].correct)
+                scored &= np.isfinite(studies[at].score) | (measure != "q_auroc")
+                n_right = int(studies[at].correct[scored].sum())
+                ends = newcombe_area(row["value"], n_right, int(scored.sum()) - n_right)
             assert_allclose([row["low"], row["high"]], ends, rtol=1e-8)
             if at:
                 apart = [one[at][measure] - one[0][measure] for one in draws]
                 assert_allclose(row["difference"], value[at][measure] - value[0][measure], atol=1e-12)
-                found = [row["difference_low"], row["difference_high"]]
-                assert_allclose(found, reference.percentiles(apart), atol=1e-12)
+                ends_of_change = [row["difference_low"], row["difference_high"]]
+                assert_allclose(ends_of_change, reference.percentiles(apart), atol=1e-12)
             else:
                 assert np.isnan(row["difference"]) and np.isnan(row["difference_low"])
 
@@ -152,8 +152,8 @@ def test_measure_table__one_verdict_only_has_no_ranking_metrics():
 def test_change_interval__is_that_of_drawing_images(rng):
     before, after = (rng.random((2, 60)) < [[0.5], [0.7]]).astype(float)
     draws = [(after - before)[rng.integers(0, 60, 60)].mean() for _ in range(20_000)]
-    found = change_interval(before, after, resamples=20_000, seed=0)
-    assert_allclose(found, np.percentile(draws, [2.5, 97.5]), atol=0.018)  # a step is 1/60
+    interval = change_interval(before, after, resamples=20_000, seed=0)
+    assert_allclose(interval, np.percentile(draws, [2.5, 97.5]), atol=0.018)  # a step is 1/60
 
 
 def test_class_table__by_hand():
@@ -182,23 +182,25 @@ def pair(folder):
 
 @pytest.mark.slow
 def test_compare__agrees_with_what_each_study_says_of_itself(pair):
-    found = compare(pair, resamples=50)
-    assert found.shared.n_images == 120 and found.shared.judged.sum() == 40
+    comparison = compare(pair, resamples=50)
+    assert comparison.shared.n_images == 120 and comparison.shared.judged.sum() == 40
     for study in pair:
-        assert_allclose(found.value("accuracy", study.name)["value"], study.summary("probe")["top1"])
-        assert_allclose(found.value("q_auroc", study.name)["value"], study.summary("quality")["q_auroc"])
+        assert_allclose(comparison.value("accuracy", study.name)["value"], study.summary("probe")["top1"])
+        assert_allclose(comparison.value("q_auroc", study.name)["value"], study.summary("quality")["q_auroc"])
         q = study.table("quality").query("split == 'val'")
-        assert_allclose(found.value("mean_firing", study.name)["value"], q["n_firing"].mean())
+        assert_allclose(comparison.value("mean_firing", study.name)["value"], q["n_firing"].mean())
 
 
 def test_side_table__counts_and_rows_are_those_of_the_probes(pair):
-    found = compare(pair, resamples=5)
+    comparison = compare(pair, resamples=5)
     first, second = (study.table("probe").query("split == 'val'").set_index("image_id") for study in pair)
     was, now = first["correct"], second["correct"].reindex(first.index)
     expected = {GAINED: ~was & now, LOST: was & ~now, RIGHT: was & now, WRONG: ~was & ~now}
-    assert found.side_counts("second") == {side: int(chosen.sum()) for side, chosen in expected.items()}
-    assert found.side_counts("second")[GAINED] and found.side_counts("second")[LOST]
-    gained = found.changed("second", GAINED)
+    assert comparison.side_counts("second") == {
+        side: int(on_side.sum()) for side, on_side in expected.items()
+    }
+    assert comparison.side_counts("second")[GAINED] and comparison.side_counts("second")[LOST]
+    gained = comparison.changed("second", GAINED)
     assert set(gained["image_id"]) == set(was.index[expected[GAINED]])
     assert_array_equal(gained["confidence_after"], second.loc[gained["image_id"], "confidence"])
     assert_array_equal(gained["predicted_before"], first.loc[gained["image_id"], "predicted"])
@@ -223,10 +225,10 @@ def test_order_of_images_in_a_study_does_not_matter(pair, folder):
 @pytest.mark.slow
 def test_partial_overlap__compares_what_is_shared_and_says_so(pair, folder):
     fewer = open_study(second_study(pair[0].path, folder / "fewer", keep=slice(20, 110)))
-    found = compare([pair[0], fewer], resamples=5)
-    assert found.shared.n_images == 90 and found.shared.judged.sum() == 30
+    comparison = compare([pair[0], fewer], resamples=5)
+    assert comparison.shared.n_images == 90 and comparison.shared.judged.sum() == 30
     assert "90 images are in all studies (first has 120, fewer has 90); only these are compared" in map(
-        str, found.notes
+        str, comparison.notes
     )
 
 
@@ -266,11 +268,15 @@ def test_one_study__says_to_name_two(pair):
 def test_settings_that_differ__are_named_with_the_remedy(pair, folder):
     odd = second_study(pair[0].path, folder / "odd", epsilon=2.0)
     change_summary(odd, "features", epsilon=1.5)
-    found = compare([pair[0], open_study(odd)], resamples=5)
-    (note,) = [str(note) for note in found.notes if "epsilon" in note.text]
+    comparison = compare([pair[0], open_study(odd)], resamples=5)
+    (note,) = [str(note) for note in comparison.notes if "epsilon" in note.text]
     assert "not measured alike" in note and f"python -m core features {odd} --epsilon" in note
-    assert {"q_auroc", "mean_firing", "n_discriminative"} <= found.unlike and "accuracy" not in found.unlike
-    said = printed(found)
+    assert {
+        "q_auroc",
+        "mean_firing",
+        "n_discriminative",
+    } <= comparison.not_comparable and "accuracy" not in comparison.not_comparable
+    said = printed(comparison)
     assert "AUROC of Q †" in said and "Accuracy  " in said and "† not comparable" in said
 
 
@@ -283,12 +289,12 @@ def test_words__gained_lost_and_shared(folder, pair):
     ):
         paths.append(second_study(pair[0].path, folder / name))
         add_concepts(paths[-1], words)
-    found = compare([open_study(path) for path in paths], resamples=5)
-    assert found.words is not None
-    assert found.words.changes == {"reworded": {"gained": ["<b>sky", "sea"], "lost": ["red"]}}
-    assert found.words.matrix.to_numpy().tolist() == [[2, 1], [1, 3]]
-    assert found.words.across.set_index("study")["n_unshared"].to_dict() == {"worded": 1, "reworded": 2}
-    text = "\n".join(markdown(found))
+    comparison = compare([open_study(path) for path in paths], resamples=5)
+    assert comparison.words is not None
+    assert comparison.words.changes == {"reworded": {"gained": ["<b>sky", "sea"], "lost": ["red"]}}
+    assert comparison.words.matrix.to_numpy().tolist() == [[2, 1], [1, 3]]
+    assert comparison.words.across.set_index("study")["n_unshared"].to_dict() == {"worded": 1, "reworded": 2}
+    text = "\n".join(markdown(comparison))
     assert "words of worded and reworded: 1 shared" in text
     assert compare([pair[0], open_study(paths[0])], resamples=5).words is None
 
@@ -307,41 +313,41 @@ def test_unlabelled__compares_what_needs_no_labels(folder, pair):
         "workers": 0,
     }
     analyze(folder / "bare2", options | {"epsilon": "auto"}, Progress.silent())
-    found = compare([open_study(first), open_study(folder / "bare2")], resamples=5)
-    assert "mean_firing" in set(found.measures["measure"]) and "accuracy" not in set(
-        found.measures["measure"]
+    comparison = compare([open_study(first), open_study(folder / "bare2")], resamples=5)
+    assert "mean_firing" in set(comparison.measures["measure"]) and "accuracy" not in set(
+        comparison.measures["measure"]
     )
-    assert "no image has a known correctness" in printed(found)
+    assert "no image has a known correctness" in printed(comparison)
 
 
 @pytest.mark.parametrize("among", ["label=bee", "label=ant,bee split=val", "q_score=0.1.."])
 def test_among__every_number_is_of_these_images(pair, among):
-    found = compare(pair, among=Slice.parse(among), resamples=50)
+    comparison = compare(pair, among=Slice.parse(among), resamples=50)
     first = Slice.parse(among).mask(pair[0])
     ids = pair[0].images.loc[first & pair[0].is_val, "image_id"]
-    assert found.shared.n_images == first.sum() and found.shared.judged.sum() == len(ids)
+    assert comparison.shared.n_images == first.sum() and comparison.shared.judged.sum() == len(ids)
     for study in pair:
         probe = study.table("probe").set_index("image_id").loc[ids]
         quality = study.table("quality").set_index("image_id").loc[ids]
-        accuracy = found.value("accuracy", study.name)
+        accuracy = comparison.value("accuracy", study.name)
         assert_allclose(accuracy["value"], probe["correct"].astype(float).mean())
         assert accuracy["n"] == len(ids)
         right = probe["correct"].to_numpy(bool)
-        assert_allclose(found.value("q_correct", study.name)["value"], quality["q_score"][right].mean())
-        assert_allclose(found.value("mean_firing", study.name)["value"], quality["n_firing"].mean())
-    assert sum(found.side_counts("second").values()) == len(ids)
+        assert_allclose(comparison.value("q_correct", study.name)["value"], quality["q_score"][right].mean())
+        assert_allclose(comparison.value("mean_firing", study.name)["value"], quality["n_firing"].mean())
+    assert sum(comparison.side_counts("second").values()) == len(ids)
     labels = set(pair[0].images.loc[first & pair[0].is_val, "label"])
-    assert set(found.classes["label"]) == labels
-    assert found.facts.equals(compare(pair, resamples=2).facts)
-    assert report(found)["where"] == str(Slice.parse(among))
+    assert set(comparison.classes["label"]) == labels
+    assert comparison.facts.equals(compare(pair, resamples=2).facts)
+    assert report(comparison)["where"] == str(Slice.parse(among))
 
 
 def test_among__the_verdict_is_the_first_studys(pair):
-    found, whole = compare(pair, among=Slice(correct=False), resamples=20), compare(pair, resamples=2)
-    assert found.value("accuracy", "first")["value"] == 0
+    comparison, whole = compare(pair, among=Slice(correct=False), resamples=20), compare(pair, resamples=2)
+    assert comparison.value("accuracy", "first")["value"] == 0
     gained, wrong = (whole.side_counts("second")[side] for side in (GAINED, WRONG))
-    assert_allclose(found.value("accuracy", "second")["value"], gained / (gained + wrong))
-    assert found.side_counts("second")[LOST] == 0
+    assert_allclose(comparison.value("accuracy", "second")["value"], gained / (gained + wrong))
+    assert comparison.side_counts("second")[LOST] == 0
 
 
 @pytest.mark.slow
@@ -350,11 +356,11 @@ def test_damaged_table__is_noted_with_the_command(pair, folder):
     (broken / "quality.parquet").write_bytes(b"nothing")
     study = open_study(broken)
     study.set_damage_aside()
-    found = compare([pair[0], study], resamples=2)
-    (note,) = [str(note) for note in found.notes if "damaged" in note.text]
+    comparison = compare([pair[0], study], resamples=2)
+    (note,) = [str(note) for note in comparison.notes if "damaged" in note.text]
     assert note.startswith("the step 'quality' of broken is damaged: quality.parquet cannot be read")
     assert note.endswith(f"Run: python -m core quality {broken} --redo")
-    assert np.isnan(found.value("q_auroc", "broken")["value"])
+    assert np.isnan(comparison.value("q_auroc", "broken")["value"])
 
 
 @pytest.mark.slow
@@ -365,15 +371,15 @@ def test_among__a_choice_by_results_is_noted(pair):
     by_result += ["n_firing=1", "confusion=ant>bee", '@"wrong ones"']
     by_image = ["", "label=bee", "split=val", "@bees", "label=bee split=val"]
     for text, noted in [(one, True) for one in by_result] + [(one, False) for one in by_image]:
-        found = compare(pair, among=Slice.parse(text), resamples=2)
-        assert any("regression to the mean" in note.text for note in found.notes) == noted, text
+        comparison = compare(pair, among=Slice.parse(text), resamples=2)
+        assert any("regression to the mean" in note.text for note in comparison.notes) == noted, text
 
 
 def test_among__without_evaluation_images_has_no_numbers(pair):
-    found = compare(pair, among=Slice(split="train"), resamples=5)
-    assert found.shared.n_images == 80 and not found.shared.judged.any()
-    assert "accuracy" not in set(found.measures["measure"]) and not len(found.sides)
-    assert "80 images in both studies; compared on 0 evaluation images" in printed(found)
+    comparison = compare(pair, among=Slice(split="train"), resamples=5)
+    assert comparison.shared.n_images == 80 and not comparison.shared.judged.any()
+    assert "accuracy" not in set(comparison.measures["measure"]) and not len(comparison.sides)
+    assert "80 images in both studies; compared on 0 evaluation images" in printed(comparison)
 
 
 def test_among__what_is_refused(pair):
@@ -386,35 +392,39 @@ def test_among__what_is_refused(pair):
 @pytest.mark.slow
 def test_command__where(run, pair):
     words = ("compare", *[study.path for study in pair], "--bootstrap", 5)
-    said = run(*words, "--where", "label=bee correct=false")
-    assert said.code == 0
-    assert "only images of bee, misclassified, as in first; words and features cover all images" in said.out
-    told = json.loads(run(*words, "--where", "label=bee correct=false", "--json").out)
+    outcome = run(*words, "--where", "label=bee correct=false")
+    assert outcome.code == 0
+    assert (
+        "only images of bee, misclassified, as in first; words and features cover all images" in outcome.out
+    )
+    printed_report = json.loads(run(*words, "--where", "label=bee correct=false", "--json").out)
     bees = Slice.parse("label=bee correct=false").mask(pair[0])
-    assert told["n_images"] == bees.sum() and told["where"] == "label=bee correct=false"
+    assert printed_report["n_images"] == bees.sum() and printed_report["where"] == "label=bee correct=false"
     assert "no label 'hornet'" in run(*words, "--where", "label=hornet").error
 
 
 def test_report__is_json_and_holds_every_number(pair):
-    found = compare(pair, resamples=5)
+    comparison = compare(pair, resamples=5)
     from core.common.formatting import json_text
 
-    told = json.loads(json_text(report(found)))
-    assert [one["name"] for one in told["studies"]] == ["first", "second"]
-    assert len(told["measures"]) == len(found.measures)
-    assert told["side_counts"]["second"] == found.side_counts("second")
-    assert len(told["changed_sides"]) == sum(found.side_counts("second")[side] for side in (GAINED, LOST))
+    parsed = json.loads(json_text(report(comparison)))
+    assert [one["name"] for one in parsed["studies"]] == ["first", "second"]
+    assert len(parsed["measures"]) == len(comparison.measures)
+    assert parsed["side_counts"]["second"] == comparison.side_counts("second")
+    assert len(parsed["changed_sides"]) == sum(
+        comparison.side_counts("second")[side] for side in (GAINED, LOST)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".md"])
 def test_command__prints_and_writes(run, pair, tmp_path, suffix):
     out = tmp_path / "new" / f"comparison{suffix}"
     paths = [study.path for study in pair]
-    said = run("compare", *paths, "-o", out, "--bootstrap", 20, "--seed", 1)
-    assert said.code == 0 and "wrong to right" in said.out and str(out) in said.out
+    outcome = run("compare", *paths, "-o", out, "--bootstrap", 20, "--seed", 1)
+    assert outcome.code == 0 and "wrong to right" in outcome.out and str(out) in outcome.out
     text = out.read_text()
     accuracy = f"{100 * pair[1].summary('probe')['top1']:.1f} %"
-    assert accuracy in said.out
+    assert accuracy in outcome.out
     if suffix == ".json":
         assert json.loads(text)["n_judged"] == 40
     elif suffix == ".csv":
@@ -425,8 +435,8 @@ def test_command__prints_and_writes(run, pair, tmp_path, suffix):
 
 
 def test_command__json(run, pair):
-    said = run("compare", *[study.path for study in pair], "--bootstrap", 5, "--json")
-    assert json.loads(said.out)["studies"][1]["name"] == "second"
+    outcome = run("compare", *[study.path for study in pair], "--bootstrap", 5, "--json")
+    assert json.loads(outcome.out)["studies"][1]["name"] == "second"
 
 
 @pytest.mark.slow

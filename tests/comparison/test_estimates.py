@@ -58,24 +58,24 @@ def test_difference__is_that_of_the_same_resamples(two, rng):
     first, second = (rows_where(table, table["study"] == name) for name in ("one", "other"))
     assert set(first["against"]) == {""} and first["difference"].isna().all()
     assert set(second["against"]) == {"one"}
-    for place, row in enumerate(second.to_dict("records")):
-        gaps = sorted(float(b - a) for a, b in zip(draws[0][:, place], draws[1][:, place], strict=True))
+    for number, row in enumerate(second.to_dict("records")):
+        gaps = sorted(float(b - a) for a, b in zip(draws[0][:, number], draws[1][:, number], strict=True))
         ends = np.percentile(gaps, [2.5, 97.5])
-        assert (row["method"], row["difference"]) == (METHODS[place], points[1][place] - points[0][place])
+        assert (row["method"], row["difference"]) == (METHODS[number], points[1][number] - points[0][number])
         assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(ends))
     assert (second["difference_high"] - second["difference_low"]).max() < 0.1  # .4 if the draws were no pairs
-    alone, said = estimate_sentences(table)
+    alone, paired = estimate_sentences(table)
     assert "paired" not in alone
-    assert "by the same method +4.0 points (" in said and said.endswith("against one, paired over images")
+    assert "by the same method +4.0 points (" in paired and paired.endswith("against one, paired over images")
     assert "right on 70.0 % (prediction interval 50.0 % to 90.0 %) of 6 images, by the average" in alone
     assert "in back tests on 12 slices and 15 sets of corrupted copies off by 4.0 points (chance" in alone
     assert first["low"].tolist() == pytest.approx(
         points[0] - 0.1
     )  # of a method that is not the chosen one, too
-    shown = estimates_by_method(table)
-    assert set(shown["Error on slices, points"]) == {"5.0 (−4.1 to −0.5)"}
-    assert shown["Accuracy, %"].tolist()[1] == "70.0 (60.0 to 80.0)"
-    assert set(shown["By chance alone, points"]) == {"4.0 and 2.0"}
+    formatted = estimates_by_method(table)
+    assert set(formatted["Error on slices, points"]) == {"5.0 (−4.1 to −0.5)"}
+    assert formatted["Accuracy, %"].tolist()[1] == "70.0 (60.0 to 80.0)"
+    assert set(formatted["By chance alone, points"]) == {"4.0 and 2.0"}
 
 
 @pytest.mark.parametrize("other", [{"known": "x"}, {"new": "x"}, {"seed": 1}])
@@ -96,6 +96,6 @@ def test_study_of_before__has_no_draws_and_opens(two):
             out.summary = {**FACTS, "truth": None}
     table = estimate_table(shared_images([open_study(folder) for folder in two]))
     assert len(table) == 2 * len(METHODS) and set(table["against"]) == {""}
-    shown = estimates_by_method(table)
-    assert set(shown["Error on slices, points"]) == {"4.0"} and set(shown["Accuracy, %"]) == {"70.0"}
+    formatted = estimates_by_method(table)
+    assert set(formatted["Error on slices, points"]) == {"4.0"} and set(formatted["Accuracy, %"]) == {"70.0"}
     assert "right on 70.0 % of 6 images" in estimate_sentences(table)[0]  # no margin was kept

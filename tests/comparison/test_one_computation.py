@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.charts.compared_classes import class_change_finding
+from core.charts.compared_scores import FEWEST_BINS, score_table
 from core.common.dataframes import equals, numbers, where
 from core.comparison.compare import Comparison, compare
 from core.comparison.separation import SEPARATED, separation_sentence, side_of
 from core.comparison.text import STAR, headline_rows, numbers_table, premise_lines
 from core.comparison.verdict import BETTER, CHANGED, WORSE, change_of, changed_sentence, verdict_sentence
 from core.export.table_file import TableFile
-from core.figures.compare import FEWEST_BINS, score_table
-from core.figures.findings import class_change_finding
 from core.slices.slice import Slice
 from core.store import Study, open_study
 from tests.comparison.comparable import second_study
@@ -41,35 +41,35 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Study]:
 
 
 @pytest.fixture(params=[*POPULATIONS.values(), "one image"], ids=[*POPULATIONS, "one image"])
-def found(request: pytest.FixtureRequest, pair: tuple[Study, Study]) -> Comparison:
+def comparison(request: pytest.FixtureRequest, pair: tuple[Study, Study]) -> Comparison:
     image = pair[0].images["image_id"].iloc[int(np.flatnonzero(pair[0].is_val)[0])]
     among = Slice(image_ids=(image,)) if request.param == "one image" else Slice.parse(request.param)
     return compare(pair, among=among, resamples=100)
 
 
-def test_headline__names_what_the_table_marks_and_nothing_else(found):
-    said = f"{verdict_sentence(found, 'second')} {changed_sentence(found, 'second')}".lower()
+def test_headline__names_what_the_table_marks_and_nothing_else(comparison):
+    sentences = f"{verdict_sentence(comparison, 'second')} {changed_sentence(comparison, 'second')}".lower()
     n_judged = 0
-    for name, title, *cells in headline_rows(found)[1:]:
-        if not found.value(name, "second"):
+    for name, title, *cells in headline_rows(comparison)[1:]:
+        if not comparison.value(name, "second"):
             continue
-        change = change_of(found, name, "second")
+        change = change_of(comparison, name, "second")
         marked = bool(cells[-1]) and cells[-1].endswith(STAR)
         assert marked == (change.verdict in (BETTER, WORSE, CHANGED)) == change.significant
-        told = (change.measure.better and change.measure.plain or change.measure.title).lower()
-        assert (told in said) == marked, title
+        measure_name = (change.measure.better and change.measure.plain or change.measure.title).lower()
+        assert (measure_name in sentences) == marked, title
         assert not cells[-1] or cells[-1].removesuffix(f" {STAR}") == change.words  # as on the card
         n_judged += bool(change.measure.better) and np.isfinite(change.low)
     if n_judged > 1:
-        assert f"{n_judged} measures" in said or f"each of {n_judged} changes" in said
+        assert f"{n_judged} measures" in sentences or f"each of {n_judged} changes" in sentences
 
 
-def test_title_of_a_score__says_what_its_row_says(found):
+def test_title_of_a_score__says_what_its_row_says(comparison):
     for score, measure in SEPARATED.items():
-        title = separation_sentence(found.separation, score)
-        for study in found.names:
-            row, known = found.value(measure, study), found.separation
-            mine = where(known, equals(known, "study", study) & equals(known, "score", score))
+        title = separation_sentence(comparison.separation, score)
+        for study in comparison.names:
+            row, separation = comparison.value(measure, study), comparison.separation
+            mine = where(separation, equals(separation, "study", study) & equals(separation, "score", score))
             if not len(mine) or not row or not np.isfinite(row["low"]):
                 continue
             ends = [numbers(mine, name)[0] for name in ("auroc", "low", "high")]
@@ -81,36 +81,39 @@ def test_title_of_a_score__says_what_its_row_says(found):
             assert words[side] in title
 
 
-def test_title_of_the_classes__agrees_with_the_accuracy_of_the_table(found):
-    title, accuracy = class_change_finding(found.classes, "second"), change_of(found, "accuracy", "second")
-    classes = where(found.classes, equals(found.classes, "study", "second"))
-    if len(classes) == 1 and found.shared.judged.sum() > 1:
+def test_title_of_the_classes__agrees_with_the_accuracy_of_the_table(comparison):
+    title, accuracy = (
+        class_change_finding(comparison.classes, "second"),
+        change_of(comparison, "accuracy", "second"),
+    )
+    classes = where(comparison.classes, equals(comparison.classes, "study", "second"))
+    if len(classes) == 1 and comparison.shared.judged.sum() > 1:
         assert "most" not in title and str(classes["label"].iat[0]) in title
         assert ("significant" in title) == accuracy.significant
         ends = [numbers(classes, f"difference{end}")[0] for end in ("", "_low", "_high")]
         assert ends == pytest.approx([accuracy.difference, accuracy.low, accuracy.high])
-    n = int(found.shared.judged.sum()) or found.shared.n_images
-    assert found.population.startswith(f"{n} ") and ("images" in found.population) == (n > 1)
+    n = int(comparison.shared.judged.sum()) or comparison.shared.n_images
+    assert comparison.population.startswith(f"{n} ") and ("images" in comparison.population) == (n > 1)
 
 
-def test_what_is_of_all_images__says_so(found):
-    assert found.narrowed == (str(found.among) not in ("", "split=val"))
-    counts = [row for row in headline_rows(found) if row[0].startswith("n_")]
-    assert counts and all(("(all images)" in row[1]) == found.narrowed for row in counts)
-    assert all(("(all images)" in line) == found.narrowed for line in premise_lines(found))
+def test_what_is_of_all_images__says_so(comparison):
+    assert comparison.narrowed == (str(comparison.among) not in ("", "split=val"))
+    counts = [row for row in headline_rows(comparison) if row[0].startswith("n_")]
+    assert counts and all(("(all images)" in row[1]) == comparison.narrowed for row in counts)
+    assert all(("(all images)" in line) == comparison.narrowed for line in premise_lines(comparison))
 
 
-def test_csv__holds_the_numbers_of_the_table(found):
-    file = TableFile(tuple(found.names), "compare", numbers_table(found), found.among)
+def test_csv__holds_the_numbers_of_the_table(comparison):
+    file = TableFile(tuple(comparison.names), "compare", numbers_table(comparison), comparison.among)
     table = pd.read_csv(io.BytesIO(file.content()))
     for name in ("value", "low", "high", "difference", "difference_low", "difference_high", "n"):
         assert pd.api.types.is_numeric_dtype(table[name])
-    assert set(table["slice"].dropna()) == ({str(found.among)} if found.among else set())
+    assert set(table["slice"].dropna()) == ({str(comparison.among)} if comparison.among else set())
     for row in where(table, table["n"].notna().to_numpy()).to_dict("records"):
-        here = found.value(row["measure"], row["study"])
+        here = comparison.value(row["measure"], row["study"])
         for name in ("value", "low", "high", "difference", "difference_low", "difference_high"):
             assert row[name] == pytest.approx(here[name], nan_ok=True, rel=1e-9)
-        marked = change_of(found, row["measure"], row["study"])
+        marked = change_of(comparison, row["measure"], row["study"])
         if np.isfinite(marked.low):
             assert str(row["significant"]) == str(marked.significant)
 

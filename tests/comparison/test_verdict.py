@@ -22,18 +22,18 @@ from tests.synthetic import make_study
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory) -> Comparison:
+def comparison(tmp_path_factory) -> Comparison:
     folder = tmp_path_factory.mktemp("verdict")
     first = make_study(folder / "first")
     return compare([open_study(first), open_study(second_study(first, folder / "second"))], resamples=200)
 
 
 @pytest.mark.slow
-def test_changes__are_judged_by_their_intervals(found):
-    changes = {one.measure.name: one for one in known_changes(found, "second")}
+def test_changes__are_judged_by_their_intervals(comparison):
+    changes = {one.measure.name: one for one in known_changes(comparison, "second")}
     assert any(one.measure.better for one in changes.values())
     for name, one in changes.items():
-        row = found.value(name, "second")
+        row = comparison.value(name, "second")
         low, high = row["difference_low"], row["difference_high"]
         assert one.significant == (not low <= 0 <= high)
         if low <= 0 <= high:
@@ -48,24 +48,24 @@ def test_changes__are_judged_by_their_intervals(found):
 def made(monkeypatch, **verdicts) -> None:
     """As if the measures had changed so."""
     changes = [Change(MEASURES[name], 0.1, 0.05, 0.2, verdict) for name, verdict in verdicts.items()]
-    monkeypatch.setattr(verdict, "known_changes", lambda found, other: changes)
+    monkeypatch.setattr(verdict, "known_changes", lambda comparison, other: changes)
 
 
-def test_sentence__speaks_of_what_a_measure_tells(found, monkeypatch):
+def test_sentence__speaks_of_what_a_measure_tells(comparison, monkeypatch):
     made(monkeypatch, accuracy="worse", confidence_auroc="better", miou_core="better", q_auroc=UNCLEAR)
-    assert verdict_sentence(found, "second") == (
-        f"second is better than {found.names[0]} at 2 of 4 measures: error prediction by confidence "
+    assert verdict_sentence(comparison, "second") == (
+        f"second is better than {comparison.names[0]} at 2 of 4 measures: error prediction by confidence "
         "(AUROC +0.100) and object overlap (mIoU +0.100), and worse at 1: accuracy (+10.0 points)."
     )
-    assert changed_sentence(found, "second") == ""
+    assert changed_sentence(comparison, "second") == ""
 
 
-def test_sentence__what_is_neither_better_nor_worse_is_named_apart(found, monkeypatch):
+def test_sentence__what_is_neither_better_nor_worse_is_named_apart(comparison, monkeypatch):
     made(monkeypatch, accuracy=UNCLEAR, q_auroc=UNCLEAR, q_correct="changed")
-    assert verdict_sentence(found, "second") == (
-        f"second is neither better nor worse than {found.names[0]}: each of 2 changes could be chance."
+    assert verdict_sentence(comparison, "second") == (
+        f"second is neither better nor worse than {comparison.names[0]}: each of 2 changes could be chance."
     )
-    assert "mean Q, correct images +0.100 (+0.050 to +0.200)" in changed_sentence(found, "second")
+    assert "mean Q, correct images +0.100 (+0.050 to +0.200)" in changed_sentence(comparison, "second")
 
 
 @pytest.mark.parametrize(
@@ -85,5 +85,5 @@ def test_spurious_mask__less_is_better():
     assert verdict_of(-0.1, -0.2, -0.05, MEASURES["miou_spurious"].better) == "better"
 
 
-def test_unknown_number__is_not_judged(found):
-    assert change_of(found, "miou_core", "no such study").verdict == "not known"
+def test_unknown_number__is_not_judged(comparison):
+    assert change_of(comparison, "miou_core", "no such study").verdict == "not known"

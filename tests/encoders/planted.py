@@ -122,9 +122,9 @@ def _dino(e: State, o: State) -> dict[str, Any]:
 
 
 def _lucidrains(e: State, o: State) -> State:
-    own = under("net.", e | linear("fc.")) | under("online_encoder.net.", e | linear("fc."))
+    online = under("net.", e | linear("fc.")) | under("online_encoder.net.", e | linear("fc."))
     return (
-        own
+        online
         | under("target_encoder.net.", o | linear("fc."))
         | head("online_predictor.net.")
         | head("online_encoder.projector.net.")

@@ -142,6 +142,7 @@ def test_a_factory_of_a_classifier_gives_what_its_classifier_reads(factory):
     assert_close(maps.mean(dim=(2, 3)), raw, **TOLERANCE)
     note = "ends in a classifier ('fc', 10 outputs): what it reads, 64 features, is the representation"
     assert any(note in line for line in encoder.assumptions)
+    assert not any("what the network returns" in line for line in encoder.assumptions)
 
 
 @pytest.mark.usefixtures("trusted")
@@ -180,8 +181,8 @@ def test_an_assumed_normalisation_is_said():
         return lines[0] if lines else ""
 
     assert "mean 0.485, 0.456, 0.406 of ImageNet, std 0.229, 0.224, 0.225 of ImageNet: check" in assumed()
-    told = assumed(mean=half, std=half)
-    assert "crop 224" in told and "mean " not in told and "fails silently" not in told
+    assumption = assumed(mean=half, std=half)
+    assert "crop 224" in assumption and "mean " not in assumption and "fails silently" not in assumption
     assert assumed(mean=half, std=half, input_size=64) == ""
 
 

@@ -31,8 +31,8 @@ def test_a_tower_reads_a_picture_as_open_clip_does(clip, tmp_path):
     encoder = load_encoder(f"{SPEC}@{tmp_path / 'clip.pt'}")
     assert encoder.report.prefix == "module.visual." and encoder.n_features == 384
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8))
-    own = PreprocessCfg(**clip.visual.preprocess_cfg)
-    preprocess: Any = image_transform_v2(own, is_train=False)
+    config = PreprocessCfg(**clip.visual.preprocess_cfg)
+    preprocess: Any = image_transform_v2(config, is_train=False)
     with torch.no_grad():
         expected = clip.encode_image(preprocess(picture)[None])
     pixels = torch.from_numpy(encoder.transform.pixels(picture)[None])

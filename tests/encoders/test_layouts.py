@@ -155,8 +155,8 @@ def test_several_encoders_of_equal_rank_need_a_choice(tmp_path):
     ):
         load_encoder(path)
     pixels = some_pixels(SIZE)
-    chosen = load_encoder(f"{path}?prefix=right.", input_size=SIZE)
-    assert_close(chosen.represent(pixels), reference(other, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE)
+    right = load_encoder(f"{path}?prefix=right.", input_size=SIZE)
+    assert_close(right.represent(pixels), reference(other, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE)
     with pytest.raises(CheckpointError, match="no encoder with prefix 'middle'"):
         load_encoder(f"{path}?prefix=middle")
 

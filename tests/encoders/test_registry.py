@@ -170,6 +170,12 @@ def test_specs_that_cannot_be_built(spec, message):
         load_encoder(spec)
 
 
+def test_a_name_without_a_library_is_told_how_to_give_one(tmp_path):
+    torch.save({"_conv_stem.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "lite.pth")
+    with pytest.raises(EncoderError, match=r"unknown architecture.*timm:tf_efficientnet_lite0@PATH"):
+        load_encoder(f"tf_efficientnet_lite0@{tmp_path / 'lite.pth'}")
+
+
 @pytest.mark.usefixtures("trusted")
 def test_a_users_own_module():
     encoder = load_encoder("python:tests.encoders.planted:narrow_resnet?seed=3", input_size=64)
@@ -179,7 +185,7 @@ def test_a_users_own_module():
         reference(narrow_resnet(3), pixels, IMAGENET_MEAN, IMAGENET_STD),
         **TOLERANCE,
     )
-    assert any("is used unchanged" in line for line in encoder.assumptions)
+    assert "what the network returns, 64 features, is the representation" in encoder.assumptions
 
 
 def own_encoder():

@@ -169,6 +169,14 @@ def test_paths_that_are_no_files(tmp_path):
         read_checkpoint(tmp_path / "none.ckpt")
     with pytest.raises(CheckpointError, match="is a folder; name the checkpoint file"):
         read_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
+    with pytest.raises(CheckpointError, match="is the folder of a checkpoint in several files; join"):
+        read_checkpoint(tmp_path)
+    save_file({"a": torch.ones(2)}, tmp_path / "model-00001-of-00002.safetensors")
+    with pytest.raises(CheckpointError, match="is one part of a checkpoint in several files; join"):
+        read_checkpoint(tmp_path / "model-00001-of-00002.safetensors")
+    save_file({"a": torch.ones(2)}, tmp_path / "model-00001-of-00001.safetensors")
+    assert list(read_checkpoint(tmp_path / "model-00001-of-00001.safetensors")) == ["a"]
     torch.save([torch.ones(2)], tmp_path / "list.pt")
     with pytest.raises(CheckpointError, match="holds a list, not a dictionary"):
         read_checkpoint(tmp_path / "list.pt")

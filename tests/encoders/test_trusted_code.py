@@ -135,8 +135,8 @@ def test_checkpoint_path__is_not_unpickled_by_the_library(tmp_path, way):
     ],
 )
 def test_argument_problem(spec, problem):
-    found = argument_problem(parse_spec(spec))
-    assert (found is None) if problem is None else problem in str(found)
+    reported = argument_problem(parse_spec(spec))
+    assert (reported is None) if problem is None else problem in str(reported)
 
 
 def test_hub_names__are_fetched_only_for_their_owner():

@@ -16,11 +16,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from core.cli import build_parser
 from core.errors import SettingsError, StudyError
 from core.export import files as export_files
-from core.export.files import COLUMNS, EXTENSIONS, STORED_AS, TABLES, TRACES, export_table
+from core.export.files import (
+    COLUMNS,
+    EXTENSIONS,
+    STORED_AS,
+    TABLES,
+    TRACES,
+    export_table,
+    note_on_train_images,
+)
 from core.slices.slice import Slice
 from core.steps import step_of
 from core.storage.writer import write_study
-from core.store import Study
+from core.store import Study, open_study
 from tests import small
 
 PROMISED = {
@@ -117,6 +125,22 @@ def test_neighbours_by_hand(study: Study, tmp_path: Path) -> None:
 def test_slice_keeps_rows_in_order(study: Study, tmp_path: Path) -> None:
     export_table(study, "quality", tmp_path / "q.csv", slice=Slice.parse("correct=false"))
     assert read(tmp_path / "q.csv")["image_id"].tolist() == ["train/1.jpg", "val/3.jpg", "val/6.jpg"]
+
+
+def test_note_on_train_images__says_what_their_scores_lack(shared_study: Path) -> None:
+    study = open_study(shared_study)
+    table = study.table("quality")
+    train = (table["split"] == "train").to_numpy(bool)
+    assert (
+        table.loc[train, "knn_similarity"].isna().all() and table.loc[~train, "knn_similarity"].notna().all()
+    )
+    said = note_on_train_images(study, "quality")
+    assert (
+        "with the train images are empty, and correct, confidence, margin and energy are optimistic" in said
+    )
+    assert "are empty" not in note_on_train_images(study, "probe")
+    assert note_on_train_images(study, "quality", slice=Slice(split="val")) == ""
+    assert note_on_train_images(study, "images") == ""
 
 
 def test_help_names_every_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from core.charts.chart import frame_of
+from core.charts.options import FigureOptions
+from core.charts.picked_images import middles, spread
+from core.charts.registry import CHARTS
+from core.charts.study_heats import StudyHeats
+from core.charts.theme import layout_of
 from core.cli import main
 from core.comparison.sides import GAINED, LOST, WRONG
 from core.errors import EncoderError, PeregrineError, SettingsError, StudyError, UnreadableImage
-from core.figures.catalogue import FIGURES, NAMES, STYLES, draw
-from core.figures.options import FigureOptions
-from core.figures.study_heats import StudyHeats
-from core.figures.study_panels import middles, spread
-from core.figures.theme import layout_of
+from core.figures.catalogue import NAMES, STYLES, draw
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import small
@@ -27,6 +29,7 @@ from tests.synthetic import make_study
 pytestmark = pytest.mark.slow
 
 OF_IMAGES = ("fda_examples", "retrieval_sheet")  # a study that has only begun has what they need
+NO_TABLE = (*OF_IMAGES, "ddm_features", "ddm_map", "perturbed_sheet", "robust_bars")
 PICTURES = (
     *("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions"),
     *("changed_heatmaps", "perturbed_sheet", *OF_IMAGES),
@@ -41,7 +44,7 @@ def unlabelled(tmp_path_factory) -> Study:
 
 
 def drawn(study, other, name, **options):
-    studies = [study, other][: max(FIGURES[name].studies[0], 1)]
+    studies = [study, other][: max(CHARTS[name].studies[0], 1)]
     return draw(studies, name, options=FigureOptions(device="cpu", **options))
 
 
@@ -71,8 +74,13 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_p
     if name == "changed_heatmaps":
         pair = retrained(pictured, tmp_path)
     else:
-        pair = twins(pictured, tmp_path) if FIGURES[name].same_images else (pictured, other_images)
+        pair = twins(pictured, tmp_path) if CHARTS[name].same_images else (pictured, other_images)
     fig = drawn(*pair, name)
+    chart = CHARTS[name]
+    shown = chart.read([*pair][: max(chart.studies[0], 1)], FigureOptions(device="cpu"))
+    assert "\n" not in chart.finding(shown) and len(chart.described(shown)) > 10
+    frame = frame_of(shown)
+    assert (frame is None) == (name in NO_TABLE) and (frame is None or len(frame))
     assert fig.data, [note.text for note in layout_of(fig).annotations]
     assert layout_of(fig).width in (336, 696) and layout_of(fig).height > 100
     assert bool(layout_of(fig).images) == (name in PICTURES)
@@ -82,7 +90,7 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_p
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_IMAGES])
 def test_every_figure__of_a_study_that_has_only_begun_names_the_step(tmp_path, name):
     study = small.write_small_study(tmp_path / "begun", features=False)
-    studies = [study] * FIGURES[name].studies[0]
+    studies = [study] * CHARTS[name].studies[0]
     with pytest.raises(StudyError, match="not run yet. Run: python -m core ") as caught:
         draw(studies, name)
     assert "\n" not in str(caught.value) and f"no figure '{name}'" in str(caught.value)
@@ -91,7 +99,7 @@ def test_every_figure__of_a_study_that_has_only_begun_names_the_step(tmp_path, n
 @pytest.mark.parametrize("name", NAMES)
 def test_every_figure__of_images_without_labels_draws_or_says_why(unlabelled, name):
     try:
-        fig = draw([unlabelled] * FIGURES[name].studies[0], name)
+        fig = draw([unlabelled] * CHARTS[name].studies[0], name)
     except PeregrineError as error:
         assert "\n" not in str(error) and len(str(error)) > 20
     else:

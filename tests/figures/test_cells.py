@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.charts.options import FigureOptions
 from core.errors import SettingsError
 from core.figures.cells import LONGEST_CAPTION, CellRequest, parse_cell, title_of
-from core.figures.options import FigureOptions
 
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=12)
 

@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
+from core.charts.panels import Picture, Strip, picture_grid
+from core.charts.theme import finish, paper
 from core.errors import SettingsError
 from core.figures import files
-from core.figures.panels import Picture, Strip, picture_grid
-from core.figures.theme import finish, paper
 
 REQUIRED = "PEREGRINE_REQUIRE_BROWSER"
 

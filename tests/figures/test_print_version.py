@@ -8,15 +8,16 @@ from functools import partial
 import plotly.graph_objects as go
 import pytest
 
-from core.figures.catalogue import draw, entry_named
-from core.figures.fonts import text_width
-from core.figures.options import FigureOptions
+from core.charts.fonts import text_width
+from core.charts.options import FigureOptions
+from core.charts.theme import DARK, LIGHT, Theme, layout_of, paper
+from core.figures.catalogue import chart_named, draw
 from core.figures.print_version import SCATTER_POINTS, print_version
-from core.figures.theme import DARK, LIGHT, Theme, layout_of, paper
 from core.store import open_study
 from tests.synthetic import make_study
 
-NAMES = ("sorted_activation", "purity", "q_distribution", "roc", "finding_errors", "risk_coverage", "rivals")
+NAMES = ("sorted_activation", "purity", "q_distribution", "roc", "finding_errors", "risk_coverage")
+NAMES = (*NAMES, "baselines")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,8 @@ def study(tmp_path_factory: pytest.TempPathFactory):
 
 
 def drawn(study, name: str):
-    return partial(entry_named(name).draw, [study], FigureOptions())
+    chart, options = chart_named(name), FigureOptions()
+    return partial(chart.draw, chart.read([study], options), options)
 
 
 def plain(figure: go.Figure) -> dict:
@@ -44,7 +46,7 @@ def colours(value: object) -> set[str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_same_as_the_command_draws(study, name, font):
     wanted = plain(draw(study, name, font=font))
-    made = plain(print_version(drawn(study, name), column=entry_named(name).column, font=font))
+    made = plain(print_version(drawn(study, name), column=chart_named(name).column, font=font))
     assert made["data"] == wanted["data"]
     assert made["layout"]["template"] == wanted["layout"]["template"]
     assert colours(made["data"]) == colours(wanted["data"])
@@ -52,7 +54,7 @@ def test_same_as_the_command_draws(study, name, font):
 
 
 def test_dark_page__nothing_of_it_is_left(study):
-    rivals = drawn(study, "rivals")
+    rivals = drawn(study, "baselines")
     own = {DARK.ink, DARK.background, DARK.correct, DARK.misclassified, DARK.muted}
     assert colours(plain(rivals(DARK))) & {colour.upper() for colour in own}
     made = plain(print_version(rivals, column="double", font="sans"))

@@ -14,11 +14,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from core.charts.fonts import text_width
 from core.common.dataframes import numbers
 from core.comparison.compare import compare
 from core.errors import SettingsError, StudyError
 from core.figures import sheet as sheets
-from core.figures.fonts import text_width
 from core.figures.printing import check_sheet_file, write_sheet
 from core.figures.sheet import Cell, Sheet, check_sheet, lay_out, make_sheet
 from core.figures.sheet_layout import (
@@ -249,7 +249,7 @@ def test_command__one_page_of_vectors_with_fonts(seen, tmp_path, capsys):
         pytest.skip("no Chromium")
     out = tmp_path / "sheet.pdf"
     said = runner(capsys)(
-        "figure-sheet", seen, "roc", "rivals", "-o", out, "--font", "sans", "--columns", "2"
+        "figure-sheet", seen, "roc", "baselines", "-o", out, "--font", "sans", "--columns", "2"
     )
     assert said.code == 0, said.err
     content = out.read_bytes()

@@ -140,9 +140,9 @@ def test_place__brings_a_mark_back_to_where_it_was(size, transform):
     placed = np.nan_to_num(place_on_image(frame, transform.box(width, height), width, height))
     assert placed.shape == (height, width)
     rows, columns = np.mgrid[:height, :width]
-    found = (placed * columns).sum() / placed.sum(), (placed * rows).sum() / placed.sum()
+    centre = (placed * columns).sum() / placed.sum(), (placed * rows).sum() / placed.sum()
     per_pixel = max(width, height) / 32
-    assert_allclose(found, (x - 0.5, y - 0.5), atol=0.25 * max(per_pixel, 1))
+    assert_allclose(centre, (x - 0.5, y - 0.5), atol=0.25 * max(per_pixel, 1))
 
 
 def test_place__what_was_cropped_away_is_not_a_number():

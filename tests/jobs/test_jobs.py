@@ -247,8 +247,8 @@ def test_list_jobs_finds_studies_below(tmp_path: Path) -> None:
         record = {"state": "done", "command": [], "updated": number}
         (tmp_path / name / "progress.json").write_text(json.dumps(record))
     (tmp_path / "b" / "progress.json").mkdir()
-    found = [job.folder.relative_to(tmp_path).as_posix() for job in list_jobs(tmp_path)]
-    assert found == ["b/c", "a"]
+    folders = [job.folder.relative_to(tmp_path).as_posix() for job in list_jobs(tmp_path)]
+    assert folders == ["b/c", "a"]
     assert list_jobs(tmp_path / "absent") == [] and read_job(tmp_path) is None
 
 

@@ -17,18 +17,18 @@ ANALYZE = ("python", "-m", "core", "analyze", "studies/mine")
 FIRST = Job(Path("mine"), ANALYZE, stage="embed", done=300, total=1200, eta_s=90.0, step_s=30.0)
 
 
-def known(job: Job) -> Overall:
-    found = overall(job)
-    assert found is not None
-    return found
+def overall_of(job: Job) -> Overall:
+    whole = overall(job)
+    assert whole is not None
+    return whole
 
 
 def test_overall__of_the_first_step_from_its_own_rate():
-    found = known(FIRST)
+    whole = overall_of(FIRST)
     total = sum(WEIGHTS.values())
-    assert (found.number, found.of, found.step) == (1, len(in_analysis()), "embed")
-    assert found.fraction == pytest.approx(0.25 * WEIGHTS["embed"] / total)
-    assert found.seconds_left == pytest.approx(90 + 120 * (total - WEIGHTS["embed"]) / WEIGHTS["embed"])
+    assert (whole.number, whole.of, whole.step) == (1, len(in_analysis()), "embed")
+    assert whole.fraction == pytest.approx(0.25 * WEIGHTS["embed"] / total)
+    assert whole.seconds_left == pytest.approx(90 + 120 * (total - WEIGHTS["embed"]) / WEIGHTS["embed"])
 
 
 def test_overall__of_a_later_step_from_what_the_finished_ones_took():
@@ -40,11 +40,11 @@ def test_overall__of_a_later_step_from_what_the_finished_ones_took():
     scale = 67 / sum(WEIGHTS[name] for name in job.stages_done)
     later = in_analysis()[5:]
     expected = WEIGHTS["quality"] * scale
-    found = known(job)
-    assert found.number == 5
-    assert found.seconds_left == pytest.approx(expected - 2.0 + scale * sum(WEIGHTS[name] for name in later))
+    whole = overall_of(job)
+    assert whole.number == 5
+    assert whole.seconds_left == pytest.approx(expected - 2.0 + scale * sum(WEIGHTS[name] for name in later))
     before = sum(WEIGHTS[name] for name in job.stages_done)
-    assert found.fraction == pytest.approx(
+    assert whole.fraction == pytest.approx(
         (before + 2.0 / expected * WEIGHTS["quality"]) / sum(WEIGHTS.values())
     )
 
@@ -53,12 +53,12 @@ def test_overall__steps_that_were_up_to_date_tell_nothing_of_the_speed():
     job = replace(FIRST, stage="heatmaps", stages_done=("embed", "map"), seconds={"embed": 0.1, "map": 0.0})
     scale = 120 / WEIGHTS["heatmaps"]
     after = sum(WEIGHTS[name] for name in ("overlap", "concepts", "failures", "search"))
-    assert known(job).seconds_left == pytest.approx(90 + after * scale)
+    assert overall_of(job).seconds_left == pytest.approx(90 + after * scale)
 
 
 def test_overall__nothing_is_known_before_the_first_rate():
-    found = known(replace(FIRST, done=0, total=None, eta_s=None))
-    assert found.seconds_left is None and found.fraction == 0
+    whole = overall_of(replace(FIRST, done=0, total=None, eta_s=None))
+    assert whole.seconds_left is None and whole.fraction == 0
 
 
 def test_overall__a_step_that_takes_longer_than_thought_is_never_done_early():
@@ -67,10 +67,10 @@ def test_overall__a_step_that_takes_longer_than_thought_is_never_done_early():
         stages_done=("embed",), seconds={"embed": 30.0},
     )  # fmt: skip
     before = sum(WEIGHTS[name] for name in list(STEPS)[:5])
-    assert known(job).fraction == pytest.approx(
+    assert overall_of(job).fraction == pytest.approx(
         (before + UNFINISHED * WEIGHTS["map"]) / sum(WEIGHTS.values())
     )
-    left = known(job).seconds_left
+    left = overall_of(job).seconds_left
     assert left is not None and left > 0
 
 
@@ -90,8 +90,8 @@ def test_overall__only_of_runs_of_all_steps(job):
 
 def test_overall__a_forged_record_does_no_harm():
     job = replace(FIRST, seconds={"embed": -5.0, "nonsense": 1e15}, stages_done=("embed", "x"), step_s=-1e15)
-    found = known(replace(job, detail="x"))
-    assert 0 <= found.fraction <= 1 and found.seconds_left is None
+    whole = overall_of(replace(job, detail="x"))
+    assert 0 <= whole.fraction <= 1 and whole.seconds_left is None
 
 
 def test_progress__records_what_each_step_took(tmp_path):

@@ -19,9 +19,9 @@ CONTRACT = "command pid state stage stages_done stages_total done total unit rat
 
 
 def record(path: Path) -> dict:
-    found = read_record(path)
-    assert found is not None
-    return found
+    values = read_record(path)
+    assert values is not None
+    return values
 
 
 def test_record_has_what_readers_expect(tmp_path: Path) -> None:

@@ -88,8 +88,8 @@ def test_is_upload__only_a_picture_in_a_private_folder(tmp_path):
 def test_remove_file__deletes_nothing_but_uploads(shared_study, tmp_path, run):
     """Reproduction of safety.md 5a: `decompose STUDY --file FILE --remove-file`."""
     (tmp_path / "precious.png").write_bytes(encoded("PNG"))
-    said = run("decompose", shared_study, "--file", tmp_path / "precious.png", "--remove-file")
-    assert "leave it out" in said.error and (tmp_path / "precious.png").exists()
+    outcome = run("decompose", shared_study, "--file", tmp_path / "precious.png", "--remove-file")
+    assert "leave it out" in outcome.error and (tmp_path / "precious.png").exists()
 
 
 def test_at_once__the_next_waits(tmp_path):

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from core.charts.options import FigureOptions
+from core.charts.other_studies import narrowed_study
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import with_interval
 from core.errors import SliceError
 from core.export.files import export_table
 from core.figures.catalogue import draw
-from core.figures.options import FigureOptions
-from core.figures.other_studies import narrowed_study
 from core.measures.slice_tables import QUICK, TABLES, VECTORS
 from core.report import scores as report_scores
 from core.report.charts import Charts
@@ -170,7 +170,7 @@ def test_figure_and_report__say_what_the_page_shows(study, folder):
             assert not reads.mask(study, population).any()
             continue
         aurocs = score_reads.aurocs(study, population)
-        figure = draw(other, "rivals", style="screen")
+        figure = draw(other, "baselines", style="screen")
         if (np.isfinite(numbers(aurocs, "auroc"))).any():
             assert traced(figure, "x") == finite(aurocs, "auroc")
             drawn += 1
@@ -199,7 +199,7 @@ def test_figure_and_report__say_what_the_page_shows(study, folder):
 def test_whole_study__says_what_the_page_without_a_filter_shows(study, folder, tmp_path):
     population = with_split(study, Slice())
     aurocs = score_reads.aurocs(study, population)
-    assert traced(draw(study, "rivals", style="screen"), "x") == finite(aurocs, "auroc")
+    assert traced(draw(study, "baselines", style="screen"), "x") == finite(aurocs, "auroc")
     export_table(study, "metrics", tmp_path / "metrics.parquet")
     written = pd.read_parquet(tmp_path / "metrics.parquet")
     assert_frame_equal(score_reads.metrics(study, population, tuple(written["score"])), written, **EXACT)

@@ -119,7 +119,7 @@ def test_tokens__are_stored_with_the_norms_of_every_rule(pictures, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive("tests/benchmarks/test_poolings.py makes this study")
+@pytest.mark.exhaustive("tests/benchmarks/evidence/test_poolings.py makes this study")
 def test_demo__with_another_pooling(tmp_path, monkeypatch):
     from core.cli import main
     from core.pipeline import demo

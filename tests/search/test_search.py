@@ -42,9 +42,9 @@ def test_most_alike__matches_a_loop(rng, tmp_path, monkeypatch, dtype, k, share)
     rows = rng.normal(size=(97, 6)).astype(dtype)
     rows[5] = 0
     among, query = rng.random(97) < share, rng.normal(size=6)
-    found, cosines = search.most_alike(stored(tmp_path, rows, 25), query, k, among=among)
+    best_rows, cosines = search.most_alike(stored(tmp_path, rows, 25), query, k, among=among)
     expected = loop(rows, query, k, among)
-    assert found.tolist() == [at for at, _ in expected]
+    assert best_rows.tolist() == [at for at, _ in expected]
     np.testing.assert_allclose(cosines, [cosine for _, cosine in expected], atol=1e-6)
 
 
@@ -113,11 +113,11 @@ def test_of_classes__words_begin_with_what_was_asked_for(shared_study):
     study = open_study(shared_study)
     labels = study.images["label"].tolist()
     for text in ("be", "BEE", "be cat", "ee", "", "zebra"):
-        wanted = [row for row, name in enumerate(labels) if text and name.startswith(text.lower())]
-        assert search.of_classes(study, text).tolist() == wanted, text
+        expected = [row for row, name in enumerate(labels) if text and name.startswith(text.lower())]
+        assert search.of_classes(study, text).tolist() == expected, text
     assert "bee" in study.class_names
-    found = search.of_classes(study, "bee", among=study.is_val)
-    assert len(found) and study.is_val[found].all()
+    bees = search.of_classes(study, "bee", among=study.is_val)
+    assert len(bees) and study.is_val[bees].all()
 
 
 def test_by_text__only_after_the_text_was_embedded(captioned):
@@ -152,37 +152,3 @@ def test_like_image__an_image_without_a_vector(captioned):
     assert search.like_image(captioned, 3, 2, space=search.CLIP_IMAGES)[0].tolist() == [0, 1]
     with pytest.raises(StudyError, match="no vector"):
         search.like_image(captioned, 7, 2, space=search.CLIP_IMAGES)
-
-
-def test_near_moved__is_the_search_with_the_moved_embedding(rng, tmp_path):
-    study = write_small_study(tmp_path / "study")
-    with pytest.raises(StudyError, match="not run yet. Run: python -m core perturbed"):
-        search.near_moved(study, 0, 3, epsilon=0.5, kind="positive")
-    assert not search.has_moved(study)
-    n = study.n_images
-    vectors, views = (rng.normal(size=(n, 4)).astype(np.float32) for _ in range(2))
-    vectors, views = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (vectors, views))
-    views[1] = vectors[1]
-    with write_study(study.path) as writer, writer.step("perturbed", {}) as step:
-        step.vector("head_vectors", vectors)
-        step.vector("head_views", views)
-    study = open_study(study.path)
-    assert search.has_moved(study)
-    other = search.partner_of(2, n)
-    for kind, point in (
-        ("positive", vectors[2] - 0.5 * views[2]),
-        ("negative", vectors[other] + 0.5 * views[2]),
-    ):
-        rows, cosines = search.near_moved(study, 2, 3, epsilon=0.5, kind=kind)
-        expected = loop(vectors, point, 3, np.ones(n, bool))
-        assert rows.tolist() == [at for at, _ in expected]
-        np.testing.assert_allclose(cosines, [cosine for _, cosine in expected], atol=1e-5)
-    assert search.near_moved(study, 2, 1, epsilon=0, kind="positive")[0].tolist() == [2]
-    with pytest.raises(ShapeError):  # the image is its own view: moved by its whole length, nothing is left
-        search.near_moved(study, 1, 1, epsilon=1, kind="positive")
-
-
-def test_partner_of__is_another_image_and_always_the_same():
-    partners = [search.partner_of(row, 5) for row in range(5)]
-    assert partners == [search.partner_of(row, 5) for row in range(5)]
-    assert all(other != row and 0 <= other < 5 for row, other in enumerate(partners))

@@ -18,6 +18,7 @@ from core.cli import main
 from core.errors import DamagedSlices, SliceError, StudyError
 from core.export.summary import verify
 from core.slices import saved_slices
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study, open_study
 from tests import small
@@ -106,6 +107,62 @@ def test_slices_that_refer_to_each_other(study: Study) -> None:
     saved_slices.save(study.path, "b", Slice(saved=("a",)))
     with pytest.raises(SliceError, match="refer to each other"):
         Slice(saved=("a",)).mask(study)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {f"{name}{n}": f"@a{n + 1} @b{n + 1}" for n in range(20) for name in "ab"}
+        | {"a20": "split=val", "b20": "correct=true"},  # two to the power of 20 ways through it
+        {f"a{n}": f"@a{n + 1}" for n in range(40)} | {"a40": "split=val"},
+    ],
+    ids=["fan", "chain"],
+)
+def test_slices_that_name_others__are_evaluated_once_each(
+    study: Study, monkeypatch: pytest.MonkeyPatch, held: dict[str, str]
+) -> None:
+    (study.path / "slices.json").write_text(json.dumps({"slices": held}))
+    read: list[str] = []
+    parse = Slice.parse
+    monkeypatch.setattr(Slice, "parse", staticmethod(lambda text: read.append(text) or parse(text)))
+    expected = study.images["split"] == "val"
+    if "b20" in held:
+        expected &= Slice(correct=True).mask(study)
+    assert_array_equal(Slice(saved=("a0",)).mask(study), expected)
+    assert len(read) == len(set(held)) - ("b0" in held)
+    assert with_split(study, Slice(saved=("a0",))) == Slice(saved=("a0",))  # it names a split
+
+
+def test_slice_that_names_too_many__is_refused_in_a_line(study: Study) -> None:
+    held = {f"a{n}": f"@a{n + 1}" for n in range(900)}
+    (study.path / "slices.json").write_text(json.dumps({"slices": held}))
+    for ask in (lambda one: one.mask(study), lambda one: with_split(study, one)):
+        with pytest.raises(SliceError, match="names more than 50 saved slices"):
+            ask(Slice(saved=("a0",)))
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ({str(n): "split=val" for n in range(1001)}, "holds 1,001 slices; limit 1,000"),
+        ({"n" * 61: "split=val"}, "cannot be the name of a slice"),
+        ({"a\x1b[2Jb": "split=val"}, r"holds 'a\\x1b\[2Jb', which cannot be the name"),
+    ],
+    ids=["many", "long", "escape"],
+)
+def test_file_that_no_one_saved__is_damaged(study: Study, held: dict[str, str], says: str) -> None:
+    (study.path / "slices.json").write_text(json.dumps({"slices": held}))
+    with pytest.raises(DamagedSlices, match=says):
+        saved_slices.texts(study.path)
+
+
+def test_study_that_is_full_of_slices(study: Study) -> None:
+    held = {str(n): "split=val" for n in range(1000)}
+    (study.path / "slices.json").write_text(json.dumps({"slices": held}))
+    saved_slices.save(study.path, "7", DOGS, overwrite=True)
+    with pytest.raises(SliceError, match="keeps at most 1,000 slices; delete some"):
+        saved_slices.save(study.path, "another", DOGS)
+    assert len(saved_slices.texts(study.path)) == 1000
 
 
 @pytest.mark.slow

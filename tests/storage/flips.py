@@ -30,11 +30,11 @@ def files_of(study: Path) -> list[Path]:
 
 
 @contextmanager
-def one_bit_flipped(path: Path, place: int, bit: int) -> Iterator[None]:
+def one_bit_flipped(path: Path, offset: int, bit: int) -> Iterator[None]:
     """The file with one bit changed, while the block lasts."""
     whole = path.read_bytes()
     changed = bytearray(whole)
-    changed[place] ^= 1 << bit
+    changed[offset] ^= 1 << bit
     path.write_bytes(changed)
     try:
         yield
@@ -72,14 +72,14 @@ def readings(study: Study) -> list[Callable[[], object]]:
     some, everything = range(0, study.n_images, 7), np.ones(study.n_images, bool)
     items = study.manifest["items"].items()
     half = np.arange(study.n_images) % 2 == 0
-    wanted = ("fires=3", "q_score=0..", "correct=false", 'concept="sky"', "label=bee", '@"doubtful"')
+    slice_texts = ("fires=3", "q_score=0..", "correct=false", 'concept="sky"', "label=bee", '@"doubtful"')
     single = (
         *(lambda row=row: study.thumbnail_image(row) for row in some),
         *(lambda row=row: _stored_heatmap(study, row) for row in some),
         *(lambda row=row: study.overlay(row) for row in some[:3]),
         *(lambda row=row: decomposition.stored(study, row) for row in some[:3]),
         *(lambda row=row: search.like_image(study, row, 5) for row in some[:3]),
-        *(lambda where=where: Slice.parse(where).mask(study) for where in wanted),
+        *(lambda where=where: Slice.parse(where).mask(study) for where in slice_texts),
     )
     return [
         *(lambda name=name: study.table(name) for name, item in items if item["kind"] == "table"),
@@ -104,17 +104,17 @@ def read_all(folder: Path) -> int:
 
     Any other exception than one with a message for the user goes through.
     """
-    said = 0
+    n_complaints = 0
     try:
         study = open_study(folder)
         study.set_damage_aside()
         study.table("images")  # without it nothing is shown
-        wanted = readings(study)
+        readers = readings(study)
     except PeregrineError:
         return 1
-    for read in wanted:
+    for read in readers:
         try:
             read()
         except PeregrineError:
-            said += 1
-    return said
+            n_complaints += 1
+    return n_complaints

@@ -43,10 +43,10 @@ def test_any_flipped_bit__is_named_by_verify_and_is_no_exception(whole, rng):
     files = files_of(whole) if EVERYTHING else one_of_each_kind(whole)
     n_flips = N_FLIPS if EVERYTHING else len(files)
     tried, noticed = set(), 0
-    for path, place, bit in flips(rng, files, n_flips):
-        with one_bit_flipped(path, place, bit):
+    for path, offset, bit in flips(rng, files, n_flips):
+        with one_bit_flipped(path, offset, bit):
             name = path.relative_to(whole).as_posix()
-            assert name in [problem.file for problem in verify(whole)], (name, place, bit)
+            assert name in [problem.file for problem in verify(whole)], (name, offset, bit)
             noticed += read_all(whole) > 0
             tried.add(name)
     assert tried == {path.relative_to(whole).as_posix() for path in files}
@@ -104,8 +104,8 @@ def test_requested_maps__damaged_are_as_if_they_were_not_there(tmp_path, rng):
     write_requested(path, maps)
     held = read_requested(path)
     assert held is not None and held.features.tolist() == [3]
-    for place in range(0, path.stat().st_size, 3):
-        with one_bit_flipped(path, place, place % 8):
+    for offset in range(0, path.stat().st_size, 3):
+        with one_bit_flipped(path, offset, offset % 8):
             assert read_requested(path) is None
     np.savez(path, **maps._asdict())  # of an older version
     assert read_requested(path) is not None

@@ -95,7 +95,7 @@ def test_memory_too_small_for_torch__is_no_defect(tmp_path, big, most):
 
 def real_errors() -> dict[str, BaseException]:
     """What numpy and the system really raise."""
-    found: dict[str, BaseException] = {}
+    errors: dict[str, BaseException] = {}
     for name, write in {
         "tofile": lambda file: np.zeros(10_000).tofile(file),
         "write": lambda file: file.write(bytes(100_000)),
@@ -105,15 +105,15 @@ def real_errors() -> dict[str, BaseException]:
             with open("/dev/full", "wb") as file:
                 write(file)
         except OSError as error:
-            found[name] = error
-    return found
+            errors[name] = error
+    return errors
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize("name", ["tofile", "write", "array"])
 def test_full_device__whatever_the_words(name):
-    said = cli_errors.user_message(real_errors()[name])
-    assert said is not None and said.startswith("the disk is full") and "\n" not in said
+    message = cli_errors.user_message(real_errors()[name])
+    assert message is not None and message.startswith("the disk is full") and "\n" not in message
 
 
 def test_sound_file_that_memory_has_no_room_for__is_not_called_damaged(tmp_path):
@@ -133,8 +133,8 @@ except Exception as error:
     print(type(error).__name__, user_message(error), sep="|")
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    kind, said = done.stdout.strip().split("|")
-    assert kind == NotEnoughMemory.__name__ and said.startswith("out of memory; completed work is kept.")
+    kind, message = done.stdout.strip().split("|")
+    assert kind == NotEnoughMemory.__name__ and message.startswith("out of memory; completed work is kept.")
 
 
 @pytest.mark.parametrize("command", [*BATCHES, *NO_BATCHES])
@@ -142,6 +142,6 @@ def test_smaller_batches__are_named_only_where_there_is_the_option(command):
     parser = cli.build_parser()
     more = ["images", "-o", "x.csv"] if command == "export" else []
     args = parser.parse_args([command, "S", *more])
-    said = cli_errors.user_message(MemoryError(), has_batches=cli_errors._has_batches(args))
-    assert said is not None and ("--batch-size" in said) == (command in BATCHES)
-    assert said.endswith("run the same command again") or command in BATCHES
+    message = cli_errors.user_message(MemoryError(), has_batches=cli_errors._has_batches(args))
+    assert message is not None and ("--batch-size" in message) == (command in BATCHES)
+    assert message.endswith("run the same command again") or command in BATCHES

@@ -39,10 +39,10 @@ def test_missing__stale_where_an_input_has_changed(tmp_path):
     with write_study(folder) as writer, writer.step("embed", {}) as step:
         step.table("images", images.iloc[::-1])
     study, run = open_study(folder), command("quality", folder)
-    wanted = Missing("quality", "quality", "stale", "made from inputs that have changed since", run)
-    assert study.why_missing("quality") == wanted
+    stale = Missing("quality", "quality", "stale", "made from inputs that have changed since", run)
+    assert study.why_missing("quality") == stale
     assert study.missing()["quality"].state == "stale"
-    assert str(wanted) == f"made from inputs that have changed since. Run: {run}"
+    assert str(stale) == f"made from inputs that have changed since. Run: {run}"
 
 
 def test_missing__made_with_older_formulas_is_served_and_named(tmp_path):
@@ -131,9 +131,9 @@ def test_item_of_a_command_beside_the_steps__is_known_from_the_manifest(tmp_path
 
 def test_info__json_holds_the_same_sentences(tmp_path):
     study = write_small_study(tmp_path / "s", features=False)
-    told = json.loads(json.dumps(info(study)["missing"]))
-    assert told == {step: str(missing) for step, missing in study.missing().items()}
-    assert told["map"] == f"not run yet. Run: {command('map', study.path)}"
+    sentences = json.loads(json.dumps(info(study)["missing"]))
+    assert sentences == {step: str(missing) for step, missing in study.missing().items()}
+    assert sentences["map"] == f"not run yet. Run: {command('map', study.path)}"
 
 
 def test_digest__says_what_is_held_and_the_key_also_where(tmp_path):

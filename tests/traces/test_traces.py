@@ -53,14 +53,14 @@ def test_set_read_and_remove(study: Study) -> None:
     changes.name_feature(study, 2, " night  sky ")
     changes.note_feature(study, 2, "stars")
     changes.tag_feature(study, 2, "background")
-    found = read_traces(study.path)
-    assert found.images == {
+    traces = read_traces(study.path)
+    assert traces.images == {
         first: ImageTrace("blurred \n twice", ("doubtful", "to check"), "cat"),
         second: ImageTrace(wrong_label=UNSURE),
     }
-    assert found.features == {2: FeatureTrace("night sky", "stars", ("background",))}
-    assert found.feature_names == {2: "night sky"}
-    assert (found.image_tags, found.feature_tags) == (["doubtful", "to check"], ["background"])
+    assert traces.features == {2: FeatureTrace("night sky", "stars", ("background",))}
+    assert traces.feature_names == {2: "night sky"}
+    assert (traces.image_tags, traces.feature_tags) == (["doubtful", "to check"], ["background"])
     changes.remove_tag(study, first, "doubtful")
     changes.remove_tag(study, first, "never there")
     assert read_traces(study.path).images[first].tags == ("to check",)
@@ -88,8 +88,8 @@ def test_nothing_of_the_study_changes(study: Study) -> None:
 def test_hostile_notes_stay_text(study: Study, text: str) -> None:
     changes.set_note(study, ids(study)[0], text)
     changes.note_feature(study, 0, text)
-    found = read_traces(study.path)
-    assert found.images[ids(study)[0]].note == text and found.features[0].note == text
+    traces = read_traces(study.path)
+    assert traces.images[ids(study)[0]].note == text and traces.features[0].note == text
     assert {path.name for path in study.path.parent.iterdir()} == {"study"}
 
 
@@ -122,11 +122,11 @@ def test_what_a_name_may_hold_is_no_markup(text: str) -> None:
 
 @given(note=st.text(max_size=200))
 def test_any_note_comes_back(study: Study, note: str) -> None:
-    kept = limits.checked_note(note)
+    cleaned = limits.checked_note(note)
     changes.set_note(study, ids(study)[0], note)
-    assert read_traces(study.path).images.get(ids(study)[0], ImageTrace()).note == kept
-    assert limits.checked_note(kept) == kept
-    assert not set(kept) & {"\x00", "\x1b", "\u202e", "\r"}
+    assert read_traces(study.path).images.get(ids(study)[0], ImageTrace()).note == cleaned
+    assert limits.checked_note(cleaned) == cleaned
+    assert not set(cleaned) & {"\x00", "\x1b", "\u202e", "\r"}
 
 
 def test_limits(study: Study) -> None:

@@ -59,11 +59,11 @@ def test_the_mask_follows_the_traces_at_once(study: Study) -> None:
 
 
 def test_the_text_form_and_the_words(study: Study) -> None:
-    wanted = Slice.parse('tag="to check" wrong_label=true split=val')
-    assert Slice.parse(str(wanted)) == wanted
-    assert wanted.describe() == "evaluation images, tagged to check, whose label is marked as wrong"
-    assert not of_results(wanted, study)
-    assert may_depend_on_traces(wanted) and may_depend_on_traces(Slice(saved=("x",)))
+    where = Slice.parse('tag="to check" wrong_label=true split=val')
+    assert Slice.parse(str(where)) == where
+    assert where.describe() == "evaluation images, tagged to check, whose label is marked as wrong"
+    assert not of_results(where, study)
+    assert may_depend_on_traces(where) and may_depend_on_traces(Slice(saved=("x",)))
     assert not may_depend_on_traces(Slice(labels=("dog",), extras={"background": ("sand",)}))
 
 
@@ -105,8 +105,8 @@ def test_export(study: Study, tmp_path: Path) -> None:
     assert read_table(study, "traces_features").to_dict("records") == [
         {"feature": 1, "name": "night sky", "note": "", "tags": "background"}
     ]
-    chosen = read_table(study, "traces_images", slice=Slice.parse("wrong_label=true"))
-    assert set(chosen["image_id"]) == {ids[2], ids[3]}
+    marked = read_table(study, "traces_images", slice=Slice.parse("wrong_label=true"))
+    assert set(marked["image_id"]) == {ids[2], ids[3]}
     for extension in (".csv", ".parquet", ".json", ".npy"):
         assert export_table(study, "traces_images", tmp_path / f"images{extension}") == 4
         assert export_table(study, "traces_features", tmp_path / f"features{extension}") == 1
@@ -142,8 +142,10 @@ def test_command(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"image {ids[1]}: =1+1" in lines
     assert "feature 1: night sky  #background" in lines
     assert main(["notes", str(study.path), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [row["tags"] for row in found["images"] if row["image_id"] == ids[0]] == [["doubtful", "to check"]]
+    report = json.loads(capsys.readouterr().out)
+    assert [row["tags"] for row in report["images"] if row["image_id"] == ids[0]] == [
+        ["doubtful", "to check"]
+    ]
     (study.path / "traces.json").write_text("{")
     assert main(["notes", str(study.path)]) != 0
     assert "traces.json is damaged" in capsys.readouterr().err

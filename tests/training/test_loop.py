@@ -88,8 +88,8 @@ def test_wish__leaves_a_handler_of_others_alone():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
     try:
-        with GracefulInterrupt() as wish:
+        with GracefulInterrupt() as interrupt:
             os.kill(os.getpid(), signal.SIGINT)
-            assert heard == [1] and not wish.to_stop
+            assert heard == [1] and not interrupt.to_stop
     finally:
         signal.signal(signal.SIGINT, before)

@@ -40,7 +40,7 @@ class ColumnSums:
         return Moments.from_sums(self._n_rows, self.sums.sum(0), self.squares)
 
     def raw_moments(self) -> Moments:
-        """The same of the raw columns."""
+        """Moments of the raw columns."""
         return Moments.from_sums(self._n_rows, *self.raw_sums)
 
     @property

@@ -66,7 +66,7 @@ class Scanner:
         self.n_features, self.epsilon = n_features, epsilon
         self.block = max(8, BLOCK_ENTRIES // n_features)
         room = max(BLOCK_ENTRIES, n_features)
-        self._found = np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.float32)
+        self._entries = np.empty(room, np.int32), np.empty(room, np.float32), np.empty(room, np.float32)
 
     def scan(self, chunk: np.ndarray, group: np.ndarray) -> ChunkScan:
         """Scan one chunk.
@@ -79,7 +79,7 @@ class Scanner:
         """
         columns = ColumnSums.of_groups(group, self.n_features)
         moments, count = np.empty((5, len(chunk))), np.empty(len(chunk), np.int32)
-        parts: list[tuple[np.ndarray, ...]] = [tuple(buffer[:0].copy() for buffer in self._found)]
+        parts: list[tuple[np.ndarray, ...]] = [tuple(buffer[:0].copy() for buffer in self._entries)]
         height = max(1, len(chunk)) if chunk.dtype == np.float32 else self.block
         for first in range(0, len(chunk), height):
             here = slice(first, first + height)
@@ -87,9 +87,9 @@ class Scanner:
             while start < len(x):
                 start, n_firing = scan_rows(
                     x, x.view(np.int32), start, columns.local[here], self.epsilon, moments[:, here],
-                    columns.sums, columns.squares, columns.raw_sums, count[here], *self._found,
+                    columns.sums, columns.squares, columns.raw_sums, count[here], *self._entries,
                 )  # fmt: skip
-                parts.append(tuple(buffer[:n_firing].copy() for buffer in self._found))
+                parts.append(tuple(buffer[:n_firing].copy() for buffer in self._entries))
         check_finite_squares(moments[1])
         features, values, excess = (np.concatenate(part) for part in zip(*parts, strict=True))
         rows = RowStatistics.of_moments(moments, self.n_features)

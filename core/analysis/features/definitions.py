@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.tensors import TIE, as_tensor, check_matrix, row_moments
-from core.common.arrays import LEAST_NORM, check_same_length, safe_divide
+from core.common.arrays import LEAST_NORM, safe_divide
 from core.errors import NoDiscriminativeFeatures, SettingsError
 
 LOWER, MIDDLE, UPPER = "lower", "middle", "upper"
@@ -32,7 +32,7 @@ def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
     """Find the features that fire on each image.
 
     L_i = {j : h_ij > mu_i + eps sigma_i}, mu_i and sigma_i the mean and population standard deviation of
-    row i (Q, section 3). Invariant to the scale of a row, so raw rows give the same sets.
+    row i (Kalibhat 2024, section 3). Invariant to the scale of a row, so raw rows give the same sets.
 
     Args:
         h: (n_images, n_features) float.
@@ -50,7 +50,7 @@ def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
 def activation_rate(firing: Array) -> Tensor:
     """Share of images on which each feature fires, in percent.
 
-    A_j = 100/N sum_i 1[j in L_i] (Q, section 3)
+    A_j = 100/N sum_i 1[j in L_i] (Kalibhat 2024, section 3)
 
     Args:
         firing: (n_images, n_features) bool.
@@ -70,8 +70,8 @@ def percentile_bounds(rate: Array, *, low: float = 50.0, high: float = 95.0) -> 
     """
     if not 0 <= low <= high <= 100:
         raise SettingsError(f"percentiles {low:g} and {high:g}: expected 0 <= low <= high <= 100")
-    found = np.percentile(as_tensor(rate).detach().cpu().numpy().astype(np.float64), [low, high])
-    return float(found[0]), float(found[1])
+    bounds = np.percentile(as_tensor(rate).detach().cpu().numpy().astype(np.float64), [low, high])
+    return float(bounds[0]), float(bounds[1])
 
 
 def within_percentiles(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
@@ -84,7 +84,8 @@ def within_percentiles(rate: Array, *, low: float = 50.0, high: float = 95.0) ->
 def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.0) -> Tensor:
     """Find the discriminative features.
 
-    D = {j : P_low(A) <= A_j <= P_high(A), A_j > 0} (Q, section 3; the condition A_j > 0 is added here)
+    D = {j : P_low(A) <= A_j <= P_high(A), A_j > 0}
+    (Kalibhat 2024, section 3; the condition A_j > 0 is added here)
 
     Args:
         rate: (n_features,) activation rates A_j in percent.
@@ -94,15 +95,15 @@ def discriminative_features(rate: Array, *, low: float = 50.0, high: float = 95.
     Raises:
         NoDiscriminativeFeatures: D is empty.
     """
-    chosen = within_percentiles(rate, low=low, high=high) & (as_tensor(rate) > 0)
-    if not bool(chosen.any()):
+    discriminative = within_percentiles(rate, low=low, high=high) & (as_tensor(rate) > 0)
+    if not bool(discriminative.any()):
         n_active = int((as_tensor(rate) > 0).sum())
         raise NoDiscriminativeFeatures(
-            f"none of {len(chosen)} features is discriminative: {n_active} ever fire, and none of them lies "
-            f"between the {low:g}th and {high:g}th percentile of the activation rate. "
+            f"none of {len(discriminative)} features is discriminative: {n_active} ever fire, "
+            f"and none of them lies between the {low:g}th and {high:g}th percentile of the activation rate. "
             "Try a smaller --epsilon (auto picks one)"
         )
-    return chosen
+    return discriminative
 
 
 def tails(rate: Array, *, low: float = 50.0, high: float = 95.0) -> np.ndarray:
@@ -134,18 +135,3 @@ def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
         return np.full(len(counts), np.nan), np.full(len(counts), -1)
     total = counts.sum(1)
     return safe_divide(counts.max(1), total), np.where(total > 0, counts.argmax(1), -1)
-
-
-def firing_shares(counts: Array, class_sizes: Array) -> np.ndarray:
-    """Share of each class's images on which a feature fires ("activates 80 % of zebra", Q Fig. 1).
-
-    Args:
-        counts: (n_features, n_classes) firing counts. class_sizes: (n_classes,) number of images per class.
-    Returns:
-        (n_features, n_classes) float64 in [0, 1], NaN for a class without images.
-    Raises:
-        ShapeError: the two disagree on n_classes.
-    """
-    counts, class_sizes = as_tensor(counts).cpu().numpy(), as_tensor(class_sizes).cpu().numpy()
-    check_same_length("counts columns", counts.shape[1], "classes", len(class_sizes))
-    return safe_divide(counts, class_sizes[None, :])

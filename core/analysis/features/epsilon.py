@@ -67,14 +67,14 @@ class EpsilonCounts:
 
     def outcomes(self, *, low: float = 50.0, high: float = 95.0) -> list[Outcome]:
         """Return the outcome of each epsilon, largest first. Raises SettingsError as `percentile_bounds`."""
-        found = []
+        per_epsilon = []
         for epsilon, images, firing in zip(self.epsilons, self.firing_images, self.firing, strict=True):
             rate = 100.0 * firing / max(self.n_images, 1)
             bottom, _ = percentile_bounds(rate, low=low, high=high)
-            chosen = within_percentiles(rate, low=low, high=high).numpy() & (rate > 0)
+            discriminative = within_percentiles(rate, low=low, high=high).numpy() & (rate > 0)
             half = self.n_images > 0 and bool(2 * images >= self.n_images)
-            found.append(Outcome(float(epsilon), half, bottom > 0, bool(chosen.any())))
-        return found[::-1]
+            per_epsilon.append(Outcome(float(epsilon), half, bottom > 0, bool(discriminative.any())))
+        return per_epsilon[::-1]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def scan_rows(
     single = np.empty(1, np.float32)
     as_bits = single.view(np.int32)
     for i in range(start, n):
-        if n_firing + r > len(features):
+        if n_firing + r > len(features):  # all r entries may fire: the caller empties the buffers first
             return i, n_firing
         total, square, signs, top = 0.0, 0.0, np.int32(0), LEAST_BITS
         for span in range(r // SPAN):  # its length is known at compile time, which allows vectorisation
@@ -59,8 +59,8 @@ def scan_rows(
                 value, word = np.float64(x[i, j]), bits[i, j]
                 total += value
                 square += value * value
-                most = max(most, word)
-                signs |= word
+                most = max(most, word)  # integers: a maximum of floats is not vectorised, as NaN has no order
+                signs |= word  # negative once any entry is
             highest[span] = most
             top = max(top, most)
         if r % SPAN:
@@ -75,6 +75,7 @@ def scan_rows(
             top = max(top, most)
         as_bits[0] = top
         peak, magnitude = np.float64(single[0]), total
+        # As integers, negative floats are in reverse order: a row with one is read again (none after a ReLU).
         if signs < 0:
             peak, magnitude = np.float64(x[i, 0]), 0.0
             for j in range(r):
@@ -83,7 +84,7 @@ def scan_rows(
                 magnitude += abs(value)
         mean = total / r
         variance = square / r - mean * mean
-        if variance < FLAT * mean * mean:
+        if variance < FLAT * mean * mean:  # the difference of two near numbers: take the exact second pass
             variance = 0.0
             for j in range(r):
                 variance += (x[i, j] - mean) ** 2
@@ -97,9 +98,11 @@ def scan_rows(
         single[0] = threshold  # rounding keeps order: nothing below the rounded threshold is above it
         lowest = as_bits[0] if threshold >= 0 else LEAST_BITS
         first = n_firing
+        # Few entries fire, so most spans are skipped by their maximum alone.
         for span in range(n_spans):
             if highest[span] >= lowest:
                 for j in range(span * SPAN, min(r, (span + 1) * SPAN)):
+                    # The integers rule out most entries; float64 decides, as in the definition.
                     if bits[i, j] >= lowest and np.float64(x[i, j]) > threshold:
                         features[n_firing] = j
                         values[n_firing] = np.float32(x[i, j] * scale)
@@ -131,8 +134,8 @@ def firing_counts(features, count, group, firing):
     for i in range(len(count)):
         stop = start + count[i]
         if group[i] >= 0:
-            for place in range(start, stop):
-                firing[features[place], group[i]] += 1
+            for entry in range(start, stop):
+                firing[features[entry], group[i]] += 1
         start = stop
 
 
@@ -189,45 +192,45 @@ def keep_best(features, values, owners, best_rows, best_values, least):
     for entry in range(len(features)):
         j, value = features[entry], values[entry]
         if value > least[j]:
-            place = k - 1
-            while place > 0 and best_values[j, place - 1] < value:
-                best_values[j, place] = best_values[j, place - 1]
-                best_rows[j, place] = best_rows[j, place - 1]
-                place -= 1
-            best_values[j, place], best_rows[j, place] = value, owners[entry]
+            slot = k - 1
+            while slot > 0 and best_values[j, slot - 1] < value:  # of equal values the first stays ahead
+                best_values[j, slot] = best_values[j, slot - 1]
+                best_rows[j, slot] = best_rows[j, slot - 1]
+                slot -= 1
+            best_values[j, slot], best_rows[j, slot] = value, owners[entry]
             least[j] = max(least[j], best_values[j, k - 1])
 
 
 @compiled()
-def sum_excess(excess, features, count, chosen, totals, n_chosen):
+def sum_excess(excess, features, count, selected, totals, n_chosen):
     """totals[:, i] = sum of the excess of row i over its chosen firing entries, and over all firing entries.
 
     Args:
-        excess, features: (n_firing,), row by row. count: (n,), entries per row. chosen: (n_features,) bool.
+        excess, features: (n_firing,), row by row. count: (n,), entries per row. selected: (n_features,) bool.
         totals: (2, n) float64, n_chosen: (n,) int32, the number of chosen entries; both are filled.
     """
-    place = 0
+    entry = 0
     for i in range(len(count)):
         some, every, number = 0.0, 0.0, 0
         for _ in range(count[i]):
-            every += excess[place]
-            if chosen[features[place]]:
-                some += excess[place]
+            every += excess[entry]
+            if selected[features[entry]]:
+                some += excess[entry]
                 number += 1
-            place += 1
+            entry += 1
         totals[0, i], totals[1, i], n_chosen[i] = some, every, number
 
 
 @compiled()
 def place_rows(features, count, start, free, rows):
     """rows[free[j]++] = row, for each firing entry (row, j) of the rows start, start + 1 …"""
-    place = 0
+    entry = 0
     for i in range(len(count)):
         for _ in range(count[i]):
-            j = features[place]
+            j = features[entry]
             rows[free[j]] = start + i
             free[j] += 1
-            place += 1
+            entry += 1
 
 
 @compiled(fastmath=REORDER)
@@ -243,7 +246,7 @@ def count_bins(x, near_zero, counts):
     n, r = x.shape
     bins = counts.shape[1] // 2
     n_near_zero, n_negative = 0, 0
-    place = np.empty(r, np.int32)
+    bin_of = np.empty(r, np.int32)
     for i in range(n):
         square, peak = 0.0, x[i, 0]
         for j in range(r):
@@ -257,9 +260,9 @@ def count_bins(x, near_zero, counts):
             root = np.float32(bins) * np.sqrt(abs(x[i, j] * scale))
             away = np.int32(root)
             below = bins - away - (root > away)
-            place[j] = max(below, 0) if x[i, j] < 0 else bins + min(away, bins - 1)
+            bin_of[j] = max(below, 0) if x[i, j] < 0 else bins + min(away, bins - 1)
         for j in range(r):
-            counts[j, place[j]] += 1
+            counts[j, bin_of[j]] += 1
     return n_near_zero, n_negative
 
 

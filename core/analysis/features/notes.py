@@ -81,7 +81,7 @@ def notes_on_curves(study: Study) -> list[str]:
 
 
 def few_images_note(summary: dict[str, Any]) -> str:
-    """What to do where fewer images than `FEW_IMAGES` have a feature that fires; empty elsewhere."""
+    """Return advice where fewer images than `FEW_IMAGES` have a feature that fires; empty elsewhere."""
     share, epsilon = summary.get("share_firing"), summary.get("epsilon")
     if not (isinstance(share, float) and isinstance(epsilon, (int, float))):
         return ""

@@ -70,16 +70,16 @@ def scan_chunks(
     Args:
         group: (n_images,) as for `Scanner.scan`. sample: rows whose values are recorded on the way.
     """
-    own = threading.local()
+    per_thread = threading.local()
 
     def work(chunk: int) -> tuple[int, ChunkScan]:
-        if not hasattr(own, "scanner"):
-            own.scanner = Scanner(array.shape[1], epsilon=epsilon)
+        if not hasattr(per_thread, "scanner"):
+            per_thread.scanner = Scanner(array.shape[1], epsilon=epsilon)
         start, raw = array.chunk_start(chunk), array.chunk(chunk)
-        found = own.scanner.scan(raw, group[start : start + len(raw)])
+        result = per_thread.scanner.scan(raw, group[start : start + len(raw)])
         if sample is not None:
             sample.look(start, raw)
-        return start, found
+        return start, result
 
     yield from map_in_order(work, array.n_chunks)
 
@@ -257,5 +257,5 @@ def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics
         row, column = np.nonzero(values > top.least[weak])
         return weak[column].astype(np.int32), values[row, column], (row + start).astype(np.int32)
 
-    for found in map_in_order(work, array.n_chunks):
-        top.add(*found)
+    for entries in map_in_order(work, array.n_chunks):
+        top.add(*entries)

@@ -28,6 +28,7 @@ from core.analysis.features.one_pass import (
 )
 from core.analysis.tensors import class_codes
 from core.common.arrays import safe_divide
+from core.common.command_line import PREFIX, TYPED
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-COMMAND = ("python", "-m", "core")
 CONSTANT = 1e-6  # a smaller deviation relative to the mean is rounding: m2 is a difference of large numbers
 
 
@@ -73,28 +73,28 @@ def compute_features(
     choice = _choice(study, config, progress)
     if choice.note:
         progress.note(f"note: {choice.note}")
-    found = scan_study(study, step, config, progress, choice=choice)
+    feature_pass = scan_study(study, step, config, progress, choice=choice)
     try:
-        table = _feature_table(study, found, config)
+        table = _feature_table(study, feature_pass, config)
     except NoDiscriminativeFeatures as error:
-        raise _with_offer(error, study, found, config, progress) from None
+        raise _with_offer(error, study, feature_pass, config, progress) from None
     # Compressing and syncing wait for different resources, so the parts of the result are written in
     # parallel.
     with ThreadPoolExecutor(3) as pool:
-        rows = pd.DataFrame(vars(found.rows), dtype=np.float32)
+        rows = pd.DataFrame(vars(feature_pass.rows), dtype=np.float32)
         waiting = [
-            pool.submit(found.store.finish),
+            pool.submit(feature_pass.store.finish),
             pool.submit(step.table, "row_stats", rows),
-            pool.submit(_write_views, study, step, found),
+            pool.submit(_write_views, study, step, feature_pass),
         ]
         for task in waiting:
             task.result()
     step.table("features", table)
     step.table("classes", _class_table(study))
-    step.summary = _summary(found, table)
+    step.summary = _summary(feature_pass, table)
     for note in (
         step.summary.get("constant_note"),
-        silent_note(found.rate, low=config.low, high=config.high),
+        silent_note(feature_pass.rate, low=config.low, high=config.high),
     ):
         if note:
             progress.note(f"note: {note}")
@@ -152,34 +152,34 @@ def scan_study(
     return FeaturePass(choice, rows, statistics, sizes, top, sample.activations, store)
 
 
-def _write_views(study: Study, step: StepWriter, found: FeaturePass) -> None:
+def _write_views(study: Study, step: StepWriter, feature_pass: FeaturePass) -> None:
     n_classes = len(study.class_names)
-    counts, edges = found.activations.histogram()
-    step.vector("class_counts", found.statistics.firing[:, :n_classes].astype(np.int32))
-    step.vector("class_means", _class_means(found)[:, :n_classes])
-    step.vector("top_images", found.top.rows)
-    step.vector("top_values", found.top.values)
+    counts, edges = feature_pass.activations.histogram()
+    step.vector("class_counts", feature_pass.statistics.firing[:, :n_classes].astype(np.int32))
+    step.vector("class_means", _class_means(feature_pass)[:, :n_classes])
+    step.vector("top_images", feature_pass.top.rows)
+    step.vector("top_values", feature_pass.top.values)
     step.vector("activation_histogram", counts)
     step.vector("histogram_edges", edges)
-    raw = found.statistics.raw_moments
+    raw = feature_pass.statistics.raw_moments
     step.vector("raw_moments", np.stack([raw.mean, raw.std]))
 
 
-def _summary(found: FeaturePass, table: pd.DataFrame) -> dict[str, Any]:
-    note = {"epsilon_note": found.choice.note} if found.choice.note else {}
-    note |= {"constant_note": CONSTANT_NOTE} if found.is_constant else {}
-    dead = found.statistics.moments.m2 + found.statistics.moments.mean**2 == 0
-    count = np.concatenate(found.store.counts)
+def _summary(feature_pass: FeaturePass, table: pd.DataFrame) -> dict[str, Any]:
+    note = {"epsilon_note": feature_pass.choice.note} if feature_pass.choice.note else {}
+    note |= {"constant_note": CONSTANT_NOTE} if feature_pass.is_constant else {}
+    dead = feature_pass.statistics.moments.m2 + feature_pass.statistics.moments.mean**2 == 0
+    count = np.concatenate(feature_pass.store.counts)
     return {
-        "epsilon": found.choice.epsilon,
+        "epsilon": feature_pass.choice.epsilon,
         "n_discriminative": int(np.count_nonzero(table["discriminative"])),
         "n_dead": int(np.count_nonzero(dead)),
         "dead_share": float(dead.mean()),
         "mean_firing": float(count.mean()),
         "share_firing": float((count > 0).mean()),
-        "near_zero_share": found.activations.near_zero_share,
-        "negative_share": found.activations.negative_share,
-        "sampled_rows": found.activations.n_rows,
+        "near_zero_share": feature_pass.activations.near_zero_share,
+        "negative_share": feature_pass.activations.negative_share,
+        "sampled_rows": feature_pass.activations.n_rows,
         **note,
     }
 
@@ -220,18 +220,18 @@ def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[
 def _with_offer(
     error: NoDiscriminativeFeatures,
     study: Study,
-    found: FeaturePass,
+    feature_pass: FeaturePass,
     config: FeaturesConfig,
     progress: Progress,
 ) -> NoDiscriminativeFeatures:
     """Extend the error by the next smaller epsilon that works, and the command that uses it."""
-    epsilon = next_smaller(_outcomes(study, config, progress), found.choice.epsilon)
+    epsilon = next_smaller(_outcomes(study, config, progress), feature_pass.choice.epsilon)
     if epsilon is None:
-        flat = "all features of an image have the same value" if found.is_flat else "too few fire"
+        flat = "all features of an image have the same value" if feature_pass.is_flat else "too few fire"
         return NoDiscriminativeFeatures(
-            f"none of {len(found.rate)} features is discriminative at epsilon {found.choice.epsilon:g} or at "
-            f"a smaller candidate of auto: {flat}. Check the weights and the input size of the encoder, "
-            "or use more images"
+            f"none of {len(feature_pass.rate)} features is discriminative at epsilon "
+            f"{feature_pass.choice.epsilon:g} or at a smaller candidate of auto: {flat}. "
+            "Check the weights and the input size of the encoder, or use more images"
         )
     command = ready_command(study.path, progress.command, epsilon)
     return NoDiscriminativeFeatures(f"{error}. {epsilon:g} works. Run: {command}", epsilon=epsilon)
@@ -245,25 +245,26 @@ def ready_command(study: Path, command: Sequence[str], epsilon: float) -> str:
     >>> ready_command(Path("my study"), ["python", "-m", "core", "features", "s"], 3.5)
     "python -m core features 'my study' --epsilon 3.5"
     """
-    words = list(command) if list(command[3:4]) == ["analyze"] else [*COMMAND, "features", str(study)]
+    words = list(command[len(PREFIX) :])
+    words = [*TYPED, *(words if words[:1] == ["analyze"] else ("features", str(study)))]
     if "--epsilon" in words[:-1]:
         del words[(at := words.index("--epsilon")) : at + 2]
     return shlex.join([*words, "--epsilon", f"{epsilon:g}"])
 
 
-def _feature_table(study: Study, found: FeaturePass, config: FeaturesConfig) -> pd.DataFrame:
+def _feature_table(study: Study, feature_pass: FeaturePass, config: FeaturesConfig) -> pd.DataFrame:
     bounds = {"low": config.low, "high": config.high}
-    chosen = discriminative_features(found.rate, **bounds)
-    purity, top_class = class_purity(found.statistics.firing[:, : len(study.class_names)])
+    discriminative = discriminative_features(feature_pass.rate, **bounds)
+    purity, top_class = class_purity(feature_pass.statistics.firing[:, : len(study.class_names)])
     names = np.array([*study.class_names, None], dtype=object)
     return pd.DataFrame(
         {
-            "feature": np.arange(len(chosen), dtype=np.int32),
-            "mean": found.statistics.moments.mean,
-            "std": found.statistics.moments.std,
-            "activation_rate": found.rate,
-            "tail": tails(found.rate, **bounds),
-            "discriminative": chosen.numpy(),
+            "feature": np.arange(len(discriminative), dtype=np.int32),
+            "mean": feature_pass.statistics.moments.mean,
+            "std": feature_pass.statistics.moments.std,
+            "activation_rate": feature_pass.rate,
+            "tail": tails(feature_pass.rate, **bounds),
+            "discriminative": discriminative.numpy(),
             "top_class": pd.array(names[top_class], dtype="str"),
             "purity": purity,
         }
@@ -279,6 +280,6 @@ def _class_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame({"label": pd.array(study.class_names, dtype="str"), **count})
 
 
-def _class_means(found: FeaturePass) -> np.ndarray:
+def _class_means(feature_pass: FeaturePass) -> np.ndarray:
     """(n_features, n_groups) float32 mean of normalised h; NaN for a class without train images."""
-    return safe_divide(found.statistics.group_sums, found.sizes[:, None]).T.astype(np.float32)
+    return safe_divide(feature_pass.statistics.group_sums, feature_pass.sizes[:, None]).T.astype(np.float32)

@@ -78,12 +78,12 @@ def gradcam_maps(
     Raises:
         SettingsError: no such feature. ShapeError: wrong shape of `features`. EncoderError: see `method_of`.
     """
-    chosen = _feature_matrix(features, len(pixels), encoder)
-    known, index = chosen >= 0, chosen.clamp(min=0)
+    numbers = _feature_matrix(features, len(pixels), encoder)
+    is_feature, index = numbers >= 0, numbers.clamp(min=0)
     if method_of(encoder, method) == LIBRARY:
-        return _library_maps(encoder, pixels, lambda raw: raw.gather(1, index.clone()) * known.clone())
+        return _library_maps(encoder, pixels, lambda raw: raw.gather(1, index.clone()) * is_feature.clone())
     _, maps = _weighted_maps(encoder, pixels)
-    picked = torch.take_along_dim(maps, index[:, :, None, None], dim=1) * known[:, :, None, None]
+    picked = torch.take_along_dim(maps, index[:, :, None, None], dim=1) * is_feature[:, :, None, None]
     return functional.relu(picked) / maps[0, 0].numel()
 
 
@@ -135,18 +135,18 @@ def _weighted_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 def _feature_matrix(features: Sequence[int] | Tensor | np.ndarray, n_images: int, encoder: Encoder) -> Tensor:
     """(B, K) int64 on the encoder's device."""
-    chosen = torch.as_tensor(features, dtype=torch.int64, device=encoder.device)
-    if chosen.ndim == 1:
-        chosen = chosen.expand(n_images, -1)
-    if chosen.ndim != 2 or len(chosen) != n_images:
-        raise ShapeError(f"features must be (K,) or ({n_images}, K), got {tuple(chosen.shape)}")
-    outside = chosen[(chosen < -1) | (chosen >= encoder.n_features)]
+    numbers = torch.as_tensor(features, dtype=torch.int64, device=encoder.device)
+    if numbers.ndim == 1:
+        numbers = numbers.expand(n_images, -1)
+    if numbers.ndim != 2 or len(numbers) != n_images:
+        raise ShapeError(f"features must be (K,) or ({n_images}, K), got {tuple(numbers.shape)}")
+    outside = numbers[(numbers < -1) | (numbers >= encoder.n_features)]
     if len(outside):
         raise SettingsError(
             f"there is no feature {int(outside[0])}: {encoder.arch} has {encoder.n_features}, "
             f"from 0 to {encoder.n_features - 1}"
         )
-    return chosen
+    return numbers
 
 
 def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], Tensor]) -> Tensor:
@@ -166,19 +166,19 @@ def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], 
     cam = GradCAM(
         encoder.model, [encoder.target_module], reshape_transform=_copied_map(encoder, pixels.shape[1:3])
     )
-    kept = cam.activations_and_grads
+    recorded = cam.activations_and_grads
     try:
         with torch.inference_mode(False), torch.enable_grad():
             x = encoder.normalise(
                 pixels
             ).clone()  # made in inference mode, perhaps; weights need no gradients
-            values = targets(kept(x).float())
+            values = targets(recorded(x).float())
             maps = [_one_map(cam, x, begun, values[:, k].sum()) for k in range(values.shape[1])]
         if not maps:
-            return torch.zeros(len(pixels), 0, *kept.activations[0].shape[2:], device=encoder.device)
+            return torch.zeros(len(pixels), 0, *recorded.activations[0].shape[2:], device=encoder.device)
     finally:
         handle.remove()
-        kept.release()
+        recorded.release()
     return torch.from_numpy(np.stack(maps, axis=1)).float().to(encoder.device)
 
 
@@ -205,16 +205,16 @@ def _copied_map(encoder: Encoder, size: Sequence[int]) -> Callable[[Tensor], Ten
 
 
 def _one_map(cam: Any, x: Tensor, begun: list[Tensor], target: Tensor) -> np.ndarray:
-    kept = cam.activations_and_grads
-    kept.gradients = []
+    recorded = cam.activations_and_grads
+    recorded.gradients = []
     if target.requires_grad:
         torch.autograd.grad(target, begun, retain_graph=True, allow_unused=True)
-    if not kept.gradients:
+    if not recorded.gradients:
         raise EncoderError(
             "the representation does not depend on the layer of the maps: choose another layer"
         )
     layer = cam.target_layers[0]
-    map_ = cam.get_cam_image(x, layer, None, kept.activations[0].numpy(), kept.gradients[0].numpy())
+    map_ = cam.get_cam_image(x, layer, None, recorded.activations[0].numpy(), recorded.gradients[0].numpy())
     return np.maximum(map_, 0)
 
 
@@ -231,7 +231,7 @@ def class_top_features(class_means: np.ndarray, discriminative: np.ndarray) -> n
 
 
 def lowly_activating_features(class_means: np.ndarray) -> np.ndarray:
-    """Lowly activating feature of each class: the smallest nonzero class mean ([Q] A.11-A.14).
+    """Lowly activating feature of each class: the smallest nonzero class mean (Kalibhat 2024, A.11-A.14).
 
     Args:
         class_means: (r, C) float.
@@ -253,7 +253,7 @@ def random_features(n_features: int, k: int, *, seed: int = 0) -> np.ndarray:
 
 
 def pca_directions(raw: np.ndarray, k: int) -> np.ndarray:
-    """Compute the first principal axes of raw rows ([Q] A.6, A.11-A.14).
+    """Compute the first principal axes of raw rows (Kalibhat 2024, A.6, A.11-A.14).
 
     Args:
         raw: (n, r) float.

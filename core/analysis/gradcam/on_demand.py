@@ -63,12 +63,12 @@ def packed_maps(encoder: Encoder, pixels: torch.Tensor, features: Sequence[np.nd
     Args:
         pixels: (B, S, S, 3) uint8. features: for each image its features (K_i,) int.
     """
-    counts = [len(chosen) for chosen in features]
+    counts = [len(numbers) for numbers in features]
     table = np.full((len(features), max(counts)), -1, np.int64)
-    for line, chosen in zip(table, features, strict=True):
-        line[: len(chosen)] = chosen
+    for line, numbers in zip(table, features, strict=True):
+        line[: len(numbers)] = numbers
     maps = gradcam_maps(encoder, pixels, table).cpu().numpy()
-    return [pack_maps(j, own[:n]) for j, own, n in zip(features, maps, counts, strict=True)]
+    return [pack_maps(j, image_maps[:n]) for j, image_maps, n in zip(features, maps, counts, strict=True)]
 
 
 def on_demand(
@@ -91,11 +91,11 @@ def on_demand(
     """
     check_combination(combine)
     size = study.transform.input_size
-    chosen = study.heatmap_reader.discriminative(row)[0] if features is None else features
-    chosen = check_features(study, chosen)
+    numbers = study.heatmap_reader.discriminative(row)[0] if features is None else features
+    numbers = check_features(study, numbers)
     encoder = encoder or study_encoder(study, device)
     pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
-    maps = sum_map(encoder, pixels, chosen) if combine == "sum" else gradcam_maps(encoder, pixels, chosen)
+    maps = sum_map(encoder, pixels, numbers) if combine == "sum" else gradcam_maps(encoder, pixels, numbers)
     return combine_maps(maps[0].cpu().numpy(), np.ones(maps.shape[1]), combine, size)
 
 
@@ -117,10 +117,10 @@ def request_heatmaps(
     """
     if why := study.summary("heatmaps").get("skipped"):
         raise StudyError(f"no heatmaps in '{study.path}': {why}")
-    wanted = check_features(study, features)
+    numbers = check_features(study, features)
     rows = list(dict.fromkeys(study.row_of(image_id) for image_id in image_ids))
     reader = study.heatmap_reader
-    todo = {row: np.setdiff1d(wanted, reader.features_of(row)) for row in rows}
+    todo = {row: np.setdiff1d(numbers, reader.features_of(row)) for row in rows}
     missing: list[str] = []
     n_maps = 0
     encoder = study_encoder(study, device) if any(map(len, todo.values())) else None
@@ -135,19 +135,19 @@ def request_heatmaps(
             bar.update()
     if missing and len(missing) == len(rows):
         raise UnreadableImage(f"{missing[0]} ({len(missing)} of {len(rows)} images are missing)")
-    held = len(rows) * len(np.unique(wanted)) - sum(map(len, todo.values()))
+    held = len(rows) * len(np.unique(numbers)) - sum(map(len, todo.values()))
     return {"n_images": len(rows), "n_maps": n_maps, "n_stored": held, "missing": missing}
 
 
 def _request(study: Study, encoder: Encoder, row: int, features: np.ndarray) -> None:
     """Compute maps of one image and add them to its file."""
     pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
-    (found,) = packed_maps(encoder, pixels, [features])
+    (computed,) = packed_maps(encoder, pixels, [features])
     path = requested_path(study, row)
     held = read_requested(path)
     if held is not None:
-        new = ~np.isin(held.features, found.features)
-        both = [np.concatenate([old[new], part]) for old, part in zip(held, found, strict=True)]
+        new = ~np.isin(held.features, computed.features)
+        both = [np.concatenate([old[new], part]) for old, part in zip(held, computed, strict=True)]
         order = np.argsort(both[0])
-        found = StoredMaps(*(part[order] for part in both))
-    write_requested(path, found)
+        computed = StoredMaps(*(part[order] for part in both))
+    write_requested(path, computed)

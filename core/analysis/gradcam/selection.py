@@ -34,9 +34,9 @@ class Pairs:
     starts: np.ndarray
     features: np.ndarray
 
-    def of(self, place: int) -> np.ndarray:
+    def of(self, position: int) -> np.ndarray:
         """Return the features of the image at a position in `rows`."""
-        return self.features[self.starts[place] : self.starts[place + 1]]
+        return self.features[self.starts[position] : self.starts[position + 1]]
 
     @property
     def counts(self) -> np.ndarray:
@@ -55,11 +55,11 @@ def wanted_pairs(study: Study, config: HeatmapsConfig) -> Pairs:
         SettingsError: `config.top` is out of range.
     """
     top_rows, top_features = top_pairs(study, config.top)
-    chosen = study.is_val | config.train
-    chosen[masked_rows(study, config)] = True
-    chosen[top_rows] = True
-    rows = np.flatnonzero(chosen)
-    firing_rows, firing_features = discriminative_pairs(study, chosen)
+    selected = study.is_val | config.train
+    selected[masked_rows(study, config)] = True
+    selected[top_rows] = True
+    rows = np.flatnonzero(selected)
+    firing_rows, firing_features = discriminative_pairs(study, selected)
     without = rows[~np.isin(rows, firing_rows)]
     parts = [
         (firing_rows, firing_features),
@@ -99,9 +99,9 @@ def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.
     order = np.lexsort([row, -pairs["activation"].to_numpy(), feature, label])
     row, feature, label = row[order], feature[order], label[order]
     begins = np.r_[True, (np.diff(label) != 0) | (np.diff(feature) != 0)][: len(row)]
-    place = np.arange(len(row))
-    kept = place - np.maximum.accumulate(np.where(begins, place, 0)) < each
-    return row[kept], feature[kept]
+    index = np.arange(len(row))
+    is_kept = index - np.maximum.accumulate(np.where(begins, index, 0)) < each
+    return row[is_kept], feature[is_kept]
 
 
 def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
@@ -120,23 +120,23 @@ def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
     return places[places >= 0]
 
 
-def discriminative_pairs(study: Study, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def discriminative_pairs(study: Study, selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return row and feature of discriminative features firing on the chosen images (n_images,) bool."""
     inside = in_d(study)
     features = study.vector("firing_features")
     owner = np.repeat(np.arange(study.n_images, dtype=np.int32), study.vector("firing_count"))
-    kept = inside[features] & chosen[owner]
-    return owner[kept], features[kept]
+    is_kept = inside[features] & selected[owner]
+    return owner[is_kept], features[is_kept]
 
 
 def strongest_discriminative(study: Study, rows: np.ndarray) -> np.ndarray:
     """(n,) the feature of D with the largest activation on each image; the first one on ties."""
     inside, array = np.flatnonzero(in_d(study)), study.array("representations")
-    found = np.empty(len(rows), np.int64)
+    strongest = np.empty(len(rows), np.int64)
     for start in range(0, len(rows), CHUNK_ROWS):
         block = rows[start : start + CHUNK_ROWS]
-        found[start : start + len(block)] = inside[array.rows(block)[:, inside].argmax(axis=1)]
-    return found
+        strongest[start : start + len(block)] = inside[array.rows(block)[:, inside].argmax(axis=1)]
+    return strongest
 
 
 def in_d(study: Study) -> np.ndarray:

@@ -96,7 +96,10 @@ class _Chunk:
 
     def write(self, step: StepWriter, chunk: int, pairs: Pairs, native: tuple[int, int]) -> None:
         places = sorted(self.maps)
-        stored = [pack_maps(np.empty(0), np.empty((0, *native))), *(self.maps[place] for place in places)]
+        stored = [
+            pack_maps(np.empty(0), np.empty((0, *native))),
+            *(self.maps[position] for position in places),
+        ]
         features, maps, peaks, floors = (np.concatenate(part) for part in zip(*stored, strict=True))
         values = {
             "heatmap_rows": pairs.rows[places],
@@ -180,22 +183,24 @@ class _Run:
 
     def _collect(self, collected: _Chunk, places: np.ndarray, batch: Batch) -> None:
         reasons = dict(batch.unreadable) | {-1: GONE}
-        place_of = {int(row): int(place) for row, place in zip(self.listing_row[places], places, strict=True)}
-        for place in places:
-            row = int(self.listing_row[place])
+        place_of = {
+            int(row): int(position) for row, position in zip(self.listing_row[places], places, strict=True)
+        }
+        for position in places:
+            row = int(self.listing_row[position])
             if row in reasons:
-                collected.missing.append((int(place), reasons[row]))
+                collected.missing.append((int(position), reasons[row]))
         if batch.pixels is not None:
             here = [place_of[row] for row in batch.rows]
-            features = [self.pairs.of(place) for place in here]
-            found = packed_maps(self.encoder, batch.pixels, features)
-            collected.maps |= dict(zip(here, found, strict=True))
+            features = [self.pairs.of(position) for position in here]
+            packed = packed_maps(self.encoder, batch.pixels, features)
+            collected.maps |= dict(zip(here, packed, strict=True))
 
     def finish(self) -> dict[str, Any]:
         """Enter the arrays and the table of missing images in the manifest, and return the summary."""
         extras = [self.writers[-1].extra(chunk) for chunk in range(self.n_chunks)]
         missing = [pair for extra in extras for pair in extra["missing"]]
-        images = self.study.images.iloc[self.pairs.rows[[place for place, _ in missing]]]
+        images = self.study.images.iloc[self.pairs.rows[[position for position, _ in missing]]]
         if missing and len(missing) == len(self.pairs.rows):
             path, reason = images["path"].iat[0], missing[0][1]
             raise ImageSourceError(f"none of the {len(missing)} images can be read (first: {path}: {reason})")

@@ -1,4 +1,4 @@
-"""How accurate is the probe on images without labels? (docs/method.md 3.4)
+"""Estimates of the probe's accuracy on images without labels (docs/method.md 3.4).
 
 Each estimate compares what the probe says of the new images with what it says of evaluation images of the
 study, whose labels are known. None can be right for every shift, so each is back-tested (`back_tests.py`).
@@ -30,7 +30,7 @@ MOST_ROWS = 5000  # of the nuclear norm
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the probe says of n images.
+    """Predictions of the probe for n images.
 
     Attributes:
         shares: (n, n_classes) float, probabilities; each row adds up to 1. halves: (n, 2) int, the classes
@@ -93,7 +93,7 @@ def nuclear_norm(shares: np.ndarray) -> float:
     return float(values.sum() / np.sqrt(min(n, n_classes) * n))
 
 
-def estimates(known: Predictions, correct: np.ndarray, new: Predictions) -> dict[str, float]:
+def estimates(labelled: Predictions, correct: np.ndarray, new: Predictions) -> dict[str, float]:
     """Accuracy of the probe on new images, by each method.
 
     val_accuracy: a, that of the known images, as if nothing had changed. atc: share of new images whose
@@ -103,28 +103,28 @@ def estimates(known: Predictions, correct: np.ndarray, new: Predictions) -> dict
     (Jiang et al. 2022).
 
     Args:
-        known: of evaluation images; correct: (n,) bool, whether each is classified correctly.
+        labelled: of evaluation images; correct: (n,) bool, whether each is classified correctly.
         new: of the images without labels.
     Returns:
         method -> float in [0, 1]; NaN with fewer than `FEWEST` images on a side.
     """
-    if min(len(known), len(new)) < FEWEST:
+    if min(len(labelled), len(new)) < FEWEST:
         return dict.fromkeys(METHODS, np.nan)
     accuracy = float(np.mean(correct))
-    changed = accuracy - float(known.confidence.mean() - new.confidence.mean())
-    norms = nuclear_norm(new.shares) / nuclear_norm(known.shares)
-    found = {
+    changed = accuracy - float(labelled.confidence.mean() - new.confidence.mean())
+    norms = nuclear_norm(new.shares) / nuclear_norm(labelled.shares)
+    by_method = {
         ASSUMED: accuracy,
-        ATC: float(np.mean(new.confidence >= threshold(known.confidence, correct))),
+        ATC: float(np.mean(new.confidence >= threshold(labelled.confidence, correct))),
         CONFIDENCES: changed,
         NUCLEAR: accuracy * norms,
         AGREEMENT: float(np.mean(new.halves[:, 0] == new.halves[:, 1])),
     }
-    return {name: float(np.clip(value, 0.0, 1.0)) for name, value in found.items()}
+    return {name: float(np.clip(value, 0.0, 1.0)) for name, value in by_method.items()}
 
 
 def resampled_estimates(
-    known: Predictions, correct: np.ndarray, new: Predictions, *, resamples: int = 200, seed: int = 0
+    labelled: Predictions, correct: np.ndarray, new: Predictions, *, resamples: int = 200, seed: int = 0
 ) -> tuple[dict[str, float], np.ndarray]:
     """`estimates`, and those of resamples of the known and of the new images, which are drawn apart.
 
@@ -138,12 +138,12 @@ def resampled_estimates(
     of_known, of_new = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     new = new.at(of_new.permutation(len(new)))  # so that draws stay pairs of those that older studies keep
     draws = np.full((resamples, len(METHODS)), np.nan)
-    for draw in draws if min(len(known), len(new)) >= FEWEST else ():
-        mine = of_known.integers(0, len(known), len(known))
+    for draw in draws if min(len(labelled), len(new)) >= FEWEST else ():
+        mine = of_known.integers(0, len(labelled), len(labelled))
         theirs = of_new.integers(0, len(new), len(new))
-        told = estimates(known.at(mine), correct[mine], new.at(theirs))
-        draw[:] = [told[name] for name in METHODS]
-    return estimates(known, correct, new), draws
+        by_method = estimates(labelled.at(mine), correct[mine], new.at(theirs))
+        draw[:] = [by_method[name] for name in METHODS]
+    return estimates(labelled, correct, new), draws
 
 
 def prediction_interval(estimate: ArrayLike, margin: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +162,7 @@ def estimate_in_words(estimate: float, margin: float | None) -> str:
     >>> estimate_in_words(0.7, 0.25), estimate_in_words(0.7, None)
     ('70.0 % (prediction interval 45.0 % to 95.0 %)', '70.0 %')
     """
-    if not _known(margin):
+    if not _is_defined(margin):
         return percent(estimate)
     low, high = prediction_interval(estimate, float(margin or 0))
     return f"{percent(estimate)} (prediction interval {percent(float(low))} to {percent(float(high))})"
@@ -185,17 +185,17 @@ def errors_in_words(
     >>> errors_in_words(0.04, noise=0.03, assumed=None, n_slices=30, n_copies=0)
     '; in back tests on 30 slices off by 4.0 points (chance alone: 3.0)'
     """
-    if not _known(error):
+    if not _is_defined(error):
         return "; no back test tells how far off that is"
     counts = {"slices": n_slices, "sets of corrupted copies": n_copies}
-    cases = " and ".join(f"{n:.0f} {what}" for what, n in counts.items() if _known(n) and n)
+    cases = " and ".join(f"{n:.0f} {what}" for what, n in counts.items() if _is_defined(n) and n)
     others = {"chance alone": noise, "assuming the accuracy on evaluation images": assumed}
-    beside = "; ".join(f"{what}: {_points(value)}" for what, value in others.items() if _known(value))
+    beside = "; ".join(f"{what}: {_points(value)}" for what, value in others.items() if _is_defined(value))
     on, within = f" on {cases}" if cases else "", f" ({beside})" if beside else ""
     return f"; in back tests{on} off by {_points(error)} points{within}"
 
 
-def _known(value: float | None) -> bool:
+def _is_defined(value: float | None) -> bool:
     return value is not None and bool(np.isfinite(value))
 
 

@@ -1,4 +1,4 @@
-"""How far off are estimates of accuracy where the truth is known? (docs/method.md 3.4)
+"""Errors of estimates of accuracy where the truth is known (docs/method.md 3.4).
 
 On slices of the study's own evaluation images, and on corrupted copies of them.
 """
@@ -71,15 +71,15 @@ def grouping_columns(table: pd.DataFrame) -> dict[str, np.ndarray]:
 
     Left out are numbers, dates, and columns in which every value is another one.
     """
-    found = {}
+    columns = {}
     for name in table:
         values, kind = table[name].dropna(), table[name].dtype
         measured = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
         timed = pd.api.types.is_datetime64_any_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind)
         repeated = len(set(map(str, values))) < len(values)
         if repeated and not measured and not timed:
-            found[str(name)] = table[name].to_numpy(object)
-    return found
+            columns[str(name)] = table[name].to_numpy(object)
+    return columns
 
 
 def slices_of(columns: Mapping[str, np.ndarray], n: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -96,12 +96,12 @@ class Case:
     """Images whose accuracy is estimated and known: those of a pool that are `inside`.
 
     Attributes:
-        told: of all n images of the pool; right: (n,) bool, whether each is classified correctly.
+        predictions: of all n images of the pool; right: (n,) bool, whether each is classified correctly.
         inside: (n,) bool.
     """
 
     name: str
-    told: Predictions
+    predictions: Predictions
     right: np.ndarray
     inside: np.ndarray
 
@@ -111,10 +111,10 @@ class BackTest:
     """Cases whose images come from one pool, estimated from known images.
 
     Attributes:
-        known: predictions of the known images; correct: (n_known,) bool.
+        labelled: predictions of images with labels; correct: (n_labelled,) bool.
     """
 
-    known: Predictions
+    labelled: Predictions
     correct: np.ndarray
     cases: tuple[Case, ...]
 
@@ -122,7 +122,7 @@ class BackTest:
         """Columns case, n (images), truth (accuracy), and each method's estimate; empty without cases."""
         whole = np.arange(len(self.cases[0].right)) if self.cases else np.arange(0)
         return pd.DataFrame(
-            self._rows(np.arange(len(self.known)), whole), columns=["case", "n", "truth", *METHODS]
+            self._rows(np.arange(len(self.labelled)), whole), columns=["case", "n", "truth", *METHODS]
         )
 
     def errors(self) -> dict[str, float]:
@@ -130,7 +130,7 @@ class BackTest:
         return mean_errors(self.table())
 
     def gains(self, *, resamples: int = 200, seed: int = 0) -> dict[str, tuple[float, float, float]]:
-        """How much smaller each method's error is than that of assuming that nothing has changed.
+        """Compute how much smaller each method's error is than that of assuming that nothing has changed.
 
         The 95 % bootstrap interval is paired: in a resample, all methods and all cases share the known images
         that were drawn and the images of the pool that were drawn.
@@ -141,7 +141,7 @@ class BackTest:
         rng = np.random.default_rng(seed)
         draws = np.full((resamples, len(METHODS)), np.nan)
         for draw in draws if self.cases else ():
-            n, n_pool = len(self.known), len(self.cases[0].right)
+            n, n_pool = len(self.labelled), len(self.cases[0].right)
             rows = self._rows(rng.integers(0, n, n), rng.integers(0, n_pool, n_pool))
             draw[:] = [*_gains(mean_errors(pd.DataFrame(rows))).values()]
         low, high = percentile_interval(draws)
@@ -149,13 +149,13 @@ class BackTest:
         return {name: (gain, float(least), float(most)) for (name, gain), least, most in ends}
 
     def _rows(self, mine: np.ndarray, drawn: np.ndarray) -> list[dict[str, Any]]:
-        known, correct = self.known.at(mine), self.correct[mine]
+        labelled, correct = self.labelled.at(mine), self.correct[mine]
         rows = []
         for case in self.cases:
             images = drawn[case.inside[drawn]]
             truth = float(np.mean(case.right[images])) if len(images) else np.nan
-            told = estimates(known, correct, case.told.at(images))
-            rows.append({"case": case.name, "n": len(images), "truth": truth} | told)
+            by_method = estimates(labelled, correct, case.predictions.at(images))
+            rows.append({"case": case.name, "n": len(images), "truth": truth} | by_method)
         return rows
 
 
@@ -168,13 +168,13 @@ def on_slices(
         predictions: of n evaluation images; correct: (n,) bool. columns: name -> (n,) values that slices are
             made of, their labels say.
     """
-    known, held = halves(len(predictions), seed)
-    told, right, inside = predictions.at(held), correct[held], np.zeros(len(held), bool)
+    first, held = halves(len(predictions), seed)
+    predicted, right, inside = predictions.at(held), correct[held], np.zeros(len(held), bool)
     cases = []
     for name, rows in slices_of({key: values[held] for key, values in columns.items()}, len(held)):
-        cases.append(Case(name, told, right, inside.copy()))
+        cases.append(Case(name, predicted, right, inside.copy()))
         cases[-1].inside[rows] = True
-    return BackTest(predictions.at(known), correct[known], tuple(cases))
+    return BackTest(predictions.at(first), correct[first], tuple(cases))
 
 
 def on_copies(
@@ -185,7 +185,10 @@ def on_copies(
     Args:
         copies: 'noise 3' -> (predictions, correct) of the copies.
     """
-    cases = [Case(name, told, right, np.ones(len(told), bool)) for name, (told, right) in copies.items()]
+    cases = [
+        Case(name, predicted, right, np.ones(len(predicted), bool))
+        for name, (predicted, right) in copies.items()
+    ]
     return BackTest(predictions, correct, tuple(cases))
 
 
@@ -226,20 +229,20 @@ def errors_of_the_best(errors: Sequence[np.ndarray]) -> list[np.ndarray]:
     Returns:
         (n_cases,) of each back test.
     """
-    found = []
+    errors_of_best = []
     for number, test in enumerate(errors):
         others = [
             [*errors[:number], np.delete(test, case, 0), *errors[number + 1 :]] for case in range(len(test))
         ]
-        chosen = [METHODS.index(best_method(rest)) for rest in others]
-        found.append(test[np.arange(len(test)), chosen])
-    return found
+        best = [METHODS.index(best_method(rest)) for rest in others]
+        errors_of_best.append(test[np.arange(len(test)), best])
+    return errors_of_best
 
 
 def error_margin(errors: np.ndarray) -> float:
     """The 95th percentile of absolute errors; NaN without any."""
-    known = errors[np.isfinite(errors)]
-    return float(np.percentile(known, 95)) if len(known) else np.nan
+    finite = errors[np.isfinite(errors)]
+    return float(np.percentile(finite, 95)) if len(finite) else np.nan
 
 
 def _gains(errors: Mapping[str, float]) -> dict[str, float]:

@@ -82,23 +82,23 @@ def represent_source(
     n = len(source.table)
     pictures = Pictures(source, encoder.transform, 0)
     batches = batches_of(range(-(-n // AT_ONCE)), n, batch_size)
-    found, rows = [], []
+    parts, rows = [], []
     stream = picture_batches(pictures, batches, workers=workers, pin=encoder.device.type == "cuda")
-    for wanted, batch in zip(batches, stream, strict=True):
+    for batch_rows, batch in zip(batches, stream, strict=True):
         if batch.pixels is not None:
             with torch.inference_mode():
                 raw = encoder.represent(batch.pixels).cpu().numpy()
             check_finite_representations(raw, batch.rows, source)
-            found.append(raw)
+            parts.append(raw)
             rows += batch.rows
-        after_batch(len(wanted))
+        after_batch(len(batch_rows))
     if not rows:
         raise ImageSourceError(f"none of the {n} images can be read")
     table = source.table.iloc[rows]
     names = sorted(table["label"].dropna().unique())
     codes = pd.Categorical(table["label"], categories=names).codes.astype(np.int64)
     is_val = (table["split"] == "val").to_numpy()
-    return Represented(np.concatenate(found), codes, is_val, names, n - len(rows))
+    return Represented(np.concatenate(parts), codes, is_val, names, n - len(rows))
 
 
 def represent_pixels(encoder: Encoder, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
@@ -140,13 +140,13 @@ def evaluate_representations(
         the reason.
     """
     train, val = ((images.is_val == side) for side in (False, True))
-    chosen, why = _chosen(images.raw[train], discriminative, epsilon, low, high)
+    in_d, why = _features_in_d(images.raw[train], discriminative, epsilon, low, high)
     row: dict[str, Any] = {
         "n_train": int((train & (images.codes >= 0)).sum()),
         "n_val": int((val & (images.codes >= 0)).sum()),
         "n_classes": len(images.class_names),
         "epsilon": epsilon,
-        "n_discriminative": int(chosen.sum()),
+        "n_discriminative": int(in_d.sum()),
         "near_zero": _mean(near_zero_share(part).numpy() for part in _parts(images.raw[train])),
         "note": images.why_not_judged or why,
     }
@@ -157,10 +157,10 @@ def evaluate_representations(
     probe = train_probe(images.raw[used], images.codes[used], n_classes, lr=lr, recipe=Recipe(seed=seed))
     raw, codes = images.raw[judged], images.codes[judged]
     row |= _accuracy(probe, raw, codes, intervals=resamples > 0) | {"lr": probe.lr}
-    return row | _of_scores(probe, raw, codes, chosen, epsilon, resamples=resamples, seed=seed)
+    return row | _of_scores(probe, raw, codes, in_d, epsilon, resamples=resamples, seed=seed)
 
 
-def _chosen(
+def _features_in_d(
     raw: np.ndarray, discriminative: np.ndarray | None, epsilon: float, low: float, high: float
 ) -> tuple[np.ndarray, str]:
     if discriminative is not None:
@@ -195,14 +195,14 @@ def _accuracy(probe: Probe, raw: np.ndarray, codes: np.ndarray, *, intervals: bo
     best = probe.logits(raw).topk(min(5, len(probe.bias)), dim=1).indices.numpy()
     hits = np.column_stack([best[:, 0] == codes, (best == codes[:, None]).any(1)]).astype(float)
     ends = dict(zip(("", "_low", "_high")[: 3 if intervals else 1], share_intervals(hits), strict=False))
-    return {f"top{k}{end}": float(ends[end][place]) for place, k in enumerate((1, 5)) for end in ends}
+    return {f"top{k}{end}": float(ends[end][column]) for column, k in enumerate((1, 5)) for end in ends}
 
 
 def _of_scores(
     probe: Probe,
     raw: np.ndarray,
     codes: np.ndarray,
-    chosen: np.ndarray,
+    discriminative: np.ndarray,
     epsilon: float,
     *,
     resamples: int,
@@ -212,11 +212,11 @@ def _of_scores(
     correct = (logits.argmax(1).numpy() == codes).astype(float)
     firing = np.concatenate([highly_activating(part, epsilon=epsilon).numpy() for part in _parts(raw)])
     q = np.concatenate(
-        [q_score(normalise_rows(part), chosen, epsilon=epsilon).numpy() for part in _parts(raw)]
+        [q_score(normalise_rows(part), discriminative, epsilon=epsilon).numpy() for part in _parts(raw)]
     )
     scores = pd.DataFrame({"q_score": q, "confidence": confidence(logits).numpy()})
     rated = metrics.evaluate(scores, correct, resamples=resamples, seed=seed).set_index("score")
-    own: dict[str, Any] = rated.loc["q_score"].to_dict()
+    of_q: dict[str, Any] = rated.loc["q_score"].to_dict()
     names = {
         "q_auroc": "auroc",
         "q_auroc_low": "auroc_low",
@@ -225,13 +225,13 @@ def _of_scores(
         "base_rate": "base_rate_correct",
         "q_auprc_error": "auprc_error",
     }
-    found = {name: own[column] for name, column in names.items()}
-    found |= {
+    measures = {name: of_q[column] for name, column in names.items()}
+    measures |= {
         "confidence_auroc": rated.loc["confidence", "auroc"],
         "mean_q_correct": q[correct == 1].mean() if (correct == 1).any() else np.nan,
         "mean_q_misclassified": q[correct == 0].mean() if (correct == 0).any() else np.nan,
         "mean_firing": firing.sum(1).mean(),
-        "share_nonempty": (firing & chosen).any(1).mean(),
+        "share_nonempty": (firing & discriminative).any(1).mean(),
     }
-    numbers = {name: float(value) for name, value in found.items()}
+    numbers = {name: float(value) for name, value in measures.items()}
     return {name: None if np.isnan(value) else value for name, value in numbers.items()}

@@ -1,7 +1,7 @@
 """Few-shot accuracy: the linear probe trained on a few images of each class (docs/method.md 3.5).
 
-[K] Table 5.2 has 5 and 10 images of each class, drawn once. Here they are drawn several times, since which
-images are drawn matters more than most differences between encoders.
+Table 5.2 of Kalibhat's dissertation has 5 and 10 images of each class, drawn once. Here they are drawn
+several times, since which images are drawn matters more than most differences between encoders.
 """
 
 from __future__ import annotations
@@ -84,15 +84,15 @@ def few_shot_accuracy(
     raw_train, raw_val = as_tensor(raw_train), as_tensor(raw_val)
     rows = np.flatnonzero(np.isin(val_labels, classes))
     true = np.searchsorted(classes, val_labels[rows])
-    found = []
+    accuracies = []
     for drawn in draws(labels, classes, shots=shots, n_draws=n_draws, seed=seed):
-        own = np.searchsorted(classes, labels[drawn])
+        drawn_codes = np.searchsorted(classes, labels[drawn])
         recipe = Recipe(seed=seed)
-        probe = train_probe(raw_train[drawn], own, len(classes), lr=lr, recipe=recipe)
+        probe = train_probe(raw_train[drawn], drawn_codes, len(classes), lr=lr, recipe=recipe)
         answers = probe.logits(raw_val[rows]).argmax(1).cpu().numpy()
-        found.append(float((answers == true).mean()) if len(rows) else np.nan)
+        accuracies.append(float((answers == true).mean()) if len(rows) else np.nan)
         after_draw()
-    return FewShot(shots, np.array(found), tuple(classes.tolist()), tuple(left_out.tolist()), len(rows))
+    return FewShot(shots, np.array(accuracies), tuple(classes.tolist()), tuple(left_out.tolist()), len(rows))
 
 
 def draws(
@@ -111,13 +111,13 @@ def draws(
     members = [np.flatnonzero(labels == code) for code in classes]
     dealt = [np.empty(0, int)] * len(members)
     for _ in range(n_draws):
-        chosen = []
-        for place, rows in enumerate(members):
-            if len(dealt[place]) < shots:
-                dealt[place] = rng.permutation(rows)
-            chosen.append(dealt[place][:shots])
-            dealt[place] = dealt[place][shots:]
-        yield np.sort(np.concatenate(chosen))
+        dealt_rows = []
+        for number, rows in enumerate(members):
+            if len(dealt[number]) < shots:
+                dealt[number] = rng.permutation(rows)
+            dealt_rows.append(dealt[number][:shots])
+            dealt[number] = dealt[number][shots:]
+        yield np.sort(np.concatenate(dealt_rows))
 
 
 def compute_few_shot(
@@ -144,7 +144,7 @@ def compute_few_shot(
     rows, about = [], {}
     with progress.stage("probes", total=len(config.shots) * config.draws, unit="probes") as bar:
         for shots in config.shots:
-            found = few_shot_accuracy(
+            result = few_shot_accuracy(
                 *(parts[0], codes[train], parts[1], codes[val]),
                 shots=shots,
                 n_draws=config.draws,
@@ -152,20 +152,20 @@ def compute_few_shot(
                 seed=config.seed,
                 after_draw=lambda: bar.update(1),
             )
-            rows += [(shots, draw, accuracy) for draw, accuracy in enumerate(found.accuracy)]
-            about[str(shots)] = summary_of(found, study.class_names)
+            rows += [(shots, draw, accuracy) for draw, accuracy in enumerate(result.accuracy)]
+            about[str(shots)] = summary_of(result, study.class_names)
     step.table("few_shot", pd.DataFrame(rows, columns=["shots", "draw", "accuracy"]))
     step.summary = {"shots": about, "draws": config.draws, "lr": config.lr}
 
 
-def summary_of(found: FewShot, class_names: Sequence[str]) -> dict[str, object]:
+def summary_of(result: FewShot, class_names: Sequence[str]) -> dict[str, object]:
     """Return mean and 95 % t-interval over the draws (None below five draws), and what was left out."""
-    over = over_seeds(found.accuracy)
+    over = over_seeds(result.accuracy)
     ends = {"low": over.low, "high": over.high, "std": over.std}
     return {
         "accuracy": over.mean,
         **{name: None if np.isnan(value) else value for name, value in ends.items()},
-        "n_val": found.n_val,
-        "n_classes": len(found.classes),
-        "left_out": [class_names[code] for code in found.left_out],
+        "n_val": result.n_val,
+        "n_classes": len(result.classes),
+        "left_out": [class_names[code] for code in result.left_out],
     }

@@ -107,8 +107,8 @@ class ShuffledRows:
             order = rng.permutation(len(buffer))
             places = torch.from_numpy(order if self._all is None else buffer[order]).to(device)
             labels = self.labels[torch.from_numpy(buffer[order]).to(device)]
-            for place, label in zip(places.split(size), labels.split(size), strict=True):
-                yield rows.index_select(0, place), label
+            for part, label in zip(places.split(size), labels.split(size), strict=True):
+                yield rows.index_select(0, part), label
 
     def _buffers(self, used: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
         if self._all is not None:
@@ -191,15 +191,17 @@ def _fit(
     return Fit(weights.view(k, n_classes, r), bias.view(k, n_classes))
 
 
-def accuracy_and_loss(found: Fit, rows: ShuffledRows, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def accuracy_and_loss(
+    fitted: Fit, rows: ShuffledRows, positions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Top-1 accuracy and mean cross-entropy of each of the K probes at `positions`, (K,) float64 each."""
-    right = torch.zeros(found.weights.shape[0], dtype=torch.float64)
+    right = torch.zeros(fitted.weights.shape[0], dtype=torch.float64)
     loss = torch.zeros_like(right)
     for x, y in rows.take(positions):
         for part, label in zip(x.split(4096), y.split(4096), strict=True):
-            logits = found.logits(part).double()
+            logits = fitted.logits(part).double()
             right += (logits.argmax(2) == label[:, None]).double().sum(0).cpu()
-            own = logits.gather(2, label[:, None, None].expand(-1, logits.shape[1], 1))[..., 0]
-            loss += (torch.logsumexp(logits, 2) - own).sum(0).cpu()
+            own_logit = logits.gather(2, label[:, None, None].expand(-1, logits.shape[1], 1))[..., 0]
+            loss += (torch.logsumexp(logits, 2) - own_logit).sum(0).cpu()
     n = max(len(positions), 1)
     return (right / n).numpy(), (loss / n).numpy()

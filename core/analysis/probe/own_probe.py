@@ -66,13 +66,13 @@ class OwnProbe:
     """The probe of a study, two others of half of its train images each, and how well estimates do with them.
 
     Attributes:
-        known, correct: of the labelled evaluation images. slices, copies: the back tests.
+        labelled, correct: of the labelled evaluation images. slices, copies: the back tests.
     """
 
     probe: Probe
     halves: tuple[Probe, Probe]
     class_names: list[str]
-    known: Predictions
+    labelled: Predictions
     correct: np.ndarray
     slices: BackTest
     copies: BackTest
@@ -108,19 +108,19 @@ class OwnProbe:
         )
         held = np.flatnonzero(study.is_val & (codes >= 0))
         made = cls(probe, (first, second), names, *([None] * 4))  # pyright: ignore[reportArgumentType]
-        known = made.predictions(study.array("representations").rows(held).astype(np.float32))
-        correct = known.predicted == codes[held]
+        labelled = made.predictions(study.array("representations").rows(held).astype(np.float32))
+        correct = labelled.predicted == codes[held]
         columns = {"label": study.images["label"].to_numpy(object)[held]}
         if study.has("attributes"):
             columns |= back_tests.grouping_columns(study.table("attributes").iloc[held])
-        slices = back_tests.on_slices(known, correct, columns, seed=seed)
+        slices = back_tests.on_slices(labelled, correct, columns, seed=seed)
         some = np.sort(np.random.default_rng(seed).permutation(len(held))[:n_corrupted])
-        told = made._copies(study, encoder, held[some], codes, after_image)
-        copies = back_tests.on_copies(known, correct, told)
-        return cls(probe, (first, second), names, known, correct, slices, copies)
+        corrupted = made._copies(study, encoder, held[some], codes, after_image)
+        copies = back_tests.on_copies(labelled, correct, corrupted)
+        return cls(probe, (first, second), names, labelled, correct, slices, copies)
 
     def predictions(self, raw: np.ndarray) -> Predictions:
-        """What the probe and its halves say of raw rows, (n, n_features)."""
+        """Return the predictions of the probe and of its halves for raw rows, (n, n_features)."""
         shares = self.probe.logits(raw).softmax(1).numpy()
         return Predictions(
             shares, np.stack([half.logits(raw).argmax(1).numpy() for half in self.halves], axis=1)
@@ -144,14 +144,14 @@ class OwnProbe:
             used.append(row)
         if not used:
             return {}
-        whole, found = torch.from_numpy(np.stack(pixels)), {}
+        whole, by_corruption = torch.from_numpy(np.stack(pixels)), {}
         for kind in back_tests.KINDS:
             for strength in range(1, 6):
                 copies = back_tests.corrupt(whole, kind, strength, seed=strength)
-                told = self.predictions(represent_pixels(encoder, copies.numpy()))
-                found[f"{kind} {strength}"] = told, told.predicted == codes[used]
+                predictions = self.predictions(represent_pixels(encoder, copies.numpy()))
+                by_corruption[f"{kind} {strength}"] = predictions, predictions.predicted == codes[used]
                 after_image(len(used))
-        return found
+        return by_corruption
 
     @cached_property
     def back_tested(self) -> dict[str, Any]:
@@ -159,34 +159,36 @@ class OwnProbe:
         runs = dict(zip(TESTS, (self.slices, self.copies), strict=True))
         cases = {test: run.table() for test, run in runs.items()}
         errors = [back_tests.absolute_errors(table) for table in cases.values()]
-        own = back_tests.errors_of_the_best(errors)
-        found: dict[str, Any] = {
+        errors_of_best = back_tests.errors_of_the_best(errors)
+        columns: dict[str, Any] = {
             f"{BEST}_by": back_tests.best_method(errors),
-            f"{BEST}_margin": back_tests.error_margin(np.concatenate(own)),
-            f"{BEST}_error": known_mean(map(known_mean, own)),
+            f"{BEST}_margin": back_tests.error_margin(np.concatenate(errors_of_best)),
+            f"{BEST}_error": known_mean(map(known_mean, errors_of_best)),
         }
-        found |= {f"n_{test}": len(table) for test, table in cases.items()}
-        found |= {f"noise_{test}": back_tests.sampling_noise(table) for test, table in cases.items()}
-        found[f"{BEST}_noise"] = known_mean(found[f"noise_{test}"] for test in TESTS)
+        columns |= {f"n_{test}": len(table) for test, table in cases.items()}
+        columns |= {f"noise_{test}": back_tests.sampling_noise(table) for test, table in cases.items()}
+        columns[f"{BEST}_noise"] = known_mean(columns[f"noise_{test}"] for test in TESTS)
         for at, name in enumerate(METHODS):
-            found[f"{name}_margin"] = back_tests.error_margin(np.concatenate(errors)[:, at])
+            columns[f"{name}_margin"] = back_tests.error_margin(np.concatenate(errors)[:, at])
         for test, run in runs.items():
-            found |= {f"{name}_error_{test}": error for name, error in run.errors().items()}
+            columns |= {f"{name}_error_{test}": error for name, error in run.errors().items()}
             for name, ends in run.gains().items():
-                found |= {
+                columns |= {
                     f"{name}_gain_{test}{end}": value
                     for end, value in zip(("", "_low", "_high"), ends, strict=True)
                 }
-        found[f"{BEST}_error_assumed"] = known_mean(found[f"{ASSUMED}_error_{test}"] for test in TESTS)
-        return found
+        columns[f"{BEST}_error_assumed"] = known_mean(columns[f"{ASSUMED}_error_{test}"] for test in TESTS)
+        return columns
 
     def estimated(self, images: Represented, *, resamples: int = 200, seed: int = 0) -> Estimated:
         """Estimate the accuracy on an image set's `estimated_rows`."""
         new = self.predictions(images.raw[estimated_rows(images)])
-        return Estimated(*resampled_estimates(self.known, self.correct, new, resamples=resamples, seed=seed))
+        return Estimated(
+            *resampled_estimates(self.labelled, self.correct, new, resamples=resamples, seed=seed)
+        )
 
-    def row(self, images: Represented, told: Estimated) -> dict[str, Any]:
-        """Columns COLUMNS for an image set, of which `told` is what is estimated.
+    def row(self, images: Represented, estimate: Estimated) -> dict[str, Any]:
+        """Columns COLUMNS for an image set, of which `estimate` is what is estimated.
 
         own_top1 is the true accuracy over images whose class the probe knows; None without such labels.
         estimate is by the method with the smallest mean error in the back tests. estimate_error and
@@ -196,24 +198,24 @@ class OwnProbe:
         evaluation images. A method's gains are how much smaller its errors are than those, paired
         (`BackTest.gains`). n_slices and n_copies: cases of each back test. None if undefined.
         """
-        found = {**self.back_tested, **told.point, OWN: self._own(images)}
-        found[BEST] = found[found[f"{BEST}_by"]]
-        ends = prediction_interval(found[BEST], found[f"{BEST}_margin"])
-        found |= {f"{BEST}_low": float(ends[0]), f"{BEST}_high": float(ends[1])}
+        columns = {**self.back_tested, **estimate.point, OWN: self._own_accuracy(images)}
+        columns[BEST] = columns[columns[f"{BEST}_by"]]
+        ends = prediction_interval(columns[BEST], columns[f"{BEST}_margin"])
+        columns |= {f"{BEST}_low": float(ends[0]), f"{BEST}_high": float(ends[1])}
         return {
             name: None if isinstance(value, float) and not np.isfinite(value) else value
-            for name, value in ((name, found[name]) for name in COLUMNS)
+            for name, value in ((name, columns[name]) for name in COLUMNS)
         }
 
-    def _own(self, images: Represented) -> float:
+    def _own_accuracy(self, images: Represented) -> float:
         rows = estimated_rows(images)
         places = pd.Index(self.class_names).get_indexer(pd.Index(images.class_names))
         codes = images.codes[rows]
-        wanted = np.where(codes < 0, -1, np.append(places, -1)[codes])
-        if not (wanted >= 0).any():
+        true_codes = np.where(codes < 0, -1, np.append(places, -1)[codes])
+        if not (true_codes >= 0).any():
             return float("nan")
         predicted = self.probe.logits(images.raw[rows]).argmax(1).numpy()
-        return float((predicted == wanted)[wanted >= 0].mean())
+        return float((predicted == true_codes)[true_codes >= 0].mean())
 
 
 def estimated_rows(images: Represented) -> np.ndarray:
@@ -223,17 +225,17 @@ def estimated_rows(images: Represented) -> np.ndarray:
 
 
 def in_words(row: dict[str, Any]) -> str:
-    """What is estimated of an image set, in one sentence; empty where nothing is."""
+    """State the estimate for an image set in one sentence; empty where there is none."""
     if row.get(BEST) is None:
         return ""
-    said = (
+    sentence = (
         f"the study's own probe is right on about {estimate_in_words(row[BEST], row[f'{BEST}_margin'])} of "
         f"these images, by {TITLES[row[f'{BEST}_by']]}"
     )
-    said += errors_in_words(
+    sentence += errors_in_words(
         row[f"{BEST}_error"],
         assumed=row[f"{BEST}_error_assumed"],
         noise=row[f"{BEST}_noise"],
         **{f"n_{test}": row[f"n_{test}"] for test in TESTS},
     )
-    return said + ("" if row[OWN] is None else f"; by their labels: {percent(row[OWN])}")
+    return sentence + ("" if row[OWN] is None else f"; by their labels: {percent(row[OWN])}")

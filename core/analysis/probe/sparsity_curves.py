@@ -1,4 +1,4 @@
-"""Probe accuracy against the number of kept features ([Q] Fig. 2, A.5, A.7)."""
+"""Probe accuracy against the number of kept features (Kalibhat 2024, Fig. 2, A.5, A.7)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def feature_subsets(
     Args:
         rate: (n_features,) activation rates in percent.
     """
-    rate, found = as_tensor(rate), []
+    rate, subsets = as_tensor(rate), []
     for s in range(steps):
         bands = {
             "discriminative": (10.0 * s, 100.0 - s),
@@ -59,20 +59,20 @@ def feature_subsets(
             "upper": (11.0 * s, 100.0),
         }
         for curve, (low, high) in bands.items():
-            found.append(Kept(curve, low, high, within_percentiles(rate, low=low, high=high).numpy()))
+            subsets.append(Kept(curve, low, high, within_percentiles(rate, low=low, high=high).numpy()))
         low, high = bands["discriminative"]
         size = int(within_percentiles(rate, low=low, high=high).sum())
         for run in range(seeds):
-            chosen = np.random.default_rng([seed, s, run]).permutation(len(rate))[:size]
-            found.append(Kept("random", low, high, np.isin(np.arange(len(rate)), chosen), run))
-    return found
+            drawn = np.random.default_rng([seed, s, run]).permutation(len(rate))[:size]
+            subsets.append(Kept("random", low, high, np.isin(np.arange(len(rate)), drawn), run))
+    return subsets
 
 
-def leading_components(kept: list[Kept], n_features: int) -> list[Kept]:
+def leading_components(subsets: list[Kept], n_features: int) -> list[Kept]:
     """The PCA curve: as many leading components as the discriminative curve has features."""
     return [
         Kept("pca", point.low, point.high, np.arange(n_features) < int(point.mask.sum()))
-        for point in kept
+        for point in subsets
         if point.curve == "discriminative"
     ]
 
@@ -80,7 +80,7 @@ def leading_components(kept: list[Kept], n_features: int) -> list[Kept]:
 def accuracy_curve(
     train: ShuffledRows,
     val: ShuffledRows,
-    kept: list[Kept],
+    subsets: list[Kept],
     n_classes: int,
     *,
     lr: float,
@@ -89,34 +89,34 @@ def accuracy_curve(
 ) -> np.ndarray:
     """Top-1 accuracy on `val` of a probe trained on each subset, (len(kept),) float64."""
     accuracies = []
-    for start in range(0, len(kept), TOGETHER):
-        part = kept[start : start + TOGETHER]
+    for start in range(0, len(subsets), TOGETHER):
+        part = subsets[start : start + TOGETHER]
         masks = torch.from_numpy(np.stack([point.mask for point in part]))
         everything = np.arange(len(train))
         rates = [lr] * len(part)
-        found = fit(
+        fitted = fit(
             train, everything, n_classes, lrs=rates, recipe=recipe, masks=masks, after_epoch=after_epoch
         )
-        accuracies.append(accuracy_and_loss(found, val, np.arange(len(val)))[0])
+        accuracies.append(accuracy_and_loss(fitted, val, np.arange(len(val)))[0])
     return np.concatenate(accuracies)
 
 
-def curve_table(kept: list[Kept], accuracy: np.ndarray) -> pd.DataFrame:
+def curve_table(subsets: list[Kept], accuracy: np.ndarray) -> pd.DataFrame:
     """Table `probe_curves`: curve, low, high, n_kept, removed (percent), accuracy (mean over runs),
     accuracy_low and accuracy_high (minimum and maximum over runs), runs."""
     frame = pd.DataFrame(
         {
-            "curve": [point.curve for point in kept],
-            "low": [point.low for point in kept],
-            "high": [point.high for point in kept],
-            "n_kept": [int(point.mask.sum()) for point in kept],
-            "removed": [100.0 * (1.0 - point.mask.mean()) for point in kept],
+            "curve": [point.curve for point in subsets],
+            "low": [point.low for point in subsets],
+            "high": [point.high for point in subsets],
+            "n_kept": [int(point.mask.sum()) for point in subsets],
+            "removed": [100.0 * (1.0 - point.mask.mean()) for point in subsets],
             "accuracy": accuracy,
         }
     )
     keys = ["curve", "low", "high", "n_kept", "removed"]
-    found = frame.groupby(keys, sort=False)["accuracy"].agg(["mean", "min", "max", "size"]).reset_index()
-    return found.rename(
+    over_runs = frame.groupby(keys, sort=False)["accuracy"].agg(["mean", "min", "max", "size"]).reset_index()
+    return over_runs.rename(
         columns={"mean": "accuracy", "min": "accuracy_low", "max": "accuracy_high", "size": "runs"}
     )
 
@@ -150,9 +150,9 @@ def write_curves(
     for note in notes_on_curves(study):
         progress.note(f"note: {note}")
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy()
-    kept = feature_subsets(rate, seed=recipe.seed)
+    subsets = feature_subsets(rate, seed=recipe.seed)
     axes = principal_axes(train.load(device), len(train.rows), len(rate), train.standard.mean.numpy())
-    components = leading_components(kept, len(rate))
+    components = leading_components(subsets, len(rate))
     labels = torch.from_numpy(codes[judged]).to(device)
 
     def val_load(positions: np.ndarray) -> Tensor:
@@ -161,24 +161,24 @@ def write_curves(
     def turned(load: Any) -> Any:
         return lambda positions: load(positions).float() @ axes.to(device).float()
 
-    n_fits = -(-len(kept) // TOGETHER) + -(-len(components) // TOGETHER)
+    n_fits = -(-len(subsets) // TOGETHER) + -(-len(components) // TOGETHER)
     with progress.stage("probe curves", total=n_fits * recipe.epochs, unit="epochs") as bar:
         common = {"lr": lr, "recipe": recipe, "after_epoch": lambda: bar.update(1)}
         n_classes = len(study.class_names)
         val = ShuffledRows(val_load, labels, len(rate), train.standard)
-        accuracy = accuracy_curve(rows, val, kept, n_classes, **common)
+        accuracy = accuracy_curve(rows, val, subsets, n_classes, **common)
         standard = Standard.of(_turned_moments(turned(train.load(device)), len(train.rows), len(rate)))
         pca_train = ShuffledRows(turned(train.load(device)), rows.labels, len(rate), standard)
         pca_val = ShuffledRows(turned(val_load), labels, len(rate), standard)
         pca = accuracy_curve(pca_train, pca_val, components, n_classes, **common)
-    table = curve_table([*kept, *components], np.concatenate([accuracy, pca]))
+    table = curve_table([*subsets, *components], np.concatenate([accuracy, pca]))
     step.table("probe_curves", table.astype({"curve": "str"}))
-    return {"curve_probes": len(kept) + len(components)}
+    return {"curve_probes": len(subsets) + len(components)}
 
 
 def _turned_moments(load: Any, n: int, n_features: int) -> Moments:
-    found = Moments.empty(n_features)
+    moments = Moments.empty(n_features)
     for start in range(0, n, 4096):
         rows = load(np.arange(start, min(start + 4096, n)))
-        found = found.merge(Moments.of_rows(rows.cpu().numpy()))
-    return found
+        moments = moments.merge(Moments.of_rows(rows.cpu().numpy()))
+    return moments

@@ -96,10 +96,10 @@ def train_on_rows(
     if lr is not None and not lr > 0:
         raise SettingsError(f"--lr {lr:g}: expected a number above 0, e.g. 0.3")
     searched = {} if lr is not None else search_rate(rows, n_classes, candidates, recipe, after_epoch)
-    chosen = lr if lr is not None else max(searched, key=lambda rate: searched[rate])
-    found = fit(rows, np.arange(len(rows)), n_classes, lrs=[chosen], recipe=recipe, after_epoch=after_epoch)
-    weights, bias = standard.fold(found.weights[0], found.bias[0])
-    return Probe(weights, bias, chosen, {rate: accuracy for rate, (accuracy, _) in searched.items()})
+    best_lr = lr if lr is not None else max(searched, key=lambda rate: searched[rate])
+    fitted = fit(rows, np.arange(len(rows)), n_classes, lrs=[best_lr], recipe=recipe, after_epoch=after_epoch)
+    weights, bias = standard.fold(fitted.weights[0], fitted.bias[0])
+    return Probe(weights, bias, best_lr, {rate: accuracy for rate, (accuracy, _) in searched.items()})
 
 
 def search_rate(
@@ -116,8 +116,8 @@ def search_rate(
     order = np.random.default_rng(recipe.seed).permutation(len(rows))
     held = np.sort(order[: len(rows) // 10])
     used = np.sort(order[len(held) :])
-    found = fit(rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch)
-    accuracy, loss = accuracy_and_loss(found, rows, held if len(held) else used)
+    fitted = fit(rows, used, n_classes, lrs=list(candidates), recipe=recipe, after_epoch=after_epoch)
+    accuracy, loss = accuracy_and_loss(fitted, rows, held if len(held) else used)
     return {rate: (float(a), -float(v)) for rate, a, v in zip(candidates, accuracy, loss, strict=True)}
 
 
@@ -198,8 +198,8 @@ def predict(study: Study, step: StepWriter, probe: Probe) -> pd.DataFrame:
         step.array("val_logits").put(number, logits.cpu().numpy()[here].astype(np.float32))
         parts.append(_verdicts(logits))
     step.finish_array("val_logits", array.n_chunks)
-    found = pd.concat(parts, ignore_index=True)
-    return _with_truth(study, found)
+    predictions = pd.concat(parts, ignore_index=True)
+    return _with_truth(study, predictions)
 
 
 def _verdicts(logits: Tensor) -> pd.DataFrame:
@@ -214,10 +214,10 @@ def _verdicts(logits: Tensor) -> pd.DataFrame:
     )
 
 
-def _with_truth(study: Study, found: pd.DataFrame) -> pd.DataFrame:
+def _with_truth(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     codes, names = class_codes(study), np.array([*study.class_names, None], dtype=object)
-    best = np.stack(found["best"].to_list()) if len(found) else np.empty((0, 1), int)
-    known = codes >= 0
+    best = np.stack(predictions["best"].to_list()) if len(predictions) else np.empty((0, 1), int)
+    labelled = codes >= 0
     verdicts = {
         "correct": best[:, 0] == codes,
         "top5_correct": (best == codes[:, None]).any(1),
@@ -228,8 +228,8 @@ def _with_truth(study: Study, found: pd.DataFrame) -> pd.DataFrame:
             "split": study.images["split"],
             "true": pd.array(names[codes], dtype="str"),
             "predicted": pd.array(names[best[:, 0]], dtype="str"),
-            **{name: found[name] for name in ("confidence", "margin", "energy")},
-            **{name: _where_known(values, known) for name, values in verdicts.items()},
+            **{name: predictions[name] for name in ("confidence", "margin", "energy")},
+            **{name: _where_known(values, labelled) for name, values in verdicts.items()},
         }
     )
 
@@ -243,16 +243,16 @@ def _without_outcomes(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(correct=unknown, top5_correct=unknown)
 
 
-def _where_known(values: np.ndarray, known: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:
+def _where_known(values: np.ndarray, labelled: np.ndarray) -> np.ndarray | pd.api.extensions.ExtensionArray:
     """Return plain bool if every image has a label, else nullable bool."""
-    return values if known.all() else pd.arrays.BooleanArray(values, ~known)
+    return values if labelled.all() else pd.arrays.BooleanArray(values, ~labelled)
 
 
 def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int) -> dict[str, object]:
-    split, known = table["split"].to_numpy(), table["true"].notna().to_numpy()
+    split, labelled = table["split"].to_numpy(), table["true"].notna().to_numpy()
 
-    def share(wanted: str, column: str) -> float | None:
-        verdicts = table[column].to_numpy(dtype=float, na_value=np.nan)[(split == wanted) & known]
+    def share(split_name: str, column: str) -> float | None:
+        verdicts = table[column].to_numpy(dtype=float, na_value=np.nan)[(split == split_name) & labelled]
         return float(verdicts.mean()) if len(verdicts) else None
 
     return {
@@ -262,6 +262,6 @@ def _summary(table: pd.DataFrame, probe: Probe, train: TrainSet, n_classes: int)
         "lr": probe.lr,
         "lr_accuracy": {f"{rate:g}": accuracy for rate, accuracy in probe.searched.items()},
         "n_train": len(train.rows),
-        "n_val": int(((split == "val") & known).sum()),
+        "n_val": int(((split == "val") & labelled).sum()),
         "n_classes": n_classes,
     }

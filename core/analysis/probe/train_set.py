@@ -46,9 +46,9 @@ class TrainSet:
 
 def column_moments(array: ChunkedArray, rows: np.ndarray) -> Moments:
     """Moments of the raw columns over `rows`, chunk by chunk."""
-    wanted = np.zeros(len(array), bool)
-    wanted[rows] = True
-    found = Moments.empty(array.shape[1])
+    is_used = np.zeros(len(array), bool)
+    is_used[rows] = True
+    moments = Moments.empty(array.shape[1])
     for start, raw in array.chunks():
-        found = found.merge(Moments.of_rows(raw[wanted[start : start + len(raw)]]))
-    return found
+        moments = moments.merge(Moments.of_rows(raw[is_used[start : start + len(raw)]]))
+    return moments

@@ -1,4 +1,4 @@
-"""Evaluate a study's encoder on other image sets ([Q] Table A.2): linear probe, and Q with the study's D."""
+"""Evaluate a study's encoder on other images (Kalibhat 2024, Table A.2): probe, and Q with the study's D."""
 
 from __future__ import annotations
 
@@ -78,53 +78,55 @@ def transfer_probe(
     rows = []
     for study in studies:
         encoder = encoder_of(study, device)
-        own = None
+        own_probe = None
         if study.has("probe_weights"):
             with progress.stage(f"{study.name}: back tests", total=15 * n_corrupted, unit="images") as bar:
-                own = OwnProbe.of(study, encoder, n_corrupted=n_corrupted, seed=seed, after_image=bar.update)
+                own_probe = OwnProbe.of(
+                    study, encoder, n_corrupted=n_corrupted, seed=seed, after_image=bar.update
+                )
         for spec, source in sources:
             n = len(source.table)
             label = f"{study.name} on {Path(spec).name or spec}"
             with progress.stage(label, total=n, unit="images") as bar:
-                found = represent_source(
+                represented = represent_source(
                     encoder,
                     source,
                     batch_size=batch_size,
                     workers=default_workers(RunOptions(workers=workers), n),
                     after_batch=bar.update,
                 )
-            told = own.estimated(found, resamples=0) if own else None
-            rows.append(row_of(study, spec, found, own, told, **judged))
+            estimate = own_probe.estimated(represented, resamples=0) if own_probe else None
+            rows.append(row_of(study, spec, represented, own_probe, estimate, **judged))
         for target in into:
-            found = represented_study(target)
-            assert own is not None  # check_same_encoder: there is a probe
-            told = own.estimated(found, **draws)
-            rows.append(row_of(study, str(target.path), found, own, told, **judged))
+            represented = represented_study(target)
+            assert own_probe is not None  # check_same_encoder: there is a probe
+            estimate = own_probe.estimated(represented, **draws)
+            rows.append(row_of(study, str(target.path), represented, own_probe, estimate, **judged))
             settings = {"source": str(study.path), "n_corrupted": n_corrupted, **judged}
-            keep_estimates(study, target, found, rows[-1], told.draws, settings)
+            keep_estimates(study, target, represented, rows[-1], estimate.draws, settings)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def row_of(
     study: Study,
     images: str,
-    found: Represented,
-    own: OwnProbe | None,
-    told: Estimated | None,
+    represented: Represented,
+    own_probe: OwnProbe | None,
+    estimate: Estimated | None,
     *,
     lr: float | None,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
     """Return the columns COLUMNS of a study's encoder on an image set."""
-    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
     epsilon = float(study.summary("features")["epsilon"])
     values = evaluate_representations(
-        found, discriminative=chosen, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
+        represented, discriminative=discriminative, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
     )
     about = {"study": str(study.path), "encoder": study.encoder_name, "images": images}
-    estimated = own.row(found, told) if own and told else {}
-    return {**about, "n_skipped": found.n_skipped, **values, **estimated}
+    estimated = own_probe.row(represented, estimate) if own_probe and estimate else {}
+    return {**about, "n_skipped": represented.n_skipped, **values, **estimated}
 
 
 def check_probed(study: Study) -> None:
@@ -154,8 +156,8 @@ def encoder_of(study: Study, device: str = "cpu") -> Encoder:
     from core.encoders.registry import load_encoder
 
     embed = study.settings("embed")
-    own = {name: embed.get(name) for name in ENCODER_SETTINGS}
-    encoder = load_encoder(embed["encoder"], **own, device=device)
+    settings = {name: embed.get(name) for name in ENCODER_SETTINGS}
+    encoder = load_encoder(embed["encoder"], **settings, device=device)
     if encoder.fingerprint != study.summary("embed")["encoder"]["fingerprint"]:
         raise StudyError(
             f"the encoder '{embed['encoder']}' has changed since '{study.path}' was made. "

@@ -87,11 +87,11 @@ def _mean(blocks: Blocks) -> tuple[np.ndarray, int]:
 
 def _covariance_times(blocks: Blocks, mean: np.ndarray, n_rows: int, other: np.ndarray | None) -> np.ndarray:
     """Compute the covariance of the rows; with `other` (n_features, m), its product without forming it."""
-    found: np.ndarray | float = 0.0
+    covariance: np.ndarray | float = 0.0
     for block in _double(blocks):
         centred = block - mean
-        found = found + centred.T @ (centred if other is None else centred @ other)
-    return np.asarray(found) / n_rows
+        covariance = covariance + centred.T @ (centred if other is None else centred @ other)
+    return np.asarray(covariance) / n_rows
 
 
 def _subspace(

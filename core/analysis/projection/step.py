@@ -75,15 +75,15 @@ def places_of_columns(
     n_axes = UMAP_FEATURES if config.method == "umap" else 2
     with progress.stage("components"):
         blocks = partial(_unit_blocks, array, fitted, columns)
-        found = principal_components(blocks, n_axes, seed=config.seed)
+        components = principal_components(blocks, n_axes, seed=config.seed)
     with progress.stage("pca", total=len(array), unit="images") as bar:
-        reduced = project(array, found, bar, columns)
+        reduced = project(array, components, bar, columns)
     places = {"pca": reduced[:, :2].copy()}
     if config.method == "umap":
         for_umap = rows_for_umap(len(array), config)
         with progress.stage("umap", total=len(array), unit="images") as bar:
             places["umap"] = umap_map(reduced, for_umap, config, bar)
-    return places, [float(share) for share in found.shares[:2]]
+    return places, [float(share) for share in components.shares[:2]]
 
 
 def project(

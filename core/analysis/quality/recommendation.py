@@ -43,7 +43,7 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         None where none of them is held.
     """
     if CONFIDENCE in held:
-        return Recommendation(CONFIDENCE, "A confidence needs no labels of the images that it is used on.")
+        return Recommendation(CONFIDENCE, "The probe's confidence needs no labels of new images.")
     if calibration and calibration.get("score") in held and calibrated(calibration) == "above":
         return Recommendation(
             str(calibration["score"]), f"It was the best on {calibration['n']:,} labelled images."

@@ -1,4 +1,4 @@
-"""What can be said of a score against chance: one rule for every page, command and report.
+"""Comparison of a score with chance: one rule for every page, command and report.
 
 Below LEAST errors (or correct images) nothing is said: an interval from so few holds nearly everything, and
 whether it just leaves out 0.5 depends on single images.

@@ -53,8 +53,8 @@ def clustered_wilson(right: np.ndarray, clusters: np.ndarray) -> tuple[float, fl
         p = float(right.mean())
         sums = np.bincount(codes, right - p)
         variance = safe_divide(n_clusters * np.square(sums).sum(), (n_clusters - 1) * n**2)
-        known = p * (1 - p) > 0 and variance > 0
-        effective = min(n, float(p * (1 - p) / variance)) if known else float(n_clusters)
+        varies = p * (1 - p) > 0 and variance > 0
+        effective = min(n, float(p * (1 - p) / variance)) if varies else float(n_clusters)
     low, high = wilson(effective * right.mean() if n else 0, effective)
     return float(low), float(high)
 
@@ -89,10 +89,10 @@ def mean_intervals(
         interval from a single one.
     """
     values = np.asarray(values, np.float64, order="F")  # so a column's sum does not depend on the others
-    known = np.isfinite(values)
-    n = known.sum(0)
-    mean = safe_divide(np.where(known, values, 0.0).sum(0), n)
-    half = student_half(np.square(np.where(known, values - mean, 0.0)).sum(0), n)
+    finite = np.isfinite(values)
+    n = finite.sum(0)
+    mean = safe_divide(np.where(finite, values, 0.0).sum(0), n)
+    half = student_half(np.square(np.where(finite, values - mean, 0.0)).sum(0), n)
     return mean, np.clip(mean - half, *within), np.clip(mean + half, *within), n
 
 
@@ -110,8 +110,8 @@ def student_half(squares: ArrayLike, n: ArrayLike) -> np.ndarray:
 
 def share_intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean of each column of (n, K) values in [0, 1] with Wilson's interval; else as `mean_intervals`."""
-    known = np.isfinite(values)
-    n, k = known.sum(0), np.where(known, values, 0.0).sum(0)
+    finite = np.isfinite(values)
+    n, k = finite.sum(0), np.where(finite, values, 0.0).sum(0)
     return safe_divide(k, n), *wilson(k, n), n
 
 
@@ -127,16 +127,18 @@ def resampled_means(values: np.ndarray, *, resamples: int, seed: int) -> np.ndar
     n = len(values)
     if n == 0:
         return np.full((resamples, values.shape[1]), np.nan)
-    known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
+    finite = np.isfinite(values)
+    filled = np.where(finite, values, 0.0)
     rng, parts = np.random.default_rng(seed), []
     size = max(1, DRAWS_AT_ONCE // n)
     for start in range(0, resamples, size):
         rows = min(size, resamples - start)
         draws = rng.integers(0, n, (rows, n))
+        # Each resample gets a range of codes, so that one bincount counts all. How often an image was drawn
+        # is its weight in the mean: no copy of the values is made for any resample.
         draws += np.arange(rows)[:, None] * n
         counts = np.bincount(draws.reshape(-1), minlength=rows * n).reshape(rows, n).astype(np.float64)
-        parts.append(safe_divide(counts @ filled, counts @ known))
+        parts.append(safe_divide(counts @ filled, counts @ finite))
     return np.concatenate(parts)
 
 
@@ -163,9 +165,9 @@ def auroc_interval(score: np.ndarray, positive: np.ndarray) -> tuple[float, floa
 
     Images without a score are left out; NaN unless both outcomes occur.
     """
-    known = np.isfinite(score)
-    found = spreads(score[known], np.asarray(positive, bool)[known])
-    return *interval_of_auroc(*found), int(known.sum())
+    finite = np.isfinite(score)
+    placements = spreads(score[finite], np.asarray(positive, bool)[finite])
+    return *interval_of_auroc(*placements), int(finite.sum())
 
 
 def interval_of_auroc(x: Spread, y: Spread) -> tuple[float, float, float]:
@@ -191,19 +193,23 @@ def area_bounds(area: ArrayLike, m: ArrayLike, n: ArrayLike) -> tuple[np.ndarray
     return pooled_area_bounds(area, safe_divide(1.0, m * n), safe_divide((m + n) / 2 - 1, m * n))
 
 
-def pooled_area_bounds(area: ArrayLike, own: ArrayLike, paired: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def pooled_area_bounds(
+    area: ArrayLike, independent: ArrayLike, paired: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """`area_bounds` for V(t) = t (1 - t) (own + paired ((1 - t) / (2 - t) + t / (1 + t))), by bisection.
 
     For a mean of AUROCs with weights w over groups without common images, own = sum w^2 / (m n) and
     paired = sum w^2 N / (m n).
     """
-    area, own, paired = np.broadcast_arrays(*(np.asarray(part, np.float64) for part in (area, own, paired)))
-    known = np.isfinite(area) & np.isfinite(own) & np.isfinite(paired)
-    inside = np.stack([np.where(known, area, np.nan)] * 2)
+    area, independent, paired = np.broadcast_arrays(
+        *(np.asarray(part, np.float64) for part in (area, independent, paired))
+    )
+    finite = np.isfinite(area) & np.isfinite(independent) & np.isfinite(paired)
+    inside = np.stack([np.where(finite, area, np.nan)] * 2)
     outside = np.stack([np.zeros(area.shape), np.ones(area.shape)])
     for _ in range(HALVINGS):
         t = (inside + outside) / 2
-        variance = t * (1 - t) * (own + paired * ((1 - t) / (2 - t) + t / (1 + t)))
+        variance = t * (1 - t) * (independent + paired * ((1 - t) / (2 - t) + t / (1 + t)))
         near = np.abs(area - t) <= Z * np.sqrt(variance)
         inside, outside = np.where(near, t, inside), np.where(near, outside, t)
     return inside[0], inside[1]
@@ -218,9 +224,9 @@ def auroc_difference(
     Images without one of the scores are left out. NaN unless both outcomes occur; no interval where one
     occurs once.
     """
-    known = np.isfinite(first) & np.isfinite(second)
-    positive = np.asarray(positive, bool)[known]
-    pairs = zip(placed(first[known], positive), placed(second[known], positive), strict=True)
+    both_finite = np.isfinite(first) & np.isfinite(second)
+    positive = np.asarray(positive, bool)[both_finite]
+    pairs = zip(placed(first[both_finite], positive), placed(second[both_finite], positive), strict=True)
     x, y = (Spread.of(one - other) for one, other in pairs)
     if not x.n or not y.n:
         return np.nan, np.nan, np.nan
@@ -238,14 +244,14 @@ def at_least(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) ->
     k, n, marked, total = (part.ravel() for part in parts)
     lowest, highest = np.maximum(0, n + marked - total), np.minimum(n, marked)
     mode = ((n + 1) * (marked + 1)) // (total + 2)
-    found = np.where(k <= lowest, 1.0, 0.0)
+    tail = np.where(k <= lowest, 1.0, 0.0)
     up = np.flatnonzero((k > lowest) & (k <= highest) & (k > mode))
     down = np.flatnonzero((k > lowest) & (k <= highest) & (k <= mode))
     if len(k):
         logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int(total.max()) + 1)))])  # log i!
-        found[up] = _summed(logs, k[up], n[up], marked[up], total[up], _rise, 1)
-        found[down] = 1.0 - _summed(logs, k[down] - 1, n[down], marked[down], total[down], _fall, -1)
-    return np.clip(found, 0.0, 1.0).reshape(shape)
+        tail[up] = _summed(logs, k[up], n[up], marked[up], total[up], _rise, 1)
+        tail[down] = 1.0 - _summed(logs, k[down] - 1, n[down], marked[down], total[down], _fall, -1)
+    return np.clip(tail, 0.0, 1.0).reshape(shape)
 
 
 def two_sided(k: ArrayLike, n: ArrayLike, marked: ArrayLike, total: ArrayLike) -> np.ndarray:
@@ -283,12 +289,12 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     [0.04, 0.03, 0.03]
     """
     p = np.asarray(p, np.float64)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(-p[known], kind="stable")]
+    tests = np.flatnonzero(np.isfinite(p))
+    order = tests[np.argsort(-p[tests], kind="stable")]
     m = len(order)
-    found = np.full(p.shape, np.nan)
-    found[order] = np.minimum.accumulate(p[order] * m / np.arange(m, 0, -1)) if m else 0.0
-    return np.where(np.isfinite(found), np.minimum(found, 1.0), np.nan)
+    q = np.full(p.shape, np.nan)
+    q[order] = np.minimum.accumulate(p[order] * m / np.arange(m, 0, -1)) if m else 0.0
+    return np.where(np.isfinite(q), np.minimum(q, 1.0), np.nan)
 
 
 TermRatio = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]

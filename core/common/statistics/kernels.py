@@ -26,13 +26,15 @@ def walk_in_order(order, tied, outcome):
         return m, n, x, xx, y, yy
     ups = downs = group_ups = group_downs = 0  # before the scores that are tied, and among them
     for at in range(len(order) + 1):
+        # A new score ends the group of equal ones before it. Only then is it known how many of the group
+        # count half; images of a group therefore share one placement.
         if at == len(order) or not tied[at]:
-            place = float(2 * downs + group_downs - n)
-            x += group_ups * place
-            xx += group_ups * place * place
-            place = float(m - 2 * ups - group_ups)
-            y += group_downs * place
-            yy += group_downs * place * place
+            balance = float(2 * downs + group_downs - n)
+            x += group_ups * balance
+            xx += group_ups * balance * balance
+            balance = float(m - 2 * ups - group_ups)
+            y += group_downs * balance
+            yy += group_downs * balance * balance
             ups += group_ups
             downs += group_downs
             group_ups = group_downs = 0

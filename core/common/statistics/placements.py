@@ -42,8 +42,8 @@ class Spread:
 
 def ranking(score: np.ndarray) -> np.ndarray:
     """(n,) int32: the rows of (N,) scores, lowest first, NaN and infinite ones left out."""
-    known = np.flatnonzero(np.isfinite(score))
-    return known[np.argsort(score[known])].astype(np.int32)
+    finite = np.flatnonzero(np.isfinite(score))
+    return finite[np.argsort(score[finite])].astype(np.int32)
 
 
 def ties(score: np.ndarray, order: np.ndarray) -> np.ndarray:

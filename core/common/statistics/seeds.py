@@ -1,4 +1,4 @@
-"""What a few runs with different seeds tell: mean, spread, and an interval where there are enough of them.
+"""Summary of a few runs with different seeds: mean, spread, and an interval where there are enough of them.
 
 The interval is Student's, mean -+ t s / sqrt(n) with the 97.5th percentile t of n - 1 degrees of freedom and
 s the standard deviation (ddof 1). Below ENOUGH runs it is left undefined, and the single values are shown.
@@ -43,7 +43,7 @@ class SeedSummary:
         return self.n >= ENOUGH
 
     def within(self, margin: float) -> bool | None:
-        """Whether the interval lies within -+ margin; None with too few runs."""
+        """True when the interval lies within -+ margin; None with too few runs."""
         return bool(-margin <= self.low and self.high <= margin) if self.enough else None
 
     @property
@@ -88,12 +88,12 @@ class SeedSummary:
 def over_seeds(values: Iterable[float]) -> SeedSummary:
     """Summarise the values of a measure, one a seed; those that are not finite are counted and left out."""
     given = np.asarray(list(values), np.float64)
-    known = given[np.isfinite(given)]
-    n = len(known)
-    mean = float(known.mean()) if n else np.nan
-    std = float(known.std(ddof=1)) if n > 1 else np.nan
+    finite = given[np.isfinite(given)]
+    n = len(finite)
+    mean = float(finite.mean()) if n else np.nan
+    std = float(finite.std(ddof=1)) if n > 1 else np.nan
     half = _half_of_interval(n, std) if n >= ENOUGH else np.nan
-    return SeedSummary(tuple(known.tolist()), len(given) - n, mean, std, mean - half, mean + half)
+    return SeedSummary(tuple(finite.tolist()), len(given) - n, mean, std, mean - half, mean + half)
 
 
 def _half_of_interval(n: int, std: float) -> float:
@@ -174,8 +174,8 @@ def by_seed(table: pd.DataFrame, arm: str, measure: str) -> dict[int, float]:
     """Return the values of a measure of an arm by seed; `table` has the columns arm and seed."""
     if measure not in table:
         return {}
-    own = table[table["arm"] == arm]
-    return {int(seed): float(value) for seed, value in zip(own["seed"], own[measure], strict=True)}
+    arm_rows = table[table["arm"] == arm]
+    return {int(seed): float(value) for seed, value in zip(arm_rows["seed"], arm_rows[measure], strict=True)}
 
 
 def summarise_arms(
@@ -191,12 +191,12 @@ def summarise_arms(
     Returns:
         {arm: {measure: (values, differences or None)}}, arms as in the table.
     """
-    found: dict[str, dict[str, tuple[SeedSummary, SeedSummary | None]]] = {}
+    summaries: dict[str, dict[str, tuple[SeedSummary, SeedSummary | None]]] = {}
     for arm in dict.fromkeys(str(name) for name in table["arm"]):
         other = baseline(arm)
-        found[arm] = {}
+        summaries[arm] = {}
         for measure in measures:
             values = by_seed(table, arm, measure)
             against = None if other is None else paired_difference(values, by_seed(table, other, measure))
-            found[arm][measure] = (over_seeds(values.values()), against)
-    return found
+            summaries[arm][measure] = (over_seeds(values.values()), against)
+    return summaries

@@ -13,11 +13,11 @@ class WeightedAuroc:
     """
 
     def __init__(self, score: np.ndarray, correct: np.ndarray):
-        kept = np.flatnonzero(np.isfinite(score) & np.isfinite(correct))
-        self.order = kept[np.argsort(score[kept], kind="stable")]  # lowest first
+        finite = np.flatnonzero(np.isfinite(score) & np.isfinite(correct))
+        self.order = finite[np.argsort(score[finite], kind="stable")]  # lowest first
         self.correct = correct[self.order]
         ordered = score[self.order]
-        self.starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(kept) else kept
+        self.starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(finite) else finite
 
     def of(self, counts: np.ndarray | None = None) -> float:
         """Chance that a correct image scores above a misclassified one, ties half; NaN without one of either.
@@ -30,7 +30,8 @@ class WeightedAuroc:
         wrong = weight.sum() - right
         if not right or not wrong:
             return np.nan
+        # An image that was drawn k times weighs k: the AUROC of the resample without sorting it again.
         right_here = np.add.reduceat(weight * self.correct, self.starts)
         wrong_here = np.add.reduceat(weight * (1.0 - self.correct), self.starts)
-        below = np.cumsum(wrong_here) - 0.5 * wrong_here
+        below = np.cumsum(wrong_here) - 0.5 * wrong_here  # images with the same score count half
         return float(right_here @ below / (right * wrong))

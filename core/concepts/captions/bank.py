@@ -23,9 +23,9 @@ from core.concepts.captions.files import (
     read_metadata,
 )
 from core.concepts.captions.words import require_english
-from core.data.glyphworld.caption_bank import glyph_captions, parse_bank_spec
 from core.errors import CaptionError, did_you_mean
 from core.storage.chunked_array import replace_file
+from core.worlds.glyphworld.caption_bank import glyph_captions, parse_bank_spec
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
@@ -111,19 +111,19 @@ class LaionBank(Bank):
         return int(self.starts[-1])
 
     def texts(self, indices: Sequence[int] | np.ndarray) -> list[str]:
-        wanted = np.asarray(indices, np.int64)
-        if len(wanted) and (wanted.min() < 0 or wanted.max() >= len(self)):
+        numbers = np.asarray(indices, np.int64)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(self)):
             raise IndexError(f"the bank has captions 0 to {len(self) - 1}")
-        found = np.empty(len(wanted), object)
-        file_of = np.searchsorted(self.starts, wanted, side="right") - 1
+        texts = np.empty(len(numbers), object)
+        file_of = np.searchsorted(self.starts, numbers, side="right") - 1
         for number in np.unique(file_of):
             places = np.flatnonzero(file_of == number)
             rows, back = np.unique(
-                self.keep[number][wanted[places] - self.starts[number]], return_inverse=True
+                self.keep[number][numbers[places] - self.starts[number]], return_inverse=True
             )
             captions = clean_captions(read_metadata(self.files[number], rows))[0].to_numpy(object)
-            found[places] = captions[back]
-        return found.tolist()
+            texts[places] = captions[back]
+        return texts.tolist()
 
     @property
     def fingerprint(self) -> str:
@@ -296,8 +296,8 @@ def check_given(bank: Bank, shards: Sequence[Shard], clip: TextEmbedder) -> None
             )
     first = shards[0]
     stored = first.read(0, 16).astype(np.float32)
-    own = clip.embed_texts(bank.texts(np.arange(len(stored))))
-    likeness = float(np.mean(np.sum(stored * own, axis=1)))
+    computed = clip.embed_texts(bank.texts(np.arange(len(stored))))
+    likeness = float(np.mean(np.sum(stored * computed, axis=1)))
     if likeness < SAME_MODEL:
         raise CaptionError(
             f"the embeddings of '{bank.name}' are not those of {clip.name} (mean cosine with its own of the "

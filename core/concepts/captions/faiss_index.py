@@ -102,9 +102,9 @@ class ApproximateRetrieve:
     def __call__(self, crops: np.ndarray) -> Neighbours:
         indices, cosine, logsumexp = search(crops, self.path, k=self.k)
         if not self.n_sampled and len(crops):
-            chosen = evenly(len(crops), SAMPLED)
-            self.recall = recall(indices[chosen], self.exact(crops[chosen])[0])
-            self.n_sampled = len(chosen)
+            sampled = evenly(len(crops), SAMPLED)
+            self.recall = recall(indices[sampled], self.exact(crops[sampled])[0])
+            self.n_sampled = len(sampled)
         few = np.flatnonzero((indices < 0).any(1))
         if len(few):
             indices[few], cosine[few], _ = self.exact(crops[few])
@@ -127,8 +127,10 @@ def search(crops: np.ndarray, path: str | Path, *, k: int = 5, probes: int = PRO
     return indices, np.where(indices < 0, np.nan, cosine), np.full(len(crops), np.nan)
 
 
-def recall(found: np.ndarray, exact: np.ndarray) -> float:
+def recall(approximate: np.ndarray, exact: np.ndarray) -> float:
     """Mean share of the exact k captions that the index finds, in [0, 1]; NaN without crops."""
     if not len(exact):
         return float("nan")
-    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, exact, strict=True)]))
+    return float(
+        np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(approximate, exact, strict=True)])
+    )

@@ -106,7 +106,7 @@ def choose_column(path: Path, schema: pa.Schema, column: str | None) -> str:
             raise CaptionError(f"column '{column}' of '{path}' holds {schema.field(column).type}, not text")
         return column
     texts = [name for name in names if _is_text(schema.field(name).type)]
-    usual = [name for wanted in COLUMNS for name in texts if name.lower() == wanted]
+    usual = [name for usual_name in COLUMNS for name in texts if name.lower() == usual_name]
     if usual or len(texts) == 1:
         return (usual or texts)[0]
     raise CaptionError(
@@ -137,8 +137,8 @@ def laion_shards(folder: Path, column: str | None = None) -> list[LaionShard]:
 
 
 def _numbered(folder: Path, ending: str) -> dict[int, Path]:
-    found = {path.stem.rpartition("_")[2]: path for path in folder.glob(f"*.{ending}")}
-    return {int(number): path for number, path in found.items() if number.isdecimal()}
+    paths = {path.stem.rpartition("_")[2]: path for path in folder.glob(f"*.{ending}")}
+    return {int(number): path for number, path in paths.items() if number.isdecimal()}
 
 
 def _pair(embeddings: Path, metadata: Path, column: str | None) -> LaionShard:
@@ -163,10 +163,10 @@ def read_metadata(shard: LaionShard, rows: Sequence[int] | np.ndarray | None = N
     file = pq.ParquetFile(shard.metadata)
     if rows is None:
         return file.read([shard.column]).column(shard.column).to_pandas().astype("str")
-    wanted, parts, start = np.asarray(rows, np.int64), [], 0
+    row_numbers, parts, start = np.asarray(rows, np.int64), [], 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
-        here = wanted[(wanted >= start) & (wanted < end)] - start
+        here = row_numbers[(row_numbers >= start) & (row_numbers < end)] - start
         if len(here):
             column = file.read_row_group(group, [shard.column]).column(shard.column)
             parts.append(column.take(pa.array(here)).to_pandas().to_numpy(object))

@@ -55,11 +55,11 @@ def retrieve(
     n_captions = sum(len(shard) for shard in shards)
     if n_captions < k:
         raise CaptionError(f"the bank holds {n_captions} captions, fewer than the requested {k}")
-    place = resolve_device(device)
-    queries = torch.as_tensor(np.ascontiguousarray(crops, np.float32)).to(place)
+    torch_device = resolve_device(device)
+    queries = torch.as_tensor(np.ascontiguousarray(crops, np.float32)).to(torch_device)
     states = [_Running(part, k, temperature) for part in queries.split(BLOCK_CROPS)]
     for first, block in caption_blocks(shards, queries.shape[1]):
-        captions = block.to(place, non_blocking=True)
+        captions = block.to(torch_device, non_blocking=True)
         for state in states:
             state.add(captions, first)
     parts = [state.finish() for state in states] or [_nothing(k)]

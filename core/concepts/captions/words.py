@@ -75,9 +75,9 @@ def concepts_of(caption: str) -> list[Word]:
 def _concepts_of(caption: str) -> tuple[Word, ...]:
     tokens = tag(caption)
     words = [base_form(token) for token in tokens]
-    found = [Word(word, "word") for word in words if word is not None]
+    single_words = [Word(word, "word") for word in words if word is not None]
     phrases = [Word(text, "phrase") for text in (*chunk_phrases(tokens, words), *of_phrases(tokens, words))]
-    return tuple(dict.fromkeys(found + phrases))
+    return tuple(dict.fromkeys(single_words + phrases))
 
 
 def tag(caption: str) -> list[Tagged]:
@@ -122,12 +122,12 @@ def chunk_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list
     """List runs of kept nouns and adjectives in a noun chunk, from each of their words to the last noun."""
     phrases: list[str] = []
     run: list[int] = []
-    for place, (token, word) in enumerate(zip(tokens, words, strict=True)):
+    for position, (token, word) in enumerate(zip(tokens, words, strict=True)):
         if token.chunk == "B-NP" or not _in_chunk(token) or word is None:
             phrases += _ends(run, tokens, words)
             run = []
         if word is not None and _in_chunk(token):
-            run.append(place)
+            run.append(position)
     return phrases + _ends(run, tokens, words)
 
 
@@ -138,18 +138,18 @@ def _in_chunk(token: Tagged) -> bool:
 def _ends(run: list[int], tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
     while run and not tokens[run[-1]].is_noun:
         run = run[:-1]
-    texts = [str(words[place]) for place in run[-1:]]
-    texts = [tokens[place].text for place in run[:-1]] + texts
+    texts = [str(words[position]) for position in run[-1:]]
+    texts = [tokens[position].text for position in run[:-1]] + texts
     return [" ".join(texts[start:]) for start in range(len(texts) - 1)]
 
 
 def of_phrases(tokens: Sequence[Tagged], words: Sequence[str | None]) -> list[str]:
     """ "ball of yarn", "slice of cake": two kept nouns joined by "of" without an article."""
     return [
-        f"{words[place - 1]} of {words[place + 1]}"
-        for place in range(1, len(tokens) - 1)
-        if tokens[place].text == "of"
-        and all(tokens[p].is_noun and words[p] is not None for p in (place - 1, place + 1))
+        f"{words[position - 1]} of {words[position + 1]}"
+        for position in range(1, len(tokens) - 1)
+        if tokens[position].text == "of"
+        and all(tokens[p].is_noun and words[p] is not None for p in (position - 1, position + 1))
     ]
 
 

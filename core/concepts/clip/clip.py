@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.common.assets import asset, asset_names
+from core.common.command_line import command_line
 from core.common.device import resolve_device
 from core.common.inside import read_json_file
-from core.data.glyphworld.word_tokens import WordTokenizer
 from core.encoders.clip_towers import silent_logs
 from core.encoders.transform import without_ends
 from core.errors import ClipError, did_you_mean
+from core.worlds.glyphworld.word_tokens import WordTokenizer
 
 FORMAT = 1
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -126,13 +127,13 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
     """
     if precision not in PRECISIONS:
         raise ClipError(f"unknown precision '{precision}'; use {', '.join(PRECISIONS)}")
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     if spec.startswith("asset:"):
-        return _load_asset(_shipped(spec.removeprefix("asset:")), spec, place, precision)
+        return _load_asset(_shipped(spec.removeprefix("asset:")), spec, torch_device, precision)
     if spec.endswith(".json"):
-        return _load_asset(Path(spec), spec, place, precision)
+        return _load_asset(Path(spec), spec, torch_device, precision)
     with silent_logs():
-        return _load_open_clip(spec, place, precision)
+        return _load_open_clip(spec, torch_device, precision)
 
 
 def clip_is_here(spec: str) -> bool:
@@ -144,13 +145,13 @@ def clip_is_here(spec: str) -> bool:
 
     if name.startswith("hf-hub:"):
         return _is_cached(name.partition(":")[2], HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
-    known = get_pretrained_cfg(name, weights)
-    if repository := known.get("hf_hub"):  # organisation/model/file, where the file may be left out
+    source = get_pretrained_cfg(name, weights)
+    if repository := source.get("hf_hub"):  # organisation/model/file, where the file may be left out
         repository, _, file = repository.rpartition("/")
         file = file or HF_WEIGHTS_NAME
         safe = HF_SAFE_WEIGHTS_NAME if file == HF_WEIGHTS_NAME else f"{file.rpartition('.')[0]}.safetensors"
         return _is_cached(repository, safe, file)
-    if url := known.get("url"):
+    if url := source.get("url"):
         return (Path.home() / ".cache" / "clip" / url.rpartition("/")[2]).is_file()  # open_clip's own folder
     return Path(weights).is_file()
 
@@ -164,7 +165,7 @@ def _is_cached(repository: str, *files: str) -> bool:
 def _shipped(name: str) -> Path:
     names = [name for name in asset_names("clip", ".json") if "." not in name]
     if name not in names:
-        there = ", ".join(f"asset:{n}" for n in names) or "none; python -m core train-clip makes one"
+        there = ", ".join(f"asset:{n}" for n in names) or f"none; {command_line('train-clip')} makes one"
         raise ClipError(f"no CLIP 'asset:{name}'.{did_you_mean(name, names)} Available: {there}")
     return asset(f"clip/{name}.json")
 
@@ -266,12 +267,14 @@ def _check_known(spec: str, name: str, weights: str) -> bool:
 def _cannot_load(spec: str, name: str, weights: str, error: Exception) -> str:
     from open_clip.pretrained import get_pretrained_cfg
 
-    known = get_pretrained_cfg(name, weights) if weights and ":" not in name else {}
+    settings = get_pretrained_cfg(name, weights) if weights and ":" not in name else {}
     reason = _first_line(error)
-    if not known and ":" not in name:
+    if not settings and ":" not in name:
         return f"the weights '{weights}' do not fit {name}: {reason}"
-    source = known.get("url") or f"https://huggingface.co/{(known.get('hf_hub') or name.partition(':')[2])}"
-    model = f"{name}-quickgelu" if known.get("quick_gelu") and "quickgelu" not in name else name
+    source = (
+        settings.get("url") or f"https://huggingface.co/{(settings.get('hf_hub') or name.partition(':')[2])}"
+    )
+    model = f"{name}-quickgelu" if settings.get("quick_gelu") and "quickgelu" not in name else name
     there = "local-dir:FOLDER" if ":" in name else f"{model}@FILE"
     return (
         f"cannot fetch the weights of '{spec}' ({reason}). Without a network: fetch {source} elsewhere and "

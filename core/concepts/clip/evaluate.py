@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from core.data.glyphworld.scenes import FAULTS
 from core.errors import PeregrineError
+from core.worlds.glyphworld.scenes import FAULTS
 
 if TYPE_CHECKING:
     from core.concepts.clip.clip import Clip
-    from core.data.glyphworld.glyphworld import GlyphworldSource
+    from core.data.sources.glyphworld import GlyphworldSource
 
 TEMPLATES = ("a photo of a {}", "a {}", "a picture of a {}", "a large {}", "a small {}", "a huge {}")
 
@@ -49,10 +49,10 @@ def recall_at(queries: np.ndarray, targets: np.ndarray, k: int, groups: Sequence
     if not len(queries):
         return float("nan")
     names = np.asarray(groups) if groups is not None else np.arange(len(queries))
-    own = names[:, None] == names[None, :]
+    same_group = names[:, None] == names[None, :]
     cosine = queries @ targets.T
-    best_own = np.where(own, cosine, -np.inf).max(1)
-    better = ((cosine >= best_own[:, None]) & ~own).sum(1)
+    best_own = np.where(same_group, cosine, -np.inf).max(1)
+    better = ((cosine >= best_own[:, None]) & ~same_group).sum(1)
     return float(np.mean(better < k))
 
 
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args(argv)
     from core.concepts.clip.clip import load_clip
-    from core.data.glyphworld.glyphworld import GlyphworldSource
+    from core.data.sources.glyphworld import GlyphworldSource
 
     try:
         source = GlyphworldSource.from_spec(given.images)

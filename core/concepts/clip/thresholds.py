@@ -6,7 +6,7 @@ these numbers. For any other temperature the thresholds are scaled:
 
     threshold = paper's threshold * F / 0.284,  F = mean cosine of a crop with its best caption
 
-0.284 is the paper's mean score of relevant words (F, B.4); F is the score of a word that occurs in the best
+0.284 is the paper's mean score of relevant words (Kalibhat 2023, B.4); F is the score of a word in the best
 caption of every crop. So 0.08 still means "in the captions of more than a quarter of the crops". Groups are
 interpretable above the cosine half-way between that of any two crops and 1. A softmax shares 1 among all
 captions for every CLIP, so its thresholds are not scaled.
@@ -64,8 +64,8 @@ def thresholds_of(
         temperature: the CLIP's own. best_cosine: (n_crops,) of each crop and its best caption, NaN with a
             captioner. usual_cosine: mean cosine of two crops of the study.
     """
-    known = best_cosine[np.isfinite(best_cosine)]
-    fitting = float(known.mean()) if len(known) else float("nan")
+    finite = best_cosine[np.isfinite(best_cosine)]
+    fitting = float(finite.mean()) if len(finite) else float("nan")
     shares = naming_of(config) == MAJORITY
     least, counter = (LEAST_SHARE, MOST_ELSEWHERE) if shares else CONCEPT_SCORES[config.confidence]
     gamma = PAPER_GAMMA
@@ -92,11 +92,11 @@ def thresholds_of(
         counter if config.counter_score is None else float(config.counter_score),
         gamma,
         fitting,
-        _said(temperature, fitting, notes),
+        _scaling_note(temperature, fitting, notes),
     )
 
 
-def _said(temperature: float, fitting: float, notes: list[str]) -> str:
+def _scaling_note(temperature: float, fitting: float, notes: list[str]) -> str:
     if not notes:
         return ""
     best = f", a crop's best caption has a cosine of {fitting:.2f} on average" if np.isfinite(fitting) else ""

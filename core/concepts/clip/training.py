@@ -22,15 +22,16 @@ from core.concepts.clip.clip import FORMAT, Clip, build_model, build_preprocess
 from core.concepts.clip.config import FREE_ON_RESUME, ClipTrainConfig
 from core.concepts.clip.evaluate import check_on_glyphworld
 from core.concepts.clip.training_views import FILL, ClipBatch, SceneViews
-from core.data.glyphworld.captions import vocabulary
-from core.data.glyphworld.glyphworld import PIXELS_VERSION, GlyphworldSource
-from core.data.glyphworld.word_tokens import START, UNKNOWN, WordTokenizer
+from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.training.augmentations.pixels import load_pixels
 from core.training.files import read_state, replacing
 from core.training.loop import run_steps
 from core.training.optimise import autocast, pick_device
+from core.worlds.glyphworld.captions import vocabulary
+from core.worlds.glyphworld.glyphworld import PIXELS_VERSION
+from core.worlds.glyphworld.word_tokens import START, UNKNOWN, WordTokenizer
 
 STARTING_SCALE, LARGEST_SCALE = 1 / 0.07, 100.0  # of the cosine, before the softmax
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)  # (128 + 0.5) / 255: the gray of the padding becomes about 0
@@ -230,9 +231,9 @@ def same_rows(tokens: Tensor) -> Tensor:
 
 def forget_words(tokens: Tensor, share: float, step: int, end: int) -> Tensor:
     """Replace random words by the unknown word, so that it comes to mean "something"."""
-    chosen = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(step)) < share
+    drawn = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(step)) < share
     words = (tokens > UNKNOWN) & (tokens != end) & (tokens != START)
-    return tokens.masked_fill(chosen & words, UNKNOWN)
+    return tokens.masked_fill(drawn & words, UNKNOWN)
 
 
 def clip_learning_rate(step: int, config: ClipTrainConfig) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from core.concepts.clip.config import ClipTrainConfig
-from core.data.glyphworld.captions import (
+from core.data.sources.glyphworld import GlyphworldSource
+from core.worlds.glyphworld.captions import (
     SceneFacts,
     Window,
     absent_caption,
@@ -17,8 +18,7 @@ from core.data.glyphworld.captions import (
     scene_caption,
     window_caption,
 )
-from core.data.glyphworld.glyphworld import GlyphworldSource
-from core.data.glyphworld.scenes import Dice
+from core.worlds.glyphworld.scenes import Dice
 
 FILL = 128  # grey level around images that are not square, in training and in use
 SMALLEST = 0.16  # side of a window, in image sides
@@ -43,19 +43,19 @@ class SceneViews:
     def batch(self, step: int) -> ClipBatch:
         config = self.config
         rows, words = self.rows_of(step), absent_words("read")
-        shown = [self.view(int(row), Dice(config.seed, step, place)) for place, row in enumerate(rows)]
+        views = [self.view(int(row), Dice(config.seed, step, position)) for position, row in enumerate(rows)]
         absent = [
-            absent_caption(self.facts(int(row)), Dice(config.seed, step, config.batch_size + place), words)
-            for place, row in enumerate(rows[: config.absent])
+            absent_caption(self.facts(int(row)), Dice(config.seed, step, config.batch_size + position), words)
+            for position, row in enumerate(rows[: config.absent])
         ]
-        return ClipBatch(np.stack([picture for picture, _ in shown]), [text for _, text in shown], absent)
+        return ClipBatch(np.stack([picture for picture, _ in views]), [text for _, text in views], absent)
 
     def rows_of(self, step: int) -> np.ndarray:
         """Return the scenes of a step: every epoch is a permutation drawn from (seed, epoch)."""
         n_images, size = len(self.images), min(self.config.batch_size, len(self.images))
-        epoch, place = divmod(step, n_images // size)
+        epoch, batch = divmod(step, n_images // size)
         order = np.random.default_rng((self.config.seed, epoch)).permutation(n_images)
-        return order[place * size : (place + 1) * size]
+        return order[batch * size : (batch + 1) * size]
 
     def facts(self, row: int) -> SceneFacts:
         if row not in self._facts:

@@ -61,16 +61,16 @@ class ProbeWithMeans:
         train = ~study.is_val
         total, n = np.zeros(weights.shape[1]), 0
         for start, chunk in study.array("representations").chunks():
-            kept = chunk[train[start : start + len(chunk)]]
-            total += kept.sum(0, dtype=np.float64)
-            n += len(kept)
+            train_rows = chunk[train[start : start + len(chunk)]]
+            total += train_rows.sum(0, dtype=np.float64)
+            n += len(train_rows)
         return cls(weights, bias, total / max(n, 1))
 
 
 def without(
     study: Study, probe: ProbeWithMeans, row: int, features: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the probe says of one image, before and after features were set to their train means.
+    """Predict one image before and after features are set to their train means.
 
     Returns:
         before, after: (n_classes,) float64, probabilities in the order of `class_names`.
@@ -86,7 +86,7 @@ def without(
 
 @dataclass(frozen=True)
 class Intervened:
-    """What `intervene` found: two tables, the means of all features, and a table of what features tell."""
+    """Results of `intervene`: two tables, the means of all features, and a table of what features tell."""
 
     rates: pd.DataFrame
     by_cause: pd.DataFrame | None
@@ -127,10 +127,10 @@ def intervene(
 
 
 def removal_in_words(rates: pd.DataFrame) -> str:
-    """What the removal of the feature that is blamed first does, in one sentence."""
+    """State in one sentence what the removal of the feature that is blamed first does."""
     table = rates.set_index(["order", "removed", "images"])
     wrong, random = (table.loc[order, 1, MISCLASSIFIED] for order in (CONTRIBUTION, RANDOM))
-    said = (
+    sentence = (
         f"without the feature that is blamed first, the prediction changes for {percent(wrong['flip_rate'])} "
         f"of {int(wrong['n']):,} misclassified images ({percent(wrong['to_true'])} become correct); without "
         f"a random feature of like activation for {percent(random['flip_rate'])}"
@@ -138,13 +138,15 @@ def removal_in_words(rates: pd.DataFrame) -> str:
     if (CONTRIBUTION, 1, CORRECT) in table.index and np.isfinite(
         table.loc[CONTRIBUTION, 1, CORRECT]["flip_rate"]
     ):
-        said += f"; of the correct images {percent(table.loc[CONTRIBUTION, 1, CORRECT]['flip_rate'])} break"
-    return said
+        sentence += (
+            f"; of the correct images {percent(table.loc[CONTRIBUTION, 1, CORRECT]['flip_rate'])} break"
+        )
+    return sentence
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What removal did to n images.
+    """Changed predictions of n images after removal.
 
     flips, to_true: (order, removed) -> (n,) float64: 1 where the prediction changed (became the true class),
     for random features the share of draws. first: order -> (n,) int64: the first feature removed (of the last
@@ -166,16 +168,16 @@ def _outcomes(
     study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: np.ndarray, kind: str, seed: int, bar: Any
 ) -> Outcomes:
     keys = [(order, k) for order in ORDERS for k in REMOVED]
-    found = Outcomes(
+    outcomes = Outcomes(
         {key: np.zeros(len(rows)) for key in keys},
         {key: np.full(len(rows), np.nan if kind == CORRECT else 0.0) for key in keys},
         {order: np.full(len(rows), -1) for order in ORDERS},
     )
     for start in range(0, len(rows), CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
-        _chunk(study, probe, rows[part], true[part], part, found, np.random.default_rng([seed, start]))
+        _chunk(study, probe, rows[part], true[part], part, outcomes, np.random.default_rng([seed, start]))
         bar.update(len(rows[part]))
-    return found
+    return outcomes
 
 
 def _chunk(
@@ -184,7 +186,7 @@ def _chunk(
     rows: np.ndarray,
     true: np.ndarray,
     part: slice,
-    found: Outcomes,
+    outcomes: Outcomes,
     rng: np.random.Generator,
 ) -> None:
     raw = study.array("representations").rows(rows).astype(np.float64)
@@ -198,11 +200,15 @@ def _chunk(
                 features = random_alike(raw, blamed, rng)
             else:
                 features = strongest_features(order, raw, logits, probe.weights, predicted, max(REMOVED))
-            found.first[order][part] = features[:, 0]
+            outcomes.first[order][part] = features[:, 0]
             for k in REMOVED:
-                told = logits_without(logits, raw, probe.means, probe.weights, features[:, :k]).argmax(1)
-                found.flips[order, k][part] += (told != predicted) / draws
-                found.to_true[order, k][part] += ((told != predicted) & (told == true)) / draws
+                new_prediction = logits_without(
+                    logits, raw, probe.means, probe.weights, features[:, :k]
+                ).argmax(1)
+                outcomes.flips[order, k][part] += (new_prediction != predicted) / draws
+                outcomes.to_true[order, k][part] += (
+                    (new_prediction != predicted) & (new_prediction == true)
+                ) / draws
 
 
 def _rates(outcome: Outcomes, kind: str) -> pd.DataFrame:

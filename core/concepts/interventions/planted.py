@@ -44,11 +44,11 @@ class PlantedAttributes:
         values["label"] = study.images["label"].to_numpy(object)
         train = np.flatnonzero(~study.is_val)
         rows = np.sort(np.random.default_rng(seed).permutation(train)[:MOST])
-        found = best_attributes(
+        best = best_attributes(
             study.array("representations").rows(rows), {name: one[rows] for name, one in values.items()}
         )
         causes = table["cause"].fillna("").to_numpy(object)
-        return cls(*found, causes, values)
+        return cls(*best, causes, values)
 
     def table(self) -> pd.DataFrame:
         """Return table `planted_attributes`: feature, column, value, auc."""

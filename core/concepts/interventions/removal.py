@@ -31,12 +31,12 @@ def logits_without(
     n, n_features = raw.shape
     if weights.shape[1] != n_features or means.shape != (n_features,) or len(logits) != n:
         raise ShapeError(f"logits {logits.shape}, raw {raw.shape} and weights {weights.shape} do not match")
-    found = np.array(logits, np.float64)
+    changed = np.array(logits, np.float64)
     rows = np.arange(n)
     for removed in features.T:
         change = np.where(removed < 0, 0.0, means[removed] - np.asarray(raw[rows, removed], np.float64))
-        found += change[:, None] * weights[:, removed].T
-    return found
+        changed += change[:, None] * weights[:, removed].T
+    return changed
 
 
 def strongest_features(
@@ -82,8 +82,8 @@ def random_alike(raw: np.ndarray, features: np.ndarray, rng: np.random.Generator
     """
     n, n_features = raw.shape
     order = np.argsort(-np.asarray(raw, np.float64), axis=1, kind="stable")
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.arange(n_features)[None].repeat(n, 0), axis=1)
+    position = np.empty_like(order)
+    np.put_along_axis(position, order, np.arange(n_features)[None].repeat(n, 0), axis=1)
     drawn = np.full(features.shape, -1, np.int64)
     reach = np.arange(-ALIKE, ALIKE + 1)
     taken = np.zeros((n, n_features), bool)
@@ -91,14 +91,14 @@ def random_alike(raw: np.ndarray, features: np.ndarray, rng: np.random.Generator
     taken[row, features[row, column]] = True
     for at in range(features.shape[1]):
         here = features[:, at] >= 0
-        near = place[np.arange(n), features[:, at]][:, None] + reach
+        near = position[np.arange(n), features[:, at]][:, None] + reach
         inside = (near >= 0) & (near < n_features)
         candidates = np.take_along_axis(order, np.clip(near, 0, n_features - 1), axis=1)
         free = inside & ~np.take_along_axis(taken, candidates, axis=1) & here[:, None]
         chance = np.where(free, rng.random(free.shape), -1.0)
         best = chance.argmax(1)
-        found = free.any(1)
-        chosen = candidates[np.arange(n), best]
-        drawn[found, at] = chosen[found]
-        taken[np.flatnonzero(found), chosen[found]] = True
+        has_candidate = free.any(1)
+        candidate = candidates[np.arange(n), best]
+        drawn[has_candidate, at] = candidate[has_candidate]
+        taken[np.flatnonzero(has_candidate), candidate[has_candidate]] = True
     return drawn

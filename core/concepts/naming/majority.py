@@ -96,10 +96,12 @@ def word_mass(codes: np.ndarray, weights: np.ndarray, words: Sequence[WordList])
     pairs = [(row, number[word]) for row, concepts in enumerate(words) for word in dict(concepts)]
     rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
     holds: Any = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(words), len(kinds)))
-    known = codes >= 0
-    images = np.nonzero(known)[0]
-    said: Any = sparse.csr_matrix((weights[known], (images, codes[known])), shape=(len(codes), len(words)))
-    return WordMass(list(kinds), list(kinds.values()), sparse.csc_matrix(said @ holds))
+    present = codes >= 0
+    images = np.nonzero(present)[0]
+    caption_weights: Any = sparse.csr_matrix(
+        (weights[present], (images, codes[present])), shape=(len(codes), len(words))
+    )
+    return WordMass(list(kinds), list(kinds.values()), sparse.csc_matrix(caption_weights @ holds))
 
 
 def two_groups(values: np.ndarray) -> tuple[float, float]:
@@ -142,22 +144,22 @@ class ShownWords:
 
     def holders(self, word: int) -> np.ndarray:
         """(n_images,) bool: the images that show the word."""
-        found = np.zeros(len(self.there), bool)
-        found[self.shows.indices[self.shows.indptr[word] : self.shows.indptr[word + 1]]] = True
-        return found
+        is_shown = np.zeros(len(self.there), bool)
+        is_shown[self.shows.indices[self.shows.indptr[word] : self.shows.indptr[word + 1]]] = True
+        return is_shown
 
     def shares(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Share of some images, and of all others, that show each word: (n_words,) each; NaN without any."""
         inside = np.zeros(len(self.there))
         inside[positions] = 1.0
-        found = []
+        by_side = []
         for marked in (inside * self.there, (1.0 - inside) * self.there):
             n = marked.sum()
-            found.append(marked @ self.shows / n if n else np.full(len(self.words), np.nan))
-        return found[0], found[1]
+            by_side.append(marked @ self.shows / n if n else np.full(len(self.words), np.nan))
+        return by_side[0], by_side[1]
 
 
-def shown_words(found: WordMass, there: np.ndarray, *, least_mass: float = LEAST_MASS) -> ShownWords:
+def shown_words(word_mass: WordMass, there: np.ndarray, *, least_mass: float = LEAST_MASS) -> ShownWords:
     """Split each word's masses over all images in two groups; the upper one shows the word.
 
     Words whose upper group has a mean mass below `least_mass` are left out: captions name them here and
@@ -166,10 +168,10 @@ def shown_words(found: WordMass, there: np.ndarray, *, least_mass: float = LEAST
     Args:
         there: (n_images,) bool, the images that could be read; only these are split.
     """
-    kept, rows, columns = [], [], []
-    for word in range(len(found.words)):
-        part = slice(found.mass.indptr[word], found.mass.indptr[word + 1])
-        at, value = found.mass.indices[part], found.mass.data[part]
+    word_numbers, rows, columns = [], [], []
+    for word in range(len(word_mass.words)):
+        part = slice(word_mass.mass.indptr[word], word_mass.mass.indptr[word + 1])
+        at, value = word_mass.mass.indices[part], word_mass.mass.data[part]
         if value.max(initial=0.0) < least_mass:
             continue  # the mean of its upper group cannot reach it either
         column = np.zeros(len(there))
@@ -179,12 +181,14 @@ def shown_words(found: WordMass, there: np.ndarray, *, least_mass: float = LEAST
             continue
         holders = at[(value >= limit) & there[at]]
         rows.append(holders)
-        columns.append(np.full(len(holders), len(kept)))
-        kept.append(word)
+        columns.append(np.full(len(holders), len(word_numbers)))
+        word_numbers.append(word)
     none = np.empty(0, np.int64)
     where = (np.concatenate([none, *rows]), np.concatenate([none, *columns]))
-    shows = sparse.csc_matrix((np.ones(len(where[0])), where), shape=(len(there), len(kept)))
-    return ShownWords([found.words[w] for w in kept], [found.kinds[w] for w in kept], shows, there)
+    shows = sparse.csc_matrix((np.ones(len(where[0])), where), shape=(len(there), len(word_numbers)))
+    return ShownWords(
+        [word_mass.words[w] for w in word_numbers], [word_mass.kinds[w] for w in word_numbers], shows, there
+    )
 
 
 def majority_words(
@@ -205,21 +209,21 @@ def majority_words(
         Kept words first, at most six, each kind by descending score, then by ascending `elsewhere`, then by
         word.
     """
-    own, others = shown.shares(positions)
-    fits = np.flatnonzero(own >= least)
+    shares, others = shown.shares(positions)
+    fits = np.flatnonzero(shares >= least)
     frame = pd.DataFrame(
         {
             "word": pd.array([shown.words[w] for w in fits], dtype="str"),
             "kind": pd.array([shown.kinds[w] for w in fits], dtype="str"),
-            "score": own[fits],
+            "score": shares[fits],
             "elsewhere": others[fits],
             "kept": ~(others[fits] >= most_elsewhere),
             "at": fits,
         }
     ).sort_values(["kept", "score", "elsewhere", "word"], ascending=[False, False, True, True])
-    kept = frame["kept"].to_numpy(bool)
-    chosen = np.concatenate([np.flatnonzero(kept)[:TOP_WORDS], np.flatnonzero(~kept)[:MOST_DISCARDED]])
-    frame = frame.iloc[chosen].reset_index(drop=True)
+    is_kept = frame["kept"].to_numpy(bool)
+    listed = np.concatenate([np.flatnonzero(is_kept)[:TOP_WORDS], np.flatnonzero(~is_kept)[:MOST_DISCARDED]])
+    frame = frame.iloc[listed].reset_index(drop=True)
     by = [
         counter[:0] if keep else counter[shown.holders(int(word))[counter]]
         for word, keep in zip(frame["at"], frame["kept"], strict=True)

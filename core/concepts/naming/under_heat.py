@@ -38,21 +38,21 @@ def crop_mass(
     return word_mass(codes, np.where(unknown, shares, weights), words)
 
 
-def shares_under_heat(found: WordMass, crops: np.ndarray, words: Sequence[str]) -> np.ndarray:
+def shares_under_heat(word_mass: WordMass, crops: np.ndarray, words: Sequence[str]) -> np.ndarray:
     """Share of some crops on which each word has at least half of the mass.
 
     Args:
-        crops: (n,) rows of `found.mass`.
+        crops: (n,) rows of `word_mass.mass`.
     Returns:
         (len(words),) float64; NaN without crops.
     """
-    number = {word: at for at, word in enumerate(found.words)}
+    number = {word: at for at, word in enumerate(word_mass.words)}
     shares = np.full(len(words), np.nan)
     if not len(crops):
         return shares
-    mine: Any = found.mass[crops]
+    mine: Any = word_mass.mass[crops]
     for at, word in enumerate(words):
-        known = number.get(word)
-        seen = 0 if known is None else np.count_nonzero(mine[:, [known]].data >= HALF)
+        column = number.get(word)
+        seen = 0 if column is None else np.count_nonzero(mine[:, [column]].data >= HALF)
         shares[at] = seen / len(crops)
     return shares

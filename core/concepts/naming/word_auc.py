@@ -1,4 +1,4 @@
-"""How well a feature detects what its words say, on images whose truth is known (docs/method.md 6.12)."""
+"""AUROC of features as detectors of their words, on images whose truth is known (docs/method.md 6.12)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.common.arrays import unit_rows
 from core.common.statistics.intervals import auroc_interval
 from core.concepts.groups import group_features
 from core.concepts.tables import AUCS
-from core.data.glyphworld.word_truth import TruthTable, truth_of
+from core.worlds.glyphworld.word_truth import TruthTable, truth_of
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
@@ -44,15 +44,15 @@ class DetectionImages:
 
 def truths_of(study: Study, rows: np.ndarray, progress: Progress) -> TruthTable:
     """Return the truth of some images of a Glyphworld study."""
-    wanted = study.images["image_id"].iloc[rows]
-    places = pd.Index(study.source.table["image_id"]).get_indexer(pd.Index(wanted))
+    image_ids = study.images["image_id"].iloc[rows]
+    places = pd.Index(study.source.table["image_id"]).get_indexer(pd.Index(image_ids))
     source: Any = study.source
-    found = []
+    truths = []
     with progress.stage("truth", total=len(rows), unit="images") as bar:
-        for place in places.tolist():
-            found.append(truth_of(source.plan(place)))
+        for row in places.tolist():
+            truths.append(truth_of(source.plan(row)))
             bar.update()
-    return TruthTable(found)
+    return TruthTable(truths)
 
 
 def activations_of(study: Study, rows: np.ndarray, groups: Sequence[str]) -> np.ndarray:
@@ -85,11 +85,11 @@ def word_aucs(
         is true of all images or of none.
     """
     column = {name: at for at, name in enumerate(names)}
-    found = [
+    aucs = [
         auroc_interval(activations[:, column[group]], truth.column(word))[:3]
         for group, word in zip(groups, words, strict=True)
     ]
-    return pd.DataFrame(np.array(found, np.float64).reshape(-1, 3), columns=list(AUCS))
+    return pd.DataFrame(np.array(aucs, np.float64).reshape(-1, 3), columns=list(AUCS))
 
 
 def add_aucs(concepts: pd.DataFrame, study: Study, probe: np.ndarray, progress: Progress) -> dict[str, Any]:
@@ -104,8 +104,8 @@ def add_aucs(concepts: pd.DataFrame, study: Study, probe: np.ndarray, progress: 
     if not names:
         return {"n_images": 0, "held_out": images.held_out, "mean": None}
     truth = truths_of(study, images.rows, progress)
-    found = word_aucs(groups, words, activations_of(study, images.rows, names), names, truth)
-    concepts[list(AUCS)] = found.to_numpy()
-    kept = found.loc[concepts["kept"].to_numpy(bool), "auc"].dropna()
-    mean = float(kept.mean()) if len(kept) else None
+    aucs = word_aucs(groups, words, activations_of(study, images.rows, names), names, truth)
+    concepts[list(AUCS)] = aucs.to_numpy()
+    of_kept_words = aucs.loc[concepts["kept"].to_numpy(bool), "auc"].dropna()
+    mean = float(of_kept_words.mean()) if len(of_kept_words) else None
     return {"n_images": len(images.rows), "held_out": images.held_out, "mean": mean}

@@ -17,15 +17,16 @@ import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
 from core.common.command_line import command_line
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.common.statistics.intervals import wilson
 from core.concepts.groups import group_features
 from core.concepts.tools import has_encoder, is_glyphworld
-from core.data.glyphworld.glyphworld import GlyphworldSource, scene_row
-from core.data.glyphworld.painting import paint
-from core.data.glyphworld.scenes import ScenePlan, plan_scene
+from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, StudyError
 from core.slices.slice import Slice
+from core.worlds.glyphworld.glyphworld import scene_row
+from core.worlds.glyphworld.painting import paint
+from core.worlds.glyphworld.scenes import ScenePlan, plan_scene
 
 if TYPE_CHECKING:
     from core.encoders.encoder import Encoder
@@ -42,7 +43,7 @@ FRESH_COLUMNS = ("fresh_n", "fresh_errors", "fresh_error_rate", "fresh_low", "fr
 
 @dataclass
 class FreshScenes:
-    """What encoder and probe make of some scenes.
+    """Results of encoder and probe on some scenes.
 
     Attributes:
         wrong: (n,) bool. firing: (n, n_features) bool. active: (n, n_features) bool, above the alpha of the
@@ -129,10 +130,10 @@ class Description:
 
     def holds(self, scenes: FreshScenes) -> np.ndarray:
         """(n,) bool: the scenes with the firing features and words; the rest was tested before."""
-        found = np.logical_and.reduce(scenes.firing[:, list(self.fires)], axis=1)
+        inside = np.logical_and.reduce(scenes.firing[:, list(self.fires)], axis=1)
         for units in self.groups:
-            found &= np.logical_or.reduce([_activates(scenes.active, unit) for unit in units])
-        return found
+            inside &= np.logical_or.reduce([_activates(scenes.active, unit) for unit in units])
+        return inside
 
 
 @lru_cache(maxsize=4 * BATCH)
@@ -149,8 +150,8 @@ def value_text(value: object) -> str | None:
 
 def _units(study: Study, word: str) -> list[tuple[int, ...]]:
     table = study.table("concepts", ["group", "word", "kept"])
-    kept = where(table, equals(table, "word", word) & table["kept"].to_numpy(bool))
-    return [group_features(name) for name in dict.fromkeys(words(kept, "group"))]
+    kept_words = table.loc[(table["word"] == word) & table["kept"].to_numpy(bool)]
+    return [group_features(name) for name in dict.fromkeys(words(kept_words, "group"))]
 
 
 def _activates(active: np.ndarray, unit: tuple[int, ...]) -> np.ndarray:
@@ -176,7 +177,7 @@ def check_fresh(study: Study) -> None:
 
 def verify_slices(
     study: Study,
-    found: pd.DataFrame,
+    slices: pd.DataFrame,
     encoder: Encoder,
     *,
     n: int = SCENES,
@@ -190,43 +191,43 @@ def verify_slices(
     renderings.
 
     Args:
-        found: as `core.slices.finder.worst_slices` returns.
+        slices: as `core.slices.finder.worst_slices` returns.
     Returns:
-        `found` with fresh_n, fresh_errors, fresh_error_rate (in [0, 1], NaN without scenes), fresh_low and
+        `slices` with fresh_n, fresh_errors, fresh_error_rate (in [0, 1], NaN without scenes), fresh_low and
         fresh_high (Wilson's interval), holds (the interval lies above the error rate of usual scenes; missing
         without scenes), within (the fresh rate lies in the interval that the study gave).
         n and error_rate (low, high) of usual fresh scenes, n_rendered.
     """
     world = FreshWorld(study, encoder)
-    wanted = [Description.of(Slice.parse(text), study) for text in found["where"]]
+    descriptions = [Description.of(Slice.parse(text), study) for text in slices["where"]]
     usual = _usual(world, progress)
-    with progress.stage("fresh scenes", total=n * len(wanted), unit="scenes") as bar:
-        for plans in _candidates(world, wanted, n):
+    with progress.stage("fresh scenes", total=n * len(descriptions), unit="scenes") as bar:
+        for plans in _candidates(world, descriptions, n):
             scenes = world.look(plans)
-            for one in wanted:
+            for one in descriptions:
                 fits = np.array([one.may_hold(plan) for plan in plans]) & one.holds(scenes)
                 part = scenes.wrong[fits][: n - one.n]
                 one.wrong.append(part)
                 bar.update(len(part))
             if world.n_rendered >= most_rendered:
                 break
-    counts = np.array([one.n for one in wanted], np.int64)
-    errors = np.array([sum(int(part.sum()) for part in one.wrong) for one in wanted], np.int64)
+    counts = np.array([one.n for one in descriptions], np.int64)
+    errors = np.array([sum(int(part.sum()) for part in one.wrong) for one in descriptions], np.int64)
     rate = safe_divide(errors, counts)
     low, high = wilson(errors, counts)
     some = counts > 0
     above, inside = (
         low > usual["error_rate"],
-        (rate >= numbers(found, "low")) & (rate <= numbers(found, "high")),
+        (rate >= numbers(slices, "low")) & (rate <= numbers(slices, "high")),
     )
-    frame = found.assign(
+    frame = slices.assign(
         fresh_n=counts,
         fresh_errors=errors,
         fresh_error_rate=rate,
         fresh_low=np.where(some, low, np.nan),
         fresh_high=np.where(some, high, np.nan),
-        holds=[bool(one) if known else None for one, known in zip(above, some, strict=True)],
-        within=[bool(one) if known else None for one, known in zip(inside, some, strict=True)],
+        holds=[bool(one) if measured else None for one, measured in zip(above, some, strict=True)],
+        within=[bool(one) if measured else None for one, measured in zip(inside, some, strict=True)],
     )
     return frame, usual | {"n_rendered": world.n_rendered}
 
@@ -245,11 +246,11 @@ def _usual(world: FreshWorld, progress: Progress) -> dict[str, Any]:
     return {"n": USUAL_SCENES, "error_rate": rate, "low": float(low), "high": float(high)}
 
 
-def _candidates(world: FreshWorld, wanted: Sequence[Description], n: int) -> Iterator[list[ScenePlan]]:
+def _candidates(world: FreshWorld, descriptions: Sequence[Description], n: int) -> Iterator[list[ScenePlan]]:
     """Yield batches of scenes that may fit a slice that lacks scenes; other scenes than the usual ones."""
     batch: list[ScenePlan] = []
     for index in range(USUAL_SCENES, USUAL_SCENES + MOST_PLANNED):
-        lacking = [one for one in wanted if one.n < n]
+        lacking = [one for one in descriptions if one.n < n]
         if not lacking:
             return
         plan = world.plan(index)

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean, unit_rows
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.common.statistics.intervals import auroc_interval, mean_intervals
 from core.concepts.naming.word_auc import activations_of, group_activations
 from core.concepts.tools import has_encoder, is_glyphworld
-from core.data.glyphworld.painting import paint
-from core.data.glyphworld.scenes import ScenePlan
-from core.data.glyphworld.twins import TwinMaker
 from core.errors import SettingsError
+from core.worlds.glyphworld.painting import paint
+from core.worlds.glyphworld.scenes import ScenePlan
+from core.worlds.glyphworld.twins import TwinMaker
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +65,9 @@ def word_twins(
     """Render twins of each word, and compare the activation of the groups that have the word.
 
     With d_t = a(present_t) - a(absent_t) over the pairs t of a word, a the activation of the group (least of
-    its features, of rows of length 1) and s its standard deviation: effect = mean_t d_t / s, with the
-    bootstrap interval over pairs. twin_auc: area under the ROC curve of a, with the word against without it.
+    its features, of rows of length 1) and s its standard deviation: effect = mean_t d_t / s, with Student's
+    interval over pairs. twin_auc: area under the ROC curve of a, with the word against without it; its
+    interval does not know of the pairs, which makes it too wide.
     selectivity: share of the other words whose pairs move the group less, by |effect|; words that share a
     word with it do not count. Chance has 0, 0.5, 0.5.
 
@@ -111,27 +112,27 @@ def twins_summary(table: pd.DataFrame) -> dict[str, Any]:
     """Return the number of words that were tested, the share whose effect has its interval above 0, and the
     means of effect, twin_auc and selectivity; None without any.
     """
-    known = where(table, np.isfinite(numbers(table, "effect")))
-    told: dict[str, Any] = {"n_words": len(table), "n_tested": len(known)}
-    if not len(known):
-        return told | dict.fromkeys(("share_above", "effect", "twin_auc", "selectivity"))
-    means = {name: known_mean(numbers(known, name)) for name in ("effect", "twin_auc", "selectivity")}
-    return told | {"share_above": float((numbers(known, "effect_low") > 0).mean())} | means
+    tested = table.loc[np.isfinite(numbers(table, "effect"))]
+    summary: dict[str, Any] = {"n_words": len(table), "n_tested": len(tested)}
+    if not len(tested):
+        return summary | dict.fromkeys(("share_above", "effect", "twin_auc", "selectivity"))
+    means = {name: known_mean(numbers(tested, name)) for name in ("effect", "twin_auc", "selectivity")}
+    return summary | {"share_above": float((numbers(tested, "effect_low") > 0).mean())} | means
 
 
 def _selectivity(sizes: np.ndarray, words: Sequence[str]) -> np.ndarray:
     """(n_words, n_groups): the share of the other words that move a group less; ties count half."""
     parts = [set(word.split()) for word in words]
-    found = np.full(sizes.shape, np.nan)
-    for at, own in enumerate(parts):
-        others = [number for number, other in enumerate(parts) if not own & other]
+    shares = np.full(sizes.shape, np.nan)
+    for at, word_parts in enumerate(parts):
+        others = [number for number, other in enumerate(parts) if not word_parts & other]
         rivals = sizes[others]
-        known = np.isfinite(rivals)
+        finite = np.isfinite(rivals)
         less = (rivals < sizes[at]) + 0.5 * (rivals == sizes[at])
-        n = known.sum(0)
-        share = np.where(known, less, 0.0).sum(0) / np.where(n > 0, n, 1)
-        found[at] = np.where((n > 0) & np.isfinite(sizes[at]), share, np.nan)
-    return found
+        n = finite.sum(0)
+        share = np.where(finite, less, 0.0).sum(0) / np.where(n > 0, n, 1)
+        shares[at] = np.where((n > 0) & np.isfinite(sizes[at]), share, np.nan)
+    return shares
 
 
 def check_twins(study: Study) -> None:
@@ -161,13 +162,13 @@ def write_twins(
     """
     from core.analysis.gradcam.on_demand import study_encoder
 
-    kept = where(concepts, concepts["kept"].to_numpy(bool))
-    names = list(dict.fromkeys(kept["group"]))
+    kept_words = concepts.loc[concepts["kept"].to_numpy(bool)].reset_index(drop=True)
+    names = list(dict.fromkeys(kept_words["group"]))
     source: Any = study.source
     with progress.stage("scenes for twins"):
         maker = TwinMaker(source.seed, source.world)
     represent = renderer(study_encoder(study, device), source.world.size)
     scales = activations_of(study, probe, names).std(0) if names else np.empty(0)
-    table = word_twins(kept, scales, represent, maker, n_pairs=n_pairs, progress=progress)
+    table = word_twins(kept_words, scales, represent, maker, n_pairs=n_pairs, progress=progress)
     step.table("word_twins", table)
     return twins_summary(table)

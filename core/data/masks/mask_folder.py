@@ -75,11 +75,11 @@ class FolderMasks(MaskSource):
         unmatched, ambiguous, n_masks = [], [], 0
         for kind in KINDS:
             names = self._names(folders.get(kind), walk)
-            found = match_names(ids, [readable(name).partition("/")[2] for name in names], paths)
-            places[kind] = {ids[row]: names[mask] for row, mask in found.mask_of.items()}
-            left = set(range(len(names))) - set(found.mask_of.values())
+            matches = match_names(ids, [readable(name).partition("/")[2] for name in names], paths)
+            places[kind] = {ids[row]: names[mask] for row, mask in matches.mask_of.items()}
+            left = set(range(len(names))) - set(matches.mask_of.values())
             unmatched += [readable(names[mask]) for mask in sorted(left)]
-            ambiguous += [readable(names[mask]) for mask in sorted(found.ambiguous)]
+            ambiguous += [readable(names[mask]) for mask in sorted(matches.ambiguous)]
             n_masks += len(names)
         if not n_masks:
             raise self._no_masks(walk)
@@ -103,11 +103,11 @@ class FolderMasks(MaskSource):
         )
 
     def _nothing_matches(self, n_masks: int, example: str, ambiguous: list[str], ids: list[str]) -> MaskError:
-        wanted = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
+        expected_name = f"{example.partition('/')[0]}/{without_extension(ids[0])}.png" if ids else "core/…"
         several = f" ({counted(len(ambiguous), 'name')} would match several)" if ambiguous else ""
         return MaskError(
             f"none of the {counted(n_masks, 'mask')} in '{readable(self.root)}' matches one of the "
-            f"{counted(len(ids), 'image')}{several}: looked for names such as '{wanted}', "
+            f"{counted(len(ids), 'image')}{several}: looked for names such as '{expected_name}', "
             f"found names such as '{example}'. Name masks like the images, below core/ and spurious/"
         )
 

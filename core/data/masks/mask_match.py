@@ -34,11 +34,11 @@ def match_names(images: Sequence[str], masks: Sequence[str], paths: Sequence[str
         images: names with forward slashes, such as image ids. masks: names below the folder of masks.
         paths: paths of the images, in the same order; used where the ids do not decide.
     """
-    found = Matches()
-    _match_by(_RULES, images, masks, found)
-    if paths is not None and len(found.mask_of) + len(found.ambiguous) < len(masks):
-        _match_by(_RULES[2:], paths, masks, found)
-    return found
+    matches = Matches()
+    _match_by(_RULES, images, masks, matches)
+    if paths is not None and len(matches.mask_of) + len(matches.ambiguous) < len(masks):
+        _match_by(_RULES[2:], paths, masks, matches)
+    return matches
 
 
 def without_extension(name: str) -> str:
@@ -47,8 +47,8 @@ def without_extension(name: str) -> str:
     ('dog/1', 'dog/1.5', 'shard/key')
     """
     base, dot, ending = name.rpartition(".")
-    known = ending.lower() in IMAGE_EXTENSIONS and base and not base.endswith("/")
-    return base if dot and known else name
+    is_image = ending.lower() in IMAGE_EXTENSIONS and base and not base.endswith("/")
+    return base if dot and is_image else name
 
 
 def last_part(name: str) -> str:
@@ -60,11 +60,11 @@ def last_part(name: str) -> str:
 
 
 def _match_by(
-    rules: Sequence[tuple[Keys, Keys]], images: Sequence[str], masks: Sequence[str], found: Matches
+    rules: Sequence[tuple[Keys, Keys]], images: Sequence[str], masks: Sequence[str], matches: Matches
 ) -> None:
-    settled = set(found.mask_of)  # rows that an earlier rule has matched, with one mask or with several
+    settled = set(matches.mask_of)  # rows that an earlier rule has matched, with one mask or with several
     for image_keys, mask_keys in rules:
-        taken = set(found.mask_of.values()) | found.ambiguous
+        taken = set(matches.mask_of.values()) | matches.ambiguous
         index: dict[str, list[tuple[int, str | None]]] = defaultdict(list)
         for mask, name in enumerate(masks):
             if mask not in taken:
@@ -79,8 +79,8 @@ def _match_by(
             mask_of[row] = mask if mask_of.get(row, mask) == mask and row not in settled else None
             row_of[mask] = row if row_of.get(mask, row) == row else None
         unique = {row: mask for mask, row in row_of.items() if row is not None and mask_of[row] == mask}
-        found.mask_of |= unique
-        found.ambiguous |= row_of.keys() - unique.values()
+        matches.mask_of |= unique
+        matches.ambiguous |= row_of.keys() - unique.values()
         settled |= mask_of.keys()
 
 

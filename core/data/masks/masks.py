@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from core.data.glyphworld.masks import PlantedMasks, is_planted
 from core.data.masks.mask_folder import FolderMasks
 from core.data.masks.mask_source import KINDS, MaskSource
+from core.data.masks.planted import PlantedMasks, is_planted
 from core.data.masks.salient_imagenet import SalientImageNet
 from core.data.sources.source import ImageSource
 from core.encoders.transform import Transform
@@ -45,13 +45,13 @@ def open_masks(
     if annotations is not None and salient_imagenet is None:
         raise SettingsError("annotations belong to Salient ImageNet. Give its folder too: --salient-imagenet")
     if masks is not None:
-        found: MaskSource = FolderMasks(masks, source)
+        mask_source: MaskSource = FolderMasks(masks, source)
     elif salient_imagenet is not None:
-        found = SalientImageNet(salient_imagenet, annotations, source)
+        mask_source = SalientImageNet(salient_imagenet, annotations, source)
     else:
         return PlantedMasks(source) if is_planted(source) else None
-    _ = found.listing  # list now, so that errors appear on opening
-    return found
+    _ = mask_source.listing  # list now, so that errors appear on opening
+    return mask_source
 
 
 def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource:

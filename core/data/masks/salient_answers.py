@@ -38,11 +38,11 @@ class Pair:
     rank: int
     n_answers: int = 0
     n_spurious: int = 0
-    said: dict[str, str] = field(default_factory=dict)  # the first of reasons that differ by case alone
+    spellings: dict[str, str] = field(default_factory=dict)  # the first of reasons that differ by case alone
 
     @property
     def reasons(self) -> list[str]:
-        return list(self.said.values())
+        return list(self.spellings.values())
 
     @property
     def kind(self) -> str:
@@ -93,10 +93,10 @@ def read_judgements(
     unknown: dict[str, int] = defaultdict(int)
     for number, row in enumerate(_rows(path), start=2):
         index, feature, rank = (_whole(path, number, row, role) for role in ("class", "feature", "rank"))
-        told = (row[COLUMNS["wnid"]] or "").strip()
-        wnid = classes.get(index, told)
-        if told and told != wnid:
-            disagree.add(f"{index}: {told} against {wnid}")
+        stated = (row[COLUMNS["wnid"]] or "").strip()
+        wnid = classes.get(index, stated)
+        if stated and stated != wnid:
+            disagree.add(f"{index}: {stated} against {wnid}")
         pair = pairs.setdefault((wnid, feature), Pair(rank))
         answer = (row[COLUMNS["answer"]] or "").strip().lower()
         pair.n_answers += 1
@@ -104,7 +104,7 @@ def read_judgements(
         if answer not in ANSWERS:
             unknown[answer] += 1
         if reason := " ".join((row[COLUMNS["reason"]] or "").split()):
-            pair.said.setdefault(reason.lower(), reason)
+            pair.spellings.setdefault(reason.lower(), reason)
     return pairs, _notes(path, pairs, sorted(disagree), unknown)
 
 

@@ -40,8 +40,8 @@ class ClassFolder:
 
     def files(self, name: str) -> dict[int, str]:
         """Map each feature to the mask's file below the root, for existing files."""
-        found = {feature: self._masks(feature).get(name) for feature in self.features.get(name, ())}
-        return {feature: file for feature, file in found.items() if file}
+        mask_files = {feature: self._masks(feature).get(name) for feature in self.features.get(name, ())}
+        return {feature: file for feature, file in mask_files.items() if file}
 
     def missing(self, name: str) -> list[str]:
         """List masks of an image that are listed but missing."""
@@ -98,7 +98,7 @@ def find_classes(root: str) -> dict[int, str]:
 
 def find_answers(root: str, annotations: str | None) -> str:
     """Find the CSV of worker answers. Raises MaskError if there is none."""
-    places = [annotations] if annotations else [os.path.join(root, place) for place in ANSWERS_PLACES]
+    places = [annotations] if annotations else [os.path.join(root, folder) for folder in ANSWERS_PLACES]
     for path in map(os.path.normpath, places):
         if os.path.isfile(path):
             return path

@@ -166,22 +166,22 @@ class SalientImageNet(MaskSource):
         unnamed: dict[str, list[int]] = defaultdict(list)
         columns = zip(*(self.source.table[name] for name in ("image_id", "path", "label")), strict=True)
         for row, (image_id, path, label) in enumerate(columns):
-            for place in (image_id, path):
-                name = image_name(last_part(place))
+            for name_or_path in (image_id, path):
+                name = image_name(last_part(name_or_path))
                 if name not in by_name:
                     continue
-                if image := self._named(place, label):
+                if image := self._named(name_or_path, label):
                     if image.wnid in by_name[name]:
                         rows[row] = image
                     break
                 if unnamed[name][-1:] != [row]:  # its path and its id give the same name
                     unnamed[name].append(row)
         ambiguous = []
-        for name, found in unnamed.items():
-            found = [row for row in found if row not in rows]
-            if len(found) == len(by_name[name]) == 1:
-                rows[found[0]] = TrainImage(by_name[name][0], name)
-            elif found:
+        for name, rows_named in unnamed.items():
+            rows_named = [row for row in rows_named if row not in rows]
+            if len(rows_named) == len(by_name[name]) == 1:
+                rows[rows_named[0]] = TrainImage(by_name[name][0], name)
+            elif rows_named:
                 ambiguous.append(name)
         return dict(sorted(rows.items())), ambiguous
 
@@ -218,12 +218,12 @@ class SalientImageNet(MaskSource):
         listed = [TrainImage(wnid, name) for wnid, one in self._folders.items() for name in one.features]
         left = [f"{image.wnid}/{image.name}" for image in listed if image not in matched]
         report = {"kind": self.kind, "n_masks": len(listed)} | covered
-        for name, found in (
+        for name, examples in (
             ("unmatched_masks", left),
             ("missing_masks", missing),
             ("missing_classes", missing_classes),
         ):
-            report |= {f"n_{name}": len(found), name: found[:EXAMPLES]}
+            report |= {f"n_{name}": len(examples), name: examples[:EXAMPLES]}
         return report
 
     def _nothing_matches(self, wnids: Sequence[str], ambiguous: list[str]) -> MaskError:

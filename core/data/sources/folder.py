@@ -71,14 +71,14 @@ class FolderSource(ListedSource):
 
     def _list(self) -> Listing:
         walk = Walk()
-        found, notes = _find(self.root, walk)
-        if not found:
+        images, notes = _find(self.root, walk)
+        if not images:
             raise _no_images(self.root, walk)
-        found, level_notes = at_class_level(found, self.class_level)
+        images, level_notes = at_class_level(images, self.class_level)
         notes += level_notes
-        image_ids, odd, odd_notes = _as_text([image.name for image in found])
-        labels = [None if image.label is None else readable(image.label) for image in found]
-        splits = [image.split for image in found]
+        image_ids, odd, odd_notes = _as_text([image.name for image in images])
+        labels = [None if image.label is None else readable(image.label) for image in images]
+        splits = [image.split for image in images]
         given = len(set(splits)) > 1
         if given:
             notes += unseen_classes_note(splits, labels)
@@ -95,53 +95,53 @@ def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
     split_of = _split_folders(root, top)
     if not split_of:
         return _find_classes(root, "", "all", top, walk)
-    found, notes = [], []
+    image_files, notes = [], []
     ignored = [f"{name}/" for name in top.folders if name not in split_of]
     for name, split in split_of.items():
-        if split == "val" and any(image.split == "val" for image in found):
+        if split == "val" and any(image.split == "val" for image in image_files):
             ignored.append(f"{name}/")
             continue
         inside = look_into(os.path.join(root, name), walk)
         images, more = _find_classes(root, f"{name}/", split, inside, walk)
-        found += images
+        image_files += images
         notes += more if images else [f"{name}/ holds no images"]
     if ignored:
-        notes.append(f"ignored beside {' and '.join(_used(found))}: {some(ignored)}")
+        notes.append(f"ignored beside {' and '.join(_used(image_files))}: {some(ignored)}")
     if top.images:
         notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
-    return found, notes
+    return image_files, notes
 
 
-def at_class_level(found: list[ImageFile], level: int) -> tuple[list[ImageFile], list[str]]:
+def at_class_level(images: list[ImageFile], level: int) -> tuple[list[ImageFile], list[str]]:
     """Take the classes from another level of folders; warn where the first level holds one class only.
 
     Raises:
         ImageSourceError: no image lies that deep.
     """
-    below = [_folders(image) for image in found]
+    below = [_folders(image) for image in images]
     depth = max((len(folders) for folders in below), default=0)
     if level == 1:
         names = [sorted({folders[at] for folders in below if len(folders) > at}) for at in range(depth)]
         better = next((at for at in range(1, depth) if len(names[at]) > 1), None)
         if better is None or len(names[0]) > 1:
-            return found, []
+            return images, []
         levels = "; ".join(f"level {at + 1}: {some([readable(n) for n in names[at]])}" for at in range(depth))
-        return found, [
+        return images, [
             f"1 class only, '{readable(names[0][0])}', since the first level of folders names it ({levels}). "
             f"If the classes are on level {better + 1}, give --class-level {better + 1}"
         ]
-    kept = [
+    deep_enough = [
         image._replace(label=folders[level - 1])
-        for image, folders in zip(found, below, strict=True)
+        for image, folders in zip(images, below, strict=True)
         if len(folders) >= level
     ]
-    if not kept:
+    if not deep_enough:
         raise ImageSourceError(
             f"--class-level {level}: no image lies that deep; the images lie in {counted(depth, 'level')} of "
             "folders"
         )
-    left = len(found) - len(kept)
-    return kept, [f"{counted(left, 'image')} ignored, above class level {level}"] if left else []
+    left = len(images) - len(deep_enough)
+    return deep_enough, [f"{counted(left, 'image')} ignored, above class level {level}"] if left else []
 
 
 def _folders(image: ImageFile) -> list[str]:
@@ -149,8 +149,8 @@ def _folders(image: ImageFile) -> list[str]:
     return image.name.split("/")[int(image.split != "all") : -1]
 
 
-def _used(found: list[ImageFile]) -> list[str]:
-    return list(dict.fromkeys(image.name.split("/")[0] + "/" for image in found))
+def _used(images: list[ImageFile]) -> list[str]:
+    return list(dict.fromkeys(image.name.split("/")[0] + "/" for image in images))
 
 
 def _split_folders(root: str, top: Folder) -> dict[str, str]:
@@ -168,24 +168,24 @@ def _find_classes(
     root: str, prefix: str, split: str, inside: Folder, walk: Walk
 ) -> tuple[list[ImageFile], list[str]]:
     """List the images of one folder: those of its class folders, or else its own, without labels."""
-    found, empty = [], []
+    labelled, empty = [], []
     for label in inside.folders:
         folder = os.path.join(root, prefix, label)
         if leads_above(folder, root):
             walk.links.append(prefix + label)
             continue
         names = images_below(folder, walk, root=root, prefix=f"{prefix}{label}/")
-        found += [ImageFile(name, label, split) for name in names]
+        labelled += [ImageFile(name, label, split) for name in names]
         if not names:
             empty.append(readable(label))
     where = f" in {prefix}" if prefix else ""
     notes = [f"{counted(len(empty), 'empty class folder')} ignored{where}: {some(empty)}"] if empty else []
-    if not found:
+    if not labelled:
         images = [ImageFile(prefix + name, None, split) for name in inside.images]
         return images, notes + ([f"no class folders{where}: images without labels"] if images else [])
     if inside.images:
         notes.append(f"{counted(len(inside.images), 'image')} ignored{where}, outside the class folders")
-    return found, notes
+    return labelled, notes
 
 
 def _as_text(names: list[str]) -> tuple[list[str], dict[int, str], list[str]]:

@@ -16,7 +16,7 @@ HIDDEN_FOLDERS = ("__MACOSX",)
 
 @dataclass
 class Walk:
-    """What the walk found besides images."""
+    """Links, unreadable folders and other files that a walk met besides images."""
 
     hidden: int = 0
     links: list[str] = field(default_factory=list)

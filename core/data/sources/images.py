@@ -20,6 +20,9 @@ from core.data.sources.tables import (
 )
 from core.data.sources.torchvision_sets import TorchvisionSource
 from core.errors import ImageSourceError
+from core.topics import function_named, topics
+
+GUESTS = {image_set.kind: image_set for topic in topics() for image_set in topic.image_sets}
 
 __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_images"]
 
@@ -61,15 +64,10 @@ def _listed(source: ImageSource) -> ImageSource:
 
 def _source(spec: str, seed: int | None) -> ImageSource:
     if spec == "glyphworld" or spec.startswith("glyphworld?"):
-        return _glyphworld(spec)
-    if spec.startswith("tinted?"):
-        return _tinted().from_spec(spec, lambda images: _source(images, seed))
-    if spec.startswith("domains?"):
-        return _domain_folders().from_spec(spec, seed)
-    if spec == "trifeature" or spec.startswith("trifeature?"):
-        return _trifeature().from_spec(spec)
-    if spec == "composite" or spec.startswith("composite?"):
-        return _composite().from_spec(spec, lambda inner: _source(inner, seed))
+        return _glyphworld().from_spec(spec)
+    for kind, image_set in GUESTS.items():
+        if spec.startswith(f"{kind}?") or (image_set.bare and spec == kind):
+            return _guest(kind).from_spec(spec, lambda inner: _source(inner, seed), seed)
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
@@ -98,16 +96,14 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "representations": RepresentationsOnly.reopen,
         "shards": ShardSource.reopen,
         "torchvision": TorchvisionSource.reopen,
-        "glyphworld": _same_glyphworld,
-        "tinted": lambda tinted: _tinted().reopen(tinted, reopen_images),
-        "domains": lambda domains: _domain_folders().reopen(domains),
-        "composite": lambda description: _composite().reopen(description, reopen_images),
-        "trifeature": lambda description: _trifeature().reopen(description),
+        "glyphworld": lambda world: _glyphworld().reopen(world),
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),
     }
-    opener = openers.get(description.get("kind", ""))
+    kind = description.get("kind", "")
+    if kind in GUESTS:
+        return _guest(kind).reopen(description, reopen_images)
+    opener = openers.get(kind)
     if opener is None:
-        kind = description.get("kind")
         raise ImageSourceError(f"unknown kind of image source '{kind}': made by a newer version?")
     return opener(description)
 
@@ -119,43 +115,11 @@ def _holds_tars(path: Path) -> bool:
         return False
 
 
-def _glyphworld(spec: str) -> ImageSource:
-    from core.data.glyphworld.glyphworld import GlyphworldSource
+def _glyphworld() -> Any:
+    from core.data.sources.glyphworld import GlyphworldSource
 
-    return GlyphworldSource.from_spec(spec)
-
-
-def _tinted() -> Any:
-    from core.data.domains.tinted import TintedSource
-
-    return TintedSource
+    return GlyphworldSource
 
 
-def _domain_folders() -> Any:
-    from core.data.domains.domain_folders import DomainFolders
-
-    return DomainFolders
-
-
-def _composite() -> Any:
-    from core.data.composite import CompositeSource
-
-    return CompositeSource
-
-
-def _trifeature() -> Any:
-    from core.data.trifeature import Trifeature
-
-    return Trifeature
-
-
-def _same_glyphworld(description: dict[str, Any]) -> ImageSource:
-    """Reopen the world, unless this version draws other images than the version of the description."""
-    from core.data.glyphworld.glyphworld import PIXELS_VERSION
-
-    drawn = description.get("pixels_version", 1)
-    if drawn != PIXELS_VERSION:
-        raise ImageSourceError(
-            f"Glyphworld has changed since (version {drawn}, now {PIXELS_VERSION}): create a new study"
-        )
-    return _glyphworld(description["spec"])
+def _guest(kind: str) -> Any:
+    return function_named(GUESTS[kind].source)

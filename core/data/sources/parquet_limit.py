@@ -63,7 +63,7 @@ def check_unpacked(path: str | Path, columns: Sequence[str] | None = None, *, mo
     try:
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             for measure in measures:
-                n_bytes = sum(_fixed(about, *place) or measure(file, *place) for place in places)
+                n_bytes = sum(_fixed(about, *column) or measure(file, *column) for column in places)
                 if n_bytes <= most:
                     return about.num_rows
     except (OSError, NotImplementedError) as error:  # texts stored by what they share with the one before

@@ -53,8 +53,8 @@ def too_large(what: str, limit: int) -> UnreadableImage:
 
 def of_pillow(error: Exception, limit: int) -> UnreadableImage:
     """Return the same error when Pillow refuses first: it reports the number of pixels only."""
-    found = re.search(r"\((\d+) pixels\)", str(error))
-    return too_large(f"{_millions(int(found[1]))} pixels" if found else "its pixels", limit)
+    match = re.search(r"\((\d+) pixels\)", str(error))
+    return too_large(f"{_millions(int(match[1]))} pixels" if match else "its pixels", limit)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class ShardSource(ListedSource):
         return {"kind": self.kind, "paths": self.paths, "seed": self.seed, "split_by": self.split_by}
 
     def read(self, row: int) -> Image.Image:
-        shard, offset, size = (int(place[row]) for place in self.listing.places)
+        shard, offset, size = (int(part[row]) for part in self.listing.places)
         return self._decode(shard, offset, size)
 
     def read_id(self, image_id: str) -> Image.Image:
@@ -132,12 +132,12 @@ class ShardSource(ListedSource):
             index = index_tar(path)
             groups = _by_key(index.members)
             read = (_sample(path, shard, key, members) for key, members in groups.items())
-            found = [sample for sample in read if sample]
-            samples += found
-            without += len(groups) - len(found)
+            readable = [sample for sample in read if sample]
+            samples += readable
+            without += len(groups) - len(readable)
             if index.damage:
-                kept = f"{counted(len(found), 'image')} before the damage are used"
-                notes.append(f"shard {self.names[shard]} is damaged ({index.damage}): {kept}")
+                used = f"{counted(len(readable), 'image')} before the damage are used"
+                notes.append(f"shard {self.names[shard]} is damaged ({index.damage}): {used}")
         if without:
             notes.append(f"{counted(without, 'sample')} without an image ignored")
         return samples, notes
@@ -148,10 +148,10 @@ class ShardSource(ListedSource):
             return [], [], False, samples
         unnamed = counted(named.count(None), "shard")
         notes = [f"{unnamed} without a split in the name taken as train"] if None in named else []
-        kept, splits, more = one_evaluation_split([named[sample.shard] or "train" for sample in samples])
+        is_kept, splits, more = one_evaluation_split([named[sample.shard] or "train" for sample in samples])
         if len(set(splits)) < 2:
             return [], notes, False, samples
-        return splits, notes + more, True, [s for s, keep in zip(samples, kept, strict=True) if keep]
+        return splits, notes + more, True, [s for s, keep in zip(samples, is_kept, strict=True) if keep]
 
 
 def is_pattern(spec: str) -> bool:
@@ -233,9 +233,9 @@ def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> Shar
         for ending, member in members.items()
         if ending in ("cls", "json", "txt") and member.size <= LONGEST_TEXT
     }
-    told = _json_fields(texts.get("json", ""))
-    label = texts.get("cls") or _first(told, LABEL_FIELDS, (str, int))
-    name = _first(told, NAME_FIELDS, (str,)) or image.name
+    fields = _json_fields(texts.get("json", ""))
+    label = texts.get("cls") or _first(fields, LABEL_FIELDS, (str, int))
+    name = _first(fields, NAME_FIELDS, (str,)) or image.name
     return ShardSample(shard, key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
 
 

@@ -210,21 +210,21 @@ def one_evaluation_split(splits: Sequence[str]) -> tuple[np.ndarray, list[str], 
     """
     named = np.asarray(splits, dtype=object)
     notes = []
-    kept = np.ones(len(named), bool)
+    keep = np.ones(len(named), bool)
     if (seen := np.isin(named, SEEN_DOMAINS)).any():
         if set(splits) & {"val", "test"}:
-            kept = ~seen
+            keep = ~seen
             left = counted(seen.sum(), "image")
             notes.append(f"{left} of 'id_val' and 'id_test' left out: their domains are train's")
         else:
             named = np.array([name.removeprefix("id_") for name in named], dtype=object)
     counts = Counter(named)
     if counts["val"] and counts["test"]:
-        kept &= named != "test"
+        keep &= named != "test"
         notes.append(f"{counted(counts['test'], 'image')} of 'test' left out: 'val' is used")
     if counts["test"] and not counts["val"]:
         notes.append("'test' is used as the evaluation split, named val")
-    return kept, ["train" if name == "train" else "val" for name in named[kept]], notes
+    return keep, ["train" if name == "train" else "val" for name in named[keep]], notes
 
 
 def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> list[str]:

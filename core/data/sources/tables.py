@@ -230,8 +230,8 @@ def find_columns(names: Iterable[str]) -> dict[str, str]:
     if "x" in by_lower:
         by_lower.pop("y", None)
     roles = {}
-    for role, known in COLUMNS.items():
-        if name := next((by_lower[alias] for alias in known if alias in by_lower), None):
+    for role, aliases in COLUMNS.items():
+        if name := next((by_lower[alias] for alias in aliases if alias in by_lower), None):
             roles[role] = name
     return roles
 
@@ -266,11 +266,11 @@ def _with_splits(
     notes: list[str] = []
     labels = [label if isinstance(label, str) else None for label in table["label"]]
     if splits is not None:
-        kept, named, notes = one_evaluation_split(splits)
+        keep_rows, named, notes = one_evaluation_split(splits)
         if len(set(named)) > 1:
-            table = table[kept].assign(split=pd.array(named, dtype="str")).reset_index(drop=True)
-            extras = None if extras is None else extras.iloc[np.flatnonzero(kept)].reset_index(drop=True)
-            labels = [label for label, keep in zip(labels, kept, strict=True) if keep]
+            table = table[keep_rows].assign(split=pd.array(named, dtype="str")).reset_index(drop=True)
+            extras = None if extras is None else extras.iloc[np.flatnonzero(keep_rows)].reset_index(drop=True)
+            labels = [label for label, keep in zip(labels, keep_rows, strict=True) if keep]
             return table, extras, notes + unseen_classes_note(named, labels), True
         notes = [f"the column split has only '{named[0]}'"]
     drawn, more = draw_split(list(table["image_id"]), labels, seed)

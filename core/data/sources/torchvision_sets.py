@@ -95,8 +95,8 @@ class TorchvisionSource(ListedSource):
 
     def fingerprint(self) -> str:
         content = "\n".join(stamp for one in self.sets.values() for stamp in _content(one))
-        told = self.describe()["options"]
-        options = sorted((key, str(value)) for key, value in told.items() if key != "root")
+        stored_options = self.describe()["options"]
+        options = sorted((key, str(value)) for key, value in stored_options.items() if key != "root")
         kind = f"{self.kind}:{self.name}:{options}:{hashlib.sha256(content.encode()).hexdigest()}"
         return digest_table(kind, self.table, [""] * len(self.table))
 
@@ -135,15 +135,17 @@ def _as_tuples(options: dict[str, Any]) -> dict[str, Any]:
 
 def _open_sets(name: str, options: dict[str, Any]) -> dict[str, Any]:
     make = _factory(name)
-    known = inspect.signature(make).parameters
-    unknown = next((key for key in options if key not in known), None)
+    parameters = inspect.signature(make).parameters
+    unknown = next((key for key in options if key not in parameters), None)
     if unknown:
-        raise ImageSourceError(f"torchvision:{name} has no option '{unknown}'.{did_you_mean(unknown, known)}")
-    if "root" in known and "root" not in options:
+        raise ImageSourceError(
+            f"torchvision:{name} has no option '{unknown}'.{did_you_mean(unknown, parameters)}"
+        )
+    if "root" in parameters and "root" not in options:
         raise ImageSourceError(f"torchvision:{name} needs a folder. Write torchvision:{name}?root=DIR")
-    if "train" in known and "train" not in options:
+    if "train" in parameters and "train" not in options:
         return {split: _make(make, name, options, train=split == "train") for split in ("train", "test")}
-    if "split" in known and "split" not in options:
+    if "split" in parameters and "split" not in options:
         return _by_split(make, name, options)
     return {"all": _make(make, name, options)}
 
@@ -188,8 +190,8 @@ def _factory(name: str) -> Any:
 
 
 def _labels(data_set: Any) -> list[str | None]:
-    found = (getattr(data_set, name, None) for name in TARGET_ATTRIBUTES)
-    targets = next((t for t in found if t is not None and len(t) == len(data_set)), None)
+    candidates = (getattr(data_set, name, None) for name in TARGET_ATTRIBUTES)
+    targets = next((t for t in candidates if t is not None and len(t) == len(data_set)), None)
     if targets is None:
         with limited_pillow():
             targets = [data_set[index][1] for index in range(len(data_set))]

@@ -1,4 +1,4 @@
-"""How the map of a layer becomes one vector (docs/method.md 1.6), and what that does to Grad-CAM (4.1)."""
+"""Poolings of a layer's map into one vector (docs/method.md 1.6), and their effect on Grad-CAM (4.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the vectors of every token rule are: rules of one file can differ by orders of magnitude."""
+"""Lengths of the vectors of every token rule: rules of one file can differ by orders of magnitude."""
 
 from __future__ import annotations
 

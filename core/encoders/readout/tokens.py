@@ -29,7 +29,7 @@ class TokenRule:
 
 @dataclass(frozen=True)
 class TokenParts:
-    """Where a transformer has its tokens.
+    """The modules and positions of a transformer's tokens.
 
     Attributes:
         last: the layer whose output are all tokens (B, T, C), before the final norm.
@@ -160,14 +160,14 @@ def own_rule(model: nn.Module, parts: TokenParts, x: Tensor, raw: Tensor) -> Tok
     except EncoderError:  # a network of its own, with names like timm's
         return None
     for rule in parts.rules:
-        found = read_tokens(tokens, parts, rule)
-        if found.shape == raw.shape and torch.allclose(found, raw, rtol=RTOL, atol=1e-5):
+        pooled = read_tokens(tokens, parts, rule)
+        if pooled.shape == raw.shape and torch.allclose(pooled, raw, rtol=RTOL, atol=1e-5):
             return rule
     return None
 
 
 def choose_rule(
-    arch: str, parts: TokenParts | None, own: TokenRule | None, tokens: str | None, norm: str | None
+    arch: str, parts: TokenParts | None, network_rule: TokenRule | None, tokens: str | None, norm: str | None
 ) -> TokenRule:
     """Return the rule that was asked for; what was left out is the network's own, or after the norm.
 
@@ -182,25 +182,27 @@ def choose_rule(
             f"{arch} is no encoder over patch tokens as those of timm, torchvision and open_clip are, so "
             f"{asked} does not apply: leave it out (a map is pooled by --pool)"
         )
-    if tokens is None and own is None:
+    if tokens is None and network_rule is None:
         raise EncoderError(f"{arch} follows no known token rule: give --tokens as well as {asked}")
-    wanted = tokens or (own.tokens if own else "")
-    fits = [rule for rule in parts.rules if rule.tokens == wanted]
+    token_name = tokens or (network_rule.tokens if network_rule else "")
+    fits = [rule for rule in parts.rules if rule.tokens == token_name]
     if not fits:
-        missing = "attention pooling" if wanted == "attnpool" else "CLS token"
-        known = dict.fromkeys(rule.tokens for rule in parts.rules)
-        raise EncoderError(f"{arch} has no {missing}: choose --tokens {' or '.join(known)}")
+        missing = "attention pooling" if token_name == "attnpool" else "CLS token"
+        available = dict.fromkeys(rule.tokens for rule in parts.rules)
+        raise EncoderError(f"{arch} has no {missing}: choose --tokens {' or '.join(available)}")
     if norm is None:  # both are there, or one: after the norm comes first
         return fits[0]
     for rule in fits:
         if rule.norm == norm:
             return rule
-    problem = "attention pooling reads normed tokens" if wanted == "attnpool" else "its tokens have no norm"
+    problem = (
+        "attention pooling reads normed tokens" if token_name == "attnpool" else "its tokens have no norm"
+    )
     raise EncoderError(f"{arch}: {problem}, so --token-norm must be {fits[0].norm}")
 
 
-def _check(what: str, word: str | None, known: Sequence[str]) -> None:
-    if word is not None and word not in known:
+def _check(what: str, word: str | None, choices: Sequence[str]) -> None:
+    if word is not None and word not in choices:
         raise SettingsError(
-            f"unknown {what} '{word}'; known: {', '.join(known)}.{did_you_mean(str(word), known)}"
+            f"unknown {what} '{word}'; known: {', '.join(choices)}.{did_you_mean(str(word), choices)}"
         )

@@ -41,8 +41,8 @@ class ViewParameters:
         return self._each(lambda values: values[rows])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> ViewParameters:
-        found = (getattr(self, f.name) for f in fields(self))
-        return ViewParameters(*(None if values is None else change(values) for values in found))  # type: ignore[arg-type]
+        parts = (getattr(self, f.name) for f in fields(self))
+        return ViewParameters(*(None if values is None else change(values) for values in parts))  # type: ignore[arg-type]
 
 
 def draw_parameters(

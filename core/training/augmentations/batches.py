@@ -52,7 +52,7 @@ class Batches:
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0, int))  # image order of an epoch
         self.drawn: StepDraw | None = None
         self.groups: np.ndarray | None = None  # see `regroup`
-        self.hows = view_settings(config.augment, self.n_views)  # of each large view
+        self.view_settings = view_settings(config.augment, self.n_views)  # of each large view
 
     @property
     def steps_per_epoch(self) -> int:
@@ -63,11 +63,13 @@ class Batches:
         if self.drawn is None or self.drawn.step != step:
             generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "views", step))
 
-            def views(hows: list[AugmentConfig]) -> list[ViewParameters]:
+            def views(settings: list[AugmentConfig]) -> list[ViewParameters]:
                 batch = self.config.batch_size
-                return [draw_parameters(batch, self.size[0], self.size[1], how, generator) for how in hows]
+                return [
+                    draw_parameters(batch, self.size[0], self.size[1], one, generator) for one in settings
+                ]
 
-            large = views(self.hows)
+            large = views(self.view_settings)
             small = views([local_views(self.config)[1]] * self.n_local)
             self.drawn = StepDraw(step, self.rows(step), large, small)
         return self.drawn
@@ -97,15 +99,15 @@ class Batches:
         images = self.pixels(drawn.rows[part])
         first = part.indices(self.config.batch_size)[0]
 
-        def own(parameters: list[ViewParameters]) -> list[ViewParameters]:
+        def on_device(parameters: list[ViewParameters]) -> list[ViewParameters]:
             return [views.part(part).to(self.device) for views in parameters]
 
         large = [
             render_view(images, views, self.config.crop_size, how, partial(self.generator, step, first, n))
-            for n, (views, how) in enumerate(zip(own(drawn.large), self.hows, strict=True))
+            for n, (views, how) in enumerate(zip(on_device(drawn.large), self.view_settings, strict=True))
         ]
         size = local_views(self.config)[0]
-        small = [apply_views(images, views, size) for views in own(drawn.local)]
+        small = [apply_views(images, views, size) for views in on_device(drawn.local)]
         return self.normalise(torch.cat(large)), self.normalise(torch.cat(small)) if small else None
 
     def generator(self, step: int, first: int, view: int) -> torch.Generator:

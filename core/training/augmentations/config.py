@@ -97,9 +97,9 @@ def complete_right(augment: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(right, dict):
         return augment
     shared = {name: value for name, value in augment.items() if name not in ("right", "fourier", "view")}
-    left, own = augment.get("fourier"), right.get("fourier")
-    if isinstance(left, dict) and isinstance(own, dict):
-        right = {**right, "fourier": {**left, **own}}
+    left, right_fourier = augment.get("fourier"), right.get("fourier")
+    if isinstance(left, dict) and isinstance(right_fourier, dict):
+        right = {**right, "fourier": {**left, **right_fourier}}
     return {**augment, "right": {**shared, **right}}
 
 

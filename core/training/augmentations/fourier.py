@@ -52,9 +52,11 @@ class FourierTransform(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
         if not isinstance(inpt, Tensor) or inpt.ndim < 3 or not inpt.is_floating_point():
-            found = f"{inpt.dtype} {tuple(inpt.shape)}" if isinstance(inpt, Tensor) else type(inpt).__name__
+            received = (
+                f"{inpt.dtype} {tuple(inpt.shape)}" if isinstance(inpt, Tensor) else type(inpt).__name__
+            )
             raise ShapeError(
-                f"{type(self).__name__}: got {found}, expected floats (…, 3, H, W) in [0, 1]. "
+                f"{type(self).__name__}: got {received}, expected floats (…, 3, H, W) in [0, 1]. "
                 "v2.ToImage() and v2.ToDtype(torch.float32, scale=True) make them."
             )
         images = inpt.as_subclass(Tensor).reshape(-1, *inpt.shape[-3:])  # (B, C, H, W)
@@ -64,8 +66,8 @@ class FourierTransform(v2.Transform):
 
     def drawn(self, n: int, channels: int, height: int, width: int, device: torch.device) -> list[Drawn]:
         """Draw which of n images are changed, and their responses."""
-        chosen = self._uniform((n,), (0.0, 1.0), device) < self.p
-        return [(chosen, self.response(int(chosen.sum()), channels, height, width, device))]
+        changed = self._uniform((n,), (0.0, 1.0), device) < self.p
+        return [(changed, self.response(int(changed.sum()), channels, height, width, device))]
 
     def _uniform(self, shape: tuple[int, ...], between: Range, device: torch.device) -> Tensor:
         low, high = between
@@ -199,32 +201,36 @@ class FourierChain(FourierTransform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Tensor:
         if not self.clip_each:
             return super().transform(inpt, params)
-        for own in self.transforms:
-            inpt = own.transform(inpt, params)
+        for one in self.transforms:
+            inpt = one.transform(inpt, params)
         return inpt
 
     def drawn(self, n: int, channels: int, height: int, width: int, device: torch.device) -> list[Drawn]:
-        return [one for own in self.transforms for one in own.drawn(n, channels, height, width, device)]
+        return [
+            one
+            for transform in self.transforms
+            for one in transform.drawn(n, channels, height, width, device)
+        ]
 
 
 def _filtered(images: Tensor, drawn: Sequence[Drawn]) -> Tensor:
     """(B, C, H, W) images with their modes multiplied by what was drawn; those not chosen keep their bits."""
-    rows = torch.stack([chosen for chosen, _ in drawn]).any(0)
+    rows = torch.stack([which for which, _ in drawn]).any(0)
     if not rows.any():  # some FFT libraries refuse an empty batch
         return images.clone()
     exact = images[rows].to(torch.promote_types(images.dtype, torch.float32))  # no FFT in half precision
-    spectra = _multiplied(torch.fft.rfft2(exact), [(chosen[rows], response) for chosen, response in drawn])
-    found = images.clone()
-    found[rows] = torch.fft.irfft2(spectra, s=images.shape[-2:]).clamp(0, 1).to(images.dtype)
-    return found
+    spectra = _multiplied(torch.fft.rfft2(exact), [(which[rows], response) for which, response in drawn])
+    result = images.clone()
+    result[rows] = torch.fft.irfft2(spectra, s=images.shape[-2:]).clamp(0, 1).to(images.dtype)
+    return result
 
 
 def _multiplied(spectra: Tensor, drawn: Sequence[Drawn]) -> Tensor:
     """(B, C, H, W // 2 + 1) spectra multiplied by the responses of the images that were chosen."""
-    found = spectra.clone()
-    for chosen, response in drawn:
-        found[chosen] = found[chosen] * response
-    return found
+    product = spectra.clone()
+    for which, response in drawn:
+        product[which] = product[which] * response
+    return product
 
 
 def fourier_chain(config: FourierConfig, generator: torch.Generator | None = None) -> FourierChain:
@@ -247,7 +253,10 @@ def fourier_chain(config: FourierConfig, generator: torch.Generator | None = Non
 
 
 def fourier_spectra(chain: FourierChain, spectra: Tensor, width: int) -> Tensor:
-    """Apply a chain to (B, C, H, W // 2 + 1) spectra of images of that width: A_freq(f) in [K] 5.6."""
+    """Apply a chain to (B, C, H, W // 2 + 1) spectra of images of that width.
+
+    A_freq(f) of Kalibhat's dissertation, 5.6.
+    """
     n, channels, height = spectra.shape[:3]
     return _multiplied(spectra, chain.drawn(n, channels, height, width, spectra.device))
 

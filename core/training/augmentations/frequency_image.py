@@ -1,4 +1,4 @@
-"""Spectra as pictures that a convolutional network can read, and back ([K] section 5.6.1)."""
+"""Spectra as pictures for convolutional networks, and back (Kalibhat, dissertation, section 5.6.1)."""
 
 from __future__ import annotations
 

@@ -58,13 +58,13 @@ def default_cache() -> Path:
 def _split(source: Any, split: str, images: np.ndarray, readable: np.ndarray) -> Pixels:
     rows = np.flatnonzero((source.table["split"] == split).to_numpy() & readable)
     consecutive = len(rows) > 0 and rows[-1] - rows[0] == len(rows) - 1
-    chosen = images[rows[0] : rows[-1] + 1] if consecutive else images[rows]  # a view if possible
+    of_split = images[rows[0] : rows[-1] + 1] if consecutive else images[rows]  # a view if possible
     labels = source.table["label"]
     if labels.isna().any():
-        return Pixels(chosen, None, rows)
+        return Pixels(of_split, None, rows)
     names = sorted(labels.unique())
     codes = labels.map({name: code for code, name in enumerate(names)}).to_numpy(np.int64)
-    return Pixels(chosen, codes[rows], rows)
+    return Pixels(of_split, codes[rows], rows)
 
 
 def _decode_all(

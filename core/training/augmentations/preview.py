@@ -15,7 +15,7 @@ from PIL import Image
 from core.errors import SettingsError, did_you_mean
 from core.training.augmentations.config import AugmentConfig, FourierConfig
 
-SIDE = 224  # pixels: widths in Table C.2 of [K] are those at this size
+SIDE = 224  # pixels: widths in Table C.2 of the dissertation are those at this size
 LUMA = np.array([0.299, 0.587, 0.114])
 YIQ = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 
@@ -67,16 +67,16 @@ def augmented(image: Image.Image, name: str, values: SliderValues, *, seed: int 
         raise SettingsError(f"no augmentation '{name}'.{did_you_mean(name, PREVIEWS)}")
     preview = PREVIEWS[name]
     sliders = {slider.name: slider for slider in preview.sliders}
-    chosen = {key: slider.default for key, slider in sliders.items()}
+    slider_values = {key: slider.default for key, slider in sliders.items()}
     for key, value in values.items():
         if key not in sliders:
             raise SettingsError(f"'{name}' has no slider '{key}'.{did_you_mean(key, sliders)}")
         low, high = sliders[key].low, sliders[key].high
         if not low <= value <= high:
             raise SettingsError(f"'{name}': {key} = {value:g} must lie between {low:g} and {high:g}")
-        chosen[key] = value
+        slider_values[key] = value
     pixels = np.asarray(centred(image), np.float64) / 255
-    drawn = preview.draw(pixels, chosen, np.random.default_rng(seed))
+    drawn = preview.draw(pixels, slider_values, np.random.default_rng(seed))
     return Image.fromarray((drawn.clip(0, 1) * 255).round().astype(np.uint8))
 
 

@@ -1,4 +1,4 @@
-"""The kinds of views that an image can be shown in ([K] sections 5.5 and 5.6), by their recipe.
+"""The kinds of views of an image, by their recipe (Kalibhat, dissertation, sections 5.5 and 5.6).
 
 | recipe | view |
 |---|---|

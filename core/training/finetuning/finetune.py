@@ -1,4 +1,4 @@
-"""Fine-tune a study's encoder with the Q-Score regulariser, the Lasso or neither ([Q] section 4).
+"""Fine-tune a study's encoder with the Q-Score regulariser, the Lasso or neither (Kalibhat 2024, section 4).
 
 The baseline is the same fine-tuning with kind "none". Encoder, images, transform and D come from the study.
 """
@@ -67,12 +67,12 @@ def finetune_config(
         check_paper_rate(changes)
     encoder = check_study(study)
     embed, given = study.settings("embed"), {k: v for k, v in changes.items() if v is not None}
-    told = recorded_settings(encoder.spec)
-    name = method_name(method or told.get("method", "simclr"))
-    kept = {key: told[key] for key in OF_IMAGES if key in told}
-    if told.get("method") == name:
-        kept |= {key: value for key, value in told.items() if key not in OF_THAT_RUN}
-    values = {"crop_size": encoder.transform.input_size, **architecture(encoder, told), **kept}
+    recorded = recorded_settings(encoder.spec)
+    name = method_name(method or recorded.get("method", "simclr"))
+    inherited = {key: recorded[key] for key in OF_IMAGES if key in recorded}
+    if recorded.get("method") == name:
+        inherited |= {key: value for key, value in recorded.items() if key not in OF_THAT_RUN}
+    values = {"crop_size": encoder.transform.input_size, **architecture(encoder, recorded), **inherited}
     optimizer = given.get("optimizer", None if practical else PAPER["optimizer"])
     values = with_defaults(under_optimizer({**values, "method": name}, optimizer))
     values |= practical_rate(values) if practical else PAPER
@@ -140,23 +140,25 @@ def recorded_settings(spec: str) -> dict[str, Any]:
     """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none."""
     if parse_spec(spec).family not in ("", "asset"):
         return {}
-    settings, known = as_it_was(sidecar_settings(spec)), TrainConfig.__dataclass_fields__
-    return {key: settings[key] for key in known if key in settings}
+    settings, fields = as_it_was(sidecar_settings(spec)), TrainConfig.__dataclass_fields__
+    return {key: settings[key] for key in fields if key in settings}
 
 
-def architecture(encoder: Encoder, told: dict[str, Any]) -> dict[str, Any]:
+def architecture(encoder: Encoder, recorded: dict[str, Any]) -> dict[str, Any]:
     """Return `arch`, `export_arch` and `stem` from which the encoder can be rebuilt."""
-    if "arch" in told:
-        return {key: told[key] for key in ("arch", "export_arch", "stem") if key in told}
+    if "arch" in recorded:
+        return {key: recorded[key] for key in ("arch", "export_arch", "stem") if key in recorded}
     family, colon, rest = encoder.arch.partition(":")
     name, _, query = rest.partition("?")
-    own = [pair for pair in query.split("&") if pair and pair.split("=")[0] not in ("pretrained", "weights")]
+    arguments = [
+        pair for pair in query.split("&") if pair and pair.split("=")[0] not in ("pretrained", "weights")
+    ]
     if family == "python":
         raise EncoderError(
             f"'{encoder.spec}' comes from your own module; only networks of timm and torchvision and "
             "ResNet checkpoints can be fine-tuned"
         )
-    text = f"{family}:{name}" + (f"?{'&'.join(own)}" if own else "")
+    text = f"{family}:{name}" + (f"?{'&'.join(arguments)}" if arguments else "")
     return {"arch": text if colon else f"torchvision:{encoder.arch}", "stem": stem_of(encoder)}
 
 

@@ -38,7 +38,7 @@ class Method(nn.Module):
         return self.loss_of(self.backbone(views), views, local)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
-        """The same for given raw = backbone(views), (n_views * B, n_features), shared with a regulariser."""
+        """Compute the loss from raw = backbone(views), (n_views * B, n_features), for a regulariser."""
         raise NotImplementedError
 
     def forward(self, views: Tensor, local: Tensor | None = None) -> Tensor:

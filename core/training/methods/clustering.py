@@ -23,19 +23,23 @@ class SwAV(Method):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        own = config.objective
-        self.n_local, self.frozen, self.queue_from = own.local_crops, own.frozen, own.queue_from
+        objective = config.objective
+        self.n_local, self.frozen, self.queue_from = (
+            objective.local_crops,
+            objective.frozen,
+            objective.queue_from,
+        )
         self.head = SwaVProjectionHead(n_features, config.head_hidden, config.head_out)
-        self.prototypes = SwaVPrototypes(config.head_out, own.prototypes)
-        if not own.prototype_bias:  # logits are cosines, as in the paper
+        self.prototypes = SwaVPrototypes(config.head_out, objective.prototypes)
+        if not objective.prototype_bias:  # logits are cosines, as in the paper
             self.prototypes.heads[0].register_parameter("bias", None)
         self.criterion = SwaVLoss(
             config.temperature,
-            own.sinkhorn_iterations,
-            own.sinkhorn_epsilon,
+            objective.sinkhorn_iterations,
+            objective.sinkhorn_epsilon,
             sinkhorn_gather_distributed=True,
         )
-        self.register_buffer("queue", torch.zeros(2, own.queue, config.head_out))
+        self.register_buffer("queue", torch.zeros(2, objective.queue, config.head_out))
         self.register_buffer("n_queued", torch.zeros((), dtype=torch.long))
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
@@ -74,20 +78,20 @@ class DINO(MomentumMethod):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        own = config.objective
-        self.n_local, self.frozen = own.local_crops, own.frozen
-        shape = (n_features, config.head_hidden, own.bottleneck, own.prototypes)
+        objective = config.objective
+        self.n_local, self.frozen = objective.local_crops, objective.frozen
+        shape = (n_features, config.head_hidden, objective.bottleneck, objective.prototypes)
         with warnings.catch_warnings():  # lightly uses torch's deprecated weight normalisation
             warnings.simplefilter("ignore", FutureWarning)
             self.head, self.target_head = DINOProjectionHead(*shape), DINOProjectionHead(*shape)
         self.target_head.load_state_dict(self.head.state_dict())  # such a head cannot be deep-copied
         self.target_head.requires_grad_(False)
         self.criterion = DINOLoss(
-            own.prototypes,
-            warmup_teacher_temp=own.teacher_temperature,
-            teacher_temp=own.teacher_temperature,
+            objective.prototypes,
+            warmup_teacher_temp=objective.teacher_temperature,
+            teacher_temp=objective.teacher_temperature,
             student_temp=config.temperature,
-            center_momentum=own.center_momentum,
+            center_momentum=objective.center_momentum,
         )
 
     def pairs(self) -> list[tuple[nn.Module, nn.Module]]:

@@ -1,4 +1,4 @@
-"""Two encoders, one for images and one for frequency images ([K] section 5.6.1, Fig. 5.5)."""
+"""Two encoders, for images and for frequency images (Kalibhat, dissertation, section 5.6.1, Fig. 5.5)."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def cross_info_nce(left: Tensor, right: Tensor, *, temperature: float) -> Tensor
         scalar, in nats; log of the number of images for outputs that are all equal.
     """
     left, right = normalize(left, dim=1), normalize(right, dim=1)
-    own = torch.arange(len(left), device=left.device) + dist.rank() * len(left)
+    positives = torch.arange(len(left), device=left.device) + dist.rank() * len(left)
     pairs = ((left, gathered(right)), (right, gathered(left)))
-    return sum(cross_entropy(a @ b.T / temperature, own) for a, b in pairs) / 2  # type: ignore[return-value]
+    return sum(cross_entropy(a @ b.T / temperature, positives) for a, b in pairs) / 2  # type: ignore[return-value]

@@ -27,12 +27,12 @@ from core.training.regularizers.perturbed_cosines import (
 def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
     """Build the contrastive loss of the settings, over the images of all processes."""
     options["gather_distributed"] = True
-    own = config.objective
-    if own.ifm_epsilon and own.ifm_variant == "pre_norm":
+    objective = config.objective
+    if objective.ifm_epsilon and objective.ifm_variant == "pre_norm":
         return PreNormNTXent(config, **options)
-    if own.ifm_epsilon:
+    if objective.ifm_epsilon:
         return HarderNTXent(config, **options)
-    if own.hard_beta or own.hard_tau_plus:
+    if objective.hard_beta or objective.hard_tau_plus:
         return HardNegativeNTXent(config, **options)
     return NTXentLoss(config.temperature, **options)
 
@@ -47,7 +47,9 @@ class SimilarityNTXent(NTXentLoss):
             return self.loss_between(out0, keys, bank.T, None)
         both = torch.cat([gathered(out0), gathered(out1)])
         itself = own_images(len(out0), out0.device)
-        losses = [self.loss_between(own, other, both, itself) for own, other in ((out0, out1), (out1, out0))]
+        losses = [
+            self.loss_between(anchors, other, both, itself) for anchors, other in ((out0, out1), (out1, out0))
+        ]
         return (losses[0] + losses[1]) / 2
 
     def loss_between(self, v: Tensor, positive: Tensor, negatives: Tensor, itself: Tensor | None) -> Tensor:
@@ -67,9 +69,13 @@ class HarderNTXent(SimilarityNTXent):
 
     def __init__(self, config: TrainConfig, **options: Any):
         super().__init__(config.temperature, **options)
-        own = config.objective
-        self.epsilon, self.alpha, self.variant = own.ifm_epsilon, own.ifm_alpha, own.ifm_variant
-        self.detach, self.undefined = own.ifm_detach, 0
+        objective = config.objective
+        self.epsilon, self.alpha, self.variant = (
+            objective.ifm_epsilon,
+            objective.ifm_alpha,
+            objective.ifm_variant,
+        )
+        self.detach, self.undefined = objective.ifm_detach, 0
 
     def loss_between(self, v: Tensor, positive: Tensor, negatives: Tensor, itself: Tensor | None) -> Tensor:
         if self.variant == "default":
@@ -89,8 +95,8 @@ class HarderNTXent(SimilarityNTXent):
 
     def facts(self) -> dict[str, float]:
         """Return the number of undefined cosines since the last call."""
-        found, self.undefined = float(self.undefined), 0
-        return {} if self.variant == "default" else {"ifm_undefined": found}
+        n_undefined, self.undefined = float(self.undefined), 0
+        return {} if self.variant == "default" else {"ifm_undefined": n_undefined}
 
 
 class PreNormNTXent(HarderNTXent):
@@ -119,7 +125,9 @@ class PreNormNTXent(HarderNTXent):
             return self.loss_between(out0, out1, (bank[:-1] * bank[-1]).T, None)
         both = torch.cat([gathered(out0), gathered(out1)])
         itself = own_images(len(out0), out0.device)
-        losses = [self.loss_between(own, other, both, itself) for own, other in ((out0, out1), (out1, out0))]
+        losses = [
+            self.loss_between(anchors, other, both, itself) for anchors, other in ((out0, out1), (out1, out0))
+        ]
         return (losses[0] + losses[1]) / 2
 
     def loss_between(self, v: Tensor, positive: Tensor, negatives: Tensor, itself: Tensor | None) -> Tensor:
@@ -152,8 +160,8 @@ class HardNegativeNTXent(SimilarityNTXent):
         self.beta, self.tau_plus = config.objective.hard_beta, config.objective.hard_tau_plus
 
     def loss_of_cosines(self, positive: Tensor, negatives: Tensor) -> Tensor:
-        own = {"beta": self.beta, "tau_plus": self.tau_plus}
-        return hard_info_nce(positive, negatives, temperature=self.temperature, **own)
+        hardness = {"beta": self.beta, "tau_plus": self.tau_plus}
+        return hard_info_nce(positive, negatives, temperature=self.temperature, **hardness)
 
 
 def own_images(n: int, device: torch.device) -> Tensor:
@@ -173,7 +181,9 @@ def _counted(undefined: Tensor, itself: Tensor | None) -> Tensor:
 
 def criteria_facts(criteria: Iterable[Any]) -> dict[str, float]:
     """Average the facts of the losses of a method, where they have any; counts are added up."""
-    found = [own for one in criteria if hasattr(one, "facts") and (own := one.facts())]
-    names = dict.fromkeys(name for own in found for name in own)
-    totals = {name: sum(own[name] for own in found) for name in names}
-    return {name: total if name == "ifm_undefined" else total / len(found) for name, total in totals.items()}
+    with_facts = [facts for one in criteria if hasattr(one, "facts") and (facts := one.facts())]
+    names = dict.fromkeys(name for facts in with_facts for name in facts)
+    totals = {name: sum(facts[name] for facts in with_facts) for name in names}
+    return {
+        name: total if name == "ifm_undefined" else total / len(with_facts) for name, total in totals.items()
+    }

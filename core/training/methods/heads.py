@@ -35,8 +35,10 @@ def recorded_config(checkpoint: Path) -> TrainConfig | None:
     try:
         sidecar = read_json_file(files.sidecar_path(checkpoint))
         settings = as_it_was(sidecar["settings"])
-        known = {name: value for name, value in settings.items() if name in TrainConfig.__dataclass_fields__}
-        return from_dict({**known, "images": sidecar.get("images", ""), "output": str(checkpoint)})
+        present_settings = {
+            name: value for name, value in settings.items() if name in TrainConfig.__dataclass_fields__
+        }
+        return from_dict({**present_settings, "images": sidecar.get("images", ""), "output": str(checkpoint)})
     except (OSError, ValueError, KeyError, TypeError, PeregrineError):
         return None
 

@@ -16,9 +16,9 @@ class VICReg(Method):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        own = config.objective
+        objective = config.objective
         self.head = VICRegProjectionHead(n_features, config.head_hidden, config.head_out)
-        self.criterion = VICRegLoss(own.invariance, own.variance, own.covariance)
+        self.criterion = VICRegLoss(objective.invariance, objective.variance, objective.covariance)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
         return self.criterion(*map(gathered, by_view(self.head, raw, 2)))

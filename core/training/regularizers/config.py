@@ -16,7 +16,7 @@ READINGS = ("sum", "printed", "mean")
 
 @dataclass(frozen=True)
 class RegularizerConfig:
-    """The regulariser (docs/method.md 7.2). Both lambdas are [Q]'s; the Lasso's weight is ours.
+    """The regulariser (docs/method.md 7.2). Both lambdas are from Kalibhat 2024; the Lasso's weight is ours.
 
     0.01 makes the Lasso term as large as lambda2's for batches of 64 to 128, where the two can be compared;
     `lambda-search` tries other values.
@@ -37,7 +37,7 @@ class RegularizerConfig:
     )
     weight: float = field(default=1e-2, metadata=option("weight of the Lasso", metavar="L"))
     # What eq. 3 divides by the 2N rows of a batch: nothing ("sum"), the reward ("printed") or both terms
-    # ("mean"). Only "sum" lets [Q]'s search of lambda1 at lambda2 = 0 (Fig. A.8) have an effect at 1e-4.
+    # ("mean"). Only "sum" lets the paper's search of lambda1 at lambda2 = 0 (Fig. A.8) matter at 1e-4.
     reading: str = field(
         default="sum",
         metadata=option(

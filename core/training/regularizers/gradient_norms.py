@@ -22,9 +22,9 @@ class GradientNorms:
         """Return `tensor` for the term `name`; unchanged if no gradient is needed."""
         if not tensor.requires_grad:
             return tensor
-        own = tensor.view_as(tensor)
-        own.register_hook(partial(self._add, name))
-        return own
+        view = tensor.view_as(tensor)
+        view.register_hook(partial(self._add, name))
+        return view
 
     def _add(self, name: str, gradient: Tensor) -> None:
         square = gradient.detach().double().square().sum()

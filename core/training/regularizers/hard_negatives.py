@@ -41,10 +41,10 @@ def hard_info_nce(
     dtype = torch.promote_types(negatives.dtype, torch.float32)
     above = positive.reshape(-1).to(dtype) / temperature  # (B,) log p
     logits = negatives.to(dtype) / temperature  # (B, K) log n
-    known = torch.isfinite(logits)
-    count = known.sum(1)
+    finite = torch.isfinite(logits)
+    count = finite.sum(1)
     log_k = count.clamp_min(1).to(dtype).log()
-    hard = _log_sum((1 + beta) * logits, known) - _log_sum(beta * logits, known) + log_k  # (B,) log N
+    hard = _log_sum((1 + beta) * logits, finite) - _log_sum(beta * logits, finite) + log_k  # (B,) log N
     if tau_plus:
         hard = _debiased(hard, above, log_k, temperature, tau_plus)
     losses = torch.nn.functional.softplus(hard - above)  # -log(p / (p + N))
@@ -59,10 +59,10 @@ def check_hardness(beta: float, tau_plus: float) -> None:
         raise SettingsError(f"hard_tau_plus = {tau_plus:g} must be at least 0 and below 1.")
 
 
-def _log_sum(logits: Tensor, known: Tensor) -> Tensor:
+def _log_sum(logits: Tensor, finite: Tensor) -> Tensor:
     """Logarithm of the sum of exp over the known entries of each row; 0 for a row without any."""
-    filled = torch.where(known, logits, torch.full_like(logits, -torch.inf))
-    some = known.any(1)
+    filled = torch.where(finite, logits, torch.full_like(logits, -torch.inf))
+    some = finite.any(1)
     safe = torch.where(some[:, None], filled, torch.zeros_like(filled))
     if not filled.shape[1]:
         return filled.new_zeros(len(filled))

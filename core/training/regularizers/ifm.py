@@ -68,9 +68,9 @@ def mixed_info_nce(
 
 def _info_nce(positive: Tensor, negatives: Tensor, temperature: float) -> Tensor:
     positive = positive.reshape(-1, 1)  # (B, 1)
-    known = torch.isfinite(positive)
-    safe = torch.where(known, positive, torch.zeros_like(positive))
+    finite = torch.isfinite(positive)
+    safe = torch.where(finite, positive, torch.zeros_like(positive))
     logits = torch.cat([safe, negatives], 1) / temperature  # (B, 1 + K)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     losses = torch.logsumexp(logits, 1) - logits[:, 0]
-    return (losses * known[:, 0]).sum() / known.sum().clamp_min(1)
+    return (losses * finite[:, 0]).sum() / finite.sum().clamp_min(1)

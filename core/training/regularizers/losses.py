@@ -5,6 +5,7 @@ Kalibhat et al. 2024, "Q", arXiv 2203.01881. Scores, sets and normalisation are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,11 +26,14 @@ def q_regularizer(
     lambda1: float = 1e-4,
     lambda2: float = 1e-4,
     reading: str = "sum",
+    branches: tuple[Tensor, Tensor] | None = None,
+    observe: Callable[[Reward], None] | None = None,
 ) -> Tensor:
     """Raise low Q-Scores and shrink features that are active on much of the batch, when minimised.
 
     - lambda1 w1 sum_i 1[Q_i < alpha] Q_i + lambda2 w2 sum_k 1[||H_*k||_1 > beta] ||H_*k||_1
-    (Q, eq. 3, with the sign of a loss to minimise), H the 2N normalised rows, beta = mean_k ||H_*k||_1.
+    (Kalibhat 2024, eq. 3, with the sign of a loss to minimise), H the 2N normalised rows,
+    beta = mean_k ||H_*k||_1.
     (w1, w2) is (1, 1) for the reading "sum", (1/2N, 1) for "printed" and (1/2N, 1/2N) for "mean".
 
     Args:
@@ -37,6 +41,8 @@ def q_regularizer(
         discriminative: (n_features,) bool, the set D of the start study.
         epsilon: firing threshold, in standard deviations.
         lambda1, lambda2: weights of the two terms.
+        branches: equal to `raw`, one for each term, where the gradients of the terms are measured apart.
+        observe: called with the reward, and so with the rows that it takes in.
     Returns:
         scalar float64, to be added to the loss.
     Raises:
@@ -44,16 +50,12 @@ def q_regularizer(
         SettingsError: unknown reading.
     """
     check_matrix("raw", raw)
-    reward = q_reward(raw, discriminative, epsilon=epsilon).total
-    return weighted(reward, large_norms(raw), len(raw), lambda1=lambda1, lambda2=lambda2, reading=reading)
-
-
-def weighted(
-    reward: Tensor, norms: Tensor, n_rows: int, *, lambda1: float, lambda2: float, reading: str
-) -> Tensor:
-    """Compute eq. 3 from its two sums over a batch of `n_rows`. Raises SettingsError: unknown reading."""
-    of_reward, of_norms = reading_weights(reading, n_rows)
-    return lambda2 * of_norms * norms - lambda1 * of_reward * reward
+    of_reward, of_norms = reading_weights(reading, len(raw))
+    for_reward, for_norms = branches or (raw, raw)
+    reward = q_reward(for_reward, discriminative, epsilon=epsilon)
+    if observe:
+        observe(reward)
+    return lambda2 * of_norms * large_norms(for_norms) - lambda1 * of_reward * reward.total
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ def q_reward(raw: Tensor, discriminative: Array, *, epsilon: float = 4.0) -> Rew
     """
     check_matrix("raw", raw)
     scores = q_score(normalise_rows(raw.double()), discriminative, epsilon=epsilon)  # (2N,)
-    known = scores.detach()
-    scored = known > 0  # firing entries exceed their row's mean, so a defined Q is above 0
-    alpha = known.sum() / scored.sum().clamp(min=1)
-    rewarded = scored & (known < alpha - TIE * alpha)
+    values = scores.detach()
+    scored = values > 0  # firing entries exceed their row's mean, so a defined Q is above 0
+    alpha = values.sum() / scored.sum().clamp(min=1)
+    rewarded = scored & (values < alpha - TIE * alpha)
     return Reward(_masked_sum(scores, rewarded), rewarded, scored)
 
 
@@ -104,7 +106,7 @@ def reading_weights(reading: str, n_rows: int) -> tuple[float, float]:
 
 
 def lasso(raw: Tensor, *, weight: float) -> Tensor:
-    """The baseline: weight / (2N) ||H||_1, H the 2N normalised rows (Q, section 4).
+    """The baseline: weight / (2N) ||H||_1, H the 2N normalised rows (Kalibhat 2024, section 4).
 
     Args:
         raw: (2N, n_features) float, not normalised. weight: unpublished, chosen here.

@@ -21,7 +21,7 @@ from core.training.config import TrainConfig
 from core.training.methods.base import Method
 from core.training.process_group import gathered, n_processes, total
 from core.training.regularizers.gradient_norms import GradientNorms, relative
-from core.training.regularizers.losses import large_norms, lasso, q_reward, weighted
+from core.training.regularizers.losses import Reward, lasso, q_regularizer
 
 METHOD, REWARD, NORMS = "method", "reward", "norms"  # terms that pull at the representations
 PARTS = ("weight_change", "batchnorm_change", "statistics_change")
@@ -43,11 +43,11 @@ class Penalised(Method):
         self.inner = inner
         self.n_views, self.n_local = inner.n_views, inner.n_local
         self.settings = config.regularizer
-        chosen, self.epsilon = discriminative_of(config, n_features)
-        self.knows_features = chosen is not None
+        discriminative, self.epsilon = discriminative_of(config, n_features)
+        self.knows_features = discriminative is not None
         self.register_buffer("discriminative", torch.zeros(n_features, dtype=torch.bool))
-        if chosen is not None:
-            self.discriminative.copy_(chosen)
+        if discriminative is not None:
+            self.discriminative.copy_(discriminative)
         self.register_buffer("totals", torch.zeros(4, dtype=torch.float64))
         self.norms, self.n_rows = GradientNorms(), torch.zeros(3, dtype=torch.int64)
         self.began = parts_of(inner.backbone)
@@ -80,11 +80,11 @@ class Penalised(Method):
 
         Computed over the rows of all processes: sums over features and batch means are not averages of parts.
         """
-        own, raw = self.settings, gathered(raw)
-        if own.kind == "q":
+        settings, raw = self.settings, gathered(raw)
+        if settings.kind == "q":
             term = self._q_term(raw)
-        elif own.kind == "lasso":
-            term = lasso(raw, weight=own.weight)
+        elif settings.kind == "lasso":
+            term = lasso(raw, weight=settings.weight)
         else:
             term = torch.zeros((), dtype=torch.float64, device=raw.device)
         self._remember(raw.detach(), term.detach())
@@ -93,12 +93,20 @@ class Penalised(Method):
     def _q_term(self, raw: Tensor) -> Tensor:
         """`q_regularizer`, with one branch for each of its two terms."""
         own = self.settings
-        found = q_reward(self.norms.branch(REWARD, raw), self.discriminative, epsilon=self.epsilon)
-        norms = large_norms(self.norms.branch(NORMS, raw))
-        counts = torch.stack([found.rewarded.sum(), found.scored.sum()]).cpu()
-        self.n_rows += torch.cat([counts, torch.tensor([len(raw)])])
-        lambdas = {"lambda1": own.lambda1, "lambda2": own.lambda2}
-        return weighted(found.total, norms, len(raw), reading=own.reading, **lambdas)
+        return q_regularizer(
+            raw,
+            self.discriminative,
+            epsilon=self.epsilon,
+            lambda1=own.lambda1,
+            lambda2=own.lambda2,
+            reading=own.reading,
+            branches=(self.norms.branch(REWARD, raw), self.norms.branch(NORMS, raw)),
+            observe=self._count_rows,
+        )
+
+    def _count_rows(self, reward: Reward) -> None:
+        counts = torch.stack([reward.rewarded.sum(), reward.scored.sum()]).cpu()
+        self.n_rows += torch.cat([counts, torch.tensor([len(reward.scored)])])
 
     @torch.no_grad()
     def _remember(self, raw: Tensor, term: Tensor) -> None:
@@ -142,14 +150,17 @@ class Penalised(Method):
             return inner
         rewarded, scored, rows = (float(n) for n in self.n_rows)
         self.n_rows = torch.zeros(3, dtype=torch.int64)
-        found = inner | {"rewarded": rewarded, "scored": scored, "rows": rows}
-        reward, norms, own = (self.norms.take(name) for name in (REWARD, NORMS, METHOD))
-        if own is None:
-            return found
+        facts = inner | {"rewarded": rewarded, "scored": scored, "rows": rows}
+        reward, norms, method_gradient = (self.norms.take(name) for name in (REWARD, NORMS, METHOD))
+        if method_gradient is None:
+            return facts
         # Each process holds its own rows' gradient of a loss that DDP averages afterwards, too large by a
         # factor of the number of processes. The terms of eq. 3 see all rows in each process.
-        own = total(own) / n_processes() ** 2
-        return found | {"reward_gradient": relative(reward, own), "norm_gradient": relative(norms, own)}
+        method_gradient = total(method_gradient) / n_processes() ** 2
+        return facts | {
+            "reward_gradient": relative(reward, method_gradient),
+            "norm_gradient": relative(norms, method_gradient),
+        }
 
     def concern(self, means: dict[str, float]) -> str:
         if self.settings.kind != "q" or not self.settings.lambda1 or means.get("rewarded", 1) > 0:
@@ -172,8 +183,8 @@ class Penalised(Method):
         means = {"mean_q": mean_q, "penalty": term, "l1": l1} if batches else {}
         if not self.knows_features:
             means.pop("mean_q", None)
-        found = {name: total / batches for name, total in means.items()}
-        return self.inner.facts() | found | changes(self.began, parts_of(self.inner.backbone))
+        averages = {name: total / batches for name, total in means.items()}
+        return self.inner.facts() | averages | changes(self.began, parts_of(self.inner.backbone))
 
 
 def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | None, float]:
@@ -182,34 +193,34 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
     Raises:
         StudyError: no such study, or no features in it. SettingsError: the number of features differs.
     """
-    own = config.regularizer
-    if own.study is None:
+    settings = config.regularizer
+    if settings.study is None:
         return None, 4.0
     from core.store import open_study
 
-    study = open_study(own.study)
-    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
-    if len(chosen) != n_features:
+    study = open_study(settings.study)
+    discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    if len(discriminative) != n_features:
         raise SettingsError(
-            f"'{own.study}' has {len(chosen)} features, but {config.start or config.arch} has {n_features}: "
-            "its discriminative features mean nothing here."
+            f"'{settings.study}' has {len(discriminative)} features, but {config.start or config.arch} has "
+            f"{n_features}: its discriminative features mean nothing here."
         )
-    epsilon = study.summary("features")["epsilon"] if own.epsilon is None else own.epsilon
-    return torch.from_numpy(chosen.copy()), float(epsilon)
+    epsilon = study.summary("features")["epsilon"] if settings.epsilon is None else settings.epsilon
+    return torch.from_numpy(discriminative.copy()), float(epsilon)
 
 
 def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
     """Return weights without BatchNorm, BatchNorm's weights and its running statistics as CPU vectors."""
-    found: dict[str, list[Tensor]] = {part: [] for part in PARTS}
+    tensors_of: dict[str, list[Tensor]] = {part: [] for part in PARTS}
     for module in backbone.modules():
         norm = isinstance(module, _NormBase)
         for parameter in module.parameters(recurse=False):
-            found[PARTS[norm]].append(parameter)
+            tensors_of[PARTS[norm]].append(parameter)
         if norm and module.running_mean is not None and module.running_var is not None:
-            found[PARTS[2]] += [module.running_mean, module.running_var]
+            tensors_of[PARTS[2]] += [module.running_mean, module.running_var]
     return {
         part: torch.cat([tensor.detach().cpu().double().flatten() for tensor in tensors])
-        for part, tensors in found.items()
+        for part, tensors in tensors_of.items()
         if tensors
     }
 

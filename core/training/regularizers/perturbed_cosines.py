@@ -87,8 +87,8 @@ def turned_cosines(
         best = torch.where(whole, torch.full_like(cosine, 1.0 if epsilon >= 0 else -1.0), torch.cos(turned))
         # delta = a v + b u, both of unit length
         tilt = torch.sin(turned) / torch.where(flat, torch.ones_like(sine), sine)
-        kept = size * torch.cos(turn)
-        a, b = kept * (torch.cos(turned) - cosine * tilt), kept * tilt - size
+        remaining = size * torch.cos(turn)
+        a, b = remaining * (torch.cos(turned) - cosine * tilt), remaining * tilt - size
         square = (a.square() + 2 * a * b * cosine + b.square()).clamp_min(0)
     fixed = flat | extreme | empty
     moved = _moved_cosine(unit, u, length, a, b, square, dot, fixed)

@@ -86,7 +86,7 @@ _CARDS = component(
 
 
 def cards(
-    shown: Sequence[Card],
+    items: Sequence[Card],
     *,
     key: str,
     label: str,
@@ -111,18 +111,18 @@ def cards(
     """
 
     def opened() -> None:
-        if (chosen := st.session_state[key].opened) is not None:
-            on_open(str(chosen))
+        if (card := st.session_state[key].opened) is not None:
+            on_open(str(card))
 
     def pressed() -> None:
-        if (chosen := st.session_state[key].pressed) is not None and on_press is not None:
-            card, button = chosen
+        if (both := st.session_state[key].pressed) is not None and on_press is not None:
+            card, button = both
             on_press(str(card), str(button))
 
     _CARDS(
         key=key,
         data={
-            "cards": [asdict(one) for one in shown],
+            "cards": [asdict(one) for one in items],
             "label": label,
             "width": width,
             "wide": wide,

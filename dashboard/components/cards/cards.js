@@ -91,8 +91,8 @@ function fillButtons(item, card) {
     holder = element("span", "buttons");
     item.append(holder);
   }
-  card.buttons.forEach((wanted, at) => {
-    const made = button(card, wanted);
+  card.buttons.forEach((one, at) => {
+    const made = button(card, one);
     const there = holder.children[at];
     if (!there) holder.append(made);
     else if (!there.isEqualNode(made)) {
@@ -107,31 +107,31 @@ function fillButtons(item, card) {
 function draw(self, cards) {
   // One size for the pictures of all cards, however many each has.
   self.root.style.setProperty("--pictures", Math.max(4, ...cards.map((card) => card.pictures.length)));
-  const kept = new Map([...self.root.children].map((item) => [item.dataset.id, item]));
+  const items = new Map([...self.root.children].map((item) => [item.dataset.id, item]));
   cards.forEach((card, at) => {
-    let item = kept.get(card.id);
-    kept.delete(card.id);
+    let item = items.get(card.id);
+    items.delete(card.id);
     if (!item) {
       item = document.createElement("li");
       item.dataset.id = card.id;
       item.append(element("a", "card"));
     }
     if (self.root.children[at] !== item) self.root.insertBefore(item, self.root.children[at] ?? null);
-    const wanted = JSON.stringify(card);
-    if (item.dataset.shown !== wanted) {
-      item.dataset.shown = wanted;
+    const content = JSON.stringify(card);
+    if (item.dataset.shown !== content) { // an unchanged card keeps its pictures and its focus
+      item.dataset.shown = content;
       fill(item.firstChild, card);
       fillButtons(item, card);
     }
   });
-  for (const item of kept.values()) item.remove();
+  for (const item of items.values()) item.remove();
 }
 
 function onClick(self, event) {
   const pressed = event.target.closest(".button");
   if (pressed) return self.emit("pressed", [pressed.closest("li").dataset.id, pressed.dataset.button]);
   const link = event.target.closest(".card");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // the browser's new tab
   event.preventDefault();
   self.emit("opened", link.dataset.id);
 }

@@ -92,20 +92,20 @@ def _menu(
     table: TableFile | None,
     cell: CellRequest | None,
 ) -> None:
-    key, opened, said = f"{name}_chartmenu", f"_{name}_opened", f"_{name}_said"
+    key, opened, answer = f"{name}_chartmenu", f"_{name}_opened", f"_{name}_said"
 
     def add() -> None:
         if cell is not None and session.value(key).add is not None:
             captioned = cell if cell.caption or cell.is_picture else with_caption(cell)
-            number = session.recall(said, {"number": 0})["number"] + 1
-            session.choose(said, {"number": number, "text": sheet.add(captioned)})
+            number = session.recall(answer, {"number": 0})["number"] + 1
+            session.choose(answer, {"number": number, "text": sheet.add(captioned)})
 
     def go() -> None:
         if session.value(key).go is not None:
             session.go("figures")
 
     files = print_as is not None and table is not None
-    wanted = files and bool(session.recall(opened))
+    is_open = files and bool(session.recall(opened))
     _MENU(
         key=key,
         data={
@@ -114,15 +114,15 @@ def _menu(
             "alt": alt,
             "files": files,
             "sheet": cell is not None,
-            "problem": _problem() if wanted else None,
-            "said": session.recall(said),
+            "problem": _problem() if is_open else None,
+            "said": session.recall(answer),
         },
         width="content",
         on_opened_change=lambda: session.choose(opened, True),
         on_add_change=add,
         on_go_change=go,
     )
-    if wanted and print_as is not None and table is not None:
+    if is_open and print_as is not None and table is not None:
         _files(name, print_as, table)
     if session.is_leaving():
         st.rerun()
@@ -134,7 +134,7 @@ def with_caption(cell: CellRequest) -> CellRequest:
 
 
 def _problem() -> str | None:
-    """Why no PDF can be drawn."""
+    """Return why no PDF can be drawn; None if one can."""
     try:
         find_browser()
     except SettingsError as error:

@@ -45,7 +45,7 @@ _FACETS = component(
 )
 
 
-def facets(shown: Sequence[Facet], *, key: str, on_press: Callable[[str, str], None]) -> None:
+def facets(items: Sequence[Facet], *, key: str, on_press: Callable[[str, str], None]) -> None:
     """Draw the lists, one below the other.
 
     Args:
@@ -54,12 +54,12 @@ def facets(shown: Sequence[Facet], *, key: str, on_press: Callable[[str, str], N
     """
 
     def pressed() -> None:
-        if (chosen := st.session_state[key].pressed) is not None:
-            facet, value = chosen
+        if (pressed_value := st.session_state[key].pressed) is not None:
+            facet, value = pressed_value
             on_press(str(facet), str(value))
 
     _FACETS(
         key=key,
-        data={"facets": [asdict(one) for one in shown], "first": FIRST},
+        data={"facets": [asdict(one) for one in items], "first": FIRST},
         on_pressed_change=pressed,
     )

@@ -27,7 +27,7 @@ function makeTile(id, still) {
 function makeFrame() {
   const frame = element("span", "frame");
   const image = document.createElement("img");
-  image.loading = "lazy";
+  image.loading = "lazy"; // hundreds of tiles lie below the edge of the window
   image.decoding = "async";
   image.draggable = false;
   image.onerror = () => frame.classList.add("missing");
@@ -85,6 +85,7 @@ function updateTile(button, tile, { marking, still }, picked) {
   fillLines(button.querySelector(".lines"), tile);
 }
 
+// Tiles keep their elements by id: their pictures are not fetched again, and the focus stays.
 function draw(self) {
   const { root, tiles, buttons } = self;
   const shown = new Set(tiles.map((tile) => tile.id));
@@ -102,10 +103,12 @@ function draw(self) {
     if (root.children[at] !== button) root.insertBefore(button, root.children[at] ?? null);
   });
   if (!buttons.has(self.current)) self.current = tiles[0]?.id;
+  // Tab reaches one tile, arrow keys the others: nobody tabs through hundreds to leave the gallery.
   for (const [id, button] of buttons) if (!self.still) button.tabIndex = id === self.current ? 0 : -1;
   setText(self.hint, self.picked.size ? `${self.picked.size} marked. Esc clears the marks.` : "");
 }
 
+// How many tiles fit in a row is known to the browser alone.
 function columns(root) {
   const top = root.children[0]?.offsetTop;
   const next = [...root.children].findIndex((child) => child.offsetTop !== top);
@@ -191,7 +194,7 @@ function onKey(self, event) {
     sendMarks(self);
   } else return;
   event.preventDefault();
-  event.stopPropagation();
+  event.stopPropagation(); // arrow keys also open the next image of a dialog, space scrolls
 }
 
 export default function (component) {

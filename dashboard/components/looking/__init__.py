@@ -46,7 +46,7 @@ def looking(
     picture: str,
     overlay: str,
     name: str,
-    said: str,
+    overlay_text: str,
     ends: tuple[str, str],
     on_open: Callable[[str], None],
 ) -> None:
@@ -54,14 +54,15 @@ def looking(
 
     Args:
         picture, overlay: addresses of the image and of its heatmap as a whole; an empty one is left out.
-        name: the image, for a screen reader. said: what the whole heatmap is of.
+        name: the image, for a screen reader. overlay_text: what the whole heatmap is of.
         ends: what a push to the left and to the right speaks for; empty texts for no pushes.
         on_open: gets the id of the row that was clicked; runs as a callback, before the next run.
     """
 
     def opened() -> None:
-        if (chosen := st.session_state[key].opened) is not None:
-            on_open(str(chosen))
+        if (row := st.session_state[key].opened) is not None:
+            on_open(str(row))
 
     data = {"rows": [asdict(row) for row in rows], "picture": picture, "overlay": overlay}
-    _LOOKING(key=key, data=data | {"name": name, "said": said, "ends": list(ends)}, on_opened_change=opened)
+    data |= {"name": name, "said": overlay_text, "ends": list(ends)}
+    _LOOKING(key=key, data=data, on_opened_change=opened)

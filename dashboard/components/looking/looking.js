@@ -67,16 +67,16 @@ function draw(self) {
   rest(self);
   const [left, right] = data.ends;
   self.ends.replaceChildren(...(left ? [element("span", "", left), element("span", "", right)] : []));
-  const wanted = JSON.stringify(data.rows);
-  if (self.shown !== wanted) {
-    self.shown = wanted;
+  const content = JSON.stringify(data.rows);
+  if (self.shown !== content) { // rows that are built again lose the focus
+    self.shown = content;
     self.rows.replaceChildren(...data.rows.map(makeRow));
   }
 }
 
 function onClick(self, event) {
   const link = event.target.closest(".row");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // the browser's new tab
   event.preventDefault();
   self.emit("opened", link.dataset.id);
 }

@@ -1,4 +1,4 @@
-"""How the page behaves where Streamlit has no setting: the browser's history, and lists that close.
+"""Behaviour of the page for which Streamlit has no setting: the browser's history, and lists that close.
 
 history.js: one step of the browser's history for each action of the reader, so that the back button leads to
 what was left. close_after_choice.js: the list of a field closes after a choice.
@@ -24,11 +24,11 @@ _BEHAVIOUR = component(
 )
 
 
-def page_behaviour(*, kept: Sequence[str], closing: Sequence[str]) -> None:
+def page_behaviour(*, no_step: Sequence[str], closing: Sequence[str]) -> None:
     """Draw nothing. Meant for the sidebar, which every page has.
 
     Args:
-        kept: parts of the address whose change alone is no step of the history.
+        no_step: parts of the address whose change alone is no step of the history.
         closing: keys of the fields for several choices whose list closes after each.
     """
-    _BEHAVIOUR(key=KEY, data={"kept": list(kept), "closing": list(closing)}, height=1, width=1)
+    _BEHAVIOUR(key=KEY, data={"kept": list(no_step), "closing": list(closing)}, height=1, width=1)

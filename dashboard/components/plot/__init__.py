@@ -31,7 +31,7 @@ _PLOT = component(
 
 @cache
 def library() -> str:
-    """Where `app.py` serves plotly, relative to the page; a new version has a new address."""
+    """Return the address of plotly, relative to the page; a new version has a new address."""
     return f"plotly.js?v={get_plotlyjs_version()}"
 
 

@@ -61,19 +61,19 @@ function listen({ drawing }) {
 }
 
 // Everything that a drawing depends on; null while the page has no room for it.
-function wanted(self) {
+function contentOf(self) {
   const width = self.holder.clientWidth;
   const full = document.fullscreenElement === self.holder;
   return self.gone || !width ? null : `${self.name} ${width} ${full} ${self.figure}`;
 }
 
 function takeFromShelf(self, what) {
-  const kept = shelf.get(what);
-  if (!kept) return false;
+  const drawing = shelf.get(what);
+  if (!drawing) return false;
   shelf.delete(what);
   if (self.shown) window.Plotly.purge(self.drawing);
-  self.drawing.replaceWith(kept);
-  self.drawing = kept;
+  self.drawing.replaceWith(drawing);
+  self.drawing = drawing;
   return true;
 }
 
@@ -96,13 +96,13 @@ function clear(drawings, most) {
 
 async function draw(self) {
   const library = await plotly(self.library);
-  const what = wanted(self);
+  const what = contentOf(self);
   if (!what || self.shown === what) return;
   if (!takeFromShelf(self, what)) {
     self.shown = null; // until it is drawn: a reader who leaves now shall not find half a chart
     const { data, layout } = JSON.parse(self.figure);
     await library.react(self.drawing, data, sized(self, layout), config(self));
-    if (self.gone) return library.purge(self.drawing);
+    if (self.gone) return library.purge(self.drawing); // the reader left while plotly was drawing
   }
   self.shown = what;
   self.drawing.owner = self;
@@ -120,7 +120,7 @@ function say(self, error) {
 
 // One drawing after another: plotly does not bear two at once on the same element.
 function ask(self) {
-  if (!self.near && !shelf.has(wanted(self))) return;
+  if (!self.near && !shelf.has(contentOf(self))) return;
   self.busy = self.busy.then(() => draw(self)).catch((error) => say(self, error));
 }
 
@@ -138,6 +138,7 @@ function approach(self) {
 
 function start(parentElement) {
   const holder = parentElement.querySelector(".peregrine-plot");
+  // Near the window: a chart is drawn before the reader has scrolled to it.
   const self = { holder, drawing: holder.firstElementChild, busy: Promise.resolve(), near: false };
   const root = holder.closest("[data-testid=stMain]");
   self.sight = new IntersectionObserver(

@@ -33,7 +33,7 @@ def scatter(
     pictures: str = "",
     outline: Sequence[tuple[float, float]] = (),
     clusters: Sequence[Mapping[str, object]] = (),
-    found: Sequence[tuple[int, float, float]] = (),
+    search_hits: Sequence[tuple[int, float, float]] = (),
     pressed: Sequence[str] = (),
     widest: float = 1.0,
     on_open: Callable[[int], None] | None = None,
@@ -49,7 +49,7 @@ def scatter(
             the row; "" without pictures. outline: the selection as it is now, drawn over the points.
         label: one sentence for screen readers. clusters: words, x, y, top, bottom and reason of each, the
             largest first.
-        found: row, x and y of images that a search found; the others are dimmed.
+        search_hits: row, x and y of images that a search found; the others are dimmed.
         pressed: entries of the legend that the filter names.
         widest: how much wider than high a unit of the map may be drawn, to use a wide page.
     """
@@ -75,7 +75,7 @@ def scatter(
             "outline": [list(map(float, corner)) for corner in outline],
             "label": label,
             "clusters": list(clusters),
-            "found": [list(one) for one in found],
+            "found": [list(one) for one in search_hits],
             "pressed": list(pressed),
             "widest": widest,
             "filters": on_legend is not None,

@@ -22,6 +22,8 @@ function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   let at = 4 + length;
+  // Views into the buffer, not copies. The server pads the header, since such a view must begin at a multiple of
+  // the size of its numbers.
   const take = (kind, size) => {
     const part = new kind(buffer, at, size);
     at += part.byteLength;
@@ -44,18 +46,20 @@ async function fetched(address) {
 }
 
 function pointsAt(address) {
-  const found = clouds.get(address) ?? fetched(address);
+  const points = clouds.get(address) ?? fetched(address);
+  // A map keeps the order of insertion: what is put in again is the newest, and the first key the oldest.
   clouds.delete(address);
-  clouds.set(address, found);
-  found.catch(() => clouds.delete(address));
+  clouds.set(address, points);
+  points.catch(() => clouds.delete(address)); // the next reader tries again
   if (clouds.size > MOST_CLOUDS) clouds.delete(clouds.keys().next().value);
-  return found;
+  return points;
 }
 
 function channels(colour) {
   return [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 }
 
+// Where WebGL is switched off or blocked, points are squares that are drawn one by one.
 function makePainter(canvas) {
   const gl = canvas.getContext("webgl", { antialias: false, premultipliedAlpha: true });
   return gl ? webglPainter(gl) : plainPainter(canvas.getContext("2d"));
@@ -72,6 +76,7 @@ function webglPainter(gl) {
   gl.linkProgram(program);
   gl.useProgram(program);
   gl.enable(gl.BLEND);
+  // The shader multiplies colours by their opacity itself, so they are added as they are.
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   const at = (name) => gl.getUniformLocation(program, name);
   const [zoom, shift, size] = [at("zoom"), at("shift"), at("size")];
@@ -97,6 +102,7 @@ function webglPainter(gl) {
       gl.uniform1f(size, self.dot * ratio);
       gl.drawArrays(gl.POINTS, 0, self.rows.length);
     },
+    // Browsers allow about 16 contexts; without this, one lives until its memory is collected.
     close: () => gl.getExtension("WEBGL_lose_context")?.loseContext(),
   };
 }
@@ -116,7 +122,7 @@ function plainPainter(pen) {
         if (x < -9 || y < -9 || x > width + 9 || y > height + 9) continue;
         const [r, g, b, a] = colours.subarray(4 * i, 4 * i + 4);
         const style = `rgba(${r},${g},${b},${a / 255})`;
-        if (style !== last) pen.fillStyle = last = style;
+        if (style !== last) pen.fillStyle = last = style; // setting it costs more than drawing the square
         pen.fillRect(x - self.dot / 2, y - self.dot / 2, self.dot, self.dot);
       }
     },
@@ -180,6 +186,8 @@ function showsAll(self) {
   return corners.every(([x, y]) => x >= 0 && x <= self.width && y >= 0 && y <= self.height);
 }
 
+// Points sorted by their cell, row of cells after row (a counting sort). So the points of neighbouring cells of one
+// row stand side by side in `order`, and a pointer looks at a few short ranges in place of a million points.
 function buildGrid({ xy, box }) {
   const step = Math.max(box[2] - box[0], box[3] - box[1], 1e-9) / CELLS;
   const cell = (x, y) => Math.floor((y - box[1]) / step) * (CELLS + 1) + Math.floor((x - box[0]) / step);
@@ -216,14 +224,15 @@ function nearest(self, x, y) {
   return best;
 }
 
+// A point is inside if a ray from it to the left crosses the outline an odd number of times.
 function inside(outline, x, y) {
-  let found = false;
+  let odd = false;
   for (let i = 0, j = outline.length - 1; i < outline.length; j = i++) {
     const [x0, y0] = outline[i];
     const [x1, y1] = outline[j];
-    if (y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) found = !found;
+    if (y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) odd = !odd;
   }
-  return found;
+  return odd;
 }
 
 function paintColours(self) {
@@ -252,6 +261,8 @@ function usualDot(count) {
   return Math.max(2.2, Math.min(count < 1000 ? 6 * (1000 / count) ** 0.25 : 6, 700 / Math.sqrt(count)));
 }
 
+// Draw in the next frame, once for all changes until then. `marksOnly` leaves the points as they are: what moves with
+// the pointer must not redraw a million of them.
 function render(self, { marksOnly = false } = {}) {
   self.stale ||= !marksOnly; // the points themselves must be drawn anew
   if (self.pending) return;
@@ -321,7 +332,7 @@ function measure(self) {
 
 function zoomAt(self, factor, x = self.width / 2, y = self.height / 2) {
   if (!self.view) return;
-  const [mx, my] = onMap(self, x, y);
+  const [mx, my] = onMap(self, x, y); // stays under the pointer
   const scale = Math.min(Math.max(self.view.scale * factor, self.fitted / 4), self.fitted * 400);
   self.view = {
     scale,
@@ -351,7 +362,7 @@ function setOutline(self, outline) {
 function finishOutline(self, line) {
   const stride = Math.max(1, Math.ceil(line.length / CORNERS));
   const corners = line.filter((_, at) => at % stride === 0).map(([x, y]) => onMap(self, x, y));
-  const outline = corners.map((pair) => pair.map((value) => Number(value.toPrecision(6))));
+  const outline = corners.map((pair) => pair.map((value) => Number(value.toPrecision(6)))); // it goes into the address
   setOutline(self, outline.length > 2 ? outline : []);
   self.emit("outline", self.outline);
 }
@@ -362,6 +373,7 @@ function rest(self, at) {
   self.stage.classList.toggle("over", at >= 0);
   self.tip.hidden = true;
   clearTimeout(self.waiting);
+  // A pointer that only passes over a point asks the server for no picture.
   if (at >= 0) self.waiting = setTimeout(() => showTip(self, at), 70);
   render(self, { marksOnly: true });
 }
@@ -418,12 +430,12 @@ function listen(self) {
     moved = false;
     self.begun = { ...self.view };
     if (self.mode === "lasso") self.drawn = [from];
-    stage.setPointerCapture(event.pointerId);
+    stage.setPointerCapture(event.pointerId); // a line that is drawn beyond the edge goes on
   };
   stage.onpointermove = (event) => {
     const here = place(self, event);
     if (!from) return rest(self, nearest(self, ...here));
-    moved ||= Math.hypot(here[0] - from[0], here[1] - from[1]) > 3;
+    moved ||= Math.hypot(here[0] - from[0], here[1] - from[1]) > 3; // a click with an unsteady hand is a click
     if (!moved) return;
     rest(self, -1);
     if (self.mode === "lasso") self.drawn.push(here);
@@ -528,7 +540,7 @@ function show(self, points) {
 function load(self, address) {
   self.address = address;
   delete self.stage.dataset.points;
-  const asked = () => self.address === address && !self.gone;
+  const asked = () => self.address === address && !self.gone; // answers may come in another order
   pointsAt(address).then(
     (points) => asked() && show(self, points),
     (error) => {

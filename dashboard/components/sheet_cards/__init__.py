@@ -36,7 +36,7 @@ _CARDS = component(
 
 
 def sheet_cards(
-    shown: Sequence[SheetCard],
+    items: Sequence[SheetCard],
     *,
     key: str,
     columns: int,
@@ -69,6 +69,6 @@ def sheet_cards(
 
     _CARDS(
         key=key,
-        data={"cards": [asdict(one) for one in shown], "longest": longest, "columns": columns},
+        data={"cards": [asdict(one) for one in items], "longest": longest, "columns": columns},
         on_changed_change=changed,
     )

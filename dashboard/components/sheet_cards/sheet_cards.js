@@ -26,7 +26,8 @@ function send(self) {
   self.emit("changed", { order: cardsOf(self).map((card) => card.dataset.key) });
 }
 
-function told(self, card) {
+// For a screen reader: the new place of a card that was moved.
+function announce(self, card) {
   const all = cardsOf(self);
   self.told.textContent = `${card.name}: ${all.indexOf(card) + 1} of ${all.length}`;
 }
@@ -42,7 +43,7 @@ function move(self, card, step) {
   focused?.focus({ preventScroll: true });
   card.scrollIntoView({ block: "nearest" });
   lettered(self);
-  told(self, card);
+  announce(self, card);
   send(self);
 }
 
@@ -75,7 +76,7 @@ function drag(self, card, event) {
     grip.onpointermove = grip.onpointerup = grip.onpointercancel = null;
     card.classList.remove("dragged");
     if (order() === before) return;
-    told(self, card);
+    announce(self, card);
     send(self);
   };
 }
@@ -116,7 +117,8 @@ function fill(self, card, one) {
   const caption = card.querySelector(".caption");
   caption.maxLength = self.longest;
   caption.setAttribute("aria-label", `Caption of ${one.title}`);
-  if (card.said !== one.caption) caption.value = card.said = one.caption;
+  // Only a new caption of the server's is taken over: the field may hold what is being typed.
+  if (card.served !== one.caption) caption.value = card.served = one.caption;
   for (const each of card.querySelectorAll("button")) each.setAttribute("aria-label", `${each.title}: ${one.title}`);
 }
 
@@ -130,17 +132,17 @@ export default function ({ data, parentElement, setTriggerValue }) {
   self.longest = data.longest;
   self.columns = data.columns;
   self.letters = data.cards.map((one) => one.letter);
-  const known = new Map(cardsOf(self).map((card) => [card.dataset.key, card]));
-  const wanted = data.cards.map((one) => {
-    const card = known.get(one.key) ?? build(self, one.key);
+  const cards = new Map(cardsOf(self).map((card) => [card.dataset.key, card]));
+  const ordered = data.cards.map((one) => {
+    const card = cards.get(one.key) ?? build(self, one.key);
     fill(self, card, one);
     return card;
   });
-  const same = wanted.length === self.list.children.length
-    && wanted.every((card, at) => card === self.list.children[at]);
+  const same = ordered.length === self.list.children.length
+    && ordered.every((card, at) => card === self.list.children[at]);
   if (!same) {
     const focused = self.list.getRootNode().activeElement; // which an element that is moved loses
-    self.list.replaceChildren(...wanted);
+    self.list.replaceChildren(...ordered);
     focused?.focus({ preventScroll: true });
   }
   lettered(self);

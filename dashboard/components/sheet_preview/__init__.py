@@ -8,10 +8,10 @@ from pathlib import Path
 
 from streamlit.components.v2 import component
 
+from core.charts.fonts import font_faces
+from core.charts.theme import PRINTED
 from core.figures.files import DRAWN_TEXT
-from core.figures.fonts import font_faces
 from core.figures.sheet_layout import CAPTION_LINE, CAPTION_SIZE, CAPTION_SPACE, LETTER, Slot
-from core.figures.theme import PRINTED
 from dashboard.components.plot import LOAD_PLOTLY, library
 
 HERE = Path(__file__).parent
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Content:
-    """What stands in a cell: a figure as plotly's text and the size in which it is drawn, the address of a
+    """The content of a cell: a figure as plotly's text and the size in which it is drawn, the address of a
     picture, or why there is neither.
     """
 

@@ -60,6 +60,7 @@ function placed(self, cell, content) {
   return node;
 }
 
+// The page is laid out in print's pixels and scaled as a whole, so that lines break as on paper.
 function fit(self) {
   const { width, height } = self.data;
   const room = self.holder.clientWidth - 2 * MARGIN;
@@ -78,11 +79,11 @@ async function draw(self) {
   const { data } = self;
   const text = JSON.stringify(data);
   if (self.gone || self.shown === text) return;
-  const known = new Map([...self.page.querySelectorAll(".body")].map((one) => [one.drawing, one]));
+  const drawn = new Map([...self.page.querySelectorAll(".body")].map((one) => [one.drawing, one]));
   const bodies = [];
-  for (const cell of data.cells) bodies.push(known.get(drawingOf(cell)) ?? (await body(self, cell)));
+  for (const cell of data.cells) bodies.push(drawn.get(drawingOf(cell)) ?? (await body(self, cell)));
   if (self.gone || self.data !== data) return; // a newer one is waiting
-  const used = new Set();
+  const used = new Set(); // an element stands in one place only: a cell that comes twice gets a copy
   const cells = data.cells.map((cell, at) => {
     const content = used.has(bodies[at]) ? bodies[at].cloneNode(true) : bodies[at];
     used.add(content);
@@ -108,6 +109,7 @@ export default function ({ data, parentElement }) {
   if (!self) instances.set(parentElement, (self = start(parentElement)));
   self.data = data;
   self.holder.setAttribute("aria-label", `The sheet as it will be printed: ${data.cells.length} figures`);
+  // One after another: a slow figure of an older sheet must not be put over the newer one.
   self.busy = self.busy.then(() => draw(self)).catch((error) => {
     self.page.replaceChildren(element("why", `The preview could not be drawn: ${error.message}.`));
   });

@@ -5,7 +5,7 @@ function home() {
   return window.location.pathname.replace(/[^/]*$/, "");
 }
 
-function kept() {
+function storedTheme() {
   try {
     return JSON.parse(window.localStorage.getItem(key(window.location.pathname))) ?? "System";
   } catch {
@@ -19,7 +19,7 @@ function keep(theme, pages) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const buttons = [...parentElement.querySelectorAll("button")];
-  const chosen = kept();
+  const stored = storedTheme();
   const mark = (theme) => {
     for (const button of buttons) {
       const on = button.dataset.theme === theme;
@@ -28,12 +28,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }
   };
   const choose = (button) => {
-    if (button.dataset.theme === kept()) return;
+    if (button.dataset.theme === storedTheme()) return;
     keep(button.dataset.theme, data.pages);
     mark(button.dataset.theme);
-    window.location.reload();
+    window.location.reload(); // Streamlit reads the theme only when a page is loaded
   };
-  mark(buttons.some((button) => button.dataset.theme === chosen) ? chosen : "System");
+  mark(buttons.some((button) => button.dataset.theme === stored) ? stored : "System");
   buttons.forEach((button, at) => {
     button.onclick = () => choose(button);
     button.onkeydown = (event) => {
@@ -47,7 +47,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const follow = () => {
     // The page's colours follow at once, charts when they are drawn again, once Streamlit knows of it.
-    if (kept() === "System") setTimeout(() => setTriggerValue("system", system.matches ? "Dark" : "Light"), 200);
+    if (storedTheme() === "System") setTimeout(() => setTriggerValue("system", system.matches ? "Dark" : "Light"), 200);
   };
   system.addEventListener("change", follow);
   return () => system.removeEventListener("change", follow);

@@ -7,6 +7,8 @@ import html
 import numpy as np
 import streamlit as st
 
+from core.charts import compared_classes, compared_scores
+from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.comparison.compare import Comparison, measure_named
@@ -23,10 +25,7 @@ from core.comparison.verdict import (
     changed_sentence,
     verdict_sentence,
 )
-from core.figures import compare as figures
-from core.figures import findings
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from dashboard.cache import reads
 from dashboard.components import tooltips, widgets
 from dashboard.components.chart import cell_beside, chart, download
@@ -123,7 +122,7 @@ def table(found: Comparison) -> None:
     st.caption(
         "In brackets: 95 % intervals from resampling the images; a change is measured on the same resampled "
         "images in both studies. Bold: the interval of the change leaves out 0."
-        + (" †: measured differently, see the notes above." if found.unlike else "")
+        + (" †: measured differently, see the notes above." if found.not_comparable else "")
     )
     download(found.shared.studies, numbers_table(found), found.among, name="compare")
 
@@ -147,12 +146,12 @@ def distributions(found: Comparison) -> None:
         images = reads.images(study)
         if score in images and "correct" in images:
             values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
-    shown = figures.score_table(values, score=score)
+    shown = compared_scores.score_table(values, score=score)
     place.subheader(widgets.plain(separation_sentence(found.separation, score)))
     chart(
         found.shared.studies[0],
         "compare_distributions",
-        lambda theme: figures.score_distributions(shown, score=score, theme=theme),
+        lambda theme: compared_scores.score_distributions(shown, score=score, theme=theme),
         *(score, found.among, *found.shared.studies[1:]),
         alt=f"Distribution of {score_label(score)} over correct and misclassified images in each study",
         data=shown,
@@ -164,11 +163,11 @@ def distributions(found: Comparison) -> None:
 
 def classes(found: Comparison, other: str) -> None:
     """Which classes gained and which lost."""
-    st.subheader(widgets.plain(findings.class_change_finding(found.classes, other)))
+    st.subheader(widgets.plain(compared_classes.class_change_finding(found.classes, other)))
     chart(
         found.shared.studies[0],
         "compare_classes",
-        lambda theme: figures.class_changes(found.classes, found.names[0], other, theme=theme),
+        lambda theme: compared_classes.class_changes(found.classes, found.names[0], other, theme=theme),
         *(other, found.among, *found.shared.studies[1:]),
         alt=f"Accuracy of each class in {found.names[0]} and in {other}",
         data=found.classes,

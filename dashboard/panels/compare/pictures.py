@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import class_representations
+from core.charts.options import FigureOptions
 from core.comparison.compare import Comparison
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
-from core.figures import groups
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -177,7 +177,8 @@ def _representations(found: Comparison) -> None:
         return
     names = held[0].class_names
     chosen = {
-        names[number] for number in groups.choose_classes(reads.vector(held[0], "group_counts"), most=8)
+        names[number]
+        for number in class_representations.choose_classes(reads.vector(held[0], "group_counts"), most=8)
     }
     st.caption(
         "Mean activation of features on correct and on misclassified images of the same classes. Each study "
@@ -186,7 +187,7 @@ def _representations(found: Comparison) -> None:
     for column, study in zip(st.columns(len(held), gap="large"), held, strict=True):
         numbers_of = np.array([at for at, name in enumerate(study.class_names) if name in chosen], np.int64)
         inside = reads.table(study, "features", ("feature", "discriminative")).sort_values("feature")
-        features = groups.choose_features(
+        features = class_representations.choose_features(
             reads.vector(study, "class_means"),
             inside["discriminative"].to_numpy(bool),
             numbers_of,

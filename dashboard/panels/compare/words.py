@@ -1,23 +1,20 @@
-"""The words of the view Compare: shared concepts, words gained and lost, words carried over."""
+"""The words of the view Compare: shared concepts, words gained and lost."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from core.common.command_line import command_line
+from core.charts import compared_words
 from core.comparison.compare import Comparison
 from core.comparison.text import listed
-from core.comparison.words import carries_words
-from core.figures import compare as figures
 from core.figures.cells import CellRequest
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, chart, download
-
-COLUMNS = {"carried": "words carried", "direct": "its own words", "n_shared": "in both"}
+from dashboard.research import parts
 
 
 def words(found: Comparison) -> None:
-    """Shared concepts, words gained and lost, and words carried from one study to another."""
+    """Shared concepts, and words gained and lost."""
     st.caption("What the features of each study look at, in words", help=widgets.help_text("n_concepts"))
     if found.words is None:
         _words_missing(found)
@@ -28,7 +25,7 @@ def words(found: Comparison) -> None:
         chart(
             found.shared.studies[0],
             "compare_words",
-            lambda theme: figures.concept_matrix(matrix, theme=theme),
+            lambda theme: compared_words.concept_matrix(matrix, theme=theme),
             *found.shared.studies[1:],
             alt="Number of words that each pair of studies shares",
             data=matrix.reset_index(names="study"),
@@ -47,7 +44,8 @@ def words(found: Comparison) -> None:
         alt="In how many features of each study a word stands",
     )
     download(found.shared.studies, found.words.shared, name="compare_shared_words")
-    transferred(found)
+    for show in parts.BELOW_COMPARED_WORDS:
+        show(found)
 
 
 def _cell(found: Comparison) -> CellRequest:
@@ -60,28 +58,3 @@ def _words_missing(found: Comparison) -> None:
         if not study.has("concepts"):
             widgets.needs(study, "concepts", "The comparison of words")
             return
-
-
-def transferred(found: Comparison) -> None:
-    """Words carried by a linear map between two encoders, beside those found directly."""
-    if not found.transfers:
-        paths = [study.path for study in found.shared.studies[:2]]
-        st.caption("Words can also be carried from one study to another and checked against its own:")
-        st.code(command_line("transfer", *paths[:2]), language="bash", wrap_lines=True)
-        return
-    for one in found.transfers:
-        st.markdown(f"**Words carried from {widgets.plain(one.source)} to {widgets.plain(one.target)}**")
-        for method, about in one.about.items():
-            said = f"{method}: {one.said(method)}."
-            if carries_words(one.explained_share.get(method)):
-                alike, chance = (widgets.number(about.get(name)) for name in ("jaccard", "chance"))
-                said += (
-                    f" {about.get('n_with_words', 0):,} features got words; of these words "
-                    f"{widgets.percent(about.get('precision'))} are among the feature's own; Jaccard "
-                    f"{alike}, by chance {chance}."
-                )
-            st.caption(widgets.plain(said))
-        shown = one.features.rename(columns=COLUMNS)
-        st.dataframe(shown, hide_index=True, alt="Carried words of each feature beside its own")
-        pair = [found.shared.studies[found.names.index(name)] for name in (one.source, one.target)]
-        download(pair, one.features, name=f"compare_transfer_{found.names.index(one.target)}")

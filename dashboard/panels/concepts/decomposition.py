@@ -12,8 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.figures import concepts as figures
-from core.figures.theme import Theme
+from core.charts import word_bars
+from core.charts.theme import Theme
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
@@ -191,7 +191,7 @@ def _named(study: Study, side: str, number: int, has_words: bool) -> None:
 
 
 def _bars(table: pd.DataFrame, colour: str, theme: Theme) -> go.Figure:
-    return figures.contribution_bars(table, colour=getattr(theme, colour), theme=theme)
+    return word_bars.contribution_bars(table, colour=getattr(theme, colour), theme=theme)
 
 
 def _behind(study: Study, found: Found) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import word_bars
 from core.common.dataframes import columns, where
 from core.common.formatting import with_interval
-from core.figures import concepts as figures
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -94,7 +94,7 @@ def classes(study: Study, group: str) -> None:
     chart(
         study,
         "concept_classes",
-        lambda theme: figures.class_bars(counts, most=CLASSES, theme=theme),
+        lambda theme: word_bars.class_bars(counts, most=CLASSES, theme=theme),
         group,
         alt=f"Classes of the images that activate {concept_reads.unit_name(study, group)} highly",
         data=counts,
@@ -120,7 +120,7 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
     chart(
         study,
         "concept_words",
-        lambda theme: figures.word_bars(kept, theme=theme),
+        lambda theme: word_bars.word_bars(kept, theme=theme),
         group,
         alt=f"Scores of the words of {concept_reads.unit_name(study, group)}",
         data=kept.drop(columns="discarded_by"),

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import confusions
 from core.common.dataframes import equals, where
-from core.figures import concepts as figures
 from core.figures.cells import CellRequest
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -169,13 +169,13 @@ def _class_sizes(study: Study, population: Slice) -> dict[str, int]:
 def _matrix(
     study: Study, population: Slice, pairs: pd.DataFrame, selected: tuple[str | None, str | None]
 ) -> None:
-    classes = figures.confused_classes(pairs, study.class_names)
+    classes = confusions.confused_classes(pairs, study.class_names)
     truths = [name for name in classes if name in set(pairs["true"])]
     pair = (selected[0], selected[1]) if selected[0] and selected[1] else None
     chart(
         study,
         "failure_matrix",
-        lambda theme: figures.confusion_matrix(pairs, classes, truths=truths, selected=pair, theme=theme),
+        lambda theme: confusions.confusion_matrix(pairs, classes, truths=truths, selected=pair, theme=theme),
         *(population, pair),
         alt="Number of misclassified images of each true class, by the probe's answer",
         data=pairs,

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import word_bars
 from core.common.dataframes import columns, equals, where
-from core.figures import concepts as figures
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
 from core.store import Study
@@ -85,7 +85,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
     chart(
         study,
         f"failure_behind_{side}",
-        lambda theme: figures.contribution_bars(
+        lambda theme: word_bars.contribution_bars(
             part, colour=theme.correct if side == "true" else theme.misclassified, theme=theme
         ),
         *of,

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import slice_differences
+from core.charts.options import FigureOptions
 from core.common.dataframes import where
-from core.figures import slices as figures
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.finder import ALL, MIN_IMAGES
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -206,7 +206,7 @@ def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     chart(
         study,
         "slices_differences",
-        lambda theme: figures.differences(table, names, limit=MOST_TRAITS, theme=theme),
+        lambda theme: slice_differences.differences(table, names, limit=MOST_TRAITS, theme=theme),
         *(sides[0].parts, sides[1].parts, names, kind),
         alt=f"Difference of how often {title} occur in {names[0]} and in {names[1]}",
         data=_columns(table),

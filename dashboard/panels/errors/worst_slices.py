@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import worst_slices as drawn
+from core.charts.slice_rows import kept_kinds
 from core.common.dataframes import numbers, where
-from core.figures import slices as figures
 from core.figures.cells import CellRequest
 from core.slices.finder import ALL, CLASS, MIN_IMAGES
 from core.slices.slice import Slice
@@ -59,7 +60,7 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     if (opened := _opened(table)) is not None:
         _one(study, table.iloc[opened], choice)
         return
-    table = figures.kept_kinds(table, kinds)
+    table = kept_kinds(table, kinds)
     significant = numbers(table, "q") <= 0.05
     shown = where(table, significant) if choice.significant else table
     if by_chance := shown.empty:
@@ -234,7 +235,7 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
     chart(
         study,
         "slices_worst",
-        lambda theme: figures.worst(table, overall=overall, theme=theme),
+        lambda theme: drawn.worst(table, overall=overall, theme=theme),
         *(*places, overall),
         alt="Error rates of the worst slices with their 95 % intervals",
         data=table.drop(columns=["name"]),

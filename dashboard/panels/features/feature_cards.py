@@ -50,11 +50,11 @@ def draw(
     """
     parts = dict(shown or {})
     features = tuple(found["feature"].tolist())
-    pictures = _pictures(study, chosen, features)
+    drawn_pictures = pictures(study, chosen, features)
     rows = found.to_dict("records")
     scale = full_bar(found)
     drawn = bars or (lambda row: _rates(row, chosen, scale, n_classes=len(study.class_names)))
-    made = [_card(study, row, pictures[row["feature"]], drawn(row), parts) for row in rows]
+    made = [_card(study, row, drawn_pictures[row["feature"]], drawn(row), parts) for row in rows]
     cards(
         made,
         key=key,
@@ -132,8 +132,8 @@ def _length(share: float, scale: float) -> float:
     return 0.0 if widgets.undefined(share) else min(share / scale, 1.0)
 
 
-def _pictures(study: Study, chosen: Slice, features: tuple[int, ...]) -> dict[int, tuple[Picture, ...]]:
-    """Pictures of the images on which each feature is most active, with its heatmap where it is stored."""
+def pictures(study: Study, chosen: Slice, features: tuple[int, ...]) -> dict[int, tuple[Picture, ...]]:
+    """Pictures of the images of a filter on which each feature fires most, with its heatmap where stored."""
     found = feature_reads.strongest(study, chosen, features, PICTURES)
     return {feature: pictures_of(study, feature, *found[feature]) for feature in features}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import one_feature as figures
 from core.common.dataframes import equals, numbers, where, words
-from core.figures import findings
-from core.figures import one_feature as figures
+from core.common.formatting import counted
 from core.slices.features import firing_class
 from core.slices.slice import Slice
 from core.store import Study
@@ -64,7 +64,7 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     named = subject.subject(chosen)
     name = f"images of {named}" if named else one_feature.IMAGES.get(chosen.split or "", "images")
     n_images = int(np.count_nonzero(inspection_reads.population(study, chosen)[0]))
-    st.subheader(widgets.plain(findings.activation_finding(marked, n_images, name)))
+    st.subheader(widgets.plain(figures.activation_finding(marked, n_images, name)))
     if not widgets.needs(study, "activation_histogram", "Its histogram"):
         return
     counts = reads.vector(study, "activation_histogram")[feature]
@@ -87,7 +87,8 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
         alt=f"Distribution of feature {feature}'s activation over the training images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    ticks = f" Ticks: the {len(marked):,} {name} on which it fires." if len(marked) else ""
+    said = counted(len(marked), name.replace("images", "image", 1), name)
+    ticks = f" Ticks: the {said} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
             f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "
@@ -125,7 +126,7 @@ def heat(study: Study, feature: int) -> None:
     there = study.has("overlap_by_feature")
     table = reads.table(study, "overlap_by_feature") if there else pd.DataFrame(columns=["feature", "mask"])
     rows = where(table, table["feature"].to_numpy() == feature)
-    st.subheader(findings.heat_finding(rows), help=widgets.help_text("feature_heat"))
+    st.subheader(figures.heat_finding(rows), help=widgets.help_text("feature_heat"))
     if none_yet.briefly_explained(study) or not widgets.needs(
         study, "overlap_by_feature", "The overlap of single features"
     ):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from core.charts.options import FigureOptions
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.features import at_levels
 from core.slices.slice import Slice

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts import slice_features as figures
+from core.charts.options import FigureOptions
+from core.charts.purity import purity_scatter
+from core.charts.theme import Theme
 from core.common.dataframes import numbers, select
-from core.figures import slice_features as figures
 from core.figures.cells import CellRequest
-from core.figures.features import purity_scatter
-from core.figures.options import FigureOptions
-from core.figures.theme import Theme
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.components import widgets

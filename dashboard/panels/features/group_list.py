@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.charts import concept_groups
+from core.charts import concept_groups as figures
 from core.common.dataframes import columns, numbers
-from core.figures import concept_groups as figures
-from core.figures import findings
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -106,7 +106,7 @@ def _sizes(study: Study, every: pd.DataFrame) -> None:
         by = choose_one("Size in", SIZES, key="group_size", default="Images")
     size = SIZES[by]
     counts = figures.count_by_size(every, size)
-    place.subheader(findings.group_size_finding(counts, size))
+    place.subheader(concept_groups.group_size_finding(counts, size))
     chart(
         study,
         "group_sizes",
@@ -136,7 +136,7 @@ def _interpretability(study: Study, group: str | None) -> None:
         )
     units, gamma = reads.table(study, "explained"), group_reads.gamma(study)
     cosine = numbers(units, "clip_cosine_with_diagonal" if diagonal else "clip_cosine")
-    place.subheader(findings.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
+    place.subheader(concept_groups.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
     chart(
         study,
         "group_interpretability",

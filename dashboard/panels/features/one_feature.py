@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts.one_feature import class_shares
+from core.charts.sentences import feature_sentence
 from core.common.dataframes import numbers
-from core.figures.one_feature import class_shares
-from core.figures.sentences import feature_sentence
+from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -130,7 +131,10 @@ def sentence(study: Study, chosen: Slice, row: dict[str, Any]) -> str:
         return "No image fits the filter."
     if not name:
         images = IMAGES.get(chosen.split or "", "images")
-        return feature_sentence(row["feature"], 100 * rate, row["tail"], row["classes"], images=images)
+        classes = (
+            counted(known.of, "image") if (known := row["firing_class"]) and known.few else row["classes"]
+        )
+        return feature_sentence(row["feature"], 100 * rate, row["tail"], classes, images=images)
     n = slice_reads.count(study, chosen)
     text = f"Fires on {round(rate * n):,} of {n:,} images of {name} ({widgets.percent(rate)})"
     if widgets.undefined(row["rate_against"]):

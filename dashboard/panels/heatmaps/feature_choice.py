@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.figures.features import telling_features
+from core.charts.feature_points import telling_features
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads

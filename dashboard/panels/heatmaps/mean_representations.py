@@ -10,11 +10,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import class_representations, sparsity
+from core.charts.options import FigureOptions
 from core.common.captions import shortened
-from core.figures import findings
-from core.figures import groups as figures
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -62,7 +61,7 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
         label_visibility="collapsed",
     )
     names = study.class_names
-    usual = [names[number] for number in figures.choose_classes(means["counts"])]
+    usual = [names[number] for number in class_representations.choose_classes(means["counts"])]
     session.drop_unknown("groups_classes", names)
     with st.popover("Classes", icon=":material/label:", key="groups_classes_popover"):
         chosen = st.multiselect(
@@ -75,7 +74,9 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
             help="First those with the most correct and misclassified images",
         )
     classes = np.sort(np.array([names.index(name) for name in chosen or usual], np.int64))
-    features = figures.choose_features(reads.vector(study, "class_means"), _discriminative(study), classes)
+    features = class_representations.choose_features(
+        reads.vector(study, "class_means"), _discriminative(study), classes
+    )
     return classes, features, tuple(PANELS[name] for name in PANELS if name in panels) or ("difference",)
 
 
@@ -113,7 +114,7 @@ def _representations(
     chart(
         study,
         "groups_chart",
-        lambda theme: figures.class_representations(
+        lambda theme: class_representations.class_representations(
             means["correct"],
             means["misclassified"],
             study.class_names,
@@ -174,7 +175,7 @@ def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray
 
 
 def _sparsity(study: Study, population: Slice, means: Means) -> None:
-    st.subheader(findings.sparsity_finding(means["curves"]))
+    st.subheader(sparsity.sparsity_finding(means["curves"]))
     st.caption(
         "The activations of each image sorted, then averaged: a curve that starts higher and falls faster "
         "belongs to sparser representations."
@@ -184,7 +185,7 @@ def _sparsity(study: Study, population: Slice, means: Means) -> None:
     chart(
         study,
         "groups_sparsity",
-        lambda theme: figures.sparsity(ranks, curves, counts, theme=theme),
+        lambda theme: sparsity.sparsity(ranks, curves, counts, theme=theme),
         population,
         alt="Mean sorted activations of correct and of misclassified images",
         data=pd.DataFrame({"rank": ranks, "correct": curves[0], "misclassified": curves[1]}),

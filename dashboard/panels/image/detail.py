@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.captions import headline
+from core.common.formatting import ordinal
 from core.common.score_names import available_scores, score_label
 from core.errors import PeregrineError
 from core.store import Study
@@ -139,7 +140,7 @@ def _first_score(study: Study, row: int, facts: dict[str, Any]) -> None:
             split = {"val": "evaluation images", "train": "train images"}.get(facts["split"], "images")
             name = score_label(score)
             st.markdown(
-                f"{name} **{facts[score]:.3g}**, higher than that of {share:.0f} % of the {split}",
+                f"{name} **{facts[score]:.3g}**, {ordinal(round(share))} percentile of the {split}",
                 help="The lower it is, the likelier the image is to be misclassified.",
             )
         with st.expander("All scores of this image", icon=":material/table:"):
@@ -206,7 +207,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
                 width="content",
             )
             _tail_badge(feature)
-            st.caption(_feature_words(feature), width="content")
+            st.caption(_feature_words(study, feature), width="content")
         rows = [other for other in reads.top_rows(study, number) if other != row][:TOP_IMAGES]
         widgets.image_gallery(
             study,
@@ -227,13 +228,11 @@ def _tail_badge(feature: dict) -> None:
         st.badge(f"{feature['tail']} tail", color="violet" if feature["tail"] == "upper" else "gray")
 
 
-def _feature_words(feature: dict) -> str:
-    words = f"+{feature['excess']:.3f} above the mean · fires on {feature['activation_rate']:.1f} % of train"
-    if not widgets.undefined(feature.get("top_class")):
-        share = widgets.percent(feature["purity"], digits=0)
-        often = "mostly" if feature["purity"] >= 0.5 else "most often"
-        words += f" · {often} {widgets.plain(feature['top_class'])} ({share})"
-    return words
+def _feature_words(study: Study, feature: dict) -> str:
+    """How active it is here, and where it fires: the classes as on its card, else the share of images."""
+    fires = reads.where_it_fires(study, int(feature["feature"]))
+    fires = fires or f"fires on {feature['activation_rate']:.1f} % of the train images"
+    return f"+{feature['excess']:.3f} above the mean · {widgets.plain(fires)}"
 
 
 def _label(label: object) -> tuple[str, ...]:

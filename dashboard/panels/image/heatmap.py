@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts.options import FigureOptions
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import RequestHeatmaps
 from core.jobs.jobs import Job, read_job

@@ -10,7 +10,7 @@ from core.store import Study
 from dashboard.cache import comparison_reads, reads, search_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.panels.image import moved
+from dashboard.research import parts
 from dashboard.state import session
 
 SHOWN = 12
@@ -34,6 +34,8 @@ def show(study: Study, row: int) -> None:
         return
     _all_of_them(study, row, space)
     _gallery(study, row, rows, cosines, key="detail_alike", label="images most like this one")
+    for show_more in parts.BELOW_SIMILAR_IMAGES:
+        show_more(study, row)
     _for_another_study(study, row)
 
 
@@ -59,7 +61,6 @@ def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, k
         label=label,
         on_open=lambda other: session.step_image(study, other),
     )
-    moved.show(study, row)
 
 
 def same_class_words(labels: pd.Series, row: int, rows: np.ndarray, k: int = NEAREST) -> str:

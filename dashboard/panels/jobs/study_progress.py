@@ -25,7 +25,7 @@ def no_studies(folder: Path) -> None:
     """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
     st.title("Welcome to Peregrine")
     st.markdown("There is no study yet. A study is one encoder on one image set; make one in a terminal:")
-    st.code("python -m core demo", language="bash")
+    st.code(command_line("demo"), language="bash")
     st.caption("or with your own images and encoder:")
     st.code(
         command_line("analyze", f"{_short(folder)}/mine", images="DIR", encoder="torchvision:resnet50"),

@@ -7,11 +7,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import miou, miou_by_class, overlap_rows
+from core.charts.options import FigureOptions
 from core.common.captions import shortened
 from core.common.dataframes import equals, numbers, where
-from core.figures import interpretability as figures
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -42,7 +42,7 @@ def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     chart(
         study,
         "overlap_classes",
-        lambda theme: figures.miou_by_class(part, mask=mask, variant=variant, theme=theme),
+        lambda theme: miou_by_class.miou_by_class(part, mask=mask, variant=variant, theme=theme),
         *(population, mask, variant),
         alt=f"Mean overlap with the {mask} mask by class",
         data=part,
@@ -89,16 +89,14 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     for name, other in others.items():
         known, _ = slice_reads.checked(other, str(population))
         tables[name] = overlap_reads.by_group(other, known, variant)
-    own = figures.chosen_rows(next(iter(tables.values())), images=images)
+    own = overlap_rows.chosen_rows(next(iter(tables.values())), images=images)
     st.markdown(_difference(own))
     options = FigureOptions(variant=variant, masked=images)
     uniform = None if others else _uniform(study, population, variant)
     chart(
         study,
         "overlap_bars",
-        lambda theme: figures.miou_bars(
-            tables, variant=variant, images=images, controls=uniform, theme=theme
-        ),
+        lambda theme: miou.miou_bars(tables, variant=variant, images=images, controls=uniform, theme=theme),
         *(population, variant, images, *others.values()),
         alt="Mean overlap with core and spurious masks for correct and misclassified images",
         data=pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True),
@@ -147,7 +145,7 @@ def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | No
         )
     if not study.has("overlap_controls"):
         return None
-    return figures.chosen_rows(study.table("overlap_controls"), control="uniform", variant=variant)
+    return overlap_rows.chosen_rows(study.table("overlap_controls"), control="uniform", variant=variant)
 
 
 def _compared(study: Study) -> dict[str, Study]:

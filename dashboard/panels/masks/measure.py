@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.figures.interpretability import VARIANTS
+from core.charts.overlap_rows import VARIANTS
 from dashboard.state import session
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import threshold_sweep
+from core.charts.options import FigureOptions
+from core.charts.q_against_miou import mask_correlations, q_against_miou
 from core.common.dataframes import columns, equals, numbers, where
 from core.common.score_names import score_label
-from core.figures import findings
 from core.figures.cells import CellRequest
-from core.figures.options import FigureOptions
-from core.figures.score_overlap import mask_correlations, q_against_miou
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import overlap_reads, reads
@@ -144,7 +144,7 @@ def _sweep(study: Study, variant: str) -> None:
     table = reads.table(study, "overlap_sweep")
     used = study.settings("overlap").get("threshold")
     rows = where(table, equals(table, "variant", swept))
-    st.subheader(findings.threshold_finding(rows, None if used is None else float(used)))
+    st.subheader(threshold_sweep.threshold_finding(rows, None if used is None else float(used)))
     catalogue_chart(
         study,
         "threshold_sweep",

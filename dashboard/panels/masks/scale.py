@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.charts.miou_scale import miou_scale
 from core.common.dataframes import equals, numbers, where
 from core.figures.cells import CellRequest
-from core.figures.overlap_scale import miou_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.store import Study

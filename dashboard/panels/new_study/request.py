@@ -42,12 +42,19 @@ class Wish:
     epsilon: str = AUTO  # or a number of standard deviations
 
     @property
+    def missing(self) -> list[str]:
+        """What is still to be chosen: images and an encoder, and what was begun beside them."""
+        chosen = {
+            "the images": self.images == GLYPHWORLD or self.images_path.strip(),
+            "the encoder": self.encoder_text.strip(),
+            "the masks": self.masks == NO_MASKS or self.masks_path.strip(),
+            "the captions": self.words != WORD_FILE or self.words_path.strip(),
+        }
+        return [name for name, given in chosen.items() if not given]
+
+    @property
     def is_complete(self) -> bool:
-        """Images and an encoder are named, and what was begun beside them is finished."""
-        chosen = self.images == GLYPHWORLD or self.images_path.strip()
-        finished = self.masks == NO_MASKS or self.masks_path.strip()
-        told = self.words != WORD_FILE or self.words_path.strip()
-        return bool(chosen and self.encoder_text.strip() and finished and told)
+        return not self.missing
 
     def command(self, study: Path, *, dry_run: bool = False) -> Analyze:
         """The command that makes the study, every path resolved.

@@ -7,16 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.quality.label_free.consensus import weights_sentence
+from core.charts import baselines, q_distribution, score_curves, score_pair, sentences
+from core.charts.by_cause import by_cause as cause_cells
+from core.charts.cutoff import apply_cutoff, cutoff_curve, cutoff_table
+from core.charts.options import FigureOptions
+from core.charts.sentences import cutoff_sentence
 from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
-from core.figures import baselines, findings, score_pair
-from core.figures import quality as figures
 from core.figures.cells import CellRequest
-from core.figures.cutoff import apply_cutoff, cutoff_curve, cutoff_table
-from core.figures.options import FigureOptions
-from core.figures.sentences import cutoff_sentence
-from core.figures.study_charts import score_histogram
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, score_reads
@@ -35,7 +34,7 @@ IMAGES_OF = {"val": "evaluation images", "train": "train images"}
 @own_place
 def about(study: Study, score: str) -> None:
     """What the picked score is; of the combined one, how much each of its parts weighs."""
-    line = widgets.plain(figures.describe_score(score))
+    line = widgets.plain(sentences.describe_score(score))
     weights = reads.summary(study, "quality").get("combined_weights", {}).get("val")
     if score == "combined" and weights:
         ordered = sorted(weights.items(), key=lambda pair: -pair[1])
@@ -47,13 +46,14 @@ def about(study: Study, score: str) -> None:
 @own_place
 def distribution(study: Study, population: Slice, score: str, threshold: float | None) -> None:
     _, values, correct = score_reads.values(study, population, score)
-    zero = figures.zero_mass(values, correct) if SCORES[score].zero_means else None
-    histogram = score_histogram(values, correct, score)
-    st.markdown(f"**{widgets.plain(findings.distribution_finding(values, correct, score))}**")
+    zero = q_distribution.zero_mass(values, correct) if SCORES[score].zero_means else None
+    whole = SCORES[score].whole_number
+    histogram = q_distribution.score_histogram(values, correct, whole=whole, drop_zero=zero is not None)
+    st.markdown(f"**{widgets.plain(q_distribution.distribution_finding(values, correct, score))}**")
     chart(
         study,
         "score_histogram",
-        lambda theme: figures.score_distribution(
+        lambda theme: q_distribution.score_distribution(
             histogram, score=score, zero=zero, cutoff=threshold, theme=theme, height=HEIGHT
         ),
         *(population, score, threshold),
@@ -103,13 +103,13 @@ def two_scores(study: Study, population: Slice) -> None:
 
 
 CURVES = {  # name of the chart: kind of curve, drawing function
-    "ROC": ("roc", figures.roc),
-    "Precision-recall": ("pr", figures.precision_recall),
+    "ROC": ("roc", score_curves.roc),
+    "Precision-recall": ("pr", score_curves.precision_recall),
     "Finding errors": (
         "pr_error",
-        lambda *tables, theme: figures.precision_recall(*tables, positive="error", theme=theme),
+        lambda *tables, theme: score_curves.precision_recall(*tables, positive="error", theme=theme),
     ),
-    "Risk-coverage": ("risk", figures.risk_coverage),
+    "Risk-coverage": ("risk", score_curves.risk_coverage),
 }
 ENTRIES = {  # of the catalogue, by kind of curve
     "roc": "roc",
@@ -126,7 +126,7 @@ def curve(study: Study, population: Slice, plot: str, score: str) -> None:
     options = FigureOptions(score=score, against=tuple(scores[1:]))
     curves = score_reads.curves(study, population, tuple(scores))
     metrics = score_reads.metrics(study, population, tuple(scores))
-    st.markdown(f"**{widgets.plain(findings.curve_finding(metrics, score, kind))}**")
+    st.markdown(f"**{widgets.plain(score_curves.curve_finding(metrics, score, kind))}**")
     chart(
         study,
         f"score_{kind}",
@@ -173,7 +173,7 @@ def by_cause(study: Study, population: Slice) -> None:
     chart(
         study,
         "score_causes",
-        lambda theme: baselines.by_cause(table, theme=theme),
+        lambda theme: cause_cells(table, theme=theme),
         population,
         alt="AUROC of each score by cause of failure",
         data=table,
@@ -209,9 +209,11 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         ("aurc", "AURC"),
         ("augrc", "AUGRC"),
     ):
-        shown[title] = [figures.metric_with_interval(row, column) for row in ranked.to_dict("records")]
+        shown[title] = [score_curves.metric_with_interval(row, column) for row in ranked.to_dict("records")]
     shown["AUROC minus Q's"] = [
-        figures.metric_with_interval(row, "auroc_difference") if np.isfinite(row["auroc_difference"]) else ""
+        score_curves.metric_with_interval(row, "auroc_difference")
+        if np.isfinite(row["auroc_difference"])
+        else ""
         for row in ranked.to_dict("records")
     ]
     st.dataframe(pd.DataFrame(shown), hide_index=True, alt="Every score with all its metrics and intervals")

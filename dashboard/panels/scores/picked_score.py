@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from core.charts.cutoff import CutoffResult, apply_cutoff, reachable_percent, threshold_for, tie_sentence
 from core.common.score_names import score_label
-from core.figures.cutoff import CutoffResult, apply_cutoff, reachable_percent, threshold_for, tie_sentence
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies

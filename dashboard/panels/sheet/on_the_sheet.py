@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from core.figures.catalogue import FIGURES, why_not_drawn
+from core.charts.options import FigureOptions
+from core.charts.registry import CHARTS
+from core.figures.catalogue import why_not_drawn
 from core.figures.cells import CellRequest, title_of
-from core.figures.options import FigureOptions
 from core.figures.sheet_layout import SheetGrid, letter_of
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.populations import with_split
@@ -27,7 +28,7 @@ from dashboard.state.sheet import LONGEST_CAPTION
 
 SUGGESTED = (  # in this order, the first eight that the study has
     "heatmaps",
-    "rivals",
+    "baselines",
     "miou_scale",
     "worst_slices",
     "q_distribution",
@@ -175,7 +176,7 @@ def _figures(study: Study) -> tuple[list[CellRequest], dict[str, str]]:
     where = str(with_split(study, Slice()))
     there: list[CellRequest] = []
     missing: dict[str, str] = {}
-    for name, entry in FIGURES.items():
+    for name, entry in CHARTS.items():
         options = FigureOptions(colours=OverlayStyle.colour_map if name in OF_HEAT else FigureOptions.colours)
         cell = CellRequest(name, options, where if name not in OF_WHOLE else "")
         reason = "compares studies; it is added on the page Compare" if entry.studies[0] > 1 else None

@@ -61,7 +61,7 @@ def show(cells: list[CellRequest], shown: list[Content], grid: SheetGrid) -> Non
 def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
     """Draw a cell alone, on paper of one shape for all cells."""
     grid = SheetGrid(
-        "double" if not cell.is_picture and cell.entry.column == "double" else "single", 1, "sans"
+        "double" if not cell.is_picture and cell.chart.column == "double" else "single", 1, "sans"
     )
     (shown,), _ = contents(study, [cell], grid)
     width = grid.width_of()

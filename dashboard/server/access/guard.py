@@ -23,7 +23,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 FORM = "application/x-www-form-urlencoded"
 LONGEST_FORM, SLOWEST_FORM = 4096, 10.0  # bytes; seconds until all of it must be here
 PLAIN, HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
-SAID = {
+PROBLEMS = {
     401: "That is not the token of this server.",
     408: "The token did not arrive in time. Try again.",
     429: "Too many wrong tokens from this address. Wait a minute, then try again.",
@@ -50,10 +50,11 @@ class Guard:
         return self._read_rules()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":  # not a request: the server starts or ends
             await self._start(scope, receive, send)
             return
         request = Request(scope)
+        # The origin is judged before the token: a page of another site must not even try tokens.
         if refused := refusal(request, self.rules):
             await _answer(scope, receive, send, refused.status, refused.sentence)
         elif self.rules.token is None:
@@ -66,7 +67,7 @@ class Guard:
         try:
             _ = self.rules
         except SettingsError as error:
-            await receive()
+            await receive()  # ASGI: the answer to lifespan.startup may not come before it
             await send({"type": "lifespan.startup.failed", "message": f"Peregrine does not start: {error}"})
             return
         await self.app(scope, receive, send)
@@ -75,6 +76,7 @@ class Guard:
         """Let the app inside answer, with the headers that every answer has."""
 
         async def sent(message: Message) -> None:
+            # Also the refusal of a websocket is an answer that a browser reads.
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 given = message.get("headers", ())
                 message = {**message, "headers": headers.dressed(given, self.rules.headers)}
@@ -90,14 +92,14 @@ class Guard:
         form = request.method == "POST" and request.one(b"content-type").startswith(FORM)
         if form and not request.is_socket:  # nothing else in the dashboard sends such a form
             await self._take(token, request, scope, receive, send)
-        elif any(tokens.admits(kept, token, now) for kept in request.passes()):
+        elif any(tokens.admits(made_before, token, now) for made_before in request.passes()):
             await self._pass_on(request, scope, receive, send)
         elif not request.bearer:
             await _ask(request, scope, receive, send)
         elif (status := await self._judge(request, request.bearer, token)) == 200:
             await self._pass_on(request, scope, receive, send)
         else:
-            await _answer(scope, receive, send, status, SAID[status])
+            await _answer(scope, receive, send, status, PROBLEMS[status])
 
     async def _judge(self, request: Request, given: str, token: str) -> int:
         """200 for the token, always; 401 for another text; 429, after a pause, for one too soon after others.
@@ -122,11 +124,12 @@ class Guard:
         except TimeoutError:
             status = 408
         if status != 200:
+            # What is still to come of a slow form must not be taken for the next request.
             closed = ((b"connection", b"close"),) * (status == 408)
-            await _answer(scope, receive, send, status, login.page(SAID[status]), kind=HTML, more=closed)
+            await _answer(scope, receive, send, status, login.page(PROBLEMS[status]), kind=HTML, more=closed)
             return
-        kept = tokens.make_pass(token, self._clock())
-        cookie = f"{request.cookie_name}={kept}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
+        made = tokens.make_pass(token, self._clock())
+        cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
         cookie += "; Secure" if request.secure else ""
         # A query alone is relative to the page asked for: no other host can stand in it, and the prefix of a
         # proxy, which only the browser knows, stays.
@@ -137,6 +140,7 @@ class Guard:
 async def _ask(request: Request, scope: Scope, receive: Receive, send: Send) -> None:
     """Ask a person for the token by a page, and a program by a sentence."""
     if request.only_reads and "text/html" in request.one(b"accept"):
+        # After a click on another site the browser holds back a SameSite=Strict pass; a reload brings it.
         again = request.one(b"sec-fetch-site") == "cross-site"
         await _answer(scope, receive, send, 401, login.page(again=again), kind=HTML)
     else:

@@ -63,12 +63,12 @@ def common(policy: str) -> tuple[Header, ...]:
 def dressed(given: Iterable[Header], ours: tuple[Header, ...]) -> list[Header]:
     """The headers of an answer with ours in place of its own, and without those that share it."""
     names = {name for name, _ in ours}
-    kept = [
+    unchanged = [
         (name, value)
         for name, value in given
         if name.lower() not in names and not name.lower().startswith(_SHARING)
     ]
-    return [*kept, *ours]
+    return [*unchanged, *ours]
 
 
 def _hash(text: str) -> str:

@@ -22,15 +22,15 @@ class Hosts:
     """The names of the server.
 
     Attributes:
-        own: names without a port; they stand for the port served.
+        served: names without a port; they stand for the port served.
         listed: names that the owner listed, with or without a port; also allowed as origins.
     """
 
-    own: frozenset[str]
+    served: frozenset[str]
     listed: frozenset[str] = frozenset()
 
     def serves(self, host: str, address: str, port: int | None) -> bool:
-        """Whether a Host header names this server.
+        """Return True when a Host header names this server.
 
         Args:
             address, port: where the request arrived. A numeric address cannot be rebound to another machine,
@@ -43,24 +43,24 @@ class Hosts:
         if self._is_listed(name, given, port):
             return True
         usual = given is None and port in USUAL_PORTS
-        return (name in self.own or name == _as_name(address)) and (given == port or usual)
+        return (name in self.served or name == _as_name(address)) and (given == port or usual)
 
     def same_origin(self, origin: str, host: str, port: int | None) -> bool:
-        """Whether an Origin header is of the page that the Host header serves, or of a listed host.
+        """Return True for an Origin header of the page that the Host header serves, or of a listed host.
 
         Both headers come from one address in the browser, so a port that one leaves out is left out in both.
         """
-        found = origin_host(origin)
-        if found is None:
+        origin_parts = origin_host(origin)
+        if origin_parts is None:
             return False
-        parts = split_host(found)
-        return found == host.lower() or (parts is not None and self._is_listed(*parts, port))
+        parts = split_host(origin_parts)
+        return origin_parts == host.lower() or (parts is not None and self._is_listed(*parts, port))
 
     def _is_listed(self, name: str, given: int | None, port: int | None) -> bool:
         return f"{name}:{given}" in self.listed or (name in self.listed and given in (None, port))
 
 
-def hosts_of(own: Iterable[str], listed: Iterable[str]) -> Hosts:
+def hosts_of(served: Iterable[str], listed: Iterable[str]) -> Hosts:
     """The local names, further names at the port served, and the names that the owner listed.
 
     Raises:
@@ -73,7 +73,7 @@ def hosts_of(own: Iterable[str], listed: Iterable[str]) -> Hosts:
                 f"PEREGRINE_HOSTS: '{name[:80]}' is no host name. "
                 "Write names with or without a port, with commas between: lab.example,10.0.0.7:8501"
             )
-    further = (_as_name(name) if _number(name) else name.strip().lower() for name in own)
+    further = (_as_name(name) if _number(name) else name.strip().lower() for name in served)
     return Hosts(frozenset([*LOCAL, *filter(None, further)]), frozenset(filter(None, names)))
 
 
@@ -83,18 +83,18 @@ def split_host(host: str) -> tuple[str, int | None] | None:
     >>> split_host("Lab.example:8501"), split_host("[::1]"), split_host("a/b")
     (('lab.example', 8501), ('[::1]', None), None)
     """
-    found = _HOST.fullmatch(host.lower())
-    return found and (found["name"], int(found["port"]) if found["port"] else None)
+    match = _HOST.fullmatch(host.lower())
+    return match and (match["name"], int(match["port"]) if match["port"] else None)
 
 
 def origin_host(origin: str) -> str | None:
     """Host and port of an Origin header, in lower case; None for "null" and everything but http and https."""
-    found = _ORIGIN.fullmatch(origin.lower())
-    return found["host"] if found and split_host(found["host"]) else None
+    match = _ORIGIN.fullmatch(origin.lower())
+    return match["host"] if match and split_host(match["host"]) else None
 
 
 def is_loopback(address: str | None) -> bool:
-    """Whether only this machine reaches a server that listens there; None is every address.
+    """Return True when only this machine reaches a server that listens there; None is every address.
 
     >>> [is_loopback(text) for text in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "lab.example", None)]
     [True, True, True, False, False, False]
@@ -106,7 +106,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def is_outside(address: str) -> bool:
-    """Whether a request arrived at a numeric address that other machines reach."""
+    """Return True when a request arrived at a numeric address that other machines reach."""
     number = _number(address)
     return number is not None and not number.is_loopback
 

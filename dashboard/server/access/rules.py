@@ -1,4 +1,4 @@
-"""Where a request may come from, decided from its headers alone. No streamlit, no ASGI server, no clock."""
+"""Rules on the origin of a request, from its headers alone. No streamlit, no ASGI server, no clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not answered: the status and one sentence."""
+    """The status and one sentence for a request that is not answered."""
 
     status: int
     sentence: str
@@ -63,7 +63,7 @@ class Request:
 
     @property
     def is_visit(self) -> bool:
-        """Whether the browser opens a page in a tab, as after a click on a link. A frame is no tab."""
+        """True when the browser opens a page in a tab, as after a click on a link. A frame is no tab."""
         opens = (self.one(b"sec-fetch-mode"), self.one(b"sec-fetch-dest"))
         return self.only_reads and opens == ("navigate", "document")
 
@@ -79,13 +79,13 @@ class Request:
         return f"peregrine_{self.port or 0}"
 
     def passes(self) -> list[str]:
-        """What the browser keeps in place of the token. Another port may have put one beside ours."""
+        """List the passes that the browser sends. Another port may have put one beside ours."""
         pairs = [pair.partition("=") for line in self.all(b"cookie") for pair in line.split(";")]
         return [value.strip() for name, _, value in pairs if name.strip() == self.cookie_name][:MOST_PASSES]
 
 
 def refusal(request: Request, rules: Rules) -> Refusal | None:
-    """Why a request is refused for where it comes from; None if it is not. The token is another question."""
+    """Return the refusal of a request for its origin; None if it may pass. The token is another question."""
     host = request.one(b"host")
     if not rules.hosts.serves(host, request.address, request.port):
         name = host[:80] if host.isprintable() else ""
@@ -104,10 +104,10 @@ def refusal(request: Request, rules: Rules) -> Refusal | None:
 def _refused_origin(request: Request, rules: Rules, host: str) -> Refusal | None:
     given = request.all(b"origin")
     if given:
-        own = len(given) == 1 and rules.hosts.same_origin(given[0].strip(), host, request.port)
-        return (
-            None if own else Refusal(403, "This request comes from another site or port, so it is refused.")
-        )
+        same_origin = len(given) == 1 and rules.hosts.same_origin(given[0].strip(), host, request.port)
+        if same_origin:
+            return None
+        return Refusal(403, "This request comes from another site or port, so it is refused.")
     if request.only_reads or (rules.token is not None and request.bearer):
         return None
     return Refusal(403, "This request does not say where it comes from (no Origin), so it is refused.")

@@ -1,4 +1,4 @@
-"""What the guard goes by, read from Streamlit's configuration and the environment."""
+"""Settings of the guard, read from Streamlit's configuration and the environment."""
 
 from __future__ import annotations
 

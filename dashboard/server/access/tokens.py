@@ -26,20 +26,20 @@ def check_token(token: str) -> None:
 
 
 def fits(given: str, token: str) -> bool:
-    """Whether a given text is the token. The time it takes says nothing, not even of the length."""
+    """Return True when a given text is the token. The time it takes says nothing, not even of the length."""
     digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, token))
     return hmac.compare_digest(*digests)
 
 
 def make_pass(token: str, now: float) -> str:
-    """What a browser keeps: when it ends, and a signature that only who holds the token can make."""
+    """Make the pass that a browser keeps: its end, and a signature that needs the token."""
     until = int(now) + KEPT_S
     return f"{until}.{_signature(token, until)}"
 
 
-def admits(kept: str, token: str, now: float) -> bool:
-    """Whether a kept pass was made with this token and has not ended."""
-    until, _, signature = kept.partition(".")
+def admits(made: str, token: str, now: float) -> bool:
+    """Return True when a pass was made with this token and has not ended."""
+    until, _, signature = made.partition(".")
     if not (until.isascii() and until.isdecimal() and len(until) <= 12):
         return False
     fine = hmac.compare_digest(signature.encode("utf-8", "replace"), _signature(token, int(until)).encode())

@@ -139,8 +139,8 @@ def test_bank__long_lines_nul_bytes_bad_utf8_and_html(tmp_path, ending):
 
 @pytest.mark.slow
 def test_glyphworld_bank__is_seeded_large_and_holds_what_is_never_true():
-    from core.data.glyphworld.captions import absent_words
-    from core.data.glyphworld.word_tokens import split_words
+    from core.worlds.glyphworld.captions import absent_words
+    from core.worlds.glyphworld.word_tokens import split_words
 
     bank, again, other = (open_bank(f"glyphworld?n=3000&seed={seed}") for seed in (0, 0, 1))
     assert bank.fingerprint == again.fingerprint != other.fingerprint

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.concepts.clip.clip import FORMAT, build_model
-from core.data.glyphworld.word_tokens import WordTokenizer
+from core.worlds.glyphworld.word_tokens import WordTokenizer
 
 WORDS = (
     "a",

@@ -19,11 +19,12 @@ from core.concepts.rendered.fresh_slices import (
     value_text,
     verify_slices,
 )
-from core.data.glyphworld.glyphworld import GlyphworldSource, scene_row
-from core.data.glyphworld.scenes import plan_scene
+from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.slices.slice import Slice
+from core.worlds.glyphworld.glyphworld import scene_row
+from core.worlds.glyphworld.scenes import plan_scene
 
 CLASSES = GlyphworldSource(train=1, val=1).world
 WHERE = ("split=val label=dog", "split=val background=sand", "split=val fires=1", "split=val label=cat")

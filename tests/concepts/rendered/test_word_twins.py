@@ -11,11 +11,11 @@ from numpy.testing import assert_allclose
 
 from core.concepts.rendered import word_twins as module
 from core.concepts.rendered.word_twins import COLUMNS, twins_summary, word_twins
-from core.data.glyphworld.scenes import World
-from core.data.glyphworld.twins import TwinMaker
-from core.data.glyphworld.word_truth import truth_of
 from core.export.files import COLUMNS as EXPORTED
 from core.jobs.progress import Progress
+from core.worlds.glyphworld.scenes import World
+from core.worlds.glyphworld.twins import TwinMaker
+from core.worlds.glyphworld.word_truth import truth_of
 
 SEEN = ("grass", "blue", "huge")  # feature j answers to SEEN[j]; the last one to nothing
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core.analysis.features.notes import AUTO_NOTES, few_images_note, notes_on_features
+from core.charts.theme import layout_of
 from core.comparison.compare import compare
 from core.export.summary import info
 from core.figures.catalogue import draw
-from core.figures.theme import layout_of
 from core.report.write import write_report
 from core.slices.slice import Slice
 from core.store import open_study

@@ -66,6 +66,14 @@ def test_sentence__states_rate_and_best_class(demo, open_page):
     assert f" {demo.class_names[int(np.argmax(counts))]}, {counts.max()} of {counts.sum()} images)" in said
 
 
+def test_sentence__of_few_images_counts_them_once(demo, open_page):
+    counts = slice_features.class_firing(demo, demo.is_val)[0].sum(1)
+    feature = int(np.flatnonzero(counts == 1)[0])
+    said = all_text(open_page("feature", study="demo", feature=str(feature)))
+    assert "of the evaluation images (1 image);" in said
+    assert "Ticks: the 1 evaluation image on which it fires." in said
+
+
 def test_sentence__of_a_slice(demo, open_page):
     mask, others = inspection.population(demo, Slice.parse("label=ant"))
     row = feature_differences(demo, mask, others).iloc[0]

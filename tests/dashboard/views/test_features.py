@@ -11,7 +11,6 @@ from core.measures.feature_rates import feature_differences
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import open_study
-from dashboard.addresses.pages import moved_to
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles
 from tests.synthetic import make_study
@@ -71,7 +70,16 @@ def test_cards__the_length_of_a_full_bar_is_said(studies, open_page):
     app = open_page("features", study="demo")
     shown = [card["bars"][0] for card in drawn_cards(app, "features_cards")]
     full = next(bar["text"] for bar in shown if bar["share"] == 1)
-    assert f"a full bar is {full}." in all_text(app)
+    said = all_text(app)
+    grey = any(len(card["bars"]) > 1 for card in drawn_cards(app, "features_cards"))
+    assert f"a full bar is {full}." in said and ("Grey bars" in said) == grey
+
+
+def test_cards__of_few_images_have_no_grey_bar_and_no_word_of_one(studies, open_page):
+    make_study(studies / "few", n_train=40, n_val=4)
+    app = open_page("features", study="few")
+    assert {len(card["bars"]) for card in drawn_cards(app, "features_cards")} == {1}
+    assert "Grey bars" not in all_text(app)
 
 
 def test_cards__of_one_class_have_one_bar(studies, open_page):
@@ -258,20 +266,6 @@ def test_study_without_features__names_the_command(studies, open_page):
     app = open_page("features", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core features") for code in app.code)
-
-
-def test_an_old_address_of_a_feature__opens_its_page(studies, open_page):
-    app = open_page("features", study="demo", feature="5")
-    assert not app.exception
-    assert app.title[0].value.replace("\\", "") == "Feature 5"
-
-
-def test_old_addresses__of_words_and_groups():
-    assert moved_to("concepts", "study=a&concept_word=sky") == (
-        "/features?study=a&features_find=sky&features_as=Words"
-    )
-    assert moved_to("groups", "study=a&group=1_2") == "/features?study=a&group=1_2&features_as=Groups"
-    assert moved_to("concepts", "study=a&concept=7") == "/feature?study=a&feature=7"
 
 
 # Words

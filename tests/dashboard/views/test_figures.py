@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core.charts.options import FigureOptions
 from core.figures.cells import CellRequest, parse_cell
-from core.figures.options import FigureOptions
 from core.figures.sheet_layout import GAP, MARGIN
 from core.jobs.commands import MakeSheet
 from core.slices.slice import Slice

@@ -17,14 +17,14 @@ from core.errors import JobError
 from core.jobs import uploads
 from core.jobs.commands import Command
 from core.jobs.jobs import Job
+from core.research.visual_tokens.beside_study import keep_tables
+from core.research.visual_tokens.graph import Node, SceneGraph
 from core.slices.features import decision, feature_classes, features_of_image
 from core.store import Study, open_study
-from core.visual_tokens.beside_study import keep_tables
-from core.visual_tokens.graph import Node, SceneGraph
 from dashboard.jobs import launcher
 from dashboard.panels.concepts import decomposition
 from dashboard.panels.image.similar import same_class_words
-from dashboard.panels.image.tokens import distinct_graphs
+from dashboard.research.scene_graph import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
 
 

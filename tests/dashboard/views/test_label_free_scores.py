@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.analysis.quality.recommendation import recommended
+from core.charts.score_pair import PAIR, pair_finding, pair_table
 from core.common.formatting import counted
 from core.common.score_names import SCORES, score_label
-from core.figures.score_pair import PAIR, pair_finding, pair_table
 from core.jobs.progress import Progress
 from core.measures.score_aurocs import score_aurocs
 from core.measures.slice_tables import metrics_of_slice

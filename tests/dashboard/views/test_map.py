@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from core.figures import maps
+from core.charts import maps
 from core.search.search import like_image
 from core.slices import saved_slices
 from core.slices.slice import Slice

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.figures.interpretability import VARIANTS
+from core.charts.overlap_rows import VARIANTS
 from core.measures.overlap_scale import overlap_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from core.figures.groups import choose_classes, choose_features
+from core.charts.class_representations import choose_classes, choose_features
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles

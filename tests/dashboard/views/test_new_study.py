@@ -149,6 +149,19 @@ def test_form__opens_with_images_encoder_and_name_and_nothing_else(studies, open
     assert {"new_architecture", "new_masks", "new_words", "new_pool", "new_epsilon"} <= folded
 
 
+@pytest.mark.parametrize(
+    ("chosen", "lacks"),
+    [
+        ({"new_images": "The embedded world"}, "Still to choose: the encoder."),
+        ({"new_encoder": "Shipped with Peregrine"}, "Still to choose: the images."),
+        ({}, None),
+    ],
+)
+def test_half_a_form__says_what_is_missing(chosen, lacks, studies, open_page):
+    said = [note.value for note in open_page("new_study", **chosen).info]
+    assert (lacks in said) if lacks else not any("Still to choose" in line for line in said)
+
+
 def test_failed_check__one_line_and_no_start(studies, checked, open_page):
     checked(state="failed", error="EncoderError: 3 keys are missing: conv1.weight …")
     app = open_page("new_study", **ASKED, new_name="mine")

@@ -13,17 +13,19 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
+from core.charts import baselines
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
-from core.figures import baselines
 from core.jobs.commands import Analyze
 from core.measures.feature_rates import feature_differences
 from core.measures.overlap_scale import overlap_scale
 from core.measures.score_aurocs import score_aurocs
+from core.slices import features as slice_features
 from core.slices.highlights import ClassAccuracy, worst_confusion
 from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
 from core.store import open_study
+from dashboard.cache import reads
 from tests.dashboard.conftest import (
     MAIN,
     all_text,
@@ -82,6 +84,23 @@ def test_no_evaluation_images__no_page_has_an_accuracy(tmp_path, monkeypatch, op
         assert not re.search(r"\d %\*?\*? (correct|wrong)|guessing: |accuracy, \d", said), (view, said)
         if view in ("overview", "errors", "predicting_errors"):
             assert "here are no evaluation images" in said, (view, said)
+
+
+def test_no_evaluation_images__the_line_above_the_pictures_ends_there(tmp_path, monkeypatch, open_page):
+    make_study(tmp_path / "demo", n_train=2, n_val=0, n_classes=2, epsilon=1.0)
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
+    lines = [one.value for one in open_page("images", study="demo").markdown]
+    assert "**2** images" in lines and not any(line.endswith(",") for line in lines)
+
+
+def test_overview__features_have_pictures_of_the_images_that_are_counted(seen, open_page):
+    study = open_study(seen)
+    shown = drawn_cards(open_page(study=seen.name), "overview_features")
+    assert shown
+    for card in shown:
+        fires = slice_features.firing_rows(study, int(card["id"]), study.is_val)
+        rows = {int(urlsplit(one["src"]).path.rpartition("/")[2]) for one in card["pictures"]}
+        assert rows <= set(fires.tolist()) and len(rows) == min(4, len(fires)) > 0
 
 
 def test_overview__lists_a_step_that_only_its_row_knows(studies, open_page, monkeypatch):
@@ -275,6 +294,9 @@ def test_image_detail__opens_from_the_link(studies, open_page):
     assert f"True class **{study.images['label'].iat[row]}**" in said
     assert re.search(r"\d+ features fire, \d+ of them discriminative", said)
     assert "From the evaluation split" in said
+    assert re.search(r"\d(st|nd|rd|th) percentile of the evaluation images", said)
+    strongest = int(reads.firing(study, row)["feature"].iat[0])
+    assert f"above the mean · {reads.where_it_fires(study, strongest)}" in said  # one count, as on its card
 
 
 @pytest.mark.slow

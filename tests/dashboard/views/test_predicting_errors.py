@@ -13,11 +13,11 @@ import pytest
 
 from core.analysis.quality.recommendation import recommended
 from core.analysis.quality.trust_check import read_check
+from core.charts.baselines import finding, rank_sentence
+from core.charts.cutoff import apply_cutoff, threshold_for
+from core.charts.q_distribution import score_histogram
+from core.charts.sentences import cutoff_sentence
 from core.common.score_names import score_label
-from core.figures.baselines import finding, rank_sentence
-from core.figures.cutoff import apply_cutoff, threshold_for
-from core.figures.quality import score_histogram
-from core.figures.sentences import cutoff_sentence
 from core.measures.score_aurocs import score_aurocs
 from core.slices.inspection import population
 from core.slices.slice import Slice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from core.data.glyphworld.scenes import PRESETS, ScenePlan, plan_scene
+from core.worlds.glyphworld.scenes import PRESETS, ScenePlan, plan_scene
 
 N_PLANS = 2000
 

@@ -67,17 +67,17 @@ def test_heatmaps__are_the_librarys(name, square):
 
     maps = gradcam_maps(encoder, pixels, np.array([0, 9]))
     assert maps.shape == (2, 2, *grid)
-    for place, feature in enumerate((0, 9)):
+    for position, feature in enumerate((0, 9)):
         with GradCAM(encoder.model, [encoder.target_module], reshape_transform=reshape) as cam:
             cam.compute_input_gradient = True
             targets: Any = [lambda raw, j=feature: raw[j]] * 2
             expected = cam(encoder.normalise(pixels), targets)
         for image in range(2):
-            found = combine(
-                maps[image, place : place + 1].numpy(), np.ones(1), "mean", encoder.transform.sides
+            combined = combine(
+                maps[image, position : position + 1].numpy(), np.ones(1), "mean", encoder.transform.sides
             )
-            assert found.shape == size
-            assert_allclose(found, expected[image], atol=1e-4)
+            assert combined.shape == size
+            assert_allclose(combined, expected[image], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", INPUTS)

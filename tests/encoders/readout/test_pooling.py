@@ -47,15 +47,15 @@ def encoder_of(pool: str | None = None, **options) -> Encoder:
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 1, 2), (3, 5, 4, 7)], ids=str)
 def test_pool_map__matches_loops(rng, shape, pool):
     maps = rng.normal(0.5, size=shape)
-    found = pool_map(torch.from_numpy(maps), pool).numpy()
+    pooled = pool_map(torch.from_numpy(maps), pool).numpy()
     twin = [[pooled_by_loops(channel, pool) for channel in image] for image in maps]
-    assert_allclose(found, twin, rtol=1e-6 if pool == "gem3" else 1e-12)  # gem3 is computed in float32
+    assert_allclose(pooled, twin, rtol=1e-6 if pool == "gem3" else 1e-12)  # gem3 is computed in float32
 
 
 def test_pool_map__by_hand():
     map_ = torch.tensor([0.0, 1, 2, 3, 6, 0]).view(1, 1, 2, 3)
-    found = [float(pool_map(map_, pool)) for pool in POOLINGS]
-    assert found == pytest.approx([2.0, 6.0, 3.0, 42 ** (1 / 3)])
+    pooled = [float(pool_map(map_, pool)) for pool in POOLINGS]
+    assert pooled == pytest.approx([2.0, 6.0, 3.0, 42 ** (1 / 3)])
 
 
 def test_pool_map__position_order_and_scale(rng):
@@ -132,8 +132,8 @@ def test_fingerprint__of_older_studies_still_holds():
 
 
 def test_vector_only_encoders__are_refused_in_one_line():
-    said = r"not the average of a map .*--pool max .*leave it out.*--layer.*--tokens"
-    with pytest.raises(EncoderError, match=said):
+    message = r"not the average of a map .*--pool max .*leave it out.*--layer.*--tokens"
+    with pytest.raises(EncoderError, match=message):
         load_encoder(VIT, pool="max")
     with pytest.raises(EncoderError, match="--pool gap"):
         load_encoder(VIT, pool="gap")

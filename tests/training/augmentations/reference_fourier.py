@@ -1,4 +1,6 @@
-"""Slow twins of the Fourier augmentations: sums over all pixels and frequencies, from [K] eq. 5.1 and p. 72.
+"""Slow twins of the Fourier augmentations: sums over all pixels and frequencies.
+
+From Kalibhat's dissertation, eq. 5.1 and p. 72.
 
 An image of one channel is a list of rows; `factor` (u, v) is what the frequencies of the rfft grid, v from 0
 to W // 2, are multiplied by. The frequencies that the grid leaves out are the opposites of those it holds,

@@ -1,0 +1,275 @@
+"""The Q-Score and its baselines: per score a dot with its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.analysis.quality.recommendation import claim, recommend, score_row
+from core.charts.chart import Chart
+from core.charts.marks import dots, interval
+from core.charts.options import FigureOptions
+from core.charts.reading import known_score
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.dataframes import equals, numbers, where, words
+from core.common.score_names import score_in_sentence, score_label
+from core.common.statistics.chance import CHANCE, outcomes, untold
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of `quality_metrics` that ranks scores, and the value of an uninformative score."""
+
+    column: str
+    title: str
+    base_column: str | None
+    base_word: str
+    higher_is_better: bool = True
+    base_share: float = 1.0  # of the base column, that the uninformative score has
+
+
+METRICS: dict[str, Metric] = {
+    metric.column: metric
+    for metric in (
+        Metric("auroc", "AUROC (correct above misclassified)", None, "chance: 0.5"),
+        Metric(
+            "auprc_correct", "AUPRC, correct images as positive", "base_rate_correct", "base rate = accuracy"
+        ),
+        Metric(
+            "auprc_error",
+            "AUPRC, misclassified images as positive",
+            "base_rate_error",
+            "base rate = error rate",
+        ),
+        Metric(
+            "aurc",
+            "AURC, area under risk-coverage (lower is better)",
+            "base_rate_error",
+            "random order",
+            False,
+        ),
+        Metric(
+            "augrc",
+            "AUGRC, area under generalised risk-coverage (lower is better)",
+            "base_rate_error",
+            "random order",
+            False,
+            0.5,
+        ),
+    )
+}
+
+
+def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the rows of `quality_metrics` that have `metric`, best first, with `rank` from 1.
+
+    Scores that are equal in the three digits shown share a rank, and none is better than the other. A table
+    of an earlier version may lack the metric: then there are no rows.
+    """
+    if metric not in metrics:
+        return metrics.iloc[:0].assign(rank=0)
+    value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
+    order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
+    shown = value[order].round(3)
+    return metrics.take(order).reset_index(drop=True).assign(rank=1 + np.searchsorted(shown, shown))
+
+
+def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
+    """State a score's rank among all scores, and among those without labels, in one sentence."""
+    rows = ranked(metrics, metric)
+    names = words(rows, "score")
+    if score not in names:
+        return f"{score_label(score)} could not be evaluated: the metric is undefined for this study."
+    if few := untold(*outcomes(rows.iloc[0].to_dict())):
+        return f"Which score ranks first {few}."
+    name = METRICS[metric].title.split(",")[0].split(" (")[0]
+    place = int(rows["rank"].iloc[names.index(score)])
+    text = f"By {name}, {score_label(score)} ranks {place} of {len(names)} scores"
+    free = where(rows, rows["label_free"].to_numpy(bool))
+    if score in words(free, "score"):
+        ahead = int((free["rank"].to_numpy() < place).sum())
+        text += f", and {ahead + 1} of the {len(free)} that need no labels"
+    if place > 1:
+        text += f"; best is {score_label(names[0])} with {numbers(rows, metric)[0]:.3f}"
+    return f"{text}."
+
+
+def finding(metrics: pd.DataFrame) -> str:
+    """State in one sentence how well the recommended score predicts errors, and the best one without labels.
+
+    Args:
+        metrics: score, label_free, auroc, auroc_low, auroc_high, n, and n_wrong or base_rate_error; one row
+            per score.
+    """
+    rows = ranked(metrics, "auroc")
+    if rows.empty:
+        return _why_empty(metrics)
+    if few := untold(*outcomes(rows.iloc[0].to_dict())):
+        return f"Which score predicts errors best {few}."
+    found = recommend(words(rows, "score"))
+    parts = [claim(score_row(rows, found.score))] if found else []
+    best = where(rows, rows["label_free"].to_numpy(bool))
+    if len(best) and not (found and found.score == best["score"].iloc[0]):
+        row = best.iloc[0].to_dict()
+        named = f"the best without labels, {score_in_sentence(row['score'])},"
+        parts.append(f"{claim(row, named, works='reaches')}{level_words(level_with_best(best))}")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def level_with_best(metrics: pd.DataFrame) -> list[str]:
+    """The scores without labels that the best one of them is not clearly ahead of: the paired interval of
+    their difference to it holds 0. Empty where the differences to the best are not known.
+
+    Args:
+        metrics: score, label_free, auroc, and as of `with_rivals` rival, rival_difference_high.
+    """
+    if not {"rival", "rival_difference_high"} <= set(metrics):
+        return []
+    rows = ranked(metrics, "auroc")
+    names = words(where(rows, rows["label_free"].to_numpy(bool)), "score")
+    close = equals(rows, "rival", names[0] if names else "") & (numbers(rows, "rival_difference_high") >= 0)
+    return words(where(rows, close), "score")
+
+
+def level_words(scores: Sequence[str]) -> str:
+    """
+    >>> level_words(["soft_q"]), level_words(["norm", "hoyer"]), level_words([])
+    (', not clearly ahead of the soft Q-Score', ', not clearly ahead of 2 others', '')
+    """
+    if not scores:
+        return ""
+    whom = score_in_sentence(scores[0]) if len(scores) == 1 else f"{len(scores)} others"
+    return f", not clearly ahead of {whom}"
+
+
+def rivals(
+    metrics: pd.DataFrame,
+    *,
+    metric: str = "auroc",
+    selected: str = "q_score",
+    marked: str | None = None,
+    row: int = 28,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot every score with its 95 % interval, best on top; filled: needs no labels, open: a classifier.
+
+    Args:
+        metrics: table `quality_metrics`.
+        metric: a key of METRICS.
+        selected: the score with a bold name and an accented dot.
+        marked: a score whose row has a ground of its own.
+        row: height of a score in pixels.
+    """
+    rows = ranked(metrics, metric)
+    if rows.empty:
+        return note_figure(_why_empty(metrics, metric), theme)
+    info = METRICS[metric]
+    labels = [_axis_label(score, selected) for score in rows["score"]]
+    fig = go.Figure()
+    for free, name in ((True, "needs no labels"), (False, "needs a classifier")):
+        part = rows["label_free"].to_numpy(bool) == free
+        if part.any():
+            kept = [label for label, use in zip(labels, part, strict=True) if use]
+            fig.add_trace(_dots(where(rows, part), kept, metric, selected, free=free, name=name, theme=theme))
+    base = _base(rows, info)
+    marks = Marks(theme)
+    if marked in words(rows, "score"):
+        marks.row(labels[::-1].index(_axis_label(str(marked), selected)), theme.discriminative)
+    if np.isfinite(base):
+        marks.vertical(base, info.base_word + ("" if info.base_column is None else f": {base:.3f}"))
+    marks.put_on(fig)
+    fig.update_xaxes(title_text=info.title, showgrid=True, range=_span(rows, metric, base))
+    fig.update_yaxes(
+        type="category", categoryorder="array", categoryarray=labels[::-1], ticks="", tickfont_color=theme.ink
+    )
+    finish(fig, theme, height=110 + row * len(rows))
+    every_name = round(1.5 * theme.font_size * len(rows)) + 70  # pixels; on less, plotly leaves names out
+    if theme.height is not None and theme.height < every_name:
+        fig.update_layout(height=every_name)
+    return fig
+
+
+def _dots(
+    rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
+) -> go.Scatter:
+    # The legend has the colour of the first dot, which is not to be the selected one.
+    order = np.argsort(equals(rows, "score", selected), kind="stable")
+    rows, labels = rows.take(order), [labels[at] for at in order]
+    value = numbers(rows, metric)
+    low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
+    chosen = equals(rows, "score", selected)
+    colours = [theme.accent if one else theme.correct if free else theme.neutral for one in chosen]
+    return dots(
+        value,
+        labels,
+        name=name,
+        marker={
+            "symbol": "circle" if free else "diamond-open",
+            "size": theme.stroke(11),
+            "color": colours,
+            "line": {"width": theme.stroke(2)},
+        },
+        error_x=interval(value, low, high, colour=theme.muted, thickness=theme.stroke(2)),
+        customdata=[[s, a, b] for s, a, b in zip(rows["score"], low, high, strict=True)],
+        hover=f"<b>%{{y}}</b><br>{METRICS[metric].title}: %{{x:.3f}}<br>95 % interval "
+        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}<br>{name}",
+    )
+
+
+def _axis_label(score: str, selected: str) -> str:
+    return f"<b>{score_label(score)}</b>" if score == selected else score_label(score)
+
+
+def _base(rows: pd.DataFrame, info: Metric) -> float:
+    if info.base_column is None:
+        return CHANCE
+    return info.base_share * float(numbers(rows, info.base_column)[0])
+
+
+def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
+    values = np.concatenate([numbers(rows, metric + end) for end in ("", "_low", "_high")] + [[base]])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    room = max(0.04 * (high - low), 0.01)
+    return [max(low - room, 0.0), min(high + room, 1.02)]
+
+
+def _why_empty(metrics: pd.DataFrame, metric: str = "auroc") -> str:
+    if metric not in metrics:
+        name = METRICS[metric].title.split(",")[0]
+        return f"This study lacks {name}: an earlier version made its scores. Run the step quality again."
+    notes = [note for note in words(metrics, "note") if note]
+    return notes[0] if notes else "No score could be evaluated in this study."
+
+
+def _table(study: Study, options: FigureOptions) -> RankedScores:
+    return RankedScores(study.table("quality_metrics"), known_score(study.table("quality"), options.score))
+
+
+class RankedScores(NamedTuple):
+    """Scores to be ranked: `frame` is the table `quality_metrics`."""
+
+    frame: pd.DataFrame
+    selected: str
+
+
+BASELINES = Chart(
+    name="baselines",
+    title="every score with its interval",
+    needs=("quality", "quality_metrics", "quality_curves"),
+    table=_table,
+    draw=lambda shown, options, theme: rivals(
+        shown.frame, metric=options.metric, selected=shown.selected, theme=theme
+    ),
+    finding=lambda shown: finding(shown.frame),
+    alt=lambda _: "AUROC of every score with its 95 % interval",
+    aliases=("rivals",),
+)

@@ -1,0 +1,92 @@
+"""For which cause of failure a score works: a cell per cause and score."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import cells
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.dataframes import as_text, numbers, words
+from core.common.score_names import SCORES, score_label
+
+
+def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot AUROC of each score for failures of one cause against correct images; blue works, orange misleads.
+
+    Args:
+        table: table `quality_by_cause` (cause, score, n_errors, auroc, low, high).
+    """
+    if not np.isfinite(numbers(table, "auroc")).any():
+        return note_figure("No cause of failure has enough misclassified images.", theme)
+    present = set(words(table, "score"))
+    scores = [score for score in SCORES if score in present] + sorted(present - set(SCORES))
+    counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
+    causes = sorted(counts, key=lambda cause: -counts[cause])
+    grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
+    text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid["auroc"]]
+    rows = [f"{as_text(cause)}  (n = {counts[cause]:,.0f})" for cause in causes]
+    fig = go.Figure(
+        cells(
+            grid["auroc"],
+            [score_label(s) for s in scores],
+            rows,
+            scale=_diverging(theme),
+            bar={
+                "title": {"text": "AUROC", "font": {"size": theme.font_size}},
+                "tickfont": {"size": theme.font_size - 1},
+                "tickvals": [0, 0.5, 1],
+            },
+            hover="<b>%{x}</b><br>failures by %{y}<br>AUROC %{z:.3f} "
+            "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
+            text=text,
+            textfont={"color": theme.ink},
+            customdata=np.dstack([grid["low"], grid["high"]]),
+            zmin=0,
+            zmax=1,
+        )
+    )
+    fig.update_xaxes(tickangle=-35, showline=False, ticks="", tickfont_color=theme.ink)
+    fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont_color=theme.ink)
+    return finish(fig, theme, height=200 + 34 * len(rows))
+
+
+def _grid(table: pd.DataFrame, column: str, causes: list[str], scores: list[str]) -> np.ndarray:
+    grid = np.full((len(causes), len(scores)), np.nan)
+    cells = zip(words(table, "cause"), words(table, "score"), numbers(table, column), strict=True)
+    for cause, score, value in cells:
+        grid[causes.index(cause), scores.index(score)] = value
+    return grid
+
+
+def _diverging(theme: Theme) -> list[list]:
+    """Orange to blue, never so strong that text on it becomes illegible."""
+    low, middle, high = (
+        ("#9A4D1B", "#2A3542", "#1C6BA0") if theme.is_dark else ("#F0A468", "#F4F5F7", "#7CBDE8")
+    )
+    return [[0, low], [0.5, middle], [1, high]]
+
+
+def _finding(table: pd.DataFrame) -> str:
+    """Name the score and the cause with the highest AUROC."""
+    if not np.isfinite(numbers(table, "auroc")).any():
+        return ""
+    best = table.loc[table["auroc"].idxmax()]
+    return (
+        "AUROC between the errors of one cause and the correct images. Highest: "
+        f"{score_label(str(best['score']))} on {best['cause']} ({best['auroc']:.2f})."
+    )
+
+
+BY_CAUSE = Chart(
+    name="by_cause",
+    title="for which cause of failure a score works",
+    needs=("quality_by_cause",),
+    table=lambda study, _: study.table("quality_by_cause"),
+    draw=lambda table, _, theme: by_cause(table, theme=theme),
+    finding=_finding,
+    alt=lambda _: "AUROC of each score by cause of failure",
+    column="double",
+)

@@ -1,0 +1,67 @@
+"""A chart as an object: everything that a command, a page, a sheet and a report need to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
+
+MANY = 8  # studies that a chart compares at most
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart of a study, or of several that it compares.
+
+    `read` returns what the chart shows, of whatever study it is given: also of one narrowed to a slice. That
+    is a data frame, or an object whose attribute `frame` is the data frame with the numbers that are drawn.
+    The other functions take it and read nothing.
+
+    Attributes:
+        title: what it shows, in a few words. source: paper and place, such as "Kalibhat 2024, Fig. 1", or "".
+        needs: items of the study that it reads.
+        table: (study, options) -> what it shows; the studies in a list where it can show several.
+        draw: (what it shows, options, theme) -> figure.
+        finding: (what it shows) -> one line of plain text that states what is to be seen; "" by default.
+        alt: (what it shows) -> one sentence for screen readers; the title by default.
+        studies: minimum and maximum number. column: its width in print, single or double.
+        same_images: it compares single images of the studies, so a slice of the first one chooses them all.
+        aliases: further names that it is asked for by.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    table: Callable[[Any, FigureOptions], Any]
+    draw: Callable[[Any, FigureOptions, Theme], go.Figure]
+    finding: Callable[[Any], str] = lambda _: ""
+    alt: Callable[[Any], str] | None = None
+    source: str = ""
+    studies: tuple[int, int] = (1, 1)
+    column: str = "single"
+    same_images: bool = False
+    aliases: tuple[str, ...] = ()
+
+    def read(self, studies: Any, options: FigureOptions) -> Any:
+        """Read what the chart shows of the studies (a sequence).
+
+        Raises:
+            PeregrineError: an option or a study that it cannot show.
+        """
+        return self.table(studies[0] if self.studies == (1, 1) else studies, options)
+
+    def described(self, shown: Any) -> str:
+        """Return one sentence on the chart for screen readers."""
+        return self.alt(shown) if self.alt else f"{self.title[:1].upper()}{self.title.partition(';')[0][1:]}"
+
+
+def frame_of(shown: Any) -> pd.DataFrame | None:
+    """Return the numbers of a chart as a data frame; None for a chart of pictures."""
+    frame = shown if isinstance(shown, pd.DataFrame) else getattr(shown, "frame", None)
+    return frame if isinstance(frame, pd.DataFrame) else None

@@ -1,0 +1,130 @@
+"""Heatmaps of correct and misclassified images by class (Kalibhat 2024, Fig. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.class_representations import choose_classes
+from core.charts.heat_panels import COLOURS, Shown, facts_of, filled_up, original, overlay, short
+from core.charts.options import FigureOptions
+from core.charts.panels import Header, Strip, picture_grid
+from core.charts.picked_images import EVENLY, check_side_by_side, counts_by_class, of_class, spread
+from core.charts.reading import class_numbers
+from core.charts.study_heats import StudyHeats
+from core.charts.theme import LIGHT, Theme
+from core.common.dataframes import as_text, where
+from core.comparison.images import study_names
+from core.errors import StudyError
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """Images of one class, separated by correctness."""
+
+    name: str
+    correct: Sequence[Shown]
+    misclassified: Sequence[Shown]
+
+
+def class_heatmaps(
+    classes: Sequence[ClassImages],
+    layers: Sequence[str],
+    *,
+    note: str = "",
+    colours: str = COLOURS,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
+    ([Q] Fig. 5).
+
+    Args:
+        layers: names of the heatmaps, one row each, in order: of one study, or before and after.
+    """
+    n_correct = max((len(one.correct) for one in classes), default=0)
+    n_wrong = max((len(one.misclassified) for one in classes), default=0)
+    strips = []
+    for one in classes:
+        shown = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
+        pictures = [original(image) if image else None for image in shown]
+        strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
+        for layer in layers:
+            words = [_taken_for(image) if image and layer == layers[-1] else "" for image in shown]
+            drawn = [overlay(image, layer, colours, caption=said) if image else None
+                     for image, said in zip(shown, words, strict=True)]  # fmt: skip
+            strips.append(Strip(as_text(layer) if len(layers) > 1 else "", drawn))
+    headers = [
+        Header(text, start, stop, text)
+        for text, start, stop in (
+            ("correct", 0, n_correct),
+            ("misclassified", n_correct, n_correct + n_wrong),
+        )
+        if stop > start
+    ]
+    breaks = [n_correct] if n_correct and n_wrong else []
+    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
+
+
+def _taken_for(image: Shown) -> str:
+    return f"as {as_text(short(image.predicted))}" if image.correct is False else ""
+
+
+class ClassBlocks(NamedTuple):
+    """Classes with their images: `frame` has a row per image; the names of the studies, and a note."""
+
+    frame: pd.DataFrame
+    classes: list[ClassImages]
+    layers: list[str]
+
+
+NOTE = (
+    f"Heatmaps of the discriminative features that fire on each evaluation image; images {EVENLY} "
+    "within their group. Below a misclassified image: the predicted class."
+)
+
+
+def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
+    """Choose classes with correct and misclassified images; every study gives one row of heatmaps."""
+    check_side_by_side(studies)
+    study, layers = studies[0], study_names(studies)
+    sources = [StudyHeats(one, options) for one in studies]
+    facts, n = sources[0].judged(), options.images or 4
+    for other in studies[1:]:
+        facts = where(facts, facts["image_id"].isin(other.images["image_id"]).to_numpy())
+    classes = class_numbers(study, options) or choose_classes(counts_by_class(facts, study), most=3)
+    if not len(classes):
+        images = "evaluation images" if study.chosen is None else "images in the slice"
+        raise StudyError(f"no class of '{study.path}' has both correct and misclassified {images}")
+    blocks = []
+    for label in [study.class_names[number] for number in classes]:
+        parts = []
+        for verdict in (True, False):
+            images = sources[0].shown(spread(of_class(facts, label, verdict), n))
+            for source, layer in zip(sources, layers, strict=True):
+                images = [source.with_heat(image, layer) for image in images]
+            parts.append(images)
+        blocks.append(ClassImages(label, *parts))
+    shown = [image for block in blocks for image in (*block.correct, *block.misclassified)]
+    return ClassBlocks(facts_of(shown), blocks, layers)
+
+
+HEATMAPS = Chart(
+    name="heatmaps",
+    title="heatmaps of correct and misclassified images; --with: before and after",
+    source="Kalibhat 2024, Fig. 5",
+    needs=("probe", "heatmap_maps"),
+    table=_table,
+    draw=lambda shown, options, theme: class_heatmaps(
+        shown.classes, shown.layers, note=NOTE, colours=options.colours, theme=theme
+    ),
+    studies=(1, 4),
+    column="double",
+)

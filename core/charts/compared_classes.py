@@ -1,0 +1,173 @@
+"""Accuracy of each class in two studies, and its change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.charts.chart import MANY, Chart
+from core.charts.marks import dots, interval
+from core.charts.options import FigureOptions
+from core.charts.reading import shared_of_slice
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.formatting import signed
+from core.common.statistics.intervals import leaves_out_0
+from core.comparison.measures import class_accuracy_changes, judged_of
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+MOST_CLASSES = 40
+
+
+def class_change_finding(classes: pd.DataFrame, other: str) -> str:
+    """State which classes gained and lost most accuracy in a study, and how many changes are significant.
+
+    Args:
+        classes: table of `class_accuracy_changes`.
+    """
+    table = where(classes, equals(classes, "study", other))
+    table = where(table, np.isfinite(numbers(table, "difference")))
+    if table.empty:
+        return "Accuracy by class"
+    change, names = numbers(table, "difference"), words(table, "label")
+    clear = leaves_out_0(numbers(table, "difference_low"), numbers(table, "difference_high"))
+    if len(table) == 1:
+        ends = [signed(100 * numbers(table, f"difference{end}")[0], 0) for end in ("", "_low", "_high")]
+        interval = f"{ends[1]} to {ends[2]}, " if np.isfinite(numbers(table, "difference_low")[0]) else ""
+        said = "significant" if clear[0] else "could be chance"
+        return f"Accuracy on {names[0]}: {ends[0]} points ({interval}{said})"
+    sure = int(clear.sum())
+    parts = []
+    for most, verb in ((change.max(), "gain"), (change.min(), "lose")):
+        if most > 0 if verb == "gain" else most < 0:
+            alike = sorted(name for name, one in zip(names, change, strict=True) if np.isclose(one, most))
+            points = signed(100 * most, 0)
+            parts.append(f"{_listed(alike)} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
+    said = ", ".join(parts) or "No class changes"
+    tail = "no change is significant" if not sure else f"{sure} of {len(table)} changes are significant"
+    return f"{said}; {tail}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """
+    >>> _listed(["ant"]), _listed(["ant", "bee", "cat"]), _listed(list("abcde"))
+    ('ant', 'ant, bee and cat', '5 classes')
+    """
+    if len(names) > 3:
+        return f"{len(names)} classes"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def class_changes(
+    classes: pd.DataFrame, first: str, other: str, *, most: int = MOST_CLASSES, theme: Theme = LIGHT
+) -> go.Figure:
+    """Plot accuracy of each class in two studies, with the 95 % interval of the change; greatest gain on top.
+
+    A change is better or worse where its interval leaves out 0.
+
+    Args:
+        classes: table of `core.comparison.measures.class_accuracy_changes`.
+        most: number of classes, most changed first.
+    """
+    after = where(classes, equals(classes, "study", other))
+    before = where(classes, equals(classes, "study", first))
+    if not len(after) or not np.isfinite(numbers(after, "difference")).any():
+        return note_figure("No class has a probe result in both studies.", theme)
+    change = numbers(after, "difference")
+    shown = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
+    shown = shown[np.argsort(change[shown], kind="stable")]  # plotly draws from the bottom
+    names = [as_text(name) for name in after["label"].to_numpy(object)[shown]]
+    was, now = 100 * numbers(before, "accuracy")[shown], 100 * numbers(after, "accuracy")[shown]
+    low, high = (100 * numbers(after, f"difference_{end}")[shown] for end in ("low", "high"))
+    n = numbers(after, "n")[shown]
+    fig = make_subplots(
+        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, column_widths=[0.58, 0.42]
+    )
+    at = np.arange(len(shown))
+    for values, name, colour, symbol in (
+        (was, first, theme.neutral, "circle-open"),
+        (now, other, theme.discriminative, "circle"),
+    ):
+        fig.add_trace(
+            dots(
+                values,
+                at,
+                name=as_text(name),
+                marker={"color": colour, "symbol": symbol, "size": theme.stroke(9)},
+                customdata=np.column_stack([n, names]),
+                hover="<b>%{customdata[1]}</b> (%{customdata[0]} images): %{x:.1f} %",
+            ),
+            row=1,
+            col=1,
+        )
+    for chosen, colour, name in (
+        (low > 0, theme.correct, "better"),
+        (high < 0, theme.misclassified, "worse"),
+        (~leaves_out_0(low, high), theme.neutral, "could be chance"),
+    ):
+        if chosen.any():
+            fig.add_trace(
+                _changes(at, change * 100, low, high, shown, chosen, colour, name, names, theme), row=1, col=2
+            )
+    fig.update_yaxes(
+        tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
+    )
+    fig.update_xaxes(title_text="accuracy", ticksuffix=" %", range=[-3, 103], row=1, col=1)
+    fig.update_xaxes(title_text="change in points", row=1, col=2)
+    finish(fig, theme)
+    row_height = 1.6 * theme.font_size
+    fig.add_vline(x=0, line={"color": theme.muted, "width": 1}, row=1, col=2)  # pyright: ignore[reportArgumentType]
+    return fig.update_layout(height=round(len(at) * row_height + 8 * theme.font_size))
+
+
+def _changes(
+    at: np.ndarray, change: np.ndarray, low: np.ndarray, high: np.ndarray, shown: np.ndarray,
+    chosen: np.ndarray, colour: str, name: str, names: Sequence[str], theme: Theme,
+) -> go.Scatter:  # fmt: skip
+    middle = change[shown][chosen]
+    return dots(
+        middle,
+        at[chosen],
+        name=name,
+        marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
+        error_x=interval(middle, low[chosen], high[chosen], colour=colour, thickness=theme.stroke(1.5)),
+        customdata=np.column_stack([np.array(names, object)[chosen], low[chosen], high[chosen]]),
+        hover="<b>%{customdata[0]}</b>: %{x:+.1f} points (%{customdata[1]:+.1f} to %{customdata[2]:+.1f})",
+    )
+
+
+class ClassChanges(NamedTuple):
+    """Accuracy by class: `frame` is `class_accuracy_changes`; the names of the first two studies."""
+
+    frame: pd.DataFrame
+    first: str
+    other: str
+
+
+def _table(studies: Sequence[Study], options: FigureOptions) -> ClassChanges:
+    shared = shared_of_slice(studies)
+    rows = shared.rows[:, shared.judged]
+    correct = np.stack([judged_of(one, own).correct for one, own in zip(shared.studies, rows, strict=True)])
+    frame = class_accuracy_changes(correct, shared.labels[shared.judged], shared.names)
+    return ClassChanges(frame, *shared.names[:2])
+
+
+COMPARED_CLASSES = Chart(
+    name="compared_classes",
+    title="accuracy of each class in two studies, and its change; --with",
+    needs=("probe",),
+    table=_table,
+    draw=lambda shown, _, theme: class_changes(*shown, theme=theme),
+    finding=lambda shown: class_change_finding(shown.frame, shown.other),
+    alt=lambda shown: f"Accuracy of each class in {shown.first} and in {shown.other}",
+    studies=(2, MANY),
+    column="double",
+    same_images=True,
+)

@@ -1,0 +1,86 @@
+"""How many words each pair of studies shares (Kalibhat's dissertation, Fig. B.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import MANY, Chart
+from core.charts.marks import cells
+from core.charts.options import FigureOptions
+from core.charts.reading import shared_of_slice
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.dataframes import as_text
+from core.comparison.words import compare_words
+from core.errors import StudyError
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot how many words each pair of studies shares (F, Fig. B.1); on the diagonal, a study's own words.
+
+    Args:
+        matrix: from `core.concepts.across.shared_matrix`.
+    """
+    if matrix.empty or not matrix.to_numpy().any():
+        return note_figure("None of these studies has words.", theme)
+    names = [as_text(str(name)) for name in matrix.index]
+    values = matrix.to_numpy(np.float64)
+    n = len(names)
+    hover = [
+        [
+            f"{names[i]}: {values[i, j]:.0f} words"
+            if i == j
+            else f"{names[i]} and {names[j]} share "
+            f"{values[i, j]:.0f} words ({100 * values[i, j] / max(values[i, i], 1):.0f} % of {names[i]}'s)"
+            for j in range(n)
+        ]
+        for i in range(n)
+    ]
+    fig = go.Figure(
+        cells(
+            values, np.arange(n), np.arange(n), scale=theme.sequential, zmin=0, zmax=values.max(),
+            texttemplate="%{z:.0f}", textfont_size=theme.font_size + 2, hovertext=hover, hoverinfo="text",
+        )
+    )  # fmt: skip
+    axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False, "ticks": "", "showline": False}
+    fig.update_xaxes(axis, side="top", range=[-0.5, n - 0.5], tickfont_color=theme.ink)
+    fig.update_yaxes(axis, range=[n - 0.5, -0.5], tickfont_color=theme.ink)
+    return finish(fig, theme, height=72 * n + 90)
+
+
+class SharedWords(NamedTuple):
+    """Words that studies share: `matrix` is square, `frame` the same with the column `study`."""
+
+    frame: pd.DataFrame
+    matrix: pd.DataFrame
+
+
+def _table(studies: Sequence[Study], options: FigureOptions) -> SharedWords:
+    """Count the words that the features of each pair of studies share.
+
+    Raises:
+        StudyError: fewer than two of the studies have words.
+    """
+    found = compare_words(shared_of_slice(studies))
+    if found is None:
+        raise StudyError("words of two studies are needed")
+    return SharedWords(found.matrix.reset_index(names="study"), found.matrix)
+
+
+COMPARED_WORDS = Chart(
+    name="compared_words",
+    title="how many words each pair of studies shares; --with",
+    needs=("concepts",),
+    table=_table,
+    draw=lambda shown, _, theme: concept_matrix(shown.matrix, theme=theme),
+    alt=lambda _: "Number of words that each pair of studies shares",
+    studies=(2, MANY),
+    same_images=True,
+)

@@ -1,0 +1,193 @@
+"""The confusion matrix: classes taken for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import click_cells
+from core.charts.options import FigureOptions
+from core.charts.reading import narrowed_of
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.dataframes import as_text, numbers
+from core.errors import StudyError
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+MOST_CLASSES = 24
+MOST_WITH_NUMBERS = 12  # classes of a confusion matrix whose cells are large enough for a number
+SMALLEST_CELL = 18  # pixels
+LONGEST_NAME = 18  # characters beside a confusion matrix; the hover text has the whole name
+NO_ERRORS = "No image was misclassified, so there are no confusions."
+
+
+def confused_classes(
+    pairs: pd.DataFrame, class_names: Sequence[str], *, most: int = MOST_CLASSES
+) -> list[str]:
+    """Return the classes with the most confusions (as truth or as prediction), in the study's order.
+
+    Args:
+        pairs: one row per confusion (true, predicted, n_images).
+    """
+    place = {name: at for at, name in enumerate(class_names)}
+    totals = np.zeros(len(class_names))
+    for side in ("true", "predicted"):
+        codes = np.array([place[name] for name in pairs[side]], np.int64)
+        np.add.at(totals, codes, numbers(pairs, "n_images"))
+    chosen = np.argsort(-totals, kind="stable")[:most]
+    return [str(class_names[at]) for at in sorted(chosen.tolist()) if totals[at] > 0]
+
+
+def confusion_matrix(
+    pairs: pd.DataFrame,
+    classes: Sequence[str],
+    *,
+    truths: Sequence[str] | None = None,
+    selected: tuple[str, str] | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot how many images of each true class (rows) the probe assigned to each other class (columns).
+
+    Transparent points with customdata [true, predicted] lie over the non-empty cells, because plotly's
+    heatmaps do not report clicks.
+
+    Args:
+        pairs: one row per confusion (true, predicted, n_images). classes: the classes to draw, in order.
+        truths: the true classes to draw, where not all of `classes`.
+        selected: (true, predicted) of the cell to frame.
+    """
+    rows, columns = list(classes if truths is None else truths), list(classes)
+    counts = pairs.pivot(index="true", columns="predicted", values="n_images")
+    grid = counts.reindex(index=rows, columns=columns).to_numpy(np.float64, na_value=np.nan)
+    cells = np.argwhere(grid > 0).tolist()
+    if not cells:
+        return note_figure(NO_ERRORS, theme)
+    n = len(columns)
+    upright = 7 * max(len(_shortened(name)) for name in classes)  # pixels that the names of the columns take
+    cell = max(SMALLEST_CELL, min(36, round(420 / n)))
+    fig = go.Figure(
+        go.Heatmap(
+            z=grid,
+            x=np.arange(n),
+            y=np.arange(len(rows)),
+            colorscale=theme.sequential,
+            zmin=0,
+            zmax=np.nanmax(grid),
+            xgap=1,
+            ygap=1,
+            texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
+            textfont_size=theme.font_size - 2,
+            colorbar={  # below, so that the columns have the whole width
+                "title": {"text": "images", "side": "bottom", "font_size": theme.font_size - 1},
+                "orientation": "h",
+                "y": 0,
+                "yanchor": "top",
+                "len": 0.6,
+                "thickness": theme.font_size - 2,
+                "outlinewidth": 0,
+                "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
+                "tickformat": ",d",
+                **({"dtick": 1} if np.nanmax(grid) < 5 else {"nticks": 5}),  # no halves of images
+            },
+            hoverinfo="skip",
+            hoverongaps=False,
+        )
+    )
+    fig.add_trace(
+        click_cells(
+            [predicted for _, predicted in cells],
+            [true for true, _ in cells],
+            [[rows[true], columns[predicted]] for true, predicted in cells],
+            size=cell - 4,
+            selected={"marker": {"opacity": 0}},
+            hovertext=[
+                f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>: "
+                f"{grid[true, predicted]:,.0f}"
+                for true, predicted in cells
+            ],
+            hoverinfo="text",
+        )
+    )
+    shapes = [
+        _frame(columns.index(name), at, theme.grid, fill=theme.grid)
+        for at, name in enumerate(rows)
+        if name in columns
+    ]
+    if selected is not None and selected[0] in rows and selected[1] in columns:
+        shapes.append(_frame(columns.index(selected[1]), rows.index(selected[0]), theme.accent))
+    fig.update_xaxes(
+        _named_axis(columns, theme),
+        title_text="the probe's answer",
+        side="top",
+        showline=False,
+        range=[-0.5, n - 0.5],
+        tickangle=-90,  # upright names stand in the middle of their columns; slanted ones lean out of them
+        tickfont_size=theme.font_size - 3 if n > MOST_WITH_NUMBERS else theme.font_size - 1,
+    )
+    fig.update_yaxes(_named_axis(rows, theme), title_text="truth", range=[len(rows) - 0.5, -0.5])
+    finish(fig, theme, height=max(cell * len(rows), 60) + 100 + upright)
+    return fig.update_layout(shapes=shapes, margin_t=8)
+
+
+def _named_axis(names: list[str], theme: Theme) -> dict:
+    return {
+        "tickvals": np.arange(len(names)),
+        "ticktext": [as_text(_shortened(name)) for name in names],
+        "showgrid": False,
+        "ticks": "",
+        "tickfont_color": theme.ink,
+    }
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:
+    ends = {"x0": x - 0.5, "x1": x + 0.5, "y0": y - 0.5, "y1": y + 0.5}
+    line = {"color": colour, "width": 0 if fill else 3}
+    return (
+        {"type": "rect", "line": line, "layer": "below" if fill else "above"}
+        | ends
+        | ({"fillcolor": fill, "opacity": 0.5} if fill else {})
+    )
+
+
+class Confusions(NamedTuple):
+    """Confusions: `frame` has a row per pair (true, predicted, n_images); the classes to draw, in order."""
+
+    frame: pd.DataFrame
+    classes: list[str]
+
+
+def _table(study: Study, options: FigureOptions) -> Confusions:
+    """Count the images of each class that the probe takes for each other class.
+
+    Raises:
+        StudyError: no image has a label.
+    """
+    if not study.labelled:
+        raise StudyError(f"no image of '{study.path}' has a class, so none is confused with another")
+    pairs = narrowed_of(study).table("confusions").rename(columns={"n": "n_images"})
+    return Confusions(pairs, list(options.classes) or confused_classes(pairs, study.class_names))
+
+
+def _draw(shown: Confusions, options: FigureOptions, theme: Theme) -> go.Figure:
+    truths = [name for name in shown.classes if name in set(shown.frame["true"])]
+    return confusion_matrix(*shown, truths=truths, theme=theme)
+
+
+CONFUSIONS = Chart(
+    name="confusions",
+    title="classes taken for each other",
+    needs=("probe",),
+    table=_table,
+    draw=_draw,
+    alt=lambda _: "Number of misclassified images of each true class, by the probe's answer",
+)

@@ -1,0 +1,152 @@
+"""Top images of features with their heatmaps (Kalibhat 2024, A.2 and A.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.heat_panels import (
+    COLOURS,
+    Shown,
+    enlarged,
+    facts_of,
+    filled_up,
+    heat_picture,
+    overlay,
+    short,
+)
+from core.charts.options import FigureOptions
+from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.picked_images import strongest_rows, top_images_of
+from core.charts.study_heats import StudyHeats
+from core.charts.theme import LIGHT, Theme
+from core.common.dataframes import as_text
+from core.comparison.images import study_names
+from core.errors import StudyError
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def feature_heatmaps(
+    rows: Sequence[tuple[str, Sequence[Shown]]],
+    *,
+    other: Sequence[Sequence[Shown]] = (),
+    headers: tuple[str, str] = ("", ""),
+    note: str = "",
+    colours: str = COLOURS,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot one row per feature: its top images with the feature's heatmap ([Q] A.10); with `other`, also its
+    top images in another image set ([Q] A.2). Images without a heatmap are shown plain.
+
+    Args:
+        rows: title and images of each feature. other: additional images of each, in the same order.
+    """
+    n_first = max((len(images) for _, images in rows), default=0)
+    n_other = max((len(images) for images in other), default=0)
+    strips = []
+    for number, (title, images) in enumerate(rows):
+        beside = other[number] if other else []
+        shown = [*filled_up(images, n_first), *filled_up(beside, n_other)]
+        strips.append(Strip(title, [_with_feature(image, colours) if image else None for image in shown]))
+    spans = [Header(as_text(headers[0]), 0, n_first), Header(as_text(headers[1]), n_first, n_first + n_other)]
+    spans = [span for span in spans if span.text and span.stop > span.start]
+    return picture_grid(strips, headers=spans, breaks=[n_first] if n_other else [], note=note, theme=theme)
+
+
+def _with_feature(image: Shown, colours: str) -> Picture:
+    name = next((name for name, heat in image.heats.items() if heat is not None), "")
+    caption = as_text(short(image.label))
+    found = overlay(image, name, colours, caption=caption) if name else None
+    return found or heat_picture(image, enlarged(image.pixels), caption=caption)
+
+
+class FeatureRows(NamedTuple):
+    """Top images of features: `frame` has a row per image and feature."""
+
+    frame: pd.DataFrame
+    rows: list[tuple[str, list[Shown]]]
+    note: str
+    other: list[list[Shown]] = []  # noqa: RUF012  (never changed)
+    headers: tuple[str, str] = ("", "")
+
+
+def _table(study: Study, options: FigureOptions) -> FeatureRows:
+    """Read the images with the largest activations of features, with the features' heatmaps."""
+    source = StudyHeats(study, options)
+    rows, frames = [], []
+    for feature, title, images in top_images_of(study, source, options, options.images or 6):
+        rows.append((title, [source.with_heat(image, "heatmap", [feature]) for image in images]))
+        frames.append(facts_of(images).assign(feature=feature))
+    among = "train and evaluation" if study.chosen is None else "of the slice"
+    note = f"The images on which each feature is largest ({among}), with the feature's heatmap."
+    return FeatureRows(pd.concat(frames, ignore_index=True), rows, note)
+
+
+def _transferred(studies: Sequence[Study], options: FigureOptions) -> FeatureRows:
+    """Read features chosen on one image set, and their top images in another."""
+    here, there = studies
+    _check_same_encoder(here, there)
+    first, second = StudyHeats(here, options), StudyHeats(there, options)
+    n = options.images or 4
+    rows, beside, frames = [], [], []
+    for feature, title, images in top_images_of(here, first, options, n):
+        rows.append((title, [first.with_stored(image, feature) for image in images]))
+        found = second.shown(strongest_rows(there, feature, n))
+        beside.append([second.with_stored(image, feature) for image in found])
+        frames += [
+            facts_of(part).assign(feature=feature, study=one.name)
+            for part, one in ((images, here), (found, there))
+        ]
+    note = (
+        f"Features chosen on {here.name}; the images of each set on which they are largest, with the heatmap "
+        "where one is stored."
+    )
+    first_name, second_name = study_names(studies)
+    return FeatureRows(pd.concat(frames, ignore_index=True), rows, note, beside, (first_name, second_name))
+
+
+def _check_same_encoder(here: Study, there: Study) -> None:
+    first, second = (study.summary("embed").get("encoder", {}) for study in (here, there))
+    if any(first.get(name) != second.get(name) for name in ("fingerprint", "layer")):
+        raise StudyError(
+            f"'{here.path}' and '{there.path}' were made with different encoders, so their features have "
+            "nothing in common; make the second with the first one's --encoder, --layer and --pool"
+        )
+
+
+def _draw(shown: FeatureRows, options: FigureOptions, theme: Theme) -> go.Figure:
+    return feature_heatmaps(
+        shown.rows,
+        other=shown.other,
+        headers=shown.headers,
+        note=shown.note,
+        colours=options.colours,
+        theme=theme,
+    )
+
+
+FEATURE_HEATMAPS = Chart(
+    name="feature_heatmaps",
+    title="top images of features with their heatmaps",
+    source="Kalibhat 2024, A.10",
+    needs=("features", "heatmap_maps"),
+    table=_table,
+    draw=_draw,
+    column="double",
+)
+TRANSFERRED_FEATURES = Chart(
+    name="transferred_features",
+    title="features chosen here, on another image set (--with)",
+    source="Kalibhat 2024, A.2",
+    needs=("features",),
+    table=_transferred,
+    draw=_draw,
+    studies=(2, 2),
+    column="double",
+)

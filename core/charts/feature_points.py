@@ -1,0 +1,114 @@
+"""Features as points: their bands by activation rate, and the one that is picked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.marks import dots, points_kind
+from core.charts.theme import Theme
+from core.common.dataframes import as_text, numbers, words
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+TAILS = ("lower", "middle", "upper")
+TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
+TAIL_MEANING = {
+    "lower": "fires on too few images to separate classes",
+    "middle": "fires often enough to matter and rarely enough to separate classes",
+    "upper": "fires on so many images that it is general",
+}
+TRAIN = "training images"  # the images that activation rates are shares of
+
+
+def point_facts(rows: pd.DataFrame) -> np.ndarray:
+    """(n, 3) object: feature, rate in percent, and its preferred class in words."""
+    found = np.empty((len(rows), 3), dtype=object)
+    purity, names = numbers(rows, "purity"), words(rows, "top_class")
+    found[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
+    found[:, 1] = numbers(rows, "activation_rate")
+    found[:, 2] = [
+        f"<br>{100 * share:.0f} % of them {as_text(name)}" if name and share >= 0 else ""
+        for share, name in zip(purity, names, strict=True)
+    ]
+    return found
+
+
+def images_word(images: str) -> str:
+    return "train" if images == TRAIN else images.removeprefix("images of ")
+
+
+def add_points(
+    fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail: str, images: str, theme: Theme
+) -> None:
+    colour = theme.tail(tail)
+    trace = dots(
+        rows[x].to_numpy(float),
+        y,
+        kind=points_kind(len(rows)),
+        name=TAIL_LABEL[tail],
+        marker={"color": colour, "size": theme.stroke(6), "opacity": 0.8},
+        unselected={"marker": {"opacity": 0.8}},
+        customdata=point_facts(rows),
+        hover="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
+        f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}",
+    )
+    fig.add_trace(trace)
+
+
+def mark_selected(
+    fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, selected: int | None, theme: Theme
+) -> None:
+    at = np.flatnonzero(rows["feature"].to_numpy() == selected) if selected is not None else np.array([], int)
+    if not len(at):
+        return
+    row = rows.iloc[[at[0]]]
+    fig.add_trace(
+        go.Scatter(
+            x=row[x].to_numpy(float),
+            y=y[at[:1]],
+            mode="markers+text",
+            text=[f"feature {selected}"],
+            textposition="top left",
+            textfont={"color": theme.ink},
+            marker={"symbol": "circle-open", "size": 15, "color": theme.accent, "line": {"width": 3}},
+            customdata=point_facts(row),
+            cliponaxis=False,
+            showlegend=False,
+            name="selected",
+            hovertemplate="<b>feature %{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %"
+            "<extra></extra>",
+        )
+    )
+
+
+def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None) -> list[int]:
+    """List features worth a look, best first.
+
+    Args:
+        features: table `features`.
+        strength: (n_features,) by feature number, such as a class's mean activations; None: the share of
+            firing train images that belong to the feature's most common class.
+    Returns:
+        the discriminative features with a defined strength or, if there are none, all features by how often
+        they fire.
+    """
+    number = features["feature"].to_numpy(np.int64)
+    if strength is None:
+        value = numbers(features, "purity") * numbers(features, "activation_rate")
+    else:
+        value = np.asarray(strength, np.float64)[number]
+    kept = features["discriminative"].to_numpy(bool) & np.isfinite(value)
+    if not kept.any():
+        kept, value = np.ones(len(features), bool), numbers(features, "activation_rate")
+    order = np.flatnonzero(kept)[np.argsort(-value[kept], kind="stable")]
+    return number[order].tolist()
+
+
+def rated_images(study: Study) -> str:
+    """Name the images that activation rates are shares of."""
+    return TRAIN if study.chosen is None else "images of the slice"

@@ -1,0 +1,306 @@
+"""The map of representations: colours of its points, points inside an outline, and the figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import points_kind
+from core.charts.options import FigureOptions
+from core.charts.reading import known_score, seeded_rows
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.arrays import safe_divide
+from core.common.dataframes import as_text, numbers
+from core.common.score_names import score_label
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+STEPS = 64  # colours of a continuous scale
+MOST_CLASSES = 20  # classes with their own colour; more would not be distinguishable
+# Paul Tol's "muted" set, distinguishable with the common colour visions, and a lighter one for dark pages.
+# The second ten are as far from those and from one another as they can be, also without red or green cones.
+CLASS_COLOURS = (
+    "#332288", "#CC6677", "#117733", "#999933", "#88CCEE", "#AA4499", "#44AA99", "#882255", "#DDCC77",
+    "#661100", "#0C6CD8", "#F0906C", "#9C78F0", "#A84800", "#00D898", "#F084CC", "#00546C", "#544800",
+    "#6C3CB4", "#540054",
+)  # fmt: skip
+CLASS_COLOURS_DARK = (
+    "#8F7FE8", "#E8909E", "#4FB06C", "#C6C65C", "#88CCEE", "#D886CB", "#6FD3C4", "#D9628F", "#E9DC94",
+    "#D08A62", "#1878E4", "#D0482C", "#3CA8F0", "#90780C", "#B454C0", "#00904C", "#9C606C", "#7A5CE0",
+    "#2C8098", "#C03890",
+)  # fmt: skip
+OTHERS = "other classes"
+UNKNOWN = "not known"
+TAIL = 0.005  # share of the values at either end that may exceed a continuous scale
+MOST_ON_A_MAP = 20_000  # points; more would only hide each other on paper
+AXES = {
+    "pca": "Principal component",
+    "umap": "UMAP",
+    "rest": "Principal component of the rest",
+    "prefix": "Principal component of the prefix",
+    "rest_umap": "UMAP of the rest",
+    "prefix_umap": "UMAP of the prefix",
+}
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """A colour for every point.
+
+    Attributes:
+        codes: (n,) uint8, indices into `palette`. palette: colours as #RRGGBB.
+        names: meaning of each colour of the palette; empty for a continuous scale.
+        low, high: the values at either end of the scale. title: the coloured quantity.
+    """
+
+    codes: np.ndarray
+    palette: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    low: float = float("nan")
+    high: float = float("nan")
+    title: str = ""
+
+    def of(self, rows: np.ndarray) -> Colouring:
+        """Return the colouring of some of the points."""
+        return replace(self, codes=self.codes[rows])
+
+    def place_of(self, name: str) -> int:
+        """Return the code of a name, -1 if it has no colour of its own."""
+        return self.names.index(name) if name in self.names else -1
+
+    @property
+    def is_scale(self) -> bool:
+        return not self.names
+
+
+def by_name(
+    names: Sequence[object] | np.ndarray, *, title: str = "", theme: Theme = LIGHT, order: Sequence[str] = ()
+) -> Colouring:
+    """Give the most common names their own colours, the others one grey, and missing ones another grey.
+
+    Args:
+        order: names that come first, regardless of their frequency.
+    """
+    found, uniques = pd.factorize(np.asarray(names, dtype=object))  # -1 for missing values
+    counts = np.bincount(found[found >= 0], minlength=len(uniques))
+    words = [str(name) for name in uniques]
+    ranked = [words[at] for at in sorted(range(len(words)), key=lambda at: (-counts[at], words[at]))]
+    ranked = [name for name in order if name in ranked] + [name for name in ranked if name not in order]
+    shown = sorted(ranked[:MOST_CLASSES]) if not order else ranked[:MOST_CLASSES]
+    hues = CLASS_COLOURS_DARK if theme.is_dark else CLASS_COLOURS
+    listed: dict[str, str] = dict(zip(shown, hues, strict=False))
+    if len(ranked) > MOST_CLASSES:
+        listed[OTHERS] = theme.neutral
+    if (found < 0).any():
+        listed[UNKNOWN] = theme.grid
+    places = {name: place for place, name in enumerate(listed)}
+    codes = [places.get(word, places.get(OTHERS, 0)) for word in words]
+    codes.append(places.get(UNKNOWN, 0))  # index -1 refers to the last one
+    return Colouring(np.array(codes, np.uint8)[found], tuple(listed.values()), tuple(listed), title=title)
+
+
+def legend_of(names: np.ndarray, colouring: Colouring) -> tuple[tuple[str, ...], np.ndarray, tuple[int, ...]]:
+    """List every name that is drawn, also those that share a colour: own colours first, then by name.
+
+    Args:
+        names: (n,) object, None or NaN for missing ones. colouring: `by_name` of the same names.
+    Returns:
+        the names, (n,) int32 the place of each point's name among them, and the code of each name's colour.
+    """
+    found, uniques = pd.factorize(names)
+    words = [str(name) for name in uniques]
+    shared = colouring.place_of(OTHERS)
+    listed = [name for name in colouring.names if name not in (OTHERS, UNKNOWN) and name in words]
+    listed += sorted(name for name in words if name not in listed)
+    if (found < 0).any():
+        listed.append(UNKNOWN)
+    places = {name: place for place, name in enumerate(listed)}
+    values = np.array([*(places[word] for word in words), places.get(UNKNOWN, 0)], np.int32)[found]
+    codes = {name: at for at, name in enumerate(colouring.names)}
+    return tuple(listed), values, tuple(codes.get(name, max(shared, 0)) for name in listed)
+
+
+def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:
+    """Colour correct and misclassified images as usual. correct: (n,) 1, 0 or NaN."""
+    codes = np.where(np.isnan(correct), 2, np.where(correct == 1, 0, 1)).astype(np.uint8)
+    palette, names = (theme.correct, theme.misclassified), ("correct", "misclassified")
+    if (codes == 2).any():
+        palette, names = (*palette, theme.grid), (*names, UNKNOWN)
+    return Colouring(codes, palette, names, title="Result of the probe")
+
+
+def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> Colouring:
+    """Colour values on a one-hue scale; the outermost 0.5 % at either end share its end colours.
+
+    Args:
+        values: (n,) float; NaN is drawn as the lowest grey.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = np.quantile(finite, [TAIL, 1 - TAIL]) if finite.size else (np.nan, np.nan)
+    scale = _scale(theme)
+    span = (values - low) / (high - low) if high > low else np.zeros(len(values))
+    place = np.nan_to_num(np.clip(span, 0, 1)) * (len(scale) - 1)
+    codes = np.where(np.isfinite(values), np.rint(place) + 1, 0).astype(np.uint8)
+    return Colouring(codes, (theme.grid, *scale), low=float(low), high=float(high), title=title)
+
+
+def _scale(theme: Theme) -> tuple[str, ...]:
+    """Return colours from one still visible on the page to the strongest one."""
+    ends = (
+        ["#2C4A66", "#2F86B8", "#8FD3F4", "#FFF3C4"]
+        if theme.is_dark
+        else ["#CFE3F1", "#5FA8D3", "#0072B2", "#03203A"]
+    )
+    parts = np.array([[int(end[at : at + 2], 16) for at in (1, 3, 5)] for end in ends])
+    along = np.linspace(0, len(ends) - 1, STEPS)
+    mixed = [np.interp(along, np.arange(len(ends)), parts[:, channel]) for channel in range(3)]
+    return tuple(f"#{int(r):02X}{int(g):02X}{int(b):02X}" for r, g, b in zip(*mixed, strict=True))
+
+
+def inside_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """(n,) bool: points within a closed outline, by the even-odd rule.
+
+    Args:
+        points: (n, 2). outline: (m, 2) corners; fewer than three enclose nothing.
+    """
+    found = np.zeros(len(points), bool)
+    if len(outline) < 3:
+        return found
+    near = np.flatnonzero(((points >= outline.min(0)) & (points <= outline.max(0))).all(1))
+    x, y = points[near].T.astype(np.float64)
+    within = np.zeros(len(near), bool)
+    for (x0, y0), (x1, y1) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
+        if y0 == y1:
+            continue
+        crosses = (y0 > y) != (y1 > y)
+        within ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+    found[near] = within
+    return found
+
+
+def representation_map(
+    points: np.ndarray,
+    colouring: Colouring,
+    *,
+    kind: str = "pca",
+    shares: Sequence[float] = (),
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot every image as a point.
+
+    Args:
+        points: (n, 2). colouring: of the same points. kind: pca or umap, for the axis names.
+        shares: of the variance along each axis of PCA.
+    """
+    if not len(points):
+        return note_figure("No image matches.", theme)
+    size = theme.stroke(max(1.5, min(6.0, 220 / len(points) ** 0.5)))
+    fig = go.Figure()
+    marker = _amount_marker(colouring, theme) if colouring.is_scale else _name_marker(colouring)
+    marker |= {"size": size, "opacity": 0.75}
+    fig.add_trace(_dots(points, marker))  # one trace: no class on top
+    for colour, name in zip(colouring.palette, colouring.names, strict=False):
+        fig.add_trace(_dots(np.full((1, 2), np.nan), {"color": colour}, as_text(name), like=len(points)))
+    for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
+        share = f" ({100 * shares[at]:.0f} % of the variance)" if len(shares) > at and kind == "pca" else ""
+        axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False, constrain="domain")
+    fig.update_yaxes(scaleanchor="x", scaleratio=1)
+    fig.update_layout(legend_itemsizing="constant")
+    return finish(fig, theme, height=560)
+
+
+def _dots(points: np.ndarray, marker: dict, name: str = "", *, like: int = 0) -> go.Scatter | go.Scattergl:
+    """Few points are SVG, which a browser without WebGL draws too. like: how many points the others have."""
+    x, y = points.T.astype(np.float32)
+    kind = points_kind(max(len(points), like))
+    return kind(x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip", showlegend=bool(name))
+
+
+def _name_marker(colouring: Colouring) -> dict:
+    """Return the colours as steps of an integer scale, which takes less data than their names."""
+    n = len(colouring.palette)
+    steps = [[(at + side) / n, colour] for at, colour in enumerate(colouring.palette) for side in (0, 1)]
+    return {"color": colouring.codes, "cmin": -0.5, "cmax": n - 0.5, "colorscale": steps, "showscale": False}
+
+
+def _amount_marker(colouring: Colouring, theme: Theme) -> dict:
+    steps = colouring.palette[1:]
+    low, high = colouring.low, colouring.high
+    values = low + (colouring.codes.astype(np.float64) - 1) / max(len(steps) - 1, 1) * (high - low)
+    bar = {
+        "title": {"text": as_text(colouring.title), "side": "right"},
+        "thickness": theme.stroke(12),
+        "outlinewidth": 0,
+    }
+    return {
+        "color": np.where(colouring.codes == 0, np.nan, values),
+        "cmin": low,
+        "cmax": high if high > low else low + 1,
+        "colorscale": [[at / (len(steps) - 1), colour] for at, colour in enumerate(steps)],
+        "colorbar": bar,
+        "showscale": bool(np.isfinite(low)),
+    }
+
+
+def score_colouring(values: np.ndarray, column: str, theme: Theme) -> Colouring:
+    """Colour a column of scores on a scale, titled with its display name."""
+    return by_amount(np.asarray(values, np.float64), title=score_label(column), theme=theme)
+
+
+class Places(NamedTuple):
+    """Images on a map: `frame` has image_id, x, y and the coloured value."""
+
+    frame: pd.DataFrame
+    kind: str
+    shares: list[float]
+    coloured: str  # the title of the value
+    score: bool  # it is a number
+
+
+def _table(study: Study, options: FigureOptions) -> Places:
+    """Read the map (UMAP if available), and what colours it: a feature, a score but Q, or the class."""
+    kind = "umap" if study.has("map_umap") else "pca"
+    rows = np.arange(study.n_images) if study.chosen is None else np.flatnonzero(study.chosen)
+    rows = rows[seeded_rows(len(rows), MOST_ON_A_MAP, options.seed)]
+    if options.features:
+        raw = study.array("representations").rows(rows).astype(np.float64)
+        value = safe_divide(raw[:, options.features[0]], np.linalg.norm(raw, axis=1), empty=0.0)
+        title = f"feature {options.features[0]}"
+    elif options.score != FigureOptions.score or not study.labelled:
+        table = study.table("quality")
+        score = known_score(table, options.score)
+        value, title = numbers(table, score)[rows].astype(np.float64), score_label(score)
+    else:
+        value, title = study.images["label"].to_numpy(object)[rows], "class"
+    x, y = study.vector(f"map_{kind}")[rows].T
+    names = study.images["image_id"].to_numpy(object)[rows]
+    frame = pd.DataFrame({"image_id": names, "x": x, "y": y, "value": value})
+    shares = study.summary("map").get("shares", [])
+    return Places(frame, kind, shares, title, title != "class")
+
+
+def _draw(shown: Places, options: FigureOptions, theme: Theme) -> go.Figure:
+    value = shown.frame["value"].to_numpy()
+    if shown.score:
+        colouring = by_amount(value, title=shown.coloured, theme=theme)
+    else:
+        colouring = by_name(value.astype(object), title=shown.coloured, theme=theme, order=options.classes)
+    points = shown.frame[["x", "y"]].to_numpy()
+    return representation_map(points, colouring, kind=shown.kind, shares=shown.shares, theme=theme)
+
+
+MAP = Chart(
+    name="map",
+    title="every image on the map, by class, --features J or --score",
+    needs=("map_pca",),
+    table=_table,
+    draw=_draw,
+    alt=lambda shown: f"Map of {len(shown.frame):,} images",
+)

@@ -1,0 +1,142 @@
+"""Overlap of heatmaps with core and spurious masks by correctness (Kalibhat 2024, Fig. 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import MANY, Chart
+from core.charts.options import FigureOptions
+from core.charts.overlap_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has_group, variant_title
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.dataframes import as_text, numbers
+from core.comparison.images import study_names
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+HATCH = {"fillmode": "overlay", "fgcolor": "#FFFFFF", "fgopacity": 0.55, "size": 6, "solidity": 0.18}
+
+
+def miou_bars(
+    summaries: Mapping[str, pd.DataFrame],
+    *,
+    variant: str = "paper",
+    images: str = "both masks",
+    split: str = "all",
+    controls: pd.DataFrame | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot mean overlap with core and spurious masks, correct against misclassified, with intervals ([Q] Fig.
+    7).
+
+    Args:
+        summaries: name of the study -> table `overlap_summary`; several are plotted side by side.
+        variant, images, split: which rows of the tables.
+        controls: table `overlap_controls`: the score of a uniform heatmap is marked beside the bars.
+    """
+    parts = {name: chosen_rows(table, variant=variant, images=images, split=split)
+             for name, table in summaries.items()}  # fmt: skip
+    parts = {name: part for name, part in parts.items() if np.isfinite(numbers(part, "mean")).any()}
+    if not parts:
+        return note_figure(NO_OVERLAP, theme)
+    fig = go.Figure()
+    groups = GROUPS if any(has_group(part, "correct") for part in parts.values()) else ("all",)
+    for group in groups:
+        fig.add_trace(_bars(parts, group, theme))
+    if controls is not None:
+        _add_control(fig, parts, chosen_rows(controls, control="uniform", variant=variant), theme)
+    fig.update_xaxes(showline=True, ticks="", tickfont_color=theme.ink, dividercolor=theme.grid)
+    fig.update_yaxes(title_text=variant_title(variant, theme), rangemode="tozero")
+    finish(fig, theme, height=380)
+    return fig.update_layout(barmode="group", bargap=0.35, bargroupgap=0.06)
+
+
+def _bars(parts: Mapping[str, pd.DataFrame], group: str, theme: Theme) -> go.Bar:
+    studies, masks, values, error_low, error_high, texts = [], [], [], [], [], []
+    for name, part in parts.items():
+        for mask in MASKS:
+            row = chosen_rows(part, mask=mask, group=group)
+            mean, low, high, n = (
+                float(numbers(row, c)[0]) if len(row) else np.nan for c in ("mean", "low", "high", "n")
+            )
+            studies.append(as_text(name))
+            masks.append(f"{mask} mask")
+            values.append(mean)
+            error_low.append(mean - low)
+            error_high.append(high - mean)
+            texts.append(
+                f"{mean:.3f} ({low:.3f} to {high:.3f})<br>{n:,.0f} images" if np.isfinite(mean) else ""
+            )
+    colour = {"misclassified": theme.misclassified}.get(group, theme.correct)
+    return go.Bar(
+        x=masks if len(parts) == 1 else [studies, masks],
+        y=values,
+        name="all images" if group == "all" else group,
+        marker={"color": colour, "pattern": {**HATCH, "shape": "/" if group == "misclassified" else ""}},
+        error_y={
+            "array": error_high,
+            "arrayminus": error_low,
+            "color": theme.ink,
+            "thickness": 1.2,
+            "width": 4,
+        },
+        customdata=texts,
+        hovertemplate=f"<b>%{{x}}</b>, {group}<br>%{{customdata}}<extra></extra>",
+    )
+
+
+def _add_control(
+    fig: go.Figure, parts: Mapping[str, pd.DataFrame], control: pd.DataFrame, theme: Theme
+) -> None:
+    if len(parts) != 1 or control.empty:
+        return
+    line = {"color": theme.ink, "width": 1.5}
+    lines = [
+        {"type": "line", "x0": place - 0.36, "x1": place + 0.36, "y0": value, "y1": value, "line": line}
+        for place, mask in enumerate(MASKS)
+        for value in numbers(chosen_rows(control, mask=mask), "mean")[:1].tolist()
+    ]
+    fig.update_layout(shapes=lines)
+    fig.add_trace(go.Scatter(x=[None], y=[None], mode="lines", line=line, name="a uniform heatmap"))
+
+
+class Overlaps(NamedTuple):
+    """Mean overlaps: `frame` is `overlap_summary` of all studies, with the column `study`."""
+
+    frame: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
+    images: str
+    controls: pd.DataFrame | None
+
+
+def _table(studies: Sequence[Study], options: FigureOptions) -> Overlaps:
+    names = study_names(studies)
+    tables = {name: one.table("overlap_summary") for name, one in zip(names, studies, strict=True)}
+    frame = pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True)
+    both = np.isfinite(numbers(chosen_rows(frame, images="both masks"), "mean")).any()
+    controls = studies[0].table("overlap_controls") if studies[0].has("overlap_controls") else None
+    return Overlaps(frame, tables, options.masked or ("both masks" if both else "any mask"), controls)
+
+
+MIOU = Chart(
+    name="miou",
+    title="mIoU with both masks by correctness; --with: several studies",
+    source="Kalibhat 2024, Fig. 7",
+    needs=("overlap_summary",),
+    table=_table,
+    draw=lambda shown, options, theme: miou_bars(
+        shown.tables,
+        variant=options.variant,
+        images=shown.images,
+        split=options.split,
+        controls=shown.controls,
+        theme=theme,
+    ),
+    alt=lambda _: "Mean overlap with core and spurious masks for correct and misclassified images",
+    studies=(1, MANY),
+)

@@ -1,0 +1,273 @@
+"""Figures about one feature: its classes, its activations, its weight in the probe, its heat on masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.marks import bars, dots, interval, name_rows
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.arrays import safe_divide
+from core.common.dataframes import as_text, numbers, where, words
+from core.common.formatting import signed
+
+STANDOFF = 4  # pixels between the name of a row and its bar
+
+
+def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
+    """Count the images of each class on which a feature fires, most first.
+
+    Args:
+        counts: (n_classes,) firing counts of one feature.
+        class_sizes: (n_classes,) number of training images per class.
+        class_names: (n_classes,) labels.
+    Returns:
+        columns class, share (percent of the class; NaN for a class without images), fires, images, part
+        (percent of the images on which it fires; NaN where there are none).
+    """
+    counts, sizes = np.asarray(counts, float), np.asarray(class_sizes, float)
+    share = safe_divide(100 * counts, sizes)
+    table = pd.DataFrame(
+        {"class": class_names, "share": share, "fires": counts.astype(int), "images": sizes.astype(int)}
+    ).assign(part=safe_divide(100 * counts, counts.sum()))
+    return table.sort_values(["fires", "share"], ascending=False, kind="stable").reset_index(drop=True)
+
+
+def class_share_bars(
+    shares: pd.DataFrame,
+    *,
+    top: int = 12,
+    colour: str | None = None,
+    selected: Sequence[str] = (),
+    images: str = "training images",
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot which classes the images belong to on which the feature fires: `top` classes, the others combined.
+
+    Args:
+        shares: as returned by `class_shares`.
+        selected: classes drawn in the accent colour. images: what the images are called.
+    """
+    fires, sizes = numbers(shares, "fires"), numbers(shares, "images")
+    if not (fires > 0).any():
+        return note_figure(f"The feature fires on none of the labelled {images}.", theme)
+    top = min(top, int((fires > 0).sum()))
+    names = [as_text(name) for name in words(shares, "class")[:top]]
+    part = numbers(shares, "part")[:top]
+    counts = np.column_stack([fires, sizes])[:top]
+    plain = colour or theme.discriminative
+    colours = [theme.accent if name in selected else plain for name in words(shares, "class")[:top]]
+    if len(shares) > top:
+        rest = np.array([fires[top:].sum(), sizes[top:].sum()])
+        names.append(f"{len(shares) - top} other class{'' if len(shares) - top == 1 else 'es'}")
+        part = np.append(part, 100 * rest[0] / fires.sum())
+        counts = np.vstack([counts, rest])
+        colours.append(theme.neutral)
+    fig = go.Figure(
+        go.Bar(
+            x=part,
+            y=names,
+            orientation="h",
+            marker={"color": colours},
+            customdata=counts,
+            text=[f"{value:.1f} %" if value < 10 else f"{value:.0f} %" for value in part],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="<b>%{y}</b><br>%{x:.1f} % of the images it fires on<br>"
+            "%{customdata[0]:,} of the %{customdata[1]:,} images of this class<extra></extra>",
+        )
+    )
+    longest = float(np.nanmax(part))
+    fig.update_xaxes(title_text="share of the images it fires on", ticksuffix=" %", range=[0, longest * 1.16])
+    fig.update_yaxes(
+        autorange="reversed",
+        type="category",
+        showgrid=False,
+        ticks="",
+        ticklabelstandoff=STANDOFF,
+        tickfont_color=theme.ink,
+    )
+    finish(fig, theme, height=80 + 24 * len(names))
+    return fig.update_layout(bargap=0.28, margin_t=4)
+
+
+def activation_histogram(
+    counts: np.ndarray,
+    edges: np.ndarray,
+    *,
+    threshold: tuple[float, float] | None = None,
+    marked: np.ndarray | None = None,
+    marked_name: str = "",
+    colour: str | None = None,
+    height: int = 330,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot how strongly one feature is active over the training images, at the true scale of its values.
+
+    The stored bins are narrow near zero and wide further out, so a bar's area, not its height, is the share
+    of images.
+
+    Args:
+        counts: (n_bins,) number of images per bin.
+        edges: (n_bins + 1,) ascending bin edges, normalised activation.
+        threshold: lower and upper end of the images' own firing thresholds, shaded.
+        marked: activations of some images, drawn as ticks at the bottom. marked_name: what they are.
+    """
+    counts, edges = np.asarray(counts, float), np.asarray(edges, float)
+    total = counts.sum()
+    if total == 0:
+        return note_figure("No training image was counted for this feature.", theme)
+    used = np.flatnonzero(counts)
+    first, last = used[0], used[-1] + 1
+    counts, left, right = counts[first:last], edges[first:last], edges[first + 1 : last + 1]
+    width = right - left
+    share = 100 * counts / total
+    fig = go.Figure(
+        go.Bar(
+            x=(left + right) / 2,
+            y=share / (100 * width),
+            width=width,
+            marker={"color": colour or theme.discriminative, "line": {"width": 0}},
+            customdata=np.column_stack([left, right, share, counts]),
+            hovertemplate="activation %{customdata[0]:.4f} to %{customdata[1]:.4f}<br>"
+            "%{customdata[3]:,} images (%{customdata[2]:.2f} %)<extra></extra>",
+        )
+    )
+    if marked is not None and len(marked):
+        _add_ticks(
+            fig,
+            np.asarray(marked, float),
+            float(np.min(share[share > 0] / (100 * width[share > 0]))),
+            marked_name,
+            theme,
+        )
+    if threshold is not None and np.isfinite(threshold).all():
+        low, high = threshold
+        marks = Marks(theme)
+        marks.band(low, high, theme.accent, alpha=0.22)
+        text = "firing threshold of 90 % of the images"
+        marks.note(text, color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom")
+        marks.put_on(fig)
+    fig.update_layout(showlegend=False)
+    fig.update_xaxes(title_text="activation (normalised)")
+    fig.update_yaxes(title_text="density of images (log scale)", type="log", exponentformat="power", dtick=1)
+    return finish(fig, theme, height=height)
+
+
+def push_bars(
+    push: pd.DataFrame, *, most: int = 6, selected: Sequence[str] = (), theme: Theme = LIGHT
+) -> go.Figure:
+    """Plot what a feature adds to the logits: the classes that it pushes towards and away from most.
+
+    Args:
+        push: label, push, largest first; see `core.slices.features.class_push`. most: classes per direction.
+        selected: classes drawn in the accent colour.
+    """
+    push = where(push, np.isfinite(numbers(push, "push")))
+    if push.empty:
+        return note_figure("The probe has no weights for this feature.", theme)
+    n = len(push)
+    shown = push.take(np.arange(n) if n <= 2 * most else np.r_[0:most, n - most : n])
+    value, names = numbers(shown, "push"), words(shown, "label")
+    colours = [
+        theme.accent if name in selected else theme.correct if one > 0 else theme.misclassified
+        for name, one in zip(names, value, strict=True)
+    ]
+    reach = float(np.abs(value).max()) or 1.0
+    low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
+    fig = bars(
+        value,
+        names,
+        colours=colours,
+        texts=[signed(one, 2) for one in value],
+        hovers=[f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)],
+        reach=(low - 0.6 * reach, high + 0.6 * reach),
+        theme=theme,
+    )
+    return fig.update_xaxes(title_text="adds to the logit (mean class: 0)")
+
+
+def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot how much heat of a feature lies on core and spurious masks, against a uniform heatmap, with 95 %
+    intervals.
+
+    Args:
+        rows: of table `overlap_by_feature`, one feature: mask, n, lift, lift_low, lift_high.
+    """
+    rows = where(rows, np.isfinite(numbers(rows, "lift")))
+    if rows.empty:
+        return note_figure("No image with masks makes this feature fire.", theme)
+    lift, low, high = (numbers(rows, name) for name in ("lift", "lift_low", "lift_high"))
+    place = np.arange(len(rows))
+    colours = [theme.correct if mask == "core" else theme.misclassified for mask in words(rows, "mask")]
+    names = {"core": "object<br>(core)", "spurious": "background<br>(spurious)"}
+    fig = go.Figure(
+        dots(
+            lift,
+            place,
+            marker={"color": colours, "size": theme.stroke(11)},
+            error_x=interval(lift, low, high, colour=theme.muted, width=None),
+            customdata=np.column_stack([low, high, numbers(rows, "n")]),
+            hover="%{x:.2f}x a uniform heatmap (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
+            "<br>%{customdata[2]:,} images",
+        )
+    )
+    marks = Marks(theme)
+    marks.vertical(1.0, "uniform heatmap", top=True)
+    marks.put_on(fig)
+    reach = [float(np.nanmin([*low, *lift, 1.0])), float(np.nanmax([*high, *lift, 1.0]))]
+    pad = 0.12 * (reach[1] - reach[0] or 1.0)
+    fig.update_xaxes(title_text="times uniform", range=[reach[0] - pad, reach[1] + pad])
+    name_rows(fig, [names.get(mask, mask) for mask in words(rows, "mask")], theme, standoff=STANDOFF)
+    return finish(fig, theme, height=110 + 44 * len(rows))
+
+
+def _add_ticks(fig: go.Figure, values: np.ndarray, y: float, name: str, theme: Theme) -> None:
+    fig.add_trace(
+        dots(
+            values,
+            np.full(len(values), y),
+            marker={"symbol": "line-ns-open", "size": 12, "color": theme.ink, "line": {"width": 1.5}},
+            name=as_text(name),
+            showlegend=False,
+            hover=f"{as_text(name)}<br>activation %{{x:.4f}}",
+        )
+    )
+
+
+def heat_finding(rows: pd.DataFrame) -> str:
+    """State whether a feature's heat prefers the object or the background.
+
+    Args:
+        rows: rows of `overlap_by_feature` of one feature: mask, lift, lift_low, lift_high.
+    """
+    found = {row["mask"]: row for row in rows.to_dict("records") if np.isfinite(row["lift"])}
+    core, spurious = found.get("core"), found.get("spurious")
+    if core is None and spurious is None:
+        return "Object or background?"
+    if core is not None and spurious is not None:
+        if core["lift_low"] > max(1.0, spurious["lift_high"]):
+            return f"Looks at the object: {core['lift']:.1f}x a uniform heatmap"
+        if spurious["lift_low"] > max(1.0, core["lift_high"]):
+            return f"Looks at the background: {spurious['lift']:.1f}x a uniform heatmap"
+        return "Prefers neither the object nor the background"
+    one = core if core is not None else spurious
+    assert one is not None
+    part = "object" if core is not None else "background"
+    return f"Heat on the {part}: {one['lift']:.1f}x a uniform heatmap"
+
+
+def activation_finding(values: np.ndarray, n_images: int, images: str) -> str:
+    """State on how many images a feature fires, and how strongly.
+
+    Args:
+        values: its activations on the images on which it fires. images: what they are called.
+    """
+    if not len(values):
+        return f"Fires on none of the {images}"
+    low, high = float(np.min(values)), float(np.max(values))
+    ends = f"at {low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"at {low:.2f} to {high:.2f}"
+    return f"Fires on {len(values):,} of {n_images:,} {images}, {ends}"

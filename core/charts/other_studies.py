@@ -1,0 +1,99 @@
+"""Other studies that a figure needs: named by their folders as seen from the folder that holds the study."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from core.errors import PeregrineError, SliceError, StudyError, did_you_mean
+from core.slices.slice import Slice
+from core.store import Study, open_study
+
+UP = ".."
+MOST_PARTS = 6
+
+
+def folder_name(study: Study, other: Study) -> str:
+    """Return the folder of another study as seen from the folder that holds this one.
+
+    A study beside it is named by its own folder: `second`.
+    """
+    return Path(os.path.relpath(other.path, study.path.parent)).as_posix()
+
+
+def is_beside(name: str) -> bool:
+    """Whether a text can name the folder of another study: plain folder names, with `..` only before them."""
+    parts = name.split("/")
+    while parts[:1] == [UP]:
+        parts = parts[1:]
+    sane = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
+    return bool(parts) and sane and name.count("/") < MOST_PARTS
+
+
+def study_name(folder: str) -> str:
+    """Return what a study is called, by its folder."""
+    return PurePosixPath(folder).name
+
+
+def folder_of(study: Study, name: str) -> Path:
+    """Return the folder that a name means; it need not exist."""
+    return Path(os.path.normpath(study.path.parent / name))
+
+
+def open_other(study: Study, name: str) -> Study:
+    """Open another study by its name.
+
+    Raises:
+        StudyError: there is none of that name, or it cannot be read.
+    """
+    folder = folder_of(study, name)
+    if not folder.is_dir():
+        raise StudyError(gone_study(name, [one.name for one in _folders(folder.parent)]))
+    return open_study(folder)
+
+
+def gone_study(name: str, there: Sequence[str]) -> str:
+    """Say in one line that another study is gone."""
+    return f"There is no study '{study_name(name)[:60]}' any more.{did_you_mean(study_name(name), there)}"
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [one for one in folder.iterdir() if (one / "manifest.json").is_file()]
+    except OSError:
+        return []
+
+
+def narrowed_study(study: Study, where: Slice | None) -> Study:
+    """Narrow a study to a slice; None: the whole study.
+
+    Raises:
+        SliceError: the study lacks something that the slice names, or has no image in it.
+    """
+    if where is None:
+        return study
+    found = study.where(where)
+    if not found.n_chosen:
+        raise SliceError(f"no image of '{study.path}' is in the slice: {found.slice.describe()}")
+    return found
+
+
+def narrowed_studies(
+    studies: Sequence[Study], where: Slice | None, *, same_images: bool = False
+) -> list[Study]:
+    """Narrow the studies of a figure to a slice.
+
+    Args:
+        same_images: the figure compares images one by one, and shows those of the first study's slice.
+    """
+    first, *others = studies
+    if same_images:
+        return [narrowed_study(first, where), *others]
+    return [narrowed_study(one, where) for one in studies]
+
+
+def one_line(error: PeregrineError) -> str:
+    """Return an error as a sentence of one line."""
+    text = " ".join(str(error).split())
+    return f"{text[:1].upper()}{text[1:]}"

@@ -1,0 +1,228 @@
+"""Rows of images as a plotly figure, which embeds the images so that every export contains them."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+from PIL import Image
+
+from core.charts.fonts import wrapped_lines
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, printed_font
+
+SCREEN_WIDTH = 960  # pixels; layout width of a figure without a fixed width
+LARGEST_CELL, GAP, BREAK = 150, 3, 14  # pixels
+LETTER = 0.52  # mean width of a letter, in font sizes
+AS_PNG = 200_000  # maximum pixels of an image with few colours to be stored losslessly
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a grid.
+
+    Attributes:
+        image: RGB. caption: shown below, lines separated by <br>; the caller has escaped names (`as_text`).
+        verdict: correct or misclassified (colours the frame), or "". hover: text on screen.
+        row: the image's row in the study, reported with a click.
+    """
+
+    image: Image.Image
+    caption: str = ""
+    verdict: str = ""
+    hover: str = ""
+    row: int = -1
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of pictures (None leaves a cell empty). `apart`: a gap above, at the start of a new group."""
+
+    title: str
+    pictures: Sequence[Picture | None]
+    apart: bool = False
+
+
+@dataclass(frozen=True)
+class Header:
+    """A title over the columns [start, stop)."""
+
+    text: str
+    start: int
+    stop: int
+    verdict: str = ""
+
+
+def picture_grid(
+    strips: Sequence[Strip],
+    *,
+    headers: Sequence[Header] = (),
+    breaks: Sequence[int] = (),
+    note: str = "",
+    empty: str = "There are no images to show.",
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Arrange pictures in rows and columns, with titles on the left, headers on top and a note below.
+
+    Args:
+        breaks: columns preceded by a gap.
+        note: a sentence below the pictures on their selection and the meaning of the colours.
+    Returns:
+        a figure whose (invisible) points carry customdata [row].
+    """
+    n_columns = max((len(strip.pictures) for strip in strips), default=0)
+    if not n_columns or not any(any(strip.pictures) for strip in strips):
+        return note_figure(empty, theme)
+    place = _Layout(strips, n_columns, tuple(breaks), bool(headers), note, theme)
+    fig, marks, images = go.Figure(), Marks(theme), []
+    for number, strip in enumerate(strips):
+        _title(marks, strip, place, number)
+        for column, picture in enumerate(strip.pictures):
+            if picture is not None:
+                images.append(_image(picture, place, number, column))
+                _frame(marks, picture, place, number, column)
+    for header in headers:
+        _header(marks, header, place)
+    if note:
+        corner = {"x": 0, "y": place.height, "xref": "x", "yref": "y", "xanchor": "left", "yanchor": "bottom"}
+        marks.note("<br>".join(place.note_lines), **corner, align="left")
+    fig.add_trace(_points(strips, place))
+    marks.put_on(fig)
+    fig.update_layout(images=images, showlegend=False, meta={"note": note})
+    fig.update_xaxes(visible=False, range=[-1, place.width + 1], fixedrange=True)
+    fig.update_yaxes(visible=False, range=[place.height, 0], fixedrange=True)
+    finish(fig, theme)
+    return fig.update_layout(height=round(place.height), margin={"l": 0, "r": 0, "t": 0, "b": 0})
+
+
+class _Layout:
+    """Positions of all elements, in pixels from the top left corner."""
+
+    def __init__(
+        self,
+        strips: Sequence[Strip],
+        n_columns: int,
+        breaks: tuple[int, ...],
+        headed: bool,
+        note: str,
+        theme: Theme,
+    ):
+        self.theme, self.width = theme, theme.width or SCREEN_WIDTH
+        self.font = theme.font_size
+        widest = max((_letters(strip.title) for strip in strips), default=0)
+        self.left = min(widest * LETTER * self.font + 8, 0.25 * self.width) if widest else 0
+        inner = self.width - self.left - GAP * (n_columns - 1) - BREAK * len(breaks)
+        self.cell = min(inner / n_columns, LARGEST_CELL)
+        self.x = [
+            self.left + column * (self.cell + GAP) + BREAK * sum(at <= column for at in breaks)
+            for column in range(n_columns)
+        ]
+        self.y, self.caption, top = [], [], 1.5 * self.font if headed else 1
+        for number, strip in enumerate(strips):
+            lines = max((_lines(self.caption_of(one)) for one in strip.pictures if one), default=0)
+            top += BREAK * 0.7 if strip.apart and number else 0
+            self.y.append(top)
+            self.caption.append(lines)
+            top += self.cell + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
+        self.note_lines = _wrapped(note, int(self.width / (LETTER * (self.font - 2)) * 1.08)) if note else []
+        self.height = top + (len(self.note_lines) * 1.3 * (self.font - 2) + 6 if note else 0)
+
+    def caption_of(self, picture: Picture) -> str:
+        """The caption in lines that are not wider than the picture, in print."""
+        if self.theme.width is None or not picture.caption:
+            return picture.caption
+        font, size = printed_font(self.theme), self.font - 2
+        lines = [
+            part
+            for line in picture.caption.split("<br>")
+            for part in wrapped_lines(line, self.cell + GAP, size, font=font)
+        ]
+        return "<br>".join(lines)
+
+
+def _letters(text: str) -> int:
+    return max((len(line.replace("<b>", "").replace("</b>", "")) for line in text.split("<br>")), default=0)
+
+
+def _lines(text: str) -> int:
+    return text.count("<br>") + 1 if text else 0
+
+
+def _wrapped(text: str, n_letters: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) >= n_letters and lines[-1]:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _title(marks: Marks, strip: Strip, place: _Layout, number: int) -> None:
+    middle = place.y[number] + place.cell / 2
+    at = {"x": place.left - 6, "y": middle, "xref": "x", "yref": "y", "xanchor": "right", "yanchor": "middle"}
+    marks.note(strip.title, color=marks.theme.ink, **at, align="right")
+
+
+def _header(marks: Marks, header: Header, place: _Layout) -> None:
+    left, right = place.x[header.start], place.x[header.stop - 1] + place.cell
+    colours = {"correct": marks.theme.correct, "misclassified": marks.theme.misclassified}
+    at = {"x": (left + right) / 2, "y": 0, "xref": "x", "yref": "y", "xanchor": "center", "yanchor": "top"}
+    marks.note(f"<b>{header.text}</b>", color=colours.get(header.verdict, marks.theme.ink), small=False, **at)
+
+
+def _frame(marks: Marks, picture: Picture, place: _Layout, number: int, column: int) -> None:
+    x, y = place.x[column], place.y[number]
+    if picture.verdict:
+        colour = marks.theme.correct if picture.verdict == "correct" else marks.theme.misclassified
+        box = {"type": "rect", "x0": x, "x1": x + place.cell, "y0": y, "y1": y + place.cell}
+        marks.shapes.append(box | {"line": {"color": colour, "width": 1.5}})
+    at = {"x": x + place.cell / 2, "y": y + place.cell, "xref": "x", "yref": "y", "xanchor": "center"}
+    marks.note(place.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
+
+
+def _image(picture: Picture, place: _Layout, number: int, column: int) -> dict:
+    return {
+        "source": data_uri(picture.image),
+        "x": place.x[column],
+        "y": place.y[number],
+        "xref": "x",
+        "yref": "y",
+        "sizex": place.cell,
+        "sizey": place.cell,
+        "sizing": "contain",
+        "xanchor": "left",
+        "yanchor": "top",
+        "layer": "below",
+    }
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return the picture as a data URI: a high-quality JPEG, or a PNG if that is small (flat colours)."""
+    buffer, kind = io.BytesIO(), "jpeg"
+    if image.width * image.height <= AS_PNG and image.getcolors(64):
+        kind = "png"
+        image.save(buffer, "PNG")
+    else:
+        image.convert("RGB").save(buffer, "JPEG", quality=92)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _points(strips: Sequence[Strip], place: _Layout) -> go.Scatter:
+    cells = [
+        (place.x[column] + place.cell / 2, place.y[number] + place.cell / 2, picture)
+        for number, strip in enumerate(strips)
+        for column, picture in enumerate(strip.pictures)
+        if picture is not None
+    ]
+    return go.Scatter(
+        x=[x for x, _, _ in cells],
+        y=[y for _, y, _ in cells],
+        mode="markers",
+        marker={"size": place.cell * 0.9, "opacity": 0, "symbol": "square"},
+        unselected={"marker": {"opacity": 0}},
+        customdata=[[picture.row] for _, _, picture in cells],
+        text=[picture.hover or picture.caption for _, _, picture in cells],
+        hovertemplate="%{text}<extra></extra>",
+    )

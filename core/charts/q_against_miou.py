@@ -1,0 +1,228 @@
+"""A score of each image against the overlap of its heatmap with a mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.charts.chart import Chart
+from core.charts.marks import dots, interval, points_kind
+from core.charts.options import FigureOptions
+from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
+from core.charts.reading import known_score
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.dataframes import equals, numbers, where
+from core.common.score_names import SCORES, score_label
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+TREND_BINS = 10
+FEWEST_IN_BIN = 5
+TYPICAL = 1.96  # standard errors in half a 95 % interval
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rho over the pairs in which both are finite; ties share their mean rank.
+
+    Returns:
+        in [-1, 1]; NaN for fewer than three pairs or a constant side.
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    if known.sum() < 3:
+        return float("nan")
+    first, second = (pd.Series(values[known]).rank().to_numpy() for values in (x, y))
+    if first.std() == 0 or second.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def trend(x: np.ndarray, y: np.ndarray, *, bins: int = TREND_BINS) -> pd.DataFrame:
+    """Compute the mean of y in groups with equal numbers of images along x.
+
+    Returns:
+        columns x (median), y (mean), low, high (95 %, normal), n; groups with fewer than 5 images left out.
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1))) if len(x) else np.empty(0)
+    if len(edges) < 2:
+        return pd.DataFrame(columns=["x", "y", "low", "high", "n"])
+    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    rows = []
+    for group in range(len(edges) - 1):
+        part = y[place == group]
+        if len(part) >= FEWEST_IN_BIN:
+            half = TYPICAL * part.std(ddof=1) / np.sqrt(len(part))
+            rows.append(
+                (np.median(x[place == group]), part.mean(), part.mean() - half, part.mean() + half, len(part))
+            )
+    return pd.DataFrame(rows, columns=["x", "y", "low", "high", "n"])
+
+
+def q_against_miou(
+    images: pd.DataFrame,
+    *,
+    score: str = "q_score",
+    variant: str = "paper",
+    masks: tuple[str, ...] = MASKS,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot each image's score against its overlap, one panel per mask, with means over tenths of the images.
+
+    Args:
+        images: one row per image and mask: row, mask, `score`, `variant`, correct (1, 0 or missing).
+    Returns:
+        a figure whose points carry customdata[0] = row.
+    """
+    known = np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))
+    images = where(images, known)
+    masks = tuple(mask for mask in masks if equals(images, "mask", mask).any())
+    if not masks:
+        return note_figure(NO_OVERLAP, theme)
+    apart = _exact_zeros(images, score)
+    fig = make_subplots(rows=1, cols=len(masks), shared_yaxes=True, horizontal_spacing=0.04)
+    marks = Marks(theme)
+    for column, mask in enumerate(masks, start=1):
+        of_mask = equals(images, "mask", mask)
+        part = where(images, of_mask & ~apart)
+        for trace in _points(part, score, variant, theme, legend=column == 1):
+            fig.add_trace(trace, row=1, col=column)
+        x, y = numbers(part, score), numbers(part, variant)
+        kind = points_kind(len(part))
+        fig.add_trace(_trend_line(kind, trend(x, y), theme, legend=column == 1), row=1, col=column)
+        text = _panel_title(mask, x, y, numbers(where(images, of_mask & apart), variant), theme)
+        axis = "" if column == 1 else str(column)
+        place = {"x": 0, "xref": f"x{axis} domain", "xanchor": "left", "y": 1, "yref": "y domain"}
+        marks.note(text, color=theme.ink, **place, yanchor="bottom", yshift=2, align="left")
+    marks.put_on(fig)
+    fig.update_xaxes(title_text=score_label(score))
+    fig.update_yaxes(rangemode="tozero")
+    fig.update_yaxes(title_text=VARIANTS.get(variant, variant).partition(" (")[0], row=1, col=1)
+    finish(fig, theme, height=400)
+    lines = 2 if apart.any() else 1
+    return fig.update_layout(
+        margin_t=round((3.2 + 1.4 * lines) * theme.font_size), legend_y=1.02 + 0.055 * (lines + 1)
+    )
+
+
+def mask_correlations(
+    images: pd.DataFrame, *, score: str, variant: str = "paper", masks: tuple[str, ...] = MASKS
+) -> dict[str, float]:
+    """Rank correlation of the score with the overlap on each mask, of the images that `q_against_miou` draws;
+    NaN where it is undefined.
+    """
+    images = where(images, np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant)))
+    images = where(images, ~_exact_zeros(images, score))
+    parts = {mask: where(images, equals(images, "mask", mask)) for mask in masks}
+    return {
+        mask: rank_correlation(numbers(part, score), numbers(part, variant)) for mask, part in parts.items()
+    }
+
+
+def _exact_zeros(images: pd.DataFrame, score: str) -> np.ndarray:
+    """(n,) bool: images with score 0 because there is nothing to score on them."""
+    about = SCORES.get(score)
+    zero = numbers(images, score) == 0
+    return zero if about is not None and about.zero_means and not zero.all() else np.zeros(len(images), bool)
+
+
+def _panel_title(mask: str, x: np.ndarray, y: np.ndarray, apart: np.ndarray, theme: Theme) -> str:
+    narrow = theme.width is not None and theme.width < 500
+    rho = f"{rank_correlation(x, y):.2f}".replace("-", "\N{MINUS SIGN}")
+    text = f"<b>{mask}</b>: rho = {rho}" if narrow else (
+        f"<b>{mask} mask</b>: rank correlation {rho}, n = {len(x):,}")  # fmt: skip
+    if len(apart) and not narrow:
+        text += f"<br>not drawn: {len(apart):,} images with score 0, mean overlap {apart.mean():.3f}"
+    return text
+
+
+def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legend: bool) -> list[Any]:
+    correct = numbers(part, "correct")
+    groups = [("correct", correct == 1, theme.correct, "circle"),
+              ("misclassified", correct == 0, theme.misclassified, "diamond"),
+              ("unknown", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
+    kind = points_kind(len(part))
+    return [
+        dots(
+            numbers(where(part, chosen), score),
+            numbers(where(part, chosen), variant),
+            kind=kind,
+            name=name,
+            legendgroup=name,
+            showlegend=legend,
+            marker={"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45},
+            customdata=numbers(where(part, chosen), "row")[:, None],
+            hover=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}",
+        )
+        for name, chosen, colour, symbol in groups
+        if chosen.any()
+    ]
+
+
+def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -> Any:
+    low, mean, high = (numbers(table, column) for column in ("low", "y", "high"))
+    return kind(
+        x=numbers(table, "x"),
+        y=mean,
+        mode="lines+markers",
+        name="mean by tenths",
+        legendgroup="trend",
+        showlegend=legend,
+        line={"color": theme.ink, "width": 1.5},
+        marker={"size": 0.5 * theme.font_size},
+        error_y=interval(mean, low, high, thickness=1.2, width=3),
+        customdata=numbers(table, "n"),
+        hovertemplate="%{customdata:,.0f} images: mean overlap %{y:.3f}<extra></extra>",
+    )
+
+
+class ScoredOverlaps(NamedTuple):
+    """A score of each image beside its overlaps: `frame` has a row per image and mask."""
+
+    frame: pd.DataFrame
+    score: str
+    variant: str
+
+
+def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
+    """Read every image with a mask, of any split."""
+    table = study.table("quality")
+    score = known_score(table, options.score)
+    frame = study.table("overlap").drop(columns=[score], errors="ignore")
+    frame = frame.assign(**{score: table[score].to_numpy()[frame["row"].to_numpy()]})
+    return ScoredOverlaps(frame, score, options.variant)
+
+
+def _finding(shown: ScoredOverlaps) -> str:
+    """State the rank correlation on either mask."""
+    label, places = score_label(shown.score), {"core": "object", "spurious": "background"}
+    found = mask_correlations(shown.frame, score=shown.score, variant=shown.variant)
+    parts = [
+        f"{rho:.2f} on the {places[mask]}".replace("-", "\N{MINUS SIGN}")
+        for mask, rho in found.items()
+        if np.isfinite(rho)
+    ]
+    if not parts:
+        return f"{label} and overlap: too few images for a rank correlation"
+    return f"{label} and overlap: rank correlation {', '.join(parts)}"
+
+
+Q_AGAINST_MIOU = Chart(
+    name="q_against_miou",
+    title="Q (--score) of each image against its overlap",
+    needs=("quality", "overlap"),
+    table=_table,
+    draw=lambda shown, _, theme: q_against_miou(
+        shown.frame, score=shown.score, variant=shown.variant, theme=theme
+    ),
+    finding=_finding,
+    alt=lambda shown: (
+        f"{score_label(shown.score)} of each image against the overlap of its heatmap with its masks"
+    ),
+    column="double",
+)

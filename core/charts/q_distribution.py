@@ -1,0 +1,279 @@
+"""The distribution of a score over correct and misclassified images (Kalibhat 2024, Fig. 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import MANY, Chart
+from core.charts.compared_scores import score_distributions, score_table
+from core.charts.options import FigureOptions
+from core.charts.reading import score_values
+from core.charts.theme import LIGHT, USUAL_HEIGHT, Marks, Theme, finish, note_figure, tint
+from core.common.dataframes import numbers
+from core.common.score_names import SCORES, score_label
+from core.comparison.images import study_names
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+MOST_BINS = 25  # more would show the noise of a thousand images
+TICKS = 6
+LIKE = 0.1  # curves that differ by less than this share of their height are called alike
+
+
+def score_histogram(
+    values: np.ndarray,
+    correct: np.ndarray | None,
+    *,
+    n_bins: int = MOST_BINS,
+    whole: bool = False,
+    drop_zero: bool = False,
+) -> pd.DataFrame:
+    """Compute binned counts of a score, separately for correct and misclassified images.
+
+    Args:
+        values: (n_images,) scores; NaN is left out.
+        correct: (n_images,) 1 correct, 0 misclassified, NaN unknown; None without labels.
+        n_bins: number of equal bins (at most this many for whole numbers).
+        whole: bins hold whole numbers.
+        drop_zero: leave out images with a score of exactly 0; `zero_mass` counts them.
+    Returns:
+        columns left, right, all, correct, misclassified (counts); empty if no image remains.
+    """
+    values, outcome = _finite(values, correct)
+    if drop_zero:
+        values, outcome = values[values != 0], outcome[values != 0]
+    if not len(values):
+        return pd.DataFrame(columns=["left", "right", "all", "correct", "misclassified"])
+    edges = _whole_edges(values, n_bins) if whole else _even_edges(values, n_bins)
+    count = {
+        "all": np.histogram(values, edges)[0],
+        "correct": np.histogram(values[outcome == 1], edges)[0],
+        "misclassified": np.histogram(values[outcome == 0], edges)[0],
+    }
+    return pd.DataFrame({"left": edges[:-1], "right": edges[1:], **count})
+
+
+def zero_mass(values: np.ndarray, correct: np.ndarray | None) -> dict[str, tuple[int, int]]:
+    """Count images with a score of exactly 0, as (zero, total) for `all`, `correct` and `misclassified`."""
+    values, outcome = _finite(values, correct)
+    groups = {"all": np.ones(len(values), bool), "correct": outcome == 1, "misclassified": outcome == 0}
+    return {name: (int((values[mask] == 0).sum()), int(mask.sum())) for name, mask in groups.items()}
+
+
+def score_distribution(
+    histogram: pd.DataFrame,
+    *,
+    score: str,
+    zero: dict[str, tuple[int, int]] | None = None,
+    cutoff: float | None = None,
+    height: int = USUAL_HEIGHT,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot the distribution of a score for correct and misclassified images, each as a share of its group.
+
+    Args:
+        histogram: from `score_histogram`.
+        zero: from `zero_mass`, if images with score 0 are not in `histogram`; drawn as a first column apart.
+        cutoff: value at which to draw a cut-off line.
+    """
+    if histogram.empty:
+        return note_figure(
+            f"{score_label(score)} is 0 or undefined for every image: there is nothing to draw.", theme
+        )
+    split = bool(numbers(histogram, "correct").any() or numbers(histogram, "misclassified").any())
+    groups = ("correct", "misclassified") if split else ("all",)
+    colours = {"correct": theme.correct, "misclassified": theme.misclassified, "all": theme.correct}
+    fig = go.Figure()
+    for group in groups:
+        total = zero[group][1] if zero else int(numbers(histogram, group).sum())
+        _add_steps(fig, histogram, group, total, colours[group], theme.stroke(2))
+    fig.update_xaxes(title_text=score_label(score))
+    if zero and zero["all"][0]:
+        _add_zero_column(fig, histogram, {group: zero[group] for group in groups}, colours, score)
+    if cutoff is not None and np.isfinite(cutoff):
+        marks = Marks(theme)
+        first = float(numbers(histogram, "left")[0])
+        at = cutoff if not zero or cutoff >= first else _zero_place(histogram) + 1.25 * _bin_width(histogram)
+        marks.vertical(at, "cut-off", top=True, solid=True)
+        marks.put_on(fig)
+    fig.update_yaxes(
+        title_text="share of each group" if split else "share of the images",
+        ticksuffix=" %",
+        rangemode="tozero",
+    )
+    return finish(fig, theme, height=height)
+
+
+def _bin_width(histogram: pd.DataFrame) -> float:
+    return float(numbers(histogram, "right")[0] - numbers(histogram, "left")[0])
+
+
+def _zero_place(histogram: pd.DataFrame) -> float:
+    """Where the column of the zeros stands: left of the first bin, with a gap."""
+    return float(numbers(histogram, "left")[0]) - 2.5 * _bin_width(histogram)
+
+
+def _add_zero_column(
+    fig: go.Figure,
+    histogram: pd.DataFrame,
+    zero: dict[str, tuple[int, int]],
+    colours: dict[str, str],
+    score: str,
+) -> None:
+    """Draw the images with a score of exactly 0 as bars side by side, apart from the bins."""
+    place, wide = _zero_place(histogram), 1.6 * _bin_width(histogram) / len(zero)
+    why = SCORES[score].zero_means if score in SCORES else ""
+    for at, (group, (n, total)) in enumerate(zero.items()):
+        share = 100 * n / total if total else 0.0
+        name = "all images" if group == "all" else group
+        fig.add_trace(
+            go.Bar(
+                x=[place + (at - (len(zero) - 1) / 2) * wide],
+                y=[share],
+                width=wide,
+                marker={"color": tint(colours[group], 0.45), "line": {"color": colours[group], "width": 2}},
+                name=f"{name}, exactly 0",
+                showlegend=False,
+                hovertemplate=f"{name}: {share:.1f} % ({n:,} images) have exactly 0"
+                f"{f': {why}' if why else ''}<extra></extra>",
+            )
+        )
+    values = _round_numbers(float(numbers(histogram, "left")[0]), float(numbers(histogram, "right")[-1]))
+    fig.update_xaxes(tickvals=[place, *values], ticktext=["exactly 0", *(f"{value:g}" for value in values)])
+
+
+def _round_numbers(low: float, high: float) -> list[float]:
+    """Return about TICKS round numbers between two ends."""
+    rough = (high - low) / TICKS
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough)
+    return [float(f"{at * step:.6g}") for at in range(int(np.ceil(low / step)), int(high / step) + 1)]
+
+
+def _finite(values: np.ndarray, correct: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    values = np.asarray(values, float)
+    outcome = np.full(len(values), np.nan) if correct is None else np.asarray(correct, float)
+    keep = np.isfinite(values)
+    return values[keep], outcome[keep]
+
+
+def _even_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, n_bins + 1)
+
+
+def _whole_edges(values: np.ndarray, n_bins: int) -> np.ndarray:
+    low, high = int(values.min()), int(values.max())
+    step = -(-(high - low + 1) // n_bins)
+    return np.arange(low, high + step + 1, step) - 0.5
+
+
+def _add_steps(
+    fig: go.Figure, histogram: pd.DataFrame, group: str, total: int, colour: str, stroke: float
+) -> None:
+    """Draw the outline of the bins; an empty bin at either end closes it."""
+    wide = _bin_width(histogram)
+    left, right, count = (numbers(histogram, name) for name in ("left", "right", group))
+    left = np.concatenate([[left[0] - wide], left, [right[-1]]])
+    right = np.concatenate([[right[0] - wide], right, [right[-1] + wide]])
+    count = np.concatenate([[0], count, [0]])
+    name = "all images" if group == "all" else group
+    fig.add_trace(
+        go.Scatter(
+            x=(left + right) / 2,
+            y=100 * count / total if total else np.zeros(len(count)),
+            mode="lines",
+            line={"shape": "hvh", "color": colour, "width": stroke},
+            fill="tozeroy",
+            fillcolor=tint(colour, 0.22),
+            name=f"{name} (n = {total:,})",
+            customdata=np.column_stack([left, right, count]),
+            hovertemplate=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
+            "from %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
+        )
+    )
+
+
+def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) -> str:
+    """State whether correct or misclassified images score higher, by their medians.
+
+    Args:
+        values, correct: of single images; 1 correct, 0 misclassified, NaN unknown.
+    """
+    label, (side, above, below) = score_label(score), _side(values, correct)
+    medians = f"median {above:.3g} and {below:.3g}"
+    if not side:
+        there = [name for name, one in (("correct ", 1), ("misclassified ", 0)) if (correct == one).any()]
+        return f"{label} of {''.join(there[:1])}images" if len(there) == 1 else f"{label} by correctness"
+    if side == "alike":
+        return f"{label} is alike on correct and misclassified images: {medians}"
+    return f"{label} is {side} on correct than on misclassified images: {medians}"
+
+
+def _side(values: np.ndarray, correct: np.ndarray) -> tuple[str, float, float]:
+    """Return higher, lower or alike (on correct images), or "" for want of one group, and both medians."""
+    known = np.isfinite(values)
+    right, wrong = (values[known & (correct == one)] for one in (1, 0))
+    if not len(right) or not len(wrong):
+        return "", np.nan, np.nan
+    above, below = float(np.median(right)), float(np.median(wrong))
+    spread = np.subtract(*np.percentile(values[known], [75, 25]))
+    if abs(above - below) <= LIKE * spread:
+        return "alike", above, below
+    return "higher" if above > below else "lower", above, below
+
+
+class Distribution(NamedTuple):
+    """A score by correctness: `frame` is `score_histogram` of one study, or `score_table` of several."""
+
+    frame: pd.DataFrame
+    score: str
+    values: np.ndarray | None = None  # of the single images of one study
+    correct: np.ndarray | None = None
+
+
+def _table(studies: Sequence[Study], options: FigureOptions) -> Distribution:
+    score = options.score
+    if len(studies) > 1:
+        found = {
+            name: score_values(one, score) for name, one in zip(study_names(studies), studies, strict=True)
+        }
+        return Distribution(score_table(found, score=score), score)
+    values, correct = score_values(studies[0], score)
+    about = SCORES[score]
+    bins = score_histogram(values, correct, whole=about.whole_number, drop_zero=bool(about.zero_means))
+    return Distribution(bins, score, values, correct)
+
+
+def _draw(shown: Distribution, options: FigureOptions, theme: Theme) -> go.Figure:
+    if shown.values is None:
+        return score_distributions(shown.frame, score=shown.score, theme=theme)
+    zero = zero_mass(shown.values, shown.correct) if SCORES[shown.score].zero_means else None
+    return score_distribution(shown.frame, score=shown.score, zero=zero, cutoff=options.cutoff, theme=theme)
+
+
+def _finding(shown: Distribution) -> str:
+    if shown.values is None or shown.correct is None:
+        return ""
+    return distribution_finding(shown.values, shown.correct, shown.score)
+
+
+Q_DISTRIBUTION = Chart(
+    name="q_distribution",
+    title="Q (--score) by correctness; --with: several studies",
+    source="Kalibhat 2024, Fig. 4",
+    needs=("quality",),
+    table=_table,
+    draw=_draw,
+    finding=_finding,
+    alt=lambda shown: f"Distribution of {score_label(shown.score)} over the images",
+    studies=(1, MANY),
+)

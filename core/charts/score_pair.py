@@ -1,0 +1,141 @@
+"""The risk of images by two scores at once: a table of quantile cells, and its heat chart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import cells
+from core.charts.options import FigureOptions
+from core.charts.reading import score_values
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.arrays import safe_divide
+from core.common.dataframes import numbers
+from core.common.score_names import score_label
+from core.common.statistics.intervals import wilson
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+PAIR = ("distinctiveness", "knn_similarity")
+BINS = 4
+FEWEST = 5  # images that a cell needs for its risk to be written
+
+
+def quantile_bins(values: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """(n,) int: which of `bins` equal parts of the ranks each value is in; ties share the mean rank."""
+    return np.minimum(
+        (pd.Series(values).rank().to_numpy() - 0.5) / max(len(values), 1) * bins, bins - 1
+    ).astype(int)
+
+
+def pair_table(
+    first: np.ndarray, second: np.ndarray, correct: np.ndarray, *, bins: int = BINS
+) -> pd.DataFrame:
+    """Error rate of the images by the quantiles of two scores.
+
+    Args:
+        first, second: (n_images,) scores; correct: 1 correct, 0 misclassified. Images with NaN are left out.
+    Returns:
+        columns first, second (0 = lowest part), n, n_errors, risk (NaN without images), low, high (Wilson's
+        95 % interval); bins * bins rows, or none without images.
+    """
+    known = np.isfinite(first) & np.isfinite(second) & np.isfinite(correct)
+    columns = ["first", "second", "n", "n_errors", "risk", "low", "high"]
+    if not known.any():
+        return pd.DataFrame(columns=columns)
+    cell = quantile_bins(first[known], bins) * bins + quantile_bins(second[known], bins)
+    n = np.bincount(cell, minlength=bins * bins)
+    errors = np.bincount(cell, weights=correct[known] == 0, minlength=bins * bins)
+    low, high = wilson(errors, n)
+    place = np.arange(bins * bins)
+    values = (place // bins, place % bins, n, errors.astype(int), safe_divide(errors, n), low, high)
+    return pd.DataFrame(dict(zip(columns, values, strict=True)))
+
+
+def pair_finding(table: pd.DataFrame, pair: tuple[str, str] = PAIR) -> str:
+    """State the risk where both scores are lowest and where both are highest."""
+    first, second = (score_label(name) for name in pair)
+    if table.empty:
+        return f"{first} and {second}: no images with both scores"
+    ends = table.iloc[[0, -1]]
+    if (numbers(ends, "n") == 0).any():
+        return f"Share of errors by {first} and {second}"
+    low, high = (f"{100 * risk:.0f} %" for risk in numbers(ends, "risk"))
+    return f"{low} errors where {first} and {second} are both lowest, {high} where both are highest"
+
+
+def pair_heat(table: pd.DataFrame, pair: tuple[str, str] = PAIR, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot the error rate of each cell; cells with fewer than FEWEST images stay empty.
+
+    Args:
+        table: `pair_table` of the two scores, the first upwards and the second to the right.
+    """
+    if table.empty:
+        return note_figure("No image has both scores and a probe result.", theme)
+    bins = int(np.sqrt(len(table)))
+    grid = {name: numbers(table, name).reshape(bins, bins) for name in ("risk", "n", "low", "high")}
+    enough = grid["n"] >= FEWEST
+    text = [
+        [f"{100 * r:.0f} %<br>{n:,.0f} images" if known else "" for r, n, known in zip(*row, strict=True)]
+        for row in zip(grid["risk"], grid["n"], enough, strict=True)
+    ]
+    parts = _part_names(bins)
+    pale, strong = ("#2A3542", "#9A4D1B") if theme.is_dark else ("#F4F5F7", "#F0A468")
+    fig = go.Figure(
+        cells(
+            np.where(enough, 100 * grid["risk"], np.nan),
+            parts,
+            parts,
+            scale=[[0, pale], [1, strong]],
+            bar={"title": {"text": "errors, %"}},
+            hover="%{z:.1f} % errors (%{customdata[0]:.1f} to %{customdata[1]:.1f})",
+            text=text,
+            textfont={"color": theme.ink},
+            customdata=np.dstack([100 * grid["low"], 100 * grid["high"]]),
+            zmin=0,
+        )
+    )
+    axis = {"type": "category", "showgrid": False, "ticks": ""}
+    fig.update_xaxes(title_text=score_label(pair[1]), showline=False, **axis)
+    fig.update_yaxes(title_text=score_label(pair[0]), **axis)
+    return finish(fig, theme, height=120 + 70 * bins)
+
+
+def _part_names(bins: int) -> list[str]:
+    """
+    >>> _part_names(4)
+    ['lowest quarter', 'second', 'third', 'highest quarter']
+    """
+    part = {2: "half", 3: "third", 4: "quarter", 5: "fifth"}.get(bins, "part")
+    between = ("second", "third", "fourth")[: bins - 2] if bins <= 5 else map(str, range(2, bins))
+    return [f"lowest {part}", *between, f"highest {part}"]
+
+
+class PairRisk(NamedTuple):
+    """Risk by two scores: `frame` is `pair_table`."""
+
+    frame: pd.DataFrame
+    scores: tuple[str, str]
+
+
+def _table(study: Study, options: FigureOptions) -> PairRisk:
+    """Read --score and the first one to compare with, or the usual pair."""
+    first, second = (options.score, options.against[0]) if options.against else PAIR
+    values, correct = score_values(study, first)
+    return PairRisk(pair_table(values, score_values(study, second)[0], correct), (first, second))
+
+
+SCORE_PAIR = Chart(
+    name="score_pair",
+    title="share of errors by two scores at once",
+    needs=("quality", "probe"),
+    table=_table,
+    draw=lambda shown, _, theme: pair_heat(*shown, theme=theme),
+    finding=lambda shown: pair_finding(*shown),
+    alt=lambda shown: f"Share of errors by {' and '.join(map(score_label, shown.scores))}",
+)

@@ -1,0 +1,132 @@
+"""Traits that are more common in one of two slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import dots, interval, name_rows
+from core.charts.options import FigureOptions
+from core.charts.reading import whole_study
+from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.dataframes import as_text, equals, numbers, where, words
+from core.errors import StudyError
+from core.slices import finder, inspection
+from core.slices.inspection.differences import compare_traits
+from core.slices.inspection.populations import shown_images
+from core.slices.inspection.words import feature_words
+from core.slices.plain_names import plain_name
+from core.slices.slice import Slice
+from core.store import Narrowed
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def differences(
+    table: pd.DataFrame, names: tuple[str, str], *, limit: int = 12, theme: Theme = LIGHT
+) -> go.Figure:
+    """Plot how much more common traits are in the first of two slices, with 95 % intervals; the `limit` most
+    significant ones on either side.
+
+    Args:
+        table: rows of `slice_compare.differences` of one kind, with `title`, the display name of each.
+        names: of the two slices.
+    """
+    found = numbers(table, "difference")
+    shown = np.concatenate([np.flatnonzero(found > 0)[:limit], np.flatnonzero(found < 0)[:limit]])
+    if not shown.size:
+        return note_figure("Nothing is more common in one of the two.", theme)
+    shown = shown[np.argsort(-found[shown], kind="stable")]
+    table = table.take(shown).reset_index(drop=True)
+    value, low, high, q = (numbers(table, name) for name in ("difference", "low", "high", "q"))
+    titles, places = words(table, "title"), np.arange(len(table))
+    sure = q <= 0.05
+    ends = 100 * value, 100 * low, 100 * high
+    colours = [theme.misclassified if one > 0 else theme.correct for one in value]
+    fig = go.Figure(
+        dots(
+            100 * value,
+            places,
+            showlegend=False,
+            marker={
+                "size": theme.stroke(10),
+                "color": colours,
+                "symbol": ["circle" if one else "circle-open" for one in sure],
+                "line": {"width": theme.stroke(2)},
+            },
+            error_x=interval(*ends, colour=theme.muted, thickness=theme.stroke(2)),
+            customdata=[
+                [trait, as_text(title), 100 * a, 100 * b, one]
+                for trait, title, a, b, one in zip(
+                    table["trait"], titles, table["rate_a"], table["rate_b"], q, strict=True
+                )
+            ],
+            hover="<b>%{customdata[1]}</b><br>on %{customdata[2]:.2f} % of "
+            f"{as_text(names[0])}<br>on %{{customdata[3]:.2f}} % of {as_text(names[1])}<br>"
+            "difference %{x:.2f} points, q = %{customdata[4]:.2g}",
+        )
+    )
+    marks = Marks(theme)
+    marks.vertical(0.0)
+    marks.put_on(fig)
+    first, second = map(cut_name, names)
+    fig.update_xaxes(
+        title_text=f"Percentage points more common in {first} (right) or {second} (left)",
+        showgrid=True,
+    )
+    name_rows(fig, [cut_name(title) for title in titles], theme)
+    return finish(fig, theme, height=110 + ROW * len(table))
+
+
+class Differences(NamedTuple):
+    """Traits that differ: `frame` are rows of `compare_traits` of one kind; the names of the two sides."""
+
+    frame: pd.DataFrame
+    names: tuple[str, str]
+
+
+def _table(study: Study, options: FigureOptions) -> Differences:
+    """Compare a slice with another one, or with all others of its split; of a whole study, its misclassified
+    images with the correct ones.
+
+    Raises:
+        StudyError: a whole study without verdicts.
+    """
+    whole = whole_study(study)
+    if isinstance(study, Narrowed):
+        against = Slice.parse(options.versus) if options.versus else None
+        sides = inspection.population(whole, study.slice, against)
+        names = (_named(study.slice), _named(against) if against else "all others")
+    else:
+        known = finder.judged(whole, shown_images(study))
+        if known is None:
+            raise StudyError(
+                f"no image of '{study.path}' has a verdict: name a slice to compare, with --where"
+            )
+        sides = known.mask & known.wrong, known.mask & ~known.wrong
+        names = ("misclassified images", "correct images")
+    said = {feature: ", ".join(some) for feature, some in feature_words(whole).items()}
+    table = compare_traits(whole, sides, said)
+    return Differences(where(table, equals(table, "kind", options.trait)), names)
+
+
+def _named(chosen: Slice) -> str:
+    """What a slice is called on an axis; a saved one by its own name."""
+    return chosen.saved[0] if chosen.saved else plain_name(chosen)
+
+
+SLICE_DIFFERENCES = Chart(
+    name="slice_differences",
+    title="what a slice has more often than the others (--versus)",
+    needs=("features",),
+    table=_table,
+    draw=lambda shown, options, theme: differences(*shown, limit=options.images or MOST_TRAITS, theme=theme),
+    alt=lambda shown: f"Difference of how often traits occur in {shown.names[0]} and in {shown.names[1]}",
+    column="double",
+)

@@ -1,0 +1,149 @@
+"""Figures about the features of a slice: how often each fires there and elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.feature_points import TAIL_LABEL, TAILS
+from core.charts.marks import dots, points_kind
+from core.charts.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
+from core.common.dataframes import as_text, equals, numbers, where, words
+
+MOST_NAMED = 12
+NAME_HEIGHT, NAME_WIDTH = 0.045, 0.2  # of a point's name, in shares of the axes
+NEVER = "None of these features fires on these images."
+
+
+def rates_against(
+    features: pd.DataFrame, *, here: str, elsewhere: str, q_below: float = 0.05, theme: Theme = LIGHT
+) -> go.Figure:
+    """Plot how often each feature fires on the images of a slice against how often on others.
+
+    Points above the diagonal fire more often in the slice; those with a q below `q_below` are coloured.
+
+    Args:
+        features: feature, name, rate, rate_against, difference, q. here, elsewhere: names of the two sides.
+    Returns:
+        a figure whose points carry customdata[0] = feature.
+    """
+    known = np.isfinite(numbers(features, "difference"))
+    known &= (numbers(features, "rate") > 0) | (numbers(features, "rate_against") > 0)
+    rows = where(features, known)
+    if rows.empty:
+        return note_figure(NEVER, theme)
+    x, y = 100 * numbers(rows, "rate_against"), 100 * numbers(rows, "rate")
+    difference, sure = numbers(rows, "difference"), numbers(rows, "q") < q_below
+    kinds = {
+        "could be chance": (~sure, theme.neutral),
+        f"more often on {here}": (sure & (difference > 0), theme.discriminative),
+        f"less often on {here}": (sure & (difference < 0), theme.misclassified),
+    }
+    fig = go.Figure()
+    for name, (part, colour) in kinds.items():
+        if part.any():
+            fig.add_trace(
+                _points(where(rows, part), x[part], y[part], name, colour, (here, elsewhere), theme)
+            )
+    reach = 1.15 * float(x.max()) or 1.0, 1.06 * float(y.max()) or 1.0
+    marks = Marks(theme)
+    line = {"color": theme.neutral, "dash": "dot", "width": 1}
+    end = min(reach)
+    marks.shapes.append(
+        {"type": "line", "line": line, "layer": "below", "x0": 0, "y0": 0, "x1": end, "y1": end}
+    )
+    for at in _apart(x / reach[0], y / reach[1], np.flatnonzero(sure & (difference > 0))):
+        marks.note(_named(rows, at), x=float(x[at]), y=float(y[at]), xanchor="left", xshift=8)
+    marks.put_on(fig)
+    fig.update_xaxes(title_text=f"share of {as_text(elsewhere)}", range=[-0.02 * reach[0], reach[0]])
+    fig.update_yaxes(title_text=f"share of {as_text(here)}", range=[-0.02 * reach[1], reach[1]])
+    fig.update_xaxes(ticksuffix=" %").update_yaxes(ticksuffix=" %")
+    fig.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    return finish(fig, theme, height=480)
+
+
+def _apart(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[int]:
+    """Choose the points whose names can be written beside them without overlap, highest first.
+
+    Args:
+        x, y: (n,) in [0, 1] of the axes. places: the points that may be named.
+    """
+    kept: list[int] = []
+    for at in places[np.argsort(-y[places], kind="stable")].tolist():
+        free = all(abs(y[at] - y[one]) > NAME_HEIGHT or abs(x[at] - x[one]) > NAME_WIDTH for one in kept)
+        if free and len(kept) < MOST_NAMED:
+            kept.append(at)
+    return kept
+
+
+def _points(
+    rows: pd.DataFrame,
+    x: np.ndarray,
+    y: np.ndarray,
+    name: str,
+    colour: str,
+    sides: tuple[str, str],
+    theme: Theme,
+) -> go.Scatter | go.Scattergl:
+    here, elsewhere = map(as_text, sides)
+    data = np.empty((len(rows), 2), object)
+    data[:, 0] = rows["feature"].to_numpy(np.int64)
+    data[:, 1] = [as_text(words) for words in words(rows, "name")]
+    return dots(
+        x,
+        y,
+        kind=points_kind(len(rows)),
+        name=as_text(name),
+        marker={"color": colour, "size": theme.stroke(8), "opacity": 0.85},
+        unselected={"marker": {"opacity": 0.85}},
+        customdata=data,
+        hover="<b>feature %{customdata[0]}</b> %{customdata[1]}<br>"
+        f"{here}: %{{y:.1f}} %<br>{elsewhere}: %{{x:.1f}} %",
+    )
+
+
+def _named(rows: pd.DataFrame, at: int) -> str:
+    name = words(rows, "name")[at]
+    number = f"#{int(rows['feature'].iat[at])}"
+    return f"{as_text(name)} {number}" if name else number
+
+
+def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LIGHT) -> go.Figure:
+    """Plot on how many images of a slice each feature fires, rarest first, coloured by its band.
+
+    Features that never fire are left out. The band (discriminative or one of the tails) was found on the
+    train images, so here the bands overlap.
+
+    Args:
+        features: feature, rate, tail; optionally name. log: logarithmic percent axis.
+    Returns:
+        a figure whose points carry customdata[0] = feature.
+    """
+    rows = where(features, numbers(features, "rate") > 0)
+    if rows.empty:
+        return note_figure(NEVER, theme)
+    rows = rows.sort_values(["rate", "feature"], kind="stable", ignore_index=True)
+    rate = 100 * numbers(rows, "rate")
+    rank = np.arange(1, len(rows) + 1)
+    fig = go.Figure()
+    for tail in TAILS:
+        part = equals(rows, "tail", tail)
+        if not part.any():
+            continue
+        trace = _points(
+            where(rows, part), rank[part], rate[part], TAIL_LABEL[tail], theme.tail(tail), ("", ""), theme
+        )
+        trace.hovertemplate = (
+            "<b>feature %{customdata[0]}</b> %{customdata[1]}<br>fires on %{y:.3g} %<extra></extra>"
+        )
+        fig.add_trace(trace)
+    fig.update_xaxes(title_text="features that fire, rarest first", range=[0, len(rows) + 1])
+    fig.update_yaxes(title_text="images it fires on")
+    if log:
+        span = [np.log10(rate.min()) - 0.15, np.log10(rate.max()) + 0.15]
+        fig.update_yaxes(range=span, **log_percent_ticks(rate.min(), rate.max()))
+    else:
+        fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
+    fig.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    return finish(fig, theme, height=440)

@@ -1,0 +1,170 @@
+"""Activation rates of all features in ascending order (Kalibhat 2024, Fig. 1)."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.analysis.features.notes import notes_on_features
+from core.charts.chart import Chart
+from core.charts.feature_points import (
+    TAIL_LABEL,
+    TAILS,
+    TRAIN,
+    add_points,
+    images_word,
+    mark_selected,
+    rated_images,
+)
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT, Marks, Theme, finish, layout_of, log_percent_ticks, note_figure
+from core.common.dataframes import equals, numbers, where
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; approximate pixels of a chart on screen
+AXIS_ROOM = 40  # pixels of an axis with its title
+
+
+def by_rate(features: pd.DataFrame) -> pd.DataFrame:
+    """Sort the `features` table by ascending activation rate, with `rank` 1…r; ties by feature number."""
+    ordered = features.sort_values(["activation_rate", "feature"], kind="stable").reset_index(drop=True)
+    return ordered.assign(rank=np.arange(1, len(ordered) + 1))
+
+
+def sorted_activation(
+    features: pd.DataFrame,
+    *,
+    selected: int | None = None,
+    percentiles: tuple[float, float] = (50, 95),
+    log: bool = False,
+    images: str = TRAIN,
+    note: str = "",
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """Plot the activation rate A_j of every feature in ascending order, with the three bands ([Q] Fig. 1).
+
+    Args:
+        features: columns feature, activation_rate (percent), tail; optionally top_class and purity.
+        selected: feature to mark.
+        percentiles: the two percentiles of A_j that bound the discriminative band.
+        images: those that the activation rates are shares of; the bands are those of the training images.
+        note: what a reader of the bands should know; drawn on paper only, where no text stands beside it.
+        log: logarithmic percent axis; features that never fire are then drawn at the bottom of the plot.
+    Returns:
+        a figure whose points carry customdata[0] = feature.
+    """
+    ordered = by_rate(where(features, np.isfinite(numbers(features, "activation_rate"))))
+    if ordered.empty:
+        return note_figure("This study has no features yet.", theme)
+    rate = numbers(ordered, "activation_rate")
+    bounds = np.percentile(rate, percentiles)
+    shown = _log_floor(rate) if log else rate
+    fig = go.Figure()
+    for tail in TAILS:
+        part = equals(ordered, "tail", tail)
+        if part.any():
+            add_points(fig, where(ordered, part), shown[part], "rank", tail, images, theme)
+    marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
+    for bound, percentile in zip(bounds, percentiles, strict=True):
+        if images == TRAIN and (bound > 0 or not log):
+            text = f"{percentile:g}th percentile: {bound:.3g} %"
+            marks.horizontal(float(bound), text, log=log)
+    if log and (n_dead := int((rate == 0).sum())):
+        floor = float(np.log10(shown[0]))
+        marks.note(f"{n_dead:,} never fire", x=n_dead / 2, y=floor, yanchor="bottom", yshift=4)
+    marks.put_on(fig)
+    mark_selected(fig, ordered, shown, "rank", selected, theme)
+    fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
+    fig.update_yaxes(title_text=f"images it fires on (% of {images_word(images)})")
+    if log:
+        span = [np.log10(shown.min()) - 0.15, np.log10(shown.max()) + 0.15]
+        fig.update_yaxes(range=span, **log_percent_ticks(shown.min(), shown.max()))
+    else:
+        fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
+    fig.update_layout(showlegend=images != TRAIN)  # the bands, which name the tails, are missing then
+    return _with_note_below(finish(fig, theme, height=400), note, theme)
+
+
+def _with_note_below(fig: go.Figure, note: str, theme: Theme) -> go.Figure:
+    """Add a note under the axis of a figure on paper, which grows by the note's lines."""
+    if not note or not theme.width:
+        return fig
+    size = theme.font_size - 2
+    lines = textwrap.wrap(note, int(0.85 * theme.width / (LETTER * size)))
+    room = 8 + round(1.3 * size * len(lines))
+    fig.add_annotation(
+        text="<br>".join(lines), showarrow=False, align="left", font={"size": size, "color": theme.muted},
+        x=0, xref="paper", xanchor="left", y=0, yref="paper", yanchor="top", yshift=-AXIS_ROOM,
+    )  # fmt: skip
+    return fig.update_layout(margin_b=AXIS_ROOM + room, height=layout_of(fig).height + room)
+
+
+def _log_floor(rate: np.ndarray) -> np.ndarray:
+    positive = rate[rate > 0]
+    floor = positive.min() / 2 if len(positive) else 0.01
+    return np.where(rate > 0, rate, floor)
+
+
+def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
+    marks, start, taken = Marks(theme), 0.5, -np.inf
+    letter = LETTER * theme.font_size * len(ordered) / (theme.width or WIDE)  # in features
+    for tail in TAILS:
+        n = int(equals(ordered, "tail", tail).sum())
+        if not n:
+            continue
+        colour, name = theme.tail(tail), f"{TAIL_LABEL[tail]} {n:,}"
+        marks.band(start, start + n, colour)
+        wide, narrow = letter * len(name), n < len(ordered) / 5
+        left, right = (
+            (start + n - wide, start + n) if narrow else (start + (n - wide) / 2, start + (n + wide) / 2)
+        )
+        place = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
+        lift = round(1.2 * theme.font_size) if left < taken else 0  # else it would overlap the previous name
+        text = f"<b>{TAIL_LABEL[tail]}</b> {n:,}"
+        marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom", yshift=lift)
+        start, taken = start + n, right if not lift else taken
+    return marks
+
+
+class Rates(NamedTuple):
+    """Activation rates: `frame` is the table `features`; for the rest, see `sorted_activation`."""
+
+    frame: pd.DataFrame
+    images: str
+    percentiles: tuple[float, float]
+    note: str
+
+
+def _table(study: Study, options: FigureOptions) -> Rates:
+    settings = study.settings("features")
+    bounds = (float(settings.get("low", 50)), float(settings.get("high", 95)))
+    return Rates(study.table("features"), rated_images(study), bounds, " ".join(notes_on_features(study)))
+
+
+def _draw(shown: Rates, options: FigureOptions, theme: Theme) -> go.Figure:
+    return sorted_activation(
+        shown.frame,
+        selected=next(iter(options.features), None),
+        percentiles=shown.percentiles,
+        log=options.log,
+        images=shown.images,
+        note=shown.note,
+        theme=theme,
+    )
+
+
+SORTED_ACTIVATION = Chart(
+    name="sorted_activation",
+    title="activation rate of every feature",
+    source="Kalibhat 2024, Fig. 1",
+    needs=("features",),
+    table=_table,
+    draw=_draw,
+    alt=lambda _: "Activation rate of every feature, rarest first, in three bands",
+)

@@ -1,0 +1,107 @@
+"""Activations sorted within each image, for correct and misclassified images (Kalibhat 2024, A.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import line
+from core.charts.options import FigureOptions
+from core.charts.q_distribution import LIKE
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def sparsity_finding(curves: np.ndarray) -> str:
+    """State which images have sparser representations.
+
+    Args:
+        curves: (2, n_ranks) mean sorted activations of correct and of misclassified images.
+    """
+    right, wrong = np.asarray(curves, float)
+    if not np.isfinite([right, wrong]).all():
+        return "Sparsity of one side only"
+    most = f"largest activation {right[0]:.2f} and {wrong[0]:.2f}"
+    if np.abs(right - wrong).max() <= LIKE * max(right[0], wrong[0]):
+        return f"Correct and misclassified images are equally sparse: {most}"
+    return f"{'Correct' if right[0] > wrong[0] else 'Misclassified'} images are sparser: {most}"
+
+
+def sparsity(
+    ranks: np.ndarray, curves: np.ndarray, counts: Sequence[int], *, theme: Theme = LIGHT
+) -> go.Figure:
+    """Plot the mean of the normalised activations sorted within each image, for both groups ([Q] A.1).
+
+    Args:
+        ranks: (points,) rank of each point, 1 = an image's strongest feature.
+        curves: (2, points) correct, misclassified; NaN for a group without images.
+        counts: images of each group.
+    """
+    if not np.isfinite(curves).any():
+        return note_figure(
+            "No evaluation image has a probe result, so there are no groups to compare.", theme
+        )
+    fig = go.Figure()
+    for group, curve, n, dash in zip(
+        ("correct", "misclassified"), curves, counts, ("solid", "dash"), strict=True
+    ):
+        if np.isfinite(curve).any():
+            fig.add_trace(
+                line(
+                    ranks,
+                    curve,
+                    colour=getattr(theme, group),
+                    width=2,
+                    dash=dash,
+                    hover=f"{group}, rank %{{x:,}}: %{{y:.4f}}",
+                    name=f"{group} (n = {int(n):,})",
+                )
+            )
+    fig.update_xaxes(
+        title_text="features of an image, strongest first (log scale)", **_rank_axis(int(ranks[-1]))
+    )
+    fig.update_yaxes(title_text="mean activation (normalised)", rangemode="tozero")
+    return finish(fig, theme, height=330)
+
+
+def _rank_axis(last: int) -> dict:
+    ticks = [value for power in range(5) for value in (10**power, 3 * 10**power) if value < 0.7 * last]
+    return {"type": "log", "tickvals": [*ticks, last], "ticktext": [f"{tick:,}" for tick in [*ticks, last]]}
+
+
+class Sorted(NamedTuple):
+    """Mean sorted activations: `frame` has them by rank; for the rest, see `sparsity`."""
+
+    frame: pd.DataFrame
+    counts: list[int]
+
+    @property
+    def curves(self) -> np.ndarray:
+        return self.frame[["correct", "misclassified"]].to_numpy().T
+
+
+def _table(study: Study, options: FigureOptions) -> Sorted:
+    ranks, (right, wrong) = study.vector("sparsity_ranks"), study.vector("sparsity_curves")
+    frame = pd.DataFrame({"rank": ranks, "correct": right, "misclassified": wrong})
+    return Sorted(frame, study.vector("group_counts").sum(1).tolist())
+
+
+SPARSITY = Chart(
+    name="sparsity",
+    title="sorted activations by correctness",
+    source="Kalibhat 2024, A.1",
+    needs=("probe", "sparsity_curves"),
+    table=_table,
+    draw=lambda shown, _, theme: sparsity(
+        shown.frame["rank"].to_numpy(), shown.curves, shown.counts, theme=theme
+    ),
+    finding=lambda shown: sparsity_finding(shown.curves),
+    alt=lambda _: "Mean sorted activations of correct and of misclassified images",
+)

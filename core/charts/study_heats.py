@@ -1,0 +1,164 @@
+"""The images of a study in the encoder's input view, with heatmaps, which are stored or computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.charts.heat_panels import Shown
+from core.charts.options import FigureOptions
+from core.common.dataframes import where
+from core.errors import HeatmapNotStored, PeregrineError, StudyError, UnreadableImage
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+STORED_ONLY = "stored"  # the device of a reader that computes nothing
+PCA_ROWS = 2000  # evenly spaced train images used to compute the principal component
+
+
+class StudyHeats:
+    """Read images and heatmaps of one study; the encoder is loaded when the first map must be computed."""
+
+    def __init__(self, study: Study, options: FigureOptions):
+        self.study, self.options = study, options
+
+    @cached_property
+    def facts(self) -> pd.DataFrame:
+        """One row per image: row, image_id, split, label, predicted, correct, q_score,
+        n_firing_discriminative; unknown values are missing."""
+        study = self.study
+        facts = pd.DataFrame({name: study.images[name].to_numpy() for name in ("image_id", "split", "label")})
+        columns = {"probe": ("predicted", "correct"), "quality": ("q_score", "n_firing_discriminative")}
+        for table, names in columns.items():
+            found = study.table(table, list(names)) if study.has(table) else dict.fromkeys(names, pd.NA)
+            for name in names:
+                facts[name] = found[name]
+        facts.insert(0, "row", np.arange(len(facts)))
+        return facts
+
+    def judged(self) -> pd.DataFrame:
+        """Return the facts of the evaluation images (of the slice) with a probe result.
+
+        Raises:
+            StudyError: there is none.
+        """
+        among = self.study.is_val if self.study.chosen is None else self.study.chosen
+        found = where(self.facts, among & self.facts["correct"].notna().to_numpy(bool))
+        if found.empty:
+            images = f"'{self.study.path}'" if self.study.chosen is None else "the slice"
+            raise StudyError(f"no evaluation image of {images} has a probe result, so none is misclassified")
+        return found
+
+    def shown(self, rows: Sequence[int] | np.ndarray) -> list[Shown]:
+        """Return the images of some rows, without those whose file is missing.
+
+        Raises:
+            UnreadableImage: all of them are missing.
+        """
+        found, reason = [], ""
+        for row in rows:
+            try:
+                found.append(self._one(int(row), self.facts.iloc[int(row)]))
+            except UnreadableImage as error:
+                reason = str(error)
+        if reason and not found:
+            raise UnreadableImage(f"none of the images of '{self.study.path}' can be read: {reason}")
+        return found
+
+    def _one(self, row: int, fact: Any) -> Shown:
+        return Shown(
+            pixels=self.study.transform.pixels(self.study.image(row)),
+            row=row,
+            name=str(fact["image_id"]),
+            label=_text(fact["label"]),
+            predicted=_text(fact["predicted"]),
+            correct=None if pd.isna(fact["correct"]) else bool(fact["correct"]),
+        )
+
+    def with_heat(self, image: Shown, layer: str, features: Sequence[int] | None = None) -> Shown:
+        """Add a heatmap to an image: of `features`, or of its discriminative features."""
+        heat = self._heat(self.study.row_of(image.name), features)
+        return replace(image, heats={**image.heats, layer: heat})
+
+    def with_stored(self, image: Shown, feature: int) -> Shown:
+        """Add a feature's heatmap to an image, if it is stored."""
+        try:
+            heat = self.study.heatmap(image.row, [feature])
+        except StudyError:
+            return image
+        return replace(image, heats={**image.heats, "heatmap": heat})
+
+    def with_masks(self, image: Shown, scores: pd.DataFrame) -> Shown:
+        """Add masks and overlaps to an image: `scores` has a row per image and a column per mask."""
+        masks: dict[str, np.ndarray] = {}
+        for kind in scores.columns:
+            try:
+                masks[str(kind)] = self.study.mask(image.row, str(kind))
+            except PeregrineError:
+                continue
+        values: Mapping[Any, Any] = scores.loc[image.row].to_dict()
+        return replace(image, masks=masks, scores={str(kind): float(value) for kind, value in values.items()})
+
+    def along_directions(self, images: Sequence[Shown], label: int) -> tuple[list[Shown], list[str]]:
+        """Add heatmaps of a class's top, a lowly activating and a random feature, and of the first principal
+        component, to the images; return them and the names of these four."""
+        if self.options.device == STORED_ONLY:
+            raise HeatmapNotStored("the heatmaps of these directions are computed when the figure is made")
+        import torch
+
+        from core.analysis.gradcam import gradcam
+        from core.heatmaps.combine import resize_map, scale_map
+
+        study = self.study
+        means = study.vector("class_means")
+        discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        chosen = {
+            "top feature": int(gradcam.class_top_features(means, discriminative)[label]),
+            "low feature": int(gradcam.lowly_activating_features(means)[label]),
+            "random feature": int(gradcam.random_features(len(means), 1, seed=self.options.seed)[0]),
+        }
+        pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
+        single = gradcam.gradcam_maps(self.encoder, pixels, np.array(list(chosen.values())))
+        component = gradcam.pca_directions(self._sample(), 1)
+        along = gradcam.direction_maps(self.encoder, pixels, component)
+        maps = np.concatenate([single.cpu().numpy(), along.cpu().numpy()], axis=1)  # (n, 4, h, w)
+        heats = scale_map(resize_map(scale_map(maps), study.transform.input_size))
+        titles = [f"{name}<br>{feature}" for name, feature in chosen.items()] + ["principal<br>component 1"]
+        found = [
+            replace(image, heats=dict(zip(titles, own, strict=True)))
+            for image, own in zip(images, heats, strict=True)
+        ]
+        return found, titles
+
+    @cached_property
+    def encoder(self) -> Any:
+        """Return the study's encoder, loaded with torch."""
+        from core.analysis.gradcam.on_demand import study_encoder
+        from core.common.device import resolve_device
+
+        return study_encoder(self.study, resolve_device(self.options.device))
+
+    def _sample(self) -> np.ndarray:
+        rows = np.flatnonzero(~self.study.is_val)
+        rows = rows if len(rows) else np.arange(self.study.n_images)
+        return self.study.array("representations").rows(rows[:: max(1, len(rows) // PCA_ROWS)])
+
+    def _heat(self, row: int, features: Sequence[int] | None) -> np.ndarray:
+        try:
+            return self.study.heatmap(row, features, self.options.combine)
+        except HeatmapNotStored:
+            if self.options.device == STORED_ONLY:
+                raise
+            from core.analysis.gradcam.on_demand import on_demand
+
+            return on_demand(self.study, row, features, self.options.combine, encoder=self.encoder)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or pd.isna(value) else str(value)

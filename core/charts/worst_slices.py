@@ -1,0 +1,119 @@
+"""Error rates of the worst slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.chart import Chart
+from core.charts.marks import dots, interval, name_rows
+from core.charts.options import FigureOptions
+from core.charts.reading import whole_study
+from core.charts.slice_rows import MOST_SLICES, ROW, cut_name, slice_names
+from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
+from core.common.dataframes import as_text, numbers, where, words
+from core.errors import StudyError
+from core.slices import finder, inspection
+from core.slices.finder import MIN_IMAGES
+from core.slices.inspection.populations import shown_images
+from core.slices.inspection.words import feature_words
+from core.slices.plain_names import plain_name
+from core.slices.slice import Slice
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+
+def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Figure:
+    """Plot the error rate of each slice with its 95 % interval, the first row on top.
+
+    Args:
+        table: rows of `slice_finder.worst_slices`; `name` overrides the name of a row.
+        overall: error rate of all evaluated images.
+    """
+    if table.empty:
+        return note_figure(f"No slice of {MIN_IMAGES} images or more is significantly worse.", theme)
+    rate, low, high = (100 * numbers(table, name) for name in ("error_rate", "low", "high"))
+    rest = 100 * numbers(table, "rest")
+    names = words(table, "name") if "name" in table else slice_names(table)
+    places = np.arange(len(table))
+    fig = go.Figure(
+        [
+            dots(
+                rate,
+                places,
+                name="error rate, with its 95 % interval",
+                marker={"size": theme.stroke(10), "color": theme.misclassified},
+                cliponaxis=False,  # a rate of 100 % stands on the edge
+                error_x=interval(rate, low, high, colour=theme.muted, thickness=theme.stroke(2)),
+                customdata=[
+                    [at, as_text(names[at]), int(n), int(k)]
+                    for at, n, k in zip(
+                        places.tolist(), numbers(table, "n"), numbers(table, "errors"), strict=True
+                    )
+                ],
+                hover="<b>%{customdata[1]}</b><br>%{customdata[3]:,} of %{customdata[2]:,} images "
+                "misclassified: %{x:.1f} %",
+            ),
+            dots(
+                rest,
+                places,
+                name="the images it is compared with",
+                marker={
+                    "symbol": "line-ns-open",
+                    "size": theme.stroke(12),
+                    "color": theme.neutral,
+                    "line": {"width": theme.stroke(2)},
+                },
+                hover="%{x:.1f} % of the others",
+            ),
+        ]
+    )
+    marks = Marks(theme)
+    if np.isfinite(overall):
+        marks.vertical(100 * overall)
+    marks.put_on(fig)
+    dashed = f"; dashed: all, {100 * overall:.1f} %" if np.isfinite(overall) else ""
+    fig.update_xaxes(title_text=f"Misclassified{dashed}", showgrid=True, **PERCENT_AXIS)
+    fig.update_xaxes(range=[0, 103])
+    name_rows(fig, [cut_name(name) for name in names], theme)
+    return finish(fig, theme, height=130 + ROW * len(table))
+
+
+class WorstSlices(NamedTuple):
+    """Slices with more errors: `frame` are rows of `inspection.worst_within`, with a name each."""
+
+    frame: pd.DataFrame
+    overall: float  # error rate of all images
+
+
+def _table(study: Study, options: FigureOptions) -> WorstSlices:
+    """Read the slices that are significantly worse than the other images (of all slices, where none is), the
+    worst on top.
+
+    Raises:
+        StudyError: of no image it is known whether it is classified correctly.
+    """
+    whole, mask = whole_study(study), shown_images(study)
+    known = finder.judged(whole, mask)
+    if known is None:
+        raise StudyError(f"no image of '{study.path}' has a verdict, so no slice of it is worse than another")
+    table = inspection.worst_within(whole, mask)
+    significant = numbers(table, "q") <= 0.05
+    table = where(table, significant | ~significant.any()).head(options.images or MOST_SLICES)
+    said = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
+    names = [plain_name(Slice.parse(str(text)), said) for text in table["where"]]
+    return WorstSlices(table.assign(name=names), float(known.wrong[known.mask].mean()))
+
+
+WORST_SLICES = Chart(
+    name="worst_slices",
+    title="error rates of the worst slices",
+    needs=("probe",),
+    table=_table,
+    draw=lambda shown, _, theme: worst(shown.frame, overall=shown.overall, theme=theme),
+    alt=lambda _: "Error rates of the worst slices with their 95 % intervals",
+)

@@ -1,0 +1,44 @@
+"""What a step is: one row of the table of steps. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+IN_BATCHES = ("device", "batch_size", "workers")  # fields of RunOptions, of a step that reads pictures
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what it is called, what it reads and writes, and where its function is.
+
+    Functions are named as "module:function" and imported when they are called, so that this table loads
+    neither torch nor anything else that is heavy.
+    """
+
+    name: str
+    title: str  # in lists of what a study holds
+    doing: str  # what progress says while it runs
+    summary: str  # what `python -m core --help` says of it
+    example: str  # a command line with it, after `python -m core`
+    config: type
+    function: str  # (study, step writer, config, *, progress, device) -> None
+    outputs: tuple[str, ...]  # every item (table or array) that it may write
+    weight: float = 1.0  # share of the time of a whole analysis in percent: the embedded study's on two cores
+    inputs: tuple[str, ...] = ()  # items that it reads: a later change of one makes the step stale
+    needs: tuple[str, ...] = ()  # steps without which it cannot run
+    options: tuple[str, ...] | None = ()  # settings that a click may give; None: no click can run it
+    running: tuple[str, ...] = ("device",)  # fields of config.RunOptions that are options of its command
+    needs_labels: bool = False  # writes less, or nothing, for images without labels
+    decodes: bool = False  # reads pictures in batches: its function also takes `options`, a config.RunOptions
+    # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
+    # options, progress, ranks) -> None, since there is no study yet that it could read.
+    makes_study: bool = False
+    outside: str | None = None  # (study, config, run options) -> fingerprints of what it reads elsewhere
+    more_inputs: Callable[[Any], tuple[str, ...]] = lambda config: ()  # that some settings add
+    check: Callable[[dict[str, Any]], None] = lambda options: None  # raises SettingsError before any work
+    either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
+    asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
+    on_request: bool = False  # `analyze` leaves it to its own command; a study without it lacks nothing
+    formulas: int = 0  # how often its formulas have changed: results of fewer changes are from earlier ones

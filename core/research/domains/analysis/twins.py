@@ -1,0 +1,122 @@
+"""Scenes found again in another domain, and features that classes share (docs/method.md 14.3). No torch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from core.common.arrays import check_same_length, safe_divide, unit_rows
+from core.common.statistics.intervals import wilson
+from core.research.domains.analysis.parts import DomainImages, part_slices
+
+DEVIATIONS = 2.0
+JACCARD_COLUMNS = ("part", "first", "second", "jaccard", "n_classes", "n_undefined")
+AT_ONCE = 2048
+
+
+def retrieved_first(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """(n,) bool: row i of the gallery is the one most similar to query i by cosine; a tie is not first.
+
+    Args:
+        queries, gallery: (n, d) float; row i of both is the same scene. A zero row is similar to none.
+    Raises:
+        ShapeError: other numbers of rows.
+    """
+    check_same_length("queries", len(queries), "gallery", len(gallery))
+    queries, gallery = unit_rows(queries), unit_rows(gallery)
+    first = np.zeros(len(queries), bool)
+    for start in range(0, len(queries), AT_ONCE):
+        part = np.arange(start, min(start + AT_ONCE, len(queries)))
+        similar = queries[part] @ gallery.T
+        own = similar[np.arange(len(part)), part].copy()
+        similar[np.arange(len(part)), part] = -np.inf
+        first[part] = own > similar.max(1, initial=-np.inf)
+    return first
+
+
+def twin_retrieval(raw: Mapping[str, np.ndarray], k: int | None) -> pd.DataFrame:
+    """Retrieval of the same scenes between each ordered pair of domains, by each part.
+
+    Args:
+        raw: (n, r) raw representations of the same n scenes in each domain.
+    Returns:
+        part, query, gallery, r1 with low and high (95 % Wilson), chance = 1 / n, n.
+    """
+    rows = []
+    n_features = next(iter(raw.values())).shape[1]
+    for part, columns in part_slices(k, n_features).items():
+        for query, gallery in itertools.permutations(raw, 2):
+            first = retrieved_first(raw[query][:, columns], raw[gallery][:, columns])
+            low, high = wilson(first.sum(), len(first))
+            found = {"r1": float(first.mean()), "low": float(low), "high": float(high)}
+            ends = {"part": part, "query": query, "gallery": gallery}
+            rows.append({**ends, **found, "chance": 1 / len(first), "n": len(first)})
+    return pd.DataFrame(rows)
+
+
+def standing_out(mean: np.ndarray, deviations: float = DEVIATIONS) -> np.ndarray:
+    """(d,) bool: the features j of a class mean with |m_j - mean of m| > 2 std of m (ddof 0)."""
+    return np.abs(mean - mean.mean()) > deviations * mean.std()
+
+
+def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
+    """How far a class has the same outstanding features in two domains: [K] Fig. 2.3 as a number.
+
+    For each class with images in both domains, J = |A & B| / |A | B| of the sets `standing_out` of its mean
+    L2-normalised columns of the part; the mean over classes. A class with two empty sets is undefined, left
+    out and counted. Evaluation images only, or all where there are none.
+
+    Returns:
+        part, first, second, jaccard (NaN without a defined class), n_classes, n_undefined; no rows for one
+        domain.
+    """
+    rows, held = [], images.is_val if images.is_val.any() else ~images.is_val
+    for part, columns in part_slices(k, images.raw.shape[1]).items():
+        h = unit_rows(images.raw[:, columns])
+        for first, second in itertools.combinations(range(len(images.domain_names)), 2):
+            values, n_undefined = [], 0
+            for code in range(len(images.class_names)):
+                own = held & (images.classes == code)
+                sides = [own & (images.domains == side) for side in (first, second)]
+                if not all(side.any() for side in sides):
+                    continue
+                one, other = (standing_out(h[side].mean(0)) for side in sides)
+                either = int((one | other).sum())
+                n_undefined += either == 0
+                values += [int((one & other).sum()) / either] if either else []
+            names = {"first": images.domain_names[first], "second": images.domain_names[second]}
+            found = {"jaccard": float(np.mean(values)) if values else np.nan, "n_classes": len(values)}
+            rows.append({"part": part, **names, **found, "n_undefined": n_undefined})
+    return pd.DataFrame(rows, columns=list(JACCARD_COLUMNS))
+
+
+def domain_purity(
+    pointers: np.ndarray, firing_rows: np.ndarray, domains: np.ndarray, names: tuple[str, ...], k: int | None
+) -> pd.DataFrame:
+    """Which domain fires a feature: the largest share of a domain among the images on which it fires.
+
+    Args:
+        pointers: (r + 1,), firing_rows: rows of images, feature after feature. domains: (n,) codes; -1 is
+            left out.
+    Returns:
+        feature, part, domain_purity (NaN where it fires on no image with a domain), top_domain, n_firing.
+    """
+    n_features, codes = len(pointers) - 1, domains[firing_rows]
+    of = np.repeat(np.arange(n_features), np.diff(pointers))
+    counts = np.zeros((n_features, len(names)), np.int64)
+    np.add.at(counts, (of[codes >= 0], codes[codes >= 0]), 1)
+    total = counts.sum(1)
+    top = np.array([*names, None], dtype=object)[np.where(total > 0, counts.argmax(1), -1)]
+    part = np.where(np.arange(n_features) < (k or 0), "prefix", "rest") if k else "all"
+    return pd.DataFrame(
+        {
+            "feature": np.arange(n_features),
+            "part": pd.array(np.broadcast_to(part, n_features).tolist(), dtype="str"),
+            "domain_purity": safe_divide(counts.max(1), total),
+            "top_domain": pd.array(top.tolist(), dtype="str"),
+            "n_firing": total,
+        }
+    )

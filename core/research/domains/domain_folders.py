@@ -1,0 +1,90 @@
+"""Images in DOMAIN/CLASS/IMAGE, as PACS and DomainNet come: the class is the label, the domain a column."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.data.sources.folder import FolderSource
+from core.data.sources.source import SPLIT_NAMES, ListedSource, Listing, draw_split, image_table, some
+from core.errors import ImageSourceError, did_you_mean
+
+OPTIONS = ("root", "domains")
+COLUMN = "domain"
+
+
+class DomainFolders(ListedSource):
+    """`domains?root=DIR&domains=photo,sketch`: some or all domains of a folder, with or without train/, val/.
+
+    Attributes:
+        domains: those taken; empty for all.
+    """
+
+    kind = "domains"
+
+    def __init__(self, root: str, domains: tuple[str, ...] = (), seed: int | None = 0):
+        self.folder, self.domains = FolderSource(root, seed), domains
+
+    @classmethod
+    def from_spec(cls, spec: str, opener: Any = None, seed: int | None = 0) -> DomainFolders:
+        """Open a spec, which holds no other one for `opener`. Raises ImageSourceError."""
+        pairs = dict(parse_qsl(spec.partition("?")[2], keep_blank_values=True))
+        for name in pairs:
+            if name not in OPTIONS:
+                hint = did_you_mean(name, OPTIONS)
+                raise ImageSourceError(f"domains has no option '{name}'.{hint} Options: {', '.join(OPTIONS)}")
+        if not pairs.get("root"):
+            raise ImageSourceError(f"'{spec}' names no folder. Write domains?root=DIR&domains=photo,sketch")
+        domains = tuple(name for name in pairs.get("domains", "").split(",") if name)
+        return cls(os.path.expanduser(pairs["root"]), domains, seed)
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any], reopener: Any = None) -> DomainFolders:
+        return cls(description["root"], tuple(description["domains"]), description["seed"])
+
+    def describe(self) -> dict[str, Any]:
+        own = {"root": self.folder.root, "domains": list(self.domains), "seed": self.folder.seed}
+        return {"kind": self.kind, **own}
+
+    def fingerprint(self) -> str:
+        own = f"{self.kind} {self.domains}\n{self.folder.fingerprint()}"
+        return hashlib.sha256(own.encode()).hexdigest()
+
+    def read(self, row: int) -> Image.Image:
+        return self.folder.read(int(self.listing.places[row]))
+
+    def _list(self) -> Listing:
+        table = self.folder.table
+        parts = [_parts(image_id) for image_id in table["image_id"]]
+        if shallow := [image_id for image_id, part in zip(table["image_id"], parts, strict=True) if not part]:
+            raise ImageSourceError(
+                f"'{self.folder.root}' is not laid out as DOMAIN/CLASS/IMAGE: {some(shallow, 3)}"
+            )
+        found = sorted({part[0] for part in parts})
+        if unknown := [name for name in self.domains if name not in found]:
+            hint = did_you_mean(unknown[0], found)
+            raise ImageSourceError(
+                f"no domain '{unknown[0]}' in '{self.folder.root}'.{hint} Domains: {some(found, 20)}"
+            )
+        rows = np.array([i for i, part in enumerate(parts) if not self.domains or part[0] in self.domains])
+        ids, labels = list(table["image_id"].iloc[rows]), [parts[row][1] for row in rows]
+        splits, notes = list(table["split"].iloc[rows]), [n for n in self.folder.notes if "class" not in n]
+        if not self.folder.split_given:  # the folder's was drawn domain by domain, not class by class
+            both = [f"{parts[row][0]}/{parts[row][1]}" for row in rows]
+            splits, notes = draw_split(ids, both, self.folder.seed)
+        extras = pd.DataFrame({COLUMN: pd.array([parts[row][0] for row in rows], dtype="str")})
+        chosen = image_table(ids, list(table["path"].iloc[rows]), splits, labels)
+        return Listing(chosen, notes, extras, split_given=self.folder.split_given, places=rows)
+
+
+def _parts(image_id: str) -> list[str]:
+    """Return [domain, class] of an image id; empty if it is not that deep."""
+    parts = image_id.split("/")
+    parts = parts[1:] if parts[0] in SPLIT_NAMES and len(parts) > 3 else parts
+    return parts[:2] if len(parts) >= 3 else []

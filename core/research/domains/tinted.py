@@ -1,0 +1,123 @@
+"""Images in coloured light: a domain drawn for each image, and known exactly (docs/method.md 14.4)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.data.sources.source import ImageSource, ListedSource, Listing
+from core.errors import ImageSourceError, did_you_mean
+
+COLOURS = {"red": (1.0, 0.25, 0.25), "green": (0.25, 1.0, 0.25)}
+LUMA = (0.299, 0.587, 0.114)
+OPTIONS = ("images", "colours", "strength", "seed")
+COLUMN = "tint"
+Opener = Callable[[str], ImageSource]
+
+
+class TintedSource(ListedSource):
+    """Any images, each tinted in one of the colours: `tinted?images=DIR&colours=red,green&strength=1&seed=0`.
+
+    pixel = (1 - s) x + s luma(x) colour. The colour of an image is a seeded coin of its row; the column
+    `tint` of `extras` tells it. With one colour all images lose the same hue information in one domain.
+    """
+
+    kind = "tinted"
+
+    def __init__(self, inner: ImageSource, colours: tuple[str, ...], strength: float, seed: int):
+        self.inner, self.colours, self.strength, self.tint_seed = inner, colours, strength, seed
+        self.has_pictures = inner.has_pictures
+
+    @classmethod
+    def from_spec(cls, spec: str, opener: Opener, seed: int | None = None) -> TintedSource:
+        """Open a spec; `images` may be any other one, with & written as %26. Raises ImageSourceError.
+
+        Args:
+            opener: opens `images`, also by `seed`: the colours are drawn from the spec's own.
+        """
+        options = _options(spec)
+        colours = tuple(options.get("colours", "red,green").split(","))
+        for name in colours:
+            if name not in COLOURS or colours.count(name) > 1:
+                raise ImageSourceError(
+                    f"tinted: colours must be different names of {', '.join(COLOURS)}, not "
+                    f"'{options['colours']}'.{did_you_mean(name, COLOURS)}"
+                )
+        strength, own = options.get("strength", "1"), options.get("seed", "0")
+        return cls(opener(options["images"]), colours, _share(strength), _seed(own))
+
+    @classmethod
+    def reopen(
+        cls, description: dict[str, Any], reopener: Callable[[dict[str, Any]], ImageSource]
+    ) -> TintedSource:
+        values = description
+        return cls(reopener(values["images"]), tuple(values["colours"]), values["strength"], values["seed"])
+
+    def describe(self) -> dict[str, Any]:
+        own = {"colours": list(self.colours), "strength": self.strength, "seed": self.tint_seed}
+        return {"kind": self.kind, "images": self.inner.describe(), **own}
+
+    def fingerprint(self) -> str:
+        own = f"{self.kind} {self.colours} {self.strength} {self.tint_seed}\n{self.inner.fingerprint()}"
+        return hashlib.sha256(own.encode()).hexdigest()
+
+    def tint_of(self, row: int) -> str:
+        """Return the name of the colour of a row."""
+        return self.colours[int(np.random.default_rng((self.tint_seed, row)).random() * len(self.colours))]
+
+    def read(self, row: int) -> Image.Image:
+        image = self.inner.read(row)
+        return Image.fromarray(tinted(np.asarray(image), COLOURS[self.tint_of(row)], self.strength))
+
+    def _list(self) -> Listing:
+        inner = self.inner
+        tints = pd.Series([self.tint_of(row) for row in range(len(inner.table))], dtype="str")
+        extras = inner.extras if inner.extras is not None else pd.DataFrame(index=inner.table.index)
+        return Listing(
+            inner.table, list(inner.notes), extras.assign(**{COLUMN: tints}), split_given=inner.split_given
+        )
+
+
+def tinted(pixels: np.ndarray, colour: tuple[float, float, float], strength: float) -> np.ndarray:
+    """(H, W, 3) uint8: (1 - s) x + s luma(x) colour, rounded."""
+    x = pixels.astype(np.float64)
+    luma = x @ np.array(LUMA)
+    return np.rint((1 - strength) * x + strength * luma[..., None] * np.array(colour)).astype(np.uint8)
+
+
+def tinted_spec(images: str, **options: Any) -> str:
+    """Return the spec of tinted images, with `images` quoted."""
+    return "tinted?" + urlencode({"images": images, **options}, safe="/,:")
+
+
+def _options(spec: str) -> dict[str, str]:
+    pairs = parse_qsl(spec.partition("?")[2], keep_blank_values=True)
+    for name, _ in pairs:
+        if name not in OPTIONS:
+            hint = did_you_mean(name, OPTIONS)
+            raise ImageSourceError(f"tinted has no option '{name}'.{hint} Options: {', '.join(OPTIONS)}")
+    if not dict(pairs).get("images"):
+        raise ImageSourceError(f"'{spec}' names no images. Write tinted?images=DIR&colours=red,green")
+    return dict(pairs)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ImageSourceError(f"tinted: strength must be a number from 0 to 1, not '{text}'")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ImageSourceError(f"tinted: seed must be a whole number from 0, not '{text}'")
+    return int(text)

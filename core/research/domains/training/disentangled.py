@@ -1,0 +1,256 @@
+"""A method whose representations are split into a domain prefix and a rest without the domain ([K] ch. 2).
+
+The wrapper is an ordinary Method, so the trainer does not depend on domains.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from core.research.domains.training.config import CLUSTER, OWN_TEMPERATURE, TEMPERATURE, DomainsConfig
+from core.research.domains.training.critic import DomainCritic, falling_rate
+from core.research.domains.training.labels import DomainLabels
+from core.research.domains.training.objectives import as_read_by_critic, critic_gap, prefix_objective
+from core.research.domains.training.pseudo_labels import FACTS, Represent, find_domains
+from core.research.domains.training.rest import Rest, prefix_length
+from core.research.domains.training.robust_clustering import clustering_times
+from core.training.config import TrainConfig
+from core.training.methods.base import Method
+from core.training.methods.registry import build_method
+from core.training.process_group import at_least_single, gathered_in_order, of_first_process
+
+STEP_FACTS = (
+    *("own_loss", "l_var", "wasserstein", "critic_penalty", "prefix_norm", "rest_norm"),
+    *("anchors", "without_partner", "labelled", "rows"),
+)
+UNKNOWN = -1.0  # stands for NaN in the state, which must be finite
+
+
+class Disentangled(Method):
+    """weight * loss(h^p) - mean L_var(h^d) - mean L_invar(h^p): [K] eq. 2.1 with its sign turned.
+
+    The method is built on `Rest(backbone, k)`: its head, its momentum network and its small views read h^p.
+    Both objectives read the large views of the online network, of all processes. The critic takes its own
+    steps on the batch before the encoder does.
+
+    Buffers: `codes` (n_images,) int64, the domain of each training image, -1: none; `clusters` (n_images,)
+    int64, the cluster also of outliers, -1 without clusters; `n_clusterings`; `clustering`, the threshold
+    and FACTS of the last one; `n_batches`, from which the random domains of a batch follow.
+    """
+
+    codes: Tensor
+    clusters: Tensor
+    clustering: Tensor
+    n_clusterings: Tensor
+    n_batches: Tensor
+
+    def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig, labels: DomainLabels):
+        nn.Module.__init__(self)
+        own = config.sections["domains"]
+        self.settings, self.seed, self.labels = own, config.seed, labels
+        self.batch_size = config.batch_size
+        self.k = prefix_length(own.prefix, n_features)
+        unread = self.k if own.ssl_reads == "rest" else 0
+        self.inner = build_method(config.method, Rest(backbone, unread), n_features - unread, config)
+        self.n_views, self.n_local = self.inner.n_views, self.inner.n_local
+        self.temperature = prefix_temperature(own, config)
+        with torch.random.fork_rng(devices=[]):  # the method's own weights are those without domains
+            torch.manual_seed(config.seed)
+            size = {"hidden": own.critic_hidden, "slope": own.critic_slope}
+            self.critic = DomainCritic(n_features - self.k, len(labels.names), **size)
+        self.register_buffer("codes", torch.from_numpy(labels.codes.copy()))
+        self.register_buffer("clusters", torch.full((len(labels.codes),), -1))
+        self.register_buffer("n_clusterings", torch.zeros((), dtype=torch.long))
+        self.register_buffer("clustering", torch.full((1 + len(FACTS),), UNKNOWN, dtype=torch.float64))
+        self.register_buffer("n_batches", torch.zeros((), dtype=torch.long))
+        self.times = clustering_times(own.warmup, own.every) if own.labels == CLUSTER else []
+        self.frequencies: np.ndarray | None = None  # of the domains, follow from `codes`
+        self.sums, self.n_summed, self.warned = torch.zeros(len(STEP_FACTS)), 0, False
+
+    @property
+    def backbone(self) -> nn.Module:  # type: ignore[override]
+        return self.inner.backbone.backbone  # type: ignore[return-value]
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        self.inner.progress = self.progress
+        unread = self.k if self.settings.ssl_reads == "rest" else 0
+        loss = self.inner.loss_of(raw[:, unread:], views, local)
+        with torch.autocast(raw.device.type, enabled=False):
+            terms = self._domain_terms(at_least_single(raw), loss.detach())
+        loss = self.settings.weight * loss
+        return loss if terms is None else loss + terms.to(loss.dtype)
+
+    def _domain_terms(self, raw: Tensor, own_loss: Tensor) -> Tensor | None:
+        """Minus the weighted objectives of (n_views * B, r) representations; None if both are off."""
+        own = self.settings
+        if not own.variant and not own.invariant:
+            return None
+        rows, domains = gathered_in_order(raw, self.n_views), self._domains_of_batch(raw)
+        found = dict.fromkeys(STEP_FACTS, torch.full((), torch.nan, device=raw.device))
+        term = rows.new_zeros(())
+        if own.variant:
+            prefix = prefix_objective(rows[:, : self.k], domains, temperature=self.temperature)
+            term = term - own.variant * prefix.value
+            lone = (domains >= 0) & (prefix.partners < self.n_views)
+            found |= {"l_var": prefix.value, "anchors": prefix.defined.sum(), "without_partner": lone.sum()}
+        labelled = domains >= 0
+        n_labelled = int(labelled.sum())
+        if own.invariant and n_labelled:
+            gap, penalty = self._adversarial_term(rows[labelled, self.k :], domains[labelled])
+            term = term - own.invariant * gap
+            found |= {"wasserstein": -gap, "critic_penalty": penalty}
+        self.n_batches += 1
+        norms = torch.linalg.vector_norm
+        found |= {"own_loss": own_loss, "labelled": labelled.sum(), "rows": domains.new_tensor(len(rows))}
+        found |= {"prefix_norm": norms(rows[:, : self.k].detach(), dim=1).mean()}
+        found |= {"rest_norm": norms(rows[:, self.k :].detach(), dim=1).mean()}
+        self._remember(found)
+        return term
+
+    def _domains_of_batch(self, raw: Tensor) -> Tensor:
+        """(n_views * B,) int64 of all processes, in the order of `gathered_in_order`."""
+        assert self.rows is not None, "the trainer sets the rows of a batch"
+        here = self.codes[torch.from_numpy(np.asarray(self.rows)).to(raw.device)]
+        column = here.repeat(self.n_views)[:, None].double()
+        return gathered_in_order(column, self.n_views)[:, 0].long()
+
+    def _adversarial_term(self, h_p: Tensor, domains: Tensor) -> tuple[Tensor, Tensor]:
+        """Train the critic on a batch, then return mean L_invar for the encoder, and the penalty."""
+        own, n_domains = self.settings, len(self.labels.names)
+        rng = np.random.default_rng([self.seed, *b"critic", int(self.n_batches)])
+        read = as_read_by_critic(h_p, own.critic_reads)
+
+        def drawn() -> Tensor:
+            codes = rng.choice(n_domains, len(read), p=self._frequencies())
+            return one_hot(torch.from_numpy(codes).to(read.device), n_domains).to(read.dtype)
+
+        true = one_hot(domains, n_domains).to(read.dtype)
+        penalty = read.new_zeros(())
+        for _ in range(own.critic_steps):
+            other, mix = drawn(), torch.from_numpy(rng.random((len(read), 1))).to(read)
+            lr = falling_rate(own.critic_lr, self.progress)
+            _, penalty = self.critic.step(read.detach(), true, other, mix, lr=lr, penalty=own.penalty)
+        return critic_gap(self.critic, read, true, drawn()).mean(), penalty
+
+    def _frequencies(self) -> np.ndarray:
+        """(M,) P(y): shares of the domains among the training images that have one."""
+        found = self.frequencies
+        if found is None:
+            codes = self.codes.cpu().numpy()
+            counts = np.bincount(codes[codes >= 0], minlength=len(self.labels.names))
+            found = self.frequencies = counts / counts.sum()
+        return found
+
+    def before_step(self, represent: Represent) -> bool:
+        due = sum(time <= self.progress + 1e-9 for time in self.times)
+        if int(self.n_clusterings) >= due:
+            return False
+        first = int(self.n_clusterings) == 0
+        found = find_domains(
+            represent,
+            self.clusters.cpu().numpy(),
+            self.settings,
+            n_prefix=self.k,
+            number=due - 1,
+            last=len(self.times) - 1,
+            threshold=None if first else float(self.clustering[0]),
+            truth=self.labels.truth,
+            seed=self.seed,
+        )
+        values = [found.threshold, *(found.facts[name] for name in FACTS)]
+        known = [UNKNOWN if math.isnan(value) else value for value in values]
+        self.clustering.copy_(
+            of_first_process(torch.tensor(known, dtype=torch.float64, device=self.codes.device))
+        )
+        clusters = of_first_process(torch.from_numpy(found.clusters).to(self.codes.device))
+        sure = of_first_process(torch.from_numpy(found.kept).to(self.codes.device).long())
+        self.clusters.copy_(clusters)
+        self.codes.copy_(torch.where(sure > 0, clusters, -1))
+        self.n_clusterings.fill_(due)
+        self.frequencies = None
+        return True
+
+    def batch_groups(self) -> np.ndarray | None:
+        """Return the groups of `Method.batch_groups`; too few kept images for a batch drop none."""
+        own = self.settings
+        clustered = int(self.n_clusterings) > 0
+        drops = own.outliers == "drop" and clustered and int((self.codes >= 0).sum()) >= self.batch_size
+        if not own.balanced and not drops:
+            return None
+        groups = (self.clusters if clustered else self.codes).cpu().numpy()
+        groups = groups.copy() if own.balanced else np.zeros(len(groups), np.int64)
+        if drops:
+            groups[(self.codes < 0).cpu().numpy()] = -1
+        elif groups.min(initial=0) < 0:  # before the first clustering
+            return None
+        return groups
+
+    def load_state_dict(self, *args: Any, **options: Any) -> Any:
+        self.frequencies = None
+        return super().load_state_dict(*args, **options)
+
+    def after_backward(self) -> None:
+        self.inner.after_backward()
+
+    def after_step(self, progress: float) -> None:
+        self.inner.after_step(progress)
+
+    def constant_rate_parameters(self) -> list[nn.Parameter]:
+        return self.inner.constant_rate_parameters()
+
+    def sidecar(self) -> dict[str, Any]:
+        return self.inner.sidecar() | {"prefix": self.k}
+
+    def facts(self) -> dict[str, float]:
+        """Return the last clustering: its number from 1, and FACTS (docs/method.md); nothing before."""
+        found = self.inner.facts()
+        if not int(self.n_clusterings):
+            return found
+        values = [math.nan if value == UNKNOWN else value for value in self.clustering[1:].tolist()]
+        return found | {"clustering": float(self.n_clusterings)} | dict(zip(FACTS, values, strict=True))
+
+    @torch.no_grad()
+    def _remember(self, found: dict[str, Tensor]) -> None:
+        self.sums = self.sums.to(found["rows"].device) + torch.stack(
+            [found[n].detach().float() for n in STEP_FACTS]
+        )
+        self.n_summed += 1
+
+    def step_facts(self) -> dict[str, float]:
+        """Return means over the micro-batches of a step.
+
+        Returns:
+            own_loss: the method's; l_var, wasserstein (minus mean L_invar), critic_penalty: NaN where a term
+            is off or no row has a domain; prefix_norm and rest_norm: mean lengths of h^d and h^p; anchors:
+            rows for which L_var is defined; without_partner: labelled rows whose domain no other image has;
+            labelled, rows: with a domain, and all.
+        """
+        found = self.inner.step_facts()
+        if self.n_summed:
+            means = (self.sums / self.n_summed).tolist()
+            found |= dict(zip(STEP_FACTS, means, strict=True))
+        self.sums, self.n_summed = torch.zeros(len(STEP_FACTS)), 0
+        return found
+
+    def concern(self, means: dict[str, float]) -> str:
+        searched = not self.times or int(self.n_clusterings) > 0
+        if self.warned or not searched or means.get("labelled", 1) > 0:
+            return self.inner.concern(means)
+        self.warned = True
+        return (
+            "no row has a domain, so that both domain terms rest: every row is an outlier at epsilon "
+            f"{float(self.clustering[1]):g}. A smaller domains.outlier_threshold, or 'auto', keeps some"
+        )
+
+
+def prefix_temperature(own: DomainsConfig, config: TrainConfig) -> float:
+    """The prefix's temperature: as set, else the method's own, else 0.2."""
+    if own.temperature is not None:
+        return own.temperature
+    return config.temperature if config.method in OWN_TEMPERATURE else TEMPERATURE

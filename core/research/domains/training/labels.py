@@ -1,0 +1,110 @@
+"""The domain of each training image: from a column, from the folders, or not known yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.formatting import counted
+from core.data.sources.source import SPLIT_NAMES, some
+from core.errors import SettingsError, did_you_mean
+from core.research.domains.analysis.parts import confounded
+from core.research.domains.training.config import CLUSTER, COLUMN, FOLDER, DomainsConfig
+
+
+@dataclass(frozen=True)
+class DomainLabels:
+    """Domains of the training images.
+
+    codes: (n_images,) int64 from 0, or all -1 before the first clustering. names: of the M domains.
+    truth: (n_images,) int64 of the domains that clusters are compared with; None: unknown. notes: warnings.
+    """
+
+    codes: np.ndarray
+    names: tuple[str, ...]
+    truth: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def domain_labels(config: DomainsConfig, source: Any, rows: np.ndarray) -> DomainLabels:
+    """Read the domains of the listing rows `rows` of a source.
+
+    Raises:
+        SettingsError: unknown column, one domain only, images without a domain, more clusters than images.
+    """
+    assert config.labels is not None
+    truth = None if config.truth is None else pd.factorize(named(config.truth, source, rows), sort=True)[0]
+    if config.labels == CLUSTER:
+        n_domains = config.n_domains or 0
+        if n_domains > len(rows):
+            raise SettingsError(f"domains.n_domains = {n_domains} is more than the {len(rows)} images.")
+        names = tuple(f"cluster {number}" for number in range(n_domains))
+        return DomainLabels(np.full(len(rows), -1, np.int64), names, truth)
+    values = named(config.labels, source, rows)
+    codes, names = pd.factorize(values, sort=True)
+    if len(names) < 2:
+        raise SettingsError(
+            f"domains.labels = '{config.labels}': all {len(rows)} training images are '{names[0]}'. "
+            "There is nothing to disentangle with one domain."
+        )
+    return DomainLabels(
+        codes.astype(np.int64), tuple(map(str, names)), truth, _warnings(source, rows, codes, config.labels)
+    )
+
+
+def named(labels: str, source: Any, rows: np.ndarray) -> np.ndarray:
+    """(n,) text: the domain of each row, from "column:NAME" or "folder".
+
+    Raises:
+        SettingsError: unknown column, folders without domains, or images without a domain.
+    """
+    values = _folders(source, rows) if labels == FOLDER else _column(labels[len(COLUMN) :], source, rows)
+    if missing := [row for row, value in zip(rows, values, strict=True) if pd.isna(value) or value == ""]:
+        ids = source.table["image_id"]
+        raise SettingsError(
+            f"domains.labels = '{labels}': {counted(len(missing), 'image')} without a domain: "
+            f"{some([ids.iat[row] for row in missing])}. Fill the column, or remove them."
+        )
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _column(name: str, source: Any, rows: np.ndarray) -> np.ndarray:
+    for frame in (getattr(source, "extras", None), source.table):
+        if frame is not None and name in frame:
+            return frame[name].to_numpy(object)[rows]
+    extras = getattr(source, "extras", None)
+    columns = [*([] if extras is None else extras.columns), *source.table.columns]
+    raise SettingsError(
+        f"The images have no column '{name}'.{did_you_mean(name, columns)} Columns: {', '.join(columns)}."
+    )
+
+
+def _folders(source: Any, rows: np.ndarray) -> np.ndarray:
+    """The first folder of each image id, below train/ and val/."""
+    ids = source.table["image_id"].to_numpy(object)[rows]
+    parts = [image_id.split("/") for image_id in ids]
+    parts = [part[1:] if part[0] in SPLIT_NAMES else part for part in parts]
+    if any(len(part) < 3 for part in parts):
+        first = next(image_id for image_id, part in zip(ids, parts, strict=True) if len(part) < 3)
+        raise SettingsError(
+            f"domains.labels = 'folder' needs DOMAIN/CLASS/IMAGE, but '{first}' is not in two folders. "
+            "Use 'column:NAME' with a table of images."
+        )
+    return np.array([part[0] for part in parts], dtype=object)
+
+
+def _warnings(source: Any, rows: np.ndarray, codes: np.ndarray, labels: str) -> list[str]:
+    classes = source.table["label"].to_numpy(object)[rows]
+    if pd.isna(classes).any():
+        return []
+    said = confounded(
+        labels,
+        pd.factorize(classes)[0],
+        codes,
+        both="a rest without the domain is one without the class",
+        domain="a rest without the domain cannot tell classes of different domains apart",
+    )
+    return [said] if said else []

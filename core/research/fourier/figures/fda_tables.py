@@ -1,0 +1,121 @@
+"""[K] Tables 5.1, 5.2 and 5.4: what Fourier augmentations add, and what a grid of seeds can say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.theme import LIGHT, Theme
+from core.common import dataframes
+from core.common.dataframes import words
+from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, over_seeds, paired_difference
+from core.research.fourier.grids.verdicts import (
+    METHODS,
+    PAPER_ORDER,
+    PAPER_TOP1,
+    gain_verdicts,
+    order_verdict,
+)
+from core.research.grids.figures.grid_titles import runs_note
+from core.research.grids.figures.text_table import text_table
+
+TRANSFER = {  # column: heading
+    "few_shot_5": "5-shot",
+    "few_shot_10": "10-shot",
+    "transfer_top1": "transfer",
+    "transfer_few_shot_5": "transfer, 5-shot",
+    "transfer_few_shot_10": "transfer, 10-shot",
+}
+
+
+def fda_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:
+    """Draw the means of a grid `fda-gain` or `fda-order` with their standard deviations.
+
+    Args:
+        table: columns arm, seed, `measure`, and method and fda (Table 5.1) or when (Table 5.4).
+    """
+    if "when" in table:
+        return _order_table(table, measure, theme)
+    head, rows = ["", "without", "with FDA", "difference", "paper"], []
+    for method in dict.fromkeys(words(table, "method")):
+        plain, fda = by_seed(table, method, measure), by_seed(table, f"{method}-fda", measure)
+        gain = paired_difference(fda, plain)
+        name, paper = METHODS.get(method, method), PAPER_TOP1.get(method)
+        published = f"{paper[0]} → {paper[1]}" if paper and measure == "top1" else ""
+        means = [mean_and_std(over_seeds(values.values())) for values in (plain, fda)]
+        rows.append([name, *means, points(gain), published])
+    said = gain_verdicts(table) if measure == "top1" else []
+    return text_table(head, rows, finding="; ".join(said), note=_note(table), theme=theme)
+
+
+def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
+    head, rows = ["FDA", "mean (std)", "difference to before", "paper"], []
+    before = by_seed(table, "before", measure)
+    for arm, name in (("none", "none"), ("before", "before the others"), ("after", "after the others")):
+        own = by_seed(table, arm, measure)
+        paper = f"{PAPER_ORDER[arm]}" if arm in PAPER_ORDER and measure == "top1" else ""
+        difference = "" if arm == "before" else points(paired_difference(own, before))
+        rows.append([name, mean_and_std(over_seeds(own.values())), difference, paper])
+    said = order_verdict(table) if measure == "top1" else ""
+    return text_table(head, rows, finding=said, note=_note(table), theme=theme)
+
+
+def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """Draw few-shot and transfer accuracy without and with FDA (Table 5.2); empty columns are left out.
+
+    Args:
+        table: of a grid `fda-gain`: method, fda, arm, seed and the columns of TRANSFER.
+    """
+    columns = list(dataframes.columns(table, list(TRANSFER)))
+    head, rows, gains = ["", *(TRANSFER[name] for name in columns), "average"], [], []
+    averages = []
+    for method in dict.fromkeys(words(table, "method")):
+        plain, fda = (
+            [by_seed(table, f"{method}{end}", name) for name in columns]
+            + [_average(table, f"{method}{end}", columns)]
+            for end in ("", "-fda")
+        )
+        own = [paired_difference(one, other) for one, other in zip(fda, plain, strict=True)]
+        gains += own[:-1]
+        averages.append(f"{METHODS.get(method, method)} {own[-1].points()}")
+        rows.append([METHODS.get(method, method), *map(_mean, plain)])
+        rows.append(["+ FDA", *map(_mean, fda)])
+        rows.append(["difference", *map(points, own)])
+    signs = [gain.sign for gain in gains]
+    above, below = signs.count("above 0"), signs.count("below 0")
+    title = f"Of {len(signs)} differences, {above} lie above 0 and {below} below"
+    if not gains or NOT_ENOUGH in signs:
+        title = f"{NOT_ENOUGH.capitalize()}; on average {', '.join(averages)}"
+    return text_table(head, rows, finding=title, note=_note(table), theme=theme)
+
+
+def _note(table: pd.DataFrame) -> str:
+    return f"Accuracy in percent: {runs_note(table, 'differences paired by seed')}."
+
+
+def _average(table: pd.DataFrame, arm: str, columns: Sequence[str]) -> dict[int, float]:
+    """Return the mean of some measures by seed; NaN where one of them is not known."""
+    found = [by_seed(table, arm, name) for name in columns]
+    return {seed: float(np.mean([one[seed] for one in found])) for seed in (found[0] if found else ())}
+
+
+def _mean(values: Mapping[int, float]) -> str:
+    found = over_seeds(values.values())
+    return f"{100 * found.mean:.1f}" if found.n else ""
+
+
+def mean_and_std(found: SeedSummary) -> str:
+    """
+    >>> mean_and_std(over_seeds([0.5, 0.52])), mean_and_std(over_seeds([]))
+    ('51.0 (1.4)', '')
+    """
+    if not found.n:
+        return ""
+    return f"{100 * found.mean:.1f}" + (f" ({100 * found.std:.1f})" if found.n > 1 else "")
+
+
+def points(found: SeedSummary) -> str:
+    return found.text(factor=100, signed=True)

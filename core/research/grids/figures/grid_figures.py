@@ -1,0 +1,106 @@
+"""A figure of a grid, which is read from the folder of a `grid` or of a `lambda-search`, not from a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.charts.options import FigureOptions
+from core.charts.theme import Theme
+from core.common.command_line import command_line
+from core.common.csv_text import as_written
+from core.errors import SettingsError, did_you_mean
+from core.figures.folder_chart import FolderChart
+from core.storage.manifest import MANIFEST
+
+TABLE = "cells.csv"
+Draw = Callable[[pd.DataFrame, FigureOptions, Theme], go.Figure]
+
+
+@dataclass(frozen=True)
+class GridFigure:
+    """A figure of a grid.
+
+    Attributes:
+        source: its number in the paper, or "". grids: names of the grids that it shows.
+        columns: columns of cells.csv without which it cannot be drawn.
+        draw: (cells.csv, options, theme) -> the figure. measure: `options.score` where none is given.
+        column: its width in print, single or double.
+    """
+
+    name: str
+    title: str
+    source: str
+    grids: tuple[str, ...]
+    columns: tuple[str, ...]
+    draw: Draw
+    measure: str = ""
+    column: str = "double"
+
+    def chart(self) -> FolderChart:
+        """Return the figure as a chart of its folder, or of its cells.csv."""
+        return FolderChart(
+            name=self.name,
+            title=self.title,
+            source=self.source,
+            needs=f"the folder of a grid: {', '.join(self.grids)}",
+            draw=lambda path, options, theme: self.draw(read_grid(path, self), options, theme),
+            column=self.column,
+            score=self.measure,
+        )
+
+
+def of_measure(draw: Callable[..., go.Figure]) -> Draw:
+    """Pass `--score`, the name of a column of shares, on as the measure."""
+
+    def drawn(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
+        if options.score not in table:
+            raise SettingsError(
+                f"no column '{options.score}' in the table.{did_you_mean(options.score, table)}"
+            )
+        return draw(table, measure=options.score, theme=theme)
+
+    return drawn
+
+
+def of_rows(draw: Callable[..., go.Figure]) -> Draw:
+    """Adapt a figure that has no options."""
+    return lambda table, options, theme: draw(table, theme=theme)
+
+
+def read_grid(path: str | Path, figure: GridFigure) -> pd.DataFrame:
+    """Read the table of a grid from its folder or its cells.csv.
+
+    Raises:
+        SettingsError: there is none, or it is the table of another grid.
+    """
+    file = Path(path) / TABLE if Path(path).is_dir() else Path(path)
+    words = figure.name.replace("_", " ")
+    try:
+        table = pd.read_csv(file).map(as_written)
+    except FileNotFoundError:
+        if (Path(path) / MANIFEST).exists():
+            raise SettingsError(
+                f"no {words} in '{path}', which is a study. Give the folder of a grid: "
+                f"{' or '.join(figure.grids)}"
+            ) from None
+        raise SettingsError(f"no {words} in '{path}'. Run: {_command(figure, path)}") from None
+    except (OSError, ValueError) as error:
+        kind = type(error).__name__
+        raise SettingsError(f"cannot read '{file}' ({kind}). Run: {_command(figure, path)}") from None
+    missing = [name for name in figure.columns if name not in table]
+    if missing:
+        raise SettingsError(f"'{file}' is not a table of a {words} (no columns {', '.join(missing)})")
+    if table.empty:
+        raise SettingsError(f"'{file}' has no rows yet. Run: {_command(figure, path)}")
+    return table
+
+
+def _command(figure: GridFigure, path: str | Path) -> str:
+    name = figure.grids[0]
+    words = ("lambda-search", "STUDY") if name == "lambda-search" else ("grid", name)
+    return command_line(*words, output=path)

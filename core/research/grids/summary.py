@@ -1,0 +1,67 @@
+"""The table of a grid as Markdown: each arm over its seeds, with paired differences to the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.common.arrays import known_mean
+from core.common.dataframes import equals, numbers, where
+from core.common.formatting import format_duration
+from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, preset_of, summarise_arms
+from core.research.grids.definition import Grid, Values
+from core.research.grids.runner import ERROR, SECONDS, finished, read_cells
+from core.training.files import replacing
+
+
+def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[str]:
+    """Yield a Markdown table and what its numbers mean."""
+    done = finished(table)
+    titles = [title for title, _ in grid.measures.values()]
+    baselines = {str(arm): grid.baseline(values, str(arm)) for arm in done["arm"]}
+    compared = any(baselines.values())
+    heads = ["arm", *(head for title in titles for head in (title, "difference")[: 1 + compared])]
+    heads += ["compared with", "seeds", "minutes"] if compared else ["seeds", "minutes"]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
+    for arm, measured in summarise_arms(done, list(grid.measures), baseline=baselines.get).items():
+        own, cells = where(done, equals(done, "arm", arm)), [arm]
+        for name, (_, factor) in grid.measures.items():
+            found, difference = measured[name]
+            cells += [found.text(factor=factor), _difference(difference, factor)][: 1 + compared]
+        cells += [baselines[arm] or ""] * compared
+        yield f"| {' | '.join([*cells, str(len(own)), f'{known_mean(numbers(own, SECONDS)) / 60:.1f}'])} |"
+    yield ""
+    yield (
+        f"± is half of a 95 % t-interval over at least {ENOUGH} seeds; with fewer, single values are listed: "
+        f"{NOT_ENOUGH}. Differences are paired by seed; * marks an interval without 0."
+    )
+    preset = preset_of(table)
+    for sentence in grid.verdicts(values, done):
+        yield ""
+        yield f"{sentence} ({preset})" if preset else sentence
+    yield ""
+    if len(done) < len(table):
+        diverged = table[table[ERROR].notna()]["cell"]
+        yield f"Diverged, left out: {', '.join(diverged)}."
+    counted = f"{len(table)} runs, {format_duration(float(np.nansum(numbers(table, SECONDS))))}"
+    yield f"{counted}, {preset}." if preset else f"{counted}."
+
+
+def _difference(found: SeedSummary | None, factor: float) -> str:
+    if found is None:
+        return ""
+    star = " *" if found.sign in ("above 0", "below 0") else ""
+    return found.text(factor=factor, signed=True) + star
+
+
+def write_summary(grid: Grid, values: Values, folder: Path) -> Path:
+    """Write FOLDER/table.md from all rows of FOLDER/cells.csv, and return its path."""
+    out = folder / "table.md"
+    with replacing(out) as temporary:
+        lines = summary_lines(grid, values, read_cells(folder))
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return out

@@ -1,0 +1,10 @@
+"""What the topic adds to the workbench. No torch."""
+
+from __future__ import annotations
+
+from core.topics import Topic
+
+TOPIC = Topic(
+    commands=("core.research.lambda_search.commands:add_lambda_search",),
+    folder_charts="core.research.lambda_search.charts:FOLDER_CHARTS",
+)

@@ -1,0 +1,67 @@
+"""IFM's variants side by side, after Table 3 of the IFM paper (App. B.1); on trifeature.
+
+Plain InfoNCE, IFM, +norm, +pre-norm with epsilon absolute and relative to the embedding's length, and the
+modified loss alone.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.research.grids.definition import Grid, Values
+from core.research.grids.runner import GridCell
+from core.research.shortcuts.grids.shortcut_runs import (
+    CHOICES,
+    CPU,
+    PAPER,
+    SHORT,
+    arm_columns,
+    equality,
+    factor_measures,
+    no_trade_off,
+    run_trifeature,
+)
+from core.research.shortcuts.trifeature import FACTORS
+
+PLAIN, IFM = "plain", "ifm"
+VARIANTS = {
+    PLAIN: {"ifm_epsilon": 0.0},
+    IFM: {},
+    "norm": {"ifm_variant": "norm"},
+    "pre-norm": {"ifm_variant": "pre_norm"},
+    "pre-norm-relative": {"ifm_variant": "pre_norm", "ifm_relative": True},
+    "modified-loss-alone": {"ifm_alpha": float("inf")},
+}
+ARMS = {"temperature": 0.2, "epsilon": 0.1}
+
+
+def variant_arms(values: Values) -> list[GridCell]:
+    given = {"ifm_epsilon": values["epsilon"]}
+    return [
+        GridCell(arm, arm_columns(values["temperature"], **{**given, **own})) for arm, own in VARIANTS.items()
+    ]
+
+
+def plain_info_nce(values: Values, arm: str) -> str | None:
+    return None if arm == PLAIN else PLAIN
+
+
+def variant_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
+    """Say of each variant whether it works, and of each form of the move whether it equals IFM's own."""
+    others = [arm for arm in VARIANTS if arm not in (PLAIN, IFM)]
+    works = [no_trade_off(table, arm, PLAIN, FACTORS) for arm in (IFM, *others)]
+    return [*works, *(equality(table, arm, IFM) for arm in others)]
+
+
+GRID = Grid(
+    name="ifm-variants",
+    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
+    arms=variant_arms,
+    run=run_trifeature,
+    measures=factor_measures(FACTORS),
+    baseline=plain_info_nce,
+    choices=CHOICES,
+    positive=("temperature",),
+    not_negative=("epsilon",),
+    verdicts=variant_verdicts,
+)

@@ -1,0 +1,156 @@
+"""What is read out of a trained encoder: factors by two kinds of probe, and its loss on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.analysis.probe.evaluate import represent_pixels
+from core.analysis.probe.step import train_probe
+from core.encoders.encoder import Encoder
+from core.encoders.registry import load_encoder
+from core.errors import SettingsError
+from core.research.grids.definition import CellJob
+from core.research.shortcuts.grids.lbfgs import lbfgs_accuracy
+from core.training.augmentations.augment import augment
+from core.training.augmentations.pixels import load_pixels
+from core.training.config import AugmentConfig, TrainConfig
+from core.training.methods.heads import load_head, unit_outputs
+from core.training.regularizers.ifm import ifm_info_nce
+from core.training.setup import derived_seed, open_training_images
+
+READOUTS = ("sgd", "lbfgs")
+LOSS_TEMPERATURE, LOSS_BATCH = 0.5, 512  # at which losses are compared, whatever the training's
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One thing to read out: its levels on train and val images, (n,) int each."""
+
+    train: np.ndarray
+    val: np.ndarray
+
+    @property
+    def chance(self) -> float:
+        """Accuracy on val of always naming its most common level."""
+        return float(np.bincount(self.val).max() / len(self.val)) if len(self.val) else float("nan")
+
+
+def measured(job: CellJob, config: TrainConfig, factors: Mapping[str, Factor]) -> dict[str, float]:
+    """Measure the encoder of a cell.
+
+    `readout` and `augmented` of the grid's settings choose the probe of the columns named like the factors;
+    columns with `_paper` are always from L-BFGS on augmented images, as in the IFM paper.
+
+    Returns:
+        {factor, …, mean, factor_paper, …, mean_paper, chance_factor, …} as shares of val images;
+        `held_out_loss`.
+    """
+    if job.values["readout"] not in READOUTS:
+        raise SettingsError(f"readout = '{job.values['readout']}' should be one of {', '.join(READOUTS)}")
+    encoder = load_encoder(str(job.output), device=job.device)
+    source = open_training_images(config)
+    splits = load_pixels(source, config.image_size, cache=job.cache, workers=job.workers)
+    clean = {split: represent_pixels(encoder, part.images) for split, part in splits.items()}
+    views = {split: augmented_raw(encoder, part.images, config) for split, part in splits.items()}
+    chosen = views if job.values["augmented"] else clean
+    found = read_factors(chosen, factors, readout=job.values["readout"])
+    paper = read_factors(views, factors, readout="lbfgs")
+    found |= {f"{name}_paper": value for name, value in paper.items()}
+    found |= {f"chance_{name}": factor.chance for name, factor in factors.items()}
+    return found | {"held_out_loss": held_out_loss(job, encoder, splits["val"].images, config)}
+
+
+def read_factors(
+    raw: Mapping[str, np.ndarray], factors: Mapping[str, Factor], *, readout: str = "sgd"
+) -> dict[str, float]:
+    """Accuracy of a linear probe of each factor, and their mean.
+
+    Args:
+        raw: "train" to fit on and "val" to test on, (n, n_features) each.
+        readout: "sgd", the probe of a study at the rate 0.1; or "lbfgs".
+    """
+    found = {}
+    for name, factor in factors.items():
+        if readout == "lbfgs":
+            found[name] = lbfgs_accuracy(raw["train"], factor.train, raw["val"], factor.val)
+            continue
+        n_levels = int(max(factor.train.max(), factor.val.max())) + 1
+        probe = train_probe(raw["train"], factor.train, n_levels, lr=0.1)
+        read = probe.logits(raw["val"]).argmax(1).cpu().numpy()
+        found[name] = float((read == factor.val).mean())
+    return found | {"mean": float(np.mean(list(found.values())))}
+
+
+def augmented_raw(encoder: Encoder, images: np.ndarray, config: TrainConfig) -> np.ndarray:
+    """Represent one seeded pre-training view of each image, (n, n_features) float32."""
+    views = random_views(images, config.augment, config.crop_size, seed=derived_seed(0, "readout", 0))
+    return np.concatenate([encode_views(encoder, part).cpu().numpy() for part in views])
+
+
+def random_views(
+    images: np.ndarray, how: AugmentConfig, size: int, *, seed: int, at_once: int = 256
+) -> Iterator[Tensor]:
+    """Yield one random view of each image, (b, 3, size, size) float in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    for start in range(0, len(images), at_once):
+        block = torch.from_numpy(np.array(images[start : start + at_once]))
+        yield augment(block, size, how, generator)
+
+
+def encode_views(encoder: Encoder, views: Tensor, *, gradient: bool = False) -> Tensor:
+    """Raw representations of views (b, 3, s, s) in [0, 1], (b, n_features) float32.
+
+    Args:
+        gradient: let gradients flow back to the views.
+    """
+    mean, std = (
+        torch.tensor(values, device=encoder.device)[:, None, None]
+        for values in (encoder.transform.mean, encoder.transform.std)
+    )
+    moved = (views.to(encoder.device) - mean) / std
+    with torch.set_grad_enabled(gradient):
+        return encoder.model(moved.contiguous(memory_format=torch.channels_last)).float()
+
+
+def held_out_loss(job: CellJob, encoder: Encoder, images: np.ndarray, config: TrainConfig) -> float:
+    """InfoNCE of two views of held-out images in the space of the head; NaN where there is no head.
+
+    Always at temperature 0.5 and in batches of 512 (fewer where there are fewer images), with 2 B - 2
+    negatives, so that encoders trained at different temperatures can be compared.
+    """
+    head = load_head(job.output, device=encoder.device)
+    if head is None or len(images) < 2:
+        return float("nan")
+    outputs = [
+        unit_outputs(head, torch.cat([encode_views(encoder, part) for part in views]))
+        for views in (
+            random_views(images, config.augment, config.crop_size, seed=derived_seed(0, "loss", number))
+            for number in (0, 1)
+        )
+    ]
+    return info_nce_of_views(outputs[0], outputs[1])
+
+
+def info_nce_of_views(
+    first: Tensor, second: Tensor, *, temperature: float = LOSS_TEMPERATURE, batch: int = LOSS_BATCH
+) -> float:
+    """Mean InfoNCE of unit outputs of two views (n, d), over batches; a last batch of one is left out."""
+    losses, counts = [], []
+    for start in range(0, len(first), batch):
+        one, two = (view[start : start + batch].double() for view in (first, second))
+        if len(one) < 2:
+            continue
+        itself = torch.eye(len(one), dtype=torch.bool).repeat(1, 2)
+        both, positive = torch.cat([one, two]), (one * two).sum(1)
+        for own in (one, two):
+            negatives = (own @ both.T).masked_fill(itself, -torch.inf)
+            options: dict[str, Any] = {"temperature": temperature, "epsilon": 0.0, "alpha": 0.0}
+            losses.append(float(ifm_info_nce(positive, negatives, **options)))
+            counts.append(len(one))
+    return float(np.average(losses, weights=counts)) if losses else float("nan")

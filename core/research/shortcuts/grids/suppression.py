@@ -1,0 +1,62 @@
+"""Which of three easy features a contrastive encoder keeps, with and without IFM, at several temperatures.
+
+After section 4.1 and Fig. 6 of the IFM paper, on trifeature; chance is 10 %, every level equally frequent.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+
+from core.research.grids.definition import Grid, Values
+from core.research.grids.runner import GridCell
+from core.research.shortcuts.grids.shortcut_runs import (
+    CHOICES,
+    CPU,
+    PAPER,
+    SHORT,
+    UNTRAINED,
+    arm_columns,
+    factor_measures,
+    no_trade_off,
+    run_trifeature,
+)
+from core.research.shortcuts.trifeature import FACTORS
+
+ARMS = {"temperatures": [0.05, 0.2, 0.5], "epsilons": [0.0, 0.1], "alpha": 1.0}  # alpha inf: L_eps alone
+
+
+def suppression_arms(values: Values) -> list[GridCell]:
+    """List the untrained encoder and each temperature with each epsilon."""
+    cells = [GridCell(UNTRAINED, arm_columns(values["temperatures"][0]))]
+    for temperature, epsilon in itertools.product(values["temperatures"], values["epsilons"]):
+        columns = arm_columns(temperature, ifm_epsilon=epsilon, ifm_alpha=values["alpha"])
+        cells.append(GridCell(f"tau{temperature:g}-eps{epsilon:g}", columns))
+    return cells
+
+
+def without_ifm(values: Values, arm: str) -> str | None:
+    """Return the arm of the same temperature without IFM; None for that arm itself."""
+    own, sign, _ = arm.rpartition("-eps")
+    return f"{own}-eps0" if sign and arm != f"{own}-eps0" and 0.0 in values["epsilons"] else None
+
+
+def suppression_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
+    pairs = [(cell.arm, without_ifm(values, cell.arm)) for cell in suppression_arms(values)]
+    return [no_trade_off(table, arm, other, FACTORS) for arm, other in pairs if other is not None]
+
+
+GRID = Grid(
+    name="suppression",
+    presets={"cpu": {**CPU, **ARMS}, "paper": {**PAPER, **ARMS}, "short": {**SHORT, **ARMS}},
+    arms=suppression_arms,
+    run=run_trifeature,
+    measures=factor_measures(FACTORS),
+    baseline=without_ifm,
+    of_arms=("temperatures", "epsilons"),
+    choices=CHOICES,
+    positive=("temperatures",),
+    not_negative=("epsilons", "alpha"),
+    verdicts=suppression_verdicts,
+)

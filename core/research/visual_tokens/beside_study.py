@@ -1,0 +1,122 @@
+"""What a study's page shows of visual tokens: graphs, attention and swaps of its images. No torch.
+
+It lies in STUDY/visual_tokens, outside the manifest, and may be deleted; `compositionality --study` writes it
+again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.inside import inside, read_json_file
+from core.data.sources.glyphworld import GlyphworldSource
+from core.data.sources.parquet_limit import check_study_table
+from core.data.sources.source import ImageSource
+from core.errors import StudyError
+from core.research.visual_tokens.graph import Node, SceneGraph, Triple
+from core.research.visual_tokens.planted import scene_graph
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+FOLDER = "visual_tokens"
+GRAPHS = ("objects", "relations")
+ATTENTION, SWAPS, WEIGHTS = "attention", "swaps", "weights.json"
+CORNERS = ["left", "top", "right", "bottom"]
+
+
+@dataclass(frozen=True)
+class ShownTokens:
+    """What is known of one image, each part None or empty where there is none.
+
+    Attributes:
+        extracted: the graph of a segmenter. planted: Glyphworld's own.
+        attention: columns token, kind, name, weight: how much the image's token looks at each token in the
+            last layer. swaps: columns test, model, caption, other, right, margin.
+    """
+
+    extracted: SceneGraph | None
+    planted: SceneGraph | None
+    attention: pd.DataFrame
+    swaps: pd.DataFrame
+
+    @property
+    def anything(self) -> bool:
+        graphs = self.extracted is not None or self.planted is not None
+        return graphs or len(self.attention) > 0 or len(self.swaps) > 0
+
+
+def shown_tokens(study: Study, row: int) -> ShownTokens:
+    """Read what is known of one image of a study."""
+    image_id = str(study.images["image_id"].iat[row])
+    tables = {name: _of_image(study.path, name, image_id) for name in (*GRAPHS, ATTENTION, SWAPS)}
+    return ShownTokens(
+        graph_from_rows(tables["objects"], tables["relations"]) if len(tables["objects"]) else None,
+        planted_graph(study.source, image_id),
+        tables[ATTENTION],
+        tables[SWAPS],
+    )
+
+
+def planted_graph(source: ImageSource, image_id: str) -> SceneGraph | None:
+    """Return the graph of a scene of Glyphworld; None for any other image."""
+    if not isinstance(source, GlyphworldSource):
+        return None
+    rows = {str(name): row for row, name in enumerate(source.table["image_id"])}
+    row = rows.get(image_id)
+    return None if row is None else scene_graph(source.plan(row), source.world.size)
+
+
+def graph_from_rows(objects: pd.DataFrame, relations: pd.DataFrame) -> SceneGraph:
+    """Build the graph of an image from its rows of `objects` and `relations`."""
+    ordered = objects.sort_values("object")
+    columns = [relations[name].tolist() for name in ("subject", "object", "predicate", "score")]
+    return SceneGraph(
+        tuple(Node(name) for name in ordered["name"]),
+        ordered[CORNERS].to_numpy(np.float64),
+        ordered["score"].to_numpy(np.float64),
+        tuple(Triple(*values) for values in zip(*columns, strict=True)),
+    )
+
+
+def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:
+    """Read the rows of an image; an empty table without a file."""
+    path = inside(study, f"{FOLDER}/{name}.parquet")
+    if not path.is_file():
+        return pd.DataFrame()
+    try:
+        check_study_table(path)
+        return pd.read_parquet(path, filters=[("image_id", "==", image_id)]).reset_index(drop=True)
+    except Exception as error:
+        raise StudyError(
+            f"'{path}' cannot be read ({type(error).__name__}). Delete it, and run compositionality again"
+        ) from error
+
+
+def rank_weights(study: Path) -> list[float] | None:
+    """Return the learned weight of each rank, w_0 … w_7; None where no model with them was tried."""
+    path = inside(study, f"{FOLDER}/{WEIGHTS}")
+    try:
+        return [float(value) for value in read_json_file(path)["weights"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def keep_tables(study: Path, tables: Mapping[str, pd.DataFrame], weights: Mapping[str, Any] | None) -> None:
+    """Replace what a study shows of visual tokens; tables that are not given stay."""
+    folder = inside(study, FOLDER)
+    folder.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        temporary = folder / f".{name}.{os.getpid()}.tmp"
+        table.to_parquet(temporary, index=False)
+        os.replace(temporary, folder / f"{name}.parquet")
+    if weights is not None:
+        (folder / WEIGHTS).write_text(json.dumps(dict(weights)) + "\n", encoding="utf-8")

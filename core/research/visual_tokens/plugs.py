@@ -1,0 +1,186 @@
+"""Segmenters and relation extractors of the user's, and what every source of tokens must give.
+
+A plug is named `python:package.module:factory`; the factory is called without arguments and returns
+`Segmenter` or `RelationExtractor`. No torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from core.encoders.trusted_code import check_code
+from core.errors import TokenError
+from core.research.visual_tokens.graph import Node, SceneGraph, Triple, clip_boxes
+from core.research.visual_tokens.tokens import ImageTokens
+
+if TYPE_CHECKING:
+    from core.worlds.glyphworld.scenes import ScenePlan
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What a segmenter finds in an image.
+
+    Args:
+        global_features: (g,) of the whole image. embeddings: (n, d), one an object.
+        boxes: (n, 4) left, top, right, bottom in pixels. masks: n arrays (H, W) bool, or None.
+        scores: (n,) in [0, 1]. names: n words, or None.
+    """
+
+    global_features: np.ndarray
+    embeddings: np.ndarray
+    boxes: np.ndarray
+    masks: Sequence[np.ndarray] | None
+    scores: np.ndarray
+    names: Sequence[str] | None = None
+
+
+FoundRelation = tuple[int, int, str, float]  # subject, object, predicate, score
+Segmenter = Callable[[Image.Image], Segments]
+RelationExtractor = Callable[[Image.Image, Segments], Sequence[FoundRelation]]
+
+
+@dataclass(frozen=True)
+class KeyedPicture:
+    """An image with its id and, where it is a scene of Glyphworld, its plan."""
+
+    key: str
+    image: Image.Image
+    plan: ScenePlan | None = None
+
+
+@dataclass
+class Counts:
+    """What was changed or left out while tokens were made."""
+
+    boxes_clipped: int = 0
+    objects_below_score: int = 0
+    relations_below_score: int = 0
+
+
+class TokenSource(Protocol):
+    """Makes the tokens of several pictures at once; `counts` adds up what it changed."""
+
+    counts: Counts
+
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]: ...
+
+
+def load_plug(name: str) -> Any:
+    """Call `python:module:factory` and return the segmenter or relation extractor that it makes.
+
+    Raises:
+        TokenError: it cannot be imported or called. CodeRefused: it is not named by the owner.
+    """
+    check_code(name)
+    module, _, factory = name.removeprefix("python:").partition(":")
+    try:
+        made = getattr(importlib.import_module(module), factory)()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise TokenError(
+            f"cannot load '{name}' ({reason}). Write it as python:package.module:factory"
+        ) from error
+    if not callable(made):
+        raise TokenError(f"'{name}' made a {type(made).__name__}, which cannot be called with an image")
+    return made
+
+
+class PluggedSource:
+    """A segmenter of the user's, one picture at a time."""
+
+    def __init__(
+        self,
+        segment: Segmenter,
+        relate: RelationExtractor | None,
+        min_score: float,
+        min_relation: float,
+    ) -> None:
+        self.segment, self.relate = segment, relate
+        self.min_score, self.min_relation, self.counts = min_score, min_relation, Counts()
+
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]:
+        return [self._one(picture) for picture in pictures]
+
+    def _one(self, picture: KeyedPicture) -> ImageTokens:
+        found = as_arrays(self.segment(picture.image))
+        check_segments(found, picture.key)
+        found = above(found, self.min_score, self.counts)
+        triples = related(self.relate, picture, found, self.min_relation, self.counts)
+        return image_tokens(picture, found, triples, self.counts)
+
+
+def above(found: Segments, min_score: float, counts: Counts) -> Segments:
+    """Leave out what scores too little."""
+    kept = np.flatnonzero(found.scores > min_score).tolist()
+    counts.objects_below_score += len(found.scores) - len(kept)
+    return Segments(
+        found.global_features,
+        found.embeddings[kept],
+        found.boxes[kept],
+        None if found.masks is None else [found.masks[i] for i in kept],
+        found.scores[kept],
+        None if found.names is None else [found.names[i] for i in kept],
+    )
+
+
+def as_arrays(found: Segments) -> Segments:
+    """Return what a plug gave as NumPy arrays, whatever it computes with."""
+    return Segments(
+        np.asarray(found.global_features, np.float32),
+        np.asarray(found.embeddings, np.float32),
+        np.asarray(found.boxes, np.float64).reshape(-1, 4),
+        found.masks,
+        np.asarray(found.scores, np.float64),
+        found.names,
+    )
+
+
+def check_segments(found: Segments, key: str) -> None:
+    """Raise TokenError for segments that do not fit each other, or that no model can read."""
+    n = len(found.boxes)
+    if found.embeddings.ndim != 2 or len(found.embeddings) != n or len(found.scores) != n:
+        raise TokenError(
+            f"the segmenter found {n} boxes on '{key}' but embeddings {found.embeddings.shape} and "
+            f"{len(found.scores)} scores"
+        )
+    for what in ("masks", "names"):
+        listed = getattr(found, what)
+        if listed is not None and len(listed) != n:
+            raise TokenError(f"the segmenter found {n} boxes on '{key}' but {len(listed)} {what}")
+    for what in ("global_features", "embeddings", "boxes", "scores"):
+        if not np.isfinite(getattr(found, what)).all():
+            raise TokenError(
+                f"the segmenter's {what.replace('_', ' ')} of '{key}' hold NaN or infinite numbers"
+            )
+
+
+def related(
+    relate: RelationExtractor | None, picture: KeyedPicture, found: Segments, least: float, counts: Counts
+) -> tuple[Triple, ...]:
+    """Ask for the relations of the segments; those that score too little are left out."""
+    if relate is None:
+        return ()
+    triples = [
+        Triple(int(a), int(b), str(word), float(score)) for a, b, word, score in relate(picture.image, found)
+    ]
+    kept = tuple(triple for triple in triples if triple.score > least)
+    counts.relations_below_score += len(triples) - len(kept)
+    return kept
+
+
+def image_tokens(
+    picture: KeyedPicture, found: Segments, triples: tuple[Triple, ...], counts: Counts
+) -> ImageTokens:
+    """Collect one image's tokens; boxes that reach beyond the image are clipped and counted."""
+    boxes, clipped = clip_boxes(found.boxes, *picture.image.size)
+    counts.boxes_clipped += clipped
+    nodes = tuple(Node(name) for name in found.names or [f"object {i}" for i in range(len(boxes))])
+    graph = SceneGraph(nodes, boxes, np.asarray(found.scores, np.float64), triples)
+    return ImageTokens(found.global_features, found.embeddings, graph, picture.image.size)

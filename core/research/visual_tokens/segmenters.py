@@ -1,0 +1,196 @@
+"""Where tokens come from: Glyphworld's own objects, equal patches, or a plug (docs/method.md 16.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from core.errors import TokenError, did_you_mean
+from core.research.visual_tokens.graph import Node, SceneGraph
+from core.research.visual_tokens.planted import graph_of, ground_picture, seen_objects
+from core.research.visual_tokens.plugs import (
+    Counts,
+    KeyedPicture,
+    PluggedSource,
+    RelationExtractor,
+    Segments,
+    TokenSource,
+    image_tokens,
+    load_plug,
+    related,
+)
+from core.research.visual_tokens.tokens import ImageTokens
+from core.worlds.glyphworld.atlas import load_atlas
+from core.worlds.glyphworld.backgrounds import COLOUR_WORDS
+from core.worlds.glyphworld.captions import SIZES
+from core.worlds.glyphworld.painting import HUES
+
+if TYPE_CHECKING:
+    from core.concepts.clip.clip import Clip
+
+SEGMENTERS = ("planted", "onehot", "grid")
+RELATORS = ("planted", "none")
+GRID_SIDE = 3
+
+
+def open_token_source(
+    segmenter: str, relations: str, clip: Clip, *, min_score: float = 0.9, min_relation: float = 0.05
+) -> TokenSource:
+    """Build the source of tokens that two names stand for.
+
+    Args:
+        segmenter: planted, onehot, grid or python:module:factory. relations: planted, none or
+            python:module:factory. clip: embeds crops and predicates.
+        min_score, min_relation: what a plug finds below these is left out; planted objects and relations
+            are what they are.
+    Raises:
+        TokenError: an unknown name, or planted relations of what is not planted.
+        CodeRefused: the owner of this machine has not named the plug.
+    """
+    for name, known in ((segmenter, SEGMENTERS), (relations, RELATORS)):
+        if name not in known and not name.startswith("python:"):
+            raise TokenError(
+                f"no '{name}'.{did_you_mean(name, known)} Choose {', '.join(known)} or python:module:factory"
+            )
+    if relations == "planted" and segmenter not in ("planted", "onehot"):
+        raise TokenError(f"planted relations are between planted objects, not those of '{segmenter}'")
+    relate = load_plug(relations) if relations.startswith("python:") else None
+    if segmenter.startswith("python:"):
+        return PluggedSource(load_plug(segmenter), relate, min_score, min_relation)
+    if segmenter == "grid":
+        return GridSource(clip, relate, min_relation)
+    return PlantedSource(clip if segmenter == "planted" else None, relations, relate, min_relation)
+
+
+class PlantedSource:
+    """Glyphworld's own objects: crops embedded by CLIP, or one-hot attributes as a ceiling.
+
+    A crop shows its object alone: other pixels are CLIP's grey. The ground's crop is painted without
+    objects, since holes in it would tell where they are.
+    """
+
+    def __init__(
+        self, clip: Clip | None, relations: str, relate: RelationExtractor | None, min_relation: float
+    ) -> None:
+        self.clip, self.relations, self.relate, self.min_relation = clip, relations, relate, min_relation
+        self.counts = Counts()
+
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]:
+        graphs, crops = [], []
+        for picture in pictures:
+            graph, parts = self._segmented(picture)
+            graphs.append(graph)
+            crops.append(parts)
+        if self.clip is None:
+            embedded = [(one_hot(graph.nodes[-1:])[0], one_hot(graph.nodes)) for graph in graphs]
+        else:
+            embedded = embed_crops(self.clip, [picture.image for picture in pictures], crops)
+        return [
+            ImageTokens(whole, rows, self._related(picture, graph, whole, rows), picture.image.size)
+            for picture, graph, (whole, rows) in zip(pictures, graphs, embedded, strict=True)
+        ]
+
+    def _segmented(self, picture: KeyedPicture) -> tuple[SceneGraph, list[Image.Image]]:
+        if picture.plan is None:
+            raise TokenError(f"'{picture.key}' is no scene of Glyphworld: only its objects are planted")
+        side = picture.image.width
+        seen = seen_objects(picture.plan, side)
+        graph = graph_of(picture.plan, seen, side)
+        if self.clip is None:
+            return graph, []
+        alphas = [one.alpha for one in seen]
+        crops = [
+            masked_crop(picture.image, alpha, box, self.clip.fill)
+            for alpha, box in zip(alphas, graph.boxes, strict=False)
+        ]
+        return graph, [*crops, ground_picture(picture.plan, side)]
+
+    def _related(
+        self, picture: KeyedPicture, graph: SceneGraph, whole: np.ndarray, rows: np.ndarray
+    ) -> SceneGraph:
+        if self.relations == "planted":
+            return graph
+        found = Segments(whole, rows, graph.boxes, None, graph.scores, [node.phrase for node in graph.nodes])
+        triples = related(self.relate, picture, found, self.min_relation, self.counts)
+        return SceneGraph(graph.nodes, graph.boxes, graph.scores, triples)
+
+
+class GridSource:
+    """Equal patches, 3 x 3, embedded like objects: the control of what segments are good for."""
+
+    def __init__(self, clip: Clip, relate: RelationExtractor | None, min_relation: float) -> None:
+        self.clip, self.relate, self.min_relation, self.counts = clip, relate, min_relation, Counts()
+
+    def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]:
+        boxes = [grid_boxes(*picture.image.size) for picture in pictures]
+        crops = [
+            [picture.image.crop(tuple(box)) for box in own]
+            for picture, own in zip(pictures, boxes, strict=True)
+        ]
+        made = []
+        embedded = embed_crops(self.clip, [picture.image for picture in pictures], crops)
+        for picture, own, (whole, rows) in zip(pictures, boxes, embedded, strict=True):
+            found = Segments(whole, rows, own, None, np.ones(len(own)))
+            triples = related(self.relate, picture, found, self.min_relation, self.counts)
+            made.append(image_tokens(picture, found, triples, self.counts))
+        return made
+
+
+def embed_crops(
+    clip: Clip, wholes: Sequence[Image.Image], crops: Sequence[Sequence[Image.Image]]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield for each image the embedding of the whole (g,) and of its crops (n, d), embedded together."""
+    rows = clip.embed_images([*wholes, *(crop for parts in crops for crop in parts)], pad=True)
+    start = len(wholes)
+    for whole, parts in zip(rows, crops, strict=False):
+        yield whole, rows[start : start + len(parts)]
+        start += len(parts)
+
+
+def masked_crop(
+    image: Image.Image, alpha: np.ndarray, box: np.ndarray, fill: tuple[int, int, int]
+) -> Image.Image:
+    """Cut a box from an image; what is not of the object (alpha (H, W) uint8) becomes `fill`."""
+    left, top, right, bottom = (int(edge) for edge in box)
+    canvas = Image.new("RGB", image.size, fill)
+    canvas.paste(image, mask=Image.fromarray(alpha))
+    return canvas.crop((left, top, right, bottom))
+
+
+def grid_boxes(width: int, height: int) -> np.ndarray:
+    """(9, 4) boxes of 3 x 3 equal patches, row by row, at whole pixels."""
+    across = np.round(np.linspace(0, width, GRID_SIDE + 1))
+    down = np.round(np.linspace(0, height, GRID_SIDE + 1))
+    return np.array(
+        [
+            (across[column], down[row], across[column + 1], down[row + 1])
+            for row in range(GRID_SIDE)
+            for column in range(GRID_SIDE)
+        ]
+    )
+
+
+def one_hot(nodes: Sequence[Node]) -> np.ndarray:
+    """(n, d) float32: noun, colour and size word of planted objects, one place for each word."""
+    places = {word: place for place, word in enumerate(_attribute_words())}
+    rows = np.zeros((len(nodes), len(places)), np.float32)
+    for row, node in zip(rows, nodes, strict=True):
+        named = [("noun", node.name), ("colour", node.colour), ("size", node.size)]
+        row[[places[pair] for pair in named if pair[1]]] = 1
+    return rows
+
+
+def _attribute_words() -> list[tuple[str, str]]:
+    """List the pairs of kind and word in which planted objects and grounds can differ."""
+    glyphs = load_atlas().glyphs.values()
+    nouns = sorted({glyph.noun for glyph in glyphs} | set(COLOUR_WORDS))
+    colours = {glyph.colour for glyph in glyphs} | set(HUES)
+    colours |= {word for words in COLOUR_WORDS.values() for word in words}
+    return [
+        *(("noun", noun) for noun in nouns),
+        *(("colour", colour) for colour in sorted(colours)),
+        *(("size", size) for size in SIZES),
+    ]

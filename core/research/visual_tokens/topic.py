@@ -1,0 +1,21 @@
+"""What the topic adds to the workbench. No torch."""
+
+from __future__ import annotations
+
+from core.topics import Topic
+
+TOPIC = Topic(
+    commands=(
+        "core.research.visual_tokens.commands:add_extract_tokens",
+        "core.research.visual_tokens.commands:add_train_tokens",
+        "core.research.visual_tokens.commands:add_compositionality",
+    ),
+    code_options=("segmenter", "relations"),
+    folder_charts="core.research.visual_tokens.figures.token_figures:FOLDER_CHARTS",
+    grids={
+        "tokens": (
+            "core.research.visual_tokens.training.grid",
+            "whether additive attention over scene graphs tells who is where",
+        ),
+    },
+)

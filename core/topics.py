@@ -1,0 +1,83 @@
+"""What research adds to the workbench: the one place of the workbench that names it.
+
+A topic is a folder of `core/research` with a module `topic`, whose TOPIC says what it adds to the tables of
+the workbench: steps, commands, charts, image sets, parts of a training. The workbench imports nothing else of
+it. What is heavy is named as "module:name" and imported when it is used, so a topic loads no torch.
+
+A new topic is one name in TOPICS and one such folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from core.config.step import Step
+
+TOPICS = (
+    "domains",
+    "fourier",
+    "shortcuts",
+    "changed_inputs",
+    "mask_interventions",
+    "visual_tokens",
+    "transfer",
+    "human_study",
+    "lambda_search",
+    "grids",
+)  # in the order in which lists show them
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A kind of images that a study can be of: `kind?option=value`, and `kind` alone where `bare`.
+
+    Attributes:
+        source: names a class with `from_spec(spec, opener, seed)` and `reopen(description, reopener)`; both
+            functions open the sources within it.
+    """
+
+    kind: str
+    source: str
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a topic of research adds to the workbench.
+
+    Attributes:
+        steps: rows of `core.steps.STEPS`. items: what its commands write into a study, by command.
+        commands: name functions that add a command to the parser; `add(commands)`.
+        code_options: options of these commands whose value may name code to run.
+        charts: name charts of studies, `core.charts.chart.Chart`.
+        folder_charts: names a tuple of charts of folders, `core.figures.folder_chart.FolderChart`.
+        image_sets: for `core.data.sources.images`. training: names a part of a training,
+            `core.training.section.TrainingSection`.
+        grids: by name, the module of a grid (its GRID, unless another constant is named) and what it asks.
+    """
+
+    steps: tuple[Step, ...] = ()
+    items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    code_options: tuple[str, ...] = ()
+    charts: tuple[str, ...] = ()
+    folder_charts: str = ""
+    image_sets: tuple[ImageSet, ...] = ()
+    training: str = ""
+    grids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@cache
+def topics() -> tuple[Topic, ...]:
+    """Return what each topic adds, in the order of TOPICS."""
+    return tuple(import_module(f"core.research.{name}.topic").TOPIC for name in TOPICS)
+
+
+def function_named(name: str) -> Callable[..., Any]:
+    """Import the function or class that a row names as "module:name"."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)

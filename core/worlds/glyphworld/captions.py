@@ -1,0 +1,202 @@
+"""Captions of a Glyphworld scene or of a window of it, in all variants of the grammar. No torch.
+
+`caption_of` gives each scene one sentence. A CLIP that must understand crops and incomplete sentences needs
+more: the same facts with clauses dropped, and descriptions of what windows show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from core.common.assets import asset
+from core.worlds.glyphworld.atlas import load_atlas
+from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, NEUTRAL_FLOOR, NEUTRAL_WALL
+from core.worlds.glyphworld.painting import measure_occlusion
+from core.worlds.glyphworld.scenes import Dice, Item, ScenePlan, severities
+from core.worlds.glyphworld.vocabulary import (
+    MARKED,
+    PLACES,
+    REVERSED,
+    STATE_WORDS,
+    caption_of,
+    colour_of,
+    glyph_of,
+    ground_colour,
+    place_words,
+    size_word,
+    with_article,
+)
+from core.worlds.glyphworld.word_tokens import split_words
+
+OPENINGS = ("", "", "", "a photo of", "a picture of")
+NEUTRAL_GROUNDS = {NEUTRAL_FLOOR: "a stone floor", NEUTRAL_WALL: "a plaster wall"}
+SIZES = ("tiny", "small", "medium", "large", "huge")
+JOINING = (
+    "a an the of in on against front by and with next to left right above below partly hidden among other "
+    "things photo picture sky night wall floor stone plaster this is there two some"
+)
+SEEN = 0.6  # minimum share of an object's box inside a window for the object to be named
+MOSTLY = 0.35  # minimum share of a window that a ground fills to be named
+
+ABSENT_FILE = asset("captions/absent_words.txt")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An object of a scene: its position, its name, and the words for its state."""
+
+    item: Item
+    nouns: tuple[str, ...]
+    colour: str
+    states: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """The facts from which captions of one scene are made."""
+
+    plan: ScenePlan
+    main: Seen
+    others: tuple[Seen, ...]
+    hidden_by: str | None  # "" if it is a piece of background
+    crowded: bool
+    caption: str
+
+
+Window = tuple[float, float, float, float]  # left, top, right, bottom in shares of the image's side
+
+
+def caption_facts(plan: ScenePlan) -> SceneFacts:
+    """Collect the names and states of everything in a scene."""
+    parts = severities(plan, measure_occlusion(plan))
+    states = tuple(STATE_WORDS[part] for part in ("faded", "blurred") if parts[part] >= MARKED)
+    glyph = glyph_of(plan.main)
+    main = Seen(plan.main, tuple(dict.fromkeys((plan.label, glyph.noun))), colour_of(plan.main), states)
+    others = ([plan.companion] if plan.companion else []) + list(plan.distractors)
+    occluded = parts["occluded"] >= MARKED
+    return SceneFacts(
+        plan=plan,
+        main=main,
+        others=tuple(Seen(item, (glyph_of(item).noun,), colour_of(item), ()) for item in others),
+        hidden_by=(_noun(plan.occluder) if plan.occluder else "") if occluded else None,
+        crowded=parts["clutter"] >= MARKED,
+        caption=caption_of(plan, parts),
+    )
+
+
+def _noun(item: Item) -> str:
+    return with_article(f"{colour_of(item)} {glyph_of(item).noun}")
+
+
+def scene_caption(facts: SceneFacts, dice: Dice, *, flipped: bool = False) -> str:
+    """Write a true sentence about the whole scene, with random clauses; `flipped`: the image is mirrored."""
+    if not flipped and dice.chance(0.35):
+        return facts.caption
+    parts = [noun_phrase(facts.main, dice)]
+    if facts.others and dice.chance(0.75):
+        other = dice.pick(facts.others)
+        parts += [_between(facts.main.item, other.item, dice, flipped), noun_phrase(other, dice)]
+    if facts.hidden_by is not None and dice.chance(0.6):
+        parts.append(f"partly hidden by {facts.hidden_by}" if facts.hidden_by else "partly hidden")
+    if facts.crowded and dice.chance(0.5):
+        parts.append("among other things")
+    if dice.chance(0.75):
+        parts.append(place_phrase(facts.plan, dice))
+    return f"{dice.pick(OPENINGS)} {' '.join(parts)}".strip()
+
+
+def noun_phrase(seen: Seen, dice: Dice) -> str:
+    """ "a small faded brown dog", with randomly omitted words."""
+    noun = dice.pick(seen.nouns)
+    words = [size_word(seen.item.size)] if dice.chance(0.4) else []
+    words += seen.states if dice.chance(0.7) else ()
+    words += [seen.colour] if dice.chance(0.65) and " of " not in noun else []
+    return with_article(" ".join([*words, noun]))
+
+
+def place_phrase(plan: ScenePlan, dice: Dice) -> str:
+    colour = ground_colour(plan) if dice.chance(0.7) else ""
+    return " ".join(PLACES[plan.ground.kind].format(colour).split())
+
+
+def ground_name(plan: ScenePlan, dice: Dice) -> str:
+    """Name the ground alone: "green grass", "a red brick wall"."""
+    return place_phrase(plan, dice).removeprefix("on ").removeprefix("against ").removeprefix("in front of ")
+
+
+def _between(main: Item, other: Item, dice: Dice, flipped: bool) -> str:
+    words = place_words(main, other)
+    if words is None or dice.chance(0.3):
+        return dice.pick(("next to", "and", "with"))
+    relation = words[0] if words[1] else REVERSED[words[0]]
+    sides = {"left of": "right of", "right of": "left of"}
+    return sides.get(relation, relation) if flipped else relation
+
+
+def window_caption(facts: SceneFacts, window: Window, dice: Dice) -> str:
+    """Describe what a window shows: its objects, with or without the ground; else the ground alone."""
+    shown = [seen for seen in (facts.main, *facts.others) if visible_share(seen.item, window) >= SEEN]
+    shown.sort(key=lambda seen: -seen.item.size)
+    ground = window_ground(facts.plan, window, dice)
+    opening = dice.pick(OPENINGS)
+    if not shown:
+        return f"{opening} {ground or 'other things'}".strip()
+    text = noun_phrase(shown[0], dice)
+    if len(shown) > 1 and dice.chance(0.6):
+        text += f" {dice.pick(('and', 'next to', 'with'))} {noun_phrase(shown[1], dice)}"
+    if ground and dice.chance(0.4):
+        text += f" in front of {ground}"
+    return f"{opening} {text}".strip()
+
+
+def visible_share(item: Item, window: Window) -> float:
+    """Share of the item's square box inside the window."""
+    half = item.size / 2
+    across = min(item.x + half, window[2]) - max(item.x - half, window[0])
+    down = min(item.y + half, window[3]) - max(item.y - half, window[1])
+    return max(across, 0.0) * max(down, 0.0) / item.size**2
+
+
+def window_ground(plan: ScenePlan, window: Window, dice: Dice) -> str | None:
+    """Name the ground that fills much of the window; None where that is not clear."""
+    ground, (_, top, _, bottom) = plan.ground, window
+    if ground.horizon is None:
+        return ground_name(plan, dice)
+    level = sum(ground.horizon) / len(ground.horizon)
+    below = (bottom - max(top, min(level, bottom))) / max(bottom - top, 1e-6)
+    own = below if ground.is_floor else 1 - below
+    if own >= MOSTLY:
+        return ground_name(plan, dice)
+    return NEUTRAL_GROUNDS[NEUTRAL_WALL if ground.is_floor else NEUTRAL_FLOOR] if own < 0.15 else None
+
+
+def absent_caption(facts: SceneFacts, dice: Dice, absent: Sequence[str]) -> str:
+    """Write a caption of the scene in which an absent object replaces the main object."""
+    noun = dice.pick(absent)
+    words = [dice.pick(SIZES)] if dice.chance(0.4) else []
+    parts = [with_article(" ".join([*words, noun]))]
+    if dice.chance(0.6):
+        parts.append(place_phrase(facts.plan, dice))
+    return f"{dice.pick(OPENINGS)} {' '.join(parts)}".strip()
+
+
+@cache
+def absent_words(kind: str) -> tuple[str, ...]:
+    """Nouns of objects that no scene shows; `kind` is "read" or "unread" (see the file)."""
+    lines = ABSENT_FILE.read_text(encoding="utf-8").splitlines()
+    rows = [line.removeprefix(f"{kind}:") for line in lines if line.startswith(f"{kind}:")]
+    return tuple(word for row in rows for word in row.split())
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """List every word that captions of Glyphworld may contain, and the absent ones that are read; sorted."""
+    atlas = load_atlas()
+    texts = [JOINING, *absent_words("read"), *SIZES, *STATE_WORDS.values(), *PLACES, *atlas.class_names]
+    texts += ["bright dark pencil sketch pastel drawing monochrome print", *OPENINGS]
+    texts += [*REVERSED, *REVERSED.values()]
+    texts += [colour for colours in COLOUR_WORDS.values() for colour in colours]
+    texts += [f"{glyph.noun} {glyph.colour} {glyph.label}" for glyph in atlas.glyphs.values()]
+    return tuple(sorted({word for text in texts for word in split_words(text)}))

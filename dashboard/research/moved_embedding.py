@@ -1,0 +1,67 @@
+"""The images nearest to an opened image's embedding, moved as implicit feature modification moves it."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.errors import PeregrineError
+from core.research.changed_inputs import near_moved as search
+from core.store import Study
+from dashboard.cache import reads
+from dashboard.cache.reader import cached_read
+from dashboard.components import widgets
+from dashboard.state import session
+
+SHOWN = 6
+LARGEST, FIRST, STEP = 2.0, 0.2, 0.05
+KINDS = {
+    "positive": "This image, moved away from a view of it",
+    "negative": "Another image, moved towards that view",
+}
+
+
+@cached_read(max_entries=256, spinner="Comparing with every image")
+def nearest(study: Study, row: int, epsilon: float, kind: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The images nearest to a moved embedding; empty where the move leads nowhere."""
+    try:
+        return search.near_moved(study, row, k, epsilon=epsilon, kind=kind)
+    except PeregrineError:
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+
+
+def show(study: Study, row: int) -> None:
+    """The slider and the nearest images; nothing for a study without the moved embeddings."""
+    if not search.has_moved(study):
+        return
+    st.subheader("Moved embedding", help=widgets.help_text("perturbed"))
+    epsilon = st.slider("Size of the move (epsilon)", 0.0, LARGEST, FIRST, STEP, key="alike_epsilon")
+    labels = reads.images(study)["label"]
+    for kind, title in KINDS.items():
+        rows, cosines = nearest(study, row, float(epsilon), kind, SHOWN)
+        st.caption(title if len(rows) else f"{title}: the move ends at a point without direction.")
+        if len(rows):
+            own = row if kind == "positive" else search.partner_of(row, study.n_images)
+            _gallery(study, rows, cosines, own=own, kind=kind, labels=labels.to_numpy())
+
+
+def _gallery(
+    study: Study, rows: np.ndarray, cosines: np.ndarray, *, own: int, kind: str, labels: np.ndarray
+) -> None:
+    captions = {
+        int(other): (
+            *(() if widgets.undefined(labels[other]) else (str(labels[other]),)),
+            "the moved image" if other == own else f"cosine {cosine:.3f}",
+        )
+        for other, cosine in zip(rows, cosines, strict=True)
+    }
+    widgets.image_gallery(
+        study,
+        rows,
+        key=f"detail_moved_{kind}",
+        captions=captions,
+        badges=lambda other: "",
+        tile=104,
+        label=f"images nearest to the moved embedding, {kind}",
+        on_open=lambda other: session.step_image(study, other),
+    )

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from core.charts import baselines as figures
+from core.charts import by_cause
+from core.charts.theme import DARK, LIGHT, layout_of
+from tests.tables import rows_where
+
+
+def dots(fig) -> dict[str, tuple[float, float, float]]:
+    """Score -> (value, low, high) as drawn."""
+    return {
+        c[0]: (x, x - minus, x + plus)
+        for t in fig.data
+        for x, minus, plus, c in zip(t.x, t.error_x.arrayminus, t.error_x.array, t.customdata, strict=True)
+    }
+
+
+@pytest.mark.parametrize("metric", list(figures.METRICS))
+def test_rivals__values_and_intervals_are_those_of_the_table(metrics, metric):
+    drawn = dots(figures.rivals(metrics, metric=metric))
+    for _, row in metrics.iterrows():
+        expected = row[metric], row[f"{metric}_low"], row[f"{metric}_high"]
+        assert_allclose(drawn[row["score"]], expected)
+
+
+def test_rivals__best_on_top_also_where_lower_is_better(metrics):
+    for metric in ("auroc", "aurc", "augrc"):
+        axis = layout_of(figures.rivals(metrics, metric=metric)).yaxis
+        assert list(axis.categoryarray)[::-1] == ["Probe confidence", "Raw norm", "<b>Q-Score</b>"]
+
+
+def test_rivals__marks_labels_and_the_reference(metrics):
+    fig = figures.rivals(metrics, metric="auprc_error", selected="norm")
+    assert {t.name: t.marker.symbol for t in fig.data} == {
+        "needs no labels": "circle",
+        "needs a classifier": "diamond-open",
+    }
+    assert [s.x0 for s in layout_of(fig).shapes] == [0.2]
+    assert [s.x0 for s in layout_of(figures.rivals(metrics)).shapes] == [0.5]
+    assert [s.x0 for s in layout_of(figures.rivals(metrics, metric="augrc")).shapes] == [
+        0.1
+    ]  # half the errors
+
+
+def test_rivals__the_legend_has_the_colour_of_the_others_also_where_the_best_is_selected(metrics):
+    fig = figures.rivals(metrics, selected="norm")  # the first of those without labels
+    assert fig.data[0].marker.color[0] == LIGHT.correct
+    colours = {
+        c[0]: colour for c, colour in zip(fig.data[0].customdata, fig.data[0].marker.color, strict=True)
+    }
+    assert colours == {"q_score": LIGHT.correct, "norm": LIGHT.accent}
+
+
+def test_rivals__a_metric_that_an_older_study_lacks_is_a_note(metrics):
+    older = metrics.drop(columns=["augrc", "augrc_low", "augrc_high"])
+    assert figures.ranked(older, "augrc").empty
+    assert "lacks AUGRC" in layout_of(figures.rivals(older, metric="augrc")).annotations[0].text
+    assert len(figures.rivals(older).data) == 2
+
+
+def test_rank_sentence__is_honest(metrics):
+    text = figures.rank_sentence(metrics, "q_score")
+    assert "ranks 3 of 3 scores, and 2 of the 2 that need no labels" in text
+    assert "best is Probe confidence with 0.850" in text
+    assert "best is" not in figures.rank_sentence(metrics, "confidence")
+    assert "could not be evaluated" in figures.rank_sentence(metrics.assign(auroc=np.nan), "q_score")
+
+
+def scored(rows: list[tuple], *columns: str, n_wrong: int = 30) -> pd.DataFrame:
+    names = ["score", "label_free", "auroc", *columns]
+    table = pd.DataFrame(rows, columns=names).assign(n=100, n_wrong=n_wrong)
+    return table.assign(auroc_low=table["auroc"] - 0.1, auroc_high=table["auroc"] + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.66, "predicts errors: AUROC 0.66 (0.56 to 0.71)"),
+        (0.52, "does no better than chance: AUROC 0.52 (0.42 to 0.57)"),
+        (0.4, "points the wrong way: AUROC 0.40 (0.30 to 0.45)"),
+    ],
+)
+def test_finding__is_of_the_recommended_score_and_the_best_without_labels(value, said):
+    rows = [("combined", True, value), ("q_score", True, 0.35), ("gen", False, 0.95)]
+    table = scored([*rows, ("confidence", False, 0.9)])
+    assert figures.finding(table) == (
+        "The probe's confidence predicts errors: AUROC 0.90 (0.80 to 0.95); "
+        f"the best without labels, the combined score, {said.replace('predicts errors:', 'reaches')}."
+    )
+    assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"
+    alone = scored([("distinctiveness", True, value), ("q_score", True, 0.35)])
+    assert figures.finding(alone) == f"Distinctiveness {said}."
+
+
+@pytest.mark.parametrize("n_wrong", [1, 7, 8])
+def test_finding__says_nothing_from_fewer_than_eight_errors(n_wrong):
+    table = scored([("norm", True, 0.99), ("confidence", False, 0.99)], n_wrong=n_wrong)
+    sentences = figures.finding(table), figures.rank_sentence(table, "norm")
+    told = f"cannot be told from {n_wrong} error"
+    assert [told in sentence for sentence in sentences] == [n_wrong < 8] * 2
+    assert ["AUROC 0.99" in sentences[0], "ranks 1" in sentences[1]] == [n_wrong >= 8] * 2
+
+
+def test_finding__says_how_many_the_best_is_not_clearly_ahead_of():
+    rows = [
+        ("distinctiveness", True, 0.71, "soft_q", 0.02),
+        ("soft_q", True, 0.70, "distinctiveness", 0.0),
+        ("combined", True, 0.68, "distinctiveness", 0.01),
+        ("norm", True, 0.55, "distinctiveness", -0.01),
+        ("confidence", False, 0.88, "", np.nan),
+    ]
+    table = scored(rows, "rival", "rival_difference_high")
+    assert figures.level_with_best(table) == ["soft_q", "combined"]
+    assert figures.finding(table).endswith("AUROC 0.71 (0.61 to 0.76), not clearly ahead of 2 others.")
+    one = rows_where(table, table["score"] != "combined")
+    assert figures.finding(one).endswith(", not clearly ahead of the soft Q-Score.")
+    clear = table.assign(rival_difference_high=-0.01)
+    assert figures.finding(clear).endswith("distinctiveness, reaches AUROC 0.71 (0.61 to 0.76).")
+
+
+def test_equal_scores__share_a_rank_and_none_is_better(metrics):
+    tied = metrics.assign(auroc=[0.5181, 0.5184, 0.9])  # 0.518 on screen
+    assert figures.ranked(tied, "auroc")["rank"].tolist() == [1, 2, 2]
+    lower, other = metrics["score"].tolist()[:2]
+    for score in (lower, other):
+        assert "ranks 2 of 3 scores, and 1 of the 2" in figures.rank_sentence(tied, score)
+    best = figures.rank_sentence(tied.assign(auroc=[0.5181, 0.5184, 0.1]), lower)
+    assert "ranks 1 of 3" in best and "best is" not in best
+
+
+def test_rivals__a_marked_score_has_a_ground(metrics):
+    fig = figures.rivals(metrics, selected="norm", marked="q_score")
+    row = next(one for one in layout_of(fig).shapes if one.type == "rect")
+    labels = list(layout_of(fig).yaxis.categoryarray)
+    assert labels[round((row.y0 + row.y1) / 2)] == "Q-Score"
+
+
+def test_by_cause__puts_each_number_in_its_cell():
+    table = pd.DataFrame(
+        [
+            ("clutter", "q_score", 10, 0.4, 0.3, 0.5),
+            ("small object", "norm", 90, 0.7, 0.6, 0.8),
+            ("small object", "q_score", 90, 0.6, 0.5, 0.7),
+        ],
+        columns=["cause", "score", "n_errors", "auroc", "low", "high"],
+    )
+    cells = by_cause.by_cause(table).data[0]
+    assert list(cells.x) == ["Q-Score", "Raw norm"]
+    assert list(cells.y) == ["small object  (n = 90)", "clutter  (n = 10)"]
+    assert_allclose(np.array(cells.z, float), [[0.6, 0.7], [0.4, np.nan]])
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
+def test_nothing_to_rank__gives_the_reason(metrics, theme):
+    fig = figures.rivals(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
+    assert not fig.data and layout_of(fig).annotations[0].text == "one class only"
+    none = pd.DataFrame(columns=["cause", "score", "n_errors", "auroc", "low", "high"])
+    assert not by_cause.by_cause(none, theme=theme).data

@@ -1,0 +1,147 @@
+"""Titles that state the finding: what they say follows from the table, also at the edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.charts import (
+    compared_classes,
+    concept_groups,
+    one_feature,
+    q_distribution,
+    score_curves,
+    sparsity,
+    threshold_sweep,
+)
+
+R = " (0.30)"
+
+
+def metric(value: float, low: float, high: float, n: int = 100) -> pd.DataFrame:
+    row: dict[str, object] = {"score": "q_score", "base_rate_correct": 0.7, "base_rate_error": 0.3}
+    row |= {"n": n}
+    for name in ("auroc", "auprc_correct", "auprc_error", "aurc"):
+        row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame([row])
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "says"),
+    [
+        ("roc", (0.52, 0.46, 0.55), "Q-Score: AUROC 0.52, as good as chance (0.50)"),
+        ("roc", (0.9, 0.8, 0.95), "Q-Score: AUROC 0.90, better than chance (0.50)"),
+        ("roc", (0.4, 0.3, 0.45), "Q-Score: AUROC 0.40, worse than chance (0.50)"),
+        ("pr", (0.72, 0.68, 0.76), "Q-Score: AUPRC of correct images 0.72, as good as chance (0.70)"),
+        ("pr_error", (0.5, 0.4, 0.6), "Q-Score: AUPRC of errors 0.50, better than chance (0.30)"),
+        ("risk", (0.1, 0.08, 0.2), "Q-Score: mean risk 0.10, better than leaving images out at random" + R),
+        ("roc", (np.nan, np.nan, np.nan), "Q-Score: not defined on these images"),
+    ],
+)  # fmt: skip
+def test_curve(kind, numbers, says):
+    assert score_curves.curve_finding(metric(*numbers), "q_score", kind) == says
+
+
+@pytest.mark.parametrize("kind", ["roc", "pr", "pr_error", "risk"])
+@pytest.mark.parametrize(("n", "told"), [(3, "1 error"), (23, "7 errors"), (27, "")])  # 30 % are errors
+def test_curve__says_nothing_from_fewer_than_eight_errors(kind, n, told):
+    found = score_curves.curve_finding(metric(0.9, 0.8, 0.95, n), "q_score", kind)
+    assert (found == f"Q-Score: what it is worth cannot be told from {told}") == bool(told)
+
+
+def test_distribution():
+    values = np.array([1.0, 2, 3, 4, 5, 6])
+    right = np.array([0.0, 0, 0, 1, 1, 1])
+    said = q_distribution.distribution_finding(values, right, "norm")
+    assert said == "Raw norm is higher on correct than on misclassified images: median 5 and 2"
+    assert "lower on correct" in q_distribution.distribution_finding(values, 1 - right, "norm")
+    alike = np.array([1.0, 0, 1, 0, 1, 0])
+    assert "is alike" in q_distribution.distribution_finding(np.array([1.0, 1, 2, 2, 3, 3]), alike, "norm")
+    assert q_distribution.distribution_finding(values, np.ones(6), "norm") == "Raw norm of correct images"
+    assert (
+        q_distribution.distribution_finding(values, np.full(6, np.nan), "norm") == "Raw norm by correctness"
+    )
+
+
+def test_sparsity():
+    same = np.array([[0.2, 0.1, 0.0], [0.21, 0.1, 0.0]])
+    assert sparsity.sparsity_finding(same).startswith("Correct and misclassified images are equally sparse")
+    apart = np.array([[0.4, 0.1, 0.0], [0.2, 0.15, 0.1]])
+    assert sparsity.sparsity_finding(apart) == "Correct images are sparser: largest activation 0.40 and 0.20"
+    assert sparsity.sparsity_finding(apart[::-1]).startswith("Misclassified images are sparser")
+    assert sparsity.sparsity_finding(np.array([[0.4], [np.nan]])) == "Sparsity of one side only"
+
+
+def test_threshold():
+    sweep = pd.DataFrame(
+        {"mask": "core", "group": "all", "threshold": [0.0, 0.4, 0.5], "mean": [0.2, 0.4, 0.35]}
+    )
+    said = "mIoU with the object is largest at a threshold of 0.4 (0.40)"
+    assert threshold_sweep.threshold_finding(sweep, 0.5) == f"{said}; the study uses 0.5 (0.35)"
+    assert threshold_sweep.threshold_finding(sweep, None) == said
+    assert threshold_sweep.threshold_finding(sweep.assign(mean=np.nan), 0.5) == "mIoU by threshold"
+
+
+def lifts(**values: tuple[float, float, float]) -> pd.DataFrame:
+    rows = [
+        dict(zip(("lift", "lift_low", "lift_high"), one, strict=True), mask=mask)
+        for mask, one in values.items()
+    ]
+    return pd.DataFrame(rows, columns=["mask", "lift", "lift_low", "lift_high"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (lifts(core=(1.8, 1.6, 2), spurious=(0.7, 0.6, 0.8)), "Looks at the object: 1.8x"),
+        (lifts(core=(0.7, 0.6, 0.8), spurious=(1.3, 1.2, 1.4)), "Looks at the background: 1.3x"),
+        (lifts(core=(1.1, 0.9, 1.3), spurious=(1.0, 0.9, 1.2)), "Prefers neither"),
+        (lifts(core=(0.9, 0.8, 0.95), spurious=(0.5, 0.4, 0.6)), "Prefers neither"),
+        (lifts(spurious=(0.5, 0.4, 0.6)), "Heat on the background: 0.5x"),
+        (lifts(), "Object or background?"),
+    ],
+)
+def test_heat(rows, says):
+    assert one_feature.heat_finding(rows).startswith(says)
+
+
+def test_activation():
+    said = one_feature.activation_finding(np.array([0.141, 0.23]), 1000, "evaluation images")
+    assert said == "Fires on 2 of 1,000 evaluation images, at 0.14 to 0.23"
+    assert one_feature.activation_finding(np.array([0.2]), 5, "images").endswith("5 images, at 0.20")
+    assert one_feature.activation_finding(np.array([]), 5, "images") == "Fires on none of the images"
+
+
+def test_class_changes():
+    table = pd.DataFrame(
+        {
+            "label": ["ant", "bee", "cat"],
+            "study": "tuned",
+            "difference": [0.06, -0.04, 0.0],
+            "difference_low": [0.01, -0.1, -0.1],
+            "difference_high": [0.1, 0.02, 0.1],
+        }
+    )
+    said = "ant gains most (+6 points), bee loses most (\N{MINUS SIGN}4 points)"
+    assert compared_classes.class_change_finding(table, "tuned") == f"{said}; 1 of 3 changes are significant"
+    tied = table.assign(difference=[0.06, -0.04, 0.06])
+    assert compared_classes.class_change_finding(tied, "tuned").startswith(
+        "ant and cat gain most (+6 points)"
+    )
+    still = table.assign(difference=0.0, difference_low=-0.1, difference_high=0.1)
+    assert (
+        compared_classes.class_change_finding(still, "tuned") == "No class changes; no change is significant"
+    )
+    assert compared_classes.class_change_finding(table, "other") == "Accuracy by class"
+    one = compared_classes.class_change_finding(table.iloc[1:2], "tuned")
+    assert one == "Accuracy on bee: \N{MINUS SIGN}4 points (\N{MINUS SIGN}10 to +2, could be chance)"
+
+
+def test_groups():
+    counts = pd.DataFrame({"size": ["1", "2 to 5"], "n_groups": [982, 8]})
+    assert concept_groups.group_size_finding(counts, "n_images") == "982 of 990 groups have 1 image"
+    other = counts.assign(n_groups=[1, 8])
+    assert concept_groups.group_size_finding(other, "n_features") == "8 of 9 groups have 2 to 5 features"
+    assert concept_groups.group_size_finding(counts.assign(n_groups=0), "n_images") == "No groups"
+    assert concept_groups.likeness_finding([0.7, 0.5, np.nan], 0.63) == "1 of 2 have crops that look alike"

@@ -1,0 +1,109 @@
+"""Confusions and the scale of mIoU as figures: of a study, of a slice, and with nothing to draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.charts.options import FigureOptions
+from core.charts.theme import layout_of
+from core.errors import StudyError
+from core.figures.catalogue import draw
+from core.measures.confusions import confusions
+from core.measures.overlap_scale import overlap_scale
+from core.slices import inspection
+from core.slices.inspection.populations import shown_images
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.synthetic import make_seen_study, make_study
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    return open_study(make_seen_study(tmp_path_factory.mktemp("inspected") / "seen"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["", "label=bee", "split=train"])
+def test_confusions__every_error_of_the_images_once(seen, text):
+    study = seen.where(Slice.parse(text)) if text else seen
+    pairs = confusions(seen, shown_images(study))
+    fig = draw(study, "confusions")
+    if pairs.empty:
+        assert layout_of(fig).annotations
+    else:
+        assert np.nansum(np.asarray(fig.data[0].z, float)) == pairs["n"].sum()
+
+
+def test_confusions__without_labels(tmp_path):
+    bare = open_study(make_study(tmp_path / "bare", n_train=40, n_val=20, labels=False))
+    with pytest.raises(StudyError):
+        draw(bare, "confusions")
+
+
+@pytest.mark.parametrize("text", ["", "label=bee"])
+def test_worst_slices__the_significant_ones_of_the_images(seen, text):
+    study = seen.where(Slice.parse(text)) if text else seen
+    table = inspection.worst_within(seen, shown_images(study))
+    significant = table["q"] <= 0.05
+    rates = 100 * table.loc[significant | (not significant.any()), "error_rate"]
+    fig = draw(study, "worst_slices", options=FigureOptions(images=3))
+    if rates.empty:
+        assert "No slice of 10 images or more is significantly worse" in layout_of(fig).annotations[0].text
+    else:
+        assert list(fig.data[0].x) == pytest.approx(rates.head(3).tolist())
+
+
+@pytest.mark.slow
+def test_worst_slices__without_verdicts(tmp_path):
+    bare = open_study(make_study(tmp_path / "bare", n_train=40, n_val=20, labels=False))
+    with pytest.raises(StudyError):
+        draw(bare, "worst_slices")
+
+
+def loop_differences(study, one: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Percentage points by which each feature fires more often on one set of images than on the other."""
+    ptr, rows = study.vector("firing_by_feature_ptr"), study.vector("firing_by_feature_rows")
+    found = {}
+    for feature in range(len(ptr) - 1):
+        fires = set(rows[ptr[feature] : ptr[feature + 1]].tolist())
+        a, b = ([row in fires for row in range(study.n_images) if side[row]] for side in (one, other))
+        if any(a) or any(b):
+            found[f"Feature {feature}"] = 100 * (sum(a) / len(a) - sum(b) / len(b))
+    return found
+
+
+@pytest.mark.parametrize("versus", ["", "label=ant split=val", "split=val"])
+def test_slice_differences__of_a_slice_and_the_others(seen, versus):
+    bees = Slice.parse("label=bee split=val")
+    fig = draw(seen.where(bees), "slice_differences", options=FigureOptions(versus=versus))
+    one = bees.mask(seen)
+    other = (Slice.parse(versus) if versus else Slice(split="val")).mask(seen) & ~one
+    wanted = loop_differences(seen, one, other)
+    drawn = {title: x for (_, title, *_), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True)}
+    assert drawn and drawn == pytest.approx({title: wanted[title] for title in drawn})
+    assert "bees" in layout_of(fig).xaxis.title.text
+
+
+def test_slice_differences__of_a_whole_study_its_errors_against_the_rest(seen):
+    fig = draw(seen, "slice_differences", options=FigureOptions(images=2))
+    correct = seen.table("probe")["correct"].to_numpy(bool)
+    wanted = loop_differences(seen, seen.is_val & ~correct, seen.is_val & correct)
+    drawn = {title: x for (_, title, *_), x in zip(fig.data[0].customdata, fig.data[0].x, strict=True)}
+    assert 0 < len(drawn) <= 4 and drawn == pytest.approx({title: wanted[title] for title in drawn})
+
+
+def test_slice_differences__without_verdicts_asks_for_a_slice(tmp_path):
+    bare = open_study(make_study(tmp_path / "bare", n_train=40, n_val=20, labels=False))
+    with pytest.raises(StudyError, match="name a slice"):
+        draw(bare, "slice_differences")
+
+
+def test_miou_scale__is_of_the_images_of_the_slice(seen):
+    bees = seen.where(Slice.parse("label=bee"))
+    assert bees.chosen is not None
+    table = overlap_scale(seen, bees.chosen)
+    value = table.loc[(table["heatmap"] == "encoder") & (table["mask"] == "core"), "value"].iloc[0]
+    said = [note.text for note in layout_of(draw(bees, "miou_scale")).annotations]
+    assert any(f"{value:.2f}" in text for text in said), (value, said)
+    assert draw(seen, "miou_scale") != draw(bees, "miou_scale")

@@ -1,0 +1,59 @@
+"""Risk against two scores, by a loop over the images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.charts import score_pair as figures
+from core.common.statistics.intervals import wilson
+
+
+def slow_part(values: list[float], value: float, bins: int) -> int:
+    below = sum(other < value for other in values)
+    same = sum(other == value for other in values)
+    return min(int((below + same / 2) / len(values) * bins), bins - 1)
+
+
+@pytest.mark.parametrize("bins", [2, 4])
+def test_pair_table__matches_loop(rng, bins):
+    first, second = np.round(rng.normal(size=(2, 90)), 1)
+    correct = (rng.random(90) < 0.6).astype(float)
+    first[:5], second[5:8], correct[8:10] = np.nan, np.nan, np.nan
+    known = [i for i in range(90) if i >= 10]
+    cells: dict[tuple[int, int], list[bool]] = {}
+    for i in known:
+        row, col = (slow_part([float(s[k]) for k in known], float(s[i]), bins) for s in (first, second))
+        cells.setdefault((row, col), []).append(correct[i] == 0)
+    table = figures.pair_table(first, second, correct, bins=bins)
+    assert len(table) == bins**2 and table["n"].sum() == 80
+    for row in table.to_dict("records"):
+        errors = cells.get((row["first"], row["second"]), [])
+        assert (row["n"], row["n_errors"]) == (len(errors), sum(errors))
+        if errors:
+            low, high = wilson(sum(errors), len(errors))
+            assert row["risk"] == pytest.approx(sum(errors) / len(errors))
+            assert (row["low"], row["high"]) == pytest.approx((float(low), float(high)))
+        else:
+            assert np.isnan(row["risk"])
+
+
+def test_pair_heat__cells_are_those_of_the_table(rng):
+    first, second = rng.normal(size=(2, 400))
+    correct = (rng.random(400) < 1 / (1 + np.exp(-first - second))).astype(float)
+    table = figures.pair_table(first, second, correct)
+    cells = np.array(figures.pair_heat(table).data[0].z, float)
+    risk = table["risk"].to_numpy().reshape(4, 4)
+    enough = table["n"].to_numpy().reshape(4, 4) >= figures.FEWEST
+    np.testing.assert_allclose(cells[enough], 100 * risk[enough])
+    assert np.isnan(cells[~enough]).all()
+    said = figures.pair_finding(table)
+    assert (
+        said.startswith(f"{100 * risk[0, 0]:.0f} % errors") and f"{100 * risk[3, 3]:.0f} % where both" in said
+    )
+
+
+def test_no_images__says_so():
+    nothing = figures.pair_table(np.full(3, np.nan), np.ones(3), np.ones(3))
+    assert nothing.empty and not figures.pair_heat(nothing).data
+    assert "no images with both scores" in figures.pair_finding(nothing)

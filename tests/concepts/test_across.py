@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from core.concepts.across import (
+    across_table,
+    check_same_images,
+    compare_studies,
+    concept_counts,
+    most_common_words,
+    shared_matrix,
+    shared_words,
+    words_of_studies,
+)
+from core.errors import StudyError
+from core.storage.writer import write_study
+from core.store import open_study
+
+FOUND = {
+    "a": Counter({"dog": 3, "red": 1, "sky": 1}),
+    "b": Counter({"dog": 1, "cat": 5}),
+    "c": Counter({"dog": 2, "red": 2}),
+}
+
+
+def test_concept_counts__by_hand():
+    concepts = pd.DataFrame(
+        {
+            "group": ["1", "1", "2", "2", "2_3"],
+            "word": ["dog", "red", "dog", "sky", "dog"],
+            "kept": [True, True, True, False, True],
+        }
+    )
+    assert concept_counts(concepts) == Counter({"dog": 3, "red": 1})
+    assert concept_counts(concepts, interpretable={"1"}) == Counter({"dog": 1, "red": 1})
+
+
+def test_most_common_words__breaks_ties_by_the_alphabet():
+    assert most_common_words(Counter({"sky": 1, "red": 1, "dog": 2}), 2) == ["dog", "red"]
+
+
+def test_across_table__by_hand():
+    facts = {name: {"n_interpretable_groups": n, "k": 3.0} for n, name in enumerate(FOUND)}
+    table = across_table(FOUND, facts).set_index("study")
+    assert table["n_concepts"].to_dict() == {"a": 3, "b": 2, "c": 2}
+    assert table["n_unshared"].to_dict() == {"a": 1, "b": 1, "c": 0}
+    assert table.at["b", "most_common_words"] == "cat; dog"
+    assert table["n_interpretable_groups"].tolist() == [0, 1, 2]
+    assert table["alpha"].isna().all()
+
+
+def test_shared_matrix__is_symmetric_with_the_own_counts_on_the_diagonal():
+    matrix = shared_matrix(FOUND)
+    assert matrix.loc["a", "c"] == matrix.loc["c", "a"] == 2
+    assert matrix.loc["a", "b"] == 1
+    assert [matrix.loc[name, name] for name in FOUND] == [3, 2, 2]
+
+
+def test_shared_words__come_with_those_of_most_studies_first():
+    table = shared_words(FOUND)
+    assert table["word"].tolist() == ["dog", "red", "cat", "sky"]
+    assert table["n_studies"].tolist() == [3, 2, 1, 1]
+    assert table["b"].tolist() == [1, 0, 5, 0]
+    assert shared_words({"a": Counter()}).empty
+
+
+def test_check_same_images__finds_them_in_another_order(shared_study, tmp_path):
+    study = open_study(shared_study)
+    other = shutil.copytree(shared_study, tmp_path / "other")
+    turned = study.images.iloc[::-1].reset_index(drop=True)
+    with write_study(other) as writer, writer.step("embed", {}) as step:
+        step.table("images", turned)
+    rows = check_same_images([study, open_study(other)])
+    assert rows[0].tolist() == list(range(120)) and rows[1].tolist() == list(range(119, -1, -1))
+
+
+@pytest.mark.slow
+def test_check_same_images__refuses_others(shared_study, study_path):
+    study, other = open_study(shared_study), open_study(study_path(pictures=False, n_val=30))
+    with pytest.raises(
+        StudyError, match=r"\(120 images\) .* \(110\) are over different images: 110 in common"
+    ):
+        check_same_images([study, other])
+    with pytest.raises(StudyError, match="over different images"):
+        check_same_images([other, study])
+
+
+def test_compare_studies__needs_concepts(shared_study, tmp_path):
+    with pytest.raises(StudyError, match="has no concepts .no caption bank.*. Run: python -m core concepts"):
+        compare_studies({"a": open_study(shared_study)})
+    folder = shutil.copytree(shared_study, tmp_path / "study")
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        step.table("concepts", pd.DataFrame({"group": ["1", "2"], "word": ["dog", "sky"], "kept": True}))
+        step.table("explained", pd.DataFrame({"group": ["1", "2"], "interpretable": [True, False]}))
+        step.summary = {"k": 5.0, "alpha": 0.3}
+    study = open_study(folder)
+    tables = compare_studies({"a": study, "b": study})
+    assert tables["across"]["k"].tolist() == [5.0, 5.0]
+    assert tables["shared_matrix"].loc["a", "b"] == 2
+    assert words_of_studies({"a": study}, only_interpretable=True) == {"a": Counter({"dog": 1})}

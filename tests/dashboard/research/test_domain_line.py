@@ -1,0 +1,71 @@
+"""What the pages say of domains: the Overview's line, the maps of the parts, the columns of the features."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.analysis.projection import step
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.store import open_study
+from dashboard.cache import map_reads
+from dashboard.components.tooltips import plain
+from dashboard.research import domain_line
+from dashboard.research.domain_line import domain_sentence
+from tests.dashboard.conftest import all_text
+
+
+def test_sentence__says_what_each_part_tells():
+    summary = {"column": "image_style", "base_rate": 0.35, "domain_linear_all": 0.9, "domain_mlp_all": 0.97}
+    assert domain_sentence(summary) == (
+        "**Do the representations tell the image style?** Yes: a probe names it in 97 %, guessing in 35 %."
+    )
+    parts = {"domain_linear_rest": 0.41, "domain_mlp_rest": 0.4, "domain_mlp_prefix": 0.99}
+    assert domain_sentence(summary | parts).endswith("From the rest 41 % and from the prefix 99 %.")
+    assert "Hardly: a probe names it in 37 %" in domain_sentence(
+        {"column": "style", "base_rate": 0.35, "domain_linear_all": 0.37, "domain_mlp_all": None}
+    )
+    assert domain_sentence({"column": "style", "base_rate": None}).endswith("Too few images to tell.")
+
+
+def test_line__warns_where_the_domain_is_the_class(monkeypatch):
+    cautions = ["'label' is the class of every image: no test can tell the domain from the class"]
+    summary = {"column": "label", "base_rate": 0.2, "domain_linear_all": 0.9, "cautions": cautions}
+    monkeypatch.setattr(domain_line.reads, "summary", lambda study, step: summary)
+
+    def page() -> None:
+        from types import SimpleNamespace
+
+        from dashboard.research import domain_line
+
+        domain_line.show(SimpleNamespace(has=lambda name: True))  # type: ignore[arg-type]
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert [one.value for one in app.caption] == [f":material/warning: {plain(cautions[0])}."]
+
+
+@pytest.mark.slow
+def test_pages__show_the_parts_after_the_step(studies, open_page, monkeypatch):
+    monkeypatch.setattr(step, "umap_map", lambda reduced, fitted, config, bar: reduced[:, :2])
+    study = open_study(studies / "demo")
+    assert map_reads.kinds(study) == ["pca"]
+    run_step(
+        "domains", studies / "demo", {"column": "split", "prefix": 6, "method": "umap"}, Progress.silent()
+    )
+    study = open_study(studies / "demo")
+    assert map_reads.kinds(study) == ["pca", "rest_umap", "rest", "prefix_umap", "prefix"]
+    table = study.table("domain_map")
+    np.testing.assert_array_equal(map_reads.places(study, "prefix"), table[["x_prefix", "y_prefix"]])
+    for kind in ("Prefix, PCA", "Prefix, UMAP"):
+        app = open_page("map", study="demo", map_kind=kind)
+        assert not app.exception and "domain prefix alone" in all_text(app)
+    features = open_page("features", study="demo", features_as="Table")
+    assert not features.exception
+    shown = features.dataframe[0].value
+    assert {"part", "top_domain", "domain_purity"} <= set(shown.columns)
+    assert set(shown["part"]) <= {"prefix", "rest"}
+    overview = open_page("overview", study="demo")
+    assert not overview.exception and "Do the representations tell the split?" in all_text(overview)

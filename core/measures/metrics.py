@@ -236,11 +236,9 @@ def _row(
         for position, metric in enumerate(METRICS)
     }
     found = spreads(values[ranking.rows], ranking.outcome == 1)
-    for metric, (value, *bounds) in (
-        ("auroc", interval_of_auroc(*found)),
-        ("augrc", interval_of_augrc(*found)),
-    ):
-        measured[metric], ends[metric] = value, tuple(bounds)
+    area, generalised_risk = interval_of_auroc(*found), interval_of_augrc(*found)
+    measured |= {"auroc": area[0], "augrc": generalised_risk[0]}
+    ends |= {"auroc": area[1:], "augrc": generalised_risk[1:]}
     row: dict[str, object] = {"score": name}
     for metric in METRICS:
         low, high = ends[metric]

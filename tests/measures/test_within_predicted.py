@@ -56,7 +56,7 @@ def test_auroc_within_predicted__a_row_a_score(rng):
     found = auroc_within_predicted(
         pd.DataFrame({"score": ["s", "t"]}),
         pd.DataFrame({"s": score, "t": -score}),
-        pd.Series(correct),
+        correct,
         pd.Series(group),
     )
     assert_allclose(found["auroc_within"].sum(), 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.heatmaps.overlay_image import OverlayStyle
+from core.slices.inspection.populations import is_filtered
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
@@ -107,9 +108,17 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
         ("masks", session.filter_text(), {}),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
         subtitle=f"The clearest: {_listed(reads.feature_names(study, found[:3]))}",
-        pictures=tuple(picture for number in found[:PICTURES] for picture in heat(study, number, 1)),
+        pictures=_background_pictures(study, population, found[:PICTURES]),
         action="Open masks and mIoU →",
     )
+
+
+def _background_pictures(study: Study, population: Slice, features: list[int]) -> tuple[Picture, ...]:
+    """A picture of each feature: of the images of a filter, or without one the one where it is largest."""
+    if not is_filtered(study, population):
+        return tuple(picture for number in features for picture in heat(study, number, 1))
+    found = feature_cards.pictures(study, population, tuple(features))
+    return tuple(picture for number in features for picture in found[number][:1])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads
+from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.run_button import run_button, step_command
@@ -71,14 +71,10 @@ def page(study: Study, population: Slice) -> None:
     filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()
-    _headline(study, population, filtered=filtered)
-    with st.container(key="overview_places", gap="xsmall"):
-        findings.look_first(study, population)
-    with st.container(key="overview_looks", gap="xsmall"):
-        findings.features(study, population)
-    _prediction(study, population)
-    for show in () if filtered else parts.ON_THE_OVERVIEW:
-        show(study)
+    if slice_reads.count(study, population):
+        _of_images(study, population, filtered=filtered)
+    else:
+        widgets.empty_state("No images", "No images match the filter.")
     with first if gaps_matter else st.container():
         _unfinished(study)
     with st.expander("About this study", icon=":material/info:"):
@@ -90,6 +86,18 @@ def page(study: Study, population: Slice) -> None:
         _remarks(study)
     table_downloads.section(study)
     report.section(study)
+
+
+def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
+    """What holds of the images of the filter; research speaks of the whole study."""
+    _headline(study, population, filtered=filtered)
+    with st.container(key="overview_places", gap="xsmall"):
+        findings.look_first(study, population)
+    with st.container(key="overview_looks", gap="xsmall"):
+        findings.features(study, population)
+    _prediction(study, population)
+    for show in () if filtered else parts.ON_THE_OVERVIEW:
+        show(study)
 
 
 def _title(study: Study, population: Slice, *, filtered: bool) -> str:

@@ -17,10 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from dashboard.addresses.pages import MOVED
 from dashboard.server.access.guard import Guard
 from dashboard.server.access.settings import read_rules
-from dashboard.server.moved import moved
 from dashboard.server.warm_up import lifespan
 
 
@@ -40,7 +38,6 @@ ROUTES = [
     Route("/points/{study:path}", _answered_by("points")),
     Route("/table/{study:path}/{file}", _answered_by("table_file")),
     Route("/plotly.js", _answered_by("library")),
-    *(Route(f"/{name}", moved) for name in MOVED),
 ]
 
 # `streamlit run` looks for an `st.App` that is called app, and serves what is called app in the end.

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from core.analysis.quality.recommendation import claim, recommend, score_row
 from core.charts.chart import Chart
+from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
@@ -207,10 +208,9 @@ def _dots(
     low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
     chosen = equals(rows, "score", selected)
     colours = [theme.accent if one else theme.correct if free else theme.neutral for one in chosen]
-    return go.Scatter(
-        x=value,
-        y=labels,
-        mode="markers",
+    return dots(
+        value,
+        labels,
         name=name,
         marker={
             "symbol": "circle" if free else "diamond-open",
@@ -218,18 +218,10 @@ def _dots(
             "color": colours,
             "line": {"width": theme.stroke(2)},
         },
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "thickness": theme.stroke(2),
-            "width": 0,
-            "array": np.nan_to_num(high - value),
-            "arrayminus": np.nan_to_num(value - low),
-            "color": theme.muted,
-        },
+        error_x=interval(value, low, high, colour=theme.muted, thickness=theme.stroke(2)),
         customdata=[[s, a, b] for s, a, b in zip(rows["score"], low, high, strict=True)],
-        hovertemplate=f"<b>%{{y}}</b><br>{METRICS[metric].title}: %{{x:.3f}}<br>95 % interval "
-        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}<br>{name}<extra></extra>",
+        hover=f"<b>%{{y}}</b><br>{METRICS[metric].title}: %{{x:.3f}}<br>95 % interval "
+        f"%{{customdata[1]:.3f}} to %{{customdata[2]:.3f}}<br>{name}",
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import cells
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 from core.common.score_names import SCORES, score_label
@@ -28,28 +29,23 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid["auroc"]]
     rows = [f"{as_text(cause)}  (n = {counts[cause]:,.0f})" for cause in causes]
     fig = go.Figure(
-        go.Heatmap(
-            z=grid["auroc"],
-            x=[score_label(s) for s in scores],
-            y=rows,
+        cells(
+            grid["auroc"],
+            [score_label(s) for s in scores],
+            rows,
+            scale=_diverging(theme),
+            bar={
+                "title": {"text": "AUROC", "font": {"size": theme.font_size}},
+                "tickfont": {"size": theme.font_size - 1},
+                "tickvals": [0, 0.5, 1],
+            },
+            hover="<b>%{x}</b><br>failures by %{y}<br>AUROC %{z:.3f} "
+            "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
             text=text,
-            texttemplate="%{text}",
             textfont={"color": theme.ink},
             customdata=np.dstack([grid["low"], grid["high"]]),
             zmin=0,
             zmax=1,
-            xgap=2,
-            ygap=2,
-            colorscale=_diverging(theme),
-            colorbar={
-                "title": {"text": "AUROC", "font": {"size": theme.font_size}},
-                "tickfont": {"size": theme.font_size - 1},
-                "thickness": 12,
-                "outlinewidth": 0,
-                "tickvals": [0, 0.5, 1],
-            },
-            hovertemplate="<b>%{x}</b><br>failures by %{y}<br>AUROC %{z:.3f} "
-            "(%{customdata[0]:.3f} to %{customdata[1]:.3f})<extra></extra>",
         )
     )
     fig.update_xaxes(tickangle=-35, showline=False, ticks="", tickfont_color=theme.ink)

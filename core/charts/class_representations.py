@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import Chart
+from core.charts.marks import click_cells
 from core.charts.options import FigureOptions
 from core.charts.reading import class_numbers
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
@@ -183,16 +184,8 @@ def _sizes(panel: str, counts: np.ndarray) -> str:
 
 def _click_points(classes: np.ndarray, features: np.ndarray, names: list[str]) -> go.Scatter:
     x, y = np.meshgrid(np.arange(len(features)), np.arange(len(names)))
-    return go.Scatter(
-        x=x.ravel(),
-        y=y.ravel(),
-        mode="markers",
-        marker={"size": 14, "opacity": 0, "symbol": "square"},
-        unselected={"marker": {"opacity": 0}},
-        customdata=np.column_stack([classes[y.ravel()], features[x.ravel()]]),
-        hoverinfo="none",
-        showlegend=False,
-    )
+    data = np.column_stack([classes[y.ravel()], features[x.ravel()]])
+    return click_cells(x.ravel(), y.ravel(), data, size=14, hoverinfo="none")
 
 
 def _dress(
@@ -287,7 +280,7 @@ def mean_cells(
     picked = (np.asarray(part, np.int64) for part in (classes, features))
     row, column = (part.ravel() for part in np.meshgrid(*picked, indexing="ij"))
     right, wrong = correct[row, column], misclassified[row, column]
-    names = [class_names[number] for number in row]
+    names = [class_names[number] for number in row.tolist()]
     facts = {"class": names, "feature": column, "correct": right, "misclassified": wrong}
     return pd.DataFrame(facts).assign(difference=right - wrong)
 

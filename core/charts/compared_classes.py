@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import MANY, Chart
+from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -95,14 +96,13 @@ def class_changes(
         (now, other, theme.discriminative, "circle"),
     ):
         fig.add_trace(
-            go.Scatter(
-                x=values,
-                y=at,
-                mode="markers",
+            dots(
+                values,
+                at,
                 name=as_text(name),
                 marker={"color": colour, "symbol": symbol, "size": theme.stroke(9)},
                 customdata=np.column_stack([n, names]),
-                hovertemplate="<b>%{customdata[1]}</b> (%{customdata[0]} images): %{x:.1f} %<extra></extra>",
+                hover="<b>%{customdata[1]}</b> (%{customdata[0]} images): %{x:.1f} %",
             ),
             row=1,
             col=1,
@@ -132,24 +132,14 @@ def _changes(
     chosen: np.ndarray, colour: str, name: str, names: Sequence[str], theme: Theme,
 ) -> go.Scatter:  # fmt: skip
     middle = change[shown][chosen]
-    return go.Scatter(
-        x=middle,
-        y=at[chosen],
-        mode="markers",
+    return dots(
+        middle,
+        at[chosen],
         name=name,
         marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": high[chosen] - middle,
-            "arrayminus": middle - low[chosen],
-            "color": colour,
-            "thickness": theme.stroke(1.5),
-            "width": 0,
-        },
+        error_x=interval(middle, low[chosen], high[chosen], colour=colour, thickness=theme.stroke(1.5)),
         customdata=np.column_stack([np.array(names, object)[chosen], low[chosen], high[chosen]]),
-        hovertemplate="<b>%{customdata[0]}</b>: %{x:+.1f} points "
-        "(%{customdata[1]:+.1f} to %{customdata[2]:+.1f})<extra></extra>",
+        hover="<b>%{customdata[0]}</b>: %{x:+.1f} points (%{customdata[1]:+.1f} to %{customdata[2]:+.1f})",
     )
 
 

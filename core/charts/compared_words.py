@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import MANY, Chart
+from core.charts.marks import cells
 from core.charts.options import FigureOptions
 from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -43,10 +44,9 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         for i in range(n)
     ]
     fig = go.Figure(
-        go.Heatmap(
-            z=values, x=np.arange(n), y=np.arange(n), colorscale=theme.sequential, zmin=0, zmax=values.max(),
-            xgap=2, ygap=2, texttemplate="%{z:.0f}",
-            textfont_size=theme.font_size + 2, showscale=False, hovertext=hover, hoverinfo="text",
+        cells(
+            values, np.arange(n), np.arange(n), scale=theme.sequential, zmin=0, zmax=values.max(),
+            texttemplate="%{z:.0f}", textfont_size=theme.font_size + 2, hovertext=hover, hoverinfo="text",
         )
     )  # fmt: skip
     axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False, "ticks": "", "showline": False}

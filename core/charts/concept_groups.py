@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.marks import cells, name_rows
 from core.charts.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers, words
 
@@ -220,19 +221,15 @@ def word_matrix(
     units, said = [str(name) for name in scores.columns], [str(word) for word in scores.index]
     text = [[f"{value:.2f}" if np.isfinite(value) else "" for value in row] for row in grid]
     fig = go.Figure(
-        go.Heatmap(
-            z=grid,
-            x=np.arange(len(units)),
-            y=np.arange(len(said)),
-            colorscale=theme.sequential,
+        cells(
+            grid,
+            np.arange(len(units)),
+            np.arange(len(said)),
+            scale=theme.sequential,
             zmin=0,
             zmax=max(float(np.nanmax(grid)), 0.1) * 1.3,  # keeps the text legible on the darkest cell
-            xgap=2,
-            ygap=2,
             text=text,
-            texttemplate="%{text}",
             textfont_size=theme.font_size - 3,
-            showscale=False,
             hovertext=[
                 [
                     f"<b>{as_text(word)}</b>, {as_text(names[unit])}: "
@@ -256,14 +253,7 @@ def word_matrix(
         ticks="",
         tickfont_color=theme.ink,
     )
-    fig.update_yaxes(
-        autorange="reversed",
-        tickvals=np.arange(len(said)),
-        ticktext=[as_text(word) for word in said],
-        showgrid=False,
-        ticks="",
-        tickfont_color=theme.ink,
-    )
+    name_rows(fig, [as_text(word) for word in said], theme, span={"autorange": "reversed"})
     finish(fig, theme, height=90 + 24 * len(said))
     return fig.update_layout(shapes=[line], margin_t=8)
 

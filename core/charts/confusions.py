@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import click_cells
 from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -101,21 +102,18 @@ def confusion_matrix(
         )
     )
     fig.add_trace(
-        go.Scatter(
-            x=[predicted for _, predicted in cells],
-            y=[true for true, _ in cells],
-            mode="markers",
-            marker={"size": cell - 4, "opacity": 0, "symbol": "square"},
+        click_cells(
+            [predicted for _, predicted in cells],
+            [true for true, _ in cells],
+            [[rows[true], columns[predicted]] for true, predicted in cells],
+            size=cell - 4,
             selected={"marker": {"opacity": 0}},
-            unselected={"marker": {"opacity": 0}},
-            customdata=[[rows[true], columns[predicted]] for true, predicted in cells],
             hovertext=[
                 f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>: "
                 f"{grid[true, predicted]:,.0f}"
                 for true, predicted in cells
             ],
             hoverinfo="text",
-            showlegend=False,
         )
     )
     shapes = [

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.marks import diagonal, line
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.arrays import evenly, safe_divide
 
@@ -143,26 +144,10 @@ def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Th
         ("caught", "errors caught", theme.misclassified),
         ("precision", "errors among the flagged", theme.upper),
     ):
-        fig.add_trace(
-            go.Scatter(
-                x=table["flagged"],
-                y=table[column],
-                mode="lines",
-                name=label,
-                line={"color": colour, "width": 2.5},
-                hovertemplate=f"flagging %{{x:.1f}} % of the images<br>{label}: %{{y:.1f}} %<extra></extra>",
-            )
-        )
-    fig.add_trace(
-        go.Scatter(
-            x=[0, 100],
-            y=[0, 100],
-            mode="lines",
-            name="caught by flagging at random",
-            hoverinfo="skip",
-            line={"color": theme.neutral, "dash": "dot", "width": 1.5},
-        )
-    )
+        hover = f"flagging %{{x:.1f}} % of the images<br>{label}: %{{y:.1f}} %"
+        x, y = table["flagged"], table[column]
+        fig.add_trace(line(x, y, colour=colour, width=2.5, hover=hover, name=label))
+    fig.add_trace(diagonal("caught by flagging at random", theme))
     if flagged is not None:
         marks = Marks(theme)
         marks.vertical(flagged, "chosen", solid=True)

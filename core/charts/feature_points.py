@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.marks import dots, points_kind
 from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers, words
 
@@ -22,7 +23,6 @@ TAIL_MEANING = {
     "upper": "fires on so many images that it is general",
 }
 TRAIN = "training images"  # the images that activation rates are shares of
-WEBGL_FROM = 1000  # SVG is sharper and exports cleanly; above this many points it becomes slow
 
 
 def point_facts(rows: pd.DataFrame) -> np.ndarray:
@@ -38,10 +38,6 @@ def point_facts(rows: pd.DataFrame) -> np.ndarray:
     return found
 
 
-def scatter_class(n_points: int) -> type[go.Scatter] | type[go.Scattergl]:
-    return go.Scattergl if n_points > WEBGL_FROM else go.Scatter
-
-
 def images_word(images: str) -> str:
     return "train" if images == TRAIN else images.removeprefix("images of ")
 
@@ -50,16 +46,16 @@ def add_points(
     fig: go.Figure, rows: pd.DataFrame, y: np.ndarray, x: str, tail: str, images: str, theme: Theme
 ) -> None:
     colour = theme.tail(tail)
-    trace = scatter_class(len(rows))(
-        x=rows[x].to_numpy(float),
-        y=y,
-        mode="markers",
+    trace = dots(
+        rows[x].to_numpy(float),
+        y,
+        kind=points_kind(len(rows)),
         name=TAIL_LABEL[tail],
         marker={"color": colour, "size": theme.stroke(6), "opacity": 0.8},
         unselected={"marker": {"opacity": 0.8}},
         customdata=point_facts(rows),
-        hovertemplate="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
-        f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}<extra></extra>",
+        hover="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
+        f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}",
     )
     fig.add_trace(trace)
 

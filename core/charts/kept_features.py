@@ -12,8 +12,9 @@ from plotly.subplots import make_subplots
 
 from core.analysis.features.notes import notes_on_curves
 from core.charts.chart import MANY, Chart
+from core.charts.marks import band, line
 from core.charts.options import FigureOptions
-from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
+from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, equals, numbers, where
 
 if TYPE_CHECKING:
@@ -108,32 +109,23 @@ def _line(part: pd.DataFrame, curve: str, colour: str, theme: Theme, *, named: b
     middle, low, high = (
         100 * numbers(part, name)[order] for name in ("accuracy", "accuracy_low", "accuracy_high")
     )
-    line = go.Scatter(
-        x=removed,
-        y=middle,
+    drawn = line(
+        removed,
+        middle,
+        colour=colour,
+        width=theme.stroke(2.5),
+        dash="dot" if curve == "random" else "solid",
+        hover=f"{NAMES[curve]}<br>%{{customdata:.0f}} kept, %{{x:.0f}} % removed: %{{y:.2f}} %",
         mode="lines+markers",
         name=NAMES[curve],
         legendgroup=curve,
         showlegend=named,
-        line={"color": colour, "width": theme.stroke(2.5), "dash": "dot" if curve == "random" else "solid"},
         marker={"size": theme.stroke(6)},
         customdata=kept,
-        hovertemplate=f"{NAMES[curve]}<br>%{{customdata:.0f}} kept, %{{x:.0f}} % removed: %{{y:.2f}} %"
-        "<extra></extra>",
     )
     if not (high > low).any():
-        return [line]
-    band = go.Scatter(
-        x=np.concatenate([removed, removed[::-1]]),
-        y=np.concatenate([high, low[::-1]]),
-        fill="toself",
-        fillcolor=tint(colour, 0.2),
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=curve,
-    )
-    return [band, line]
+        return [drawn]
+    return [band(removed, low, high, colour=colour, alpha=0.2, legendgroup=curve), drawn]
 
 
 class KeptCurves(NamedTuple):

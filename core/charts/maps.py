@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.feature_points import WEBGL_FROM
+from core.charts.marks import points_kind
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score, seeded_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -219,7 +219,7 @@ def representation_map(
 def _dots(points: np.ndarray, marker: dict, name: str = "", *, like: int = 0) -> go.Scatter | go.Scattergl:
     """Few points are SVG, which a browser without WebGL draws too. like: how many points the others have."""
     x, y = points.T.astype(np.float32)
-    kind = go.Scattergl if max(len(points), like) > WEBGL_FROM else go.Scatter
+    kind = points_kind(max(len(points), like))
     return kind(x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip", showlegend=bool(name))
 
 

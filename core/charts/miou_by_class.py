@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.overlap_rows import GROUPS, NO_OVERLAP, chosen_rows, has_group, variant_title
 from core.charts.reading import class_numbers
@@ -74,22 +75,20 @@ def _class_dots(
     part = where(part, np.array([name in place for name in words(part, "label")], bool))
     mean, low, high, n = (numbers(part, column) for column in ("mean", "low", "high", "n"))
     wrong = group == "misclassified"
-    return go.Scatter(
-        x=mean,
-        y=[place[name] + lift for name in words(part, "label")],
-        mode="markers",
+    return dots(
+        mean,
+        [place[name] + lift for name in words(part, "label")],
         name="all images" if group == "all" else group,
         marker={
             "color": theme.misclassified if wrong else theme.correct,
             "size": 0.6 * theme.font_size,
             "symbol": "diamond" if wrong else "circle",
         },  # fmt: skip
-        error_x={"array": high - mean, "arrayminus": mean - low, "thickness": 1.2, "width": 0},
+        error_x=interval(mean, low, high, thickness=1.2),
         customdata=np.column_stack(
             [[as_text(name) for name in words(part, "label")], [f"{v:,.0f}" for v in n]]
         ),
-        hovertemplate=f"<b>%{{customdata[0]}}</b>, {group}: %{{x:.3f}}<br>"
-        "%{customdata[1]} images<extra></extra>",
+        hover=f"<b>%{{customdata[0]}}</b>, {group}: %{{x:.3f}}<br>%{{customdata[1]}} images",
     )
 
 

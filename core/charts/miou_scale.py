@@ -10,11 +10,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import dots, interval
 from core.charts.overlap_rows import MASKS, NO_OVERLAP
 from core.charts.reading import whole_study
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import equals, numbers, where, words
-from core.slices.inspection import overlap_scale, overlap_sentence
+from core.slices.inspection import overlap_scale
+from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.inspection.populations import shown_images
 
 ENCODER = "encoder"
@@ -179,41 +181,35 @@ def _lines(part: pd.DataFrame, rows: dict[str, int], y: float, theme: Theme) -> 
 
 def _marks(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
     controls = _controls(part)
-    return go.Scatter(
-        x=[value for _, value in controls],
-        y=[y] * len(controls),
-        mode="markers",
+    return dots(
+        [value for _, value in controls],
+        [y] * len(controls),
         marker={
             "symbol": "line-ns",
             "size": theme.stroke(13),
             "line": {"color": theme.ink, "width": theme.stroke(2)},
         },
         text=[_label(name, value) for name, value in controls],
-        hovertemplate=f"%{{text}}<br>on the {mask} mask<extra></extra>",
+        hover=f"%{{text}}<br>on the {mask} mask",
     )
 
 
 def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
     own = where(part, equals(part, "heatmap", ENCODER))
     value, low, high = (numbers(own, column) for column in ("value", "low", "high"))
-    return go.Scatter(
-        x=value,
-        y=[y] * len(value),
-        mode="markers",
-        error_x={
-            "array": high - value,
-            "arrayminus": value - low,
-            "color": theme.ink,
-            "thickness": theme.stroke(2),
-            "width": theme.stroke(5),
-        },
+    return dots(
+        value,
+        [y] * len(value),
+        error_x=interval(
+            value, low, high, colour=theme.ink, thickness=theme.stroke(2), width=theme.stroke(5)
+        ),
         marker={
             "color": theme.correct,
             "size": theme.stroke(16 if theme.width is None or theme.width > 500 else 10),
             "line": {"color": theme.background, "width": theme.stroke(2)},
         },
         customdata=numbers(own, "n"),
-        hovertemplate=f"encoder %{{x:.3f}}<br>%{{customdata:,.0f}} images with a {mask} mask<extra></extra>",
+        hover=f"encoder %{{x:.3f}}<br>%{{customdata:,.0f}} images with a {mask} mask",
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.arrays import safe_divide
 from core.common.dataframes import as_text, numbers, where, words
@@ -175,37 +176,18 @@ def push_bars(
         theme.accent if name in selected else theme.correct if one > 0 else theme.misclassified
         for name, one in zip(names, value, strict=True)
     ]
-    place = np.arange(len(shown))
-    fig = go.Figure(
-        go.Bar(
-            x=value,
-            y=place,
-            orientation="h",
-            marker={"color": colours},
-            text=[signed(one, 2) for one in value],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)],
-            hoverinfo="text",
-        )
-    )
     reach = float(np.abs(value).max()) or 1.0
     low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
-    fig.update_xaxes(
-        title_text="adds to the logit (mean class: 0)",
-        range=[low - 0.6 * reach, high + 0.6 * reach],
+    fig = bars(
+        value,
+        names,
+        colours=colours,
+        texts=[signed(one, 2) for one in value],
+        hovers=[f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)],
+        reach=(low - 0.6 * reach, high + 0.6 * reach),
+        theme=theme,
     )
-    fig.update_yaxes(
-        autorange="reversed",
-        tickvals=place,
-        ticktext=[as_text(name) for name in names],
-        showgrid=False,
-        ticks="",
-        ticklabelstandoff=STANDOFF,
-        tickfont_color=theme.ink,
-    )
-    finish(fig, theme, height=80 + 24 * len(shown))
-    return fig.update_layout(bargap=0.28, margin_t=4)
+    return fig.update_xaxes(title_text="adds to the logit (mean class: 0)")
 
 
 def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -223,19 +205,14 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     colours = [theme.correct if mask == "core" else theme.misclassified for mask in words(rows, "mask")]
     names = {"core": "object<br>(core)", "spurious": "background<br>(spurious)"}
     fig = go.Figure(
-        go.Scatter(
-            x=lift,
-            y=place,
-            mode="markers",
+        dots(
+            lift,
+            place,
             marker={"color": colours, "size": theme.stroke(11)},
-            error_x={
-                "array": np.nan_to_num(high - lift),
-                "arrayminus": np.nan_to_num(lift - low),
-                "color": theme.muted,
-            },
+            error_x=interval(lift, low, high, colour=theme.muted, width=None),
             customdata=np.column_stack([low, high, numbers(rows, "n")]),
-            hovertemplate="%{x:.2f}x a uniform heatmap (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
-            "<br>%{customdata[2]:,} images<extra></extra>",
+            hover="%{x:.2f}x a uniform heatmap (%{customdata[0]:.2f} to %{customdata[1]:.2f})"
+            "<br>%{customdata[2]:,} images",
         )
     )
     marks = Marks(theme)
@@ -244,28 +221,19 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     reach = [float(np.nanmin([*low, *lift, 1.0])), float(np.nanmax([*high, *lift, 1.0]))]
     pad = 0.12 * (reach[1] - reach[0] or 1.0)
     fig.update_xaxes(title_text="times uniform", range=[reach[0] - pad, reach[1] + pad])
-    fig.update_yaxes(
-        tickvals=place,
-        ticktext=[names.get(mask, mask) for mask in words(rows, "mask")],
-        range=[len(rows) - 0.4, -0.6],
-        showgrid=False,
-        ticks="",
-        ticklabelstandoff=STANDOFF,
-        tickfont_color=theme.ink,
-    )
+    name_rows(fig, [names.get(mask, mask) for mask in words(rows, "mask")], theme, standoff=STANDOFF)
     return finish(fig, theme, height=110 + 44 * len(rows))
 
 
 def _add_ticks(fig: go.Figure, values: np.ndarray, y: float, name: str, theme: Theme) -> None:
     fig.add_trace(
-        go.Scatter(
-            x=values,
-            y=np.full(len(values), y),
-            mode="markers",
+        dots(
+            values,
+            np.full(len(values), y),
             marker={"symbol": "line-ns-open", "size": 12, "color": theme.ink, "line": {"width": 1.5}},
             name=as_text(name),
             showlegend=False,
-            hovertemplate=f"{as_text(name)}<br>activation %{{x:.4f}}<extra></extra>",
+            hover=f"{as_text(name)}<br>activation %{{x:.4f}}",
         )
     )
 

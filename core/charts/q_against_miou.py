@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import Chart
-from core.charts.feature_points import WEBGL_FROM
+from core.charts.marks import dots, interval, points_kind
 from core.charts.options import FigureOptions
 from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
 from core.charts.reading import known_score
@@ -93,7 +93,7 @@ def q_against_miou(
         for trace in _points(part, score, variant, theme, legend=column == 1):
             fig.add_trace(trace, row=1, col=column)
         x, y = numbers(part, score), numbers(part, variant)
-        kind = _kind(len(part))
+        kind = points_kind(len(part))
         fig.add_trace(_trend_line(kind, trend(x, y), theme, legend=column == 1), row=1, col=column)
         text = _panel_title(mask, x, y, numbers(where(images, of_mask & apart), variant), theme)
         axis = "" if column == 1 else str(column)
@@ -141,27 +141,23 @@ def _panel_title(mask: str, x: np.ndarray, y: np.ndarray, apart: np.ndarray, the
     return text
 
 
-def _kind(n_points: int) -> type[go.Scatter] | type[go.Scattergl]:
-    return go.Scattergl if n_points > WEBGL_FROM else go.Scatter
-
-
 def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legend: bool) -> list[Any]:
     correct = numbers(part, "correct")
     groups = [("correct", correct == 1, theme.correct, "circle"),
               ("misclassified", correct == 0, theme.misclassified, "diamond"),
               ("unknown", np.isnan(correct), theme.neutral, "circle")]  # fmt: skip
-    kind = _kind(len(part))
+    kind = points_kind(len(part))
     return [
-        kind(
-            x=numbers(where(part, chosen), score),
-            y=numbers(where(part, chosen), variant),
-            mode="markers",
+        dots(
+            numbers(where(part, chosen), score),
+            numbers(where(part, chosen), variant),
+            kind=kind,
             name=name,
             legendgroup=name,
             showlegend=legend,
             marker={"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45},
             customdata=numbers(where(part, chosen), "row")[:, None],
-            hovertemplate=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}<extra></extra>",
+            hover=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}",
         )
         for name, chosen, colour, symbol in groups
         if chosen.any()
@@ -179,7 +175,7 @@ def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -
         showlegend=legend,
         line={"color": theme.ink, "width": 1.5},
         marker={"size": 0.5 * theme.font_size},
-        error_y={"array": high - mean, "arrayminus": mean - low, "thickness": 1.2, "width": 3},
+        error_y=interval(mean, low, high, thickness=1.2, width=3),
         customdata=numbers(table, "n"),
         hovertemplate="%{customdata:,.0f} images: mean overlap %{y:.3f}<extra></extra>",
     )

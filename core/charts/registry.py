@@ -5,6 +5,7 @@ Those of research come from its topics.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from core.charts.chart import Chart
@@ -44,4 +45,12 @@ WORKBENCH = (  # "module:chart"
     "core.charts.compared_words:COMPARED_WORDS",
 )
 GUESTS = tuple(row for topic in topics() for row in topic.charts)
-CHARTS = {chart.name: chart for chart in (cast(Chart, function_named(row)) for row in (*WORKBENCH, *GUESTS))}
+
+
+def charts_of(rows: Sequence[str]) -> dict[str, Chart]:
+    """Import the charts of some rows, by name."""
+    charts = [cast(Chart, function_named(row)) for row in rows]
+    return {chart.name: chart for chart in charts}
+
+
+CHARTS = charts_of((*WORKBENCH, *GUESTS))

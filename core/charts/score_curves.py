@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import diagonal, line
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
@@ -46,16 +47,7 @@ def roc(curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme
     fig, reason = _curve_figure(curves, metrics, scores, "roc", "auroc", "AUROC", theme)
     if reason:
         return note_figure(reason, theme)
-    fig.add_trace(
-        go.Scatter(
-            x=[0, 100],
-            y=[0, 100],
-            mode="lines",
-            name="chance: 0.500",
-            hoverinfo="skip",
-            line={"color": theme.neutral, "dash": "dot", "width": 1.5},
-        )
-    )
+    fig.add_trace(diagonal("chance: 0.500", theme))
     fig.update_xaxes(title_text="misclassified images scored above the threshold", **PERCENT_AXIS)
     fig.update_yaxes(title_text="correct images scored above it", **PERCENT_AXIS)
     return _legend_below(fig, theme)
@@ -135,15 +127,9 @@ def _curve_figure(
 
 
 def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stroke: float) -> go.Scatter:
-    return go.Scatter(
-        x=100 * numbers(points, "x"),
-        y=100 * numbers(points, "y"),
-        mode="lines",
-        name=legend,
-        line={"color": colour, "width": stroke},
-        hovertemplate=f"<b>{name}</b><br>%{{xaxis.title.text}}: %{{x:.1f}} %<br>"
-        "%{yaxis.title.text}: %{y:.1f} %<extra></extra>",
-    )
+    x, y = (100 * numbers(points, axis) for axis in "xy")
+    hover = f"<b>{name}</b><br>%{{xaxis.title.text}}: %{{x:.1f}} %<br>%{{yaxis.title.text}}: %{{y:.1f}} %"
+    return line(x, y, colour=colour, width=stroke, hover=hover, name=legend)
 
 
 def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import cells
 from core.charts.options import FigureOptions
 from core.charts.reading import score_values
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -86,20 +87,17 @@ def pair_heat(table: pd.DataFrame, pair: tuple[str, str] = PAIR, *, theme: Theme
     parts = _part_names(bins)
     pale, strong = ("#2A3542", "#9A4D1B") if theme.is_dark else ("#F4F5F7", "#F0A468")
     fig = go.Figure(
-        go.Heatmap(
-            z=np.where(enough, 100 * grid["risk"], np.nan),
-            x=parts,
-            y=parts,
+        cells(
+            np.where(enough, 100 * grid["risk"], np.nan),
+            parts,
+            parts,
+            scale=[[0, pale], [1, strong]],
+            bar={"title": {"text": "errors, %"}},
+            hover="%{z:.1f} % errors (%{customdata[0]:.1f} to %{customdata[1]:.1f})",
             text=text,
-            texttemplate="%{text}",
             textfont={"color": theme.ink},
             customdata=np.dstack([100 * grid["low"], 100 * grid["high"]]),
             zmin=0,
-            xgap=2,
-            ygap=2,
-            colorscale=[[0, pale], [1, strong]],
-            colorbar={"title": {"text": "errors, %"}, "thickness": 12, "outlinewidth": 0},
-            hovertemplate="%{z:.1f} % errors (%{customdata[0]:.1f} to %{customdata[1]:.1f})<extra></extra>",
         )
     )
     axis = {"type": "category", "showgrid": False, "ticks": ""}

@@ -9,9 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
-from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name, interval_ends, name_rows
+from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import as_text, equals, numbers, where, words
 from core.errors import StudyError
@@ -46,12 +47,12 @@ def differences(
     value, low, high, q = (numbers(table, name) for name in ("difference", "low", "high", "q"))
     titles, places = words(table, "title"), np.arange(len(table))
     sure = q <= 0.05
+    ends = 100 * value, 100 * low, 100 * high
     colours = [theme.misclassified if one > 0 else theme.correct for one in value]
     fig = go.Figure(
-        go.Scatter(
-            x=100 * value,
-            y=places,
-            mode="markers",
+        dots(
+            100 * value,
+            places,
             showlegend=False,
             marker={
                 "size": theme.stroke(10),
@@ -59,16 +60,16 @@ def differences(
                 "symbol": ["circle" if one else "circle-open" for one in sure],
                 "line": {"width": theme.stroke(2)},
             },
-            error_x=interval_ends(100 * value, 100 * low, 100 * high, theme),
+            error_x=interval(*ends, colour=theme.muted, thickness=theme.stroke(2)),
             customdata=[
                 [trait, as_text(title), 100 * a, 100 * b, one]
                 for trait, title, a, b, one in zip(
                     table["trait"], titles, table["rate_a"], table["rate_b"], q, strict=True
                 )
             ],
-            hovertemplate="<b>%{customdata[1]}</b><br>on %{customdata[2]:.2f} % of "
+            hover="<b>%{customdata[1]}</b><br>on %{customdata[2]:.2f} % of "
             f"{as_text(names[0])}<br>on %{{customdata[3]:.2f}} % of {as_text(names[1])}<br>"
-            "difference %{x:.2f} points, q = %{customdata[4]:.2g}<extra></extra>",
+            "difference %{x:.2f} points, q = %{customdata[4]:.2g}",
         )
     )
     marks = Marks(theme)
@@ -79,7 +80,7 @@ def differences(
         title_text=f"Percentage points more common in {first} (right) or {second} (left)",
         showgrid=True,
     )
-    name_rows(fig, titles, theme)
+    name_rows(fig, [cut_name(title) for title in titles], theme)
     return finish(fig, theme, height=110 + ROW * len(table))
 
 

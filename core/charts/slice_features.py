@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.feature_points import TAIL_LABEL, TAILS, WEBGL_FROM
+from core.charts.feature_points import TAIL_LABEL, TAILS
+from core.charts.marks import dots, points_kind
 from core.charts.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
 from core.common.dataframes import as_text, equals, numbers, where, words
 
@@ -89,17 +90,16 @@ def _points(
     data = np.empty((len(rows), 2), object)
     data[:, 0] = rows["feature"].to_numpy(np.int64)
     data[:, 1] = [as_text(words) for words in words(rows, "name")]
-    trace = go.Scattergl if len(rows) > WEBGL_FROM else go.Scatter
-    return trace(
-        x=x,
-        y=y,
-        mode="markers",
+    return dots(
+        x,
+        y,
+        kind=points_kind(len(rows)),
         name=as_text(name),
         marker={"color": colour, "size": theme.stroke(8), "opacity": 0.85},
         unselected={"marker": {"opacity": 0.85}},
         customdata=data,
-        hovertemplate="<b>feature %{customdata[0]}</b> %{customdata[1]}<br>"
-        f"{here}: %{{y:.1f}} %<br>{elsewhere}: %{{x:.1f}} %<extra></extra>",
+        hover="<b>feature %{customdata[0]}</b> %{customdata[1]}<br>"
+        f"{here}: %{{y:.1f}} %<br>{elsewhere}: %{{x:.1f}} %",
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
-from core.charts.theme import Theme
 from core.common.dataframes import as_text, where, words
 
 ROW = 26  # pixels per line of a chart
@@ -30,30 +28,6 @@ def kept_kinds(table: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     return where(table, np.isin(np.array(words(table, "kind")), kinds))
 
 
-def name_rows(fig: go.Figure, names: list[str], theme: Theme) -> None:
-    """Write the names down the left side, the first on top."""
-    fig.update_yaxes(
-        tickvals=list(range(len(names))),
-        ticktext=[cut_name(name) for name in names],
-        range=[len(names) - 0.4, -0.6],
-        showgrid=False,
-        ticks="",
-        tickfont_color=theme.ink,
-    )
-
-
 def cut_name(name: str) -> str:
     short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
     return as_text(short)
-
-
-def interval_ends(value: np.ndarray, low: np.ndarray, high: np.ndarray, theme: Theme) -> dict:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "thickness": theme.stroke(2),
-        "width": 0,
-        "array": np.nan_to_num(high - value),
-        "arrayminus": np.nan_to_num(value - low),
-        "color": theme.muted,
-    }

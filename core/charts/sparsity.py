@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import LIKE
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -53,13 +54,14 @@ def sparsity(
     ):
         if np.isfinite(curve).any():
             fig.add_trace(
-                go.Scatter(
-                    x=ranks,
-                    y=curve,
-                    mode="lines",
+                line(
+                    ranks,
+                    curve,
+                    colour=getattr(theme, group),
+                    width=2,
+                    dash=dash,
+                    hover=f"{group}, rank %{{x:,}}: %{{y:.4f}}",
                     name=f"{group} (n = {int(n):,})",
-                    line={"color": getattr(theme, group), "width": 2, "dash": dash},
-                    hovertemplate=f"{group}, rank %{{x:,}}: %{{y:.4f}}<extra></extra>",
                 )
             )
     fig.update_xaxes(

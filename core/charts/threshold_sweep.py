@@ -9,9 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import band, line
 from core.charts.options import FigureOptions
 from core.charts.overlap_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has_group, variant_title
-from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, tint
+from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import equals, numbers, where
 from core.errors import SettingsError
 
@@ -80,29 +81,10 @@ def _add_band(fig: go.Figure, part: pd.DataFrame, name: str, colour: str, dash: 
     low, high = numbers(part, "low"), numbers(part, "high")
     if np.isfinite(low).any():
         known = np.isfinite(low) & np.isfinite(high)
-        fig.add_trace(
-            go.Scatter(
-                x=np.concatenate([x[known], x[known][::-1]]),
-                y=np.concatenate([high[known], low[known][::-1]]),
-                fill="toself",
-                fillcolor=tint(colour, 0.15),
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
-    n = numbers(part, "n")
-    fig.add_trace(
-        go.Scatter(
-            x=x,
-            y=mean,
-            mode="lines",
-            line={"color": colour, "width": 2, "dash": dash},
-            name=name,
-            customdata=n,
-            hovertemplate=f"{name} (n = %{{customdata:,.0f}})<br>t = %{{x:.2f}}: %{{y:.3f}}<extra></extra>",
-        )
-    )
+        fig.add_trace(band(x[known], low[known], high[known], colour=colour, alpha=0.15))
+    hover = f"{name} (n = %{{customdata:,.0f}})<br>t = %{{x:.2f}}: %{{y:.3f}}"
+    more = {"name": name, "customdata": numbers(part, "n")}
+    fig.add_trace(line(x, mean, colour=colour, width=2, dash=dash, hover=hover, **more))
 
 
 def _rows_of_legend(fig: go.Figure, n_entries: int, theme: Theme) -> go.Figure:

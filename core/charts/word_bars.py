@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.charts.marks import bars
+from core.charts.theme import LIGHT, Theme, note_figure
 from core.common.dataframes import as_text, numbers, words
 
 NO_WORDS = "No word of this feature was kept."
@@ -81,33 +82,19 @@ def _bars(
     digits: int,
 ) -> go.Figure:
     """Draw horizontal bars, the first on top, labelled with their values."""
-    place = np.arange(len(values))
-    fig = go.Figure(
-        go.Bar(
-            x=values,
-            y=place,
-            orientation="h",
-            marker={"color": colours},
-            text=[f"{value:.{digits}f}" for value in values],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[
-                f"<b>{as_text(name)}</b>: {value:.{digits and digits + 2}f}<br>{as_text(more)}"
-                for name, value, more in zip(names, values, said, strict=True)
-            ],
-            hoverinfo="text",
-        )
-    )
     longest = float(np.nanmax(values, initial=0.0)) or 1.0
-    fig.update_xaxes(range=[0, 1.16 * longest])
-    fig.update_yaxes(
-        autorange="reversed",
-        tickvals=place,
-        ticktext=[as_text(name) for name in names],
-        showgrid=False,
-        ticks="",
-        ticklabelstandoff=6,
-        tickfont_color=theme.ink,
+    hovers = [
+        f"<b>{as_text(name)}</b>: {value:.{digits and digits + 2}f}<br>{as_text(more)}"
+        for name, value, more in zip(names, values, said, strict=True)
+    ]
+    return bars(
+        values,
+        names,
+        colours=colours,
+        texts=[f"{value:.{digits}f}" for value in values],
+        hovers=hovers,
+        reach=(0, 1.16 * longest),
+        theme=theme,
+        row=26,
+        standoff=6,
     )
-    finish(fig, theme, height=80 + 26 * len(values))
-    return fig.update_layout(bargap=0.28, margin_t=4)

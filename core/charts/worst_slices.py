@@ -9,9 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
+from core.charts.marks import dots, interval, name_rows
 from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
-from core.charts.slice_rows import MOST_SLICES, ROW, interval_ends, name_rows, slice_names
+from core.charts.slice_rows import MOST_SLICES, ROW, cut_name, slice_names
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, where, words
 from core.errors import StudyError
@@ -41,27 +42,25 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
     places = np.arange(len(table))
     fig = go.Figure(
         [
-            go.Scatter(
-                x=rate,
-                y=places,
-                mode="markers",
+            dots(
+                rate,
+                places,
                 name="error rate, with its 95 % interval",
                 marker={"size": theme.stroke(10), "color": theme.misclassified},
                 cliponaxis=False,  # a rate of 100 % stands on the edge
-                error_x=interval_ends(rate, low, high, theme),
+                error_x=interval(rate, low, high, colour=theme.muted, thickness=theme.stroke(2)),
                 customdata=[
                     [at, as_text(names[at]), int(n), int(k)]
                     for at, n, k in zip(
                         places.tolist(), numbers(table, "n"), numbers(table, "errors"), strict=True
                     )
                 ],
-                hovertemplate="<b>%{customdata[1]}</b><br>%{customdata[3]:,} of %{customdata[2]:,} images "
-                "misclassified: %{x:.1f} %<extra></extra>",
+                hover="<b>%{customdata[1]}</b><br>%{customdata[3]:,} of %{customdata[2]:,} images "
+                "misclassified: %{x:.1f} %",
             ),
-            go.Scatter(
-                x=rest,
-                y=places,
-                mode="markers",
+            dots(
+                rest,
+                places,
                 name="the images it is compared with",
                 marker={
                     "symbol": "line-ns-open",
@@ -69,7 +68,7 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
                     "color": theme.neutral,
                     "line": {"width": theme.stroke(2)},
                 },
-                hovertemplate="%{x:.1f} % of the others<extra></extra>",
+                hover="%{x:.1f} % of the others",
             ),
         ]
     )
@@ -80,7 +79,7 @@ def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Fi
     dashed = f"; dashed: all, {100 * overall:.1f} %" if np.isfinite(overall) else ""
     fig.update_xaxes(title_text=f"Misclassified{dashed}", showgrid=True, **PERCENT_AXIS)
     fig.update_xaxes(range=[0, 103])
-    name_rows(fig, names, theme)
+    name_rows(fig, [cut_name(name) for name in names], theme)
     return finish(fig, theme, height=130 + ROW * len(table))
 
 

@@ -16,6 +16,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from core.common.formatting import for_terminal
 from core.common.inside import inside
 from core.errors import DISK_FULL, PeregrineError, StudyError
 from core.jobs.progress import LOG
@@ -58,10 +59,10 @@ def _report(error: Exception, args: argparse.Namespace) -> int:
     if line is None and isinstance(error, FileNotFoundError) and study is not None and not study.exists():
         line = f"'{study}' was moved or deleted while the command ran; nothing more was written"
     if line is not None:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {for_terminal(line)}", file=sys.stderr)
         return 2
     where = write_traceback(error, study)
-    message = " ".join(str(error).split())[:300]
+    message = for_terminal(" ".join(str(error).split())[:300])
     print(f"error: {type(error).__name__}: {message} (this is a bug; details in {where})", file=sys.stderr)
     return 1
 

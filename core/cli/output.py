@@ -9,6 +9,7 @@ from typing import Any
 from core.common.formatting import (
     aligned,
     counted,
+    for_terminal,
     format_bytes,
     format_duration,
     json_text,
@@ -29,7 +30,7 @@ def show(report: Report, text: Callable[[Report], str], *, as_json: bool) -> Non
 
 def say(printed: str, *, as_json: bool) -> None:
     """Print a text; where it is JSON, the folder of a job keeps it."""
-    print(printed)
+    print(for_terminal(printed))
     if as_json:
         keep_result(printed)
 

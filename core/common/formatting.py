@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNDEFINED = "not defined"
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and line ends
 
 
 def json_text(report: Any) -> str:
@@ -26,6 +28,15 @@ def _finite(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """Convert NumPy numbers and arrays to Python objects, and anything else to text."""
     return _finite(value.tolist()) if hasattr(value, "tolist") else str(value)
+
+
+def for_terminal(text: str) -> str:
+    r"""Write control characters as JSON does: in a stranger's names, a terminal would obey them.
+
+    >>> for_terminal("name\x1b[2J\n")
+    'name\\u001b[2J\n'
+    """
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def format_bytes(n_bytes: float) -> str:

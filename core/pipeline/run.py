@@ -190,16 +190,8 @@ def _run(
         return progress.note(f"{step.name}: up to date")
     from core.common.device import resolve_device
 
-    _forget_older_names(writer, step)
     function, more = function_named(step.function), {"options": run} if step.decodes else {}
     with writer.step(step.name, settings, inputs, outside) as out:
         function(study, out, config, progress=progress, device=resolve_device(run.device), **more)
         if undeclared := out.items.keys() - set(step.outputs):
             raise RuntimeError(f"'{step.name}' wrote {sorted(undeclared)}, which its row in core.steps lacks")
-
-
-def _forget_older_names(writer: StudyWriter, step: Step) -> None:
-    """Forget entries of an earlier version that made the same items under another name."""
-    for name, entry in list(writer.manifest["steps"].items()):
-        if name not in STEPS and set(entry["outputs"]) & set(step.outputs):
-            writer.forget(name)

@@ -1,9 +1,8 @@
-"""The pages of the dashboard: one table that the sidebar, the tour, links and redirects read."""
+"""The pages of the dashboard: one table that the sidebar, the tour and links read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode
 
 HOME = "overview"
 NEW_STUDY = "new_study"
@@ -112,50 +111,6 @@ PAGES = {
 }
 GROUPS = ("Study", "Features", "Errors", "Work")
 WITHOUT_STUDY = (NEW_STUDY,)  # pages that need none
-# Addresses of earlier versions: the page that took over, and what it has to show.
-MOVED: dict[str, tuple[str, dict[str, str]]] = {
-    HOME: ("", {}),  # the page at the root
-    "quality": ("predicting_errors", {}),
-    "interpretability": ("masks", {}),
-    "compare_groups": ("heatmaps", {"heat_part": "Mean representations"}),
-    "slices": ("errors", {}),
-    "failures": ("errors", {"errors_tab": "Confusions"}),
-    "figure_sheet": ("figures", {}),
-    "decompose": ("image", {}),
-    "concepts": ("features", {"features_as": "Words"}),
-    "groups": ("features", {"features_as": "Groups"}),
-}
-# Parts of those addresses that have another name now.
-RENAMED = {
-    "concepts": {"concept_word": "features_find"},
-    "decompose": {"decompose_image": "image", "decompose_of": "image_of"},
-}
-
-
-def moved_to(name: str, query: str) -> str:
-    """Return the address that replaces an old one, with its query string.
-
-    >>> moved_to("quality", "study=demo&where=label%3Dant")
-    '/predicting_errors?study=demo&where=label%3Dant'
-    >>> moved_to("slices", ""), moved_to("failures", "study=demo")
-    ('/errors', '/errors?study=demo&errors_tab=Confusions')
-    >>> moved_to("overview", "study=demo")
-    '/?study=demo'
-    >>> moved_to("concepts", "concept=12"), moved_to("concepts", "concept=3_98")
-    ('/feature?feature=12', '/features?features_as=Groups&group=3_98')
-    """
-    asked = parse_qsl(query, keep_blank_values=True)
-    page, parameters = MOVED[name]
-    if name == "concepts" and (unit := dict(asked).get("concept")):  # a feature, or a group of several
-        asked = [(key, value) for key, value in asked if key not in ("concept", "concept_word")]
-        page, parameters = (
-            ("features", {"features_as": "Groups", "group": unit})
-            if "_" in unit
-            else ("feature", {"feature": unit})
-        )
-    renamed = RENAMED.get(name, {})
-    asked = urlencode([*((renamed.get(key, key), value) for key, value in asked), *parameters.items()])
-    return f"/{page}?{asked}" if asked else f"/{page}"
 
 
 def of_confusion(true: str, predicted: str) -> dict[str, str]:

@@ -35,9 +35,6 @@ PAGE_SIZE = 24
 
 
 def page(study: Study) -> None:
-    if (feature := session.url_text("feature")) is not None:  # earlier versions showed a feature here
-        session.go("feature", feature=feature)
-        st.rerun()
     if not one_feature.ready(study):
         return
     chosen = image_filter.population(study)

@@ -12,7 +12,6 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_meanings import points
-from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 TOAST = "[role=status].peregrine-said"
@@ -130,24 +129,6 @@ def test_confusions__a_click_on_the_list_opens_the_same(reader, address, served)
     page.get_by_role("button", name="All confusions").click()
     page.locator("a.card").nth(1).wait_for()
     assert "failure_true" not in one.query()
-
-
-@pytest.mark.parametrize(
-    ("old", "page_name", "query"),
-    sample(
-        [
-            ("slices?study=seen&slices_least=5", "Errors", {"slices_least": ["5"]}),
-            ("failures?study=seen", "Errors", {"errors_tab": ["Confusions"]}),
-            ("quality?study=seen&score=Raw+norm", "Predicting errors", {"score": ["Raw norm"]}),
-        ],
-        1,
-    ),
-)
-def test_old_addresses__lead_to_the_pages_that_took_over(reader, address, old, page_name, query):
-    one = reader()
-    page = one.open(f"{address}/{old}")
-    page.get_by_role("heading", name=page_name, level=1, exact=True).wait_for()
-    assert one.query() == {"study": ["seen"], **query}
 
 
 def test_cutoff__the_thumb_moves_to_what_can_be_flagged(reader, address, served):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -14,7 +14,6 @@ from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_links import press, said
 from tests.concepts.worded import MARKUP
-from tests.sampling import sample
 
 pytestmark = pytest.mark.browser
 CARD = ".st-key-features_cards a.card"
@@ -75,29 +74,6 @@ def test_cards__by_keyboard_and_in_another_tab(reader, address):
     first.focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/feature?*")
-
-
-@pytest.mark.parametrize(
-    ("old", "path", "parts"),
-    sample(
-        [
-            ("concepts?study=seen", "/features", ["features_as=Words"]),
-            ("concepts?study=seen&concept_word=sky", "/features", ["features_as=Words", "features_find=sky"]),
-            ("concepts?study=seen&concept=7", "/feature", ["feature=7"]),
-            ("concepts?study=seen&concept=1_2", "/features", ["features_as=Groups", "group=1_2"]),
-            ("groups?study=seen", "/features", ["features_as=Groups"]),
-            ("features?study=seen&feature=7", "/feature", ["feature=7"]),
-        ],
-        3,
-    ),
-)
-def test_old_addresses__lead_on(reader, address, old, path, parts):
-    page = reader().open(f"{address}/{old}")
-    page.wait_for_timeout(500)
-    settle(page)
-    found = urlsplit(page.url)
-    assert found.path == path and set(parts) <= set(found.query.split("&"))
-    assert "knows nothing of" not in page.locator("[data-testid=stMain]").inner_text()
 
 
 def test_search__a_word_and_a_number(reader, address):

@@ -186,15 +186,3 @@ def test_tooltip_of_miou__is_in_sight_and_its_formula_is_a_block(reader, address
     assert tip.locator(".katex-display").count() == 1
     sums = tip.locator(".katex-html .op-symbol.large-op").all()
     assert len(sums) == 2 and all(one.bounding_box()["height"] > 12 for one in sums)
-
-
-def test_old_addresses__lead_to_the_new_pages_with_their_filter(reader, address):
-    one = reader()
-    page = one.open(f"{address}/compare_groups?study=seen&where=label%3Dbee")
-    assert page.locator("h1").inner_text() == "Heatmaps"
-    page.wait_for_selector(".st-key-groups_chart .nsewdrag")
-    assert one.query()["where"] == ["label=bee"]
-    assert one.query()["heat_part"] == ["Mean representations"]
-    page = one.open(f"{address}/interpretability?study=seen&where=label%3Dbee")
-    assert page.locator("h1").inner_text() == "Masks and mIoU"
-    assert one.query()["where"] == ["label=bee"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from core.charts import maps
+from core.charts import maps, marks
 from core.charts.options import FigureOptions
 from core.charts.theme import DARK, LIGHT, layout_of
 from core.errors import StudyError
@@ -123,7 +123,7 @@ def test_representation_map__draws_every_point_once(rng, theme):
 
 
 def test_representation_map__few_points_need_no_webgl(rng):
-    for n, kind in ((50, "scatter"), (maps.WEBGL_FROM + 1, "scattergl")):
+    for n, kind in ((50, "scatter"), (marks.WEBGL_FROM + 1, "scattergl")):
         named = maps.by_name(rng.choice(["a", "b"], n))
         figure = maps.representation_map(rng.normal(size=(n, 2)), named)
         assert {trace.type for trace in figure.data} == {kind}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from core.charts.registry import GUESTS, WORKBENCH
@@ -71,3 +74,27 @@ def test_wrong_words__one_line_and_no_file(run, shared_study, tmp_path, monkeypa
 
 def test_unknown_study__one_line(run, tmp_path):
     assert "no study at" in run("figure", tmp_path / "nothing", "roc", "-o", tmp_path / "x.json").error
+
+
+def test_an_earlier_name_of_a_figure_draws_the_same(run, shared_study, tmp_path):
+    files = [tmp_path / f"{name}.json" for name in ("rivals", "baselines")]
+    for file in files:
+        assert run("figure", shared_study, file.stem, "-o", file).code == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_csv__the_numbers_of_the_figure(run, shared_study, tmp_path):
+    out = tmp_path / "roc.csv"
+    assert run("figure", shared_study, "roc", "-o", out, "--score", "norm").code == 0
+    table = pd.read_csv(out)
+    assert set(table["score"]) == {"norm"} and set(table["curve"]) == {"roc"}
+    drawn = tmp_path / "roc.json"
+    run("figure", shared_study, "roc", "-o", drawn, "--score", "norm")
+    values = json.loads(drawn.read_text())["data"][0]["y"]
+    shown = np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    np.testing.assert_allclose(shown, 100 * table["y"])
+
+
+def test_csv__a_figure_of_pictures_has_none(run, shared_study, tmp_path):
+    said = run("figure", shared_study, "fda_examples", "-o", tmp_path / "x.csv")
+    assert "has no table" in said.error and not (tmp_path / "x.csv").exists()

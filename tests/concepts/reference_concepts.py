@@ -75,22 +75,22 @@ def counterfactuals(
     others = [j for j in range(n_features) if j not in features]
     mean = [math.fsum(float(h[q, j]) for q in range(n_images)) / n_images for j in range(n_features)]
     target = [math.fsum(float(h[q, j]) for q in rows) / len(rows) for j in range(n_features)]
-    found = []
+    pairs = []
     for q in range(n_images):
         dot = math.fsum(float(h[q, j]) * target[j] for j in others)
         if all(h[q, i] < mean[i] for i in features) and dot >= beta:
-            found.append((q, dot))
-    return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:n]
+            pairs.append((q, dot))
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:n]
 
 
 def groups(highly: np.ndarray) -> dict[tuple[int, ...], list[int]]:
     """Algorithm 1: images by their non-empty set of highly activating features."""
-    found: dict[tuple[int, ...], list[int]] = {}
+    rows_of: dict[tuple[int, ...], list[int]] = {}
     for q, row in enumerate(highly):
         features = tuple(j for j, high in enumerate(row) if high)
         if features:
-            found.setdefault(features, []).append(q)
-    return found
+            rows_of.setdefault(features, []).append(q)
+    return rows_of
 
 
 def mean_pairwise_cosine(embeddings: np.ndarray, diagonal: bool) -> float:
@@ -117,8 +117,8 @@ def ridge(target: np.ndarray, source: np.ndarray, penalty: float) -> np.ndarray:
     rows = []
     for s in range(source.shape[1]):
         design = np.vstack([target / math.sqrt(n), math.sqrt(penalty) * np.eye(r)])
-        wanted = np.concatenate([source[:, s] / math.sqrt(n), np.zeros(r)])
-        rows.append(np.linalg.lstsq(design, wanted, rcond=None)[0])
+        targets = np.concatenate([source[:, s] / math.sqrt(n), np.zeros(r)])
+        rows.append(np.linalg.lstsq(design, targets, rcond=None)[0])
     return np.array(rows)
 
 
@@ -137,21 +137,21 @@ def sgd_map(target: np.ndarray, source: np.ndarray, batches: list[np.ndarray], l
 
 def pooled(ranked: dict[str, list[str]], related: dict[str, set[str]], k: int) -> tuple[float, float]:
     """Count words one by one: related among the first k, shown among the first k, related among the six."""
-    hits = shown = everything = 0
+    hits = n_listed = everything = 0
     for group in ranked:
-        for place, word in enumerate(ranked[group], start=1):
-            if place <= k:
-                shown += 1
+        for rank, word in enumerate(ranked[group], start=1):
+            if rank <= k:
+                n_listed += 1
                 hits += word in related[group]
-            if place <= 6:
+            if rank <= 6:
                 everything += word in related[group]
-    return (hits / shown if shown else math.nan, hits / everything if everything else math.nan)
+    return (hits / n_listed if n_listed else math.nan, hits / everything if everything else math.nan)
 
 
 def precision_recall(ranked: list[str], related: set[str], k: int) -> tuple[float, float]:
-    shown = ranked[:k]
-    hits = len([word for word in shown if word in related])
-    return (hits / len(shown) if shown else math.nan, hits / len(related) if related else math.nan)
+    first = ranked[:k]
+    hits = len([word for word in first if word in related])
+    return (hits / len(first) if first else math.nan, hits / len(related) if related else math.nan)
 
 
 def soft_wpmi(
@@ -163,8 +163,8 @@ def soft_wpmi(
     given = np.zeros((n_units, n_words))
     for unit in range(n_units):
         order = sorted(range(n_images), key=lambda q: (-activations[q, unit], q))[:top_k]
-        for place, q in enumerate(order):
-            weight = p_start - place / len(order) * (p_start - p_end)
+        for rank, q in enumerate(order):
+            weight = p_start - rank / len(order) * (p_start - p_end)
             for w in range(n_words):
                 given[unit, w] += math.log(1 + weight * (probabilities[q, w] - 1) + 1e-7)
     for w in range(n_words):

@@ -32,22 +32,22 @@ def test_all_images_of_a_confusion__are_the_rows_of_the_table(worded):
     pairs = table[["true", "predicted"]].drop_duplicates()
     assert len(pairs) >= 2
     for true, predicted in pairs.itertuples(index=False, name=None):
-        found = behind_confusion(worded, rows_of(worded, true, predicted), true, predicted)
-        wanted = table[(table["true"] == true) & (table["predicted"] == predicted)]
-        wanted = wanted[list(found.columns)].reset_index(drop=True)
-        pd.testing.assert_frame_equal(found, wanted)
+        behind = behind_confusion(worded, rows_of(worded, true, predicted), true, predicted)
+        expected = table[(table["true"] == true) & (table["predicted"] == predicted)]
+        expected = expected[list(behind.columns)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(behind, expected)
 
 
 def test_some_images__by_a_loop(worded):
     pairs = worded.table("failure_pairs").sort_values("n_images", ascending=False)
     true, predicted = pairs["true"].iloc[0], pairs["predicted"].iloc[0]
     rows = rows_of(worded, true, predicted)[:2]
-    found = behind_confusion(worded, rows, true, predicted)
+    behind = behind_confusion(worded, rows, true, predicted)
     raw, weights = worded.vector("representations").astype(float), worded.vector("probe_weights")
     for side, name in (("true", true), ("predicted", predicted)):
         values = [raw[row] * weights[worded.class_names.index(name)] for row in rows]
         mean = np.add.reduce(values) / len(rows)
-        part = found[found["side"] == side]
+        part = behind[behind["side"] == side]
         best = sorted(range(len(mean)), key=lambda j: (-mean[j], j))[: len(part)]
         assert part["feature"].tolist() == best
         assert_allclose(part["contribution"], mean[best], rtol=1e-9)

@@ -59,13 +59,13 @@ def test_store__gives_back_what_was_put(tmp_path, rng):
             unit(rng.random((2, 3))), empty.astype(np.str_), empty.astype(np.float32),
         )  # fmt: skip
         store.put(batch)
-    found = store.locate(np.array([3, 0, 0, 9]), np.array(["3_12", "12", "3_12", "12"], object))
-    assert found.there.tolist() == [True, True, False, False]
-    assert found.hot.tolist() == [False, True, False, False]
-    ((which, held),) = store.blocks(found, 100)
+    crops = store.locate(np.array([3, 0, 0, 9]), np.array(["3_12", "12", "3_12", "12"], object))
+    assert crops.there.tolist() == [True, True, False, False]
+    assert crops.hot.tolist() == [False, True, False, False]
+    ((which, held),) = store.blocks(crops, 100)
     assert which.tolist() == [1, 0]
     assert_array_equal(held["embeddings"][1], batch.embeddings[1])
-    assert [len(part) for part, _ in store.blocks(found, 1)] == [1, 1]
+    assert [len(part) for part, _ in store.blocks(crops, 1)] == [1, 1]
 
 
 def test_store__forgets_a_file_that_was_cut_short(tmp_path, rng):
@@ -112,9 +112,9 @@ def test_crops__are_where_the_heatmap_is(kind, request, tmp_path):
     one, other = np.argsort(-raw[[12, 14]].min(0))[:2].tolist()
     rows, units = [12, 12, 14, 14], [str(one), f"{one}_{other}", str(other), WHOLE]
     worker = cropper(study, tmp_path)
-    found = embed(worker, rows, units)
-    assert found.there.all()
-    for row, name, box in zip(rows, units, found.boxes.tolist(), strict=True):
+    crops = embed(worker, rows, units)
+    assert crops.there.all()
+    for row, name, box in zip(rows, units, crops.boxes.tolist(), strict=True):
         image = study.image(row)
         if name == WHOLE:
             assert box == [0, 0, *image.size]
@@ -130,9 +130,9 @@ def test_crops__are_where_the_heatmap_is(kind, request, tmp_path):
         placed = np.nan_to_num(place_on_image(heat, frame, *image.size))
         left, top, right, bottom = feature_crop(placed) or (0, 0, 0, 0)
         assert left >= box[0] - 1 and top >= box[1] - 1 and right <= box[2] + 1 and bottom <= box[3] + 1
-    which, parts = next(worker.store.blocks(found, 9))
-    for place, embedding in zip(which, parts["embeddings"], strict=True):
-        crop = study.image(rows[place]).crop(tuple(found.boxes[place].tolist()))
+    which, parts = next(worker.store.blocks(crops, 9))
+    for number, embedding in zip(which, parts["embeddings"], strict=True):
+        crop = study.image(rows[number]).crop(tuple(crops.boxes[number].tolist()))
         assert_allclose(embedding, unit([np.asarray(crop).mean((0, 1))])[0], atol=1e-6)
 
 
@@ -150,9 +150,9 @@ def test_crops__of_features_that_do_not_meet_are_where_their_sum_is(vit, tmp_pat
             pairs.append(pair)
             unlike += np.abs(heats[1] - on_demand(study, 12, pair, "sum", encoder=encoder)).max() > 0.05
     assert pairs and unlike
-    found = embed(cropper(study, tmp_path), [12] * len(pairs), [f"{one}_{other}" for one, other in pairs])
+    crops = embed(cropper(study, tmp_path), [12] * len(pairs), [f"{one}_{other}" for one, other in pairs])
     frame = study.transform.box(*study.image(12).size)
-    for pair, box in zip(pairs, found.boxes.tolist(), strict=True):
+    for pair, box in zip(pairs, crops.boxes.tolist(), strict=True):
         region = feature_crop(on_demand(study, 12, pair, "sum", encoder=encoder))
         assert tuple(box) == box_on_image(region or (0, 0, 64, 64), frame, 64, *study.image(12).size)
 
@@ -164,8 +164,8 @@ def test_crops__are_embedded_once(embedded, tmp_path):
     embed(first, [12, 13, 12], ["5", "5", "5"])
     assert first.clip.seen == 2
     second = cropper(study, tmp_path)
-    found = embed(second, [13, 14, 12], ["5", "5", "7"])
-    assert second.clip.seen == 2 and found.there.all()
+    crops = embed(second, [13, 14, 12], ["5", "5", "7"])
+    assert second.clip.seen == 2 and crops.there.all()
     third = cropper(study, tmp_path)
     third.load_encoder = lambda: pytest.fail("the encoder is not needed: all crops are there")
     assert embed(third, [12, 13, 14], ["7", "5", "5"]).there.all()
@@ -174,8 +174,8 @@ def test_crops__are_embedded_once(embedded, tmp_path):
 
 def test_crops__of_a_study_without_encoder_are_whole_images(embedded, tmp_path):
     study = open_study(embedded)
-    found = embed(cropper(study, tmp_path, looks=False), [12, 13], ["5", WHOLE])
-    assert found.boxes.tolist() == [[0, 0, 90, 70]] * 2
+    crops = embed(cropper(study, tmp_path, looks=False), [12, 13], ["5", WHOLE])
+    assert crops.boxes.tolist() == [[0, 0, 90, 70]] * 2
 
 
 @pytest.mark.slow
@@ -184,8 +184,8 @@ def test_crops__leave_out_images_that_are_gone(tmp_path):
     study = open_study(folder)
     (tmp_path / "images" / study.images["path"].iloc[13]).unlink()
     worker = cropper(study, tmp_path / "crops")
-    found = embed(worker, [12, 13, 14], ["5", "5", "5"])
-    assert found.there.tolist() == [True, False, True]
+    crops = embed(worker, [12, 13, 14], ["5", "5", "5"])
+    assert crops.there.tolist() == [True, False, True]
     assert list(worker.gone) == [13]
     with pytest.raises(UnreadableImage):
         study.image(13)
@@ -198,7 +198,7 @@ def test_crops__of_a_captioner_carry_its_captions(embedded, tmp_path):
         return [("wide" if image.width > 60 else "narrow", 0.2), ("a\0b", 0.9), ("last", 0.1)]
 
     worker = cropper(study, tmp_path, looks=False, captioner=captioner, n_captions=2)
-    found = embed(worker, [12, 13], [WHOLE, WHOLE])
-    _, held = next(worker.store.blocks(found, 9))
+    crops = embed(worker, [12, 13], [WHOLE, WHOLE])
+    _, held = next(worker.store.blocks(crops, 9))
     assert held["captions"].tolist() == [["a b", "wide"]] * 2
     assert_allclose(held["scores"], [[0.9, 0.2]] * 2, rtol=1e-6)

@@ -49,51 +49,55 @@ def study(tmp_path_factory):
 
 @pytest.mark.slow
 def test_decompose__an_image_of_the_study(study):
-    found = decompose(study, study.image(13))
+    description = decompose(study, study.image(13))
     raw = study.vector("representations")[13].astype(np.float64)
     h = raw / np.linalg.norm(raw)
-    expected = [int(j) for j in np.argsort(-h) if h[j] > found["alpha"]]
-    assert len(expected) == found["n_features"] == 3
-    assert [part["feature"] for part in found["features"]] == expected
-    assert found["group"] == "_".join(map(str, sorted(expected)))
-    assert_allclose([part["activation"] for part in found["features"]], h[expected], rtol=1e-4)
-    for part in found["features"]:
+    expected = [int(j) for j in np.argsort(-h) if h[j] > description["alpha"]]
+    assert len(expected) == description["n_features"] == 3
+    assert [part["feature"] for part in description["features"]] == expected
+    assert description["group"] == "_".join(map(str, sorted(expected)))
+    assert_allclose([part["activation"] for part in description["features"]], h[expected], rtol=1e-4)
+    for part in description["features"]:
         assert part["words"] == ([f"word{part['feature']}"] if part["feature"] < 500 else [])
         region = feature_crop(on_demand(study, 13, [part["feature"]]))
         assert region is not None
         assert part["box"] == list(box_on_image(region, study.transform.box(90, 70), 64, 90, 70))
     row = study.table("probe").iloc[13]
-    assert found["answer"]["predicted"] == row["predicted"]
-    assert found["answer"]["confidence"] == pytest.approx(row["confidence"], abs=1e-3)
-    assert json.loads(json.dumps(found)) == found
+    assert description["answer"]["predicted"] == row["predicted"]
+    assert description["answer"]["confidence"] == pytest.approx(row["confidence"], abs=1e-3)
+    assert json.loads(json.dumps(description)) == description
 
 
 def test_stored__says_the_same_without_the_encoder(study):
     label = study.images["label"].iat[13]
-    computed, found = decompose(study, study.image(13), true=label), stored(study, 13)
-    assert [part["feature"] for part in found["features"]] == [
+    computed, description = decompose(study, study.image(13), true=label), stored(study, 13)
+    assert [part["feature"] for part in description["features"]] == [
         part["feature"] for part in computed["features"]
     ]
-    for mine, other in zip(found["features"], computed["features"], strict=True):
+    for mine, other in zip(description["features"], computed["features"], strict=True):
         assert mine["activation"] == pytest.approx(other["activation"], rel=1e-4)
         assert mine["words"] == other["words"]
-    strongest = str(found["features"][0]["feature"])
-    assert [part["box"] for part in found["features"]] == [BOX if str(f["feature"]) == strongest else None
-                                                           for f in found["features"]]  # fmt: skip
+    strongest = str(description["features"][0]["feature"])
+    assert [part["box"] for part in description["features"]] == [
+        BOX if str(part["feature"]) == strongest else None for part in description["features"]
+    ]
     for side in ("answer", "truth"):
-        assert found[side]["features"] == computed[side]["features"]
-        assert found[side]["confidence"] == pytest.approx(computed[side]["confidence"], abs=1e-3)
-    assert found["truth"]["true"] == label
+        assert description[side]["features"] == computed[side]["features"]
+        assert description[side]["confidence"] == pytest.approx(computed[side]["confidence"], abs=1e-3)
+    assert description["truth"]["true"] == label
     raw, weights = study.vector("representations")[13], study.vector("probe_weights")
     added = raw.astype(np.float64) * weights[study.class_names.index(label)]
-    assert found["truth"]["features"] == [int(j) for j in np.argsort(-added)[:5]]
-    assert_allclose(found["truth"]["contributions"], np.sort(added)[::-1][:5])
+    assert description["truth"]["features"] == [int(j) for j in np.argsort(-added)[:5]]
+    assert_allclose(description["truth"]["contributions"], np.sort(added)[::-1][:5])
 
 
 def test_pictures__are_inside_the_result_and_small(study):
     picture = Image.new("RGB", (900, 300), (200, 30, 90))
-    found = with_pictures(decompose(study, picture, top=2), picture)
-    for address in [found["preview"], *(part["crop"] for part in found["features"] if part["box"])]:
+    description = with_pictures(decompose(study, picture, top=2), picture)
+    for address in [
+        description["preview"],
+        *(part["crop"] for part in description["features"] if part["box"]),
+    ]:
         kind, _, body = address.partition("base64,")
         assert kind == "data:image/jpeg;"
         assert max(Image.open(io.BytesIO(base64.b64decode(body))).size) <= 720
@@ -110,21 +114,21 @@ def test_command__a_file_and_an_image(study, tmp_path, capsys):
     path = tmp_path / "mine.png"
     study.image(13).save(path)
     label = study.images["label"].iat[13]
-    said = run("decompose", study.path, "--file", path, "--true", label, "--device", "cpu", "--json")
-    assert said.code == 0, said.err
-    by_file = json.loads(said.out)
+    outcome = run("decompose", study.path, "--file", path, "--true", label, "--device", "cpu", "--json")
+    assert outcome.code == 0, outcome.err
+    by_file = json.loads(outcome.out)
     written = tmp_path / "result.json"
     name = study.images["image_id"].iat[13]
-    said = run("decompose", study.path, "--image", name, "--device", "cpu", "--pictures", "-o", written)
-    assert said.code == 0, said.err
+    outcome = run("decompose", study.path, "--image", name, "--device", "cpu", "--pictures", "-o", written)
+    assert outcome.code == 0, outcome.err
     by_image = json.loads(written.read_text())
     assert by_file["size"] == by_image["size"] == [90, 70]
     assert by_file["answer"] == by_image["answer"] and by_file["truth"]["true"] == label
     strip = [{key: value for key, value in part.items() if key != "crop"} for part in by_image["features"]]
     assert strip == by_file["features"]
-    said = run("decompose", study.path, "--file", path, "--device", "cpu", "--top", 1)
-    assert f"feature {by_file['features'][0]['feature']}" in said.out
-    assert "the strongest 1 are shown" in said.out and path.exists()
+    outcome = run("decompose", study.path, "--file", path, "--device", "cpu", "--top", 1)
+    assert f"feature {by_file['features'][0]['feature']}" in outcome.out
+    assert "the strongest 1 are shown" in outcome.out and path.exists()
 
 
 @pytest.mark.parametrize(
@@ -159,9 +163,9 @@ def test_command__either_a_file_or_an_image(study, capsys):
 @pytest.mark.slow
 def test_decompose__a_strangers_picture_of_any_size(study):
     for size in ((7, 300), (640, 480), (1, 1)):
-        found = decompose(study, Image.new("RGB", size, (200, 30, 90)), top=2)
-        assert len(found["features"]) <= 2
-        for part in found["features"]:
+        description = decompose(study, Image.new("RGB", size, (200, 30, 90)), top=2)
+        assert len(description["features"]) <= 2
+        for part in description["features"]:
             left, top, right, bottom = part["box"] or (0, 0, 1, 1)
             assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
 

@@ -24,9 +24,9 @@ from tests.concepts import reference_concepts as reference
 
 def test_contributions__match_loop(rng):
     raw, weights, classes = rng.gamma(1.0, size=(9, 5)), rng.normal(size=(4, 5)), rng.integers(0, 4, 9)
-    found = contributions(raw, weights, classes)
-    assert_allclose(found, reference.failure_contributions(raw, weights, classes), rtol=1e-12)
-    assert_allclose(found.sum(1), (raw @ weights.T)[np.arange(9), classes], rtol=1e-9)
+    terms = contributions(raw, weights, classes)
+    assert_allclose(terms, reference.failure_contributions(raw, weights, classes), rtol=1e-12)
+    assert_allclose(terms.sum(1), (raw @ weights.T)[np.arange(9), classes], rtol=1e-9)
 
 
 def test_contributions__refuse_what_does_not_fit():
@@ -75,21 +75,21 @@ def test_failures__name_the_features_behind_both_answers(failed):
     assert list(table["image_id"].unique()) == wrong["image_id"].tolist()
     for row in wrong.itertuples():
         for side in ("predicted", "true"):
-            found = table[(table["image_id"] == row.image_id) & (table["side"] == side)]
+            side_rows = table[(table["image_id"] == row.image_id) & (table["side"] == side)]
             values = raw[row.Index].astype(float) * weights[failed.class_names.index(getattr(row, side))]
-            best = np.argsort(-values, kind="stable")[: len(found)]
-            assert found["feature"].tolist() == best.tolist()
-            assert_allclose(found["contribution"], values[best], rtol=1e-9)
-            assert found["rank"].tolist() == list(range(1, len(found) + 1))
-            assert (found["true"] == row.true).all() and (found["predicted"] == row.predicted).all()
+            best = np.argsort(-values, kind="stable")[: len(side_rows)]
+            assert side_rows["feature"].tolist() == best.tolist()
+            assert_allclose(side_rows["contribution"], values[best], rtol=1e-9)
+            assert side_rows["rank"].tolist() == list(range(1, len(side_rows) + 1))
+            assert (side_rows["true"] == row.true).all() and (side_rows["predicted"] == row.predicted).all()
 
 
 def test_failures__carry_words(failed):
     table = failed.table("failures")
     assert set(table.loc[table["feature"] == 0, "words"]) <= {"ant"}
     assert set(table.loc[table["feature"] > 1, "words"]) == {""}
-    shown = set(table["feature"])
-    assert failed.summary("failures")["n_without_words"] == len(shown - {0, 1})
+    named = set(table["feature"])
+    assert failed.summary("failures")["n_without_words"] == len(named - {0, 1})
 
 
 def test_failure_pairs__are_means_over_all_failures_of_a_pair(failed):
@@ -146,9 +146,9 @@ def test_failures__refuse_impossible_options(study_path, wrong):
 
 def test_behind_image__is_the_probes_answer(rng):
     raw, weights, bias = rng.gamma(1.0, size=6), rng.normal(size=(3, 6)), rng.normal(size=3)
-    found = behind_image(raw, weights, bias, ["ant", "bee", "cat"], top=2)
+    answer = behind_image(raw, weights, bias, ["ant", "bee", "cat"], top=2)
     logits = weights @ raw + bias
-    assert found["predicted"] == ["ant", "bee", "cat"][int(logits.argmax())]
-    assert found["confidence"] == pytest.approx(np.exp(logits.max()) / np.exp(logits).sum())
+    assert answer["predicted"] == ["ant", "bee", "cat"][int(logits.argmax())]
+    assert answer["confidence"] == pytest.approx(np.exp(logits.max()) / np.exp(logits).sum())
     values = raw * weights[logits.argmax()]
-    assert found["features"] == [int(j) for j in np.argsort(-values)[:2] if values[j] > 0]
+    assert answer["features"] == [int(j) for j in np.argsort(-values)[:2] if values[j] > 0]

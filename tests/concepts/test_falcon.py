@@ -59,8 +59,8 @@ def test_alpha__of_nothing_is_nan():
 def test_above_alpha__matches_loop(rng, shape):
     h = rows_of(rng, shape)
     alpha = alpha_of(h, 1.0)
-    found = above_alpha(h, alpha)
-    assert [np.flatnonzero(column).tolist() for column in found.T] == reference.activating_sets(h, alpha)
+    activating = above_alpha(h, alpha)
+    assert [np.flatnonzero(column).tolist() for column in activating.T] == reference.activating_sets(h, alpha)
 
 
 def test_above_alpha__is_strict():
@@ -170,20 +170,20 @@ def random_words(rng: np.random.Generator, n_crops: int) -> list[list[list[tuple
 @pytest.mark.parametrize("n_crops", [1, 6, 25])
 def test_word_scores__match_loop(rng, n_crops):
     words, confidence = random_words(rng, n_crops), rng.random((n_crops, 3))
-    found = word_scores(words, confidence)
+    scored = word_scores(words, confidence)
     expected = reference.word_scores(
         [[[word for word, _ in caption] for caption in crop] for crop in words], confidence
     )
-    assert found["word"].is_unique
-    assert dict(zip(found["word"], found["score"], strict=True)) == pytest.approx(expected, rel=1e-12)
-    assert found["score"].is_monotonic_decreasing
+    assert scored["word"].is_unique
+    assert dict(zip(scored["word"], scored["score"], strict=True)) == pytest.approx(expected, rel=1e-12)
+    assert scored["score"].is_monotonic_decreasing
 
 
 def test_word_scores__by_hand():
     dog, grass = ("dog", "word"), ("green grass", "phrase")
     words = [[[dog, grass], [dog]], [[grass], []]]
-    found = word_scores(words, np.array([[0.2, 0.3], [0.25, 0.9]]))
-    assert found.to_dict("records") == [
+    scored = word_scores(words, np.array([[0.2, 0.3], [0.25, 0.9]]))
+    assert scored.to_dict("records") == [
         {"word": "green grass", "kind": "phrase", "score": pytest.approx((0.2 + 0.25) / 2)},
         {"word": "dog", "kind": "word", "score": pytest.approx(0.3 / 2)},
     ]
@@ -213,9 +213,9 @@ def test_counterfactuals__match_loop(rng, features, beta, n):
     h = rows_of(rng, (60, 12))
     rows = np.flatnonzero((h[:, features] > 0.3).all(1))
     rows = rows if len(rows) else np.array([0, 5])
-    found, dots = counterfactuals(h, features, rows, beta=beta, n=n)
+    nearest, dots = counterfactuals(h, features, rows, beta=beta, n=n)
     expected = reference.counterfactuals(h, features, rows.tolist(), beta, n)
-    assert found.tolist() == [q for q, _ in expected]
+    assert nearest.tolist() == [q for q, _ in expected]
     assert_allclose(dots, [dot for _, dot in expected], rtol=1e-12)
 
 
@@ -237,9 +237,9 @@ def test_counterfactuals__in_chunks_are_those_of_the_whole(rng):
     )
     for start in range(0, 60, 13):
         search.update(start, h[start : start + 13])
-    for group, chosen, (found, dots) in zip(groups, rows, search.finish(), strict=True):
-        expected, expected_dots = counterfactuals(h, group, chosen, beta=0.1, n=4)
-        assert_array_equal(found, expected)
+    for group, group_rows, (nearest, dots) in zip(groups, rows, search.finish(), strict=True):
+        expected, expected_dots = counterfactuals(h, group, group_rows, beta=0.1, n=4)
+        assert_array_equal(nearest, expected)
         assert_allclose(dots, expected_dots, rtol=1e-12)
 
 
@@ -247,24 +247,24 @@ def test_contrast__by_hand():
     dog, cat, grass = ("dog", "word"), ("cat", "word"), ("grass", "word")
     counter = [[[grass], [cat]], [[grass]] * 2, [[]] * 2]
     confidence = np.array([[0.2, 0.1], [0.3, 0.25], [0.9, 0.9]])
-    found = contrast(["dog", "grass", "cat"], counter, confidence, min_score=0.1)
+    contrasted = contrast(["dog", "grass", "cat"], counter, confidence, min_score=0.1)
     # grass: (0.2 + 0.3) / 3 = 0.167 >= 0.1; cat: 0.1 / 3 = 0.03
-    assert found.kept.tolist() == [True, False, True]
-    assert found.discarded_by == [[], [1, 0], []]
+    assert contrasted.kept.tolist() == [True, False, True]
+    assert contrasted.discarded_by == [[], [1, 0], []]
     assert dog[0] not in {"grass"}
 
 
 def test_contrast__without_counterfactuals_keeps_all():
-    found = contrast(["dog"], [], np.empty((0, 5)))
-    assert found.kept.tolist() == [True]
-    assert found.discarded_by == [[]]
+    contrasted = contrast(["dog"], [], np.empty((0, 5)))
+    assert contrasted.kept.tolist() == [True]
+    assert contrasted.discarded_by == [[]]
 
 
 def test_confidence__of_softmax_is_a_share_of_the_bank(rng):
     cosine = rng.random((4, 30))
     total = np.log(np.exp(50 * cosine).sum(1))
-    found = confidence_of("softmax", cosine, total, 50.0)
-    assert_allclose(found.sum(1), 1.0, rtol=1e-9)
+    confidence = confidence_of("softmax", cosine, total, 50.0)
+    assert_allclose(confidence.sum(1), 1.0, rtol=1e-9)
     assert_array_equal(confidence_of("cosine", cosine, total, 50.0), cosine)
     with pytest.raises(SettingsError, match="cosine, softmax"):
         confidence_of("sigmoid", cosine, total, 50.0)

@@ -34,11 +34,11 @@ def test_find_groups__by_hand():
     highly = np.zeros((6, 70), bool)
     highly[[0, 3, 5], 12] = True
     highly[[3, 5], 69] = True
-    found = find_groups(pack(highly), 70)
-    assert [(group.name, group.rows.tolist()) for group in found] == [("12_69", [3, 5]), ("12", [0])]
-    assert found.sizes.tolist() == [2, 1]
-    assert found.n_members.tolist() == [2, 1]
-    assert [group.name for group in found.larger_than(1)] == ["12_69"]
+    groups = find_groups(pack(highly), 70)
+    assert [(group.name, group.rows.tolist()) for group in groups] == [("12_69", [3, 5]), ("12", [0])]
+    assert groups.sizes.tolist() == [2, 1]
+    assert groups.n_members.tolist() == [2, 1]
+    assert [group.name for group in groups.larger_than(1)] == ["12_69"]
     assert group_features("12_69") == (12, 69)
 
 
@@ -82,8 +82,8 @@ def test_pack_pairs__is_pack(rng):
 def test_mean_pairwise_cosine__matches_loop(rng, n, diagonal):
     embeddings = rng.normal(size=(n, 5))
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    found = mean_pairwise_cosine(embeddings, diagonal=diagonal)
-    assert_allclose(found, reference.mean_pairwise_cosine(embeddings, diagonal), rtol=1e-9, atol=1e-12)
+    mean_cosine = mean_pairwise_cosine(embeddings, diagonal=diagonal)
+    assert_allclose(mean_cosine, reference.mean_pairwise_cosine(embeddings, diagonal), rtol=1e-9, atol=1e-12)
 
 
 def test_mean_pairwise_cosine__by_hand():

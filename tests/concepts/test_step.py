@@ -85,8 +85,8 @@ def test_what_is_explained__is_what_the_representations_say(explained):
     groups = reference.groups(h > alpha)
     sets |= {"_".join(map(str, g)): r for g, r in groups.items() if len(r) > 2 and len(g) > 1}
     active = study.table("highly_activating")
-    found = {str(group): set(part["image_id"]) for group, part in active.groupby("group")}
-    assert found == {name: set(ids[rows]) for name, rows in sets.items()}
+    images_of = {str(group): set(part["image_id"]) for group, part in active.groupby("group")}
+    assert images_of == {name: set(ids[rows]) for name, rows in sets.items()}
     table = study.table("groups")
     assert dict(zip(table["group"], table["n_images"], strict=True)) == {
         "_".join(map(str, group)): len(rows) for group, rows in groups.items()
@@ -127,13 +127,15 @@ def test_captions_and_words__are_those_of_the_crops(explained):
         whole = [best_captions(study.image(row), text, bank) for row, _ in counter]
         common = reference.word_scores([w for w, _ in whole], [s for _, s in whole]) if whole else {}
         ours = rows_where(concepts, concepts["group"] == group)
-        for word, score, kept, by in ours[["word", "score", "kept", "discarded_by"]].itertuples(index=False):
+        for word, score, is_kept, by in ours[["word", "score", "kept", "discarded_by"]].itertuples(
+            index=False
+        ):
             assert score == pytest.approx(scores[word], abs=1e-5)
-            assert kept == (common.get(word, 0.0) < 0.1)
+            assert is_kept == (common.get(word, 0.0) < 0.1)
             holders = {study.images["image_id"][row] for (row, _), (w, _) in zip(counter, whole, strict=True)
                        if any(word in caption for caption in w)}  # fmt: skip
-            assert set(by.split("; ") if by else []) == (set() if kept else holders)
-            n_discarded += not kept
+            assert set(by.split("; ") if by else []) == (set() if is_kept else holders)
+            n_discarded += not is_kept
         expected = sorted((w for w, s in scores.items() if s >= 0.08 and common.get(w, 0.0) < 0.1),
                           key=lambda w: (-round(scores[w], 6), w))  # fmt: skip
         assert ours[ours["kept"]]["word"].tolist() == expected[:6]
@@ -335,8 +337,8 @@ def test_by_majority__words_are_those_that_most_images_show(embedded, explained,
         for word, score, elsewhere in ours[["word", "score", "elsewhere"]].itertuples(index=False):
             assert (score, elsewhere) == pytest.approx(expected[word], nan_ok=True)
         n_named += len(ours)
-    told = study.summary("concepts")
-    assert told["naming"] == "majority" and (told["min_score"], told["counter_score"]) == (0.45, 0.5)
+    summary = study.summary("concepts")
+    assert summary["naming"] == "majority" and (summary["min_score"], summary["counter_score"]) == (0.45, 0.5)
     assert n_named and explained[0].summary("concepts")["naming"] == "falcon"
     assert (
         concepts[["auc", "auc_low", "auc_high"]].isna().to_numpy().all()
@@ -354,7 +356,7 @@ def test_k_too_high__says_which_would_do(embedded, tmp_path):
 
 def test_wrong_options__are_refused(embedded, tmp_path):
     folder = shutil.copytree(embedded, tmp_path / "study")
-    for wrong, said in (
+    for wrong, message in (
         ({"confidence": "sigmoid"}, "unknown confidence"),
         ({"k": -1.0}, "k must be a number"),
         ({"threshold": 0.0}, "crop threshold"),
@@ -364,7 +366,7 @@ def test_wrong_options__are_refused(embedded, tmp_path):
         ({"naming": "votes"}, "unknown naming 'votes'"),
         ({"twins": 4}, "renders scenes of Glyphworld and embeds them; .* has other images"),
     ):
-        with pytest.raises(SettingsError, match=said):
+        with pytest.raises(SettingsError, match=message):
             run(folder, **wrong)
 
 
@@ -435,16 +437,16 @@ class WarmClip(ColourClip):
 def test_another_clip__thresholds_are_scaled_stored_and_said(explained, tmp_path):
     copy = shutil.copytree(explained[0].path, tmp_path / "study")
     study, _ = run(copy, WarmClip(), gamma=None)
-    told = study.summary("concepts")
+    summary = study.summary("concepts")
     best = study.table("captions").query("rank == 1")["cosine"].mean()
-    assert told["fitting_cosine"] == pytest.approx(best, abs=1e-3)
-    assert told["min_score"] == pytest.approx(0.08 * told["fitting_cosine"] / 0.284)
-    assert told["counter_score"] == pytest.approx(0.1 * told["fitting_cosine"] / 0.284)
-    assert told["gamma"] == pytest.approx((1 + told["usual_cosine"]) / 2)
-    assert told["clip_temperature"] == 25
-    assert any("thresholds are scaled" in note for note in told["notes"])
+    assert summary["fitting_cosine"] == pytest.approx(best, abs=1e-3)
+    assert summary["min_score"] == pytest.approx(0.08 * summary["fitting_cosine"] / 0.284)
+    assert summary["counter_score"] == pytest.approx(0.1 * summary["fitting_cosine"] / 0.284)
+    assert summary["gamma"] == pytest.approx((1 + summary["usual_cosine"]) / 2)
+    assert summary["clip_temperature"] == 25
+    assert any("thresholds are scaled" in note for note in summary["notes"])
     kept = study.table("concepts")
-    assert kept["score"].min() >= told["min_score"]
+    assert kept["score"].min() >= summary["min_score"]
 
 
 def test_faiss__refused_where_every_caption_counts(explained, tmp_path, monkeypatch):

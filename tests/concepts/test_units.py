@@ -81,14 +81,14 @@ def test_reached_by__is_the_nth_largest(study):
 def test_why_none__names_a_k_that_works(study):
     h = rows_of(study, "val")
     probe, activations, threshold, _ = found_in(study, ConceptsConfig(min_images=4), k=9.0)
-    said = why_none(probe, activations, threshold, 4)
-    k = float(said.split("one is ")[1].split(". Run")[0])
+    sentence = why_none(probe, activations, threshold, 4)
+    k = float(sentence.split("one is ")[1].split(". Run")[0])
     n_left = [
         sum(len(r) > 4 for r in reference.activating_sets(h, reference.alpha_of(h, at)))
         for at in (k, k + 0.02)
     ]
     assert n_left[0] >= 1 and n_left[1] == 0
-    assert f"--k {k:g} or less" in said
+    assert f"--k {k:g} or less" in sentence
 
 
 def test_choose_units__at_a_k_too_high_says_which_would_do(study):
@@ -105,19 +105,19 @@ def test_choose_units__of_too_few_images(study):
 
 def test_choose_units__are_explainable_features_and_large_groups(study):
     h, config = rows_of(study, "val"), ConceptsConfig(min_images=2)
-    found = found_in(study, config)
-    alpha = found[2].alpha
+    selection = found_in(study, config)
+    alpha = selection[2].alpha
     sets, groups = reference.activating_sets(h, alpha), reference.groups(h > alpha)
     features = {(i,): rows for i, rows in enumerate(sets) if len(rows) > 2}
     joint = {group: rows for group, rows in groups.items() if len(rows) > 2 and len(group) > 1}
     assert features and joint  # or the test says nothing
-    units = choose_units(*found, config)
+    units = choose_units(*selection, config)
     assert {unit.features: unit.positions.tolist() for unit in units} == features | joint
     for unit in units:
         assert_allclose(unit.values, h[unit.positions][:, list(unit.features)].min(1), rtol=1e-12)
-    only = choose_units(*found, ConceptsConfig(min_images=2, explainable=True))
+    only = choose_units(*selection, ConceptsConfig(min_images=2, explainable=True))
     assert {unit.features for unit in only} == set(features)
-    only = choose_units(*found, ConceptsConfig(min_images=2, groups=True))
+    only = choose_units(*selection, ConceptsConfig(min_images=2, groups=True))
     assert {unit.features for unit in only} == set(joint)
 
 
@@ -130,9 +130,9 @@ def test_choose_units__of_no_groups_says_where_there_are_some(study):
 def test_choose_units__by_name(study):
     h = rows_of(study, "val")
     config = ConceptsConfig(features=(7, 3, 7))
-    found = found_in(study, config)
-    sets = reference.activating_sets(h, found[2].alpha)
-    units = choose_units(*found, config)
+    selection = found_in(study, config)
+    sets = reference.activating_sets(h, selection[2].alpha)
+    units = choose_units(*selection, config)
     assert {unit.name: unit.positions.tolist() for unit in units} == {"3": sets[3], "7": sets[7]}
 
 
@@ -144,9 +144,9 @@ def test_choose_units__refuse_an_unknown_feature(study):
 
 def test_choose_units__by_name_without_images_says_which_k(study):
     h, config = rows_of(study, "val"), ConceptsConfig(features=(3,))
-    found = found_in(study, config, k=30.0)
+    selection = found_in(study, config, k=30.0)
     with pytest.raises(SettingsError, match="feature 3 has no highly activating image") as error:
-        choose_units(*found, config)
+        choose_units(*selection, config)
     k = float(str(error.value).split("k below ")[1].split(" leaves")[0])
     assert (h[:, 3] > reference.alpha_of(h, k - 0.02)).any()
     assert not (h[:, 3] > reference.alpha_of(h, k + 0.02)).any()
@@ -154,12 +154,12 @@ def test_choose_units__by_name_without_images_says_which_k(study):
 
 def test_find_counterfactuals__match_loop(study):
     h, config = rows_of(study, "val"), ConceptsConfig(min_images=2)
-    found = found_in(study, config)
-    units = choose_units(*found, config)
+    selection = found_in(study, config)
+    units = choose_units(*selection, config)
     for beta in (0.05, 0.3):
         n_found = 0
         for unit, counter in zip(
-            units, find_counterfactuals(found[0], found[1], units, beta=beta, n=4), strict=True
+            units, find_counterfactuals(selection[0], selection[1], units, beta=beta, n=4), strict=True
         ):
             expected = reference.counterfactuals(h, list(unit.features), unit.positions.tolist(), beta, 4)
             assert counter.positions.tolist() == [q for q, _ in expected]

@@ -92,12 +92,12 @@ def explained(parts: dict[str, np.ndarray]) -> pd.DataFrame:
 def groups(raw: np.ndarray) -> pd.DataFrame:
     """Table `groups` of the val images as Algorithm 1 finds them, and the group that was explained."""
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
-    found = list(find_groups(pack(h > ALPHA), h.shape[1]))
+    feature_groups = list(find_groups(pack(h > ALPHA), h.shape[1]))
     table = pd.DataFrame(
         {
-            "group": [group.name for group in found],
-            "n_images": [len(group.rows) for group in found],
-            "n_features": [len(group.features) for group in found],
+            "group": [group.name for group in feature_groups],
+            "n_images": [len(group.rows) for group in feature_groups],
+            "n_features": [len(group.features) for group in feature_groups],
             "clip_cosine": np.nan,
             "interpretable": False,
             "clip_cosine_with_diagonal": np.nan,

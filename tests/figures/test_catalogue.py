@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from core.charts.chart import frame_of
 from core.charts.options import FigureOptions
 from core.charts.picked_images import middles, spread
 from core.charts.registry import CHARTS
@@ -28,6 +29,7 @@ from tests.synthetic import make_study
 pytestmark = pytest.mark.slow
 
 OF_IMAGES = ("fda_examples", "retrieval_sheet")  # a study that has only begun has what they need
+NO_TABLE = (*OF_IMAGES, "ddm_features", "ddm_map", "perturbed_sheet", "robust_bars")
 PICTURES = (
     *("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions"),
     *("changed_heatmaps", "perturbed_sheet", *OF_IMAGES),
@@ -74,6 +76,11 @@ def test_every_figure__draws_from_a_complete_study(pictured, other_images, tmp_p
     else:
         pair = twins(pictured, tmp_path) if CHARTS[name].same_images else (pictured, other_images)
     fig = drawn(*pair, name)
+    chart = CHARTS[name]
+    shown = chart.read([*pair][: max(chart.studies[0], 1)], FigureOptions(device="cpu"))
+    assert "\n" not in chart.finding(shown) and len(chart.described(shown)) > 10
+    frame = frame_of(shown)
+    assert (frame is None) == (name in NO_TABLE) and (frame is None or len(frame))
     assert fig.data, [note.text for note in layout_of(fig).annotations]
     assert layout_of(fig).width in (336, 696) and layout_of(fig).height > 100
     assert bool(layout_of(fig).images) == (name in PICTURES)

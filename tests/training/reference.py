@@ -32,8 +32,8 @@ def q_regularizer(
         tie = 1e-12 * (abs(mean) + deviation)
         excess = [
             value - mean
-            for value, chosen in zip(row, discriminative, strict=True)
-            if chosen and value - mean > epsilon * deviation + tie
+            for value, in_d in zip(row, discriminative, strict=True)
+            if in_d and value - mean > epsilon * deviation + tie
         ]
         if excess:
             scores[i] = math.fsum(excess) / len(excess)
@@ -77,14 +77,14 @@ def q_regularizer_gradient(
         unit.append(row)
         mean = math.fsum(row) / n_features
         deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in row) / n_features)
-        own = [j for j in range(n_features) if discriminative[j] and row[j] > mean + epsilon * deviation]
-        if own:
-            firing[i] = own
-            scores[i] = math.fsum(row[j] - mean for j in own) / len(own)
+        fired = [j for j in range(n_features) if discriminative[j] and row[j] > mean + epsilon * deviation]
+        if fired:
+            firing[i] = fired
+            scores[i] = math.fsum(row[j] - mean for j in fired) / len(fired)
     alpha = math.fsum(scores.values()) / max(len(scores), 1)
     norms = [math.fsum(abs(row[k]) for row in unit) for k in range(n_features)]
     beta = math.fsum(norms) / n_features
-    found = np.zeros(raw.shape)
+    gradient = np.zeros(raw.shape)
     for i, row in enumerate(unit):
         pull = [0.0] * n_features
         if i in scores and scores[i] < alpha:
@@ -98,8 +98,8 @@ def q_regularizer_gradient(
         along = math.fsum(p * value for p, value in zip(pull, row, strict=True))
         norm = math.sqrt(math.fsum(float(value) ** 2 for value in raw[i]))
         for k in range(n_features):
-            found[i, k] = (pull[k] - along * row[k]) / norm
-    return found
+            gradient[i, k] = (pull[k] - along * row[k]) / norm
+    return gradient
 
 
 def lasso(raw: np.ndarray, weight: float) -> float:

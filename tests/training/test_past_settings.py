@@ -40,15 +40,15 @@ SMALL = {"prototypes": 8, "local_crops": 0, "bottleneck": 6, "queue": 24}
 
 
 def settings(name: str, *, then: bool) -> dict[str, Any]:
-    own = THEN[name] if then else {}
+    of_method = THEN[name] if then else {}
     table = {"fourier": {"amplitude": 0.5}} if name == "simclr" else {}
     return {
         "method": name,
         "half": False,
         "lr": 0.1,
-        **{key: value for key, value in own.items() if key not in ("objective", "augment")},
-        "objective": {**SMALL, **own.get("objective", {})},
-        "augment": own.get("augment", table),
+        **{key: value for key, value in of_method.items() if key not in ("objective", "augment")},
+        "objective": {**SMALL, **of_method.get("objective", {})},
+        "augment": of_method.get("augment", table),
     }
 
 
@@ -118,8 +118,8 @@ def test_defaults__of_then_are_refused_and_can_be_asked_for(name):
 
 
 def test_as_it_was__leaves_what_is_stored():
-    own = {"method": "SwAV", "objective": {"prototype_bias": False}}
-    assert as_it_was(own) == own
+    stored = {"method": "SwAV", "objective": {"prototype_bias": False}}
+    assert as_it_was(stored) == stored
     assert as_it_was({"method": "nothing"}) == {"method": "nothing"} and as_it_was({}) == {}
     assert as_it_was({"method": "swav"})["objective"] == {"prototype_bias": True}
     assert as_it_was({"augment": {"fourier": None}}) == {"augment": {"fourier": None}}

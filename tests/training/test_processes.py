@@ -33,8 +33,8 @@ ROUNDING = 5e-10
 @pytest.fixture(scope="module")
 def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of what two processes wrote: all cases, or only those that are asked for."""
-    own = [item for item in request.session.items if item.path == request.path]
-    asked = [item.callspec.params.get("case") if hasattr(item, "callspec") else None for item in own]  # pyright: ignore
+    items = [item for item in request.session.items if item.path == request.path]
+    asked = [item.callspec.params.get("case") if hasattr(item, "callspec") else None for item in items]  # pyright: ignore
     cases = [str(case) for case in asked] if all(asked) else list(worker.CASES)
     folder = tmp_path_factory.mktemp("two")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -40,8 +40,8 @@ def steps(tiny_source, tiny_config):
 
 
 def targets(run: TrainingRun) -> dict[str, torch.Tensor]:
-    found = {name: value for name, value in run.method.named_parameters() if name.startswith("target_")}
-    return {name: value.detach().clone() for name, value in found.items()}
+    teacher = {name: value for name, value in run.method.named_parameters() if name.startswith("target_")}
+    return {name: value.detach().clone() for name, value in teacher.items()}
 
 
 def half_cosine(step: int, first: float, last: float) -> float:
@@ -56,8 +56,8 @@ def test_momentum__teacher_moves_by_the_papers_cosine(steps, name):
         online = dict(run.method.named_parameters())
         assert before
         for key, old in before.items():
-            own = online[key.removeprefix("target_")].detach()
-            expected = share * old.double() + (1 - share) * own.double()
+            student = online[key.removeprefix("target_")].detach()
+            expected = share * old.double() + (1 - share) * student.double()
             assert_allclose(online[key].detach(), expected, rtol=1e-5, atol=1e-7)
 
     run, _ = steps(name, teacher_share)
@@ -68,12 +68,12 @@ def test_momentum__teacher_moves_by_the_papers_cosine(steps, name):
 def test_simsiam__predictor_keeps_its_rate(steps):
     def rates(run: TrainingRun, _: Any) -> list[float]:
         predictor = {id(p) for p in run.method.predictor.parameters()}  # type: ignore[union-attr]
-        found = {True: set(), False: set()}
+        rates_of = {True: set(), False: set()}
         for group in run.optimiser.param_groups:
             for parameter in group["params"]:
-                found[id(parameter) in predictor].add(group["lr"])
-        assert all(len(rates) == 1 for rates in found.values())
-        return [found[True].pop(), found[False].pop()]
+                rates_of[id(parameter) in predictor].add(group["lr"])
+        assert all(len(rates) == 1 for rates in rates_of.values())
+        return [rates_of[True].pop(), rates_of[False].pop()]
 
     peak = 0.12 * 16 / 256
     _, seen = steps("simsiam", rates, lr=0.12)
@@ -89,8 +89,8 @@ def test_simsiam__weights_of_the_predictor_move_after_the_schedule_has_ended(tin
     """At the last step the others' rate is almost 0."""
     moved = {}
     for constant in (True, False):
-        own = {"constant_predictor_rate": constant}
-        config = tiny_config(method="simsiam", lr=0.12, epochs=40, weight_decay=0.0, objective=own)
+        objective = {"constant_predictor_rate": constant}
+        config = tiny_config(method="simsiam", lr=0.12, epochs=40, weight_decay=0.0, objective=objective)
         run = TrainingRun(config, tiny_source, Progress.silent())
         run.step = 40 * run.steps_per_epoch - 1
         before = {name: value.detach().clone() for name, value in run.method.named_parameters()}
@@ -113,14 +113,14 @@ def test_simsiam__regulariser_and_fine_tuning_keep_the_predictors_rate(tiny_conf
 
 def test_dino__weight_decay_rises_along_a_cosine(steps):
     def decays(run: TrainingRun, _: Any) -> float:
-        found = set()
+        seen_decays = set()
         for group in run.optimiser.param_groups:
             for parameter in group["params"]:
                 if parameter.ndim > 1:
-                    found.add(group["weight_decay"])
+                    seen_decays.add(group["weight_decay"])
                 else:
                     assert group["weight_decay"] == 0
-        (decay,) = found
+        (decay,) = seen_decays
         return decay
 
     _, seen = steps("dino", decays)

@@ -53,9 +53,9 @@ def test_step_log__of_another_process_writes_nothing(tmp_path):
 
 def test_finetune__logs_every_step_and_stores_the_reading(run, begun, quick, tmp_path):
     out = tmp_path / "after.safetensors"
-    said = run("finetune", begun, "--regularizer", "q", "--reading", "printed", "-o", out, *quick)
-    assert said.code == 0, said.err
-    assert "regulariser q (reading printed)" in said.out
+    outcome = run("finetune", begun, "--regularizer", "q", "--reading", "printed", "-o", out, *quick)
+    assert outcome.code == 0, outcome.err
+    assert "regulariser q (reading printed)" in outcome.out
     sidecar = json.loads(files.sidecar_path(out).read_text())
     assert sidecar["regularizer"]["reading"] == "printed" == sidecar["settings"]["regularizer"]["reading"]
     steps, log = pd.read_csv(files.steps_path(out)), pd.read_csv(files.log_path(out))
@@ -73,10 +73,10 @@ def test_finetune__logs_every_step_and_stores_the_reading(run, begun, quick, tmp
 
 def test_finetune__says_where_no_row_was_rewarded(run, begun, quick, tmp_path, monkeypatch):
     monkeypatch.setattr("core.training.regularizers.penalty.discriminative_of", nothing_fires)
-    said = run("finetune", begun, "--regularizer", "q", "-o", tmp_path / "a.safetensors", *quick)
-    assert said.code == 0
+    outcome = run("finetune", begun, "--regularizer", "q", "-o", tmp_path / "a.safetensors", *quick)
+    assert outcome.code == 0
     for epoch in (1, 2):
-        assert f"warning: epoch {epoch}: no row was rewarded: of" in said.err
+        assert f"warning: epoch {epoch}: no row was rewarded: of" in outcome.err
 
 
 def nothing_fires(config, n_features):
@@ -105,8 +105,8 @@ def test_finetune__interrupted_logs_each_step_once(run, begun, quick, tmp_path, 
 
 
 def test_training_of_the_first_version__is_neither_finished_nor_gone_on_with(tmp_path):
-    own = {"kind": "q", "study": "s"}
-    config = from_dict({"images": "i", "output": str(tmp_path / "a.safetensors"), "regularizer": own})
+    regularizer = {"kind": "q", "study": "s"}
+    config = from_dict({"images": "i", "output": str(tmp_path / "a.safetensors"), "regularizer": regularizer})
     old = to_dict(config)
     del old["regularizer"]["reading"]
     output = tmp_path / "a.safetensors"
@@ -124,8 +124,8 @@ def test_training_of_the_first_version__is_neither_finished_nor_gone_on_with(tmp
     for kind in ("none", "lasso"):  # nothing changed for these
         same = {**old, "regularizer": {**old["regularizer"], "kind": kind}}
         torch.save({"settings": same}, files.resume_path(output))
-        wanted = from_dict({**same, "images": "i", "output": str(output)})
-        assert files.load_state(output, wanted) is not None
+        requested = from_dict({**same, "images": "i", "output": str(output)})
+        assert files.load_state(output, requested) is not None
 
 
 @pytest.mark.parametrize(

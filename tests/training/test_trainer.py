@@ -244,9 +244,9 @@ def test_channel_statistics__match_numpy(rng):
 
 def test_monitors__rankme_is_the_studys(rng):
     raw = rng.gamma(0.4, size=(40, 12)).astype(np.float32)
-    found = monitors.representation_statistics(torch.from_numpy(raw))["rankme"]
-    assert found == pytest.approx(rankme(spectra(raw)[0]), rel=1e-9)
-    assert found == pytest.approx(reference.rankme(raw), rel=1e-9)
+    rank = monitors.representation_statistics(torch.from_numpy(raw))["rankme"]
+    assert rank == pytest.approx(rankme(spectra(raw)[0]), rel=1e-9)
+    assert rank == pytest.approx(reference.rankme(raw), rel=1e-9)
 
 
 def test_monitors__hand_cases():

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.tensors import TIE, as_tensor, check_matrix, row_moments
-from core.common.arrays import LEAST_NORM, check_same_length, safe_divide
+from core.common.arrays import LEAST_NORM, safe_divide
 from core.errors import NoDiscriminativeFeatures, SettingsError
 
 LOWER, MIDDLE, UPPER = "lower", "middle", "upper"
@@ -135,18 +135,3 @@ def class_purity(counts: Array) -> tuple[np.ndarray, np.ndarray]:
         return np.full(len(counts), np.nan), np.full(len(counts), -1)
     total = counts.sum(1)
     return safe_divide(counts.max(1), total), np.where(total > 0, counts.argmax(1), -1)
-
-
-def firing_shares(counts: Array, class_sizes: Array) -> np.ndarray:
-    """Share of each class's images on which a feature fires (Kalibhat 2024, Fig. 1).
-
-    Args:
-        counts: (n_features, n_classes) firing counts. class_sizes: (n_classes,) number of images per class.
-    Returns:
-        (n_features, n_classes) float64 in [0, 1], NaN for a class without images.
-    Raises:
-        ShapeError: the two disagree on n_classes.
-    """
-    counts, class_sizes = as_tensor(counts).cpu().numpy(), as_tensor(class_sizes).cpu().numpy()
-    check_same_length("counts columns", counts.shape[1], "classes", len(class_sizes))
-    return safe_divide(counts, class_sizes[None, :])

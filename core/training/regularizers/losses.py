@@ -5,6 +5,7 @@ Kalibhat et al. 2024, "Q", arXiv 2203.01881. Scores, sets and normalisation are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,8 @@ def q_regularizer(
     lambda1: float = 1e-4,
     lambda2: float = 1e-4,
     reading: str = "sum",
+    branches: tuple[Tensor, Tensor] | None = None,
+    observe: Callable[[Reward], None] | None = None,
 ) -> Tensor:
     """Raise low Q-Scores and shrink features that are active on much of the batch, when minimised.
 
@@ -38,6 +41,8 @@ def q_regularizer(
         discriminative: (n_features,) bool, the set D of the start study.
         epsilon: firing threshold, in standard deviations.
         lambda1, lambda2: weights of the two terms.
+        branches: equal to `raw`, one for each term, where the gradients of the terms are measured apart.
+        observe: called with the reward, and so with the rows that it takes in.
     Returns:
         scalar float64, to be added to the loss.
     Raises:
@@ -45,16 +50,12 @@ def q_regularizer(
         SettingsError: unknown reading.
     """
     check_matrix("raw", raw)
-    reward = q_reward(raw, discriminative, epsilon=epsilon).total
-    return weighted(reward, large_norms(raw), len(raw), lambda1=lambda1, lambda2=lambda2, reading=reading)
-
-
-def weighted(
-    reward: Tensor, norms: Tensor, n_rows: int, *, lambda1: float, lambda2: float, reading: str
-) -> Tensor:
-    """Compute eq. 3 from its two sums over a batch of `n_rows`. Raises SettingsError: unknown reading."""
-    of_reward, of_norms = reading_weights(reading, n_rows)
-    return lambda2 * of_norms * norms - lambda1 * of_reward * reward
+    of_reward, of_norms = reading_weights(reading, len(raw))
+    for_reward, for_norms = branches or (raw, raw)
+    reward = q_reward(for_reward, discriminative, epsilon=epsilon)
+    if observe:
+        observe(reward)
+    return lambda2 * of_norms * large_norms(for_norms) - lambda1 * of_reward * reward.total
 
 
 @dataclass(frozen=True)

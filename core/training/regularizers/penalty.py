@@ -21,7 +21,7 @@ from core.training.config import TrainConfig
 from core.training.methods.base import Method
 from core.training.process_group import gathered, n_processes, total
 from core.training.regularizers.gradient_norms import GradientNorms, relative
-from core.training.regularizers.losses import large_norms, lasso, q_reward, weighted
+from core.training.regularizers.losses import Reward, lasso, q_regularizer
 
 METHOD, REWARD, NORMS = "method", "reward", "norms"  # terms that pull at the representations
 PARTS = ("weight_change", "batchnorm_change", "statistics_change")
@@ -92,13 +92,21 @@ class Penalised(Method):
 
     def _q_term(self, raw: Tensor) -> Tensor:
         """`q_regularizer`, with one branch for each of its two terms."""
-        settings = self.settings
-        reward = q_reward(self.norms.branch(REWARD, raw), self.discriminative, epsilon=self.epsilon)
-        norms = large_norms(self.norms.branch(NORMS, raw))
+        own = self.settings
+        return q_regularizer(
+            raw,
+            self.discriminative,
+            epsilon=self.epsilon,
+            lambda1=own.lambda1,
+            lambda2=own.lambda2,
+            reading=own.reading,
+            branches=(self.norms.branch(REWARD, raw), self.norms.branch(NORMS, raw)),
+            observe=self._count_rows,
+        )
+
+    def _count_rows(self, reward: Reward) -> None:
         counts = torch.stack([reward.rewarded.sum(), reward.scored.sum()]).cpu()
-        self.n_rows += torch.cat([counts, torch.tensor([len(raw)])])
-        lambdas = {"lambda1": settings.lambda1, "lambda2": settings.lambda2}
-        return weighted(reward.total, norms, len(raw), reading=settings.reading, **lambdas)
+        self.n_rows += torch.cat([counts, torch.tensor([len(reward.scored)])])
 
     @torch.no_grad()
     def _remember(self, raw: Tensor, term: Tensor) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.charts import worst_slices as drawn
 from core.charts.slice_rows import kept_kinds
 from core.common.dataframes import numbers, where
 from core.figures.cells import CellRequest
@@ -234,7 +235,7 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
     chart(
         study,
         "slices_worst",
-        lambda theme: worst(table, overall=overall, theme=theme),
+        lambda theme: drawn.worst(table, overall=overall, theme=theme),
         *(*places, overall),
         alt="Error rates of the worst slices with their 95 % intervals",
         data=table.drop(columns=["name"]),

@@ -54,6 +54,6 @@ def test_top_images__restart_finds_the_same_again(rng):
     again = np.array([0, 3, 8])
     top.restart(again)
     row, feature = np.nonzero(h > top.least)
-    chosen = np.isin(feature, again)
-    top.add(feature[chosen], h[row, feature][chosen], row[chosen].astype(np.int32))
+    is_again = np.isin(feature, again)
+    top.add(feature[is_again], h[row, feature][is_again], row[is_again].astype(np.int32))
     assert_array_equal(top.rows, reference.top_images(h, 5))

@@ -15,23 +15,23 @@ from tests import reference
 def test_activations__equal_numpy(rng, signed):
     raw = (rng.normal(size=(50, 7)) if signed else rng.gamma(0.3, size=(50, 7))).astype(np.float32)
     raw[3] = 0
-    found = Activations(7, near_zero=0.1).update(raw)
-    counts, edges = found.histogram()
+    activations = Activations(7, near_zero=0.1).update(raw)
+    counts, edges = activations.histogram()
     h = reference.normalise_rows(raw)
-    assert (counts.sum(1) == 50).all() and found.n_rows == 50
+    assert (counts.sum(1) == 50).all() and activations.n_rows == 50
     assert (edges[0] == 0) != signed and np.all(np.diff(edges) > 0)
     # values nearer to an edge than float32 can tell may lie on either side; 0 is exact
     clear = (np.abs(h[..., None] - edges).min(2) > 1e-6) | (h == 0)
     for j in range(7):
         counted, _ = np.histogram(h[clear[:, j], j], edges)
         assert np.abs(counted - counts[j]).sum() == (~clear[:, j]).sum()
-    assert_allclose(found.near_zero_share, reference.near_zero_share(raw, 0.1).mean(), rtol=1e-6)
-    assert_allclose(found.negative_share, (raw < 0).mean())
+    assert_allclose(activations.near_zero_share, reference.near_zero_share(raw, 0.1).mean(), rtol=1e-6)
+    assert_allclose(activations.negative_share, (raw < 0).mean())
 
 
 def test_histogram__by_hand_and_cropped():
-    found = Activations(2, bins=4).update(np.array([[3.0, 4.0], [1.0, 0.0]], np.float16))
-    counts, edges = found.histogram()
+    activations = Activations(2, bins=4).update(np.array([[3.0, 4.0], [1.0, 0.0]], np.float16))
+    counts, edges = activations.histogram()
     assert_allclose(edges, [0, 1 / 16, 1 / 4, 9 / 16, 1])
     assert_array_equal(counts, [[0, 0, 0, 2], [1, 0, 0, 1]])  # 0.6 and 1; 0.8 and 0
     low = Activations(1, bins=4)
@@ -54,5 +54,5 @@ def test_sampled_rows__even_and_limited(monkeypatch):
 
 
 def test_activations__without_rows():
-    found = Activations(3).update(np.empty((0, 3), np.float32))
-    assert found.histogram()[0].sum() == 0 and np.isnan(found.near_zero_share)
+    activations = Activations(3).update(np.empty((0, 3), np.float32))
+    assert activations.histogram()[0].sum() == 0 and np.isnan(activations.near_zero_share)

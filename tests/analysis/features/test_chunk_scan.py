@@ -32,9 +32,9 @@ def scan(raw: np.ndarray, epsilon: float = 2.0, group: np.ndarray | None = None)
     return Scanner(raw.shape[1], epsilon=epsilon).scan(raw, group)
 
 
-def dense(found: chunk_scan.ChunkScan, r: int) -> np.ndarray:
-    mask = np.zeros((len(found.count), r), bool)
-    mask[np.repeat(np.arange(len(found.count)), found.count), found.features] = True
+def dense(scanned: chunk_scan.ChunkScan, r: int) -> np.ndarray:
+    mask = np.zeros((len(scanned.count), r), bool)
+    mask[np.repeat(np.arange(len(scanned.count)), scanned.count), scanned.features] = True
     return mask
 
 
@@ -44,19 +44,19 @@ def dense(found: chunk_scan.ChunkScan, r: int) -> np.ndarray:
 def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon):
     monkeypatch.setattr(chunk_scan, "BLOCK_ENTRIES", 600)
     raw = raw_rows(rng, 40, 64, dtype)
-    found = scan(raw, epsilon)
+    scanned = scan(raw, epsilon)
     h = reference.normalise_rows(raw)
     expected = reference.highly_activating(raw, epsilon)
-    assert_array_equal(dense(found, 64), expected)
+    assert_array_equal(dense(scanned, 64), expected)
     mean = h.mean(1)
-    assert_allclose(found.excess, (h - mean[:, None])[expected], rtol=STORED, atol=1e-8)
-    assert_allclose(found.values, h[expected], rtol=STORED)
-    assert_allclose(found.rows.mean, mean, rtol=RTOL)
+    assert_allclose(scanned.excess, (h - mean[:, None])[expected], rtol=STORED, atol=1e-8)
+    assert_allclose(scanned.values, h[expected], rtol=STORED)
+    assert_allclose(scanned.rows.mean, mean, rtol=RTOL)
     std = [reference.row_moments(row)[1] for row in h]
-    assert_allclose(found.rows.std, std, rtol=1e-7, atol=1e-15)
-    assert_allclose(found.rows.max_activation, h.max(1), rtol=RTOL)
-    assert_allclose(found.rows.norm, np.linalg.norm(raw.astype(float), axis=1), rtol=RTOL)
-    assert_allclose(found.rows.hoyer, hoyer_sparsity(h), rtol=RTOL, atol=RTOL)
+    assert_allclose(scanned.rows.std, std, rtol=1e-7, atol=1e-15)
+    assert_allclose(scanned.rows.max_activation, h.max(1), rtol=RTOL)
+    assert_allclose(scanned.rows.norm, np.linalg.norm(raw.astype(float), axis=1), rtol=RTOL)
+    assert_allclose(scanned.rows.hoyer, hoyer_sparsity(h), rtol=RTOL, atol=RTOL)
 
 
 @pytest.mark.slow
@@ -96,20 +96,20 @@ def special_rows(rng: np.random.Generator, kind: str, r: int) -> np.ndarray:
 @pytest.mark.parametrize("epsilon", [0.0, 1.5, 4.0])
 def test_scan__equals_the_pure_functions_and_the_loop(rng, kind, r, epsilon):
     raw = special_rows(rng, kind, r)
-    found = scan(raw, epsilon)
+    scanned = scan(raw, epsilon)
     fires = highly_activating(raw, epsilon=epsilon).numpy()
     assert_array_equal(fires, reference.highly_activating(raw, epsilon))
-    assert_array_equal(dense(found, r), fires)
+    assert_array_equal(dense(scanned, r), fires)
     h = normalise_rows(raw.astype(np.float64))
     mean, std = (part[:, 0].numpy() for part in row_moments(h))
-    assert_allclose(found.rows.mean, mean, rtol=RTOL)
-    assert_allclose(found.rows.std, std, rtol=1e-7, atol=1e-12)
-    assert_allclose(found.rows.max_activation, h.amax(1), rtol=RTOL)
-    assert_allclose(found.rows.hoyer, hoyer_sparsity(raw), rtol=RTOL, atol=1e-9)
-    assert_allclose(found.values, h.numpy()[fires], rtol=STORED)
-    assert_allclose(found.excess, (h.numpy() - mean[:, None])[fires], rtol=STORED, atol=1e-8)
-    assert_allclose(found.columns.sums[0], h.sum(0), rtol=RTOL)
-    assert_allclose(found.columns.squares, h.square().sum(0), rtol=RTOL)
+    assert_allclose(scanned.rows.mean, mean, rtol=RTOL)
+    assert_allclose(scanned.rows.std, std, rtol=1e-7, atol=1e-12)
+    assert_allclose(scanned.rows.max_activation, h.amax(1), rtol=RTOL)
+    assert_allclose(scanned.rows.hoyer, hoyer_sparsity(raw), rtol=RTOL, atol=1e-9)
+    assert_allclose(scanned.values, h.numpy()[fires], rtol=STORED)
+    assert_allclose(scanned.excess, (h.numpy() - mean[:, None])[fires], rtol=STORED, atol=1e-8)
+    assert_allclose(scanned.columns.sums[0], h.sum(0), rtol=RTOL)
+    assert_allclose(scanned.columns.squares, h.square().sum(0), rtol=RTOL)
 
 
 def test_row_statistics__of_a_zero_row_are_zero():
@@ -119,10 +119,10 @@ def test_row_statistics__of_a_zero_row_are_zero():
 
 def test_scan__negative_entries(rng):
     raw = rng.normal(size=(10, 50)).astype(np.float32)
-    found = scan(raw, 1.0)
-    assert_array_equal(dense(found, 50), reference.highly_activating(raw, 1.0))
-    assert_allclose(found.rows.hoyer, [reference.hoyer(row) for row in raw], rtol=STORED)
-    assert_allclose(found.rows.max_activation, reference.normalise_rows(raw).max(1), rtol=STORED)
+    scanned = scan(raw, 1.0)
+    assert_array_equal(dense(scanned, 50), reference.highly_activating(raw, 1.0))
+    assert_allclose(scanned.rows.hoyer, [reference.hoyer(row) for row in raw], rtol=STORED)
+    assert_allclose(scanned.rows.max_activation, reference.normalise_rows(raw).max(1), rtol=STORED)
 
 
 def test_scan__rows_of_very_different_size_in_one_block(rng):
@@ -175,17 +175,17 @@ def test_statistics__do_not_depend_on_sharding(rng, seed):
 
 def test_statistics__match_loops(rng):
     raw, group = raw_rows(rng, 30, 24), rng.integers(-1, 4, 30)
-    found = statistics(raw, group, [7, 20])
+    sums = statistics(raw, group, [7, 20])
     member, h = group >= 0, reference.normalise_rows(raw)
     fires = reference.highly_activating(raw, 2.0)
-    assert_array_equal(found.firing, reference.firing_by_class(fires[member], group[member], 4))
-    assert_allclose(found.moments.mean, h[member].mean(0), rtol=RTOL)
-    assert_allclose(found.moments.std, h[member].std(0), rtol=RTOL)
+    assert_array_equal(sums.firing, reference.firing_by_class(fires[member], group[member], 4))
+    assert_allclose(sums.moments.mean, h[member].mean(0), rtol=RTOL)
+    assert_allclose(sums.moments.std, h[member].std(0), rtol=RTOL)
     raw_mean, raw_std = reference_scores.column_moments(raw[member])
-    assert_allclose(found.raw_moments.mean, raw_mean, rtol=RTOL)
-    assert_allclose(found.raw_moments.std, raw_std, rtol=1e-7)  # squares of 1000 are in the sums
+    assert_allclose(sums.raw_moments.mean, raw_mean, rtol=RTOL)
+    assert_allclose(sums.raw_moments.std, raw_std, rtol=1e-7)  # squares of 1000 are in the sums
     for code in range(4):
-        assert_allclose(found.group_sums[code], h[group == code].sum(0), rtol=RTOL, atol=1e-15)
+        assert_allclose(sums.group_sums[code], h[group == code].sum(0), rtol=RTOL, atol=1e-15)
 
 
 def test_rows_by_feature__is_the_transpose(rng):

@@ -21,9 +21,9 @@ def sparse(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_normalise_rows__matches_loop(rng, dtype):
     raw = sparse(rng, (9, 17)).astype(dtype)
-    found = definitions.normalise_rows(raw)
-    assert found.dtype == torch.from_numpy(raw).dtype
-    assert_allclose(found, reference.normalise_rows(raw), rtol=1e-6 if dtype == np.float32 else RTOL)
+    normalised = definitions.normalise_rows(raw)
+    assert normalised.dtype == torch.from_numpy(raw).dtype
+    assert_allclose(normalised, reference.normalise_rows(raw), rtol=1e-6 if dtype == np.float32 else RTOL)
 
 
 def test_normalise_rows__zero_row_stays_zero_and_has_a_gradient():
@@ -81,21 +81,21 @@ def test_activation_rate__matches_loop(rng):
 def test_discriminative_features__matches_loop(rng, low, high):
     rate = rng.gamma(0.5, size=101)
     rate[rng.random(101) < 0.2] = 0.0
-    found = definitions.discriminative_features(rate, low=low, high=high)
-    assert_array_equal(found, reference.discriminative_features(rate, low, high))
+    discriminative = definitions.discriminative_features(rate, low=low, high=high)
+    assert_array_equal(discriminative, reference.discriminative_features(rate, low, high))
 
 
 def test_discriminative_features__by_hand_with_ties():
     # percentiles of 0..4 at 50 and 75 are 2 and 3; ties at both ends are in
-    found = definitions.discriminative_features(np.array([0.0, 1.0, 2.0, 3.0, 4.0]), low=50, high=75)
-    assert_array_equal(found, [False, False, True, True, False])
+    discriminative = definitions.discriminative_features(np.array([0.0, 1.0, 2.0, 3.0, 4.0]), low=50, high=75)
+    assert_array_equal(discriminative, [False, False, True, True, False])
     ties = definitions.discriminative_features(np.array([1.0, 2.0, 2.0, 2.0, 3.0]), low=50, high=50)
     assert_array_equal(ties, [False, True, True, True, False])
 
 
 def test_discriminative_features__never_holds_a_silent_feature():
-    found = definitions.discriminative_features(np.array([0.0] * 9 + [1.0]), low=0, high=100)
-    assert_array_equal(np.flatnonzero(found), [9])
+    discriminative = definitions.discriminative_features(np.array([0.0] * 9 + [1.0]), low=0, high=100)
+    assert_array_equal(np.flatnonzero(discriminative), [9])
 
 
 def test_discriminative_features__none_says_what_to_try():
@@ -111,10 +111,10 @@ def test_discriminative_features__checks_percentiles():
 def test_tails__partition_the_features(rng):
     rate = np.where(rng.random(200) < 0.3, 0.0, rng.gamma(0.5, size=200))
     tail = definitions.tails(rate)
-    chosen = definitions.discriminative_features(rate).numpy()
-    assert_array_equal(tail == "middle", chosen)
-    assert rate[tail == "upper"].min() > rate[chosen].max()
-    assert rate[tail == "lower"].max() < rate[chosen].min()
+    discriminative = definitions.discriminative_features(rate).numpy()
+    assert_array_equal(tail == "middle", discriminative)
+    assert rate[tail == "upper"].min() > rate[discriminative].max()
+    assert rate[tail == "lower"].max() < rate[discriminative].min()
     assert set(tail[rate == 0]) == {"lower"}
 
 
@@ -123,10 +123,3 @@ def test_class_purity__by_hand():
     assert_allclose(purity, [0.75, np.nan, 0.5])
     assert_array_equal(top, [0, -1, 0])
     assert_array_equal(definitions.class_purity(np.zeros((2, 0)))[1], [-1, -1])
-
-
-def test_class_shares__by_hand():
-    shares = definitions.firing_shares(np.array([[8, 0, 0]]), np.array([10, 5, 0]))
-    assert_allclose(shares, [[0.8, 0.0, np.nan]])
-    with pytest.raises(ShapeError, match="counts columns: 3, but classes: 2"):
-        definitions.firing_shares(np.zeros((1, 3)), np.ones(2))

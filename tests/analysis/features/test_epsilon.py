@@ -84,8 +84,8 @@ def test_choice__matches_loop(rng, low, high):
             with pytest.raises(NoDiscriminativeFeatures, match="any epsilon from 4 to 1"):
                 choose_epsilon(outcomes)
         else:
-            found = choose_epsilon(outcomes)
-            assert found.epsilon == expected and bool(found.note) == (which != "all")
+            choice = choose_epsilon(outcomes)
+            assert choice.epsilon == expected and bool(choice.note) == (which != "all")
     assert {"all", "half", "none"} <= met  # else little was compared
 
 
@@ -104,8 +104,8 @@ HALF_D, ONLY_D, HALF_LOW = (True, False, True), (False, False, True), (True, Tru
     ],
 )
 def test_choice__by_hand(at, chosen, note):
-    found = choose_epsilon([Outcome(e, *at.get(int(e), NOTHING)) for e in (4.0, 3.0, 2.0, 1.0)])
-    assert found.epsilon == chosen and found.note.startswith(note) and bool(found.note) == bool(note)
+    choice = choose_epsilon([Outcome(e, *at.get(int(e), NOTHING)) for e in (4.0, 3.0, 2.0, 1.0)])
+    assert choice.epsilon == chosen and choice.note.startswith(note) and bool(choice.note) == bool(note)
 
 
 def test_choice__never_fails_where_an_epsilon_works(rng):
@@ -147,8 +147,8 @@ def test_next_smaller__is_below_and_works():
 
 def test_silent_note__only_where_the_lower_percentile_is_zero():
     assert silent_note(np.array([0, 0, 1.0, 2])) == ""  # the median is 0.5
-    said = silent_note(np.array([0, 0, 0, 2.0]))
-    assert said.startswith("3 of 4 features fire on no train image. All others")
+    note = silent_note(np.array([0, 0, 0, 2.0]))
+    assert note.startswith("3 of 4 features fire on no train image. All others")
     assert "most general 10 %" in silent_note(np.array([0, 0, 0, 2.0]), high=90)
     assert silent_note(np.array([0, 0, 0, 2.0]), high=100).endswith("All others count as discriminative.")
     assert silent_note(np.array([])) == silent_note(np.zeros(3)) == ""

@@ -35,9 +35,9 @@ def test_compute_features__table(shared_study):
     assert_allclose(table["activation_rate"], rate, rtol=1e-12)
     assert_allclose(table["mean"], h[train].mean(0), rtol=1e-9)
     assert_allclose(table["std"], h[train].std(0), rtol=1e-9)
-    chosen = reference.discriminative_features(rate, 50, 95)
-    assert_array_equal(table["discriminative"], chosen)
-    assert study.summary("features")["n_discriminative"] == chosen.sum()
+    discriminative = reference.discriminative_features(rate, 50, 95)
+    assert_array_equal(table["discriminative"], discriminative)
+    assert study.summary("features")["n_discriminative"] == discriminative.sum()
     counts = reference.firing_by_class(fires[train], codes[train], 4)
     assert_array_equal(study.vector("class_counts"), counts)
     fired = counts.sum(1) > 0
@@ -90,8 +90,8 @@ def test_compute_features__top_images_where_few_fire(study_path):
 @pytest.mark.slow
 def test_compute_features__auto_epsilon_is_stored(study_path):
     study = redo(open_study(study_path(pictures=False)), epsilon="auto")
-    raw, chosen = study.array("representations")[:][~study.is_val], study.summary("features")["epsilon"]
-    assert (chosen, "all") == reference.auto_epsilon(raw, 50, 95)
+    raw, epsilon = study.array("representations")[:][~study.is_val], study.summary("features")["epsilon"]
+    assert (epsilon, "all") == reference.auto_epsilon(raw, 50, 95)
     assert "epsilon_note" not in study.summary("features") and notes_on_features(study) == []
 
 
@@ -106,8 +106,8 @@ def test_compute_features__auto_says_what_it_could_not_have(study_path):
     study = redo(open_study(study.path), epsilon="auto")
     expected, met = reference.auto_epsilon(raw[~study.is_val], 50, 95)
     assert met == "half" and study.summary("features")["epsilon"] == expected
-    said, silent = notes_on_features(study)
-    assert said.startswith("No epsilon from 4 to 1 meets all three conditions of auto")
+    note, silent = notes_on_features(study)
+    assert note.startswith("No epsilon from 4 to 1 meets all three conditions of auto")
     assert silent.startswith("38 of 48 features fire on no train image")
 
 

@@ -99,12 +99,12 @@ def test_gradcam__is_the_librarys_within_1e_4(resnet, method):
     pixels, size = pixels_of(resnet), resnet.transform.input_size
     features = firing(resnet, pixels)
     maps = gradcam_maps(resnet, pixels, features, method=method)
-    for place, j in enumerate(features):
+    for at, j in enumerate(features):
         expected = by_the_library(resnet, pixels, feature_target(j))
         for image in range(len(pixels)):
-            found = heatmap(maps[image, place : place + 1], size)
+            drawn = heatmap(maps[image, at : at + 1], size)
             assert expected[image].max() > 0.9
-            assert_allclose(found, expected[image], atol=SINGLE)
+            assert_allclose(drawn, expected[image], atol=SINGLE)
 
 
 @pytest.mark.slow
@@ -115,11 +115,11 @@ def test_gradcam__stored_in_half_precision_is_the_librarys_within_2e_3(resnet):
     for image in range(len(pixels)):
         stored = pack_maps(features, maps[image])
         assert stored.maps.dtype == np.float16
-        for place, j in enumerate(features):
-            one = slice(place, place + 1)
-            found = combine(stored.restored()[one], stored.peaks[one], "mean", size)
+        for at, j in enumerate(features):
+            one = slice(at, at + 1)
+            drawn = combine(stored.restored()[one], stored.peaks[one], "mean", size)
             expected = by_the_library(resnet, pixels, feature_target(j))[image]
-            assert_allclose(found, expected, atol=HALF)
+            assert_allclose(drawn, expected, atol=HALF)
 
 
 def test_gradcam__of_a_sum_is_the_combination_sum(resnet):
@@ -165,11 +165,11 @@ def test_another_pooling_goes_through_the_library(max_pooled):
     features = firing(max_pooled, pixels, 4)
     maps = gradcam_maps(max_pooled, pixels, features).numpy()
     layers = max_pooled.represent_with_map(pixels)[1].requires_grad_()
-    for place, j in enumerate(features):
+    for at, j in enumerate(features):
         (gradient,) = torch.autograd.grad(layers.amax((2, 3))[:, j].sum(), layers)
         weights = gradient.mean((2, 3), keepdim=True)
         expected = (weights * layers.detach()).sum(1).clamp(min=0).numpy()
-        assert_allclose(maps[:, place], expected, rtol=1e-4, atol=1e-7)
+        assert_allclose(maps[:, at], expected, rtol=1e-4, atol=1e-7)
 
 
 def test_a_vision_transformer_goes_through_the_reshape_transform(vit):
@@ -181,11 +181,11 @@ def test_a_vision_transformer_goes_through_the_reshape_transform(vit):
     features = np.array([0, 17, 101])
     maps = gradcam_maps(vit, pixels, features)
     assert maps.shape == (2, 3, 4, 4)
-    for place, j in enumerate(features):
+    for at, j in enumerate(features):
         expected = by_the_library(vit, pixels, feature_target(j), reshape)
         for image in range(2):
-            found = heatmap(maps[image, place : place + 1], 64)
-            assert_allclose(found, expected[image], atol=SINGLE)
+            drawn = heatmap(maps[image, at : at + 1], 64)
+            assert_allclose(drawn, expected[image], atol=SINGLE)
 
 
 def test_a_backward_pass_ends_at_the_layer(vit):

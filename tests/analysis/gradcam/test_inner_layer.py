@@ -28,8 +28,8 @@ def test_an_inner_layer_has_the_closed_form(layer):
     closed, library = (gradcam_maps(encoder, pixels, features, method=m) for m in ("closed", "library"))
     assert method_of(encoder) == "closed form" and closed.shape[2] > 2
     for image in range(3):
-        for place in range(4):
-            one = slice(place, place + 1)
+        for at in range(4):
+            one = slice(at, at + 1)
             assert_allclose(heatmap(closed[image, one], 64), heatmap(library[image, one], 64), atol=SINGLE)
 
 

@@ -35,8 +35,8 @@ def test_computed_on_demand_and_stored_agree(finished, how):
     assert len(features) > 1
     stored = study.heatmap(fullest, features, how)
     assert_allclose(stored, on_demand(study, fullest, features, how, encoder=encoder), atol=HALF)
-    own = study.heatmap(fullest, None, how)
-    assert_allclose(own, on_demand(study, fullest, None, how, encoder=encoder), atol=HALF)
+    from_study = study.heatmap(fullest, None, how)
+    assert_allclose(from_study, on_demand(study, fullest, None, how, encoder=encoder), atol=HALF)
 
 
 def test_features_come_in_the_order_asked_for(finished):

@@ -46,11 +46,11 @@ def test_closed_form__is_the_librarys_map(encoder):
         maps, gradcam_maps(encoder, pixels, features, method="library"), rtol=1e-4, atol=1e-7
     )
     assert method_of(encoder) == "closed form" and maps.shape[2:] == (4, 4)
-    for place, j in enumerate(features):
+    for at, j in enumerate(features):
         expected = by_the_library(encoder, pixels, lambda raw, j=j: raw[j])
         for image in range(len(pixels)):
             assert expected[image].max() > 0.9
-            assert_allclose(heatmap(maps[image, place : place + 1]), expected[image], atol=SINGLE)
+            assert_allclose(heatmap(maps[image, at : at + 1]), expected[image], atol=SINGLE)
 
 
 def test_directions__are_the_librarys_maps(encoder, rng):

@@ -40,13 +40,13 @@ def expected_pairs(study, top, rows):
     best = best_of_classes(study)
     rows = set(rows) | {int(row) for row in top_images[:, :top].ravel() if row >= 0}
     for row in sorted(rows):
-        own = {int(j) for j in firing[starts[row] : starts[row + 1]] if inside[j]}
-        fallback[row] = not own
-        if not own:
-            own = {max(np.flatnonzero(inside), key=lambda j, row=row: (raw[row, j], -j))}
-        own |= {j for j in range(len(top_images)) if row in top_images[j, :top]}
-        own |= {j for j in range(len(top_images)) if (row, j) in best}
-        pairs[row] = sorted(own)
+        of_image = {int(j) for j in firing[starts[row] : starts[row + 1]] if inside[j]}
+        fallback[row] = not of_image
+        if not of_image:
+            of_image = {max(np.flatnonzero(inside), key=lambda j, row=row: (raw[row, j], -j))}
+        of_image |= {j for j in range(len(top_images)) if row in top_images[j, :top]}
+        of_image |= {j for j in range(len(top_images)) if (row, j) in best}
+        pairs[row] = sorted(of_image)
     return pairs, fallback
 
 
@@ -60,10 +60,10 @@ def best_of_classes(study, each=4):
     for row in np.flatnonzero(study.is_val).tolist():
         for j in firing[starts[row] : starts[row + 1]].tolist():
             on.setdefault((study.images["label"].iat[row], j), []).append(row)
-    chosen = set()
+    best = set()
     for (_, j), rows in on.items():
-        chosen |= {(row, j) for row in sorted(rows, key=lambda row, j=j: (-h[row, j], row))[:each]}
-    return chosen
+        best |= {(row, j) for row in sorted(rows, key=lambda row, j=j: (-h[row, j], row))[:each]}
+    return best
 
 
 def test_features_outside_d__have_maps_on_every_class_on_which_they_fire(copy):
@@ -111,8 +111,8 @@ def test_every_map_is_that_of_its_image(finished):
         maps, peaks = reader.maps(row, features)
         assert_allclose(peaks, expected.max((1, 2)), rtol=1e-4, atol=1e-7)
         assert_allclose(maps * peaks[:, None, None], expected, atol=1e-3 * max(peaks.max(), 1e-6))
-        for place, feature in enumerate(features.tolist()):
-            one = expected[place : place + 1]
+        for at, feature in enumerate(features.tolist()):
+            one = expected[at : at + 1]
             heat = study.heatmap(row, [feature])
             assert heat.shape == (64, 64) and heat.dtype == np.float32
             assert_allclose(heat, combine(one, np.ones(1), "mean", 64), atol=HALF)
@@ -185,9 +185,9 @@ def test_images_that_are_gone_are_counted_and_come_back(own, monkeypatch):
     study = open_study(own)
     first, last = (study.images["image_id"].iat[row] for row in (N_TRAIN, N_TRAIN + 1))
     paths = [own.parent / "images" / image_id for image_id in (first, last)]
-    kept = [path.read_bytes() for path in paths]
+    contents = [path.read_bytes() for path in paths]
     paths[0].unlink()
-    paths[1].write_bytes(kept[1][:60])
+    paths[1].write_bytes(contents[1][:60])
     summary = heatmaps(own, top=0)
     assert (summary["n_images"], summary["n_missing"]) == (N_VAL - 2, 2)
     study = open_study(own)
@@ -200,7 +200,7 @@ def test_images_that_are_gone_are_counted_and_come_back(own, monkeypatch):
     rest = study.images["image_id"].iat[N_TRAIN + 2]
     assert study.overlay(rest).size == (90, 70)
 
-    for path, content in zip(paths, kept, strict=True):
+    for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     assert heatmaps(own, top=0, redo=True)["n_missing"] == 0
     assert open_study(own).heatmap(first).shape == (64, 64)
@@ -209,12 +209,12 @@ def test_images_that_are_gone_are_counted_and_come_back(own, monkeypatch):
 @pytest.mark.slow
 def test_all_images_gone_then_back(own):
     paths = sorted((own.parent / "images" / "val").rglob("*.png"))
-    kept = [path.read_bytes() for path in paths]
+    contents = [path.read_bytes() for path in paths]
     for path in paths:
         path.unlink()
     with pytest.raises(ImageSourceError, match="none of the 8 images can be read .first: "):
         heatmaps(own, top=0)
-    for path, content in zip(paths, kept, strict=True):
+    for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     assert heatmaps(own, top=0)["n_missing"] == 0
 

@@ -46,11 +46,11 @@ def test_corrupt__does_more_the_stronger_it_is(pixels, kind):
 
 
 def test_contrast__matches_loop(pixels):
-    found, left = corrupt(pixels, "contrast", 4).numpy(), STRENGTHS["contrast"][3]
-    for image, told in zip(pixels.numpy().astype(float) / 255, found, strict=True):
+    corrupted, left = corrupt(pixels, "contrast", 4).numpy(), STRENGTHS["contrast"][3]
+    for image, changed in zip(pixels.numpy().astype(float) / 255, corrupted, strict=True):
         mean = image.sum() / image.size
-        for place in np.ndindex(4, 4, 3):
-            assert abs(told[place] - 255 * (mean + left * (image[place] - mean))) <= 0.51
+        for pixel in np.ndindex(4, 4, 3):
+            assert abs(changed[pixel] - 255 * (mean + left * (image[pixel] - mean))) <= 0.51
 
 
 def test_blur__keeps_flat_images_and_spreads_a_point():
@@ -58,13 +58,13 @@ def test_blur__keeps_flat_images_and_spreads_a_point():
     assert torch.equal(corrupt(flat, "blur", 5), flat)
     point = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
     point[0, 32, 32] = 255
-    told = corrupt(point, "blur", 3)[0, :, :, 0].float() / 255
+    blurred = corrupt(point, "blur", 3)[0, :, :, 0].float() / 255
     sigma = STRENGTHS["blur"][2]  # in 64ths of the height: pixels here
     for dy, dx in ((0, 0), (1, 0), (1, 1), (0, 2)):
         weight = np.exp(-(dy**2 + dx**2) / (2 * sigma**2))
         reach = range(-round(3 * sigma), round(3 * sigma) + 1)
         total = sum(np.exp(-(u**2 + v**2) / (2 * sigma**2)) for u in reach for v in reach)
-        assert told[32 + dy, 32 + dx].item() == pytest.approx(weight / total, abs=0.003)
+        assert blurred[32 + dy, 32 + dx].item() == pytest.approx(weight / total, abs=0.003)
 
 
 def test_corrupt__refuses_what_it_does_not_know(pixels):
@@ -79,8 +79,8 @@ def test_slices__are_estimated_from_the_other_half(rng):
     labels = np.array(["a", "b", None], object)[rng.integers(0, 3, 240)]
     few = np.array(["rare"] * 10 + ["usual"] * 230, object)
     table = on_slices(predictions, correct, {"label": labels, "kind": few}, seed=3).table()
-    known, held = halves(240, 3)
-    assert not set(known) & set(held) and len(known) + len(held) == 240
+    first, held = halves(240, 3)
+    assert not set(first) & set(held) and len(first) + len(held) == 240
     cases = {f"label: {name}": held[labels[held] == name] for name in ("a", "b")}
     cases["kind: usual"] = held[few[held] == "usual"]
     assert set(table["case"]) == {name for name, rows in cases.items() if LEAST <= len(rows) < len(held)}
@@ -88,8 +88,8 @@ def test_slices__are_estimated_from_the_other_half(rng):
     for row in table.to_dict("records"):
         inside = cases[row["case"]]
         assert row["n"] == len(inside) and row["truth"] == pytest.approx(correct[inside].mean())
-        told = estimates(predictions.at(known), correct[known], predictions.at(inside))
-        assert {name: row[name] for name in METHODS} == pytest.approx(told)
+        by_method = estimates(predictions.at(first), correct[first], predictions.at(inside))
+        assert {name: row[name] for name in METHODS} == pytest.approx(by_method)
 
 
 @pytest.mark.parametrize("dtype", [object, "str", "string", "category"])
@@ -108,9 +108,9 @@ def test_grouping_columns__are_texts_and_booleans_of_any_dtype(dtype):
             "nothing": pd.Series([None] * 4, dtype=dtype),
         }
     )
-    found = grouping_columns(table)
-    assert list(found) == ["text", "bool", "nullable", "mixed"]
-    assert [None if pd.isna(value) else value for value in found["text"]] == values
+    columns = grouping_columns(table)
+    assert list(columns) == ["text", "bool", "nullable", "mixed"]
+    assert [None if pd.isna(value) else value for value in columns["text"]] == values
 
 
 def test_mean_errors__match_loop(rng):
@@ -133,23 +133,23 @@ def test_gains__match_loop(rng):
     predictions, correct = made(rng, 200), rng.random(200) < 0.7
     labels = np.array(["a", "b"], object)[rng.integers(0, 2, 200)]
     run = on_slices(predictions, correct, {"label": labels}, seed=3)
-    known, held = halves(200, 3)
+    first, held = halves(200, 3)
     again, draws = np.random.default_rng(7), []
     for resample in range(41):
-        mine = known if resample == 0 else known[again.integers(0, 100, 100)]
+        mine = first if resample == 0 else first[again.integers(0, 100, 100)]
         theirs = held if resample == 0 else held[again.integers(0, 100, 100)]
         gaps = {name: [] for name in METHODS}
         for label in labels_in_order(labels[held]):
             inside = np.array([row for row in theirs if labels[row] == label])
-            told = estimates(predictions.at(mine), correct[mine], predictions.at(inside))
+            by_method = estimates(predictions.at(mine), correct[mine], predictions.at(inside))
             for name in METHODS:
-                gaps[name].append(abs(told[name] - correct[inside].mean()))
+                gaps[name].append(abs(by_method[name] - correct[inside].mean()))
         draws.append([sum(gaps[ASSUMED]) / 2 - sum(gaps[name]) / 2 for name in METHODS])
-    found = run.gains(resamples=40, seed=7)
+    gains = run.gains(resamples=40, seed=7)
     ends = np.percentile(draws[1:], [2.5, 97.5], axis=0)
     for place, name in enumerate(METHODS):
-        assert found[name] == pytest.approx((draws[0][place], *ends[:, place]), abs=1e-12)
-    assert found[ASSUMED] == (0, 0, 0) and all(found[name][1] < found[name][2] for name in METHODS[1:])
+        assert gains[name] == pytest.approx((draws[0][place], *ends[:, place]), abs=1e-12)
+    assert gains[ASSUMED] == (0, 0, 0) and all(gains[name][1] < gains[name][2] for name in METHODS[1:])
 
 
 def labels_in_order(labels):
@@ -159,14 +159,14 @@ def labels_in_order(labels):
 def test_gains__of_a_method_that_is_right_are_clear(rng):
     """The confidence falls with the accuracy, so that a difference of confidences says what has changed."""
     right = rng.random(400) < 0.9
-    known = confident(np.where(right, 0.95, 0.45), rng)
+    labelled = confident(np.where(right, 0.95, 0.45), rng)
     copies = {}
     for strength, share in enumerate((0.3, 0.5, 0.7)):
         still = rng.random(400) < share
         copies[f"noise {strength}"] = confident(np.where(still, 0.95, 0.45), rng), still
-    gain, low, high = on_copies(known, right, copies).gains(resamples=60)["difference_of_confidences"]
+    gain, low, high = on_copies(labelled, right, copies).gains(resamples=60)["difference_of_confidences"]
     assert 0 < low < gain < high
-    assert np.isnan([ends for ends in on_copies(known, right, {}).gains(resamples=5).values()]).all()
+    assert np.isnan([ends for ends in on_copies(labelled, right, {}).gains(resamples=5).values()]).all()
 
 
 def confident(largest, rng):
@@ -186,10 +186,10 @@ def loop_best(tests):
 def loop_percentile(values, share):
     """Linear between the two nearest of the ordered values."""
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
-    below = int(place)
+    position = share * (len(ordered) - 1)
+    below = int(position)
     above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
 @pytest.mark.parametrize("n_cases", [(6, 4), (1, 5), (9, 0)])
@@ -198,18 +198,18 @@ def test_choice_of_a_method__matches_loop(rng, n_cases):
     errors = [rng.gamma(1.0, 0.1, (n, len(METHODS))) for n in n_cases]
     tests = [[dict(zip(METHODS, case, strict=True)) for case in test.tolist()] for test in errors]
     assert best_method(errors) == loop_best(tests)
-    expected, chosen = [], set()
+    expected, best_methods = [], set()
     for number, test in enumerate(tests):
         for at, case in enumerate(test):
             rest = [[c for j, c in enumerate(t) if (i, j) != (number, at)] for i, t in enumerate(tests)]
-            chosen.add(loop_best(rest))
+            best_methods.add(loop_best(rest))
             expected.append(case[loop_best(rest)])
-    found = np.concatenate(errors_of_the_best(errors))
-    assert found.tolist() == pytest.approx(expected)
-    assert error_margin(found) == pytest.approx(loop_percentile(expected, 0.95))
+    errors_of_best = np.concatenate(errors_of_the_best(errors))
+    assert errors_of_best.tolist() == pytest.approx(expected)
+    assert error_margin(errors_of_best) == pytest.approx(loop_percentile(expected, 0.95))
     if n_cases == (6, 4):
-        assert len(chosen) > 1
-        assert found.mean() > np.concatenate(errors)[:, METHODS.index(best_method(errors))].mean()
+        assert len(best_methods) > 1
+        assert errors_of_best.mean() > np.concatenate(errors)[:, METHODS.index(best_method(errors))].mean()
 
 
 def test_choice_of_a_method__without_cases():

@@ -35,21 +35,23 @@ def test_judge__agrees_with_the_steps_of_a_study(shared_study, represented):
     assert row["n_discriminative"] == study.summary("features")["n_discriminative"]
     table = study.table("quality").loc[study.is_val]
     for verdict, name in ((True, "mean_q_correct"), (False, "mean_q_misclassified")):
-        own = table.loc[table["correct"].astype(bool) == verdict, "q_score"].mean()
-        assert_allclose(row[name], own, rtol=1e-6)
+        mean_q = table.loc[table["correct"].astype(bool) == verdict, "q_score"].mean()
+        assert_allclose(row[name], mean_q, rtol=1e-6)
     assert row["top1_low"] <= row["top1"] <= row["top1_high"]
 
 
 def test_judge__with_features_chosen_elsewhere(represented):
-    own = evaluate_representations(represented, epsilon=1.5, lr=0.1, resamples=0)
-    chosen = discriminative_mask(represented.raw[~represented.is_val], epsilon=1.5)
-    same = evaluate_representations(represented, discriminative=chosen, epsilon=1.5, lr=0.1, resamples=0)
-    assert same == own
+    computed_here = evaluate_representations(represented, epsilon=1.5, lr=0.1, resamples=0)
+    discriminative = discriminative_mask(represented.raw[~represented.is_val], epsilon=1.5)
+    same = evaluate_representations(
+        represented, discriminative=discriminative, epsilon=1.5, lr=0.1, resamples=0
+    )
+    assert same == computed_here
     none = evaluate_representations(
-        represented, discriminative=np.zeros_like(chosen), epsilon=1.5, lr=0.1, resamples=0
+        represented, discriminative=np.zeros_like(discriminative), epsilon=1.5, lr=0.1, resamples=0
     )
     assert none["share_nonempty"] == 0 == none["mean_q_correct"] and none["q_auroc"] == 0.5
-    assert none["top1"] == own["top1"] and "top1_low" not in none
+    assert none["top1"] == computed_here["top1"] and "top1_low" not in none
 
 
 def test_judge__says_why_it_cannot(represented):

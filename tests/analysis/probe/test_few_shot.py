@@ -54,7 +54,7 @@ def clusters(rng: np.random.Generator, labels: np.ndarray, spread: float = 1.0) 
 def test_few_shot_accuracy__matches_probes_trained_one_by_one(rng):
     val_labels = np.array([0, 1, 2, -1] * 10)
     train, val = clusters(rng, LABELS), clusters(rng, val_labels)
-    found = few_shot_accuracy(train, LABELS, val, val_labels, shots=3, n_draws=3, seed=4)
+    few_shot = few_shot_accuracy(train, LABELS, val, val_labels, shots=3, n_draws=3, seed=4)
     expected = []
     for rows in all_draws(3, n_draws=3, seed=4):
         probe = train_probe(train[rows], LABELS[rows], 3, lr=0.1, recipe=Recipe(seed=4))
@@ -63,21 +63,21 @@ def test_few_shot_accuracy__matches_probes_trained_one_by_one(rng):
             if label >= 0:
                 right += int(probe.logits(features[None]).argmax()) == label
         expected.append(right / 30)
-    assert_allclose(found.accuracy, expected)
-    assert found.n_val == 30 and found.left_out == () and len(set(expected)) > 1
+    assert_allclose(few_shot.accuracy, expected)
+    assert few_shot.n_val == 30 and few_shot.left_out == () and len(set(expected)) > 1
 
 
 def test_few_shot_accuracy__separable_classes_need_one_image(rng):
     train, val = clusters(rng, LABELS, 0.01), clusters(rng, LABELS, 0.01)
-    found = few_shot_accuracy(train, LABELS, val, LABELS, shots=1, n_draws=2)
-    assert found.accuracy.tolist() == [1.0, 1.0]
+    few_shot = few_shot_accuracy(train, LABELS, val, LABELS, shots=1, n_draws=2)
+    assert few_shot.accuracy.tolist() == [1.0, 1.0]
 
 
 def test_few_shot_accuracy__classes_with_fewer_images_are_left_out(rng):
     train, val = clusters(rng, LABELS), clusters(rng, LABELS)
-    found = few_shot_accuracy(train, LABELS, val, LABELS, shots=7, n_draws=2)
-    assert found.classes == (0, 2) and found.left_out == (1,) and found.n_val == 29
-    about = summary_of(found, ["ant", "bee", "cat"])
+    few_shot = few_shot_accuracy(train, LABELS, val, LABELS, shots=7, n_draws=2)
+    assert few_shot.classes == (0, 2) and few_shot.left_out == (1,) and few_shot.n_val == 29
+    about = summary_of(few_shot, ["ant", "bee", "cat"])
     assert about["left_out"] == ["bee"] and about["n_classes"] == 2
     assert about["low"] is None  # two draws are too few for an interval
 
@@ -106,11 +106,11 @@ def test_step__is_left_out_of_the_analysis_and_runs_when_asked(tmp_path, run, gi
     folder = tmp_path / "study"
     run("embed", folder, *[word for word in given if word not in QUICK])
     assert "few-shot" not in open_study(folder).missing()
-    found = json.loads(run("few-shot", folder, "--shots", "2", "--draws", "2", "--json").out)
+    summary = json.loads(run("few-shot", folder, "--shots", "2", "--draws", "2", "--json").out)
     study = open_study(folder)
     table = study.table("few_shot")
     assert table.columns.tolist() == ["shots", "draw", "accuracy"] and len(table) == 2
-    assert found["shots"]["2"]["accuracy"] == pytest.approx(table["accuracy"].mean())
+    assert summary["shots"]["2"]["accuracy"] == pytest.approx(table["accuracy"].mean())
     assert study.state("few-shot") == "done"
 
 

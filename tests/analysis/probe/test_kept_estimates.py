@@ -26,8 +26,8 @@ QUICK = ("--device", "cpu", "--bootstrap", "40", "--corrupted", "12")
 def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of images without labels."""
     folder, source = tmp_path_factory.mktemp("flat"), open_images(WORLD)
-    for place in range(30):
-        source.read(place).save(folder / f"{place:02d}.png")
+    for number in range(30):
+        source.read(number).save(folder / f"{number:02d}.png")
     return folder
 
 
@@ -45,9 +45,9 @@ def unlabelled(begun, flat, tmp_path_factory):
 def kept(begun, unlabelled, tmp_path, run):
     """The same with estimates."""
     folder = shutil.copytree(unlabelled, tmp_path / "kept")
-    said = run("transfer-probe", begun, "--into", folder, *QUICK, "--json")
-    assert said.code == 0
-    return folder, json.loads(said.out)["rows"][0]
+    outcome = run("transfer-probe", begun, "--into", folder, *QUICK, "--json")
+    assert outcome.code == 0
+    return folder, json.loads(outcome.out)["rows"][0]
 
 
 @pytest.mark.slow
@@ -77,14 +77,14 @@ def test_into__keeps_what_transfer_probe_says_of_the_same_images(begun, flat, ke
 
 def test_compare__shows_the_estimates_of_unlabelled_studies(kept, unlabelled):
     first, second = open_study(kept[0]), open_study(unlabelled)
-    found = compare([first, second], resamples=20)
-    assert set(found.estimates["study"]) == {"kept"} and found.estimates["chosen"].sum() == 1
-    (note,) = [note for note in found.notes if "--into" in note.command]
+    comparison = compare([first, second], resamples=20)
+    assert set(comparison.estimates["study"]) == {"kept"} and comparison.estimates["chosen"].sum() == 1
+    (note,) = [note for note in comparison.notes if "--into" in note.command]
     assert "not known without labels" in note.text and str(second.path) in note.command
-    (chosen,) = rows_where(found.estimates, found.estimates["chosen"]).to_dict("records")
-    for text in (printed(found), "\n".join(markdown(found))):
+    (is_best,) = rows_where(comparison.estimates, comparison.estimates["chosen"]).to_dict("records")
+    for text in (printed(comparison), "\n".join(markdown(comparison))):
         assert "kept: without labels, the probe of study is estimated to be right on" in text
-        assert f"{100 * chosen['estimate']:.1f} %" in text and "of 30 images" in text
+        assert f"{100 * is_best['estimate']:.1f} %" in text and "of 30 images" in text
 
 
 @pytest.mark.slow
@@ -106,5 +106,5 @@ def test_into__refuses_another_encoder_and_no_probe(begun, unlabelled, tmp_path,
     assert "--into keeps what the probe of one study says" in twice.error
     without = shutil.copytree(unlabelled, tmp_path / "without")
     assert main(["features", str(without), "--epsilon", "1"]) == 0
-    said = run("transfer-probe", without, "--into", unlabelled)
-    assert "has no probe. Run:" in said.error
+    outcome = run("transfer-probe", without, "--into", unlabelled)
+    assert "has no probe. Run:" in outcome.error

@@ -77,11 +77,11 @@ def test_note__is_told_with_the_accuracy_and_goes_with_the_next_probe(of_before,
     assert note in str(accuracy(Source(study)).parts)
     other = open_study(shutil.copytree(of_before, of_before.parent / "other"))
     assert feature_notes(shared_images([study, other]))[0] == f"in study, t{note[1:]}"
-    said = run("probe", of_before, "--device", "cpu")
-    assert said.code == 0 and "up to date" not in said.err
+    outcome = run("probe", of_before, "--device", "cpu")
+    assert outcome.code == 0 and "up to date" not in outcome.err
     after = open_study(of_before).summary("probe")
     assert len(after["lr_accuracy"]) == len(SIX) and after["top1"] > study.summary("probe")["top1"]
-    assert notes_on_probe(open_study(of_before)) == [] and "probe learnt best" not in said.err
+    assert notes_on_probe(open_study(of_before)) == [] and "probe learnt best" not in outcome.err
     assert "up to date" in run("probe", of_before, "--device", "cpu").err
 
 

@@ -47,28 +47,28 @@ def with_columns(tmp_path: Path, rng) -> Study:
 
 
 def test_slices__are_of_the_label_and_of_text_and_boolean_columns(with_columns):
-    own = OwnProbe.of(with_columns, NO_ENCODER, n_corrupted=0)
-    assert {case.name.split(":")[0] for case in own.slices.cases} == {"label", "weather", "night"}
+    own_probe = OwnProbe.of(with_columns, NO_ENCODER, n_corrupted=0)
+    assert {case.name.split(":")[0] for case in own_probe.slices.cases} == {"label", "weather", "night"}
     held = np.flatnonzero(with_columns.is_val)[halves(N_VAL)[1]]
     facts = with_columns.images.merge(with_columns.table("attributes"), on="image_id").iloc[held]
-    for case in own.slices.cases:
+    for case in own_probe.slices.cases:
         column, value = case.name.split(": ")
         assert case.inside.tolist() == (facts[column].astype(str) == value).tolist(), case.name
-    assert len(own.slices.cases) == 7
+    assert len(own_probe.slices.cases) == 7
 
 
 def test_row__holds_the_best_methods_prediction_interval(with_columns):
-    own = OwnProbe.of(with_columns, NO_ENCODER, n_corrupted=0)
+    own_probe = OwnProbe.of(with_columns, NO_ENCODER, n_corrupted=0)
     images = represented_study(with_columns)
-    row = own.row(images, own.estimated(images, resamples=0))
-    errors = absolute_errors(own.slices.table())
+    row = own_probe.row(images, own_probe.estimated(images, resamples=0))
+    errors = absolute_errors(own_probe.slices.table())
     assert tuple(row) == COLUMNS and row["estimate_by"] == best_method([errors])
     by = METHODS.index(row["estimate_by"])
     assert row["estimate"] == row[row["estimate_by"]] and row["n_slices"] == 7 and row["n_copies"] == 0
     assert row["estimate_error"] >= errors[:, by].mean() - 1e-12 and row["noise_copies"] is None
     assert row["estimate_low"] == max(row["estimate"] - row["estimate_margin"], 0)
     assert row["estimate_high"] == min(row["estimate"] + row["estimate_margin"], 1)
-    said = in_words(row)
-    assert f"(prediction interval {100 * row['estimate_low']:.1f} % to" in said
-    assert f"; in back tests on 7 slices off by {100 * row['estimate_error']:.1f} points" in said
-    assert f"(chance alone: {100 * row['estimate_noise']:.1f}; assuming the accuracy on" in said
+    sentence = in_words(row)
+    assert f"(prediction interval {100 * row['estimate_low']:.1f} % to" in sentence
+    assert f"; in back tests on 7 slices off by {100 * row['estimate_error']:.1f} points" in sentence
+    assert f"(chance alone: {100 * row['estimate_noise']:.1f}; assuming the accuracy on" in sentence

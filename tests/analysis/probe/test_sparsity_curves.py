@@ -23,13 +23,13 @@ def kept(rate: np.ndarray) -> dict[tuple[str, float, float, int], np.ndarray]:
 
 def test_kept_features__the_bands_of_the_paper(rng):
     rate = rng.permutation(1001).astype(float)
-    found = kept(rate)
-    assert found["discriminative", 0.0, 100.0, 0].all()
-    band = found["discriminative", 50.0, 95.0, 0]  # 55 % removed
+    masks = kept(rate)
+    assert masks["discriminative", 0.0, 100.0, 0].all()
+    band = masks["discriminative", 50.0, 95.0, 0]  # 55 % removed
     assert_array_equal(band, (rate >= 500) & (rate <= 950))
-    assert_array_equal(found["lower", 0.0, 45.0, 0], rate <= 450)
-    assert_array_equal(found["upper", 55.0, 100.0, 0], rate >= 550)
-    draws = [found["random", 50.0, 95.0, run] for run in range(4)]
+    assert_array_equal(masks["lower", 0.0, 45.0, 0], rate <= 450)
+    assert_array_equal(masks["upper", 55.0, 100.0, 0], rate >= 550)
+    draws = [masks["random", 50.0, 95.0, run] for run in range(4)]
     assert {int(mask.sum()) for mask in draws} == {int(band.sum())}
     assert not np.array_equal(draws[0], draws[1])
 

@@ -62,11 +62,11 @@ def test_fit__matches_slow_twin(rng):
     raw, labels = planted(rng, 50, 6)
     raw[:, 2] = 7.0
     recipe = Recipe(epochs=3, batch_size=16)
-    found = fit(rows_of(raw, labels), np.arange(50), 3, lrs=[0.1], recipe=recipe)
+    fitted = fit(rows_of(raw, labels), np.arange(50), 3, lrs=[0.1], recipe=recipe)
     weights, bias = slow_fit(raw, labels, 3, 0.1, recipe)
-    assert_allclose(found.weights[0], weights, atol=SINGLE)
-    assert_allclose(found.bias[0], bias, atol=SINGLE)
-    assert_array_equal(found.weights[0][:, 2], np.zeros(3))
+    assert_allclose(fitted.weights[0], weights, atol=SINGLE)
+    assert_allclose(fitted.bias[0], bias, atol=SINGLE)
+    assert_array_equal(fitted.weights[0][:, 2], np.zeros(3))
 
 
 def test_fit__together_is_each_alone(rng):
@@ -109,9 +109,9 @@ def test_train_probe__folded_weights_use_raw_rows(rng):
     assert_allclose(probe.logits(raw[:5]), logits, rtol=1e-9)
     assert_array_equal(probe.weights[:, 4], np.zeros(3))
     rows = rows_of(raw, labels)
-    found = fit(rows, np.arange(120), 3, lrs=[0.1], recipe=QUICK)
+    fitted = fit(rows, np.arange(120), 3, lrs=[0.1], recipe=QUICK)
     standardised = next(rows.take(np.arange(5)))[0]
-    assert_allclose(found.logits(standardised)[:, 0], logits, atol=SINGLE)
+    assert_allclose(fitted.logits(standardised)[:, 0], logits, atol=SINGLE)
 
 
 def test_train_probe__ignores_the_scale_of_columns(rng):
@@ -164,8 +164,8 @@ def test_bounded_memory__learns_as_well(rng, monkeypatch):
     order = np.argsort(labels, kind="stable")
     raw, labels = raw[order], labels[order]
     rows = rows_of(raw, labels, memory_entries=320)
-    found = fit(rows, np.arange(400), 3, lrs=[0.1], recipe=QUICK)
-    accuracy, _ = accuracy_and_loss(found, rows, np.arange(400))
+    fitted = fit(rows, np.arange(400), 3, lrs=[0.1], recipe=QUICK)
+    accuracy, _ = accuracy_and_loss(fitted, rows, np.arange(400))
     whole = fit(rows_of(raw, labels), np.arange(400), 3, lrs=[0.1], recipe=QUICK)
     expected, _ = accuracy_and_loss(whole, rows, np.arange(400))
     assert abs(accuracy[0] - expected[0]) < 0.03

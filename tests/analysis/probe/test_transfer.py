@@ -26,8 +26,8 @@ OTHER = "glyphworld?train=48&val=32&size=32&seed=5"
 @pytest.mark.slow
 def test_transfer_probe__on_its_own_images_is_the_study(run, begun):
     study = open_study(begun)
-    said = run("transfer-probe", begun, "--images", study.settings("embed")["images"], *QUICK, "--json")
-    (row,) = json.loads(said.out)["rows"]
+    outcome = run("transfer-probe", begun, "--images", study.settings("embed")["images"], *QUICK, "--json")
+    (row,) = json.loads(outcome.out)["rows"]
     assert_allclose(row["top1"], study.summary("probe")["top1"])
     assert_allclose(row["q_auroc"], study.summary("quality")["q_auroc"], rtol=1e-6)
     assert row["n_train"] == 64 and row["epsilon"] == 1.5
@@ -36,8 +36,8 @@ def test_transfer_probe__on_its_own_images_is_the_study(run, begun):
 @pytest.mark.slow
 def test_transfer_probe__is_what_one_would_compute_by_hand(run, begun, tmp_path):
     out = tmp_path / "transfer.csv"
-    said = run("transfer-probe", begun, "--images", OTHER, *QUICK, "-o", out)
-    assert said.code == 0 and f"{begun} on {OTHER}: top-1 " in said.out
+    outcome = run("transfer-probe", begun, "--images", OTHER, *QUICK, "-o", out)
+    assert outcome.code == 0 and f"{begun} on {OTHER}: top-1 " in outcome.out
     study, source = open_study(begun), open_images(OTHER)
     encoder = load_encoder(study.settings("embed")["encoder"])
     pixels = [encoder.transform.pixels(source.read(row)) for row in range(len(source.table))]
@@ -46,8 +46,8 @@ def test_transfer_probe__is_what_one_would_compute_by_hand(run, begun, tmp_path)
     val = (source.table["split"] == "val").to_numpy()
     probe = train_probe(raw[~val], codes[~val], codes.max() + 1, lr=0.1)
     correct = probe.logits(raw[val]).argmax(1).numpy() == codes[val]
-    chosen = study.table("features")["discriminative"].to_numpy()
-    q = q_score(normalise_rows(raw[val]), chosen, epsilon=1.5).numpy()
+    discriminative = study.table("features")["discriminative"].to_numpy()
+    q = q_score(normalise_rows(raw[val]), discriminative, epsilon=1.5).numpy()
     row = pd.read_csv(out).iloc[0]
     assert_allclose(row["top1"], correct.mean())
     assert_allclose(row["q_auroc"], roc_auc_score(correct, q), rtol=1e-6)
@@ -62,8 +62,8 @@ def test_transfer_probe__refuses_what_cannot_be_tried(run, begun, shared_study, 
     assert run("transfer-probe", begun, "--images", tmp_path / "gone").error
     twice = ("--images", OTHER, "--images", OTHER, "--val", "x")
     assert "--val belongs to one image set" in run("transfer-probe", begun, *twice).error
-    said = run("transfer-probe", begun, "--images", OTHER, "-o", tmp_path / "a.json")
-    assert "the table is written as .csv" in said.error
+    outcome = run("transfer-probe", begun, "--images", OTHER, "-o", tmp_path / "a.json")
+    assert "the table is written as .csv" in outcome.error
 
 
 @pytest.mark.slow
@@ -72,12 +72,12 @@ def test_own_probe__is_judged_with_and_without_labels(run, begun, tmp_path):
     study, source = open_study(begun), open_images(OTHER)
     encoder = load_encoder(study.settings("embed")["encoder"])
     val = np.flatnonzero(source.table["split"] == "val")
-    pixels = np.stack([encoder.transform.pixels(source.read(int(place))) for place in val])
+    pixels = np.stack([encoder.transform.pixels(source.read(int(row_number))) for row_number in val])
     raw = encoder.represent(torch.from_numpy(pixels)).numpy().astype(float)
     logits = raw @ study.vector("probe_weights").T.astype(float) + study.vector("probe_bias")
-    told = np.array(study.class_names)[logits.argmax(1)]
-    known = source.table["label"].iloc[val].isin(study.class_names).to_numpy()
-    assert_allclose(row["own_top1"], (told == source.table["label"].iloc[val])[known].mean())
+    predicted = np.array(study.class_names)[logits.argmax(1)]
+    has_class = source.table["label"].iloc[val].isin(study.class_names).to_numpy()
+    assert_allclose(row["own_top1"], (predicted == source.table["label"].iloc[val])[has_class].mean())
     shares = np.exp(logits - logits.max(1, keepdims=True))
     confidence = (shares / shares.sum(1, keepdims=True)).max(1)
     judged = rows_where(study.table("probe"), study.is_val)
@@ -85,12 +85,12 @@ def test_own_probe__is_judged_with_and_without_labels(run, begun, tmp_path):
     cut = np.sort(judged["confidence"].to_numpy())[wrong]
     assert_allclose(row["atc"], np.mean(confidence >= cut), atol=1 / len(val))
     assert row["estimate"] == row[row["estimate_by"]] and row["estimate_low"] <= row["estimate_high"]
-    for place in val[:12]:
+    for row_number in val[:12]:
         folder = tmp_path / "flat"
         folder.mkdir(exist_ok=True)
-        source.read(place).save(folder / f"{place}.png")
-    said = run("transfer-probe", begun, "--images", tmp_path / "flat", *QUICK, "--json")
-    (flat,) = json.loads(said.out)["rows"]
+        source.read(row_number).save(folder / f"{row_number}.png")
+    outcome = run("transfer-probe", begun, "--images", tmp_path / "flat", *QUICK, "--json")
+    (flat,) = json.loads(outcome.out)["rows"]
     assert flat["top1"] is None and flat["own_top1"] is None and 0 <= flat["estimate"] <= 1
     line = run("transfer-probe", begun, "--images", tmp_path / "flat", *QUICK, "--corrupted", "4").out
     assert "; no back test tells how far off that is" in line and "prediction interval" not in line

@@ -46,21 +46,21 @@ def twin(rows, k):
 def test_principal_components__match_the_definition(rng, monkeypatch, most_exact):
     monkeypatch.setattr(pca, "MOST_EXACT", most_exact)
     rows = rng.normal(size=(40, 12)) * np.linspace(5, 0.1, 12)
-    found = principal_components(in_blocks(rows), 3)
+    components = principal_components(in_blocks(rows), 3)
     variance, axes = twin(rows, 3)
-    assert_allclose(found.variance, variance, rtol=1e-6)
-    assert_allclose(found.axes, axes, atol=1e-4)
-    assert_allclose(found.shares, variance / rows.var(0).sum(), rtol=1e-6)
-    assert_allclose(found.project(rows), (rows - rows.mean(0)) @ np.array(axes).T, atol=2e-3)
+    assert_allclose(components.variance, variance, rtol=1e-6)
+    assert_allclose(components.axes, axes, atol=1e-4)
+    assert_allclose(components.shares, variance / rows.var(0).sum(), rtol=1e-6)
+    assert_allclose(components.project(rows), (rows - rows.mean(0)) @ np.array(axes).T, atol=2e-3)
 
 
 def test_principal_components__hand_computed():
     rows = np.array([[0.0, 0.0], [2.0, 2.0], [4.0, 4.0]])
-    found = principal_components(in_blocks(rows), 2)
-    assert_allclose(found.axes[0], [2**-0.5, 2**-0.5])
-    assert_allclose(found.axes[1], 0)  # nothing varies there
-    assert_allclose(found.shares, [1, 0])
-    assert_allclose(found.project(rows)[:, 0], [-(8**0.5), 0, 8**0.5])
+    components = principal_components(in_blocks(rows), 2)
+    assert_allclose(components.axes[0], [2**-0.5, 2**-0.5])
+    assert_allclose(components.axes[1], 0)  # nothing varies there
+    assert_allclose(components.shares, [1, 0])
+    assert_allclose(components.project(rows)[:, 0], [-(8**0.5), 0, 8**0.5])
 
 
 def test_principal_components__do_not_depend_on_blocks_and_turn_with_the_sign(rng):
@@ -73,9 +73,9 @@ def test_principal_components__do_not_depend_on_blocks_and_turn_with_the_sign(rn
 
 @pytest.mark.parametrize("rows", [np.zeros((1, 1)), np.ones((4, 3))], ids=str)
 def test_principal_components__nothing_varies(rows):
-    found = principal_components(in_blocks(rows), 2)
-    assert found.axes.shape == (2, rows.shape[1]) and not found.axes.any()
-    assert not found.shares.any() and not found.project(rows).any()
+    components = principal_components(in_blocks(rows), 2)
+    assert components.axes.shape == (2, rows.shape[1]) and not components.axes.any()
+    assert not components.shares.any() and not components.project(rows).any()
 
 
 def test_principal_components__refuse_no_rows():

@@ -66,12 +66,12 @@ def test_approximate_retrieve__builds_once_and_keeps_its_recall(rng, tmp_path):
         return retrieve(some, shards)
 
     path = tmp_path / "cache" / "bank.faiss"
-    found = ApproximateRetrieve(path, shards, exact, k=5)
+    look_up = ApproximateRetrieve(path, shards, exact, k=5)
     stamp = path.stat().st_mtime_ns
-    indices, cosine, logsumexp = found(crops)
-    assert found.recall == pytest.approx(recall(indices, retrieve(crops, shards)[0]))
-    assert found.n_sampled == 50 and asked == [50]
-    found(crops[:3])
+    indices, cosine, logsumexp = look_up(crops)
+    assert look_up.recall == pytest.approx(recall(indices, retrieve(crops, shards)[0]))
+    assert look_up.n_sampled == 50 and asked == [50]
+    look_up(crops[:3])
     assert asked == [50]  # the recall is taken once
     assert np.isnan(logsumexp).all() and (np.diff(cosine, axis=1) <= 0).all()
     ApproximateRetrieve(path, shards, exact, k=5)
@@ -88,6 +88,6 @@ def test_approximate_retrieve__asks_exactly_where_too_few_are_found(rng, tmp_pat
         lambda *_, **__: (holes.copy(), exact[1].copy(), exact[2]),
     )
     (tmp_path / "there.faiss").touch()
-    found = ApproximateRetrieve(tmp_path / "there.faiss", shards, lambda some: retrieve(some, shards), k=5)
-    np.testing.assert_array_equal(found(crops)[0], exact[0])
-    assert found.recall == pytest.approx(1 - 2 / 250)
+    look_up = ApproximateRetrieve(tmp_path / "there.faiss", shards, lambda some: retrieve(some, shards), k=5)
+    np.testing.assert_array_equal(look_up(crops)[0], exact[0])
+    assert look_up.recall == pytest.approx(1 - 2 / 250)

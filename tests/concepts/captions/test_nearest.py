@@ -53,8 +53,8 @@ def test_retrieve__is_the_same_to_the_bit_for_any_sharding(rng, monkeypatch, siz
     monkeypatch.setattr(module, "BLOCK_ROWS", 512)
     crops, captions = unit_rows(rng, 30, 16), unit_rows(rng, 2000, 16, dtype)
     whole = retrieve(crops, [captions])
-    for found, expected in zip(retrieve(crops, cut(captions, sizes)), whole, strict=True):
-        assert_array_equal(found, expected)
+    for result, expected in zip(retrieve(crops, cut(captions, sizes)), whole, strict=True):
+        assert_array_equal(result, expected)
 
 
 def test_retrieve__softmax_over_the_whole_bank_sums_to_one(rng):

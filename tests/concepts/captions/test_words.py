@@ -21,8 +21,14 @@ def phrases(caption):
 
 
 def test_concepts__of_a_caption_worked_out_by_hand():
-    found = concepts_of("A photo of two Brown guide dogs running on the beach")
-    assert [word.text for word in found if word.kind == "word"] == ["brown", "guide", "dog", "run", "beach"]
+    concepts = concepts_of("A photo of two Brown guide dogs running on the beach")
+    assert [word.text for word in concepts if word.kind == "word"] == [
+        "brown",
+        "guide",
+        "dog",
+        "run",
+        "beach",
+    ]
     assert phrases("A photo of two Brown guide dogs running on the beach") >= {"brown guide dog", "guide dog"}
 
 
@@ -61,8 +67,8 @@ def test_concepts__a_phrase_does_not_cross_chunks_or_discarded_words():
 
 
 def test_concepts__are_each_named_once_and_of_two_kinds():
-    found = concepts_of("a dog and a dog and dogs")
-    assert found == [Word("dog", "word")]
+    concepts = concepts_of("a dog and a dog and dogs")
+    assert concepts == [Word("dog", "word")]
 
 
 @pytest.mark.parametrize("caption", ["", "   ", "\0\0", "...", "12 34", "\n", "🐶"])
@@ -71,9 +77,9 @@ def test_concepts__nothing_in_nothing_out(caption):
 
 
 def test_concepts__markup_is_text_and_slashes_do_not_confuse_the_tagger():
-    found = words("<b>dog</b> and/or cat <script>alert(1)</script>")
-    assert {"dog", "cat"} <= found
-    assert not any(sign in word for word in found for sign in "<>/()")
+    named = words("<b>dog</b> and/or cat <script>alert(1)</script>")
+    assert {"dog", "cat"} <= named
+    assert not any(sign in word for word in named for sign in "<>/()")
 
 
 def test_concepts__a_very_long_caption_is_read_from_its_beginning():

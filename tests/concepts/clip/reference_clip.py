@@ -11,7 +11,7 @@ def retrieve(crops, captions, k, temperature):
         cosine = [float(np.dot(crop, caption)) for caption in captions.astype(np.float64)]
         order = sorted(range(len(cosine)), key=lambda place: -cosine[place])[:k]
         indices.append(order)
-        cosines.append([cosine[place] for place in order])
+        cosines.append([cosine[at] for at in order])
         largest = max(cosine)
         logsumexps.append(
             temperature * largest + math.log(math.fsum(math.exp(temperature * (c - largest)) for c in cosine))
@@ -21,10 +21,10 @@ def retrieve(crops, captions, k, temperature):
 
 def recall_at(queries, targets, k, groups):
     hits = 0
-    for place, query in enumerate(queries):
-        own = max(float(query @ t) for t, g in zip(targets, groups, strict=True) if g == groups[place])
-        others = [float(query @ t) for t, g in zip(targets, groups, strict=True) if g != groups[place]]
-        hits += sum(other >= own for other in others) < k
+    for at, query in enumerate(queries):
+        best_own = max(float(query @ t) for t, g in zip(targets, groups, strict=True) if g == groups[at])
+        others = [float(query @ t) for t, g in zip(targets, groups, strict=True) if g != groups[at]]
+        hits += sum(other >= best_own for other in others) < k
     return hits / len(queries)
 
 
@@ -35,11 +35,11 @@ def contrastive_loss(images, texts, scale, same):
     texts = texts / np.linalg.norm(texts, axis=1, keepdims=True)
     losses = []
     for i in range(n):
-        own = scale * float(images[i] @ texts[i])
+        positive = scale * float(images[i] @ texts[i])
         to_texts = [
             scale * float(images[i] @ texts[j]) for j in range(len(texts)) if j == i or not same[i, j]
         ]
         to_images = [scale * float(images[j] @ texts[i]) for j in range(n) if j == i or not same[j, i]]
         for others in (to_texts, to_images):
-            losses.append(math.log(math.fsum(math.exp(other) for other in others)) - own)
+            losses.append(math.log(math.fsum(math.exp(other) for other in others)) - positive)
     return math.fsum(losses) / (2 * n)

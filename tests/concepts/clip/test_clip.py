@@ -82,9 +82,9 @@ def test_fingerprint__follows_weights_configuration_and_precision(asset, tmp_pat
     configured["preprocess_cfg"]["fill_color"] = 7
     again = tiny_asset(tmp_path / "again")
     again.write_text(json.dumps(configured))
-    found = {clip.fingerprint, load_clip(str(other)).fingerprint, load_clip(str(again)).fingerprint}
-    found.add(load_clip(str(asset), precision="bf16").fingerprint)
-    assert len(found) == 4 and all(len(text) == 64 for text in found)
+    fingerprints = {clip.fingerprint, load_clip(str(other)).fingerprint, load_clip(str(again)).fingerprint}
+    fingerprints.add(load_clip(str(asset), precision="bf16").fingerprint)
+    assert len(fingerprints) == 4 and all(len(text) == 64 for text in fingerprints)
 
 
 def test_temperature__is_the_one_of_the_training(asset):

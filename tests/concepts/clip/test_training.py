@@ -134,8 +134,8 @@ def test_loss__matches_loop(rng, n, extra):
     images, texts = rng.normal(size=(n, 6)), rng.normal(size=(n + extra, 6))
     groups = rng.integers(0, 4, n + extra)
     same = groups[:, None] == groups[None, :]
-    found = contrastive_loss(torch.tensor(images), torch.tensor(texts), torch.tensor(5.0), torch.tensor(same))
-    assert found.item() == pytest.approx(reference.contrastive_loss(images, texts, 5.0, same), rel=1e-5)
+    loss = contrastive_loss(torch.tensor(images), torch.tensor(texts), torch.tensor(5.0), torch.tensor(same))
+    assert loss.item() == pytest.approx(reference.contrastive_loss(images, texts, 5.0, same), rel=1e-5)
 
 
 def test_loss__by_hand():

@@ -43,16 +43,16 @@ def test_rates__match_loop(intervened):
     table = intervened.table("interventions").set_index(["order", "removed", "images"])
     names = intervened.class_names
     probe = intervened.table("probe")
-    for kind, wanted in (("misclassified", False), ("correct", True)):
-        rows = np.flatnonzero(probe["correct"].astype(bool).to_numpy() == wanted)
+    for kind, is_right in (("misclassified", False), ("correct", True)):
+        rows = np.flatnonzero(probe["correct"].astype(bool).to_numpy() == is_right)
         assert len(rows) >= 2
         for k in (1, 3, 5):
-            told = [removed_by_loop(intervened, row, k) for row in rows]
+            predictions = [removed_by_loop(intervened, row, k) for row in rows]
             line = table.loc["contribution", k, kind]
             assert line["n"] == len(rows)
-            assert line["flip_rate"] == pytest.approx(np.mean([a != b for a, b in told]))
+            assert line["flip_rate"] == pytest.approx(np.mean([a != b for a, b in predictions]))
             true = [names.index(one) for one in probe["true"].iloc[rows]]
-            changed = [a != b and b == y for (a, b), y in zip(told, true, strict=True)]
+            changed = [a != b and b == y for (a, b), y in zip(predictions, true, strict=True)]
             if kind == "misclassified":
                 assert line["to_true"] == pytest.approx(np.mean(changed))
                 assert line["flip_low"] <= line["flip_rate"] <= line["flip_high"]
@@ -84,11 +84,11 @@ def test_without__takes_the_stored_means_or_makes_them(intervened, shared_study)
 
 
 def test_sentence__names_the_control(intervened):
-    said = intervened.summary("failures")["interventions"]
+    sentence = intervened.summary("failures")["interventions"]
     table = intervened.table("interventions").set_index(["order", "removed", "images"])
     for order in ("contribution", "random"):
-        assert f"{100 * table.loc[order, 1, 'misclassified']['flip_rate']:.1f} %" in said
-    assert "break" in said
+        assert f"{100 * table.loc[order, 1, 'misclassified']['flip_rate']:.1f} %" in sentence
+    assert "break" in sentence
 
 
 def test_no_causes__without_planted_attributes(intervened):
@@ -107,19 +107,19 @@ def test_causes__of_planted_scenes(shared_study, tmp_path, rng):
     study = open_study(folder)
     every = np.arange(study.n_images)
     wrong = {"misclassified": (every, np.zeros(len(every), int))}
-    found = blame.intervene(study, wrong, progress=Progress.silent())
-    assert found.by_cause is not None and found.planted is not None
-    table = found.by_cause.set_index(["cause", "order"])
+    removal = blame.intervene(study, wrong, progress=Progress.silent())
+    assert removal.by_cause is not None and removal.planted is not None
+    table = removal.by_cause.set_index(["cause", "order"])
     probe = blame.ProbeWithMeans.of(study)
     hits = []
     for row in every[cause == "background"]:
         values = raw[row].astype(float) * probe.weights[np.argmax(probe.weights @ raw[row] + probe.bias)]
-        told = found.planted.iloc[int(np.argmax(values))]
-        hits.append(told["column"] == "background" and told["value"] == background[row])
+        planted = removal.planted.iloc[int(np.argmax(values))]
+        hits.append(planted["column"] == "background" and planted["value"] == background[row])
     assert table.loc[("background", "contribution"), "of_cause"] == pytest.approx(np.mean(hits))
     assert table.loc[("background", "contribution"), "n"] == len(hits)
     assert np.isnan(table.loc[("small", "contribution"), "of_cause"])
-    assert found.planted["column"].iloc[0] in ("background", "label")
+    assert removal.planted["column"].iloc[0] in ("background", "label")
 
 
 def test_option__leaves_interventions_out(shared_study, tmp_path):

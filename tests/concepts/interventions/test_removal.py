@@ -23,7 +23,7 @@ def test_logits_without__are_those_of_the_changed_representation(case, rng):
     raw, weights, bias, logits, means = case
     removed = np.array([rng.permutation(7)[:3] for _ in raw])
     removed[4, 1:] = -1
-    found = logits_without(logits, raw, means, weights, removed)
+    without = logits_without(logits, raw, means, weights, removed)
     for row in range(len(raw)):
         changed = raw[row].copy()
         for feature in removed[row]:
@@ -33,7 +33,7 @@ def test_logits_without__are_those_of_the_changed_representation(case, rng):
             total = bias[k]
             for j in range(7):
                 total += changed[j] * weights[k, j]
-            assert found[row, k] == pytest.approx(total)
+            assert without[row, k] == pytest.approx(total)
 
 
 def test_logits_without__refuses_what_does_not_fit(case):
@@ -62,13 +62,13 @@ def values_by_loop(order, h, logits, weights, y):
 def test_ranked__matches_loop(case, order):
     raw, weights, _, logits, _ = case
     predicted = logits.argmax(1)
-    found = strongest_features(order, raw, logits, weights, predicted, 5)
+    ranked = strongest_features(order, raw, logits, weights, predicted, 5)
     for row, y in enumerate(predicted):
         values = values_by_loop(order, raw[row], logits[row], weights, y)
         best = sorted((-value, j) for j, value in enumerate(values) if value > 1e-9)[:5]
-        assert found[row][found[row] >= 0].tolist() == [j for _, j in best]
+        assert ranked[row][ranked[row] >= 0].tolist() == [j for _, j in best]
     assert not np.array_equal(
-        found, strongest_features("contribution", raw, logits, weights, predicted, 5)
+        ranked, strongest_features("contribution", raw, logits, weights, predicted, 5)
     ) or (order == "contribution")
 
 
@@ -82,13 +82,13 @@ def test_random_alike__are_other_features_of_like_activation(rng):
     raw = rng.gamma(1.0, size=(40, 60))
     blamed = np.array([rng.permutation(60)[:4] for _ in raw])
     blamed[:5, 3] = -1
-    found = random_alike(raw, blamed, rng)
-    assert_array_equal(found < 0, blamed < 0)
+    alike = random_alike(raw, blamed, rng)
+    assert_array_equal(alike < 0, blamed < 0)
     for row in range(len(raw)):
-        places = {feature: place for place, feature in enumerate(np.argsort(-raw[row], kind="stable"))}
-        drawn = [feature for feature in found[row] if feature >= 0]
+        places = {feature: rank for rank, feature in enumerate(np.argsort(-raw[row], kind="stable"))}
+        drawn = [feature for feature in alike[row] if feature >= 0]
         assert len(set(drawn)) == len(drawn) and not set(drawn) & set(blamed[row].tolist())
-        for other, feature in zip(found[row], blamed[row], strict=True):
+        for other, feature in zip(alike[row], blamed[row], strict=True):
             assert feature < 0 or abs(places[other] - places[feature]) <= ALIKE
     assert len({tuple(random_alike(raw, blamed, rng)[0]) for _ in range(8)}) > 1
 

@@ -26,8 +26,8 @@ WORDS = ("grass", "sky", "dog", "red", "red dog")
 def planted(rng):
     """60 images of grass (the first 20) or sky, some with a red dog: cosines, codes, captions."""
     captions = [
-        [word for word in WORDS if rng.random() < 0.3] + [place]
-        for place in ("grass", "sky")
+        [word for word in WORDS if rng.random() < 0.3] + [ground]
+        for ground in ("grass", "sky")
         for _ in range(12)
     ]
     captions = [list(dict.fromkeys(caption)) for caption in captions]
@@ -45,35 +45,37 @@ def kinds(captions):
 
 
 def shown_in(cosine, codes, captions, temperature=20.0, **options):
-    found = word_mass(codes, caption_weights(cosine, temperature), kinds(captions))
-    return shown_words(found, np.ones(len(codes), bool), **options)
+    word_masses = word_mass(codes, caption_weights(cosine, temperature), kinds(captions))
+    return shown_words(word_masses, np.ones(len(codes), bool), **options)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 20.0, 100.0])
 def test_names__match_loops(planted, temperature):
     cosine, codes, captions = planted
     texts = [[set(captions[code]) for code in row] for row in codes]
-    shown = shown_in(cosine, codes, captions, temperature)
+    words_shown = shown_in(cosine, codes, captions, temperature)
     slow = reference.shown(cosine, texts, temperature, 0.3)
-    assert {word: set(np.flatnonzero(shown.holders(i))) for i, word in enumerate(shown.words)} == slow
+    assert {
+        word: set(np.flatnonzero(words_shown.holders(i))) for i, word in enumerate(words_shown.words)
+    } == slow
     for positions in (np.arange(20), np.arange(15, 40), np.arange(0, 60, 7)):
-        table = majority_words(shown, positions, np.arange(3))
+        table = majority_words(words_shown, positions, np.arange(3))
         named = table[table["kept"]].set_index("word")
         expected = reference.kept(cosine, texts, temperature, positions.tolist())
         assert set(named.index) == set(expected)
         for word, (inside, outside) in expected.items():
             assert_allclose(named.loc[word, ["score", "elsewhere"]].astype(float), (inside, outside))
-    named = majority_words(shown, np.arange(20), np.arange(3))
+    named = majority_words(words_shown, np.arange(20), np.arange(3))
     assert "grass" in set(named.loc[named["kept"], "word"])  # planted, or the test says little
 
 
 def test_masses__match_loops(planted):
     cosine, codes, captions = planted
-    found = word_mass(codes, caption_weights(cosine, 20.0), kinds(captions))
+    word_masses = word_mass(codes, caption_weights(cosine, 20.0), kinds(captions))
     slow = reference.masses(cosine, [[set(captions[code]) for code in row] for row in codes], 20.0)
-    dense = found.mass.toarray()
-    assert set(found.words) == set(slow)
-    for column, word in enumerate(found.words):
+    dense = word_masses.mass.toarray()
+    assert set(word_masses.words) == set(slow)
+    for column, word in enumerate(word_masses.words):
         assert_allclose(dense[:, column], [slow[word].get(q, 0.0) for q in range(60)], rtol=1e-12)
 
 
@@ -108,8 +110,8 @@ def test_caption_weights__by_hand():
 def test_a_word_that_all_images_show__is_discarded_and_says_by_which(rng):
     captions = [["grass"], ["grass", "dog"], ["sky"]]
     codes = np.array([[0]] * 8 + [[1]] * 4 + [[2]] * 2)
-    shown = shown_in(np.full(codes.shape, 0.5), codes, captions)
-    table = majority_words(shown, np.arange(8, 12), counter=np.array([0, 12])).set_index("word")
+    words_shown = shown_in(np.full(codes.shape, 0.5), codes, captions)
+    table = majority_words(words_shown, np.arange(8, 12), counter=np.array([0, 12])).set_index("word")
     assert table.loc["dog", "kept"] and not table.loc["grass", "kept"]
     assert (table.loc["grass", "score"], table.loc["grass", "elsewhere"]) == (1.0, 0.8)
     assert table.loc["grass", "discarded_by"].tolist() == [0] and "sky" not in table.index
@@ -120,8 +122,8 @@ def test_a_word_named_here_and_there__is_left_out():
     """Its largest mass is a quarter, so no image calls for it."""
     captions = [["dog", "red"], ["dog"], ["dog"], ["dog"], ["sky"]]
     codes = np.array([[0, 1, 2, 3]] * 5 + [[4, 4, 4, 4]] * 5)
-    shown = shown_in(np.full(codes.shape, 0.5), codes, captions)
-    assert set(shown.words) == {"dog", "sky"}
+    words_shown = shown_in(np.full(codes.shape, 0.5), codes, captions)
+    assert set(words_shown.words) == {"dog", "sky"}
     assert "red" in shown_in(np.full(codes.shape, 0.5), codes, captions, least_mass=0.2).words
 
 
@@ -130,11 +132,13 @@ def test_images_that_are_gone__count_nowhere():
     codes = np.array([[0], [0], [-1], [1], [1], [-1]])
     cosine = np.where(codes >= 0, 0.5, np.nan)
     there = codes[:, 0] >= 0
-    found = shown_words(word_mass(codes, caption_weights(cosine, 20.0), kinds(captions)), there)
-    table = majority_words(found, np.array([0, 1, 2]), np.empty(0, np.int64)).set_index("word")
+    words_shown = shown_words(word_mass(codes, caption_weights(cosine, 20.0), kinds(captions)), there)
+    table = majority_words(words_shown, np.array([0, 1, 2]), np.empty(0, np.int64)).set_index("word")
     assert (table.loc["dog", "score"], table.loc["dog", "elsewhere"]) == (1.0, 0.0)
-    assert majority_words(found, np.array([2]), np.empty(0, np.int64)).empty  # no image of it is left
-    everyone = majority_words(found, np.arange(6), np.empty(0, np.int64))  # no others: nothing speaks against
+    assert majority_words(words_shown, np.array([2]), np.empty(0, np.int64)).empty  # no image of it is left
+    everyone = majority_words(
+        words_shown, np.arange(6), np.empty(0, np.int64)
+    )  # no others: nothing speaks against
     assert everyone["kept"].all() and everyone["elsewhere"].isna().all()
 
 
@@ -163,9 +167,11 @@ def test_naming__is_majority_unless_there_is_a_captioner():
 
 
 def test_thresholds__of_a_majority_are_the_same_for_every_clip():
-    found = thresholds_of(ConceptsConfig(), temperature=20.0, best_cosine=np.full(3, 0.7), usual_cosine=0.2)
-    assert (found.min_score, found.counter_score) == (0.45, 0.5)
-    assert "words from" not in found.note and "interpretable above" in found.note
+    thresholds = thresholds_of(
+        ConceptsConfig(), temperature=20.0, best_cosine=np.full(3, 0.7), usual_cosine=0.2
+    )
+    assert (thresholds.min_score, thresholds.counter_score) == (0.45, 0.5)
+    assert "words from" not in thresholds.note and "interpretable above" in thresholds.note
     given = ConceptsConfig(min_score=0.7, counter_score=0.3)
-    found = thresholds_of(given, temperature=20.0, best_cosine=np.full(3, 0.7), usual_cosine=0.2)
-    assert (found.min_score, found.counter_score) == (0.7, 0.3)
+    thresholds = thresholds_of(given, temperature=20.0, best_cosine=np.full(3, 0.7), usual_cosine=0.2)
+    assert (thresholds.min_score, thresholds.counter_score) == (0.7, 0.3)

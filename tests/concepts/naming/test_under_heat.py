@@ -29,9 +29,9 @@ def test_shares__match_loop(rng):
     cosine = rng.uniform(0.2, 0.6, codes.shape)
     mass = crop_mass(codes, cosine, cosine, CAPTIONS, temperature=20.0)
     for crops in (np.arange(40), np.array([3, 3, 7]), np.arange(5, 25)):
-        wanted = slow_shares(codes, cosine, crops, 20.0)
-        assert_allclose(shares_under_heat(mass, crops, WORDS), wanted)
-        assert 0 < wanted[0] < 1 and wanted[2] == 0
+        expected = slow_shares(codes, cosine, crops, 20.0)
+        assert_allclose(shares_under_heat(mass, crops, WORDS), expected)
+        assert 0 < expected[0] < 1 and expected[2] == 0
 
 
 def test_shares__without_crops_are_not_known():

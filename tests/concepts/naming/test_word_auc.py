@@ -20,13 +20,13 @@ DOG, SKY = SceneTruth((frozenset({"dog"}),)), SceneTruth((frozenset({"sky", "dog
 def test_word_aucs__match_loops(rng):
     truth = TruthTable([DOG if q % 3 else SKY for q in range(30)])
     active = np.round(rng.random((30, 2)), 1)  # with ties
-    found = word_aucs(["4", "7", "4"], ["sky", "sky", "dog"], active, ["4", "7"], truth)
+    aucs = word_aucs(["4", "7", "4"], ["sky", "sky", "dog"], active, ["4", "7"], truth)
     for at in range(2):
         present, absent = active[::3, at], np.delete(active[:, at], np.arange(0, 30, 3))
         above = [1.0 if a > b else 0.5 if a == b else 0.0 for a in present for b in absent]
-        assert found["auc"][at] == pytest.approx(math.fsum(above) / len(above))
-        assert found["auc_low"][at] <= found["auc"][at] <= found["auc_high"][at]
-    assert found.loc[2].isna().all()  # a dog is everywhere
+        assert aucs["auc"][at] == pytest.approx(math.fsum(above) / len(above))
+        assert aucs["auc_low"][at] <= aucs["auc"][at] <= aucs["auc_high"][at]
+    assert aucs.loc[2].isna().all()  # a dog is everywhere
 
 
 def test_group_activations__are_the_least_of_the_features():
@@ -65,11 +65,11 @@ def test_add_aucs__on_images_that_are_no_probe_images(monkeypatch):
     grass, sky = (study.names.index(name) for name in ("grass", "sky"))
     words = [(str(grass), "grass", True), (str(grass), "sky", True), (str(sky), "submarine", False)]
     concepts = concepts_of(study, words)
-    told = add_aucs(concepts, study, study.probe, Progress.silent())  # type: ignore[arg-type]
+    summary = add_aucs(concepts, study, study.probe, Progress.silent())  # type: ignore[arg-type]
     assert concepts.loc[0, "auc"] == 1.0 and concepts.loc[1, "auc"] < 0.5
     assert concepts.loc[2, ["auc", "auc_low", "auc_high"]].isna().all()  # no scene shows one
-    assert told["n_images"] == 60 and told["held_out"]
-    assert told["mean"] == pytest.approx(concepts["auc"][:2].mean())
+    assert summary["n_images"] == 60 and summary["held_out"]
+    assert summary["mean"] == pytest.approx(concepts["auc"][:2].mean())
     truths = [truth_of(study.source.plan(row)).holds("sky") for row in range(60)]
     scores = study.raw[:60, grass] / np.linalg.norm(study.raw[:60], axis=1)
     pairs = [
@@ -83,5 +83,5 @@ def test_detection_images__fall_back_on_the_probe_images():
     study = SmallWorld(n_train=10, n_val=60)
     images = DetectionImages.of(study, study.probe)  # type: ignore[arg-type]
     assert not images.held_out and images.rows.tolist() == study.probe.tolist()
-    told = add_aucs(concepts_of(study, []), study, study.probe, Progress.silent())  # type: ignore[arg-type]
-    assert told["n_images"] == 0 and told["mean"] is None
+    summary = add_aucs(concepts_of(study, []), study, study.probe, Progress.silent())  # type: ignore[arg-type]
+    assert summary["n_images"] == 0 and summary["mean"] is None

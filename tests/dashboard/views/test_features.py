@@ -10,7 +10,6 @@ import pytest
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import open_study
-from dashboard.addresses.pages import moved_to
 from tests.concepts.worded import MARKUP
 from tests.dashboard.conftest import all_text, drawn_cards, forget, grid, spec, tiles
 from tests.synthetic import make_study
@@ -266,20 +265,6 @@ def test_study_without_features__names_the_command(studies, open_page):
     app = open_page("features", study="demo")
     assert not app.exception
     assert any(code.value.startswith("python -m core features") for code in app.code)
-
-
-def test_an_old_address_of_a_feature__opens_its_page(studies, open_page):
-    app = open_page("features", study="demo", feature="5")
-    assert not app.exception
-    assert app.title[0].value.replace("\\", "") == "Feature 5"
-
-
-def test_old_addresses__of_words_and_groups():
-    assert moved_to("concepts", "study=a&concept_word=sky") == (
-        "/features?study=a&features_find=sky&features_as=Words"
-    )
-    assert moved_to("groups", "study=a&group=1_2") == "/features?study=a&group=1_2&features_as=Groups"
-    assert moved_to("concepts", "study=a&concept=7") == "/feature?study=a&feature=7"
 
 
 # Words

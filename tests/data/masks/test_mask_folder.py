@@ -249,9 +249,9 @@ def test_read_mask__gray_and_rgb_are_alike(tmp_path, ending):
     for name, pixels in (("gray", levels), ("rgb", np.stack([levels] * 3, axis=2))):
         options = {"quality": 95} if ending == "jpg" else {}
         (tmp_path / name).write_bytes(mask_bytes(pixels, f"m.{ending}", **options))
-        found = read_mask(tmp_path / name)
-        assert found.shape == (32, 32) and found.dtype == np.float32
-        assert_allclose(found, levels / 255, atol=0.02 if ending == "jpg" else 1e-7)
+        mask = read_mask(tmp_path / name)
+        assert mask.shape == (32, 32) and mask.dtype == np.float32
+        assert_allclose(mask, levels / 255, atol=0.02 if ending == "jpg" else 1e-7)
 
 
 def test_read_mask__any_colour_on_black(tmp_path):
@@ -295,5 +295,5 @@ def test_read_mask__black_and_upright(tmp_path):
     exif[0x0112] = 6
     pixels = np.zeros((8, 16), np.uint8)
     (tmp_path / "m.jpg").write_bytes(encoded(Image.fromarray(pixels), "JPEG", exif=exif))
-    found = read_mask(tmp_path / "m.jpg")
-    assert found.shape == (16, 8) and not found.any()
+    mask = read_mask(tmp_path / "m.jpg")
+    assert mask.shape == (16, 8) and not mask.any()

@@ -12,8 +12,8 @@ from tests import reference
 
 
 def pairs(images: list[str], masks: list[str], paths: list[str] | None = None) -> dict[str, str]:
-    found = match_names(images, masks, paths)
-    return {images[row]: masks[mask] for row, mask in found.mask_of.items()}
+    matches = match_names(images, masks, paths)
+    return {images[row]: masks[mask] for row, mask in matches.mask_of.items()}
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_match_names__the_nearer_name_wins():
     ],
 )
 def test_match_names__what_fits_several_is_not_guessed(images, masks):
-    found = match_names(images, masks)
-    assert found.mask_of == {} and found.ambiguous == set(range(len(masks)))
+    matches = match_names(images, masks)
+    assert matches.mask_of == {} and matches.ambiguous == set(range(len(masks)))
 
 
 def test_match_names__paths_settle_what_ids_do_not():
@@ -100,10 +100,10 @@ def names(*endings: str) -> st.SearchStrategy[list[str]]:
 @pytest.mark.slow
 @given(images=names(".jpg", ".png"), masks=names(".png"))
 def test_match_names__matches_loop(images, masks):
-    found = pairs(images, masks)
-    assert found == reference.match_names(images, masks)
-    assert pairs(images[::-1], masks[::-1]) == found
-    for image, mask in found.items():
+    matched = pairs(images, masks)
+    assert matched == reference.match_names(images, masks)
+    assert pairs(images[::-1], masks[::-1]) == matched
+    for image, mask in matched.items():
         assert image.rpartition("/")[2].partition(".")[0] == mask.rpartition("/")[2].partition(".")[0]
 
 
@@ -112,6 +112,6 @@ def test_match_names__many_names_in_seconds():
     images = [f"train/n{n % 1000:08d}/n{n % 1000:08d}_{n}.JPEG" for n in range(60_000)]
     masks = [image.removeprefix("train/").replace(".JPEG", ".png") for image in images[::6]]
     start = time.process_time()
-    found = match_names(images, [*masks, "n99999999/stray.png"], images)
+    matches = match_names(images, [*masks, "n99999999/stray.png"], images)
     assert time.process_time() - start < 15  # takes 0.2 s; comparing all with all takes minutes
-    assert np.array_equal(sorted(found.mask_of), np.arange(0, 60_000, 6))
+    assert np.array_equal(sorted(matches.mask_of), np.arange(0, 60_000, 6))

@@ -94,10 +94,10 @@ def test_in_encoder_frame__matches_loop(rng, frame):
     y = (top - covered[1]) * per_y, (bottom - covered[1]) * per_y
     rows = [reference.resample_axis(list(map(float, row)), *x, 16) for row in mask]
     expected = np.transpose([reference.resample_axis(list(column), *y, 16) for column in np.transpose(rows)])
-    found = in_encoder_frame(mask, frame, transform, image_size)
+    framed = in_encoder_frame(mask, frame, transform, image_size)
     # beyond the mask's edge by less than a pixel, the edge is repeated rather than left out
     inner = (slice(2, -2), slice(2, -2)) if frame == "crop" else ...
-    assert_allclose(found[inner], expected[inner], atol=1e-5)
+    assert_allclose(framed[inner], expected[inner], atol=1e-5)
 
 
 def test_in_encoder_frame__a_crop_in_the_encoders_own_geometry_is_only_resized(rng):
@@ -146,11 +146,11 @@ def test_in_encoder_frame__stays_between_0_and_1(rng, frame):
         mask = (rng.random(rng.integers(1, 70, 2)) > 0.5).astype(np.float32)
         resized, side = int(rng.integers(8, 60)), int(rng.integers(8, 60))
         transform = Transform(resized, side)
-        found = in_encoder_frame(mask, frame, transform, (width, height))
-        assert found.shape == (side, side)
-        assert found.min() >= 0 and found.max() <= 1
+        framed = in_encoder_frame(mask, frame, transform, (width, height))
+        assert framed.shape == (side, side)
+        assert framed.min() >= 0 and framed.max() <= 1
         full = in_encoder_frame(np.ones_like(mask), frame, transform, (width, height))
-        assert (found <= full + 1e-6).all()
+        assert (framed <= full + 1e-6).all()
         if frame == "image" and side <= resized:
             assert full.min() == 1
 

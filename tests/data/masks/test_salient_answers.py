@@ -131,8 +131,8 @@ def test_read_answers__what_disagrees_with_the_classes(tmp_path):
 
 
 def test_read_answers__unknown_and_empty_answers_count_as_core(tmp_path):
-    told = ["background", "separate_object", "", "sky", "sky"]
-    path = write(tmp_path / "a.csv", answers_csv({(0, TENCH, 59, 1): told}))
+    answers = ["background", "separate_object", "", "sky", "sky"]
+    path = write(tmp_path / "a.csv", answers_csv({(0, TENCH, 59, 1): answers}))
     pairs, notes = read_judgements(path, CLASSES)
     assert pairs[TENCH, 59].kind == "core"
     assert "3 answers of an unknown kind counted as core: '', 'sky'" in notes

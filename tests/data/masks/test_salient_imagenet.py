@@ -85,9 +85,9 @@ def test_salient__several_features_of_a_kind_are_joined_by_their_maximum(tmp_pat
     judged = {(0, TENCH, 59, 1): answers(2), (0, TENCH, 686, 2): answers(0), (0, TENCH, 981, 3): answers(4)}
     (tmp_path / "discover_spurious_features.csv").write_text(answers_csv(judged))
     masks = opened(tmp_path, imagenet(f"{TENCH}_1"))
-    found = masks.read(f"train/{TENCH}/{TENCH}_1.JPEG", "core")
-    assert_allclose(found[:, :4], 220 / 255, atol=5 / 255)
-    assert_allclose(found[:, 4:], 120 / 255, atol=5 / 255)
+    mask = masks.read(f"train/{TENCH}/{TENCH}_1.JPEG", "core")
+    assert_allclose(mask[:, :4], 220 / 255, atol=5 / 255)
+    assert_allclose(mask[:, 4:], 120 / 255, atol=5 / 255)
 
 
 def test_salient__masks_of_other_sizes_are_brought_to_the_largest(tmp_path, root):
@@ -125,8 +125,8 @@ def test_salient__features_and_what_workers_wrote(root):
     assert features is not None
     assert list(features) == ["image_id", "class", "wnid", "feature", "kind", "rank", "keywords"]
     rows = [(Path(row[0]).stem, *row[1:]) for row in features.itertuples(index=False, name=None)]
-    told = {name: f"seen at {name}, as main_object" for name in (59, 981)}
-    assert rows[0] == (f"{TENCH}_1", 0, TENCH, 59, "core", 1, told[59])
+    reasons = {name: f"seen at {name}, as main_object" for name in (59, 981)}
+    assert rows[0] == (f"{TENCH}_1", 0, TENCH, 59, "core", 1, reasons[59])
     both = "seen at 981, as background; seen at 981, as separate_object"
     assert rows[1] == (f"{TENCH}_1", 0, TENCH, 981, "spurious", 2, both)
     assert [row[:5] for row in rows[2:]] == [

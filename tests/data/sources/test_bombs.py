@@ -71,8 +71,8 @@ def peak_of(code: str, *arguments: object) -> tuple[list[str], float]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    *said, peak = done.stdout.splitlines()
-    return said, float(peak)
+    *lines, peak = done.stdout.splitlines()
+    return lines, float(peak)
 
 
 READ = """
@@ -98,10 +98,10 @@ def test_every_source__refuses_by_the_header(tmp_path, bomb):
     pd.DataFrame({"path": ["folder/cat/b.png"]}).to_parquet(tmp_path / "table.parquet")
     specs = [folder, tmp_path / "s.tar", tmp_path / "table.csv", tmp_path / "table.parquet"]
     specs.append(f"torchvision:ImageFolder?root={folder}")
-    said, _ = peak_of(READ, specs[-1])  # imports torchvision
-    assert len(said) == 1 and re.match(REFUSED, said[0])
-    said, peak = peak_of(READ, *specs[:-1])
-    assert len(said) == 4 and all(re.match(REFUSED, line) for line in said)
+    lines, _ = peak_of(READ, specs[-1])  # imports torchvision
+    assert len(lines) == 1 and re.match(REFUSED, lines[0])
+    lines, peak = peak_of(READ, *specs[:-1])
+    assert len(lines) == 4 and all(re.match(REFUSED, line) for line in lines)
     assert peak < MOST
 
 
@@ -117,8 +117,8 @@ for read in (read_mask, decode):
     except UnreadableImage as error:
         print(error)
 """
-    said, peak = peak_of(code, tmp_path / "mask.png")
-    assert len(said) == 2 and peak < MOST
+    lines, peak = peak_of(code, tmp_path / "mask.png")
+    assert len(lines) == 2 and peak < MOST
     with pytest.raises(UnreadableImage, match=REFUSED):
         read_mask(tmp_path / "mask.png")
 
@@ -130,8 +130,8 @@ def test_analyze__lists_it_as_skipped(tmp_path, capsys, bomb):
         (folder / "ab"[number % 2] / f"{number}.png").write_bytes(picture(number))
     (folder / "a" / "bomb.png").write_bytes(bomb)
     run = runner(capsys)
-    said = run("embed", tmp_path / "study", "--images", folder, *SMALL, "--workers", 0)
-    assert said.code == 0, said.err
+    outcome = run("embed", tmp_path / "study", "--images", folder, *SMALL, "--workers", 0)
+    assert outcome.code == 0, outcome.err
     study = open_study(tmp_path / "study")
     assert study.n_images == 12 and info_of(run, study.path)["n_skipped"] == 1
     path, reason = study.table("skipped").iloc[0]
@@ -162,8 +162,8 @@ def test_deep_picture_at_the_limit__takes_little_more_than_its_pixels(tmp_path):
     """16 bits a pixel become 8 in strips: in double precision they would take 16 bytes each, and more."""
     Image.fromarray(np.zeros((5_000, 5_000), np.uint16)).save(tmp_path / "deep.png")
     code = f"from core.data.sources.decode import decode\n{PEAK}\nprint(*decode(sys.argv[1]).size)"
-    (base, *said), peak = peak_of(code, tmp_path / "deep.png")
-    assert said == ["5000 5000"] and peak - float(base) < 14 * 25e6
+    (base, *lines), peak = peak_of(code, tmp_path / "deep.png")
+    assert lines == ["5000 5000"] and peak - float(base) < 14 * 25e6
 
 
 def test_tiff__a_tile_larger_than_the_picture():
@@ -218,9 +218,9 @@ for path in sys.argv[1:]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_npy__hostile_shape(refused_shapes, shape):
-    said, peak = refused_shapes
-    assert len(said) == len(SHAPES) and peak < 1e9  # torch alone takes half of it
-    assert said[SHAPES.index(shape)].startswith("cannot read representations")
+    lines, peak = refused_shapes
+    assert len(lines) == len(SHAPES) and peak < 1e9  # torch alone takes half of it
+    assert lines[SHAPES.index(shape)].startswith("cannot read representations")
 
 
 def test_npy__objects_are_not_unpickled(tmp_path):
@@ -261,8 +261,8 @@ except PeregrineError as error:
 )
 def test_parquet__many_rows_in_few_bytes(tmp_path, column, reason):
     path = long_table(tmp_path / "t.parquet", column)
-    said, peak = peak_of(REFUSAL, path, column)
-    assert re.search(reason, said[0]) and peak < MOST
+    lines, peak = peak_of(REFUSAL, path, column)
+    assert re.search(reason, lines[0]) and peak < MOST
 
 
 @pytest.fixture(scope="module")
@@ -279,8 +279,8 @@ def gigabytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("column", ["path", "caption"])
 def test_parquet__gigabytes_of_text(gigabytes, column):
-    said, peak = peak_of(REFUSAL, gigabytes, column)
-    assert re.search("it has 4,[0-9]{3} MB when unpacked; limit 4,000 MB", said[0]) and peak < MOST
+    lines, peak = peak_of(REFUSAL, gigabytes, column)
+    assert re.search("it has 4,[0-9]{3} MB when unpacked; limit 4,000 MB", lines[0]) and peak < MOST
 
 
 N_LONG = 11_000
@@ -327,8 +327,8 @@ for read in (lambda: next(stream_table(study, "images", "csv")), lambda: study.i
     except StudyError as error:
         print(error)
 """
-    said, peak = peak_of(code, tmp_path / "study")
-    assert len(said) == 2 and all("when unpacked" in line for line in said) and peak < MOST
+    lines, peak = peak_of(code, tmp_path / "study")
+    assert len(lines) == 2 and all("when unpacked" in line for line in lines) and peak < MOST
 
 
 def test_table_of_a_study__of_all_images_of_imagenet_is_read(tmp_path):
@@ -369,8 +369,8 @@ def test_tar__encoded_picture_larger_than_pixels_can_need(tmp_path):
     with open(path, "wb") as file:
         file.write(info.tobuf())
         file.truncate(512 + size + 1024)
-    said, peak = peak_of(READ, path)
-    assert said == [
+    lines, peak = peak_of(READ, path)
+    assert lines == [
         "too large: 10,000 MB; the limit is 100 million pixels. Make it smaller, or set PEREGRINE_MAX_PIXELS"
     ]
     assert peak < MOST

@@ -193,8 +193,8 @@ def test_limit_of_pixels__is_the_variables_not_pillows(monkeypatch):
         assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10_000")
     assert decode(encoded(Image.new("1", (100, 100)))).size == (100, 100)
-    said = r"^too large: 101 x 100 pixels \(10,100\); the limit is 10,000 .* or set PEREGRINE_MAX_PIXELS$"
-    with pytest.raises(UnreadableImage, match=said):
+    message = r"^too large: 101 x 100 pixels \(10,100\); the limit is 10,000 .* or set PEREGRINE_MAX_PIXELS$"
+    with pytest.raises(UnreadableImage, match=message):
         decode(encoded(Image.new("1", (101, 100))))
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "20")  # Pillow refuses first, and says less
     with pytest.raises(
@@ -309,8 +309,8 @@ def whole(request):
 )
 def test_unreadable__whatever_bytes_are_damaged_only_that_error(whole, kept, damage):
     data = bytearray(whole[: max(round(kept * len(whole)), 1)])
-    for place, byte in damage:
-        data[int(place * len(data))] = byte
+    for at, byte in damage:
+        data[int(at * len(data))] = byte
     try:
         image = decode(bytes(data))
     except UnreadableImage as error:

@@ -172,9 +172,12 @@ def test_truncated__members_before_the_damage_are_used(tmp_path):
 def test_truncated__anywhere(tmp_path, length):
     path = make_tar(tmp_path / "a.tar", samples(4))
     whole = list(index_tar(str(path)).members)
-    found = list(index_tar(str(cut(path, length))).members)
-    assert found == whole[: len(found)]
-    assert [member for member in whole if member.offset + member.size <= length - 512] in (found, found[:-1])
+    members = list(index_tar(str(cut(path, length))).members)
+    assert members == whole[: len(members)]
+    assert [member for member in whole if member.offset + member.size <= length - 512] in (
+        members,
+        members[:-1],
+    )
 
 
 def test_damaged_header__is_noted(tmp_path):

@@ -89,16 +89,16 @@ def test_source__dry_run_writes_nothing_then_analyze_keeps_every_promise(run, tm
     images = source_of(kind, tmp_path / "images")
     before = contents(tmp_path)
     words = ("analyze", tmp_path / "study", "--images", images, *SMALL, *QUICK, "--dry-run")
-    said, plan = run(*words), json.loads(run(*words, "--json").out)
-    assert said.code == 0 and "Nothing was written" in said.out
+    outcome, plan = run(*words), json.loads(run(*words, "--json").out)
+    assert outcome.code == 0 and "Nothing was written" in outcome.out
     assert plan["seconds"] > 0 and plan["bytes"] > 0 and contents(tmp_path) == before
 
     study = analyzed(run, tmp_path / "study", images)
-    told = info_of(run, study.path)
-    assert set(PROMISED.split()) <= set(told)
-    assert told["n_images"] == plan["images"]["n_images"] == len(study.images)
-    assert [step for step in STEPS if study.state(step) == "done"] == STEPS and not told["missing"]
-    assert 0 <= told["accuracy"] <= 1 and told["n_features"] == 512 and told["epsilon"] == 1.5
+    info = info_of(run, study.path)
+    assert set(PROMISED.split()) <= set(info)
+    assert info["n_images"] == plan["images"]["n_images"] == len(study.images)
+    assert [step for step in STEPS if study.state(step) == "done"] == STEPS and not info["missing"]
+    assert 0 <= info["accuracy"] <= 1 and info["n_features"] == 512 and info["epsilon"] == 1.5
     assert study.image(study.images["image_id"].iloc[-1]).mode == "RGB"
     for table, columns in COLUMNS.items():
         out = tmp_path / f"{table}.parquet"
@@ -119,9 +119,9 @@ def test_source__further_columns_come_along(run, tmp_path):
 @pytest.mark.slow
 def test_flat_folder__everything_without_labels_and_why_the_rest_is_not_there(run, tmp_path):
     study = analyzed(run, tmp_path / "study", photos(tmp_path / "photos", {"": 20}))
-    told = info_of(run, study.path)
-    assert told["n_classes"] == 0 and told["accuracy"] is None and told["q_auroc"] is None
-    assert "label" in told["skipped_steps"]["probe"] and "no labels" in run("info", study.path).out
+    info = info_of(run, study.path)
+    assert info["n_classes"] == 0 and info["accuracy"] is None and info["q_auroc"] is None
+    assert "label" in info["skipped_steps"]["probe"] and "no labels" in run("info", study.path).out
     for table in ("quality", "features", "images", "neighbours"):
         assert run("export", study.path, table, "-o", tmp_path / f"{table}.csv").code == 0
     quality = pd.read_csv(tmp_path / "quality.csv")
@@ -143,11 +143,11 @@ def test_own_representations(run, tmp_path, table):
     dry = run("analyze", tmp_path / "study", *words, *QUICK, "--dry-run")
     assert dry.code == 0, dry.err
     assert not (tmp_path / "study").exists()
-    said = run("analyze", tmp_path / "study", *words, *QUICK)
-    assert said.code == 0, said.err
-    told = info_of(run, tmp_path / "study")
-    assert told["n_images"] == 40 and told["encoder_name"] == "raw.npy"
-    assert (told["accuracy"] is not None) == table
+    outcome = run("analyze", tmp_path / "study", *words, *QUICK)
+    assert outcome.code == 0, outcome.err
+    info = info_of(run, tmp_path / "study")
+    assert info["n_images"] == 40 and info["encoder_name"] == "raw.npy"
+    assert (info["accuracy"] is not None) == table
     assert run("export", tmp_path / "study", "representations", "-o", tmp_path / "out.npy").code == 0
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), raw)
     first = "x0" if table else "0"
@@ -218,9 +218,9 @@ def test_info__shows_assumptions_dropped_keys_and_a_short_name(run, tmp_path):
     dry = run("analyze", tmp_path / "study", "--images", images, *encoder, *QUICK, "--dry-run")
     assert dry.code == 0 and "projector (2)" in dry.out
     assert run("analyze", tmp_path / "study", "--images", images, *encoder, *QUICK).code == 0
-    told, text = info_of(run, tmp_path / "study"), run("info", tmp_path / "study").out
-    assert told["encoder"].endswith(str(path)) and told["encoder_name"] == "model.ckpt"
+    info, text = info_of(run, tmp_path / "study"), run("info", tmp_path / "study").out
+    assert info["encoder"].endswith(str(path)) and info["encoder_name"] == "model.ckpt"
     assert open_study(tmp_path / "study").encoder_name == "model.ckpt"
     assert "model.ckpt, layer" in text and str(path.parent) not in text
-    assert told["checkpoint"]["dropped"] == {"projector": 2} and "left out: projector (2)" in text
-    assert told["assumptions"] and all(line in text for line in told["assumptions"])
+    assert info["checkpoint"]["dropped"] == {"projector": 2} and "left out: projector (2)" in text
+    assert info["assumptions"] and all(line in text for line in info["assumptions"])

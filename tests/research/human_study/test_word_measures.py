@@ -99,11 +99,11 @@ def test_words_with_and_without_contrast():
 
 def test_random_words__are_seeded_and_different():
     vocabulary = [f"word{i}" for i in range(50)]
-    found = random_words(["1", "2"], vocabulary, seed=3)
+    drawn = random_words(["1", "2"], vocabulary, seed=3)
     assert (
-        found == random_words(["1", "2"], vocabulary, seed=3) != random_words(["1", "2"], vocabulary, seed=4)
+        drawn == random_words(["1", "2"], vocabulary, seed=3) != random_words(["1", "2"], vocabulary, seed=4)
     )
-    assert all(len(set(words)) == 6 <= len(words) for words in found.values())
+    assert all(len(set(words)) == 6 <= len(words) for words in drawn.values())
     assert random_words(["1"], ["a", "b"])["1"] in (["a", "b"], ["b", "a"])
 
 
@@ -115,9 +115,9 @@ def test_soft_wpmi__matches_loop(rng, monkeypatch, shape, top_k, digits):
     n_images, n_words, n_units = shape
     probabilities = softmax(rng.normal(size=(n_images, n_words)), 1.0)
     activations = rng.random((n_images, n_units)).round(digits)
-    found = soft_wpmi(probabilities, activations, top_k=top_k)
+    wpmi = soft_wpmi(probabilities, activations, top_k=top_k)
     expected = reference.soft_wpmi(probabilities, activations, top_k, 1.0, 0.998, 0.97)
-    assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert_allclose(wpmi, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_dissect_words__finds_what_is_planted(rng):
@@ -127,9 +127,9 @@ def test_dissect_words__finds_what_is_planted(rng):
     images = words[kind] + 0.05 * rng.random((200, 8))
     order = rng.permutation(8)
     activations = (kind[:, None] == order) + 0.01 * rng.random((200, 8))
-    found = dissect_words(images, words, vocabulary, activations)
-    assert [row[0] for row in found] == [f"word{place}" for place in order]
-    assert [len(row) for row in found] == [6] * 8
+    named = dissect_words(images, words, vocabulary, activations)
+    assert [row[0] for row in named] == [f"word{number}" for number in order]
+    assert [len(row) for row in named] == [6] * 8
 
 
 def test_scene_truth__binds_phrases():
@@ -176,12 +176,12 @@ def test_truth_table__counts_shares():
     truths = [SceneTruth((frozenset(words),)) for words in ({"dog", "red"}, {"dog"}, {"cat"}, {"red"})]
     table = TruthTable(truths)
     assert table.vocabulary == ["cat", "dog", "red"]
-    found = table.of(np.array([0, 1]), np.array([2, 3]), ["dog", "red", "cat", "red dog"])
-    assert found == WordTruth(
+    truth = table.of(np.array([0, 1]), np.array([2, 3]), ["dog", "red", "cat", "red dog"])
+    assert truth == WordTruth(
         {"dog": 1, "red": 0.5, "cat": 0, "red dog": 0.5}, {"dog": 0, "red": 0.5, "cat": 0.5, "red dog": 0}
     )
-    assert found.related(0.5) == {"dog", "red dog"}  # red fits the others as well
-    assert found.related(0.6) == {"dog"}
+    assert truth.related(0.5) == {"dog", "red dog"}  # red fits the others as well
+    assert truth.related(0.6) == {"dog"}
 
 
 def test_judge__of_perfect_and_of_wrong_words():

@@ -39,8 +39,8 @@ def test_lambda_search__fills_a_table_that_a_second_run_only_completes(run, begu
     out = tmp_path / "search"
     quick = ("--epochs", "1", "--practical", "--device", "cpu", "--workers", "1")
     words = ("lambda-search", begun, "-o", out, *quick, "--cache", begun.parent / "cache")
-    said = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4")
-    assert said.code == 0, said.err
+    outcome = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4")
+    assert outcome.code == 0, outcome.err
     first = pd.read_csv(out / "cells.csv")
     assert first["cell"].to_list() == ["none", "q-0.0001-0.0001"]
     for name in ("top1", "q_auroc", "mean_q_correct", "near_zero", "weight_change", "q_auroc_start_d"):
@@ -64,10 +64,10 @@ def test_lambda_search__fills_a_table_that_a_second_run_only_completes(run, begu
     again: Any = pd.read_csv(out / "cells.csv")
     pd.testing.assert_frame_equal(again.iloc[:2][list(first.columns)], first)
 
-    said = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4", "--seed", "3")
-    assert "holds a search with another seed. Choose another -o." in said.error
-    said = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4", "--reading", "mean")
-    assert "holds a search with another reading. Choose another -o." in said.error
+    outcome = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4", "--seed", "3")
+    assert "holds a search with another seed. Choose another -o." in outcome.error
+    outcome = run(*words, "--lambda1", "1e-4", "--lambda2", "1e-4", "--reading", "mean")
+    assert "holds a search with another reading. Choose another -o." in outcome.error
 
     drawn = run("figure", out, "lambda_search", "-o", tmp_path / "search.json", "--score", "q_auroc")
     assert drawn.code == 0 and (tmp_path / "search.json").exists()
@@ -103,8 +103,8 @@ def test_lambda_grid__along_lines_as_fig_a8_has_an_interval_at_each_weight():
     assert np.allclose(first.error_y.arrayminus, 1) and np.allclose(first.error_y.array, 3)
     band, *_ = (shape for shape in layout_of(figure).shapes if shape.type == "rect")
     assert (round(band.y0, 6), round(band.y1, 6)) == (49.0, 53.0)
-    said = "Top-1 accuracy (%): highest with λ₁ = 0.01, λ₂ = 0.02, 71.0 (no regulariser: 50.0)"
-    assert layout_of(figure).title.text == said
+    title = "Top-1 accuracy (%): highest with λ₁ = 0.01, λ₂ = 0.02, 71.0 (no regulariser: 50.0)"
+    assert layout_of(figure).title.text == title
 
 
 def test_lambda_grid__without_what_it_should_show():

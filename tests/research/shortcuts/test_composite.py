@@ -26,8 +26,8 @@ def test_paint_digits__matches_a_loop(rng, side):
             for y in range(28):
                 for x in range(20):
                     if digit[y, x] >= 100:
-                        place = row * height + (height - 28) // 2 + y, column * width + (width - 20) // 2 + x
-                        expected[place] = digit[y, x]
+                        pixel = row * height + (height - 28) // 2 + y, column * width + (width - 20) // 2 + x
+                        expected[pixel] = digit[y, x]
     painted = np.asarray(paint_digits(Image.fromarray(photo), digit, threshold=100))
     assert np.array_equal(painted, expected) and not np.array_equal(painted, photo)
 
@@ -60,8 +60,8 @@ def test_composite__digits_are_independent_of_the_class():
     train = source.table["label"].to_numpy()[:2000]
     digits = source.digit_levels[:2000]  # pyright: ignore[reportAttributeAccessIssue]
     counts = np.array([[np.sum((train == a) & (digits == b)) for b in range(10)] for a in np.unique(train)])
-    found: Any = chi2_contingency(counts)
-    assert found.pvalue > 0.01 and counts.min() > 5
+    chi_squared: Any = chi2_contingency(counts)
+    assert chi_squared.pvalue > 0.01 and counts.min() > 5
 
 
 def test_composite__reopens_and_its_seed_matters():

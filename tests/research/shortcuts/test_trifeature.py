@@ -35,9 +35,9 @@ def test_render__colour_is_one_hue_and_the_same_light_for_each_texture():
         peaks = pixels[inside]
         hues.setdefault(colour, []).append((peaks / peaks.max(1, keepdims=True)).mean(0))
         light.setdefault(texture, []).append(peaks.max(1).mean())
-    for found in hues.values():
-        assert np.ptp(np.array(found), axis=0).max() < 0.1
-    assert len({tuple((np.mean(found, axis=0) * 12).round()) for found in hues.values()}) == 10
+    for rendered in hues.values():
+        assert np.ptp(np.array(rendered), axis=0).max() < 0.1
+    assert len({tuple((np.mean(rendered, axis=0) * 12).round()) for rendered in hues.values()}) == 10
     means = [np.mean(light[texture]) for texture in range(10)]
     assert max(means) - min(means) < 25  # of 255: DARK and BRIGHT lie 140 apart
 

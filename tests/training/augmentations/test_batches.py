@@ -88,13 +88,13 @@ def test_apply_views__between_comes_after_the_crop_and_before_the_rest(images):
     def shift(crops: torch.Tensor) -> torch.Tensor:
         return PhaseShift(p=1.0, generator=torch.Generator().manual_seed(5))(crops)
 
-    found = apply_views(pictures, drawn, 16, shift)
+    shifted = apply_views(pictures, drawn, 16, shift)
     crops = apply_views(pictures, dataclasses.replace(nothing, box=drawn.box), 16)
     whole = torch.tensor([0.0, 0.0, 16.0, 16.0]).expand(16, 4)
     as_bytes = (shift(crops) * 255).permute(0, 2, 3, 1)
     expected = apply_views(as_bytes, dataclasses.replace(drawn, box=whole), 16)
-    assert_close(found, expected, atol=1e-4, rtol=0)
-    assert (found - apply_views(pictures, drawn, 16)).abs().max() > 0.05
+    assert_close(shifted, expected, atol=1e-4, rtol=0)
+    assert (shifted - apply_views(pictures, drawn, 16)).abs().max() > 0.05
 
 
 def test_view_parameters__part(images):

@@ -80,8 +80,8 @@ def test_all__make_no_spectrum_of_an_empty_batch(monkeypatch: pytest.MonkeyPatch
 def test_all__response_acts_as_drawn(kind, size: tuple[int, int]):
     images = faint(4, 3, *size)
     drawn = make(kind).response(4, 3, *size, torch.device("cpu"))
-    found = torch.fft.irfft2(torch.fft.rfft2(images) * drawn, s=size)
-    assert_close(torch.fft.rfft2(found), torch.fft.rfft2(images) * drawn, atol=1e-12, rtol=1e-9)
+    filtered = torch.fft.irfft2(torch.fft.rfft2(images) * drawn, s=size)
+    assert_close(torch.fft.rfft2(filtered), torch.fft.rfft2(images) * drawn, atol=1e-12, rtol=1e-9)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -99,11 +99,11 @@ def test_chain__each_transform_changes_the_images_that_it_chose():
     images = faint(40, 3, 15, 16)  # so faint that nothing is clipped on the way
     config = FourierConfig(amplitude=0.4, amplitude_scale=(0.9, 1.1), phase=0.4, mask=0.4, mixture=0.4)
     chain, one_by_one = fourier_chain(config, seeded()), fourier_chain(config, seeded())
-    found, expected = chain(images), images
+    changed, expected = chain(images), images
     for transform in one_by_one.transforms:
         expected = transform(expected)
-    assert_close(found, expected, atol=1e-7, rtol=0)
-    untouched = (found == images).flatten(1).all(1)
+    assert_close(changed, expected, atol=1e-7, rtol=0)
+    untouched = (changed == images).flatten(1).all(1)
     assert 0 < untouched.sum() < 20  # 0.6 ** 4 of the images keep their bits
 
 
@@ -200,14 +200,14 @@ def test_phase_shift__moves_a_wave_by_the_angle(mode: tuple[int, int]):
 
 def test_random_frequency_mask__drops_the_asked_share_in_all_channels():
     factor = ratios(make(RandomFrequencyMask), faint(50, 3, 16, 16)).abs()
-    kept = factor > 0.5
-    assert_close(factor, kept.double(), atol=1e-7, rtol=0)
-    assert torch.equal(kept[:, 0], kept[:, 1]) and torch.equal(kept[:, 0], kept[:, 2])
-    dropped = 1 - kept[:, 0].double().flatten(1).mean(1)
+    is_kept = factor > 0.5
+    assert_close(factor, is_kept.double(), atol=1e-7, rtol=0)
+    assert torch.equal(is_kept[:, 0], is_kept[:, 1]) and torch.equal(is_kept[:, 0], is_kept[:, 2])
+    dropped = 1 - is_kept[:, 0].double().flatten(1).mean(1)
     a_mode = 1 / (16 * 9)
     assert dropped.min() >= 0.01 - a_mode and dropped.max() <= 0.1
     assert dropped.min() < 0.02 and dropped.max() > 0.09
-    assert not torch.equal(kept[0], kept[1])
+    assert not torch.equal(is_kept[0], is_kept[1])
 
 
 def test_random_frequency_mask__can_drop_everything_but_the_mean():
@@ -220,16 +220,16 @@ def test_random_frequency_mask__can_drop_everything_but_the_mean():
 def test_gaussian_mixture_mask__width_scales_with_the_image(height):
     one = make(GaussianMixtureMask, n_kernels=1).response(20, 3, height, height, torch.device("cpu"))
     logs = one.double().log()[:, 0, :, 1:-1]  # the inner columns, which are no one's mirror
-    found = []
+    widths = []
     for axis, near in ((2, one[:, 0, :, 2:-2]), (1, one[:, 0, 1:-1, 1:-1])):  # along a row, along a column
         n = logs.shape[axis]
         low, middle, high = (logs.narrow(axis, start, n - 2) for start in range(3))
         second = (low - 2 * middle + high).flatten(1)  # -1 / sigma^2 but where the circle closes
         sure = (near > 1e-3).flatten(1)
         curves = [curve[where].median() for curve, where in zip(second, sure, strict=True)]
-        found.append((-torch.stack(curves)).rsqrt() * 224 / height)
-    assert torch.stack(found).min() > 9.9 and torch.stack(found).max() < 15.1
-    assert (found[0] - found[1]).abs().mean() > 0.5  # each axis has its own: 5 / 3 on average
+        widths.append((-torch.stack(curves)).rsqrt() * 224 / height)
+    assert torch.stack(widths).min() > 9.9 and torch.stack(widths).max() < 15.1
+    assert (widths[0] - widths[1]).abs().mean() > 0.5  # each axis has its own: 5 / 3 on average
 
 
 @pytest.mark.parametrize("isotropic", [True, False])

@@ -52,9 +52,9 @@ def twin(size: tuple[int, int], factor_of) -> torch.Tensor:
     )
 
 
-def least_change(found: torch.Tensor) -> float:
+def least_change(changed: torch.Tensor) -> float:
     """The largest change of a pixel, of the image that changed least."""
-    return float((found - images(*found.shape[2:])).abs().amax((1, 2, 3)).min())
+    return float((changed - images(*changed.shape[2:])).abs().amax((1, 2, 3)).min())
 
 
 @pytest.mark.parametrize("mean", [True, False])
@@ -66,9 +66,9 @@ def test_amplitude_rescale__matches_loop(size, mean):
         drawn = factors[image][channel]
         return lambda u, v: 1.0 if u == v == 0 and not mean else drawn[u][v]
 
-    found = AmplitudeRescale(p=1.0, generator=seeded(), mean=mean)(images(*size))
-    assert_close(found, twin(size, factor_of), **EXACT)
-    assert least_change(found) > 1e-3
+    changed = AmplitudeRescale(p=1.0, generator=seeded(), mean=mean)(images(*size))
+    assert_close(changed, twin(size, factor_of), **EXACT)
+    assert least_change(changed) > 1e-3
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -77,9 +77,9 @@ def test_phase_shift__matches_loop(size):
     theta = draws.uniform((N, 1, 1, 1), 0.4, 0.7).flatten().tolist()
     negative = (draws.uniform((N, 1, 1, 1), 0.0, 1.0) < 0.5).flatten().tolist()
     signed = [-t if below else t for t, below in zip(theta, negative, strict=True)]
-    found = PhaseShift(p=1.0, generator=seeded())(images(*size))
-    assert_close(found, twin(size, lambda image, _: reference.phase_shift(signed[image])), **EXACT)
-    assert least_change(found) > 1e-3
+    changed = PhaseShift(p=1.0, generator=seeded())(images(*size))
+    assert_close(changed, twin(size, lambda image, _: reference.phase_shift(signed[image])), **EXACT)
+    assert least_change(changed) > 1e-3
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -92,9 +92,9 @@ def test_random_frequency_mask__matches_loop(size):
     def factor_of(image: int, channel: int) -> reference.Factor:
         return reference.frequency_mask(luck[image], round(share[image] * (n_modes - 1)), *size)
 
-    found = RandomFrequencyMask((0.2, 0.6), p=1.0, generator=seeded())(images(*size))
-    assert_close(found, twin(size, factor_of), **EXACT)
-    assert least_change(found) > 1e-3
+    changed = RandomFrequencyMask((0.2, 0.6), p=1.0, generator=seeded())(images(*size))
+    assert_close(changed, twin(size, factor_of), **EXACT)
+    assert least_change(changed) > 1e-3
 
 
 @pytest.mark.parametrize("isotropic", [False, True])
@@ -110,9 +110,9 @@ def test_gaussian_mixture_mask__matches_loop(size, isotropic):
         centres = list(zip(rows[image], columns[image], strict=True))
         return reference.gaussian_mixture(centres, sigma[image].expand(-1, 2).tolist(), height)
 
-    found = GaussianMixtureMask(n_kernels, (20.0, 60.0), 1.0, seeded(), isotropic=isotropic)(images(*size))
-    assert_close(found, twin(size, factor_of), **EXACT)
-    assert least_change(found) > 1e-3
+    changed = GaussianMixtureMask(n_kernels, (20.0, 60.0), 1.0, seeded(), isotropic=isotropic)(images(*size))
+    assert_close(changed, twin(size, factor_of), **EXACT)
+    assert least_change(changed) > 1e-3
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

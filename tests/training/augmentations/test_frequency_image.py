@@ -34,8 +34,8 @@ def interleaved(plane: list[list[float]]) -> list[list[float]]:
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_to_frequency_image__matches_loop(scale):
     images = pictures()
-    found = to_frequency_image(images, scale=scale)
-    for image, result in zip(images, found, strict=True):
+    spectra = to_frequency_image(images, scale=scale)
+    for image, result in zip(images, spectra, strict=True):
         planes = [interleaved(plane.tolist()) for plane in image]
         every = [z for plane in planes for row in plane for z in row]
         low, high = min(every), max(every)
@@ -51,10 +51,10 @@ def test_to_frequency_image__matches_loop(scale):
 
 
 def test_to_frequency_image__a_constant_image_has_one_mode():
-    found = to_frequency_image(torch.full((1, 3, 6, 6), 0.5))
+    spectra = to_frequency_image(torch.full((1, 3, 6, 6), 0.5))
     expected = torch.full((1, 3, 6, 6), 0.5)
     expected[..., 0, 0] += math.log(1 + 18) / (2 * math.log(1 + 36))  # f(0, 0) = 36 / 2
-    assert_close(found, expected, atol=1e-6, rtol=0)
+    assert_close(spectra, expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("size", [4, 8, 16])
@@ -75,8 +75,8 @@ def test_round_trip__loses_what_lies_in_the_dropped_column():
 def test_to_frequency_image__values_lie_between_0_and_1():
     for extreme in (torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8), pictures(4, 8).round()):
         for scale in ("log", "linear"):
-            found = to_frequency_image(extreme, scale=scale)
-            assert found.isfinite().all() and found.min() >= 0 and found.max() <= 1
+            spectra = to_frequency_image(extreme, scale=scale)
+            assert spectra.isfinite().all() and spectra.min() >= 0 and spectra.max() <= 1
     assert to_frequency_image(torch.zeros(1, 3, 8, 8), scale="linear").unique().tolist() == [0.5]
 
 

@@ -54,5 +54,5 @@ def test_load_pixels__an_interrupted_writer_is_no_cache(tmp_path, source, monkey
         else:
             patched.setattr(pixels.os, "replace", stopped)
         load_pixels(source, 16, cache=str(tmp_path / "cut"), workers=1)
-    found = load_pixels(source, 16, cache=str(tmp_path / "cut"), workers=1)["train"].images
-    np.testing.assert_array_equal(found, expected)
+    images = load_pixels(source, 16, cache=str(tmp_path / "cut"), workers=1)["train"].images
+    np.testing.assert_array_equal(images, expected)

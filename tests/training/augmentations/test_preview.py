@@ -27,9 +27,9 @@ from tests.training.augmentations import reference_fourier as reference
 
 
 def draw(image: np.ndarray, name: str, seed: int = 0, **values: float) -> np.ndarray:
-    own = preview.PREVIEWS[name]
-    defaults = {slider.name: slider.default for slider in own.sliders}
-    return own.draw(image, defaults | values, np.random.default_rng(seed))
+    shown_preview = preview.PREVIEWS[name]
+    defaults = {slider.name: slider.default for slider in shown_preview.sliders}
+    return shown_preview.draw(image, defaults | values, np.random.default_rng(seed))
 
 
 @pytest.fixture
@@ -64,17 +64,17 @@ def test_image_previews__are_what_training_does(image):
     }
     rounded = (image * 255).round() / 255
     for name, parameters in expected.items():
-        found = draw(rounded, name).clip(0, 1)
-        assert_allclose(found, as_training(rounded, **parameters), atol=1e-5, err_msg=name)
+        drawn = draw(rounded, name).clip(0, 1)
+        assert_allclose(drawn, as_training(rounded, **parameters), atol=1e-5, err_msg=name)
 
 
 def test_crop__a_share_of_the_area_at_a_seeded_place():
     gradient = np.stack([np.tile(np.linspace(0, 1, 40), (40, 1))] * 3, 2)
-    found = draw(gradient, "crop", seed=1, area=0.25)
-    across = found[20, :, 0]
+    drawn = draw(gradient, "crop", seed=1, area=0.25)
+    across = drawn[20, :, 0]
     assert 0.38 < across[-1] - across[0] < 0.6  # half of the side, times the square root of the ratio
-    assert np.array_equal(found, draw(gradient, "crop", seed=1, area=0.25))
-    assert not np.array_equal(found, draw(gradient, "crop", seed=2, area=0.25))
+    assert np.array_equal(drawn, draw(gradient, "crop", seed=1, area=0.25))
+    assert not np.array_equal(drawn, draw(gradient, "crop", seed=2, area=0.25))
 
 
 @pytest.mark.parametrize("size", [(6, 6), (5, 6), (6, 5), (5, 7)], ids=str)
@@ -85,29 +85,32 @@ def test_fourier_previews__match_loops(rng, monkeypatch, size, name):
     real = preview.filtered
     monkeypatch.setattr(preview, "filtered", lambda *both: seen.append(both[1]) or real(*both))
     sigma: dict[str, Any] = {"sigma_low": 30.0, "sigma_high": 60.0} if name == "mixture" else {}
-    found = draw(image, name, **sigma).clip(0, 1)
+    drawn = draw(image, name, **sigma).clip(0, 1)
     [response] = seen
     for channel in range(3):
-        own = response[..., channel] if response.ndim == 3 else response
-        expected = reference.filtered(image[..., channel].tolist(), lambda u, v, own=own: complex(own[u, v]))
-        assert_allclose(found[..., channel], expected, atol=1e-9)
-    assert np.abs(found - image).max() > 0.01
+        of_channel = response[..., channel] if response.ndim == 3 else response
+        expected = reference.filtered(
+            image[..., channel].tolist(), lambda u, v, one=of_channel: complex(one[u, v])
+        )
+        assert_allclose(drawn[..., channel], expected, atol=1e-9)
+    assert np.abs(drawn - image).max() > 0.01
 
 
 def test_mixture_response__two_widths_by_hand():
-    found = preview.mixture_response(9, 8, np.array([[4.0, 2.0]]), np.array([[1.0, 2.0]]))
-    assert found[4, 2] == 1
-    assert found[6, 2] == pytest.approx(np.exp(-0.5 * 4))
-    assert found[4, 3] == pytest.approx(np.exp(-0.5 / 4))
-    assert found[0, 0] == 1  # the mean
+    response = preview.mixture_response(9, 8, np.array([[4.0, 2.0]]), np.array([[1.0, 2.0]]))
+    assert response[4, 2] == 1
+    assert response[6, 2] == pytest.approx(np.exp(-0.5 * 4))
+    assert response[4, 3] == pytest.approx(np.exp(-0.5 / 4))
+    assert response[0, 0] == 1  # the mean
 
 
 def test_phase_and_frequency__equal_trainings_own(image):
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None]
     shifts = PhaseShift((0.7, 0.7), p=1.0).response(8, 3, 12, 12, torch.device("cpu")).numpy()[:, 0]
-    own = preview.phase_response(12, 12, 0.7)
+    previewed = preview.phase_response(12, 12, 0.7)
     assert all(
-        np.abs(shift - own).max() < 1e-6 or np.abs(shift - own.conj()).max() < 1e-6 for shift in shifts
+        np.abs(shift - previewed).max() < 1e-6 or np.abs(shift - previewed.conj()).max() < 1e-6
+        for shift in shifts
     )
     expected = to_frequency_image(tensor)[0].permute(1, 2, 0).numpy()
     assert_allclose(draw(image, "frequency"), expected, atol=1e-5)
@@ -125,16 +128,16 @@ def test_mask__drops_the_share_that_is_asked_for(rng):
 def test_augmented__every_slider_changes_the_picture(rng, name):
     noise = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
     picture = Image.fromarray(noise).resize((260, 200))
-    own = preview.PREVIEWS[name]
+    shown_preview = preview.PREVIEWS[name]
     usual = np.asarray(preview.augmented(picture, name, {}))
     assert usual.shape == (224, 224, 3)
     assert np.abs(usual.astype(int) - np.asarray(preview.centred(picture))).max() > 10
-    for slider in own.sliders:
+    for slider in shown_preview.sliders:
         assert slider.low <= slider.default <= slider.high
         other = slider.low if slider.default != slider.low else slider.high
         assert not np.array_equal(usual, np.asarray(preview.augmented(picture, name, {slider.name: other})))
     again = np.asarray(preview.augmented(picture, name, {}, seed=1))
-    assert np.array_equal(usual, again) != own.random
+    assert np.array_equal(usual, again) != shown_preview.random
 
 
 def test_augmented__one_clear_line():
@@ -151,8 +154,8 @@ def test_augmented__one_clear_line():
 def test_sliders__begin_where_the_settings_of_a_training_end():
     usual, fourier = AugmentConfig(), FourierConfig()
     starts = {
-        name: {slider.name: slider.default for slider in own.sliders}
-        for name, own in preview.PREVIEWS.items()
+        name: {slider.name: slider.default for slider in shown_preview.sliders}
+        for name, shown_preview in preview.PREVIEWS.items()
     }
     changes = {name: value - 1 for name, value in starts["jitter"].items() if name != "hue"}
     assert changes == pytest.approx({name: getattr(usual, name) for name in changes})
@@ -184,8 +187,8 @@ def test_mask_and_mixture__are_trainings_own_for_the_same_draws(rng, size):
     drawn = np.random.default_rng(3)
     centres, sigmas = drawn.random((20, 2)), drawn.random((20, 2))
     expected = trained(GaussianMixtureMask(20, (20.0, 50.0), p=1.0), sigmas, centres[:, 0], centres[:, 1])
-    found = draw(image, "mixture", seed=3, sigma_low=20.0, sigma_high=50.0).clip(0, 1)
-    assert_allclose(found, expected, atol=1e-5)
+    applied = draw(image, "mixture", seed=3, sigma_low=20.0, sigma_high=50.0).clip(0, 1)
+    assert_allclose(applied, expected, atol=1e-5)
     factors = np.random.default_rng(3).random((height, width // 2 + 1, 3))
     expected = trained(AmplitudeRescale(p=1.0), factors.transpose(2, 0, 1))
     assert_allclose(draw(image, "amplitude", seed=3).clip(0, 1), expected, atol=1e-5)

@@ -92,15 +92,15 @@ def test_recipes__frequency_images_of_what_they_name(images):
     torch.rand(6, generator=generator)  # the phases'
     torch.rand(6, generator=generator)  # the masks'
     masked = spectra * RandomFrequencyMask(generator=generator).response(6, 3, 16, 16, CPU)
-    found = rendered(images, view="fda_f", fourier=mask)
-    assert torch.equal(found, spectra_as_images(masked, 16))
-    assert (found - rendered(images, view="f")).abs().max() > 0.1
+    frequency_view = rendered(images, view="fda_f", fourier=mask)
+    assert torch.equal(frequency_view, spectra_as_images(masked, 16))
+    assert (frequency_view - rendered(images, view="f")).abs().max() > 0.1
 
 
 def test_right__has_its_own_set_and_leaves_the_left_alone(tiny_config, images):
     both = two_views(tiny_config(augment={"blur": 1.0}), images)
-    own = two_views(tiny_config(augment={"blur": 1.0, "right": {"blur": 0.0, "solarize": 1.0}}), images)
-    assert torch.equal(own[0], both[0]) and (own[1] - both[1]).abs().amax((1, 2, 3)).min() > 0.01
+    separate = two_views(tiny_config(augment={"blur": 1.0, "right": {"blur": 0.0, "solarize": 1.0}}), images)
+    assert torch.equal(separate[0], both[0]) and (separate[1] - both[1]).abs().amax((1, 2, 3)).min() > 0.01
 
 
 def test_right__fourier_draws_for_itself(tiny_config, images):
@@ -122,9 +122,9 @@ def test_right__is_completed_from_the_left_and_kept(tiny_config):
 
 def test_solarized__by_hand(rng):
     view = torch.tensor([0.0, 0.49, 0.5, 0.8, 1.0]).expand(2, 3, 1, 5)
-    found = solarized(view, torch.tensor([0.5, torch.inf]))
-    assert_close(found[0, 0, 0], torch.tensor([0.0, 0.49, 0.5, 0.2, 0.0]))
-    assert torch.equal(found[1], view[1])
+    views = solarized(view, torch.tensor([0.5, torch.inf]))
+    assert_close(views[0, 0, 0], torch.tensor([0.0, 0.49, 0.5, 0.2, 0.0]))
+    assert torch.equal(views[1], view[1])
     pictures = torch.from_numpy(rng.integers(0, 256, (2, 24, 24, 3), dtype=np.uint8))
     expected = augment(pictures, 16, AugmentConfig(), seeded())
     expected = torch.where(expected >= 0.5, 1 - expected, expected)

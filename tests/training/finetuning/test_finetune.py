@@ -40,12 +40,12 @@ def quick(begun: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize("kind", sample(["q", "none", "lasso"], 1))
 def test_finetune__writes_what_analyze_takes(run, begun, quick, tmp_path, kind):
     out = tmp_path / "after.safetensors"
-    said = run("finetune", begun, "--regularizer", kind, "-o", out, *quick)
-    assert said.code == 0, said.err
-    assert f"{out}: simclr 2 epochs, regulariser {kind}" in said.out
+    outcome = run("finetune", begun, "--regularizer", kind, "-o", out, *quick)
+    assert outcome.code == 0, outcome.err
+    assert f"{out}: simclr 2 epochs, regulariser {kind}" in outcome.out
     after = begun.with_name("study-after")
-    assert f"python -m core analyze {after} --images 'glyphworld?train=64&val=40&size=32'" in said.out
-    assert "--epsilon 1.5" in said.out and f"python -m core compare {begun} {after}" in said.out
+    assert f"python -m core analyze {after} --images 'glyphworld?train=64&val=40&size=32'" in outcome.out
+    assert "--epsilon 1.5" in outcome.out and f"python -m core compare {begun} {after}" in outcome.out
     log = pd.read_csv(files.log_path(out)).to_dict("list")
     assert len(log["mean_q"]) == 2 and min(log["mean_q"]) > 0
     assert [value != 0 for value in log["penalty"]] == [kind != "none"] * 2
@@ -77,8 +77,8 @@ def test_finetune__resumes_to_the_same_bits_and_facts(run, begun, quick, tmp_pat
 
 def test_finetune__frozen_moves_nothing_but_batchnorm_statistics(run, begun, quick, tmp_path):
     out = tmp_path / "frozen.safetensors"
-    said = run("finetune", begun, "--regularizer", "none", "--frozen", "-o", out, *quick)
-    assert said.code == 0 and "weights frozen" in said.out
+    outcome = run("finetune", begun, "--regularizer", "none", "--frozen", "-o", out, *quick)
+    assert outcome.code == 0 and "weights frozen" in outcome.out
     before = load_encoder(open_study(begun).settings("embed")["encoder"]).base.state_dict()
     after = load_file(out)
     moved = {key for key, value in after.items() if not torch.equal(value, before[key])}
@@ -115,15 +115,15 @@ def test_finetune_config__another_optimiser_brings_its_own_rate(begun, tmp_path,
     ):
         finetune_config(study, out, optimizer="muon")
     assert finetune_config(study, out, optimizer="muon", lr=1e-3).weight_decay == 0.05
-    told = recorded_settings(study.settings("embed")["encoder"])
-    by_muon = told | {"optimizer": "muon", "lr": 4e-3, "weight_decay": 0.05, "momentum": 0.95}
+    recorded = recorded_settings(study.settings("embed")["encoder"])
+    by_muon = recorded | {"optimizer": "muon", "lr": 4e-3, "weight_decay": 0.05, "momentum": 0.95}
     monkeypatch.setattr("core.training.finetuning.finetune.recorded_settings", lambda spec: by_muon)
     paper = finetune_config(study, out)
     assert (paper.optimizer, paper.lr, paper.weight_decay, paper.momentum) == ("lars", 1e-5, 5e-4, 0.9)
     sgd = finetune_config(study, out, practical=True, optimizer="sgd")
     assert (sgd.lr, sgd.weight_decay, sgd.momentum) == (pytest.approx(0.05), 5e-4, 0.9)
-    kept = finetune_config(study, out, practical=True)
-    assert (kept.optimizer, kept.lr, kept.weight_decay) == ("muon", pytest.approx(4e-4), 0.05)
+    config = finetune_config(study, out, practical=True)
+    assert (config.optimizer, config.lr, config.weight_decay) == ("muon", pytest.approx(4e-4), 0.05)
 
 
 def test_finetune_config__keeps_the_studys_split_whatever_the_seed(begun, tmp_path):
@@ -166,8 +166,8 @@ def test_start__of_a_cifar_checkpoint_with_another_padding_comes_back_as_it_was(
 
 
 def test_finetune__of_ready_representations(run, shared_study, tmp_path):
-    said = run("finetune", shared_study, "-o", tmp_path / "a.safetensors")
-    assert "was made from precomputed representations: there is no encoder" in said.error
+    outcome = run("finetune", shared_study, "-o", tmp_path / "a.safetensors")
+    assert "was made from precomputed representations: there is no encoder" in outcome.error
 
 
 def test_finetune__without_features(run, begun, tmp_path):
@@ -176,8 +176,8 @@ def test_finetune__without_features(run, begun, tmp_path):
     with edited_manifest(study) as manifest:
         gone = set(manifest["steps"].pop("features")["outputs"])
         manifest["items"] = {name: item for name, item in manifest["items"].items() if name not in gone}
-    said = run("finetune", study, "-o", tmp_path / "a.safetensors")
-    assert "has no discriminative features (D): the step 'features' is not run yet" in said.error
+    outcome = run("finetune", study, "-o", tmp_path / "a.safetensors")
+    assert "has no discriminative features (D): the step 'features' is not run yet" in outcome.error
 
 
 def test_finetune__over_another_training_or_its_own_start(run, begun, quick, tmp_path):
@@ -186,18 +186,18 @@ def test_finetune__over_another_training_or_its_own_start(run, begun, quick, tmp
     shutil.copy(begun.parent / "start.safetensors.json", f"{out}.json")
     assert "holds another training" in run("finetune", begun, "-o", out, *quick).error
     start = begun.parent / "start.safetensors"
-    said = run("finetune", begun, "-o", start, *quick, "--fresh")
-    assert "is the start encoder itself" in said.error and start.exists()
+    outcome = run("finetune", begun, "-o", start, *quick, "--fresh")
+    assert "is the start encoder itself" in outcome.error and start.exists()
 
 
 def test_finetune__without_its_images(run, begun, quick, tmp_path):
-    said = run("finetune", begun, "-o", tmp_path / "a.safetensors", *quick, "--images", tmp_path / "gone")
-    assert "cannot be opened" in said.error and said.error.endswith("Give them: --images DIR")
+    outcome = run("finetune", begun, "-o", tmp_path / "a.safetensors", *quick, "--images", tmp_path / "gone")
+    assert "cannot be opened" in outcome.error and outcome.error.endswith("Give them: --images DIR")
 
 
 def test_finetune__with_an_unknown_method_or_no_output(run, begun, quick, tmp_path):
-    said = run("finetune", begun, "--method", "simclri", "-o", tmp_path / "a.safetensors", *quick)
-    assert "Did you mean 'simclr'" in said.error
+    outcome = run("finetune", begun, "--method", "simclri", "-o", tmp_path / "a.safetensors", *quick)
+    assert "Did you mean 'simclr'" in outcome.error
     assert "Give -o FILE.safetensors" in run("finetune", begun).error
 
 

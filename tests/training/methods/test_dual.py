@@ -33,8 +33,8 @@ def test_cross_info_nce__matches_loop():
     for i in range(n):
         rows = sum(math.exp(cosine(left[i], right[j]) / tau) for j in range(n))
         columns = sum(math.exp(cosine(left[j], right[i]) / tau) for j in range(n))
-        own = math.exp(cosine(left[i], right[i]) / tau)
-        total -= (math.log(own / rows) + math.log(own / columns)) / 2
+        positive = math.exp(cosine(left[i], right[i]) / tau)
+        total -= (math.log(positive / rows) + math.log(positive / columns)) / 2
     assert float(cross_info_nce(left, right, temperature=tau)) == pytest.approx(total / n, rel=1e-9)
     same = torch.ones(6, 3)
     assert float(cross_info_nce(same, same, temperature=tau)) == pytest.approx(math.log(6), rel=1e-6)
@@ -46,7 +46,7 @@ def test_loss__is_nt_xent_over_both_encoders_outputs(tiny_config):
     method = start_method(tiny_config(**RECIPE, temperature=0.4)).train()
     assert isinstance(method, DualEncoder)
     views = torch.rand(12, 3, 16, 16)
-    found = float(method(views).detach())
+    loss = float(method(views).detach())
     with torch.no_grad():
         out = torch.cat(
             [
@@ -58,7 +58,7 @@ def test_loss__is_nt_xent_over_both_encoders_outputs(tiny_config):
     for i in range(12):
         positive = math.exp(cosine(out[i], out[(i + 6) % 12]) / 0.4)
         total -= math.log(positive / sum(math.exp(cosine(out[i], out[j]) / 0.4) for j in range(12) if j != i))
-    assert found == pytest.approx(total / 12, rel=1e-4)
+    assert loss == pytest.approx(total / 12, rel=1e-4)
 
 
 def test_loss__cross_only_differs_and_every_encoder_learns(tiny_config):
@@ -75,8 +75,10 @@ def test_loss__cross_only_differs_and_every_encoder_learns(tiny_config):
 def test_encoders__share_no_weights(tiny_config):
     method = start_method(tiny_config(**RECIPE))
     assert isinstance(method, DualEncoder)
-    own, other = ({id(w) for w in part.parameters()} for part in (method.backbone, method.frequency_backbone))
-    assert not own & other
+    first, other = (
+        {id(w) for w in part.parameters()} for part in (method.backbone, method.frequency_backbone)
+    )
+    assert not first & other
     assert not torch.equal(first_weight(method.backbone), first_weight(method.frequency_backbone))
 
 

@@ -67,12 +67,12 @@ def silent():
 
 @pytest.mark.parametrize("name", ["moco", "byol", "dino"])
 def test_train__exports_the_online_backbone(tiny_source, tiny_config, monkeypatch, name):
-    kept: list[TrainingRun] = []
+    runs: list[TrainingRun] = []
     monkeypatch.setattr(
-        TrainingRun, "export", lambda run, plain=TrainingRun.export: (kept.append(run), plain(run))
+        TrainingRun, "export", lambda run, plain=TrainingRun.export: (runs.append(run), plain(run))
     )
     output = train(tiny_config(method=name, half=False, epochs=1, **HEADS))
-    method = kept[-1].method
+    method = runs[-1].method
     stored = load_file(output)
     key = next(key for key in stored if key.endswith("weight") and stored[key].ndim == 4)
     assert torch.equal(stored[key], method.backbone.state_dict()[key])
@@ -107,10 +107,10 @@ def test_train__a_loss_that_is_lost_stops_and_keeps_the_last_good_state(
         with pytest.raises(PeregrineError) as caught:
             train(config)
     message = str(caught.value)
-    kept = files.resume_path(Path(config.output))
-    assert message.startswith(f"The loss is nan at step 6. The state after step 4 is kept in '{kept}'")
+    resume_file = files.resume_path(Path(config.output))
+    assert message.startswith(f"The loss is nan at step 6. The state after step 4 is kept in '{resume_file}'")
     assert "\n" not in message and "--lr" in message
-    state = torch.load(kept, weights_only=True)
+    state = torch.load(resume_file, weights_only=True)
     assert state["step"] == 4 and all(torch.isfinite(x).all() for x in state["method"].values())
     assert train(config).exists()  # and from there it goes on
 

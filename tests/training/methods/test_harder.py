@@ -68,28 +68,28 @@ def test_harder__alpha_zero_is_lightlys_loss_with_its_gradient(bank):
 @pytest.mark.parametrize("alpha", [0.5, math.inf])
 def test_harder__matches_loop_over_the_batch(alpha):
     first, second = projections()
-    found = nt_xent(settings(ifm_epsilon=0.1, ifm_alpha=alpha))(first, second).item()
+    loss = nt_xent(settings(ifm_epsilon=0.1, ifm_alpha=alpha))(first, second).item()
     units = [normalize(view.detach(), dim=1) for view in (first, second)]
     positive, negatives = [], []
-    for own, other in (units, units[::-1]):
+    for anchors, other in (units, units[::-1]):
         for i in range(5):
-            positive.append(float(own[i] @ other[i]))
-            negatives.append([float(own[i] @ view[j]) for view in units for j in range(5) if j != i])
+            positive.append(float(anchors[i] @ other[i]))
+            negatives.append([float(anchors[i] @ view[j]) for view in units for j in range(5) if j != i])
     plain = reference.info_nce(positive, negatives, 0.2)
     hard = reference.info_nce(positive, negatives, 0.2, 0.1)
     expected = hard if math.isinf(alpha) else (plain + alpha * hard) / (1 + alpha)
-    assert_allclose(found, expected, rtol=1e-10)
+    assert_allclose(loss, expected, rtol=1e-10)
 
 
 def test_harder__negatives_of_the_queue_only():
     first, second = projections()
     criterion = with_bank(nt_xent(settings(ifm_epsilon=0.1), memory_bank_size=(10, 6)))
     bank = criterion.memory_bank.bank.clone()
-    found = criterion(first, second).item()
-    own, key = normalize(first.detach(), dim=1), normalize(second.detach(), dim=1)
-    positive, negatives = (own * key).sum(1), own @ bank.T
+    loss = criterion(first, second).item()
+    anchors, key = normalize(first.detach(), dim=1), normalize(second.detach(), dim=1)
+    positive, negatives = (anchors * key).sum(1), anchors @ bank.T
     halves = [reference.info_nce(positive.tolist(), negatives.tolist(), 0.2, e) for e in (0.0, 0.1)]
-    assert_allclose(found, sum(halves) / 2, rtol=1e-10)
+    assert_allclose(loss, sum(halves) / 2, rtol=1e-10)
 
 
 @pytest.mark.parametrize("method", ["simclr", "moco"])
@@ -121,13 +121,13 @@ def explicit(first: Tensor, second: Tensor, **objective: Any) -> float:
 
     build = {"norm": renormalised_cosines, "pre_norm": turned_cosines}[objective["ifm_variant"]]
     views, losses = [first.detach(), second.detach()], []
-    for own, other in (views, views[::-1]):
-        for i in range(len(own)):
+    for anchors, other in (views, views[::-1]):
+        for i in range(len(anchors)):
             rest = torch.cat([view[torch.arange(len(view)) != i] for view in views])
             cosines = [
                 (
-                    build(own[i : i + 1], other[i : i + 1], epsilon=-e)[0].item(),
-                    build(own[i : i + 1], rest, epsilon=e)[0][0].tolist(),
+                    build(anchors[i : i + 1], other[i : i + 1], epsilon=-e)[0].item(),
+                    build(anchors[i : i + 1], rest, epsilon=e)[0][0].tolist(),
                 )
                 for e in (0.0, objective["ifm_epsilon"])
             ]
@@ -189,15 +189,17 @@ def test_hard_negatives__match_the_function_on_the_negatives_of_the_batch():
     from core.training.regularizers.hard_negatives import hard_info_nce
 
     first, second = projections()
-    found = nt_xent(settings(hard_beta=1.0, hard_tau_plus=0.1))(first, second).item()
+    loss = nt_xent(settings(hard_beta=1.0, hard_tau_plus=0.1))(first, second).item()
     units, positive, negatives = [normalize(view.detach(), dim=1) for view in (first, second)], [], []
-    for own, other in (units, units[::-1]):
+    for anchors, other in (units, units[::-1]):
         for i in range(5):
-            positive.append(own[i] @ other[i])
-            negatives.append(torch.stack([own[i] @ view[j] for view in units for j in range(5) if j != i]))
-    own = {"temperature": 0.2, "beta": 1.0, "tau_plus": 0.1}
-    expected = hard_info_nce(torch.stack(positive), torch.stack(negatives), **own).item()
-    assert_allclose(found, expected, rtol=1e-10)
+            positive.append(anchors[i] @ other[i])
+            negatives.append(
+                torch.stack([anchors[i] @ view[j] for view in units for j in range(5) if j != i])
+            )
+    hardness = {"temperature": 0.2, "beta": 1.0, "tau_plus": 0.1}
+    expected = hard_info_nce(torch.stack(positive), torch.stack(negatives), **hardness).item()
+    assert_allclose(loss, expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -213,11 +215,11 @@ def test_hard_negatives__match_the_function_on_the_negatives_of_the_batch():
 )
 @pytest.mark.parametrize("method", ["simclr", "moco"])
 def test_methods__take_the_variants_and_learn_from_them(method, objective):
-    def built(**own: Any) -> tuple[float, Tensor, dict[str, float]]:
+    def built(**objective: Any) -> tuple[float, Tensor, dict[str, float]]:
         torch.manual_seed(0)
         linear = torch.nn.Linear(12, 8)
         backbone = torch.nn.Sequential(torch.nn.Flatten(), linear, torch.nn.ReLU())
-        made = build_method(method, backbone, 8, settings(method, **own)).train()
+        made = build_method(method, backbone, 8, settings(method, **objective)).train()
         loss = made.loss(torch.randn(16, 3, 2, 2, generator=torch.Generator().manual_seed(1)))
         loss.backward()
         return loss.item(), gradient_of(linear.weight), made.facts()

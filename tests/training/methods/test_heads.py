@@ -31,10 +31,10 @@ def written(folder, method: str):
 def test_load_head__is_the_head_that_was_written(tmp_path, method):
     out, head = written(tmp_path, method)
     raw = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
-    found = load_head(out)
-    assert head is not None and found is not None and not found.training
+    loaded = load_head(out)
+    assert head is not None and loaded is not None and not loaded.training
     expected = normalize(head.eval()(raw), dim=1)
-    assert torch.allclose(unit_outputs(found, raw, at_once=2), expected, atol=1e-6)
+    assert torch.allclose(unit_outputs(loaded, raw, at_once=2), expected, atol=1e-6)
     assert torch.allclose(expected.norm(dim=1), torch.ones(5))
 
 
@@ -48,9 +48,9 @@ def test_load_head__without_one_the_representation_itself(tmp_path):
 
 def test_load_head__refuses_the_head_of_another_training(tmp_path):
     out, _ = written(tmp_path, "simclr")
-    told = json.loads(files.sidecar_path(out).read_text())
-    told["settings"]["head_out"] = 7
-    files.sidecar_path(out).write_text(json.dumps(told))
+    sidecar = json.loads(files.sidecar_path(out).read_text())
+    sidecar["settings"]["head_out"] = 7
+    files.sidecar_path(out).write_text(json.dumps(sidecar))
     with pytest.raises(CheckpointError, match="is not the head of this training .*Train it again"):
         load_head(out)
     files.head_path(out).write_bytes(b"no tensors")

@@ -37,15 +37,15 @@ def loop(positive, negatives, temperature: float, beta: float, tau_plus: float) 
 def test_hard_info_nce__matches_loop(temperature, beta, tau_plus):
     positive, negatives = similarities()
     negatives[2, 3] = negatives[4, 0] = -math.inf
-    found = hard_info_nce(positive, negatives, temperature=temperature, beta=beta, tau_plus=tau_plus).item()
-    assert_allclose(found, loop(positive, negatives, temperature, beta, tau_plus), rtol=1e-10)
+    loss = hard_info_nce(positive, negatives, temperature=temperature, beta=beta, tau_plus=tau_plus).item()
+    assert_allclose(loss, loop(positive, negatives, temperature, beta, tau_plus), rtol=1e-10)
 
 
 def test_hard_info_nce__the_least_sum_of_negatives_is_reached():
     """Where the correction takes away more than there is: K exp(-1 / t) stays."""
     positive, negatives = torch.ones(1, dtype=torch.float64), torch.full((1, 3), -1.0, dtype=torch.float64)
-    found = hard_info_nce(positive, negatives, temperature=0.5, beta=1.0, tau_plus=0.5).item()
-    assert_allclose(found, math.log(1 + 3 * math.exp(-2) / math.exp(2)), rtol=1e-10)
+    loss = hard_info_nce(positive, negatives, temperature=0.5, beta=1.0, tau_plus=0.5).item()
+    assert_allclose(loss, math.log(1 + 3 * math.exp(-2) / math.exp(2)), rtol=1e-10)
 
 
 def test_hard_info_nce__beta_zero_is_plain_info_nce():
@@ -79,10 +79,10 @@ def test_hard_info_nce__a_row_without_negatives_counts_zero():
     gone = negatives.clone()
     gone[1:] = -math.inf
     gone.requires_grad_()
-    found = hard_info_nce(positive, gone, beta=1.0, tau_plus=0.1)
+    loss = hard_info_nce(positive, gone, beta=1.0, tau_plus=0.1)
     one = hard_info_nce(positive[:1], negatives[:1], beta=1.0, tau_plus=0.1)
-    assert_allclose(found.item(), one.item() / len(positive), rtol=1e-12)
-    found.backward()
+    assert_allclose(loss.item(), one.item() / len(positive), rtol=1e-12)
+    loss.backward()
     assert torch.isfinite(gradient_of(gone)).all()
 
 

@@ -27,8 +27,8 @@ def test_ifm_info_nce__matches_loop(temperature, epsilon, alpha):
     positive, negatives = similarities()
     plain = reference.info_nce(positive.numpy(), negatives.numpy(), temperature)
     hard = reference.info_nce(positive.numpy(), negatives.numpy(), temperature, epsilon)
-    found = ifm_info_nce(positive, negatives, temperature=temperature, epsilon=epsilon, alpha=alpha)
-    assert_allclose(found.item(), (plain + alpha * hard) / (1 + alpha), rtol=1e-12)
+    loss = ifm_info_nce(positive, negatives, temperature=temperature, epsilon=epsilon, alpha=alpha)
+    assert_allclose(loss.item(), (plain + alpha * hard) / (1 + alpha), rtol=1e-12)
 
 
 def test_ifm_info_nce__without_perturbation_is_plain_info_nce():
@@ -71,8 +71,8 @@ def test_ifm_info_nce__minus_infinity_leaves_a_negative_out():
     positive, negatives = similarities()
     masked = negatives.clone()
     masked[:, 4] = -math.inf
-    kept = torch.cat([negatives[:, :4], negatives[:, 5:]], 1)
-    assert_allclose(ifm_info_nce(positive, masked).item(), ifm_info_nce(positive, kept).item(), rtol=1e-12)
+    others = torch.cat([negatives[:, :4], negatives[:, 5:]], 1)
+    assert_allclose(ifm_info_nce(positive, masked).item(), ifm_info_nce(positive, others).item(), rtol=1e-12)
 
 
 def test_mixed_info_nce__mixes_two_losses_and_leaves_out_a_row_without_direction():
@@ -82,14 +82,14 @@ def test_mixed_info_nce__mixes_two_losses_and_leaves_out_a_row_without_direction
         reference.info_nce(near.numpy(), far.numpy(), 0.5) for near, far in ((positive, negatives), moved)
     ]
     options = {"temperature": 0.5, "alpha": 2.0}
-    found = mixed_info_nce((positive, negatives), moved, **options).item()
-    assert_allclose(found, (halves[0] + 2 * halves[1]) / 3, rtol=1e-12)
+    loss = mixed_info_nce((positive, negatives), moved, **options).item()
+    assert_allclose(loss, (halves[0] + 2 * halves[1]) / 3, rtol=1e-12)
     gone = moved[0].clone()
     gone[2] = -math.inf
     rest = [row for row in range(len(gone)) if row != 2]
     harder = reference.info_nce(moved[0][rest].numpy(), moved[1][rest].numpy(), 0.5)
-    found = mixed_info_nce((positive, negatives), (gone, moved[1]), **options).item()
-    assert_allclose(found, (halves[0] + 2 * harder) / 3, rtol=1e-12)
+    loss = mixed_info_nce((positive, negatives), (gone, moved[1]), **options).item()
+    assert_allclose(loss, (halves[0] + 2 * harder) / 3, rtol=1e-12)
     assert mixed_info_nce((positive, negatives[:, :0]), (positive, negatives[:, :0]), **options).item() == 0
 
 

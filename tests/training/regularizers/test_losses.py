@@ -43,9 +43,9 @@ def test_q_regularizer__matches_loop(rng, shape, epsilon, reading):
             raw[:, rng.integers(0, shape[1])] = 0  # a dead feature
             raw[-1] = raw[0]  # a tie
         expected = reference.q_regularizer(raw.numpy(), d.numpy(), epsilon, 0.7, 0.3, reading)
-        found = q_regularizer(raw, d, epsilon=epsilon, lambda1=0.7, lambda2=0.3, reading=reading)
-        assert found.shape == () and found.dtype == torch.float64
-        assert_allclose(found.item(), expected, **EXACT)
+        term = q_regularizer(raw, d, epsilon=epsilon, lambda1=0.7, lambda2=0.3, reading=reading)
+        assert term.shape == () and term.dtype == torch.float64
+        assert_allclose(term.item(), expected, **EXACT)
 
 
 def test_q_reward__acts_where_half_of_the_rows_are_empty():
@@ -55,20 +55,20 @@ def test_q_reward__acts_where_half_of_the_rows_are_empty():
     scores = q_score(normalise_rows(raw.detach()), d, epsilon=2.0)
     scored = torch.arange(8) % 2 == 0
     assert torch.equal(scores > 0, scored) and scores[scored].min() > scores.mean()
-    found = q_reward(raw, d, epsilon=2.0)
-    assert torch.equal(found.scored, scored)
-    assert torch.equal(found.rewarded, scored & (scores < scores[scored].mean()))
+    reward = q_reward(raw, d, epsilon=2.0)
+    assert torch.equal(reward.scored, scored)
+    assert torch.equal(reward.rewarded, scored & (scores < scores[scored].mean()))
     term = q_regularizer(raw, d, epsilon=2.0, lambda1=1.0, lambda2=0.0)
     (gradient,) = torch.autograd.grad(term, raw)
-    assert torch.equal(gradient.abs().amax(1) > 1e-3, found.rewarded) and found.rewarded.sum() == 2
-    assert_allclose(term.item(), -scores[found.rewarded].sum())
+    assert torch.equal(gradient.abs().amax(1) > 1e-3, reward.rewarded) and reward.rewarded.sum() == 2
+    assert_allclose(term.item(), -scores[reward.rewarded].sum())
 
 
 def test_q_reward__is_zero_where_no_row_is_below_the_mean():
     raw, d = half_empty()
     for rows, n_scored in ((raw[:1], 1), (raw[1::2], 0), (raw[[0, 0, 0, 1]], 3), (0 * raw, 0)):
-        found = q_reward(rows, d, epsilon=2.0)
-        assert found.total.item() == 0 and not found.rewarded.any() and found.scored.sum() == n_scored
+        reward = q_reward(rows, d, epsilon=2.0)
+        assert reward.total.item() == 0 and not reward.rewarded.any() and reward.scored.sum() == n_scored
 
 
 def test_q_reward__empty_rows_change_nothing(rng):
@@ -87,8 +87,8 @@ def test_q_regularizer__readings_by_hand():
         ("printed", -2 * reward / 8 + 3 * norms),
         ("mean", (-2 * reward + 3 * norms) / 8),
     ):
-        found = q_regularizer(raw, d, epsilon=2.0, lambda1=2.0, lambda2=3.0, reading=reading)
-        assert_allclose(found.item(), expected, **EXACT)
+        term = q_regularizer(raw, d, epsilon=2.0, lambda1=2.0, lambda2=3.0, reading=reading)
+        assert_allclose(term.item(), expected, **EXACT)
     with pytest.raises(SettingsError, match="reading 'median': expected sum, printed, mean"):
         q_regularizer(raw, d, reading="median")
 
@@ -134,9 +134,9 @@ def test_q_regularizer__gradient_matches_loop(rng, weights: tuple[float, float],
     raw, d = batch(rng)
     raw.requires_grad_()
     lambdas = {"lambda1": weights[0], "lambda2": weights[1]}
-    (found,) = torch.autograd.grad(q_regularizer(raw, d, epsilon=epsilon, **lambdas, reading=reading), raw)
+    (gradient,) = torch.autograd.grad(q_regularizer(raw, d, epsilon=epsilon, **lambdas, reading=reading), raw)
     expected = reference.q_regularizer_gradient(raw.detach().numpy(), d.numpy(), epsilon, *weights, reading)
-    assert_allclose(found, expected, rtol=1e-9, atol=1e-14)
+    assert_allclose(gradient, expected, rtol=1e-9, atol=1e-14)
     assert np.abs(expected).max() > 1e-4
 
 
@@ -192,9 +192,9 @@ def test_q_regularizer__one_zero_row_leaves_the_gradient_finite(rng):
 def test_q_regularizer__half_precision_is_normalised_in_float64(rng):
     raw, d = batch(rng)
     half = raw.bfloat16()
-    found = q_regularizer(half, d, epsilon=2.0, lambda1=1.0, lambda2=1.0)
+    term = q_regularizer(half, d, epsilon=2.0, lambda1=1.0, lambda2=1.0)
     expected = reference.q_regularizer(half.double().numpy(), d.numpy(), 2.0, 1.0, 1.0)
-    assert_allclose(found.item(), expected, **EXACT)
+    assert_allclose(term.item(), expected, **EXACT)
 
 
 def test_q_regularizer__wrong_shapes(rng):

@@ -45,18 +45,18 @@ class Net(nn.Module):
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """D of a study named 'begun', which exists nowhere else."""
-    chosen = np.arange(WIDTH) % 3 != 0
+    discriminative = np.arange(WIDTH) % 3 != 0
     monkeypatch.setattr(
         "core.training.regularizers.penalty.discriminative_of",
-        lambda config, n: (torch.from_numpy(chosen.copy()), config.regularizer.epsilon),
+        lambda config, n: (torch.from_numpy(discriminative.copy()), config.regularizer.epsilon),
     )
-    return chosen
+    return discriminative
 
 
 def wrapped(name: str, kind: str, **changes) -> Penalised:
     values = {"images": "", "output": "", "method": name, "crop_size": 16, "image_size": 16, **HEADS}
-    own = {"kind": kind, "study": "begun", **STRONG}
-    config = from_dict({**values, "start": "begun", "regularizer": own, **changes})
+    regularizer = {"kind": kind, "study": "begun", **STRONG}
+    config = from_dict({**values, "start": "begun", "regularizer": regularizer, **changes})
     torch.manual_seed(0)
     return Penalised(build_method(name, Net(), WIDTH, config), WIDTH, config).train()
 
@@ -74,9 +74,9 @@ def test_loss__is_the_methods_own_plus_the_regulariser(study, name, kind):
     views, local = views_of(method)
     plain = copy_of(method)
     torch.manual_seed(2)  # moco shuffles
-    found = method(views, local)
+    loss = method(views, local)
     torch.manual_seed(2)
-    own = plain.inner(views, local)
+    inner_loss = plain.inner(views, local)
     raw = copy_of(method, plain).backbone(views)
     expected = {
         "none": torch.zeros(()),
@@ -84,7 +84,7 @@ def test_loss__is_the_methods_own_plus_the_regulariser(study, name, kind):
         "lasso": lasso(raw, weight=0.7),
     }[kind]
     assert (kind == "none") == (expected.item() == 0)
-    assert_allclose(found.item(), own.item() + expected.item(), rtol=1e-5)
+    assert_allclose(loss.item(), inner_loss.item() + expected.item(), rtol=1e-5)
 
 
 def copy_of(method: Penalised, like: Penalised | None = None) -> Penalised:
@@ -115,10 +115,10 @@ def test_loss__of_a_method_that_calls_its_backbone_itself(study):
     method.inner.__class__ = Own
     views, local = views_of(method)[0], torch.randn(4, 3, 8, 8)
     plain = copy.deepcopy(method)
-    found = method(views, local)
-    own = plain.inner.loss(views, local)
+    penalised_loss = method(views, local)
+    inner_loss = plain.inner.loss(views, local)
     raw = torch.cat([copy.deepcopy(method).backbone(view) for view in views.chunk(2)])
-    assert_allclose(found.item(), own.item() + lasso(raw, weight=0.7).item(), rtol=1e-5)
+    assert_allclose(penalised_loss.item(), inner_loss.item() + lasso(raw, weight=0.7).item(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("reading", ["sum", "printed", "mean"])
@@ -134,16 +134,16 @@ def test_step_facts__are_those_of_gradients_taken_one_by_one(study, name, readin
     handle.remove()
     facts = method.step_facts()
     raw = next(output for output in seen if len(output) == len(views)).detach().requires_grad_()
-    found = q_reward(raw, study, epsilon=1.0)
+    reward = q_reward(raw, study, epsilon=1.0)
     weights = {"sum": (3.0, 0.2), "printed": (3.0 / 12, 0.2), "mean": (3.0 / 12, 0.2 / 12)}[reading]
-    terms = (weights[0] * found.total, weights[1] * large_norms(raw))
+    terms = (weights[0] * reward.total, weights[1] * large_norms(raw))
     norm = [torch.autograd.grad(term, raw)[0].double().norm().item() for term in terms]
-    assert facts["rewarded"] == 2 * found.rewarded.sum() > 0
-    assert facts["scored"] == 2 * found.scored.sum() and facts["rows"] == 24
+    assert facts["rewarded"] == 2 * reward.rewarded.sum() > 0
+    assert facts["scored"] == 2 * reward.scored.sum() and facts["rows"] == 24
     assert_allclose(facts["reward_gradient"] / facts["norm_gradient"], norm[0] / norm[1], rtol=1e-3)
     if name in ("simclr", "vicreg", "barlow"):  # the others have a state that the first call changes
-        (own,) = torch.autograd.grad(copy_of(method).inner.loss_of(raw, views, local), raw)
-        assert_allclose(facts["reward_gradient"], norm[0] / own.double().norm().item(), rtol=1e-3)
+        (inner_gradient,) = torch.autograd.grad(copy_of(method).inner.loss_of(raw, views, local), raw)
+        assert_allclose(facts["reward_gradient"], norm[0] / inner_gradient.double().norm().item(), rtol=1e-3)
     assert method.step_facts()["rows"] == 0  # each step is asked once
 
 
@@ -179,8 +179,8 @@ def test_step_facts__frozen_weights_have_no_gradients(study):
 def test_concern__only_where_no_row_was_rewarded(study):
     method = wrapped("simclr", "q")
     assert method.concern({"rewarded": 0.5, "scored": 3.0, "rows": 24.0}) == ""
-    said = method.concern({"rewarded": 0.0, "scored": 1.0, "rows": 24.0})
-    assert "no row was rewarded: of 24 rows a step, a discriminative feature fires on 1" in said
+    sentence = method.concern({"rewarded": 0.0, "scored": 1.0, "rows": 24.0})
+    assert "no row was rewarded: of 24 rows a step, a discriminative feature fires on 1" in sentence
     method.settings = dataclasses.replace(method.settings, lambda1=0.0)
     assert method.concern({"rewarded": 0.0, "scored": 1.0, "rows": 24.0}) == ""
 
@@ -287,7 +287,7 @@ def test_config__frozen_needs_a_start():
 
 
 def test_penalised__refuses_a_study_of_another_width(shared_study: Path):
-    own = {"kind": "q", "study": str(shared_study)}
-    config = from_dict({"images": "", "output": "", "regularizer": own, **HEADS})
+    regularizer = {"kind": "q", "study": str(shared_study)}
+    config = from_dict({"images": "", "output": "", "regularizer": regularizer, **HEADS})
     with pytest.raises(SettingsError, match="has 48 features, but timm:resnet18 has 12"):
         Penalised(build_method("simclr", Net(), WIDTH, config), WIDTH, config)

@@ -29,8 +29,8 @@ def test_lbfgs_accuracy__is_that_of_the_penalised_loss_written_out(rng):
     logits = raw[100:] @ best[:12].reshape(3, 4).T + best[12:]
     expected = (logits.argmax(1) == codes[100:]).mean()
     assert 0.4 < expected < 1
-    found = lbfgs_accuracy(raw[:100], codes[:100], raw[100:], codes[100:])
-    assert found == pytest.approx(expected, abs=1 / 60)  # a row on the border may fall either way
+    accuracy = lbfgs_accuracy(raw[:100], codes[:100], raw[100:], codes[100:])
+    assert accuracy == pytest.approx(expected, abs=1 / 60)  # a row on the border may fall either way
 
 
 def test_lbfgs_accuracy__undefined_and_refused(rng):

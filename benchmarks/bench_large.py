@@ -26,6 +26,10 @@ from benchmarks.browsing import (
 )
 from benchmarks.results import Result
 from benchmarks.studies import FOLDER, judged_study
+from core.measures.confusions import confusions
+from core.measures.feature_rates import feature_differences
+from core.measures.headline import headline
+from core.measures.score_aurocs import score_aurocs
 from core.slices import inspection, saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
@@ -123,10 +127,10 @@ def inspections(folder: Path) -> dict[str, list[float]]:
         for _ in range(ROUNDS + 1):
             mask, against = inspection.population(study, where)
             parts = {
-                "features": lambda m=mask, a=against: inspection.feature_differences(study, m, a),
-                "headline": lambda m=mask: inspection.headline(study, m),
-                "confusions": lambda m=mask: inspection.confusions(study, m),
-                "scores": lambda m=mask: inspection.score_aurocs(study, m),
+                "features": lambda m=mask, a=against: feature_differences(study, m, a),
+                "headline": lambda m=mask: headline(study, m),
+                "confusions": lambda m=mask: confusions(study, m),
+                "scores": lambda m=mask: score_aurocs(study, m),
                 "population": lambda w=where: inspection.population(study, w),
             }
             for name, compute in parts.items():

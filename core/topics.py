@@ -9,7 +9,7 @@ A new topic is one name in TOPICS and one such folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -77,7 +77,7 @@ def topics() -> tuple[Topic, ...]:
     return tuple(import_module(f"core.research.{name}.topic").TOPIC for name in TOPICS)
 
 
-def function_named(name: str) -> Callable[..., Any]:
+def function_named(name: str) -> Any:
     """Import the function or class that a row names as "module:name"."""
     module, _, function = name.partition(":")
     return getattr(import_module(module), function)

@@ -19,7 +19,7 @@ from dashboard.panels import palette, sidebar, tour
 from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
 from dashboard.server import gc_schedule
-from dashboard.state import session, sheet
+from dashboard.state import image_filter, session, sheet
 
 HERE = Path(__file__).resolve().parent
 # What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
@@ -114,6 +114,7 @@ def _show(page: st.Page, entry: served_studies.Entry, place: DeltaGenerator) -> 
         study_progress.not_ready(entry, None)
         return
     session.set_current_study(study)
+    image_filter.enter(study)
     sheet.enter(entry.name)
     _above(page, entry, study)
     _run_with_notes(page, study)

@@ -20,12 +20,12 @@ from core.analysis.features.definitions import (
     tails,
 )
 from core.analysis.overlap.iou import overlap_scores
-from core.analysis.quality.metrics import evaluate
 from core.analysis.quality.scores import confidence, energy, margin, q_all_features, q_score
 from core.data.masks.masks import KINDS, in_encoder_frame, open_masks
 from core.data.sources.folder import FolderSource
 from core.encoders.transform import Transform
 from core.heatmaps.reader import pack_maps
+from core.measures.metrics import evaluate
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
 

@@ -168,10 +168,15 @@ def test_the_examples_of_docstrings_run(name):
 
 
 def test_the_api_shows_everything_that_a_study_can_do():
+    from core.reader import StudyReader
     from core.store import Study
 
     unshown = {"path", "manifest", "states", "damaged", "why_missing"}  # `missing` is made of the last two
-    attributes = {name for name in (*vars(Study), "key", "name", "damage") if not name.startswith("_")}
+    attributes = {
+        name
+        for name in (*vars(StudyReader), *vars(Study), "key", "name", "damage")
+        if not name.startswith("_")
+    }
     assert len(attributes) > 25
     shown = set(re.findall(r"\bstudy(?:_with_damage)?\.(\w+)", examples()))
     assert attributes - shown - unshown == set()

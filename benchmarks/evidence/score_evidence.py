@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.metrics import METRICS, bootstrap_metrics, rank
 from core.common.arrays import safe_divide
 from core.common.dataframes import equals, numbers, where
+from core.measures.metrics import METRICS, bootstrap_metrics, rank
 from core.store import Study
 
 RULE, CONFIDENCE = "combined", "confidence"

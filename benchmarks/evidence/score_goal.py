@@ -26,10 +26,10 @@ from benchmarks.evidence.score_evidence import (
 )
 from benchmarks.evidence.tables import causes, metric_text
 from core.analysis.quality.label_free.consensus import COMBINED
-from core.analysis.quality.metrics import REFERENCE
 from core.common.dataframes import words
 from core.common.formatting import UNDEFINED, number, signed, with_interval
 from core.common.score_names import SCORES
+from core.measures.metrics import REFERENCE
 from core.store import open_study
 
 MATRICES = (  # metric, caption, name and value of its row without skill: base rates differ by study

@@ -23,7 +23,7 @@ def _scored(n: int) -> dict[str, np.ndarray]:
 
 
 def _metrics_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.quality.metrics import metrics_of, rank
+    from core.measures.metrics import metrics_of, rank
 
     return lambda: np.array([metrics_of(rank(row, inputs["correct"]))[:3] for row in inputs["scores"]])
 
@@ -45,7 +45,7 @@ def _metrics_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
 
 
 def _bootstrap_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.quality.metrics import bootstrap_metrics, rank
+    from core.measures.metrics import bootstrap_metrics, rank
 
     n = len(inputs["correct"])
     rankings = [rank(row, inputs["correct"]) for row in inputs["scores"]]
@@ -55,7 +55,7 @@ def _bootstrap_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
 def _bootstrap_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
     from sklearn.metrics import roc_auc_score
 
-    from core.analysis.quality.metrics import resample
+    from core.measures.metrics import resample
 
     correct, scores = inputs["correct"], inputs["scores"]
     counts = [resample(len(correct), SEED, number) for number in range(RESAMPLES)]

@@ -12,12 +12,10 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart
 from core.charts.marks import click_cells
 from core.charts.options import FigureOptions
-from core.charts.reading import whole_study
+from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
-from core.slices import inspection
-from core.slices.inspection.populations import shown_images
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -176,7 +174,7 @@ def _table(study: Study, options: FigureOptions) -> Confusions:
     """
     if not study.labelled:
         raise StudyError(f"no image of '{study.path}' has a class, so none is confused with another")
-    pairs = inspection.confusions(whole_study(study), shown_images(study)).rename(columns={"n": "n_images"})
+    pairs = narrowed_of(study).table("confusions").rename(columns={"n": "n_images"})
     return Confusions(pairs, list(options.classes) or confused_classes(pairs, study.class_names))
 
 

@@ -12,12 +12,10 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart
 from core.charts.marks import dots, interval
 from core.charts.overlap_rows import MASKS, NO_OVERLAP
-from core.charts.reading import whole_study
+from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import equals, numbers, where, words
-from core.slices.inspection import overlap_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
-from core.slices.inspection.populations import shown_images
 
 ENCODER = "encoder"
 CONTROL_NAMES = {"noise": "noise", "uniform": "uniform", "centre": "centre blob", "ceiling": "best possible"}
@@ -35,7 +33,7 @@ def miou_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     its interval, each control heatmap as a mark with its name.
 
     Args:
-        scale: see `core.slices.inspection.overlap_scale`; rows without a value are left out.
+        scale: see `core.measures.overlap_scale`; rows without a value are left out.
     """
     scale = where(scale, np.isfinite(numbers(scale, "value")))
     masks = [mask for mask in MASKS if equals(scale, "mask", mask).any()]
@@ -217,7 +215,7 @@ MIOU_SCALE = Chart(
     name="miou_scale",
     title="mIoU of the heatmaps between control heatmaps",
     needs=("overlap",),
-    table=lambda study, _: overlap_scale(whole_study(study), shown_images(study)),
+    table=lambda study, _: narrowed_of(study).table("overlap_scale"),
     draw=lambda scale, _, theme: miou_scale(scale, theme=theme),
     finding=overlap_sentence,
     alt=lambda scale: f"mIoU of the encoder's heatmaps between control heatmaps. {overlap_sentence(scale)}",

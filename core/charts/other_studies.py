@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from core.errors import PeregrineError, SliceError, StudyError, did_you_mean
-from core.export.sliced import SlicedStudy
 from core.slices.slice import Slice
 from core.store import Study, open_study
 
@@ -74,9 +73,9 @@ def narrowed_study(study: Study, where: Slice | None) -> Study:
     """
     if where is None:
         return study
-    found = SlicedStudy(study, where)
+    found = study.where(where)
     if not found.n_chosen:
-        raise SliceError(f"no image of '{study.path}' is in the slice: {found.where.describe()}")
+        raise SliceError(f"no image of '{study.path}' is in the slice: {found.slice.describe()}")
     return found
 
 

@@ -13,8 +13,8 @@ from core.common.dataframes import numbers
 from core.common.score_names import available_scores
 from core.comparison.images import Shared, shared_images
 from core.errors import SettingsError, did_you_mean
-from core.export.sliced import SlicedStudy
 from core.slices.inspection.populations import shown_images
+from core.store import Narrowed
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -65,11 +65,16 @@ def seeded_rows(n_images: int, most: int, seed: int) -> np.ndarray:
 
 def whole_study(study: Study) -> Study:
     """Return the study itself, of a study that may be narrowed to a slice."""
-    return study.whole if isinstance(study, SlicedStudy) else study
+    return study.whole if isinstance(study, Narrowed) else study
+
+
+def narrowed_of(study: Study) -> Narrowed:
+    """Return the study itself where it is narrowed, else narrowed to the images of `shown_images`."""
+    return study if isinstance(study, Narrowed) else study.evaluation
 
 
 def shared_of_slice(studies: Sequence[Study]) -> Shared:
     """Find the images of the first study's slice that all studies hold."""
     first = studies[0]
     shared = shared_images([whole_study(one) for one in studies])
-    return shared.narrowed(first.where) if isinstance(first, SlicedStudy) else shared
+    return shared.narrowed(first.slice) if isinstance(first, Narrowed) else shared

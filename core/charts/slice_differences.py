@@ -16,13 +16,13 @@ from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.dataframes import as_text, equals, numbers, where, words
 from core.errors import StudyError
-from core.export.sliced import SlicedStudy
 from core.slices import finder, inspection
 from core.slices.inspection.differences import compare_traits
 from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
+from core.store import Narrowed
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -99,10 +99,10 @@ def _table(study: Study, options: FigureOptions) -> Differences:
         StudyError: a whole study without verdicts.
     """
     whole = whole_study(study)
-    if isinstance(study, SlicedStudy):
+    if isinstance(study, Narrowed):
         against = Slice.parse(options.versus) if options.versus else None
-        sides = inspection.population(whole, study.where, against)
-        names = (_named(study.where), _named(against) if against else "all others")
+        sides = inspection.population(whole, study.slice, against)
+        names = (_named(study.slice), _named(against) if against else "all others")
     else:
         known = finder.judged(whole, shown_images(study))
         if known is None:

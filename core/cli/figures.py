@@ -103,7 +103,7 @@ def _write_table(studies: Sequence[Any], name: str, options: FigureOptions, out:
     from core.figures.catalogue import table
 
     frame = table(studies, name, options=options)
-    among = None if studies[0].chosen is None else studies[0].where
+    among = None if studies[0].chosen is None else studies[0].slice
     with complete_file(out) as temporary:
         temporary.write_bytes(TableFile(tuple(one.name for one in studies), name, frame, among).content())
     return out
@@ -125,7 +125,7 @@ def _of(studies: Sequence[Any]) -> str:
     """Say which images a file is about, if it is about a slice."""
     if studies[0].chosen is None:
         return ""
-    return f" ({counted(studies[0].n_chosen, 'image')}: {studies[0].where.describe()})"
+    return f" ({counted(studies[0].n_chosen, 'image')}: {studies[0].slice.describe()})"
 
 
 def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from core.cli import (
     compare,
@@ -31,7 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=Formatter,
     )
     parser.set_defaults(parser=parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", action=Commands)
+    commands: Any = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", action=Commands
+    )
     for add in (
         *(study.add_demo, study.add_analyze, study.add_resume, steps.add_steps),
         *(search.add_search, study.add_info, study.add_export),

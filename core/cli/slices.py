@@ -84,14 +84,14 @@ def add_inspect(commands: Any) -> None:
 def inspect(args: argparse.Namespace) -> None:
     """Print everything about a slice."""
     from core.cli import output
-    from core.slices import inspection
+    from core.measures.inspect import inspect as inspect_slice
     from core.slices.slice import Slice
     from core.store import open_study
 
     study = open_study(args.study)
     where = Slice.parse(args.where) if "where" in args else Slice()
     against = Slice.parse(args.against) if "against" in args else None
-    found = inspection.inspect(study, where, against, means=True)
+    found = inspect_slice(study, where, against, means=True)
     report = {"study": str(study.path), **found}
     output.show(report, inspection_text, as_json="json" in args)
 

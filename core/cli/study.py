@@ -217,7 +217,6 @@ def export(args: argparse.Namespace) -> None:
     """Write a table, a heatmap or a mask."""
     from core.errors import SettingsError
     from core.export.files import export_table, note_on_train_images
-    from core.export.sliced import SlicedStudy
     from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
 
@@ -234,7 +233,7 @@ def export(args: argparse.Namespace) -> None:
         among = with_split(study, Slice.parse(args.where))
         said = f": {among.describe()}"
         if args.table in OF_SLICES:
-            study, among = SlicedStudy(study, among), None
+            study, among = study.where(among), None
     n_rows = export_table(study, args.table, args.output, slice=among)
     print(f"{args.output}: {n_rows} rows{said}")
     if note := note_on_train_images(study, args.table, slice=among):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from core.concepts.clip.config import ClipTrainConfig, read_clip_config
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig, from_dict, read_config
-from core.training.objective import DEFAULTS, OPTIMIZER_DEFAULTS
+from core.training.objective import DEFAULTS, OBJECTIVES, OPTIMIZER_DEFAULTS
 
 DEFAULT_CONFIG = configs_folder() / "clip_glyphworld.toml"
 FRESH = "discard earlier training with the same output and start from scratch"
@@ -43,9 +44,24 @@ def add_train(commands: Any) -> None:
         "train configs/simclr_glyphworld.toml",
         "train --method byol --images photos/ --epochs 100 -o encoder.safetensors \\\n"
         "      --arch timm:resnet18 --image-size 96 --crop-size 64",
-        notes=NOTES,
+        notes=f"{NOTES}\n\n{objective_notes()}",
     )
     add_train_arguments(sub)
+
+
+def objective_notes() -> str:
+    """Return the settings of the table [objective] of a CONFIG, with their defaults, by method."""
+    width = max(map(len, OBJECTIVES))
+    lines = ["settings of each method, in the table [objective] of CONFIG:"]
+    for method, kind in OBJECTIVES.items():
+        values = dataclasses.asdict(kind()) | DEFAULTS[method].get("objective", {})
+        text = ", ".join(
+            name if value is None else f"{name} = {json.dumps(value)}" for name, value in values.items()
+        )
+        lines += textwrap.wrap(
+            text, 98, initial_indent=f"  {method:<{width}}  ", subsequent_indent=" " * (width + 4)
+        )
+    return "\n".join(lines)
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:

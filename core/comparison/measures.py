@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.metrics import metrics_of, rank, resample
 from core.analysis.quality.recommendation import CONFIDENCE
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
@@ -22,6 +21,7 @@ from core.common.statistics.chance import LEAST
 from core.common.statistics.intervals import area_bounds, percentile_interval
 from core.common.statistics.weighted_auroc import WeightedAuroc
 from core.comparison.images import Shared
+from core.measures.metrics import metrics_of, rank, resample
 from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 

@@ -13,12 +13,12 @@ import torch
 from core.analysis.features.definitions import highly_activating, normalise_rows
 from core.analysis.gradcam.gradcam import gradcam_maps, method_of
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
-from core.analysis.quality.metrics import bootstrap_metrics, rank
 from core.common.statistics.moments import Moments
 from core.common.workers import default_workers
 from core.config import EPSILON_CANDIDATES, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
 from core.heatmaps.reader import pack_maps
+from core.measures.metrics import bootstrap_metrics, rank
 from core.steps import STEPS, in_analysis, settings_of
 
 if TYPE_CHECKING:

@@ -192,7 +192,7 @@ def narrowed_to(study: Study) -> list[Markup]:
 
 def _slice_words(study: Any) -> str:
     """Describe the slice that a study is narrowed to."""
-    return study.where.describe()
+    return study.slice.describe()
 
 
 def accuracy(source: Source) -> Section:

@@ -9,14 +9,13 @@ from markupsafe import Markup
 
 from core.errors import SettingsError
 from core.export.files import complete_file
-from core.export.sliced import SlicedStudy
 from core.jobs.progress import Progress
 from core.report import image_sections, overview_section, scores
 from core.report.charts import Charts, choose_interactive, embed, study_charts
 from core.report.comparison import compared
 from core.report.inputs import Source
 from core.report.page import Section, definitions, page, parts
-from core.store import Study
+from core.store import Narrowed, Study
 
 
 def write_report(
@@ -84,8 +83,8 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
     with progress.step("comparison"):
         first = studies[0]
         sections, figures, names = compared(
-            [study.whole if isinstance(study, SlicedStudy) else study for study in studies],
-            first.where if isinstance(first, SlicedStudy) else None,
+            [study.whole if isinstance(study, Narrowed) else study for study in studies],
+            first.slice if isinstance(first, Narrowed) else None,
         )
     with progress.step("charts"):
         titles = [title for _, title, _ in figures]

@@ -16,7 +16,7 @@ from core.slices.saved_file import with_saved
 from core.traces.traces import read_traces
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
 RESULTS = ("quality", "probe", "overlap")
@@ -25,7 +25,7 @@ TAG, WRONG_LABEL = TRACE_COLUMNS = ("tag", "wrong_label")
 SPLITS = ("train", "val")
 MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
-_READ: WeakKeyDictionary[Study, dict[str, np.ndarray]] = WeakKeyDictionary()
+_READ: WeakKeyDictionary[StudyReader, dict[str, np.ndarray]] = WeakKeyDictionary()
 OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
 
 
@@ -59,7 +59,7 @@ class Conditions(Protocol):
     def parse(cls, text: str) -> Self: ...
 
 
-def slice_columns(study: Study) -> dict[str, str]:
+def slice_columns(study: StudyReader) -> dict[str, str]:
     """Map every column that a slice of this study can name to the table that holds it.
 
     Columns of the study's own tables go before those of the traces.
@@ -82,13 +82,13 @@ def may_depend_on_traces(wanted: Conditions) -> bool:
     return bool(wanted.saved) or any(column in wanted.extras for column in TRACE_COLUMNS)
 
 
-def mask(wanted: Conditions, study: Study) -> np.ndarray:
+def mask(wanted: Conditions, study: StudyReader) -> np.ndarray:
     """(n_images,) bool: all conditions hold, and those of the saved slices that are named."""
     parts = with_saved(wanted, study.path)
     return np.logical_and.reduce([_mask(part, study) for part in parts])
 
 
-def _mask(wanted: Conditions, study: Study) -> np.ndarray:
+def _mask(wanted: Conditions, study: StudyReader) -> np.ndarray:
     """(n_images,) bool: all conditions hold but the saved slices."""
     chosen = np.ones(len(study.images), dtype=bool)
     if wanted.split is not None:
@@ -112,7 +112,7 @@ def _mask(wanted: Conditions, study: Study) -> np.ndarray:
     return chosen
 
 
-def of_results(wanted: Conditions, study: Study) -> bool:
+def of_results(wanted: Conditions, study: StudyReader) -> bool:
     """Return True when a condition depends on the encoder's or probe's results, not only on the image.
 
     Raises:
@@ -128,7 +128,7 @@ def _is_of_results(wanted: Conditions, tables: Mapping[str, str]) -> bool:
     return any(tables.get(column) in RESULTS for column in (*wanted.ranges, *wanted.extras))
 
 
-def named_splits(wanted: Conditions, study: Study) -> set[str]:
+def named_splits(wanted: Conditions, study: StudyReader) -> set[str]:
     """Return the splits that the conditions name, themselves or by a saved slice; empty if they name none.
 
     Raises:
@@ -140,12 +140,12 @@ def named_splits(wanted: Conditions, study: Study) -> set[str]:
     return found
 
 
-def names_images(wanted: Conditions, study: Study) -> bool:
+def names_images(wanted: Conditions, study: StudyReader) -> bool:
     """Return True when the conditions list single images, themselves or by a saved slice."""
     return any(part.image_ids for part in with_saved(wanted, study.path))
 
 
-def result_column(study: Study, column: str) -> np.ndarray:
+def result_column(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) float64, read-only: a numeric or boolean column of the results, 'correct' say, NaN where
     unknown or not computed.
     """
@@ -154,7 +154,7 @@ def result_column(study: Study, column: str) -> np.ndarray:
     return read_once(study, column, lambda: numbers(_column(study, column).to_frame(column), column))
 
 
-def class_column(study: Study, column: str) -> np.ndarray:
+def class_column(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) int64, read-only: the number in `class_names` of the class in a column, 'label' or
     'predicted'; -1 where unknown or not computed.
     """
@@ -169,7 +169,7 @@ def class_column(study: Study, column: str) -> np.ndarray:
     return read_once(study, f"class of {column}", read)
 
 
-def read_once(study: Study, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
+def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
     """Return an array that is read at the first call and kept, read-only, as long as the study is.
 
     Every number of every slice needs some of the same few columns.
@@ -189,7 +189,7 @@ def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:
     return [(column, classes) for column, classes in conditions if classes]
 
 
-def _column(study: Study, column: str) -> pd.Series:
+def _column(study: StudyReader, column: str) -> pd.Series:
     """One value per image, in the order of the images."""
     known = slice_columns(study)
     if column not in known:
@@ -207,7 +207,7 @@ def _column(study: Study, column: str) -> pd.Series:
     return pd.Series(frame[column].array)
 
 
-def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
+def _overlap(study: StudyReader, mask: str, measure: str) -> np.ndarray:
     """(n_images,) float64: overlap of the heatmap with that mask; NaN where there is none."""
     table = study.table("overlap", columns=["row", "mask", measure])
     mine = (table["mask"] == mask).to_numpy(dtype=bool)
@@ -216,7 +216,7 @@ def _overlap(study: Study, mask: str, measure: str) -> np.ndarray:
     return found
 
 
-def _shows(study: Study, word: str) -> np.ndarray:
+def _shows(study: StudyReader, word: str) -> np.ndarray:
     """(n_images,) bool: images that highly activate a feature or group that kept the word."""
     if not study.has("concepts"):
         command = command_line("concepts", study.path)
@@ -233,7 +233,7 @@ def _shows(study: Study, word: str) -> np.ndarray:
     return study.images["image_id"].isin(list(names)).to_numpy(dtype=bool)
 
 
-def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
+def _unknown_column(study: StudyReader, column: str, known: list[str]) -> SliceError:
     missing = study.missing()
     if column in ("correct", "predicted") and "probe" in missing:
         return SliceError(f"'{column}' needs the probe: {missing['probe']}")
@@ -248,7 +248,7 @@ def _unknown_column(study: Study, column: str, known: list[str]) -> SliceError:
     )
 
 
-def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
+def _equals(study: StudyReader, column: str, values: tuple[str, ...], *, check: bool = False) -> np.ndarray:
     """True where the column has one of the values; a missing value matches nothing."""
     if slice_columns(study).get(column) == TRACES:
         return _traced(study, column, values)
@@ -267,7 +267,7 @@ def _equals(study: Study, column: str, values: tuple[str, ...], *, check: bool =
     return series.isin(list(values)).to_numpy(dtype=bool)
 
 
-def _traced(study: Study, column: str, values: tuple[str, ...]) -> np.ndarray:
+def _traced(study: StudyReader, column: str, values: tuple[str, ...]) -> np.ndarray:
     """(n_images,) bool: images with one of the tags, or with (without) a label that is marked as wrong."""
     traces = read_traces(study.path)
     if column == TAG:
@@ -290,7 +290,7 @@ def _holds_truth(series: pd.Series) -> bool:
     return len(known) > 0 and isinstance(known.iloc[0], (bool, np.bool_))
 
 
-def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
+def _within(study: StudyReader, column: str, low: float, high: float) -> np.ndarray:
     series = _column(study, column)
     if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
         raise SliceError(f"column '{column}' is not numeric, so it has no range; write {column}=VALUE")
@@ -298,7 +298,7 @@ def _within(study: Study, column: str, low: float, high: float) -> np.ndarray:
     return (values >= low) & (values <= high)
 
 
-def _fires(study: Study, feature: int) -> np.ndarray:
+def _fires(study: StudyReader, feature: int) -> np.ndarray:
     for item in ("firing_by_feature_ptr", "firing_by_feature_rows"):
         if item in study.damage:
             raise SliceError(f"which features fire cannot be read: {study.why_missing(item)}")

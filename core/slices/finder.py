@@ -26,7 +26,7 @@ from core.slices.slice import Slice
 from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 MIN_IMAGES = 10
 MOST_ROWS = 1000
@@ -54,7 +54,7 @@ class KnownVerdicts:
     split: str | None
 
 
-def judged(study: Study, among: np.ndarray | None = None) -> KnownVerdicts | None:
+def judged(study: StudyReader, among: np.ndarray | None = None) -> KnownVerdicts | None:
     """Return the images with a known correctness; None if there are none.
 
     Args:
@@ -74,7 +74,7 @@ def judged(study: Study, among: np.ndarray | None = None) -> KnownVerdicts | Non
 
 
 def worst_slices(
-    study: Study,
+    study: StudyReader,
     *,
     min_images: int = MIN_IMAGES,
     against: str = ALL,

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 BLOCK = 1 << 20  # firing pairs processed at a time: they stay in the processor's cache
 FEW = 10  # up to a tenth of the images, their own lists are read faster than those of all features
 
 
-def has_firing(study: Study) -> bool:
+def has_firing(study: StudyReader) -> bool:
     """Return True when the study holds the firing sets."""
     return study.has("firing_by_feature_ptr") and study.has("firing_by_feature_rows")
 
 
-def count_firing_images(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray:
+def count_firing_images(study: StudyReader, masks: Sequence[np.ndarray]) -> np.ndarray:
     """(n_masks, n_features) int64: number of images in each mask on which a feature fires.
 
     A mask with few images is counted image by image, and one with nearly all images as all minus the others.
@@ -43,7 +43,7 @@ def count_firing_images(study: Study, masks: Sequence[np.ndarray]) -> np.ndarray
     return counts
 
 
-def _by_image(study: Study, mask: np.ndarray, n_features: int) -> np.ndarray:
+def _by_image(study: StudyReader, mask: np.ndarray, n_features: int) -> np.ndarray:
     """Count the features in the firing lists of the images of one mask."""
     count = study.vector("firing_count").astype(np.int64)
     rows = np.flatnonzero(mask)
@@ -54,7 +54,7 @@ def _by_image(study: Study, mask: np.ndarray, n_features: int) -> np.ndarray:
     return np.bincount(study.array("firing_features").rows(places), minlength=n_features)
 
 
-def _by_feature(study: Study, masks: Sequence[np.ndarray], pointers: np.ndarray) -> np.ndarray:
+def _by_feature(study: StudyReader, masks: Sequence[np.ndarray], pointers: np.ndarray) -> np.ndarray:
     """Look up in each mask the images on which each feature fires, block by block."""
     stored = study.array("firing_by_feature_rows")
     counts = np.zeros((len(masks), len(pointers) - 1), np.int64)

@@ -1,6 +1,7 @@
 """The first things to look at in a study: its worst confusion, its worst slice, features on the background.
 
-Everything is of the images with a known correctness: evaluation images, or all without an evaluation split.
+Everything is of the images with a known correctness: those of a mask `among`, (n_images,) bool; without one
+of the evaluation images, or of all where there is no evaluation split.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from core.common.formatting import counted, percent
 from core.common.statistics.intervals import wilson
 from core.slices.evaluate import class_column
 from core.slices.finder import judged, worst_slices
+from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ class WorstSlice:
     rows: np.ndarray
 
 
-def class_accuracy(study: Study) -> ClassAccuracy | None:
+def class_accuracy(study: StudyReader, among: np.ndarray | None = None) -> ClassAccuracy | None:
     """Return the accuracy over the judged images and the worst class; None if nothing is judged."""
-    known = judged(study)
+    known = judged(study, among)
     if known is None:
         return None
     labels, wrong = known.labels[known.mask], known.wrong[known.mask]
@@ -100,13 +102,13 @@ def class_accuracy(study: Study) -> ClassAccuracy | None:
     )
 
 
-def worst_confusion(study: Study) -> Confusion | None:
+def worst_confusion(study: StudyReader, among: np.ndarray | None = None) -> Confusion | None:
     """Return the pair of classes confused most often; None if no judged image is misclassified.
 
     Among pairs of the same size the one with the larger share of its class's errors comes first, then the
     order of the alphabet.
     """
-    known = judged(study)
+    known = judged(study, among)
     if known is None:
         return None
     predicted = class_column(study, "predicted")
@@ -124,20 +126,20 @@ def worst_confusion(study: Study) -> Confusion | None:
     return Confusion(str(names[int(true)]), str(names[int(guess)]), int(n), int(of), rows[mine])
 
 
-def worst_slice(study: Study) -> WorstSlice | None:
+def worst_slice(study: StudyReader, among: np.ndarray | None = None) -> WorstSlice | None:
     """Return the first slice of the finder whose error rate is significantly higher (q at most 0.05).
 
     Values of columns and words come before features, which say less until one looks at them; None if there
     is no such slice.
     """
-    found = worst_slices(study)
+    found = worst_slices(study, among=among)
     found = where(found, numbers(found, "q") <= 0.05)
     if found.empty:
         return None
     named = where(found, np.array([kind != "feature" for kind in words(found, "kind")], bool))
     best = (named if len(named) else found).iloc[0]
     text = str(best["where"])
-    known = judged(study)
+    known = judged(study, among)
     assert known is not None  # there is a slice
     rows = np.flatnonzero(Slice.parse(text).mask(study) & known.mask & known.wrong)
     label = best["label"]
@@ -152,13 +154,17 @@ def worst_slice(study: Study) -> WorstSlice | None:
     )
 
 
-def background_features(study: Study) -> list[int]:
-    """Return the features whose heat lies on the background (verdict 'spurious'), the clearest first."""
+def background_features(study: StudyReader, among: np.ndarray | None = None) -> list[int]:
+    """Return the features whose heat lies on the background (verdict 'spurious'), the clearest first; among
+    some images those that fire on any of them.
+    """
     if not study.has("overlap_by_feature"):
         return []
     table = study.table("overlap_by_feature", ["feature", "mask", "lift", "verdict"])
     mine = (table["mask"] == "spurious") & (table["verdict"] == "spurious")
     found = where(table, mine.to_numpy(bool)).sort_values(["lift", "feature"], ascending=[False, True])
+    if among is not None:
+        found = where(found, count_firing_images(study, [among])[0][found["feature"].to_numpy(int)] > 0)
     return found["feature"].astype(int).tolist()
 
 

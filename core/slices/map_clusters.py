@@ -22,7 +22,7 @@ from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.inspection.words import feature_words
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 CELLS = 96  # of the density, along either side of the map
 SMOOTHED = 2.5  # cells: standard deviation of the smoothing
@@ -110,7 +110,7 @@ def clusters_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return homes, low + (places + 0.5) * span / CELLS
 
 
-def named_clusters(study: Study, places: np.ndarray, mask: np.ndarray) -> list[Cluster]:
+def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> list[Cluster]:
     """Find and name the clusters of some images on a map, the largest first; unnamed ones are left out.
 
     Args:
@@ -155,7 +155,7 @@ def _uphill(density: np.ndarray) -> np.ndarray:
         target = further
 
 
-def _classes(study: Study, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
+def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
     """Return the class that makes up at least half of each cluster."""
     if not study.labelled:
         return [None] * len(members)
@@ -173,7 +173,7 @@ def _classes(study: Study, rows: np.ndarray, members: list[np.ndarray]) -> list[
     return found
 
 
-def _words(study: Study, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
+def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
     """Return the words of the feature whose firing rate in each cluster lies most above that outside."""
     words = feature_words(study) if members else {}
     if not words or not has_firing(study):
@@ -197,7 +197,7 @@ def _words(study: Study, rows: np.ndarray, members: list[np.ndarray]) -> list[Na
     return found
 
 
-def _told_apart(study: Study, clusters: list[Cluster], members: list[np.ndarray]) -> list[Cluster]:
+def _told_apart(study: StudyReader, clusters: list[Cluster], members: list[np.ndarray]) -> list[Cluster]:
     """Give clusters of one name the words of a feature that only this one of them has; leave out those that
     would still be called like a larger one.
     """
@@ -216,7 +216,7 @@ def _told_apart(study: Study, clusters: list[Cluster], members: list[np.ndarray]
     return [one for number, one in enumerate(found) if first[one.name] == number]
 
 
-def _mask(study: Study, rows: np.ndarray) -> np.ndarray:
+def _mask(study: StudyReader, rows: np.ndarray) -> np.ndarray:
     mask = np.zeros(study.n_images, bool)
     mask[rows] = True
     return mask

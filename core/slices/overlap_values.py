@@ -9,9 +9,10 @@ import numpy as np
 from core.common.dataframes import equals, numbers, where
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 MASKS = ("core", "spurious")
+VARIANTS = ("paper", "binary", "soft", "energy")  # how a heatmap is compared with a mask
 CONTROLS = ("noise", "uniform", "centre", "ceiling")  # control heatmaps, scored for each image and mask
 
 
@@ -20,7 +21,7 @@ def control_column(control: str) -> str:
     return f"control_{control}"
 
 
-def overlap_values(study: Study, variant: str = "paper") -> tuple[np.ndarray, np.ndarray]:
+def overlap_values(study: StudyReader, variant: str = "paper") -> tuple[np.ndarray, np.ndarray]:
     """Return the overlap of each image with its core and its spurious mask, and whether it has the mask.
 
     Args:
@@ -39,7 +40,7 @@ def overlap_values(study: Study, variant: str = "paper") -> tuple[np.ndarray, np
     return values, masked
 
 
-def control_values(study: Study) -> np.ndarray | None:
+def control_values(study: StudyReader) -> np.ndarray | None:
     """(n_images, 2, 4) float64: overlap of each of CONTROLS with the core and spurious mask of each image.
 
     Variant `paper`, NaN where undefined; None for a study that was made before these were stored.

@@ -26,7 +26,7 @@ from core.slices import evaluate as slice_evaluate
 from core.slices import text as slice_text
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Slice:
                     values[name] = value
         return cls(**values)
 
-    def mask(self, study: Study) -> np.ndarray:
+    def mask(self, study: StudyReader) -> np.ndarray:
         """(n_images,) bool, in the order of the study's images.
 
         Raises:

@@ -15,7 +15,7 @@ from core.slices.evaluate import read_once, slice_columns
 from core.slices.firing_counts import BLOCK, count_firing_images, has_firing
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 MOST_VALUES = 50  # a column with more values does not describe kinds of images
 FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")
@@ -56,13 +56,13 @@ class Tokens(Traits):
         return Tokens(self.kinds, self.names, self.within, self.rows[keep], self.ids[keep])
 
 
-def tokens_of(study: Study, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> Tokens:
+def tokens_of(study: StudyReader, mask: np.ndarray, kinds: Sequence[str] = KINDS) -> Tokens:
     """Collect the known traits of the images in a mask, (n_images,) bool."""
     makers = {FEATURE: _features, CONCEPT: _concepts, COLUMN: _columns}
     return _together([makers[kind](study, mask) for kind in kinds])
 
 
-def count_traits(study: Study, masks: Sequence[np.ndarray]) -> tuple[Traits, np.ndarray]:
+def count_traits(study: StudyReader, masks: Sequence[np.ndarray]) -> tuple[Traits, np.ndarray]:
     """Return all traits, and the number of images in each mask that have them, (n_masks, n_traits) int64.
 
     Features are counted without listing the pairs: a million images have many millions of pairs.
@@ -97,7 +97,7 @@ def _none(kind: str) -> Tokens:
     return _made(np.empty(0), np.empty(0), kind, ())
 
 
-def _features(study: Study, mask: np.ndarray) -> Tokens:
+def _features(study: StudyReader, mask: np.ndarray) -> Tokens:
     """Find the firing features from the index by feature, block by block."""
     if not has_firing(study):
         return _none(FEATURE)
@@ -113,7 +113,7 @@ def _features(study: Study, mask: np.ndarray) -> Tokens:
     return _made(np.concatenate([*rows, []]), np.concatenate([*ids, []]), FEATURE, names)
 
 
-def _concepts(study: Study, mask: np.ndarray) -> Tokens:
+def _concepts(study: StudyReader, mask: np.ndarray) -> Tokens:
     """Collect the kept words of the features and groups that an image highly activates."""
     if not (study.has("concepts") and study.has("highly_activating")):
         return _none(CONCEPT)
@@ -136,7 +136,7 @@ def _concepts(study: Study, mask: np.ndarray) -> Tokens:
     return _made(pairs["row"].to_numpy(), pairs["word"].to_numpy(), CONCEPT, words.tolist())
 
 
-def _columns(study: Study, mask: np.ndarray) -> Tokens:
+def _columns(study: StudyReader, mask: np.ndarray) -> Tokens:
     """Collect the values of extra columns with few distinct texts, booleans or integers."""
     if not study.has("attributes"):
         return _none(COLUMN)

@@ -16,10 +16,10 @@ from core.traces import limits
 from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, read_traces
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
-def set_note(study: Study, image_id: str, note: str, *, seen: str | None = None) -> None:
+def set_note(study: StudyReader, image_id: str, note: str, *, seen: str | None = None) -> None:
     """Replace the note on an image; an empty one removes it.
 
     Args:
@@ -28,7 +28,9 @@ def set_note(study: Study, image_id: str, note: str, *, seen: str | None = None)
     _change_image(study, image_id, lambda one: replace(one, note=_in_place_of(one.note, note, seen)))
 
 
-def set_tags(study: Study, image_id: str, tags: Iterable[str], *, seen: Iterable[str] | None = None) -> None:
+def set_tags(
+    study: StudyReader, image_id: str, tags: Iterable[str], *, seen: Iterable[str] | None = None
+) -> None:
     """Replace all tags of an image.
 
     Args:
@@ -38,18 +40,18 @@ def set_tags(study: Study, image_id: str, tags: Iterable[str], *, seen: Iterable
     _change_image(study, image_id, lambda one: replace(one, tags=_merged(one.tags, given, seen)))
 
 
-def add_tag(study: Study, image_id: str, tag: str) -> None:
+def add_tag(study: StudyReader, image_id: str, tag: str) -> None:
     """Add a tag to an image, if it does not have it yet."""
     _change_image(study, image_id, lambda one: replace(one, tags=(*one.tags, tag)))
 
 
-def remove_tag(study: Study, image_id: str, tag: str) -> None:
+def remove_tag(study: StudyReader, image_id: str, tag: str) -> None:
     """Remove a tag from an image, if it has it."""
     gone = limits.checked_tag(tag)
     _change_image(study, image_id, lambda one: replace(one, tags=_without(one.tags, gone)))
 
 
-def mark_wrong_label(study: Study, image_id: str, suggested: str | None = UNSURE) -> None:
+def mark_wrong_label(study: StudyReader, image_id: str, suggested: str | None = UNSURE) -> None:
     """Mark the label of an image as wrong.
 
     Args:
@@ -61,29 +63,29 @@ def mark_wrong_label(study: Study, image_id: str, suggested: str | None = UNSURE
     _change_image(study, image_id, lambda one: replace(one, wrong_label=suggested or ""))
 
 
-def name_feature(study: Study, feature: int, name: str) -> None:
+def name_feature(study: StudyReader, feature: int, name: str) -> None:
     """Give a feature a name, which is shown instead of its words; an empty one removes it."""
     _change_feature(study, feature, lambda one: replace(one, name=name))
 
 
-def note_feature(study: Study, feature: int, note: str, *, seen: str | None = None) -> None:
+def note_feature(study: StudyReader, feature: int, note: str, *, seen: str | None = None) -> None:
     """Replace the note on a feature as `set_note` does."""
     _change_feature(study, feature, lambda one: replace(one, note=_in_place_of(one.note, note, seen)))
 
 
-def tag_feature(study: Study, feature: int, tag: str) -> None:
+def tag_feature(study: StudyReader, feature: int, tag: str) -> None:
     """Add a tag to a feature, if it does not have it yet."""
     _change_feature(study, feature, lambda one: replace(one, tags=(*one.tags, tag)))
 
 
-def untag_feature(study: Study, feature: int, tag: str) -> None:
+def untag_feature(study: StudyReader, feature: int, tag: str) -> None:
     """Remove a tag from a feature, if it has it."""
     gone = limits.checked_tag(tag)
     _change_feature(study, feature, lambda one: replace(one, tags=_without(one.tags, gone)))
 
 
 def set_feature_tags(
-    study: Study, feature: int, tags: Iterable[str], *, seen: Iterable[str] | None = None
+    study: StudyReader, feature: int, tags: Iterable[str], *, seen: Iterable[str] | None = None
 ) -> None:
     """Replace all tags of a feature as `set_tags` does."""
     given = limits.checked_tags(tags)
@@ -105,7 +107,7 @@ def _without(tags: tuple[str, ...], gone: str) -> tuple[str, ...]:
     return tuple(tag for tag in tags if tag != gone)
 
 
-def _change_image(study: Study, image_id: str, change: Callable[[ImageTrace], ImageTrace]) -> None:
+def _change_image(study: StudyReader, image_id: str, change: Callable[[ImageTrace], ImageTrace]) -> None:
     study.row_of(image_id)
 
     def changed(traces: Traces) -> Traces:
@@ -115,7 +117,7 @@ def _change_image(study: Study, image_id: str, change: Callable[[ImageTrace], Im
     _change(study, changed)
 
 
-def _change_feature(study: Study, feature: int, change: Callable[[FeatureTrace], FeatureTrace]) -> None:
+def _change_feature(study: StudyReader, feature: int, change: Callable[[FeatureTrace], FeatureTrace]) -> None:
     stored = study.manifest["items"].get("representations")
     n_features = stored["shape"][1] if stored else 0
     if isinstance(feature, bool) or int(feature) != feature or not 0 <= feature < n_features:
@@ -130,5 +132,5 @@ def _change_feature(study: Study, feature: int, change: Callable[[FeatureTrace],
     _change(study, changed)
 
 
-def _change(study: Study, change: Callable[[Traces], Traces]) -> None:
+def _change(study: StudyReader, change: Callable[[Traces], Traces]) -> None:
     KEPT.change(study.path, lambda: change(read_traces(study.path)).content())

@@ -9,14 +9,14 @@ import pandas as pd
 from core.traces.traces import read_traces
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 IMAGE_COLUMNS = ("image_id", "label", "note", "tags", "wrong_label")
 FEATURE_COLUMNS = ("feature", "name", "note", "tags")
 BETWEEN = ", "  # two tags, which hold no comma
 
 
-def images_table(study: Study) -> pd.DataFrame:
+def images_table(study: StudyReader) -> pd.DataFrame:
     """Return one row per image with a trace, by image id; the label is None where it is unknown.
 
     Images that are no longer in the study keep their traces, without a label.
@@ -30,7 +30,7 @@ def images_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype(object)
 
 
-def features_table(study: Study) -> pd.DataFrame:
+def features_table(study: StudyReader) -> pd.DataFrame:
     """Return one row per feature with a trace, by number."""
     traces = sorted(read_traces(study.path).features.items())
     rows = [(number, one.name, one.note, BETWEEN.join(one.tags)) for number, one in traces]

@@ -24,9 +24,13 @@ from core.training.augmentations.config import (
 from core.training.checks import check_settings
 from core.training.objective import (
     DEFAULTS,
+    OBJECTIVES,
     ObjectiveConfig,
+    SimCLRSettings,
     check_objective,
     method_name,
+    own_settings,
+    settings_for,
     under_optimizer,
     with_defaults,
 )
@@ -109,7 +113,7 @@ class TrainConfig:
         default=64, metadata=option("size of the random crops", metavar="N", unit="pixels", minimum=1)
     )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    objective: ObjectiveConfig = field(default_factory=SimCLRSettings)  # of the class of `method`
     start: str | None = (
         None  # SPEC of an encoder to begin from, with its pixel statistics; None: random weights
     )
@@ -152,7 +156,6 @@ class TrainConfig:
 
 TABLES = {
     "augment": AugmentConfig,
-    "objective": ObjectiveConfig,
     "regularizer": RegularizerConfig,
 }
 
@@ -164,8 +167,8 @@ def check(config: TrainConfig) -> None:
             "batch_size = 1: every method compares the images of a batch. Use at least 2, better 128."
         )
     method_name(config.method)
+    own_settings(config.objective, OBJECTIVES[method_name(config.method)])
     check_objective(config.objective)
-    check_ifm(config)
     check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
     check_settings(config)
     for name in ("monitor_every", "head_hidden", "head_out"):
@@ -192,12 +195,10 @@ def check(config: TrainConfig) -> None:
 
 def check_local_pairs(config: TrainConfig) -> None:
     """Raise SettingsError if small views are requested as positives where no loss compares them."""
-    if not config.objective.local_pairs:
+    objective = config.objective
+    if not isinstance(objective, SimCLRSettings) or not objective.local_pairs:
         return
-    if (name := method_name(config.method)) != "simclr":
-        hint = " Its small views are objective.local_crops." if name in ("swav", "dino") else ""
-        raise SettingsError(f"objective.local_pairs is an option of simclr alone, not of {name}.{hint}")
-    if config.objective.dual:
+    if objective.dual:
         raise SettingsError("objective.local_pairs needs one encoder: set objective.dual = false.")
     if config.augment.recipe != "image" or config.augment.right is not None:
         raise SettingsError(
@@ -206,32 +207,24 @@ def check_local_pairs(config: TrainConfig) -> None:
         )
 
 
+def has_two_encoders(config: TrainConfig) -> bool:
+    """Return True for a training of an encoder for each format of its views."""
+    return isinstance(config.objective, SimCLRSettings) and config.objective.dual
+
+
 def check_dual(config: TrainConfig) -> None:
     """Raise SettingsError if two encoders are requested for a training that cannot have them."""
     objective = config.objective
-    check_recipes(config.augment, dual=objective.dual, crop_size=config.crop_size)
+    check_recipes(config.augment, dual=has_two_encoders(config), crop_size=config.crop_size)
+    if not isinstance(objective, SimCLRSettings):
+        return
     if objective.cross_only and not objective.dual:
         raise SettingsError("objective.cross_only concerns two encoders: set objective.dual = true as well.")
-    if not objective.dual:
-        return
-    if (name := method_name(config.method)) != "simclr":
-        raise SettingsError(f"objective.dual trains two encoders by simclr's loss, not by {name}'s.")
-    if config.start is not None:
+    if objective.dual and config.start is not None:
         raise SettingsError("objective.dual trains both encoders from random weights: leave out start.")
     for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
         if objective.cross_only and getattr(objective, name):
             raise SettingsError(f"objective.{name} changes NT-Xent's logits, which cross_only does not have.")
-
-
-def check_ifm(config: TrainConfig) -> None:
-    """Raise SettingsError if a loss that changes logits is requested for a method without negatives."""
-    if method_name(config.method) in ("simclr", "moco"):
-        return
-    for name in ("ifm_epsilon", "hard_beta", "hard_tau_plus"):
-        if getattr(config.objective, name):
-            raise SettingsError(
-                f"objective.{name} changes the logits of simclr and moco; {config.method} has none."
-            )
 
 
 def read_config(path: str | Path, **changes: Any) -> TrainConfig:
@@ -265,6 +258,11 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
     values = with_defaults(values)
     if isinstance(values.get("augment"), dict):
         values["augment"] = complete_right(values["augment"])
+    objective = values.get("objective", {})
+    if isinstance(objective, dict):
+        method = values["method"]
+        objective = settings_for(method, objective, f"{where} [objective]")
+        values["objective"] = build_settings(OBJECTIVES[method], objective, f"{where} [objective]")
     for name, table in TABLES.items():
         if isinstance(values.get(name), dict):
             values[name] = build_settings(table, values[name], f"{where} [{name}]")
@@ -277,7 +275,7 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Return a JSON-able dict; `from_dict` is the inverse."""
-    tables = {name: getattr(config, name) for name in TABLES} | dict(config.sections)
+    tables = {name: getattr(config, name) for name in (*TABLES, "objective")} | dict(config.sections)
     found = as_settings(config) | {name: as_settings(table) for name, table in tables.items()}
     del found["sections"]
     return found

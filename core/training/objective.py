@@ -1,9 +1,10 @@
-"""Settings that only some methods use, and each method's default values. No torch."""
+"""The settings of each method's loss, and each method's default values. No torch."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import SettingsError, did_you_mean
 
@@ -12,42 +13,139 @@ IFM_VARIANTS = ("default", "norm", "pre_norm")
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """Settings of losses, momentum encoders and queues; each line names the methods that use it."""
+    """The settings of a method's loss, the table [objective]: each method has a class with its own."""
 
-    predictor_hidden: int = 512  # byol, simsiam
-    constant_predictor_rate: bool = True  # simsiam: the predictor's rate follows no schedule
-    momentum: float = 0.99  # moco, byol, dino: initial share of the momentum encoder that a step keeps
+
+@dataclass(frozen=True)
+class MomentumSettings(ObjectiveConfig):
+    """Of methods with a momentum encoder."""
+
+    momentum: float = 0.99  # initial share of the momentum encoder that a step keeps
     momentum_end: float = 1.0  # value at the last step, approached along a cosine
-    queue: int = 0  # moco, swav: images stored per view
-    queue_from: float = 0.15  # swav: share of the training after which the queue is used
-    prototypes: int = 512  # swav; dino: outputs of the head
-    prototype_bias: bool = False  # swav: lightly's layer has a bias, the paper's has none
-    frozen: float = 0.01  # swav, dino: share of the training during which the last layer is frozen
-    local_crops: int = 4  # swav, dino: additional small views per image; 0 for none
-    local_pairs: int = 0  # simclr: small views per image, each a positive of both large ones; 0 for none
-    local_size: int | None = None  # size of small views in pixels; None: half of crop_size
+
+
+@dataclass(frozen=True)
+class SmallViewSettings(ObjectiveConfig):
+    """Of methods with small views, if they are asked for."""
+
+    local_size: int | None = None  # of small views in pixels; None: half of crop_size
     local_scale: tuple[float, float] = (0.08, 0.3)  # small views' share of the image area
-    sinkhorn_epsilon: float = 0.05  # swav
-    sinkhorn_iterations: int = 3  # swav
-    bottleneck: int = 256  # dino
-    teacher_temperature: float = 0.04  # dino
-    center_momentum: float = 0.9  # dino
-    invariance: float = 25.0  # vicreg
-    variance: float = 25.0  # vicreg
-    covariance: float = 1.0  # vicreg
-    redundancy: float = 5e-3  # barlow
-    ifm_epsilon: float = 0.0  # simclr, moco: implicit feature modification; the paper's is 0.1, 0 is off
+
+
+@dataclass(frozen=True)
+class HarderSettings(ObjectiveConfig):
+    """Of methods whose logits can be made harder: IFM, and weights of negatives."""
+
+    ifm_epsilon: float = 0.0  # implicit feature modification; the paper's is 0.1, 0 is off
     ifm_alpha: float = 1.0  # weight of the modified loss relative to the plain one; inf: modified loss alone
-    dual: bool = False  # simclr: a second encoder, for the frequency image that is the right view
-    cross_only: bool = False  # dual: negatives only from the other encoder, as in CLIP
     ifm_variant: str = (
         "default"  # norm: modified features are scaled to unit length; pre_norm: before the norm
     )
     ifm_detach: bool = True  # norm: no gradient through the modification itself
     ifm_relative: bool = False  # pre_norm: epsilon is a share of each embedding's length
     ifm_steps: int = 0  # pre_norm: steps of projected gradient; 0: the optimum in closed form
-    hard_beta: float = 0.0  # simclr, moco: hardness of the negatives' weights; 0: all negatives count alike
+    hard_beta: float = 0.0  # hardness of the negatives' weights; 0: all negatives count alike
     hard_tau_plus: float = 0.0  # share of negatives that are of the anchor's class, corrected for; 0: none
+
+
+@dataclass(frozen=True)
+class ClusterSettings(SmallViewSettings):
+    """Of methods with prototypes."""
+
+    prototypes: int = 512  # outputs of the head
+    frozen: float = 0.01  # share of the training during which the last layer is frozen
+    local_crops: int = 4  # additional small views per image; 0 for none
+
+
+@dataclass(frozen=True)
+class SimCLRSettings(SmallViewSettings, HarderSettings):
+    """Of simclr."""
+
+    local_pairs: int = 0  # small views per image, each a positive of both large ones; 0 for none
+    dual: bool = False  # a second encoder, for the frequency image that is the right view
+    cross_only: bool = False  # dual: negatives only from the other encoder, as in CLIP
+
+
+@dataclass(frozen=True)
+class MoCoSettings(MomentumSettings, HarderSettings):
+    """Of moco."""
+
+    queue: int = 0  # images stored per view
+
+
+@dataclass(frozen=True)
+class SwAVSettings(ClusterSettings):
+    """Of swav."""
+
+    queue: int = 0  # images stored per view
+    queue_from: float = 0.15  # share of the training after which the queue is used
+    prototype_bias: bool = False  # lightly's layer has a bias, the paper's has none
+    sinkhorn_epsilon: float = 0.05
+    sinkhorn_iterations: int = 3
+
+
+@dataclass(frozen=True)
+class BYOLSettings(MomentumSettings):
+    """Of byol."""
+
+    predictor_hidden: int = 512
+
+
+@dataclass(frozen=True)
+class DINOSettings(MomentumSettings, ClusterSettings):
+    """Of dino."""
+
+    bottleneck: int = 256
+    teacher_temperature: float = 0.04
+    center_momentum: float = 0.9
+
+
+@dataclass(frozen=True)
+class SimSiamSettings(ObjectiveConfig):
+    """Of simsiam."""
+
+    predictor_hidden: int = 512
+    constant_predictor_rate: bool = True  # the predictor's rate follows no schedule
+
+
+@dataclass(frozen=True)
+class VICRegSettings(ObjectiveConfig):
+    """Of vicreg: the weights of its three terms."""
+
+    invariance: float = 25.0
+    variance: float = 25.0
+    covariance: float = 1.0
+
+
+@dataclass(frozen=True)
+class BarlowSettings(ObjectiveConfig):
+    """Of barlow."""
+
+    redundancy: float = 5e-3  # weight of the entries off the diagonal
+
+
+OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
+    "simclr": SimCLRSettings,
+    "moco": MoCoSettings,
+    "swav": SwAVSettings,
+    "byol": BYOLSettings,
+    "dino": DINOSettings,
+    "simsiam": SimSiamSettings,
+    "vicreg": VICRegSettings,
+    "barlow": BarlowSettings,
+}
+METHODS_OF = {  # by setting, the methods that have it
+    name: [method for method, kind in OBJECTIVES.items() if name in kind.__dataclass_fields__]
+    for name in {name: None for kind in OBJECTIVES.values() for name in kind.__dataclass_fields__}
+}
+LOGITS = "changes the logits of simclr and moco; {} has none."
+SWITCHES = {  # settings that turn something on, and why another method cannot have it
+    "local_pairs": "is an option of simclr alone, not of {}.",
+    "dual": "trains two encoders by simclr's loss, not by {}'s.",
+    "cross_only": "concerns two encoders, which {} does not train.",
+    **dict.fromkeys(("ifm_epsilon", "hard_beta", "hard_tau_plus"), LOGITS),
+}
+Own = TypeVar("Own", bound=ObjectiveConfig)
 
 
 # Default values of each method. Heads of this width suffice for small images and short trainings (the papers
@@ -138,30 +236,67 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def settings_for(method: str, values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the settings of a table [objective] that the method has.
+
+    Others do nothing and are left out: tables of earlier versions name those of all methods, and one file
+    may serve several. What asks for another training than this method's is an error.
+
+    Raises:
+        SettingsError: a setting that no method has, or one that this method cannot follow.
+    """
+    for name, value in values.items():
+        if name not in METHODS_OF:
+            raise SettingsError(f"{where}: unknown setting '{name}'.{did_you_mean(name, METHODS_OF)}")
+        if method not in METHODS_OF[name] and value and name in SWITCHES:
+            crops = name == "local_pairs" and method in METHODS_OF["local_crops"]
+            hint = " Its small views are objective.local_crops." if crops else ""
+            raise SettingsError(f"objective.{name} {SWITCHES[name].format(method)}{hint}")
+    return {name: value for name, value in values.items() if method in METHODS_OF[name]}
+
+
+def own_settings(objective: ObjectiveConfig, kind: type[Own]) -> Own:
+    """Return the settings as those of a method or of what several methods share."""
+    if not isinstance(objective, kind):
+        raise SettingsError(
+            f"{type(objective).__name__} are not the settings of this method, {kind.__name__}."
+        )
+    return objective
+
+
 def check_objective(config: ObjectiveConfig) -> None:
     """Raise SettingsError for the first invalid value."""
-    least = {"prototypes": 2, "predictor_hidden": 1, "bottleneck": 1, "sinkhorn_iterations": 1}
+    given = dataclasses.asdict(config)
+    least = {
+        "prototypes": 2,
+        "predictor_hidden": 1,
+        "bottleneck": 1,
+        "sinkhorn_iterations": 1,
+        "local_size": 1,
+    }
     for name, smallest in {**least, "queue": 0, "local_crops": 0, "local_pairs": 0}.items():
-        if getattr(config, name) < smallest:
-            raise SettingsError(f"objective.{name} = {getattr(config, name)} must be at least {smallest}.")
+        if given.get(name) is not None and given[name] < smallest:
+            raise SettingsError(f"objective.{name} = {given[name]} must be at least {smallest}.")
     for name in ("momentum", "momentum_end", "queue_from", "frozen", "center_momentum"):
-        if not 0 <= getattr(config, name) <= 1:
-            raise SettingsError(f"objective.{name} = {getattr(config, name)} must lie between 0 and 1.")
+        if not 0 <= given.get(name, 0) <= 1:
+            raise SettingsError(f"objective.{name} = {given[name]} must lie between 0 and 1.")
     for name in ("sinkhorn_epsilon", "teacher_temperature"):
-        if not getattr(config, name) > 0:
-            raise SettingsError(f"objective.{name} = {getattr(config, name)} must be above 0.")
+        if not given.get(name, 1) > 0:
+            raise SettingsError(f"objective.{name} = {given[name]} must be above 0.")
     for name in ("ifm_epsilon", "ifm_alpha"):
-        if not getattr(config, name) >= 0:
-            raise SettingsError(f"objective.{name} = {getattr(config, name)} must be 0 or more.")
-    check_harder(config)
-    low, high = config.local_scale
-    if not 0 < low <= high <= 1:
-        raise SettingsError(f"objective.local_scale = [{low}, {high}] must be two ascending shares up to 1.")
-    if config.local_size is not None and config.local_size < 1:
-        raise SettingsError(f"objective.local_size = {config.local_size} must be at least 1.")
+        if not given.get(name, 0) >= 0:
+            raise SettingsError(f"objective.{name} = {given[name]} must be 0 or more.")
+    if isinstance(config, HarderSettings):
+        check_harder(config)
+    if isinstance(config, SmallViewSettings):
+        low, high = config.local_scale
+        if not 0 < low <= high <= 1:
+            raise SettingsError(
+                f"objective.local_scale = [{low}, {high}] must be two ascending shares up to 1."
+            )
 
 
-def check_harder(config: ObjectiveConfig) -> None:
+def check_harder(config: HarderSettings) -> None:
     """Raise SettingsError for a variant of IFM or a weighting of negatives that there is not."""
     if config.ifm_variant not in IFM_VARIANTS:
         raise SettingsError(

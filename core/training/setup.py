@@ -22,6 +22,7 @@ from core.training.config import AugmentConfig, TrainConfig
 from core.training.finetuning.start import square_side, start_backbone, start_transform
 from core.training.methods.base import Method
 from core.training.methods.registry import build_method
+from core.training.objective import SmallViewSettings, own_settings
 from core.training.regularizers.config import RegularizerConfig
 from core.training.regularizers.penalty import Penalised
 from core.training.section import sections
@@ -84,7 +85,7 @@ def build_exported(config: TrainConfig) -> nn.Module:
 
 def local_views(config: TrainConfig) -> tuple[int, AugmentConfig]:
     """Return the size of the small views and their settings: as the large ones, from a smaller part."""
-    objective = config.objective
+    objective = own_settings(config.objective, SmallViewSettings)
     size = objective.local_size or max(config.crop_size // 2, 1)
     return size, dataclasses.replace(config.augment, crop_scale=objective.local_scale)
 

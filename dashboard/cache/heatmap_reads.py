@@ -7,13 +7,20 @@ import pandas as pd
 
 from core.common.dataframes import numbers, words
 from core.errors import PeregrineError
-from core.slices.group_means import slice_group_means
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS
 from dashboard.cache import reads
 from dashboard.cache.reader import cached_read
+
+GROUP_MEANS = {
+    "correct": "class_means_correct",
+    "misclassified": "class_means_misclassified",
+    "counts": "group_counts",
+    "ranks": "sparsity_ranks",
+    "curves": "sparsity_curves",
+}
 
 
 def stored_rows(study: Study) -> np.ndarray:
@@ -56,14 +63,8 @@ def group_means(study: Study, where: Slice) -> dict[str, np.ndarray]:
     """Mean representations of the correct and of the misclassified images of a slice: `correct`,
     `misclassified` (n_classes, n_features), `counts` (2, n_classes), `ranks`, `curves` (2, n_ranks).
     """
-    if np.array_equal(reads.mask(study, where), study.is_val):  # those that the step averaged
-        stored = (*(f"class_means_{name}" for name in ("correct", "misclassified")), "group_counts")
-        names = (*stored, "sparsity_ranks", "sparsity_curves")
-        found = [reads.vector(study, name) for name in names]
-    else:
-        means = slice_group_means(study, reads.mask(study, where))
-        found = [*means.class_means(), means.class_counts(), means.ranks, means.sparsity_curves()]
-    return dict(zip(("correct", "misclassified", "counts", "ranks", "curves"), found, strict=True))
+    found = reads.narrowed(study, where)
+    return {short: found.vector(name) for short, name in GROUP_MEANS.items()}
 
 
 def features_of(study: Study, row: int) -> set[int]:

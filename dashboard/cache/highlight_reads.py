@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.charts import feature_points
 from core.slices import highlights
+from core.slices.inspection.populations import is_filtered
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.cache.reader import cached_read
 
 
-@cached_read(max_entries=8)
-def class_accuracy(study: Study) -> highlights.ClassAccuracy | None:
+@cached_read(max_entries=32)
+def class_accuracy(study: Study, population: Slice) -> highlights.ClassAccuracy | None:
     """See `highlights.class_accuracy`."""
-    return highlights.class_accuracy(study)
+    return highlights.class_accuracy(study, _among(study, population))
 
 
-@cached_read(max_entries=8)
-def worst_confusion(study: Study) -> highlights.Confusion | None:
+@cached_read(max_entries=32)
+def worst_confusion(study: Study, population: Slice) -> highlights.Confusion | None:
     """See `highlights.worst_confusion`."""
-    return highlights.worst_confusion(study)
+    return highlights.worst_confusion(study, _among(study, population))
 
 
-@cached_read(max_entries=8, spinner="Looking through all slices")
-def worst_slice(study: Study) -> highlights.WorstSlice | None:
+@cached_read(max_entries=32, spinner="Looking through all slices")
+def worst_slice(study: Study, population: Slice) -> highlights.WorstSlice | None:
     """See `highlights.worst_slice`."""
-    return highlights.worst_slice(study)
+    return highlights.worst_slice(study, _among(study, population))
 
 
-@cached_read(max_entries=8)
-def background_features(study: Study) -> list[int]:
+@cached_read(max_entries=32)
+def background_features(study: Study, population: Slice) -> list[int]:
     """See `highlights.background_features`."""
-    return highlights.background_features(study)
+    return highlights.background_features(study, _among(study, population))
 
 
-@cached_read(max_entries=8)
-def features_to_show(study: Study, n: int) -> list[int]:
+def _among(study: Study, population: Slice) -> np.ndarray | None:
+    """The images of a filter; None without one, when those with a known outcome count."""
+    return reads.mask(study, population) if is_filtered(study, population) else None
+
+
+@cached_read(max_entries=32)
+def features_to_show(study: Study, population: Slice, n: int) -> list[int]:
     """The `n` features that say most, each of another class as long as there are such, all of them with a
-    stored heatmap where there are heatmaps.
+    stored heatmap where there are heatmaps. Under a filter those that fire more often on its images than
+    elsewhere, first those with a heatmap on one of them.
     """
+    if is_filtered(study, population):
+        order = feature_reads.in_order(study, population, feature_reads.Listing())["feature"].tolist()
+        mapped = heatmap_reads.map_counts(study, population) > 0
+        return sorted(order, key=lambda number: not mapped[number])[:n]
     table = reads.table(study, "features")
     order = feature_points.telling_features(table)
     if study.has("heatmap_features"):

@@ -1,6 +1,7 @@
 """Cached reads of everything about a slice; the rules are those of `reader.py`.
 
-Every function takes the filter of a page and returns the numbers of its images, see `core.slices.inspection`.
+Every function takes the filter of a page and returns what holds of its images. Tables of these are read by
+`reads.slice_table`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.measures import headline as measured
+from core.measures.feature_rates import feature_differences
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import Study
@@ -24,42 +27,17 @@ def population(study: Study, where: Slice, against: Slice | None = None) -> tupl
 
 @cached_read(max_entries=64)
 def features(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
-    """See `inspection.feature_differences`."""
-    return inspection.feature_differences(study, *population(study, where, against))
+    """See `core.measures.feature_rates.feature_differences`."""
+    return feature_differences(study, *population(study, where, against))
 
 
 @cached_read(max_entries=64)
 def headline(study: Study, where: Slice) -> dict[str, Any]:
-    """See `inspection.headline`."""
-    return inspection.headline(study, population(study, where)[0])
-
-
-@cached_read(max_entries=64)
-def scale(study: Study, where: Slice) -> pd.DataFrame:
-    """See `inspection.overlap_scale`."""
-    return inspection.overlap_scale(study, population(study, where)[0])
-
-
-@cached_read(max_entries=64)
-def scores(study: Study, where: Slice) -> pd.DataFrame:
-    """See `inspection.score_aurocs`."""
-    return inspection.score_aurocs(study, population(study, where)[0])
-
-
-@cached_read(max_entries=64)
-def confusions(study: Study, where: Slice) -> pd.DataFrame:
-    """See `inspection.confusions`."""
-    return inspection.confusions(study, population(study, where)[0])
+    """See `core.measures.headline`."""
+    return measured.headline(study, population(study, where)[0])
 
 
 @cached_read(max_entries=64)
 def words(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
     """See `inspection.words`."""
     return inspection.words(study, *population(study, where, against))
-
-
-@cached_read(max_entries=32)
-def worst(study: Study, where: Slice, min_images: int = 10, against: str = "all") -> pd.DataFrame:
-    """See `inspection.worst_within`; the column `where` names the part within the filter."""
-    mask, _ = population(study, where)
-    return inspection.worst_within(study, mask, within=where, min_images=min_images, against=against)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers, where
-from core.slices.inspection import overlap_groups
+from core.common.dataframes import equals, numbers, where
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -16,16 +15,22 @@ MOST_RANKED = 2048  # images whose activation is looked up to find the strongest
 LEAST_ALTERED = 10  # with fewer altered images nothing is said of a feature
 
 
-@cached_read(max_entries=64)
 def by_class(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
-    """See `overlap_groups.class_overlaps`."""
-    return overlap_groups.class_overlaps(study, reads.mask(study, chosen), variant)
+    """The rows of table `overlap_by_class` of a slice with a mean of this variant."""
+    return _means(study, chosen, "overlap_by_class", variant).dropna(subset="mean").reset_index(drop=True)
 
 
-@cached_read(max_entries=64)
 def by_group(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
-    """See `overlap_groups.group_overlaps`."""
-    return overlap_groups.group_overlaps(study, reads.mask(study, chosen), variant)
+    """The rows of table `overlap_summary` of a slice, of this variant and of its images of all splits."""
+    table = _means(study, chosen, "overlap_summary", variant)
+    return where(table, equals(table, "split", "all")) if len(table) else table
+
+
+def _means(study: Study, chosen: Slice, name: str, variant: str) -> pd.DataFrame:
+    if not study.has(name):
+        return pd.DataFrame(columns=["label", "images", "mask", "group", "variant", "mean", "low", "high"])
+    table = reads.slice_table(study, chosen, name)
+    return where(table, equals(table, "variant", variant))
 
 
 @cached_read(max_entries=64)

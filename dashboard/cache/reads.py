@@ -17,7 +17,7 @@ from core.slices.features import FiringClass, feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
 from core.slices.slice import Slice
-from core.store import Study
+from core.store import Narrowed, Study
 from core.traces.traces import Traces, read_traces
 from dashboard.cache.reader import cached_read
 
@@ -29,6 +29,17 @@ MOST_FACTS = 20_000  # images of a study whose facts are kept as dicts, about 20
 def table(study: Study, name: str, columns: tuple[str, ...] | None = None) -> pd.DataFrame:
     """One table of the study (`features`, `quality`, `quality_metrics` …), whole or some columns."""
     return study.table(name, columns=None if columns is None else list(columns))
+
+
+@cached_read(max_entries=32)
+def narrowed(study: Study, where: Slice) -> Narrowed:
+    """The study narrowed to the images of a filter: its tables are measured once, for all sessions."""
+    return study.where(where)
+
+
+def slice_table(study: Study, where: Slice, name: str) -> pd.DataFrame:
+    """A table of the images of a filter, by the name under which the study stores that of all."""
+    return narrowed(study, where).table(name)
 
 
 def summary(study: Study, step: str) -> dict[str, Any]:

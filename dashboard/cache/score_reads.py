@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality import recommendation, within
+from core.analysis.quality import recommendation
 from core.common.dataframes import numbers
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -23,27 +23,21 @@ def values(study: Study, where: Slice, score: str) -> tuple[np.ndarray, np.ndarr
     return rows, numbers(frame, score)[rows], numbers(frame, "correct")[rows]
 
 
-@cached_read(max_entries=32)
-def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
-    """See `within.curves_within`."""
-    return within.curves_within(study, inspection_reads.population(study, where)[0], scores)
-
-
 @cached_read(max_entries=32, spinner="Resampling")
 def metrics(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
-    """See `within.metrics_within`."""
-    return within.metrics_within(study, inspection_reads.population(study, where)[0], scores)
+    """The rows of some scores of the table `quality_metrics` of the images of a filter."""
+    return reads.narrowed(study, where).of_scores("quality_metrics", scores)
+
+
+def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
+    """The rows of some scores of the table `quality_curves` of the images of a filter."""
+    return reads.narrowed(study, where).of_scores("quality_curves", scores)
 
 
 @cached_read(max_entries=32)
-def causes(study: Study, where: Slice) -> pd.DataFrame:
-    """See `within.causes_within`."""
-    return within.causes_within(study, inspection_reads.population(study, where)[0])
-
-
 def aurocs(study: Study, where: Slice) -> pd.DataFrame:
     """AUROC of every score with its interval, in the columns that charts of metrics read."""
-    found = inspection_reads.scores(study, where)
+    found = reads.slice_table(study, where, "score_aurocs")
     found = found.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
     rivals = ("rival", "rival_difference_high")  # known of the evaluation images as a whole
     whole = where == with_split(study, Slice()) and study.has("quality_metrics")

@@ -21,7 +21,7 @@ from core.figures.print_version import print_version
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache.page_study import chart_table
+from dashboard.cache.chart_reads import chart_table
 from dashboard.cache.rendered_figures import rendered
 from dashboard.components.chart_menu import chart_menu
 from dashboard.components.plot import plot

@@ -21,15 +21,14 @@ VERDICTS = {None: "All", True: "Correct", False: "Misclassified"}
 
 
 @own_place
-def filter_bar(study: Study, *, says: str = "") -> Slice:
-    """Draw the filter in one row and return the population of the page: the images that it leaves.
+def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
+    """Draw the filter in one row: the usual filters and the number of images are in sight, the others behind
+    "More filters", and those that are set there are shown as chips.
 
-    They are evaluation images unless the filter names a split; `reads.mask(study, population)` are its rows.
-    The usual filters and the number of images are in sight, the others behind "More filters"; those that are
-    set there are shown as chips. says: what the filter does not touch on this page, shown while it is set.
+    population: the images that it leaves (`image_filter.population`). says: what the filter does not touch on
+    this page, shown while it is set.
     """
     chosen = image_filter.current(study)
-    population = image_filter.population(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="filter_bar"):
         if study.labelled:
             filter_fields.classes(
@@ -49,7 +48,6 @@ def filter_bar(study: Study, *, says: str = "") -> Slice:
         saved_slices.chips(study)
     if chosen and says:
         st.caption(says)
-    return population
 
 
 def _choice(study: Study, label: str, options: dict, field: str, value: object) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.heatmaps.overlay_image import OverlayStyle
-from core.slices.inspection.populations import with_split
+from core.slices.inspection.populations import is_filtered
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
@@ -26,9 +26,11 @@ PICTURES = 4
 FEATURES = 4
 
 
-def look_first(study: Study) -> None:
-    """The worst confusion, the worst slice and the features on the background, as far as there are any."""
-    made = [card for card in (_confusion(study), _slice(study), _background(study)) if card]
+def look_first(study: Study, population: Slice) -> None:
+    """The worst confusion, the worst slice and the features on the background of the images of the filter, as
+    far as there are any.
+    """
+    made = [card for show in (_confusion, _slice, _background) if (card := show(study, population))]
     if not made:
         return
     st.subheader("Look at these first")
@@ -61,14 +63,14 @@ def _card(study: Study, chosen: str, target: Target, **parts) -> tuple[Card, Tar
     return Card(chosen, href=address, **parts), target
 
 
-def _confusion(study: Study) -> tuple[Card, Target] | None:
-    found = highlight_reads.worst_confusion(study)
+def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    found = highlight_reads.worst_confusion(study, population)
     if found is None:
         return None
     return _card(
         study,
         "confusion",
-        ("errors", "", of_confusion(found.true, found.predicted)),
+        ("errors", session.filter_text(), of_confusion(found.true, found.predicted)),
         title=f"{found.true} taken for {found.predicted}",
         subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}"
         if found.of > 1
@@ -78,8 +80,8 @@ def _confusion(study: Study) -> tuple[Card, Target] | None:
     )
 
 
-def _slice(study: Study) -> tuple[Card, Target] | None:
-    found = highlight_reads.worst_slice(study)
+def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    found = highlight_reads.worst_slice(study, population)
     if found is None:
         return None
     share = widgets.percent(found.errors / found.n, digits=0)
@@ -87,7 +89,7 @@ def _slice(study: Study) -> tuple[Card, Target] | None:
     return _card(
         study,
         "slice",
-        ("errors", "", {}),
+        ("errors", session.filter_text(), {}),
         title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
         subtitle=f"{found.errors:,} of {found.n:,} images; elsewhere {widgets.percent(found.rest, digits=0)}",
         pictures=thumbnails(study, found.rows[:PICTURES]),
@@ -95,36 +97,46 @@ def _slice(study: Study) -> tuple[Card, Target] | None:
     )
 
 
-def _background(study: Study) -> tuple[Card, Target] | None:
-    found = highlight_reads.background_features(study)
+def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    found = highlight_reads.background_features(study, population)
     if not found:
         return None
     n = len(found)
     return _card(
         study,
         "background",
-        ("masks", "", {}),
+        ("masks", session.filter_text(), {}),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
         subtitle=f"The clearest: {_listed(reads.feature_names(study, found[:3]))}",
-        pictures=tuple(picture for number in found[:PICTURES] for picture in heat(study, number, 1)),
+        pictures=_background_pictures(study, population, found[:PICTURES]),
         action="Open masks and mIoU →",
     )
+
+
+def _background_pictures(study: Study, population: Slice, features: list[int]) -> tuple[Picture, ...]:
+    """A picture of each feature: of the images of a filter, or without one the one where it is largest."""
+    if not is_filtered(study, population):
+        return tuple(picture for number in features for picture in heat(study, number, 1))
+    found = feature_cards.pictures(study, population, tuple(features))
+    return tuple(picture for number in features for picture in found[number][:1])
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def features(study: Study, *, title: str = "What its features look at", n: int = FEATURES) -> None:
-    """A few telling features with their heatmaps; a click opens the feature."""
+def features(
+    study: Study, population: Slice, *, title: str = "What its features look at", n: int = FEATURES
+) -> None:
+    """A few telling features with their heatmaps on images of a filter; a click opens the feature."""
     if not study.has("features"):
         return
-    numbers = highlight_reads.features_to_show(study, n)
+    numbers = highlight_reads.features_to_show(study, population, n)
     if not numbers:
         return
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
-    pictures = feature_cards.pictures(study, with_split(study, Slice()), tuple(numbers))
+    pictures = feature_cards.pictures(study, population, tuple(numbers))
     shown = [
         Card(
             str(number),

@@ -37,6 +37,8 @@ def load() -> None:
 
 def _read_first_study() -> None:
     from core.errors import PeregrineError  # here, so that the server is up before pandas is loaded
+    from core.slices.inspection.populations import with_split
+    from core.slices.slice import Slice
     from dashboard.addresses import served_studies
     from dashboard.cache import highlight_reads, reads
 
@@ -44,8 +46,9 @@ def _read_first_study() -> None:
         for entry in served_studies.entries(served_studies.studies_folder())[:1]:
             study = served_studies.open_current(entry.path)
             reads.images(study)
-            highlight_reads.class_accuracy(study)
-            highlight_reads.worst_confusion(study)
-            highlight_reads.worst_slice(study)
+            shown = with_split(study, Slice())
+            highlight_reads.class_accuracy(study, shown)
+            highlight_reads.worst_confusion(study, shown)
+            highlight_reads.worst_slice(study, shown)
     except (PeregrineError, OSError, KeyError, ValueError):
         pass  # a study that is not ready, or damaged: its page says so, to somebody who looks

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import streamlit as st
 
 from core.common.score_names import SCORES, score_label
 from core.slices.evaluate import OVERLAPS
@@ -14,6 +15,7 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.state import session
 
+_POPULATION = "_population"
 MEASURES = {
     "energy": "Heat on the {mask} mask",
     "paper": "mIoU with the {mask} mask",
@@ -33,9 +35,14 @@ def current(study: Study) -> Slice:
     return chosen
 
 
-def population(study: Study) -> Slice:
-    """The images that a page is about: those of the filter, evaluation images unless it names a split."""
-    return with_split(study, current(study))
+def enter(study: Study) -> None:
+    """Read the filter. Called by `main.py` alone, once per run, before the view."""
+    st.session_state[_POPULATION] = with_split(study, current(study))
+
+
+def population() -> Slice:
+    """The images that the page is about: those of the filter, evaluation images unless it names a split."""
+    return st.session_state[_POPULATION]
 
 
 def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from core.common.formatting import full_sentence
 from core.comparison.compare import Comparison
 from core.comparison.text import premise_lines
 from core.errors import PeregrineError
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
@@ -22,7 +23,7 @@ from dashboard.components.stable_container import own_place
 from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 MOST = 4  # studies beside the first
@@ -32,7 +33,7 @@ OF_ALL = (
 )
 
 
-def page(study: Study) -> None:
+def page(study: Study, among: Slice) -> None:
     others = comparison_reads.other_studies(study)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
@@ -41,7 +42,7 @@ def page(study: Study) -> None:
     if not others:
         _only_one(study)
         return
-    among = filter_bar(study, says=OF_ALL)
+    filter_bar(study, among, says=OF_ALL)
     if not chosen:
         if any(comparison_reads.made_of_the_same(study, other) for other in others.values()):
             st.caption("Choose at least one study to compare with.")
@@ -205,4 +206,4 @@ def _premises(found: Comparison) -> None:
         st.caption(widgets.plain(line))
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

@@ -12,15 +12,15 @@ from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.panels.errors import confusions, slice_pair, worst_slices
 from dashboard.panels.filter_bar import filter_bar
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 WORST, CONFUSIONS, PAIR = TABS = ("Worst slices", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
 
 
-def page(study: Study) -> None:
+def page(study: Study, population: Slice) -> None:
     found = widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
-    population = filter_bar(study)
+    filter_bar(study, population)
     judged = _why_not_judged(study, population)
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
     with head:
@@ -70,4 +70,4 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
         st.caption(f"{wrong:,} of {n:,}{what}", width="content")
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

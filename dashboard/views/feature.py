@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.features import feature_reads
@@ -13,17 +14,16 @@ from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 
-def page(study: Study) -> None:
+def page(study: Study, chosen: Slice) -> None:
     if not one_feature.ready(study):
         return
-    chosen = image_filter.population(study)
     every = feature_reads.listed(study, chosen)
     asked = controls.from_query()
     found = feature_reads.in_order(study, chosen, asked)
     feature = one_feature.chosen_feature(found, len(every))
     row = one_feature.rows_of(every, feature)
     one_feature.header(study, chosen, row, asked, found)
-    filter_bar(study)
+    filter_bar(study, chosen)
     feature_images.show(study, feature, chosen)
     with st.container(key="stacked_charts"):
         parts = st.columns(3, gap="large")
@@ -51,4 +51,4 @@ def _elsewhere(study: Study, feature: int) -> None:
     )
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

@@ -34,16 +34,15 @@ FORMS = ("Cards", "Table", "Plot", "Words", "Groups")
 PAGE_SIZE = 24
 
 
-def page(study: Study) -> None:
+def page(study: Study, chosen: Slice) -> None:
     if not one_feature.ready(study):
         return
-    chosen = image_filter.population(study)
     features = feature_reads.listed(study, chosen)
     form = _header(study, chosen, features)
     if form == "Groups":
         group_list.show(study)
         return
-    filter_bar(study)
+    filter_bar(study, chosen)
     n_dead = int(np.count_nonzero(numbers(features, "rate") == 0))
     asked = controls.listing(study, n_dead, ordered=form != "Words")
     if form == "Words":
@@ -146,4 +145,4 @@ def _dense(study: Study) -> list[str]:
     ]
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

@@ -24,7 +24,7 @@ from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.heatmap_grid import Display
 from dashboard.panels.heatmaps import feature_choice, mean_representations
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
@@ -39,9 +39,9 @@ class Choice:
     feature: int | None
 
 
-def page(study: Study) -> None:
+def page(study: Study, population: Slice) -> None:
     widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question)
-    population = filter_bar(study)
+    filter_bar(study, population)
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key="heat_controls"):
         part = choose_one("Show", PARTS, key="heat_part", default=PICTURES)
         controls = st.container(horizontal=True, vertical_alignment="center", gap="small")
@@ -236,4 +236,4 @@ def _sentence(study: Study, choice: Choice) -> None:
     st.caption("Each heatmap is that of the discriminative features that fire on the image.")
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

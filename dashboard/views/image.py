@@ -180,7 +180,7 @@ def _without_image(study: Study) -> None:
     if source == UPLOAD:
         crops.uploaded(study)
         return
-    filter_bar(study)
+    filter_bar(study, image_filter.population())
     rows, wrong = _suggested(study)
     st.caption("The most confident mistakes of the probe. Open one." if wrong else "Open one of the images.")
     widgets.image_gallery(

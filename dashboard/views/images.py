@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.score_names import score_label
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
@@ -18,7 +19,7 @@ from dashboard.components.choose_one import choose_one
 from dashboard.panels import search_box, selection, side_by_side
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.images import facets
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 KEY = "images"
 STUDY_ORDER = "Order of the study"
@@ -37,9 +38,9 @@ STYLE = (
 Badges = Callable[[int], str] | dict[int, str] | None
 
 
-def page(study: Study) -> None:
+def page(study: Study, chosen: Slice) -> None:
     widgets.page_header("Images", "Which images are these, and what does the encoder make of them?")
-    chosen = filter_bar(study)
+    filter_bar(study, chosen)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="images_controls"):
         query = search_box.field(study)
         score, ascending = _order(study, searching=bool(query))
@@ -151,4 +152,4 @@ def _marked(study: Study, place: DeltaGenerator) -> None:
             side_by_side.show(study, rows)
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

@@ -27,7 +27,7 @@ from dashboard.components.scatter import Outline, scatter
 from dashboard.panels import map_legend, search_box, selection
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.server.map_points import Wanted, cloud
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 KIND, COLOUR, FEATURE = "map_kind", "map_colour", "map_feature"
 OUTLINE = "map_outline"  # part of the URL: corners of the selection, as x,y;x,y;…
@@ -49,14 +49,14 @@ BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and bel
 STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%, 480px) }</style>"
 
 
-def page(study: Study) -> None:
+def page(study: Study, chosen: Slice) -> None:
     widgets.page_header(
         "Map",
         "Which images does the encoder find similar? Every image is a point, beside similar ones.",
     )
     if not widgets.needs(study, "map_pca", "The map"):
         return
-    chosen = filter_bar(study)
+    filter_bar(study, chosen)
     n_chosen = int(np.count_nonzero(reads.mask(study, chosen)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="map_controls"):
         kind, by, feature, query = _controls(study)
@@ -292,4 +292,4 @@ def _cell(study: Study, wanted: Wanted) -> CellRequest | None:
     return CellRequest("map", options, str(wanted.where))
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

@@ -14,7 +14,7 @@ from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import own_place
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.masks import classes, features, images, method, none_yet, scale
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 SHOWN = {
     "By class": classes.by_class,
@@ -25,11 +25,11 @@ SHOWN = {
 }
 
 
-def page(study: Study) -> None:
+def page(study: Study, population: Slice) -> None:
     widgets.page_header(PAGES["masks"].title, PAGES["masks"].question)
     if not _ready(study):
         return
-    population = filter_bar(study)
+    filter_bar(study, population)
     scale.show(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="masks_controls"):
         part = choose_one("Show", SHOWN, key="masks_part", default="By class")
@@ -55,4 +55,4 @@ def _ready(study: Study) -> bool:
     return not none_yet.explained(study)
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

@@ -13,28 +13,30 @@ from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import layer_words, readout_words
 from core.common.score_names import score_label
+from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
-from core.slices.inspection.populations import with_split
-from core.slices.inspection.scale import ENCODER
+from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
 from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads
+from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
 from dashboard.panels import findings, report, tour
+from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.masks import none_yet
 from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.research import parts
 from dashboard.server import table_downloads
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 OVERLAP = "Grad-CAM overlap with the object (mIoU)"
+NO_OUTCOMES = "Of no image here is it known whether it is classified correctly."
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
@@ -61,20 +63,18 @@ HEADLINE_STYLE = (  # the number before its name, on one line
 )
 
 
-def page(study: Study) -> None:
+def page(study: Study, population: Slice) -> None:
+    filtered = is_filtered(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        widgets.page_header(_title(study), _sentence(study))
+        widgets.page_header(_title(study, population, filtered=filtered), _sentence(study))
         tour.start(study)
+    filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()
-    _headline(study)
-    with st.container(key="overview_places", gap="xsmall"):
-        findings.look_first(study)
-    with st.container(key="overview_looks", gap="xsmall"):
-        findings.features(study)
-    _prediction(study)
-    for show in parts.ON_THE_OVERVIEW:
-        show(study)
+    if slice_reads.count(study, population):
+        _of_images(study, population, filtered=filtered)
+    else:
+        widgets.empty_state("No images", "No images match the filter.")
     with first if gaps_matter else st.container():
         _unfinished(study)
     with st.expander("About this study", icon=":material/info:"):
@@ -88,10 +88,22 @@ def page(study: Study) -> None:
     report.section(study)
 
 
-def _title(study: Study) -> str:
+def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
+    """What holds of the images of the filter; research speaks of the whole study."""
+    _headline(study, population, filtered=filtered)
+    with st.container(key="overview_places", gap="xsmall"):
+        findings.look_first(study, population)
+    with st.container(key="overview_looks", gap="xsmall"):
+        findings.features(study, population)
+    _prediction(study, population)
+    for show in () if filtered else parts.ON_THE_OVERVIEW:
+        show(study)
+
+
+def _title(study: Study, population: Slice, *, filtered: bool) -> str:
     """What the page shows, or that there is little to see: the probe against always giving one answer."""
-    found = highlight_reads.class_accuracy(study)
-    if found is None or found.beats_guessing or not found.worst:
+    found = highlight_reads.class_accuracy(study, population)
+    if found is None or filtered or found.beats_guessing or not found.worst:
         return "What this encoder sees, and where it goes wrong"
     than = "worse than" if found.high < found.guess else "not measurably better than"
     return f"A probe on this encoder is {than} always answering “{widgets.plain(found.common)}”"
@@ -116,33 +128,37 @@ def _sentence(study: Study) -> str:
     return " · ".join(parts)
 
 
-def _headline(study: Study) -> None:
+def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
     """Three numbers with their scale, low enough that pictures begin on the first screen."""
     st.html(HEADLINE_STYLE)
     with st.container(key="overview_headline"):
         columns = st.columns([1.1, 1.1, 1.4], gap="small")
         with columns[0]:
-            _accuracy(study)
+            _accuracy(study, population, filtered=filtered)
         with columns[1]:
-            _features(study)
+            _features(study, population, filtered=filtered)
         with columns[2]:
-            _overlap(study)
+            _overlap(study, population)
     for note in (*reads.feature_notes(study), *reads.probe_notes(study)):
         st.caption(widgets.plain(note))
 
 
-def _accuracy(study: Study) -> None:
-    found = highlight_reads.class_accuracy(study)
+def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
+    found = highlight_reads.class_accuracy(study, population)
     if found is None:
-        widgets.metric("Linear probe", "not defined", explain="accuracy", detail=_why_no_accuracy(study))
+        why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
+        widgets.metric("Linear probe", "not defined", explain="accuracy", detail=why)
         return
-    detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"
-    if not found.beats_guessing and found.worst:
+    if filtered:  # in a slice of one class, every guess would be right
+        detail = f"{found.n:,} images"
+    else:
+        detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"
+    if filtered or (not found.beats_guessing and found.worst):
         detail = f"95 % interval: {100 * found.low:.1f} to {100 * found.high:.1f}; {detail}"
     if found.worst:
         worst = widgets.percent(found.worst_accuracy, digits=0)
         detail += f"; worst class: {widgets.plain(found.worst)}, {worst}"
-    if few := few_shot_words(study.summary("few-shot")):
+    if not filtered and (few := few_shot_words(study.summary("few-shot"))):
         detail += f"; {few}"
     widgets.metric(
         "Linear probe, accuracy", widgets.percent(found.accuracy), explain="accuracy", detail=detail
@@ -161,16 +177,17 @@ def _why_no_accuracy(study: Study) -> str:
     return study_progress.time_left(study.path) or "The probe has not been trained yet."
 
 
-def _features(study: Study) -> None:
+def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     if not study.has("features"):
         return
-    rates = inspection_reads.features(study, with_split(study, Slice())).set_index("feature")["rate"]
+    rates = inspection_reads.features(study, population).set_index("feature")["rate"]
     fire = rates.sort_index().to_numpy() > 0
     alive = int(np.count_nonzero(fire))
     telling = reads.table(study, "features", ("discriminative",))["discriminative"].to_numpy(bool) & fire
     many = len(study.class_names) > 1
     detail = f"{np.count_nonzero(telling):,} are class-specific; " if many else ""
-    detail += f"{widgets.number(_mean_firing(study), digits=1)} fire on an image"
+    mean = inspection_reads.headline(study, population)["n_firing"] if filtered else _mean_firing(study)
+    detail += f"{widgets.number(mean, digits=1)} fire on an image"
     widgets.metric("Active features", f"{alive:,} of {len(rates):,}", explain="mean_firing", detail=detail)
 
 
@@ -180,9 +197,9 @@ def _mean_firing(study: Study) -> float | None:
     return study.summary("quality").get("mean_firing", of_all)
 
 
-def _overlap(study: Study) -> None:
+def _overlap(study: Study, population: Slice) -> None:
     """Where the encoder's mIoU with the object lies between heatmaps that know nothing and the best one."""
-    known = _object_scale(study)
+    known = _object_scale(study, population)
     value = known.pop(ENCODER, math.nan)
     if not math.isfinite(value):
         why = study.why_missing("overlap_summary")
@@ -191,7 +208,7 @@ def _overlap(study: Study) -> None:
             needs = running
         elif study.summary("heatmaps").get("skipped"):
             needs = "It needs heatmaps, and this study has none."
-        detail = needs if why else "No evaluation image has a heatmap and a mask of the object."
+        detail = needs if why else "No image here has a heatmap and a mask of the object."
         told = "no masks" if none_yet.missing(study) else "not defined"
         widgets.metric(OVERLAP, told, explain="miou", detail=detail)
         return
@@ -205,11 +222,11 @@ def _overlap(study: Study) -> None:
         scale(value, marks, label=f"mIoU {value:.2f} on a scale from 0 to 1; {words}")
 
 
-def _object_scale(study: Study) -> dict[str, float]:
-    """mIoU with the object, of the encoder's heatmaps and of control heatmaps, over evaluation images."""
+def _object_scale(study: Study, population: Slice) -> dict[str, float]:
+    """mIoU with the object, of the encoder's heatmaps and of control heatmaps."""
     if not study.has("overlap"):
         return {}
-    table = inspection_reads.scale(study, with_split(study, Slice()))
+    table = reads.slice_table(study, population, "overlap_scale")
     mine = where(table, equals(table, "mask", "core"))
     means = dict(zip(mine["heatmap"].astype(str).tolist(), numbers(mine, "value").tolist(), strict=True))
     if "uniform" in means:
@@ -219,12 +236,12 @@ def _object_scale(study: Study) -> dict[str, float]:
     }
 
 
-def _prediction(study: Study) -> None:
+def _prediction(study: Study, population: Slice) -> None:
     """Which score tells which images are misclassified, in one line."""
     found = score_reads.recommended(study)
     if found is None:
         return
-    aurocs = score_reads.aurocs(study, with_split(study, Slice()))
+    aurocs = score_reads.aurocs(study, population)
     known = aurocs.dropna(subset="auroc")
     if len(known):
         line = f"**Can errors be predicted?** {baselines.finding(aurocs)} {found.reason}"
@@ -322,4 +339,4 @@ def _remarks(study: Study) -> None:
             download(study, skipped, name="skipped_images", label="All as CSV")
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

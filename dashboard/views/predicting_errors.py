@@ -19,7 +19,7 @@ from dashboard.components.chart import chart
 from dashboard.components.stable_container import own_place
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.scores import details, parts, picked_score, trust_check
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 Q = "q_score"
 ROW = 18  # pixels of a score in the chart, so that all of them and what is picked fit on a screen
@@ -31,11 +31,11 @@ STYLE = (
 )
 
 
-def page(study: Study) -> None:
+def page(study: Study, population: Slice) -> None:
     widgets.page_header(PAGES["predicting_errors"].title, PAGES["predicting_errors"].question)
     if not widgets.needs(study, "quality", "The table of quality scores"):
         return
-    population = filter_bar(study)
+    filter_bar(study, population)
     aurocs = score_reads.aurocs(study, population)
     judged = bool((aurocs["n"] > 0).any())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="quality_controls"):
@@ -124,4 +124,4 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         st.caption(widgets.plain(calibrated))
 
 
-page(session.current_study())
+page(session.current_study(), image_filter.population())

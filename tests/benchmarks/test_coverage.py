@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import bench_coverage
-from core.analysis.quality.metrics import auroc
+from core.measures.metrics import auroc
 
 
 @pytest.mark.parametrize("area", bench_coverage.AREAS)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from core.measures.feature_rates import feature_differences
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import open_study
@@ -31,7 +32,7 @@ def choose_class(page, name: str) -> None:
 def test_class_on_features__cards_with_the_numbers_of_the_library(reader, address, served):
     study = open_study(served / "seen")
     mask, others = inspection.population(study, Slice.parse("label=cat"))
-    wanted = inspection.feature_differences(study, mask, others)
+    wanted = feature_differences(study, mask, others)
     wanted = wanted[wanted["rate"] > 0]
     one = reader()
     page = one.open(f"{address}/features?study=seen")

@@ -8,8 +8,9 @@ import pytest
 from core.charts.options import FigureOptions
 from core.charts.theme import layout_of
 from core.errors import StudyError
-from core.export.sliced import SlicedStudy
 from core.figures.catalogue import draw
+from core.measures.confusions import confusions
+from core.measures.overlap_scale import overlap_scale
 from core.slices import inspection
 from core.slices.inspection.populations import shown_images
 from core.slices.slice import Slice
@@ -25,8 +26,8 @@ def seen(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "label=bee", "split=train"])
 def test_confusions__every_error_of_the_images_once(seen, text):
-    study = SlicedStudy(seen, Slice.parse(text)) if text else seen
-    pairs = inspection.confusions(seen, shown_images(study))
+    study = seen.where(Slice.parse(text)) if text else seen
+    pairs = confusions(seen, shown_images(study))
     fig = draw(study, "confusions")
     if pairs.empty:
         assert layout_of(fig).annotations
@@ -42,7 +43,7 @@ def test_confusions__without_labels(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "label=bee"])
 def test_worst_slices__the_significant_ones_of_the_images(seen, text):
-    study = SlicedStudy(seen, Slice.parse(text)) if text else seen
+    study = seen.where(Slice.parse(text)) if text else seen
     table = inspection.worst_within(seen, shown_images(study))
     significant = table["q"] <= 0.05
     rates = 100 * table.loc[significant | (not significant.any()), "error_rate"]
@@ -75,7 +76,7 @@ def loop_differences(study, one: np.ndarray, other: np.ndarray) -> dict[str, flo
 @pytest.mark.parametrize("versus", ["", "label=ant split=val", "split=val"])
 def test_slice_differences__of_a_slice_and_the_others(seen, versus):
     bees = Slice.parse("label=bee split=val")
-    fig = draw(SlicedStudy(seen, bees), "slice_differences", options=FigureOptions(versus=versus))
+    fig = draw(seen.where(bees), "slice_differences", options=FigureOptions(versus=versus))
     one = bees.mask(seen)
     other = (Slice.parse(versus) if versus else Slice(split="val")).mask(seen) & ~one
     wanted = loop_differences(seen, one, other)
@@ -99,9 +100,9 @@ def test_slice_differences__without_verdicts_asks_for_a_slice(tmp_path):
 
 
 def test_miou_scale__is_of_the_images_of_the_slice(seen):
-    bees = SlicedStudy(seen, Slice.parse("label=bee"))
+    bees = seen.where(Slice.parse("label=bee"))
     assert bees.chosen is not None
-    table = inspection.overlap_scale(seen, bees.chosen)
+    table = overlap_scale(seen, bees.chosen)
     value = table.loc[(table["heatmap"] == "encoder") & (table["mask"] == "core"), "value"].iloc[0]
     said = [note.text for note in layout_of(draw(bees, "miou_scale")).annotations]
     assert any(f"{value:.2f}" in text for text in said), (value, said)

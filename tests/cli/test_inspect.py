@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.slices import inspection
+from core.measures.inspect import inspect as inspect_slice
 from core.slices.slice import Slice
 from tests import small
 from tests.slices.inspection.worlds import World, make_world
@@ -58,7 +58,7 @@ def test_inspect__json_has_the_numbers_of_the_slice(run, world):
 
 def test_inspect__is_what_the_function_returns(run, world):
     found = printed(run, world.study.path, "--where", "predicted=bee")
-    expected = inspection.inspect(world.study, Slice(predicted=("bee",)), means=True)
+    expected = inspect_slice(world.study, Slice(predicted=("bee",)), means=True)
     assert set(found) == {"study", *expected} and found["against"] is None
     assert found["words"] == json.loads(json.dumps(expected["words"]))
     assert [row["difference"] for row in found["features"]] == [

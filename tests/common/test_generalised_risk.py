@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.quality import metrics
 from core.common.statistics.generalised_risk import augrc_of, interval_of_augrc
 from core.common.statistics.intervals import Z
 from core.common.statistics.placements import spreads
+from core.measures import metrics
 
 
 def augrc_by_loop(score, correct):

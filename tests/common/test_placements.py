@@ -5,7 +5,6 @@ from numpy.testing import assert_allclose
 from core.common.statistics.placements import (
     LEFT_OUT,
     Spread,
-    placements,
     ranked_spreads,
     ranking,
     spreads,
@@ -70,6 +69,14 @@ def test_ranked_spreads__of_no_scores():
     assert (up.n, down.n) == (0, 0)
 
 
-def test_placements__of_one_outcome_are_zero():
-    x, y = placements(np.array([1.0, 2.0]), np.array([True, True]))
-    assert x.tolist() == [0.0, 0.0] and y.tolist() == []
+@pytest.mark.parametrize("levels", [3, 10**6], ids=["ties", "no ties"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_both_ways__end_at_the_same_values(rng, levels, share):
+    score = rng.integers(0, levels, 3000) / 7
+    outcome = (rng.random(3000) < share).astype(int)
+    assert spreads(score, outcome == 1) == by_ranking(score, outcome)
+
+
+def test_spreads__of_one_outcome_are_undefined():
+    up, down = spreads(np.array([1.0, 2.0]), np.array([True, True]))
+    assert (up.n, down.n) == (2, 0) and np.isnan([up.mean, down.mean]).all()

@@ -8,7 +8,7 @@ import pytest
 from core.errors import EncoderError, SettingsError
 from core.training.backbones import build_backbone, parse_arch
 from core.training.config import TrainConfig, from_dict, read_config, to_dict
-from core.training.objective import DEFAULTS
+from core.training.objective import DEFAULTS, METHODS_OF, OBJECTIVES
 from core.training.past_settings import setting_changes
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -27,7 +27,11 @@ def test_shipped_configs__there_is_one_for_every_method():
 
 
 def test_to_dict__round_trips_through_json():
-    tables = {"augment": {"crop_scale": [0.3, 1]}, "objective": {"queue": 7, "local_size": 9}}
+    tables = {
+        "augment": {"crop_scale": [0.3, 1]},
+        "objective": {"queue": 7, "local_size": 9},
+        "method": "swav",
+    }
     config = from_dict({"images": "a", "output": "b", **tables, "lr": 1})
     assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
     assert config.augment.crop_scale == (0.3, 1.0) and config.lr == 1.0
@@ -46,7 +50,7 @@ def test_to_dict__round_trips_through_json():
         ({"optimizer": "adam"}, "must be sgd, lars, adamw or muon. Did you mean 'adamw'"),
         ({"method": "bioll"}, "Unknown method 'bioll'. Known: barlow, byol"),
         ({"objective": {"que": 1}}, r"\[objective\]: unknown setting 'que'. Did you mean 'queue'"),
-        ({"objective": {"queue": -1}}, "objective.queue = -1 must be at least 0"),
+        ({"method": "moco", "objective": {"queue": -1}}, "objective.queue = -1 must be at least 0"),
         ({"objective": {"local_pairs": -1}}, "objective.local_pairs = -1 must be at least 0"),
         ({"method": "swav", "objective": {"local_pairs": 2}}, "not of swav. Its small views are"),
         (
@@ -56,9 +60,12 @@ def test_to_dict__round_trips_through_json():
         ({"objective": {"local_pairs": 2, "dual": True}}, "objective.local_pairs needs one encoder"),
         ({"objective": {"local_pairs": 2}, "augment": {"fourier": {}}}, "small views of the plain image"),
         ({"objective": {"local_pairs": 2}, "augment": {"right": {"blur": 0.1}}}, "small views of the plain"),
-        ({"objective": {"momentum": 1.5}}, "objective.momentum = 1.5 must lie between 0 and 1"),
+        (
+            {"method": "byol", "objective": {"momentum": 1.5}},
+            "objective.momentum = 1.5 must lie between 0 and 1",
+        ),
         ({"objective": {"local_scale": [0.5, 2]}}, "two ascending shares up to 1"),
-        ({"objective": {"teacher_temperature": 0.0}}, "must be above 0"),
+        ({"method": "dino", "objective": {"teacher_temperature": 0.0}}, "must be above 0"),
         ({"augment": {"hue_shift": 1}}, r"\[augment\]: unknown setting"),
         ({"augment": {"crop_scale": [0.5]}}, "crop_scale = .* should be two numbers"),
         ({"augment": {"crop_scale": [0.5, 2]}}, "above the whole image"),
@@ -93,11 +100,32 @@ def test_read_config__options_win(tmp_path):
 
 
 def test_differences__ignores_what_may_change():
-    old = to_dict(TrainConfig(images="a", output="b"))
+    old = to_dict(from_dict({"images": "a", "output": "b", "method": "moco"}))
     assert setting_changes(old, {**old, "epochs": 3, "device": "cpu"}) == []
-    assert setting_changes(old, {**old, "lr": 0.1}) == ["lr 0.5 -> 0.1"]
+    assert setting_changes(old, {**old, "lr": 0.1}) == ["lr 0.12 -> 0.1"]
     objective = {**old["objective"], "queue": 3}
-    assert setting_changes(old, {**old, "objective": objective}) == ["objective.queue 0 -> 3"]
+    assert setting_changes(old, {**old, "objective": objective}) == ["objective.queue 4096 -> 3"]
+
+
+def test_objective__each_method_has_its_own_settings():
+    for method, kind in OBJECTIVES.items():
+        config = from_dict({"images": "a", "output": "b", "method": method})
+        assert type(config.objective) is kind and set(to_dict(config)["objective"]) == {
+            name for name, methods in METHODS_OF.items() if method in methods
+        }
+    with pytest.raises(SettingsError, match="SimCLRSettings are not the settings of this method"):
+        TrainConfig(images="a", output="b", method="moco")
+
+
+def test_objective__a_table_of_all_methods_is_read_as_that_of_one():
+    """Sidecars and states of earlier versions name the settings of every method."""
+    every = {name: getattr(OBJECTIVES[methods[0]](), name) for name, methods in METHODS_OF.items()}
+    for method in OBJECTIVES:
+        plain = {"images": "a", "output": "b", "method": method}
+        given = {**every, **DEFAULTS[method].get("objective", {})}
+        assert from_dict({**plain, "objective": given}) == from_dict(plain)
+    with pytest.raises(SettingsError, match="concerns two encoders, which moco does not train"):
+        from_dict({"images": "a", "output": "b", "method": "moco", "objective": {"cross_only": True}})
 
 
 def test_differences__settings_of_later_versions_had_their_defaults():

@@ -98,7 +98,7 @@ def notes_on_features(study: Study) -> list[str]:
 
     D is a definition on the train images, so a study narrowed to a slice has the notes of the whole study.
     """
-    study = getattr(study, "whole", study)  # of a `SlicedStudy`
+    study = getattr(study, "whole", study)  # of a `Narrowed` study
     if not study.has("features"):
         return []
     settings, summary = study.settings("features"), study.summary("features")

@@ -14,8 +14,8 @@ import numpy as np
 from core.common.arrays import safe_divide
 from core.common.statistics.intervals import percentile_interval, resampled_means
 from core.errors import ShapeError
+from core.slices.overlap_values import VARIANTS
 
-VARIANTS = ("paper", "binary", "soft", "energy")
 SWEPT = ("paper", "binary")
 MASK_REGION = 0.5  # minimum value inside a mask's region
 BLOCK_PIXELS = 1 << 17  # pixels per block: its data fits into the cache

@@ -15,12 +15,13 @@ import pandas as pd
 from core.analysis.overlap import tables
 from core.analysis.overlap.controls import control_heatmaps, control_overlaps
 from core.analysis.overlap.input_masks import FrameBatch, MaskFrames, masked_images
-from core.analysis.overlap.iou import MASK_REGION, SWEPT, VARIANTS, overlap_scores, overlap_sweep
+from core.analysis.overlap.iou import MASK_REGION, SWEPT, overlap_scores, overlap_sweep
 from core.analysis.overlap.maps import HeatBatch, HeatSource
 from core.analysis.representations import picture_batches
 from core.config import RunOptions
 from core.data.masks.masks import KINDS, MaskSource, open_masks
-from core.slices.overlap_values import CONTROLS, control_column
+from core.measures import overlap as measures
+from core.slices.overlap_values import CONTROLS, VARIANTS, control_column
 
 if TYPE_CHECKING:
     import torch
@@ -203,16 +204,16 @@ def write_overlap_tables(
     image, number = np.nonzero(found.exists)  # image after image, core before spurious
     scores = image_overlaps(found, image, number)
     pairs = found.pair_table()
-    summary = tables.summary_table(scores)
+    summary = measures.summary_table(scores)
     step.table("overlap", scores)
     step.table("overlap_summary", summary)
-    step.table("overlap_by_class", tables.overlap_by_class(scores))
+    step.table("overlap_by_class", measures.overlap_by_class(scores))
     step.table("overlap_sweep", tables.sweep_table(scores, found.swept[image, number], found.thresholds))
     step.table(
         "overlap_by_feature",
         tables.overlap_by_feature(pairs, feature_keywords(found.study, pairs, masks), config),
     )
-    step.table("overlap_controls", tables.control_table(found.controls))
+    step.table("overlap_controls", measures.control_table(found.controls))
     numbers = counts(scores, found)
     about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers)}
     return tables.overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
@@ -255,7 +256,7 @@ def verdicts(study: Study) -> Any:
 
 def counts(scores: pd.DataFrame, found: Measured) -> dict[str, int]:
     """Count the images and masks behind the numbers, and those left out."""
-    both = np.unique(scores["row"].to_numpy()[tables.has_both(scores)])
+    both = np.unique(scores["row"].to_numpy()[measures.has_both(scores)])
     area = scores["mask_area"].to_numpy(float)
     return {
         "n_images": len(found.rows),

@@ -20,7 +20,6 @@ from core.analysis.features.definitions import (
 )
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
-from core.analysis.quality import metrics
 from core.analysis.quality.scores import confidence, near_zero_share, q_score
 from core.analysis.representations import (
     Pictures,
@@ -31,6 +30,7 @@ from core.analysis.representations import (
 from core.common.arrays import check_same_length
 from core.common.statistics.intervals import share_intervals
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
+from core.measures import metrics
 
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource

@@ -9,18 +9,17 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.features.kernels import sum_excess
-from core.analysis.quality import metrics, trust_check
+from core.analysis.quality import trust_check
 from core.analysis.quality.baseline_scores import baseline_scores
-from core.analysis.quality.group_means import n_judged, write_group_means
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.consensus import combined_scores, refused
 from core.analysis.quality.label_free.deviation_scores import deviation_scores
-from core.analysis.quality.rival import with_rivals
-from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.arrays import safe_divide
 from core.common.score_names import SCORES
-from core.common.statistics.chance import LEAST
+from core.measures.group_means import group_means, vectors_of, with_outcome
+from core.measures.scores import score_causes, score_curves, score_metrics
+from core.measures.slice_tables import causes_of
 
 if TYPE_CHECKING:
     import torch
@@ -30,12 +29,7 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
     from core.store import Study
 
-LABEL_FREE = tuple(name for name, score in SCORES.items() if score.label_free)
 FROM_PROBE = ("confidence", "margin", "energy")  # columns of the table `probe`
-CAUSE_COLUMNS = [
-    *("cause", "score", "n_errors", "auroc", "low", "high"),
-    *("difference", "difference_low", "difference_high"),
-]
 
 
 def sparse_scores(
@@ -84,33 +78,39 @@ def compute_quality(
 ) -> None:
     """Write tables `quality`, `quality_metrics`, `quality_curves` (and `quality_by_cause` if causes are
     known), the trust check and the weights of the combined score in the summary and, if evaluation images
-    have a probe result, the average representations of `group_means`.
+    have a probe result, their average representations (`core.measures.group_means`).
 
     Args:
         device: for NNGuide and the probe of a calibration; all else is sparse or a single pass.
     """
     held = _calibration_rows(study, config)
-    if n_images := n_judged(study):
+    if n_images := int(np.count_nonzero(with_outcome(study, study.is_val)[0])):
         with progress.stage("class means", total=n_images, unit="images") as bar:
-            write_group_means(study, step, bar)
+            for name, values in vectors_of(group_means(study, study.is_val, bar.update)).items():
+                step.vector(name, values)
     with progress.stage("quality", total=4, unit="parts") as bar:
         table, weights = quality_table(study, device)
         step.table("quality", table)
         bar.update(1)
         judged = (table["split"] == "val") & table["correct"].notna()
-        scores, correct = table.loc[judged, list(SCORES)], table.loc[judged, "correct"]
-        found = rate_scores(scores, correct, config, why=why_not_judged(study))
-        found = auroc_within_predicted(found, scores, correct, table.loc[judged, "predicted"])
+        scores = table.loc[judged, list(SCORES)]
+        correct = table.loc[judged, "correct"].to_numpy(dtype=float)
+        found = score_metrics(
+            scores,
+            correct,
+            table.loc[judged, "predicted"],
+            resamples=config.bootstrap,
+            seed=config.seed,
+            why=why_not_judged(study),
+        )
         if refusal := refused(weights):
             found.loc[found["score"] == "combined", "note"] = refusal
-        outcome = correct.to_numpy(dtype=float)
-        found = with_rivals(found, scores, outcome)
         step.table("quality_metrics", found)
         bar.update(1)
         step.table("quality_curves", score_curves(scores, correct))
         bar.update(1)
         if (causes := causes_of(study)) is not None:
-            step.table("quality_by_cause", cause_table(scores, correct, causes[judged.to_numpy()]))
+            step.table("quality_by_cause", score_causes(scores, correct, causes[judged.to_numpy()]))
         bar.update(1)
     step.summary = summarise(study, table, found) | {"combined_weights": weights}
     step.summary |= {"notes": [f"combined: {refusal}"]} if refusal else {}
@@ -190,54 +190,6 @@ def why_not_judged(study: Study) -> str:
     if not study.has("probe"):
         return study.summary("probe").get("skipped") or "there is no probe (run the step probe, then quality)"
     return "" if study.is_val.any() else "there are no evaluation images"
-
-
-def rate_scores(scores: pd.DataFrame, correct: pd.Series, config: QualityConfig, *, why: str) -> pd.DataFrame:
-    """Build the table `quality_metrics`: one row per score; all NaN with the reason `why` without results."""
-    outcome = correct.to_numpy(dtype=float)
-    table = metrics.evaluate(scores, outcome, resamples=config.bootstrap, seed=config.seed)
-    table.insert(1, "label_free", table["score"].isin(LABEL_FREE))
-    if why:
-        table["note"] = why
-    return table.astype({"note": "str", "score": "str"})
-
-
-def score_curves(scores: pd.DataFrame, correct: pd.Series) -> pd.DataFrame:
-    """Build the table `quality_curves`: score, curve, x, y."""
-    outcome = correct.to_numpy(dtype=float)
-    if not len(outcome):
-        return pd.DataFrame({"score": [], "curve": [], "x": [], "y": []}).astype(
-            {"score": "str", "curve": "str"}
-        )
-    parts = [metrics.curves(scores[name].to_numpy(float), outcome).assign(score=name) for name in scores]
-    table = pd.concat(parts, ignore_index=True).reindex(columns=["score", "curve", "x", "y"])
-    return table.astype({"score": "str", "curve": "str", "x": float, "y": float})
-
-
-def causes_of(study: Study) -> np.ndarray | None:
-    """Return what makes each image hard, if the images record it (Glyphworld)."""
-    if not study.has("attributes"):
-        return None
-    table = study.table("attributes")
-    return table["cause"].to_numpy(dtype=object) if "cause" in table else None
-
-
-def cause_table(scores: pd.DataFrame, correct: pd.Series, causes: np.ndarray) -> pd.DataFrame:
-    """Build the table `quality_by_cause`: AUROC of each score between the errors of one cause and the correct
-    images, and its paired difference to Q. A cause with fewer than LEAST errors is left out."""
-    outcome, parts = correct.to_numpy(dtype=float), []
-    for cause in pd.unique(causes):
-        errors = (outcome == 0) & (causes == cause)
-        if errors.sum() < LEAST:
-            continue
-        kept = np.flatnonzero(errors | (outcome == 1))
-        found = metrics.evaluate(scores.iloc[kept], outcome[kept], resamples=0)
-        found = found.rename(columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_"))
-        found = found.assign(cause=str(cause), n_errors=int(errors.sum()))
-        parts.append(found[CAUSE_COLUMNS])
-    if parts:
-        return pd.concat(parts, ignore_index=True)
-    return pd.DataFrame({name: [] for name in CAUSE_COLUMNS})
 
 
 def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def mean_intervals(
         mean, low, high (K,) float64 and n (K,) int, the numbers in each column. All NaN without numbers; no
         interval from a single one.
     """
-    values = np.asarray(values, np.float64)
+    values = np.asarray(values, np.float64, order="F")  # so a column's sum does not depend on the others
     finite = np.isfinite(values)
     n = finite.sum(0)
     mean = safe_divide(np.where(finite, values, 0.0).sum(0), n)

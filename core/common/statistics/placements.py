@@ -62,30 +62,7 @@ def ranked_spreads(order: np.ndarray, tied: np.ndarray, outcome: np.ndarray) -> 
     m, n, x, xx, y, yy = walk_in_order(order, tied, outcome)
     if not m or not n:
         return Spread(m, np.nan, np.nan), Spread(n, np.nan, np.nan)
-    halves_x, halves_y = 2.0 * n, 2.0 * m
-    up = Spread.from_sums(m, x / halves_x, xx / halves_x**2)
-    down = Spread.from_sums(n, y / halves_y, yy / halves_y**2)
-    return Spread(m, 0.5 + up.mean, up.variance), Spread(n, 0.5 + down.mean, down.variance)
-
-
-def placements(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Place each image among those of the other outcome, in the order of the scores.
-
-    Args:
-        score: (N,) without NaN. positive: (N,) bool.
-    Returns:
-        X (m,), the share of others below each positive, and Y (n,), the share of positives above each other;
-        ties count half. Values are 0 where the other outcome does not occur.
-    """
-    score = score.astype(np.float64)
-    up, down = np.sort(score[positive]), np.sort(score[~positive])
-    if not len(up) or not len(down):
-        return np.zeros(len(up)), np.zeros(len(down))
-    if len(up) <= len(down):
-        x, y = _shares_below(up, down)
-    else:
-        y, x = _shares_below(down, up)
-    return x, 1 - y
+    return _spreads_of_sums(m, n, x, xx, y, yy)
 
 
 def placed(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,16 +81,36 @@ def _share_under(values: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def spreads(score: np.ndarray, positive: np.ndarray) -> tuple[Spread, Spread]:
-    """Spread of X and of Y of `placements`."""
-    x, y = placements(score, positive)
-    return Spread.of(x), Spread.of(y)
+    """Spreads of X, the share of the others below each positive, and of Y, the share of the positives above
+    each other; ties count half. Undefined unless both outcomes occur.
+
+    Args:
+        score: (N,) without NaN. positive: (N,) bool.
+    """
+    score = score.astype(np.float64)
+    up, down = np.sort(score[positive]), np.sort(score[~positive])
+    m, n = len(up), len(down)
+    if not m or not n:
+        return Spread(m, np.nan, np.nan), Spread(n, np.nan, np.nan)
+    few, many = (up, down) if m <= n else (down, up)
+    below, above = _halves_below(few, many)  # only the few are looked up
+    x, y = (below - n, m - above) if m <= n else (above - n, m - below)
+    sums = (float(part) for one in (x, y) for part in (one.sum(), np.square(one).sum()))
+    return _spreads_of_sums(m, n, *sums)
 
 
-def _shares_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of `many` below each of `few`, and of `few` below each of `many`; ties count half.
+def _spreads_of_sums(m: int, n: int, x: float, xx: float, y: float, yy: float) -> tuple[Spread, Spread]:
+    """The spreads of the sums of `walk_in_order`: both ways to them end at the same values."""
+    up = Spread.from_sums(m, x / (2.0 * n), xx / (2.0 * n) ** 2)
+    down = Spread.from_sums(n, y / (2.0 * m), yy / (2.0 * m) ** 2)
+    return Spread(m, 0.5 + up.mean, up.variance), Spread(n, 0.5 + down.mean, down.variance)
 
-    Both are sorted. Only the few are looked up: what lies below the many follows by counting.
+
+def _halves_below(few: np.ndarray, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Twice the number of `many` below each of `few`, and of `few` below each of `many`; ties count half.
+
+    Both are sorted. What lies below the many follows by counting.
     """
     first, last = np.searchsorted(many, few, "left"), np.searchsorted(many, few, "right")
     below, up_to = (np.bincount(at, minlength=len(many))[: len(many)].cumsum() for at in (last, first))
-    return (first + last) / (2 * len(many)), (below + up_to) / (2 * len(few))
+    return first + last, below + up_to

@@ -15,12 +15,12 @@ from core.slices.evaluate import class_column
 from core.slices.firing_counts import BLOCK, has_firing
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 FEW_IMAGES = 5  # on which a feature fires, below which no class is named
 
 
-def class_firing(study: Study, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def class_firing(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Count the images of each class on which each feature fires.
 
     Args:
@@ -117,7 +117,7 @@ def firing_class(counts: np.ndarray, names: Sequence[str]) -> FiringClass | None
     return FiringClass(str(names[top]), int(counts[top]), int(counts.sum()))
 
 
-def feature_classes(study: Study) -> dict[int, FiringClass]:
+def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
     """Return the `firing_class` of each feature that fires on labelled evaluation images, or on any image
     where there are no evaluation images; empty for images without labels.
     """

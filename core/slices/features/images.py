@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 LEVELS = ("top", "median", "lowest")
 
 
-def firing_rows(study: Study, feature: int, mask: np.ndarray) -> np.ndarray:
+def firing_rows(study: StudyReader, feature: int, mask: np.ndarray) -> np.ndarray:
     """(n,) int64, ascending: the images of a mask, (n_images,) bool, on which a feature fires."""
     start, stop = study.array("firing_by_feature_ptr")[feature : feature + 2].tolist()
     rows = study.array("firing_by_feature_rows")[start:stop].astype(np.int64)
     return np.sort(rows[mask[rows]])
 
 
-def firing_pairs(study: Study, rows: np.ndarray) -> pd.DataFrame:
+def firing_pairs(study: StudyReader, rows: np.ndarray) -> pd.DataFrame:
     """List the features that fire on some images.
 
     Args:
@@ -47,7 +47,7 @@ def firing_pairs(study: Study, rows: np.ndarray) -> pd.DataFrame:
     )
 
 
-def feature_activations(study: Study, feature: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def feature_activations(study: StudyReader, feature: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the images of a mask on which a feature fires, most active first, ties by row.
 
     Args:

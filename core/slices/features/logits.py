@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
-def class_push(study: Study, feature: int, rows: np.ndarray) -> pd.DataFrame:
+def class_push(study: StudyReader, feature: int, rows: np.ndarray) -> pd.DataFrame:
     """Compute what a feature adds to the logit of each class on some images, compared with the average class.
 
     push_c = mean over i of raw_ij (w_cj - mean over c' of w_c'j): a probe's answer does not change where all

@@ -11,7 +11,7 @@ import pandas as pd
 from core.slices.features.images import firing_pairs
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 NORM_FLOOR = 1e-12
 
@@ -31,7 +31,7 @@ class Decision:
     bias: float
 
 
-def decision(study: Study, row: int) -> Decision | None:
+def decision(study: StudyReader, row: int) -> Decision | None:
     """Return the decision of the probe on an image; None without a probe or with a single class."""
     found = _logits(study, row)
     if found is None:
@@ -42,7 +42,7 @@ def decision(study: Study, row: int) -> Decision | None:
     return Decision(names[answer], names[rival], lead, float(bias[answer] - bias[rival]))
 
 
-def features_of_image(study: Study, row: int) -> pd.DataFrame:
+def features_of_image(study: StudyReader, row: int) -> pd.DataFrame:
     """List what the features of one image do, the strongest push first.
 
     push_j = (W[answer, j] - W[rival, j]) x_j, with the raw representation x and the weights W of the probe:
@@ -71,7 +71,7 @@ def features_of_image(study: Study, row: int) -> pd.DataFrame:
     )
 
 
-def _logits(study: Study, row: int) -> tuple[np.ndarray, np.ndarray, int, int] | None:
+def _logits(study: StudyReader, row: int) -> tuple[np.ndarray, np.ndarray, int, int] | None:
     """Logits and biases of all classes, and the codes of the answer and of its rival."""
     if not (study.labelled and study.has("probe_weights")) or len(study.class_names) < 2:
         return None

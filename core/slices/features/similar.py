@@ -12,10 +12,10 @@ from core.slices.features.images import firing_pairs, firing_rows
 from core.slices.firing_counts import count_firing_images
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
-def similar_features(study: Study, feature: int, mask: np.ndarray) -> pd.DataFrame:
+def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.DataFrame:
     """Compare a feature with all others on the images of a mask.
 
     With A the images on which the feature fires and B those on which another one fires,
@@ -45,7 +45,7 @@ def similar_features(study: Study, feature: int, mask: np.ndarray) -> pd.DataFra
     return found.sort_values(order, ascending=[False, False, True], ignore_index=True)
 
 
-def class_profile_cosine(study: Study, feature: int, n_features: int) -> np.ndarray:
+def class_profile_cosine(study: StudyReader, feature: int, n_features: int) -> np.ndarray:
     """(n_features,) float64: the correlation of a feature's class means with those of every feature."""
     if not (study.labelled and study.has("class_means")):
         return np.full(n_features, np.nan)

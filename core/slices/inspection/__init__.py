@@ -1,27 +1,13 @@
-"""Everything about one slice: its numbers, its features and words, its errors and its heatmaps on masks.
+"""The images of a slice, what they show in words, and how they differ from others.
 
 All results are exact: they are recomputed from the firing sets and the tables of single images that the study
-stores. No torch. An undefined number is NaN, with a reason beside it; a slice without images is no error.
+stores. No torch. Numbers of a slice are measures: see `core.measures`.
 """
 
 from __future__ import annotations
 
-from core.slices.inspection.features import feature_differences
-from core.slices.inspection.numbers import confusions, headline, score_aurocs
 from core.slices.inspection.populations import population
-from core.slices.inspection.report import inspect
-from core.slices.inspection.scale import overlap_scale
 from core.slices.inspection.words import slice_words as words
 from core.slices.inspection.words import worst_within
 
-__all__ = [
-    "confusions",
-    "feature_differences",
-    "headline",
-    "inspect",
-    "overlap_scale",
-    "population",
-    "score_aurocs",
-    "words",
-    "worst_within",
-]
+__all__ = ["population", "words", "worst_within"]

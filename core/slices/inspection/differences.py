@@ -12,11 +12,11 @@ from core.slices.compare import separate, trait_differences
 from core.slices.traits import FEATURE, count_traits
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
 def compare_traits(
-    study: Study, masks: tuple[np.ndarray, np.ndarray], words: Mapping[int, str]
+    study: StudyReader, masks: tuple[np.ndarray, np.ndarray], words: Mapping[int, str]
 ) -> pd.DataFrame:
     """Compare the traits of two slices; see `core.slices.compare.trait_differences`.
 

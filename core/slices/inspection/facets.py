@@ -11,7 +11,7 @@ from core.slices.evaluate import class_column, result_column
 from core.slices.slice import Slice
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 LABEL, PREDICTED, CORRECT, SPLIT = FACETS = ("label", "predicted", "correct", "split")
 
@@ -27,7 +27,7 @@ def without_facet(chosen: Slice, facet: str) -> Slice:
     return replace(chosen, correct=None) if facet == CORRECT else replace(chosen, split=None)
 
 
-def facet_counts(study: Study, facet: str, mask: np.ndarray) -> dict[str, int]:
+def facet_counts(study: StudyReader, facet: str, mask: np.ndarray) -> dict[str, int]:
     """Count the images of each value of a facet, the most common value first, then in order of the alphabet.
 
     Args:

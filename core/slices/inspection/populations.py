@@ -15,10 +15,12 @@ from core.slices.evaluate import named_splits, names_images
 from core.slices.slice import Slice
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 
-def population(study: Study, where: Slice, against: Slice | None = None) -> tuple[np.ndarray, np.ndarray]:
+def population(
+    study: StudyReader, where: Slice, against: Slice | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the images of a slice, and those that it is compared with, (n_images,) bool each.
 
     The two share no images: as in `core.slices.compare.separate`, images in both slices stay in the smaller
@@ -36,12 +38,12 @@ def population(study: Study, where: Slice, against: Slice | None = None) -> tupl
     return separate(inside, images_of(study, against))
 
 
-def images_of(study: Study, where: Slice) -> np.ndarray:
+def images_of(study: StudyReader, where: Slice) -> np.ndarray:
     """(n_images,) bool: the images of a slice, of the evaluation split unless it names another one."""
     return with_split(study, where).mask(study)
 
 
-def with_split(study: Study, where: Slice) -> Slice:
+def with_split(study: StudyReader, where: Slice) -> Slice:
     """Return the slice with the split that it means: the evaluation split, unless it names a split or single
     images, itself or by a saved slice, or the study has no evaluation images.
     """
@@ -50,7 +52,12 @@ def with_split(study: Study, where: Slice) -> Slice:
     return replace(where, split="val")
 
 
-def shown_images(study: Study) -> np.ndarray:
+def is_filtered(study: StudyReader, population: Slice) -> bool:
+    """Return True when a population, as `with_split` gives it, is not that of an empty slice."""
+    return population != with_split(study, Slice())
+
+
+def shown_images(study: StudyReader) -> np.ndarray:
     """(n_images,) bool: the images that charts and reports are of.
 
     Those of the slice that the study is narrowed to; without one the evaluation images, or all if there are
@@ -59,7 +66,7 @@ def shown_images(study: Study) -> np.ndarray:
     return images_of(study, Slice()) if study.chosen is None else study.chosen
 
 
-def split_of(study: Study, where: Slice) -> np.ndarray:
+def split_of(study: StudyReader, where: Slice) -> np.ndarray:
     """(n_images,) bool: all images of the splits that a slice means, see `with_split`."""
     splits = named_splits(with_split(study, where), study)
     if not splits:

@@ -15,7 +15,7 @@ from core.slices.traits import CONCEPT, tokens_of
 from core.traces.traces import read_traces
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 MOST_WORDS = 2  # of a feature, where it is named
 UNDER, SCENE = "under the heat", "scene"
@@ -24,7 +24,7 @@ UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is o
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 
 
-def slice_words(study: Study, mask: np.ndarray, against: np.ndarray) -> pd.DataFrame:
+def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd.DataFrame:
     """Words that are more common in a slice than elsewhere, largest difference first, ties by word.
 
     An image has a word if it highly activates a feature or group that kept the word. Interval and tests are
@@ -73,7 +73,7 @@ def best_words(
     return found
 
 
-def feature_words(study: Study, *, most: int = MOST_WORDS, named: bool = True) -> dict[int, list[str]]:
+def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = True) -> dict[int, list[str]]:
     """Return what each single feature is called: the name that people gave it, else its `best_words`.
 
     Features without a name are missing where there are no concepts. named: False for the words alone.
@@ -88,7 +88,7 @@ def feature_words(study: Study, *, most: int = MOST_WORDS, named: bool = True) -
     return words | {feature: [name] for feature, name in names.items()}
 
 
-def features_on_object(study: Study) -> list[int]:
+def features_on_object(study: StudyReader) -> list[int]:
     """Return the features whose heat lies on the object (verdict 'core'); none without masks."""
     if not study.has("overlap_by_feature"):
         return []
@@ -97,7 +97,7 @@ def features_on_object(study: Study) -> list[int]:
     return table.loc[mine.to_numpy(bool), "feature"].astype(int).tolist()
 
 
-def named_from(study: Study) -> dict[int, str]:
+def named_from(study: StudyReader) -> dict[int, str]:
     """Return where the words were seen by which each feature is named: UNDER, or SCENE if any of them was
     seen only in whole images. Empty where it is not known: a study of an earlier version.
     """
@@ -112,13 +112,13 @@ def named_from(study: Study) -> dict[int, str]:
     }
 
 
-def _concepts(study: Study) -> pd.DataFrame:
+def _concepts(study: StudyReader) -> pd.DataFrame:
     columns = ["group", "rank", "word", "kept", "under_heat"]
     return study.table("concepts", [name for name in columns if name in study.columns("concepts")])
 
 
 def worst_within(
-    study: Study,
+    study: StudyReader,
     mask: np.ndarray,
     *,
     within: Slice | None = None,

@@ -70,7 +70,7 @@ class Batches:
                 ]
 
             large = views(self.view_settings)
-            small = views([local_views(self.config)[1]] * self.n_local)
+            small = views([local_views(self.config)[1]] * self.n_local) if self.n_local else []
             self.drawn = StepDraw(step, self.rows(step), large, small)
         return self.drawn
 
@@ -106,9 +106,11 @@ class Batches:
             render_view(images, views, self.config.crop_size, how, partial(self.generator, step, first, n))
             for n, (views, how) in enumerate(zip(on_device(drawn.large), self.view_settings, strict=True))
         ]
+        if not drawn.local:
+            return self.normalise(torch.cat(large)), None
         size = local_views(self.config)[0]
         small = [apply_views(images, views, size) for views in on_device(drawn.local)]
-        return self.normalise(torch.cat(large)), self.normalise(torch.cat(small)) if small else None
+        return self.normalise(torch.cat(large)), self.normalise(torch.cat(small))
 
     def generator(self, step: int, first: int, view: int) -> torch.Generator:
         """Return a generator on the device, where Fourier transforms draw: views depend on the hardware."""

@@ -12,6 +12,7 @@ from lightly.models.utils import update_momentum
 from torch import Tensor, nn
 
 from core.training.config import TrainConfig
+from core.training.objective import MomentumSettings, own_settings
 from core.training.optimise import along_cosine
 from core.training.process_group import at_least_single
 
@@ -101,8 +102,8 @@ class MomentumMethod(Method):
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
         self.target_backbone = target_of(backbone)
-        self.momentum = config.objective.momentum
-        self.momentum_end = config.objective.momentum_end
+        settings = own_settings(config.objective, MomentumSettings)
+        self.momentum, self.momentum_end = settings.momentum, settings.momentum_end
 
     def pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """Return the (online, target) modules that are updated together."""

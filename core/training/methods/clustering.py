@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, MomentumMethod, by_view
+from core.training.objective import DINOSettings, SwAVSettings, own_settings
 from core.training.process_group import gathered, own_part
 
 
@@ -23,7 +24,7 @@ class SwAV(Method):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        objective = config.objective
+        objective = own_settings(config.objective, SwAVSettings)
         self.n_local, self.frozen, self.queue_from = (
             objective.local_crops,
             objective.frozen,
@@ -78,7 +79,7 @@ class DINO(MomentumMethod):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        objective = config.objective
+        objective = own_settings(config.objective, DINOSettings)
         self.n_local, self.frozen = objective.local_crops, objective.frozen
         shape = (n_features, config.head_hidden, objective.bottleneck, objective.prototypes)
         with warnings.catch_warnings():  # lightly uses torch's deprecated weight normalisation

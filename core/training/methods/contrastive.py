@@ -11,6 +11,7 @@ from core.errors import SettingsError
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, MomentumMethod, target_of
 from core.training.methods.harder import criteria_facts, nt_xent
+from core.training.objective import MoCoSettings, SimCLRSettings, own_settings
 from core.training.process_group import at_least_single
 
 
@@ -23,7 +24,7 @@ class SimCLR(Method):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        self.n_local = config.objective.local_pairs
+        self.n_local = own_settings(config.objective, SimCLRSettings).local_pairs
         self.head = SimCLRProjectionHead(n_features, config.head_hidden, config.head_out)
         self.criterion = nt_xent(config)
 
@@ -45,7 +46,7 @@ class MoCo(MomentumMethod):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        n_queued = config.objective.queue
+        n_queued = own_settings(config.objective, MoCoSettings).queue
         if n_queued < 1:
             raise SettingsError("objective.queue = 0, but moco needs a queue; 4096 is common.")
         self.head = MoCoProjectionHead(n_features, config.head_hidden, config.head_out)

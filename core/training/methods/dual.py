@@ -12,6 +12,7 @@ from core.training.backbones import build_backbone
 from core.training.config import TrainConfig
 from core.training.methods.base import Method
 from core.training.methods.harder import nt_xent
+from core.training.objective import SimCLRSettings, own_settings
 from core.training.process_group import at_least_single, gathered
 
 FREQUENCY = "frequency"
@@ -31,7 +32,10 @@ class DualEncoder(Method):
         self.head = SimCLRProjectionHead(n_features, config.head_hidden, config.head_out)
         self.frequency_head = SimCLRProjectionHead(n_frequency, config.head_hidden, config.head_out)
         self.criterion = nt_xent(config)
-        self.cross_only, self.temperature = config.objective.cross_only, config.temperature
+        self.cross_only, self.temperature = (
+            own_settings(config.objective, SimCLRSettings).cross_only,
+            config.temperature,
+        )
 
     def loss(self, views: Tensor, local: Tensor | None = None) -> Tensor:
         left, _ = views.chunk(2)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from core.training.config import TrainConfig
+from core.training.objective import HarderSettings, own_settings
 from core.training.process_group import gathered
 from core.training.regularizers.hard_negatives import hard_info_nce
 from core.training.regularizers.ifm import ifm_info_nce, mixed_info_nce
@@ -27,7 +28,7 @@ from core.training.regularizers.perturbed_cosines import (
 def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
     """Build the contrastive loss of the settings, over the images of all processes."""
     options["gather_distributed"] = True
-    objective = config.objective
+    objective = own_settings(config.objective, HarderSettings)
     if objective.ifm_epsilon and objective.ifm_variant == "pre_norm":
         return PreNormNTXent(config, **options)
     if objective.ifm_epsilon:
@@ -69,7 +70,7 @@ class HarderNTXent(SimilarityNTXent):
 
     def __init__(self, config: TrainConfig, **options: Any):
         super().__init__(config.temperature, **options)
-        objective = config.objective
+        objective = own_settings(config.objective, HarderSettings)
         self.epsilon, self.alpha, self.variant = (
             objective.ifm_epsilon,
             objective.ifm_alpha,
@@ -110,7 +111,8 @@ class PreNormNTXent(HarderNTXent):
         if size:
             options["memory_bank_size"] = (size[0], size[1] + 1)
         super().__init__(config, **options)
-        self.steps, self.relative = config.objective.ifm_steps, config.objective.ifm_relative
+        settings = own_settings(config.objective, HarderSettings)
+        self.steps, self.relative = settings.ifm_steps, settings.ifm_relative
         self.lengths, self.n_lengths = 0.0, 0
         if size:
             bank = self.memory_bank.bank
@@ -157,7 +159,8 @@ class HardNegativeNTXent(SimilarityNTXent):
 
     def __init__(self, config: TrainConfig, **options: Any):
         super().__init__(config.temperature, **options)
-        self.beta, self.tau_plus = config.objective.hard_beta, config.objective.hard_tau_plus
+        settings = own_settings(config.objective, HarderSettings)
+        self.beta, self.tau_plus = settings.hard_beta, settings.hard_tau_plus
 
     def loss_of_cosines(self, positive: Tensor, negatives: Tensor) -> Tensor:
         hardness = {"beta": self.beta, "tau_plus": self.tau_plus}

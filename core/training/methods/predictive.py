@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, MomentumMethod, by_view, target_of
+from core.training.objective import BYOLSettings, SimSiamSettings, own_settings
 from core.training.process_group import at_least_single
 
 
@@ -24,7 +25,9 @@ class BYOL(MomentumMethod):
         super().__init__(backbone, n_features, config)
         out = config.head_out
         self.head = BYOLProjectionHead(n_features, config.head_hidden, out)
-        self.predictor = BYOLPredictionHead(out, config.objective.predictor_hidden, out)
+        self.predictor = BYOLPredictionHead(
+            out, own_settings(config.objective, BYOLSettings).predictor_hidden, out
+        )
         self.target_head = target_of(self.head)
         self.criterion = NegativeCosineSimilarity()
 
@@ -45,8 +48,9 @@ class SimSiam(Method):
         super().__init__(backbone, n_features, config)
         out = config.head_out
         self.head = SimSiamProjectionHead(n_features, config.head_hidden, out)
-        self.predictor = SimSiamPredictionHead(out, config.objective.predictor_hidden, out)
-        self.constant_predictor_rate = config.objective.constant_predictor_rate
+        settings = own_settings(config.objective, SimSiamSettings)
+        self.predictor = SimSiamPredictionHead(out, settings.predictor_hidden, out)
+        self.constant_predictor_rate = settings.constant_predictor_rate
         self.criterion = NegativeCosineSimilarity()
 
     def constant_rate_parameters(self) -> list[nn.Parameter]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, by_view
+from core.training.objective import BarlowSettings, VICRegSettings, own_settings
 from core.training.process_group import gathered
 
 
@@ -16,7 +17,7 @@ class VICReg(Method):
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
-        objective = config.objective
+        objective = own_settings(config.objective, VICRegSettings)
         self.head = VICRegProjectionHead(n_features, config.head_hidden, config.head_out)
         self.criterion = VICRegLoss(objective.invariance, objective.variance, objective.covariance)
 
@@ -30,7 +31,7 @@ class BarlowTwins(Method):
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig):
         super().__init__(backbone, n_features, config)
         self.head = BarlowTwinsProjectionHead(n_features, config.head_hidden, config.head_out)
-        self.criterion = BarlowTwinsLoss(config.objective.redundancy)
+        self.criterion = BarlowTwinsLoss(own_settings(config.objective, BarlowSettings).redundancy)
 
     def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
         return self.criterion(*map(gathered, by_view(self.head, raw, 2)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from core.training.config import TrainConfig
+from core.training.config import TrainConfig, has_two_encoders
 from core.training.methods.base import Method
 from core.training.methods.clustering import DINO, SwAV
 from core.training.methods.contrastive import MoCo, SimCLR
@@ -31,6 +31,6 @@ METHODS: dict[str, type[Method]] = {
 
 def build_method(name: str, backbone: nn.Module, n_features: int, config: TrainConfig) -> Method:
     """Build the named method around a backbone. Raises SettingsError."""
-    if config.objective.dual:
+    if has_two_encoders(config):
         return DualEncoder(backbone, n_features, config)
     return METHODS[method_name(name)](backbone, n_features, config)

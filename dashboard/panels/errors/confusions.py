@@ -14,7 +14,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
-from dashboard.cache import inspection_reads, reads
+from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
@@ -33,7 +33,7 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     """Draw the section; `head`, the row of the page's headline, takes the controls, and `found`, the line
     below the title, how many confusions there are.
     """
-    pairs = inspection_reads.confusions(study, population).rename(columns={"n": "n_images"})
+    pairs = reads.slice_table(study, population, "confusions").rename(columns={"n": "n_images"})
     if pairs.empty:
         widgets.empty_state("No confusions", "None of these images is misclassified.")
         return

@@ -15,7 +15,7 @@ from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import heatmap_reads, inspection_reads, overlap_reads, slice_reads
+from dashboard.cache import heatmap_reads, overlap_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
@@ -96,9 +96,7 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     chart(
         study,
         "overlap_bars",
-        lambda theme: miou.miou_bars(
-            tables, variant=variant, images=images, split="slice", controls=uniform, theme=theme
-        ),
+        lambda theme: miou.miou_bars(tables, variant=variant, images=images, controls=uniform, theme=theme),
         *(population, variant, images, *others.values()),
         alt="Mean overlap with core and spurious masks for correct and misclassified images",
         data=pd.concat([table.assign(study=name) for name, table in tables.items()], ignore_index=True),
@@ -140,7 +138,7 @@ def _difference(own: pd.DataFrame) -> str:
 def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | None:
     """The uniform heatmap's overlap: of the page's images for the paper's measure, else of the study's."""
     if variant == "paper":
-        scale = inspection_reads.scale(study, population)
+        scale = reads.slice_table(study, population, "overlap_scale")
         scale = where(scale, equals(scale, "heatmap", "uniform") & np.isfinite(numbers(scale, "value")))
         return pd.DataFrame(
             {"control": "uniform", "mask": scale["mask"], "variant": "paper", "mean": scale["value"]}

@@ -11,7 +11,7 @@ from core.common.dataframes import equals, numbers, where
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import inspection_reads
+from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
 from dashboard.components.stable_container import own_place
@@ -21,7 +21,7 @@ from dashboard.panels.masks import examples
 @own_place
 def show(study: Study, population: Slice) -> None:
     """The sentence, the scale of either mask, and how many images stand behind them."""
-    table = inspection_reads.scale(study, population)
+    table = reads.slice_table(study, population, "overlap_scale")
     sentence = overlap_sentence(table)
     st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
     examples.show(study, population)

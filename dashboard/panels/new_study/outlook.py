@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.slices.inspection.populations import with_split
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.components.stable_container import own_place
@@ -23,5 +25,7 @@ def show(study: Study | None) -> None:
     """Draw features of `study`, if there is one, as an example, and say how a study is made."""
     if study is not None and study.has("heatmap_maps"):
         name = plain(served_studies.name_of(study))
-        findings.features(study, title=f"What comes of it: two of the features of {name}", n=2)
+        findings.features(
+            study, with_split(study, Slice()), title=f"What comes of it: two of the features of {name}", n=2
+        )
     st.markdown(WAY)

@@ -109,7 +109,7 @@ def _compared(study: Study, score: str) -> list[str]:
 
 @own_place
 def by_cause(study: Study, population: Slice) -> None:
-    if score_reads.causes(study, population).empty:
+    if reads.slice_table(study, population, "quality_by_cause").empty:
         widgets.empty_state(
             "No causes",
             "These images do not record what makes them hard, or too few are misclassified or correct.",

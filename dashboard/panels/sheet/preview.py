@@ -18,7 +18,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, overlay_urls
 from dashboard.cache import heatmap_reads
-from dashboard.cache.page_study import picture_shape, sheet_figure
+from dashboard.cache.sheet_reads import picture_shape, sheet_figure
 from dashboard.components.job_follower import begin, follow
 from dashboard.components.sheet_preview import Content, sheet_preview
 from dashboard.components.tooltips import plain

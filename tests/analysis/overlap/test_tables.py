@@ -13,6 +13,7 @@ from core.analysis.overlap import tables
 from core.analysis.overlap.iou import VARIANTS
 from core.common.statistics.intervals import mean_intervals
 from core.config import OverlapConfig
+from core.measures import overlap
 from tests.tables import rows_where
 
 CONFIG = OverlapConfig(bootstrap=100)
@@ -43,14 +44,14 @@ def scores(rng) -> pd.DataFrame:
 
 
 def test_has_both__needs_two_masks_that_are_not_black(scores):
-    found = set(scores.loc[tables.has_both(scores), "row"])
+    found = set(scores.loc[overlap.has_both(scores), "row"])
     assert found == {0, 1, 4, 5, 6, 9, 10, 11}
-    assert_array_equal(tables.has_both(scores), scores["row"].isin(found))
+    assert_array_equal(overlap.has_both(scores), scores["row"].isin(found))
 
 
 @pytest.mark.slow
 def test_summary_table__matches_loop(scores):
-    table = tables.summary_table(scores)
+    table = overlap.summary_table(scores)
     assert len(table) == 2 * 3 * 2 * 3 * 4
     line: Any
     image: Any
@@ -76,13 +77,13 @@ def test_summary_table__matches_loop(scores):
 
 
 def test_summary_table__without_a_probe_has_only_all(scores):
-    table = tables.summary_table(scores.assign(correct=pd.array([pd.NA] * len(scores), "boolean")))
+    table = overlap.summary_table(scores.assign(correct=pd.array([pd.NA] * len(scores), "boolean")))
     assert set(table.loc[table["n"] > 0, "group"]) == {"all"}
 
 
 def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
-    found = tables.overlap_headline(tables.summary_table(scores))
-    both = scores[tables.has_both(scores)]
+    found = tables.overlap_headline(overlap.summary_table(scores))
+    both = scores[overlap.has_both(scores)]
     core = both[both["mask"] == "core"]
     assert_allclose(found["miou_core"], core["paper"].mean())
     wrong = core.loc[core["correct"].fillna(True) == False, "paper"]  # noqa: E712
@@ -92,12 +93,12 @@ def test_headline__is_the_paper_variant_of_images_with_both_masks(scores):
 
 
 def test_headline__is_none_where_no_image_has_both(scores):
-    found = tables.overlap_headline(tables.summary_table(scores[scores["mask"] == "core"]))
+    found = tables.overlap_headline(overlap.summary_table(scores[scores["mask"] == "core"]))
     assert found["miou_core"] is None and found["miou_core_interval"] is None
 
 
 def test_class_table__has_classes_with_images(scores):
-    table = tables.overlap_by_class(scores)
+    table = overlap.overlap_by_class(scores)
     assert set(table["label"]) == {"cat", "dog"}
     assert set(zip(table["label"], table["group"], strict=True)) == {
         ("cat", "all"), ("cat", "correct"), ("cat", "misclassified"),
@@ -113,7 +114,7 @@ def test_class_table__has_classes_with_images(scores):
 def test_sweep_table__follows_the_rows(scores, rng):
     swept = rng.random((len(scores), 2, 3)).astype(np.float32)
     table = tables.sweep_table(scores, swept, [0.25, 0.5, 0.75])
-    chosen = tables.has_both(scores) & (scores["mask"] == "core").to_numpy()
+    chosen = overlap.has_both(scores) & (scores["mask"] == "core").to_numpy()
     line = table.query("mask == 'core' and group == 'all' and variant == 'binary' and threshold == 0.75")
     assert_allclose(line["mean"], swept[chosen, 1, 2].mean(dtype=float), rtol=1e-6)
     assert len(table) == 2 * 3 * 2 * 3 and set(table["threshold"]) == {0.25, 0.5, 0.75}
@@ -121,8 +122,8 @@ def test_sweep_table__follows_the_rows(scores, rng):
 
 def test_means__of_the_same_rows_cost_once(scores, monkeypatch):
     calls = []
-    monkeypatch.setattr(tables, "mean_intervals", lambda *a, **k: calls.append(1) or mean_intervals(*a, **k))
-    means = tables.Means(tables.values_of(scores))
+    monkeypatch.setattr(overlap, "mean_intervals", lambda *a, **k: calls.append(1) or mean_intervals(*a, **k))
+    means = overlap.Means(overlap.values_of(scores))
     first, again = means.of(np.ones(len(scores), bool)), means.of(np.ones(len(scores), bool))
     assert_array_equal(first[0], again[0])
     assert len(calls) == 1
@@ -166,11 +167,11 @@ def test_feature_table__of_one_kind_of_mask_is_undecided():
 def test_tables__of_nothing_keep_their_columns():
     empty = feature_pairs(0.4, 0.5, 1, 1).iloc[:0]
     assert list(tables.overlap_by_feature(empty, {}, CONFIG)) == list(tables.FEATURE_COLUMNS)
-    assert list(tables.control_table({}))[:3] == ["control", "mask", "variant"]
+    assert list(overlap.control_table({}))[:3] == ["control", "mask", "variant"]
 
 
 def test_control_table__means_by_control_and_mask():
     parts = {("uniform", "core"): [np.full((2, 4), [[0.1], [0.3]]), np.full((1, 4), 0.5)]}
-    table = tables.control_table(parts)
+    table = overlap.control_table(parts)
     assert_allclose(table["mean"], 0.3)
     assert_array_equal(table["n"], 3)

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.tensors import class_codes
 from core.jobs.progress import Progress
+from core.measures.group_means import GroupMeans, curve_ranks
 from core.pipeline.run import run_step
-from core.slices.group_means import GroupMeans, curve_ranks
 from core.store import open_study
 from tests import reference
 

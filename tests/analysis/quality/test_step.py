@@ -11,11 +11,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.features import one_pass
 from core.analysis.quality.label_free.consensus import COMBINED
-from core.analysis.quality.step import LABEL_FREE, cause_table, sparse_scores
+from core.analysis.quality.step import sparse_scores
 from core.analysis.tensors import class_codes
 from core.common.score_names import SCORES
 from core.errors import StudyError
 from core.jobs.progress import Progress
+from core.measures.scores import score_causes
 from core.pipeline.run import run_step
 from core.storage.writer import write_study
 from core.store import Study, open_study
@@ -118,7 +119,7 @@ def test_compute_quality__metrics_are_on_val_only(shared_study):
     table, metrics = study.table("quality"), study.table("quality_metrics").set_index("score")
     val = rows_where(table, table["split"] == "val")
     assert set(metrics.index) == set(SCORES)
-    assert_array_equal(metrics["label_free"], metrics.index.isin(LABEL_FREE))
+    assert_array_equal(metrics["label_free"], [SCORES[name].label_free for name in metrics.index])
     for score in ("q_score", "confidence", "n_firing"):
         expected = reference.auroc(val[score].to_numpy(), val["correct"].to_numpy())
         assert_allclose(metrics.loc[score, "auroc"], expected, rtol=1e-12)
@@ -145,19 +146,19 @@ def test_sparse_scores__by_hand():
 def test_by_cause__errors_of_one_cause_against_all_correct(rng):
     n = 300
     causes = rng.choice(["blur", "size", "rare", "none"], n, p=[0.4, 0.3, 0.01, 0.29]).astype(object)
-    correct = pd.Series(rng.random(n) < 0.6)
+    correct = (rng.random(n) < 0.6).astype(float)
     scores = pd.DataFrame({"s": rng.normal(size=n)})
-    scores.loc[(causes == "blur") & ~correct, "s"] -= 10.0
-    found = cause_table(scores, correct, causes).set_index("cause")
+    scores.loc[(causes == "blur") & (correct == 0), "s"] -= 10.0
+    found = score_causes(scores, correct, causes).set_index("cause")
     assert found.loc["blur", "auroc"] > 0.99 and 0.3 < found.loc["size", "auroc"] < 0.7
-    assert found.loc["blur", "n_errors"] == int(((causes == "blur") & ~correct).sum())
+    assert found.loc["blur", "n_errors"] == int(((causes == "blur") & (correct == 0)).sum())
     assert "rare" not in found.index
 
 
 @pytest.mark.parametrize("n_wrong", [0, 7, 8])
 def test_by_cause__needs_eight_errors(rng, n_wrong):
-    correct = pd.Series(np.arange(100) >= n_wrong)
-    table = cause_table(pd.DataFrame({"s": rng.random(100)}), correct, np.full(100, "blur", object))
+    correct = (np.arange(100) >= n_wrong).astype(float)
+    table = score_causes(pd.DataFrame({"s": rng.random(100)}), correct, np.full(100, "blur", object))
     assert table["n_errors"].tolist() == [8] * (n_wrong >= 8)
     assert (table["high"] - table["low"] > 0.2).all()
 
@@ -165,9 +166,9 @@ def test_by_cause__needs_eight_errors(rng, n_wrong):
 def test_by_cause__differences_are_of_the_same_images(rng):
     n = 200
     causes = rng.choice(["blur", "size"], n).astype(object)
-    correct = pd.Series(rng.random(n) < 0.6)
+    correct = (rng.random(n) < 0.6).astype(float)
     score = rng.normal(size=n) + correct
-    table = cause_table(
+    table = score_causes(
         pd.DataFrame({"q_score": score, "same": 2 * score + 1, "other": rng.normal(size=n)}),
         correct,
         causes,

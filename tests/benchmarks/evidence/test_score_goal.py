@@ -11,11 +11,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from benchmarks.evidence import score_evidence, score_goal
-from core.analysis.quality.rival import with_rivals
-from core.analysis.quality.step import cause_table, rate_scores
-from core.analysis.quality.within_predicted import auroc_within_predicted
 from core.common.formatting import signed
 from core.config import QualityConfig
+from core.measures.scores import score_causes, score_metrics
 from core.storage.writer import write_study
 from core.store import Study, open_study
 
@@ -53,9 +51,8 @@ def write(folder: Path, changed: Scores | None = None, *, encoder=ENCODER, confi
     }
     scores, correct = pd.DataFrame(values), pd.Series(np.tile(CORRECT, TIMES), dtype=float)
     predicted = pd.Series(np.tile(PREDICTED, TIMES), dtype=object)
-    found = rate_scores(scores, correct, config, why="")
-    found = auroc_within_predicted(found, scores, correct, predicted)
-    found = with_rivals(found, scores, correct.to_numpy())
+    outcome = correct.to_numpy()
+    found = score_metrics(scores, outcome, predicted, resamples=config.bootstrap, seed=config.seed)
     val = scores.assign(correct=correct.astype(bool).astype("boolean"), split="val")
     train = pd.DataFrame(
         {"split": ["train"] * 2, "combined": 0.5, "confidence": 0.5, "correct": [True, False]}
@@ -70,7 +67,7 @@ def write(folder: Path, changed: Scores | None = None, *, encoder=ENCODER, confi
             step.table("quality_metrics", found)
             step.summary = {"combined_weights": {"val": WEIGHTS}}
             if causes is not None:
-                step.table("quality_by_cause", cause_table(scores, correct, np.tile(causes, TIMES)))
+                step.table("quality_by_cause", score_causes(scores, outcome, np.tile(causes, TIMES)))
     return folder
 
 

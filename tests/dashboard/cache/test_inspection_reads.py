@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.measures.confusions import confusions
+from core.measures.feature_rates import feature_differences
+from core.measures.headline import headline
+from core.measures.overlap_scale import overlap_scale
+from core.measures.score_aurocs import score_aurocs
 from core.slices import inspection, saved_slices
 from core.slices.slice import Slice
-from dashboard.cache import inspection_reads
+from dashboard.cache import inspection_reads, reads, slice_reads
 from tests.slices.inspection.worlds import World, make_world
 
 ANTS = Slice(labels=("ant",))
@@ -26,25 +31,25 @@ def test_reads__are_those_of_the_images_of_the_filter(world, where):
     study = world.study
     mask, others = inspection.population(study, where)
     same = pd.testing.assert_frame_equal
-    same(inspection_reads.features(study, where), inspection.feature_differences(study, mask, others))
+    same(inspection_reads.features(study, where), feature_differences(study, mask, others))
     same(inspection_reads.words(study, where), inspection.words(study, mask, others))
-    same(inspection_reads.scale(study, where), inspection.overlap_scale(study, mask))
-    same(inspection_reads.scores(study, where), inspection.score_aurocs(study, mask))
-    same(inspection_reads.confusions(study, where), inspection.confusions(study, mask))
-    np.testing.assert_equal(inspection_reads.headline(study, where), inspection.headline(study, mask))
+    same(reads.slice_table(study, where, "overlap_scale"), overlap_scale(study, mask))
+    same(reads.slice_table(study, where, "score_aurocs"), score_aurocs(study, mask))
+    same(reads.slice_table(study, where, "confusions"), confusions(study, mask))
+    np.testing.assert_equal(inspection_reads.headline(study, where), headline(study, mask))
 
 
 def test_reads__against_another_slice(world):
     bees = Slice(labels=("bee",))
     sides = inspection.population(world.study, ANTS, bees)
     found = inspection_reads.features(world.study, ANTS, bees)
-    pd.testing.assert_frame_equal(found, inspection.feature_differences(world.study, *sides))
+    pd.testing.assert_frame_equal(found, feature_differences(world.study, *sides))
     assert not found.equals(inspection_reads.features(world.study, ANTS))
 
 
 def test_reads__are_made_once(world, monkeypatch):
     first = inspection_reads.features(world.study, ANTS)
-    monkeypatch.setattr(inspection, "feature_differences", None)  # a second call would fail
+    monkeypatch.setattr(inspection_reads, "feature_differences", None)  # a second call would fail
     pd.testing.assert_frame_equal(inspection_reads.features(world.study, Slice(labels=("ant",))), first)
 
 
@@ -58,7 +63,7 @@ def test_reads__a_saved_slice_that_changes_is_read_again(world):
 
 
 def test_worst__parts_name_the_filter(world):
-    found = inspection_reads.worst(world.study, ANTS, min_images=4)
+    found = slice_reads.worst(world.study, ANTS, 4, "all")
     assert len(found) and found["where"].str.startswith("split=val label=ant ").all()
     mask, _ = inspection.population(world.study, ANTS)
     for text in found["where"]:

@@ -8,16 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.charts.options import FigureOptions
-from core.charts.registry import CHARTS
-from core.charts.theme import LIGHT
 from core.errors import StudyError
-from core.figures.catalogue import draw
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import Study, open_study
 from dashboard.cache import reads
-from dashboard.cache.cached_study import CachedStudy
 from dashboard.cache.reader import cached_read
 from tests.manifests import edited_manifest
 
@@ -152,26 +147,11 @@ def test_cached_read__reads_of_two_functions_stay_apart(study):
     assert one.__name__ == "one"
 
 
-def test_cached_study__is_the_study_whose_tables_are_read_once(study, monkeypatch):
-    read = []
-    table = Study.table
-
-    def noted(self: Study, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        read.append(name)
-        return table(self, name, columns)
-
-    monkeypatch.setattr(Study, "table", noted)
-    for _ in range(2):  # two charts of one page
-        cached = CachedStudy(study)
-        assert cached.key == study.key and cached.has("features") and cached.is_val is study.is_val
-        assert cached.table("features").equals(table(study, "features"))
-        assert list(cached.table("features", ["feature", "tail"])) == ["feature", "tail"]
-        assert np.array_equal(cached.vector("class_means"), study.vector("class_means"))
-    assert read.count("features") == 2  # the whole table, and two of its columns
-
-
-@pytest.mark.parametrize("name", ["sorted_activation", "q_distribution", "roc", "baselines", "sparsity"])
-def test_cached_study__the_page_draws_what_the_command_draws(study, name):
-    chart, options = CHARTS[name], FigureOptions()
-    page = chart.draw(chart.read([CachedStudy(study)], options), options, LIGHT)
-    assert page == draw(study, name, style="screen")
+def test_narrowed__is_measured_once_for_all_readers(study):
+    where = Slice(labels=("ant",))
+    first = reads.narrowed(study, where)
+    assert reads.narrowed(study, where) is first
+    table = reads.slice_table(study, where, "confusions")
+    assert table.equals(study.where(where).table("confusions"))
+    table["n"] = -1  # a copy: nobody changes what another one sees
+    assert reads.slice_table(study, where, "confusions").equals(study.where(where).table("confusions"))

@@ -11,7 +11,6 @@ import pytest
 from core.analysis.features.notes import AUTO_NOTES, few_images_note, notes_on_features
 from core.charts.theme import layout_of
 from core.comparison.compare import compare
-from core.export.sliced import SlicedStudy
 from core.export.summary import info
 from core.figures.catalogue import draw
 from core.report.write import write_report
@@ -83,8 +82,8 @@ def test_slice__has_the_sentence_of_the_whole_study(studies, quiet):
     """D is defined on the train images; in a slice of one image nearly no feature fires."""
     for name, n in (("quiet", 2), ("demo", 0)):
         whole = open_study(studies / name)
-        study = SlicedStudy(
-            whole, Slice.parse(f"image={whole.images['image_id'].iloc[np.flatnonzero(whole.is_val)[0]]}")
+        study = whole.where(
+            Slice.parse(f"image={whole.images['image_id'].iloc[np.flatnonzero(whole.is_val)[0]]}")
         )
         assert study.n_chosen == 1 and study.table("features")["activation_rate"].median() == 0
         assert notes_on_features(study) == notes_on_features(whole) and len(notes_on_features(whole)) == n

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.measures.confusions import confusions
 from core.slices import saved_slices
 from core.slices.finder import worst_slices
-from core.slices.inspection import confusions, population, worst_within
+from core.slices.inspection import population, worst_within
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import open_study

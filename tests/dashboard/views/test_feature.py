@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from core.measures.feature_rates import feature_differences
 from core.slices import features as slice_features
 from core.slices import inspection
 from core.slices.slice import Slice
@@ -75,7 +76,7 @@ def test_sentence__of_few_images_counts_them_once(demo, open_page):
 
 def test_sentence__of_a_slice(demo, open_page):
     mask, others = inspection.population(demo, Slice.parse("label=ant"))
-    row = inspection.feature_differences(demo, mask, others).iloc[0]
+    row = feature_differences(demo, mask, others).iloc[0]
     said = all_text(open_page("feature", study="demo", feature=int(row["feature"]), where="label=ant"))
     n = int(mask.sum())
     assert f"Fires on {round(row['rate'] * n)} of {n} images of ant ({100 * row['rate']:.1f} %)" in said

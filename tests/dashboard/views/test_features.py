@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from core.measures.feature_rates import feature_differences
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import open_study
@@ -24,7 +25,7 @@ def worded(studies, worded_study):
 def rates(study, where: str):
     """The twin of the list: what the library says of a slice, by feature."""
     masks = inspection.population(study, Slice.parse(where))
-    return inspection.feature_differences(study, *masks).set_index("feature")
+    return feature_differences(study, *masks).set_index("feature")
 
 
 def shares(card: dict) -> list[str]:

@@ -10,16 +10,12 @@ from pathlib import Path
 import pytest
 
 from core.charts.options import FigureOptions
-from core.common.dataframes import numbers
-from core.export.sliced import SlicedStudy
 from core.figures.cells import CellRequest, parse_cell
 from core.figures.sheet_layout import GAP, MARGIN
 from core.jobs.commands import MakeSheet
 from core.slices.slice import Slice
 from core.store import Study, open_study
-from dashboard.cache.page_study import PageStudy
 from tests.dashboard.conftest import all_text
-from tests.tables import rows_where
 
 
 @pytest.fixture
@@ -145,26 +141,6 @@ def test_make__starts_the_command_with_every_cell(study, open_page, started, tru
     assert isinstance(command, MakeSheet) and command.cells == (text, "map") and command.columns == 3
     assert [path.name for path in command.outputs] == ["sheet.pdf", "sheet.svg", "sheet.png"]
     assert all(path.parent == folder for path in command.outputs)
-
-
-@pytest.mark.slow
-def test_page_study__has_the_numbers_of_the_sliced_study(study):
-    where = Slice.parse("label=bee,ant")
-    page, whole = PageStudy(study, where), SlicedStudy(study, where)
-    for name, column in (
-        ("quality_metrics", "auroc"),
-        ("quality_curves", "y"),
-        ("features", "activation_rate"),
-        ("features", "purity"),
-    ):
-        ours, theirs = page.table(name), whole.table(name)
-        if "score" in ours:
-            theirs = rows_where(theirs, theirs["score"].isin(ours["score"]))
-            ours = ours.sort_values("score", kind="stable")
-            theirs = theirs.sort_values("score", kind="stable")
-        assert numbers(ours, column) == pytest.approx(numbers(theirs, column), nan_ok=True)
-    for name in ("class_means_correct", "class_means_misclassified", "group_counts"):
-        assert page.vector(name) == pytest.approx(whole.vector(name), nan_ok=True)
 
 
 def test_options_of_a_chart__are_kept(study, open_page):

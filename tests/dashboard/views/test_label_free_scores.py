@@ -7,14 +7,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.analysis.quality.recommendation import recommended
-from core.analysis.quality.within import metrics_within
 from core.charts.score_pair import PAIR, pair_finding, pair_table
 from core.common.formatting import counted
 from core.common.score_names import SCORES, score_label
-from core.export.sliced import SlicedStudy
 from core.jobs.progress import Progress
+from core.measures.score_aurocs import score_aurocs
+from core.measures.slice_tables import metrics_of_slice
 from core.pipeline.run import run_step
-from core.slices.inspection.numbers import score_aurocs
 from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.components import tooltips
@@ -97,8 +96,8 @@ def test_scores__have_one_interval_whichever_part_shows_them(studies, open_page)
     stored = study.table("quality_metrics").set_index("score")
     for table in (
         score_aurocs(study, study.is_val).rename(columns={"low": "auroc_low", "high": "auroc_high"}),
-        metrics_within(study, study.is_val),
-        SlicedStudy(study, Slice()).table("quality_metrics"),
+        metrics_of_slice(study, study.is_val),
+        study.where(Slice()).table("quality_metrics"),
     ):
         rows = table.set_index("score")
         for column in ("auroc", "auroc_low", "auroc_high", "augrc_low", "augrc_high"):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.charts.overlap_rows import VARIANTS
-from core.slices.inspection import overlap_scale
+from core.measures.overlap_scale import overlap_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.storage.writer import write_study

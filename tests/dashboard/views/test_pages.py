@@ -13,10 +13,14 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
+from core.charts import baselines
+from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.jobs.commands import Analyze
+from core.measures.feature_rates import feature_differences
+from core.measures.overlap_scale import overlap_scale
+from core.measures.score_aurocs import score_aurocs
 from core.slices import features as slice_features
-from core.slices import inspection
 from core.slices.highlights import ClassAccuracy, worst_confusion
 from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
@@ -114,13 +118,13 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     study = open_study(studies / "demo")
     assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
     assert "guessing: 25 %" in all_text(app)
-    rates = inspection.feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
+    rates = feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
     assert shown["Active features"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 
 
 def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):
     study = open_study(seen)
-    scale = inspection.overlap_scale(study, study.is_val)
+    scale = overlap_scale(study, study.is_val)
     mine = rows_where(scale, (scale["mask"] == "core") & (scale["heatmap"] == "encoder"))
     assert np.isfinite(mine["value"].iloc[0])
     shown = {metric.label: metric.value for metric in open_page(study=seen.name).metric}
@@ -129,7 +133,7 @@ def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page)
 
 def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):
     study = open_study(studies / "demo")
-    table = inspection.score_aurocs(study, study.is_val).dropna(subset="auroc")  # as in Predicting errors
+    table = score_aurocs(study, study.is_val).dropna(subset="auroc")  # as in Predicting errors
     best = rows_where(table, table["label_free"]).sort_values("auroc", ascending=False).iloc[0]
     said = all_text(open_page(study="demo"))
     ends = f"{best['low']:.2f} to {best['high']:.2f}"
@@ -335,7 +339,39 @@ def test_overview__says_when_a_probe_does_no_better_than_guessing(
     known = ClassAccuracy(
         (low + high) / 2, low, high, guess=0.37, common="bee", worst="ant", worst_accuracy=0.1, n=321
     )
-    monkeypatch.setattr("dashboard.cache.highlight_reads.class_accuracy", lambda study: known)
+    monkeypatch.setattr("dashboard.cache.highlight_reads.class_accuracy", lambda study, population: known)
     app = open_page(study="demo")
     assert not app.exception and app.title[0].value == title
     assert (f"95 % interval: {100 * low:.1f} to {100 * high:.1f}" in all_text(app)) == (low < 0.37)
+
+
+def test_overview__follows_the_filter(seen, open_page):
+    study, text = open_study(seen), "label=bee"
+    bees = study.where(text)
+    app = open_page(study=seen.name, where=text)
+    assert not app.exception and app.multiselect(key="filter_labels").value == ["bee"]
+    shown, said = {metric.label: metric.value for metric in app.metric}, all_text(app)
+    assert shown["Linear probe, accuracy"] == f"{100 * bees.summary('probe')['top1']:.1f} %"
+    assert f"{bees.n_chosen:,} images" in said and "guessing:" not in said
+    rates = numbers(bees.table("features"), "activation_rate")
+    assert shown["Active features"] == f"{(rates > 0).sum():,} of {len(rates):,}"
+    scale = bees.table("overlap_scale")
+    mine = rows_where(scale, (scale["mask"] == "core") & (scale["heatmap"] == "encoder"))
+    assert shown["Grad-CAM overlap with the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
+    aurocs = bees.table("score_aurocs").rename(columns={"low": "auroc_low", "high": "auroc_high"})
+    assert baselines.finding(aurocs.rename(columns={"reason": "note"})) in said
+    pictured = [
+        int(picture["src"].split("?")[0].rsplit("/", 1)[-1])
+        for card in drawn_cards(app, "overview_first")
+        for picture in card["pictures"]
+        if picture["src"].startswith("thumb/")
+    ]
+    assert bees.inside[pictured].all()
+    for card in drawn_cards(app, "overview_first"):
+        assert parse_qs(urlsplit(card["href"]).query)["where"] == [text]
+
+
+def test_overview__of_a_filter_without_images(seen, open_page):
+    app = open_page(study=seen.name, where="norm=1e9..")
+    assert not app.exception
+    assert "No images match the filter." in all_text(app) and not app.metric

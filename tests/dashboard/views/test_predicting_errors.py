@@ -13,13 +13,13 @@ import pytest
 
 from core.analysis.quality.recommendation import recommended
 from core.analysis.quality.trust_check import read_check
-from core.analysis.quality.within import causes_within
 from core.charts.baselines import finding, rank_sentence
 from core.charts.cutoff import apply_cutoff, threshold_for
 from core.charts.q_distribution import score_histogram
 from core.charts.sentences import cutoff_sentence
 from core.common.score_names import score_label
-from core.slices.inspection import population, score_aurocs
+from core.measures.score_aurocs import score_aurocs
+from core.slices.inspection import population
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles
@@ -317,7 +317,7 @@ def test_causes__shown_only_where_the_study_has_them(studies, open_page):
     add_table(studies / "demo", "attributes", table)
     app = open_page("predicting_errors", study="demo", quality_plot="By cause")
     assert not app.exception
-    found = causes_within(open_study(studies / "demo"), study.is_val)
+    found = open_study(studies / "demo").where("split=val").table("quality_by_cause")
     assert len(found) and set(found["cause"]) == {"small"} and (found["n_errors"] >= 8).all()
     cells = spec(app, "score_causes")["data"][0]
     drawn = grid(cells["z"])
@@ -329,7 +329,7 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
     study = open_study(studies / "demo")
     for name in ("probe", "quality"):
         study.table(name).assign(correct=True).to_parquet(studies / "demo" / f"{name}.parquet", index=False)
-    metrics = study.table("quality_metrics").assign(note="every image is classified correctly")
+    metrics = study.table("quality_metrics").assign(note="all images are classified correctly")
     measured = [c for c in metrics if c.startswith(("auroc", "auprc", "aurc", "augrc"))]
     metrics.assign(**dict.fromkeys(measured, np.nan)).to_parquet(
         studies / "demo" / "quality_metrics.parquet", index=False

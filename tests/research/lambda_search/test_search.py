@@ -48,7 +48,7 @@ def test_lambda_search__fills_a_table_that_a_second_run_only_completes(run, begu
     assert (out / "lambda_search.html").exists() and not list((out / "cells").glob("*.safetensors"))
 
     stored = json.loads((out / "search.json").read_text())  # as a version without these settings wrote it
-    del stored["objective"]["prototype_bias"], stored["weight_decay_end"]
+    del stored["objective"]["local_pairs"], stored["weight_decay_end"]
     (out / "search.json").write_text(json.dumps(stored))
 
     done: list[str] = []

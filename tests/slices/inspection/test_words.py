@@ -14,7 +14,7 @@ from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
 from tests import small
-from tests.slices.inspection.test_features import slow_benjamini_hochberg, slow_fisher, slow_newcombe
+from tests.measures.test_feature_rates import slow_benjamini_hochberg, slow_fisher, slow_newcombe
 from tests.slices.inspection.worlds import WORDS, World, make_world
 from tests.synthetic import make_study
 

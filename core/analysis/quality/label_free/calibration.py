@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality import metrics
 from core.analysis.quality.recommendation import calibrated
 from core.common.score_names import score_label
 from core.common.statistics.chance import untold
 from core.common.statistics.intervals import auroc_interval
 from core.errors import SettingsError
+from core.measures import metrics
 
 RESAMPLES = 1000
 

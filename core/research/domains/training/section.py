@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import SettingsError
 from core.research.domains.training.config import DomainsConfig, check_domains
+from core.training.config import has_two_encoders
 from core.training.section import TrainingSection
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def check_training(config: TrainConfig) -> None:
     """Raise SettingsError for the first value that cannot work, alone or in this training."""
     check_domains(config.sections["domains"])
-    if config.sections["domains"].labels is not None and config.objective.dual:
+    if config.sections["domains"].labels is not None and has_two_encoders(config):
         raise SettingsError(
             "objective.dual has a second encoder that [domains] does not split: leave out domains.labels, "
             "or set objective.dual = false."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.slices.group_means import slice_group_means
+from core.measures.group_means import group_means
 from core.slices.slice import Slice
 from core.store import open_study
 from tests import reference
@@ -18,7 +18,7 @@ SINGLE = 1e-6  # results are float32
 def test_slice__matches_a_loop_over_its_images(where, shared_study):
     study = open_study(shared_study)
     mask = Slice.parse(where).mask(study)
-    means = slice_group_means(study, mask)
+    means = group_means(study, mask)
     raw = study.array("representations")[:][mask]
     code = np.array([study.class_names.index(name) for name in study.images["label"]])[mask]
     correct = study.table("probe")["correct"].to_numpy(bool)[mask]
@@ -35,7 +35,7 @@ def test_slice__matches_a_loop_over_its_images(where, shared_study):
 
 def test_all_evaluation_images__are_what_the_step_stores(shared_study):
     study = open_study(shared_study)
-    means = slice_group_means(study, study.is_val)
+    means = group_means(study, study.is_val)
     right, wrong = means.class_means()
     assert_allclose(right, study.vector("class_means_correct"), rtol=SINGLE)
     assert_allclose(wrong, study.vector("class_means_misclassified"), rtol=SINGLE)
@@ -44,12 +44,12 @@ def test_all_evaluation_images__are_what_the_step_stores(shared_study):
 
 def test_empty_slice__is_undefined(shared_study):
     study = open_study(shared_study)
-    means = slice_group_means(study, np.zeros(study.n_images, bool))
+    means = group_means(study, np.zeros(study.n_images, bool))
     assert np.isnan(means.class_means()).all() and not means.class_counts().any()
     assert np.isnan(means.sparsity_curves()).all()
 
 
 def test_images_without_labels__have_no_groups(study_path):
     study = open_study(study_path(labels=False, pictures=False, n_train=40, n_val=20))
-    means = slice_group_means(study, study.is_val)
+    means = group_means(study, study.is_val)
     assert means.class_counts().shape == (2, 0) and np.isnan(means.sparsity_curves()).all()

@@ -9,8 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from core.slices.inspection import feature_differences
-from core.slices.inspection.features import COLUMNS, MEANS, activation_moments
+from core.measures.feature_rates import COLUMNS, MEANS, activation_moments, feature_differences
 from tests.slices.inspection.worlds import N_FEATURES, World, make_world
 
 Z = 1.959963984540054

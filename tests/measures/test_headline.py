@@ -1,4 +1,4 @@
-"""Headline numbers, confusions and AUROCs of a slice against loops, and the undefined cases."""
+"""Headline areas, confusions and AUROCs of a slice against loops, and the undefined cases."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
+from core.measures import score_aurocs as areas
+from core.measures.confusions import confusions
+from core.measures.headline import NO_IMAGES, NO_VERDICTS, headline
+from core.measures.score_aurocs import score_aurocs
 from core.slices.evaluate import class_column, result_column
-from core.slices.inspection import confusions, headline, numbers, score_aurocs
-from core.slices.inspection.numbers import NO_IMAGES, NO_VERDICTS
 from core.slices.slice import Slice
 from tests import reference_scores as slow
 from tests import small
 from tests.common.test_generalised_risk import augrc_by_loop
-from tests.slices.inspection.test_features import slow_wilson
+from tests.measures.test_feature_rates import slow_wilson
 from tests.slices.inspection.worlds import World, make_world
 
 
@@ -103,8 +105,8 @@ def slow_augrc(right: list[float], wrong: list[float]) -> float:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to place the images of a slice: that of many images, and that of few."""
     if request.param:
-        monkeypatch.setattr(numbers, "SORTED_AT_ONCE", 0)
-        monkeypatch.setattr(numbers, "LEAST_ORDERED", -1)
+        monkeypatch.setattr(areas, "SORTED_AT_ONCE", 0)
+        monkeypatch.setattr(areas, "LEAST_ORDERED", -1)
 
 
 @pytest.mark.usefixtures("way")

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.measures.confusions import confusions
+from core.measures.feature_rates import feature_differences
+from core.measures.headline import headline
+from core.measures.overlap_scale import ENCODER, STUDY, overlap_scale
+from core.measures.score_aurocs import score_aurocs
 from core.slices.evaluate import named_splits
-from core.slices.inspection.features import feature_differences
-from core.slices.inspection.numbers import confusions, headline, score_aurocs
 from core.slices.inspection.populations import population, with_split
-from core.slices.inspection.scale import ENCODER, STUDY, overlap_scale
 from core.slices.inspection.words import feature_words, slice_words
 
 if TYPE_CHECKING:
+    from core.reader import StudyReader
     from core.slices.slice import Slice
-    from core.store import Study
 
 
 def inspect(
-    study: Study, where: Slice, against: Slice | None = None, *, means: bool = False
+    study: StudyReader, where: Slice, against: Slice | None = None, *, means: bool = False
 ) -> dict[str, Any]:
     """Return everything about the images of a slice.
 
@@ -72,7 +74,7 @@ def _notes(reasons: Mapping[str, str]) -> list[str]:
     return [f"{', '.join(names)}: {why}" for why, names in said.items()]
 
 
-def _others(study: Study, where: Slice, against: Slice | None) -> str:
+def _others(study: StudyReader, where: Slice, against: Slice | None) -> str:
     """Describe the images that a slice is compared with."""
     if against is not None:
         return with_split(study, against).describe()

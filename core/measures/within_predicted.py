@@ -42,11 +42,11 @@ def pooled_auroc(
 
 
 def auroc_within_predicted(
-    found: pd.DataFrame, scores: pd.DataFrame, correct: pd.Series, predicted: pd.Series
+    found: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray, predicted: pd.Series
 ) -> pd.DataFrame:
     """Add `auroc_within`, `auroc_within_low` and `auroc_within_high` to a table `quality_metrics`."""
-    outcome, group = correct.to_numpy(dtype=float), predicted.to_numpy(dtype=object)
-    rows = [pooled_auroc(scores[name].to_numpy(float), outcome, group)[:3] for name in found["score"]]
+    group = predicted.to_numpy(dtype=object)
+    rows = [pooled_auroc(scores[name].to_numpy(float), correct, group)[:3] for name in found["score"]]
     columns = np.array(rows).reshape(len(found), 3).T
     names = ("auroc_within", "auroc_within_low", "auroc_within_high")
     return found.assign(**dict(zip(names, columns, strict=True)))

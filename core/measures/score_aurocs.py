@@ -1,4 +1,6 @@
-"""The numbers of a slice: accuracy, confidence, Q, confusions, and how well each score finds its errors."""
+"""How well each score separates the correct from the misclassified images: what needs no resampling, so that
+a page shows it at once. The values are those of `core.measures.scores.score_metrics`.
+"""
 
 from __future__ import annotations
 
@@ -19,68 +21,21 @@ from core.common.statistics.placements import (
     spreads,
     ties,
 )
-from core.slices.compare import MEANS, means
-from core.slices.evaluate import class_column, read_once, result_column, slice_columns
+from core.measures.headline import NO_IMAGES, NO_VERDICTS
+from core.slices.evaluate import read_once, result_column, slice_columns
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 SORTED_AT_ONCE = 1 / 4  # of all images; more than that are placed along the order of all
 LEAST_ORDERED = 50_000  # images of a slice for which that is worth it
-NO_IMAGES = "the slice has no images"
-NO_VERDICTS = (
-    "whether the images of the slice are classified correctly is not known (labels and a probe tell)"
-)
-NAMES = {"accuracy": "accuracy", "confidence": "mean_confidence", "q_score": "mean_q", "n_firing": "n_firing"}
 SCORE_COLUMNS = [
     *("score", "label_free", "auroc", "low", "high", "augrc", "augrc_low", "augrc_high"),
     *("n", "n_wrong", "reason"),
 ]
 
 
-def headline(study: Study, mask: np.ndarray) -> dict[str, Any]:
-    """Headline numbers of a slice, each with its 95 % interval.
-
-    Args:
-        mask: (n_images,) bool.
-    Returns:
-        n; accuracy (Wilson's interval), mean_confidence, mean_q and n_firing (means over images,
-        Student's), each also as NAME_interval, (low, high), and as NAME_n, the number of images behind it;
-        reasons: NAME -> why a number is undefined. Numbers are NaN where undefined.
-    """
-    columns = {name: result_column(study, name) for name in ("correct", *MEANS)}
-    table = means(mask, columns).set_index("metric")
-    n = int(np.count_nonzero(mask))
-    found: dict[str, Any] = {"n": n, "reasons": {}}
-    for metric, name in NAMES.items():
-        value, low, high, known = (table.loc[metric, part] for part in ("value", "low", "high", "n"))
-        found |= {name: float(value), f"{name}_interval": (float(low), float(high)), f"{name}_n": int(known)}
-        if not known:
-            found["reasons"][name] = NO_IMAGES if not n else _not_known(name)
-    return found
-
-
-def _not_known(name: str) -> str:
-    if name == "accuracy":
-        return NO_VERDICTS
-    return f"the {name.removeprefix('mean_').replace('_', ' ')} of the images of the slice is not known"
-
-
-def confusions(study: Study, mask: np.ndarray) -> pd.DataFrame:
-    """Count the errors of a slice by true and predicted class: true, predicted, n; most common first.
-
-    Ties are in the order of the names. Empty without errors, or where the correctness is not known.
-    """
-    true, told = class_column(study, "label"), class_column(study, "predicted")
-    wrong = mask & (result_column(study, "correct") == 0) & (true >= 0) & (told >= 0)
-    names = np.array(study.class_names, object)
-    pairs, n = np.unique(true[wrong] * len(names) + told[wrong], return_counts=True)
-    order = np.lexsort([pairs, -n])  # class names are sorted, so pairs are in the order of the names
-    first, second = np.divmod(pairs[order], max(len(names), 1))
-    return pd.DataFrame({"true": names[first], "predicted": names[second], "n": n[order]})
-
-
-def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
+def score_aurocs(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """How well each score separates the correct from the misclassified images of a slice.
 
     auroc is the chance that a correct image has a higher score than a misclassified one; augrc is the
@@ -114,7 +69,7 @@ def score_aurocs(study: Study, mask: np.ndarray) -> pd.DataFrame:
     return table.assign(low=low, high=high)
 
 
-def _spreads(study: Study, name: str, inside: np.ndarray, outcome: np.ndarray) -> tuple[Spread, Spread]:
+def _spreads(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndarray) -> tuple[Spread, Spread]:
     """Placements by a score of the correct and the misclassified ones of the rows `inside`.
 
     Few images are sorted; of many, the order of all images of the study is walked along, sorted at most once.

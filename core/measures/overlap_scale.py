@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from core.common.statistics.intervals import mean_interval
-from core.slices.inspection.numbers import NO_IMAGES
+from core.measures.headline import NO_IMAGES
 from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 ENCODER, VARIANT = "encoder", "paper"
 BOTH, ANY = "both masks", "any mask"
@@ -31,11 +31,11 @@ def stored_name(control: str, mask: str) -> str:
     return {"noise": "random", "ceiling": f"{mask} at map resolution"}.get(control, control)
 
 
-def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
+def overlap_scale(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """Mean overlap of the heatmaps of a slice with core and spurious masks, and that of the controls.
 
     Over the images of the slice that have both masks; if none has, over those with either. The interval of a
-    mean is normal.
+    mean is Student's.
 
     Returns:
         mask ('core', 'spurious'), heatmap ('encoder', then CONTROLS), value, low, high, n, images ('both
@@ -63,7 +63,7 @@ def overlap_scale(study: Study, mask: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _controls_of_study(study: Study, kind: str) -> list[dict[str, Any]]:
+def _controls_of_study(study: StudyReader, kind: str) -> list[dict[str, Any]]:
     """Return the means of the controls as an older study stores them, over images of all slices."""
     if not study.has("overlap_controls"):
         return [_undefined(kind, name, "the study stores no controls") | {"of": STUDY} for name in CONTROLS]

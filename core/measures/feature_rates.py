@@ -1,4 +1,4 @@
-"""The features that make a slice: how often each fires, and how large it is, in the slice and elsewhere."""
+"""How often each feature fires on the images of a slice, and how large it is: there, and against others."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import pandas as pd
 from core.common.arrays import safe_divide, unit_rows
 from core.common.statistics.intervals import benjamini_hochberg, newcombe, two_sided, welch
 from core.common.statistics.moments import Moments
+from core.slices.features.classes import class_firing, most_common_classes
 from core.slices.firing_counts import count_firing_images, has_firing
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 COLUMNS = ["feature", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 MEANS = ["mean", "mean_against", "mean_q"]
 
 
 def feature_differences(
-    study: Study, mask: np.ndarray, against: np.ndarray, *, means: bool = False
+    study: StudyReader, mask: np.ndarray, against: np.ndarray, *, means: bool = False
 ) -> pd.DataFrame:
     """How much more often each feature fires on the images of a slice than on others, largest difference
     first, ties by feature.
@@ -67,7 +68,7 @@ def feature_differences(
     return found.iloc[order].reset_index(drop=True)
 
 
-def mean_differences(study: Study, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
+def mean_differences(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
     """Mean of each feature of h over both masks, and the q of Welch's test between them."""
     one, other = activation_moments(study, mask), activation_moments(study, against)
     p = welch(one.mean, one.variance, one.n, other.mean, other.variance, other.n)
@@ -76,7 +77,7 @@ def mean_differences(study: Study, mask: np.ndarray, against: np.ndarray) -> dic
     return found | {"mean_q": benjamini_hochberg(p)}
 
 
-def activation_moments(study: Study, mask: np.ndarray) -> Moments:
+def activation_moments(study: StudyReader, mask: np.ndarray) -> Moments:
     """Moments of each feature of h over the images of a mask; chunks without any are not read."""
     array = study.array("representations")
     found = Moments.empty(array.shape[1])
@@ -85,3 +86,26 @@ def activation_moments(study: Study, mask: np.ndarray) -> Moments:
         if len(inside):
             found = found.merge(Moments.of_rows(unit_rows(array.chunk(number)[inside])))
     return found
+
+
+def feature_numbers(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+    """Table `features` of a slice: mean, std, activation_rate, top_class and purity of its images.
+
+    D and the tails are definitions on the train images and stay.
+    """
+    whole = study.table("features")
+    found, n_features = activation_moments(study, mask), len(whole)
+    rate, purity, top = np.full(n_features, np.nan), np.full(n_features, np.nan), np.full(n_features, -1)
+    if has_firing(study):
+        rate = 100.0 * safe_divide(count_firing_images(study, [mask])[0], np.count_nonzero(mask))
+    if has_firing(study) and study.labelled:
+        classes = most_common_classes(*class_firing(study, mask))
+        purity, top = classes["purity"].to_numpy(), classes["top"].to_numpy()
+    names = np.array([*study.class_names, None], object)
+    return whole.assign(
+        mean=found.mean if found.n else np.nan,
+        std=found.std,
+        activation_rate=rate,
+        top_class=pd.array(names[top], dtype="str"),
+        purity=purity,
+    )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.quality import within
+from core.measures import scores, slice_tables
+from core.measures.slice_tables import causes_of_slice, curves_of_slice, metrics_of_slice
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import Study, open_study
@@ -36,7 +37,7 @@ def slow_auroc(score: np.ndarray, right: np.ndarray) -> float:
 @pytest.mark.slow
 def test_all_evaluation_images__have_the_stored_metrics(study):
     stored = study.table("quality_metrics").set_index("score")
-    found = within.metrics_within(study, study.is_val).set_index("score")
+    found = metrics_of_slice(study, study.is_val).set_index("score")
     assert list(found.index) and set(found.index) <= set(stored.index)
     for metric in METRICS:
         assert_allclose(found[metric], stored.loc[found.index, metric], rtol=1e-9)
@@ -46,7 +47,7 @@ def test_all_evaluation_images__have_the_stored_metrics(study):
 
 def test_all_evaluation_images__have_the_stored_curves(study):
     stored = study.table("quality_curves")
-    found = within.curves_within(study, study.is_val, ("q_score", "norm"))
+    found = curves_of_slice(study, study.is_val, ("q_score", "norm"))
     for score in ("q_score", "norm"):
         mine, theirs = (table[table["score"] == score] for table in (found, stored))
         assert mine["curve"].tolist() == theirs["curve"].tolist()
@@ -60,7 +61,7 @@ def test_slice__by_a_loop(study, where):
     table = study.table("quality")[mask].dropna(subset="correct")
     right = table["correct"].to_numpy(bool)
     assert 0 < right.sum() < len(right)
-    for row in within.metrics_within(study, mask).to_dict("records"):
+    for row in metrics_of_slice(study, mask).to_dict("records"):
         score = table[row["score"]].to_numpy(float)
         known = np.isfinite(score)
         if known.any():
@@ -74,7 +75,7 @@ def test_causes__by_a_loop(study):
         table["correct"].to_numpy(bool),
         study.table("attributes")["cause"][study.is_val].to_numpy(),
     )
-    found = within.causes_within(study, study.is_val)
+    found = causes_of_slice(study, study.is_val)
     assert {"small", "faded"} & set(found["cause"])
     for row in found.to_dict("records"):
         errors = ~right & (causes == row["cause"])
@@ -88,24 +89,30 @@ def test_causes__by_a_loop(study):
 @pytest.mark.parametrize("verdict", ["true", "false"])
 def test_one_verdict_only__is_undefined_with_the_reason(study, verdict):
     mask = Slice.parse(f"split=val correct={verdict}").mask(study)
-    found = within.metrics_within(study, mask)
+    found = metrics_of_slice(study, mask)
     assert found[list(METRICS)].isna().to_numpy().all()
     word = "classified correctly" if verdict == "true" else "misclassified"
     assert found["note"].str.contains(word).all()
-    assert within.curves_within(study, mask, ("q_score",)).empty
-    assert within.causes_within(study, mask).empty
+    assert curves_of_slice(study, mask, ("q_score",)).empty
+    assert causes_of_slice(study, mask).empty
 
 
 def test_no_images__is_undefined(study):
-    found = within.metrics_within(study, np.zeros(study.n_images, bool))
+    found = metrics_of_slice(study, np.zeros(study.n_images, bool))
     assert (found["n"] == 0).all() and found["auroc"].isna().all()
-    assert within.causes_within(study, np.zeros(study.n_images, bool)).empty
+    assert causes_of_slice(study, np.zeros(study.n_images, bool)).empty
 
 
-def test_many_images__have_no_bootstrap(study, monkeypatch):
-    monkeypatch.setattr(within, "MOST_RESAMPLED", 10)
-    found = within.metrics_within(study, study.is_val)
-    assert found["auprc_error_low"].isna().all() and found["auroc_low"].notna().all()
+@pytest.mark.parametrize(("draws", "resamples"), [(1000, 300), (300, 300), (200, 200), (99, 0)])
+def test_many_images__are_resampled_less(study, monkeypatch, draws, resamples):
+    monkeypatch.setattr(type(study), "settings", lambda self, step: {"bootstrap": 300})
+    monkeypatch.setattr(scores, "MOST_DRAWS", draws * int(study.is_val.sum()))
+    told = []
+    monkeypatch.setattr(
+        slice_tables, "score_metrics", lambda *tables, **given: told.append(given["resamples"])
+    )
+    metrics_of_slice(study, study.is_val)
+    assert told == [resamples]
 
 
 def test_without_causes__none(study, tmp_path):
@@ -114,4 +121,4 @@ def test_without_causes__none(study, tmp_path):
     folder = shutil.copytree(study.path, tmp_path / "study")
     with edited_manifest(folder) as manifest:
         del manifest["items"]["attributes"]
-    assert within.causes_within(open_study(folder), study.is_val).empty
+    assert causes_of_slice(open_study(folder), study.is_val).empty

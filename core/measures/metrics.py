@@ -236,7 +236,9 @@ def _row(
         for position, metric in enumerate(METRICS)
     }
     found = spreads(values[ranking.rows], ranking.outcome == 1)
-    ends |= {"auroc": interval_of_auroc(*found)[1:], "augrc": interval_of_augrc(*found)[1:]}
+    area, generalised_risk = interval_of_auroc(*found), interval_of_augrc(*found)
+    measured |= {"auroc": area[0], "augrc": generalised_risk[0]}
+    ends |= {"auroc": area[1:], "augrc": generalised_risk[1:]}
     row: dict[str, object] = {"score": name}
     for metric in METRICS:
         low, high = ends[metric]

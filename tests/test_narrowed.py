@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.quality.metrics import auroc
 from core.errors import SliceError, StudyError
 from core.export.files import export_table
-from core.export.sliced import MOST_TOP, NOT_OF_SLICES, WHOLE, SlicedStudy, top_images
 from core.figures.catalogue import chart_named, check_holds
+from core.measures.metrics import auroc
+from core.measures.top_images import MOST_TOP, top_images
 from core.slices.slice import Slice
 from core.storage.writer import write_study
-from core.store import open_study
+from core.store import NOT_OF_SLICES, WHOLE, Narrowed, open_study
 from tests.slices.inspection.worlds import CLASSES, N_FEATURES, World, make_world
 
 WHERE = Slice.parse("label=ant,bee n_firing=1..")
@@ -38,8 +38,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def sliced(world: World) -> SlicedStudy:
-    return SlicedStudy(world.study, WHERE)
+def sliced(world: World) -> Narrowed:
+    return world.study.where(WHERE)
 
 
 def inside(world: World) -> list[int]:
@@ -50,11 +50,11 @@ def inside(world: World) -> list[int]:
 
 def test_sliced__is_of_evaluation_images(world, sliced):
     assert np.flatnonzero(sliced.chosen).tolist() == inside(world) and sliced.n_chosen == len(inside(world))
-    assert sliced.where.split == "val" and sliced.key != world.study.key
-    train = SlicedStudy(world.study, Slice(split="train"))
+    assert sliced.slice.split == "val" and sliced.key != world.study.key
+    train = world.study.where(Slice(split="train"))
     assert_array_equal(train.chosen, np.arange(len(world.raw)) % 3 == 0)
     with pytest.raises(SliceError, match="no label 'elk'"):
-        SlicedStudy(world.study, Slice(labels=("elk",)))
+        world.study.where(Slice(labels=("elk",)))
 
 
 def test_features__match_loop(world, sliced):
@@ -107,14 +107,14 @@ def test_overlap_tables__match_loop(world, sliced):
 
 
 def test_controls__of_an_older_study_are_missing(tmp_path):
-    old = SlicedStudy(make_world(tmp_path / "study", old=True).study, Slice())
+    old = Narrowed(make_world(tmp_path / "study", old=True).study, Slice())
     assert not old.has("overlap_controls") and old.whole.has("overlap_controls")
 
 
 def test_top_images__match_loop(world, rng):
     for share in (0.1, 0.9):
         mask = world.mask(rng, share)
-        rows, values = top_images(world.study, mask)
+        rows, values = top_images(world.study.array("representations"), mask)
         assert rows.shape == values.shape == (N_FEATURES, MOST_TOP)
         h = world.raw.astype(np.float64)
         h /= np.linalg.norm(h, axis=1, keepdims=True)
@@ -144,7 +144,7 @@ def test_probe_summary__is_of_the_slice(world, sliced):
 
 
 def test_an_empty_slice_is_undefined_and_no_error(world):
-    empty = SlicedStudy(world.study, Slice.parse("norm=99.."))
+    empty = world.study.where(Slice.parse("norm=99.."))
     assert empty.n_chosen == 0
     found = empty.table("features")
     assert found[["mean", "std", "activation_rate", "purity"]].isna().to_numpy().all()

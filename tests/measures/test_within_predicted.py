@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.quality.within_predicted import auroc_within_predicted, pooled_auroc
 from core.common.statistics.intervals import auroc_interval
+from core.measures.within_predicted import auroc_within_predicted, pooled_auroc
 from tests import reference_scores as reference
 
 
@@ -56,7 +56,7 @@ def test_auroc_within_predicted__a_row_a_score(rng):
     found = auroc_within_predicted(
         pd.DataFrame({"score": ["s", "t"]}),
         pd.DataFrame({"s": score, "t": -score}),
-        pd.Series(correct),
+        correct,
         pd.Series(group),
     )
     assert_allclose(found["auroc_within"].sum(), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from core.common.arrays import safe_divide, unit_rows
 from core.slices.evaluate import class_column
 
 if TYPE_CHECKING:
-    from core.store import Study
+    from core.reader import StudyReader
 
 CURVE_POINTS = 200
 
@@ -84,25 +85,44 @@ class GroupMeans:
         return safe_divide(self.curve_sums, self.class_counts().sum(1)[:, None]).astype(np.float32)
 
 
-def slice_group_means(study: Study, mask: np.ndarray) -> GroupMeans:
-    """Average the images of a slice whose class and correctness are known. Reads one chunk at a time, and
-    only chunks that hold such images.
+def group_means(
+    study: StudyReader, mask: np.ndarray, done: Callable[[int], object] = lambda n: None
+) -> GroupMeans:
+    """Average the images of a mask whose class and correctness are known. Reads one chunk at a time, and only
+    chunks that hold such images.
 
     Args:
-        mask: (n_images,) bool.
+        mask: (n_images,) bool. done: told how many images were read.
     """
-    names = study.class_names if study.labelled else []
-    means = GroupMeans(len(names), study.array("representations").shape[1])
-    if not (names and study.has("probe")):
-        return means
     code = class_column(study, "label")
-    correct = study.table("probe", ["correct"])["correct"].astype("boolean")
-    chosen = mask & correct.notna().to_numpy() & (code >= 0)
-    right = correct.fillna(False).to_numpy(bool)
+    means = GroupMeans(len(study.class_names), study.array("representations").shape[1])
+    chosen, right = with_outcome(study, mask)
     array = study.array("representations")
     for number in range(array.n_chunks):
         start = array.chunk_start(number)
         rows = start + np.flatnonzero(chosen[start : array.chunk_start(number + 1)])
         if len(rows):
             means.update(np.asarray(array.chunk(number)[rows - start]), code[rows], right[rows])
+            done(len(rows))
     return means
+
+
+def with_outcome(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n_images,) bool twice: images of a mask with a class and a probe result, and if it is correct."""
+    if not study.has("probe"):
+        return np.zeros(study.n_images, bool), np.zeros(study.n_images, bool)
+    correct = study.table("probe", ["correct"])["correct"].astype("boolean")
+    known = correct.notna().to_numpy() & (class_column(study, "label") >= 0)
+    return mask & known, correct.fillna(False).to_numpy(bool)
+
+
+def vectors_of(means: GroupMeans) -> dict[str, np.ndarray]:
+    """The vectors that the step `quality` stores of the evaluation images, by name."""
+    right, wrong = means.class_means()
+    return {
+        "class_means_correct": right,
+        "class_means_misclassified": wrong,
+        "group_counts": means.class_counts(),
+        "sparsity_curves": means.sparsity_curves(),
+        "sparsity_ranks": means.ranks,
+    }

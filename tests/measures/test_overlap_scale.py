@@ -9,8 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from core.slices.inspection import overlap_scale
-from core.slices.inspection.scale import NO_HEAT, NO_OVERLAP
+from core.measures.overlap_scale import NO_HEAT, NO_OVERLAP, overlap_scale
 from core.slices.overlap_values import CONTROLS
 from tests import small
 from tests.slices.inspection.worlds import World, make_world

@@ -1,0 +1,27 @@
+"""Which classes are taken for which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.slices.evaluate import class_column, result_column
+
+if TYPE_CHECKING:
+    from core.reader import StudyReader
+
+
+def confusions(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
+    """Count the errors of a slice by true and predicted class: true, predicted, n; most common first.
+
+    Ties are in the order of the names. Empty without errors, or where the correctness is not known.
+    """
+    true, told = class_column(study, "label"), class_column(study, "predicted")
+    wrong = mask & (result_column(study, "correct") == 0) & (true >= 0) & (told >= 0)
+    names = np.array(study.class_names, object)
+    pairs, n = np.unique(true[wrong] * len(names) + told[wrong], return_counts=True)
+    order = np.lexsort([pairs, -n])  # class names are sorted, so pairs are in the order of the names
+    first, second = np.divmod(pairs[order], max(len(names), 1))
+    return pd.DataFrame({"true": names[first], "predicted": names[second], "n": n[order]})

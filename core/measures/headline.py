@@ -1,0 +1,47 @@
+"""The first numbers of a slice: accuracy, confidence, Q and firing features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.slices.compare import MEANS, means
+from core.slices.evaluate import result_column
+
+if TYPE_CHECKING:
+    from core.reader import StudyReader
+
+NO_IMAGES = "the slice has no images"
+NO_VERDICTS = (
+    "whether the images of the slice are classified correctly is not known (labels and a probe tell)"
+)
+NAMES = {"accuracy": "accuracy", "confidence": "mean_confidence", "q_score": "mean_q", "n_firing": "n_firing"}
+
+
+def headline(study: StudyReader, mask: np.ndarray) -> dict[str, Any]:
+    """Headline numbers of a slice, each with its 95 % interval.
+
+    Args:
+        mask: (n_images,) bool.
+    Returns:
+        n; accuracy (Wilson's interval), mean_confidence, mean_q and n_firing (means over images,
+        Student's), each also as NAME_interval, (low, high), and as NAME_n, the number of images behind it;
+        reasons: NAME -> why a number is undefined. Numbers are NaN where undefined.
+    """
+    columns = {name: result_column(study, name) for name in ("correct", *MEANS)}
+    table = means(mask, columns).set_index("metric")
+    n = int(np.count_nonzero(mask))
+    found: dict[str, Any] = {"n": n, "reasons": {}}
+    for metric, name in NAMES.items():
+        value, low, high, known = (table.loc[metric, part] for part in ("value", "low", "high", "n"))
+        found |= {name: float(value), f"{name}_interval": (float(low), float(high)), f"{name}_n": int(known)}
+        if not known:
+            found["reasons"][name] = NO_IMAGES if not n else _not_known(name)
+    return found
+
+
+def _not_known(name: str) -> str:
+    if name == "accuracy":
+        return NO_VERDICTS
+    return f"the {name.removeprefix('mean_').replace('_', ' ')} of the images of the slice is not known"

@@ -1,0 +1,92 @@
+"""How well scores predict errors: metrics with intervals, curves, and AUROC by cause.
+
+Everywhere `scores` is a frame of one column a score, higher = better, with a row an image, and `correct`
+(n_images,) float64: 1 correct, 0 misclassified.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.common.score_names import SCORES
+from core.common.statistics.chance import LEAST
+from core.measures import metrics
+from core.measures.rival import with_rivals
+from core.measures.within_predicted import auroc_within_predicted
+
+CAUSE_COLUMNS = [
+    *("cause", "score", "n_errors", "auroc", "low", "high"),
+    *("difference", "difference_low", "difference_high"),
+]
+MOST_DRAWS = 4_000_000  # images of a slice times resamples: some seconds for all scores
+LEAST_RESAMPLES = 100  # fewer do not tell where 2.5 % begin
+
+
+def resamples_of(n_images: int, resamples: int) -> int:
+    """Of the resamples that a study was asked for those that a slice of n images gets: as many as MOST_DRAWS
+    allows, and 0 (no interval) where that is less than LEAST_RESAMPLES.
+
+    >>> resamples_of(400, 1000), resamples_of(20_000, 1000), resamples_of(60_000, 1000), resamples_of(9, 50)
+    (1000, 200, 0, 50)
+    """
+    most = MOST_DRAWS // max(n_images, 1)
+    return resamples if resamples <= most else most if most >= LEAST_RESAMPLES else 0
+
+
+def score_metrics(
+    scores: pd.DataFrame,
+    correct: np.ndarray,
+    predicted: pd.Series,
+    *,
+    resamples: int,
+    seed: int,
+    why: str = "",
+) -> pd.DataFrame:
+    """Table `quality_metrics`: one row a score. A row does not depend on which other scores there are, but
+    for its rival, and for `metrics.REFERENCE`, which its difference is to.
+
+    Args:
+        predicted: (n_images,) class that the probe predicts.
+        resamples, seed: of the intervals of AUPRC and AURC.
+        why: the reason why there are no outcomes, if so: the note of every row.
+    Returns:
+        score, label_free, the columns of `metrics.evaluate`, and those of `auroc_within_predicted` and
+        `with_rivals`.
+    """
+    table = metrics.evaluate(scores, correct, resamples=resamples, seed=seed)
+    table.insert(1, "label_free", [SCORES[name].label_free for name in scores])
+    if why:
+        table["note"] = why
+    table = auroc_within_predicted(table.astype({"note": "str", "score": "str"}), scores, correct, predicted)
+    return with_rivals(table, scores, correct)
+
+
+def score_curves(scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
+    """Table `quality_curves`: score, and the columns of `metrics.curves`."""
+    parts = [metrics.curves(scores[name].to_numpy(float), correct).assign(score=name) for name in scores]
+    parts = [part for part in parts if len(part)] or [pd.DataFrame()]
+    table = pd.concat(parts, ignore_index=True).reindex(columns=["score", "curve", "x", "y"])
+    return table.astype({"score": "str", "curve": "str", "x": float, "y": float})
+
+
+def score_causes(scores: pd.DataFrame, correct: np.ndarray, causes: np.ndarray) -> pd.DataFrame:
+    """Table `quality_by_cause`: AUROC of each score between the errors of one cause and the correct images,
+    and its paired difference to Q.
+
+    A cause with fewer than LEAST errors is left out; without correct images all are.
+
+    Args:
+        causes: (n_images,) what makes each image hard.
+    """
+    parts = []
+    for cause in pd.unique(causes) if (correct == 1).any() else ():
+        errors = (correct == 0) & (causes == cause)
+        if errors.sum() < LEAST:
+            continue
+        kept = np.flatnonzero(errors | (correct == 1))
+        found = metrics.evaluate(scores.iloc[kept], correct[kept], resamples=0)
+        found = found.rename(columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_"))
+        parts.append(found.assign(cause=str(cause), n_errors=int(errors.sum()))[CAUSE_COLUMNS])
+    nothing = pd.DataFrame({name: [] for name in CAUSE_COLUMNS})
+    return pd.concat(parts, ignore_index=True) if parts else nothing

@@ -1,0 +1,334 @@
+"""Read a study folder: tables, arrays, images, masks and heatmaps. No torch; `core.store` opens it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, partial
+from operator import index
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.common.command_line import command_line
+from core.common.inside import inside
+from core.errors import StudyError, UnreadableImage, article, did_you_mean
+from core.steps import STEPS, in_analysis, step_of
+from core.storage import manifest as manifests
+from core.storage.bounds import fault_of
+from core.storage.chunked_array import ChunkedArray
+from core.storage.damage import find_damage
+from core.storage.missing import NO_LABELS, Missing, damaged_item, missing_step
+from core.storage.seals import Damaged
+from core.storage.table_files import read_stored_table
+from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
+
+if TYPE_CHECKING:
+    from core.encoders.transform import Transform
+    from core.heatmaps.reader import HeatmapReader
+
+
+class StudyReader:
+    """What the folder of a study holds: the base of `core.store.Study`.
+
+    It is a snapshot of its manifest: open it again to see what a later step added. Items of stale
+    steps (steps whose inputs have changed since) are not served.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.manifest = manifests.read_manifest(self.path)
+        self.name = self.path.resolve().name
+        self._name_contents(self.manifest)
+        self.damage: dict[str, str] = {}
+        self._arrays: dict[str, ChunkedArray] = {}
+        self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
+
+    def __repr__(self) -> str:
+        steps = ", ".join(step for step in STEPS if self.state(step) == "done") or "nothing yet"
+        return f"<Study '{self.path}': {steps}>"
+
+    def state(self, step: str) -> str:
+        """Return 'done', 'stale' or 'missing'."""
+        return self.states.get(step, "missing")
+
+    def missing(self) -> dict[str, Missing]:
+        """Steps that are not there, damaged or of older formulas: why, and the command that makes them."""
+        states = {step: self.state(step) for step in STEPS if step in self.states or step in in_analysis()}
+        states |= manifests.older_steps(self.manifest, states)
+        found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
+        found |= {one.step: one for one in map(self._damaged, self.damage)}
+        return {step: found[step] for step in STEPS if step in found}
+
+    def why_missing(self, item: str) -> Missing | None:
+        """Why the study does not hold a table or array, and the command that makes it; None where it does."""
+        if self.has(item):
+            return None
+        entry = self.manifest["items"].get(item)
+        step = entry["step"] if entry else step_of(item)
+        if step is None:
+            return Missing(item, "", "missing", "this study does not hold it")
+        if item in self.damage:
+            return self._damaged(item)
+        if self.state(step) != "done":
+            return missing_step(self.path, step, self.state(step), item)
+        if skipped := self.summary(step).get("skipped"):
+            return Missing(item, step, "skipped", f"left out: {skipped}")
+        if step in STEPS and STEPS[step].needs_labels and self.has("images") and not self.labelled:
+            return Missing(item, step, "skipped", NO_LABELS)
+        return missing_step(self.path, step, "outdated", item)
+
+    def _damaged(self, item: str) -> Missing:
+        return damaged_item(self.path, self.manifest["items"][item]["step"], item, self.damage[item])
+
+    def set_damage_aside(self) -> None:
+        """Stop serving items that cannot be read; `damage` and `missing` describe the problem."""
+        served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
+        self._set_aside(find_damage(self.path, served))
+
+    def _set_aside(self, found: dict[str, str]) -> None:
+        self.damage = self.damage | found
+        self._name_contents([self.manifest, self.damage])
+
+    def _damage_found(self, item: str, what: str) -> StudyError:
+        """Mark an item as damaged that failed while it was read, and return the error to raise."""
+        self._set_aside({item: what})
+        return StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
+
+    def _name_contents(self, contents: Any) -> None:
+        """`digest` identifies what the study holds; `key` also where it is."""
+        self.digest = manifests.digest(contents)[:16]
+        self.key = f"{self.path.resolve()}#{self.digest}"
+
+    def has(self, item: str) -> bool:
+        """Return True when the table or array is present, current and not damaged."""
+        entry = self.manifest["items"].get(item)
+        return entry is not None and self.state(entry["step"]) == "done" and item not in self.damage
+
+    def _entry(self, item: str, kind: str) -> dict[str, Any]:
+        entry = self.manifest["items"].get(item)
+        if entry is None:
+            options = [name for name, other in self.manifest["items"].items() if other["kind"] == kind]
+            held = f"It has: {', '.join(sorted(options))}"
+            raise StudyError(f"no {kind} '{item}' in '{self.path}'.{did_you_mean(item, options)} {held}")
+        if entry["kind"] != kind:
+            raise StudyError(f"'{item}' in '{self.path}' is {article(entry['kind'])}, not {article(kind)}")
+        if item in self.damage:
+            raise StudyError(f"'{item}' in '{self.path}' is {self._damaged(item)}")
+        if not self.has(item):
+            raise StudyError(
+                f"'{item}' in '{self.path}' is stale: its inputs have changed. "
+                f"Run: {command_line(entry['step'], self.path)}"
+            )
+        return entry
+
+    def columns(self, name: str) -> list[str]:
+        """Return the names of a table's columns without reading the table."""
+        return list(self._entry(name, "table")["columns"])
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """Read a whole table, or only some columns. A table that turns out damaged is no longer served."""
+        known = self.columns(name)
+        for column in columns or []:
+            if column not in known:
+                hint = did_you_mean(column, known)
+                raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
+        try:
+            return read_stored_table(self.path, name, self._entry(name, "table"), columns)
+        except Damaged as error:
+            raise self._damage_found(name, str(error)) from error
+
+    def array(self, name: str) -> ChunkedArray:
+        """Return an array of any size, memory-mapped by chunk."""
+        entry = self._entry(name, "array")
+        if name not in self._arrays:
+            rows, width = [chunk["rows"] for chunk in entry["chunks"]], entry["shape"][1:]
+            fault = fault_of(name, self.manifest["items"])
+            say = partial(self._damage_found, name)
+            folder = inside(self.path, name)
+            self._arrays[name] = ChunkedArray(folder, rows, entry["dtype"], width, fault=fault, damaged=say)
+        return self._arrays[name]
+
+    def vector(self, name: str) -> np.ndarray:
+        """Return a small array, read into memory as a whole."""
+        return self.array(name)[:]
+
+    def settings(self, step: str) -> dict[str, Any]:
+        """Return the settings that a step was run with; empty when it was not run."""
+        return self.manifest["steps"].get(step, {}).get("settings", {})
+
+    def summary(self, step: str) -> dict[str, Any]:
+        """Return the headline numbers of a step; empty when it was not run or is stale."""
+        return self.manifest["steps"][step]["summary"] if self.state(step) == "done" else {}
+
+    @property
+    def encoder_name(self) -> str:
+        """Return a short name for the encoder: a checkpoint's file name, else the SPEC, else ''."""
+        encoder = self.summary("embed").get("encoder", {})
+        return encoder.get("name") or encoder.get("spec", "")
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """One row per image, in the order of every array: image_id, path, split, label."""
+        return self.table("images")
+
+    @cached_property
+    def _rows(self) -> pd.Index:
+        return pd.Index(self.images["image_id"])
+
+    @property
+    def n_images(self) -> int:
+        return int(self.manifest["items"].get("images", {}).get("shape", [0])[0])
+
+    @cached_property
+    def labelled(self) -> bool:
+        return bool(self.images["label"].notna().any())
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Return the sorted class names; empty for images without labels."""
+        return sorted(self.images["label"].dropna().unique())
+
+    @cached_property
+    def is_val(self) -> np.ndarray:
+        """(n_images,) bool: the evaluation split."""
+        return (self.images["split"] == "val").to_numpy()
+
+    chosen: np.ndarray | None = None  # (n_images,) bool: the slice that the study is narrowed to, if any
+
+    def row_of(self, image_id: str) -> int:
+        """Return the row of an image in every table and array that has one row per image."""
+        try:
+            return int(self._rows.get_loc(image_id))  # pyright: ignore[reportArgumentType]
+        except KeyError:
+            raise StudyError(f"no image '{image_id}' in '{self.path}'") from None
+
+    @cached_property
+    def source(self) -> Any:
+        """Reopen the ImageSource that the study was made from."""
+        from core.data.sources.images import reopen_images
+
+        return reopen_images(self.summary("embed")["source"])
+
+    def image(self, image: str | SupportsIndex) -> Image.Image:
+        """Return the original image (RGB, upright) for an image id or a row.
+
+        Raises:
+            UnreadableImage: the file was moved or changed, or the study was made from representations only.
+        """
+        try:
+            return self.source.read_id(self.images["image_id"].iat[self._row(image)])
+        except (UnreadableImage, StudyError):
+            raise
+        except Exception as error:
+            raise UnreadableImage(f"the image source cannot be opened: {error}") from error
+
+    @cached_property
+    def masks(self) -> Any:
+        """Return the MaskSource that `overlap` used, else the masks of the image source itself, or None."""
+        from core.data.masks.masks import open_masks, reopen_masks
+
+        description = self.summary("overlap").get("masks")
+        return reopen_masks(description, self.source) if description else open_masks(source=self.source)
+
+    @cached_property
+    def transform(self) -> Transform:
+        """Geometry and pixel statistics of the encoder; StudyError for a study made from representations."""
+        from core.encoders.transform import Transform
+
+        values = self.summary("embed").get("encoder", {}).get("transform")
+        if values is None:
+            raise StudyError(
+                f"'{self.path}' was made from precomputed representations, so it has no encoder transform"
+            )
+        return Transform.from_dict(values)
+
+    def mask(
+        self, image: str | SupportsIndex, kind: str, *, size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """Return a "core" or "spurious" mask, mapped to the encoder's input view.
+
+        Args:
+            size: width and height of the image or of its thumbnail; None: open the image to find out.
+        Returns:
+            (S, S) float32 in [0, 1].
+        Raises:
+            StudyError: the study has no masks. UnreadableImage: this image has no such mask.
+        """
+        from core.data.masks.masks import in_encoder_frame
+
+        image_id = str(self.images["image_id"].iat[self._row(image)])
+        masks = self.masks
+        if masks is None:
+            command = command_line("overlap", self.path, masks="DIR")
+            raise StudyError(f"'{self.path}' has no masks. Run: {command}")
+        mask = masks.read(image_id, kind)
+        frame = masks.frame(image_id, kind)
+        return in_encoder_frame(mask, frame, self.transform, size or self.image(image).size)
+
+    def thumbnail(self, image: str | SupportsIndex) -> bytes:
+        """Return the thumbnail of an image id or a row as JPEG bytes; StudyError where there is none."""
+        return thumbnail_bytes(self, self._row(image))
+
+    def _row(self, image: str | SupportsIndex) -> int:
+        """Return the row for an image id or a row; StudyError when there is no such image."""
+        if isinstance(image, str):
+            return self.row_of(image)
+        if not 0 <= (row := index(image)) < self.n_images:
+            raise StudyError(f"no image in row {row} of '{self.path}' ({self.n_images} images)")
+        return row
+
+    @cached_property
+    def heatmap_reader(self) -> HeatmapReader:
+        """Return the reader of stored heatmaps, at the resolution of the layer."""
+        from core.heatmaps.reader import HeatmapReader
+
+        return HeatmapReader(self)
+
+    def heatmap(
+        self, image: str | SupportsIndex, features: Sequence[int] | None = None, combine: str = "mean"
+    ) -> np.ndarray:
+        """(S, S) float32 in [0, 1]: where features are active on an image, in the encoder's input view.
+
+        Args:
+            image: id or row. features: None for the image's firing discriminative features.
+            combine: mean, sum, max or min of several.
+        Raises:
+            StudyError: not stored; the message names the command for it. SettingsError: unknown feature.
+        """
+        return self.heatmap_reader.heatmap(self._row(image), features, combine)
+
+    def overlay(
+        self,
+        image: str | SupportsIndex,
+        features: Sequence[int] | None = None,
+        *,
+        combine: str = "mean",
+        opacity: float = 0.55,
+        colour_map: str = "turbo",
+        masks: Sequence[str] = (),
+        mask_style: str = "region",
+        max_side: int | None = None,
+        ground: Image.Image | None = None,
+    ) -> Image.Image:
+        """Return the image at its own size with its heatmap on top, mapped back from the input view.
+
+        Args:
+            image, features, combine: as for `heatmap`.
+            opacity: 0 to 1. colour_map: a name in `core.heatmaps.overlay_image.COLOUR_MAPS`.
+            masks: "core", "spurious". mask_style: "region" (what is outside the core mask is dimmed, the
+                spurious mask is hatched) or "outline". max_side: pixels; larger images are scaled down.
+            ground: background to use instead of the original: the same picture at another size (a thumbnail).
+        Raises:
+            UnreadableImage: the original file is missing. StudyError: no such heatmap or mask is stored.
+        """
+        from core.heatmaps.overlay_image import OverlayStyle, overlay_image
+
+        style = OverlayStyle(tuple(features or ()), combine, opacity, colour_map, tuple(masks), mask_style)
+        return overlay_image(self, self._row(image), style, max_side=max_side, ground=ground)
+
+    def thumbnail_image(self, image: str | SupportsIndex) -> Image.Image:
+        """Return the thumbnail of an image id or a row, as an image."""
+        return thumbnail_picture(self, self._row(image))

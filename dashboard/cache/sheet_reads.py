@@ -1,0 +1,64 @@
+"""Cached reads of what stands on the figure sheet; the rules are those of `reader.py`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.charts.other_studies import folder_of, gone_study
+from core.charts.study_heats import STORED_ONLY
+from core.errors import PeregrineError, StudyError
+from core.figures.catalogue import draw
+from core.figures.cells import CellRequest
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache.chart_reads import narrowed
+from dashboard.cache.reader import cached_read
+from dashboard.cache.rendered_figures import RenderedFigure, rendered
+
+
+def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> RenderedFigure:
+    """A figure of the sheet as it will be printed, with the heatmaps that the study stores.
+
+    Raises:
+        HeatmapNotStored: it needs others, which are computed when the sheet is made.
+        PeregrineError: it cannot be drawn, or a study that it needs is not there any more.
+    """
+    shown = replace(cell, caption="")
+    where = shown.slice
+    first, *others = served_beside(study, cell)
+
+    def drawn():
+        options = replace(cell.options, device=STORED_ONLY)
+        beside = None if cell.chart.same_images else where
+        studies = [narrowed(first, where), *(narrowed(one, beside) for one in others)]
+        return draw(studies, cell.name, width=width, font=font, options=options)
+
+    return rendered(first, str(shown), f"paper {width} {font}", (where, *others), drawn)
+
+
+def served_beside(study: Study, cell: CellRequest) -> list[Study]:
+    """The study that a cell shows, and those that it compares it with.
+
+    Raises:
+        StudyError: one of them is not served here, or cannot be read.
+    """
+    others = [_served(study, name) for name in cell.others]
+    return others if cell.of else [study, *others]
+
+
+def _served(study: Study, name: str) -> Study:
+    there = {entry.path: entry.name for entry in served_studies.entries(served_studies.studies_folder())}
+    path = folder_of(study, name)
+    if path not in there:
+        raise StudyError(gone_study(name, list(there.values())))
+    return served_studies.open_current(path)
+
+
+@cached_read(max_entries=256)
+def picture_shape(study: Study, image_id: str) -> float:
+    """Height of an image divided by its width; 1 where it cannot be read."""
+    try:
+        width, height = study.image(image_id).size
+    except PeregrineError:
+        return 1.0
+    return height / width

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from dashboard.addresses.pages import HOME
 from dashboard.server.access.guard import Guard
 from dashboard.server.access.settings import read_rules
 from dashboard.server.warm_up import lifespan
@@ -31,7 +32,14 @@ def _answered_by(name: str) -> Callable[[Request], Response]:
     return answer
 
 
+def _home(request: Request) -> Response:
+    """The page at the root, which Streamlit does not know by its own name."""
+    query = request.url.query
+    return RedirectResponse(f"/?{query}" if query else "/", status_code=307)
+
+
 ROUTES = [
+    Route(f"/{HOME}", _home),
     Route("/thumb/{study:path}/{row}", _answered_by("thumbnail")),
     Route("/image/{study:path}/{row}", _answered_by("full_image")),
     Route("/overlay/{study:path}/{row}", _answered_by("overlay")),

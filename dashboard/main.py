@@ -114,7 +114,6 @@ def _show(page: st.Page, entry: served_studies.Entry, place: DeltaGenerator) -> 
         study_progress.not_ready(entry, None)
         return
     session.set_current_study(study)
-    image_filter.enter(study)
     sheet.enter(entry.name)
     _above(page, entry, study)
     _run_with_notes(page, study)
@@ -148,6 +147,8 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
     """The page, and above it what it queued to be said once."""
     notes, key = st.container(), study and study.key
     try:
+        if study is not None and page.url_path not in WITHOUT_STUDY:
+            image_filter.enter(study)  # here, since what it reads may turn out to be damaged
         page.run()
         if study is not None and palette.is_open():
             palette.show(study)

@@ -88,18 +88,6 @@ def test_clip_fingerprint__of_what_was_chosen(study_path, clip, monkeypatch):
 
 
 @pytest.mark.slow
-def test_step__takes_the_place_of_the_entry_of_an_earlier_version(study_path, clip):
-    folder = study_path(n_train=20, n_val=12)
-    with write_study(folder) as writer, writer.step(search.CLIP_IMAGES, {"clip": "old"}) as step:
-        step.vector(search.CLIP_IMAGES, np.ones((32, 3), np.float16))
-        step.summary = {"clip": "old", "clip_fingerprint": "old", "n_missing": 0}
-    assert search.index_facts(open_study(folder))["clip"] == "old"  # it can be searched as it is
-    pipeline.run_step("search", folder, {"clip": "colours"}, Progress.silent())
-    study = open_study(folder)
-    assert search.CLIP_IMAGES not in study.manifest["steps"] and study.state("search") == "done"
-    assert search.index_facts(study)["clip"] == "colours" and not verify(folder)
-
-
 @pytest.mark.parametrize(
     ("spec", "cached", "here"),
     [

@@ -100,9 +100,9 @@ NUMERIC := $(addprefix tests/analysis/,$(addsuffix .py,features/test_chunk_scan 
 	methods/test_harder methods/test_registry regularizers/test_ifm regularizers/test_losses \
 	regularizers/test_penalty))
 # Once is enough for these: they use no instructions of torch, or take long (two processes).
-ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py \
+ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py tests/measures/test_metrics.py \
 	$(addprefix tests/analysis/,$(addsuffix .py,features/test_accumulators features/test_activations \
-	features/test_kernels overlap/test_iou quality/test_metrics)) \
+	features/test_kernels overlap/test_iou)) \
 	$(foreach case,simsiam lasso,"$(STEP_OF_ONE)[$(case)]")
 
 # Both run at once, each with half of the workers: loading torch is most of what a worker costs.

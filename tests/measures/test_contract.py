@@ -164,6 +164,7 @@ def test_export__writes_what_the_page_shows(study, folder, run: Callable, tmp_pa
             assert_frame_equal(table[written.columns], written, **EXACT)
 
 
+@pytest.mark.slow
 def test_figure_and_report__say_what_the_page_shows(study, folder):
     drawn = 0
     for one in slices(study):

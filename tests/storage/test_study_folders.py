@@ -125,7 +125,9 @@ def test_a_study_that_a_job_writes_is_left_alone(root, act):
 )
 def test_a_study_that_says_of_itself_that_it_is_written__is_not_believed(root, act, forged):
     progress(root / "mine", **{"command": ["a"], "state": "running", "stages_done": [], **forged})
+    before = {folder.name for folder in root.iterdir()}
     act(root, root / "mine")
+    assert {folder.name for folder in root.iterdir()} != before  # renamed, copied or deleted
 
 
 def test_job__of_another_machine_that_reports_from_the_future_is_not_running(root):

@@ -123,7 +123,7 @@ def cancel(job: Job, *, patience: float = 20.0) -> Job:
         _send(started.pid, number)
         if _gone_within(seconds, started):
             break
-    return _record_stop(now.folder)
+    return _record_stop(now.folder, started)
 
 
 def forget(folder: str | Path) -> None:
@@ -197,12 +197,12 @@ def _gone_within(seconds: float, started: Started) -> bool:
     return False
 
 
-def _record_stop(folder: Path) -> Job:
+def _record_stop(folder: Path, started: Started) -> Job:
     """Record that the job was stopped on purpose; a killed command cannot do so itself."""
     job, record = read_job(folder), read_record(folder / PROGRESS)
     if job is None or record is None:
         raise JobError(f"the progress file of '{folder}' is missing")
-    if job.state != "interrupted":
-        return job
+    if record["state"] != "running" or started.is_running:
+        return job  # it recorded its own end, or lives on
     write_record(folder / PROGRESS, record | {"state": "cancelled", "error": STOPPED, "updated": time.time()})
     return read_job(folder) or job

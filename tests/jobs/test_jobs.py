@@ -160,6 +160,12 @@ def test_cancel_of_a_stubborn_job(folder: Path) -> None:
     assert job.state == "cancelled" and read_job(folder) == job
 
 
+def test_cancel_before_the_first_report__is_no_job_that_runs(folder: Path) -> None:
+    start(folder)
+    job = cancel(read_job(folder) or pytest.fail())  # the command is still being loaded
+    assert job.state == "cancelled" and read_job(folder) == job
+
+
 def test_cancel_of_an_ended_job_changes_nothing(folder: Path) -> None:
     start(folder, n=1)
     job = wait_for(lambda job: job.state == "done", folder)

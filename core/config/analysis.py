@@ -237,7 +237,7 @@ class QualityConfig:
     calibrate: int | None = field(
         default=None,
         metadata=option(
-            "also compare the scores that need no labels on N labelled train images",
+            "also make one score of those that need no labels, on N labelled train images",
             metavar="N",
             minimum=1,
             default="none; 200 without a number",

@@ -68,6 +68,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "fdbd",
         "she",
         "vim_residual",
+        "calibrated",  # after `quality --calibrate`
     ),
     "probe": (
         "image_id",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from core.common.device import run_options
 from core.config import EmbedConfig
@@ -21,8 +22,6 @@ from core.pipeline.embed import load, open_source
 from core.steps import settings_of
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
     from core.pipeline.estimates import Estimate

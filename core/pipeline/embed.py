@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from core.common.formatting import counted
 from core.common.worker_group import Ranks
 from core.common.workers import default_workers
 from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.errors import UnreadableImage
+from core.jobs.progress import Progress
 from core.storage.writer import StepWriter, StudyWriter
 from core.store import open_study
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
-    from core.jobs.progress import Progress
 
 
 def run_embed(

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.common.device import check_device, run_options
 from core.common.worker_group import Ranks, join_ranks
 from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+from core.jobs.progress import Progress
 from core.pipeline.memory import give_back_memory
 from core.steps import (
     STEPS,
@@ -24,9 +25,6 @@ from core.steps import (
 from core.storage.writer import StudyWriter, write_study
 from core.store import open_study
 from core.topics import function_named
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 
 def analyze(

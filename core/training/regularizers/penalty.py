@@ -85,14 +85,14 @@ class Penalised(Around):
 
     def _q_term(self, raw: Tensor) -> Tensor:
         """`q_regularizer`, with one branch for each of its two terms."""
-        own = self.settings
+        eq3 = self.settings
         return q_regularizer(
             raw,
             self.discriminative,
             epsilon=self.epsilon,
-            lambda1=own.lambda1,
-            lambda2=own.lambda2,
-            reading=own.reading,
+            lambda1=eq3.lambda1,
+            lambda2=eq3.lambda2,
+            reading=eq3.reading,
             branches=(self.norms.branch(REWARD, raw), self.norms.branch(NORMS, raw)),
             observe=self._count_rows,
         )

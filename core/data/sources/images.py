@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from core.common.command_line import with_options
+from core.data.formats.annotated import SUFFIXES, AnnotatedSource, exported_file
 from core.data.formats.hugging_face import HuggingFaceSource, holds_pictures, is_data_set
+from core.data.formats.text_list import ground_truth
 from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
 from core.data.sources.pair import PairSource
@@ -35,7 +37,8 @@ def open_images(
     """Open a folder, a table, a data set of another tool, tar shards, or a world that is drawn.
 
     Args:
-        spec: DIR, FILE.csv|.tsv|.parquet, `FILE.parquet?label=COLUMN` with pictures in it, FILE.tar,
+        spec: DIR, FILE.csv|.tsv|.parquet, `FILE.csv?root=DIR`, `FILE.parquet?label=COLUMN` with pictures,
+            FILE.json (COCO, FiftyOne, Label Studio), FILE.txt (PATH LABEL), FILE.tar,
             `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`, `glyphworld?preset=spurious`,
             `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
             `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`,
@@ -81,9 +84,15 @@ def _source(spec: str, seed: int | None) -> ImageSource:
         return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
     if path.is_dir() and is_data_set(path) and not any_images(str(path)):
         return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
-    _known(spec, options)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return AnnotatedSource(path, seed, **_known(spec, options, "root", "label"))
+    if path.is_dir() and (file := exported_file(path)):
+        return AnnotatedSource(file, seed, **_known(spec, options, "label"))
+    if path.is_dir() and (file := ground_truth(str(path))):
+        return AnnotatedSource(file, seed, root=path)
     if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
-        return TableSource(path, seed)
+        return TableSource(path, seed, **_known(spec, options, "root"))
+    _known(spec, options)
     if path.is_file() or (is_pattern(spec) and not path.exists()):
         return ShardSource(shard_paths(spec), seed)
     if not path.exists():
@@ -120,6 +129,7 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "representations": RepresentationsOnly.reopen,
         "shards": ShardSource.reopen,
         "torchvision": TorchvisionSource.reopen,
+        "annotated": AnnotatedSource.reopen,
         "hugging_face": HuggingFaceSource.reopen,
         "glyphworld": lambda world: _glyphworld().reopen(world),
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),

@@ -204,7 +204,7 @@ def _checked(path: str) -> str:
     if not re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", name):
         raise ImageSourceError(
             f"'{path}' is a file, not a folder of images. "
-            "Give a folder, a .csv, .tsv or .parquet table, or .tar shards"
+            "Give a folder, a .csv, .tsv or .parquet table, a .json or .txt list, or .tar shards"
         )
     return path
 

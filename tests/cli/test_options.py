@@ -147,7 +147,7 @@ def test_defaults_in_help_texts__are_those_of_the_configs():
         ]
         if (command, dest) in ELSEWHERE:
             expected = ELSEWHERE[command, dest]
-        elif IN_WORDS.search(stated) or (fields and stated == fields[0].metadata["default"]):
+        elif IN_WORDS.search(stated) or (fields and stated == fields[0].metadata["left_out"]):
             continue
         else:
             assert fields, f"{command} {dest}: a default without a home"
@@ -169,10 +169,10 @@ def test_options_without_a_config__are_refused():
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    size: int = dataclasses.field(default=3, metadata=option("size", unit="pixels", minimum=2, metavar="N"))
-    share: float | None = dataclasses.field(default=None, metadata=option("50 % of it", default="a half"))
-    kind: str = dataclasses.field(default="a", metadata=option("kind", choices=("a", "b"), group="more"))
-    cut: bool = dataclasses.field(default=True, metadata=option("do not cut", flags=("--no-cut",)))
+    size: int = option("size", 3, unit="pixels", minimum=2, metavar="N")
+    share: float | None = option("50 % of it", None, left_out="a half")
+    kind: str = option("kind", "a", choices=("a", "b"), group="more")
+    cut: bool = option("do not cut", True, flags=("--no-cut",))
     hidden: int = 7
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 from core.common.arrays import known_mean
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import format_duration
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, preset_of, summarise_arms
+from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary
 from core.research.grids.definition import Grid, Values
 from core.research.grids.runner import ERROR, SECONDS, finished, read_cells
+from core.research.grids.seeds import preset_of, summarise_arms
 from core.training.files import replacing
 
 

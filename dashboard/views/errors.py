@@ -10,11 +10,11 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.panels.errors import confusions, slice_pair, worst_slices
+from dashboard.panels.errors import confusions, slice_pair, worst_slices, wrong_labels
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
-WORST, CONFUSIONS, PAIR = TABS = ("Worst slices", "Confusions", "Compare two")
+WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
 
 
@@ -35,6 +35,8 @@ def page(study: Study, population: Slice) -> None:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
         confusions.show(study, population, head, found)
+    elif tab == LABELS:
+        wrong_labels.show(study, population, head, found)
     else:
         worst_slices.show(study, population, head, found)
 

@@ -19,6 +19,7 @@ from core.analysis.quality.recommendation import advise, recommend
 from core.common.arrays import safe_divide
 from core.common.score_names import SCORES
 from core.measures.group_means import group_means, vectors_of, with_outcome
+from core.measures.label_issues import issues_sentence, label_issues
 from core.measures.scores import score_causes, score_curves, score_metrics
 from core.measures.slice_tables import causes_of
 
@@ -126,6 +127,8 @@ def compute_quality(
     step.summary |= calibration
     shown = table[judged] if judged.any() else table
     held = [name for name in scores if np.isfinite(shown[name].to_numpy(float)).any()]
+    if why := issues_sentence(label_issues(study, study.is_val), study.is_val.sum()):
+        step.summary["label_issues"] = why
     step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), found)
 
 

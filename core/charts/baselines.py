@@ -264,7 +264,7 @@ class RankedScores(NamedTuple):
 BASELINES = Chart(
     name="baselines",
     title="every score with its interval",
-    needs=("quality", "quality_metrics", "quality_curves"),
+    needs=("probe", "quality", "quality_metrics", "quality_curves"),
     table=_table,
     draw=lambda shown, options, theme: rivals(
         shown.frame, metric=options.metric, selected=shown.selected, theme=theme

@@ -88,7 +88,7 @@ def class_changes(
     low, high = (100 * numbers(after, f"difference_{end}")[shown] for end in ("low", "high"))
     n = numbers(after, "n")[shown]
     fig = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, column_widths=[0.58, 0.42]
+        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.1, column_widths=[0.58, 0.42]
     )
     at = np.arange(len(shown))
     for values, name, colour, symbol in (
@@ -119,7 +119,7 @@ def class_changes(
     fig.update_yaxes(
         tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
     )
-    fig.update_xaxes(title_text="accuracy", ticksuffix=" %", range=[-3, 103], row=1, col=1)
+    fig.update_xaxes(title_text="accuracy (%)", range=[-3, 103], row=1, col=1)
     fig.update_xaxes(title_text="change in points", row=1, col=2)
     finish(fig, theme)
     row_height = 1.6 * theme.font_size

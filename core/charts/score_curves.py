@@ -204,7 +204,7 @@ def _curves(name: str, title: str, kind: str, draw: Callable[..., go.Figure], **
     return Chart(
         name=name,
         title=title,
-        needs=("quality", "quality_metrics", "quality_curves"),
+        needs=("probe", "quality", "quality_metrics", "quality_curves"),
         table=table,
         draw=lambda shown, _, theme: draw(*shown[:3], **more, theme=theme),
         finding=lambda shown: curve_finding(shown.metrics, shown.scores[0], kind),

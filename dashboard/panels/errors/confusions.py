@@ -41,7 +41,8 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
     found.caption(f"{n:,} pair{'s' * (n != 1)} of classes, at most {most:,} image{'s' * (most != 1)} each.")
     with head:
         true, predicted = _choose(study, pairs)
-    left, right = st.columns([3, 2], gap="large")
+    with st.container(key="stacked_confusions"):
+        left, right = st.columns([3, 2], gap="large")
     with right:
         _matrix(study, population, pairs, (true, predicted))
     if true is None or predicted is None:

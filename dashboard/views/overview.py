@@ -102,6 +102,8 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
 
 def _title(study: Study, population: Slice, *, filtered: bool) -> str:
     """What the page shows, or that there is little to see: the probe against always giving one answer."""
+    if not study.labelled:
+        return "What this encoder sees"
     accuracy = highlight_reads.class_accuracy(study, population)
     if accuracy is None or filtered or accuracy.beats_guessing or not accuracy.worst:
         return "What this encoder sees, and where it goes wrong"

@@ -73,10 +73,10 @@ def narrowed_study(study: Study, where: Slice | None) -> Study:
     """
     if where is None:
         return study
-    found = study.where(where)
-    if not found.n_chosen:
-        raise SliceError(f"no image of '{study.path}' is in the slice: {found.slice.describe()}")
-    return found
+    narrowed = study.where(where)
+    if not narrowed.n_chosen:
+        raise SliceError(f"no image of '{study.path}' is in the slice: {narrowed.slice.describe()}")
+    return narrowed
 
 
 def narrowed_studies(

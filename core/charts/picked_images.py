@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,7 @@ from core.charts.options import FigureOptions
 from core.charts.study_heats import StudyHeats
 from core.common.dataframes import as_text, equals, numbers, where
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 Studies = Sequence["Study"]
 EVENLY = "evenly spaced by Q-Score"
@@ -58,9 +55,9 @@ def middles(ordered: np.ndarray, n: int) -> np.ndarray:
 def counts_by_class(facts: pd.DataFrame, study: Study) -> np.ndarray:
     """(2, n_classes) number of correct and misclassified evaluation images."""
     codes = pd.Categorical(facts["label"], categories=study.class_names).codes
-    known, correct = codes >= 0, numbers(facts, "correct") == 1
+    has_class, correct = codes >= 0, numbers(facts, "correct") == 1
     n = len(study.class_names)
-    return np.array([np.bincount(codes[known & group], minlength=n) for group in (correct, ~correct)])
+    return np.array([np.bincount(codes[has_class & group], minlength=n) for group in (correct, ~correct)])
 
 
 def strongest_rows(study: Study, feature: int, n: int) -> list[int]:
@@ -74,14 +71,14 @@ def top_images_of(
 ) -> list[tuple[int, str, list[Shown]]]:
     """Return feature, title and top images of the requested features, else of the best ones."""
     table = study.table("features").set_index("feature", drop=False)
-    found = []
+    rows = []
     for feature in options.features or _telling(table):
         row = table.loc[feature]
         title = f"<b>{feature}</b>"
         if isinstance(row["top_class"], str) and row["purity"] > 0:
             title += f"<br>{100 * row['purity']:.0f} % {as_text(short(row['top_class']))}"
-        found.append((int(feature), title, source.shown(strongest_rows(study, feature, n))))
-    return found
+        rows.append((int(feature), title, source.shown(strongest_rows(study, feature, n))))
+    return rows
 
 
 def _telling(table: pd.DataFrame, most: int = 6) -> list[int]:

@@ -28,9 +28,9 @@ def rates_against(
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    known = np.isfinite(numbers(features, "difference"))
-    known &= (numbers(features, "rate") > 0) | (numbers(features, "rate_against") > 0)
-    rows = where(features, known)
+    drawn = np.isfinite(numbers(features, "difference"))
+    drawn &= (numbers(features, "rate") > 0) | (numbers(features, "rate_against") > 0)
+    rows = where(features, drawn)
     if rows.empty:
         return note_figure(NEVER, theme)
     x, y = 100 * numbers(rows, "rate_against"), 100 * numbers(rows, "rate")
@@ -69,12 +69,12 @@ def _apart(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[int]:
     Args:
         x, y: (n,) in [0, 1] of the axes. places: the points that may be named.
     """
-    kept: list[int] = []
+    named: list[int] = []
     for at in places[np.argsort(-y[places], kind="stable")].tolist():
-        free = all(abs(y[at] - y[one]) > NAME_HEIGHT or abs(x[at] - x[one]) > NAME_WIDTH for one in kept)
-        if free and len(kept) < MOST_NAMED:
-            kept.append(at)
-    return kept
+        free = all(abs(y[at] - y[one]) > NAME_HEIGHT or abs(x[at] - x[one]) > NAME_WIDTH for one in named)
+        if free and len(named) < MOST_NAMED:
+            named.append(at)
+    return named
 
 
 def _points(

@@ -1,11 +1,13 @@
-"""Command lines for messages: ready to paste into a shell, whatever names they contain. No torch."""
+"""Command lines for messages, ready to paste into a shell, and options behind paths in them. No torch."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 CODE = Path(__file__).resolve().parents[2]  # the folder that `core` was imported from
 PREFIX = ("python", "-m", "core")  # of the commands in the records of jobs
@@ -59,3 +61,15 @@ def _option(flag: str, value: object) -> list[str]:
         return [flag]
     text = _from_here(value)
     return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
+def with_options(spec: str) -> tuple[str, dict[str, str]]:
+    """Split `FILE?key=value&…` into the path and its options; a file of that whole name has none.
+
+    >>> with_options("photos.parquet?label=fine_label"), with_options("shard-0?.tar")
+    (('photos.parquet', {'label': 'fine_label'}), ('shard-0?.tar', {}))
+    """
+    path, mark, query = spec.partition("?")
+    if not mark or "=" not in query or os.path.exists(os.path.expanduser(spec)):
+        return spec, {}
+    return path, dict(parse_qsl(query, keep_blank_values=True))

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,8 @@ from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mea
 from core.export.private_paths import relative_paths
 from core.slices.slice import Slice
 from core.storage.chunked_array import replace_file
+from core.store import Study
 from core.traces import tables as traces
-
-if TYPE_CHECKING:
-    from core.store import Study
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "images": ("image_id", "path", "split", "label"),
@@ -188,7 +186,7 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     else:
         stored = STORED_AS.get(table, table)
         _check_there(study, table, stored)
-        held = study.columns(stored)  # a study of an older version may lack some
+        held = study.columns(stored)  # without labels, or without an encoder, a study lacks some
         frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
         frame = without_image_folder(study, table, frame)
     return frame if slice is None or not slice else _only(study, table, frame, slice)

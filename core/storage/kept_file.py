@@ -45,7 +45,7 @@ class KeptFile:
     def read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
         """Return what `parse` makes of the content; None if there is no file.
 
-        A file without a checksum (from an older version, or written by hand) is accepted.
+        A file without a checksum (written or mended by hand) is accepted.
 
         Raises:
             DamagedKeptFile: the file has been changed or damaged, or cannot be parsed; it is left unchanged.

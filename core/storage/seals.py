@@ -48,7 +48,7 @@ def checksum_fits(content: bytes) -> bool | None:
 
 
 def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
-    """Return the object passed to `sealed_json`, or one that an older version wrote without a checksum.
+    """Return the object passed to `sealed_json`, or one that was written by hand without a checksum.
 
     Args:
         entries: the allowed entries. An object without a checksum must hold no others: an unknown entry may
@@ -118,18 +118,11 @@ def _sha256(file: Any, length: int) -> bytes:
 
 
 def check_arrays(path: Path) -> None:
-    """Raise Damaged when a file's checksum does not match. Older files without a checksum are accepted.
-
-    A flipped bit lies either in the first words of the seal or in the bytes it covers; one of both fits.
-    """
+    """Raise Damaged when a file has no checksum, or another one."""
     with open(path, "rb") as file:
-        length = os.fstat(file.fileno()).st_size - SEAL
-        if length <= 0:
-            return
-        digest = _sha256(file, length)
+        digest = _sha256(file, max(os.fstat(file.fileno()).st_size - SEAL, 0))
         seal = file.read(SEAL)
-    is_marked, fits = seal.startswith(MAGIC), seal[len(MAGIC) :] == digest
-    if is_marked != fits:
+    if seal != MAGIC + digest:
         raise Damaged("has changed since it was written (checksum differs)")
 
 

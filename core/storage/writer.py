@@ -95,7 +95,7 @@ class StudyWriter:
     ) -> bool:
         """Return True when the step was made with these settings from the current inputs.
 
-        A setting that is None and one that is absent are the same: older studies lack newer settings.
+        A setting that is None and one that is absent are the same: a new setting makes no study stale.
         """
         entry = self.manifest["steps"].get(step)
         current_inputs = self._inputs(step, inputs, outside)

@@ -32,8 +32,8 @@ IMAGES = {
     request.GLYPHWORLD: "The embedded world",
 }
 ENCODERS = {
-    request.CHECKPOINT: "A checkpoint file",
     request.ASSET: "Shipped with Peregrine",
+    request.CHECKPOINT: "A checkpoint file",
     request.TORCHVISION: "torchvision, pretrained",
     request.TIMM: "timm, pretrained",
 }
@@ -98,7 +98,8 @@ def page() -> None:
 
 def _form() -> tuple[request.Wish, str]:
     """The choices and the name; each is part of the address, so that a reload keeps them."""
-    asked = _images() | _encoder()
+    asked = _images()
+    asked |= _encoder(asked["images"])
     name = _name(str(asked["images_path"]))
     with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
         asked |= _architecture(asked["encoder"]) | _masks() | _words()
@@ -122,12 +123,15 @@ def _images() -> dict[str, str]:
 
 
 @own_place
-def _encoder() -> dict[str, str]:
+def _encoder(images: str) -> dict[str, str]:
     encoder = _kind("2. Encoder", "Encoder", ENCODERS, "new_encoder")
     if encoder == request.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
     elif encoder == request.ASSET:
-        text = _choice("Which encoder", ASSETS, "new_asset")
+        of_world = images == request.GLYPHWORLD  # a choice of its own, as another encoder suits it
+        names = sorted(ASSETS, key=lambda name: "glyphworld" not in name) if of_world else ASSETS
+        titles = {name: ASSETS[name] for name in names}
+        text = _choice("Which encoder", titles, "new_world_asset" if of_world else "new_asset")
     else:
         sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."
@@ -225,8 +229,7 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
 def _command_of_check(asked: request.Wish) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if missing := asked.missing:
-        if missing[:2] != ["the images", "the encoder"]:  # else nothing is begun
-            st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
+        st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
         outlook.show(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(

@@ -272,8 +272,8 @@ def _unfinished(study: Study) -> None:
         st.caption(f"Still to come: {names}.")
         return
     with st.container(border=True):
-        older = all(why.state == "older" for why in missing.values())
-        what = "Computed with older formulas" if older else "Not computed yet"
+        stale = all(why.state == "stale" for why in missing.values())
+        what = "Inputs or formulas have changed" if stale else "Not computed yet"
         st.markdown(f":orange[:material/pending:] **{what}:** {names}")
         _next_step(study, missing)
 

@@ -15,7 +15,7 @@ from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.measures import class_accuracy_changes, judged_of
@@ -30,8 +30,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     Args:
         classes: table of `class_accuracy_changes`.
     """
-    table = where(classes, equals(classes, "study", other))
-    table = where(table, np.isfinite(numbers(table, "difference")))
+    table = classes[classes["study"] == other]
+    table = table[np.isfinite(numbers(table, "difference"))]
     if table.empty:
         return "Accuracy by class"
     change, names = numbers(table, "difference"), words(table, "label")
@@ -74,8 +74,8 @@ def class_changes(
         classes: table of `core.comparison.measures.class_accuracy_changes`.
         most: number of classes, most changed first.
     """
-    after = where(classes, equals(classes, "study", other))
-    before = where(classes, equals(classes, "study", first))
+    after = classes[classes["study"] == other]
+    before = classes[classes["study"] == first]
     if not len(after) or not np.isfinite(numbers(after, "difference")).any():
         return note_figure("No class has a probe result in both studies.", theme)
     change = numbers(after, "difference")
@@ -85,9 +85,7 @@ def class_changes(
     was, now = 100 * numbers(before, "accuracy")[drawn], 100 * numbers(after, "accuracy")[drawn]
     low, high = (100 * numbers(after, f"difference_{end}")[drawn] for end in ("low", "high"))
     n = numbers(after, "n")[drawn]
-    fig = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, column_widths=[0.58, 0.42]
-    )
+    fig = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.1, column_widths=[0.58, 0.42])
     at = np.arange(len(drawn))
     for values, name, colour, symbol in (
         (was, first, theme.neutral, "circle-open"),
@@ -117,7 +115,7 @@ def class_changes(
     fig.update_yaxes(
         tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
     )
-    fig.update_xaxes(title_text="accuracy", ticksuffix=" %", range=[-3, 103], row=1, col=1)
+    fig.update_xaxes(title_text="accuracy (%)", range=[-3, 103], row=1, col=1)
     fig.update_xaxes(title_text="change in points", row=1, col=2)
     finish(fig, theme)
     row_height = 1.6 * theme.font_size

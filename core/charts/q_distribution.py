@@ -212,7 +212,9 @@ def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) ->
     medians = f"median {above:.3g} and {below:.3g}"
     if not side:
         there = [name for name, one in (("correct ", 1), ("misclassified ", 0)) if (correct == one).any()]
-        return f"{label} of {''.join(there[:1])}images" if len(there) == 1 else f"{label} by correctness"
+        if not there:
+            return f"{label} of all images"
+        return f"{label} of {there[0]}images" if len(there) == 1 else f"{label} by correctness"
     if side == "alike":
         return f"{label} is alike on correct and misclassified images: {medians}"
     return f"{label} is {side} on correct than on misclassified images: {medians}"

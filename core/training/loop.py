@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from core.common.inside import replacing
 from core.jobs.progress import Progress
-from core.training.files import read_state, refuse_other_settings, replacing
+from core.training.files import read_state, refuse_other_settings
 
 SAME = 2.0  # seconds; signals this close are one Ctrl-C, which torchrun forwards although all received it
 
@@ -57,7 +58,7 @@ class ResumableRun:
         state = {"settings": self.settings, "random": torch.get_rng_state(), "random_cuda": cuda}
         state |= {name: getattr(self, name) for name in self.KEPT}
         state |= {name: part.state_dict() for name, part in self.stateful().items()}
-        with replacing(self.state_path) as temporary:
+        with replacing(self.state_path, parents=True) as temporary:
             torch.save(state, temporary)
 
     def resume(self) -> bool:

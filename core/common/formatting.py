@@ -36,7 +36,7 @@ def for_terminal(text: str) -> str:
     >>> for_terminal("name\x1b[2J\n")
     'name\\u001b[2J\n'
     """
-    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def format_bytes(n_bytes: float) -> str:

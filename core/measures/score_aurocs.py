@@ -77,8 +77,8 @@ def _spreads(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndar
         order = read_once(study, f"ranking by {name}", lambda: ranking(values))
         tied = read_once(study, f"ties of {name}", lambda: ties(values, order))
         return ranked_spreads(order, tied, outcome)
-    known = inside[np.isfinite(values[inside])]
-    return spreads(values[known], outcome[known] == POSITIVE)
+    scored = inside[np.isfinite(values[inside])]
+    return spreads(values[scored], outcome[scored] == POSITIVE)
 
 
 def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:

@@ -93,9 +93,9 @@ def controls_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """
     values, both = control_values(study), mask & overlap_values(study)[1].all(1)
     parts = {
-        (stored_name(control, kind), kind): [values[both, at, place][:, None]]
+        (stored_name(control, kind), kind): [values[both, at, number][:, None]]
         for at, kind in enumerate(MASKS)
-        for place, control in enumerate(CONTROLS)
+        for number, control in enumerate(CONTROLS)
     }
     return control_table(parts, ("paper",))
 
@@ -105,8 +105,8 @@ def _means(study: StudyReader, mask: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _top(study: StudyReader, mask: np.ndarray) -> dict[str, np.ndarray]:
-    found = top_images(study.array("representations"), mask)
-    return dict(zip(("top_images", "top_values"), found, strict=True))
+    arrays = top_images(study.array("representations"), mask)
+    return dict(zip(("top_images", "top_values"), arrays, strict=True))
 
 
 Table = Callable[["StudyReader", np.ndarray], pd.DataFrame]

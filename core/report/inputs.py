@@ -42,7 +42,7 @@ class Source:
     @cached_property
     def words(self) -> dict[int, str]:
         """What features mean: their best words, for those that have any."""
-        return {feature: ", ".join(said) for feature, said in feature_words(self.study, most=WORDS).items()}
+        return {feature: ", ".join(words) for feature, words in feature_words(self.study, most=WORDS).items()}
 
     def feature_name(self, feature: int) -> str:
         """ "Feature 12 (brick wall, red)"."""
@@ -74,11 +74,11 @@ class Source:
     def _overlay(self, row: int, features: Sequence[int] | None) -> Markup | None:
         try:
             ground = self.study.thumbnail_image(row)
-            shown = self.study.overlay(row, features, ground=ground)
+            overlay = self.study.overlay(row, features, ground=ground)
         except (PeregrineError, OSError, KeyError):
             return None
         buffer = io.BytesIO()
-        shown.save(buffer, "JPEG", quality=JPEG)
+        overlay.save(buffer, "JPEG", quality=JPEG)
         return picture(buffer.getvalue(), "jpeg", alt=f"heatmap of {self._name(row)}")
 
     def _name(self, row: int) -> str:

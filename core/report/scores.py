@@ -35,27 +35,27 @@ def quality(source: Source, charts: Charts) -> Section:
         return section
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     section.parts.append(parts.strong(baselines.finding(metrics)))
-    if found := recommended(study):
-        section.parts.append(parts.paragraph(f"Recommended: {score_label(found.score)}. {found.reason}"))
-    own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
-    if own:
-        section.parts.append(parts.cards(_headline(own[0])))
+    if advice := recommended(study):
+        section.parts.append(parts.paragraph(f"Recommended: {score_label(advice.score)}. {advice.reason}"))
+    of_q = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
+    if of_q:
+        section.parts.append(parts.cards(_headline(of_q[0])))
     section.parts += charts.row("baselines", "q_distribution", "roc", "finding_errors", "risk_coverage")
     section.parts.append(_metrics(metrics.to_dict("records")))
     section.parts += charts.row("by_cause")
     return section
 
 
-def _headline(own: dict) -> list[tuple[str, str, str]]:
-    def told(name: str, beside: str) -> tuple[str, str]:
-        ends = f"{number(own[f'{name}_low'])} to {number(own[f'{name}_high'])}"
-        return number(own[name]), f"{ends}; {beside}"
+def _headline(of_q: dict) -> list[tuple[str, str, str]]:
+    def card(name: str, beside: str) -> tuple[str, str]:
+        ends = f"{number(of_q[f'{name}_low'])} to {number(of_q[f'{name}_high'])}"
+        return number(of_q[name]), f"{ends}; {beside}"
 
     return [
-        ("AUROC of Q", *told("auroc", "guessing 0.500")),
-        ("AUPRC, correct", *told("auprc_correct", f"base rate {number(own['base_rate_correct'])}")),
-        ("AUPRC, errors", *told("auprc_error", f"base rate {number(own['base_rate_error'])}")),
-        ("AURC", *told("aurc", f"guessing {number(own['base_rate_error'])}")),
+        ("AUROC of Q", *card("auroc", "guessing 0.500")),
+        ("AUPRC, correct", *card("auprc_correct", f"base rate {number(of_q['base_rate_correct'])}")),
+        ("AUPRC, errors", *card("auprc_error", f"base rate {number(of_q['base_rate_error'])}")),
+        ("AURC", *card("aurc", f"guessing {number(of_q['base_rate_error'])}")),
     ]
 
 

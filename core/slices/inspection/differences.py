@@ -33,6 +33,6 @@ def compare_traits(
 
 def _title(kind: str, within: str, name: str, words: Mapping[int, str]) -> str:
     if kind == FEATURE:
-        said = words.get(int(name))
-        return f"Feature {name} ({said})" if said else f"Feature {name}"
+        meaning = words.get(int(name))
+        return f"Feature {name} ({meaning})" if meaning else f"Feature {name}"
     return f"{within}: {name}" if within else name

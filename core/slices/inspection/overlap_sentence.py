@@ -50,23 +50,23 @@ def overlap_sentence(scale: pd.DataFrame) -> str:
     Args:
         scale: see `overlap_scale`.
     """
-    found = {mask: where(scale, equals(scale, "mask", mask)) for mask in MASKS}
-    known = {mask: part for mask, part in found.items() if np.isfinite(_encoder(part, "value"))}
-    if not known:
+    by_mask = {mask: where(scale, equals(scale, "mask", mask)) for mask in MASKS}
+    defined = {mask: part for mask, part in by_mask.items() if np.isfinite(_encoder(part, "value"))}
+    if not defined:
         return f"Where heatmaps lie is not known: {_reason(scale)}."
-    if any(np.isnan(_encoder(part, "low")) for part in known.values()):
+    if any(np.isnan(_encoder(part, "low")) for part in defined.values()):
         return TOO_FEW
-    sides = {mask: _relation(part, "uniform") for mask, part in known.items()}
+    sides = {mask: _relation(part, "uniform") for mask, part in defined.items()}
     if not all(sides.values()):
         return "How far heatmaps lie on the masks cannot be compared: no control heatmaps are stored."
     if len(sides) == 1:
         ((mask, side),) = sides.items()
-        said, prefers = ALONE[mask][side], mask == "core" and side == ABOVE
+        sentence, prefers = ALONE[mask][side], mask == "core" and side == ABOVE
     else:
         pair = sides["core"], sides["spurious"]
-        said, prefers = PREFERENCES[pair], pair in {(ABOVE, BELOW), (ABOVE, EVEN)}
-    blob = _relation(known["core"], "centre") if prefers else ""
-    return said + (AGAINST_BLOB[blob] if blob else "") + "."
+        sentence, prefers = PREFERENCES[pair], pair in {(ABOVE, BELOW), (ABOVE, EVEN)}
+    blob = _relation(defined["core"], "centre") if prefers else ""
+    return sentence + (AGAINST_BLOB[blob] if blob else "") + "."
 
 
 def _relation(part: pd.DataFrame, control: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +69,27 @@ def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
         return file.read()
 
 
-def read_json_file(path: str | Path, most: int = MOST_BYTES) -> Any:
+def read_json_file(path: str | Path, most: int = MOST_BYTES, without: Collection[str] = ()) -> Any:
     """Read a JSON file. Raises OSError; ValueError: too large, or see `parse_json`."""
-    return parse_json(read_bounded(path, most))
+    return parse_json(read_bounded(path, most), without)
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Parse JSON in UTF-8. Raises ValueError, also for lists in lists so deep that Python gives up."""
+def parse_json(text: str | bytes, without: Collection[str] = ()) -> Any:
+    """Parse JSON in UTF-8, dropping the keys `without` of every object as soon as it is read.
+
+    Raises ValueError, also for lists in lists so deep that Python gives up.
+    """
+    hook = partial(_dropping, without) if without else None
     try:
-        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"), object_hook=hook)
     except RecursionError:
         raise ValueError("lists are nested too deeply") from None
+
+
+def _dropping(keys: Collection[str], item: dict[str, Any]) -> dict[str, Any]:
+    for key in keys:
+        item.pop(key, None)
+    return item
 
 
 @contextmanager

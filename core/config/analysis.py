@@ -29,6 +29,7 @@ class EmbedConfig:
         "encoder to analyse: torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, "
         "timm:NAME@PATH, asset:NAME or python:package.module:factory",
         metavar="SPEC",
+        left_out="asset:efficientnet_lite0, which knows photographs; of a study, its own",
         group="encoder",
     )
     val: str | None = option(

@@ -19,6 +19,7 @@ from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import Layout, recognise, renamed_by_order
+from core.encoders.packaged import PACKAGED
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -61,7 +62,7 @@ def load_encoder(
             pool.
     """
     device = resolve_device(device)
-    parsed = _from_assets(parse_spec(spec))
+    parsed, known = _from_assets(parse_spec(spec))
     flags = _flags(mean, std, input_size, resize)
     if parsed.checkpoint is None:
         built = build_architecture(parsed, with_weights=True)
@@ -70,7 +71,7 @@ def load_encoder(
             built.assumptions += _assumed(built.transform, flags)
     else:
         try:
-            built, report = _from_checkpoint(parsed, parsed.checkpoint, flags)
+            built, report = _from_checkpoint(parsed, parsed.checkpoint, known, flags)
         except CheckpointError as error:
             raise type(error)(_naming(error, parsed.checkpoint)) from error
     return Encoder(
@@ -89,26 +90,31 @@ def load_encoder(
     )
 
 
-def _from_assets(spec: Spec) -> Spec:
+def _from_assets(spec: Spec) -> tuple[Spec, Sidecar | None]:
+    """Return the SPEC of an asset's file, and what is known of it where no sidecar lies beside it."""
     if spec.family != "asset":
-        return spec
-    names = asset_names("encoders", ".safetensors")
+        return spec, None
+    if packaged := PACKAGED.get(spec.name):
+        return Spec("", "", checkpoint=packaged.path()), packaged.sidecar
+    names = [*PACKAGED, *asset_names("encoders", ".safetensors")]
     if spec.name not in names:
         raise EncoderError(
             f"no encoder '{spec.name}' ships with Peregrine; there are: {', '.join(names) or 'none'}."
             f"{did_you_mean(spec.name, names)}"
         )
     path = asset(f"encoders/{spec.name}.safetensors")
-    return Spec("", "", checkpoint=path, branch=spec.branch, prefix=spec.prefix)
+    return Spec("", "", checkpoint=path, branch=spec.branch, prefix=spec.prefix), None
 
 
-def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Built, LoadReport]:
-    file, sidecar = read_checkpoint(path), read_sidecar(path)
+def _from_checkpoint(
+    spec: Spec, path: Path, known: Sidecar | None, flags: frozenset[str]
+) -> tuple[Built, LoadReport]:
+    file, sidecar = read_checkpoint(path), known or read_sidecar(path)
     notes: list[str] = []
     if not spec.family and sidecar.arch:
         spec = _from_sidecar(spec, sidecar)
         trained = f", trained with {sidecar.method}" if sidecar.method else ""
-        notes.append(f"architecture {spec.arch}{trained}: from the sidecar {path.name}.json")
+        notes.append(f"architecture {spec.arch}{trained}: from {sidecar.source}")
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
         notes.append(f"architecture {spec.arch} as requested, although the sidecar says {sidecar.arch}")
     if spec.family == "resnet":
@@ -251,7 +257,7 @@ def _transform(
     if not layout.stem_relu:
         notes.append("no ReLU between the first BatchNorm and layer1, as in lightly's benchmarks")
     if sidecar.transform:
-        notes.append("transform from the sidecar")
+        notes.append(f"transform from {sidecar.source}")
         return Transform.from_dict(sidecar.transform, base=transform), notes
     return transform, [*notes, *_assumed(transform, flags)]
 

@@ -14,6 +14,7 @@ from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.jobs.progress import Progress
+from core.pipeline.embed import with_encoder
 from core.pipeline.memory import give_back_memory
 from core.steps import (
     STEPS,
@@ -40,9 +41,12 @@ def analyze(
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
         by_step: fields of single steps, whose names mean something else in other steps (`k` of `concepts`).
     """
-    configs = {step: settings_of(step, {**options, **by_step.get(step, {})}) for step in in_analysis()}
+    named, which_encoder = with_encoder(folder, options)
+    if which_encoder:
+        progress.note(which_encoder)
+    configs = {step: settings_of(step, {**named, **by_step.get(step, {})}) for step in in_analysis()}
     with _own_words(options):
-        _analyze(folder, configs, options, progress)
+        _analyze(folder, configs, named, progress)
 
 
 def _analyze(

@@ -242,9 +242,9 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Return a JSON-able dict; `from_dict` is the inverse."""
     tables = {name: getattr(config, name) for name in (*TABLES, "objective")} | dict(config.sections)
-    found = as_settings(config) | {name: as_settings(table) for name, table in tables.items()}
-    del found["sections"]
-    return found
+    values = as_settings(config) | {name: as_settings(table) for name, table in tables.items()}
+    del values["sections"]
+    return values
 
 
 def lasting(config: TrainConfig) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from core.common.csv_text import harmless
 from core.common.inside import read_json_file, replacing
 from core.errors import CheckpointError, SettingsError
-from core.training.config import TrainConfig, to_dict
-from core.training.past_settings import setting_changes
+from core.training.config import FREE_ON_RESUME, TrainConfig, to_dict
 
 COMPANIONS = ("frequency",)  # networks that a method may write beside its backbone
 
@@ -84,13 +83,31 @@ def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
     state = read_state(path)
     if state is None:
         return None
-    changed = setting_changes(state["settings"], to_dict(config))
-    if changed:
+    stored, requested = state["settings"], to_dict(config)
+    if not set(requested) <= set(stored):
+        raise SettingsError(f"'{path}' is of another version of Peregrine. Start over with --fresh.")
+    if changed := setting_changes(stored, requested):
         raise SettingsError(
             f"'{path}' was started with other settings ({'; '.join(changed)}). "
             "Change them back, or start over with --fresh."
         )
     return state
+
+
+def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """List the differences that keep settings `new` from resuming a run with `old`: "lr 0.5 -> 0.3"."""
+    old, new = _one_level(old), _one_level(new)
+    keys = [key for key in new if key not in FREE_ON_RESUME]
+    return [f"{key} {old.get(key)} -> {new[key]}" for key in keys if old.get(key) != new[key]]
+
+
+def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
+    """Flatten {"augment": {"blur": 0}} to {"augment.blur": 0}."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = _one_level(value) if isinstance(value, dict) else None
+        flat |= {key: value} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
+    return flat
 
 
 def is_complete(output: Path, config: TrainConfig) -> bool:

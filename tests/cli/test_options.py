@@ -19,7 +19,6 @@ from core.cli.dashboard import HOST, PORT
 from core.cli.options import Formatter, Parser, add_options, default_text
 from core.comparison.compare import compare
 from core.concepts import decomposition
-from core.concepts.clip.config import ClipTrainConfig
 from core.config import (
     ConceptsConfig,
     EmbedConfig,
@@ -36,6 +35,7 @@ from core.pipeline import text_search
 from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
 from core.research.grids.definition import preset_values
 from core.research.human_study.study import export_tasks
+from core.research.small_clip.config import ClipTrainConfig
 from core.research.transfer.config import TransferConfig
 from core.research.visual_tokens.evaluation.planted_tests import N_ITEMS
 from core.research.visual_tokens.evaluation.run import BENCHMARKS, compositionality

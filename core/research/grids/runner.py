@@ -33,7 +33,6 @@ ERROR, SECONDS = "error", "seconds"  # columns that every table may have
 FILE_NAME = re.compile(r"[\w.+=,-]+")
 
 Row = dict[str, Any]
-Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,6 @@ def run_grid(
     progress: Progress,
     keep: bool = True,
     record: str = SETTINGS,
-    complete: Complete = dict,
 ) -> pd.DataFrame:
     """Run each cell that is missing in FOLDER/cells.csv, in order; the row is stored as soon as it is known.
 
@@ -92,8 +90,7 @@ def run_grid(
             an interrupted run left there, as `train` does.
         shared: JSON-able settings that all cells share.
         keep: keep the checkpoints, FOLDER/cells/NAME.safetensors.
-        record: name of the file with the settings. complete: adds to settings that an earlier version
-            stored those that it did not have.
+        record: name of the file with the settings.
     Returns:
         the rows of `cells`, in that order, as `read_cells` returns them.
     Raises:
@@ -102,7 +99,7 @@ def run_grid(
     folder = Path(folder)
     check_names(cells)
     with locked(folder):
-        check_same_settings(folder, shared, record=record, complete=complete)
+        check_same_settings(folder, shared, record=record)
         rows = {row["cell"]: row for row in read_rows(folder)}
         check_same_columns(cells, rows, folder)
         for number, cell in enumerate(cells, start=1):
@@ -169,9 +166,7 @@ def check_names(cells: Sequence[GridCell]) -> None:
         raise SettingsError("the grid has no cells")
 
 
-def check_same_settings(
-    folder: Path, shared: Mapping[str, Any], *, record: str = SETTINGS, complete: Complete = dict
-) -> None:
+def check_same_settings(folder: Path, shared: Mapping[str, Any], *, record: str = SETTINGS) -> None:
     """Store what all cells of a folder share, or refuse a folder that was begun with other settings.
 
     Raises:
@@ -183,7 +178,7 @@ def check_same_settings(
         with replacing(path, parents=True) as temporary:
             temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
         return
-    before = complete(read_settings(folder, record))
+    before = read_settings(folder, record)
     changed = [key for key in now if before.get(key) != now[key]]
     if changed:
         kind = Path(record).stem

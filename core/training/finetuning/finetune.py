@@ -23,7 +23,6 @@ from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import square_side, stem_of
 from core.training.objective import method_name, under_optimizer, with_defaults
-from core.training.past_settings import as_it_was
 from core.training.setup import open_training_images
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def recorded_settings(spec: str) -> dict[str, Any]:
     """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none."""
     if parse_spec(spec).family not in ("", "asset"):
         return {}
-    settings, fields = as_it_was(sidecar_settings(spec)), TrainConfig.__dataclass_fields__
+    settings, fields = sidecar_settings(spec), TrainConfig.__dataclass_fields__
     return {key: settings[key] for key in fields if key in settings}
 
 

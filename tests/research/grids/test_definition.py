@@ -152,8 +152,6 @@ def test_run_named__names_the_preset_everywhere_and_refuses_to_mix_it(tmp_path):
     assert "It works. (preset short)" in text and "1 runs, under 1 s, preset short." in text
     with pytest.raises(SettingsError, match="another preset"):
         run("cpu")
-    (tmp_path / "grid.json").write_text(json.dumps({"grid": "tiny", **TINY.presets["cpu"]}))
-    assert len(run("cpu")) == 1  # a folder of an earlier version, which did not name its preset
 
 
 def test_load_grid__suggests_the_nearest():

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from core.common.inside import read_json_file, replacing
-from core.concepts.clip.training import LARGEST_SCALE, STARTING_SCALE, contrastive_loss, same_rows
 from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
+from core.research.small_clip.training import LARGEST_SCALE, STARTING_SCALE, contrastive_loss, same_rows
 from core.research.visual_tokens.evaluation.retrieval import retrieval
 from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.store import TokenFolder

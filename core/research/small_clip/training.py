@@ -20,12 +20,12 @@ from torch.nn import functional as F
 
 from core.common.inside import replacing
 from core.concepts.clip.clip import FORMAT, Clip, build_model, build_preprocess
-from core.concepts.clip.config import FREE_ON_RESUME, ClipTrainConfig
-from core.concepts.clip.evaluate import check_on_glyphworld
-from core.concepts.clip.training_views import FILL, ClipBatch, SceneViews
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
+from core.research.small_clip.config import FREE_ON_RESUME, ClipTrainConfig
+from core.research.small_clip.evaluate import check_on_glyphworld
+from core.research.small_clip.training_views import FILL, ClipBatch, SceneViews
 from core.training.augmentations.pixels import load_pixels
 from core.training.files import read_state
 from core.training.loop import run_steps

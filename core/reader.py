@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class StudyReader:
-    """What the folder of a study holds: the base of `core.store.Study`.
+    """The contents of a study folder: the base of `core.store.Study`.
 
     It is a snapshot of its manifest: open it again to see what a later step added. Items of stale
     steps (steps whose inputs have changed since) are not served.
@@ -62,7 +62,7 @@ class StudyReader:
         return {step: missing[step] for step in STEPS if step in missing}
 
     def why_missing(self, item: str) -> Missing | None:
-        """Why the study does not hold a table or array, and the command that makes it; None where it does."""
+        """Explain why a table or array is missing, with the command that makes it; None where it is there."""
         if self.has(item):
             return None
         entry = self.manifest["items"].get(item)
@@ -189,6 +189,11 @@ class StudyReader:
     def class_names(self) -> list[str]:
         """Return the sorted class names; empty for images without labels."""
         return sorted(self.images["label"].dropna().unique())
+
+    @property
+    def discriminative(self) -> np.ndarray:
+        """(n_features,) bool: D, a definition on the train images, also where the study is of a slice."""
+        return StudyReader.table(self, "features", ["discriminative"])["discriminative"].to_numpy(bool)
 
     @cached_property
     def is_val(self) -> np.ndarray:

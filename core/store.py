@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import where
 from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
@@ -124,7 +123,7 @@ class Narrowed(Study):
         """The rows of some scores of one of the tables OF_SCORES; of a slice, only these are computed."""
         if self._is_stored(name) or name in self._made:
             table = self.table(name)
-            return where(table, table["score"].isin(list(scores)).to_numpy()).reset_index(drop=True)
+            return table.loc[table["score"].isin(list(scores))].reset_index(drop=True)
         names = tuple(scores)
         return self._once((name, names), lambda: OF_SCORES[name](self.whole, self.inside, names))
 

@@ -1,4 +1,4 @@
-"""What commands print: a few aligned lines of text, or JSON."""
+"""The output of commands: a few aligned lines of text, or JSON."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
-from core.common.formatting import aligned, counted, number, percent, with_interval
+from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
 from core.config import RunOptions
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -109,7 +109,7 @@ def inspection_text(report: Mapping[str, Any]) -> str:
             ("confidence", _mean(report, "mean_confidence")),
             ("Q-Score", _mean(report, "mean_q")),
             ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
-            ("confusions", _listed(pairs) or "none"),
+            ("confusions", first_of(pairs, SHOWN) or "none"),
             *(("AUROC", _score_line(row)) for row in scores),
             ("AUROC", _too_few(scores)),
             ("AUROC", f"{number(None)}: {undefined}" if undefined else ""),
@@ -134,11 +134,6 @@ def _share(report: Mapping[str, Any], name: str) -> str:
 def _mean(report: Mapping[str, Any], name: str, digits: int = 3) -> str:
     low, high = report[f"{name}_interval"]
     return with_interval(report[name], low, high, digits)
-
-
-def _listed(texts: list[str]) -> str:
-    more = len(texts) - SHOWN
-    return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _score_line(row: Mapping[str, Any]) -> str:

@@ -122,6 +122,24 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
+def joined(texts: Sequence[str], last: str = "and") -> str:
+    """
+    >>> joined(["a"]), joined(["a", "b", "c"]), joined(["a", "b"], "or")
+    ('a', 'a, b and c', 'a or b')
+    """
+    return f"{', '.join(texts[:-1])} {last} {texts[-1]}" if len(texts) > 1 else "".join(texts)
+
+
+def first_of(texts: Sequence[str], most: int) -> str:
+    """List the first texts, and count the others.
+
+    >>> first_of(["sea", "sand", "dog"], 2), first_of(["sea", "sand"], 2)
+    ('sea, sand and 1 more', 'sea, sand')
+    """
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def ordinal(rank: int) -> str:
     """Return a place in an order.
 

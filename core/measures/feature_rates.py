@@ -1,4 +1,4 @@
-"""How often each feature fires on the images of a slice, and how large it is: there, and against others."""
+"""Firing rates and mean activations of each feature on the images of a slice, and against others."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MEANS = ["mean", "mean_against", "mean_q"]
 def feature_differences(
     study: StudyReader, mask: np.ndarray, against: np.ndarray, *, means: bool = False
 ) -> pd.DataFrame:
-    """How much more often each feature fires on the images of a slice than on others, largest difference
-    first, ties by feature.
+    """Compare how often each feature fires on the images of a slice and on others, largest difference first,
+    ties by feature.
 
     With k of n images of the slice and k' of n' others on which the feature fires, difference = k/n - k'/n',
     its interval is Newcombe's, p Fisher's exact test (two-sided), and q that of Benjamini and Hochberg over

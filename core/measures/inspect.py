@@ -16,7 +16,7 @@ from core.reader import StudyReader
 from core.slices.evaluate import named_splits
 from core.slices.inspection.populations import population, with_split
 from core.slices.inspection.words import feature_words, slice_words
-from core.slices.slice import Slice
+from core.slices.slice import IMAGES_OF, Slice
 
 
 def inspect(
@@ -74,6 +74,5 @@ def _others(study: StudyReader, where: Slice, against: Slice | None) -> str:
     """Describe the images that a slice is compared with."""
     if against is not None:
         return with_split(study, against).describe()
-    kinds = {"val": "evaluation images", "train": "train images"}
     splits = sorted(named_splits(with_split(study, where), study))
-    return f"the other {kinds[splits[0]] if len(splits) == 1 else 'images'}"
+    return f"the other {IMAGES_OF[splits[0]] if len(splits) == 1 else 'images'}"

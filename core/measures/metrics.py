@@ -1,4 +1,4 @@
-"""How well a score predicts whether an image is classified correctly: AUROC, AUPRC, AURC, AUGRC; intervals.
+"""Metrics of a score that predicts correct classification: AUROC, AUPRC, AURC, AUGRC, and their intervals.
 
 A score is sorted once into groups of equal values, best first; every metric is then a sum over groups of
 cumulative counts, so ties never depend on the order of the images, and a bootstrap resample is just a
@@ -254,7 +254,7 @@ def _row(
 
 
 def _remarks(ranking: Ranking, n_images: int) -> str:
-    """What is to be known beside the metrics of a ranking that has them."""
+    """Return the cautions beside the metrics of a ranking that has them."""
     remarks = []
     if ranking.n < n_images:
         remarks.append(f"undefined for {n_images - ranking.n} of {n_images} images, which are left out")

@@ -1,4 +1,4 @@
-"""How far a score without labels is ahead of the best other one, on the same images."""
+"""The lead of a score without labels over the best other one, on the same images."""
 
 from __future__ import annotations
 

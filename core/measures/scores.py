@@ -1,4 +1,4 @@
-"""How well scores predict errors: metrics with intervals, curves, and AUROC by cause.
+"""Prediction of errors by scores: metrics with intervals, curves, and AUROC by cause.
 
 Everywhere `scores` is a frame of one column a score, higher = better, with a row an image, and `correct`
 (n_images,) float64: 1 correct, 0 misclassified.

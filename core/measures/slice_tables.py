@@ -1,4 +1,4 @@
-"""What a study stores of all its images, measured on those of a slice: by the name of the table or array.
+"""Tables and arrays that a study stores of all its images, measured on those of a slice, by their names.
 
 Each function reads what a measure needs of the study and of a mask, (n_images,) bool, and calls the measure
 that the step calls.

@@ -35,7 +35,7 @@ SPECTRUM_ROWS, MAP_ROWS = 25_600, 100_000  # to which `neighbours` and `map` red
 
 @dataclass(frozen=True)
 class Sizes:
-    """What of a study its cost depends on."""
+    """The sizes of a study that its cost depends on."""
 
     n_images: int
     n_val: int

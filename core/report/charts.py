@@ -50,7 +50,7 @@ class Charts:
 
 
 def choose_interactive(interactive: bool) -> tuple[bool, str]:
-    """Whether charts will be living figures, and a note where that is only for want of a browser."""
+    """Return True for interactive charts, and a note where that is only for want of a browser."""
     if interactive:
         return True, ""
     try:

@@ -11,7 +11,7 @@ from core.analysis.features.notes import notes_on_features
 from core.charts.feature_points import telling_features
 from core.charts.sentences import bands_sentence
 from core.common.arrays import evenly
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import number, percent, signed, with_interval
 from core.report.charts import Charts
 from core.report.inputs import Source
@@ -21,7 +21,7 @@ FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS = 8, 6, 6, 12, 20
 
 
 def features(source: Source, charts: Charts) -> Section:
-    """How many fire how often, and the most telling ones with words and top images."""
+    """State how many fire how often, and show the most telling ones with words and top images."""
     section, study = Section("features", "Features"), source.study
     if not study.has("features"):
         section.parts = [parts.paragraph(source.reason("features"))]
@@ -62,7 +62,7 @@ def heatmaps(source: Source) -> Section:
         return section
     firing = numbers(source.judged, "n_firing_discriminative") > 0
     for name, verdict in (("Correct images", 1), ("Misclassified images", 0)):
-        images = where(source.judged, firing & (numbers(source.judged, "correct") == verdict))
+        images = source.judged.loc[firing & (numbers(source.judged, "correct") == verdict)]
         rows = images["row"].to_numpy()[evenly(len(images), HEATS)]
         if len(rows):
             section.parts += [parts.heading(name), source.seen_tiles(rows)]
@@ -79,8 +79,8 @@ def overlap(source: Source, charts: Charts) -> Section:
         section.parts = [parts.paragraph(source.reason("overlap"))]
         return section
     summary = study.table("overlap_summary")
-    paper = where(summary, equals(summary, "variant", "paper"))
-    both = where(paper, equals(paper, "images", "both masks"))
+    paper = summary.loc[summary["variant"] == "paper"]
+    both = paper.loc[paper["images"] == "both masks"]
     both = both if np.isfinite(numbers(both, "mean")).any() else paper
     rows = [
         [row["mask"], row["group"], row["split"], _amount(row), f"{int(row['n']):,}"]
@@ -95,7 +95,7 @@ def overlap(source: Source, charts: Charts) -> Section:
         controls = study.table("overlap_controls")
         control_rows = [
             [row["control"], row["mask"], _amount(row), f"{int(row['n']):,}"]
-            for row in where(controls, equals(controls, "variant", "paper")).to_dict("records")
+            for row in controls.loc[controls["variant"] == "paper"].to_dict("records")
         ]
         head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
         section.parts += [parts.heading("What other heatmaps would have"), parts.table(head, control_rows)]
@@ -116,7 +116,7 @@ def failures(source: Source) -> Section:
         return section
     pairs = study.table("failure_pairs")
     by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in where(pairs, equals(pairs, "side", "predicted")).to_dict("records"):
+    for row in pairs.loc[pairs["side"] == "predicted"].to_dict("records"):
         by_pair.setdefault((row["true"], row["predicted"]), []).append(row)
     rows = []
     order = sorted(by_pair.items(), key=lambda one: (-one[1][0]["n_images"], one[0]))
@@ -134,7 +134,7 @@ def failures(source: Source) -> Section:
 
 
 def concepts(source: Source) -> Section:
-    """What features mean, for those with most highly activating images."""
+    """List the words of the features with most highly activating images."""
     section, study = Section("concepts", "Concepts"), source.study
     if not study.has("explained"):
         section.parts = [parts.paragraph(source.reason("concepts"))]

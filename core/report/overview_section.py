@@ -1,4 +1,4 @@
-"""What a study is made of: images, encoder, settings, versions and command lines."""
+"""Sections on the origin of a study: images, encoder, settings, versions and command lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, where, words
+from core.common.dataframes import numbers, words
 from core.common.formatting import counted, percent
 from core.common.readout import layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
@@ -84,7 +84,7 @@ def _classes(source: Source) -> Markup:
     rows = []
     if source.study.chosen is not None:
         labels = source.judged["label"].dropna().unique().tolist()
-        table_ = where(table_, table_["label"].isin(labels).to_numpy(bool))
+        table_ = table_.loc[table_["label"].isin(labels)]
     for row in table_.head(CLASSES).to_dict("records"):
         accuracy = "not known"
         if row["label"] in means.index and means.loc[row["label"], "count"]:
@@ -221,7 +221,7 @@ def accuracy(source: Source) -> Section:
 
 
 def _confusions(source: Source, most: int = 12) -> list[Markup]:
-    wrong = where(source.judged, numbers(source.judged, "correct") == 0)
+    wrong = source.judged.loc[numbers(source.judged, "correct") == 0]
     if not len(wrong):
         return []
     pairs = Counter(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
@@ -131,10 +130,10 @@ def worst_slice(study: StudyReader, among: np.ndarray | None = None) -> WorstSli
     is no such slice.
     """
     table = worst_slices(study, among=among)
-    table = where(table, numbers(table, "q") <= 0.05)
+    table = table.loc[table["q"] <= 0.05]
     if table.empty:
         return None
-    named = where(table, np.array([kind != "feature" for kind in words(table, "kind")], bool))
+    named = table.loc[table["kind"] != "feature"]
     best = (named if len(named) else table).iloc[0]
     text = str(best["where"])
     population = judged(study, among)
@@ -160,11 +159,10 @@ def background_features(study: StudyReader, among: np.ndarray | None = None) -> 
         return []
     table = study.table("overlap_by_feature", ["feature", "mask", "lift", "verdict"])
     mine = (table["mask"] == "spurious") & (table["verdict"] == "spurious")
-    spurious = where(table, mine.to_numpy(bool)).sort_values(["lift", "feature"], ascending=[False, True])
+    spurious = table.loc[mine].sort_values(["lift", "feature"], ascending=[False, True])
     if among is not None:
-        spurious = where(
-            spurious, count_firing_images(study, [among])[0][spurious["feature"].to_numpy(int)] > 0
-        )
+        fires = count_firing_images(study, [among])[0] > 0
+        spurious = spurious.loc[fires[spurious["feature"].to_numpy(int)]]
     return spurious["feature"].astype(int).tolist()
 
 

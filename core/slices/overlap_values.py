@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.reader import StudyReader
 
 MASKS = ("core", "spurious")
@@ -29,7 +29,7 @@ def overlap_values(study: StudyReader, variant: str = "paper") -> tuple[np.ndarr
     values, masked = np.full((study.n_images, 2), np.nan), np.zeros((study.n_images, 2), bool)
     table = study.table("overlap", ["row", "mask", variant, "mask_area"])
     for at, kind in enumerate(MASKS):
-        part = where(table, equals(table, "mask", kind))
+        part = table.loc[table["mask"] == kind]
         rows = part["row"].to_numpy()
         values[rows, at] = numbers(part, variant)
         masked[rows, at] = numbers(part, "mask_area") > 0
@@ -45,6 +45,6 @@ def control_values(study: StudyReader) -> np.ndarray:
     overlaps = np.full((study.n_images, len(MASKS), len(CONTROLS)), np.nan)
     table = study.table("overlap", ["row", "mask", *names])
     for at, kind in enumerate(MASKS):
-        part = where(table, equals(table, "mask", kind))
+        part = table.loc[table["mask"] == kind]
         overlaps[part["row"].to_numpy(), at] = part[names].to_numpy(np.float64)
     return overlaps

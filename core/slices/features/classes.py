@@ -78,7 +78,7 @@ class FiringClass:
 
     @property
     def few(self) -> bool:
-        """Whether the images are too few for a class to mean something."""
+        """Return True when the images are too few for a class to mean something."""
         return self.of < FEW_IMAGES
 
     @property

@@ -1,4 +1,4 @@
-"""What the features of one image do: how active they are, and how they push the probe's answer."""
+"""The features of one image: how active they are, and how they push the probe's answer."""
 
 from __future__ import annotations
 

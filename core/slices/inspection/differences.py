@@ -1,4 +1,4 @@
-"""What the images of one slice have more often than those of another: features, words, values of columns."""
+"""Traits more common in one slice than in another: features, words, values of columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many images of a slice have each class, each prediction, each verdict, and are in each split."""
+"""Numbers of images of a slice by class, prediction, correctness and split."""
 
 from __future__ import annotations
 

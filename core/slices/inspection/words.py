@@ -1,4 +1,4 @@
-"""What the images of a slice show in words, and which of its parts have the most errors."""
+"""Words of the images of a slice, names of features, and the parts of a slice with the most errors."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def quality_table(
     Returns:
         the table, and the weights of the combined score by split and score.
     """
-    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
+    chosen = study.discriminative
     parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])

@@ -33,6 +33,7 @@ class Sidecar:
     stem: str | None = None
     stem_padding: int | None = None
     prefix: int | None = None  # features of a domain prefix, the first of the representation
+    name: str = "the sidecar"  # what says all this
 
     @property
     def spec(self) -> Spec:

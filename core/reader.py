@@ -20,7 +20,7 @@ from core.storage import manifest as manifests
 from core.storage.bounds import fault_of
 from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
-from core.storage.missing import NO_LABELS, Missing, damaged_item, missing_step
+from core.storage.missing import LEFT_OUT, NO_LABELS, Missing, damaged_item, missing_step
 from core.storage.seals import Damaged
 from core.storage.table_files import read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
@@ -55,9 +55,8 @@ class StudyReader:
         return self.states.get(step, "missing")
 
     def missing(self) -> dict[str, Missing]:
-        """Steps that are not there, damaged or of older formulas: why, and the command that makes them."""
+        """Steps that are not there, stale or damaged: why, and the command that makes them."""
         states = {step: self.state(step) for step in STEPS if step in self.states or step in in_analysis()}
-        states |= manifests.older_steps(self.manifest, states)
         found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         found |= {one.step: one for one in map(self._damaged, self.damage)}
         return {step: found[step] for step in STEPS if step in found}
@@ -78,7 +77,7 @@ class StudyReader:
             return Missing(item, step, "skipped", f"left out: {skipped}")
         if step in STEPS and STEPS[step].needs_labels and self.has("images") and not self.labelled:
             return Missing(item, step, "skipped", NO_LABELS)
-        return missing_step(self.path, step, "outdated", item)
+        return Missing(item, step, "skipped", LEFT_OUT)
 
     def _damaged(self, item: str) -> Missing:
         return damaged_item(self.path, self.manifest["items"][item]["step"], item, self.damage[item])

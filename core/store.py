@@ -23,10 +23,8 @@ from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, 
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
 from core.slices.inspection.populations import images_of, with_split
-from core.slices.overlap_values import control_values
 from core.slices.slice import Slice
 from core.steps import step_of
-from core.storage import manifest as manifests
 from core.storage.missing import Missing
 
 WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
@@ -50,29 +48,10 @@ class Study(StudyReader):
         """
         return Narrowed(self, Slice.parse(where) if isinstance(where, str) else where)
 
-    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """Read a whole table, or only some columns. A table that turns out damaged is no longer served.
-
-        Tables of the evaluation images that have older formulas are computed with those of today.
-        """
-        if name in OF_EVALUATION and self._older_quality and self.has(name):
-            return self.evaluation.table(name, columns)
-        return super().table(name, columns)
-
-    def columns(self, name: str) -> list[str]:
-        if name in OF_EVALUATION and self._older_quality and self.has(name):
-            return self.evaluation.columns(name)
-        return super().columns(name)
-
     @cached_property
     def evaluation(self) -> Narrowed:
         """The study narrowed to the evaluation images, or to all where there are none."""
         return self.where(Slice())
-
-    @cached_property
-    def _older_quality(self) -> bool:
-        older = manifests.older_steps(self.manifest, {"quality": self.state("quality")})
-        return "quality" in older and bool(self.is_val.any())
 
 
 class Narrowed(Study):
@@ -100,7 +79,7 @@ class Narrowed(Study):
         if item in NOT_OF_SLICES:
             return False
         if item == "overlap_controls":
-            return self.whole.has("overlap") and control_values(self.whole) is not None
+            return self.whole.has("overlap")
         return item in QUICK or self.whole.has(item)
 
     def why_missing(self, item: str) -> Missing | None:
@@ -155,12 +134,12 @@ class Narrowed(Study):
         return self._once(VECTORS[name], lambda: VECTORS[name](self.whole, self.inside))[name]
 
     def _is_stored(self, name: str) -> bool:
-        """Whether the study holds the item of just these images, made with the formulas of today."""
+        """Return True when the study holds the item of just these images."""
         return name in OF_EVALUATION and self._of_evaluation and self.whole.has(name)
 
     @cached_property
     def _of_evaluation(self) -> bool:
-        return not self.whole._older_quality and np.array_equal(self.inside, self.whole.is_val)
+        return np.array_equal(self.inside, self.whole.is_val)
 
     def _once(self, name: Any, make: Callable[[], Any]) -> Any:
         if name not in self._made:

@@ -19,6 +19,7 @@ from core.analysis.features.definitions import (
     normalise_rows,
     tails,
 )
+from core.analysis.overlap.controls import control_overlaps
 from core.analysis.overlap.iou import overlap_scores
 from core.analysis.quality.scores import confidence, energy, margin, q_all_features, q_score
 from core.data.masks.masks import KINDS, in_encoder_frame, open_masks
@@ -26,6 +27,7 @@ from core.data.sources.folder import FolderSource
 from core.encoders.transform import Transform
 from core.heatmaps.reader import pack_maps
 from core.measures.metrics import evaluate
+from core.slices.overlap_values import CONTROLS, control_column
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
 
@@ -192,7 +194,11 @@ def write_overlap(step: StepWriter, study: Study, folder: Path) -> None:
             mask=kind, row=rows.astype(np.int32)
         )
         correct = study.table("probe", ["correct"])["correct"].to_numpy()[rows]
-        part = part.assign(**overlap_scores(heat, np.stack(read)), correct=correct, fallback=False, note="")
-        parts.append(part.assign(mask_area=np.stack(read).mean((1, 2))))
+        read = np.stack(read)
+        native = study.array("heatmap_maps").shape[1:]
+        scale = control_overlaps(read[:, None], native=native, rows=rows, seed=0, threshold=0.5)[:, 0]
+        part = part.assign(**overlap_scores(heat, read), correct=correct, fallback=False, note="")
+        part = part.assign(**dict(zip(map(control_column, CONTROLS), scale.T, strict=True)))
+        parts.append(part.assign(mask_area=read.mean((1, 2))))
     step.table("overlap", pd.concat(parts, ignore_index=True))
     step.summary = {"masks": masks.describe(), "threshold": 0.5}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,15 +21,13 @@ from core.common.formatting import counted
 from core.common.worker_group import Ranks
 from core.common.workers import tie
 from core.data.sources.decode import thumbnail_jpeg
+from core.data.sources.images import ImageSource
+from core.encoders.registry import Encoder
+from core.encoders.transform import Transform
 from core.errors import EncoderError, ImageSourceError, ShapeError, UnreadableImage
+from core.jobs.progress import Bar
 from core.storage.chunked_array import CHUNK_ROWS
-
-if TYPE_CHECKING:
-    from core.data.sources.images import ImageSource
-    from core.encoders.registry import Encoder
-    from core.encoders.transform import Transform
-    from core.jobs.progress import Bar
-    from core.storage.writer import StepWriter
+from core.storage.writer import StepWriter
 
 ARRAYS = ("representations", "thumbnails", "thumbnail_sizes")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,7 @@ from core.common.dataframes import as_text, numbers
 from core.comparison.images import study_names
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
 from core.errors import SettingsError, StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def changed_heatmaps(
@@ -46,9 +44,9 @@ def changed_heatmaps(
     for at, layer in enumerate(layers):
         pictures = []
         for images in columns:
-            image, said = images[at], as_text(short(images[at].predicted))
-            heated = overlay(image, layer, colours, caption=said)
-            pictures.append(heated or heat_picture(image, enlarged(image.pixels), caption=said))
+            image, answer = images[at], as_text(short(images[at].predicted))
+            heated = overlay(image, layer, colours, caption=answer)
+            pictures.append(heated or heat_picture(image, enlarged(image.pixels), caption=answer))
         strips.append(Strip(as_text(layer), pictures))
     stops = np.cumsum([len(side) for side in sides.values()]).tolist()
     spans = zip(sides, [0, *stops], stops, strict=False)
@@ -79,7 +77,7 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> Changed:
     shared, layers = shared_of_slice(studies), study_names(studies)
     table, n = side_table(shared), options.images or 4
     sources = [StudyHeats(whole_study(study), options) for study in studies]
-    found = {}
+    pairs_by_side = {}
     for side in sides:
         rows = numbers(surest_first(table, shared.names[1], side), "row").astype(np.int64)[:n]
         before = _heated(sources[0], rows, layers[0])
@@ -87,24 +85,26 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> Changed:
         after = {
             one.name: one for one in _heated(sources[1], there, layers[1])
         }  # a file may be missing there
-        found[side] = [(one, after[one.name]) for one in before if one.name in after]
-    if not any(found.values()):
+        pairs_by_side[side] = [(one, after[one.name]) for one in before if one.name in after]
+    if not any(pairs_by_side.values()):
         raise StudyError(f"no evaluation image of {layers[0]} and {layers[1]} is {' or '.join(sides)}")
-    frames = [facts_of([pair[0] for pair in pairs]).assign(side=side) for side, pairs in found.items()]
-    return Changed(pd.concat(frames, ignore_index=True), found, layers)
+    frames = [
+        facts_of([pair[0] for pair in pairs]).assign(side=side) for side, pairs in pairs_by_side.items()
+    ]
+    return Changed(pd.concat(frames, ignore_index=True), pairs_by_side, layers)
 
 
 def _heated(source: StudyHeats, rows: Sequence[int] | np.ndarray, layer: str) -> list[Shown]:
     return [source.with_heat(image, layer) for image in source.shown(rows)]
 
 
-def _draw(shown: Changed, options: FigureOptions, theme: Theme) -> go.Figure:
-    before, after = map(as_text, shown.layers)
+def _draw(data: Changed, options: FigureOptions, theme: Theme) -> go.Figure:
+    before, after = map(as_text, data.layers)
     note = (
         f"Evaluation images by their answers in {before} and {after}, most sure "
         "new answer first, with the heatmaps of the discriminative features that fire. Below: the answer."
     )
-    return changed_heatmaps(shown.sides, shown.layers, note=note, colours=options.colours, theme=theme)
+    return changed_heatmaps(data.sides, data.layers, note=note, colours=options.colours, theme=theme)
 
 
 CHANGED_HEATMAPS = Chart(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,12 +18,10 @@ from core.charts.picked_images import EVENLY, check_side_by_side, counts_by_clas
 from core.charts.reading import class_numbers
 from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme
-from core.common.dataframes import as_text, where
+from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,13 @@ def class_heatmaps(
     n_wrong = max((len(one.misclassified) for one in classes), default=0)
     strips = []
     for one in classes:
-        shown = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
-        pictures = [original(image) if image else None for image in shown]
+        images = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
+        pictures = [original(image) if image else None for image in images]
         strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
         for layer in layers:
-            words = [_taken_for(image) if image and layer == layers[-1] else "" for image in shown]
-            drawn = [overlay(image, layer, colours, caption=said) if image else None
-                     for image, said in zip(shown, words, strict=True)]  # fmt: skip
+            words = [_taken_for(image) if image and layer == layers[-1] else "" for image in images]
+            drawn = [overlay(image, layer, colours, caption=words_below) if image else None
+                     for image, words_below in zip(images, words, strict=True)]  # fmt: skip
             strips.append(Strip(as_text(layer) if len(layers) > 1 else "", drawn))
     headers = [
         Header(text, start, stop, text)
@@ -98,7 +96,7 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
     sources = [StudyHeats(one, options) for one in studies]
     facts, n = sources[0].judged(), options.images or 4
     for other in studies[1:]:
-        facts = where(facts, facts["image_id"].isin(other.images["image_id"]).to_numpy())
+        facts = facts[facts["image_id"].isin(other.images["image_id"]).to_numpy()]
     classes = class_numbers(study, options) or choose_classes(counts_by_class(facts, study), most=3)
     if not len(classes):
         images = "evaluation images" if study.chosen is None else "images in the slice"
@@ -112,8 +110,8 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
                 images = [source.with_heat(image, layer) for image in images]
             parts.append(images)
         blocks.append(ClassImages(label, *parts))
-    shown = [image for block in blocks for image in (*block.correct, *block.misclassified)]
-    return ClassBlocks(facts_of(shown), blocks, layers)
+    every_image = [image for block in blocks for image in (*block.correct, *block.misclassified)]
+    return ClassBlocks(facts_of(every_image), blocks, layers)
 
 
 HEATMAPS = Chart(
@@ -122,8 +120,8 @@ HEATMAPS = Chart(
     source="Kalibhat 2024, Fig. 5",
     needs=("probe", "heatmap_maps"),
     table=_table,
-    draw=lambda shown, options, theme: class_heatmaps(
-        shown.classes, shown.layers, note=NOTE, colours=options.colours, theme=theme
+    draw=lambda data, options, theme: class_heatmaps(
+        data.classes, data.layers, note=NOTE, colours=options.colours, theme=theme
     ),
     studies=(1, 4),
     column="double",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,7 @@ from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 MOST_CLASSES = 24
 MOST_WITH_NUMBERS = 12  # classes of a confusion matrix whose cells are large enough for a number
@@ -35,13 +33,13 @@ def confused_classes(
     Args:
         pairs: one row per confusion (true, predicted, n_images).
     """
-    place = {name: at for at, name in enumerate(class_names)}
+    numbers_by_name = {name: at for at, name in enumerate(class_names)}
     totals = np.zeros(len(class_names))
     for side in ("true", "predicted"):
-        codes = np.array([place[name] for name in pairs[side]], np.int64)
+        codes = np.array([numbers_by_name[name] for name in pairs[side]], np.int64)
         np.add.at(totals, codes, numbers(pairs, "n_images"))
-    chosen = np.argsort(-totals, kind="stable")[:most]
-    return [str(class_names[at]) for at in sorted(chosen.tolist()) if totals[at] > 0]
+    most_confused = np.argsort(-totals, kind="stable")[:most]
+    return [str(class_names[at]) for at in sorted(most_confused.tolist()) if totals[at] > 0]
 
 
 def confusion_matrix(
@@ -178,9 +176,9 @@ def _table(study: Study, options: FigureOptions) -> Confusions:
     return Confusions(pairs, list(options.classes) or confused_classes(pairs, study.class_names))
 
 
-def _draw(shown: Confusions, options: FigureOptions, theme: Theme) -> go.Figure:
-    truths = [name for name in shown.classes if name in set(shown.frame["true"])]
-    return confusion_matrix(*shown, truths=truths, theme=theme)
+def _draw(data: Confusions, options: FigureOptions, theme: Theme) -> go.Figure:
+    truths = [name for name in data.classes if name in set(data.frame["true"])]
+    return confusion_matrix(*data, truths=truths, theme=theme)
 
 
 CONFUSIONS = Chart(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,9 +18,7 @@ from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme
 from core.common.dataframes import as_text
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def direction_heatmaps(
@@ -58,17 +56,17 @@ def _table(study: Study, options: FigureOptions) -> Directions:
     if not rows:
         images = "evaluation image" if study.chosen is None else "image in the slice"
         raise StudyError(f"no {images} of '{study.path}' is of class '{label}'")
-    shown, titles = source.along_directions(source.shown(rows), number)
-    return Directions(facts_of(shown), shown, titles, label)
+    pictures, titles = source.along_directions(source.shown(rows), number)
+    return Directions(facts_of(pictures), pictures, titles, label)
 
 
-def _draw(shown: Directions, options: FigureOptions, theme: Theme) -> go.Figure:
+def _draw(data: Directions, options: FigureOptions, theme: Theme) -> go.Figure:
     note = (
-        f"Evaluation images of class {as_text(shown.label)}, {EVENLY}. Rows: the discriminative feature "
+        f"Evaluation images of class {as_text(data.label)}, {EVENLY}. Rows: the discriminative feature "
         "with the largest class mean, the feature with the smallest class mean above zero, a random "
         "feature, and the first principal component of the representations. An evenly dark image has no heat."
     )
-    return direction_heatmaps(shown.images, shown.titles, note=note, colours=options.colours, theme=theme)
+    return direction_heatmaps(data.images, data.titles, note=note, colours=options.colours, theme=theme)
 
 
 DIRECTIONS = Chart(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -27,9 +27,7 @@ from core.charts.theme import LIGHT, Theme
 from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def feature_heatmaps(
@@ -52,8 +50,8 @@ def feature_heatmaps(
     strips = []
     for number, (title, images) in enumerate(rows):
         beside = other[number] if other else []
-        shown = [*filled_up(images, n_first), *filled_up(beside, n_other)]
-        strips.append(Strip(title, [_with_feature(image, colours) if image else None for image in shown]))
+        row = [*filled_up(images, n_first), *filled_up(beside, n_other)]
+        strips.append(Strip(title, [_with_feature(image, colours) if image else None for image in row]))
     spans = [Header(as_text(headers[0]), 0, n_first), Header(as_text(headers[1]), n_first, n_first + n_other)]
     spans = [span for span in spans if span.text and span.stop > span.start]
     return picture_grid(strips, headers=spans, breaks=[n_first] if n_other else [], note=note, theme=theme)
@@ -62,8 +60,8 @@ def feature_heatmaps(
 def _with_feature(image: Shown, colours: str) -> Picture:
     name = next((name for name, heat in image.heats.items() if heat is not None), "")
     caption = as_text(short(image.label))
-    found = overlay(image, name, colours, caption=caption) if name else None
-    return found or heat_picture(image, enlarged(image.pixels), caption=caption)
+    heated = overlay(image, name, colours, caption=caption) if name else None
+    return heated or heat_picture(image, enlarged(image.pixels), caption=caption)
 
 
 class FeatureRows(NamedTuple):
@@ -97,11 +95,11 @@ def _transferred(studies: Sequence[Study], options: FigureOptions) -> FeatureRow
     rows, beside, frames = [], [], []
     for feature, title, images in top_images_of(here, first, options, n):
         rows.append((title, [first.with_stored(image, feature) for image in images]))
-        found = second.shown(strongest_rows(there, feature, n))
-        beside.append([second.with_stored(image, feature) for image in found])
+        images_there = second.shown(strongest_rows(there, feature, n))
+        beside.append([second.with_stored(image, feature) for image in images_there])
         frames += [
             facts_of(part).assign(feature=feature, study=one.name)
-            for part, one in ((images, here), (found, there))
+            for part, one in ((images, here), (images_there, there))
         ]
     note = (
         f"Features chosen on {here.name}; the images of each set on which they are largest, with the heatmap "
@@ -120,12 +118,12 @@ def _check_same_encoder(here: Study, there: Study) -> None:
         )
 
 
-def _draw(shown: FeatureRows, options: FigureOptions, theme: Theme) -> go.Figure:
+def _draw(data: FeatureRows, options: FigureOptions, theme: Theme) -> go.Figure:
     return feature_heatmaps(
-        shown.rows,
-        other=shown.other,
-        headers=shown.headers,
-        note=shown.note,
+        data.rows,
+        other=data.other,
+        headers=data.headers,
+        note=data.note,
         colours=options.colours,
         theme=theme,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,10 +31,7 @@ from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme
 from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
-
+from core.store import Study
 
 REGIONS = {  # Okabe-Ito colours, distinguishable with every colour vision
     "both": (240, 228, 66),
@@ -146,8 +143,8 @@ MASK_OVERLAP = Chart(
     source="Kalibhat 2024, Fig. 6",
     needs=("heatmap_maps", "overlap"),
     table=_table,
-    draw=lambda shown, options, theme: mask_overlaps(
-        shown.images, threshold=shown.threshold, note=shown.note, colours=options.colours, theme=theme
+    draw=lambda data, options, theme: mask_overlaps(
+        data.images, threshold=data.threshold, note=data.note, colours=options.colours, theme=theme
     ),
     column="double",
 )

@@ -109,7 +109,7 @@ def add_options(
     hints = typing.get_type_hints(config)
     for name in names or fields:
         field = fields[name]
-        default = (defaults or {}).get(name, field.metadata["default"] or field.default)
+        default = (defaults or {}).get(name, field.metadata["left_out"] or field.default)
         _add_option(_group(parser, field.metadata["group"]), field, hints[name], default)
 
 

@@ -24,10 +24,11 @@ from core.encoders.architectures import (
 from core.encoders.checkpoints import LoadReport, is_head, load_strict, read_checkpoint
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
-from core.encoders.hugging_face.hub import repository, timm_architecture
+from core.encoders.hugging_face.hub import repository, timm_sidecar
 from core.encoders.hugging_face.networks import HALF, build_network
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
+from core.encoders.packaged import PACKAGED
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -70,7 +71,7 @@ def load_encoder(
             pool.
     """
     device = resolve_device(device)
-    parsed = _located(parse_spec(spec))
+    parsed, known = _located(parse_spec(spec))
     flags = _flags(mean, std, input_size, resize)
     if parsed.checkpoint is None:
         built = build_architecture(parsed, with_weights=True)
@@ -79,7 +80,7 @@ def load_encoder(
             built.assumptions += _assumed(built.transform, flags)
     else:
         try:
-            built, report = _from_checkpoint(parsed, parsed.checkpoint, flags)
+            built, report = _from_checkpoint(parsed, parsed.checkpoint, known, flags)
         except CheckpointError as error:
             raise type(error)(_naming(error, parsed.checkpoint)) from error
     return Encoder(
@@ -98,33 +99,34 @@ def load_encoder(
     )
 
 
-def _located(spec: Spec) -> Spec:
-    """Return the SPEC with the file or folder that an asset or a repository of the hub stands for."""
+def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
+    """Return the SPEC with the file of an asset, or the folder of a repository of the hub, and what is known
+    of it where no sidecar lies beside it."""
     if spec.family == "hf":
-        return Spec("", "", checkpoint=repository(spec), branch=spec.branch, prefix=spec.prefix)
+        spec = Spec("", "", checkpoint=repository(spec), branch=spec.branch, prefix=spec.prefix)
     if spec.family != "asset":
-        return spec
-    names = asset_names("encoders", ".safetensors")
+        return spec, None
+    if packaged := PACKAGED.get(spec.name):
+        return Spec("", "", checkpoint=packaged.path()), packaged.sidecar
+    names = [*PACKAGED, *asset_names("encoders", ".safetensors")]
     if spec.name not in names:
         raise EncoderError(
             f"no encoder '{spec.name}' ships with Peregrine; there are: {', '.join(names) or 'none'}."
             f"{did_you_mean(spec.name, names)}"
         )
     path = asset(f"encoders/{spec.name}.safetensors")
-    return Spec("", "", checkpoint=path, branch=spec.branch, prefix=spec.prefix)
+    return Spec("", "", checkpoint=path, branch=spec.branch, prefix=spec.prefix), None
 
 
-def _from_checkpoint(spec: Spec, path: Path, flags: frozenset[str]) -> tuple[Built, LoadReport]:
-    file, sidecar = read_checkpoint(path), read_sidecar(path)
+def _from_checkpoint(
+    spec: Spec, path: Path, known: Sidecar | None, flags: frozenset[str]
+) -> tuple[Built, LoadReport]:
+    file, sidecar = read_checkpoint(path), known or _said_of(path)
     notes: list[str] = []
     if not spec.family and sidecar.arch:
         spec = _from_sidecar(spec, sidecar)
         trained = f", trained with {sidecar.method}" if sidecar.method else ""
-        notes.append(f"architecture {spec.arch}{trained}: from the sidecar {path.name}.json")
-    elif not spec.family and (told := timm_architecture(path)):
-        spec = Spec("timm", told[0], checkpoint=spec.checkpoint, branch=spec.branch, prefix=spec.prefix)
-        sidecar = dataclasses.replace(sidecar, transform=told[1], name="config.json")
-        notes.append(f"architecture {spec.arch}: from config.json beside the weights")
+        notes.append(f"architecture {spec.arch}{trained}: from {sidecar.source}")
     elif spec.family and sidecar.arch and _from_sidecar(spec, sidecar).arch != spec.arch:
         notes.append(f"architecture {spec.arch} as requested, although the sidecar says {sidecar.arch}")
     if spec.family == "resnet":
@@ -163,6 +165,12 @@ def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:
     fitting = (renamed_by_order(layout, names, made.arch) for names in (whole, expected))
     renamed = layout if whole.keys() & layout.state.keys() else next(filter(None, fitting), layout)
     return renamed, frozenset(whole.keys() - expected.keys())
+
+
+def _said_of(path: Path) -> Sidecar:
+    """Return the sidecar of a checkpoint, or what timm's config.json beside it says in place of one."""
+    sidecar = read_sidecar(path)
+    return timm_sidecar(path) or sidecar if sidecar == Sidecar() else sidecar
 
 
 def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
@@ -274,7 +282,7 @@ def _transform(
     if not layout.stem_relu:
         notes.append("no ReLU between the first BatchNorm and layer1, as in lightly's benchmarks")
     if sidecar.transform:
-        notes.append(f"transform from {sidecar.name}")
+        notes.append(f"transform from {sidecar.source}")
         return Transform.from_dict(sidecar.transform, base=transform), notes
     return transform, [*notes, *_assumed(transform, flags)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -18,9 +17,7 @@ from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
 from core.storage.seals import Damaged
 from core.storage.table_files import NO_TABLE, check_types
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 ROWS = 65_536  # rows per part
 KINDS = ("csv", "parquet")
@@ -85,7 +82,7 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
         path = inside(study.path, f"{stored}.parquet")
         file = pq.ParquetFile(path, page_checksum_verification=True)
         check_types(file.schema_arrow, path.name, study.manifest["items"][stored])
-        held = set(file.schema_arrow.names)  # a study of an earlier version may lack a column
+        held = set(file.schema_arrow.names)  # without labels, or without an encoder, a study lacks some
         columns = [name for name in COLUMNS.get(table, ()) if name in held] or None
         check_study_table(path, columns)
     except (*NO_TABLE, Damaged) as error:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
+from core.reader import StudyReader
 from core.slices.evaluate import class_column, result_column
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 
 def confusions(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:

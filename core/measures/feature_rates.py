@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide, unit_rows
 from core.common.statistics.intervals import benjamini_hochberg, newcombe, two_sided, welch
 from core.common.statistics.moments import Moments
+from core.reader import StudyReader
 from core.slices.features.classes import class_firing, most_common_classes
 from core.slices.firing_counts import count_firing_images, has_firing
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 COLUMNS = ["feature", "rate", "rate_against", "difference", "low", "high", "p", "q"]
 MEANS = ["mean", "mean_against", "mean_q"]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.common.arrays import safe_divide, unit_rows
+from core.reader import StudyReader
 from core.slices.evaluate import class_column
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 CURVE_POINTS = 200
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from core.reader import StudyReader
 from core.slices.compare import MEANS, means
 from core.slices.evaluate import result_column
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 NO_IMAGES = "the slice has no images"
 NO_VERDICTS = (

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
-from core.measures.overlap_scale import ENCODER, STUDY, overlap_scale
+from core.measures.overlap_scale import ENCODER, overlap_scale
 from core.measures.score_aurocs import score_aurocs
+from core.reader import StudyReader
 from core.slices.evaluate import named_splits
 from core.slices.inspection.populations import population, with_split
 from core.slices.inspection.words import feature_words, slice_words
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
-    from core.slices.slice import Slice
+from core.slices.slice import Slice
 
 
 def inspect(
@@ -56,8 +54,6 @@ def inspect(
     found["words"] = slice_words(study, mask, others).to_dict("records")
     if not found["n_against"]:
         reasons["features"] = "there are no other images to compare with"
-    if (controls["of"] == STUDY).any():
-        reasons["controls"] = "of all images of the study, which stores none of single images"
     found["notes"] = _notes(reasons)
     return found
 

@@ -4,7 +4,7 @@ a page shows it at once. The values are those of `core.measures.scores.score_met
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,8 @@ from core.common.statistics.placements import (
     ties,
 )
 from core.measures.headline import NO_IMAGES, NO_VERDICTS
+from core.reader import StudyReader
 from core.slices.evaluate import read_once, result_column, slice_columns
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 SORTED_AT_ONCE = 1 / 4  # of all images; more than that are placed along the order of all
 LEAST_ORDERED = 50_000  # images of a slice for which that is worth it

@@ -7,7 +7,6 @@ that the step calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,11 +21,9 @@ from core.measures.overlap_scale import overlap_scale, stored_name
 from core.measures.score_aurocs import score_aurocs
 from core.measures.scores import resamples_of, score_causes, score_curves, score_metrics
 from core.measures.top_images import top_images
+from core.reader import StudyReader
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 CAUSE = "cause"  # column of the attributes that says what makes an image hard
 NO_OUTCOME = "no image of the slice has a probe result"
@@ -95,9 +92,8 @@ def controls_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     stored for single images.
     """
     values, both = control_values(study), mask & overlap_values(study)[1].all(1)
-    nothing = np.empty((0, 1))
     parts = {
-        (stored_name(control, kind), kind): [nothing if values is None else values[both, at, place][:, None]]
+        (stored_name(control, kind), kind): [values[both, at, place][:, None]]
         for at, kind in enumerate(MASKS)
         for place, control in enumerate(CONTROLS)
     }

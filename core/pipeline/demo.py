@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from core.common.worker_group import is_first
 from core.config.checks import has_umap
 from core.errors import StudyError
+from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.store import open_study
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from core.jobs.progress import Progress
-    from core.store import Study
+from core.store import Study, open_study
 
 FIRST = "demo"
 SETTINGS: dict[str, Any] = {

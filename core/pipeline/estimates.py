@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from core.analysis.features.definitions import highly_activating, normalise_rows
 from core.analysis.gradcam.gradcam import gradcam_maps, method_of
@@ -17,14 +18,10 @@ from core.common.statistics.moments import Moments
 from core.common.workers import default_workers
 from core.config import EPSILON_CANDIDATES, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
+from core.encoders.registry import Encoder
 from core.heatmaps.reader import pack_maps
 from core.measures.metrics import bootstrap_metrics, rank
 from core.steps import STEPS, in_analysis, settings_of
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from core.encoders.registry import Encoder
 
 ENOUGH = 1.0  # seconds: a rate that took this long is measured
 BATCH = 32

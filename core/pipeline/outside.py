@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from core.config import ConceptsConfig, MaskOptions, RunOptions
-    from core.store import Study
+from core.config import ConceptsConfig, MaskOptions, RunOptions
+from core.store import Study
 
 
 def mask_inputs(study: Study, config: MaskOptions, run: RunOptions) -> dict[str, str]:

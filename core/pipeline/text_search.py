@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import SettingsError, StudyError
+from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.search import search
 from core.slices.slice import Slice
 from core.store import open_study
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 TOP = 24
 

@@ -60,21 +60,20 @@ def _headline(own: dict) -> list[tuple[str, str, str]]:
 
 
 def _metrics(rows: list[dict]) -> Markup:
-    names = [name for name in COLUMNS if rows and name in rows[0]]  # an older study has no AUGRC
     cells = [
         [
             score_label(row["score"]),
             "no" if row["label_free"] else "yes",
-            *(with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in names),
+            *(with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for name in COLUMNS),
         ]
         for row in rows
     ]
     if rows:
         right, wrong = number(rows[0]["base_rate_correct"]), number(rows[0]["base_rate_error"])
         half = number(rows[0]["base_rate_error"] / 2)
-        cells.append(["Guessing (base rate)", "", *["0.500", right, wrong, wrong, half][: len(names)]])
+        cells.append(["Guessing (base rate)", "", "0.500", right, wrong, wrong, half])
     n = f"{int(rows[0]['n']):,} images; 95 % intervals." if rows else ""
-    head = ["Score", "Needs a classifier", *(COLUMNS[name] for name in names)]
+    head = ["Score", "Needs a classifier", *COLUMNS.values()]
     return parts.table(head, cells, caption=n)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,11 +12,9 @@ import pandas as pd
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
+from core.reader import StudyReader
 from core.slices.saved_file import with_saved
 from core.traces.traces import read_traces
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
 RESULTS = ("quality", "probe", "overlap")

@@ -14,19 +14,16 @@ error rates are those of the worst candidates, and somewhat higher than new imag
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
+from core.reader import StudyReader
 from core.slices.evaluate import class_column, result_column
 from core.slices.slice import Slice
 from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 MIN_IMAGES = 10
 MOST_ROWS = 1000

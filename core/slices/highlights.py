@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +17,11 @@ from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
 from core.common.statistics.intervals import wilson
+from core.reader import StudyReader
 from core.slices.evaluate import class_column
 from core.slices.finder import judged, worst_slices
 from core.slices.firing_counts import count_firing_images
 from core.slices.slice import Slice
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -18,11 +17,9 @@ from scipy.ndimage import gaussian_filter
 from core.common.arrays import safe_divide
 from core.common.formatting import percent
 from core.common.statistics.intervals import newcombe
+from core.reader import StudyReader
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.inspection.words import feature_words
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 CELLS = 96  # of the density, along either side of the map
 SMOOTHED = 2.5  # cells: standard deviation of the smoothing

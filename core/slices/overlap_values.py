@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from core.common.dataframes import equals, numbers, where
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 MASKS = ("core", "spurious")
 VARIANTS = ("paper", "binary", "soft", "energy")  # how a heatmap is compared with a mask
@@ -40,14 +36,12 @@ def overlap_values(study: StudyReader, variant: str = "paper") -> tuple[np.ndarr
     return values, masked
 
 
-def control_values(study: StudyReader) -> np.ndarray | None:
+def control_values(study: StudyReader) -> np.ndarray:
     """(n_images, 2, 4) float64: overlap of each of CONTROLS with the core and spurious mask of each image.
 
-    Variant `paper`, NaN where undefined; None for a study that was made before these were stored.
+    Variant `paper`, NaN where undefined.
     """
     names = [control_column(control) for control in CONTROLS]
-    if not {*names} <= {*study.columns("overlap")}:
-        return None
     found = np.full((study.n_images, len(MASKS), len(CONTROLS)), np.nan)
     table = study.table("overlap", ["row", "mask", *names])
     for at, kind in enumerate(MASKS):

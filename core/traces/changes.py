@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from core.errors import TraceError, did_you_mean
+from core.reader import StudyReader
 from core.traces import limits
 from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, read_traces
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 
 def set_note(study: StudyReader, image_id: str, note: str, *, seen: str | None = None) -> None:

@@ -314,7 +314,7 @@ class TrainingRun:
         self.batches.regroup(self.method.batch_groups())
         self.step, self.saved, self.rows = state["step"], state["step"], state["rows"]
         self.losses, self.seconds = state["losses"], state["seconds"]
-        self.steps.rows = state.get("steps", [])  # not in states of the first version
+        self.steps.rows = state["steps"]
         torch.set_rng_state(state["random"])
         if self.device.type == "cuda" and state["random_cuda"]:
             torch.cuda.set_rng_state(state["random_cuda"][0], self.device)

@@ -203,7 +203,7 @@ def test_study_that_cannot_be_written_to(
     def refuse(*args: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("core.storage.kept_file.os.replace", refuse)
+    monkeypatch.setattr("core.common.inside.os.replace", refuse)
     with pytest.raises(StudyError, match=f"cannot be saved.*{says}"):
         saved_slices.save(study.path, "dogs", DOGS)
     assert saved_slices.texts(study.path) == {}
@@ -265,6 +265,6 @@ def test_a_flipped_bit_is_noticed_by_readers_writers_and_verify(study: Study) ->
     assert verify(study) == [] and list(saved_slices.texts(study.path)) == ["dogs"]
 
 
-def test_slices_of_an_older_version_or_written_by_hand_are_read(study: Study) -> None:
+def test_slices_written_by_hand_are_read(study: Study) -> None:
     (study.path / "slices.json").write_text(json.dumps({"version": 1, "slices": {"dogs": str(DOGS)}}))
     assert saved_slices.get(study.path, "dogs") == DOGS and verify(study) == []

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from core.config import HeatmapsConfig
 from core.errors import SettingsError
 from core.slices.features import firing_pairs
 from core.storage.chunked_array import CHUNK_ROWS
-
-if TYPE_CHECKING:
-    from core.config import HeatmapsConfig
-    from core.store import Study
+from core.store import Study
 
 PER_CLASS = 4  # evaluation images of a class with a map of each feature that fires there: a card's pictures
 

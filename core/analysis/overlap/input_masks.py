@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,10 @@ import torch
 from torch.utils.data import Dataset
 
 from core.data.masks.masks import CROP, KINDS, MaskSource, in_encoder_frame
+from core.data.sources.source import ImageSource
+from core.encoders.transform import Transform
 from core.errors import UnreadableImage
-
-if TYPE_CHECKING:
-    from core.data.sources.source import ImageSource
-    from core.encoders.transform import Transform
-    from core.store import Study
+from core.store import Study
 
 
 def masked_images(study: Study, masks: MaskSource) -> tuple[np.ndarray, np.ndarray]:

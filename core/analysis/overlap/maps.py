@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,12 +11,10 @@ import torch
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.gradcam.selection import discriminative_pairs, strongest_discriminative
+from core.encoders.registry import Encoder
 from core.heatmaps.combine import OF_SINGLES, singly_scaled
 from core.heatmaps.reader import StoredMaps
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
-    from core.store import Study
+from core.store import Study
 
 
 @dataclass(frozen=True)

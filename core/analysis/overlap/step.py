@@ -18,18 +18,16 @@ from core.analysis.overlap.input_masks import FrameBatch, MaskFrames, masked_ima
 from core.analysis.overlap.iou import MASK_REGION, SWEPT, overlap_scores, overlap_sweep
 from core.analysis.overlap.maps import HeatBatch, HeatSource
 from core.analysis.representations import picture_batches
-from core.config import RunOptions
+from core.config import OverlapConfig, RunOptions
 from core.data.masks.masks import KINDS, MaskSource, open_masks
+from core.jobs.progress import Progress
 from core.measures import overlap as measures
 from core.slices.overlap_values import CONTROLS, VARIANTS, control_column
+from core.storage.writer import StepWriter
+from core.store import Study
 
 if TYPE_CHECKING:
     import torch
-
-    from core.config import OverlapConfig
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
 
 THRESHOLDS = tuple(step / 20 for step in range(20))
 BATCH_PIXELS = 1 << 20  # per mask kind and batch

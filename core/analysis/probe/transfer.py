@@ -16,11 +16,11 @@ from core.analysis.probe.own_probe import Estimated, OwnProbe
 from core.common.command_line import command_line
 from core.config import ENCODER_SETTINGS
 from core.errors import StudyError
+from core.jobs.progress import Progress
+from core.store import Study
 
 if TYPE_CHECKING:
     from core.encoders.registry import Encoder
-    from core.jobs.progress import Progress
-    from core.store import Study
 
 COLUMNS = (
     *("study", "encoder", "images", "n_train", "n_val", "n_classes", "n_skipped"),

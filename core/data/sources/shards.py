@@ -59,17 +59,16 @@ class ShardSource(ListedSource):
 
     kind = "shards"
 
-    def __init__(self, paths: Sequence[str], seed: int | None = 0, split_by: str = "name"):
-        """`split_by`: "name" splits as a folder of these images, "id" as earlier versions did."""
-        self.paths, self.seed, self.split_by = [os.path.abspath(path) for path in paths], seed, split_by
+    def __init__(self, paths: Sequence[str], seed: int | None = 0):
+        self.paths, self.seed = [os.path.abspath(path) for path in paths], seed
         self.names = shard_names(self.paths)
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> ShardSource:
-        return cls(description["paths"], description["seed"], description.get("split_by", "id"))
+        return cls(description["paths"], description["seed"])
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "paths": self.paths, "seed": self.seed, "split_by": self.split_by}
+        return {"kind": self.kind, "paths": self.paths, "seed": self.seed}
 
     def read(self, row: int) -> Image.Image:
         shard, offset, size = (int(part[row]) for part in self.listing.places)
@@ -112,7 +111,7 @@ class ShardSource(ListedSource):
         ids = self._ids(samples)
         if not given:
             names = names_to_split_by([sample.name for sample in samples], labels, ids)
-            splits, drawn = draw_split(ids, labels, self.seed, names if self.split_by == "name" else ids)
+            splits, drawn = draw_split(ids, labels, self.seed, names)
             split_notes += drawn
         files = [f"{self.names[sample.shard]}.tar/{sample.image.name}" for sample in samples]
         extras = pd.DataFrame({"caption": captions}) if captions else None

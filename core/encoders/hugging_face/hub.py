@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from core.encoders.hugging_face.networks import read_config
+from core.encoders.hugging_face.networks import read_beside
 from core.encoders.hugging_face.shards import WHOLE
+from core.encoders.sidecar import Sidecar
 from core.encoders.spec import Spec
 from core.encoders.trusted_code import is_named_by_owner, studies_are_trusted
 from core.errors import EncoderError, first_line
@@ -53,14 +54,14 @@ def repository(spec: Spec) -> Path:
     raise EncoderError(f"hf:{spec.name} has no .safetensors and no .bin file of weights in its top folder")
 
 
-def timm_architecture(path: Path) -> tuple[str, dict[str, Any]] | None:
-    """Return the name and the image settings that timm's config.json beside the weights states; else None."""
+def timm_sidecar(path: Path) -> Sidecar | None:
+    """Return what timm's config.json beside the weights says of them; None for other files."""
     if not (path.is_dir() or path.name in WHOLE):
         return None
-    config = read_config(path)
+    config = read_beside(path)
     name, settings = config.get("architecture"), config.get("pretrained_cfg", config)
     if not isinstance(name, str) or "model_type" in config:
         return None
     said = settings if isinstance(settings, dict) else {}
     pixels = {key: tuple(said[key]) for key in ("mean", "std") if isinstance(said.get(key), list)}
-    return name, pixels
+    return Sidecar(arch=f"timm:{name}", transform=pixels, source="config.json beside the weights")

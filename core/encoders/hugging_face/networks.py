@@ -28,11 +28,11 @@ ACTIVATIONS = {"gelu": "gelu", "quick_gelu": "quick_gelu", "gelu_pytorch_tanh": 
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
 MOST_SIDE = 4096  # pixels of an input view
 MISFITS = (KeyError, IndexError, ZeroDivisionError, AssertionError, RuntimeError, TypeError, ValueError)
-State = Mapping[str, Tensor]
+Tensors = Mapping[str, Tensor]
 Config = Mapping[str, Any]
 
 
-def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
+def read_beside(path: Path, name: str = "config.json") -> dict[str, Any]:
     """Return a JSON file beside a checkpoint, or in its folder; {} where there is none that is an object."""
     folder = path if path.is_dir() else path.parent
     try:
@@ -42,13 +42,13 @@ def read_config(path: Path, name: str = "config.json") -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def build_network(family: str, state: State, path: Path) -> tuple[nn.Module, str, Transform, list[str]]:
+def build_network(family: str, state: Tensors, path: Path) -> tuple[nn.Module, str, Transform, list[str]]:
     """Return the network, the name of its architecture, its transform, and what was assumed.
 
     Raises:
         CheckpointError: the weights are not those of a network of this kind.
     """
-    config = read_config(path)
+    config = read_beside(path)
     config = config["vision_config"] if isinstance(config.get("vision_config"), dict) else config
     makers = {"Swin": _swin, "ConvNeXt": _convnext, "DINOv3": _dinov3}
     try:
@@ -68,7 +68,7 @@ def build_network(family: str, state: State, path: Path) -> tuple[nn.Module, str
     return model, arch.replace(" ", ""), _transform(family, size, path), notes
 
 
-def _transformer(state: State, config: Config, family: str) -> tuple[nn.Module, dict]:
+def _transformer(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
     """Build a plain ViT, DINOv2, CLIP or SigLIP. Only a few numbers of config.json are used."""
     arguments: dict[str, Any] = dict(vit_arguments(state))
     heads = _whole(config, "num_attention_heads")
@@ -82,7 +82,7 @@ def _transformer(state: State, config: Config, family: str) -> tuple[nn.Module, 
     return vision_transformer(arguments), arguments
 
 
-def _dinov3(state: State, config: Config, family: str) -> tuple[nn.Module, dict]:
+def _dinov3(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
     patch, dim = state["patch_embed.proj.weight"].shape[-1], len(state["norm.weight"])
     gated = "blocks.0.mlp.fc1_g.weight" in state
     hidden = len(state[f"blocks.0.mlp.fc1{'_x' if gated else ''}.weight"])
@@ -116,7 +116,7 @@ def _dinov3(state: State, config: Config, family: str) -> tuple[nn.Module, dict]
     return model, arguments
 
 
-def _swin(state: State, config: Config, family: str) -> tuple[nn.Module, dict]:
+def _swin(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
     n_stages = _count(state, r"layers\.(\d+)\.blocks\.")
     tables = [
         state[f"layers.{stage}.blocks.0.attn.relative_position_bias_table"] for stage in range(n_stages)
@@ -134,7 +134,7 @@ def _swin(state: State, config: Config, family: str) -> tuple[nn.Module, dict]:
     return SwinTransformer(**arguments, num_classes=0, strict_img_size=False), arguments
 
 
-def _convnext(state: State, config: Config, family: str) -> tuple[nn.Module, dict]:
+def _convnext(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
     n_stages = _count(state, r"stages\.(\d+)\.blocks\.")
     arguments: dict[str, Any] = {
         "depths": tuple(_count(state, rf"stages\.{stage}\.blocks\.(\d+)\.") for stage in range(n_stages)),
@@ -149,7 +149,7 @@ def _convnext(state: State, config: Config, family: str) -> tuple[nn.Module, dic
     return model, arguments
 
 
-def _count(state: State, pattern: str) -> int:
+def _count(state: Tensors, pattern: str) -> int:
     numbers = {int(found[1]) for key in state if (found := re.match(pattern, key))}
     return max(numbers, default=-1) + 1
 
@@ -178,7 +178,7 @@ def _transform(family: str, size: int, path: Path) -> Transform:
         interpolation="bilinear" if family in ("ViT", "DINOv3") else "bicubic",
         crop="squash" if squash else "center",
     )
-    said = read_config(path, "preprocessor_config.json")
+    said = read_beside(path, "preprocessor_config.json")
     changes: dict[str, Any] = {}
     for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
         if isinstance(said.get(theirs), list):

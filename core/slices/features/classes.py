@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
 from core.common.formatting import counted
+from core.reader import StudyReader
 from core.slices.evaluate import class_column
 from core.slices.firing_counts import BLOCK, has_firing
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 FEW_IMAGES = 5  # on which a feature fires, below which no class is named
 

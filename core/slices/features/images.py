@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 LEVELS = ("top", "median", "lowest")
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from core.reader import StudyReader
 from core.slices.features.images import firing_pairs
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 NORM_FLOOR = 1e-12
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
+from core.reader import StudyReader
 from core.slices.features.images import firing_pairs, firing_rows
 from core.slices.firing_counts import count_firing_images
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 
 def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.DataFrame:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from core.reader import StudyReader
 from core.slices.compare import separate, trait_differences
 from core.slices.traits import FEATURE, count_traits
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 
 def compare_traits(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.reader import StudyReader
 from core.slices.evaluate import class_column, result_column
 from core.slices.slice import Slice
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 LABEL, PREDICTED, CORRECT, SPLIT = FACETS = ("label", "predicted", "correct", "split")
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
 from core.slices.slice import Slice
 from core.slices.traits import CONCEPT, tokens_of
 from core.traces.traces import read_traces
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 MOST_WORDS = 2  # of a feature, where it is named
 UNDER, SCENE = "under the heat", "scene"
@@ -99,7 +97,7 @@ def features_on_object(study: StudyReader) -> list[int]:
 
 def named_from(study: StudyReader) -> dict[int, str]:
     """Return where the words were seen by which each feature is named: UNDER, or SCENE if any of them was
-    seen only in whole images. Empty where it is not known: a study of an earlier version.
+    seen only in whole images. Empty where it is not known.
     """
     if not (study.has("concepts") and "under_heat" in study.columns("concepts")):
         return {}

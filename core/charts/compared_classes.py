@@ -85,9 +85,7 @@ def class_changes(
     was, now = 100 * numbers(before, "accuracy")[drawn], 100 * numbers(after, "accuracy")[drawn]
     low, high = (100 * numbers(after, f"difference_{end}")[drawn] for end in ("low", "high"))
     n = numbers(after, "n")[drawn]
-    fig = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, column_widths=[0.58, 0.42]
-    )
+    fig = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.1, column_widths=[0.58, 0.42])
     at = np.arange(len(drawn))
     for values, name, colour, symbol in (
         (was, first, theme.neutral, "circle-open"),
@@ -117,7 +115,7 @@ def class_changes(
     fig.update_yaxes(
         tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
     )
-    fig.update_xaxes(title_text="accuracy", ticksuffix=" %", range=[-3, 103], row=1, col=1)
+    fig.update_xaxes(title_text="accuracy (%)", range=[-3, 103], row=1, col=1)
     fig.update_xaxes(title_text="change in points", row=1, col=2)
     finish(fig, theme)
     row_height = 1.6 * theme.font_size

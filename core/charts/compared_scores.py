@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import MANY, Chart
+from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score, shared_of_slice
-from core.charts.theme import LIGHT, Theme, finish, layout_of, note_figure, tint
+from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers
 from core.common.score_names import SCORES, score_label
 from core.comparison.images import Shared
@@ -74,7 +75,8 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
         return note_figure(f"{score_label(score)} is 0 or undefined for every image of these studies.", theme)
     names = list(dict.fromkeys(table["study"]))
     titles = [_panel_title(table, name, score, theme) for name in names]
-    room = 0.36 if any("<br>" in title for title in titles) else 0.24  # of a panel, for its title
+    lines = max(title.count("<br>") for title in titles)
+    room = 0.24 + 0.12 * lines  # of a panel, for its title
     fig = make_subplots(
         rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=room / len(names), subplot_titles=titles
     )  # fmt: skip
@@ -90,7 +92,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     finish(fig, theme)
     scale = theme.font_size / LIGHT.font_size
     height = round((PANEL * len(names) + 110) * scale)
-    title = (34 if any("<br>" in note.text for note in layout_of(fig).annotations[:1]) else 20) * scale
+    title = (20 + 14 * titles[0].count("<br>")) * scale
     return fig.update_layout(
         height=height, margin_t=round(44 * scale + title), legend_y=1 + (20 * scale + title) / height
     )
@@ -110,7 +112,7 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
     if not zeros:
         return title
     if theme.width is None:  # half a page
-        return f"{title}<br>not drawn: 0 for {' and '.join(zeros)}"
+        return f"{title}<br>not drawn: 0 for {' and<br>'.join(zeros)}"
     if theme.width < 500:  # a narrow column
         return f"{title}; 0 for {' and '.join(zeros)}"
     return f"{title}; 0, not drawn ({means}): {' and '.join(zeros)} images"
@@ -119,17 +121,18 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
 def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend: bool) -> go.Scatter:
     edges = np.append(numbers(part, "left"), numbers(part, "right")[-1:])
     shares = numbers(part, "share")
-    return go.Scatter(  # from and to the axis, so that the first and the last bin are closed
-        x=np.concatenate([edges[:1], edges]),
-        y=np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
-        mode="lines",
+    return line(  # from and to the axis, so that the first and the last bin are closed
+        np.concatenate([edges[:1], edges]),
+        np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
+        colour=colour,
+        width=theme.stroke(2),
+        hover=f"{group}: %{{y:.1f}} % from %{{x:.3g}}",
+        line_shape="hv",
         name=group,
         legendgroup=group,
         showlegend=legend,
-        line={"shape": "hv", "color": colour, "width": theme.stroke(2)},
         fill="tozeroy",
         fillcolor=tint(colour, 0.15),
-        hovertemplate=f"{group}: %{{y:.1f}} % from %{{x:.3g}}<extra></extra>",
     )
 
 

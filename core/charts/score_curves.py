@@ -196,7 +196,7 @@ def _curves(name: str, title: str, kind: str, draw: Callable[..., go.Figure], **
     return Chart(
         name=name,
         title=title,
-        needs=("quality", "quality_metrics", "quality_curves"),
+        needs=("probe", "quality", "quality_metrics", "quality_curves"),
         table=table,
         draw=lambda data, _, theme: draw(*data[:3], **more, theme=theme),
         finding=lambda data: curve_finding(data.metrics, data.scores[0], kind),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -28,7 +29,8 @@ def command_line(*words: object, **options: object) -> str:
     >>> command_line("info", "-x"), command_line("heatmaps", "a", image="-1.png", seed=None)
     ('python -m core info ./-x', 'python -m core heatmaps a --image=-1.png')
     """
-    typed = [*TYPED, *(f"./{word}" if str(word).startswith("-") else str(word) for word in words)]
+    named = [_from_here(word) for word in words]
+    typed = [*TYPED, *(f"./{word}" if word.startswith("-") else word for word in named)]
     for name, value in options.items():
         typed += _option(f"--{name.replace('_', '-')}", value)
     return shlex.join(typed)
@@ -44,12 +46,20 @@ def python_module(name: str, *words: str) -> list[str]:
     return [sys.executable, *safe, "-m", name, *words]
 
 
+def _from_here(word: object) -> str:
+    """A path as it is typed in the working directory: a folder above it may hold the name of a user."""
+    if isinstance(word, Path) and word.is_absolute():
+        with suppress(ValueError, OSError):  # it lies elsewhere, or the working directory is gone
+            return str(word.relative_to(Path.cwd()))
+    return str(word)
+
+
 def _option(flag: str, value: object) -> list[str]:
     if value is None or value is False:
         return []
     if value is True:
         return [flag]
-    text = str(value)
+    text = _from_here(value)
     return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
 
 

@@ -89,7 +89,7 @@ LARGE_FOLDERS = {"core/charts", "core/figures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
-    "lightly": ("core/training/",),
+    "lightly": ("core/training/", "core/research/shortcuts/training/"),
     "numba": ("core/common/statistics/compiled.py",),
     "streamlit": ("dashboard/",),
 }

@@ -29,8 +29,8 @@ PURE = (
     *("core.analysis.features.definitions", "core.analysis.quality.scores", "core.analysis.quality.spectrum"),
     *("core.analysis.overlap.iou", "core.heatmaps.combine", "core.concepts.falcon", "core.concepts.groups"),
     *("core.research.transfer.transfer", "core.training.regularizers.losses"),
-    *("core.training.regularizers.ifm", "core.training.regularizers.hard_negatives"),
-    *("core.training.regularizers.perturbed_cosines", "core.slices.saved_slices"),
+    *("core.research.shortcuts.training.ifm", "core.research.shortcuts.training.hard_negatives"),
+    *("core.research.shortcuts.training.perturbed_cosines", "core.slices.saved_slices"),
 )
 HELPERS = {  # public for their neighbours in the package; the functions shown call them
     *("check_combination", "mask_preference", "best_by_word", "largest_k", "confidence_of", "group_name"),

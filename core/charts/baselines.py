@@ -16,7 +16,7 @@ from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.common.score_names import score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
 from core.store import Study
@@ -91,7 +91,7 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
     rank = int(rows["rank"].iloc[names.index(score)])
     text = f"By {name}, {score_label(score)} ranks {rank} of {len(names)} scores"
-    free = where(rows, rows["label_free"].to_numpy(bool))
+    free = rows[rows["label_free"].to_numpy(bool)]
     if score in words(free, "score"):
         ahead = int((free["rank"].to_numpy() < rank).sum())
         text += f", and {ahead + 1} of the {len(free)} that need no labels"
@@ -114,7 +114,7 @@ def finding(metrics: pd.DataFrame) -> str:
         return f"Which score predicts errors best {few}."
     best_score = recommend(words(rows, "score"))
     parts = [claim(score_row(rows, best_score.score))] if best_score else []
-    best = where(rows, rows["label_free"].to_numpy(bool))
+    best = rows[rows["label_free"].to_numpy(bool)]
     if len(best) and not (best_score and best_score.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
         named = f"the best without labels, {score_in_sentence(row['score'])},"
@@ -133,9 +133,9 @@ def level_with_best(metrics: pd.DataFrame) -> list[str]:
     if not {"rival", "rival_difference_high"} <= set(metrics):
         return []
     rows = ranked(metrics, "auroc")
-    names = words(where(rows, rows["label_free"].to_numpy(bool)), "score")
-    close = equals(rows, "rival", names[0] if names else "") & (numbers(rows, "rival_difference_high") >= 0)
-    return words(where(rows, close), "score")
+    names = words(rows[rows["label_free"].to_numpy(bool)], "score")
+    close = (rows["rival"] == (names[0] if names else "")) & (numbers(rows, "rival_difference_high") >= 0)
+    return words(rows[close], "score")
 
 
 def level_words(scores: Sequence[str]) -> str:
@@ -177,9 +177,7 @@ def ranked_scores(
         part = rows["label_free"].to_numpy(bool) == free
         if part.any():
             part_labels = [label for label, use in zip(labels, part, strict=True) if use]
-            fig.add_trace(
-                _dots(where(rows, part), part_labels, metric, selected, free=free, name=name, theme=theme)
-            )
+            fig.add_trace(_dots(rows[part], part_labels, metric, selected, free=free, name=name, theme=theme))
     base = _base(rows, info)
     marks = Marks(theme)
     if marked in words(rows, "score"):
@@ -202,11 +200,11 @@ def _dots(
     rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
 ) -> go.Scatter:
     # The legend has the colour of the first dot, which is not to be the selected one.
-    order = np.argsort(equals(rows, "score", selected), kind="stable")
+    order = np.argsort(rows["score"].to_numpy() == selected, kind="stable")
     rows, labels = rows.take(order), [labels[at] for at in order]
     value = numbers(rows, metric)
     low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
-    is_selected = equals(rows, "score", selected)
+    is_selected = rows["score"] == selected
     colours = [theme.accent if one else theme.correct if free else theme.neutral for one in is_selected]
     return dots(
         value,

@@ -18,7 +18,7 @@ from core.charts.picked_images import EVENLY, check_side_by_side, counts_by_clas
 from core.charts.reading import class_numbers
 from core.charts.study_heats import StudyHeats
 from core.charts.theme import LIGHT, Theme
-from core.common.dataframes import as_text, where
+from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
 from core.store import Study
@@ -96,7 +96,7 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
     sources = [StudyHeats(one, options) for one in studies]
     facts, n = sources[0].judged(), options.images or 4
     for other in studies[1:]:
-        facts = where(facts, facts["image_id"].isin(other.images["image_id"]).to_numpy())
+        facts = facts[facts["image_id"].isin(other.images["image_id"]).to_numpy()]
     classes = class_numbers(study, options) or choose_classes(counts_by_class(facts, study), most=3)
     if not len(classes):
         images = "evaluation images" if study.chosen is None else "images in the slice"

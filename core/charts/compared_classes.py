@@ -15,7 +15,7 @@ from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.measures import class_accuracy_changes, judged_of
@@ -30,8 +30,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     Args:
         classes: table of `class_accuracy_changes`.
     """
-    table = where(classes, equals(classes, "study", other))
-    table = where(table, np.isfinite(numbers(table, "difference")))
+    table = classes[classes["study"] == other]
+    table = table[np.isfinite(numbers(table, "difference"))]
     if table.empty:
         return "Accuracy by class"
     change, names = numbers(table, "difference"), words(table, "label")
@@ -74,8 +74,8 @@ def class_changes(
         classes: table of `core.comparison.measures.class_accuracy_changes`.
         most: number of classes, most changed first.
     """
-    after = where(classes, equals(classes, "study", other))
-    before = where(classes, equals(classes, "study", first))
+    after = classes[classes["study"] == other]
+    before = classes[classes["study"] == first]
     if not len(after) or not np.isfinite(numbers(after, "difference")).any():
         return note_figure("No class has a probe result in both studies.", theme)
     change = numbers(after, "difference")

@@ -14,7 +14,7 @@ from core.charts.chart import MANY, Chart
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score, shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
-from core.common.dataframes import as_text, equals, numbers, where
+from core.common.dataframes import as_text, numbers
 from core.common.score_names import SCORES, score_label
 from core.comparison.images import Shared
 from core.store import Study
@@ -81,7 +81,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     )  # fmt: skip
     for row, name in enumerate(names, start=1):
         for group, colour in (("correct", theme.correct), ("misclassified", theme.misclassified)):
-            part = where(table, equals(table, "study", name) & equals(table, "group", group))
+            part = table[(table["study"] == name) & (table["group"] == group)]
             fig.add_trace(_steps(part, group, colour, theme, legend=row == 1), row=row, col=1)
     fig.update_xaxes(title_text=score_label(score), row=len(names), col=1)
     fig.update_yaxes(ticksuffix=" %", rangemode="tozero", matches="y")
@@ -104,7 +104,7 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
         return title
     zeros = []
     for group in ("correct", "misclassified"):
-        part = where(table, equals(table, "study", name) & equals(table, "group", group))
+        part = table[(table["study"] == name) & (table["group"] == group)]
         if len(part) and part["n"].iat[0] and part["zero_share"].iat[0] > 0:
             share = part["zero_share"].iat[0]
             zeros.append(f"{f'{share:.0f}' if share >= 0.5 else 'under 1'} % of {group}")

@@ -1,4 +1,4 @@
-"""How many words each pair of studies shares (Kalibhat's dissertation, Fig. B.1)."""
+"""The number of words that each pair of studies shares (Kalibhat, dissertation, Fig. B.1)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from core.charts.chart import MANY, Chart
 from core.charts.marks import band, line
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where
+from core.common.dataframes import as_text, numbers
 from core.store import Study
 
 NAMES = {
@@ -57,7 +57,7 @@ def kept_features(
     for panel, table in enumerate(tables.values()):
         row, column = panel // n_columns + 1, panel % n_columns + 1
         for curve, colour in colours.items():
-            part = where(table, equals(table, "curve", curve))
+            part = table[table["curve"] == curve]
             for trace in _line(part, curve, colour, theme, named=panel == 0):
                 figure.add_trace(trace, row, column)
     figure.update_annotations(font_size=theme.font_size)

@@ -14,7 +14,7 @@ from core.charts.marks import dots, interval
 from core.charts.overlap_rows import MASKS, NO_OVERLAP
 from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.slices.inspection.overlap_sentence import overlap_sentence
 
 ENCODER = "encoder"
@@ -35,14 +35,14 @@ def miou_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         scale: see `core.measures.overlap_scale`; rows without a value are left out.
     """
-    scale = where(scale, np.isfinite(numbers(scale, "value")))
-    masks = [mask for mask in MASKS if equals(scale, "mask", mask).any()]
+    scale = scale[np.isfinite(numbers(scale, "value"))]
+    masks = [mask for mask in MASKS if (scale["mask"] == mask).any()]
     if not masks:
         return note_figure(NO_OVERLAP, theme, height=140)
     fig, notes, shapes = go.Figure(), [], []
     size, y, places = theme.font_size, 0.0, {}
     for mask in masks:
-        part = where(scale, equals(scale, "mask", mask))
+        part = scale[scale["mask"] == mask]
         y += 2.3 * size  # room for the encoder's label
         places[mask] = y
         labels = label_places(part, theme)
@@ -80,7 +80,7 @@ class Place:
     right: float
 
     def clashes(self, other: Place) -> bool:
-        """Whether two labels overlap, or the line from a mark to its label runs through the other label."""
+        """Return True if two labels overlap, or a line from a mark to its label runs through the other."""
         if self.row == other.row:
             return self.left < other.right + GAP and other.left < self.right + GAP
         upper, lower = sorted((self, other), key=lambda label: label.row)
@@ -143,7 +143,7 @@ def _labels(part: pd.DataFrame, places: dict[str, Place], y: float, theme: Theme
         }
         for name, value in _controls(part)
     ]
-    encoder = where(part, equals(part, "heatmap", ENCODER))
+    encoder = part[part["heatmap"] == ENCODER]
     for value, low, high in zip(
         *(numbers(encoder, column) for column in ("value", "low", "high")), strict=True
     ):
@@ -195,7 +195,7 @@ def _marks(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
 
 
 def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
-    encoder = where(part, equals(part, "heatmap", ENCODER))
+    encoder = part[part["heatmap"] == ENCODER]
     value, low, high = (numbers(encoder, column) for column in ("value", "low", "high"))
     return dots(
         value,

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.arrays import safe_divide
-from core.common.dataframes import as_text, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import signed
 
 STANDOFF = 4  # pixels between the name of a row and its bar
@@ -166,7 +166,7 @@ def push_bars(
         push: label, push, largest first; see `core.slices.features.class_push`. most: classes per direction.
         selected: classes drawn in the accent colour.
     """
-    push = where(push, np.isfinite(numbers(push, "push")))
+    push = push[np.isfinite(numbers(push, "push"))]
     if push.empty:
         return note_figure("The probe has no weights for this feature.", theme)
     n = len(push)
@@ -197,7 +197,7 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         rows: of table `overlap_by_feature`, one feature: mask, n, lift, lift_low, lift_high.
     """
-    rows = where(rows, np.isfinite(numbers(rows, "lift")))
+    rows = rows[np.isfinite(numbers(rows, "lift"))]
     if rows.empty:
         return note_figure("No image with masks makes this feature fire.", theme)
     lift, low, high = (numbers(rows, name) for name in ("lift", "lift_low", "lift_high"))

@@ -23,7 +23,7 @@ def folder_name(study: Study, other: Study) -> str:
 
 
 def is_beside(name: str) -> bool:
-    """Whether a text can name the folder of another study: plain folder names, with `..` only before them."""
+    """Return True for a text that can name a study's folder: plain names, with `..` only before them."""
     parts = name.split("/")
     while parts[:1] == [UP]:
         parts = parts[1:]

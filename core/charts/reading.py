@@ -1,4 +1,4 @@
-"""What the tables of several charts read of a study: the scores, classes and images that options name."""
+"""Read the scores, classes and images of a study that options of charts name."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from core.charts.marks import diagonal, line
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import with_interval
 from core.common.score_names import score_label
 from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
@@ -104,10 +104,10 @@ def _curve_figure(
     theme: Theme,
 ) -> tuple[go.Figure, str]:
     fig = go.Figure()
-    of_kind = where(curves, equals(curves, "curve", kind))
+    of_kind = curves[curves["curve"] == kind]
     others = iter([theme.upper, theme.accent, theme.discriminative])
     for position, score in enumerate(scores):
-        points, row = where(of_kind, equals(of_kind, "score", score)), metric_row(metrics, score)
+        points, row = of_kind[of_kind["score"] == score], metric_row(metrics, score)
         if row and len(points):
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
@@ -126,7 +126,7 @@ def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stro
 
 def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
     """Return the row of a score in `quality_metrics` as a dict; empty if it has none."""
-    rows = where(metrics, equals(metrics, "score", score))
+    rows = metrics[metrics["score"] == score]
     return dict(rows.iloc[0]) if len(rows) else {}
 
 
@@ -155,7 +155,7 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     Args:
         metrics: rows of `quality_metrics`. kind: roc, pr, pr_error or risk.
     """
-    row = where(metrics, equals(metrics, "score", score))
+    row = metrics[metrics["score"] == score]
     label = score_label(score)
     if row.empty or not np.isfinite(numbers(row, "auroc")).any():
         return f"{label}: not defined on these images"
@@ -190,7 +190,7 @@ def _curves(name: str, title: str, kind: str, draw: Callable[..., go.Figure], **
         held = study.table("quality")
         scores = [known_score(held, score) for score in (options.score, *options.against)]
         points = study.table("quality_curves")
-        points = where(points, equals(points, "curve", kind) & points["score"].isin(scores).to_numpy())
+        points = points[(points["curve"] == kind) & points["score"].isin(scores).to_numpy()]
         return Curves(points, study.table("quality_metrics"), scores, kind)
 
     return Chart(

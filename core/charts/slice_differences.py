@@ -14,7 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
 from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
 from core.slices.inspection.differences import compare_traits
@@ -108,11 +108,11 @@ def _table(study: Study, options: FigureOptions) -> Differences:
         names = ("misclassified images", "correct images")
     words_of = {feature: ", ".join(some) for feature, some in feature_words(whole).items()}
     table = compare_traits(whole, sides, words_of)
-    return Differences(where(table, equals(table, "kind", options.trait)), names)
+    return Differences(table[table["kind"] == options.trait], names)
 
 
 def _named(images: Slice) -> str:
-    """What a slice is called on an axis; a saved one by its own name."""
+    """Name a slice for an axis; a saved one by its own name."""
     return images.saved[0] if images.saved else plain_name(images)
 
 

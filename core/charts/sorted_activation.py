@@ -22,7 +22,7 @@ from core.charts.feature_points import (
 )
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, layout_of, log_percent_ticks, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.store import Study
 
 LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; approximate pixels of a chart on screen
@@ -57,7 +57,7 @@ def sorted_activation(
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    ordered = by_rate(where(features, np.isfinite(numbers(features, "activation_rate"))))
+    ordered = by_rate(features[np.isfinite(numbers(features, "activation_rate"))])
     if ordered.empty:
         return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")
@@ -65,9 +65,9 @@ def sorted_activation(
     heights = _log_floor(rate) if log else rate
     fig = go.Figure()
     for tail in TAILS:
-        part = equals(ordered, "tail", tail)
+        part = ordered["tail"] == tail
         if part.any():
-            add_points(fig, where(ordered, part), heights[part], "rank", tail, images, theme)
+            add_points(fig, ordered[part], heights[part], "rank", tail, images, theme)
     marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
     for bound, percentile in zip(bounds, percentiles, strict=True):
         if images == TRAIN and (bound > 0 or not log):
@@ -113,7 +113,7 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
     marks, start, taken = Marks(theme), 0.5, -np.inf
     letter = LETTER * theme.font_size * len(ordered) / (theme.width or WIDE)  # in features
     for tail in TAILS:
-        n = int(equals(ordered, "tail", tail).sum())
+        n = int((ordered["tail"] == tail).sum())
         if not n:
             continue
         colour, name = theme.tail(tail), f"{TAIL_LABEL[tail]} {n:,}"

@@ -13,7 +13,7 @@ from core.charts.marks import band, line
 from core.charts.options import FigureOptions
 from core.charts.overlap_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has_group, variant_title
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.errors import SettingsError
 from core.store import Study
 
@@ -24,7 +24,7 @@ def threshold_finding(sweep: pd.DataFrame, threshold: float | None) -> str:
     Args:
         sweep: rows of `overlap_sweep` of one variant. threshold: the one that the study uses.
     """
-    part = where(sweep, equals(sweep, "mask", "core") & equals(sweep, "group", "all"))
+    part = sweep[(sweep["mask"] == "core") & (sweep["group"] == "all")]
     mean = numbers(part, "mean")
     if not np.isfinite(mean).any():
         return "mIoU by threshold"

@@ -14,7 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
 from core.charts.slice_rows import MOST_SLICES, ROW, cut_name, slice_names
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
-from core.common.dataframes import as_text, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
 from core.slices.finder import MIN_IMAGES
@@ -101,7 +101,7 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
         raise StudyError(f"no image of '{study.path}' has a verdict, so no slice of it is worse than another")
     table = inspection.worst_within(whole, mask)
     significant = numbers(table, "q") <= 0.05
-    table = where(table, significant | ~significant.any()).head(options.images or MOST_SLICES)
+    table = table[significant | ~significant.any()].head(options.images or MOST_SLICES)
     words_of = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
     names = [plain_name(Slice.parse(str(text)), words_of) for text in table["where"]]
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))

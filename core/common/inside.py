@@ -1,4 +1,7 @@
-"""Read files of a study or another stranger: only inside its folder, never too large, never twice in vain."""
+"""Read files of a study or another stranger: only inside its folder, never too large, never twice in vain.
+
+Files are replaced in one go, so that a reader sees the old or the new one, never a part of it.
+"""
 
 from __future__ import annotations
 
@@ -87,6 +90,27 @@ def _dropping(keys: Collection[str], item: dict[str, Any]) -> dict[str, Any]:
     for key in keys:
         item.pop(key, None)
     return item
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True, parents: bool = False) -> Iterator[Path]:
+    """Yield a temporary name beside `path`, which is renamed to it; after an error, nothing is left behind.
+
+    Args:
+        durable: the bytes are on the disk before the file has its name, so that no crash leaves it empty.
+        parents: make the folders that are missing.
+    """
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        if durable:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Compare the concepts of several studies (F, Table B.1, Fig. B.1, B.3): counts, shared words."""
+"""Compare words of studies: counts, and shared ones (Kalibhat, dissertation, Table B.1, Figs B.1, B.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FALCON: explain features in words (Kalibhat et al. 2023, "F"; docs/method.md 6). No torch.
+"""FALCON: explain features in words (Kalibhat 2023; docs/method.md 6). No torch.
 
 `h` is (n_images, n_features), L2-normalised rows of the probe images: the evaluation split.
 """

@@ -7,7 +7,6 @@ that a spreadsheet would run as a formula gets a leading apostrophe; `pd.read_cs
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,11 @@ import pandas as pd
 
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
+from core.common.inside import replacing
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.export.private_paths import relative_paths
 from core.slices.slice import Slice
-from core.storage.chunked_array import replace_file
 from core.store import Study
 from core.traces import tables as traces
 
@@ -294,12 +293,8 @@ def complete_file(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"cannot create the folder '{out.parent}': {error.strerror}") from error
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(out) as temporary:
         yield temporary
-        replace_file(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -34,7 +34,7 @@ BESIDES = (OF, WITH, WHERE, CAPTION, SPAN)  # what a cell has besides options of
 
 @dataclass(frozen=True)
 class CellRequest:
-    """What a cell of a sheet shows.
+    """The content of a cell of a sheet.
 
     Attributes:
         name: a figure of the catalogue, or `image:ID`, `heatmap:ID`, `masks:ID`.
@@ -61,7 +61,7 @@ class CellRequest:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is a single image, and no figure of the catalogue."""
+        """True for a single image, which is no figure of the catalogue."""
         kind, colon, _ = self.name.partition(":")
         return bool(colon) and kind in PICTURES
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from core.common.command_line import command_line
-from core.common.inside import TooLarge, inside, parse_json, read_bounded, refused_once
+from core.common.inside import TooLarge, inside, parse_json, read_bounded, refused_once, replacing
 from core.errors import DamagedManifest, StudyError
 from core.steps import FORMULAS
 from core.storage import seals
-from core.storage.chunked_array import LEDGER, replace_file
+from core.storage.chunked_array import LEDGER
 from core.storage.manifest_check import entry_fault
 
 FORMAT = 1
@@ -126,12 +125,8 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    temporary = folder / f".{MANIFEST}.{os.getpid()}.tmp"
-    try:
+    with replacing(folder / MANIFEST) as temporary:
         temporary.write_bytes(seals.sealed_json(manifest))
-        replace_file(temporary, folder / MANIFEST)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def item_digest(item: dict[str, Any]) -> str:

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from core.common.inside import parse_json
+from core.common.inside import parse_json, replacing
 from core.errors import NotEnoughMemory, PeregrineError
-from core.storage.chunked_array import NO_ARRAY, replace_file
+from core.storage.chunked_array import NO_ARRAY
 from core.storage.npy_files import read_npy
 
 CHECKSUM = "checksum"
@@ -73,29 +73,21 @@ def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Replace a .npz file atomically; its checksum is stored as the comment at its end."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.comment = bytes(SEAL)
         _seal(temporary)
-        replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Replace a .npy file atomically; its checksum follows the numbers, where numpy does not read."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             np.save(file, array, allow_pickle=False)
             file.write(bytes(SEAL))
         _seal(temporary)
-        replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _seal(path: Path) -> None:

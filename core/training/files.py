@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from core.common.csv_text import harmless
-from core.common.inside import read_json_file
+from core.common.inside import read_json_file, replacing
 from core.errors import CheckpointError, SettingsError
 from core.training.config import FREE_ON_RESUME, TrainConfig, to_dict
 
@@ -63,7 +62,7 @@ def make_folder(output: Path) -> None:
 
 def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
     """Save everything needed to resume as if there had been no interruption."""
-    with replacing(resume_path(output)) as temporary:
+    with replacing(resume_path(output), parents=True) as temporary:
         torch.save({"settings": to_dict(config), **state}, temporary)
 
 
@@ -132,15 +131,15 @@ def export(
 ) -> None:
     """Write the bare backbone weights, the sidecar to rebuild the network, and the head's weights."""
     if head is not None:
-        with replacing(head_path(output)) as temporary:
+        with replacing(head_path(output), parents=True) as temporary:
             tensors = {name: _storable(tensor, half=False) for name, tensor in head.state_dict().items()}
             first = next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
             about = {"format": "pt", "n_features": str(first.in_features)}
             save_file(tensors, temporary, metadata=about)
     tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
-    with replacing(output) as temporary:
+    with replacing(output, parents=True) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
-    with replacing(sidecar_path(output)) as temporary:
+    with replacing(sidecar_path(output), parents=True) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -148,7 +147,7 @@ def export_companions(output: Path, networks: dict[str, nn.Module], *, half: boo
     """Write further networks of a method; they have no sidecar, since no study can be made with them."""
     for name, network in networks.items():
         tensors = {key: _storable(tensor, half) for key, tensor in network.state_dict().items()}
-        with replacing(companion_path(output, name)) as temporary:
+        with replacing(companion_path(output, name), parents=True) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt"})
 
 
@@ -156,7 +155,7 @@ def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
     """Write one line per epoch; columns that only some epochs have are empty in the others."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
-        replacing(log_path(output)) as temporary,
+        replacing(log_path(output), parents=True) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, columns)
@@ -167,20 +166,3 @@ def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
 def _storable(tensor: Tensor, half: bool) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
     return tensor.half() if half and tensor.is_floating_point() else tensor
-
-
-class replacing:
-    """Context manager: a temporary path that is renamed to the real one if the block succeeds."""
-
-    def __init__(self, path: Path):
-        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.temporary
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)

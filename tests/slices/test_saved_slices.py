@@ -203,7 +203,7 @@ def test_study_that_cannot_be_written_to(
     def refuse(*args: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("core.storage.kept_file.os.replace", refuse)
+    monkeypatch.setattr("core.common.inside.os.replace", refuse)
     with pytest.raises(StudyError, match=f"cannot be saved.*{says}"):
         saved_slices.save(study.path, "dogs", DOGS)
     assert saved_slices.texts(study.path) == {}

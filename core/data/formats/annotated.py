@@ -12,7 +12,7 @@ import pandas as pd
 from core.common.formatting import counted
 from core.common.inside import read_json_file
 from core.data.formats import coco, fiftyone, label_studio
-from core.data.formats.rows import NotThisForm, Rows, folder_of, storable
+from core.data.formats.rows import NotThisForm, Rows, image_root, storable
 from core.data.formats.text_list import read_text_list
 from core.data.sources.source import Listing, some
 from core.data.sources.tables import TableSource, find_columns, is_below
@@ -72,7 +72,7 @@ class AnnotatedSource(TableSource):
         if not rows.paths:
             raise ImageSourceError(f"'{self.path}' lists no images. Expected one entry an image")
         if self.root is None:
-            self.root = folder_of(rows, os.path.dirname(self.path))
+            self.root = image_root(rows, os.path.dirname(self.path))
         self._check_root()
         columns = {"path": [storable(path) for path in rows.paths], "label": rows.labels}
         frame = pd.DataFrame({name: pd.array(values, dtype="str") for name, values in columns.items()})

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from core.common.formatting import counted
-from core.data.formats.rows import LARGEST, NotThisForm, Rows, entries, largest_class, number, text_or_none
+from core.data.formats.rows import LARGEST, NotThisForm, Rows, entries, largest_class, side, text_or_none
 
 
 def is_coco(tree: Any) -> bool:
@@ -48,8 +48,8 @@ def read_coco(tree: dict[str, Any], path: str, label: str | None = None) -> Rows
 def _area(annotation: dict[str, Any]) -> float:
     box = annotation.get("bbox")
     if isinstance(box, list) and len(box) == 4:
-        return number(box[2]) * number(box[3])
-    return number(annotation.get("area"))
+        return side(box[2]) * side(box[3])
+    return side(annotation.get("area"))
 
 
 def _folders(path: str) -> list[str]:

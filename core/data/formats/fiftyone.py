@@ -12,8 +12,8 @@ from core.data.formats.rows import (
     Rows,
     entries,
     largest_class,
-    number,
     scalars,
+    side,
     text_or_none,
 )
 from core.data.sources.folder_walk import Walk, images_below
@@ -71,7 +71,7 @@ def _label(value: Any) -> str | None:
 
 def _area(part: dict[str, Any]) -> float:
     box = part.get("bounding_box")
-    return number(box[2]) * number(box[3]) if isinstance(box, list) and len(box) == 4 else 0.0
+    return side(box[2]) * side(box[3]) if isinstance(box, list) and len(box) == 4 else 0.0
 
 
 def _splits(samples: list[dict[str, Any]]) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from core.common.formatting import counted
-from core.data.formats.rows import LARGEST, NotThisForm, Rows, largest_class, number, text_or_none
+from core.data.formats.rows import LARGEST, NotThisForm, Rows, largest_class, side, text_or_none
 from core.data.sources.source import IMAGE_EXTENSIONS
 
 UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
@@ -67,7 +67,7 @@ def _answer(annotation: dict[str, Any], field: str | None) -> tuple[str | None, 
         if (choice := _first(value.get("choices"))) is not None:
             return choice, False
     boxes = [
-        (_first(value.get(shape)), number(value.get("width")) * number(value.get("height")))
+        (_first(value.get(shape)), side(value.get("width")) * side(value.get("height")))
         for value in values
         for shape in SHAPES
         if shape in value
@@ -82,7 +82,7 @@ def _minimal(task: dict[str, Any], field: str | None) -> tuple[str | None, bool]
         answer = value.get("choices") if isinstance(value, dict) else value
         if isinstance(answer, list) and answer and isinstance(answer[0], dict):
             boxes = [(next((_first(one.get(s)) for s in SHAPES if s in one), None),
-                      number(one.get("width")) * number(one.get("height"))) for one in answer
+                      side(one.get("width")) * side(one.get("height"))) for one in answer
                      if isinstance(one, dict)]  # fmt: skip
             return largest_class(boxes), True
         if (told := _first(answer)) is not None:

@@ -43,7 +43,7 @@ def largest_class(boxes: Iterable[tuple[str | None, float]]) -> str | None:
     return label
 
 
-def number(value: Any) -> float:
+def side(value: Any) -> float:
     """Return a finite number that is not negative; 0 for anything else."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and 0 <= value < 1e300 else 0.0
@@ -74,7 +74,7 @@ def scalars(items: Sequence[Mapping[str, Any]], but: Iterable[str]) -> dict[str,
     }
 
 
-def folder_of(rows: Rows, beside: str) -> str:
+def image_root(rows: Rows, beside: str) -> str:
     """Return the first of the folders that holds one of the first images; else the first."""
     folders = [os.path.normpath(os.path.join(beside, folder)) for folder in rows.folders]
     for folder in folders:

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from core.common.csv_text import as_written, write_csv
 from core.common.dataframes import where
+from core.common.inside import replacing
 from core.errors import SettingsError, TrainingDiverged
 from core.training import files
 
@@ -174,7 +175,7 @@ def check_same_settings(folder: Path, shared: Mapping[str, Any], *, record: str 
     path, now = folder / record, json.loads(json.dumps(dict(shared)))
     begun = (folder / TABLE).exists() or any((folder / CHECKPOINTS).glob("*"))
     if not (path.exists() and begun):
-        with files.replacing(path) as temporary:
+        with replacing(path, parents=True) as temporary:
             temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
         return
     before = read_settings(folder, record)
@@ -250,7 +251,7 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 
 
 def write_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with files.replacing(folder / TABLE) as temporary:
+    with replacing(folder / TABLE, parents=True) as temporary:
         write_csv(pd.DataFrame(list(rows)).fillna(""), temporary)
 
 

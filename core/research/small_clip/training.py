@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.common.inside import replacing
 from core.concepts.clip.clip import FORMAT, Clip, build_model, build_preprocess
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import PeregrineError, SettingsError
@@ -26,7 +27,7 @@ from core.research.small_clip.config import FREE_ON_RESUME, ClipTrainConfig
 from core.research.small_clip.evaluate import check_on_glyphworld
 from core.research.small_clip.training_views import FILL, ClipBatch, SceneViews
 from core.training.augmentations.pixels import load_pixels
-from core.training.files import read_state, replacing
+from core.training.files import read_state
 from core.training.loop import run_steps
 from core.training.optimise import autocast, pick_device
 from core.worlds.glyphworld.captions import vocabulary
@@ -172,19 +173,19 @@ class ClipTrainingRun:
     def export(self) -> None:
         """Write weights in half precision, the configuration, and the metrics."""
         tensors = {name: _half(tensor) for name, tensor in self.model.state_dict().items()}
-        with replacing(self.path(".safetensors")) as temporary:
+        with replacing(self.path(".safetensors"), parents=True) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt"})
         figures = {"held_out": self.metrics[-1] if self.metrics else {}, "history": self.metrics}
         figures |= {"settings": clip_settings(self.config), "pixels_version": PIXELS_VERSION}
         for ending, content in ((".json", self.describe()), (".metrics.json", figures)):
-            with replacing(self.path(ending)) as temporary:
+            with replacing(self.path(ending), parents=True) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     def save(self) -> None:
         state = {"settings": asdict(self.config), "step": self.step, "model": self.model.state_dict()}
         state |= {"optimiser": self.optimiser.state_dict(), "random": torch.get_rng_state()}
         state |= {"losses": self.losses, "metrics": self.metrics, "seconds": self.seconds}
-        with replacing(self.state_path) as temporary:
+        with replacing(self.state_path, parents=True) as temporary:
             torch.save(state, temporary)
 
     def resume(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.analysis.probe.transfer import check_probed, encoder_of
+from core.common.inside import replacing
 from core.common.readout import POOLED
 from core.config import as_settings
 from core.encoders.readout.tokens import TokenPool
@@ -193,6 +194,6 @@ def add_to_sidecar(output: Path, config: TrainConfig) -> dict[str, Any]:
     if config.stem == "cifar":
         added["stem_padding"] = load_encoder(config.start).base.conv1.padding[0]  # type: ignore[union-attr]
     sidecar |= added
-    with files.replacing(path) as temporary:
+    with replacing(path, parents=True) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return sidecar

@@ -14,17 +14,17 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks import examples
 
 
-@own_place
-def show(study: Study, population: Slice) -> None:
+@stable_container
+def overlap_scale(study: Study, population: Slice) -> None:
     """The sentence, the scale of either mask, and how many images stand behind them."""
     table = reads.slice_table(study, population, "overlap_scale")
     sentence = overlap_sentence(table)
     st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
-    examples.show(study, population)
+    examples.example_overlays(study, population)
     if not np.isfinite(numbers(table, "value")).any():
         return
     show_chart(study, MIOU_SCALE, among=population, name="overlap_scale", title=None)
@@ -39,5 +39,5 @@ def _images(table: pd.DataFrame) -> str:
     if equals(encoder, "images", "both masks").any():
         those = f"**{n:,}** images that have" if n > 1 else "the only image that has"
         return f"Based on {those} a heatmap and both masks."
-    known = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
-    return f"Based on images that have a heatmap and a mask: {' and '.join(known)}."
+    counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
+    return f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."

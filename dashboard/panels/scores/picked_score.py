@@ -12,7 +12,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import image_filter, session
 
 Q = "q_score"
@@ -22,13 +22,13 @@ USUAL_PERCENT = 10
 TILES = 8
 
 
-def choose(study: Study) -> str:
+def choose_score(study: Study) -> str:
     """Draw the selector of the score that the page is about, and one click to the Q-Score and back."""
     labels = {score_label(score): score for score in reads.scores(study)}
     session.drop_unknown(SCORE, labels)
     first = score_reads.picked_first(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        chosen = st.selectbox(
+        label = st.selectbox(
             "Score",
             list(labels),
             index=list(labels.values()).index(first),
@@ -36,25 +36,25 @@ def choose(study: Study) -> str:
             bind="query-params",
             label_visibility="collapsed",
         )
-        score = labels[chosen]
-        _other(first if score == Q else Q, held=reads.scores(study), shown=score)
+        score = labels[label]
+        _other(first if score == Q else Q, held=reads.scores(study), current=score)
     return score
 
 
-def _other(score: str, *, held: tuple[str, ...], shown: str) -> None:
+def _other(score: str, *, held: tuple[str, ...], current: str) -> None:
     """A button that picks the Q-Score, or from there the score that the page opens with."""
-    with st.container(width="content"):  # keeps its place, as in `own_place`
-        if score in held and score != shown:
+    with st.container(width="content"):  # keeps its place, as in `stable_container`
+        if score in held and score != current:
             name = score_label(score)
             st.button(name, key="score_other", on_click=pick, args=(score,), help=f"Show {name} instead")
 
 
 def pick(score: str) -> None:
     """Choose a score. Meant for callbacks."""
-    session.choose(SCORE, score_label(score))
+    session.set_widget(SCORE, score_label(score))
 
 
-@own_place
+@stable_container
 def cutoff(study: Study, population: Slice, score: str) -> float:
     """The slider and what it catches; returns the threshold."""
     rows, values, correct = score_reads.values(study, population, score)
@@ -71,7 +71,7 @@ def cutoff(study: Study, population: Slice, score: str) -> float:
 def _numbers(result: CutoffResult) -> None:
     """Three big numbers, each with what chance would give or what it is a share of."""
     n, errors = result.n_images, result.n_errors
-    shown = (
+    lines = (
         ("Flagged", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
         (
             "Are errors",
@@ -87,7 +87,7 @@ def _numbers(result: CutoffResult) -> None:
         ),
     )
     with st.container(key="quality_numbers"):
-        for column, (label, value, explain, detail) in zip(st.columns(3), shown, strict=True):
+        for column, (label, value, explain, detail) in zip(st.columns(3), lines, strict=True):
             with column, st.container(gap=None):
                 st.metric(label, value, help=widgets.help_text(explain))
                 st.caption(detail)
@@ -106,10 +106,10 @@ def _slider(values: np.ndarray) -> int:
     if asked is None and session.url_text(CUTOFF) is None:
         asked = USUAL_PERCENT
     if asked is not None and (reachable := reachable_percent(values, int(asked))) != now:
-        session.choose(CUTOFF, reachable)
+        session.set_widget(CUTOFF, reachable)
     percent = _drawn_slider()
-    session.choose(ASKED, percent if asked is None else asked)
-    session.choose(SET, percent)
+    session.set_widget(ASKED, percent if asked is None else asked)
+    session.set_widget(SET, percent)
     return percent
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.common.inside import read_json_file
+from core.common.inside import read_json_file, replacing
 from core.errors import SettingsError, TrainingDiverged
 from core.jobs.progress import Progress
 from core.research.small_clip.training import LARGEST_SCALE, STARTING_SCALE, contrastive_loss, same_rows
@@ -24,7 +24,7 @@ from core.research.visual_tokens.store import TokenFolder
 from core.research.visual_tokens.training.config import TokenTrainConfig, lasting_settings
 from core.research.visual_tokens.training.data import VAL_TAG, open_splits
 from core.research.visual_tokens.training.model import Origin, TokenModel, about_path
-from core.training.files import read_state, replacing, resume_path, write_log
+from core.training.files import read_state, resume_path, write_log
 from core.training.loop import run_steps
 from core.worlds.glyphworld.scenes import Dice
 
@@ -152,7 +152,7 @@ class TokenTrainingRun:
     def save(self) -> None:
         state = {"settings": self.settings, "step": self.step, "model": dict(self.model.trained())}
         state |= {"optimiser": self.optimiser.state_dict(), "losses": self.losses, "log": self.log}
-        with replacing(self.state_path) as temporary:
+        with replacing(self.state_path, parents=True) as temporary:
             torch.save(state | {"seconds": self.seconds}, temporary)
 
     @property

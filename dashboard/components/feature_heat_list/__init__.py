@@ -31,15 +31,15 @@ class Row:
 
 
 _LOOKING = component(
-    "peregrine_looking",
-    html='<div class="looking"><div class="views"></div><div class="side"><p class="ends"></p>'
+    "peregrine_feature_heat_list",
+    html='<div class="feature-heat-list"><div class="views"></div><div class="side"><p class="ends"></p>'
     '<ol class="rows"></ol></div></div>',
-    css=(HERE / "looking.css").read_text(encoding="utf-8"),
-    js=(HERE / "looking.js").read_text(encoding="utf-8"),
+    css=(HERE / "feature_heat_list.css").read_text(encoding="utf-8"),
+    js=(HERE / "feature_heat_list.js").read_text(encoding="utf-8"),
 )
 
 
-def looking(
+def feature_heat_list(
     rows: Sequence[Row],
     *,
     key: str,

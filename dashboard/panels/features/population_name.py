@@ -9,7 +9,7 @@ from core.slices.slice import Slice
 MOST_CLASSES = 3  # that are named
 
 
-def subject(chosen: Slice) -> str:
+def population_name(population: Slice) -> str:
     """Name the images of a filter in a few words; empty for a filter that names at most a split.
 
     >>> subject(Slice(split="val", labels=("bird",))), subject(Slice(split="val"))
@@ -19,7 +19,7 @@ def subject(chosen: Slice) -> str:
     >>> subject(Slice(confusion=("bird", "cat"))), subject(Slice(labels=("bird",), fires=(3,)))
     ('bird taken for cat', 'bird, filtered')
     """
-    plain = replace(chosen, name="", split=None)
+    plain = replace(population, name="", split=None)
     if not plain:
         return ""
     if plain == Slice(confusion=plain.confusion) and plain.confusion:
@@ -31,14 +31,16 @@ def subject(chosen: Slice) -> str:
     return f"{kind}{_classes(plain.labels) or 'images'}{', filtered' if rest else ''}"
 
 
-def others(chosen: Slice) -> str:
+def others_name(population: Slice) -> str:
     """Name the images that those of a filter are compared with.
 
     >>> others(Slice(labels=("bird",), split="val")), others(Slice(correct=False))
     ('other classes', 'all other images')
     """
     return (
-        "other classes" if replace(chosen, split=None) == Slice(labels=chosen.labels) else "all other images"
+        "other classes"
+        if replace(population, split=None) == Slice(labels=population.labels)
+        else "all other images"
     )
 
 

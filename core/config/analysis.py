@@ -20,14 +20,16 @@ class EmbedConfig:
 
     images: str = option(
         "images to analyse: a folder (CLASS/IMAGE; train/ and val/ folders; or images without labels), "
-        "a .csv or .parquet of paths and labels, 'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR' or "
-        "'glyphworld'",
+        "a .csv or .parquet of paths and labels, a Hugging Face data set (.parquet files or what "
+        "save_to_disk wrote), a .json of COCO, FiftyOne or Label Studio, a .txt of PATH LABEL, 'SHARDS-{000..099}.tar', "
+        "'torchvision:NAME?root=DIR' or 'glyphworld'; FILE?root=DIR says where relative paths begin",
         metavar="DIR",
         group="images",
     )
     encoder: str = option(
         "encoder to analyse: torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, "
-        "timm:NAME@PATH, asset:NAME or python:package.module:factory",
+        "timm:NAME@PATH, a checkpoint or its folder, hf:ORG/NAME, asset:NAME or "
+        "python:package.module:factory",
         metavar="SPEC",
         left_out="asset:efficientnet_lite0, which knows photographs; of a study, its own",
         group="encoder",

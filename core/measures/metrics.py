@@ -115,15 +115,6 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
     return metrics_of(rank(score, positive))[0]
 
 
-def average_precision(score: np.ndarray, positive: np.ndarray) -> float:
-    """sum_k (R_k - R_{k-1}) P_k over the distinct scores from the highest (as in scikit-learn).
-
-    Returns:
-        float in (0, 1], NaN when all outcomes are the same; its base rate is the share of positives.
-    """
-    return metrics_of(rank(score, positive))[1]
-
-
 def aurc(score: np.ndarray, correct: np.ndarray) -> float:
     """Area under the risk-coverage curve: mean over k = 1..n of the error rate of the k best-scored images.
 

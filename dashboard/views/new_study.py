@@ -73,7 +73,7 @@ CLASS_LEVELS = {"": "The first level", **{n: f"Level {n}" for n in request.CLASS
 ABOUT_LEVEL = next(f for f in fields(EmbedConfig) if f.name == "class_level").metadata["help"]
 OPTIONS = "Options: architecture, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
 TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
@@ -117,7 +117,7 @@ def _images() -> dict[str, str]:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
     elif images == request.TABLE:
-        about = "Columns path and label, and split where there is one."
+        about = "Columns path, label, perhaps split; or a file of Hugging Face, COCO, FiftyOne, Label Studio."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
     return {"images": images, "images_path": path}
 

@@ -14,7 +14,7 @@ from core.analysis.quality.baseline_scores import baseline_scores
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.consensus import combined_scores, refused
-from core.analysis.quality.label_free.deviation_scores import deviation_scores
+from core.analysis.quality.label_free.distinctiveness import deviation_scores
 from core.common.arrays import safe_divide
 from core.common.score_names import SCORES
 from core.measures.group_means import group_means, vectors_of, with_outcome

@@ -87,9 +87,8 @@ class CocoMasks(MaskSource):
                 f"of the {counted(len(ids), 'image')} of the study. Give the .json file of these images"
             )
         left = [names[at] for at in sorted(set(range(len(names))) - set(matches.mask_of.values()))]
-        report = {"kind": self.kind, "n_masks": len(names)} | coverage(
-            len(ids), {"core": core, "spurious": {}}
-        )
+        places: dict[str, dict[str, Any]] = {"core": core, "spurious": {}}
+        report = {"kind": self.kind, "n_masks": len(names)} | coverage(len(ids), places)
         report |= {"n_unmatched_masks": len(left), "unmatched_masks": left[:EXAMPLES]}
         report["notes"].append("core masks: the outlines, or boxes, of the image's own class in COCO's file")
         if left:

@@ -32,7 +32,8 @@ def read_coco(tree: dict[str, Any], path: str, label: str | None = None) -> Rows
             raise NotThisForm("an image has no file_name or no id")
     of_image = [boxes.get(image["id"], []) for image in images]
     several = sum(len({name for name, _ in each}) > 1 for each in of_image)
-    notes = [f"{LARGEST}; {counted(several, 'image')} with boxes of several classes"]
+    more = f"; {counted(several, 'image')} with boxes of several classes" if several else ""
+    notes = [f"{LARGEST}{more}"]
     further = {"n_boxes": [len(each) for each in of_image]}
     paths = [image["file_name"] for image in images]
     labels = [largest_class(each) for each in of_image]

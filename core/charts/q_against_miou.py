@@ -170,9 +170,10 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
 
 def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -> Any:
     low, mean, high = (numbers(table, column) for column in ("low", "y", "high"))
-    return kind(
-        x=numbers(table, "x"),
-        y=mean,
+    return dots(
+        numbers(table, "x"),
+        mean,
+        kind=kind,
         mode="lines+markers",
         name="mean by tenths",
         legendgroup="trend",
@@ -181,7 +182,7 @@ def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -
         marker={"size": 0.5 * theme.font_size},
         error_y=interval(mean, low, high, thickness=1.2, width=3),
         customdata=numbers(table, "n"),
-        hovertemplate="%{customdata:,.0f} images: mean overlap %{y:.3f}<extra></extra>",
+        hover="%{customdata:,.0f} images: mean overlap %{y:.3f}",
     )
 
 

@@ -223,7 +223,10 @@ class MaskOptions:
     """Source of core and spurious masks; none given: those that the image source plants itself."""
 
     masks: str | None = option(
-        "folder with core/… and spurious/… masks, named like the images", None, metavar="DIR", group="masks"
+        "folder with core/… and spurious/… masks, named like the images, or a .json of COCO",
+        None,
+        metavar="DIR",
+        group="masks",
     )
     salient_imagenet: str | None = option(
         "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR", group="masks"

@@ -21,7 +21,7 @@ from core.store import Study
 from dashboard.cache import reads, score_reads
 from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
-from dashboard.components.chart import download, show_chart
+from dashboard.components.chart import bold, download, show_chart
 from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
@@ -54,7 +54,13 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
     _, values, correct = score_reads.values(study, population, score)
     looked = apply_cutoff(values, correct, threshold).n_flagged
     options = FigureOptions(against=(score,), images=looked)
-    show_chart(study, ERRORS_FOUND, options, among=population)
+    advice = advise(score_reads.recommended(study), score_reads.aurocs(study, population))
+
+    def title(finding: str) -> None:
+        bold(finding)
+        st.caption(widgets.plain(advice))
+
+    show_chart(study, ERRORS_FOUND, options, among=population, title=title)
     shares = at_shares(chart_table(study, population, ERRORS_FOUND.name, options))
     if len(shares):
         names = {"n_looked": "Images looked at"} | {name: score_label(name) for name in shares.columns[1:]}
@@ -63,7 +69,6 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
             hide_index=True,
             alt="Errors found, by images looked at",
         )
-    st.caption(widgets.plain(advise(score_reads.recommended(study), score_reads.aurocs(study, population))))
     if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
         st.caption(widgets.plain(calibrated))
 

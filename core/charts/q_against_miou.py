@@ -15,6 +15,7 @@ from core.charts.options import FigureOptions
 from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.captions import ON_MASKS
 from core.common.dataframes import columns, equals, numbers, where
 from core.common.score_names import SCORES, score_label
 
@@ -205,10 +206,10 @@ def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
 
 def _finding(shown: ScoredOverlaps) -> str:
     """State the rank correlation on either mask."""
-    label, places = score_label(shown.score), {"core": "object", "spurious": "background"}
+    label = score_label(shown.score)
     found = mask_correlations(shown.rows, score=shown.score, variant=shown.variant)
     parts = [
-        f"{rho:.2f} on the {places[mask]}".replace("-", "\N{MINUS SIGN}")
+        f"{rho:.2f} on the {ON_MASKS[mask]}".replace("-", "\N{MINUS SIGN}")
         for mask, rho in found.items()
         if np.isfinite(rho)
     ]

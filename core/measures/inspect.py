@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.captions import split_images
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
@@ -78,6 +79,5 @@ def _others(study: StudyReader, where: Slice, against: Slice | None) -> str:
     """Describe the images that a slice is compared with."""
     if against is not None:
         return with_split(study, against).describe()
-    kinds = {"val": "evaluation images", "train": "train images"}
     splits = sorted(named_splits(with_split(study, where), study))
-    return f"the other {kinds[splits[0]] if len(splits) == 1 else 'images'}"
+    return f"the other {split_images(splits[0] if len(splits) == 1 else None)}"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.captions import split_images
 from core.common.score_names import SCORES
 from core.errors import SliceError, did_you_mean
 from core.slices import evaluate as slice_evaluate
@@ -175,7 +176,7 @@ class Slice:
         return ", ".join(part for part in parts if part)
 
     def _subject(self) -> str:
-        kind = {"val": "evaluation images", "train": "train images"}.get(self.split or "", "images")
+        kind = split_images(self.split)
         of = f" of {_either(self.labels)}" if self.labels else ""
         every = "" if self or self.name else "all "
         return f"{every}{kind}{of}"

@@ -116,12 +116,12 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         on_select=clicked,
         cell=CellRequest("baselines", FigureOptions(score=score), str(population)),
     )
-    if recommended := score_reads.recommended(study):
+    if recommended := score_reads.recommended(study, population):
         label = score_label(recommended.score)
         st.caption(f"Recommended: {widgets.plain(label)}. {widgets.plain(recommended.reason)}")
     if score != Q and Q in reads.scores(study):
         st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))
-    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
+    if calibrated := study.summary("quality").get("calibration_sentence"):
         st.caption(widgets.plain(calibrated))
 
 

@@ -13,6 +13,7 @@ from core.charts.cutoff import apply_cutoff, cutoff_curve, cutoff_table
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import Q_DISTRIBUTION
 from core.charts.sentences import cutoff_sentence
+from core.common.captions import split_images
 from core.common.score_names import score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
 from core.slices.slice import Slice
@@ -20,20 +21,19 @@ from core.store import Study
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download, show_chart
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
-IMAGES_OF = {"val": "evaluation images", "train": "train images"}
 
 
 @stable_container
 def about(study: Study, score: str) -> None:
     """What the picked score is; of the combined one, how much each of its parts weighs."""
     line = widgets.plain(sentences.describe_score(score))
-    weights = reads.summary(study, "quality").get("combined_weights", {}).get("val")
+    weights = study.summary("quality").get("combined_weights", {}).get("val")
     if score == "combined" and weights:
         ordered = sorted(weights.items(), key=lambda pair: -pair[1])
         shares = ", ".join(f"{score_label(name)} {weight:.2f}".replace("-", "−") for name, weight in ordered)
@@ -52,7 +52,7 @@ def cut_off(study: Study, population: Slice, score: str, threshold: float) -> No
     _, values, correct = score_reads.values(study, population, score)
     table = cutoff_table(values, correct)
     result = apply_cutoff(values, correct, threshold)
-    what = IMAGES_OF.get(population.split or "", "images")
+    what = split_images(population.split)
     st.markdown(widgets.plain(cutoff_sentence(score, result, what=what)))
     chart(
         study,
@@ -121,11 +121,7 @@ def by_cause(study: Study, population: Slice) -> None:
 @stable_container
 def all_numbers(study: Study, population: Slice, score: str) -> None:
     titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
-    session.drop_unknown("quality_metric", titles)
-    title = st.selectbox(
-        "Order by", list(titles), key="quality_metric", bind="query-params", width=420,
-        label_visibility="collapsed",
-    )  # fmt: skip
+    title = select_one("Order by", titles, key="quality_metric", width=420)
     metrics = score_reads.metrics(study, population, reads.scores(study))
     ranked = baselines.ranked(metrics, titles[title])
     if ranked.empty:

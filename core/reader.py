@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from core.heatmaps.reader import HeatmapReader
 
 
+def _expected(step: str) -> bool:
+    """Whether a study without the step lacks something."""
+    return step in in_analysis() and not STEPS[step].extra
+
+
 class StudyReader:
     """What the folder of a study holds: the base of `core.store.Study`.
 
@@ -56,7 +61,7 @@ class StudyReader:
 
     def missing(self) -> dict[str, Missing]:
         """Steps that are not there, damaged or of older formulas: why, and the command that makes them."""
-        states = {step: self.state(step) for step in STEPS if step in self.states or step in in_analysis()}
+        states = {step: self.state(step) for step in STEPS if step in self.states or _expected(step)}
         states |= manifests.older_steps(self.manifest, states)
         found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         found |= {one.step: one for one in map(self._damaged, self.damage)}

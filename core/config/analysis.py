@@ -226,6 +226,24 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True)
+class AnswersConfig:
+    """The encoder's own classifier, matched to the labels (docs/method.md 3.6)."""
+
+    head_classes: str | None = field(
+        default=None,
+        metadata=option(
+            "class names of the head's outputs: one a line, .json, or .csv with output,label",
+            metavar="FILE",
+            default="those of the checkpoint or its library",
+            group="analysis",
+        ),
+    )
+    restrict: bool = field(
+        default=False, metadata=option("only classes that the images have as labels can be predicted")
+    )
+
+
+@dataclass(frozen=True)
 class QualityConfig:
     """Q-Score, its baselines, and how well each predicts the probe's errors (docs/method.md 2)."""
 

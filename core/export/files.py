@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
+from core.answers.answer import answers_table
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
@@ -103,6 +104,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "words",
     ),
     "interventions": INTERVENTIONS,
+    "answers": (),  # image_id, split, true, and for each answer NAME_predicted, NAME_confidence, NAME_correct
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "traces_images": traces.IMAGE_COLUMNS,
@@ -183,6 +185,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     """Read a table as it is exported: the promised columns in the promised order."""
     if table == "neighbours":
         frame = _neighbours(study)
+    elif table == "answers":
+        frame = answers_table(study)
     elif table in TRACES:
         frame = TRACES[table](study)
     else:
@@ -206,7 +210,7 @@ def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None
     if not (chosen & ~study.is_val).any():
         return ""
     parts = ["scores that compare an image with the train images are empty"] * (table == "quality")
-    if study.has("probe"):
+    if study.has("probe") and study.answer is None:
         parts.append(
             "correct, confidence, margin and energy are optimistic, since the probe was trained on them"
         )

@@ -74,7 +74,7 @@ def remove(study: Study, part: Slice) -> None:
 
 def link(study_name: str, chosen: Slice | str) -> dict[str, str]:
     """Query string of a link to a page with this filter, for `st.page_link`."""
-    return {session.STUDY: study_name, session.WHERE: str(chosen)}
+    return {**session.link_query(study_name, str(chosen)), session.WHERE: str(chosen)}
 
 
 def column_name(column: str) -> str:

@@ -29,7 +29,6 @@ from core.answers.answer import (
     default_answer,
     evaluated,
 )
-from core.common.dataframes import where
 from core.common.score_names import SCORES
 from core.jobs.progress import Progress
 from core.measures.overlap import overlap_by_class, summary_table
@@ -37,10 +36,8 @@ from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, 
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
 from core.slices.inspection.populations import images_of, with_split
-from core.slices.overlap_values import control_values
 from core.slices.slice import Slice
 from core.steps import STEPS, settings_of, step_of
-from core.storage import manifest as manifests
 from core.storage.chunked_array import ChunkedArray
 from core.storage.missing import Missing
 from core.storage.writer import Collected
@@ -74,20 +71,6 @@ class Study(StudyReader):
         """
         return Narrowed(self, Slice.parse(where) if isinstance(where, str) else where)
 
-    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """Read a whole table, or only some columns. A table that turns out damaged is no longer served.
-
-        Tables of the evaluation images that have older formulas are computed with those of today.
-        """
-        if name in OF_EVALUATION and self._older_quality and self.has(name):
-            return self.evaluation.table(name, columns)
-        return super().table(name, columns)
-
-    def columns(self, name: str) -> list[str]:
-        if name in OF_EVALUATION and self._older_quality and self.has(name):
-            return self.evaluation.columns(name)
-        return super().columns(name)
-
     @property
     def answers(self) -> dict[str, Answer]:
         """What says which images are correct, by name; the default first."""
@@ -102,9 +85,7 @@ class Study(StudyReader):
             SettingsError: the study has no such answer.
         """
         name = name or default_answer(self)
-        if name == PROBE and not self.has(PROBE) and not answers_of(self):
-            return self
-        if name == PROBE and self.has(PROBE):
+        if name == PROBE and (self.has(PROBE) or not answers_of(self)):
             return self
         made = self.__dict__.setdefault("_answered", {})  # kept, with what each has computed
         if name not in made:
@@ -115,11 +96,6 @@ class Study(StudyReader):
     def evaluation(self) -> Narrowed:
         """The study narrowed to the evaluation images, or to all where there are none."""
         return self.where(Slice())
-
-    @cached_property
-    def _older_quality(self) -> bool:
-        older = manifests.older_steps(self.manifest, {"quality": self.state("quality")})
-        return "quality" in older and bool(self.is_val.any())
 
 
 class Answered(Study):
@@ -171,13 +147,16 @@ class Answered(Study):
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         frame = self._table(name)
         if frame is None:
-            return super().table(name, columns) if name in OF_EVALUATION else self.whole.table(name, columns)
+            source = (
+                self.evaluation if name in OF_EVALUATION else self.whole
+            )  # what is stored is of the probe
+            return source.table(name, columns)
         return frame[list(frame.columns) if columns is None else columns]
 
     def columns(self, name: str) -> list[str]:
         frame = self._table(name)
         if frame is None:
-            return super().columns(name) if name in OF_EVALUATION else self.whole.columns(name)
+            return (self.evaluation if name in OF_EVALUATION else self.whole).columns(name)
         return list(frame.columns)
 
     def array(self, name: str) -> ChunkedArray:
@@ -187,10 +166,6 @@ class Answered(Study):
         if name in OF_FAILURES:
             return self._failures[name]
         return self.evaluation.vector(name) if name in OF_EVALUATION else super().vector(name)
-
-    @property
-    def _older_quality(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return True  # what is stored of the evaluation images is of the probe
 
     def _table(self, name: str) -> pd.DataFrame | None:
         """A table that differs with the answer; None for the others."""
@@ -268,15 +243,15 @@ class Narrowed(Study):
         if item in NOT_OF_SLICES:
             return False
         if item == "overlap_controls":
-            return self.whole.has("overlap") and control_values(self.whole) is not None
+            return self.whole.has("overlap")
         return item in QUICK or self.whole.has(item)
 
     def why_missing(self, item: str) -> Missing | None:
         """As for a whole study; an item that it holds and a slice cannot have is "whole"."""
         if self.has(item):
             return None
-        found = self.whole.why_missing(item)
-        return found or Missing(item, step_of(item) or "", "whole", WHOLE)
+        missing = self.whole.why_missing(item)
+        return missing or Missing(item, step_of(item) or "", "whole", WHOLE)
 
     def summary(self, step: str) -> dict[str, Any]:
         whole = self.whole.summary(step)
@@ -290,13 +265,13 @@ class Narrowed(Study):
 
     def _of_probe(self) -> dict[str, Any]:
         """Return top1 and top5 of the slice, None where undefined, and n_val, the images behind them."""
-        found = {}
+        summary = {}
         for name, column in {"top1": "correct", "top5": "top5_correct"}.items():
             values = result_column(self.whole, column)[self.inside]
             values = values[np.isfinite(values)]
-            found[name] = float(values.mean()) if len(values) else None
-            found["n_val"] = max(len(values), found.get("n_val", 0))
-        return found
+            summary[name] = float(values.mean()) if len(values) else None
+            summary["n_val"] = max(len(values), summary.get("n_val", 0))
+        return summary
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         measure = TABLES.get(name) or QUICK.get(name)
@@ -313,9 +288,9 @@ class Narrowed(Study):
         """The rows of some scores of one of the tables OF_SCORES; of a slice, only these are computed."""
         if self._is_stored(name) or name in self._made:
             table = self.table(name)
-            return where(table, table["score"].isin(list(scores)).to_numpy()).reset_index(drop=True)
-        kept = tuple(scores)
-        return self._once((name, kept), lambda: OF_SCORES[name](self.whole, self.inside, kept))
+            return table.loc[table["score"].isin(list(scores))].reset_index(drop=True)
+        names = tuple(scores)
+        return self._once((name, names), lambda: OF_SCORES[name](self.whole, self.inside, names))
 
     def vector(self, name: str) -> np.ndarray:
         if name not in VECTORS or self._is_stored(name):
@@ -323,12 +298,12 @@ class Narrowed(Study):
         return self._once(VECTORS[name], lambda: VECTORS[name](self.whole, self.inside))[name]
 
     def _is_stored(self, name: str) -> bool:
-        """Whether the study holds the item of just these images, made with the formulas of today."""
+        """Return True when the study holds the item of just these images."""
         return name in OF_EVALUATION and self._of_evaluation and self.whole.has(name)
 
     @cached_property
     def _of_evaluation(self) -> bool:
-        return not self.whole._older_quality and np.array_equal(self.inside, self.whole.is_val)
+        return self.whole.answer is None and np.array_equal(self.inside, self.whole.is_val)
 
     def _once(self, name: Any, make: Callable[[], Any]) -> Any:
         if name not in self._made:

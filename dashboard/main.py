@@ -14,7 +14,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import palette, sidebar, tour
 from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
@@ -57,7 +57,7 @@ STYLE = """<style>
 .st-key-detail_titled { padding: .6rem 2rem .5rem 0 }
 [role=dialog] .st-key-detail_titled h2 { font-size: 1.25rem; padding: 0 }
 @keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
-[data-testid=stMetricLabel] *,
+[data-testid=stMetricLabel][data-testid] *,
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""
 
@@ -69,19 +69,19 @@ def main() -> None:
     name = page.url_path or HOME
     st.html(STYLE.replace("INK", page_theme().ink).replace("HERE", PAGES[name].within or name))
     st.html(f"<style>{folding.STYLE}</style>")
-    if (wanted := session.take_target()) is not None:
-        st.switch_page(f"views/{wanted.page}.py", query_params=wanted.query)
+    if (target := session.take_target()) is not None:
+        st.switch_page(f"views/{target.page}.py", query_params=target.query)
     session.enter_page(name)
     entry = _selected_study()
-    place = sidebar.links(entry, name)
+    facts_slot = sidebar.links(entry, name)
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if name in WITHOUT_STUDY:
-        _run_with_notes(page, _if_ready(entry, place))
+        _run_with_notes(page, _if_ready(entry, facts_slot))
         return
     if entry is None:
         study_progress.no_studies(served_studies.studies_folder())
         return
-    _show(page, entry, place)
+    _show(page, entry, facts_slot)
 
 
 def _page(one: Page) -> st.Page:
@@ -91,23 +91,23 @@ def _page(one: Page) -> st.Page:
 
 def _selected_study() -> served_studies.Entry | None:
     """The sidebar's selector; a study named in the link that is not there gives a note and the default."""
-    found = {entry.name: entry for entry in served_studies.entries(served_studies.studies_folder())}
-    if not found:
+    by_name = {entry.name: entry for entry in served_studies.entries(served_studies.studies_folder())}
+    if not by_name:
         return None
-    name = session.enter_study(tuple(found))
+    name = session.enter_study(tuple(by_name))
     with st.sidebar:
         st.selectbox(
             "Study",
-            list(found),
+            list(by_name),
             key=session.STUDY,
             on_change=lambda: session.choose_study(session.value(session.STUDY)),
         )
-    return found[name]
+    return by_name[name]
 
 
-def _show(page: st.Page, entry: served_studies.Entry, place: DeltaGenerator) -> None:
+def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator) -> None:
     try:
-        study = _opened(entry, place)
+        study = _opened(entry, facts_slot)
     except PeregrineError as error:
         study_progress.not_ready(entry, error)
         return
@@ -121,11 +121,11 @@ def _show(page: st.Page, entry: served_studies.Entry, place: DeltaGenerator) -> 
     _run_with_notes(page, study)
 
 
-def _opened(entry: served_studies.Entry, place: DeltaGenerator) -> Study:
+def _opened(entry: served_studies.Entry, facts_slot: DeltaGenerator) -> Study:
     """The study, whose facts stand in the sidebar from then on. Raises PeregrineError where it is broken."""
     study = served_studies.open_current(entry.path)
     study.has("images")  # raises where its manifest cannot be read
-    sidebar.facts(place, study)
+    sidebar.facts(facts_slot, study)
     return study
 
 
@@ -134,7 +134,7 @@ def _answering(study: Study) -> Study:
     names = list(study.answers)
     chosen = session.url_text(session.ANSWER)
     if chosen is not None and chosen not in names:
-        session.note(f"There is no answer {chosen[:60]!r} in this study; it is read by its default.")
+        session.notify(f"There is no answer {chosen[:60]!r} in this study; it is read by its default.")
         session.set_url(session.ANSWER, None)
     chosen = chosen if chosen in names else next(iter(names), None)
     if len(names) > 1:
@@ -150,16 +150,16 @@ def _answering(study: Study) -> Study:
     return study.answering(chosen)
 
 
-def _if_ready(entry: served_studies.Entry | None, place: DeltaGenerator) -> Study | None:
+def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) -> Study | None:
     """The study of the sidebar on a page that needs none; None where there is none to be shown."""
     try:
-        study = _opened(entry, place) if entry else None
+        study = _opened(entry, facts_slot) if entry else None
     except PeregrineError:
         return None
     return study if study is not None and study.has("images") else None
 
 
-@own_place
+@stable_container
 def _above(page: st.Page, entry: served_studies.Entry, study: Study) -> None:
     """What comes and goes above a page."""
     study_progress.banner(entry)
@@ -174,7 +174,7 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
             image_filter.enter(study)  # here, since what it reads may turn out to be damaged
         page.run()
         if study is not None and palette.is_open():
-            palette.show(study)
+            palette.search_palette(study)
         elif study is not None and page.url_path not in (IMAGE_PAGE, *WITHOUT_STUDY):
             image_detail.show_opened(study)
         session.leave_page()
@@ -182,10 +182,10 @@ def _run_with_notes(page: st.Page, study: Study | None = None) -> None:
         if study is not None and study.key != key:  # a table turned out to be damaged, and was set aside
             st.rerun()
         _failed(error)
-    if (said := session.take_said()) is not None:  # last: above the page, its container would move the page
-        st.html(f'<div role="status" class="peregrine-said">{escape(said)}</div>')
+    if (toast := session.pop_toast()) is not None:  # last: above the page, its container would move the page
+        st.html(f'<div role="status" class="peregrine-said">{escape(toast)}</div>')
     with notes:
-        for line in session.take_notes():
+        for line in session.pop_notices():
             st.info(widgets.plain(line), icon=":material/info:")
     gc_schedule.after_run(page.url_path)
 

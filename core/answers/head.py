@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.answers.classes import Match, match_classes, read_class_file
-from core.answers.outcome import AnswerValues, Columns, Request, from_logits
+from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.common.dataframes import words
 from core.errors import SettingsError
 
@@ -50,7 +50,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
             match = match_classes([[]] * len(names), labels)
     if match is None:
         raise SettingsError(unmatched(names, labels))
-    columns = Columns.of(match, labels, restrict=request.restrict)
+    columns = ClassColumns.of(match, labels, restrict=request.restrict)
     with progress.stage("head", total=study.n_images, unit="images"):
         found = from_logits(_rows(study, request.device), study.n_images, columns)
     found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]

@@ -54,7 +54,7 @@ class AnswerValues:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ClassColumns:
     """How the logits of a classifier become those of the names that are told apart.
 
     Outputs that mean one label are combined by log-sum-exp. Outputs that mean none stay possible, unless
@@ -65,7 +65,7 @@ class Columns:
     column: np.ndarray  # (n_outputs,) place in `names`, -1: left out
 
     @classmethod
-    def of(cls, match: Match, labels: Sequence[str], *, restrict: bool = False) -> Columns:
+    def of(cls, match: Match, labels: Sequence[str], *, restrict: bool = False) -> ClassColumns:
         held = np.unique(match.code[match.code >= 0])
         place = np.full(len(labels), -1)
         place[held] = np.arange(len(held))
@@ -104,7 +104,7 @@ def _distinct(name: str, output: int, labels: Sequence[str]) -> str:
 
 
 def from_logits(
-    rows: Callable[[int, int], torch.Tensor], n_images: int, columns: Columns, *, step: int = 4096
+    rows: Callable[[int, int], torch.Tensor], n_images: int, columns: ClassColumns, *, step: int = 4096
 ) -> AnswerValues:
     """Predictions of all images, a block at a time.
 

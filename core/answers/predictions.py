@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.answers.classes import match_classes, read_class_file
-from core.answers.outcome import VALUES, AnswerValues, Columns, Request, from_logits
+from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits
 from core.common.formatting import counted
 from core.data.sources.parquet_limit import check_image_rows
 from core.errors import SettingsError, first_line
@@ -71,7 +71,7 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
             raise SettingsError(f"'{path}' has NaN or infinity in row {bad}")
         return torch.from_numpy(block)
 
-    found = from_logits(rows, n, Columns.of(match, labels, restrict=request.restrict))
+    found = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
     found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
     found.facts = {"n_classes": n_outputs, "matched": match.how}
     found.notes = match.notes()
@@ -188,7 +188,7 @@ def _scored(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarra
         return known[torch.from_numpy(np.maximum(place[start:stop], 0))]
 
     labels = study.class_names
-    found = from_logits(rows, study.n_images, Columns.of(match, labels))
+    found = from_logits(rows, study.n_images, ClassColumns.of(match, labels))
     found.best[place < 0] = -1
     for name in VALUES:
         found.values[name][place < 0] = np.nan

@@ -19,15 +19,15 @@ def other_studies(study: Study) -> dict[str, Study]:
     """The other studies of the studies folder that hold images, by name: those made of the same --images
     first. Broken ones are left out.
     """
-    found: dict[str, Study] = {}
+    others: dict[str, Study] = {}
     for entry in served_studies.entries(served_studies.studies_folder()):
         try:
             other = served_studies.open_current(entry.path)
         except PeregrineError:
             continue
         if other.has("images") and other.path.resolve() != study.path.resolve():
-            found[entry.name] = other
-    return dict(sorted(found.items(), key=lambda pair: not made_of_the_same(study, pair[1])))
+            others[entry.name] = other
+    return dict(sorted(others.items(), key=lambda pair: not made_of_the_same(study, pair[1])))
 
 
 def made_of_the_same(study: Study, other: Study) -> bool:
@@ -48,18 +48,18 @@ def comparison(study: Study, others: tuple[Study, ...], among: Slice) -> Compari
     return compare((study, *others), among=among)
 
 
-def heats_of(found: Comparison) -> list[bool]:
+def heats_of(comparison: Comparison) -> list[bool]:
     """Which of the studies hold heatmaps."""
-    return [study.has("heatmap_maps") for study in found.shared.studies]
+    return [study.has("heatmap_maps") for study in comparison.shared.studies]
 
 
-def rows_in(found: Comparison, number: int, rows: Sequence[int]) -> list[int]:
+def rows_in(comparison: Comparison, number: int, rows: Sequence[int]) -> list[int]:
     """Where images of the first study stand in another one; each of them is one of those compared."""
-    return found.shared.rows[number, np.searchsorted(found.shared.rows[0], rows)].tolist()
+    return comparison.shared.rows[number, np.searchsorted(comparison.shared.rows[0], rows)].tolist()
 
 
 def is_stored(study: Study, row: int) -> bool:
     """Whether the heatmap of an image's discriminative features is stored."""
     rows = heatmap_reads.stored_rows(study)
-    place = int(np.searchsorted(rows, row))
-    return place < len(rows) and int(rows[place]) == row
+    position = int(np.searchsorted(rows, row))
+    return position < len(rows) and int(rows[position]) == row

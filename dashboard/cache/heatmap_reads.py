@@ -33,10 +33,10 @@ def nothing_fires(study: Study) -> np.ndarray:
     """(n_images,) bool: stored images whose heatmap is that of their strongest discriminative feature,
     because none fires.
     """
-    found = np.zeros(study.n_images, bool)
+    fallback = np.zeros(study.n_images, bool)
     if study.has("heatmap_fallback"):
-        found[study.vector("heatmap_rows")] = study.vector("heatmap_fallback")
-    return found
+        fallback[study.vector("heatmap_rows")] = study.vector("heatmap_fallback")
+    return fallback
 
 
 @cached_read(max_entries=256)
@@ -63,8 +63,8 @@ def group_means(study: Study, where: Slice) -> dict[str, np.ndarray]:
     """Mean representations of the correct and of the misclassified images of a slice: `correct`,
     `misclassified` (n_classes, n_features), `counts` (2, n_classes), `ranks`, `curves` (2, n_ranks).
     """
-    found = reads.narrowed(study, where)
-    return {short: found.vector(name) for short, name in GROUP_MEANS.items()}
+    narrowed = reads.narrowed(study, where)
+    return {short: narrowed.vector(name) for short, name in GROUP_MEANS.items()}
 
 
 def features_of(study: Study, row: int) -> set[int]:
@@ -99,18 +99,18 @@ def mask_kinds(study: Study) -> tuple[str, ...]:
 @cached_read(max_entries=8)
 def masked_rows(study: Study) -> dict[str, np.ndarray]:
     """For "core" and "spurious" the images that have such a mask, each (n_images,) bool."""
-    found = {kind: np.zeros(study.n_images, bool) for kind in KINDS}
+    masked = {kind: np.zeros(study.n_images, bool) for kind in KINDS}
     try:
         table = None if study.masks is None else study.masks.table
     except (PeregrineError, OSError, KeyError):  # the folder of masks was moved; the study still works
         table = None
     if table is None:
-        return found
+        return masked
     ids = pd.Index(study.images["image_id"])
     for kind, part in table.groupby("mask"):
         places = ids.get_indexer(part["image_id"])
-        found[str(kind)][places[places >= 0]] = True
-    return found
+        masked[str(kind)][places[places >= 0]] = True
+    return masked
 
 
 @cached_read(max_entries=8)
@@ -144,27 +144,29 @@ def feature_overlaps(study: Study) -> pd.DataFrame:
     wide.columns = [f"{mask}_{value}" for value, mask in wide.columns]
     by_feature = table.groupby("feature")
     wide.insert(0, "verdict", by_feature["verdict"].first())
-    known = study.table("features", ["feature", "top_class"]).set_index("feature")
-    wide.insert(1, "top_class", known["top_class"].reindex(wide.index))
+    classes = study.table("features", ["feature", "top_class"]).set_index("feature")
+    wide.insert(1, "top_class", classes["top_class"].reindex(wide.index))
     wide["keywords"] = by_feature["keywords"].agg(lambda parts: "; ".join(filter(None, parts)))
-    kept = [column for column in wide if column not in ("top_class", "keywords") or any(words(wide, column))]
+    columns = [
+        column for column in wide if column not in ("top_class", "keywords") or any(words(wide, column))
+    ]
     verdict = np.array(words(wide, "verdict"), object)
     lift = np.where(verdict == "spurious", numbers(wide, "spurious_lift"), numbers(wide, "core_lift"))
-    place = np.select([verdict == "core", verdict == "spurious"], [0, 1], 2)
-    return wide[kept].reset_index().take(np.lexsort((-lift, place))).reset_index(drop=True)
+    verdict_rank = np.select([verdict == "core", verdict == "spurious"], [0, 1], 2)
+    return wide[columns].reset_index().take(np.lexsort((-lift, verdict_rank))).reset_index(drop=True)
 
 
 def studies_with_overlap() -> dict[str, Study]:
     """Every study of the studies folder that has overlaps, by name; broken ones are left out."""
-    found = {}
+    studies = {}
     for entry in served_studies.entries(served_studies.studies_folder()):
         try:
             study = served_studies.open_current(entry.path)
         except PeregrineError:
             continue
         if study.has("overlap_summary"):
-            found[entry.name] = study
-    return found
+            studies[entry.name] = study
+    return studies
 
 
 @cached_read(max_entries=8)

@@ -62,5 +62,5 @@ def features_to_show(study: Study, population: Slice, n: int) -> list[int]:
     classes = dict(zip(table["feature"], table["top_class"], strict=True)) if "top_class" in table else {}
     seen: set[object] = set()
     first = [number for number in order if not (classes.get(number) in seen or seen.add(classes.get(number)))]
-    chosen = set(first)
-    return [*first, *(number for number in order if number not in chosen)][:n]
+    first_ones = set(first)
+    return [*first, *(number for number in order if number not in first_ones)][:n]

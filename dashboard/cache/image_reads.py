@@ -19,7 +19,7 @@ from dashboard.cache.reader import cached_read
 
 
 @cached_read(max_entries=512)
-def features(study: Study, row: int) -> tuple[Decision | None, pd.DataFrame]:
+def feature_contributions(study: Study, row: int) -> tuple[Decision | None, pd.DataFrame]:
     """The probe's decision on an image, and what its features do (see `features_of_image`)."""
     return decision(study, row), features_of_image(study, row)
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.measures import feature_rates
 from core.measures import headline as measured
-from core.measures.feature_rates import feature_differences
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import Study
@@ -26,9 +26,9 @@ def population(study: Study, where: Slice, against: Slice | None = None) -> tupl
 
 
 @cached_read(max_entries=64)
-def features(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
+def feature_differences(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
     """See `core.measures.feature_rates.feature_differences`."""
-    return feature_differences(study, *population(study, where, against))
+    return feature_rates.feature_differences(study, *population(study, where, against))
 
 
 @cached_read(max_entries=64)
@@ -38,6 +38,6 @@ def headline(study: Study, where: Slice) -> dict[str, Any]:
 
 
 @cached_read(max_entries=64)
-def words(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
+def word_differences(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
     """See `inspection.words`."""
     return inspection.words(study, *population(study, where, against))

@@ -65,12 +65,12 @@ def drawn_rows(study: Study, where: Slice, by: str) -> tuple[np.ndarray, np.ndar
     """
     inside = reads.mask(study, where)
     order = np.random.default_rng(SEED).permutation(study.n_images)
-    chosen = order[inside[order]][:MOST_POINTS]
-    others = order[(split_of(study, where) & ~inside)[order]][: MOST_POINTS - len(chosen)]
+    topmost = order[inside[order]][:MOST_POINTS]
+    others = order[(split_of(study, where) & ~inside)[order]][: MOST_POINTS - len(topmost)]
     if by == "correct":
-        wrong = numbers(reads.images(study), "correct")[chosen] == 0
-        chosen = chosen[np.argsort(wrong, kind="stable")]
-    return np.concatenate([others, chosen]), np.arange(len(others) + len(chosen)) >= len(others)
+        wrong = numbers(reads.images(study), "correct")[topmost] == 0
+        topmost = topmost[np.argsort(wrong, kind="stable")]
+    return np.concatenate([others, topmost]), np.arange(len(others) + len(topmost)) >= len(others)
 
 
 @cached_read(max_entries=16, names_features=True)
@@ -84,13 +84,13 @@ def attributes(study: Study) -> list[str]:
     """The further columns of the images that can colour a map: few different names, truths or numbers."""
     if not study.has("attributes"):
         return []
-    found = []
+    columns = []
     for column in study.columns("attributes"):
         values = pd.Series(study.table("attributes", [column])[column]).dropna()
         plain = len(values) > 0 and isinstance(values.iloc[0], str | bool | np.bool_ | int | np.integer)
         if column != "image_id" and plain and 2 <= values.nunique() <= MOST_NAMES:
-            found.append(column)
-    return found
+            columns.append(column)
+    return columns
 
 
 def names_by(study: Study, by: str) -> np.ndarray | None:
@@ -109,8 +109,8 @@ def _attribute(study: Study, column: str) -> np.ndarray:
     if len(values) != study.n_images:  # of one split only
         table = study.table("attributes", ["image_id", column]).set_index("image_id")
         values = table[column].reindex(study.images["image_id"])
-    said = [None if pd.isna(value) else _text(value) for value in values]
-    return np.array(said, object)
+    texts = [None if pd.isna(value) else _text(value) for value in values]
+    return np.array(texts, object)
 
 
 def _text(value: object) -> str:

@@ -15,38 +15,38 @@ MOST_RANKED = 2048  # images whose activation is looked up to find the strongest
 LEAST_ALTERED = 10  # with fewer altered images nothing is said of a feature
 
 
-def by_class(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
+def by_class(study: Study, population: Slice, variant: str) -> pd.DataFrame:
     """The rows of table `overlap_by_class` of a slice with a mean of this variant."""
-    return _means(study, chosen, "overlap_by_class", variant).dropna(subset="mean").reset_index(drop=True)
+    return _means(study, population, "overlap_by_class", variant).dropna(subset="mean").reset_index(drop=True)
 
 
-def by_group(study: Study, chosen: Slice, variant: str) -> pd.DataFrame:
+def by_group(study: Study, population: Slice, variant: str) -> pd.DataFrame:
     """The rows of table `overlap_summary` of a slice, of this variant and of its images of all splits."""
-    table = _means(study, chosen, "overlap_summary", variant)
+    table = _means(study, population, "overlap_summary", variant)
     return where(table, equals(table, "split", "all")) if len(table) else table
 
 
-def _means(study: Study, chosen: Slice, name: str, variant: str) -> pd.DataFrame:
+def _means(study: Study, population: Slice, name: str, variant: str) -> pd.DataFrame:
     if not study.has(name):
         return pd.DataFrame(columns=["label", "images", "mask", "group", "variant", "mean", "low", "high"])
-    table = reads.slice_table(study, chosen, name)
+    table = reads.slice_table(study, population, name)
     return where(table, equals(table, "variant", variant))
 
 
 @cached_read(max_entries=64)
-def rows(study: Study, chosen: Slice) -> pd.DataFrame:
+def rows(study: Study, population: Slice) -> pd.DataFrame:
     """`heatmap_reads.overlap_rows` of the images of a slice."""
     table = heatmap_reads.overlap_rows(study)
-    return where(table, reads.mask(study, chosen)[table["row"].to_numpy()])
+    return where(table, reads.mask(study, population)[table["row"].to_numpy()])
 
 
 @cached_read(max_entries=64)
-def features(study: Study, chosen: Slice) -> pd.DataFrame:
+def feature_overlaps(study: Study, population: Slice) -> pd.DataFrame:
     """`heatmap_reads.feature_overlaps` of the features that fire on images of a slice, with `rate`, the share
     of these images on which each fires; most often firing first.
     """
     wide = heatmap_reads.feature_overlaps(study)
-    inside = inspection_reads.features(study, chosen)
+    inside = inspection_reads.feature_differences(study, population)
     rate = inside.set_index("feature")["rate"].reindex(wide["feature"]).to_numpy(float)
     wide = wide.assign(rate=rate)
     wide = where(wide, numbers(wide, "rate") > 0)
@@ -69,17 +69,17 @@ def kept_shares(study: Study) -> pd.DataFrame:
 
 
 @cached_read(max_entries=1024)
-def strongest(study: Study, chosen: Slice, feature: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+def strongest(study: Study, population: Slice, feature: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of at most `n` images of a slice on which a feature is strongest: first of those for which its map
     is stored, then of those on which it fires. And for which the map is stored, (n_rows,) bool.
     """
-    inside = reads.mask(study, chosen)
+    inside = reads.mask(study, population)
     mapped = heatmap_reads.rows_with(study, feature)
     mapped = _strongest_of(study, feature, mapped[inside[mapped]], n)
     rest = firing_rows(study, feature) if len(mapped) < n else np.empty(0, np.int64)
     rest = rest[inside[rest] & ~np.isin(rest, mapped)]
-    found = np.concatenate([mapped, _strongest_of(study, feature, rest, n - len(mapped))])
-    return found, np.arange(len(found)) < len(mapped)
+    strongest_rows = np.concatenate([mapped, _strongest_of(study, feature, rest, n - len(mapped))])
+    return strongest_rows, np.arange(len(strongest_rows)) < len(mapped)
 
 
 def _strongest_of(study: Study, feature: int, rows: np.ndarray, n: int) -> np.ndarray:

@@ -93,17 +93,17 @@ def image_facts(study: Study, row: int) -> dict[str, Any]:
 
 def facts_of(study: Study, rows: Sequence[int]) -> list[dict[str, Any]]:
     """`image_facts` of several rows. Galleries ask for the same ones at every rerun."""
-    known = _known_facts(study)
-    facts = {row: fact for row in rows if (fact := known.get(row))}  # another session may empty it meanwhile
+    cached = _known_facts(study)
+    facts = {row: fact for row in rows if (fact := cached.get(row))}  # another session may empty it meanwhile
     new = [row for row in rows if row not in facts]
     if new:
-        if len(known) > MOST_FACTS:
-            known.clear()
+        if len(cached) > MOST_FACTS:
+            cached.clear()
         frame = images(study)
         # Slices cost nothing; `iloc[new]` would copy each column of strings whole.
-        found = pd.concat([frame.iloc[row : row + 1] for row in new]).to_dict("records")
-        facts |= zip(new, found, strict=True)
-        known.update(facts)
+        records = pd.concat([frame.iloc[row : row + 1] for row in new]).to_dict("records")
+        facts |= zip(new, records, strict=True)
+        cached.update(facts)
     return [dict(facts[row]) for row in rows]
 
 
@@ -183,8 +183,10 @@ def list_names(study: Study, features: Iterable[int]) -> list[str]:
     of the images on which they fire: "Feature 12 (mostly bird, 5 of 9 images)". Not safe in Markdown.
     """
     words = feature_words(study)
-    told = ((number, words.get(number) or class_words(study, number)) for number in map(int, features))
-    return [f"Feature {number} ({text})" if text else f"Feature {number}" for number, text in told]
+    descriptions = (
+        (number, words.get(number) or class_words(study, number)) for number in map(int, features)
+    )
+    return [f"Feature {number} ({text})" if text else f"Feature {number}" for number, text in descriptions]
 
 
 @cached_read(max_entries=8)
@@ -195,14 +197,14 @@ def firing_classes(study: Study) -> dict[int, FiringClass]:
 
 def class_words(study: Study, feature: int) -> str:
     """Which class the evaluation images belong to on which a feature fires, in words; empty without any."""
-    known = firing_classes(study).get(feature)
-    return known.words if known else ""
+    firing = firing_classes(study).get(feature)
+    return firing.words if firing else ""
 
 
 def where_it_fires(study: Study, feature: int) -> str:
     """The same as a clause, "fires mostly on bird, 5 of 9 images"; empty without several classes."""
-    known = firing_classes(study).get(feature)
-    return known.clause if known and len(study.class_names) > 1 else ""
+    firing = firing_classes(study).get(feature)
+    return firing.clause if firing and len(study.class_names) > 1 else ""
 
 
 @cached_read(max_entries=32)
@@ -219,11 +221,11 @@ def percentile(study: Study, column: str, row: int) -> float:
     """Share of images of the same split, in percent, whose score is at most this image's (mid-rank)."""
     frame = images(study)
     scores = frame.loc[frame["split"] == frame["split"].iat[row], column].to_numpy(dtype=float)
-    own = float(frame[column].iat[row])
+    value = float(frame[column].iat[row])
     scores = scores[~np.isnan(scores)]
-    if not scores.size or np.isnan(own):
+    if not scores.size or np.isnan(value):
         return float("nan")
-    return 100.0 * (np.count_nonzero(scores < own) + 0.5 * np.count_nonzero(scores == own)) / scores.size
+    return 100.0 * (np.count_nonzero(scores < value) + 0.5 * np.count_nonzero(scores == value)) / scores.size
 
 
 def _beside(frame: pd.DataFrame, extra: pd.DataFrame) -> pd.DataFrame:
@@ -272,13 +274,13 @@ def words_alone(study: Study) -> dict[int, list[str]]:
 def named_from(study: Study) -> dict[int, str]:
     """See `core.slices.inspection.words.named_from`; without the features that people named."""
     given = names_given(study)
-    return {feature: place for feature, place in core_named_from(study).items() if feature not in given}
+    return {feature: source for feature, source in core_named_from(study).items() if feature not in given}
 
 
 def number_and_place(study: Study, feature: int) -> str:
     """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat"."""
-    place = named_from(study).get(feature)
-    return f"#{feature} · {place.split()[-1]}" if place else f"#{feature}"
+    source = named_from(study).get(feature)
+    return f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
 
 
 def names_given(study: Study) -> dict[int, str]:

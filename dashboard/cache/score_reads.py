@@ -29,27 +29,22 @@ def metrics(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame
     return reads.narrowed(study, where).of_scores("quality_metrics", scores)
 
 
-def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
-    """The rows of some scores of the table `quality_curves` of the images of a filter."""
-    return reads.narrowed(study, where).of_scores("quality_curves", scores)
-
-
 @cached_read(max_entries=32)
 def aurocs(study: Study, where: Slice) -> pd.DataFrame:
     """AUROC of every score with its interval, in the columns that charts of metrics read."""
-    found = reads.slice_table(study, where, "score_aurocs")
-    found = found.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
+    table = reads.slice_table(study, where, "score_aurocs")
+    table = table.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
     rivals = ("rival", "rival_difference_high")  # known of the evaluation images as a whole
     whole = where == with_split(study, Slice()) and study.has("quality_metrics")
     if not whole or not {*rivals} <= {*study.columns("quality_metrics")}:
-        return found
-    return found.merge(reads.table(study, "quality_metrics", ("score", *rivals)), on="score", how="left")
+        return table
+    return table.merge(reads.table(study, "quality_metrics", ("score", *rivals)), on="score", how="left")
 
 
 def picked_first(study: Study) -> str:
     """The score that a page opens with: the recommended one, else the first of the study."""
-    held, found = reads.scores(study), recommended(study)
-    return found.score if found and found.score in held else held[0]
+    held, best = reads.scores(study), recommended(study)
+    return best.score if best and best.score in held else held[0]
 
 
 @cached_read(max_entries=32)

@@ -73,10 +73,10 @@ def of_classes(study: Study, text: str, where: Slice) -> Found:
 
 def spaces(study: Study) -> dict[str, str]:
     """Spaces in which images can be compared: their names in words."""
-    found = {"representations": "This encoder"}
+    titles = {"representations": "This encoder"}
     if search.has_index(study):
-        found[search.CLIP_IMAGES] = "CLIP"
-    return found
+        titles[search.CLIP_IMAGES] = "CLIP"
+    return titles
 
 
 def is_read(study: Study, text: str) -> bool:
@@ -88,8 +88,8 @@ def is_read(study: Study, text: str) -> bool:
 @cached_read(max_entries=256)
 def text_vector(study: Study, text: str) -> np.ndarray:
     """(d,) float32: what the CLIP of the study's index makes of a text."""
-    kept = search.kept_text(study, text)
-    return clip_process.text_vector(study, text) if kept is None else np.asarray(kept, np.float32)
+    stored = search.kept_text(study, text)
+    return clip_process.text_vector(study, text) if stored is None else np.asarray(stored, np.float32)
 
 
 def keep_picture(study: Study, name: str, data: bytes) -> str:
@@ -112,8 +112,8 @@ def keep_picture(study: Study, name: str, data: bytes) -> str:
 
 def picture_of(study: Study, digest: str) -> Picture | None:
     """What is remembered of an uploaded picture, if the CLIP of this study has read it."""
-    found = _pictures().get(digest)
-    return found if found and found.clip == search.index_facts(study).get("clip_fingerprint") else None
+    picture = _pictures().get(digest)
+    return picture if picture and picture.clip == search.index_facts(study).get("clip_fingerprint") else None
 
 
 @cached_read(max_entries=256, spinner="Comparing with every image")

@@ -23,8 +23,8 @@ def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> Rend
         HeatmapNotStored: it needs others, which are computed when the sheet is made.
         PeregrineError: it cannot be drawn, or a study that it needs is not there any more.
     """
-    shown = replace(cell, caption="")
-    where = shown.slice
+    uncaptioned = replace(cell, caption="")
+    where = uncaptioned.slice
     first, *others = served_beside(study, cell)
 
     def drawn():
@@ -33,7 +33,7 @@ def sheet_figure(study: Study, cell: CellRequest, width: int, font: str) -> Rend
         studies = [narrowed(first, where), *(narrowed(one, beside) for one in others)]
         return draw(studies, cell.name, width=width, font=font, options=options)
 
-    return rendered(first, str(shown), f"paper {width} {font}", (where, *others), drawn)
+    return rendered(first, str(uncaptioned), f"paper {width} {font}", (where, *others), drawn)
 
 
 def served_beside(study: Study, cell: CellRequest) -> list[Study]:

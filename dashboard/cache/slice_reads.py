@@ -25,9 +25,9 @@ from dashboard.cache.reader import cached_read
 
 def checked(study: Study, text: str) -> tuple[Slice, tuple[str, ...]]:
     """The slice of a text form without what this study does not have, and why that was left out."""
-    wanted, unread = _readable(text)
-    kept, dropped = _checked(study, wanted)
-    return kept, unread + dropped
+    asked, unread = _readable(text)
+    valid, dropped = _checked(study, asked)
+    return valid, unread + dropped
 
 
 def _readable(text: str) -> tuple[Slice, tuple[str, ...]]:
@@ -46,20 +46,20 @@ def _readable(text: str) -> tuple[Slice, tuple[str, ...]]:
 
 
 @cached_read(max_entries=256)
-def _checked(study: Study, wanted: Slice) -> tuple[Slice, tuple[str, ...]]:
-    kept, dropped = [], []
-    for part in wanted.parts():
+def _checked(study: Study, asked: Slice) -> tuple[Slice, tuple[str, ...]]:
+    valid, dropped = [], []
+    for part in asked.parts():
         try:
             reads.mask(study, part)
-            kept.append(part)
+            valid.append(part)
         except SliceError as error:
             dropped.append(str(error))
-    return Slice.joined(kept), tuple(dropped)
+    return Slice.joined(valid), tuple(dropped)
 
 
-def count(study: Study, chosen: Slice) -> int:
+def count(study: Study, where: Slice) -> int:
     """How many images a slice holds."""
-    return int(np.count_nonzero(reads.mask(study, chosen)))
+    return int(np.count_nonzero(reads.mask(study, where)))
 
 
 @cached_read(max_entries=64)
@@ -76,10 +76,10 @@ def saved(study: Study) -> dict[str, str]:
 def tags(study: Study) -> tuple[list[str], bool]:
     """The tags of the images, and whether any label is marked as wrong; none where they cannot be read."""
     try:
-        found = reads.traces(study)
+        traces = reads.traces(study)
     except PeregrineError:
         return [], False
-    return found.image_tags, any(one.wrong_label for one in found.images.values())
+    return traces.image_tags, any(one.wrong_label for one in traces.images.values())
 
 
 @cached_read(max_entries=128)
@@ -142,8 +142,8 @@ def distinct(study: Study, places: tuple[str, ...]) -> np.ndarray:
 
 def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:
     """What each slice is called; of two with the same name, each also says its trait."""
-    said = reads.feature_words(study)
-    names = [plain_name(Slice.parse(str(text)), said) for text in table["where"]]
+    words = reads.feature_words(study)
+    names = [plain_name(Slice.parse(str(text)), words) for text in table["where"]]
     shared = {name for name, n in Counter(names).items() if n > 1}
     return [
         f"{name} ({trait})" if name in shared and trait else name
@@ -152,18 +152,18 @@ def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:
 
 
 @cached_read(max_entries=64)
-def metrics(study: Study, chosen: Slice, without: Slice | None = None) -> pd.DataFrame:
-    """See `slice_compare.metrics`. `without`: the images of `chosen` that this slice does not hold."""
+def metrics(study: Study, where: Slice, without: Slice | None = None) -> pd.DataFrame:
+    """See `slice_compare.metrics`. `without`: the images of `where` that this slice does not hold."""
     images = reads.images(study)
-    known = [name for name in ("correct", *slice_compare.MEANS) if name in images]
+    columns = [name for name in ("correct", *slice_compare.MEANS) if name in images]
     return slice_compare.metrics(
-        mask_of(study, chosen, without), {name: numbers(images, name) for name in known}
+        mask_of(study, where, without), {name: numbers(images, name) for name in columns}
     )
 
 
-def mask_of(study: Study, chosen: Slice, without: Slice | None = None) -> np.ndarray:
+def mask_of(study: Study, where: Slice, without: Slice | None = None) -> np.ndarray:
     """(n_images,) bool: the images of a slice that another one does not hold."""
-    mask = reads.mask(study, chosen)
+    mask = reads.mask(study, where)
     return mask if without is None else mask & ~reads.mask(study, without)
 
 

@@ -107,16 +107,16 @@ def show_chart(
         name: unique on the page, if not that of the chart. title: writes the finding; None: no title.
         data: the numbers that are saved, if not those that are drawn. on_select: see `chart`.
     """
-    shown = chart_table(study, among, what.name, options, tuple(others))
-    if title is not None and (finding := what.finding(shown)):
+    table = chart_table(study, among, what.name, options, tuple(others))
+    if title is not None and (finding := what.finding(table)):
         title(plain(finding))
-    numbers = frame_of(shown) if data is None else data
+    numbers = frame_of(table) if data is None else data
     chart(
         study,
         name or what.name,
-        lambda theme: what.draw(shown, options, theme),
+        lambda theme: what.draw(table, options, theme),
         *(what.name, options, among, *others),
-        alt=what.described(shown),
+        alt=what.described(table),
         data=pd.DataFrame() if numbers is None else numbers,
         on_select=on_select,
         cell=cell_beside(CellRequest(what.name, options, str(among or "")), study, others),

@@ -75,4 +75,4 @@ def start_button(
 def begin(command: Command, folder: Path | None = None) -> None:
     """Start a command; where that is not possible, note the reason for the page."""
     if reason := launcher.run(command, folder):
-        session.note(reason)
+        session.notify(reason)

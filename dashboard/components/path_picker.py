@@ -91,10 +91,10 @@ def _button(
 
 
 def _go(key: str, path: Path | None) -> None:
-    session.choose(f"{key}_at", path)
+    session.set_widget(f"{key}_at", path)
 
 
 def _take(key: str, path: Path) -> None:
-    session.choose(key, allowed_paths.short(path))
-    session.choose(f"{key}_at", path if path.is_dir() else path.parent)
-    session.choose(f"{key}_list", False)  # closes the list, which would cover what is found
+    session.set_widget(key, allowed_paths.short(path))
+    session.set_widget(f"{key}_at", path if path.is_dir() else path.parent)
+    session.set_widget(f"{key}_list", False)  # closes the list, which would cover what is found

@@ -12,7 +12,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def own_place(draw: Callable[P, T]) -> Callable[P, T]:
+def stable_container(draw: Callable[P, T]) -> Callable[P, T]:
     """Draw a part of a page in a container of its own, so that what follows keeps its place.
 
     For each part that draws now more, now less. Streamlit knows elements by their place: where one moves, the

@@ -20,7 +20,7 @@ from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.run_button import run_button, step_command
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import help_text as help_text
 from dashboard.components.tooltips import plain as plain
 from dashboard.state import session
@@ -38,7 +38,7 @@ def metric(label: str, value: str, *, explain: str, detail: str | None = None) -
     """
     with st.container(border=True, height="stretch", gap=None):
         st.metric(label, "–" if value == UNDEFINED else value, help=help_text(explain))
-        st.caption(detail or "\N{NO-BREAK SPACE}")
+        st.caption((detail or "\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def interval(value: float, low: float, high: float, *, digits: int = 3) -> str:
@@ -70,7 +70,7 @@ def percent(share: float | None, *, digits: int = 1) -> str:
     return "not defined" if share is None or undefined(share) else f"{100 * share:.{digits}f} %"
 
 
-@own_place
+@stable_container
 def image_gallery(
     study: Study,
     rows: np.ndarray | Sequence[int],
@@ -209,7 +209,7 @@ def empty_state(what: str, why: str, command: Command | str | None = None) -> No
                     run_button(command, key=f"{what}: {text}")
 
 
-@own_place
+@stable_container
 def needs(study: Study, item: str, what: str) -> bool:
     """True when the study holds `item` (a table or array); else shows what is missing and the command."""
     missing = study.why_missing(item)

@@ -12,7 +12,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import tooltips
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import filter_fields, saved_slices
 from dashboard.state import image_filter, session
 
@@ -20,7 +20,7 @@ SPLITS = {"val": "Evaluation", "train": "Train"}
 VERDICTS = {None: "All", True: "Correct", False: "Misclassified"}
 
 
-@own_place
+@stable_container
 def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
     """Draw the filter in one row: the usual filters and the number of images are in sight, the others behind
     "More filters", and those that are set there are shown as chips.
@@ -28,25 +28,25 @@ def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
     population: the images that it leaves (`image_filter.population`). says: what the filter does not touch on
     this page, shown while it is set.
     """
-    chosen = image_filter.current(study)
+    current = image_filter.current(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="filter_bar"):
         if study.labelled:
             filter_fields.classes(
-                study, "Class", "labels", chosen.labels, width=160, label_visibility="collapsed"
+                study, "Class", "labels", current.labels, width=160, label_visibility="collapsed"
             )
         images = reads.images(study)
         if "correct" in images and bool(images["correct"].notna().any()):
-            _choice(study, "Verdict", VERDICTS, "correct", chosen.correct)
+            _choice(study, "Verdict", VERDICTS, "correct", current.correct)
         if population.split and 0 < np.count_nonzero(study.is_val) < study.n_images:
             _choice(study, "Split", SPLITS, "split", population.split)
-        filter_fields.more(study, chosen)
-        saved_slices.popover(study, chosen)
+        filter_fields.more(study, current)
+        saved_slices.popover(study, current)
         _count(study, population)
-        _chips(study, filter_fields.behind(chosen))
-        if chosen:
+        _chips(study, filter_fields.behind(current))
+        if current:
             st.button("Clear", type="tertiary", key="filter_clear", on_click=session.set_filter, args=("",))
         saved_slices.chips(study)
-    if chosen and says:
+    if current and says:
         st.caption(says)
 
 
@@ -55,10 +55,10 @@ def _choice(study: Study, label: str, options: dict, field: str, value: object) 
 
     def changed() -> None:
         word = session.value(key)
-        known = next((name for name, text in options.items() if text == word), None)
-        image_filter.put(study, **{field: None if known == "val" else known})
+        choice = next((name for name, text in options.items() if text == word), None)
+        image_filter.put(study, **{field: None if choice == "val" else choice})
 
-    session.show(key, options[value])
+    session.show_in_widget(key, options[value])
     st.segmented_control(
         label,
         list(options.values()),

@@ -27,9 +27,9 @@ HELP_WHERE = (
 )
 
 
-def more(study: Study, chosen: Slice) -> None:
+def more(study: Study, current: Slice) -> None:
     """The button, with the number of conditions that stand behind it, and the fields once it is open."""
-    n = len(behind(chosen).parts())
+    n = len(behind(current).parts())
     drawer = st.popover(
         f"More filters ({n})" if n else "More filters",
         icon=":material/tune:",
@@ -41,20 +41,20 @@ def more(study: Study, chosen: Slice) -> None:
     with drawer:
         images = reads.images(study)
         if "predicted" in images and study.labelled:
-            classes(study, "Predicted as", "predicted", chosen.predicted)
-            _confusion(study, chosen)
+            classes(study, "Predicted as", "predicted", current.predicted)
+            _confusion(study, current)
         for column in SLIDERS:
-            _range(study, chosen, column, score_label(column))
-        _features(study, chosen)
-        _concepts(study, chosen)
-        _tags(study, chosen)
-        _overlap(study, chosen)
-        _conditions(study, chosen)
+            _range(study, current, column, score_label(column))
+        _features(study, current)
+        _concepts(study, current)
+        _tags(study, current)
+        _overlap(study, current)
+        _conditions(study, current)
 
 
-def behind(chosen: Slice) -> Slice:
+def behind(current: Slice) -> Slice:
     """Return the conditions that no field in sight shows."""
-    return replace(chosen, split=None, correct=None, labels=(), name="")
+    return replace(current, split=None, correct=None, labels=(), name="")
 
 
 def classes(
@@ -72,7 +72,7 @@ def classes(
     def changed() -> None:
         image_filter.put(study, **{field: tuple(session.value(key))})
 
-    session.show(key, list(value))
+    session.show_in_widget(key, list(value))
     st.multiselect(
         label,
         study.class_names,
@@ -87,25 +87,25 @@ def classes(
     )
 
 
-def _confusion(study: Study, chosen: Slice) -> None:
+def _confusion(study: Study, current: Slice) -> None:
     """A true class and what it was taken for; it counts once both are chosen."""
     keys = "filter_confused", "filter_taken_for"
 
     def changed() -> None:
         pair = tuple(session.value(key) for key in keys)
-        known = image_filter.current(study).confusion
-        if all(pair) or known:
+        before = image_filter.current(study).confusion
+        if all(pair) or before:
             image_filter.put(study, confusion=pair if all(pair) else None)
 
-    if chosen.confusion:
-        for key, name in zip(keys, chosen.confusion, strict=True):
-            session.show(key, name)
+    if current.confusion:
+        for key, name in zip(keys, current.confusion, strict=True):
+            session.show_in_widget(key, name)
     for column, key, label in zip(st.columns(2), keys, ("Images of", "taken for"), strict=True):
         with column:
             st.selectbox(label, study.class_names, index=None, key=key, placeholder="Any", on_change=changed)
 
 
-def _range(study: Study, chosen: Slice, column: str, label: str) -> None:
+def _range(study: Study, current: Slice, column: str, label: str) -> None:
     """A slider over all values of a column; at full width it is no condition, so unknown values stay in."""
     ends = slice_reads.bounds(study, column)
     if ends is None:
@@ -122,10 +122,10 @@ def _range(study: Study, chosen: Slice, column: str, label: str) -> None:
             ranges[column] = (-math.inf if one <= low else one, math.inf if other >= high else other)
         image_filter.put(study, ranges=ranges, extras=extras)
 
-    set_to = chosen.ranges.get(column, (low, high))
-    shown = tuple(round(min(max(end, low), high), digits + 2) for end in set_to)
-    ends_shown = min(shown), max(shown)
-    session.show(key, ends_shown)
+    set_to = current.ranges.get(column, (low, high))
+    limited = tuple(round(min(max(end, low), high), digits + 2) for end in set_to)
+    ends_shown = min(limited), max(limited)
+    session.show_in_widget(key, ends_shown)
     st.slider(
         label,
         low,
@@ -147,64 +147,64 @@ def _rounded(low: float, high: float) -> tuple[float, float, float, int]:
     return round(ends[0], digits), round(ends[1], digits), step, digits
 
 
-def _several(label: str, key: str, options: list, value: list, said: Callable, put: Callable) -> None:
-    session.show(key, value)
+def _several(label: str, key: str, options: list, value: list, name_of: Callable, put: Callable) -> None:
+    session.show_in_widget(key, value)
     st.multiselect(
         label,
         options,
         default=[one for one in value if one in options],
         key=key,
-        format_func=said,
+        format_func=name_of,
         placeholder="Any",
         on_change=lambda: put(session.value(key)),
     )
 
 
-def _features(study: Study, chosen: Slice) -> None:
+def _features(study: Study, current: Slice) -> None:
     names = slice_reads.names_by_feature(study)
     if names:
         _several(
             "Features that fire, by number or word",
             "filter_fires",
             list(names),
-            list(chosen.fires),
+            list(current.fires),
             lambda number: names.get(number, str(number)),
             lambda numbers: image_filter.put(study, fires=tuple(numbers)),
         )
 
 
-def _concepts(study: Study, chosen: Slice) -> None:
+def _concepts(study: Study, current: Slice) -> None:
     words = slice_reads.concept_words(study)
     if words:
         _several(
             "Words of what the image shows",
             "filter_concepts",
             words,
-            list(chosen.concepts),
+            list(current.concepts),
             str,
             lambda some: image_filter.put(study, concepts=tuple(some)),
         )
 
 
-def _tags(study: Study, chosen: Slice) -> None:
+def _tags(study: Study, current: Slice) -> None:
     """The tags of images, any of which fits, and whether the label is marked as wrong."""
     tags, any_doubted = slice_reads.tags(study)
-    own = slice_columns(study)  # a study's own column of such a name goes before
-    if tags and own[TAG] == TRACES:
+    columns = slice_columns(study)  # a study's own column of such a name goes before
+    if tags and columns[TAG] == TRACES:
         _several(
             "Tags",
             "filter_tags",
             tags,
-            list(chosen.extras.get(TAG, ())),
+            list(current.extras.get(TAG, ())),
             str,
             lambda some: _put_extra(study, TAG, tuple(some)),
         )
-    if any_doubted and own[WRONG_LABEL] == TRACES:
+    if any_doubted and columns[WRONG_LABEL] == TRACES:
         key, marked = "filter_wrong_label", ("true",)
-        session.show(key, chosen.extras.get(WRONG_LABEL) == marked)
+        session.show_in_widget(key, current.extras.get(WRONG_LABEL) == marked)
         st.checkbox(
             "Label marked as wrong",
-            chosen.extras.get(WRONG_LABEL) == marked,
+            current.extras.get(WRONG_LABEL) == marked,
             key=key,
             on_change=lambda: _put_extra(study, WRONG_LABEL, marked if session.value(key) else ()),
         )
@@ -215,14 +215,14 @@ def _put_extra(study: Study, column: str, values: tuple[str, ...]) -> None:
     image_filter.put(study, extras=extras | ({column: values} if values else {}))
 
 
-def _overlap(study: Study, chosen: Slice) -> None:
+def _overlap(study: Study, current: Slice) -> None:
     """Which overlap, and its range."""
     columns = slice_reads.overlap_columns(study)
     if not columns:
         return
-    before = next((column for column in chosen.ranges if column in columns), None)
+    before = next((column for column in current.ranges if column in columns), None)
     if before and session.recall("filter_overlap") is None:
-        session.show("filter_overlap", before)
+        session.show_in_widget("filter_overlap", before)
     column = st.selectbox(
         "Overlap of heatmap and mask",
         columns,
@@ -230,10 +230,10 @@ def _overlap(study: Study, chosen: Slice) -> None:
         format_func=lambda one: image_filter.column_name(one),
         help=tooltips.help_text("masks"),
     )
-    _range(study, chosen, column, image_filter.column_name(column))
+    _range(study, current, column, image_filter.column_name(column))
 
 
-def _conditions(study: Study, chosen: Slice) -> None:
+def _conditions(study: Study, current: Slice) -> None:
     """Everything else, in text form. Text that cannot be read stays in its field, with the reason."""
     key, columns = "filter_text", set(slice_reads.overlap_columns(study)) | set(SLIDERS)
 
@@ -243,9 +243,9 @@ def _conditions(study: Study, chosen: Slice) -> None:
 
     def changed() -> None:
         before = image_filter.current(study)
-        kept = [part for part in before.parts() if part not in rest(before).parts()]
+        others = [part for part in before.parts() if part not in rest(before).parts()]
         try:
-            new = Slice.joined([*kept, *Slice.parse(session.value(key) or "").parts()])
+            new = Slice.joined([*others, *Slice.parse(session.value(key) or "").parts()])
             reads.mask(study, new)
         except SliceError as error:
             problems.keep(key, str(error))
@@ -255,10 +255,10 @@ def _conditions(study: Study, chosen: Slice) -> None:
 
     problem = problems.of_text(key)
     if problem is None:
-        session.show(key, str(rest(chosen)))
+        session.show_in_widget(key, str(rest(current)))
     st.text_input(
         "Any other conditions",
-        value=str(rest(chosen)) if problem is None else session.value(key),
+        value=str(rest(current)) if problem is None else session.value(key),
         key=key,
         placeholder="n_firing=3..8 background=sand",
         help=HELP_WHERE,

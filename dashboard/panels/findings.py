@@ -35,19 +35,19 @@ def look_first(study: Study, population: Slice) -> None:
         return
     st.subheader("Look at these first")
     opens = {card.id: target for card, target in made}
-    shown = [card for card, _ in made]
+    cards_only = [card for card, _ in made]
 
-    def opened(chosen: str) -> None:
-        page, where, parts = opens[chosen]
+    def opened(card_id: str) -> None:
+        page, where, parts = opens[card_id]
         session.set_filter(where)
         session.go(page, **parts)
 
     cards(
-        shown,
+        cards_only,
         key="overview_first",
         label="Places to look at first",
         on_open=opened,
-        width=290,
+        width=215,
         spread=True,
         pictures_first=True,
     )
@@ -56,59 +56,59 @@ def look_first(study: Study, population: Slice) -> None:
 Target = tuple[str, str, dict[str, str]]  # page, filter, further parts of its address
 
 
-def _card(study: Study, chosen: str, target: Target, **parts) -> tuple[Card, Target]:
-    page, where, shown = target
+def _card(study: Study, card_id: str, target: Target, **parts) -> tuple[Card, Target]:
+    page, where, query = target
     name = served_studies.name_of(study)
-    address = session.href(page, name, **({session.WHERE: where} if where else {}), **shown)
-    return Card(chosen, href=address, **parts), target
+    address = session.href(page, name, **({session.WHERE: where} if where else {}), **query)
+    return Card(card_id, href=address, **parts), target
 
 
 def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
-    found = highlight_reads.worst_confusion(study, population)
-    if found is None:
+    worst = highlight_reads.worst_confusion(study, population)
+    if worst is None:
         return None
     return _card(
         study,
         "confusion",
-        ("errors", session.filter_text(), of_confusion(found.true, found.predicted)),
-        title=f"{found.true} taken for {found.predicted}",
-        subtitle=f"{found.n:,} of the {found.of:,} misclassified images of {found.true}"
-        if found.of > 1
-        else f"the only misclassified image of {found.true}",
-        pictures=thumbnails(study, found.rows[:PICTURES]),
+        ("errors", session.filter_text(), of_confusion(worst.true, worst.predicted)),
+        title=f"{worst.true} taken for {worst.predicted}",
+        subtitle=f"{worst.n:,} of the {worst.of:,} misclassified images of {worst.true}"
+        if worst.of > 1
+        else f"the only misclassified image of {worst.true}",
+        pictures=thumbnails(study, worst.rows[:PICTURES]),
         action="Open this confusion →",
     )
 
 
 def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
-    found = highlight_reads.worst_slice(study, population)
-    if found is None:
+    worst = highlight_reads.worst_slice(study, population)
+    if worst is None:
         return None
-    share = widgets.percent(found.errors / found.n, digits=0)
-    name = plain_name(Slice.parse(found.where), reads.feature_words(study))
+    share = widgets.percent(worst.errors / worst.n, digits=0)
+    name = plain_name(Slice.parse(worst.where), reads.feature_words(study))
     return _card(
         study,
         "slice",
         ("errors", session.filter_text(), {}),
         title=f"{name[:1].upper()}{name[1:]}: {share} wrong",
-        subtitle=f"{found.errors:,} of {found.n:,} images; elsewhere {widgets.percent(found.rest, digits=0)}",
-        pictures=thumbnails(study, found.rows[:PICTURES]),
+        subtitle=f"{worst.errors:,} of {worst.n:,} images; elsewhere {widgets.percent(worst.rest, digits=0)}",
+        pictures=thumbnails(study, worst.rows[:PICTURES]),
         action="Open the worst slices →",
     )
 
 
 def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
-    found = highlight_reads.background_features(study, population)
-    if not found:
+    features = highlight_reads.background_features(study, population)
+    if not features:
         return None
-    n = len(found)
+    n = len(features)
     return _card(
         study,
         "background",
         ("masks", session.filter_text(), {}),
         title="A feature looks at the background" if n == 1 else f"{n} features look at the background",
-        subtitle=f"The clearest: {_listed(reads.feature_names(study, found[:3]))}",
-        pictures=_background_pictures(study, population, found[:PICTURES]),
+        subtitle=f"The clearest: {_listed(reads.feature_names(study, features[:3]))}",
+        pictures=_background_pictures(study, population, features[:PICTURES]),
         action="Open masks and mIoU →",
     )
 
@@ -117,15 +117,15 @@ def _background_pictures(study: Study, population: Slice, features: list[int]) -
     """A picture of each feature: of the images of a filter, or without one the one where it is largest."""
     if not is_filtered(study, population):
         return tuple(picture for number in features for picture in heat(study, number, 1))
-    found = feature_cards.pictures(study, population, tuple(features))
-    return tuple(picture for number in features for picture in found[number][:1])
+    by_feature = feature_cards.pictures(study, population, tuple(features))
+    return tuple(picture for number in features for picture in by_feature[number][:1])
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def features(
+def feature_findings(
     study: Study, population: Slice, *, title: str = "What its features look at", n: int = FEATURES
 ) -> None:
     """A few telling features with their heatmaps on images of a filter; a click opens the feature."""
@@ -137,7 +137,7 @@ def features(
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
     pictures = feature_cards.pictures(study, population, tuple(numbers))
-    shown = [
+    listed = [
         Card(
             str(number),
             title=words.get(number, f"Feature {number}"),
@@ -149,7 +149,7 @@ def features(
         for number in numbers
     ]
     cards(
-        shown,
+        listed,
         key="overview_features",
         label="Features and what they look at",
         on_open=lambda chosen: session.go("feature", feature=chosen),
@@ -175,6 +175,6 @@ def heat(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
 
 def thumbnails(study: Study, rows: np.ndarray) -> tuple[Picture, ...]:
     """The images as they are."""
-    wanted = rows.tolist()
-    urls, facts = served_studies.picture_urls(study, wanted), reads.facts_of(study, wanted)
+    numbers = rows.tolist()
+    urls, facts = served_studies.picture_urls(study, numbers), reads.facts_of(study, numbers)
     return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))

@@ -14,7 +14,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, TILE, overlay_urls
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
@@ -52,20 +52,20 @@ def display(
     key: str,
     several: bool,
     plain: OverlayStyle | None = None,
-    shown: Sequence[str] = ("Original", "Overlay"),
+    default: Sequence[str] = ("Original", "Overlay"),
 ) -> Display:
     """Show a button with the choices behind it: pictures side by side, their size, and the style of overlays.
 
-    The choices stand in the URL under names that start with `key`. `plain`, `shown`: the first choice.
+    The choices stand in the URL under names that start with `key`. `plain`, `default`: the first choice.
     """
     with st.popover("Display", icon=":material/tune:", key=f"{key}_display"):
-        chosen = pictures(study, key=f"{key}_shown", default=shown)
+        kinds = pictures(study, key=f"{key}_shown", default=default)
         session.drop_unknown(f"{key}_size", SIZES)
         size = st.segmented_control(
             "Size", list(SIZES), default="Medium", required=True, key=f"{key}_size", bind="query-params"
         )
         style = controls(study, key=key, several=several, plain=plain)
-    return Display(style, chosen, SIZES[size or "Medium"])
+    return Display(style, kinds, SIZES[size or "Medium"])
 
 
 def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | None = None) -> OverlayStyle:
@@ -73,7 +73,7 @@ def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | Non
     colours and masks, all in the URL under names that start with `key`. `plain`: the first choice.
     """
     plain = plain or OverlayStyle()
-    with st.container(width="content"):  # keeps its place, as in `own_place`
+    with st.container(width="content"):  # keeps its place, as in `stable_container`
         combine = _combination(study, key, plain) if several else plain.combine
     opacity = st.slider(
         "Opacity",
@@ -103,7 +103,7 @@ def _combination(study: Study, key: str, plain: OverlayStyle) -> str:
     options = [word for word, how in COMBINE.items() if how != "sum" or heatmap_reads.sums_are_stored(study)]
     session.drop_unknown(f"{key}_combine", options)
     before = next((word for word in options if COMBINE[word] == plain.combine), options[0])
-    chosen = st.segmented_control(
+    word = st.segmented_control(
         "Several features",
         options,
         default=before,
@@ -112,7 +112,7 @@ def _combination(study: Study, key: str, plain: OverlayStyle) -> str:
         bind="query-params",
         help=widgets.help_text("combine"),
     )
-    return COMBINE[chosen or before]
+    return COMBINE[word or before]
 
 
 def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
     if not options:
         return ()
     session.drop_unknown(f"{key}_masks", options)
-    chosen = st.pills(
+    picked = st.pills(
         "Masks",
         options,
         selection_mode="multi",
@@ -130,14 +130,14 @@ def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
         bind="query-params",
         help=widgets.help_text("masks"),
     )
-    return tuple(MASKS[word] for word in options if word in chosen)
+    return tuple(MASKS[word] for word in options if word in picked)
 
 
 def pictures(study: Study, *, key: str, default: Sequence[str] = PICTURES) -> list[str]:
     """Which pictures of an image stand side by side."""
     there = [name for name in PICTURES if name != "Masks" or heatmap_reads.mask_kinds(study)]
     session.drop_unknown(key, there)
-    chosen = st.pills(
+    picked = st.pills(
         "Side by side",
         there,
         selection_mode="multi",
@@ -145,7 +145,7 @@ def pictures(study: Study, *, key: str, default: Sequence[str] = PICTURES) -> li
         key=key,
         bind="query-params",
     )
-    return [name for name in there if name in chosen] or ["Overlay"]
+    return [name for name in there if name in picked] or ["Overlay"]
 
 
 def gallery(
@@ -154,7 +154,7 @@ def gallery(
     style: OverlayStyle,
     *,
     key: str,
-    shown: Sequence[str] = PICTURES,
+    kinds: Sequence[str] = PICTURES,
     captions: widgets.Captions | None = None,
     badges: widgets.Badges | None = None,
     page_size: int = 12,
@@ -169,7 +169,7 @@ def gallery(
             "Overlay": lambda: _stored_urls(study, some, style),
             "Masks": lambda: mask_urls(study, some),
         }
-        return list(zip(*(sources[name]() for name in shown), strict=True))
+        return list(zip(*(sources[name]() for name in kinds), strict=True))
 
     widgets.image_gallery(
         study,
@@ -178,10 +178,10 @@ def gallery(
         captions=captions,
         badges=badges or (lambda row: ""),
         page_size=page_size,
-        tile=round(scale * WIDTHS[len(shown)]),
+        tile=round(scale * WIDTHS[len(kinds)]),
         label=label,
         pictures=addresses,
-        names=tuple(shown),
+        names=tuple(kinds),
     )
 
 
@@ -214,7 +214,7 @@ SWATCHES = {
 }
 
 
-@own_place
+@stable_container
 def legend(kinds: Sequence[str]) -> None:
     """What is dimmed and what is hatched on the pictures."""
     marks = "".join(

@@ -17,19 +17,19 @@ def filters(by: str) -> bool:
 
 def pressed(study: Study, by: str) -> list[str]:
     """The entries that the filter names."""
-    chosen = image_filter.current(study)
+    current = image_filter.current(study)
     if by in FIELDS:
-        return list(getattr(chosen, FIELDS[by]))
+        return list(getattr(current, FIELDS[by]))
     if by == "correct":
-        return [name for name, value in VERDICTS.items() if value is chosen.correct]
+        return [name for name, value in VERDICTS.items() if value is current.correct]
     column = by.removeprefix(ATTRIBUTE)
-    named = chosen.extras.get(column, ())
+    named = current.extras.get(column, ())
     return [name for name, value in filter_values(study, column).items() if value in named]
 
 
 def toggle(study: Study, by: str, name: str) -> None:
     """Put a value into the filter, or take it out. Meant for callbacks."""
-    chosen = image_filter.current(study)
+    current = image_filter.current(study)
     names = [one for one in pressed(study, by) if one != name]
     if len(names) == len(pressed(study, by)):
         names.append(name)
@@ -39,7 +39,7 @@ def toggle(study: Study, by: str, name: str) -> None:
         image_filter.put(study, correct=VERDICTS.get(name) if name in names else None)
     else:
         column = by.removeprefix(ATTRIBUTE)
-        others = {key: values for key, values in chosen.extras.items() if key != column}
+        others = {key: values for key, values in current.extras.items() if key != column}
         values = filter_values(study, column)
-        said = tuple(values[one] for one in names if one in values)
-        image_filter.put(study, extras=others | ({column: said} if said else {}))
+        pressed_values = tuple(values[one] for one in names if one in values)
+        image_filter.put(study, extras=others | ({column: pressed_values} if pressed_values else {}))

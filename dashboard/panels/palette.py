@@ -28,7 +28,7 @@ def button() -> None:
         key="palette_open",
         width="stretch",
         help="A page, class, feature, saved slice or image by its name",
-        on_click=session.choose,
+        on_click=session.set_widget,
         args=(OPEN, True),
     )
 
@@ -38,13 +38,13 @@ def is_open() -> bool:
     return bool(session.recall(OPEN))
 
 
-def show(study: Study) -> None:
+def search_palette(study: Study) -> None:
     """The dialog."""
     _dialog(study)
 
 
 def _closed() -> None:
-    session.choose(OPEN, None)
+    session.set_widget(OPEN, None)
 
 
 @st.dialog("Go to", on_dismiss=_closed)
@@ -69,16 +69,20 @@ def _dialog(study: Study) -> None:
 
 def _places(study: Study) -> dict[str, Go]:
     """What can be gone to, by what it is called."""
-    found: dict[str, Go] = {
+    destinations: dict[str, Go] = {
         page.title: lambda name=page.name: session.go(name) for page in PAGES.values() if page.group
     }
     for label in study.class_names:
-        found[f"Class {label}"] = lambda label=label: _filtered("features", str(Slice(labels=(label,))))
+        destinations[f"Class {label}"] = lambda label=label: _filtered(
+            "features", str(Slice(labels=(label,)))
+        )
     for number, name in slice_reads.names_by_feature(study).items():
-        found[name] = lambda number=number: session.go("feature", feature=str(number))
+        destinations[name] = lambda number=number: session.go("feature", feature=str(number))
     for name in saved_slices.names(study):
-        found[f"Slice {name}"] = lambda name=name: _filtered("images", saved_slices.applied(study, name))
-    return {tooltips.plain(name): go for name, go in found.items()}
+        destinations[f"Slice {name}"] = lambda name=name: _filtered(
+            "images", saved_slices.applied(study, name)
+        )
+    return {tooltips.plain(name): go for name, go in destinations.items()}
 
 
 def _filtered(page: str, where: str) -> None:
@@ -88,10 +92,10 @@ def _filtered(page: str, where: str) -> None:
 
 def _go(study: Study, places: dict[str, Go]) -> None:
     text = str(session.value(CHOICE) or "").strip()
-    session.choose(CHOICE, None)
+    session.set_widget(CHOICE, None)
     if not text:
         return
-    session.choose(OPEN, None)
+    session.set_widget(OPEN, None)
     if text in places:
         places[text]()
     elif (row := _image(study, text)) is not None:
@@ -111,5 +115,9 @@ def _image(study: Study, text: str) -> int | None:
 
 def _feature(study: Study, text: str) -> int | None:
     number = text.removeprefix("#")
-    known = number.isdecimal() and len(number) < 9 and study.has("features")
-    return int(number) if known and int(number) < len(reads.table(study, "features", ("feature",))) else None
+    is_feature = number.isdecimal() and len(number) < 9 and study.has("features")
+    return (
+        int(number)
+        if is_feature and int(number) < len(reads.table(study, "features", ("feature",)))
+        else None
+    )

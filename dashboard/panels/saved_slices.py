@@ -29,8 +29,8 @@ def names(study: Study) -> list[str]:
 def chips(study: Study) -> None:
     """The saved slices with their sizes; a click makes one the filter, a second click lifts it."""
     late = _later()
-    shown = [name for name in names(study) if name not in late][:SHOWN]
-    if not shown:
+    listed = [name for name in names(study) if name not in late][:SHOWN]
+    if not listed:
         return
     key = "filter_saved"
 
@@ -39,12 +39,12 @@ def chips(study: Study) -> None:
         session.set_filter(applied(study, name) if name else "")
 
     here = session.filter_text()
-    chosen = next((name for name in shown if here and applied(study, name) == here), None)
-    session.show(key, chosen)
+    pressed = next((name for name in listed if here and applied(study, name) == here), None)
+    session.show_in_widget(key, pressed)
     st.pills(
         "Saved slices",
-        shown,
-        default=chosen,
+        listed,
+        default=pressed,
         key=key,
         format_func=lambda name: tooltips.plain(_with_count(study, name)),
         on_change=changed,
@@ -56,7 +56,7 @@ def show_later(name: str) -> None:
     """Leave a slice out of the chips until the page or the filter changes. Meant for callbacks that save one
     further down the page, where a new row of chips would move what the reader looks at.
     """
-    session.choose(LATER, (_now(), (*_later(), name)))
+    session.set_widget(LATER, (_now(), (*_later(), name)))
 
 
 def _later() -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def applied(study: Study, name: str) -> str:
     return text if 0 < len(text) <= LONGEST_LINK else str(Slice(saved=(name,)))
 
 
-def popover(study: Study, chosen: Slice) -> None:
+def popover(study: Study, current: Slice) -> None:
     """The drawer: save the filter under a name, apply, rename or delete what is saved."""
     drawer = st.popover(
         "Slices", icon=":material/bookmark:", key="filter_slices", on_change="rerun", type="secondary"
@@ -84,15 +84,15 @@ def popover(study: Study, chosen: Slice) -> None:
     with drawer:
         if problem := problems.take("slices"):
             st.warning(tooltips.plain(problem), icon=":material/error:")
-        _save(study, chosen)
+        _save(study, current)
         if saved := known(study):
             _manage(study, list(saved))
         else:
             st.caption("No slice is saved in this study yet.")
 
 
-def _save(study: Study, chosen: Slice) -> None:
-    if not chosen:
+def _save(study: Study, current: Slice) -> None:
+    if not current:
         st.caption("Set a filter; then it can be saved here under a name.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -104,13 +104,13 @@ def _save(study: Study, chosen: Slice) -> None:
             help="Kept in the study's folder, for everyone who opens it. On the command line: "
             "`export STUDY quality -o FILE --slice @NAME`.",
         )
-        st.button("Save", key="slice_save", type="primary", on_click=_saving, args=(study, chosen))
+        st.button("Save", key="slice_save", type="primary", on_click=_saving, args=(study, current))
 
 
-def _saving(study: Study, chosen: Slice) -> None:
+def _saving(study: Study, current: Slice) -> None:
     def keep() -> None:
-        name = saved_slices.save(study.path, session.value(NAME) or "", chosen)
-        session.choose(NAME, "")
+        name = saved_slices.save(study.path, session.value(NAME) or "", current)
+        session.set_widget(NAME, "")
         session.set_filter(applied(study, name))
 
     _try(keep)
@@ -137,8 +137,8 @@ def _renaming(study: Study, name: str) -> None:
     def move() -> None:
         here = image_filter.current(study)  # before: afterwards the old name is unknown and would be dropped
         new = saved_slices.rename(study.path, name, session.value(RENAMED) or "")
-        session.choose(RENAMED, "")
-        session.choose(CHOSEN, new)
+        session.set_widget(RENAMED, "")
+        session.set_widget(CHOSEN, new)
         if name in here.saved:
             followed = tuple(new if one == name else one for one in here.saved)
             session.set_filter(str(replace(here, saved=followed)))
@@ -158,7 +158,7 @@ def known(study: Study) -> dict[str, str]:
     try:
         return slice_reads.saved(study)
     except PeregrineError as error:
-        session.note(str(error))
+        session.notify(str(error))
         return {}
 
 

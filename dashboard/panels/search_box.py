@@ -84,47 +84,47 @@ def field(study: Study) -> Query:
 def trouble() -> None:
     """Why the picture that was uploaded last cannot be searched by; said once."""
     if why := session.recall(TROUBLE):
-        session.choose(TROUBLE, None)
+        session.set_widget(TROUBLE, None)
         st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
 
 
 def results(
-    study: Study, query: Query, where: Slice, *, shown: str = ON_PICTURES
+    study: Study, query: Query, where: Slice, *, note: str = ON_PICTURES
 ) -> search_reads.Found | None:
     """What is found in a slice, the nearest first, with a line that says how; None where there is nothing to
     show yet, and the page shows the images of the filter.
 
-    shown: how the page shows what was found, in a sentence.
+    note: how the page shows what was found, in a sentence.
     """
     if query.row is not None:
-        return _like(study, query.row, where, shown)
+        return _like(study, query.row, where, note)
     if not has_index(study):
         return _without_index(study, query, where)
     if query.picture:
-        return _with_clip(study, query, where, shown)
+        return _with_clip(study, query, where, note)
     if search_reads.is_read(study, query.text):
-        return _with_clip(study, query, where, shown)
+        return _with_clip(study, query, where, note)
     state = clip_process.prepare(study)
     if state.name == "loading":
         _wait(study)
         return None
     if state.name == "ready":
-        return _with_clip(study, query, where, shown)
+        return _with_clip(study, query, where, note)
     st.warning(widgets.plain(f"CLIP cannot read this text: {state.why}"), icon=":material/warning:")
     if state.why == clip_process.CHANGED:
         _offer(study)
     return _by_words(study, query, where)
 
 
-def badges(found: search_reads.Found) -> dict[int, str]:
+def badges(hits: search_reads.Found) -> dict[int, str]:
     """The cosine on each picture, where it was found by one."""
-    known = [(int(row), cosine) for row, cosine in zip(*found, strict=True) if np.isfinite(cosine)]
-    return {row: f"{cosine:.2f}" for row, cosine in known}
+    cosines = [(int(row), cosine) for row, cosine in zip(*hits, strict=True) if np.isfinite(cosine)]
+    return {row: f"{cosine:.2f}" for row, cosine in cosines}
 
 
-def shown_rows(found: search_reads.Found) -> np.ndarray:
+def shown_rows(hits: search_reads.Found) -> np.ndarray:
     """(m,) int64: the found images, the nearest first."""
-    return np.asarray(found[0], np.int64)
+    return np.asarray(hits[0], np.int64)
 
 
 def _query(study: Study) -> Query:
@@ -134,11 +134,11 @@ def _query(study: Study) -> Query:
         if rows:
             return Query(row=rows[0])
         session.set_url(LIKE, None)
-        session.note(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
+        session.notify(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
     picture = session.url_text(PICTURE)
     if picture and search_reads.picture_of(study, picture) is None:
         session.set_url(PICTURE, None)
-        session.note("The picture of this link is not kept. Upload it again to search by it.")
+        session.notify("The picture of this link is not kept. Upload it again to search by it.")
         picture = None
     return Query(picture=picture or "")
 
@@ -148,8 +148,8 @@ def _chip(study: Study, query: Query) -> None:
     if query.row is not None:
         name, about = _named(study, query.row), str(study.images["image_id"].iat[query.row])
     else:
-        known = search_reads.picture_of(study, query.picture)
-        name, about = (known.name, known.name) if known else ("your picture", "")
+        picture = search_reads.picture_of(study, query.picture)
+        name, about = (picture.name, picture.name) if picture else ("your picture", "")
     st.button(
         f"Like {widgets.plain(name)}",
         key="search_clear",
@@ -187,27 +187,27 @@ def _upload(study: Study) -> None:
     )
     if file is None:
         return
-    session.choose(UPLOADS, session.recall(UPLOADS, 0) + 1)
+    session.set_widget(UPLOADS, session.recall(UPLOADS, 0) + 1)
     try:
         with st.spinner("CLIP is reading the picture …"):
             digest = search_reads.keep_picture(study, file.name, file.getvalue())
         session.set_url(LIKE, None)
         session.set_url(PICTURE, digest)
     except PeregrineError as error:
-        session.choose(TROUBLE, str(error))
+        session.set_widget(TROUBLE, str(error))
     st.rerun()
 
 
-def _like(study: Study, row: int, where: Slice, shown: str) -> search_reads.Found:
+def _like(study: Study, row: int, where: Slice, note: str) -> search_reads.Found:
     space = _space(study)
-    found = search_reads.like_image(study, row, where, space)
-    if not len(found[0]):
+    hits = search_reads.like_image(study, row, where, space)
+    if not len(hits[0]):
         st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
-        return found
+        return hits
     by = "CLIP" if space == CLIP_IMAGES else "this encoder"
     about = f"most like this {widgets.plain(_named(study, row).removeprefix('an '))} for {by}"
-    _say(about, study, found, where, shown)
-    return found
+    _say(about, study, hits, where, note)
+    return hits
 
 
 def _space(study: Study) -> str:
@@ -215,40 +215,40 @@ def _space(study: Study) -> str:
     words = list(spaces.values())
     if len(words) == 1:
         return next(iter(spaces))
-    chosen = choose_one("Nearest for", words, key=SPACE)
-    return next((name for name, word in spaces.items() if word == chosen), next(iter(spaces)))
+    title = choose_one("Nearest for", words, key=SPACE)
+    return next((name for name, word in spaces.items() if word == title), next(iter(spaces)))
 
 
-def _with_clip(study: Study, query: Query, where: Slice, shown: str) -> search_reads.Found | None:
+def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_reads.Found | None:
     captioned = bool(query.text and study.has("captions") and session.recall(CAPTIONED))
     try:
         if query.picture:
-            found = search_reads.by_picture(study, query.picture, where)
+            hits = search_reads.by_picture(study, query.picture, where)
             about = "most like your picture for CLIP"
         else:
-            found = search_reads.by_text(study, query.text, where, captioned=captioned)
+            hits = search_reads.by_text(study, query.text, where, captioned=captioned)
             about = f"nearest to “{widgets.plain(query.text)}” for CLIP"
     except PeregrineError as error:
         st.warning(widgets.plain(f"CLIP cannot read this: {error}"), icon=":material/warning:")
         return None
-    if found is not None:
+    if hits is not None:
         only = " whose captions contain the words" if captioned else ""
-        _say(about, study, found, where, shown, only=only)
-    return found
+        _say(about, study, hits, where, note, only=only)
+    return hits
 
 
 def _say(
-    about: str, study: Study, found: search_reads.Found, where: Slice, shown: str, *, only: str = ""
+    about: str, study: Study, hits: search_reads.Found, where: Slice, note: str, *, only: str = ""
 ) -> None:
     """How many images were found, of how many, and what could not be compared."""
-    n_shown, n_filter = len(found[0]), int(np.count_nonzero(reads.mask(study, where)))
+    n_shown, n_filter = len(hits[0]), int(np.count_nonzero(reads.mask(study, where)))
     missing = index_facts(study).get("n_missing", 0)
     gone = f" {missing:,} images of the study could not be read." if missing else ""
     if n_shown == n_filter and not only:
         which = f"All **{n_shown:,}** images, those {about} first."
     else:
         which = f"The **{n_shown:,}** of {n_filter:,} images{only} {about}, nearest first."
-    st.caption(f"{which} {shown}{gone}")
+    st.caption(f"{which} {note}{gone}")
 
 
 def _without_index(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
@@ -260,17 +260,17 @@ def _without_index(study: Study, query: Query, where: Slice) -> search_reads.Fou
 def _by_words(study: Study, query: Query, where: Slice) -> search_reads.Found | None:
     if not query.text:
         return None
-    said = f"“{widgets.plain(query.text)}”"
-    if study.has("captions") and len((found := search_reads.said_of(study, query.text, where))[0]):
+    quoted = f"“{widgets.plain(query.text)}”"
+    if study.has("captions") and len((hits := search_reads.said_of(study, query.text, where))[0]):
         st.caption(
-            f"Until then: the **{len(found[0]):,}** images with a part whose nearest captions say {said}. "
+            f"Until then: the **{len(hits[0]):,}** images with a part whose nearest captions say {quoted}. "
             "Images without captions are not among them."
         )
-        return found
-    if len((found := search_reads.of_classes(study, query.text, where))[0]):
-        st.caption(f"Until then: the **{len(found[0]):,}** images of a class with {said} in its name.")
-        return found
-    st.caption(f"Until then: no class or caption here has {said}, so these are all images of the filter.")
+        return hits
+    if len((hits := search_reads.of_classes(study, query.text, where))[0]):
+        st.caption(f"Until then: the **{len(hits[0]):,}** images of a class with {quoted} in its name.")
+        return hits
+    st.caption(f"Until then: no class or caption here has {quoted}, so these are all images of the filter.")
     return None
 
 
@@ -310,8 +310,8 @@ def _by_hand(study: Study, command: RunStep, *, download: bool) -> None:
         st.code(command.shell, language="bash", wrap_lines=True)
     if download:
         st.caption("With weights of your own, instead:")
-        own = command_line("search", study.path, clip="MODEL@FILE")
-        st.code(own, language="bash", wrap_lines=True)
+        command_text = command_line("search", study.path, clip="MODEL@FILE")
+        st.code(command_text, language="bash", wrap_lines=True)
 
 
 def _progress(job: Job) -> None:

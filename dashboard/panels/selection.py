@@ -62,6 +62,6 @@ def _save(study: Study, rows: np.ndarray, key: str) -> None:
     except PeregrineError as error:
         problems.keep(key, str(error))
         return
-    session.choose(f"{key}_name", "")
-    session.choose(f"{key}_save", False)  # closes the field
-    session.say(f"Saved the slice “{name}” with {len(rows):,} images")
+    session.set_widget(f"{key}_name", "")
+    session.set_widget(f"{key}_save", False)  # closes the field
+    session.toast(f"Saved the slice “{name}” with {len(rows):,} images")

@@ -27,7 +27,7 @@ def is_on(rows: Sequence[int]) -> bool:
     return False
 
 
-def show(study: Study, rows: Sequence[int]) -> None:
+def images_side_by_side(study: Study, rows: Sequence[int]) -> None:
     """The marked images side by side."""
     with st.container(border=True):
         _pictures(study, rows)
@@ -45,7 +45,7 @@ def _pictures(study: Study, rows: Sequence[int]) -> None:
         rows,
         style,
         key="beside_gallery",
-        shown=("Original", "Overlay"),
+        kinds=("Original", "Overlay"),
         captions=heatmap_grid.lines,
         label="marked images with their heatmaps",
     )

@@ -27,7 +27,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     name = entry.name if entry else None
     with st.sidebar:
         page_behaviour(no_step=(session.PICKED, session.SHEET), closing=("filter_labels",))
-        place = st.container()
+        facts_slot = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
             _link(PAGES[NEW_STUDY], name)
             if entry is not None:
@@ -45,7 +45,7 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
                 copy_link_button()
             theme_switch()
         fold_when_narrow(here)
-    return place
+    return facts_slot
 
 
 def _link(page: Page, study: str | None) -> None:
@@ -59,11 +59,11 @@ def _link(page: Page, study: str | None) -> None:
         )
 
 
-def facts(place: DeltaGenerator, study: Study) -> None:
+def facts(slot: DeltaGenerator, study: Study) -> None:
     """What the study is: its encoder, images and features."""
     lines = [f"{study.n_images:,} images"]
     if study.has("representations"):
         lines.append(f"{study.array('representations').shape[1]:,} features")
     if study.encoder_name:
         lines.append(widgets.plain(encoder_title(study.encoder_name)))
-    place.caption("  \n".join(lines))
+    slot.caption("  \n".join(lines))

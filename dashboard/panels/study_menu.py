@@ -60,11 +60,11 @@ def _size(folder: Path) -> int:
 def _rename(entry: served_studies.Entry, key: str) -> None:
     name = session.value(key).strip()
     if name == entry.path.name:
-        session.note("Type another name to rename the study.")
+        session.notify("Type another name to rename the study.")
         return
     if (target := _act(study_folders.rename_study, entry, name)) is not None:
         _choose(target)
-        session.note(f"Renamed '{entry.path.name}' to '{name}'.")
+        session.notify(f"Renamed '{entry.path.name}' to '{name}'.")
 
 
 def _duplicate(entry: served_studies.Entry, key: str) -> None:
@@ -72,12 +72,12 @@ def _duplicate(entry: served_studies.Entry, key: str) -> None:
     name = f"{name} copy" if name == entry.path.name else name
     if (target := _act(study_folders.copy_study, entry, name)) is not None:
         _choose(target)
-        session.note(f"Copied '{entry.path.name}' to '{name}', which is shown now.")
+        session.notify(f"Copied '{entry.path.name}' to '{name}', which is shown now.")
 
 
 def _delete(entry: served_studies.Entry, key: str) -> None:
     if session.value(key).strip() != entry.path.name:
-        session.note(f"Nothing was deleted: to delete it, type '{entry.path.name}'.")
+        session.notify(f"Nothing was deleted: to delete it, type '{entry.path.name}'.")
         return
     reason = None
     try:
@@ -85,9 +85,9 @@ def _delete(entry: served_studies.Entry, key: str) -> None:
     except PeregrineError as error:
         reason = str(error)
     if entry.path.exists():
-        session.note(reason or "")
+        session.notify(reason or "")
         return
-    session.note(reason or f"Deleted '{entry.path.name}'.")
+    session.notify(reason or f"Deleted '{entry.path.name}'.")
     session.set_filter("")
     left = served_studies.entries(served_studies.studies_folder())
     session.choose_study(left[0].name if left else None)
@@ -98,7 +98,7 @@ def _act(act: Callable[[Path, Path, str], Path], entry: served_studies.Entry, na
     try:
         return act(served_studies.studies_folder(), entry.path, name)
     except PeregrineError as error:
-        session.note(str(error))
+        session.notify(str(error))
         return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from core.errors import PeregrineError
@@ -16,7 +17,7 @@ from core.traces import changes, limits
 from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, Traces
 from dashboard.cache import reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import problems, session
 
 PROBLEM, SAVED = "traces", "traces_saved"
@@ -24,34 +25,34 @@ RIGHT = ""  # the label is not doubted
 TAGS_HELP = "For sorting: the filter finds them again. Choose one, or type a new one and press Enter."
 
 
-@own_place
+@stable_container
 def of_feature(study: Study, feature: int) -> None:
     """The tags of a feature, and the popover that changes its name, its note and them."""
-    known = _known(study)
-    if known is None:
+    traces = _known(study)
+    if traces is None:
         return
-    now = known.features.get(feature, FeatureTrace())
+    now = traces.features.get(feature, FeatureTrace())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="feature_traces"):
         _tags(now.tags)
         drawer = _drawer("Name and notes", f"trace_feature_{feature}")
         if drawer.open:
             with drawer:
-                _feature_fields(study, feature, now, known.feature_tags)
+                _feature_fields(study, feature, now, traces.feature_tags)
 
 
 def note_of_feature(study: Study, feature: int) -> None:
     """The note on a feature, as plain text."""
-    known = _known(study)
-    _note(known.features.get(feature, FeatureTrace()).note if known else "")
+    traces = _known(study)
+    _note(traces.features.get(feature, FeatureTrace()).note if traces else "")
 
 
-@own_place
+@stable_container
 def of_image(study: Study, facts: dict[str, Any]) -> None:
     """The doubt and the tags of an image, and the popover that changes them and its note."""
-    known, image_id = _known(study), str(facts["image_id"])
-    if known is None:
+    traces, image_id = _known(study), str(facts["image_id"])
+    if traces is None:
         return
-    now = known.images.get(image_id, ImageTrace())
+    now = traces.images.get(image_id, ImageTrace())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="image_traces"):
         if now.wrong_label:
             better = "" if now.wrong_label == UNSURE else f": should be {widgets.plain(now.wrong_label)}"
@@ -60,14 +61,51 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
         drawer = _drawer("Notes", f"trace_image_{image_id}")
         if drawer.open:
             with drawer:
-                _image_fields(study, image_id, now, known.image_tags)
+                _image_fields(study, image_id, now, traces.image_tags)
 
 
-@own_place
+@stable_container
+def of_images(study: Study, images: pd.DataFrame, *, picked: bool) -> None:
+    """The popover that marks the labels of several images as wrong, and tags them.
+
+    Args:
+        images: image_id, suggested (the class that the label should be). picked: the reader picked them.
+    """
+    traces, n = _known(study), len(images)
+    if traces is None:
+        return
+    drawer = _drawer(f"Mark {n:,} picked" if picked else f"Mark the first {n:,}", "trace_images")
+    if not drawer.open:
+        return
+    with drawer:
+        _problem()
+        n_marked = sum(bool(traces.images.get(name, ImageTrace()).wrong_label) for name in images["image_id"])
+        st.caption(f"{n_marked:,} of them are marked as wrong. Ctrl-click images to choose others.")
+        marks = {
+            "Not marked": None,
+            "Wrong, unsure what it is": UNSURE,
+            "Wrong, as suggested": "suggested",
+        }
+        st.selectbox("Labels", list(marks), index=2, key="trace_images_label")
+        st.text_input("Tag", key="trace_images_tag", placeholder="doubtful", help=TAGS_HELP)
+
+        def save() -> None:
+            mark, tag = marks[session.value("trace_images_label")], session.value("trace_images_tag")
+            for fact in images.to_dict("records"):
+                image_id = str(fact["image_id"])
+                if mark is not None:
+                    changes.mark_wrong_label(study, image_id, UNSURE if mark == UNSURE else str(fact[mark]))
+                if tag:
+                    changes.add_tag(study, image_id, tag)
+
+        _save_button("trace_save_images", save)
+
+
+@stable_container
 def note_of_image(study: Study, facts: dict[str, Any]) -> None:
     """The note on an image, as plain text."""
-    known = _known(study)
-    _note(known.images.get(str(facts["image_id"]), ImageTrace()).note if known else "")
+    traces = _known(study)
+    _note(traces.images.get(str(facts["image_id"]), ImageTrace()).note if traces else "")
 
 
 def _known(study: Study) -> Traces | None:
@@ -75,7 +113,7 @@ def _known(study: Study) -> Traces | None:
     try:
         return reads.traces(study)
     except PeregrineError as error:
-        session.note(str(error))
+        session.notify(str(error))
         return None
 
 
@@ -96,7 +134,7 @@ def _note(note: str) -> None:
 
 def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[str]) -> None:
     _problem()
-    name, note, chosen = (f"trace_{part}_{feature}" for part in ("name", "note", "tags"))
+    name, note, tags_key = (f"trace_{part}_{feature}" for part in ("name", "note", "tags"))
     st.text_input(
         "Name",
         now.name,
@@ -105,10 +143,10 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
         placeholder=", ".join(reads.words_alone(study).get(feature, [])) or "night sky",
         help="Shown instead of the feature's words on every page, in exports and in reports.",
     )
-    _note_and_tags(note, chosen, now.note, now.tags, tags)
+    _note_and_tags(note, tags_key, now.note, now.tags, tags)
 
     def save() -> None:
-        given = (session.value(name) or "", session.value(note) or "", tuple(session.value(chosen)))
+        given = (session.value(name) or "", session.value(note) or "", tuple(session.value(tags_key)))
         if given[0] != now.name:
             changes.name_feature(study, feature, given[0])
         if given[1] != now.note:
@@ -121,10 +159,10 @@ def _feature_fields(study: Study, feature: int, now: FeatureTrace, tags: list[st
 
 def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str]) -> None:
     _problem()
-    doubt, note, chosen = (f"trace_{part}_{image_id}" for part in ("label", "note", "tags"))
+    doubt, note, tags_key = (f"trace_{part}_{image_id}" for part in ("label", "note", "tags"))
     if study.labelled:
-        known = [RIGHT, UNSURE, *(name for name in study.class_names if name != UNSURE)]
-        options = known if now.wrong_label in known else [*known, now.wrong_label]
+        answers = [RIGHT, UNSURE, *(name for name in study.class_names if name != UNSURE)]
+        options = answers if now.wrong_label in answers else [*answers, now.wrong_label]
         st.selectbox(
             "Is the label wrong?",
             options,
@@ -132,10 +170,10 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
             key=doubt,
             format_func=lambda one: {RIGHT: "No", UNSURE: "Yes, unsure what it is"}.get(one, f"Yes: {one}"),
         )
-    _note_and_tags(note, chosen, now.note, now.tags, tags)
+    _note_and_tags(note, tags_key, now.note, now.tags, tags)
 
     def save() -> None:
-        given = (session.recall(doubt, RIGHT), session.value(note) or "", tuple(session.value(chosen)))
+        given = (session.recall(doubt, RIGHT), session.value(note) or "", tuple(session.value(tags_key)))
         if given[0] != now.wrong_label:
             changes.mark_wrong_label(study, image_id, given[0])
         if given[1] != now.note:
@@ -146,12 +184,12 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
     _save_button(f"trace_save_{image_id}", save)
 
 
-def _note_and_tags(note: str, chosen: str, text: str, own: tuple[str, ...], tags: list[str]) -> None:
+def _note_and_tags(note: str, tags_key: str, text: str, present: tuple[str, ...], tags: list[str]) -> None:
     st.multiselect(
         "Tags",
-        sorted({*tags, *own}),
-        default=list(own),
-        key=chosen,
+        sorted({*tags, *present}),
+        default=list(present),
+        key=tags_key,
         accept_new_options=True,
         max_selections=limits.MOST_TAGS,
         placeholder="doubtful",
@@ -177,6 +215,6 @@ def _save_button(key: str, save: Callable[[], None]) -> None:
             problems.keep(PROBLEM, str(error))
 
     st.button("Save", key=key, type="primary", on_click=saving)
-    if said := problems.take(SAVED):
-        st.html(f'<div role="status">{said}</div>')
+    if message := problems.take(SAVED):
+        st.html(f'<div role="status">{message}</div>')
     st.caption("Kept in the study's folder, for everyone who opens it.")

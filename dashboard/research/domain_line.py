@@ -15,7 +15,7 @@ NO_LEAD = 0.05  # share of the lead over the base rate that counts as none
 PARTS = {"rest": "the rest", "prefix": "the prefix"}
 
 
-def show(study: Study) -> None:
+def domain_probe_line(study: Study) -> None:
     """Show how well a probe reads the domain, once the step `domains` has run."""
     if not study.has("domain_probes"):
         return
@@ -34,14 +34,14 @@ def domain_sentence(summary: Mapping[str, Any]) -> str:
         return f"**Do the representations tell the {column}?** Too few images to tell."
     share = {part: widgets.percent(value, digits=0) for part, value in best.items() if value is not None}
     verdict = "Yes" if best["all"] - rate > NO_LEAD * (1 - rate) else "Hardly"
-    said = f"{verdict}: a probe names it in {share['all']}, guessing in {widgets.percent(rate, digits=0)}."
+    line = f"{verdict}: a probe names it in {share['all']}, guessing in {widgets.percent(rate, digits=0)}."
     parts = [f"{name} {share[part]}" for part, name in PARTS.items() if part in share]
     more = f" From {' and from '.join(parts)}." if parts else ""
-    return f"**Do the representations tell the {column}?** {said}{more}"
+    return f"**Do the representations tell the {column}?** {line}{more}"
 
 
 def _best_probe(summary: Mapping[str, Any], part: str) -> float | None:
     """The accuracy of the better of both probes; None without one."""
     values = [summary.get(f"domain_{kind}_{part}") for kind in ("linear", "mlp")]
-    known = [value for value in values if value is not None]
-    return max(known) if known else None
+    defined = [value for value in values if value is not None]
+    return max(defined) if defined else None

@@ -30,7 +30,7 @@ def nearest(study: Study, row: int, epsilon: float, kind: str, k: int) -> tuple[
         return np.empty(0, np.int64), np.empty(0, np.float32)
 
 
-def show(study: Study, row: int) -> None:
+def near_moved_embedding(study: Study, row: int) -> None:
     """The slider and the nearest images; nothing for a study without the moved embeddings."""
     if not search.has_moved(study):
         return
@@ -41,17 +41,17 @@ def show(study: Study, row: int) -> None:
         rows, cosines = nearest(study, row, float(epsilon), kind, SHOWN)
         st.caption(title if len(rows) else f"{title}: the move ends at a point without direction.")
         if len(rows):
-            own = row if kind == "positive" else search.partner_of(row, study.n_images)
-            _gallery(study, rows, cosines, own=own, kind=kind, labels=labels.to_numpy())
+            moved = row if kind == "positive" else search.partner_of(row, study.n_images)
+            _gallery(study, rows, cosines, moved=moved, kind=kind, labels=labels.to_numpy())
 
 
 def _gallery(
-    study: Study, rows: np.ndarray, cosines: np.ndarray, *, own: int, kind: str, labels: np.ndarray
+    study: Study, rows: np.ndarray, cosines: np.ndarray, *, moved: int, kind: str, labels: np.ndarray
 ) -> None:
     captions = {
         int(other): (
             *(() if widgets.undefined(labels[other]) else (str(labels[other]),)),
-            "the moved image" if other == own else f"cosine {cosine:.3f}",
+            "the moved image" if other == moved else f"cosine {cosine:.3f}",
         )
         for other, cosine in zip(rows, cosines, strict=True)
     }

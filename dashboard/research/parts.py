@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.research import domain_line, moved_embedding, scene_graph, transferred_words
 
-ON_THE_OVERVIEW = (domain_line.show,)  # (study)
-OF_AN_IMAGE = {"Scene graph": scene_graph.show}  # further parts of its page: (study, row, facts)
-BELOW_SIMILAR_IMAGES = (moved_embedding.show,)  # (study, row)
-BELOW_COMPARED_WORDS = (transferred_words.show,)  # (comparison), of studies that have words
+ON_THE_OVERVIEW = (domain_line.domain_probe_line,)  # (study)
+OF_AN_IMAGE = {"Scene graph": scene_graph.scene_graph_part}  # further parts of its page: (study, row, facts)
+BELOW_SIMILAR_IMAGES = (moved_embedding.near_moved_embedding,)  # (study, row)
+BELOW_COMPARED_WORDS = (transferred_words.carried_words,)  # (comparison), of studies that have words

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.charts.theme import Theme
-from core.common.command_line import PROGRAM
+from core.common.command_line import command_line
 from core.research.visual_tokens.beside_study import FOLDER, ShownTokens, rank_weights, shown_tokens
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
 from core.research.visual_tokens.graph import SceneGraph
@@ -19,8 +19,6 @@ from core.store import Study
 from dashboard.cache.reader import cached_read
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-
-COMMAND = f"{PROGRAM} compositionality MODEL --tokens TOKENS --study {{}}"
 
 
 def token_stamp(study: Study) -> float:
@@ -43,23 +41,24 @@ def weights_of_ranks(study: Study, stamp: float) -> list[float] | None:
     return rank_weights(study.path)
 
 
-def show(study: Study, row: int, facts: dict[str, Any]) -> None:
+def scene_graph_part(study: Study, row: int, facts: dict[str, Any]) -> None:
     """The part "Scene graph" of an image's page."""
     stamp = token_stamp(study)
-    found = found_tokens(study, row, stamp)
-    if not found.anything:
+    tokens = found_tokens(study, row, stamp)
+    if not tokens.anything:
         st.info("This study has no visual tokens. This command shows those of a model here:")
-        st.code(COMMAND.format(study.path), language="bash")
+        command = command_line("compositionality", "MODEL", tokens="TOKENS", study=study.path)
+        st.code(command, language="bash", wrap_lines=True)
         return
     name = widgets.image_name(facts)
-    known = distinct_graphs(found.planted, found.extracted)
-    if known:
+    graphs = distinct_graphs(tokens.planted, tokens.extracted)
+    if graphs:
         st.header("Objects and relations")
-        for (kind, graph), column in zip(known.items(), st.columns(len(known)), strict=True):
+        for (kind, graph), column in zip(graphs.items(), st.columns(len(graphs)), strict=True):
             with column:
                 _graph(study, row, stamp, kind, graph, name)
-    _attention(study, row, stamp, found.attention, name)
-    _swaps(found.swaps)
+    _attention(study, row, stamp, tokens.attention, name)
+    _swaps(tokens.swaps)
 
 
 def distinct_graphs(planted: SceneGraph | None, extracted: SceneGraph | None) -> dict[str, SceneGraph]:
@@ -92,8 +91,8 @@ def _graph(study: Study, row: int, stamp: float, kind: str, graph: SceneGraph, n
 def in_words(graph: SceneGraph) -> str:
     """ "red dog left of blue cat; red dog on green grass"."""
     named = [node.phrase for node in graph.nodes]
-    said = [f"{named[t.subject]} {t.predicate} {named[t.object]}" for t in graph.triples]
-    return "; ".join(said) or ", ".join(named)
+    relations = [f"{named[t.subject]} {t.predicate} {named[t.object]}" for t in graph.triples]
+    return "; ".join(relations) or ", ".join(named)
 
 
 def relations_frame(graph: SceneGraph) -> pd.DataFrame:

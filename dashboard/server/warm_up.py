@@ -46,9 +46,9 @@ def _read_first_study() -> None:
         for entry in served_studies.entries(served_studies.studies_folder())[:1]:
             study = served_studies.open_current(entry.path)
             reads.images(study)
-            shown = with_split(study, Slice())
-            highlight_reads.class_accuracy(study, shown)
-            highlight_reads.worst_confusion(study, shown)
-            highlight_reads.worst_slice(study, shown)
+            population = with_split(study, Slice())
+            highlight_reads.class_accuracy(study, population)
+            highlight_reads.worst_confusion(study, population)
+            highlight_reads.worst_slice(study, population)
     except (PeregrineError, OSError, KeyError, ValueError):
         pass  # a study that is not ready, or damaged: its page says so, to somebody who looks

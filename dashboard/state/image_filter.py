@@ -27,12 +27,12 @@ OVERLAP_NAMES = {column: MEASURES[measure].format(mask=mask) for column, (mask, 
 
 def current(study: Study) -> Slice:
     """The filter of the URL; conditions that this study cannot meet are dropped with a note."""
-    chosen, dropped = slice_reads.checked(study, session.filter_text())
+    valid, dropped = slice_reads.checked(study, session.filter_text())
     for reason in dropped:
-        session.note(f"{'Part of the' if chosen else 'The'} filter was dropped: {reason}")
+        session.notify(f"{'Part of the' if valid else 'The'} filter was dropped: {reason}")
     if dropped:
-        session.set_filter(str(chosen))
-    return chosen
+        session.set_filter(str(valid))
+    return valid
 
 
 def enter(study: Study) -> None:
@@ -72,9 +72,9 @@ def remove(study: Study, part: Slice) -> None:
     session.set_filter(str(Slice.joined(one for one in current(study).parts() if one != part)))
 
 
-def link(study_name: str, chosen: Slice | str) -> dict[str, str]:
+def link(study_name: str, where: Slice | str) -> dict[str, str]:
     """Query string of a link to a page with this filter, for `st.page_link`."""
-    return {**session.link_query(study_name, str(chosen)), session.WHERE: str(chosen)}
+    return {**session.link_query(study_name, str(where)), session.WHERE: str(where)}
 
 
 def column_name(column: str) -> str:

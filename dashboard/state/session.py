@@ -67,7 +67,7 @@ def url_int(name: str, *, below: int, what: str) -> int | None:
         return int(text)
     set_url(name, None)
     _noted().add(name)
-    note(f"There is no {what} {text[:40]!r} in this study, so that part of the link was dropped.")
+    notify(f"There is no {what} {text[:40]!r} in this study, so that part of the link was dropped.")
     return None
 
 
@@ -123,8 +123,7 @@ def href(page: str, study: str | None, **parts: str) -> str:
 
 def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
     """Query string of a link to a page: the study and the filter (by default the present one)."""
-    slice_text = filter_text() if where is None else where
-    parts = {STUDY: study, WHERE: slice_text, ANSWER: url_text(ANSWER)}
+    parts = {STUDY: study, WHERE: filter_text() if where is None else where, ANSWER: url_text(ANSWER)}
     return {name: text for name, text in parts.items() if text}
 
 
@@ -147,7 +146,7 @@ def enter_study(names: Sequence[str]) -> str:
     if asked != name:
         set_url(STUDY, name)
     if asked not in (None, name):
-        note(f"There is no study {asked[:60]!r} here; the link opened another one.")
+        notify(f"There is no study {asked[:60]!r} here; the link opened another one.")
     if last != name:
         st.session_state[STUDY] = name
     return name
@@ -166,11 +165,11 @@ def leave_page() -> None:
             continue
         if not widget:  # Streamlit keeps unknown parts of an address for ever
             set_url(name, None)
-            note(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
+            notify(f"This page knows nothing of {name[:40]!r}, so that part of the link was dropped.")
         # A widget that got a value which it cannot hold falls back to its default without a word.
         elif st.query_params.get_all(name) != asked and not _same(st.session_state[name], asked):
             values = ", ".join(asked)[:60]
-            note(f"{name[:40]!r} cannot be {values!r} here, so that part of the link was dropped.")
+            notify(f"{name[:40]!r} cannot be {values!r} here, so that part of the link was dropped.")
 
 
 def _noted() -> set[str]:
@@ -190,7 +189,7 @@ def _same(value: Any, asked: list[str]) -> bool:
     return [plain(part) for part in parts] == [plain(part) for part in asked]
 
 
-def show(widget: str, value: object) -> None:
+def show_in_widget(widget: str, value: object) -> None:
     """Make a widget of the filter show what the URL says. Meant for before the widget is drawn.
 
     The browser's widget is a new one on another page, or for another study, and has to be told even what
@@ -212,10 +211,10 @@ def drop_unknown(name: str, options: Iterable[str]) -> None:
     for text in st.query_params.get_all(name):
         if text not in allowed:
             _noted().add(name)
-            note(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
+            notify(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
 
 
-def choose(widget: str, value: object) -> None:
+def set_widget(widget: str, value: object) -> None:
     """Set a widget by its key. Meant for callbacks: after the widget was drawn it is too late in a run."""
     st.session_state[widget] = value
 
@@ -243,24 +242,24 @@ def selected_rows(table: str) -> list[int]:
     return list(st.session_state[table]["selection"]["rows"])
 
 
-def note(text: str) -> None:
+def notify(text: str) -> None:
     """Queue a line that is shown once at the top of the page (a stale part of a link, for instance)."""
     notes = st.session_state.setdefault(_NOTES, [])
     if text not in notes:
         notes.append(text)
 
 
-def take_notes() -> list[str]:
+def pop_notices() -> list[str]:
     """The queued lines, emptied."""
     return st.session_state.pop(_NOTES, [])
 
 
-def say(text: str) -> None:
+def toast(text: str) -> None:
     """Say in a corner of the window what was just done, for a few seconds. Meant for callbacks."""
     st.session_state[_TOLD] = text
 
 
-def take_said() -> str | None:
+def pop_toast() -> str | None:
     """Return the sentence that `say` left, and forget it. Called by `main.py` alone."""
     return st.session_state.pop(_TOLD, None)
 
@@ -329,7 +328,7 @@ def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
 def pick_rows(study: Study, rows: Sequence[int]) -> None:
     """Replace the marked images (at most MAX_PICKED stay in the URL)."""
     if len(rows) > MAX_PICKED:
-        note(f"Only the first {MAX_PICKED} marked images are kept: a longer link could not be pasted.")
+        notify(f"Only the first {MAX_PICKED} marked images are kept: a longer link could not be pasted.")
     set_url(PICKED, [study.images["image_id"].iat[row] for row in rows[:MAX_PICKED]])
 
 
@@ -340,7 +339,7 @@ def _row_in_url(study: Study) -> int | None:
     row = _row_of(study, name)
     if row is None:
         set_url(IMAGE, None)
-        note(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
+        notify(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
     return row
 
 

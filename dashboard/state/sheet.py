@@ -81,7 +81,7 @@ def _checked(text: str) -> str:
         try:
             parse_cell(one)
         except SettingsError as error:
-            session.note(f"A figure of the link was dropped: {error}")
+            session.notify(f"A figure of the link was dropped: {error}")
             continue
         readable.append(one)
     return BETWEEN.join(one.replace(BETWEEN, "%7C") for one in readable)

@@ -19,7 +19,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
@@ -33,28 +33,28 @@ OF_ALL = (
 )
 
 
-def page(study: Study, among: Slice) -> None:
+def compare_page(study: Study, among: Slice) -> None:
     others = comparison_reads.other_studies(study)
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
-            said = widgets.page_header("Compare", PAGES["compare"].question)
-        chosen = _choose(study, others)
+            answer_slot = widgets.page_header("Compare", PAGES["compare"].question)
+        names = _choose(study, others)
     if not others:
         _only_one(study)
         return
     filter_bar(study, among, says=OF_ALL)
-    if not chosen:
+    if not names:
         if any(comparison_reads.made_of_the_same(study, other) for other in others.values()):
             st.caption("Choose at least one study to compare with.")
         else:
             _none_of_the_same(study)
         return
     try:
-        found = comparison_reads.comparison(study, tuple(others[name] for name in chosen), among)
+        comparison = comparison_reads.comparison(study, tuple(others[name] for name in names), among)
     except PeregrineError as error:
         st.warning(_sentence(str(error)), icon=":material/difference:")
         return
-    _show(found, said)
+    _show(comparison, answer_slot)
 
 
 def _only_one(study: Study) -> None:
@@ -73,7 +73,7 @@ def _only_one(study: Study) -> None:
     )
 
 
-@own_place
+@stable_container
 def _none_of_the_same(study: Study) -> None:
     """The way to a second study where the others are of other images."""
     images = str(study.settings("embed").get("images") or "")
@@ -96,7 +96,7 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     session.drop_unknown(WITH, others)
     st.caption("Compared with", width="content")
-    chosen = st.multiselect(
+    names = st.multiselect(
         "Compare with",
         list(others),
         default=alike[:1],
@@ -107,38 +107,38 @@ def _choose(study: Study, others: dict[str, Study]) -> list[str]:
         width=320,
         label_visibility="collapsed",
     )
-    return list(chosen)
+    return list(names)
 
 
-def _show(found: Comparison, said: DeltaGenerator) -> None:
-    n, n_judged = found.shared.n_images, int(found.shared.judged.sum())
+def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
+    n, n_judged = comparison.shared.n_images, int(comparison.shared.judged.sum())
     are = "is" if n == 1 else "are"
-    which = "both studies" if len(found.names) == 2 else f"all {len(found.names)} studies"
+    which = "both studies" if len(comparison.names) == 2 else f"all {len(comparison.names)} studies"
     if n == n_judged:
-        said.caption(f"{_bold(n, 'evaluation image')} {are} in {which}.")
+        answer_slot.caption(f"{_bold(n, 'evaluation image')} {are} in {which}.")
     else:
-        said.caption(
+        answer_slot.caption(
             f"{_bold(n, 'image')} of the filter {are} in {which}, "
             f"{_bold(n_judged, 'evaluation image')} among them."
         )
-    other = _other(found)
-    numbers.verdict(found, other)
-    judged = not found.among or bool(found.shared.judged.any())
+    other = _other(comparison)
+    numbers.verdict(comparison, other)
+    judged = not comparison.among or bool(comparison.shared.judged.any())
     if judged:
-        pictures.changed_sides(found, other)
-    numbers.cards(found, other)
-    _notes(found)
-    _judged(found, other, judged)
-    numbers.estimates(found)
+        pictures.changed_sides(comparison, other)
+    numbers.cards(comparison, other)
+    _notes(comparison)
+    _judged(comparison, other, judged)
+    numbers.estimates(comparison)
     with st.expander("All numbers", icon=":material/table:"):
-        numbers.table(found)
-        _premises(found)
-    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words.words(found))
+        numbers.table(comparison)
+        _premises(comparison)
+    _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words.words(comparison))
     _drawer(
         "The paper's figures, side by side",
         "compare_figures_open",
         ":material/imagesmode:",
-        lambda: pictures.paper_figures(found),
+        lambda: pictures.paper_figures(comparison),
     )
 
 
@@ -152,8 +152,8 @@ def _drawer(title: str, key: str, icon: str, draw: Callable[[], None]) -> None:
             draw()
 
 
-@own_place
-def _judged(found: Comparison, other: str, judged: bool) -> None:
+@stable_container
+def _judged(comparison: Comparison, other: str, judged: bool) -> None:
     """Charts that rest on verdicts, which are compared on evaluation images."""
     if not judged:
         widgets.empty_state(
@@ -161,49 +161,50 @@ def _judged(found: Comparison, other: str, judged: bool) -> None:
             "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
         )
         return
-    left, right = st.columns(2, gap="large")
+    with st.container(key="stacked_comparison"):
+        left, right = st.columns(2, gap="large")
     with left:
-        numbers.classes(found, other)
+        numbers.classes(comparison, other)
     with right:
-        numbers.distributions(found)
+        numbers.distributions(comparison)
 
 
 def _bold(n: int, one: str) -> str:
     return f"**{n:,}** {one}{'s' * (n != 1)}"
 
 
-def _sentence(said: str) -> str:
-    return widgets.plain(full_sentence(said))
+def _sentence(text: str) -> str:
+    return widgets.plain(full_sentence(text))
 
 
-@own_place
-def _notes(found: Comparison) -> None:
+@stable_container
+def _notes(comparison: Comparison) -> None:
     """What makes the studies hard to compare, and the commands that mend it."""
-    for note in found.notes:
+    for note in comparison.notes:
         with st.container(border=True):
             st.markdown(f":material/difference: {_sentence(note.text)}")
             if note.command:
                 st.code(note.command, language="bash", wrap_lines=True)
 
 
-@own_place
-def _other(found: Comparison) -> str:
+@stable_container
+def _other(comparison: Comparison) -> str:
     """Of several studies the one whose change is shown in detail."""
-    names = found.names[1:]
+    names = comparison.names[1:]
     if len(names) == 1:
         return names[0]
     session.drop_unknown(OTHER, names)
-    chosen = st.segmented_control(
+    name = st.segmented_control(
         "Changes are shown to", names, default=names[0], required=True, key=OTHER, bind="query-params"
     )
-    return chosen or names[0]
+    return name or names[0]
 
 
-@own_place
-def _premises(found: Comparison) -> None:
+@stable_container
+def _premises(comparison: Comparison) -> None:
     """Whether Q can be trusted in each study: said wherever Q is shown."""
-    for line in premise_lines(found):
+    for line in premise_lines(comparison):
         st.caption(widgets.plain(line))
 
 
-page(session.current_study(), image_filter.population())
+compare_page(session.current_study(), image_filter.population())

@@ -10,16 +10,16 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.panels.errors import confusions, slice_pair, worst_slices
+from dashboard.panels.errors import confusions, slice_pair, worst_slices, wrong_labels
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
-WORST, CONFUSIONS, PAIR = TABS = ("Worst slices", "Confusions", "Compare two")
+WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
 
 
-def page(study: Study, population: Slice) -> None:
-    found = widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
+def errors_page(study: Study, population: Slice) -> None:
+    answer_slot = widgets.page_header(PAGES["errors"].title, PAGES["errors"].question)
     filter_bar(study, population)
     judged = _why_not_judged(study, population)
     head = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="errors_controls")
@@ -27,16 +27,18 @@ def page(study: Study, population: Slice) -> None:
         _headline(study, population, judged)
         tab = choose_one("Part", TABS, key=TAB, default=WORST)
     if tab == PAIR:
-        slice_pair.show(study, population)
+        slice_pair.slice_comparison(study, population)
     elif judged is not None:
         if study.has("probe") or not study.labelled or len(study.class_names) == 1:
             widgets.empty_state("No known outcomes", judged)
         else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
-        confusions.show(study, population, head, found)
+        confusions.confusion_matrix_part(study, population, head, answer_slot)
+    elif tab == LABELS:
+        wrong_labels.wrong_label_list(study, population, head, answer_slot)
     else:
-        worst_slices.show(study, population, head, found)
+        worst_slices.worst_slice_list(study, population, head, answer_slot)
 
 
 def _why_not_judged(study: Study, population: Slice) -> str | None:
@@ -49,12 +51,12 @@ def _why_not_judged(study: Study, population: Slice) -> str | None:
         return f"{widgets.plain(skipped[0].upper() + skipped[1:])}."
     if not study.has("probe"):
         return "The probe has not judged these images yet."
-    found = inspection_reads.headline(study, population)
-    if not found["n"]:
+    headline = inspection_reads.headline(study, population)
+    if not headline["n"]:
         return "The filter holds no images. Clear a part of it."
     if not study.is_val.any():
         return reads.NONE_HELD_OUT
-    return None if found["accuracy_n"] else "The probe has no verdict on any of these images."
+    return None if headline["accuracy_n"] else "The probe has no verdict on any of these images."
 
 
 def _headline(study: Study, population: Slice, why_not: str | None) -> None:
@@ -62,12 +64,12 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
         if why_not is not None:
             return
-        found = inspection_reads.headline(study, population)
-        n = int(found["accuracy_n"])
-        wrong = round(n * (1 - found["accuracy"]))
-        what = "" if n == found["n"] else " with a known answer"
+        headline = inspection_reads.headline(study, population)
+        n = int(headline["accuracy_n"])
+        wrong = round(n * (1 - headline["accuracy"]))
+        what = "" if n == headline["n"] else " with a known answer"
         st.subheader(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
         st.caption(f"{wrong:,} of {n:,}{what}", width="content")
 
 
-page(session.current_study(), image_filter.population())
+errors_page(session.current_study(), image_filter.population())

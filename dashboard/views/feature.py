@@ -8,38 +8,38 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.features import feature_reads
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import controls, feature_charts, feature_images, one_feature, related
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 
-def page(study: Study, chosen: Slice) -> None:
+def feature_page(study: Study, population: Slice) -> None:
     if not one_feature.ready(study):
         return
-    every = feature_reads.listed(study, chosen)
+    every = feature_reads.listed(study, population)
     asked = controls.from_query()
-    found = feature_reads.in_order(study, chosen, asked)
-    feature = one_feature.chosen_feature(found, len(every))
+    features = feature_reads.in_order(study, population, asked)
+    feature = one_feature.chosen_feature(features, len(every))
     row = one_feature.rows_of(every, feature)
-    one_feature.header(study, chosen, row, asked, found)
-    filter_bar(study, chosen)
-    feature_images.show(study, feature, chosen)
+    one_feature.header(study, population, row, asked, features)
+    filter_bar(study, population)
+    feature_images.strongest_images(study, feature, population)
     with st.container(key="stacked_charts"):
         parts = st.columns(3, gap="large")
     with parts[0]:
-        feature_charts.classes(study, feature, row["tail"], chosen)
+        feature_charts.classes(study, feature, row["tail"], population)
         feature_charts.heat(study, feature)
     with parts[1]:
-        feature_charts.push(study, feature, chosen)
+        feature_charts.push(study, feature, population)
     with parts[2]:
-        feature_charts.activations(study, feature, row["tail"], chosen)
-    related.similar(study, feature, chosen)
-    related.words(study, feature, chosen)
+        feature_charts.activations(study, feature, row["tail"], population)
+    related.similar(study, feature, population)
+    related.words(study, feature, population)
     _elsewhere(study, feature)
 
 
-@own_place
+@stable_container
 def _elsewhere(study: Study, feature: int) -> None:
     related.groups(study, feature)
     query = session.link_query(served_studies.name_of(study))
@@ -51,4 +51,4 @@ def _elsewhere(study: Study, feature: int) -> None:
     )
 
 
-page(session.current_study(), image_filter.population())
+feature_page(session.current_study(), image_filter.population())

@@ -15,7 +15,7 @@ from dashboard.cache import reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import (
     controls,
     feature_cards,
@@ -23,10 +23,10 @@ from dashboard.panels.features import (
     feature_table,
     group_list,
     one_feature,
-    subject,
     word_list,
 )
-from dashboard.panels.features.finding import finding
+from dashboard.panels.features.headline import headline
+from dashboard.panels.features.population_name import population_name
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
@@ -34,80 +34,80 @@ FORMS = ("Cards", "Table", "Plot", "Words", "Groups")
 PAGE_SIZE = 24
 
 
-def page(study: Study, chosen: Slice) -> None:
+def features_page(study: Study, population: Slice) -> None:
     if not one_feature.ready(study):
         return
-    features = feature_reads.listed(study, chosen)
-    form = _header(study, chosen, features)
+    features = feature_reads.listed(study, population)
+    form = _header(study, population, features)
     if form == "Groups":
-        group_list.show(study)
+        group_list.feature_groups(study)
         return
-    filter_bar(study, chosen)
+    filter_bar(study, population)
     n_dead = int(np.count_nonzero(numbers(features, "rate") == 0))
     asked = controls.listing(study, n_dead, ordered=form != "Words")
     if form == "Words":
-        word_list.show(study, chosen, asked.find)
+        word_list.word_table(study, population, asked.find)
         return
-    _list(study, chosen, asked, form)
+    _list(study, population, asked, form)
     _notes(study)
 
 
-def _header(study: Study, chosen: Slice, features: pd.DataFrame) -> str:
+def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
     """Title and finding, and on their right the form of the list."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="features_header"):
-        place = st.container()
+        title_slot = st.container()
         form = choose_one("Show as", FORMS, key="features_as")
-    with place:
-        name = subject.subject(chosen)
+    with title_slot:
+        name = population_name(population)
         if form == "Groups":  # the step that finds groups knows no filter, so none stands here
             widgets.page_header(
                 "Features", "Groups of features that fire together, over all images explained."
             )
         else:
             title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
-            widgets.page_header(title, widgets.plain(finding(study, chosen, features)))
+            widgets.page_header(title, widgets.plain(headline(study, population, features)))
     return form
 
 
-@own_place
-def _list(study: Study, chosen: Slice, asked: feature_reads.Listing, form: str) -> None:
-    if form == "Plot" and subject.subject(chosen):  # what never fires here may fire elsewhere
-        found = feature_reads.in_order(study, chosen, replace(asked, dead=True))
+@stable_container
+def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: str) -> None:
+    if form == "Plot" and population_name(population):  # what never fires here may fire elsewhere
+        listed = feature_reads.in_order(study, population, replace(asked, dead=True))
     else:
-        found = feature_reads.in_order(study, chosen, asked)
-    if found.empty:
-        _nothing(study, chosen, asked)
+        listed = feature_reads.in_order(study, population, asked)
+    if listed.empty:
+        _nothing(study, population, asked)
     elif form == "Table":
-        feature_table.show(found, chosen, controls.as_query(asked))
+        feature_table.feature_table(listed, population, controls.as_query(asked))
     elif form == "Plot":
-        feature_plot.show(study, found, chosen, controls.as_query(asked))
+        feature_plot.feature_scatter(study, listed, population, controls.as_query(asked))
     else:
-        _cards(study, chosen, asked, found)
+        _cards(study, population, asked, listed)
 
 
-def _cards(study: Study, chosen: Slice, asked: feature_reads.Listing, found: pd.DataFrame) -> None:
-    place = st.container()
-    some = found.iloc[widgets.page_span(len(found), PAGE_SIZE, key="features_page")]
-    with place:
+def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed: pd.DataFrame) -> None:
+    slot = st.container()
+    some = listed.iloc[widgets.page_span(len(listed), PAGE_SIZE, key="features_page")]
+    with slot:
         feature_cards.draw(
             study,
             some,
-            chosen,
+            population,
             key="features_cards",
-            label=f"{len(found):,} features",
-            shown=controls.as_query(asked),
+            label=f"{len(listed):,} features",
+            query=controls.as_query(asked),
         )
         full = widgets.percent(feature_cards.full_bar(some))
         what = f"Bars: the share of the images on which a feature fires; a full bar is {full}."
-        several = not subject.subject(chosen) and len(study.class_names) > 1
-        if several and any(known and not known.few for known in some["firing_class"]):
+        several = not population_name(population) and len(study.class_names) > 1
+        if several and any(firing and not firing.few for firing in some["firing_class"]):
             what += " Grey bars: of the images on which it fires, the share of their most common class."
         if reads.named_from(study):
             what += " Words: heat, seen in the crops around the heat; scene, only in the whole images."
         st.caption(what)
 
 
-def _nothing(study: Study, chosen: Slice, asked: feature_reads.Listing) -> None:
+def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> None:
     if asked.find.strip() and not asked.numbers and study.has("concepts"):
         why = "No feature has a word that begins so. Words are in lower case and in the singular."
     elif asked.find.strip() and not asked.numbers:
@@ -121,7 +121,7 @@ def _nothing(study: Study, chosen: Slice, asked: feature_reads.Listing) -> None:
     widgets.empty_state("No features", why)
 
 
-@own_place
+@stable_container
 def _notes(study: Study) -> None:
     """What a reader should know of the features of this encoder, and what it means to fire."""
     summary = reads.summary(study, "features")
@@ -145,4 +145,4 @@ def _dense(study: Study) -> list[str]:
     ]
 
 
-page(session.current_study(), image_filter.population())
+features_page(session.current_study(), image_filter.population())

@@ -13,14 +13,14 @@ from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.components import widgets
 from dashboard.components.sheet_preview import Content
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.sheet import on_the_sheet, preview
 from dashboard.state import session, sheet
 
 FONTS = {"Serif": "serif", "Sans": "sans"}
 
 
-def page(study: Study) -> None:
+def figures_page(study: Study) -> None:
     widgets.page_header(PAGES["figures"].title, PAGES["figures"].question)
     cells = sheet.cells()
     grid = _look(drawn=bool(cells))
@@ -31,25 +31,25 @@ def page(study: Study) -> None:
         return
     command = MakeSheet(study.path, tuple(map(str, cells)), **asdict(grid))
     left, right = st.columns([2, 3], gap="large")
-    shown, problems = preview.contents(study, cells, grid)
+    drawn, problems = preview.contents(study, cells, grid)
     with left:
         on_the_sheet.cards(cells, problems, grid)
         on_the_sheet.add(study)
         on_the_sheet.absent(study)
     with right:
-        _right(cells, shown, grid, command)
+        _right(cells, drawn, grid, command)
     on_the_sheet.gallery(study)
 
 
-@own_place
-def _right(cells: list[CellRequest], shown: list[Content], grid: SheetGrid, command: MakeSheet) -> None:
+@stable_container
+def _right(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid, command: MakeSheet) -> None:
     with st.container(key="sheet_files"):
         preview.files(session.current_study(), command)
-    preview.show(cells, shown, grid)
+    preview.sheet_preview_part(cells, drawn, grid)
     preview.in_a_terminal(command)
 
 
-@own_place
+@stable_container
 def _look(*, drawn: bool) -> SheetGrid:
     """The width of the page, its columns, type and letters; not asked of an empty sheet."""
     if not drawn:
@@ -91,4 +91,4 @@ def _look(*, drawn: bool) -> SheetGrid:
     return SheetGrid(pages[page or usual], columns or 2, FONTS[font or "Serif"], bool(letters))
 
 
-page(session.current_study())
+figures_page(session.current_study())

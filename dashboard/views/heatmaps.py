@@ -19,7 +19,7 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.heatmap_grid import Display
@@ -28,6 +28,7 @@ from dashboard.state import image_filter, session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
+LOOK = "Where do the features look?"  # what is asked of images without labels
 STRONGEST = "strongest one"  # on pictures of the strongest feature, where none fires
 
 
@@ -39,25 +40,25 @@ class Choice:
     feature: int | None
 
 
-def page(study: Study, population: Slice) -> None:
-    widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question)
+def heatmaps_page(study: Study, population: Slice) -> None:
+    widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question if study.labelled else LOOK)
     filter_bar(study, population)
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key="heat_controls"):
         part = choose_one("Show", PARTS, key="heat_part", default=PICTURES)
         controls = st.container(horizontal=True, vertical_alignment="center", gap="small")
     if part == MEANS:
-        mean_representations.show(study, population, controls)
+        mean_representations.mean_representations(study, population, controls)
     else:
         _pictures(study, population, controls)
 
 
-@own_place
+@stable_container
 def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     if not (heatmap_grid.ready(study) and widgets.needs(study, "features", "The collection of features")):
         return
     with controls:
         choice, order, display = _choose(study, population)
-    rows, said = _ordered(study, choice, _rows(study, choice), *order)
+    rows, texts = _ordered(study, choice, _rows(study, choice), *order)
     heatmap_grid.legend([kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds])
     if not rows.size:
         _nothing(choice)
@@ -66,7 +67,7 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
         "heat", alt="heatmaps of correct and of misclassified images", cell=_cell(choice, display)
     ):
         _stored(study, choice, rows)
-        _sides(study, choice, display, rows, said)
+        _sides(study, choice, display, rows, texts)
     _sentence(study, choice)
 
 
@@ -82,8 +83,10 @@ def _cell(choice: Choice, display: Display) -> CellRequest:
 
 def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], Display]:
     """Which heatmap is shown, what the images are ordered by, and how they are shown."""
-    with st.container(horizontal=True, width="content", gap="small"):  # keeps its place, as in `own_place`
-        feature = feature_choice.choose(study, population)
+    with st.container(
+        horizontal=True, width="content", gap="small"
+    ):  # keeps its place, as in `stable_container`
+        feature = feature_choice.choose_feature(study, population)
     choice = Choice(population, feature)
     orders = _orders(study, choice)
     session.drop_unknown("heat_sort", orders)
@@ -119,8 +122,8 @@ def _ordered(
             values = heatmap_reads.activations(study, choice.feature, rows)
     else:
         values = _values(study, kind)[rows]
-    said = _badges(study, choice, rows, kind, values)
-    return rows[np.argsort(values if ascending else -values, kind="stable")], said
+    texts = _badges(study, choice, rows, kind, values)
+    return rows[np.argsort(values if ascending else -values, kind="stable")], texts
 
 
 def _badges(study: Study, choice: Choice, rows: np.ndarray, kind: str, values: np.ndarray) -> dict[int, str]:
@@ -132,8 +135,8 @@ def _badges(study: Study, choice: Choice, rows: np.ndarray, kind: str, values: n
         values = heatmap_reads.activations(study, choice.feature, rows)
         return {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
     form = "Q {:.3f}" if kind == "q_score" else "{:.0%}"
-    known = [(int(row), value) for row, value in zip(rows, values, strict=True) if np.isfinite(value)]
-    return {row: form.format(value).replace("%", " %") for row, value in known}
+    finite = [(int(row), value) for row, value in zip(rows, values, strict=True) if np.isfinite(value)]
+    return {row: form.format(value).replace("%", " %") for row, value in finite}
 
 
 def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
@@ -145,13 +148,13 @@ def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
         ("confidence", ("Most confident", "Least confident")),
         ("q_score", ("Highest Q", "Lowest Q")),
     ):
-        if column in images:
+        if column in images and np.isfinite(numbers(images, column)).any():
             orders[f"{words[0]} first"] = (column, False)
             orders[f"{words[1]} first"] = (column, True)
     if choice.feature is None:
-        known = heatmap_reads.overlaps(study).columns
+        overlap_columns = heatmap_reads.overlaps(study).columns
         for kind in ("spurious", "core"):
-            if f"{kind}_energy" in known:
+            if f"{kind}_energy" in overlap_columns:
                 orders[f"Most heat on the {kind} mask first"] = (f"{kind}_energy", False)
     return orders or {"Order of the study": ("activation", False)}
 
@@ -173,13 +176,13 @@ def _nothing(choice: Choice) -> None:
     )
 
 
-@own_place
+@stable_container
 def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
     """On how many images none fires, or one feature does without a stored heatmap on each."""
     if choice.feature is None:
         if silent := int(np.count_nonzero(heatmap_reads.nothing_fires(study)[rows])):
-            said = f"On {silent:,} of {len(rows):,} images no class-specific feature fires"
-            st.caption(f"{said}, so the {STRONGEST} is shown.")
+            line = f"On {silent:,} of {len(rows):,} images no class-specific feature fires"
+            st.caption(f"{line}, so the {STRONGEST} is shown.")
         return
     fires, _ = feature_reads.activations(study, choice.feature, choice.population)
     n, n_stored = len(fires), int(np.isin(fires, rows).sum())
@@ -192,12 +195,12 @@ def _stored(study: Study, choice: Choice, rows: np.ndarray) -> None:
 
 
 def _discriminative(study: Study, feature: int) -> bool:
-    known = reads.table(study, "features", ("feature", "discriminative"))
-    return bool(known["discriminative"].to_numpy(bool)[known["feature"].to_numpy() == feature].any())
+    features = reads.table(study, "features", ("feature", "discriminative"))
+    return bool(features["discriminative"].to_numpy(bool)[features["feature"].to_numpy() == feature].any())
 
 
-@own_place
-def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, said: dict[int, str]) -> None:
+@stable_container
+def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, texts: dict[int, str]) -> None:
     """Correct left, misclassified right; one gallery where nobody has judged the images."""
     images = reads.images(study)
     judged = images["correct"].notna().to_numpy()[rows] if "correct" in images else np.zeros(len(rows), bool)
@@ -218,15 +221,15 @@ def _sides(study: Study, choice: Choice, display: Display, rows: np.ndarray, sai
                 some,
                 display.style,
                 key=f"heat_{name.lower()}",
-                shown=display.shown,
-                badges=lambda row: said.get(row, ""),
+                kinds=display.shown,
+                badges=lambda row: texts.get(row, ""),
                 page_size=TILES * (3 - len(parts)),
                 label=f"{name.lower()} images with their heatmaps",
                 scale=display.scale,
             )
 
 
-@own_place
+@stable_container
 def _sentence(study: Study, choice: Choice) -> None:
     """What these heatmaps are of."""
     if choice.feature is not None:
@@ -236,4 +239,4 @@ def _sentence(study: Study, choice: Choice) -> None:
     st.caption("Each heatmap is that of the discriminative features that fire on the image.")
 
 
-page(session.current_study(), image_filter.population())
+heatmaps_page(session.current_study(), image_filter.population())

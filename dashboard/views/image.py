@@ -20,7 +20,7 @@ from dashboard.cache import heatmap_reads, image_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
-from dashboard.components.looking import Row, looking
+from dashboard.components.feature_heat_list import Row, feature_heat_list
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
@@ -41,7 +41,7 @@ SIDE = 560  # pixels of a picture
 SUGGESTED = 48
 
 
-def page(study: Study) -> None:
+def image_page(study: Study) -> None:
     opened = session.opened_image(study, image_filter.shown(study))
     if opened is None:
         _without_image(study)
@@ -53,11 +53,11 @@ def page(study: Study) -> None:
         traces.of_image(study, facts)
     traces.note_of_image(study, facts)
     if part == HEATMAPS:
-        heatmap.show(study, opened.row, facts, detail.verdict)
+        heatmap.heatmap_part(study, opened.row, facts, detail.verdict)
     elif part == CROPS:
         crops.of_image(study, opened.row)
     elif part == ALIKE:
-        similar.show(study, opened.row)
+        similar.similar_images(study, opened.row)
         detail.neighbours(study, opened.row)
     elif part == SCORES:
         detail.scores(study, opened.row, facts)
@@ -85,7 +85,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     """The picture with its heatmap, and the features that push the answer most, each with where it looks."""
     if not widgets.needs(study, "firing_features", "Which features fire"):
         return
-    decided, table = image_reads.features(study, row)
+    decided, table = image_reads.feature_contributions(study, row)
     table = table.head(SHOWN)
     numbers = table["feature"].tolist()
     if decided is not None:
@@ -108,7 +108,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     options = FigureOptions(colours=OverlayStyle.colour_map)
     cell = CellRequest(f"heatmap:{facts['image_id']}", options, caption=f"{name}.") if with_heat else None
     with with_menu("image", alt=f"the heatmap of {name}", cell=cell, above=True):
-        looking(
+        feature_heat_list(
             rows,
             key="image_features",
             picture=served_studies.picture_url(study, row, "image"),
@@ -160,14 +160,14 @@ def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:
 
 def _row(study: Study, number: int, push: float, fires: bool, most: float, source: str) -> Row:
     words = reads.feature_words(study)
-    known = np.isfinite(push) and most > 0
+    has_push = np.isfinite(push) and most > 0
     return Row(
         id=str(number),
         title=words.get(number, f"Feature {number}").replace(", ", " · "),
         note=f"#{number}" if number in words else reads.class_words(study, number),
         href=session.href("feature", served_studies.name_of(study), feature=str(number)),
-        push=float(push / most) if known else None,
-        text=signed(push, 2) if known else "",
+        push=float(push / most) if has_push else None,
+        text=signed(push, 2) if has_push else "",
         src=source,
         marked=fires,
     )
@@ -205,4 +205,4 @@ def _suggested(study: Study) -> tuple[np.ndarray, bool]:
     return among[:SUGGESTED], False
 
 
-page(session.current_study())
+image_page(session.current_study())

@@ -38,42 +38,42 @@ STYLE = (
 Badges = Callable[[int], str] | dict[int, str] | None
 
 
-def page(study: Study, chosen: Slice) -> None:
+def images_page(study: Study, population: Slice) -> None:
     widgets.page_header("Images", "Which images are these, and what does the encoder make of them?")
-    filter_bar(study, chosen)
+    filter_bar(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="images_controls"):
         query = search_box.field(study)
         score, ascending = _order(study, searching=bool(query))
         tile = _size()
         words = st.container(width="content")
-    shown: Badges = _badges(study, score)
+    badges: Badges = _badges(study, score)
     search_box.trouble()
-    found = search_box.results(study, query, chosen) if query else None
-    if found is not None:
-        rows, shown = search_box.shown_rows(found), search_box.badges(found)
+    hits = search_box.results(study, query, population) if query else None
+    if hits is not None:
+        rows, badges = search_box.shown_rows(hits), search_box.badges(hits)
     else:
-        rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, chosen)), score, ascending)
+        rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, population)), score, ascending)
     with words:
         _line(study, rows)
     theme = page_theme()
     st.html(STYLE.replace("MUTED", theme.muted).replace("SURFACE", theme.background))
     with st.container(horizontal=True, gap="medium", key="images_row"):
         with st.container(key="images_shown"):
-            place = (
+            slot = (
                 st.container()
             )  # always there, so that the gallery below keeps its place and does not flash
             widgets.image_gallery(
-                study, rows, key="images_gallery", select=True, badges=shown, tile=SIZES[tile],
+                study, rows, key="images_gallery", select=True, badges=badges, tile=SIZES[tile],
                 page_size=PAGES[tile],
             )  # fmt: skip
             st.caption(
                 f"{_below(study)}Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so "
                 "does Space."
             )
-        if facets.worth_showing(study, chosen):
+        if facets.worth_showing(study, population):
             with st.container(key="images_facets_side", width=BESIDE):
-                facets.show(study, chosen)
-    _marked(study, place)
+                facets.facet_counts(study, population)
+    _marked(study, slot)
 
 
 def _size() -> str:
@@ -90,7 +90,7 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
         orders[f"{score_label(column)}, lowest first"] = (column, True)
         orders[f"{score_label(column)}, highest first"] = (column, False)
     session.drop_unknown(f"{KEY}_sort", orders)
-    chosen = st.selectbox(
+    order = st.selectbox(
         "Sort by",
         list(orders),
         key=f"{KEY}_sort",
@@ -99,7 +99,7 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
         label_visibility="collapsed",
         width=190,  # so that the row fits at 1280
     )
-    return orders.get(chosen or STUDY_ORDER, (None, True))
+    return orders.get(order or STUDY_ORDER, (None, True))
 
 
 def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: bool) -> np.ndarray:
@@ -134,8 +134,8 @@ def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
     return lambda row: f"{values.iat[row]:.3g}" if pd.notna(values.iat[row]) else ""
 
 
-def _marked(study: Study, place: DeltaGenerator) -> None:
-    """What can be done with the marked images; beside each other they are shown in `place`."""
+def _marked(study: Study, slot: DeltaGenerator) -> None:
+    """What can be done with the marked images; beside each other they are shown in `slot`."""
     rows = session.picked_rows(study)
     if not rows:
         return
@@ -148,8 +148,8 @@ def _marked(study: Study, place: DeltaGenerator) -> None:
         clear = {"on_click": session.pick_rows, "args": (study, [])}
         st.button("Clear marks", type="tertiary", icon=":material/close:", **clear)
     if beside:
-        with place:
-            side_by_side.show(study, rows)
+        with slot:
+            side_by_side.images_side_by_side(study, rows)
 
 
-page(session.current_study(), image_filter.population())
+images_page(session.current_study(), image_filter.population())

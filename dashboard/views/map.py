@@ -49,30 +49,30 @@ BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and bel
 STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%, 480px) }</style>"
 
 
-def page(study: Study, chosen: Slice) -> None:
+def map_page(study: Study, population: Slice) -> None:
     widgets.page_header(
         "Map",
         "Which images does the encoder find similar? Every image is a point, beside similar ones.",
     )
     if not widgets.needs(study, "map_pca", "The map"):
         return
-    filter_bar(study, chosen)
-    n_chosen = int(np.count_nonzero(reads.mask(study, chosen)))
+    filter_bar(study, population)
+    n_chosen = int(np.count_nonzero(reads.mask(study, population)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="map_controls"):
         kind, by, feature, query = _controls(study)
     with st.container():  # always there, so that the map below keeps its place
-        found = _found(study, query, chosen)
+        hits = _found(study, query, population)
     if not n_chosen:
         widgets.empty_state("No images", "None fits the filter.")
         return
     if by == "activation":
         map_reads.activation(study, feature)  # here, where a spinner says what is read
-    wanted = Wanted(kind, by, feature if by == "activation" else 0, page_theme().name, chosen)
+    request = Wanted(kind, by, feature if by == "activation" else 0, page_theme().name, population)
     outline = _outline()
     st.html(STYLE)
     with st.container(horizontal=True, gap="medium", key="map_row"):
         with st.container(key="map_left"):
-            _scatter(study, wanted, n_chosen, outline, found)
+            _scatter(study, request, n_chosen, outline, hits)
             _line(study, n_chosen, kind)
             st.caption(
                 "Point at an image to see it, click to open it. *Lasso* and *Box* select. The wheel zooms "
@@ -80,24 +80,24 @@ def page(study: Study, chosen: Slice) -> None:
             )
         if outline:
             with st.container(key="map_right", width=BESIDE, gap="small"):
-                _selected(study, map_reads.outlined(study, kind, chosen, outline))
-    _figure(study, wanted)
+                _selected(study, map_reads.outlined(study, kind, population, outline))
+    _figure(study, request)
 
 
 def _scatter(
     study: Study,
-    wanted: Wanted,
+    request: Wanted,
     n_chosen: int,
     outline: tuple[tuple[float, float], ...],
-    found: np.ndarray | None,
+    hits: np.ndarray | None,
 ) -> None:
     n_drawn = min(n_chosen, map_reads.MOST_POINTS)
-    rows = np.empty(0, np.int64) if found is None else found
-    xy = map_reads.places(study, wanted.kind)[rows]
-    named = map_reads.clusters(study, wanted.kind, wanted.where.split)
+    rows = np.empty(0, np.int64) if hits is None else hits
+    xy = map_reads.places(study, request.kind)[rows]
+    named = map_reads.clusters(study, request.kind, request.where.split)
     scatter(
-        wanted.address(study),
-        key=f"map_{wanted.kind}",
+        request.address(study),
+        key=f"map_{request.kind}",
         label=f"Map of {n_drawn:,} images. Arrow keys move, plus and minus zoom, 0 shows all.",
         pictures=_pictures(study),
         outline=outline,
@@ -113,11 +113,11 @@ def _scatter(
             for one in named
         ],
         search_hits=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
-        pressed=map_legend.pressed(study, wanted.by),
-        widest=WIDEST if wanted.kind.endswith("umap") else 1.0,
+        pressed=map_legend.pressed(study, request.by),
+        widest=WIDEST if request.kind.endswith("umap") else 1.0,
         on_open=lambda row: session.open_image(study, row),
         on_outline=_select,
-        on_legend=partial(map_legend.toggle, study, wanted.by) if map_legend.filters(wanted.by) else None,
+        on_legend=partial(map_legend.toggle, study, request.by) if map_legend.filters(request.by) else None,
     )
 
 
@@ -126,9 +126,9 @@ def _found(study: Study, query: search_box.Query, where: Slice) -> np.ndarray | 
     search_box.trouble()
     if not query:
         return None
-    shown = f"Of them {MOST_FOUND:,} at most are ringed."
-    found = search_box.results(study, query, where, shown=shown)
-    return None if found is None else search_box.shown_rows(found)[:MOST_FOUND]
+    note = f"Of them {MOST_FOUND:,} at most are ringed."
+    hits = search_box.results(study, query, where, note=note)
+    return None if hits is None else search_box.shown_rows(hits)[:MOST_FOUND]
 
 
 def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
@@ -159,15 +159,15 @@ def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
 def _choices(study: Study) -> dict[str, str]:
     """What the points can be coloured by, as far as the study holds it."""
     images = reads.images(study)
-    found = {"Class": "label"} if study.labelled else {}
+    columns = {"Class": "label"} if study.labelled else {}
     if "correct" in images and bool(images["correct"].notna().any()):
-        found |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
+        columns |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
     for column in map_reads.attributes(study):
-        found.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.ATTRIBUTE}{column}")
-    found |= {score_label(column): column for column in reads.scores(study)}
+        columns.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.ATTRIBUTE}{column}")
+    columns |= {score_label(column): column for column in reads.scores(study)}
     if study.has("row_stats"):
-        found[ACTIVATION] = "activation"
-    return found
+        columns[ACTIVATION] = "activation"
+    return columns
 
 
 def _feature(study: Study) -> int:
@@ -217,7 +217,7 @@ def _outline() -> tuple[tuple[float, float], ...]:
             raise ValueError
     except ValueError:
         session.set_url(OUTLINE, None)
-        session.note("The link's selection on the map cannot be read, so it was dropped.")
+        session.notify("The link's selection on the map cannot be read, so it was dropped.")
         return ()
     return corners
 
@@ -248,48 +248,48 @@ def _selected(study: Study, rows: np.ndarray) -> None:
 def _shares(study: Study, rows: np.ndarray) -> str:
     """What the selected images have in common."""
     images = reads.images(study).iloc[rows]
-    said = ""
+    line = ""
     if study.labelled and len(rows):
         counts = images["label"].value_counts()
         if len(counts):
             share = widgets.percent(counts.iloc[0] / len(rows), digits=0)
             often = "mostly" if 2 * counts.iloc[0] >= len(rows) else "most often"
-            said += f", {often} {widgets.plain(counts.index[0])} ({share})"
+            line += f", {often} {widgets.plain(counts.index[0])} ({share})"
     if "correct" in images and bool(images["correct"].notna().any()):
-        said += f", {widgets.percent(float(images['correct'].mean()))} classified correctly"
-    return said
+        line += f", {widgets.percent(float(images['correct'].mean()))} classified correctly"
+    return line
 
 
-def _figure(study: Study, wanted: Wanted) -> None:
+def _figure(study: Study, request: Wanted) -> None:
     """The map as a figure for a paper, drawn on request: it is another few megabytes."""
     if not st.toggle("As a figure to save", key="map_figure", bind="query-params"):
         return
-    drawn = cloud(study, wanted).in_slice()
+    drawn = cloud(study, request).in_slice()
     shares = study.summary("map").get("shares", [])
 
     def draw(theme: Theme) -> go.Figure:
-        colouring = cloud(study, replace(wanted, theme=theme.name)).in_slice().colouring
-        return maps.representation_map(drawn.xy, colouring, kind=wanted.kind, shares=shares, theme=theme)
+        colouring = cloud(study, replace(request, theme=theme.name)).in_slice().colouring
+        return maps.representation_map(drawn.xy, colouring, kind=request.kind, shares=shares, theme=theme)
 
     data = reads.images(study).iloc[drawn.rows].assign(x=drawn.xy[:, 0], y=drawn.xy[:, 1])
     alt = f"Map of {len(drawn.rows):,} images"
-    cell = _cell(study, wanted)
-    chart(study, "map_chart", draw, wanted.identity(study), alt=alt, data=pd.DataFrame(data), cell=cell)
+    cell = _cell(study, request)
+    chart(study, "map_chart", draw, request.identity(study), alt=alt, data=pd.DataFrame(data), cell=cell)
 
 
-def _cell(study: Study, wanted: Wanted) -> CellRequest | None:
+def _cell(study: Study, request: Wanted) -> CellRequest | None:
     """The same map for the figure sheet, whose maps are of the first kind and coloured by class, score or
     feature; None for others.
     """
     scores = [name for name in reads.scores(study) if name != FigureOptions.score]
-    if wanted.kind != map_reads.kinds(study)[0] or wanted.by not in ("label", "activation", *scores):
+    if request.kind != map_reads.kinds(study)[0] or request.by not in ("label", "activation", *scores):
         return None
     options = FigureOptions()
-    if wanted.by == "activation":
-        options = FigureOptions(features=(wanted.feature,))
-    elif wanted.by != "label":
-        options = FigureOptions(score=wanted.by)
-    return CellRequest("map", options, str(wanted.where))
+    if request.by == "activation":
+        options = FigureOptions(features=(request.feature,))
+    elif request.by != "label":
+        options = FigureOptions(score=request.by)
+    return CellRequest("map", options, str(request.where))
 
 
-page(session.current_study(), image_filter.population())
+map_page(session.current_study(), image_filter.population())

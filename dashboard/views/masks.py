@@ -11,26 +11,26 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.masks import classes, features, images, method, none_yet, scale
 from dashboard.state import image_filter, session
 
 SHOWN = {
     "By class": classes.by_class,
-    "By feature": features.show,
-    "By image": images.show,
+    "By feature": features.overlap_by_feature,
+    "By image": images.overlap_by_image,
     "Correct against misclassified": classes.by_correctness,
-    "Method": method.show,
+    "Method": method.overlap_method,
 }
 
 
-def page(study: Study, population: Slice) -> None:
+def masks_page(study: Study, population: Slice) -> None:
     widgets.page_header(PAGES["masks"].title, PAGES["masks"].question)
     if not _ready(study):
         return
     filter_bar(study, population)
-    scale.show(study, population)
+    scale.overlap_scale(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="masks_controls"):
         part = choose_one("Show", SHOWN, key="masks_part", default="By class")
         controls = st.container(
@@ -39,7 +39,7 @@ def page(study: Study, population: Slice) -> None:
     _part(study, population, part, controls)
 
 
-@own_place
+@stable_container
 def _part(study: Study, population: Slice, part: str, controls: DeltaGenerator) -> None:
     SHOWN[part](study, population, controls)
 
@@ -52,7 +52,7 @@ def _ready(study: Study) -> bool:
     if why := reads.summary(study, "heatmaps").get("skipped"):
         widgets.empty_state("There are no heatmaps to compare with masks", str(why))
         return False
-    return not none_yet.explained(study)
+    return not none_yet.no_masks_help(study)
 
 
-page(session.current_study(), image_filter.population())
+masks_page(session.current_study(), image_filter.population())

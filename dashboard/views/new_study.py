@@ -16,7 +16,7 @@ from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import begin, follow
 from dashboard.components.path_picker import path_field
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels.jobs import further_steps, job_list, study_progress
@@ -32,8 +32,8 @@ IMAGES = {
     request.GLYPHWORLD: "The embedded world",
 }
 ENCODERS = {
-    request.CHECKPOINT: "A checkpoint file",
     request.ASSET: "Shipped with Peregrine",
+    request.CHECKPOINT: "A checkpoint file",
     request.TORCHVISION: "torchvision, pretrained",
     request.TIMM: "timm, pretrained",
 }
@@ -73,13 +73,13 @@ CLASS_LEVELS = {"": "The first level", **{n: f"Level {n}" for n in request.CLASS
 ABOUT_LEVEL = next(f for f in fields(EmbedConfig) if f.name == "class_level").metadata["help"]
 OPTIONS = "Options: architecture, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
 TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
 
 
-def page() -> None:
+def new_study_page() -> None:
     widgets.page_header(
         "New study", "Choose images and an encoder. What is found is shown before anything is computed."
     )
@@ -98,7 +98,8 @@ def page() -> None:
 
 def _form() -> tuple[request.Wish, str]:
     """The choices and the name; each is part of the address, so that a reload keeps them."""
-    asked = _images() | _encoder()
+    asked = _images()
+    asked |= _encoder(asked["images"])
     name = _name(str(asked["images_path"]))
     with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
         asked |= _architecture(asked["encoder"]) | _masks() | _words()
@@ -109,25 +110,28 @@ def _form() -> tuple[request.Wish, str]:
     return request.Wish(**asked), name
 
 
-@own_place
+@stable_container
 def _images() -> dict[str, str]:
     images, path = _kind("1. Images", "Images", IMAGES, "new_images"), ""
     if images == request.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
     elif images == request.TABLE:
-        about = "Columns path and label, and split where there is one."
+        about = "Columns path, label, perhaps split; or a file of Hugging Face, COCO, FiftyOne, Label Studio."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
     return {"images": images, "images_path": path}
 
 
-@own_place
-def _encoder() -> dict[str, str]:
+@stable_container
+def _encoder(images: str) -> dict[str, str]:
     encoder = _kind("2. Encoder", "Encoder", ENCODERS, "new_encoder")
     if encoder == request.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
     elif encoder == request.ASSET:
-        text = _choice("Which encoder", ASSETS, "new_asset")
+        of_world = images == request.GLYPHWORLD  # a choice of its own, as another encoder suits it
+        names = sorted(ASSETS, key=lambda name: "glyphworld" not in name) if of_world else ASSETS
+        titles = {name: ASSETS[name] for name in names}
+        text = _choice("Which encoder", titles, "new_world_asset" if of_world else "new_asset")
     else:
         sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."
@@ -135,7 +139,7 @@ def _encoder() -> dict[str, str]:
     return {"encoder": encoder, "encoder_text": text}
 
 
-@own_place
+@stable_container
 def _name(images_path: str) -> str:
     """The name that is typed, else that of the images, followed by a number where a study has it already."""
     usual = request.usual_name(images_path, served_studies.studies_folder())
@@ -152,7 +156,7 @@ def _name(images_path: str) -> str:
     return (typed or "").strip() or usual
 
 
-@own_place
+@stable_container
 def _architecture(encoder: str) -> dict[str, str]:
     if encoder != request.CHECKPOINT:
         return {}
@@ -160,7 +164,7 @@ def _architecture(encoder: str) -> dict[str, str]:
     return {"architecture": _text(label, "new_architecture", "resnet18 or timm:NAME")}
 
 
-@own_place
+@stable_container
 def _class_level(images: str) -> dict[str, str]:
     if images != request.FOLDER:
         return {}
@@ -168,27 +172,27 @@ def _class_level(images: str) -> dict[str, str]:
     return {"class_level": _choice(label, CLASS_LEVELS, "new_class_level", ABOUT_LEVEL)}
 
 
-@own_place
+@stable_container
 def _masks() -> dict[str, str]:
-    chosen = {"masks": _choice("Masks of the objects", MASKS, "new_masks")}
-    if chosen["masks"] != request.NO_MASKS:
+    options = {"masks": _choice("Masks of the objects", MASKS, "new_masks")}
+    if options["masks"] != request.NO_MASKS:
         about = "core/… and spurious/… with names like the images, or Salient ImageNet's own layout."
-        chosen["masks_path"] = path_field("Mask folder", key="new_masks_path", folder=True, help=about)
-    return chosen
+        options["masks_path"] = path_field("Mask folder", key="new_masks_path", folder=True, help=about)
+    return options
 
 
-@own_place
+@stable_container
 def _words() -> dict[str, str]:
-    chosen = {"words": _choice("Captions, to name features with", WORDS, "new_words")}
-    if chosen["words"] == request.WORD_FILE:
-        chosen["words_path"] = path_field("Captions", key="new_words_path", endings=CAPTIONS, folder=True)
-    if chosen["words"] != request.NO_WORDS:
+    options = {"words": _choice("Captions, to name features with", WORDS, "new_words")}
+    if options["words"] == request.WORD_FILE:
+        options["words_path"] = path_field("Captions", key="new_words_path", endings=CAPTIONS, folder=True)
+    if options["words"] != request.NO_WORDS:
         about = "Any CLIP of open_clip, as MODEL@WEIGHTS; asset:glyphworld is shipped for the embedded world."
-        chosen["clip"] = _text("CLIP", "new_clip", "ViT-B-32@openai", about)
-    return chosen
+        options["clip"] = _text("CLIP", "new_clip", "ViT-B-32@openai", about)
+    return options
 
 
-@own_place
+@stable_container
 def _tokens() -> dict[str, str]:
     return {
         "tokens": _choice("Tokens of a transformer", TOKENS, "new_tokens", ABOUT_TOKENS),
@@ -225,9 +229,8 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
 def _command_of_check(asked: request.Wish) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if missing := asked.missing:
-        if missing[:2] != ["the images", "the encoder"]:  # else nothing is begun
-            st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
-        outlook.show(further_steps.chosen_study())
+        st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
+        outlook.time_outlook(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(
                 f"You can pick files inside {plain(allowed_paths.spoken_roots())}. "
@@ -262,12 +265,12 @@ def _check(command: Analyze, start: Callable[[], None]) -> None:
     if job.running:
         follow(folder, _looking, every=SHOW_CHECK)
         return
-    found = read_report(folder)
+    report = read_report(folder)
     again = st.empty()
-    if job.state != "done" or found is None:
+    if job.state != "done" or report is None:
         st.error(plain(job.error or "the check said nothing; its log is below"), icon=":material/error:")
     else:
-        found_panel(found, start)
+        found_panel(report, start)
     again.button(
         "Check again", icon=":material/refresh:", type="tertiary", on_click=launcher.remove, args=(folder,)
     )
@@ -278,14 +281,14 @@ def _stop_last_check(folder: Path) -> None:
     last = session.recall("new_check")
     if last is not None and last != folder and (job := read_job(last)) is not None and job.running:
         launcher.stop(job, patience=0.2)
-    session.choose("new_check", folder)
+    session.set_widget("new_check", folder)
 
 
 def _looking(job: Job) -> None:
     st.progress(len(job.stages_done) / max(job.stages_total, 1), text=_doing(job))
     st.caption("Looking at images, masks, captions and encoder; nothing is written.")
-    if said := [line for line in log_tail(job.folder, 3).splitlines() if line.startswith("note:")]:
-        st.caption(plain(said[-1]))
+    if notes := [line for line in log_tail(job.folder, 3).splitlines() if line.startswith("note:")]:
+        st.caption(plain(notes[-1]))
 
 
 def _doing(job: Job) -> str:
@@ -333,8 +336,8 @@ def _start(asked: request.Wish, name: str) -> None:
 
 
 def _begin(command: Analyze, name: str) -> None:
-    session.choose("new_name", name)  # a name that was proposed is kept, though a study has it now
+    session.set_widget("new_name", name)  # a name that was proposed is kept, though a study has it now
     begin(command)
 
 
-page()
+new_study_page()

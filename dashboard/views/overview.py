@@ -8,11 +8,10 @@ import math
 import numpy as np
 import streamlit as st
 
-from core.charts import baselines
+from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.readout import layer_words, readout_words
-from core.common.score_names import score_label
 from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import is_filtered
@@ -63,7 +62,7 @@ HEADLINE_STYLE = (  # the number before its name, on one line
 )
 
 
-def page(study: Study, population: Slice) -> None:
+def overview_page(study: Study, population: Slice) -> None:
     filtered = is_filtered(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(_title(study, population, filtered=filtered), _sentence(study))
@@ -94,7 +93,7 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
     with st.container(key="overview_places", gap="xsmall"):
         findings.look_first(study, population)
     with st.container(key="overview_looks", gap="xsmall"):
-        findings.features(study, population)
+        findings.feature_findings(study, population)
     _prediction(study, population)
     for show in () if filtered else parts.ON_THE_OVERVIEW:
         show(study)
@@ -102,11 +101,13 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
 
 def _title(study: Study, population: Slice, *, filtered: bool) -> str:
     """What the page shows, or that there is little to see: the probe against always giving one answer."""
-    found = highlight_reads.class_accuracy(study, population)
-    if found is None or filtered or found.beats_guessing or not found.worst:
+    if not study.labelled:
+        return "What this encoder sees"
+    accuracy = highlight_reads.class_accuracy(study, population)
+    if accuracy is None or filtered or accuracy.beats_guessing or not accuracy.worst:
         return "What this encoder sees, and where it goes wrong"
-    than = "worse than" if found.high < found.guess else "not measurably better than"
-    return f"A probe on this encoder is {than} always answering “{widgets.plain(found.common)}”"
+    than = "worse than" if accuracy.high < accuracy.guess else "not measurably better than"
+    return f"A probe on this encoder is {than} always answering “{widgets.plain(accuracy.common)}”"
 
 
 def _sentence(study: Study) -> str:
@@ -144,24 +145,24 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
 
 
 def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
-    found = highlight_reads.class_accuracy(study, population)
-    if found is None:
+    accuracy = highlight_reads.class_accuracy(study, population)
+    if accuracy is None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
         widgets.metric("Linear probe", "not defined", explain="accuracy", detail=why)
         return
     if filtered:  # in a slice of one class, every guess would be right
-        detail = f"{found.n:,} images"
+        detail = f"{accuracy.n:,} images"
     else:
-        detail = f"{found.n:,} evaluation images; guessing: {widgets.percent(found.guess, digits=0)}"
-    if filtered or (not found.beats_guessing and found.worst):
-        detail = f"95 % interval: {100 * found.low:.1f} to {100 * found.high:.1f}; {detail}"
-    if found.worst:
-        worst = widgets.percent(found.worst_accuracy, digits=0)
-        detail += f"; worst class: {widgets.plain(found.worst)}, {worst}"
+        detail = f"{accuracy.n:,} evaluation images; guessing: {widgets.percent(accuracy.guess, digits=0)}"
+    if filtered or (not accuracy.beats_guessing and accuracy.worst):
+        detail = f"95 % interval: {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}; {detail}"
+    if accuracy.worst:
+        worst = widgets.percent(accuracy.worst_accuracy, digits=0)
+        detail += f"; worst class: {widgets.plain(accuracy.worst)}, {worst}"
     if not filtered and (few := few_shot_words(study.summary("few-shot"))):
         detail += f"; {few}"
     widgets.metric(
-        "Linear probe, accuracy", widgets.percent(found.accuracy), explain="accuracy", detail=detail
+        "Linear probe, accuracy", widgets.percent(accuracy.accuracy), explain="accuracy", detail=detail
     )
 
 
@@ -180,7 +181,7 @@ def _why_no_accuracy(study: Study) -> str:
 def _features(study: Study, population: Slice, *, filtered: bool) -> None:
     if not study.has("features"):
         return
-    rates = inspection_reads.features(study, population).set_index("feature")["rate"]
+    rates = inspection_reads.feature_differences(study, population).set_index("feature")["rate"]
     fire = rates.sort_index().to_numpy() > 0
     alive = int(np.count_nonzero(fire))
     telling = reads.table(study, "features", ("discriminative",))["discriminative"].to_numpy(bool) & fire
@@ -199,8 +200,8 @@ def _mean_firing(study: Study) -> float | None:
 
 def _overlap(study: Study, population: Slice) -> None:
     """Where the encoder's mIoU with the object lies between heatmaps that know nothing and the best one."""
-    known = _object_scale(study, population)
-    value = known.pop(ENCODER, math.nan)
+    means = _object_scale(study, population)
+    value = means.pop(ENCODER, math.nan)
     if not math.isfinite(value):
         why = study.why_missing("overlap_summary")
         needs = "It needs masks of the objects."
@@ -209,10 +210,10 @@ def _overlap(study: Study, population: Slice) -> None:
         elif study.summary("heatmaps").get("skipped"):
             needs = "It needs heatmaps, and this study has none."
         detail = needs if why else "No image here has a heatmap and a mask of the object."
-        told = "no masks" if none_yet.missing(study) else "not defined"
-        widgets.metric(OVERLAP, told, explain="miou", detail=detail)
+        text = "no masks" if none_yet.missing(study) else "not defined"
+        widgets.metric(OVERLAP, text, explain="miou", detail=detail)
         return
-    marks = sorted(known.items(), key=lambda pair: pair[1])
+    marks = sorted(means.items(), key=lambda pair: pair[1])
     with st.container(border=True, height="stretch", gap=None):
         below = [name for name, mean in marks if value < mean and name != CONTROL_NAMES["ceiling"]]
         beats = [name for name, mean in marks if value >= mean]
@@ -238,22 +239,17 @@ def _object_scale(study: Study, population: Slice) -> dict[str, float]:
 
 def _prediction(study: Study, population: Slice) -> None:
     """Which score tells which images are misclassified, in one line."""
-    found = score_reads.recommended(study)
-    if found is None:
+    recommended = score_reads.recommended(study)
+    if recommended is None:
         return
     aurocs = score_reads.aurocs(study, population)
-    known = aurocs.dropna(subset="auroc")
-    if len(known):
-        line = f"**Can errors be predicted?** {baselines.finding(aurocs)} {found.reason}"
-    else:
-        name = score_label(found.score)
-        untested = "No image here is classified, so none was tested."
-        line = f"**Which score to look at?** {name}. {untested} {found.reason}"
+    tested = aurocs.dropna(subset="auroc")
+    line = f"**Which score to trust?** {advise(recommended, aurocs)}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(line, width="stretch")
         st.page_link(
             "views/predicting_errors.py",
-            label=f"{len(known)} scores compared" if len(known) else f"{len(reads.scores(study))} scores",
+            label=f"{len(tested)} scores compared" if len(tested) else f"{len(reads.scores(study))} scores",
             icon=":material/arrow_forward:",
             icon_position="right",
             query_params=session.link_query(served_studies.name_of(study)),
@@ -270,8 +266,8 @@ def _unfinished(study: Study) -> None:
         st.caption(f"Still to come: {names}.")
         return
     with st.container(border=True):
-        older = all(why.state == "older" for why in missing.values())
-        what = "Computed with older formulas" if older else "Not computed yet"
+        stale = all(why.state == "stale" for why in missing.values())
+        what = "Inputs or formulas have changed" if stale else "Not computed yet"
         st.markdown(f":orange[:material/pending:] **{what}:** {names}")
         _next_step(study, missing)
 
@@ -339,4 +335,4 @@ def _remarks(study: Study) -> None:
             download(study, skipped, name="skipped_images", label="All as CSV")
 
 
-page(session.current_study(), image_filter.population())
+overview_page(session.current_study(), image_filter.population())

@@ -1,4 +1,6 @@
-"""Predicting errors: which score tells which images are misclassified, and what a cut-off on it catches."""
+"""Predicting errors: how many errors are found among the images with the lowest scores, and which score to
+trust.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import streamlit as st
 
 from core.charts import baselines
 from core.charts.options import FigureOptions
-from core.common.score_names import SCORES, score_label
+from core.common.score_names import SCORES
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
@@ -16,7 +18,7 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.scores import details, parts, picked_score, trust_check
 from dashboard.state import image_filter, session
@@ -31,7 +33,7 @@ STYLE = (
 )
 
 
-def page(study: Study, population: Slice) -> None:
+def predicting_errors_page(study: Study, population: Slice) -> None:
     widgets.page_header(PAGES["predicting_errors"].title, PAGES["predicting_errors"].question)
     if not widgets.needs(study, "quality", "The table of quality scores"):
         return
@@ -39,20 +41,20 @@ def page(study: Study, population: Slice) -> None:
     aurocs = score_reads.aurocs(study, population)
     judged = bool((aurocs["n"] > 0).any())
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="quality_controls"):
-        part = parts.choose(judged=judged)
+        part = parts.choose_part(judged=judged)
     st.html(STYLE)
     with st.container(horizontal=True, gap="large", key="quality_row"):
-        shown = st.container(key=f"quality_{'wide' if part in parts.WIDE else 'narrow'}")
+        part_slot = st.container(key=f"quality_{'wide' if part in parts.WIDE else 'narrow'}")
         with st.container(key="quality_picked"):
-            score = picked_score.choose(study)
+            score = picked_score.choose_score(study)
             details.about(study, score)
             threshold = picked_score.cutoff(study, population, score) if judged else None
-    with shown:
+    with part_slot:
         _why_nothing(study, population, aurocs, judged)
         _part(study, population, part, score, threshold)
 
 
-@own_place
+@stable_container
 def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: bool) -> None:
     """Why no score has an AUROC here, whatever part is shown."""
     if judged and not np.isfinite(aurocs["auroc"]).any():
@@ -71,14 +73,14 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
         widgets.empty_state("No known outcomes", why)
 
 
-@own_place
+@stable_container
 def _part(study: Study, population: Slice, part: str, score: str, threshold: float | None) -> None:
-    if part == parts.CHART:
+    if part == parts.FOUND and threshold is not None:
+        details.errors_found_part(study, population, score, threshold)
+    elif part == parts.CHART:
         _scores(study, population, score)
     elif part in details.CURVES:
         details.curve(study, population, part, score)
-    elif part == parts.CUTOFF and threshold is not None:
-        details.cut_off(study, population, score, threshold)
     elif part == parts.PAIR:
         details.two_scores(study, population)
     elif part == parts.CAUSE:
@@ -90,12 +92,12 @@ def _part(study: Study, population: Slice, part: str, score: str, threshold: flo
     elif part == parts.TRUST:
         if session.filter_text():
             st.caption("Of all evaluation images, whatever the filter.")
-        trust_check.show(study)
+        trust_check.trust_checks(study)
     else:
         details.distribution(study, population, score, threshold)
 
 
-@own_place
+@stable_container
 def _scores(study: Study, population: Slice, score: str) -> None:
     """AUROC of every score; a click picks one."""
     aurocs = score_reads.aurocs(study, population)
@@ -109,19 +111,15 @@ def _scores(study: Study, population: Slice, score: str) -> None:
     chart(
         study,
         "score_aurocs",
-        lambda theme: baselines.rivals(aurocs, selected=score, marked=Q, row=ROW, theme=theme),
+        lambda theme: baselines.ranked_scores(aurocs, selected=score, marked=Q, row=ROW, theme=theme),
         *(population, score),
         alt="AUROC of every score with its 95 % interval",
         data=aurocs,
         on_select=clicked,
         cell=CellRequest("baselines", FigureOptions(score=score), str(population)),
     )
-    if found := score_reads.recommended(study):
-        st.caption(f"Recommended: {widgets.plain(score_label(found.score))}. {widgets.plain(found.reason)}")
     if score != Q and Q in reads.scores(study):
         st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))
-    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
-        st.caption(widgets.plain(calibrated))
 
 
-page(session.current_study(), image_filter.population())
+predicting_errors_page(session.current_study(), image_filter.population())

@@ -10,7 +10,7 @@ import torch
 
 from core.answers import classes
 from core.answers.classes import match_classes, read_class_file
-from core.answers.outcome import Columns, from_logits
+from core.answers.outcome import ClassColumns, from_logits
 from core.errors import SettingsError
 
 OUTPUTS = [
@@ -52,11 +52,11 @@ def test_a_table_gives_many_outputs_one_label_and_their_logits_are_combined(tmp_
     match = read_class_file(tmp_path / "map.csv", 4, ["cat", "dog", "elk"])
     assert match.code.tolist() == [0, 1, 1, -1] and match.unmatched == ("elk",) and not match.one_to_one
     logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
-    columns = Columns.of(match, ["cat", "dog", "elk"])
+    columns = ClassColumns.of(match, ["cat", "dog", "elk"])
     expected = torch.stack([logits[:, 0], logits[:, 1:3].logsumexp(1), logits[:, 3]], 1)
     torch.testing.assert_close(columns.combined(logits), expected)
     assert columns.names == ("cat", "dog", "output 3")
-    only = Columns.of(match, ["cat", "dog", "elk"], restrict=True)
+    only = ClassColumns.of(match, ["cat", "dog", "elk"], restrict=True)
     torch.testing.assert_close(only.combined(logits), expected[:, :2])
     found = from_logits(lambda start, stop: logits[start:stop], 6, columns, step=4)
     shares = expected.double().softmax(1).sort(1, descending=True)

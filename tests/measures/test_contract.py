@@ -135,7 +135,9 @@ def test_inspect__says_what_the_page_shows(study, folder, run: Callable):
         uniform = where(scale, equals(scale, "heatmap", "uniform") & equals(scale, "images", "both masks"))
         for row in uniform.to_dict("records"):
             np.testing.assert_array_equal([row["value"]], [controls[("uniform", row["mask"])]])
-        rates = 100 * numbers(inspection_reads.features(study, population).sort_values("feature"), "rate")
+        rates = 100 * numbers(
+            inspection_reads.feature_differences(study, population).sort_values("feature"), "rate"
+        )
         np.testing.assert_array_equal(
             rates, numbers(study.where(one).table("features").sort_values("feature"), "activation_rate")
         )
@@ -180,7 +182,7 @@ def test_figure_and_report__say_what_the_page_shows(study, folder):
             assert traced(figure, "x") == finite(aurocs, "auroc")
             drawn += 1
         options = FigureOptions(score="norm")
-        curves = score_reads.curves(study, population, ("norm",))
+        curves = reads.narrowed(study, population).of_scores("quality_curves", ("norm",))
         roc = draw(other, "roc", style="screen", options=options)
         points = where(curves, equals(curves, "curve", "roc"))
         if len(points):

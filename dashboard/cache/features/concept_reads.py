@@ -28,35 +28,39 @@ def of_group(study: Study, name: str, group: str) -> pd.DataFrame:
 
 
 @cached_read(max_entries=16)
-def explained(study: Study, chosen: Slice | None = None) -> pd.DataFrame:
+def explained(study: Study, population: Slice | None = None) -> pd.DataFrame:
     """One row per explained feature or group, best word score first: group, name, words (kept ones, best
     first), top_class (most common among its images, or missing), n_images, score (its best word's).
 
-    chosen: images and classes of this filter only; groups without images in it are left out.
+    population: images and classes of this filter only; groups without images in it are left out.
     """
     high = study.table("highly_activating", ["group", "image_id"])
-    if chosen is not None:
-        high = where(high, reads.mask(study, chosen)[rows_of(study, high)])
-    kept = _kept(study)
-    said: dict[str, list[str]] = {}
+    if population is not None:
+        high = where(high, reads.mask(study, population)[rows_of(study, high)])
+    kept_concepts = _kept(study)
+    words: dict[str, list[str]] = {}
     best: dict[str, float] = {}
-    for group, word, score in zip(kept["group"], kept["word"], numbers(kept, "score"), strict=True):
-        said.setdefault(group, []).append(str(word))
+    for group, word, score in zip(
+        kept_concepts["group"], kept_concepts["word"], numbers(kept_concepts, "score"), strict=True
+    ):
+        words.setdefault(group, []).append(str(word))
         best[group] = max(float(score), best.get(group, -np.inf))
     n_images = Counter(map(str, high["group"]))
     groups = list(n_images)
     classes = _top_classes(study, high, n_images)
-    found = pd.DataFrame(
+    groups_table = pd.DataFrame(
         {
             "group": groups,
             "name": [plain_name(group) for group in groups],
             "n_images": [n_images[group] for group in groups],
-            "words": [" · ".join(said.get(group, [])) for group in groups],
+            "words": [" · ".join(words.get(group, [])) for group in groups],
             "score": [best.get(group, np.nan) for group in groups],
             "top_class": [classes.get(group) for group in groups],
         }
     )
-    return found.take(np.argsort(-numbers(found, "score"), kind="stable")).reset_index(drop=True)
+    return groups_table.take(np.argsort(-numbers(groups_table, "score"), kind="stable")).reset_index(
+        drop=True
+    )
 
 
 def word_counts(study: Study) -> pd.DataFrame:
@@ -64,8 +68,8 @@ def word_counts(study: Study) -> pd.DataFrame:
     groups that kept it), score (its best).
     """
     table = _kept(study)
-    found = table.groupby("word")["score"].agg(n_features="size", score="max").reset_index()
-    return found.sort_values(["n_features", "word"], ascending=[False, True], ignore_index=True)
+    counts = table.groupby("word")["score"].agg(n_features="size", score="max").reset_index()
+    return counts.sort_values(["n_features", "word"], ascending=[False, True], ignore_index=True)
 
 
 def groups_with(study: Study, text: str) -> dict[str, float]:
@@ -74,11 +78,13 @@ def groups_with(study: Study, text: str) -> dict[str, float]:
     A word holds it where one of its parts, or several in a row, begin with it: "red" finds "red brick", not
     "scattered".
     """
-    kept = _kept(study)
-    wanted = " ".join(text.lower().split())
+    kept_concepts = _kept(study)
+    phrase = " ".join(text.lower().split())
     best: dict[str, float] = {}
-    for group, word, score in zip(kept["group"], kept["word"], kept["score"], strict=True):
-        if f" {wanted}" in f" {str(word).lower()}":
+    for group, word, score in zip(
+        kept_concepts["group"], kept_concepts["word"], kept_concepts["score"], strict=True
+    ):
+        if f" {phrase}" in f" {str(word).lower()}":
             best[str(group)] = max(float(score), best.get(str(group), -np.inf))
     return dict(sorted(best.items(), key=lambda pair: -pair[1]))
 
@@ -89,12 +95,12 @@ def described_with(study: Study, text: str) -> pd.DataFrame:
 
     A caption holds the text as in `groups_with`.
     """
-    wanted = " ".join(text.lower().split())
+    phrase = " ".join(text.lower().split())
     captions = study.table("captions", ["image_id", "caption", "cosine"])
     lower = " " + captions["caption"].str.lower()
-    found = where(captions, lower.str.contains(f" {wanted}", regex=False).to_numpy(bool))
-    found = found.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("image_id")
-    return found.assign(row=rows_of(study, found)).reset_index(drop=True)
+    matches = where(captions, lower.str.contains(f" {phrase}", regex=False).to_numpy(bool))
+    matches = matches.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("image_id")
+    return matches.assign(row=rows_of(study, matches)).reset_index(drop=True)
 
 
 def class_counts(study: Study, group: str) -> pd.DataFrame:

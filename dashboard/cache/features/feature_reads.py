@@ -41,12 +41,12 @@ class Listing:
     def numbers(self) -> tuple[int, ...]:
         """The feature numbers that are asked for; empty where a word is."""
         parts = re.split(r"[\s,;#]+", self.find.strip().strip("#,; "))
-        known = all(part.isdecimal() and len(part) < 9 for part in parts)
-        return tuple(int(part) for part in parts) if known else ()
+        all_numbers = all(part.isdecimal() and len(part) < 9 for part in parts)
+        return tuple(int(part) for part in parts) if all_numbers else ()
 
 
 @cached_read(max_entries=64, names_features=True)
-def listed(study: Study, chosen: Slice) -> pd.DataFrame:
+def listed(study: Study, population: Slice) -> pd.DataFrame:
     """One row per feature, by number, with its numbers on the images of a filter.
 
     Columns: feature; name (the one that people gave, else the best words, empty without); rate, rate_against,
@@ -56,58 +56,60 @@ def listed(study: Study, chosen: Slice) -> pd.DataFrame:
     images); verdict (of all images with masks, or empty); word_score (of its best word). After the step
     `domains` also part, top_domain and domain_purity (of all images).
     """
-    found = reads.table(study, "features", ("feature", "tail", "discriminative"))
-    found = found.merge(inspection_reads.features(study, chosen), on="feature", how="left")
+    features = reads.table(study, "features", ("feature", "tail", "discriminative"))
+    features = features.merge(
+        inspection_reads.feature_differences(study, population), on="feature", how="left"
+    )
     if study.has("domain_features"):
         columns = ("feature", "part", "top_domain", "domain_purity")
-        found = found.merge(reads.table(study, "domain_features", columns), on="feature", how="left")
-    found = found.sort_values("feature", ignore_index=True)
-    number = found["feature"].tolist()
+        features = features.merge(reads.table(study, "domain_features", columns), on="feature", how="left")
+    features = features.sort_values("feature", ignore_index=True)
+    number = features["feature"].tolist()
     named, verdicts, best = names(study), _verdicts(study), _best_scores(study)
-    counts, sizes = class_firing(study, every_class(chosen))
-    classes = [firing_class(row, study.class_names) for row in counts] or [None] * len(found)
-    return found.assign(
-        **most_common_classes(study, counts, sizes, len(found)),
+    counts, sizes = class_firing(study, every_class(population))
+    classes = [firing_class(row, study.class_names) for row in counts] or [None] * len(features)
+    return features.assign(
+        **most_common_classes(study, counts, sizes, len(features)),
         name=[named.get(feature, "") for feature in number],
-        classes=[known.words if known else "" for known in classes],
+        classes=[firing.words if firing else "" for firing in classes],
         firing_class=classes,
         verdict=[verdicts.get(feature, "") for feature in number],
         word_score=[best.get(feature, np.nan) for feature in number],
     )
 
 
-def in_order(study: Study, chosen: Slice, asked: Listing) -> pd.DataFrame:
+def in_order(study: Study, population: Slice, asked: Listing) -> pd.DataFrame:
     """The rows of `listed` that a list holds, in its order."""
-    found = listed(study, chosen)
+    features = listed(study, population)
     if asked.numbers:
-        found = where(found, np.isin(found["feature"].to_numpy(), asked.numbers))
+        features = where(features, np.isin(features["feature"].to_numpy(), asked.numbers))
     elif asked.find.strip():
         scores = _found_scores(study, asked.find) | _named(study, asked.find)
-        found = where(found, np.isin(found["feature"].to_numpy(), list(scores)))
-        found["word_score"] = [scores[int(feature)] for feature in found["feature"]]
-    known = np.isfinite(numbers(found, "rate"))  # of no image, nothing can be said
-    found = where(found, known if asked.dead or asked.numbers else numbers(found, "rate") > 0)
+        features = where(features, np.isin(features["feature"].to_numpy(), list(scores)))
+        features["word_score"] = [scores[int(feature)] for feature in features["feature"]]
+    has_rate = np.isfinite(numbers(features, "rate"))  # of no image, nothing can be said
+    features = where(features, has_rate if asked.dead or asked.numbers else numbers(features, "rate") > 0)
     if asked.verdict:
-        found = where(found, np.array(texts(found, "verdict")) == asked.verdict)
-    keys = [-_strength(found, asked.sort), -numbers(found, "rate"), found["feature"].to_numpy()]
-    return found.take(np.lexsort(keys[::-1])).reset_index(drop=True)
+        features = where(features, np.array(texts(features, "verdict")) == asked.verdict)
+    keys = [-_strength(features, asked.sort), -numbers(features, "rate"), features["feature"].to_numpy()]
+    return features.take(np.lexsort(keys[::-1])).reset_index(drop=True)
 
 
-def _strength(found: pd.DataFrame, sort: str) -> np.ndarray:
+def _strength(features: pd.DataFrame, sort: str) -> np.ndarray:
     """(n,) float64: what a list is ordered by, largest first; undefined values come last."""
     if sort == "By number":
-        value = -numbers(found, "feature")
+        value = -numbers(features, "feature")
     elif sort == "Most frequent first":
-        value = numbers(found, "rate")
+        value = numbers(features, "rate")
     elif sort == "Purest first":
-        value = numbers(found, "purity")
+        value = numbers(features, "purity")
     elif sort == "Best words first":
-        value = numbers(found, "word_score")
+        value = numbers(features, "word_score")
     else:
-        value = numbers(found, "difference")
+        value = numbers(features, "difference")
         if not np.isfinite(value).any():  # nothing to compare with: the share of all images that are of
-            value = numbers(found, "purity") * numbers(found, "rate")  # its class and make it fire
-            value = np.where(np.isfinite(value), value, numbers(found, "rate"))
+            value = numbers(features, "purity") * numbers(features, "rate")  # its class and make it fire
+            value = np.where(np.isfinite(value), value, numbers(features, "rate"))
     return np.where(np.isfinite(value), value, -np.inf)
 
 
@@ -117,15 +119,15 @@ def names(study: Study) -> dict[int, str]:
     return {feature: " · ".join(some) for feature, some in reads.kept_words(study).items()}
 
 
-def every_class(chosen: Slice) -> Slice:
+def every_class(population: Slice) -> Slice:
     """The filter without its condition on the true class."""
-    return Slice.joined(part for part in chosen.parts() if not part.labels)
+    return Slice.joined(part for part in population.parts() if not part.labels)
 
 
 @cached_read(max_entries=32)
-def class_firing(study: Study, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
+def class_firing(study: Study, population: Slice) -> tuple[np.ndarray, np.ndarray]:
     """See `core.slices.features.class_firing`."""
-    return slice_features.class_firing(study, inspection_reads.population(study, chosen)[0])
+    return slice_features.class_firing(study, inspection_reads.population(study, population)[0])
 
 
 def most_common_classes(
@@ -135,25 +137,25 @@ def most_common_classes(
     if not study.labelled:
         nothing = np.full(n_features, np.nan)
         return {"likeliest": None, "likeliest_rate": nothing, "top_class": None, "purity": nothing}
-    found = slice_features.most_common_classes(counts, sizes).reindex(range(n_features))
+    common = slice_features.most_common_classes(counts, sizes).reindex(range(n_features))
     classes = np.array([*study.class_names, None], object)  # -1 is no class
     return {
-        "likeliest": classes[found["likeliest"].fillna(-1).to_numpy(int)],
-        "likeliest_rate": found["likeliest_rate"].to_numpy(),
-        "top_class": classes[found["top"].fillna(-1).to_numpy(int)],
-        "purity": found["purity"].to_numpy(),
+        "likeliest": classes[common["likeliest"].fillna(-1).to_numpy(int)],
+        "likeliest_rate": common["likeliest_rate"].to_numpy(),
+        "top_class": classes[common["top"].fillna(-1).to_numpy(int)],
+        "purity": common["purity"].to_numpy(),
     }
 
 
-def more_often_here(study: Study, chosen: Slice) -> np.ndarray | None:
+def more_often_here(study: Study, population: Slice) -> np.ndarray | None:
     """(n_features,) bool: the features that fire more often on the class of a filter than on any other one.
 
     None where the filter does not name a single class.
     """
-    if len(chosen.labels) != 1 or chosen.labels[0] not in study.class_names:
+    if len(population.labels) != 1 or population.labels[0] not in study.class_names:
         return None
-    counts, sizes = class_firing(study, every_class(chosen))
-    return slice_features.more_often_on(counts, sizes, study.class_names.index(chosen.labels[0]))
+    counts, sizes = class_firing(study, every_class(population))
+    return slice_features.more_often_on(counts, sizes, study.class_names.index(population.labels[0]))
 
 
 @cached_read(max_entries=8)
@@ -173,72 +175,72 @@ def _found_scores(study: Study, text: str) -> dict[int, float]:
     """The best score among the kept words of each single feature that hold a text."""
     if not study.has("concepts"):
         return {}
-    found = concept_reads.groups_with(study, text)
-    return {int(group): score for group, score in found.items() if "_" not in group}
+    scores = concept_reads.groups_with(study, text)
+    return {int(group): score for group, score in scores.items() if "_" not in group}
 
 
 def _named(study: Study, text: str) -> dict[int, float]:
     """The best score among the words of each feature whose name, given by people, holds a text."""
-    wanted, best = " ".join(text.split()).casefold(), _best_scores(study)
-    found = [number for number, name in reads.names_given(study).items() if wanted in name.casefold()]
-    return {number: best.get(number, np.nan) for number in found}
+    phrase, best = " ".join(text.split()).casefold(), _best_scores(study)
+    matches = [number for number, name in reads.names_given(study).items() if phrase in name.casefold()]
+    return {number: best.get(number, np.nan) for number in matches}
 
 
 @cached_read(max_entries=32)
-def _stored_pairs(study: Study, chosen: Slice) -> pd.DataFrame:
+def _stored_pairs(study: Study, population: Slice) -> pd.DataFrame:
     """See `core.slices.features.firing_pairs`, of the images of a filter with stored heatmaps."""
-    mask, _ = inspection_reads.population(study, chosen)
+    mask, _ = inspection_reads.population(study, population)
     rows = heatmap_reads.stored_rows(study)
     return slice_features.firing_pairs(study, rows[mask[rows]])
 
 
 def strongest(
-    study: Study, chosen: Slice, features: tuple[int, ...], limit: int
+    study: Study, population: Slice, features: tuple[int, ...], limit: int
 ) -> dict[int, tuple[list[int], int]]:
     """For each feature images of a filter on which it fires, most active first, and how many of them, from
     the first, have a stored heatmap of it; only where these are too few, the others follow.
     """
-    pairs = _stored_pairs(study, chosen)
+    pairs = _stored_pairs(study, population)
     pairs = where(pairs, np.isin(pairs["feature"].to_numpy(), features))
     row, feature = pairs["row"].to_numpy(), pairs["feature"].to_numpy()
     held = np.zeros(len(pairs), bool)
     for one in features:
         held |= (feature == one) & np.isin(row, heatmap_reads.rows_with(study, one))
     stored = slice_features.strongest_images(where(pairs, held), features, limit)
-    found = {}
+    strongest_rows = {}
     for one in features:
         rows = stored[one]
         if len(rows) < limit:
-            plain = _strongest_plain(study, chosen, one, limit)
+            plain = _strongest_plain(study, population, one, limit)
             rows = rows + [row for row in plain if row not in rows]
-        found[one] = rows[:limit], len(stored[one])
-    return found
+        strongest_rows[one] = rows[:limit], len(stored[one])
+    return strongest_rows
 
 
-def _strongest_plain(study: Study, chosen: Slice, feature: int, limit: int) -> list[int]:
+def _strongest_plain(study: Study, population: Slice, feature: int, limit: int) -> list[int]:
     """The images of a filter on which a feature is most active; the list of its strongest ones among all
     images spares a look at every image where it holds enough of them.
     """
-    mask, _ = inspection_reads.population(study, chosen)
+    mask, _ = inspection_reads.population(study, population)
     if study.has("top_images"):
         top = reads.top_rows(study, feature)
         top = top[np.isin(top, slice_features.firing_rows(study, feature, mask))]
         if len(top) >= limit:
             return top[:limit].tolist()
-    return activations(study, feature, chosen)[0][:limit].tolist()
+    return activations(study, feature, population)[0][:limit].tolist()
 
 
 @cached_read(max_entries=128)
-def activations(study: Study, feature: int, chosen: Slice) -> tuple[np.ndarray, np.ndarray]:
+def activations(study: Study, feature: int, population: Slice) -> tuple[np.ndarray, np.ndarray]:
     """See `core.slices.features.feature_activations`."""
-    mask, _ = inspection_reads.population(study, chosen)
+    mask, _ = inspection_reads.population(study, population)
     return slice_features.feature_activations(study, feature, mask)
 
 
 @cached_read(max_entries=64)
-def similar(study: Study, feature: int, chosen: Slice) -> pd.DataFrame:
+def similar(study: Study, feature: int, population: Slice) -> pd.DataFrame:
     """See `core.slices.features.similar_features`."""
-    return slice_features.similar_features(study, feature, inspection_reads.population(study, chosen)[0])
+    return slice_features.similar_features(study, feature, inspection_reads.population(study, population)[0])
 
 
 @cached_read(max_entries=64)

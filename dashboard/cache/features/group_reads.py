@@ -45,7 +45,7 @@ def joint(study: Study) -> pd.DataFrame:
     first = where(concepts, concepts["kept"].to_numpy(bool)).drop_duplicates("group")
     best = dict(zip(first["group"], first["word"], strict=True))
     names = [str(group) for group in table["group"]]
-    found = table.assign(
+    joined = table.assign(
         name=[concept_reads.plain_name(group) for group in names],
         words=[text.replace("; ", " · ") for text in words(explained.reindex(names), "words")],
         members=[
@@ -53,9 +53,9 @@ def joint(study: Study) -> pd.DataFrame:
         ],
         explained=np.isin(names, explained.index.to_numpy(object)),
     )
-    sizes = found["n_features"].to_numpy(), -found["n_images"].to_numpy()
-    order = np.lexsort((*sizes, ~found["explained"].to_numpy(bool)))
-    return found.take(order).reset_index(drop=True)
+    sizes = joined["n_features"].to_numpy(), -joined["n_images"].to_numpy()
+    order = np.lexsort((*sizes, ~joined["explained"].to_numpy(bool)))
+    return joined.take(order).reset_index(drop=True)
 
 
 def single(study: Study) -> pd.DataFrame:
@@ -68,19 +68,19 @@ def single(study: Study) -> pd.DataFrame:
 @cached_read(max_entries=256)
 def images_of(study: Study, group: str) -> np.ndarray:
     """Rows of the probe images that activate exactly these features highly, by falling activation."""
-    wanted = list(concept_reads.features_of(group))
+    features = list(concept_reads.features_of(group))
     alpha = float(study.summary("concepts")["alpha"])
     representations = study.array("representations")
-    # Equal sets: as many members above alpha as wanted ones, and all wanted ones above it.
-    found, least = [], []
+    # Equal sets: as many members above alpha as there are features, and all of these above it.
+    parts, least = [], []
     for chunk in range(representations.n_chunks):
         h = np.asarray(representations.chunk(chunk), np.float64)
         h /= np.maximum(np.linalg.norm(h, axis=1, keepdims=True), 1e-12)
-        exact = (h[:, wanted] > alpha).all(1) & ((h > alpha).sum(1) == len(wanted))
+        exact = (h[:, features] > alpha).all(1) & ((h > alpha).sum(1) == len(features))
         rows = np.flatnonzero(exact)
-        found.append(rows + representations.chunk_start(chunk))
-        least.append(h[rows][:, wanted].min(1))
-    rows, values = np.concatenate(found), np.concatenate(least)
+        parts.append(rows + representations.chunk_start(chunk))
+        least.append(h[rows][:, features].min(1))
+    rows, values = np.concatenate(parts), np.concatenate(least)
     split = study.settings("concepts").get("split", "val")
     among = np.ones(len(rows), bool) if split == "all" else study.is_val[rows] == (split == "val")
     rows, values = rows[among], values[among]
@@ -91,21 +91,21 @@ def short_name(study: Study, group: str) -> str:
     """What a feature or group is called in a chart: its name or two best words, or its numbers."""
     if "_" not in group and (name := reads.names_given(study).get(int(group))):
         return name
-    said = best_words(study, group, 2)
-    return ", ".join(said) if said else concept_reads.plain_name(group)
+    words = best_words(study, group, 2)
+    return ", ".join(words) if words else concept_reads.plain_name(group)
 
 
 def kept_words(study: Study, group: str) -> list[str]:
     """The words of a feature or group that survived contrast, best first."""
     table = concept_reads.of_group(study, "concepts", group)
-    kept = where(table, table["kept"].to_numpy(bool)).sort_values("rank")
-    return [str(word) for word in kept["word"]]
+    kept_rows = where(table, table["kept"].to_numpy(bool)).sort_values("rank")
+    return [str(word) for word in kept_rows["word"]]
 
 
 def best_words(study: Study, group: str, limit: int) -> list[str]:
     """The best kept words of a group, none a part of another."""
-    found: list[str] = []
+    words: list[str] = []
     for word in kept_words(study, group):
-        if len(found) < limit and not any(word in other or other in word for other in found):
-            found.append(word)
-    return found
+        if len(words) < limit and not any(word in other or other in word for other in words):
+            words.append(word)
+    return words

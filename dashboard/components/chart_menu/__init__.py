@@ -98,7 +98,7 @@ def _menu(
         if cell is not None and session.value(key).add is not None:
             captioned = cell if cell.caption or cell.is_picture else with_caption(cell)
             number = session.recall(answer, {"number": 0})["number"] + 1
-            session.choose(answer, {"number": number, "text": sheet.add(captioned)})
+            session.set_widget(answer, {"number": number, "text": sheet.add(captioned)})
 
     def go() -> None:
         if session.value(key).go is not None:
@@ -118,7 +118,7 @@ def _menu(
             "said": session.recall(answer),
         },
         width="content",
-        on_opened_change=lambda: session.choose(opened, True),
+        on_opened_change=lambda: session.set_widget(opened, True),
         on_add_change=add,
         on_go_change=go,
     )

@@ -11,8 +11,9 @@ from core.charts import compared_classes, compared_scores
 from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
-from core.comparison.compare import Comparison, measure_named
+from core.comparison.compare import Comparison
 from core.comparison.estimates import estimate_sentences, estimates_by_method
+from core.comparison.measures import MEASURES
 from core.comparison.separation import scores_of, separation_sentence
 from core.comparison.text import STAR, amount, headline_rows, numbers_table
 from core.comparison.verdict import (
@@ -77,54 +78,56 @@ SCORES = {
 }
 
 
-def cards(found: Comparison, other: str) -> None:
+def cards(comparison: Comparison, other: str) -> None:
     """The headline numbers of both studies, each with its change."""
-    shown = [name for name in CARDS if found.value(name, other)][:MOST_CARDS]
-    for name, column in zip(shown, st.columns(max(len(shown), 1)), strict=False):
-        measure, known = measure_named(name), change_of(found, name, other)
+    card_names = [name for name in CARDS if comparison.value(name, other)][:MOST_CARDS]
+    for name, column in zip(card_names, st.columns(max(len(card_names), 1)), strict=False):
+        measure, change = MEASURES[name], change_of(comparison, name, other)
         before, after = (
-            amount({**found.value(name, study), "low": np.nan}, measure.unit, measure.digits)
-            for study in (found.names[0], other)
+            amount({**comparison.value(name, study), "low": np.nan}, measure.unit, measure.digits)
+            for study in (comparison.names[0], other)
         )
         with column:
             widgets.metric(
                 measure.title,
                 after,
                 explain=HELP[name],
-                detail=f"in {widgets.plain(other)}; {before} in {widgets.plain(found.names[0])}  \n"
-                f"{MARKS[known.verdict]} {known.words}",
+                detail=f"in {widgets.plain(other)}; {before} in {widgets.plain(comparison.names[0])}  \n"
+                f"{MARKS[change.verdict]} {change.words}",
             )
 
 
-def verdict(found: Comparison, other: str) -> None:
+def verdict(comparison: Comparison, other: str) -> None:
     """On what the other study is better and worse, and of which images the numbers are."""
-    if sentence := verdict_sentence(found, other):
+    if sentence := verdict_sentence(comparison, other):
         st.subheader(widgets.plain(sentence.removesuffix(".")))
-        told = f"Measured on {found.population}, mIoU on those with masks. {changed_sentence(found, other)}"
-        st.caption(widgets.plain(told))
+        basis = f"Measured on {comparison.population}, mIoU on those with masks."
+        st.caption(widgets.plain(f"{basis} {changed_sentence(comparison, other)}"))
 
 
-def table(found: Comparison) -> None:
+def table(comparison: Comparison) -> None:
     """All numbers of all studies; what each means is told on hover."""
-    head, *rows = headline_rows(found)
+    head, *rows = headline_rows(comparison)
     cells = [f"<tr>{''.join(f'<th scope=col>{html.escape(cell)}</th>' for cell in head[1:])}</tr>"]
     body = []
     for name, title, *values in rows:
-        told = tooltips.TEXTS[HELP[name]].what if name in HELP else ""
-        said = (
-            f'<abbr title="{html.escape(told)}">{html.escape(title)}</abbr>' if told else html.escape(title)
+        meaning = tooltips.TEXTS[HELP[name]].what if name in HELP else ""
+        heading = (
+            f'<abbr title="{html.escape(meaning)}">{html.escape(title)}</abbr>'
+            if meaning
+            else html.escape(title)
         )
         parts = [
             f"<td{_kind(head[at], cell)}>{html.escape(cell)}</td>" for at, cell in enumerate(values, start=2)
         ]
-        body.append(f"<tr><th scope=row>{said}</th>{''.join(parts)}</tr>")
+        body.append(f"<tr><th scope=row>{heading}</th>{''.join(parts)}</tr>")
     st.html(f"{STYLE}<table class=compare><thead>{cells[0]}</thead><tbody>{''.join(body)}</tbody></table>")
     st.caption(
         "In brackets: 95 % intervals from resampling the images; a change is measured on the same resampled "
         "images in both studies. Bold: the interval of the change leaves out 0."
-        + (" †: measured differently, see the notes above." if found.not_comparable else "")
+        + (" †: measured differently, see the notes above." if comparison.not_comparable else "")
     )
-    download(found.shared.studies, numbers_table(found), found.among, name="compare")
+    download(comparison.shared.studies, numbers_table(comparison), comparison.among, name="compare")
 
 
 def _kind(title: str, cell: str) -> str:
@@ -133,69 +136,76 @@ def _kind(title: str, cell: str) -> str:
     return " class=clear" if cell.endswith(STAR) else " class=quiet"
 
 
-def distributions(found: Comparison) -> None:
+def distributions(comparison: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
-    place = st.container()
-    held = scores_of(found.separation) or ["q_score"]
+    title_slot = st.container()
+    held = scores_of(comparison.separation) or ["q_score"]
     choices = {label: name for label, name in SCORES.items() if name in held}
-    chosen = choose_one("Score", choices, key="compare_score", default=next(iter(choices)))
-    score = choices[chosen]
+    label = choose_one("Score", choices, key="compare_score", default=next(iter(choices)))
+    score = choices[label]
     values = {}
-    for number, name in enumerate(found.names):
-        study, rows = found.shared.studies[number], found.shared.rows[number, found.shared.judged]
+    for number, name in enumerate(comparison.names):
+        study, rows = (
+            comparison.shared.studies[number],
+            comparison.shared.rows[number, comparison.shared.judged],
+        )
         images = reads.images(study)
         if score in images and "correct" in images:
             values[name] = numbers(images, score)[rows], numbers(images, "correct")[rows]
-    shown = compared_scores.score_table(values, score=score)
-    place.subheader(widgets.plain(separation_sentence(found.separation, score)))
+    table = compared_scores.score_table(values, score=score)
+    title_slot.subheader(widgets.plain(separation_sentence(comparison.separation, score)))
     chart(
-        found.shared.studies[0],
+        comparison.shared.studies[0],
         "compare_distributions",
-        lambda theme: compared_scores.score_distributions(shown, score=score, theme=theme),
-        *(score, found.among, *found.shared.studies[1:]),
+        lambda theme: compared_scores.score_distributions(table, score=score, theme=theme),
+        *(score, comparison.among, *comparison.shared.studies[1:]),
         alt=f"Distribution of {score_label(score)} over correct and misclassified images in each study",
-        data=shown,
-        cell=_cell("compared_scores", found, options=FigureOptions(score=score))
-        if len(values) == len(found.names)
+        data=table,
+        cell=_cell("compared_scores", comparison, options=FigureOptions(score=score))
+        if len(values) == len(comparison.names)
         else None,
     )
 
 
-def classes(found: Comparison, other: str) -> None:
+def classes(comparison: Comparison, other: str) -> None:
     """Which classes gained and which lost."""
-    st.subheader(widgets.plain(compared_classes.class_change_finding(found.classes, other)))
+    st.subheader(widgets.plain(compared_classes.class_change_finding(comparison.classes, other)))
     chart(
-        found.shared.studies[0],
+        comparison.shared.studies[0],
         "compare_classes",
-        lambda theme: compared_classes.class_changes(found.classes, found.names[0], other, theme=theme),
-        *(other, found.among, *found.shared.studies[1:]),
-        alt=f"Accuracy of each class in {found.names[0]} and in {other}",
-        data=found.classes,
-        cell=_cell("compared_classes", found, other),
+        lambda theme: compared_classes.class_changes(
+            comparison.classes, comparison.names[0], other, theme=theme
+        ),
+        *(other, comparison.among, *comparison.shared.studies[1:]),
+        alt=f"Accuracy of each class in {comparison.names[0]} and in {other}",
+        data=comparison.classes,
+        cell=_cell("compared_classes", comparison, other),
     )
 
 
 def _cell(
     entry: str,
-    found: Comparison,
+    comparison: Comparison,
     other: str = "",
     options: FigureOptions = FigureOptions(),  # noqa: B008  (frozen)
 ) -> CellRequest:
     """What the sheet draws of the compared studies, `other` before the rest."""
-    first, *rest = found.shared.studies
-    rest.sort(key=lambda study: found.names[found.shared.studies.index(study)] != other)
-    return cell_beside(CellRequest(entry, options, str(found.among)), first, rest)
+    first, *rest = comparison.shared.studies
+    rest.sort(key=lambda study: comparison.names[comparison.shared.studies.index(study)] != other)
+    return cell_beside(CellRequest(entry, options, str(comparison.among)), first, rest)
 
 
-def estimates(found: Comparison) -> None:
+def estimates(comparison: Comparison) -> None:
     """Accuracy without labels, where a study holds estimates of it."""
-    if not len(found.estimates):
+    if not len(comparison.estimates):
         return
     st.subheader("Accuracy estimated without labels")
-    st.markdown("\n".join(f"- {widgets.plain(line)}." for line in estimate_sentences(found.estimates)))
+    st.markdown("\n".join(f"- {widgets.plain(line)}." for line in estimate_sentences(comparison.estimates)))
     with st.expander("All methods, with their errors where the truth is known", icon=":material/table:"):
-        shown = estimates_by_method(found.estimates)
-        st.dataframe(shown, hide_index=True, alt="Every estimate of accuracy with its errors in back tests")
+        by_method = estimates_by_method(comparison.estimates)
+        st.dataframe(
+            by_method, hide_index=True, alt="Every estimate of accuracy with its errors in back tests"
+        )
         st.caption(
             "Each estimate is of all images that it speaks of, whatever the filter. In brackets beside it: "
             "its prediction interval. In 95 % of the back tests the truth lay that near to the estimate. "
@@ -204,4 +214,4 @@ def estimates(found: Comparison) -> None:
             "alone: the sampling noise of the accuracies that the estimates are compared with, on slices and "
             "on copies."
         )
-        download(found.shared.studies, found.estimates, name="accuracy_estimates")
+        download(comparison.shared.studies, comparison.estimates, name="accuracy_estimates")

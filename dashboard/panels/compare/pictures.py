@@ -23,7 +23,7 @@ from dashboard.cache import comparison_reads, heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, show_chart, with_menu
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
@@ -36,40 +36,42 @@ PARTS_OF_LINK = ("compare_figure", "compare_feature")
 FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
 
-@own_place
-def changed_sides(found: Comparison, other: str) -> None:
+@stable_container
+def changed_sides(comparison: Comparison, other: str) -> None:
     """Images that one study gets right and the other wrong, with the heatmaps of both."""
-    first, n = found.names[0], found.side_counts(other)
+    first, n = comparison.names[0], comparison.side_counts(other)
     if not sum(n.values()):
         st.caption("No image has a verdict in both studies.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
         title = f"{n[GAINED]:,} images became right, {n[LOST]:,} became wrong"
         st.subheader(title, anchor=False, width="content")
-        chosen = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
-    moved = found.changed(other, SIDES[chosen])
+        side = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
+    moved = comparison.changed(other, SIDES[side])
     if len(moved):
-        cell = _changed_cell(found, other, SIDES[chosen])
-        with with_menu("compare_changed", alt=f"images {SIDES[chosen]}", cell=cell):
-            _gallery(found, other, moved)
+        cell = _changed_cell(comparison, other, SIDES[side])
+        with with_menu("compare_changed", alt=f"images {SIDES[side]}", cell=cell):
+            _gallery(comparison, other, moved)
     else:
         st.caption("There is no such image.")
     st.caption(
         f"From {widgets.plain(first)} to {widgets.plain(other)}; {n[RIGHT]:,} images are right in both, "
-        f"{n[WRONG]:,} wrong in both.{_heats_said(found, other, moved)}"
+        f"{n[WRONG]:,} wrong in both.{_heats_said(comparison, other, moved)}"
     )
 
 
-def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
-    study = found.shared.studies[0]
-    with_heat = _with_heat(found, other)
-    names = ("Image", *(f"Heatmap in {found.names[at]}" for at in with_heat))
+def _gallery(comparison: Comparison, other: str, moved: pd.DataFrame) -> None:
+    study = comparison.shared.studies[0]
+    with_heat = _with_heat(comparison, other)
+    names = ("Image", *(f"Heatmap in {comparison.names[at]}" for at in with_heat))
     lines = {int(row["row"]): _lines(row) for row in moved.to_dict("records")}
 
     def addresses(rows: list[int]) -> list[tuple[str, ...]]:
         sources = [served_studies.picture_urls(study, rows)]
         for at in with_heat:
-            sources.append(_overlays(found.shared.studies[at], comparison_reads.rows_in(found, at, rows)))
+            sources.append(
+                _overlays(comparison.shared.studies[at], comparison_reads.rows_in(comparison, at, rows))
+            )
         return list(zip(*sources, strict=True))
 
     widgets.image_gallery(
@@ -87,23 +89,23 @@ def _gallery(found: Comparison, other: str, moved: pd.DataFrame) -> None:
     )
 
 
-def _changed_cell(found: Comparison, other: str, side: str) -> CellRequest | None:
+def _changed_cell(comparison: Comparison, other: str, side: str) -> CellRequest | None:
     """What the gallery is on the figure sheet; None where a study has no heatmaps."""
-    first, beside = found.shared.studies[0], found.shared.studies[found.names.index(other)]
-    if len(_with_heat(found, other)) < 2:
+    first, beside = comparison.shared.studies[0], comparison.shared.studies[comparison.names.index(other)]
+    if len(_with_heat(comparison, other)) < 2:
         return None
     options = FigureOptions(panels=(side,), images=SHEET_IMAGES, colours=OverlayStyle.colour_map)
-    return cell_beside(CellRequest("changed_heatmaps", options, str(found.among)), first, [beside])
+    return cell_beside(CellRequest("changed_heatmaps", options, str(comparison.among)), first, [beside])
 
 
-def _with_heat(found: Comparison, other: str) -> list[int]:
+def _with_heat(comparison: Comparison, other: str) -> list[int]:
     """Which of the two studies hold heatmaps, by their number."""
-    heats = comparison_reads.heats_of(found)
-    return [at for at in (0, found.names.index(other)) if heats[at]]
+    heats = comparison_reads.heats_of(comparison)
+    return [at for at in (0, comparison.names.index(other)) if heats[at]]
 
 
-def _heats_said(found: Comparison, other: str, moved: pd.DataFrame) -> str:
-    names = [widgets.plain(found.names[at]) for at in _with_heat(found, other)]
+def _heats_said(comparison: Comparison, other: str, moved: pd.DataFrame) -> str:
+    names = [widgets.plain(comparison.names[at]) for at in _with_heat(comparison, other)]
     if not names:
         return ""
     what = "The heatmaps show where the discriminative features that fire on an image look"
@@ -126,7 +128,7 @@ def _overlays(study: Study, rows: list[int]) -> list[str]:
 def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
     """What each study says of the image; then Q and confidence, before and after."""
     label = "" if widgets.undefined(row["label"]) else f"{row['label']}: "
-    said = f"{label}{row['predicted_before']} → {row['predicted_after']}"
+    classes = f"{label}{row['predicted_before']} → {row['predicted_after']}"
     parts = []
     if not widgets.undefined(row["confidence_before"]):
         parts.append(
@@ -134,42 +136,42 @@ def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
         )
     if not widgets.undefined(row["q_before"]):
         parts.append(f"Q {row['q_before']:.3f} → {row['q_after']:.3f}")
-    return said, " · ".join(parts)
+    return classes, " · ".join(parts)
 
 
-@own_place
-def paper_figures(found: Comparison) -> None:
+@stable_container
+def paper_figures(comparison: Comparison) -> None:
     """Figures that the paper draws before and after: 7, 3 and A.10."""
-    chosen = choose_one("Figure", FIGURES, key="compare_figure")
-    if chosen == FIGURES[1]:
-        _representations(found)
-    elif chosen == FIGURES[2]:
-        _one_feature(found)
+    figure = choose_one("Figure", FIGURES, key="compare_figure")
+    if figure == FIGURES[1]:
+        _representations(comparison)
+    elif figure == FIGURES[2]:
+        _one_feature(comparison)
     else:
-        _overlap(found)
+        _overlap(comparison)
 
 
-def _overlap(found: Comparison) -> None:
+def _overlap(comparison: Comparison) -> None:
     held = {
         name: study
-        for name, study in zip(found.names, found.shared.studies, strict=True)
+        for name, study in zip(comparison.names, comparison.shared.studies, strict=True)
         if study.has("overlap_summary")
     }
     if not held:
-        widgets.needs(found.shared.studies[0], "overlap_summary", "The overlap with masks")
+        widgets.needs(comparison.shared.studies[0], "overlap_summary", "The overlap with masks")
         return
     first, *others = held.values()
     show_chart(first, MIOU, name="compare_miou", others=others)
 
 
-def _representations(found: Comparison) -> None:
+def _representations(comparison: Comparison) -> None:
     """Kalibhat 2024, Fig. 3 of each study: its own strongest discriminative features, on the same classes."""
-    held = [study for study in found.shared.studies if study.has("class_means_correct")]
+    held = [study for study in comparison.shared.studies if study.has("class_means_correct")]
     if not held:
-        widgets.needs(found.shared.studies[0], "class_means_correct", "The comparison of the two groups")
+        widgets.needs(comparison.shared.studies[0], "class_means_correct", "The comparison of the two groups")
         return
     names = held[0].class_names
-    chosen = {
+    classes = {
         names[number]
         for number in class_representations.choose_classes(reads.vector(held[0], "group_counts"), most=8)
     }
@@ -178,7 +180,7 @@ def _representations(found: Comparison) -> None:
         "is shown by its own strongest discriminative features: those of different encoders are not related."
     )
     for column, study in zip(st.columns(len(held), gap="large"), held, strict=True):
-        numbers_of = np.array([at for at, name in enumerate(study.class_names) if name in chosen], np.int64)
+        numbers_of = np.array([at for at, name in enumerate(study.class_names) if name in classes], np.int64)
         inside = reads.table(study, "features", ("feature", "discriminative")).sort_values("feature")
         features = class_representations.choose_features(
             reads.vector(study, "class_means"),
@@ -186,7 +188,7 @@ def _representations(found: Comparison) -> None:
             numbers_of,
             fewest=12,
         )
-        name = found.names[found.shared.studies.index(study)]
+        name = comparison.names[comparison.shared.studies.index(study)]
         with column:
             st.markdown(f"**{widgets.plain(name)}**")
             show_chart(
@@ -196,16 +198,16 @@ def _representations(found: Comparison) -> None:
                     classes=tuple(study.class_names[at] for at in numbers_of),
                     features=tuple(int(feature) for feature in features),
                 ),
-                name=f"compare_fig3_{found.names.index(name)}",
+                name=f"compare_fig3_{comparison.names.index(name)}",
             )
 
 
-def _one_feature(found: Comparison) -> None:
+def _one_feature(comparison: Comparison) -> None:
     """Kalibhat 2024, A.10: the top images of one feature number, with its heatmap, in each study."""
-    held = [(name, study) for name, study in zip(found.names, found.shared.studies, strict=True)
+    held = [(name, study) for name, study in zip(comparison.names, comparison.shared.studies, strict=True)
             if study.has("top_images")]  # fmt: skip
     if not held:
-        widgets.needs(found.shared.studies[0], "top_images", "The collection of features")
+        widgets.needs(comparison.shared.studies[0], "top_images", "The collection of features")
         return
     n = min(len(reads.table(study, "features", ("feature",))) for _, study in held)
     session.url_int("compare_feature", below=n, what="feature")
@@ -221,12 +223,12 @@ def _one_feature(found: Comparison) -> None:
     for column, (name, study) in zip(st.columns(len(held), gap="large"), held, strict=True):
         with column:
             st.markdown(f"**{widgets.plain(name)}**: {widgets.plain(reads.feature_name(study, feature))}")
-            _feature_gallery(found, found.names.index(name), study, feature)
+            _feature_gallery(comparison, comparison.names.index(name), study, feature)
 
 
-def _feature_gallery(found: Comparison, number: int, study: Study, feature: int) -> None:
+def _feature_gallery(comparison: Comparison, number: int, study: Study, feature: int) -> None:
     """The images on which a feature of one study is largest; a click opens the image in the first study."""
-    first = found.shared.studies[0]
+    first = comparison.shared.studies[0]
     rows = reads.top_rows(study, feature, limit=TOP)
     with_heat = study.has("heatmap_maps")
 
@@ -241,13 +243,13 @@ def _feature_gallery(found: Comparison, number: int, study: Study, feature: int)
     def opened(row: int) -> None:
         session.open_image(first, first.row_of(study.images["image_id"].iat[row]))
 
-    label = f"images of feature {feature} in {found.names[number]}"
+    label = f"images of feature {feature} in {comparison.names[number]}"
     options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
     cell = cell_beside(CellRequest("feature_heatmaps", options), study) if with_heat else None
     with with_menu(f"compare_top_{number}", alt=label, cell=cell):
         widgets.image_gallery(
             study,
-            rows[np.isin(rows, found.shared.rows[number])],
+            rows[np.isin(rows, comparison.shared.rows[number])],
             key=f"compare_feature_{number}",
             captions=heatmap_grid.lines,
             badges=lambda row: "",

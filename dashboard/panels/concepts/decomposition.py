@@ -27,35 +27,39 @@ TOP_IMAGES = 5
 Found = Mapping[str, Any]
 
 
-def show(study: Study, found: Found, *, picture: str, crop: Callable[[Found], str]) -> None:
+def decomposition(study: Study, decomposed: Found, *, picture: str, crop: Callable[[Found], str]) -> None:
     """The whole result.
 
     Args:
-        found: of `core.concepts.decomposition`. picture: address of the image. crop: address of a
+        decomposed: of `core.concepts.decomposition`. picture: address of the image. crop: address of a
             feature's crop, or an empty text where none is known.
     """
     left, right = st.columns([2, 3], gap="large")
     with left:
-        _picture(found, picture)
+        _picture(decomposed, picture)
     with right:
-        _verdict(found)
-        _summary(study, found)
-    _features(study, found, crop)
-    _behind(study, found)
+        _verdict(decomposed)
+        _summary(study, decomposed)
+    _features(study, decomposed, crop)
+    _behind(study, decomposed)
 
 
-def as_json(found: Found) -> bytes:
+def as_json(decomposed: Found) -> bytes:
     """The result without its pictures."""
-    features = [{name: value for name, value in part.items() if name != "crop"} for part in found["features"]]
-    plain = {name: value for name, value in found.items() if name != "preview"} | {"features": features}
+    features = [
+        {name: value for name, value in part.items() if name != "crop"} for part in decomposed["features"]
+    ]
+    plain = {name: value for name, value in decomposed.items() if name != "preview"} | {"features": features}
     return json.dumps(plain, ensure_ascii=False, indent=1).encode()
 
 
-def _picture(found: Found, address: str) -> None:
+def _picture(decomposed: Found, address: str) -> None:
     """The image with the boxes of its strongest features, each with its place in the list below."""
-    size = found.get("size")
+    size = decomposed.get("size")
     frames = (
-        [] if size is None else [_frame(at, part["box"], size) for at, part in enumerate(found["features"])]
+        []
+        if size is None
+        else [_frame(at, part["box"], size) for at, part in enumerate(decomposed["features"])]
     )
     st.html(
         '<div style="position:relative;line-height:0;max-width:420px">'
@@ -72,7 +76,7 @@ def _frame(at: int, box: list[int] | None, size: list[int]) -> str:
     if box is None:
         return ""
     left, top, right, bottom = box
-    place = (
+    position = (
         f"left:{100 * left / size[0]:.2f}%;top:{100 * top / size[1]:.2f}%;"
         f"width:{100 * (right - left) / size[0]:.2f}%;height:{100 * (bottom - top) / size[1]:.2f}%"
     )
@@ -82,13 +86,13 @@ def _frame(at: int, box: list[int] | None, size: list[int]) -> str:
     )
     return (
         f'<div style="position:absolute;box-sizing:border-box;border:2px solid #fff;border-radius:3px;'
-        f'box-shadow:0 0 0 1px rgba(31,42,55,.75),inset 0 0 0 1px rgba(31,42,55,.75);{place}">'
+        f'box-shadow:0 0 0 1px rgba(31,42,55,.75),inset 0 0 0 1px rgba(31,42,55,.75);{position}">'
         f'<span style="{label}">{at + 1}</span></div>'
     )
 
 
-def _verdict(found: Found) -> None:
-    answer, truth = found["answer"], found["truth"]
+def _verdict(decomposed: Found) -> None:
+    answer, truth = decomposed["answer"], decomposed["truth"]
     if answer is None:
         return
     share = widgets.percent(answer["confidence"])
@@ -104,27 +108,27 @@ def _verdict(found: Found) -> None:
         st.badge("misclassified", icon=":material/close:", color="orange")
 
 
-def _summary(study: Study, found: Found) -> None:
-    n, shown = found["n_features"], len(found["features"])
+def _summary(study: Study, decomposed: Found) -> None:
+    n, n_shown = decomposed["n_features"], len(decomposed["features"])
     if not n:
         st.markdown(
-            f"No feature reaches {found['alpha']:.3f}, above which an image counts as activating it highly: "
-            "nothing stands out in this image.",
+            f"No feature reaches {decomposed['alpha']:.3f}, above which an image counts as activating it "
+            "highly: nothing stands out in this image.",
             help=widgets.help_text("highly_activating"),
         )
         return
-    line = f"It activates **{n}** feature{'s' * (n != 1)} highly, above {found['alpha']:.3f}"
-    st.markdown(line + (f"; the {shown} strongest are shown." if shown < n else "."),
+    line = f"It activates **{n}** feature{'s' * (n != 1)} highly, above {decomposed['alpha']:.3f}"
+    st.markdown(line + (f"; the {n_shown} strongest are shown." if n_shown < n else "."),
                 help=widgets.help_text("highly_activating"))  # fmt: skip
     words: dict[str, int] = {}
-    for part in found["features"]:
+    for part in decomposed["features"]:
         for word in part["words"]:
             words[word] = words.get(word, 0) + 1
     common = [word for word, count in sorted(words.items(), key=lambda pair: -pair[1]) if count > 1][:8]
     if common:
         st.caption("Words that several of them share")
         st.markdown(" ".join(f":blue-badge[{widgets.plain(word)}]" for word in common))
-    group = found["group"]
+    group = decomposed["group"]
     if n > 1 and study.has("groups") and (reads.table(study, "groups", ("group",))["group"] == group).any():
         st.page_link(
             "views/features.py",
@@ -135,12 +139,12 @@ def _summary(study: Study, found: Found) -> None:
         )
 
 
-def _features(study: Study, found: Found, crop: Callable[[Found], str]) -> None:
-    if not found["features"]:
+def _features(study: Study, decomposed: Found, crop: Callable[[Found], str]) -> None:
+    if not decomposed["features"]:
         return
     st.subheader("Its features", help=widgets.help_text("word_score"))
-    for start in range(0, len(found["features"]), COLUMNS):
-        parts = found["features"][start : start + COLUMNS]
+    for start in range(0, len(decomposed["features"]), COLUMNS):
+        parts = decomposed["features"][start : start + COLUMNS]
         for at, (part, column) in enumerate(zip(parts, st.columns(COLUMNS), strict=False), start + 1):
             with column:
                 _feature(study, at, part, crop(part))
@@ -194,9 +198,9 @@ def _bars(table: pd.DataFrame, colour: str, theme: Theme) -> go.Figure:
     return word_bars.contribution_bars(table, colour=getattr(theme, colour), theme=theme)
 
 
-def _behind(study: Study, found: Found) -> None:
+def _behind(study: Study, decomposed: Found) -> None:
     """The features that speak for the answer, and for the truth where that is another class."""
-    answer, truth = found["answer"], found["truth"]
+    answer, truth = decomposed["answer"], decomposed["truth"]
     if answer is None:
         return
     right = truth is not None and truth["true"] == answer["predicted"]

@@ -55,14 +55,14 @@ def _no_captions(study: Study) -> bool:
     """True when words were left out because the study has no captions; Glyphworld brings its own."""
     skipped = reads.summary(study, "concepts").get("skipped")
     given = study.settings("concepts").get("captions", "")
-    own = str(study.settings("embed").get("images") or "").startswith("glyphworld")
-    return bool(skipped) and given is None and not own
+    from_glyphworld = str(study.settings("embed").get("images") or "").startswith("glyphworld")
+    return bool(skipped) and given is None and not from_glyphworld
 
 
-def show(study: Study, group: str, chosen: Slice) -> None:
+def word_evidence(study: Study, group: str, population: Slice) -> None:
     """Draw words with scores, and beside them the evidence: described crops, counterfactual images, captions.
 
-    group: a feature as "12", or a group as "3_98". chosen: the filter, whose images the crops are of.
+    group: a feature as "12", or a group as "3_98". population: the filter, whose images the crops are of.
     """
     concepts = concept_reads.of_group(study, "concepts", group)
     left, right = st.columns([2, 3], gap="large")
@@ -71,7 +71,7 @@ def show(study: Study, group: str, chosen: Slice) -> None:
     with right:
         part = _part()
         if part == CROPS:
-            feature_panel.images(study, group, chosen)
+            feature_panel.images(study, group, population)
         elif part == CONTRAST:
             feature_panel.contrast(study, concepts, group)
             feature_panel.counterfactuals(study, group)
@@ -110,33 +110,33 @@ def _classes_title(counts: pd.DataFrame) -> str:
 
 
 def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
-    kept = where(concepts, concepts["kept"].to_numpy(bool))
-    best = kept.head(2)["word"].tolist()
+    kept_words = where(concepts, concepts["kept"].to_numpy(bool))
+    best = kept_words.head(2)["word"].tolist()
     title = f"It means {' or '.join(map(str, best))}" if best else "What it means"
     st.subheader(widgets.plain(title), help=widgets.help_text("word_score"))
-    if kept.empty:
+    if kept_words.empty:
         widgets.empty_state("No words", "No word holds for most of its images and for fewer of the others.")
         return
     chart(
         study,
         "concept_words",
-        lambda theme: word_bars.word_bars(kept, theme=theme),
+        lambda theme: word_bars.word_bars(kept_words, theme=theme),
         group,
         alt=f"Scores of the words of {concept_reads.unit_name(study, group)}",
-        data=kept.drop(columns="discarded_by"),
+        data=kept_words.drop(columns="discarded_by"),
     )
-    if line := detection_line(kept):
+    if line := detection_line(kept_words):
         st.caption(widgets.plain(line), help=widgets.help_text("word_auc"))
 
 
-def detection_line(kept: pd.DataFrame) -> str:
+def detection_line(kept_words: pd.DataFrame) -> str:
     """How well the feature detects the scenes that show its words; empty where their truth is not known."""
-    if "auc" not in kept:  # made by an older version
+    if "auc" not in kept_words:  # made by an older version
         return ""
-    known = where(kept, kept["auc"].notna().to_numpy(bool)).head(DETECTED)
+    tested = where(kept_words, kept_words["auc"].notna().to_numpy(bool)).head(DETECTED)
     parts = [
         f"{word} {with_interval(auc, low, high, 2)}"
-        for word, auc, low, high in known[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False)
+        for word, auc, low, high in tested[["word", "auc", "auc_low", "auc_high"]].itertuples(index=False)
     ]
     return f"AUC as a detector of scenes with the word: {', '.join(parts)}." if parts else ""
 

@@ -25,13 +25,13 @@ PLAIN, HEAT = "Image and crop", "Heatmap and crop"
 BY = "; "  # between image ids in `discarded_by`
 
 
-def images(study: Study, group: str, chosen: Slice) -> None:
+def images(study: Study, group: str, population: Slice) -> None:
     """Draw the images of a filter that activate a group highly, the strongest first: each image or its
     heatmap, and the crop that was described.
     """
     high = concept_reads.of_group(study, "highly_activating", group)
     rows = concept_reads.rows_of(study, high)
-    fits = reads.mask(study, chosen)[rows]
+    fits = reads.mask(study, population)[rows]
     high, rows = where(high, fits), rows[fits]
     boxes = concept_reads.boxes_of(high, rows)
     values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
@@ -50,8 +50,8 @@ def images(study: Study, group: str, chosen: Slice) -> None:
     def pictures(some: list[int]) -> list[tuple[str, ...]]:
         thumbs = served_studies.picture_urls(study, some)
         crops = [concept_reads.crop_url(study, row, boxes[row]) for row in some]
-        shown = [looks.get(row, thumb) for row, thumb in zip(some, thumbs, strict=True)]
-        return [(one, crop or thumb) for one, crop, thumb in zip(shown, crops, thumbs, strict=True)]
+        seconds = [looks.get(row, thumb) for row, thumb in zip(some, thumbs, strict=True)]
+        return [(one, crop or thumb) for one, crop, thumb in zip(seconds, crops, thumbs, strict=True)]
 
     line = "Images that activate it highly, and the crop of each that was described. The number is the "
     line += "activation."
@@ -122,11 +122,11 @@ def counterfactuals(study: Study, group: str) -> None:
 
 def _took_away(concepts: pd.DataFrame) -> dict[str, tuple[str]]:
     """By image id the words that it discarded."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for word, by in zip(concepts["word"], concepts["discarded_by"], strict=True):
         for image_id in str(by).split(BY) if by else []:
-            found.setdefault(image_id, []).append(str(word))
-    return {image_id: ("not " + ", ".join(words),) for image_id, words in found.items()}
+            groups.setdefault(image_id, []).append(str(word))
+    return {image_id: ("not " + ", ".join(words),) for image_id, words in groups.items()}
 
 
 def _discarded(words: pd.DataFrame) -> None:
@@ -134,12 +134,12 @@ def _discarded(words: pd.DataFrame) -> None:
         st.caption("None of its words is also true of other images, so none was discarded.")
         return
     n_images = np.array([len(by.split(BY)) if by else 0 for by in words["discarded_by"]])
-    shown = words.assign(n_images=n_images)
+    table = words.assign(n_images=n_images)
     st.caption("Discarded, because they are true of other images as well:")
     st.dataframe(
-        columns(shown, ["word", "score", "n_images"]),
+        columns(table, ["word", "score", "n_images"]),
         hide_index=True,
-        height=min(38 + 35 * len(shown), 388),
+        height=min(38 + 35 * len(table), 388),
         alt="Discarded words, and of how many counterfactual images each is true",
         column_config={
             "word": st.column_config.TextColumn("Word", width=100),

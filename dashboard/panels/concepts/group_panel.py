@@ -43,10 +43,10 @@ def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
         left, right = st.columns([2, 5], gap="medium")
         with left:
             st.markdown(f"**{widgets.plain(reads.feature_name(study, int(feature)))}**")
-            if said := group_reads.kept_words(study, feature):
-                st.markdown(_badges(said, {word: "blue" for word in said if word in joint}))
-                lost = bool(joint) and any(word not in joint for word in said)
-                st.caption("Blue: also said of the group." * (lost and any(word in joint for word in said)))
+            if words := group_reads.kept_words(study, feature):
+                st.markdown(_badges(words, {word: "blue" for word in words if word in joint}))
+                lost = bool(joint) and any(word not in joint for word in words)
+                st.caption("Blue: also said of the group." * (lost and any(word in joint for word in words)))
                 _to_feature(study, feature)
             else:
                 st.caption("No words: too few images activate it highly to explain it by itself.")
@@ -56,12 +56,12 @@ def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
 
 def _called(study: Study, group: str) -> str:
     numbers = concept_reads.plain_name(group)
-    said = group_reads.best_words(study, group, 3)
-    return f"{', '.join(said)} (features {numbers})" if said else f"features {numbers}"
+    words = group_reads.best_words(study, group, 3)
+    return f"{', '.join(words)} (features {numbers})" if words else f"features {numbers}"
 
 
-def _badges(said: Collection[str], colours: Mapping[str, str]) -> str:
-    return " ".join(f":{colours.get(word, 'gray')}-badge[{widgets.plain(word)}]" for word in said)
+def _badges(words: Collection[str], colours: Mapping[str, str]) -> str:
+    return " ".join(f":{colours.get(word, 'gray')}-badge[{widgets.plain(word)}]" for word in words)
 
 
 def _no_words(study: Study, group: str) -> None:

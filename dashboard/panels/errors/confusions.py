@@ -19,7 +19,7 @@ from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.errors import one_confusion
 from dashboard.panels.errors.pictures import thumbnails
 from dashboard.state import session
@@ -29,19 +29,24 @@ PICTURES = 4
 REASONS = 2
 
 
-def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGenerator) -> None:
-    """Draw the section; `head`, the row of the page's headline, takes the controls, and `found`, the line
-    below the title, how many confusions there are.
+def confusion_matrix_part(
+    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
+) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the controls, and `answer_slot`, the
+    line below the title, how many confusions there are.
     """
     pairs = reads.slice_table(study, population, "confusions").rename(columns={"n": "n_images"})
     if pairs.empty:
         widgets.empty_state("No confusions", "None of these images is misclassified.")
         return
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
-    found.caption(f"{n:,} pair{'s' * (n != 1)} of classes, at most {most:,} image{'s' * (most != 1)} each.")
+    answer_slot.caption(
+        f"{n:,} pair{'s' * (n != 1)} of classes, at most {most:,} image{'s' * (most != 1)} each."
+    )
     with head:
         true, predicted = _choose(study, pairs)
-    left, right = st.columns([3, 2], gap="large")
+    with st.container(key="stacked_confusions"):
+        left, right = st.columns([3, 2], gap="large")
     with right:
         _matrix(study, population, pairs, (true, predicted))
     if true is None or predicted is None:
@@ -57,19 +62,21 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
         else:
             _never(pairs, true, predicted)
     if rows.size:
-        one_confusion.features(study, population, rows, true, predicted)
+        one_confusion.features_behind(study, population, rows, true, predicted)
 
 
-@own_place
+@stable_container
 def _blame(study: Study, population: Slice) -> None:
     """What removing the blamed features does, over all images that the step has tried it on."""
-    said = study.summary("failures").get("interventions")
-    if said and population == with_split(study, Slice()):
-        said = widgets.plain(f"{said[0].upper()}{said[1:]}.")
-        st.caption(f"**Are the blamed features to blame?** {said}", help=widgets.help_text("removal"))
+    interventions = study.summary("failures").get("interventions")
+    if interventions and population == with_split(study, Slice()):
+        interventions = widgets.plain(f"{interventions[0].upper()}{interventions[1:]}.")
+        st.caption(
+            f"**Are the blamed features to blame?** {interventions}", help=widgets.help_text("removal")
+        )
 
 
-@own_place
+@stable_container
 def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
     """The row of controls: one class, or both of a confusion, which is then opened."""
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", width="content"):
@@ -105,11 +112,11 @@ def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str) -
 
 
 def _choose_both(true: str | None, predicted: str | None) -> None:
-    session.choose(CONFUSED, true)
-    session.choose(ANSWERED, predicted)
+    session.set_widget(CONFUSED, true)
+    session.set_widget(ANSWERED, predicted)
 
 
-@own_place
+@stable_container
 def _ranked(
     study: Study, population: Slice, pairs: pd.DataFrame, true: str | None, predicted: str | None
 ) -> None:
@@ -119,11 +126,11 @@ def _ranked(
         f"{one} → {other}": (one, other) for one, other in zip(pairs["true"], pairs["predicted"], strict=True)
     }
     slot = st.container()
-    shown = pairs.iloc[widgets.page_span(len(pairs), PAGE, key="failure_page")]
+    page_pairs = pairs.iloc[widgets.page_span(len(pairs), PAGE, key="failure_page")]
     sizes = _class_sizes(study, population)
     with slot:
         cards(
-            [_card(study, population, row, sizes) for row in shown.to_dict("records")],
+            [_card(study, population, row, sizes) for row in page_pairs.to_dict("records")],
             key="failure_list",
             label="Confusions, the most common first",
             on_open=lambda chosen: _choose_both(*by_id[chosen]),
@@ -149,13 +156,13 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
 
 def _reason(study: Study, population: Slice, true: str, predicted: str) -> tuple[str, ...]:
     """The features that add most to the answer."""
-    found = concept_reads.behind_confusion(study, population, true, predicted)
-    found = where(found, equals(found, "side", "predicted")).head(REASONS)
-    if found.empty:
+    features = concept_reads.behind_confusion(study, population, true, predicted)
+    features = where(features, equals(features, "side", "predicted")).head(REASONS)
+    if features.empty:
         return ()
     named = [
         f"#{number} ({words.split('; ')[0]})" if words else f"#{number}"
-        for number, words in zip(found["feature"], found["words"], strict=True)
+        for number, words in zip(features["feature"], features["words"], strict=True)
     ]
     return (f"Pushed towards {predicted} by {' and '.join(named)}",)
 
@@ -165,7 +172,7 @@ def _class_sizes(study: Study, population: Slice) -> dict[str, int]:
     return {str(name): int(n) for name, n in labels.value_counts().items()}
 
 
-@own_place
+@stable_container
 def _matrix(
     study: Study, population: Slice, pairs: pd.DataFrame, selected: tuple[str | None, str | None]
 ) -> None:
@@ -196,6 +203,8 @@ def _never(pairs: pd.DataFrame, true: str, predicted: str) -> None:
     """A pair that was never confused, and what its class was taken for."""
     names = f"**{widgets.plain(true)}**", f"**{widgets.plain(predicted)}**"
     others = where(pairs, equals(pairs, "true", true))
-    said = ", ".join(f"{name} ({n})" for name, n in zip(others["predicted"], others["n_images"], strict=True))
+    answers = ", ".join(
+        f"{name} ({n})" for name, n in zip(others["predicted"], others["n_images"], strict=True)
+    )
     st.markdown(f"No image of {names[0]} was taken for {names[1]}.")
-    st.caption(widgets.plain(f"Images of {true} were taken for: {said}."))
+    st.caption(widgets.plain(f"Images of {true} were taken for: {answers}."))

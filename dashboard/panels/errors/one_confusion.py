@@ -20,7 +20,7 @@ from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.panels.errors.pictures import strongest
 from dashboard.state import image_filter, session
@@ -29,12 +29,12 @@ TILES = 12
 TOP_IMAGES = 4
 
 
-@own_place
+@stable_container
 def images(study: Study, population: Slice, rows: np.ndarray, true: str, predicted: str) -> None:
     """The images, most confident first, and the ways on."""
     n = len(rows)
     st.subheader(widgets.plain(f"{true} → {predicted}"), anchor=False)
-    chosen = Slice.joined([population, Slice(confusion=(true, predicted))])
+    where = Slice.joined([population, Slice(confusion=(true, predicted))])
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
             f"**{n:,}** image{'s' * (n != 1)} of **{widgets.plain(true)}** {'was' if n == 1 else 'were'} "
@@ -45,12 +45,12 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
             "views/images.py",
             label="Open in Images",
             icon=":material/photo_library:",
-            query_params=image_filter.link(served_studies.name_of(study), chosen),
+            query_params=image_filter.link(served_studies.name_of(study), where),
         )
     label = "images of this confusion"
     if study.has("heatmap_maps"):
         heatmap_grid.gallery(
-            study, rows, OverlayStyle(), key="failure_images", shown=("Original", "Overlay"), captions=_lines,
+            study, rows, OverlayStyle(), key="failure_images", kinds=("Original", "Overlay"), captions=_lines,
             page_size=TILES, label=label,
         )  # fmt: skip
         st.caption("Heatmaps of the discriminative features that fire.")
@@ -64,8 +64,8 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"{fact['label']} → {fact['predicted']}{f', {sure}' if sure else ''}",)
 
 
-@own_place
-def features(study: Study, population: Slice, rows: np.ndarray, true: str, predicted: str) -> None:
+@stable_container
+def features_behind(study: Study, population: Slice, rows: np.ndarray, true: str, predicted: str) -> None:
     """The features that speak for the answer, and those that speak for the truth."""
     table = concept_reads.behind_confusion(study, population, true, predicted)
     if table.empty:

@@ -17,9 +17,9 @@ from dashboard.components.cards import Picture
 
 def thumbnails(study: Study, rows: np.ndarray | Sequence[int]) -> tuple[Picture, ...]:
     """The images as they are."""
-    wanted = [int(row) for row in rows]
-    facts = reads.facts_of(study, wanted)
-    urls = served_studies.picture_urls(study, wanted)
+    numbers = [int(row) for row in rows]
+    facts = reads.facts_of(study, numbers)
+    urls = served_studies.picture_urls(study, numbers)
     return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
 
 
@@ -31,9 +31,9 @@ def strongest(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
     stored = rows[np.isin(rows, heatmap_reads.rows_with(study, feature))][:n]
     if not stored.size:
         return thumbnails(study, rows[:n])
-    wanted = stored.tolist()
-    urls = overlay_urls(study, wanted, [OverlayStyle(features=(feature,))] * len(wanted))
-    facts = reads.facts_of(study, wanted)
+    numbers = stored.tolist()
+    urls = overlay_urls(study, numbers, [OverlayStyle(features=(feature,))] * len(numbers))
+    facts = reads.facts_of(study, numbers)
     return tuple(
         Picture(url, f"{widgets.image_name(fact)}, heatmap of feature {feature}")
         for url, fact in zip(urls, facts, strict=True)

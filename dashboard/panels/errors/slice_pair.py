@@ -20,7 +20,7 @@ from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import saved_slices
 from dashboard.state import image_filter, session
 
@@ -56,7 +56,7 @@ METRICS: dict[str, tuple[str, str]] = {  # of slice_compare.metrics: title, key 
 }
 
 
-def show(study: Study, population: Slice) -> None:
+def slice_comparison(study: Study, population: Slice) -> None:
     """The whole section; `population` are the images of the page."""
     sides = _choose(study, population)
     masks = [slice_reads.mask_of(study, *side.parts) for side in sides]
@@ -71,12 +71,12 @@ def show(study: Study, population: Slice) -> None:
 
 def _choose(study: Study, population: Slice) -> tuple[Side, Side]:
     """Two of the slices; by default the worst one and all other images of the page."""
-    chosen = image_filter.current(study)
-    options = _options(study, chosen, population)
+    current = image_filter.current(study)
+    options = _options(study, current, population)
     first = next(iter(options))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         # What is usual depends on the filter, so each case has a name of its own in the link.
-        a = _pick("First slice", list(options), first, "slices_a" if chosen else "slices_of")
+        a = _pick("First slice", list(options), first, "slices_a" if current else "slices_of")
         st.caption("against", width="content")
         b = _pick("Second slice", [REST, *options], REST, "slices_b")
     one = Side(a, options[a])
@@ -86,18 +86,18 @@ def _choose(study: Study, population: Slice) -> tuple[Side, Side]:
     return one, Side(RESTS.get(str(around), REST), around, one.chosen)
 
 
-def _around(study: Study, population: Slice, chosen: Slice) -> Slice:
+def _around(study: Study, population: Slice, current: Slice) -> Slice:
     """Among which images a slice has others: those of the page, else those of its split, else all."""
     for around in (population, Slice(split=population.split)):
-        if slice_reads.mask_of(study, around, chosen).any():
+        if slice_reads.mask_of(study, around, current).any():
             return around
     return Slice()
 
 
-def _options(study: Study, chosen: Slice, population: Slice) -> dict[str, Slice]:
+def _options(study: Study, current: Slice, population: Slice) -> dict[str, Slice]:
     """What can be compared, by the name that the page and the link give it; the usual one first."""
     options = _worst(study, population)
-    if chosen:
+    if current:
         options[FILTER] = population
     images = reads.images(study)
     if "correct" in images and bool(images["correct"].notna().any()) and population.correct is None:
@@ -125,7 +125,7 @@ def _worst(study: Study, population: Slice) -> dict[str, Slice]:
 
 def _pick(label: str, names: list[str], first: str, key: str) -> str:
     session.drop_unknown(key, names)
-    chosen = st.selectbox(
+    name = st.selectbox(
         label,
         names,
         index=names.index(first),
@@ -134,10 +134,10 @@ def _pick(label: str, names: list[str], first: str, key: str) -> str:
         width=330,
         label_visibility="collapsed",
     )
-    return chosen or first
+    return name or first
 
 
-@own_place
+@stable_container
 def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
     """A line a number: what it is, and of either slice its value and interval."""
     tables = [slice_reads.metrics(study, side.chosen, without=side.without) for side in sides]
@@ -158,9 +158,9 @@ def _numbers(study: Study, sides: tuple[Side, Side]) -> None:
 
 
 def _line(title: str, one: str, other: str, *, explain: str | None = None) -> None:
-    for place, (column, text) in enumerate(zip(st.columns([2, 3, 3]), (title, one, other), strict=True)):
+    for at, (column, text) in enumerate(zip(st.columns([2, 3, 3]), (title, one, other), strict=True)):
         with column:
-            about = widgets.help_text(explain) if explain and not place else None
+            about = widgets.help_text(explain) if explain and not at else None
             st.markdown(text or "\N{NO-BREAK SPACE}", help=about)
 
 
@@ -185,7 +185,7 @@ def _said(row: dict) -> str:
     return f"**{value}{unit}**{interval}"
 
 
-@own_place
+@stable_container
 def _traits(study: Study, sides: tuple[Side, Side]) -> None:
     table, shared = slice_reads.differences(study, sides[0].parts, sides[1].parts)
     held = set(table["kind"])
@@ -223,14 +223,14 @@ def _difference(kind: str, more: int, fewer: int, n: int, one: str, other: str) 
     '1 of 40 values is significantly more common in small objects than in all others, 2 less (FDR 5 %).'
     """
     single = more == 1
-    does, often, place = ("is" if single else "are", "more common", "in")
+    does, often, preposition = ("is" if single else "are", "more common", "in")
     if kind == "feature":
-        does, often, place = ("fires" if single else "fire", "more often", "on")
+        does, often, preposition = ("fires" if single else "fire", "more often", "on")
     what = {"feature": "features", "concept": "words", "column": "values"}[kind]
     less = f"{fewer:,}" if fewer else "none"
     return (
-        f"{more:,} of {n:,} {what} {does} significantly {often} {place} {one} than {place} {other}, "
-        f"{less} less (FDR 5 %)."
+        f"{more:,} of {n:,} {what} {does} significantly {often} {preposition} {one} than {preposition} "
+        f"{other}, {less} less (FDR 5 %)."
     )
 
 

@@ -28,7 +28,7 @@ PICTURES = 6
 JUST_SAVED = "_just_saved"  # of this session: the names of slices that can be taken back
 
 
-def show(
+def slice_rows(
     study: Study,
     table: pd.DataFrame,
     *,
@@ -44,7 +44,7 @@ def show(
     """
     saved = {text: name for name, text in saved_slices.known(study).items()}
     rows = table.to_dict("records")
-    shown = _pictured(study, [str(row["where"]) for row in rows], pictures)
+    pictures_of = _pictured(study, [str(row["where"]) for row in rows], pictures)
     names = {str(row["where"]): str(row["name"]) for row in rows}
 
     def pressed(where: str, button: str) -> None:
@@ -53,7 +53,10 @@ def show(
             act(study, where, names[where])
 
     cards(
-        [_card(study, row, saved, compared, link(), some) for row, some in zip(rows, shown, strict=True)],
+        [
+            _card(study, row, saved, compared, link(), some)
+            for row, some in zip(rows, pictures_of, strict=True)
+        ],
         key=key,
         label="Slices, the most significant first",
         on_open=lambda where: session.set_url("slice", where),
@@ -65,13 +68,13 @@ def show(
 def _pictured(study: Study, places: list[str], n: int) -> list[list[int]]:
     """The images on each row: its most confident errors, as far as there are others not on a row above."""
     taken: set[int] = set()
-    found: list[list[int]] = []
+    rows_of: list[list[int]] = []
     correct = numbers(reads.images(study), "correct")
     for where in places if n else ():
         rows = worst_first(study, Slice.parse(where))
-        found.append(varied(rows[correct[rows] == 0], rows[correct[rows] != 0], taken, n))
-        taken.update(found[-1])
-    return found or [[]] * len(places)
+        rows_of.append(varied(rows[correct[rows] == 0], rows[correct[rows] != 0], taken, n))
+        taken.update(rows_of[-1])
+    return rows_of or [[]] * len(places)
 
 
 def _card(
@@ -124,9 +127,9 @@ def source_of(study: Study, row: dict) -> str:
     return {"class": "all of the class", "concept": f"word: {trait}"}.get(kind, trait)
 
 
-def worst_first(study: Study, chosen: Slice) -> np.ndarray:
+def worst_first(study: Study, where: Slice) -> np.ndarray:
     """The images of a slice: misclassified ones first, those that the probe is most confident of in front."""
-    rows = np.flatnonzero(reads.mask(study, chosen))
+    rows = np.flatnonzero(reads.mask(study, where))
     images = reads.images(study)
     right = images["correct"].to_numpy(dtype=float, na_value=np.nan)[rows]
     confidence = images["confidence"].to_numpy(dtype=float)[rows]
@@ -155,7 +158,7 @@ def _cell(where: str) -> CellRequest:
 
 
 def _add(study: Study, where: str, name: str) -> None:
-    session.say(sheet.add(_cell(where)))
+    session.toast(sheet.add(_cell(where)))
 
 
 def _text(where: str) -> str:
@@ -165,18 +168,18 @@ def _text(where: str) -> str:
 def _save(study: Study, where: str, name: str) -> None:
     def keep() -> None:
         stored = saved_file.save(study.path, _free_name(study, where, name), Slice.parse(where))
-        session.choose(JUST_SAVED, (*session.recall(JUST_SAVED, ()), stored))
+        session.set_widget(JUST_SAVED, (*session.recall(JUST_SAVED, ()), stored))
         saved_slices.show_later(stored)
-        session.say(f"Saved as “{stored}”, under Slices")
+        session.toast(f"Saved as “{stored}”, under Slices")
 
     _try(keep)
 
 
 def _free_name(study: Study, where: str, name: str) -> str:
     """The plain name, shortened to what a name may be; with a number where another slice has it."""
-    known, short = saved_slices.known(study), " ".join(name.split())[: saved_file.LONGEST - 4].strip()
-    for number in range(2, len(known) + 3):
-        if known.get(short, _text(where)) == _text(where):
+    texts, short = saved_slices.known(study), " ".join(name.split())[: saved_file.LONGEST - 4].strip()
+    for number in range(2, len(texts) + 3):
+        if texts.get(short, _text(where)) == _text(where):
             break
         short = f"{' '.join(name.split())[: saved_file.LONGEST - 4].strip()} {number}"
     return short
@@ -187,8 +190,8 @@ def _undo(study: Study, where: str, name: str) -> None:
         stored = next(one for one, text in saved_slices.known(study).items() if text == _text(where))
         saved_file.delete(study.path, stored)
         left = tuple(one for one in session.recall(JUST_SAVED, ()) if one != stored)
-        session.choose(JUST_SAVED, left)
-        session.say(f"“{stored}” is no longer saved")
+        session.set_widget(JUST_SAVED, left)
+        session.toast(f"“{stored}” is no longer saved")
 
     _try(take_back)
 
@@ -197,13 +200,13 @@ def _try(act: Callable[[], None]) -> None:
     try:
         act()
     except PeregrineError as error:
-        session.note(str(error))
+        session.notify(str(error))
 
 
 def _filter(study: Study, where: str, name: str) -> None:
     session.set_filter(_shared(where))
     session.set_url("slice", None)
-    session.say(f"Every page now shows: {name}")
+    session.toast(f"Every page now shows: {name}")
 
 
 def _heatmaps(study: Study, where: str, name: str) -> None:

@@ -20,7 +20,7 @@ from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.errors import slice_rows
 from dashboard.state import session
 
@@ -49,9 +49,11 @@ class Choice:
     fewer: bool = False  # than the usual minimum, because that leaves none
 
 
-def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGenerator) -> None:
-    """Draw the section; `head`, the row of the page's headline, takes the controls, and `found`, the line
-    below the title, how many slices there are.
+def worst_slice_list(
+    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
+) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the controls, and `answer_slot`, the
+    line below the title, how many slices there are.
     """
     with head:
         choice, controls = _controls()
@@ -62,30 +64,30 @@ def show(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGene
         return
     table = kept_kinds(table, kinds)
     significant = numbers(table, "q") <= 0.05
-    shown = where(table, significant) if choice.significant else table
-    if by_chance := shown.empty:
-        shown = where(table, numbers(table, "error_rate") > numbers(table, "rest"))
-    if shown.empty:
+    listed = where(table, significant) if choice.significant else table
+    if by_chance := listed.empty:
+        listed = where(table, numbers(table, "error_rate") > numbers(table, "rest"))
+    if listed.empty:
         _none(study, population, choice)
         return
-    n_all = len(shown)
+    n_all = len(listed)
     if choice.distinct:
-        distinct = where(shown, slice_reads.distinct(study, tuple(shown["where"])))
-        shown = shown if distinct.empty else distinct  # slices without errors repeat none
+        distinct = where(listed, slice_reads.distinct(study, tuple(listed["where"])))
+        listed = listed if distinct.empty else distinct  # slices without errors repeat none
     if by_chance:
-        line = _said_of_chance(len(table), n_all, len(shown))
+        line = _said_of_chance(len(table), n_all, len(listed))
     else:
-        line = _said(int(np.count_nonzero(significant)), n_all, len(shown), choice)
+        line = _said(int(np.count_nonzero(significant)), n_all, len(listed), choice)
     if choice.fewer:
         line += f" No slice of {MIN_IMAGES} images or more has more errors than others; these are smaller."
-    found.caption(line)
+    answer_slot.caption(line)
     if choice.view == CHART:
-        _chart(study, shown.head(CHARTED), population, choice)
+        _chart(study, listed.head(CHARTED), population, choice)
     elif choice.view == TABLE:
-        _table(study, shown, population)
+        _table(study, listed, population)
     else:
-        _rows(study, shown, choice)
-    _all_of_them(n_all, len(shown), choice, worse=by_chance)
+        _rows(study, listed, choice)
+    _all_of_them(n_all, len(listed), choice, worse=by_chance)
 
 
 def _table_of(study: Study, population: Slice, choice: Choice) -> tuple[pd.DataFrame, Choice]:
@@ -121,19 +123,19 @@ def _controls() -> tuple[Choice, DeltaGenerator]:
     return choice, rest
 
 
-def _kinds(place: DeltaGenerator, table: pd.DataFrame) -> list[str]:
+def _kinds(slot: DeltaGenerator, table: pd.DataFrame) -> list[str]:
     """Which kinds of slices are listed."""
     held = set(table["kind"])
     there = [title for title, kind in KINDS.items() if kind in held]
     session.drop_unknown("slices_kinds", there)
-    with place:
-        chosen = st.multiselect(
+    with slot:
+        titles = st.multiselect(
             "Kinds", there, key="slices_kinds", bind="query-params", placeholder="All kinds"
         )
-    return [KINDS[title] for title in chosen or there]
+    return [KINDS[title] for title in titles or there]
 
 
-@own_place
+@stable_container
 def _none(study: Study, population: Slice, choice: Choice) -> None:
     why = f"No slice of at least {choice.least:,} images has errors that could be compared."
     verdicts = numbers(reads.images(study), "correct")[reads.mask(study, population)]
@@ -150,7 +152,7 @@ def _none(study: Study, population: Slice, choice: Choice) -> None:
     if not decided and choice.least > FEW:
         st.button(
             f"List slices of {FEW} images and more", key="slices_fewer", icon=":material/unfold_more:",
-            on_click=session.choose, args=("slices_least", FEW),
+            on_click=session.set_widget, args=("slices_least", FEW),
         )  # fmt: skip
 
 
@@ -176,24 +178,26 @@ def _said_of_chance(n: int, n_worse: int, n_shown: int) -> str:
     return f"{line} {have} more errors than other images{listed if n_shown < n_worse else ''}."
 
 
-@own_place
+@stable_container
 def _all_of_them(n_all: int, n_shown: int, choice: Choice, *, worse: bool) -> None:
     """The way to the slices that are not listed."""
     if not choice.distinct or n_shown >= n_all:
         return
     what = "that have more errors" if worse else "slices"
     st.button(
-        f"List all {n_all:,} {what}", key="slices_every", type="tertiary", on_click=session.choose,
+        f"List all {n_all:,} {what}", key="slices_every", type="tertiary", on_click=session.set_widget,
         args=(DISTINCT, False),
     )  # fmt: skip
 
 
-@own_place
+@stable_container
 def _rows(study: Study, table: pd.DataFrame, choice: Choice) -> None:
     slot = st.container()
     span = widgets.page_span(len(table), PAGE, key="slices_page")
     with slot:
-        slice_rows.show(study, table.iloc[span], compared=_compared(choice), link=_link, key="slices_rows")
+        slice_rows.slice_rows(
+            study, table.iloc[span], compared=_compared(choice), link=_link, key="slices_rows"
+        )
 
 
 def _compared(choice: Choice) -> str:
@@ -210,15 +214,15 @@ def _opened(table: pd.DataFrame) -> int | None:
     asked = session.url_text(SHOWN)
     if asked is None:
         return None
-    found = np.flatnonzero((table["where"] == asked).to_numpy())
-    if found.size:
-        return int(found[0])
+    matches = np.flatnonzero((table["where"] == asked).to_numpy())
+    if matches.size:
+        return int(matches[0])
     session.set_url(SHOWN, None)
-    session.note(f"The slice '{asked[:80]}' is not in this table, so that part of the link was dropped.")
+    session.notify(f"The slice '{asked[:80]}' is not in this table, so that part of the link was dropped.")
     return None
 
 
-@own_place
+@stable_container
 def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice) -> None:
     places = table["where"].tolist()
 
@@ -244,7 +248,7 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
     )
 
 
-@own_place
+@stable_container
 def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     places = table["where"].tolist()
 
@@ -252,7 +256,7 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
         if rows := session.selected_rows("slices_table"):
             session.set_url(SHOWN, places[rows[0]])
 
-    shown = pd.DataFrame(
+    columns = pd.DataFrame(
         {
             "Slice": table["name"],
             "Images": table["n"],
@@ -269,10 +273,10 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
         }
     )
     st.dataframe(
-        shown,
+        columns,
         key="slices_table",
         hide_index=True,
-        height=min(38 + 35 * len(shown), 560),
+        height=min(38 + 35 * len(columns), 560),
         on_select=picked,
         selection_mode="single-row",
         alt="The worst slices; select a row to open it",
@@ -295,7 +299,7 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     download(study, table, population, name="slices_worst_table")
 
 
-@own_place
+@stable_container
 def _one(study: Study, row: pd.Series, choice: Choice) -> None:
     """An opened slice: its row, and all its images, misclassified ones first."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -305,17 +309,17 @@ def _one(study: Study, row: pd.Series, choice: Choice) -> None:
         )  # fmt: skip
         wrong, n = (int(row.to_dict()[name]) for name in ("errors", "n"))
         st.markdown(f"{wrong:,} of {n:,} images misclassified; these come first")
-    slice_rows.show(
+    slice_rows.slice_rows(
         study, row.to_frame().T, compared=_compared(choice), link=_link, key="slices_row", pictures=0
     )
     _images(study, Slice.parse(str(row["where"])), f"images of {row['name']}")
 
 
-def _images(study: Study, chosen: Slice, label: str) -> None:
+def _images(study: Study, where: Slice, label: str) -> None:
     """The images of a slice, misclassified ones first."""
     widgets.image_gallery(
         study,
-        slice_rows.worst_first(study, chosen),
+        slice_rows.worst_first(study, where),
         key="slices_gallery",
         page_size=TILES,
         badges=lambda row: "",

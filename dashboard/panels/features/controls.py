@@ -53,7 +53,7 @@ def _sort(study: Study) -> str:
         if (name != SORTS[3] or study.has("concepts")) and (name != SORTS[2] or study.labelled)
     ]
     session.drop_unknown(SORT, options)
-    chosen = st.selectbox(
+    order = st.selectbox(
         "Order",
         options,
         key=SORT,
@@ -62,13 +62,13 @@ def _sort(study: Study) -> str:
         width=210,
         help=widgets.help_text("feature_order"),
     )
-    return chosen or options[0]
+    return order or options[0]
 
 
 def _verdict() -> str:
     options = [ANY, *[word.capitalize() for word, _ in VERDICTS.values()]]
     session.drop_unknown(VERDICT, options)
-    chosen = st.selectbox(
+    title = st.selectbox(
         "Where they look",
         options,
         key=VERDICT,
@@ -77,7 +77,7 @@ def _verdict() -> str:
         width=190,
         help=widgets.help_text("feature_verdict"),
     )
-    return next((name for name, (word, _) in VERDICTS.items() if word.capitalize() == chosen), "")
+    return next((name for name, (word, _) in VERDICTS.items() if word.capitalize() == title), "")
 
 
 def as_query(asked: Listing) -> dict[str, str]:
@@ -101,5 +101,5 @@ def from_query() -> Listing:
 def widgets_query(asked: Listing) -> dict[str, str]:
     """The parts of the address of the list that show a listing."""
     short = as_query(asked)
-    said = {"verdict": VERDICTS.get(asked.verdict, ("",))[0].capitalize(), "dead": "true"}
-    return {PARTS[name]: said.get(name, text) for name, text in short.items()}
+    texts = {"verdict": VERDICTS.get(asked.verdict, ("",))[0].capitalize(), "dead": "true"}
+    return {PARTS[name]: texts.get(name, text) for name, text in short.items()}

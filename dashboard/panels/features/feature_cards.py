@@ -20,7 +20,7 @@ from dashboard.cache import reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
-from dashboard.panels.features import subject
+from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 PICTURES = 4
@@ -34,26 +34,26 @@ Row = Mapping[str, Any]
 
 def draw(
     study: Study,
-    found: pd.DataFrame,
-    chosen: Slice,
+    features_table: pd.DataFrame,
+    population: Slice,
     *,
     key: str,
     label: str,
     bars: Callable[[Row], tuple[Bar, ...]] | None = None,
-    shown: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
 ) -> None:
     """Draw a card per feature; a click opens its page.
 
     Args:
-        found: rows of `feature_reads.listed`. chosen: the filter, whose images the pictures are of.
-        bars: in place of how often a feature fires. shown: further parts of the address of its page.
+        features_table: rows of `feature_reads.listed`. population: the images of the pictures.
+        bars: in place of how often a feature fires. query: further parts of the address of its page.
     """
-    parts = dict(shown or {})
-    features = tuple(found["feature"].tolist())
-    drawn_pictures = pictures(study, chosen, features)
-    rows = found.to_dict("records")
-    scale = full_bar(found)
-    drawn = bars or (lambda row: _rates(row, chosen, scale, n_classes=len(study.class_names)))
+    parts = dict(query or {})
+    features = tuple(features_table["feature"].tolist())
+    drawn_pictures = pictures(study, population, features)
+    rows = features_table.to_dict("records")
+    scale = full_bar(features_table)
+    drawn = bars or (lambda row: _rates(row, population, scale, n_classes=len(study.class_names)))
     made = [_card(study, row, drawn_pictures[row["feature"]], drawn(row), parts) for row in rows]
     cards(
         made,
@@ -91,40 +91,40 @@ def _card(
     )
 
 
-def full_bar(found: pd.DataFrame) -> float:
+def full_bar(features_table: pd.DataFrame) -> float:
     """The share at which a bar is full: the largest on these cards, so that small shares can be compared."""
-    shares = np.concatenate([numbers(found, name) for name in ("rate", "rate_against")])
+    shares = np.concatenate([numbers(features_table, name) for name in ("rate", "rate_against")])
     return float(np.fmax.reduce(shares, initial=0.05))
 
 
-def _rates(row: Row, chosen: Slice, scale: float, *, n_classes: int) -> tuple[Bar, ...]:
+def _rates(row: Row, population: Slice, scale: float, *, n_classes: int) -> tuple[Bar, ...]:
     """How often a feature fires on the images of a filter and on the others, or which class these are of."""
-    name = subject.subject(chosen)
-    known = None if name else row["firing_class"]
+    name = population_name(population)
+    firing = None if name else row["firing_class"]
     here = Bar(
         name or "all images",
         _length(row["rate"], scale),
-        _rate_words(row["rate"], known),
+        _rate_words(row["rate"], firing),
     )
     if name:
         there = Bar(
-            subject.others(chosen),
+            others_name(population),
             _length(row["rate_against"], scale),
             widgets.percent(row["rate_against"]),
             "quiet",
         )
         return here, there
-    if n_classes == 1 or known is None or known.few:
+    if n_classes == 1 or firing is None or firing.few:
         return (here,)
     return here, Bar(
-        f"of these {known.name}", known.n / known.of, f"{known.n:,} of {known.of:,} images", "quiet"
+        f"of these {firing.name}", firing.n / firing.of, f"{firing.n:,} of {firing.of:,} images", "quiet"
     )
 
 
-def _rate_words(rate: float, known: FiringClass | None) -> str:
+def _rate_words(rate: float, firing: FiringClass | None) -> str:
     if rate == 0:
         return "never"
-    few = f", {counted(known.of, 'image')}" if known is not None and known.few else ""
+    few = f", {counted(firing.of, 'image')}" if firing is not None and firing.few else ""
     return f"{widgets.percent(rate)}{few}"
 
 
@@ -132,10 +132,10 @@ def _length(share: float, scale: float) -> float:
     return 0.0 if widgets.undefined(share) else min(share / scale, 1.0)
 
 
-def pictures(study: Study, chosen: Slice, features: tuple[int, ...]) -> dict[int, tuple[Picture, ...]]:
+def pictures(study: Study, population: Slice, features: tuple[int, ...]) -> dict[int, tuple[Picture, ...]]:
     """Pictures of the images of a filter on which each feature fires most, with its heatmap where stored."""
-    found = feature_reads.strongest(study, chosen, features, PICTURES)
-    return {feature: pictures_of(study, feature, *found[feature]) for feature in features}
+    strongest = feature_reads.strongest(study, population, features, PICTURES)
+    return {feature: pictures_of(study, feature, *strongest[feature]) for feature in features}
 
 
 def pictures_of(study: Study, feature: int, rows: list[int], n_stored: int) -> tuple[Picture, ...]:

@@ -16,54 +16,55 @@ from dashboard.cache import inspection_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-from dashboard.panels.features import one_feature, subject
+from dashboard.panels.features import one_feature
+from dashboard.panels.features.population_name import population_name
 from dashboard.panels.masks import none_yet
 
 PARTS = {"core": "object", "spurious": "background"}
 NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
 
 
-def classes(study: Study, feature: int, tail: str, chosen: Slice) -> None:
+def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     """On which classes of the filter's images it fires; those that the filter names stand out."""
-    shares = one_feature.shares_by_class(study, feature, chosen)
-    st.subheader(_classes_title(shares, chosen), help=widgets.help_text("slice_rate"))
+    shares = one_feature.shares_by_class(study, feature, population)
+    st.subheader(_classes_title(shares, population), help=widgets.help_text("slice_rate"))
     if shares is None:
         widgets.empty_state("No classes", NO_LABELS)
         return
     if not (numbers(shares, "fires") > 0).any():
         st.caption("It fires on none of these images.")
         return
-    images = one_feature.IMAGES.get(chosen.split or "", "images")
+    images = one_feature.IMAGES.get(population.split or "", "images")
     chart(
         study,
         "feature_classes",
         lambda theme: figures.class_share_bars(
-            shares, colour=theme.tail(tail), selected=chosen.labels, images=images, theme=theme
+            shares, colour=theme.tail(tail), selected=population.labels, images=images, theme=theme
         ),
-        *(feature, chosen),
+        *(feature, population),
         alt=f"Classes of the {images} on which feature {feature} fires",
         data=where(shares, numbers(shares, "images") > 0),
     )
 
 
-def _classes_title(shares: pd.DataFrame | None, chosen: Slice) -> str:
+def _classes_title(shares: pd.DataFrame | None, population: Slice) -> str:
     """The finding: the class of most of its images, and how many are of the class of the filter."""
     fires = numbers(shares, "fires").astype(int) if shares is not None else np.zeros(0, int)
-    if shares is None or (known := firing_class(fires, words(shares, "class"))) is None:
+    if shares is None or (firing := firing_class(fires, words(shares, "class"))) is None:
         return "Classes it fires on"
-    title = known.clause
-    if len(chosen.labels) == 1 and chosen.labels[0] != known.name:
-        n = int(fires[equals(shares, "class", chosen.labels[0])].sum())
-        title += f"; {n or 'none'} {'is' if n == 1 else 'are'} {chosen.labels[0]}"
+    title = firing.clause
+    if len(population.labels) == 1 and population.labels[0] != firing.name:
+        n = int(fires[equals(shares, "class", population.labels[0])].sum())
+        title += f"; {n or 'none'} {'is' if n == 1 else 'are'} {population.labels[0]}"
     return widgets.plain(f"{title[:1].upper()}{title[1:]}")
 
 
-def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
+def activations(study: Study, feature: int, tail: str, population: Slice) -> None:
     """How active it is over the train images, and where the filter's firing images stand."""
-    marked = feature_reads.activations(study, feature, chosen)[1]
-    named = subject.subject(chosen)
-    name = f"images of {named}" if named else one_feature.IMAGES.get(chosen.split or "", "images")
-    n_images = int(np.count_nonzero(inspection_reads.population(study, chosen)[0]))
+    marked = feature_reads.activations(study, feature, population)[1]
+    named = population_name(population)
+    name = f"images of {named}" if named else one_feature.IMAGES.get(population.split or "", "images")
+    n_images = int(np.count_nonzero(inspection_reads.population(study, population)[0]))
     st.subheader(widgets.plain(figures.activation_finding(marked, n_images, name)))
     if not widgets.needs(study, "activation_histogram", "Its histogram"):
         return
@@ -83,12 +84,12 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
             height=220,
             theme=theme,
         ),
-        *(feature, chosen),
+        *(feature, population),
         alt=f"Distribution of feature {feature}'s activation over the training images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
-    said = counted(len(marked), name.replace("images", "image", 1), name)
-    ticks = f" Ticks: the {said} on which it fires." if len(marked) else ""
+    count = counted(len(marked), name.replace("images", "image", 1), name)
+    ticks = f" Ticks: the {count} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
             f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "
@@ -97,14 +98,16 @@ def activations(study: Study, feature: int, tail: str, chosen: Slice) -> None:
     )
 
 
-def push(study: Study, feature: int, chosen: Slice) -> None:
+def push(study: Study, feature: int, population: Slice) -> None:
     """Which classes the probe takes it for."""
     if study.labelled and not study.has("top_images"):
         widgets.needs(study, "top_images", "What it pushes towards")
         return
-    found = feature_reads.push(study, feature)
-    known = where(found, np.isfinite(numbers(found, "push")))
-    title = f"Pushes towards {words(known, 'label')[0]}" if len(known) else "Which classes it pushes towards"
+    weights = feature_reads.push(study, feature)
+    finite = where(weights, np.isfinite(numbers(weights, "push")))
+    title = (
+        f"Pushes towards {words(finite, 'label')[0]}" if len(finite) else "Which classes it pushes towards"
+    )
     st.subheader(widgets.plain(title), help=widgets.help_text("class_push"))
     if not study.labelled:
         widgets.empty_state("No probe", "These images carry no labels, so no probe was trained.")
@@ -114,10 +117,10 @@ def push(study: Study, feature: int, chosen: Slice) -> None:
     chart(
         study,
         "feature_push",
-        lambda theme: figures.push_bars(found, selected=chosen.labels, theme=theme),
-        *(feature, chosen.labels),
+        lambda theme: figures.push_bars(weights, selected=population.labels, theme=theme),
+        *(feature, population.labels),
         alt=f"What feature {feature} adds to the logit of each class, against the average class",
-        data=found,
+        data=weights,
     )
 
 
@@ -142,12 +145,12 @@ def heat(study: Study, feature: int) -> None:
         alt=f"Heat of feature {feature} on core and on spurious masks, against a uniform heatmap",
         data=rows,
     )
-    said = [
+    parts = [
         f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {PARTS[row['mask']]} "
         f"({row['n']:,} images)"
         for row in rows.to_dict("records")
         if row["mask"] in PARTS
     ]
-    st.caption(f"{', '.join(said)}, over all images with such masks.")
+    st.caption(f"{', '.join(parts)}, over all images with such masks.")
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):
         st.caption(widgets.plain(f"What people call it: {keywords}"))

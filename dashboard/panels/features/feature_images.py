@@ -21,7 +21,7 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 
 HEAT, PLAIN = LOOKS = ("Heatmap", "Image")
 TITLES = {"top": "Most active", "median": "In the middle", "lowest": "Least active"}
@@ -30,9 +30,9 @@ EACH = FEW = 6  # of fewer stored heatmaps no rows are made: all images are show
 TILE = 84
 
 
-def show(study: Study, feature: int, chosen: Slice) -> None:
+def strongest_images(study: Study, feature: int, population: Slice) -> None:
     """Draw three rows of images of a filter on which a feature fires."""
-    rows, values = feature_reads.activations(study, feature, chosen)
+    rows, values = feature_reads.activations(study, feature, population)
     stored = np.isin(rows, heatmap_reads.rows_with(study, feature))
     look, every = _choose(study, bool(stored.any()))
     if look == HEAT and stored.sum() >= FEW:
@@ -41,12 +41,12 @@ def show(study: Study, feature: int, chosen: Slice) -> None:
         _told(study, len(stored), int(stored.sum()), look)
         badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
         if not len(rows):
-            _largest(study, feature, chosen)
+            _largest(study, feature, population)
         else:
             cell = None
             if look == HEAT:
                 options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
-                cell = CellRequest("feature_heatmaps", options, str(chosen))
+                cell = CellRequest("feature_heatmaps", options, str(population))
             with with_menu("feature_pictures", alt=f"the images of feature {feature}", cell=cell):
                 if every or len(rows) <= EACH:  # too few to make three rows of them
                     key = "feature_every" if every else "feature_top"
@@ -67,7 +67,7 @@ def _choose(study: Study, stored: bool) -> tuple[str, bool]:
     return look if stored else PLAIN, every
 
 
-@own_place
+@stable_container
 def _told(study: Study, n: int, n_stored: int, look: str) -> None:
     """Which images are shown, where it is not all of them, or not with heatmaps."""
     if not n or not study.has("heatmap_maps"):
@@ -104,12 +104,12 @@ def _levels(study: Study, feature: int, rows: np.ndarray, badges: Mapping[int, s
                 )
 
 
-def _largest(study: Study, feature: int, chosen: Slice) -> None:
+def _largest(study: Study, feature: int, population: Slice) -> None:
     """Where it never fires: the images on which it is largest all the same."""
     if not widgets.needs(study, "top_images", "The list of its strongest images"):
         return
     rows = reads.top_rows(study, feature)
-    rows = rows[inspection_reads.population(study, chosen)[0][rows]][: 2 * EACH]
+    rows = rows[inspection_reads.population(study, population)[0][rows]][: 2 * EACH]
     if not len(rows):
         st.caption("It fires on none of these images.")
         return
@@ -132,14 +132,14 @@ def _gallery(
     columns: int = 0,
 ) -> None:
     def addresses(some: list[int]) -> list[tuple[str, ...]]:
-        found = served_studies.picture_urls(study, some)
+        urls = served_studies.picture_urls(study, some)
         if look == HEAT:
             held = set(heatmap_reads.rows_with(study, feature).tolist())
             heats = overlay_urls(study, some, [OverlayStyle(features=(feature,))] * len(some))
-            found = [
-                heat if row in held else plain for row, heat, plain in zip(some, heats, found, strict=True)
+            urls = [
+                heat if row in held else plain for row, heat, plain in zip(some, heats, urls, strict=True)
             ]
-        return [(address,) for address in found]
+        return [(address,) for address in urls]
 
     widgets.image_gallery(
         study,

@@ -19,7 +19,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
-from dashboard.panels.features import subject
+from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 RATE, PURITY = "Activation rate", "Purity"
@@ -39,35 +39,37 @@ COLUMNS = [
 ]
 
 
-def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
+def feature_scatter(
+    study: Study, features: pd.DataFrame, population: Slice, query: Mapping[str, str]
+) -> None:
     """Draw rows of `feature_reads.in_order`; a click on a point opens the page of that feature.
 
-    shown: further parts of the address of that page.
+    query: further parts of the address of that page.
     """
 
     def clicked(points: list[dict]) -> None:
-        session.go("feature", **shown, feature=str(int(points[-1]["customdata"][0])))
+        session.go("feature", **query, feature=str(int(points[-1]["customdata"][0])))
 
-    name = subject.subject(chosen)
+    name = population_name(population)
     plot, log = _choose(study, bool(name))
-    data = select(found, COLUMNS)
-    key = tuple(found["feature"])
+    data = select(features, COLUMNS)
+    key = tuple(features["feature"])
     if plot == PURITY:
-        table = found.assign(activation_rate=100 * numbers(found, "rate"))
+        table = features.assign(activation_rate=100 * numbers(features, "rate"))
         chart(
             study,
             "features_chart",
             lambda theme: purity_scatter(table, theme=theme),
-            *(plot, chosen, key),
+            *(plot, population, key),
             alt="Share of the most common class among the images on which each feature fires",
             data=data,
             on_select=clicked,
             # with the classes of the filter alone, which the figure of a slice is of, all would be pure
-            cell=None if chosen.labels else CellRequest("purity", where=str(chosen)),
+            cell=None if population.labels else CellRequest("purity", where=str(population)),
         )
     elif name:
-        _against(study, found, chosen, data, clicked)
-    elif chosen.split == "train" and not shown:
+        _against(study, features, population, data, clicked)
+    elif population.split == "train" and not query:
         show_chart(
             study,
             SORTED_ACTIVATION,
@@ -77,16 +79,16 @@ def show(study: Study, found: pd.DataFrame, chosen: Slice, shown: Mapping[str, s
             on_select=clicked,
         )
     else:
-        _title(f"{np.count_nonzero(numbers(found, 'rate') > 0):,} features fire, most of them rarely")
+        _title(f"{np.count_nonzero(numbers(features, 'rate') > 0):,} features fire, most of them rarely")
         chart(
             study,
             "features_chart",
-            lambda theme: figures.sorted_rates(found, log=log, theme=theme),
-            *(plot, chosen, key, log),
+            lambda theme: figures.sorted_rates(features, log=log, theme=theme),
+            *(plot, population, key, log),
             alt="Share of the images on which each feature fires, rarest first",
             data=data,
             on_select=clicked,
-            cell=CellRequest("sorted_activation", FigureOptions(log=log), str(chosen)),
+            cell=CellRequest("sorted_activation", FigureOptions(log=log), str(population)),
         )
 
 
@@ -115,22 +117,22 @@ def _title(finding: str) -> None:
     st.markdown(f"**{widgets.plain(finding)}**")
 
 
-def _against(study: Study, found: pd.DataFrame, chosen: Slice, data: pd.DataFrame, clicked) -> None:
-    here, elsewhere = subject.subject(chosen), subject.others(chosen)
-    sure, difference = numbers(found, "q") < SURE, numbers(found, "difference")
+def _against(study: Study, features: pd.DataFrame, population: Slice, data: pd.DataFrame, clicked) -> None:
+    here, elsewhere = population_name(population), others_name(population)
+    sure, difference = numbers(features, "q") < SURE, numbers(features, "difference")
     more, fewer = (int(np.count_nonzero(sure & (sign * difference > 0))) for sign in (1, -1))
     _title(
         f"{more:,} features fire significantly more often on {here} than on {elsewhere}, {fewer:,} less often"
     )
 
     def draw(theme: Theme):
-        return figures.rates_against(found, here=here, elsewhere=elsewhere, q_below=SURE, theme=theme)
+        return figures.rates_against(features, here=here, elsewhere=elsewhere, q_below=SURE, theme=theme)
 
     chart(
         study,
         "features_chart",
         draw,
-        *(chosen, tuple(found["feature"])),
+        *(population, tuple(features["feature"])),
         alt=f"Share of {here} on which each feature fires, against the share of {elsewhere}",
         data=data,
         on_select=clicked,

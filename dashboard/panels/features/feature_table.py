@@ -11,8 +11,8 @@ from core.common.dataframes import columns, numbers
 from core.slices.slice import Slice
 from dashboard.components import widgets
 from dashboard.components.chart import download
-from dashboard.panels.features import subject
 from dashboard.panels.features.feature_cards import VERDICTS
+from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 SHARES = ("rate", "rate_against", "difference", "likeliest_rate", "purity", "domain_purity")
@@ -21,21 +21,21 @@ COLUMNS += ["part", "top_domain", "domain_purity"]
 BANDS = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
 
 
-def show(found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
+def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str, str]) -> None:
     """Draw rows of `feature_reads.in_order`; a click on one opens the page of that feature.
 
-    shown: further parts of the address of that page.
+    query: further parts of the address of that page.
     """
 
     def picked() -> None:
         if rows := session.selected_rows("features_table"):
-            session.go("feature", **shown, feature=str(found["feature"].iat[rows[0]]))
+            session.go("feature", **query, feature=str(features["feature"].iat[rows[0]]))
 
-    table = found.assign(
-        **{name: 100 * numbers(found, name) for name in SHARES if name in found},
-        name=found["name"] if any(found["name"]) else None,
-        verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in found["verdict"]],
-        tail=[BANDS.get(tail, tail) for tail in found["tail"]],
+    table = features.assign(
+        **{name: 100 * numbers(features, name) for name in SHARES if name in features},
+        name=features["name"] if any(features["name"]) else None,
+        verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in features["verdict"]],
+        tail=[BANDS.get(tail, tail) for tail in features["tail"]],
     )
     st.dataframe(
         columns(table, COLUMNS),
@@ -45,24 +45,24 @@ def show(found: pd.DataFrame, chosen: Slice, shown: Mapping[str, str]) -> None:
         on_select=picked,
         selection_mode="single-row",
         alt="Features; select a row to open the page of that feature",
-        column_config=_columns(chosen),
+        column_config=_columns(population),
     )
     download(
         session.current_study(),
-        found.drop(columns=["word_score", "firing_class"]),
-        chosen,
+        features.drop(columns=["word_score", "firing_class"]),
+        population,
         name="features",
     )
 
 
-def _columns(chosen: Slice) -> dict:
+def _columns(population: Slice) -> dict:
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    name = subject.subject(chosen) or "all images"
+    name = population_name(population) or "all images"
     return {
         "feature": number("Feature", format="%d", width=70),
         "name": text("Words", width=170),
         "rate": number(f"Fires on, % of {name}", format="%.1f", help=widgets.help_text("slice_rate")),
-        "rate_against": number(f"% of {subject.others(chosen)}", format="%.1f"),
+        "rate_against": number(f"% of {others_name(population)}", format="%.1f"),
         "difference": number("Difference", format="%+.1f", help=widgets.help_text("rate_difference")),
         "q": number("q", format="%.2g", help=widgets.help_text("q_value")),
         "likeliest": text("Most often on", help=widgets.help_text("likeliest_class")),

@@ -32,7 +32,7 @@ OF_A_GROUP = [  # columns of the table `explained` that the chart's file holds
 ]
 
 
-def show(study: Study) -> None:
+def feature_groups(study: Study) -> None:
     """Draw the sizes of the groups, the list of them, and one of them beside its features."""
     if not word_list.ready(study, "No groups were looked for") or not _ready(study):
         return
@@ -102,11 +102,11 @@ def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
 
 def _sizes(study: Study, every: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        place = st.container(width="content")
+        slot = st.container(width="content")
         by = choose_one("Size in", SIZES, key="group_size", default="Images")
     size = SIZES[by]
     counts = figures.count_by_size(every, size)
-    place.subheader(concept_groups.group_size_finding(counts, size))
+    slot.subheader(concept_groups.group_size_finding(counts, size))
     chart(
         study,
         "group_sizes",
@@ -126,7 +126,7 @@ def _scope(study: Study, joint: pd.DataFrame) -> pd.DataFrame:
 
 def _interpretability(study: Study, group: str | None) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        place = st.container(width="content")
+        slot = st.container(width="content")
         diagonal = st.toggle(
             "With the diagonal",
             key="group_diagonal",
@@ -136,7 +136,7 @@ def _interpretability(study: Study, group: str | None) -> None:
         )
     units, gamma = reads.table(study, "explained"), group_reads.gamma(study)
     cosine = numbers(units, "clip_cosine_with_diagonal" if diagonal else "clip_cosine")
-    place.subheader(concept_groups.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
+    slot.subheader(concept_groups.likeness_finding(cosine, gamma), help=widgets.help_text("clip_cosine"))
     chart(
         study,
         "group_interpretability",
@@ -157,7 +157,7 @@ def _interpretability(study: Study, group: str | None) -> None:
 
 def _clicked(points: list[dict]) -> None:
     group = str(points[-1]["customdata"][0])
-    session.choose("group_of", JOINT if "_" in group else SINGLE)
+    session.set_widget("group_of", JOINT if "_" in group else SINGLE)
     session.set_url(GROUP, group)
 
 
@@ -167,7 +167,7 @@ def _chosen(units: pd.DataFrame) -> str | None:
     asked = session.url_text(GROUP)
     if asked is not None and asked not in names:
         if asked.count("_") == 0 or "_" in next(iter(names), ""):
-            session.note(f"There is no group {asked[:60]!r} here, so that part of the link was dropped.")
+            session.notify(f"There is no group {asked[:60]!r} here, so that part of the link was dropped.")
         session.set_url(GROUP, None)
         asked = None
     return asked or (str(units["group"].iat[0]) if len(units) else None)
@@ -184,11 +184,11 @@ def _table(units: pd.DataFrame) -> None:
         if rows := session.selected_rows("group_table"):
             session.set_url(GROUP, str(units["group"].iat[rows[0]]))
 
-    shown = units.assign(name=[concept_reads.plain_name(str(name)) for name in units["group"]])
-    shown["words"] = shown["words"].where(shown["words"] != "", None)
+    table = units.assign(name=[concept_reads.plain_name(str(name)) for name in units["group"]])
+    table["words"] = table["words"].where(table["words"] != "", None)
     parts = ["name", "words", "members", "n_images", "clip_cosine", "interpretable"]
     st.dataframe(
-        columns(shown, parts),
+        columns(table, parts),
         key="group_table",
         hide_index=True,
         height=min(38 + 35 * n, 318),
@@ -206,7 +206,7 @@ def _table(units: pd.DataFrame) -> None:
             "interpretable": st.column_config.CheckboxColumn("Interpretable", width=95),
         },
     )
-    download(session.current_study(), shown.drop(columns="name"), name="groups")
+    download(session.current_study(), table.drop(columns="name"), name="groups")
 
 
 def _one(study: Study, group: str) -> None:
@@ -225,7 +225,7 @@ def _one(study: Study, group: str) -> None:
     _matrix(study, [group, *members[:most]])
     if joint:
         evidence.classes(study, group)
-        evidence.show(study, group, Slice())
+        evidence.word_evidence(study, group, Slice())
 
 
 def _all(members: Sequence[str]) -> bool:

@@ -21,8 +21,9 @@ from dashboard.cache.features import feature_reads
 from dashboard.cache.features.feature_reads import Listing
 from dashboard.components import widgets
 from dashboard.panels import traces
-from dashboard.panels.features import controls, subject
+from dashboard.panels.features import controls
 from dashboard.panels.features.feature_cards import VERDICTS, title_and_note
+from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 NEEDED = {
@@ -52,20 +53,22 @@ def ready(study: Study) -> bool:
     return True
 
 
-def chosen_feature(found: pd.DataFrame, n_features: int) -> int:
+def chosen_feature(features: pd.DataFrame, n_features: int) -> int:
     """The feature of the address; without one, or with one that is not there, the first of the list."""
     feature = session.url_int("feature", below=n_features, what="feature")
     if feature is None:
-        feature = int(found["feature"].iat[0]) if len(found) else 0
+        feature = int(features["feature"].iat[0]) if len(features) else 0
         session.set_url("feature", feature)
     return feature
 
 
-def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, found: pd.DataFrame) -> None:
+def header(
+    study: Study, population: Slice, row: dict[str, Any], asked: Listing, features: pd.DataFrame
+) -> None:
     """Draw name, verdict and sentence, and on their right the steps along the list that led here.
 
     Args:
-        row: of `feature_reads.listed`. asked, found: the list, and its rows.
+        row: of `feature_reads.listed`. asked, features: the list, and its rows.
     """
     title, note = title_and_note(study, row)
     verdict, tone = VERDICTS.get(row["verdict"], ("", "quiet"))
@@ -80,30 +83,30 @@ def header(study: Study, chosen: Slice, row: dict[str, Any], asked: Listing, fou
             ):
                 number = f" :gray[{widgets.plain(note.partition(' ')[0])}]" if row["name"] else ""
                 st.title(f"{widgets.plain(title)}{number}", width="content")
-                if place := reads.named_from(study).get(int(row["feature"])):
-                    st.badge(f"words: {place}", color="gray", help=widgets.help_text("named_from"))
+                if source := reads.named_from(study).get(int(row["feature"])):
+                    st.badge(f"words: {source}", color="gray", help=widgets.help_text("named_from"))
                 if verdict:
                     st.badge(verdict, color=COLOURS[tone], help=widgets.help_text("feature_verdict"))
                 traces.of_feature(study, row["feature"])
-            _steps(study, row["feature"], asked, found)
-        st.caption(widgets.plain(sentence(study, chosen, row)))
+            _steps(study, row["feature"], asked, features)
+        st.caption(widgets.plain(sentence(study, population, row)))
         traces.note_of_feature(study, row["feature"])
 
 
-def _steps(study: Study, feature: int, asked: Listing, found: pd.DataFrame) -> None:
-    numbers_in_order = found["feature"].tolist()
+def _steps(study: Study, feature: int, asked: Listing, features: pd.DataFrame) -> None:
+    numbers_in_order = features["feature"].tolist()
     at = numbers_in_order.index(feature) if feature in numbers_in_order else None
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", width="content", key="feature_steps"
     ):
-        place = "not in this list" if at is None else f"{at + 1:,} of {len(found):,}"
+        position = "not in this list" if at is None else f"{at + 1:,} of {len(features):,}"
         st.page_link(
             "views/features.py",
             label="All features",
             icon=":material/apps:",
             query_params=session.link_query(served_studies.name_of(study)) | controls.widgets_query(asked),
         )
-        st.caption(place, width="content")
+        st.caption(position, width="content")
         for label, icon, step in (("Previous", "arrow_back", -1), ("Next", "arrow_forward", 1)):
             to = None if at is None else at + step
             target = numbers_in_order[to] if to is not None and 0 <= to < len(numbers_in_order) else None
@@ -123,37 +126,37 @@ def _called(study: Study, feature: int) -> str:
     return widgets.plain(f"Feature {feature}" + (f" ({words})" if words else ""))
 
 
-def sentence(study: Study, chosen: Slice, row: dict[str, Any]) -> str:
+def sentence(study: Study, population: Slice, row: dict[str, Any]) -> str:
     """Say how often the feature fires on the images of a filter, and on what."""
     rate = row["rate"]
-    name = subject.subject(chosen)
+    name = population_name(population)
     if widgets.undefined(rate):
         return "No image fits the filter."
     if not name:
-        images = IMAGES.get(chosen.split or "", "images")
+        images = IMAGES.get(population.split or "", "images")
         classes = (
-            counted(known.of, "image") if (known := row["firing_class"]) and known.few else row["classes"]
+            counted(firing.of, "image") if (firing := row["firing_class"]) and firing.few else row["classes"]
         )
         return feature_sentence(row["feature"], 100 * rate, row["tail"], classes, images=images)
-    n = slice_reads.count(study, chosen)
+    n = slice_reads.count(study, population)
     text = f"Fires on {round(rate * n):,} of {n:,} images of {name} ({widgets.percent(rate)})"
     if widgets.undefined(row["rate_against"]):
         return f"{text}."
-    text += f" and on {widgets.percent(row['rate_against'])} of {subject.others(chosen)}"
+    text += f" and on {widgets.percent(row['rate_against'])} of {others_name(population)}"
     q = row["q"]
     chance = "" if widgets.undefined(q) else "; hardly chance" if q < 0.05 else "; could be chance"
     return f"{text}{chance}."
 
 
-def shares_by_class(study: Study, feature: int, chosen: Slice) -> pd.DataFrame | None:
+def shares_by_class(study: Study, feature: int, population: Slice) -> pd.DataFrame | None:
     """See `class_shares`, over all classes of a filter's images, also those that it leaves out by name."""
     if not (study.labelled and study.has("firing_by_feature_ptr")):
         return None
-    counts, sizes = feature_reads.class_firing(study, feature_reads.every_class(chosen))
+    counts, sizes = feature_reads.class_firing(study, feature_reads.every_class(population))
     return class_shares(counts[feature], sizes, list(study.class_names))
 
 
-def rows_of(found: pd.DataFrame, feature: int) -> dict[str, Any]:
+def rows_of(features: pd.DataFrame, feature: int) -> dict[str, Any]:
     """The row of a feature in `feature_reads.listed` as a dict."""
-    at = int(np.flatnonzero(numbers(found, "feature") == feature)[0])
-    return found.iloc[at].to_dict()
+    at = int(np.flatnonzero(numbers(features, "feature") == feature)[0])
+    return features.iloc[at].to_dict()

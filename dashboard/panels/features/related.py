@@ -25,16 +25,20 @@ MOST_SIMILAR = 8
 MOST_GROUPS = 12
 
 
-def similar(study: Study, feature: int, chosen: Slice) -> None:
+def similar(study: Study, feature: int, population: Slice) -> None:
     """The features that fire on the same images of the filter's split."""
     st.subheader("Similar features", help=widgets.help_text("similar_features"))
-    found = feature_reads.similar(study, feature, chosen)
-    found = where(found, found["both"].to_numpy() > 0).head(MOST_SIMILAR)
-    if found.empty:
+    similar_features = feature_reads.similar(study, feature, population)
+    similar_features = where(similar_features, similar_features["both"].to_numpy() > 0).head(MOST_SIMILAR)
+    if similar_features.empty:
         st.caption("No other feature fires on an image on which it fires.")
         return
-    rows = feature_reads.listed(study, chosen).set_index("feature", drop=False).loc[found["feature"]]
-    alike = found.set_index("feature").to_dict("index")
+    rows = (
+        feature_reads.listed(study, population)
+        .set_index("feature", drop=False)
+        .loc[similar_features["feature"]]
+    )
+    alike = similar_features.set_index("feature").to_dict("index")
 
     def bars(row: Mapping[str, Any]) -> tuple[Bar, ...]:
         of = alike[row["feature"]]
@@ -44,10 +48,10 @@ def similar(study: Study, feature: int, chosen: Slice) -> None:
         profile = max(float(of["profile"]), 0.0)
         return both, Bar("same classes", profile, signed(of["profile"], 2), "quiet")
 
-    feature_cards.draw(study, rows, chosen, key="feature_similar", label="similar features", bars=bars)
+    feature_cards.draw(study, rows, population, key="feature_similar", label="similar features", bars=bars)
 
 
-def words(study: Study, feature: int, chosen: Slice) -> None:
+def words(study: Study, feature: int, population: Slice) -> None:
     """Its words with the evidence for them, or why it has none."""
     if not evidence.ready(study):
         return
@@ -56,7 +60,7 @@ def words(study: Study, feature: int, chosen: Slice) -> None:
         st.subheader("What it means")
         st.caption(why_wordless(study, feature))
         return
-    evidence.show(study, group, chosen)
+    evidence.word_evidence(study, group, population)
 
 
 def why_wordless(study: Study, feature: int) -> str:
@@ -64,10 +68,10 @@ def why_wordless(study: Study, feature: int) -> str:
     if not study.has("concept_features"):
         return "It has no words."
     facts = reads.table(study, "concept_features")
-    found = where(facts, facts["feature"].to_numpy() == feature)
-    if found.empty or bool(found["explainable"].iat[0]):
+    rows = where(facts, facts["feature"].to_numpy() == feature)
+    if rows.empty or bool(rows["explainable"].iat[0]):
         return "It has no words."
-    n = int(found["n_images"].iat[0])
+    n = int(rows["n_images"].iat[0])
     activate = "image activates" if n == 1 else "images activate"
     return f"It has no words: {n or 'no'} {activate} it highly, too few to explain it."
 
@@ -79,11 +83,11 @@ def groups(study: Study, feature: int) -> None:
     table = reads.table(study, "groups")
     several = where(table, (table["n_features"].to_numpy() > 1) & (table["n_images"].to_numpy() > 1))
     mine = np.array([feature in concept_reads.features_of(str(name)) for name in several["group"]], bool)
-    found = where(several, mine).sort_values(["n_images", "group"], ascending=[False, True])
-    if found.empty:
+    groups_table = where(several, mine).sort_values(["n_images", "group"], ascending=[False, True])
+    if groups_table.empty:
         return
     st.subheader("Groups it belongs to", help=widgets.help_text("group"))
-    n = len(found)
+    n = len(groups_table)
     st.caption(
         f"{n:,} set{'s' * (n != 1)} of features that images activate together"
         + ("" if n <= MOST_GROUPS else f"; the {MOST_GROUPS} with most images")
@@ -91,7 +95,7 @@ def groups(study: Study, feature: int) -> None:
     )
     query = session.link_query(served_studies.name_of(study))
     with st.container(horizontal=True, gap="medium"):
-        for row in found.head(MOST_GROUPS).to_dict("records"):
+        for row in groups_table.head(MOST_GROUPS).to_dict("records"):
             images = f"{row['n_images']:,} image{'s' * (row['n_images'] != 1)}"
             st.page_link(
                 "views/features.py",

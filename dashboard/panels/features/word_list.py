@@ -16,9 +16,10 @@ from dashboard.cache import inspection_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.concepts import evidence
-from dashboard.panels.features import controls, subject
+from dashboard.panels.features import controls
+from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 TILES = 12
@@ -36,50 +37,50 @@ def ready(study: Study, what: str) -> bool:
     return evidence.ready(study)
 
 
-def show(study: Study, chosen: Slice, find: str) -> None:
+def word_table(study: Study, population: Slice, find: str) -> None:
     """Draw the words on the left, and the features that mean those asked for on the right.
 
-    chosen: the filter, whose images are counted. find: what the words have to begin with; empty for all.
+    population: the filter, whose images are counted. find: what the words have to begin with; empty for all.
     """
     if not ready(study, "No feature was put into words"):
         return
-    left, right = st.columns([5, 6] if subject.subject(chosen) else [3, 5], gap="large")
+    left, right = st.columns([5, 6] if population_name(population) else [3, 5], gap="large")
     with left:
-        _words(study, chosen, find)
+        _words(study, population, find)
     with right:
-        _features(study, chosen, find)
-    _described(study, chosen, find)
+        _features(study, population, find)
+    _described(study, population, find)
     _facts(study)
 
 
-@own_place
-def _words(study: Study, chosen: Slice, find: str) -> None:
-    name = subject.subject(chosen)
+@stable_container
+def _words(study: Study, population: Slice, find: str) -> None:
+    name = population_name(population)
     st.subheader(f"Words of {widgets.plain(name)}" if name else "Words")
-    table = _word_table(study, chosen)
+    table = _word_table(study, population)
     if find.strip():
-        wanted = " ".join(find.lower().split())
-        table = where(table, np.array([f" {wanted}" in f" {word}".lower() for word in table["word"]], bool))
+        phrase = " ".join(find.lower().split())
+        table = where(table, np.array([f" {phrase}" in f" {word}".lower() for word in table["word"]], bool))
     elif name:
         table = where(table, table["rate"].notna().to_numpy())
     if table.empty:
-        rarer = f"No word is more common on {name} than on {subject.others(chosen)}."
+        rarer = f"No word is more common on {name} than on {others_name(population)}."
         st.info(NONE if find.strip() else widgets.plain(rarer))
         return
 
     def picked() -> None:
         if rows := session.selected_rows("features_words"):
-            session.choose(controls.FIND, str(table["word"].iat[rows[0]]))
+            session.set_widget(controls.FIND, str(table["word"].iat[rows[0]]))
 
-    shown = table.assign(
+    shares = table.assign(
         **{part: 100 * numbers(table, part) for part in ("rate", "rate_against", "difference")}
     )
     number = st.column_config.NumberColumn
     st.dataframe(
-        columns(shown, ["word", "n_features", *(["rate", "rate_against", "q"] if name else ["score"])]),
+        columns(shares, ["word", "n_features", *(["rate", "rate_against", "q"] if name else ["score"])]),
         key="features_words",
         hide_index=True,
-        height=min(38 + 35 * len(shown), 458),
+        height=min(38 + 35 * len(shares), 458),
         on_select=picked,
         selection_mode="single-row",
         alt="Words of the features; select a row to search for that word",
@@ -88,29 +89,29 @@ def _words(study: Study, chosen: Slice, find: str) -> None:
             "n_features": number("Features", width=70),
             "score": number("Best score", format="%.2f", help=widgets.help_text("word_score"), width=85),
             "rate": number(f"% of {name or 'images'}", format="%.1f"),
-            "rate_against": number("% of others", format="%.1f", help=f"Share of {subject.others(chosen)}"),
+            "rate_against": number("% of others", format="%.1f", help=f"Share of {others_name(population)}"),
             "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
         },
     )
-    download(study, table, chosen, name="words")
+    download(study, table, population, name="words")
 
 
-def _word_table(study: Study, chosen: Slice) -> pd.DataFrame:
+def _word_table(study: Study, population: Slice) -> pd.DataFrame:
     """All words; with a filter those more common in it come first, with their shares of images."""
     every = concept_reads.word_counts(study)
-    here = inspection_reads.words(study, chosen)
-    found = every.merge(here[["word", "rate", "rate_against", "difference", "q"]], on="word", how="left")
+    here = inspection_reads.word_differences(study, population)
+    merged = every.merge(here[["word", "rate", "rate_against", "difference", "q"]], on="word", how="left")
     keys = ["difference", "n_features", "word"]
-    return found.sort_values(keys, ascending=[False, False, True], na_position="last", ignore_index=True)
+    return merged.sort_values(keys, ascending=[False, False, True], na_position="last", ignore_index=True)
 
 
-@own_place
-def _features(study: Study, chosen: Slice, find: str) -> None:
-    explained = concept_reads.explained(study, chosen)
-    found = concept_reads.groups_with(study, find)
+@stable_container
+def _features(study: Study, population: Slice, find: str) -> None:
+    explained = concept_reads.explained(study, population)
+    scores = concept_reads.groups_with(study, find)
     if find.strip():
-        explained = where(explained, explained["group"].isin(list(found)).to_numpy(bool))
-        explained = explained.assign(score=[found[group] for group in explained["group"]])
+        explained = where(explained, explained["group"].isin(list(scores)).to_numpy(bool))
+        explained = explained.assign(score=[scores[group] for group in explained["group"]])
         explained = explained.sort_values("score", ascending=False, kind="stable", ignore_index=True)
     st.subheader(
         f"{len(explained):,} feature{'s' * (len(explained) != 1)} with {widgets.plain(repr(find.strip()))}"
@@ -118,10 +119,10 @@ def _features(study: Study, chosen: Slice, find: str) -> None:
         else f"{len(explained):,} features in words"
     )
     if explained.empty:
-        st.info(NONE if not found else "None of these images activates a feature with this word highly.")
+        st.info(NONE if not scores else "None of these images activates a feature with this word highly.")
         return
-    _table(explained, with_class=len(chosen.labels) != 1)
-    download(study, explained.drop(columns="name"), chosen, name="concepts")
+    _table(explained, with_class=len(population.labels) != 1)
+    download(study, explained.drop(columns="name"), population, name="concepts")
 
 
 def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
@@ -151,29 +152,29 @@ def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
 def open_unit(group: str) -> None:
     """Go to the page of a feature, or to a group of several. Meant for callbacks."""
     if "_" in group:
-        session.choose("features_as", "Groups")
+        session.set_widget("features_as", "Groups")
         session.set_url("group", group)
     else:
         session.go("feature", feature=group)
 
 
-@own_place
-def _described(study: Study, chosen: Slice, find: str) -> None:
+@stable_container
+def _described(study: Study, population: Slice, find: str) -> None:
     """The images of the filter whose crops were described with the text asked for."""
     text = find.strip()
     if not text:
         return
-    found = concept_reads.described_with(study, text)
-    found = where(found, reads.mask(study, chosen)[found["row"].to_numpy(np.int64)])
-    n = len(found)
-    said = widgets.plain(repr(text))
-    with st.expander(f"{n:,} image{'s' * (n != 1)} described with {said}", expanded=True):
+    described = concept_reads.described_with(study, text)
+    described = where(described, reads.mask(study, population)[described["row"].to_numpy(np.int64)])
+    n = len(described)
+    quoted = widgets.plain(repr(text))
+    with st.expander(f"{n:,} image{'s' * (n != 1)} described with {quoted}", expanded=True):
         if not n:
             st.caption("No caption that was found for one of these images holds it.")
             return
-        rows = found["row"].to_numpy(np.int64)
+        rows = described["row"].to_numpy(np.int64)
         captions: Mapping[int, tuple[str, ...]] = {
-            row: (caption,) for row, caption in zip(rows.tolist(), found["caption"], strict=True)
+            row: (caption,) for row, caption in zip(rows.tolist(), described["caption"], strict=True)
         }
         st.caption("The best fitting caption first; the number is its cosine.")
         widgets.image_gallery(
@@ -181,7 +182,7 @@ def _described(study: Study, chosen: Slice, find: str) -> None:
             rows,
             key="concept_described",
             captions=captions,
-            badges=dict(zip(rows.tolist(), [f"{cosine:.2f}" for cosine in found["cosine"]], strict=True)),
+            badges=dict(zip(rows.tolist(), [f"{cosine:.2f}" for cosine in described["cosine"]], strict=True)),
             page_size=TILES,
             tile=150,
             label="images described with it",

@@ -18,32 +18,32 @@ WIDGET = "heat_feature"
 ALL = "All features that fire"
 
 
-def choose(study: Study, population: Slice) -> int | None:
+def choose_feature(study: Study, population: Slice) -> int | None:
     """Draw the choice and a link to the feature's page; None stands for all features that fire on an image.
 
     A link that asks for one feature without naming it gets the strongest one on the images of the page.
     """
     n_features = len(reads.table(study, "features", ("feature",)))
-    chosen = session.url_int(FEATURE, below=n_features, what="feature")
+    feature = session.url_int(FEATURE, below=n_features, what="feature")
     some = session.url_text(OF) == ONE
     options = ranked(study, population)
-    if chosen is None and some:
-        chosen = options[0]
-    if chosen is not None and chosen not in options:
-        options.append(chosen)
+    if feature is None and some:
+        feature = options[0]
+    if feature is not None and feature not in options:
+        options.append(feature)
     names = dict(zip(reads.list_names(study, options), options, strict=True))
-    name = next((name for name, number in names.items() if number == chosen), ALL)
+    name = next((name for name, number in names.items() if number == feature), ALL)
 
     def changed() -> None:
         session.set_url(FEATURE, names.get(session.value(WIDGET)))
         session.set_url(OF, None)
 
-    session.show(WIDGET, name)
-    shown = [ALL, *names]
+    session.show_in_widget(WIDGET, name)
+    labels = [ALL, *names]
     st.selectbox(
         "Feature",
-        shown,
-        index=shown.index(name),
+        labels,
+        index=labels.index(name),
         key=WIDGET,
         on_change=changed,
         filter_mode="contains",
@@ -51,7 +51,7 @@ def choose(study: Study, population: Slice) -> int | None:
         label_visibility="collapsed",
         help=f"By word or number; first those that are strongest {where_strongest(population)}",
     )
-    if chosen is not None:
+    if feature is not None:
         st.button(
             "About",
             key="heat_about",
@@ -59,9 +59,9 @@ def choose(study: Study, population: Slice) -> int | None:
             help=f"All about {plain(name)}",
             on_click=session.go,
             args=("feature",),
-            kwargs={FEATURE: str(chosen)},
+            kwargs={FEATURE: str(feature)},
         )
-    return chosen
+    return feature
 
 
 def where_strongest(population: Slice) -> str:
@@ -89,6 +89,6 @@ def _strength(study: Study, population: Slice) -> np.ndarray | None:
     if len(population.labels) == 1 and study.has("class_means"):
         return reads.vector(study, "class_means")[:, study.class_names.index(population.labels[0])]
     if any(part.split is None for part in population.parts()):
-        table = inspection_reads.features(study, population)
+        table = inspection_reads.feature_differences(study, population)
         return table.sort_values("feature")["difference"].to_numpy(float)
     return None

@@ -21,7 +21,7 @@ from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import image_filter, session
 
 PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
@@ -31,8 +31,8 @@ TILES = 12
 Means = Mapping[str, np.ndarray]
 
 
-@own_place
-def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
+@stable_container
+def mean_representations(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """The two groups of the images of the page; `controls` is the row above them."""
     if not study.labelled:
         widgets.empty_state(
@@ -65,7 +65,7 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
     usual = [names[number] for number in class_representations.choose_classes(means["counts"])]
     session.drop_unknown("groups_classes", names)
     with st.popover("Classes", icon=":material/label:", key="groups_classes_popover"):
-        chosen = st.multiselect(
+        labels = st.multiselect(
             "Classes",
             names,
             default=usual,
@@ -74,7 +74,7 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
             max_selections=MOST_CLASSES,
             help="First those with the most correct and misclassified images",
         )
-    classes = np.sort(np.array([names.index(name) for name in chosen or usual], np.int64))
+    classes = np.sort(np.array([names.index(name) for name in labels or usual], np.int64))
     features = class_representations.choose_features(
         reads.vector(study, "class_means"), _discriminative(study), classes
     )
@@ -84,9 +84,9 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
 def _discriminative(study: Study) -> np.ndarray:
     """(n_features,) bool by feature number."""
     table = reads.table(study, "features", ("feature", "discriminative"))
-    found = np.zeros(len(table), bool)
-    found[table["feature"].to_numpy()] = table["discriminative"].to_numpy(bool)
-    return found
+    mask = np.zeros(len(table), bool)
+    mask[table["feature"].to_numpy()] = table["discriminative"].to_numpy(bool)
+    return mask
 
 
 def _representations(
@@ -157,8 +157,8 @@ def _finding(study: Study, means: Means, classes: np.ndarray, features: np.ndarr
 def _clicked(points: list[dict]) -> None:
     number, feature = points[-1]["customdata"][:2]
     names = session.current_study().class_names
-    session.choose("groups_class", names[int(number)])
-    session.choose("groups_feature", int(feature))
+    session.set_widget("groups_class", names[int(number)])
+    session.set_widget("groups_feature", int(feature))
 
 
 def _cells(study: Study, means: Means, classes: np.ndarray, features: np.ndarray) -> pd.DataFrame:
@@ -224,12 +224,12 @@ def _images(study: Study, population: Slice, label: str, feature: int, group: st
     rows = np.flatnonzero(reads.mask(study, population) & reads.mask(study, group_of_class))
     strength = heatmap_reads.activations(study, feature, rows)
     order = np.argsort(-strength, kind="stable")
-    said = {int(rows[at]): f"{strength[at]:.3f}" for at in order}
+    texts = {int(rows[at]): f"{strength[at]:.3f}" for at in order}
     widgets.image_gallery(
         study,
         rows[order],
         key=f"groups_{group.lower()}",
-        badges=said,
+        badges=texts,
         page_size=TILES,
         label=f"{group.lower()} images of {label}",
     )

@@ -36,10 +36,12 @@ def of_image(study: Study, row: int) -> None:
     if not _has_words(study):
         return
     image_id = str(study.images["image_id"].iat[row])
-    found = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
+    decomposed = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
     picture = served_studies.picture_url(study, row, "image")
-    decomposition.show(study, found, picture=picture, crop=lambda part: _crop(study, row, part["box"]))
-    without = sum(part["box"] is None for part in found["features"])
+    decomposition.decomposition(
+        study, decomposed, picture=picture, crop=lambda part: _crop(study, row, part["box"])
+    )
+    without = sum(part["box"] is None for part in decomposed["features"])
     if without and _result(study, image_id) is None:
         _ask(study, image_id, without)
 
@@ -108,11 +110,14 @@ def uploaded(study: Study) -> None:
             on_change=_forget,
         )
     name = f"upload:{file.file_id}"
-    if (found := _result(study, name)) is not None:
-        decomposition.show(
-            study, found, picture=str(found.get("preview") or ""), crop=lambda part: part.get("crop") or ""
+    if (decomposed := _result(study, name)) is not None:
+        decomposition.decomposition(
+            study,
+            decomposed,
+            picture=str(decomposed.get("preview") or ""),
+            crop=lambda part: part.get("crop") or "",
         )
-        _save(found)
+        _save(decomposed)
     elif (folder := session.recall(JOB)) is not None:
         _progress(study, Path(folder), name)
     else:
@@ -130,9 +135,9 @@ def uploaded(study: Study) -> None:
 def _begin(start: Callable[[], Path]) -> None:
     _forget()
     try:
-        session.choose(JOB, str(start()))
+        session.set_widget(JOB, str(start()))
     except PeregrineError as error:
-        session.choose(TROUBLE, str(error))
+        session.set_widget(TROUBLE, str(error))
 
 
 def _trouble() -> None:
@@ -146,13 +151,13 @@ def _forget() -> None:
     if (folder := session.recall(JOB)) is not None:
         launcher.discard(Path(folder))
     for name in (JOB, RESULT, TROUBLE):
-        session.choose(name, None)
+        session.set_widget(name, None)
 
 
 def _result(study: Study, name: str) -> dict[str, Any] | None:
     """The result of this session's last job, if it is about this picture and this study as it is now."""
-    about, found = session.recall(RESULT) or (None, None)
-    return found if about == (study.key, name) else None
+    about, result = session.recall(RESULT) or (None, None)
+    return result if about == (study.key, name) else None
 
 
 def _progress(study: Study, folder: Path, name: str) -> None:
@@ -162,11 +167,11 @@ def _progress(study: Study, folder: Path, name: str) -> None:
         result = uploads.fetch(folder)
         if result is None:
             why = (job.error if job is not None else None) or "the job ended without a result"
-            session.choose(TROUBLE, why)
+            session.set_widget(TROUBLE, why)
         else:
-            session.choose(RESULT, ((study.key, name), result))
+            session.set_widget(RESULT, ((study.key, name), result))
         launcher.discard(folder)
-        session.choose(JOB, None)
+        session.set_widget(JOB, None)
 
     follow(folder, _working, on_done=fetch)
 
@@ -177,10 +182,10 @@ def _working(job: Job) -> None:
     st.button("Stop", key="decompose_stop", icon=":material/stop:", on_click=_forget)
 
 
-def _save(found: dict[str, Any]) -> None:
+def _save(decomposed: dict[str, Any]) -> None:
     st.download_button(
         "Save the result as JSON",
-        data=lambda: decomposition.as_json(found),
+        data=lambda: decomposition.as_json(decomposed),
         file_name="decomposition.json",
         mime="application/json",
         key="decompose_save",

@@ -58,7 +58,7 @@ def _opened(study: Study) -> None:
         st.header(widgets.plain(headline(facts)), anchor=False)
     walk(study, opened)
     if _part() == HEATMAP:
-        image_heatmap.show(study, opened.row, facts, verdict)
+        image_heatmap.heatmap_part(study, opened.row, facts, verdict)
     else:
         _facts(study, opened.row, facts)
 
@@ -75,7 +75,7 @@ def _facts(study: Study, row: int, facts: dict[str, Any]) -> None:
         verdict(facts)
         _first_score(study, row, facts)
         _features(study, row)
-    similar_images.show(study, row)
+    similar_images.similar_images(study, row)
     neighbours(study, row)
 
 
@@ -117,8 +117,8 @@ def verdict(facts: dict[str, Any]) -> None:
     if not widgets.undefined(facts.get("label")):
         lines.append(f"True class **{widgets.plain(facts['label'])}**")
     if not widgets.undefined(facts.get("predicted")):
-        known = not widgets.undefined(facts.get("confidence"))
-        share = f" (confidence {widgets.percent(facts['confidence'])})" if known else ""
+        has_confidence = not widgets.undefined(facts.get("confidence"))
+        share = f" (confidence {widgets.percent(facts['confidence'])})" if has_confidence else ""
         lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{share}")
     lines.append(f"From the {split} split")
     st.markdown("  \n".join(lines))
@@ -191,8 +191,8 @@ def _features(study: Study, row: int) -> None:
         if st.toggle("Show all", key="detail_all_features", bind="query-params")
         else FEATURES_SHOWN
     )
-    shown = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
-    for feature in shown:
+    listed = firing.head(min(limit, MOST_FEATURES)).to_dict("records")
+    for feature in listed:
         _feature(study, row, feature)
 
 

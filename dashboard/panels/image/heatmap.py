@@ -40,17 +40,19 @@ SIDE = 720  # pixels
 SEEN_PART = "The encoder saw the framed part of the picture only."
 
 
-def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[str, Any]], None]) -> None:
+def heatmap_part(
+    study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[str, Any]], None]
+) -> None:
     """Original and overlay side by side, what they show beside them, their controls below."""
     if not heatmap_grid.ready(study):
         return
     left, right = st.columns([7, 4], gap="medium")
-    chosen = _choose(study, row)
+    features = _choose(study, row)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        several = len(chosen) != 1
+        several = len(features) != 1
         style = heatmap_grid.controls(study, key="detail", several=several, plain=OverlayStyle(masks=KINDS))
-    style = replace(heatmap_grid.masked(study, row, style), features=tuple(chosen))
-    missing = sorted(set(chosen) - heatmap_reads.features_of(study, row))
+    style = replace(heatmap_grid.masked(study, row, style), features=tuple(features))
+    missing = sorted(set(features) - heatmap_reads.features_of(study, row))
     with left:
         if missing:
             _compute(study, row, missing)
@@ -59,7 +61,7 @@ def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[
     with right:
         verdict(facts)
         if not missing:
-            st.markdown(_sentence(study, row, chosen))
+            st.markdown(_sentence(study, row, features))
             if heatmap_reads.shows_view(study, row):
                 st.caption(SEEN_PART)
         _overlaps(study, row)
@@ -68,11 +70,11 @@ def show(study: Study, row: int, facts: dict[str, Any], verdict: Callable[[dict[
 def _choose(study: Study, row: int) -> list[int]:
     """The features asked for in the URL; a row of pills lets one choose among those that fire here."""
     n_features = len(reads.table(study, "features", ("feature",)))
-    chosen = _in_url(n_features)
+    features = _in_url(n_features)
     firing = reads.firing(study, row)["feature"].tolist()[:MOST_FEATURES]
-    options = [*firing, *(feature for feature in chosen if feature not in firing)]
+    options = [*firing, *(feature for feature in features if feature not in firing)]
     if not options:
-        return chosen
+        return features
     key = f"detail_features_{row}"
 
     def write() -> None:
@@ -82,21 +84,21 @@ def _choose(study: Study, row: int) -> list[int]:
         "Features, strongest first; without a choice, all discriminative features that fire",
         options,
         selection_mode="multi",
-        default=chosen,
+        default=features,
         format_func=lambda feature: widgets.plain(reads.list_names(study, [feature])[0]),
         key=key,
         on_change=write,
     )
-    return chosen
+    return features
 
 
 def _in_url(n_features: int) -> list[int]:
     parts = (session.url_text(FEATURES) or "").split(",")
-    known = [int(part) for part in parts if part.isdecimal() and len(part) < 12 and int(part) < n_features]
-    if len(known) < len([part for part in parts if part]):
-        session.set_url(FEATURES, ",".join(map(str, known)) or None)
-        session.note("The link named a feature that this study does not have; it was dropped.")
-    return list(dict.fromkeys(known))[:MOST_FEATURES]
+    valid = [int(part) for part in parts if part.isdecimal() and len(part) < 12 and int(part) < n_features]
+    if len(valid) < len([part for part in parts if part]):
+        session.set_url(FEATURES, ",".join(map(str, valid)) or None)
+        session.notify("The link named a feature that this study does not have; it was dropped.")
+    return list(dict.fromkeys(valid))[:MOST_FEATURES]
 
 
 def _pictures(study: Study, row: int, facts: dict[str, Any], style: OverlayStyle, *, stored: bool) -> None:
@@ -125,16 +127,16 @@ def _side_by_side(row: int, name: str, original: str, overlay: str) -> None:
     )
 
 
-def _sentence(study: Study, row: int, chosen: Sequence[int]) -> str:
-    if chosen:
-        return f"Heatmap of {_names(study, chosen)}."
-    features, fallback = heatmap_reads.heatmap_features(study, row)
+def _sentence(study: Study, row: int, features: Sequence[int]) -> str:
+    if features:
+        return f"Heatmap of {_names(study, features)}."
+    firing, fallback = heatmap_reads.heatmap_features(study, row)
     if fallback:
         return (
             f"No discriminative feature fires here. This is the heatmap of the strongest of them, "
-            f"{_names(study, features)}."
+            f"{_names(study, firing)}."
         )
-    return f"Heatmap of the discriminative features that fire here: {_names(study, features)}."
+    return f"Heatmap of the discriminative features that fire here: {_names(study, firing)}."
 
 
 def _names(study: Study, features: Sequence[int]) -> str:
@@ -146,21 +148,21 @@ def _overlaps(study: Study, row: int) -> None:
     table = heatmap_reads.overlaps(study)
     if table.empty or not len(table.columns):
         return
-    own = table.iloc[row]
-    shown = pd.DataFrame({"Overlap": list(MEASURES.values())})
+    overlaps = table.iloc[row]
+    columns = pd.DataFrame({"Overlap": list(MEASURES.values())})
     for kind in KINDS:
-        values = [own.get(f"{kind}_{variant}", np.nan) for variant in MEASURES]
+        values = [overlaps.get(f"{kind}_{variant}", np.nan) for variant in MEASURES]
         if np.isfinite(values).any():
-            shown[kind.capitalize()] = values
-    if len(shown.columns) == 1:
+            columns[kind.capitalize()] = values
+    if len(columns.columns) == 1:
         return
     number = st.column_config.NumberColumn(format="%.3f")
     st.dataframe(
-        shown,
+        columns,
         hide_index=True,
         height="content",
         alt="Overlap of this image's heatmap with its masks",
-        column_config={name: number for name in shown.columns[1:]},
+        column_config={name: number for name in columns.columns[1:]},
     )
     st.caption("These numbers are of the heatmap of all discriminative features, whichever is shown.")
 

@@ -8,14 +8,14 @@ import streamlit as st
 from core.store import Study
 from dashboard.cache import image_reads, reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 REMOVED = "removed"  # part of the URL
 SHOWN = 3  # classes
 
 
-@own_place
+@stable_container
 def removal(study: Study, row: int, features: list[int], label: str | None) -> None:
     """Choose features of the image to take away, and show the probabilities before and after.
 
@@ -28,7 +28,7 @@ def removal(study: Study, row: int, features: list[int], label: str | None) -> N
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", width="content", key="removal"
     ):
-        chosen = st.multiselect(
+        removed = st.multiselect(
             "Without these features",
             list(names),
             key=REMOVED,
@@ -37,7 +37,7 @@ def removal(study: Study, row: int, features: list[int], label: str | None) -> N
             width=255,
             label_visibility="collapsed",
         )
-        removed = tuple(sorted(names[name] for name in chosen))
+        removed = tuple(sorted(names[name] for name in removed))
         if removed:
             st.markdown(_told(study, row, removed, label), width="content", help=widgets.help_text("removal"))
 

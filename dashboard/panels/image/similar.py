@@ -19,7 +19,7 @@ OTHER, NO_OTHER = "alike_other", "None"
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
 
 
-def show(study: Study, row: int) -> None:
+def similar_images(study: Study, row: int) -> None:
     """The section of the dialog."""
     st.header("More like this", help=widgets.help_text("alike"))
     space = _space(study)
@@ -65,14 +65,14 @@ def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, k
 
 def same_class_words(labels: pd.Series, row: int, rows: np.ndarray, k: int = NEAREST) -> str:
     """Precision at k in words; empty where the opened image has no label, or nothing was found."""
-    own, nearest = labels.iat[row], list(rows[:k])
-    if widgets.undefined(own) or not nearest:
+    label, nearest = labels.iat[row], list(rows[:k])
+    if widgets.undefined(label) or not nearest:
         return ""
-    hits = sum(not widgets.undefined(labels.iat[other]) and labels.iat[other] == own for other in nearest)
+    hits = sum(not widgets.undefined(labels.iat[other]) and labels.iat[other] == label for other in nearest)
     which = "The nearest image" if len(nearest) == 1 else f"Of the {len(nearest)} nearest, {hits}"
     if len(nearest) == 1:
-        return f"{which} is {'' if hits else 'not '}of its class, {widgets.plain(str(own))}."
-    return f"{which} {'is' if hits == 1 else 'are'} of its class, {widgets.plain(str(own))}."
+        return f"{which} is {'' if hits else 'not '}of its class, {widgets.plain(str(label))}."
+    return f"{which} {'is' if hits == 1 else 'are'} of its class, {widgets.plain(str(label))}."
 
 
 def _for_another_study(study: Study, row: int) -> None:
@@ -85,18 +85,16 @@ def _for_another_study(study: Study, row: int) -> None:
     if not others:
         return
     session.drop_unknown(OTHER, [NO_OTHER, *others])
-    chosen = st.selectbox(
+    name = st.selectbox(
         "The same in another study", [NO_OTHER, *others], key=OTHER, bind="query-params", width=320
     )
-    if chosen not in others:
+    if name not in others:
         return
-    rows, cosines = search_reads.alike_elsewhere(study, others[chosen], row, SHOWN)
+    rows, cosines = search_reads.alike_elsewhere(study, others[name], row, SHOWN)
     if not len(rows):
-        st.caption(f"This image has no representation in {widgets.plain(chosen)}.")
+        st.caption(f"This image has no representation in {widgets.plain(name)}.")
         return
-    _gallery(
-        study, row, rows, cosines, key="detail_alike_other", label=f"images most like this one, {chosen}"
-    )
+    _gallery(study, row, rows, cosines, key="detail_alike_other", label=f"images most like this one, {name}")
 
 
 def _all_of_them(study: Study, row: int, space: str) -> None:
@@ -120,5 +118,5 @@ def _space(study: Study) -> str:
         st.caption("Nearest for this encoder; also for CLIP, once the search on the page Images is prepared.")
         return next(iter(there))
     words = list(there.values())
-    chosen = choose_one("Nearest for", words, key="alike_space")
-    return next((name for name, word in there.items() if word == chosen), next(iter(there)))
+    title = choose_one("Nearest for", words, key="alike_space")
+    return next((name for name, word in there.items() if word == title), next(iter(there)))

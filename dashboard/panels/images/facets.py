@@ -21,11 +21,11 @@ def worth_showing(study: Study, population: Slice) -> bool:
     return any(len(slice_reads.facet(study, population, facet)) > 1 for facet in FACETS if facet != SPLIT)
 
 
-def show(study: Study, population: Slice) -> None:
+def facet_counts(study: Study, population: Slice) -> None:
     """Draw a list for each facet that has several values, or one that the filter names."""
-    found = [_facet(study, population, facet) for facet in FACETS]
+    facets_shown = [_facet(study, population, facet) for facet in FACETS]
     facets(
-        [one for one in found if len(one.values) > 1 or any(value.pressed for value in one.values)],
+        [one for one in facets_shown if len(one.values) > 1 or any(value.pressed for value in one.values)],
         key="images_facets",
         on_press=lambda facet, value: toggle(study, facet, value),
     )
@@ -35,13 +35,13 @@ def _facet(study: Study, population: Slice, facet: str) -> Facet:
     counts = slice_reads.facet(study, population, facet)
     named = pressed(population, facet)
     order = [*counts, *(value for value in named if value not in counts)]
-    kept = [value for at, value in enumerate(order) if at < MOST or value in named]
+    listed = [value for at, value in enumerate(order) if at < MOST or value in named]
     values = tuple(
         Value(value, WORDS.get(value, value) if facet not in SEVERAL else value, counts.get(value, 0),
               value in named)
-        for value in kept
+        for value in listed
     )  # fmt: skip
-    return Facet(facet, TITLES[facet], values, left_out=len(order) - len(kept))
+    return Facet(facet, TITLES[facet], values, left_out=len(order) - len(listed))
 
 
 def pressed(population: Slice, facet: str) -> list[str]:
@@ -57,12 +57,12 @@ def toggle(study: Study, facet: str, value: str) -> None:
     """Put a value into the filter, or take it out; another verdict or split replaces the one before. Meant
     for callbacks.
     """
-    chosen = image_filter.current(study)
+    current = image_filter.current(study)
     if facet in SEVERAL:
-        before = getattr(chosen, SEVERAL[facet])
+        before = getattr(current, SEVERAL[facet])
         after = tuple(one for one in before if one != value)
         image_filter.put(study, **{SEVERAL[facet]: after if value in before else (*before, value)})
     elif facet == CORRECT:
-        image_filter.put(study, correct=None if chosen.correct is VERDICTS[value] else VERDICTS[value])
+        image_filter.put(study, correct=None if current.correct is VERDICTS[value] else VERDICTS[value])
     elif facet == SPLIT:  # evaluation images are what a page shows without a word
         image_filter.put(study, split=None if value == "val" else value)

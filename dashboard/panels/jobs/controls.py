@@ -88,4 +88,4 @@ def study_name(folder: Path) -> str | None:
 
 def _say(act, *arguments) -> None:
     if reason := act(*arguments):
-        session.note(reason)
+        session.notify(reason)

@@ -46,9 +46,9 @@ def _list(*, every: float | None) -> None:
     @st.fragment(run_every=every, key="jobs_list")
     def draw() -> None:
         jobs = _listed()
-        shown = jobs[:SHOWN]
-        folded = [job for job in shown if job.state == "done"][IN_SIGHT:]
-        for job in shown:
+        latest = jobs[:SHOWN]
+        folded = [job for job in latest if job.state == "done"][IN_SIGHT:]
+        for job in latest:
             if job not in folded:
                 with st.container(border=True, gap="xsmall"):
                     _one(job)

@@ -116,8 +116,8 @@ def _stamp(path: Path) -> int:
 
 def staged(job: Job) -> None:
     """A running job whose stages have no length: how many of them are done."""
-    said = (job.stage or "starting").capitalize()
-    st.progress(min(len(job.stages_done) / max(job.stages_total, 1), 1.0), text=f"{said} …")
+    stage = (job.stage or "starting").capitalize()
+    st.progress(min(len(job.stages_done) / max(job.stages_total, 1), 1.0), text=f"{stage} …")
 
 
 def bar(job: Job) -> None:

@@ -19,7 +19,7 @@ from dashboard.cache import heatmap_reads, overlap_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks import measure
 from dashboard.state import session
 
@@ -28,11 +28,11 @@ PLACES = {"core": "on the object", "spurious": "on the background"}
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 
 
-@own_place
+@stable_container
 def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """A dot and an interval a class of the page's images, correct and misclassified ones apart."""
     with controls:
-        mask, variant = _mask(key="overlap_class_mask"), measure.choose()
+        mask, variant = _mask(key="overlap_class_mask"), measure.choose_variant()
     table = overlap_reads.by_class(study, population, variant)
     if table.empty:
         widgets.empty_state("No classes to compare", "No image of a known class has a heatmap and a mask.")
@@ -61,36 +61,36 @@ def _ends(part: pd.DataFrame, mask: str) -> str:
     ranked = where(part, equals(part, "group", "all")).dropna(subset="mean").sort_values("mean")
     if ranked.empty:
         return ""
-    said = [
+    texts = [
         f"**{widgets.plain(shortened(row['label'].strip()))}** {row['mean']:.2f}"
         for row in ranked.to_dict("records")
     ]
-    if len(said) == 1:
-        return f"Heatmaps of {said[0]} {PLACES[mask]}."
-    return f"Least {PLACES[mask]}: {said[0]}; most: {said[-1]}."
+    if len(texts) == 1:
+        return f"Heatmaps of {texts[0]} {PLACES[mask]}."
+    return f"Least {PLACES[mask]}: {texts[0]}; most: {texts[-1]}."
 
 
 def _class_table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     """Classes by the columns of mask and group."""
-    shown = table.pivot_table(index="label", columns=["mask", "group"], values="mean", sort=False)
-    shown.columns = [f"{mask}, {group}" for mask, group in shown.columns]
-    shown = shown.rename_axis("Class").reset_index()
-    st.dataframe(shown, hide_index=True, alt="Overlap by class, mask and group", height=420)
-    download(study, shown, population, name="overlap_classes_table", label="Table as CSV")
+    wide = table.pivot_table(index="label", columns=["mask", "group"], values="mean", sort=False)
+    wide.columns = [f"{mask}, {group}" for mask, group in wide.columns]
+    wide = wide.rename_axis("Class").reset_index()
+    st.dataframe(wide, hide_index=True, alt="Overlap by class, mask and group", height=420)
+    download(study, wide, population, name="overlap_classes_table", label="Table as CSV")
 
 
-@own_place
+@stable_container
 def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
     with controls:
         images, others = _options(study)  # first, so that the variant stands where `by_class` has it
-        variant = measure.choose()
+        variant = measure.choose_variant()
     tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
     for name, other in others.items():
-        known, _ = slice_reads.checked(other, str(population))
-        tables[name] = overlap_reads.by_group(other, known, variant)
-    own = overlap_rows.chosen_rows(next(iter(tables.values())), images=images)
-    st.markdown(_difference(own))
+        valid, _ = slice_reads.checked(other, str(population))
+        tables[name] = overlap_reads.by_group(other, valid, variant)
+    rows = overlap_rows.chosen_rows(next(iter(tables.values())), images=images)
+    st.markdown(_difference(rows))
     options = FigureOptions(variant=variant, masked=images)
     uniform = None if others else _uniform(study, population, variant)
     chart(
@@ -114,13 +114,13 @@ def _options(study: Study) -> tuple[str, dict[str, Study]]:
     """Which images count, a value of IMAGES, and the studies that are drawn beside, behind a button."""
     with st.popover("Options", key="overlap_options"):
         session.drop_unknown("overlap_images", IMAGES)
-        chosen = st.selectbox("Images", list(IMAGES), key="overlap_images", bind="query-params", width=270)
-        return IMAGES[chosen], _compared(study)
+        title = st.selectbox("Images", list(IMAGES), key="overlap_images", bind="query-params", width=270)
+        return IMAGES[title], _compared(study)
 
 
-def _difference(own: pd.DataFrame) -> str:
+def _difference(rows: pd.DataFrame) -> str:
     """Which of the two groups lies more on the object, in words."""
-    core = where(own, equals(own, "mask", "core")).set_index("group")
+    core = where(rows, equals(rows, "mask", "core")).set_index("group")
     if not {"correct", "misclassified"} <= set(core.index):
         return ""
     right, wrong = core.loc["correct"], core.loc["misclassified"]
@@ -149,12 +149,14 @@ def _uniform(study: Study, population: Slice, variant: str) -> pd.DataFrame | No
 
 
 def _compared(study: Study) -> dict[str, Study]:
-    own = served_studies.name_of(study)
-    others = {name: other for name, other in heatmap_reads.studies_with_overlap().items() if name != own}
+    study_name = served_studies.name_of(study)
+    others = {
+        name: other for name, other in heatmap_reads.studies_with_overlap().items() if name != study_name
+    }
     if not others:
         return {}
     session.drop_unknown("overlap_with", others)
-    chosen = st.multiselect(
+    names = st.multiselect(
         "Compare with",
         list(others),
         key="overlap_with",
@@ -163,4 +165,4 @@ def _compared(study: Study) -> dict[str, Study]:
         placeholder="Studies with masks",
         width=270,
     )
-    return {name: others[name] for name in chosen}
+    return {name: others[name] for name in names}

@@ -12,15 +12,15 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import overlap_reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 
 TITLES = {"core": "Most on the object", "spurious": "Most on the background"}
 EACH = 2
 
 
-@own_place
-def show(study: Study, population: Slice) -> None:
+@stable_container
+def example_overlays(study: Study, population: Slice) -> None:
     """Draw two images for each mask, with heatmap and masks side by side."""
     table = overlap_reads.rows(study, population)
     table = where(table, np.isfinite(numbers(table, "energy")))
@@ -42,7 +42,7 @@ def _images(study: Study, mask: str, side: pd.DataFrame) -> None:
                 rows[number : number + 1],
                 OverlayStyle(),
                 key=f"overlap_example_{mask}_{number}",
-                shown=("Overlay", "Masks"),
+                kinds=("Overlay", "Masks"),
                 badges=lambda row, share=shares[number]: widgets.percent(share, digits=0),
                 label=f"image with the {'second ' * number}largest share of its heat on the {mask} mask",
             )

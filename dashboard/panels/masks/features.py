@@ -20,7 +20,7 @@ from dashboard.cache import overlap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 VERDICTS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}
@@ -34,12 +34,12 @@ PICTURES = 4
 CARDS = 24
 
 
-@own_place
-def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
+@stable_container
+def overlap_by_feature(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Cards of the features that fire on the page's images, each with its heatmaps of these images."""
     if not widgets.needs(study, "overlap_by_feature", "The overlap of single features"):
         return
-    wide = overlap_reads.features(study, population)
+    wide = overlap_reads.feature_overlaps(study, population)
     if wide.empty:
         widgets.empty_state("No features", "No feature that fires here fires on enough images with masks.")
         return
@@ -48,11 +48,11 @@ def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     if wide.empty:
         widgets.empty_state("No features", "None of the features that fire here has this verdict.")
         return
-    place = st.container()
-    shown = wide.iloc[widgets.page_span(len(wide), CARDS, key="overlap_feature_page")]
-    with place:
+    title_slot = st.container()
+    page_features = wide.iloc[widgets.page_span(len(wide), CARDS, key="overlap_feature_page")]
+    with title_slot:
         cards(
-            [_card(study, population, row) for row in shown.to_dict("records")],
+            [_card(study, population, row) for row in page_features.to_dict("records")],
             key="overlap_features",
             label="features with their heatmaps",
             on_open=lambda feature: session.go("feature", feature=feature),
@@ -70,17 +70,17 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
     verdicts = words(wide, "verdict")
     options = {"All": f"All {len(wide):,} features"}
     options |= {name: f"{words.capitalize()} {verdicts.count(name):,}" for name, words in VERDICTS.items()}
-    key, place = "overlap_verdict", list(options)
+    key, names = "overlap_verdict", list(options)
     asked = session.url_text("verdict")
     if asked is not None and asked not in options:
         session.drop_unknown("verdict", options)
         session.set_url("verdict", None)
     before = asked if asked in options else "All"
-    session.show(key, before)
+    session.show_in_widget(key, before)
     st.selectbox(
         "Verdict",
-        place,
-        index=place.index(before),
+        names,
+        index=names.index(before),
         key=key,
         format_func=lambda name: options[name],
         on_change=lambda: session.set_url(

@@ -11,7 +11,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, overlap_reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.state import session
 
@@ -25,8 +25,8 @@ PLACES = {"core": "object", "spurious": "background"}
 TILES = 24
 
 
-@own_place
-def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
+@stable_container
+def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Images with their heatmaps and masks, by the share of the heat that lies on a mask."""
     with controls:
         session.drop_unknown("overlap_image_order", ORDERS)
@@ -38,8 +38,8 @@ def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
             width=255,
             label_visibility="collapsed",
         )
-        shown = ("Overlay", "Masks")
-        display = heatmap_grid.display(study, key="overlap_look", several=True, shown=shown)
+        kinds = ("Overlay", "Masks")
+        display = heatmap_grid.display(study, key="overlap_look", several=True, default=kinds)
     mask, ascending = ORDERS[order]
     heatmap_grid.legend([kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds])
     table = overlap_reads.rows(study, population)
@@ -51,7 +51,7 @@ def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
         table["row"].to_numpy(),
         display.style,
         key="overlap_gallery",
-        shown=display.shown,
+        kinds=display.shown,
         badges=lambda row: widgets.percent(share[row], digits=0),
         page_size=TILES,
         label=f"images by the share of their heat on the {mask} mask",

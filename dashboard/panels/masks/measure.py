@@ -8,11 +8,11 @@ from core.charts.overlap_rows import VARIANTS
 from dashboard.state import session
 
 
-def choose() -> str:
+def choose_variant() -> str:
     """Draw the choice; return a key of VARIANTS."""
     titles = {title: name for name, title in VARIANTS.items()}
     session.drop_unknown("overlap_variant", titles)
-    chosen = st.selectbox(
+    title = st.selectbox(
         "Measured by",
         list(titles),
         key="overlap_variant",
@@ -20,4 +20,4 @@ def choose() -> str:
         width=290,
         label_visibility="collapsed",
     )
-    return titles[chosen]
+    return titles[title]

@@ -18,7 +18,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks import measure
 from dashboard.state import session
 
@@ -34,11 +34,11 @@ CONTROLS = {
 }
 
 
-@own_place
-def show(study: Study, population: Slice, controls: DeltaGenerator) -> None:
+@stable_container
+def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """The score of each image of the page against its overlap; then what holds for the whole study."""
     with controls:
-        variant = measure.choose()
+        variant = measure.choose_variant()
         score = _score(study)
     if score is None:
         widgets.needs(study, "quality", "The table of quality scores")
@@ -65,7 +65,7 @@ def _score(study: Study) -> str | None:
     if not labels:
         return None
     session.drop_unknown("overlap_score", labels)
-    chosen = st.selectbox(
+    label = st.selectbox(
         "Score",
         list(labels),
         key="overlap_score",
@@ -73,10 +73,10 @@ def _score(study: Study) -> str | None:
         width=190,
         label_visibility="collapsed",
     )
-    return labels[chosen]
+    return labels[label]
 
 
-@own_place
+@stable_container
 def _scatter(study: Study, population: Slice, score: str, variant: str) -> None:
     options = FigureOptions(score=score, variant=variant)
 
@@ -95,7 +95,7 @@ def _scatter(study: Study, population: Slice, score: str, variant: str) -> None:
     st.caption("One point per image; click one to open the image.")
 
 
-@own_place
+@stable_container
 def _controls(study: Study, variant: str) -> None:
     """What the chosen measure says of heatmaps whose truth is known."""
     if not study.has("overlap_controls"):
@@ -106,20 +106,20 @@ def _controls(study: Study, variant: str) -> None:
         return
     n = int(numbers(table, "n").max(initial=0))
     st.subheader("What the measure says of known heatmaps")
-    shown = pd.DataFrame({"Heatmap": list(dict.fromkeys(table["control"]))})
+    columns = pd.DataFrame({"Heatmap": list(dict.fromkeys(table["control"]))})
     for mask in MASKS:
         part = where(table, equals(table, "mask", mask)).to_dict("records")
-        said = {row["control"]: widgets.interval(row["mean"], row["low"], row["high"]) for row in part}
-        shown[f"On the {mask} mask"] = [said.get(name, "") for name in shown["Heatmap"]]
-    shown["Heatmap"] = [CONTROLS.get(name, name) for name in shown["Heatmap"]]
-    st.dataframe(shown, hide_index=True, alt="Overlap of control heatmaps with the masks")
+        intervals = {row["control"]: widgets.interval(row["mean"], row["low"], row["high"]) for row in part}
+        columns[f"On the {mask} mask"] = [intervals.get(name, "") for name in columns["Heatmap"]]
+    columns["Heatmap"] = [CONTROLS.get(name, name) for name in columns["Heatmap"]]
+    st.dataframe(columns, hide_index=True, alt="Overlap of control heatmaps with the masks")
     st.caption(
         f"Of {n:,} images of the whole study, with made-up heatmaps instead of the encoder's. "
         "A measure can be trusted as far as these come out as they should."
     )
 
 
-@own_place
+@stable_container
 def _sweep(study: Study, variant: str) -> None:
     if not widgets.needs(study, "overlap_sweep", "The sweep of the threshold"):
         return

@@ -18,7 +18,7 @@ HOW_TO_ADD = (
 )
 
 
-def explained(study: Study) -> bool:
+def no_masks_help(study: Study) -> bool:
     """Say how masks are added to a study that was made without; where some were given, why none counts.
 
     False, and nothing is said, where masks are not what is missing.

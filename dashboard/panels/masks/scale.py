@@ -14,17 +14,17 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks import examples
 
 
-@own_place
-def show(study: Study, population: Slice) -> None:
+@stable_container
+def overlap_scale(study: Study, population: Slice) -> None:
     """The sentence, the scale of either mask, and how many images stand behind them."""
     table = reads.slice_table(study, population, "overlap_scale")
     sentence = overlap_sentence(table)
     st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
-    examples.show(study, population)
+    examples.example_overlays(study, population)
     if not np.isfinite(numbers(table, "value")).any():
         return
     show_chart(study, MIOU_SCALE, among=population, name="overlap_scale", title=None)
@@ -38,12 +38,6 @@ def _images(table: pd.DataFrame) -> str:
     n = max(masks.values(), default=0)
     if equals(encoder, "images", "both masks").any():
         those = f"**{n:,}** images that have" if n > 1 else "the only image that has"
-        line = f"Based on {those} a heatmap and both masks."
-    else:
-        known = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
-        line = f"Based on images that have a heatmap and a mask: {' and '.join(known)}."
-    controls = where(table, equals(table, "of", "study"))
-    if len(controls):
-        sample = int(np.nanmax(numbers(controls, "n"), initial=0))
-        line += f" The marks beside the encoder are of {sample:,} images of the whole study."
-    return line
+        return f"Based on {those} a heatmap and both masks."
+    counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
+    return f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."

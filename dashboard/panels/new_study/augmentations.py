@@ -40,10 +40,10 @@ def _block(study: Study) -> None:
         name = st.selectbox(
             "Augmentation", list(PREVIEWS), format_func=lambda one: PREVIEWS[one].title, key="augmentation"
         )
-        own = PREVIEWS[name or next(iter(PREVIEWS))]
-        st.caption(f"{own.about} {WHERE[own.fourier]}.")
-        values = tuple((slider.name, _slider(name or "", slider)) for slider in own.sliders)
-        row, seed = _image(study), _seed(own)
+        effect = PREVIEWS[name or next(iter(PREVIEWS))]
+        st.caption(f"{effect.about} {WHERE[effect.fourier]}.")
+        values = tuple((slider.name, _slider(name or "", slider)) for slider in effect.sliders)
+        row, seed = _image(study), _seed(effect)
     with right:
         try:
             pictures = (
@@ -53,7 +53,7 @@ def _block(study: Study) -> None:
         except (PeregrineError, OSError, KeyError) as error:
             st.error(plain(error), icon=":material/broken_image:")
             return
-        st.html(side_by_side(pictures, own.title))
+        st.html(side_by_side(pictures, effect.title))
 
 
 def _slider(name: str, slider: Slider) -> float:
@@ -77,8 +77,8 @@ def _image(study: Study) -> int:
     return int(order[int(number) - 1])
 
 
-def _seed(own: Preview) -> int:
-    if not own.random:
+def _seed(effect: Preview) -> int:
+    if not effect.random:
         return 0
     about = "Another number draws another crop, or other frequencies."
     return int(st.number_input("Draw", 1, 1000, 1, key="augmentation_draw", help=about))
@@ -86,10 +86,10 @@ def _seed(own: Preview) -> int:
 
 def side_by_side(pictures: tuple[tuple[str, str], ...], title: str) -> str:
     """Figures with captions, as HTML."""
-    shown = "".join(
+    figures = "".join(
         f"<figure style='margin:0'><img src='{address}' width='{SIDE}' height='{SIDE}' "
         f"alt='{html.escape(f'{label}: {title}')}' style='max-width:100%;height:auto;border-radius:4px'>"
         f"<figcaption>{html.escape(label)}</figcaption></figure>"
         for label, address in pictures
     )
-    return f"<div style='display:flex;gap:1rem;flex-wrap:wrap'>{shown}</div>"
+    return f"<div style='display:flex;gap:1rem;flex-wrap:wrap'>{figures}</div>"

@@ -19,9 +19,9 @@ Found = Mapping[str, Any]
 FEW = 10  # images of the smallest class below which its numbers say little
 
 
-def found_panel(found: Found, start: Callable[[], None]) -> None:
+def found_panel(report: Found, start: Callable[[], None]) -> None:
     """Everything that the dry run says: the headline, what may be wrong, what `start` draws, the rest."""
-    images, encoder = found["images"], found["encoder"]
+    images, encoder = report["images"], report["encoder"]
     splits = images["splits"]
     with st.container(horizontal=True, gap="medium"):
         st.metric("Images", f"{images['n_images']:,}")
@@ -29,12 +29,12 @@ def found_panel(found: Found, start: Callable[[], None]) -> None:
         st.metric("Evaluation", f"{splits.get('val', 0):,}")
         st.metric("Classes", f"{images['n_classes']:,}" if images["n_classes"] else "no labels")
         st.metric("Features", f"{encoder['n_features']:,}")
-    for line in _warnings(found):
+    for line in _warnings(report):
         st.warning(plain(line), icon=":material/warning:")
     start()
-    _samples(found.get("samples") or [])
-    st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(found).items()))
-    notes = [*images["notes"], *found.get("assumptions", []), *(found.get("masks") or {}).get("notes", [])]
+    _samples(report.get("samples") or [])
+    st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(report).items()))
+    notes = [*images["notes"], *report.get("assumptions", []), *(report.get("masks") or {}).get("notes", [])]
     if notes:
         with st.expander(f"Notes ({len(notes)})", icon=":material/sticky_note_2:"):
             st.markdown("\n".join(f"- {plain(note)}" for note in notes))
@@ -63,9 +63,9 @@ def _split(name: str) -> str:
     return "evaluation" if name == "val" else name
 
 
-def _warnings(found: Found) -> list[str]:
+def _warnings(report: Found) -> list[str]:
     """What would spoil the study or surprise later, in one line each."""
-    images, lines = found["images"], []
+    images, lines = report["images"], []
     if images["unreadable_in_sample"]:
         n = len(images["unreadable_in_sample"])
         lines.append(
@@ -79,16 +79,16 @@ def _warnings(found: Found) -> list[str]:
     if (images.get("smallest_class") or FEW) < FEW:
         n = counted(images["smallest_class"], "image")
         lines.append(f"The smallest class has {n}, so per-class numbers are unreliable.")
-    if found["bytes"] > found["free_bytes"]:
-        free, needed = _size(found["free_bytes"]), _size(found["bytes"])
+    if report["bytes"] > report["free_bytes"]:
+        free, needed = _size(report["free_bytes"]), _size(report["bytes"])
         lines.append(f"The disk has {free} free, and about {needed} are needed.")
     return lines
 
 
-def _facts(found: Found) -> dict[str, str]:
-    encoder, report = found["encoder"], found.get("checkpoint") or {}
+def _facts(report: Found) -> dict[str, str]:
+    encoder, checkpoint = report["encoder"], report.get("checkpoint") or {}
     transform = encoder.get("transform") or {}
-    seconds, captions, clip = found.get("seconds"), found.get("captions"), found.get("clip")
+    seconds, captions, clip = report.get("seconds"), report.get("captions"), report.get("clip")
     size, words = transform.get("input_size"), readout_words(encoder)
     sides = size if isinstance(size, list) else [size, size]
     title = encoder_title(encoder["spec"])
@@ -96,11 +96,11 @@ def _facts(found: Found) -> dict[str, str]:
         "Encoder": f"{title}; {encoder['n_features']:,} features at {layer_words(encoder)}"
         + (f", {words}" if words else "")
         + (f", sees {sides[1]} × {sides[0]} pixels" if size else ""),
-        "Weights": weights_words(report),
+        "Weights": weights_words(checkpoint),
         "Captions": f"{captions['n_captions']:,}, for example “{captions['first'][0]}”" if captions else "",
         "CLIP": clip["name"] + ("" if clip["here"] else ", fetched at its first use") if clip else "",
-        "Time": _time(seconds, found.get("steps", [])) if seconds is not None else "",
-        "Disk": f"about {_size(found['bytes'])} in all, of {_size(found['free_bytes'])} free",
+        "Time": _time(seconds, report.get("steps", [])) if seconds is not None else "",
+        "Disk": f"about {_size(report['bytes'])} in all, of {_size(report['free_bytes'])} free",
     }
     return {name: text for name, text in facts.items() if text}
 
@@ -116,8 +116,8 @@ def _time(seconds: float, steps: list[Found]) -> str:
 
 
 def _classes_title(images: Found) -> str:
-    shown = len(images["classes"])
-    first = f", the first {shown}" if images["n_classes"] > shown else ""
+    n_named = len(images["classes"])
+    first = f", the first {n_named}" if images["n_classes"] > n_named else ""
     return f"Classes ({images['n_classes']:,}){first}"
 
 

@@ -8,7 +8,7 @@ from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import plain
 from dashboard.panels import findings
 
@@ -20,12 +20,12 @@ WAY = (
 )
 
 
-@own_place
-def show(study: Study | None) -> None:
+@stable_container
+def time_outlook(study: Study | None) -> None:
     """Draw features of `study`, if there is one, as an example, and say how a study is made."""
     if study is not None and study.has("heatmap_maps"):
         name = plain(served_studies.name_of(study))
-        findings.features(
+        findings.feature_findings(
             study, with_split(study, Slice()), title=f"What comes of it: two of the features of {name}", n=2
         )
     st.markdown(WAY)

@@ -28,7 +28,7 @@ class Wish:
     images: str = FOLDER
     images_path: str = ""
     class_level: str = ""  # of the folders, one of CLASS_LEVELS; "": the first
-    encoder: str = CHECKPOINT
+    encoder: str = ASSET
     encoder_text: str = ""  # a path, the name of an asset, or an architecture
     architecture: str = ""  # of a checkpoint that does not say its own
     pool: str = ""  # one of POOLINGS; "": the encoder's own way
@@ -44,13 +44,13 @@ class Wish:
     @property
     def missing(self) -> list[str]:
         """What is still to be chosen: images and an encoder, and what was begun beside them."""
-        chosen = {
+        needed = {
             "the images": self.images == GLYPHWORLD or self.images_path.strip(),
             "the encoder": self.encoder_text.strip(),
             "the masks": self.masks == NO_MASKS or self.masks_path.strip(),
             "the captions": self.words != WORD_FILE or self.words_path.strip(),
         }
-        return [name for name, given in chosen.items() if not given]
+        return [name for name, given in needed.items() if not given]
 
     @property
     def is_complete(self) -> bool:
@@ -102,10 +102,10 @@ def usual_name(images_path: str, studies: Path) -> str:
     return next(name for name in names if not (studies / name).exists())
 
 
-def one_of(what: str, text: str, known: Sequence[str]) -> str:
+def one_of(what: str, text: str, options: Sequence[str]) -> str:
     """A value of an option, or "" for the encoder's own way. Raises SettingsError."""
-    if text and text not in known:
-        raise SettingsError(f"unknown {what} '{text[:40]}'; choose one of {', '.join(known)}")
+    if text and text not in options:
+        raise SettingsError(f"unknown {what} '{text[:40]}'; choose one of {', '.join(options)}")
     return text
 
 

@@ -7,29 +7,30 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.quality.label_free.consensus import weights_sentence
+from core.analysis.quality.recommendation import advise
 from core.charts import baselines, score_curves, score_pair, sentences
 from core.charts.by_cause import BY_CAUSE
-from core.charts.cutoff import apply_cutoff, cutoff_curve, cutoff_table
+from core.charts.cutoff import apply_cutoff
+from core.charts.errors_found import ERRORS_FOUND, at_shares
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import Q_DISTRIBUTION
-from core.charts.sentences import cutoff_sentence
 from core.common.score_names import score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, score_reads
+from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
-from dashboard.components.chart import chart, download, show_chart
+from dashboard.components.chart import download, show_chart
 from dashboard.components.choose_one import choose_one
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
-IMAGES_OF = {"val": "evaluation images", "train": "train images"}
 
 
-@own_place
+@stable_container
 def about(study: Study, score: str) -> None:
     """What the picked score is; of the combined one, how much each of its parts weighs."""
     line = widgets.plain(sentences.describe_score(score))
@@ -41,30 +42,33 @@ def about(study: Study, score: str) -> None:
     st.caption(line, help=widgets.help_text(score))
 
 
-@own_place
+@stable_container
 def distribution(study: Study, population: Slice, score: str, threshold: float | None) -> None:
     options = FigureOptions(score=score, cutoff=threshold)
     show_chart(study, Q_DISTRIBUTION, options, among=population, name="score_histogram")
 
 
-@own_place
-def cut_off(study: Study, population: Slice, score: str, threshold: float) -> None:
+@stable_container
+def errors_found_part(study: Study, population: Slice, score: str, threshold: float) -> None:
+    """How many errors looking at the lowest scores finds, and which score is recommended for that."""
     _, values, correct = score_reads.values(study, population, score)
-    table = cutoff_table(values, correct)
-    result = apply_cutoff(values, correct, threshold)
-    what = IMAGES_OF.get(population.split or "", "images")
-    st.markdown(widgets.plain(cutoff_sentence(score, result, what=what)))
-    chart(
-        study,
-        "score_cutoff",
-        lambda theme: cutoff_curve(table, flagged=result.flagged, theme=theme),
-        *(population, score, threshold),
-        alt=f"Share of errors caught against share of images flagged by {score_label(score)}",
-        data=table,
-    )
+    looked = apply_cutoff(values, correct, threshold).n_flagged
+    options = FigureOptions(against=(score,), images=looked)
+    show_chart(study, ERRORS_FOUND, options, among=population)
+    shares = at_shares(chart_table(study, population, ERRORS_FOUND.name, options))
+    if len(shares):
+        names = {"n_looked": "Images looked at"} | {name: score_label(name) for name in shares.columns[1:]}
+        st.dataframe(
+            shares.rename(columns=names).round().astype(int),
+            hide_index=True,
+            alt="Errors found, by images looked at",
+        )
+    st.caption(widgets.plain(advise(score_reads.recommended(study), score_reads.aurocs(study, population))))
+    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
+        st.caption(widgets.plain(calibrated))
 
 
-@own_place
+@stable_container
 def two_scores(study: Study, population: Slice) -> None:
     """Share of errors by distinctiveness and the similarity to train images."""
     lacking = [score_label(name) for name in score_pair.PAIR if name not in reads.scores(study)]
@@ -84,7 +88,7 @@ CURVES = {  # part of the page: its name there, and the chart
 }
 
 
-@own_place
+@stable_container
 def curve(study: Study, population: Slice, plot: str, score: str) -> None:
     options = FigureOptions(score=score, against=tuple(_compared(study, score)))
     name, what = CURVES[plot]
@@ -94,7 +98,7 @@ def curve(study: Study, population: Slice, plot: str, score: str) -> None:
 def _compared(study: Study, score: str) -> list[str]:
     labels = {score_label(name): name for name in reads.scores(study) if name != score}
     session.drop_unknown("quality_with", [score_label(score), *labels])
-    chosen = st.multiselect(
+    titles = st.multiselect(
         "Compare with",
         list(labels),
         key="quality_with",
@@ -104,10 +108,10 @@ def _compared(study: Study, score: str) -> list[str]:
         width=420,
         label_visibility="collapsed",
     )
-    return [labels[label] for label in chosen]
+    return [labels[label] for label in titles]
 
 
-@own_place
+@stable_container
 def by_cause(study: Study, population: Slice) -> None:
     if reads.slice_table(study, population, "quality_by_cause").empty:
         widgets.empty_state(
@@ -118,26 +122,26 @@ def by_cause(study: Study, population: Slice) -> None:
     show_chart(study, BY_CAUSE, among=population, name="score_causes", title=st.markdown)
 
 
-@own_place
+@stable_container
 def all_numbers(study: Study, population: Slice, score: str) -> None:
     titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
     session.drop_unknown("quality_metric", titles)
-    chosen = st.selectbox(
+    title = st.selectbox(
         "Order by", list(titles), key="quality_metric", bind="query-params", width=420,
         label_visibility="collapsed",
     )  # fmt: skip
     metrics = score_reads.metrics(study, population, reads.scores(study))
-    ranked = baselines.ranked(metrics, titles[chosen])
+    ranked = baselines.ranked(metrics, titles[title])
     if ranked.empty:
         widgets.empty_state("No numbers", next(iter(metrics["note"]), ""))
         return
-    st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, titles[chosen])))
-    shown = {
+    st.markdown(widgets.plain(baselines.rank_sentence(metrics, score, titles[title])))
+    columns = {
         "Rank": ranked["rank"],
         "Score": [score_label(name) for name in ranked["score"]],
         "Needs a classifier": ~ranked["label_free"].to_numpy(bool),
     }
-    for column, title in (
+    for column, heading in (
         ("auroc", "AUROC"),
         ("auroc_within", "AUROC within predicted classes"),
         ("rival_difference", "AUROC minus the best other without labels"),
@@ -146,14 +150,16 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
         ("aurc", "AURC"),
         ("augrc", "AUGRC"),
     ):
-        shown[title] = [score_curves.metric_with_interval(row, column) for row in ranked.to_dict("records")]
-    shown["AUROC minus Q's"] = [
+        columns[heading] = [
+            score_curves.metric_with_interval(row, column) for row in ranked.to_dict("records")
+        ]
+    columns["AUROC minus Q's"] = [
         score_curves.metric_with_interval(row, "auroc_difference")
         if np.isfinite(row["auroc_difference"])
         else ""
         for row in ranked.to_dict("records")
     ]
-    st.dataframe(pd.DataFrame(shown), hide_index=True, alt="Every score with all its metrics and intervals")
+    st.dataframe(pd.DataFrame(columns), hide_index=True, alt="Every score with all its metrics and intervals")
     first = ranked.iloc[0]
     st.caption(
         f"In brackets: 95 % intervals over {int(first['n']):,} images. Base rates: "
@@ -166,7 +172,7 @@ def all_numbers(study: Study, population: Slice, score: str) -> None:
     download(study, metrics, population, name="quality_numbers")
 
 
-@own_place
+@stable_container
 def extremes(study: Study, population: Slice, score: str, *, judged: bool) -> None:
     """The images with the lowest and the highest score."""
     group = "All"
@@ -179,14 +185,14 @@ def extremes(study: Study, population: Slice, score: str, *, judged: bool) -> No
     rows, values = rows[keep], values[keep]
     order = np.argsort(values, kind="stable")
     left, right = st.columns(2, gap="large")
-    for side, name, chosen in ((left, "Lowest", order[:TILES]), (right, "Highest", order[::-1][:TILES])):
+    for side, name, places in ((left, "Lowest", order[:TILES]), (right, "Highest", order[::-1][:TILES])):
         with side:
             st.markdown(f"**{name} {score_label(score)}**")
             widgets.image_gallery(
                 study,
-                rows[chosen],
+                rows[places],
                 key=f"quality_{name.lower()}",
-                badges={int(rows[at]): f"{values[at]:.3g}" for at in chosen},
+                badges={int(rows[at]): f"{values[at]:.3g}" for at in places},
                 tile=96,
                 label=f"images with the {name.lower()} {score_label(score)}",
             )

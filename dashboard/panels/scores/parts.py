@@ -13,20 +13,21 @@ from dashboard.state import session
 
 PART = "quality_plot"  # part of the URL
 GROUP, MEMBER = "quality_group", "quality_member"  # widget keys
-CHART, NUMBERS, DISTRIBUTION, CUTOFF, CAUSE, PAIR, IMAGES, TRUST = (
+FOUND, CHART, NUMBERS, DISTRIBUTION, CAUSE, PAIR, IMAGES, TRUST = (
+    "Errors found",
     "Chart",
     "Numbers",
     "Distribution",
-    "Cut-off",
     "By cause",
     "Two scores",
     "Images",
     "Trust",
 )
 GROUPS: dict[str, tuple[str, ...]] = {
+    "Errors found": (FOUND,),
     "Scores": (CHART, NUMBERS),
     "Distribution": (DISTRIBUTION,),
-    "Curves": ("ROC", "Precision-recall", "Finding errors", "Risk-coverage", CUTOFF),
+    "Curves": ("ROC", "Precision-recall", "Finding errors", "Risk-coverage"),
     "When it works": (CAUSE, PAIR),
     "Images": (IMAGES,),
     "Trust in Q": (TRUST,),
@@ -35,7 +36,7 @@ WITHOUT_VERDICTS = {name: GROUPS[name] for name in ("Distribution", "Images", "T
 WIDE = (NUMBERS, CAUSE, IMAGES, TRUST)  # need the width of the page
 
 
-def choose(*, judged: bool) -> str:
+def choose_part(*, judged: bool) -> str:
     """Draw the choice and return the part; the first one where the address names none that is there."""
     groups = GROUPS if judged else WITHOUT_VERDICTS
     part = _asked(groups)
@@ -44,7 +45,7 @@ def choose(*, judged: bool) -> str:
     def regrouped() -> None:
         _show(groups, groups[session.value(GROUP)][0])
 
-    session.show(GROUP, group)
+    session.show_in_widget(GROUP, group)
     st.segmented_control(
         "Part",
         list(groups),
@@ -54,7 +55,7 @@ def choose(*, judged: bool) -> str:
         on_change=regrouped,
         label_visibility="collapsed",
     )
-    with st.container(width="content"):  # keeps its place, as in `own_place`
+    with st.container(width="content"):  # keeps its place, as in `stable_container`
         if len(groups[group]) > 1:
             _member(groups, group, part)
     return part
@@ -63,7 +64,7 @@ def choose(*, judged: bool) -> str:
 def _member(groups: Mapping[str, tuple[str, ...]], group: str, part: str) -> None:
     members = groups[group]
     key = f"{MEMBER}_{list(groups).index(group)}"  # another widget for each group, with options of its own
-    session.show(key, part)
+    session.show_in_widget(key, part)
     st.selectbox(
         f"Part of {group}",
         members,
@@ -77,13 +78,13 @@ def _member(groups: Mapping[str, tuple[str, ...]], group: str, part: str) -> Non
 
 def _asked(groups: Mapping[str, tuple[str, ...]]) -> str:
     """The part that the address names; one that is not there is dropped, with a note if none has the name."""
-    known = [part for members in groups.values() for part in members]
+    all_parts = [part for members in groups.values() for part in members]
     asked = session.url_text(PART)
-    if asked is None or asked in known:
-        return asked or known[0]
+    if asked is None or asked in all_parts:
+        return asked or all_parts[0]
     session.drop_unknown(PART, [part for members in GROUPS.values() for part in members])
     session.set_url(PART, None)
-    return known[0]
+    return all_parts[0]
 
 
 def _show(groups: Mapping[str, tuple[str, ...]], part: str) -> None:

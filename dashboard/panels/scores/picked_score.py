@@ -12,7 +12,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.state import image_filter, session
 
 Q = "q_score"
@@ -22,13 +22,13 @@ USUAL_PERCENT = 10
 TILES = 8
 
 
-def choose(study: Study) -> str:
+def choose_score(study: Study) -> str:
     """Draw the selector of the score that the page is about, and one click to the Q-Score and back."""
     labels = {score_label(score): score for score in reads.scores(study)}
     session.drop_unknown(SCORE, labels)
     first = score_reads.picked_first(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        chosen = st.selectbox(
+        label = st.selectbox(
             "Score",
             list(labels),
             index=list(labels.values()).index(first),
@@ -36,25 +36,25 @@ def choose(study: Study) -> str:
             bind="query-params",
             label_visibility="collapsed",
         )
-        score = labels[chosen]
-        _other(first if score == Q else Q, held=reads.scores(study), shown=score)
+        score = labels[label]
+        _other(first if score == Q else Q, held=reads.scores(study), current=score)
     return score
 
 
-def _other(score: str, *, held: tuple[str, ...], shown: str) -> None:
+def _other(score: str, *, held: tuple[str, ...], current: str) -> None:
     """A button that picks the Q-Score, or from there the score that the page opens with."""
-    with st.container(width="content"):  # keeps its place, as in `own_place`
-        if score in held and score != shown:
+    with st.container(width="content"):  # keeps its place, as in `stable_container`
+        if score in held and score != current:
             name = score_label(score)
             st.button(name, key="score_other", on_click=pick, args=(score,), help=f"Show {name} instead")
 
 
 def pick(score: str) -> None:
     """Choose a score. Meant for callbacks."""
-    session.choose(SCORE, score_label(score))
+    session.set_widget(SCORE, score_label(score))
 
 
-@own_place
+@stable_container
 def cutoff(study: Study, population: Slice, score: str) -> float:
     """The slider and what it catches; returns the threshold."""
     rows, values, correct = score_reads.values(study, population, score)
@@ -71,8 +71,8 @@ def cutoff(study: Study, population: Slice, score: str) -> float:
 def _numbers(result: CutoffResult) -> None:
     """Three big numbers, each with what chance would give or what it is a share of."""
     n, errors = result.n_images, result.n_errors
-    shown = (
-        ("Flagged", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
+    lines = (
+        ("Looked at", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
         (
             "Are errors",
             _percent(result.precision),
@@ -80,14 +80,14 @@ def _numbers(result: CutoffResult) -> None:
             f"{100 * errors / n:.1f} % of all" if n else "",
         ),
         (
-            "Errors caught",
+            "Errors found",
             _percent(result.caught),
             "caught",
             f"{result.n_caught:,} of {errors:,}" if errors else "there are no errors",
         ),
     )
     with st.container(key="quality_numbers"):
-        for column, (label, value, explain, detail) in zip(st.columns(3), shown, strict=True):
+        for column, (label, value, explain, detail) in zip(st.columns(3), lines, strict=True):
             with column, st.container(gap=None):
                 st.metric(label, value, help=widgets.help_text(explain))
                 st.caption(detail)
@@ -106,16 +106,16 @@ def _slider(values: np.ndarray) -> int:
     if asked is None and session.url_text(CUTOFF) is None:
         asked = USUAL_PERCENT
     if asked is not None and (reachable := reachable_percent(values, int(asked))) != now:
-        session.choose(CUTOFF, reachable)
+        session.set_widget(CUTOFF, reachable)
     percent = _drawn_slider()
-    session.choose(ASKED, percent if asked is None else asked)
-    session.choose(SET, percent)
+    session.set_widget(ASKED, percent if asked is None else asked)
+    session.set_widget(SET, percent)
     return percent
 
 
 def _drawn_slider() -> int:
     return st.slider(
-        "Flag the lowest",
+        "Look at the lowest",
         min_value=0,
         max_value=100,
         value=USUAL_PERCENT,
@@ -128,10 +128,10 @@ def _drawn_slider() -> int:
 def _strip(
     study: Study, population: Slice, rows: np.ndarray, values: np.ndarray, score: str, threshold: float
 ) -> None:
-    """The flagged images, lowest score first, and the way to all of them."""
+    """The images looked at, lowest score first, and the way to all of them."""
     flagged = np.flatnonzero(values <= threshold)
     if not flagged.size:
-        st.caption("Nothing is flagged.")
+        st.caption("No image is looked at.")
         return
     order = flagged[np.argsort(values[flagged], kind="stable")]
     widgets.image_gallery(
@@ -142,12 +142,12 @@ def _strip(
         badges=lambda row: "",
         page_size=TILES,
         columns=4,
-        label="flagged images, lowest score first",
+        label="images looked at, lowest score first",
     )
     limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])
     st.page_link(
         "views/images.py",
-        label="Look at the flagged images",
+        label="All these images",
         icon=":material/photo_library:",
         query_params=image_filter.link(served_studies.name_of(study), limit),
     )

@@ -19,7 +19,7 @@ VERDICTS: dict[str, tuple[str, str, Colour]] = {
 }
 
 
-def show(study: Study) -> None:
+def trust_checks(study: Study) -> None:
     """The verdict first, then the facts beside it, then those of the whole representation."""
     summary = reads.summary(study, "features") | reads.summary(study, "quality")
     with st.container(border=True):
@@ -53,8 +53,8 @@ def _decisive(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def _facts(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Label, value, explanation and second line of each fact beside the verdict."""
-    place = summary.get("q_rank")
-    rank = "not defined" if place is None else f"{place} of {summary.get('n_scores', 0)}"
+    rank = summary.get("q_rank")
+    rank = "not defined" if rank is None else f"{rank} of {summary.get('n_scores', 0)}"
     return [
         ("Rank of Q by AUROC", rank, "q_rank", "among all scores"),
         ("Near zero", widgets.percent(summary.get("near_zero_share")), "near_zero", "of all entries"),

@@ -20,7 +20,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components.chart_menu import with_caption
 from dashboard.components.sheet_cards import SheetCard, sheet_cards
-from dashboard.components.stable_container import own_place
+from dashboard.components.stable_container import stable_container
 from dashboard.components.tooltips import plain
 from dashboard.panels.sheet import preview
 from dashboard.state import session, sheet
@@ -67,7 +67,7 @@ def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: SheetGrid
         now = _by_key(sheet.cells())
         sheet.put([replace(cell, span=span) if one == key else cell for one, cell in now.items()])
 
-    shown = [
+    figure_cards = [
         SheetCard(
             key,
             f"({letter_of(number)})" if grid.letters else "",
@@ -80,7 +80,7 @@ def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: SheetGrid
         for number, (key, cell) in enumerate(_by_key(cells).items())
     ]
     sheet_cards(
-        shown,
+        figure_cards,
         key="sheet_cards",
         columns=grid.columns,
         longest=LONGEST_CAPTION,
@@ -93,12 +93,12 @@ def cards(cells: list[CellRequest], problems: Mapping[int, str], grid: SheetGrid
 
 def _by_key(cells: list[CellRequest]) -> dict[str, CellRequest]:
     """The cells under names that stay when they move or get another caption."""
-    found: dict[str, CellRequest] = {}
+    by_key: dict[str, CellRequest] = {}
     for cell in cells:
         bare = str(replace(cell, caption="", span=1))
-        number = sum(key.rpartition(" ")[0] == bare for key in found) + 1
-        found[f"{bare} {number}"] = cell
-    return found
+        number = sum(key.rpartition(" ")[0] == bare for key in by_key) + 1
+        by_key[f"{bare} {number}"] = cell
+    return by_key
 
 
 def add(study: Study) -> None:
@@ -109,7 +109,7 @@ def add(study: Study) -> None:
         cell = offered.get(session.value(ADD) or "")
         if cell is not None:
             _add(cell)
-        session.choose(ADD, None)
+        session.set_widget(ADD, None)
 
     st.selectbox(
         "Add a figure or a picture",
@@ -141,12 +141,12 @@ def begin(study: Study) -> None:
     gallery(study)
 
 
-@own_place
+@stable_container
 def gallery(study: Study) -> None:
     """Pictures of figures of this study that are not on the sheet, each with a button that adds it."""
-    known = {cell.name: cell for cell in _figures(study)[0]}
+    by_name = {cell.name: cell for cell in _figures(study)[0]}
     used = {cell.name for cell in sheet.cells()}
-    there = [known[name] for name in SUGGESTED if name in known and name not in used][:N_SUGGESTED]
+    there = [by_name[name] for name in SUGGESTED if name in by_name and name not in used][:N_SUGGESTED]
     if used and there:
         st.subheader("Add another figure", anchor=False)
     with st.container(key="sheet_empty"):
@@ -166,9 +166,9 @@ def gallery(study: Study) -> None:
 
 def _add(cell: CellRequest) -> None:
     n = len(sheet.cells())
-    said = sheet.add(cell if cell.caption else with_caption(cell))
+    message = sheet.add(cell if cell.caption else with_caption(cell))
     if len(sheet.cells()) == n:  # one that was added is seen
-        session.note(said)
+        session.notify(message)
 
 
 def _figures(study: Study) -> tuple[list[CellRequest], dict[str, str]]:

@@ -38,24 +38,24 @@ MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png"}
 def contents(study: Study, cells: list[CellRequest], grid: SheetGrid) -> tuple[list[Content], dict[int, str]]:
     """What stands in each cell, and why some cannot be drawn."""
     problems: dict[int, str] = {}
-    found = []
+    drawn = []
     for number, cell in enumerate(cells):
         try:
-            found.append(_content(study, cell, grid))
+            drawn.append(_content(study, cell, grid))
         except HeatmapNotStored:
-            found.append(Content(title_of(cell), EMPTY, why=LATER))
+            drawn.append(Content(title_of(cell), EMPTY, why=LATER))
         except PeregrineError as error:
             problems[number] = str(error)
-            found.append(Content(title_of(cell), EMPTY, why=str(error)))
-    return found, problems
+            drawn.append(Content(title_of(cell), EMPTY, why=str(error)))
+    return drawn, problems
 
 
-def show(cells: list[CellRequest], shown: list[Content], grid: SheetGrid) -> None:
+def sheet_preview_part(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid) -> None:
     """Draw the preview."""
     slots, height = grid.slots_of(
-        [cell.span for cell in cells], [one.height for one in shown], [cell.caption for cell in cells]
+        [cell.span for cell in cells], [one.height for one in drawn], [cell.caption for cell in cells]
     )
-    sheet_preview(shown, slots, (grid.page_width, height), font=grid.font, key="sheet_preview")
+    sheet_preview(drawn, slots, (grid.page_width, height), font=grid.font, key="sheet_preview")
 
 
 def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
@@ -63,12 +63,12 @@ def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
     grid = SheetGrid(
         "double" if not cell.is_picture and cell.chart.column == "double" else "single", 1, "sans"
     )
-    (shown,), _ = contents(study, [cell], grid)
+    (content,), _ = contents(study, [cell], grid)
     width = grid.width_of()
-    paper = max(width, shown.height / PAPER), max(width * PAPER, shown.height)
-    left, top = (paper[0] - width) / 2, (paper[1] - shown.height) / 2
-    slot = Slot(left, top, width, shown.height, letter="", caption=())
-    sheet_preview([shown], [slot], (round(paper[0]), round(paper[1])), font="sans", key=key)
+    paper = max(width, content.height / PAPER), max(width * PAPER, content.height)
+    left, top = (paper[0] - width) / 2, (paper[1] - content.height) / 2
+    slot = Slot(left, top, width, content.height, letter="", caption=())
+    sheet_preview([content], [slot], (round(paper[0]), round(paper[1])), font="sans", key=key)
 
 
 def _content(study: Study, cell: CellRequest, grid: SheetGrid) -> Content:

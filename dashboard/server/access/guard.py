@@ -126,7 +126,9 @@ class Guard:
         if status != 200:
             # What is still to come of a slow form must not be taken for the next request.
             closed = ((b"connection", b"close"),) * (status == 408)
-            await _answer(scope, receive, send, status, login.page(PROBLEMS[status]), kind=HTML, more=closed)
+            await _answer(
+                scope, receive, send, status, login.login_page(PROBLEMS[status]), kind=HTML, more=closed
+            )
             return
         made = tokens.make_pass(token, self._clock())
         cookie = f"{request.cookie_name}={made}; Path=/; HttpOnly; SameSite=Strict; Max-Age={tokens.KEPT_S}"
@@ -142,7 +144,7 @@ async def _ask(request: Request, scope: Scope, receive: Receive, send: Send) -> 
     if request.only_reads and "text/html" in request.one(b"accept"):
         # After a click on another site the browser holds back a SameSite=Strict pass; a reload brings it.
         again = request.one(b"sec-fetch-site") == "cross-site"
-        await _answer(scope, receive, send, 401, login.page(again=again), kind=HTML)
+        await _answer(scope, receive, send, 401, login.login_page(again=again), kind=HTML)
     else:
         sentence = (
             f"This server needs its token ({TOKEN}). Open it in a browser, or send the token as Bearer."

@@ -19,7 +19,7 @@ button { margin-top: 0.75rem }
 AGAIN = '<meta http-equiv="refresh" content="0">'
 
 
-def page(problem: str = "", *, again: bool = False) -> str:
+def login_page(problem: str = "", *, again: bool = False) -> str:
     """The page; `problem` is what went wrong with the last try, `again` lets it load itself once more."""
     wrong = f'<p class="wrong" role="alert">{escape(problem)}</p>' if problem else ""
     return f"""<!DOCTYPE html>

@@ -31,8 +31,8 @@ def test_reads__are_those_of_the_images_of_the_filter(world, where):
     study = world.study
     mask, others = inspection.population(study, where)
     same = pd.testing.assert_frame_equal
-    same(inspection_reads.features(study, where), feature_differences(study, mask, others))
-    same(inspection_reads.words(study, where), inspection.words(study, mask, others))
+    same(inspection_reads.feature_differences(study, where), feature_differences(study, mask, others))
+    same(inspection_reads.word_differences(study, where), inspection.words(study, mask, others))
     same(reads.slice_table(study, where, "overlap_scale"), overlap_scale(study, mask))
     same(reads.slice_table(study, where, "score_aurocs"), score_aurocs(study, mask))
     same(reads.slice_table(study, where, "confusions"), confusions(study, mask))
@@ -42,15 +42,19 @@ def test_reads__are_those_of_the_images_of_the_filter(world, where):
 def test_reads__against_another_slice(world):
     bees = Slice(labels=("bee",))
     sides = inspection.population(world.study, ANTS, bees)
-    found = inspection_reads.features(world.study, ANTS, bees)
+    found = inspection_reads.feature_differences(world.study, ANTS, bees)
     pd.testing.assert_frame_equal(found, feature_differences(world.study, *sides))
-    assert not found.equals(inspection_reads.features(world.study, ANTS))
+    assert not found.equals(inspection_reads.feature_differences(world.study, ANTS))
 
 
 def test_reads__are_made_once(world, monkeypatch):
-    first = inspection_reads.features(world.study, ANTS)
-    monkeypatch.setattr(inspection_reads, "feature_differences", None)  # a second call would fail
-    pd.testing.assert_frame_equal(inspection_reads.features(world.study, Slice(labels=("ant",))), first)
+    first = inspection_reads.feature_differences(world.study, ANTS)
+    monkeypatch.setattr(
+        inspection_reads.feature_rates, "feature_differences", None
+    )  # a second call would fail
+    pd.testing.assert_frame_equal(
+        inspection_reads.feature_differences(world.study, Slice(labels=("ant",))), first
+    )
 
 
 def test_reads__a_saved_slice_that_changes_is_read_again(world):

@@ -40,7 +40,7 @@ def test_line__warns_where_the_domain_is_the_class(monkeypatch):
 
         from dashboard.research import domain_line
 
-        domain_line.show(SimpleNamespace(has=lambda name: True))  # type: ignore[arg-type]
+        domain_line.domain_probe_line(SimpleNamespace(has=lambda name: True))  # type: ignore[arg-type]
 
     app = AppTest.from_function(page).run()
     assert not app.exception

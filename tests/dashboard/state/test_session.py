@@ -44,13 +44,13 @@ def test_study__is_named_by_every_address(run):
     assert run("images") == {"study": "demo"}
     assert run("map", study="other") == {"study": "other"}
     assert run("map") == {"study": "other"}
-    assert not session.take_notes()
+    assert not session.pop_notices()
     assert run("map", study="gone") == {"study": "other"}
-    assert session.take_notes() == ["There is no study 'gone' here; the link opened another one."]
+    assert session.pop_notices() == ["There is no study 'gone' here; the link opened another one."]
 
 
 def test_study__chosen_otherwise_is_no_stale_link(run):
     run("images", study="demo", image="val/1", picked="val/2", where="label=ant")
     session.choose_study("other")
     assert run("images", **st.query_params) == {"study": "other", "where": "label=ant"}
-    assert not session.take_notes()
+    assert not session.pop_notices()

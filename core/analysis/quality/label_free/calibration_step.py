@@ -10,13 +10,14 @@ import pandas as pd
 from core.analysis.probe.linear import fit
 from core.analysis.probe.step import recipe_of
 from core.analysis.probe.train_set import TrainSet
-from core.analysis.quality.label_free.calibration import calibrate, stratified_rows
+from core.analysis.quality.label_free.calibration import Calibration, calibrate, stratified_rows
 from core.analysis.quality.label_free.consensus import combined_scores
 from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
-from core.analysis.tensors import as_tensor, class_codes
+from core.analysis.tensors import as_tensor
 from core.common.score_names import SCORES
 from core.config import NeighboursConfig, ProbeConfig
 from core.errors import StudyError
+from core.slices.evaluate import class_column
 from core.steps import settings_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:
     if not study.has("probe_weights"):
         why = study.summary("probe").get("skipped") or "run the step probe first"
         raise StudyError(f"--calibrate needs a probe, and '{study.path}' has none: {why}")
-    codes = class_codes(study)
+    codes = class_column(study, "label")
     return stratified_rows(codes[~study.is_val & (codes >= 0)], config.calibrate or 0, seed=config.seed)
 
 
@@ -44,18 +45,17 @@ def calibrate_study(
     study: Study,
     held: np.ndarray,
     table: pd.DataFrame,
-    found: pd.DataFrame,
     config: QualityConfig,
     device: str | torch.device,
     bar: Bar,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Compare the label-free scores on the labelled train images of `calibration_rows`.
+) -> tuple[pd.DataFrame, dict[str, Any], Calibration | None]:
+    """Calibrate the label-free scores on the labelled train images of `calibration_rows`.
 
     A probe is trained without these images, with the settings and the rate of the study's, and classifies
     them: they are treated like evaluation images, also by the similarity to train images and by `combined`.
 
     Args:
-        table: the table `quality`. found: the table `quality_metrics`.
+        table: the table `quality`.
     Returns:
         see `calibrate`.
     """
@@ -70,8 +70,7 @@ def calibrate_study(
         for name, score in SCORES.items()
         if score.label_free and np.isfinite(scores[name].to_numpy(float)).all()
     ]
-    on_all = dict(zip(found["score"], found["auroc"], strict=True))
-    return calibrate(scores[names], correct, on_all, seed=config.seed)
+    return calibrate(scores[names], correct, seed=config.seed)
 
 
 def _correct_without(

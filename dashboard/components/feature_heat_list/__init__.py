@@ -1,0 +1,68 @@
+"""A picture, and beside it what is drawn over it: resting on a row of the list shows where that row looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Row:
+    """One feature of the list. `id` is what `on_open` gets, `href` the page that it opens.
+
+    push: in [-1, 1], the length and the side of its bar; None for no bar. text: the push in words.
+    src: address of the picture with its heatmap; empty where none is stored.
+    """
+
+    id: str
+    title: str
+    note: str
+    href: str
+    push: float | None
+    text: str
+    src: str
+    marked: bool = False
+
+
+_LOOKING = component(
+    "peregrine_feature_heat_list",
+    html='<div class="feature-heat-list"><div class="views"></div><div class="side"><p class="ends"></p>'
+    '<ol class="rows"></ol></div></div>',
+    css=(HERE / "feature_heat_list.css").read_text(encoding="utf-8"),
+    js=(HERE / "feature_heat_list.js").read_text(encoding="utf-8"),
+)
+
+
+def feature_heat_list(
+    rows: Sequence[Row],
+    *,
+    key: str,
+    picture: str,
+    overlay: str,
+    name: str,
+    overlay_text: str,
+    ends: tuple[str, str],
+    on_open: Callable[[str], None],
+) -> None:
+    """Draw the picture, its heatmap, and the list.
+
+    Args:
+        picture, overlay: addresses of the image and of its heatmap as a whole; an empty one is left out.
+        name: the image, for a screen reader. overlay_text: what the whole heatmap is of.
+        ends: what a push to the left and to the right speaks for; empty texts for no pushes.
+        on_open: gets the id of the row that was clicked; runs as a callback, before the next run.
+    """
+
+    def opened() -> None:
+        if (row := st.session_state[key].opened) is not None:
+            on_open(str(row))
+
+    data = {"rows": [asdict(row) for row in rows], "picture": picture, "overlay": overlay}
+    data |= {"name": name, "said": overlay_text, "ends": list(ends)}
+    _LOOKING(key=key, data=data, on_opened_change=opened)

@@ -11,6 +11,7 @@ from core.config.analysis import (
     TOKENS,
     EmbedConfig,
     FeaturesConfig,
+    FewShotConfig,
     HeatmapsConfig,
     MapConfig,
     MaskOptions,
@@ -25,9 +26,6 @@ from core.config.concepts import (
     ConceptsConfig,
     FailuresConfig,
     SearchConfig,
-)
-from core.config.on_request import (
-    FewShotConfig,
 )
 from core.config.settings import (
     as_settings,

@@ -78,7 +78,7 @@ class HuggingFaceSource(ListedSource):
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
+        vars(self).update(state, _lock=Lock())
 
     @cached_property
     def files(self) -> list[DataFile]:
@@ -153,7 +153,7 @@ class HuggingFaceSource(ListedSource):
         frame = pd.DataFrame({name: table[name].to_pandas() for name in names}, index=range(opened.n_rows))
         for name in names:
             if name in columns.classes:
-                frame[name] = _named(frame[name], columns.classes[name])
+                frame[name] = _named(list(frame[name]), columns.classes[name])
         frame["_path"] = _reading(file.path, lambda: opened.paths(columns.image))
         return frame
 
@@ -263,11 +263,10 @@ def _plain(name: Any, where: str) -> str:
     return name
 
 
-def _named(numbers: pd.Series, names: Sequence[str]) -> pd.Series:
+def _named(numbers: Sequence[Any], names: Sequence[str]) -> pd.Series:
     """Return the names of the classes; missing for `datasets`' -1 and for any other number without one."""
-    values = pd.to_numeric(numbers, errors="coerce")
-    named = [names[int(v)] if v == v and 0 <= v < len(names) and v == int(v) else None for v in values]
-    return pd.Series(named, index=numbers.index, dtype="str")
+    places = [int(value) if isinstance(value, (int, float)) and value == value else -1 for value in numbers]
+    return pd.Series([names[at] if 0 <= at < len(names) else None for at in places], dtype="str")
 
 
 def _reading(path: str, read: Any) -> Any:

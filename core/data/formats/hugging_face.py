@@ -28,6 +28,7 @@ from core.data.sources.decode import decode
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
 from core.data.sources.source import (
+    IMAGE_EXTENSIONS,
     ListedSource,
     Listing,
     digest_table,
@@ -203,8 +204,13 @@ def is_data_set(folder: Path) -> bool:
     """Return True for a folder that save_to_disk wrote, and for one with a Parquet file of images."""
     if any((folder / name).is_file() for name in SAVED):
         return True
-    first = next(iter(sorted(_below(folder, ".parquet", most=1))), None)
-    return first is not None and holds_pictures(first)
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if tables := sorted(name for name in names if name.lower().endswith(".parquet")):
+            return holds_pictures(os.path.join(here, tables[0]))
+        if any(name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS for name in names):
+            return False  # a folder of a million images is not walked to its end
+    return False
 
 
 def data_files(path: str) -> list[DataFile]:
@@ -265,8 +271,8 @@ def _plain(name: Any, where: str) -> str:
 
 def _named(numbers: Sequence[Any], names: Sequence[str]) -> pd.Series:
     """Return the names of the classes; missing for `datasets`' -1 and for any other number without one."""
-    places = [int(value) if isinstance(value, (int, float)) and value == value else -1 for value in numbers]
-    return pd.Series([names[at] if 0 <= at < len(names) else None for at in places], dtype="str")
+    places = [int(n) if isinstance(n, (int, float)) and 0 <= n < len(names) else -1 for n in numbers]
+    return pd.Series([names[at] if at >= 0 else None for at in places], dtype="str")
 
 
 def _reading(path: str, read: Any) -> Any:

@@ -192,7 +192,7 @@ class QualityConfig:
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
     seed: int = option("random seed of the bootstrap", 0, metavar="N")
     calibrate: int | None = option(
-        "also compare the scores that need no labels on N labelled train images",
+        "also make one score of those that need no labels, on N labelled train images",
         None,
         metavar="N",
         minimum=1,

@@ -380,6 +380,9 @@ def test_overview__follows_the_filter(seen, open_page):
     assert bees.inside[pictured].all()
     for card in drawn_cards(app, "overview_first"):
         assert parse_qs(urlsplit(card["href"]).query)["where"] == [text]
+    firing = numbers(bees.table("features").sort_values("feature"), "activation_rate")
+    for card in drawn_cards(app, "overview_features"):
+        assert card["subtitle"].startswith(f"fires on {firing[int(card['id'])]:.1f} % of bee, ")
 
 
 def test_overview__of_a_filter_without_images(seen, open_page):

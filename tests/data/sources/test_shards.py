@@ -27,7 +27,7 @@ def samples(n: int, *, start: int = 0, label: str = "cls") -> dict[str, bytes | 
 
 @pytest.mark.parametrize(
     "pattern",
-    ["x-{000000000..999999999}.tar", "x-{" + "9" * 5000 + "..1}.tar", "{a,b}" * 40, "{" * 5000 + "}" * 5000],
+    ["x-{000000000..999999999}.tar", "x-{" + "9" * 100 + "..1}.tar", "{a,b}" * 40, "{" * 100 + "}" * 100],
 )
 def test_pattern__of_more_files_than_there_can_be_is_refused_at_once(tmp_path, pattern):
     """Before: its names were listed, by gigabytes."""

@@ -59,7 +59,7 @@ test: $(DEV_STAMP)  ## run every test, JOBS=2 files at a time (TESTS=path for so
 ifdef TESTS
 	$(BIN)/python -m pytest $(PYTEST_ARGS) $(TESTS)
 else  # the slow half also where the fast one fails
-	@failed=0; for half in coverage test-slow; do $(MAKE) --no-print-directory $$half || failed=1; done; exit $$failed
+	@failed=0; for half in test-fast test-slow; do $(MAKE) --no-print-directory $$half || failed=1; done; exit $$failed
 endif
 
 test-all: export PEREGRINE_TESTS := all
@@ -68,7 +68,7 @@ test-all: test  ## run every test, and every case where the others run a sample
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
 	$(BIN)/python $(MEASURED_BY) -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)
 
-coverage: $(DEV_STAMP)  ## run test-fast and print which share of core and dashboard it runs
+coverage: $(DEV_STAMP)  ## run test-fast, a third slower, and print which share of core and dashboard it runs
 	@mkdir -p build
 	@$(MAKE) --no-print-directory test-fast MEASURED_BY="-m slipcover --json --out build/coverage.json"
 	@$(BIN)/python -c 'import json; found = json.load(open("build/coverage.json"))["summary"]; \

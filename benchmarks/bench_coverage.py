@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.results import Result
 from core.common.statistics import intervals
-from core.common.statistics.generalised_risk import augrc_of, interval_of_augrc
+from core.common.statistics.generalised_risk import interval_of_augrc
 from core.common.statistics.placements import spreads
 from core.measures import metrics
 
@@ -70,7 +70,7 @@ def difference(rng: np.random.Generator, n: int, accuracy: float, area: float) -
 
 def augrc(rng: np.random.Generator, n: int, accuracy: float, area: float) -> Found:
     ends = interval_of_augrc(*spreads(*sample(rng, n, accuracy, area)))[1:]
-    return *ends, augrc_of(area, accuracy)
+    return *ends, (1 - area) * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
 
 
 def aurc(rng: np.random.Generator, n: int, accuracy: float, area: float) -> Found:

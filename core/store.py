@@ -18,15 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import where
 from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
 from core.slices.inspection.populations import images_of, with_split
-from core.slices.overlap_values import control_values
 from core.slices.slice import Slice
 from core.steps import step_of
-from core.storage import manifest as manifests
 from core.storage.missing import Missing
 
 WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
@@ -50,29 +47,10 @@ class Study(StudyReader):
         """
         return Narrowed(self, Slice.parse(where) if isinstance(where, str) else where)
 
-    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """Read a whole table, or only some columns. A table that turns out damaged is no longer served.
-
-        Tables of the evaluation images that have older formulas are computed with those of today.
-        """
-        if name in OF_EVALUATION and self._older_quality and self.has(name):
-            return self.evaluation.table(name, columns)
-        return super().table(name, columns)
-
-    def columns(self, name: str) -> list[str]:
-        if name in OF_EVALUATION and self._older_quality and self.has(name):
-            return self.evaluation.columns(name)
-        return super().columns(name)
-
     @cached_property
     def evaluation(self) -> Narrowed:
         """The study narrowed to the evaluation images, or to all where there are none."""
         return self.where(Slice())
-
-    @cached_property
-    def _older_quality(self) -> bool:
-        older = manifests.older_steps(self.manifest, {"quality": self.state("quality")})
-        return "quality" in older and bool(self.is_val.any())
 
 
 class Narrowed(Study):
@@ -100,15 +78,15 @@ class Narrowed(Study):
         if item in NOT_OF_SLICES:
             return False
         if item == "overlap_controls":
-            return self.whole.has("overlap") and control_values(self.whole) is not None
+            return self.whole.has("overlap")
         return item in QUICK or self.whole.has(item)
 
     def why_missing(self, item: str) -> Missing | None:
         """As for a whole study; an item that it holds and a slice cannot have is "whole"."""
         if self.has(item):
             return None
-        found = self.whole.why_missing(item)
-        return found or Missing(item, step_of(item) or "", "whole", WHOLE)
+        missing = self.whole.why_missing(item)
+        return missing or Missing(item, step_of(item) or "", "whole", WHOLE)
 
     def summary(self, step: str) -> dict[str, Any]:
         whole = self.whole.summary(step)
@@ -122,13 +100,13 @@ class Narrowed(Study):
 
     def _of_probe(self) -> dict[str, Any]:
         """Return top1 and top5 of the slice, None where undefined, and n_val, the images behind them."""
-        found = {}
+        summary = {}
         for name, column in {"top1": "correct", "top5": "top5_correct"}.items():
             values = result_column(self.whole, column)[self.inside]
             values = values[np.isfinite(values)]
-            found[name] = float(values.mean()) if len(values) else None
-            found["n_val"] = max(len(values), found.get("n_val", 0))
-        return found
+            summary[name] = float(values.mean()) if len(values) else None
+            summary["n_val"] = max(len(values), summary.get("n_val", 0))
+        return summary
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         measure = TABLES.get(name) or QUICK.get(name)
@@ -145,9 +123,9 @@ class Narrowed(Study):
         """The rows of some scores of one of the tables OF_SCORES; of a slice, only these are computed."""
         if self._is_stored(name) or name in self._made:
             table = self.table(name)
-            return where(table, table["score"].isin(list(scores)).to_numpy()).reset_index(drop=True)
-        kept = tuple(scores)
-        return self._once((name, kept), lambda: OF_SCORES[name](self.whole, self.inside, kept))
+            return table.loc[table["score"].isin(list(scores))].reset_index(drop=True)
+        names = tuple(scores)
+        return self._once((name, names), lambda: OF_SCORES[name](self.whole, self.inside, names))
 
     def vector(self, name: str) -> np.ndarray:
         if name not in VECTORS or self._is_stored(name):
@@ -155,12 +133,12 @@ class Narrowed(Study):
         return self._once(VECTORS[name], lambda: VECTORS[name](self.whole, self.inside))[name]
 
     def _is_stored(self, name: str) -> bool:
-        """Whether the study holds the item of just these images, made with the formulas of today."""
+        """Return True when the study holds the item of just these images."""
         return name in OF_EVALUATION and self._of_evaluation and self.whole.has(name)
 
     @cached_property
     def _of_evaluation(self) -> bool:
-        return not self.whole._older_quality and np.array_equal(self.inside, self.whole.is_val)
+        return np.array_equal(self.inside, self.whole.is_val)
 
     def _once(self, name: Any, make: Callable[[], Any]) -> Any:
         if name not in self._made:

@@ -1,4 +1,4 @@
-"""What research adds to the workbench: the one place of the workbench that names it.
+"""The topics of research and what they add: the one place of the workbench that names them.
 
 A topic is a folder of `core/research` with a module `topic`, whose TOPIC says what it adds to the tables of
 the workbench: steps, commands, charts, image sets, parts of a training. The workbench imports nothing else of
@@ -23,6 +23,7 @@ TOPICS = (
     "shortcuts",
     "changed_inputs",
     "mask_interventions",
+    "small_clip",
     "visual_tokens",
     "transfer",
     "human_study",
@@ -47,7 +48,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Topic:
-    """What a topic of research adds to the workbench.
+    """The additions of a topic of research to the workbench.
 
     Attributes:
         steps: rows of `core.steps.STEPS`. items: what its commands write into a study, by command.
@@ -57,6 +58,8 @@ class Topic:
         folder_charts: names a tuple of charts of folders, `core.figures.folder_chart.FolderChart`.
         image_sets: for `core.data.sources.images`. training: names a part of a training,
             `core.training.section.TrainingSection`.
+        contrastive_loss: names a function (TrainConfig, **options of NT-Xent) -> loss of SimCLR and MoCo, or
+            None where the settings ask for no other than NT-Xent.
         grids: by name, the module of a grid (its GRID, unless another constant is named) and what it asks.
     """
 
@@ -68,6 +71,7 @@ class Topic:
     folder_charts: str = ""
     image_sets: tuple[ImageSet, ...] = ()
     training: str = ""
+    contrastive_loss: str = ""
     grids: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 

@@ -55,7 +55,7 @@ def processor_time() -> float:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Fail a test of the fast loop that takes too long to be in it.
 
-    Only `make test-fast` judges: while coverage is measured, as in CI, the same test takes longer.
+    Only `make test-fast` judges: while `make coverage` measures, the same test takes longer.
     """
     before, loaded = processor_time(), len(sys.modules)
     yield

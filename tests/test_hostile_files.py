@@ -132,7 +132,9 @@ def test_saved_slices(tmp_path: Path, content: Any) -> None:
     (tmp_path / "slices.json").write_text(json.dumps(content))
     names = assert_answered(lambda: saved_slices.texts(tmp_path), SliceError, StudyError)
     for name in names or {}:
-        assert_answered(lambda name=name: saved_slices.get(tmp_path, name), SliceError, StudyError)
+        assert_answered(
+            lambda name=name: Slice.parse(saved_slices.texts(tmp_path)[name]), SliceError, StudyError
+        )
 
 
 @given(content=BYTES, ending=st.sampled_from([".txt", ".csv", ".tsv", ".parquet"]))

@@ -106,11 +106,6 @@ def test_overlap_tables__match_loop(world, sliced):
             assert controls.loc[(name, kind), "n"] == len(both)
 
 
-def test_controls__of_an_older_study_are_missing(tmp_path):
-    old = Narrowed(make_world(tmp_path / "study", old=True).study, Slice())
-    assert not old.has("overlap_controls") and old.whole.has("overlap_controls")
-
-
 def test_top_images__match_loop(world, rng):
     for share in (0.1, 0.9):
         mask = world.mask(rng, share)

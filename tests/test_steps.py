@@ -62,6 +62,7 @@ def seen(tmp_path: Path, trusted: None) -> Study:
     return open_study(folder)
 
 
+@pytest.mark.slow
 def test_complete_study__every_item_is_in_the_row_of_its_step(seen):
     assert not seen.missing()
     assert not [name for name in STEPS if seen.summary(name).get("skipped")]

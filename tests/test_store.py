@@ -284,15 +284,18 @@ def test_manifest__a_flipped_bit_is_noticed_on_opening_and_by_verify(tmp_path):
     assert verify(folder) == []
 
 
-def test_manifest__of_an_older_version_has_no_checksum_and_opens_until_it_is_written_again(tmp_path):
+@pytest.mark.parametrize("change", [{}, {"format": 0}], ids=["no checksum", "an earlier format"])
+def test_manifest__of_an_earlier_version_is_refused_with_the_command_that_makes_it_anew(tmp_path, change):
     folder = make(tmp_path / "s")
     path = folder / "manifest.json"
-    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "checksum"}
+    old = {key: value for key, value in json.loads(path.read_text()).items() if key != "checksum"} | change
     path.write_text(json.dumps(old, sort_keys=True, ensure_ascii=False, indent=1) + "\n")
-    assert open_study(folder).has("features") and verify(folder) == []
-    with write_study(folder) as writer, writer.step("quality", {}, inputs=("features",)) as step:
-        step.vector("scores", np.arange(3))
-    assert json.loads(path.read_text())["checksum"] and open_study(folder).has("scores")
+    before = path.read_bytes()
+    with pytest.raises(StudyError, match=rf"written by an earlier version. Make it anew: .* {folder}-new "):
+        open_study(folder)
+    with pytest.raises(StudyError, match="earlier version"), write_study(folder):
+        pass
+    assert path.read_bytes() == before
 
 
 def test_verify__lists_every_problem_and_goes_on(tmp_path):
@@ -326,6 +329,7 @@ def test_verify__lists_every_problem_and_goes_on(tmp_path):
         "representations/.00001.npy.999999999.tmp": "is a temporary file of a killed command",
         "link": "is a link out of the study folder and is not followed",
         "requested_heatmaps/3-a.npz": "has changed since it was written (checksum differs)",
+        "requested_heatmaps/4-old.npz": "has changed since it was written (checksum differs)",
     }
 
 

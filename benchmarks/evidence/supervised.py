@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from benchmarks.__main__ import machine
+from core.common.inside import replacing
 from core.common.statistics.intervals import wilson
 from core.data.sources.images import open_images
 from core.encoders.transform import Transform
@@ -28,7 +29,7 @@ from core.errors import SettingsError
 from core.jobs.progress import Bar, Progress
 from core.training.augmentations.pixels import Pixels, load_pixels
 from core.training.backbones import build_backbone, parse_arch
-from core.training.files import export, read_state, replacing, resume_path
+from core.training.files import export, read_state, resume_path
 from core.training.setup import channel_statistics, derived_seed, describe_source, epoch_order
 
 ARCH, STEM, SIZE = "timm:resnet18?channels=(32,64,128,256)", "cifar", 32
@@ -100,7 +101,7 @@ class Training:
             "schedule": self.schedule.state_dict(),
             **{name: getattr(self, name) for name in ("epoch", "epochs", "seed")},
         }
-        with replacing(resume_path(self.output)) as temporary:
+        with replacing(resume_path(self.output), parents=True) as temporary:
             torch.save(state, temporary)
 
     def normalised(self, images: np.ndarray) -> Tensor:

@@ -130,10 +130,10 @@ def start_row(study: Study, device: str) -> dict[str, Any]:
     """The numbers of the start itself, from its study's representations."""
     from core.analysis.probe.evaluate import Represented
     from core.analysis.probe.transfer import encoder_of
-    from core.analysis.tensors import class_codes
+    from core.slices.evaluate import class_column
 
     raw = study.array("representations")[:]
-    images = Represented(raw, class_codes(study), study.is_val, study.class_names)
+    images = Represented(raw, class_column(study, "label"), study.is_val, study.class_names)
     return verdict(encoder_of(study, device), images, study)
 
 

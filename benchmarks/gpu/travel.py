@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from core.common.inside import replacing
 from core.errors import PeregrineError
-from core.training.files import read_state, replacing, resume_path
+from core.training.files import read_state, resume_path
 
 MIB = 1024**2
 
@@ -70,6 +71,6 @@ def unpack(folder: Path, output: Path) -> Path | None:
         raise PeregrineError(f"{folder}: {len(pieces)} pieces of {name}, expected {n}. Bring all of them")
     target = output.with_name(name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
+    with replacing(target, parents=True) as temporary:
         temporary.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
     return target

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
 from core.errors import ShapeError
-
-if TYPE_CHECKING:
-    from core.store import Study
 
 TIE = 1e-12  # relative: values this near to a threshold count as equal to it, so rounding decides nothing
 
@@ -53,11 +48,3 @@ def hoyer_of_norms(l1: Tensor | np.ndarray, l2: Tensor | np.ndarray, n_features:
         return torch.full_like(l1, math.nan)
     root = math.sqrt(n_features)
     return (root - l1 / torch.where(l2 > 0, l2, math.nan)) / (root - 1.0)
-
-
-def class_codes(study: Study) -> np.ndarray:
-    """(n_images,) int64: position of each label in `study.class_names`, -1 without a label."""
-    codes_of_labels, labels = pd.factorize(study.images["label"])
-    place = {name: position for position, name in enumerate(study.class_names)}
-    codes = np.array([*(place[name] for name in labels), -1], np.int64)
-    return codes[codes_of_labels]  # factorize gives -1 to a missing label: the last entry

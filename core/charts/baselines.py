@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,10 @@ from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.common.score_names import score_in_sentence, score_label
 from core.common.statistics.chance import CHANCE, outcomes, untold
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,8 @@ def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
         return metrics.iloc[:0].assign(rank=0)
     value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
-    shown = value[order].round(3)
-    return metrics.take(order).reset_index(drop=True).assign(rank=1 + np.searchsorted(shown, shown))
+    rounded = value[order].round(3)
+    return metrics.take(order).reset_index(drop=True).assign(rank=1 + np.searchsorted(rounded, rounded))
 
 
 def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> str:
@@ -91,13 +89,13 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
     if few := untold(*outcomes(rows.iloc[0].to_dict())):
         return f"Which score ranks first {few}."
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
-    place = int(rows["rank"].iloc[names.index(score)])
-    text = f"By {name}, {score_label(score)} ranks {place} of {len(names)} scores"
-    free = where(rows, rows["label_free"].to_numpy(bool))
+    rank = int(rows["rank"].iloc[names.index(score)])
+    text = f"By {name}, {score_label(score)} ranks {rank} of {len(names)} scores"
+    free = rows[rows["label_free"].to_numpy(bool)]
     if score in words(free, "score"):
-        ahead = int((free["rank"].to_numpy() < place).sum())
+        ahead = int((free["rank"].to_numpy() < rank).sum())
         text += f", and {ahead + 1} of the {len(free)} that need no labels"
-    if place > 1:
+    if rank > 1:
         text += f"; best is {score_label(names[0])} with {numbers(rows, metric)[0]:.3f}"
     return f"{text}."
 
@@ -114,10 +112,10 @@ def finding(metrics: pd.DataFrame) -> str:
         return _why_empty(metrics)
     if few := untold(*outcomes(rows.iloc[0].to_dict())):
         return f"Which score predicts errors best {few}."
-    found = recommend(words(rows, "score"))
-    parts = [claim(score_row(rows, found.score))] if found else []
-    best = where(rows, rows["label_free"].to_numpy(bool))
-    if len(best) and not (found and found.score == best["score"].iloc[0]):
+    best_score = recommend(words(rows, "score"))
+    parts = [claim(score_row(rows, best_score.score))] if best_score else []
+    best = rows[rows["label_free"].to_numpy(bool)]
+    if len(best) and not (best_score and best_score.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
         named = f"the best without labels, {score_in_sentence(row['score'])},"
         parts.append(f"{claim(row, named, works='reaches')}{level_words(level_with_best(best))}")
@@ -135,9 +133,9 @@ def level_with_best(metrics: pd.DataFrame) -> list[str]:
     if not {"rival", "rival_difference_high"} <= set(metrics):
         return []
     rows = ranked(metrics, "auroc")
-    names = words(where(rows, rows["label_free"].to_numpy(bool)), "score")
-    close = equals(rows, "rival", names[0] if names else "") & (numbers(rows, "rival_difference_high") >= 0)
-    return words(where(rows, close), "score")
+    names = words(rows[rows["label_free"].to_numpy(bool)], "score")
+    close = (rows["rival"] == (names[0] if names else "")) & (numbers(rows, "rival_difference_high") >= 0)
+    return words(rows[close], "score")
 
 
 def level_words(scores: Sequence[str]) -> str:
@@ -151,7 +149,7 @@ def level_words(scores: Sequence[str]) -> str:
     return f", not clearly ahead of {whom}"
 
 
-def rivals(
+def ranked_scores(
     metrics: pd.DataFrame,
     *,
     metric: str = "auroc",
@@ -178,8 +176,8 @@ def rivals(
     for free, name in ((True, "needs no labels"), (False, "needs a classifier")):
         part = rows["label_free"].to_numpy(bool) == free
         if part.any():
-            kept = [label for label, use in zip(labels, part, strict=True) if use]
-            fig.add_trace(_dots(where(rows, part), kept, metric, selected, free=free, name=name, theme=theme))
+            part_labels = [label for label, use in zip(labels, part, strict=True) if use]
+            fig.add_trace(_dots(rows[part], part_labels, metric, selected, free=free, name=name, theme=theme))
     base = _base(rows, info)
     marks = Marks(theme)
     if marked in words(rows, "score"):
@@ -202,12 +200,12 @@ def _dots(
     rows: pd.DataFrame, labels: list[str], metric: str, selected: str, *, free: bool, name: str, theme: Theme
 ) -> go.Scatter:
     # The legend has the colour of the first dot, which is not to be the selected one.
-    order = np.argsort(equals(rows, "score", selected), kind="stable")
+    order = np.argsort(rows["score"].to_numpy() == selected, kind="stable")
     rows, labels = rows.take(order), [labels[at] for at in order]
     value = numbers(rows, metric)
     low, high = numbers(rows, f"{metric}_low"), numbers(rows, f"{metric}_high")
-    chosen = equals(rows, "score", selected)
-    colours = [theme.accent if one else theme.correct if free else theme.neutral for one in chosen]
+    is_selected = rows["score"] == selected
+    colours = [theme.accent if one else theme.correct if free else theme.neutral for one in is_selected]
     return dots(
         value,
         labels,
@@ -264,12 +262,11 @@ class RankedScores(NamedTuple):
 BASELINES = Chart(
     name="baselines",
     title="every score with its interval",
-    needs=("quality", "quality_metrics", "quality_curves"),
+    needs=("probe", "quality", "quality_metrics", "quality_curves"),
     table=_table,
-    draw=lambda shown, options, theme: rivals(
-        shown.frame, metric=options.metric, selected=shown.selected, theme=theme
+    draw=lambda data, options, theme: ranked_scores(
+        data.frame, metric=options.metric, selected=data.selected, theme=theme
     ),
-    finding=lambda shown: finding(shown.frame),
+    finding=lambda data: finding(data.frame),
     alt=lambda _: "AUROC of every score with its 95 % interval",
-    aliases=("rivals",),
 )

@@ -32,7 +32,6 @@ class Chart:
         alt: (what it shows) -> one sentence for screen readers; the title by default.
         studies: minimum and maximum number. column: its width in print, single or double.
         same_images: it compares single images of the studies, so a slice of the first one chooses them all.
-        aliases: further names that it is asked for by.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Chart:
     studies: tuple[int, int] = (1, 1)
     column: str = "single"
     same_images: bool = False
-    aliases: tuple[str, ...] = ()
 
     def read(self, studies: Any, options: FigureOptions) -> Any:
         """Read what the chart shows of the studies (a sequence).
@@ -56,12 +54,12 @@ class Chart:
         """
         return self.table(studies[0] if self.studies == (1, 1) else studies, options)
 
-    def described(self, shown: Any) -> str:
+    def described(self, data: Any) -> str:
         """Return one sentence on the chart for screen readers."""
-        return self.alt(shown) if self.alt else f"{self.title[:1].upper()}{self.title.partition(';')[0][1:]}"
+        return self.alt(data) if self.alt else f"{self.title[:1].upper()}{self.title.partition(';')[0][1:]}"
 
 
-def frame_of(shown: Any) -> pd.DataFrame | None:
+def frame_of(data: Any) -> pd.DataFrame | None:
     """Return the numbers of a chart as a data frame; None for a chart of pictures."""
-    frame = shown if isinstance(shown, pd.DataFrame) else getattr(shown, "frame", None)
+    frame = data if isinstance(data, pd.DataFrame) else getattr(data, "frame", None)
     return frame if isinstance(frame, pd.DataFrame) else None

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
 from core.charts.class_representations import choose_classes
-from core.charts.heat_panels import COLOURS, Shown, facts_of, filled_up, original, overlay, short
+from core.charts.heat_panels import Shown, facts_of, filled_up, original, overlay, short
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import EVENLY, check_side_by_side, counts_by_class, of_class, spread
 from core.charts.reading import class_numbers
 from core.charts.study_heats import StudyHeats
-from core.charts.theme import LIGHT, Theme
-from core.common.dataframes import as_text, where
+from core.charts.theme import Theme
+from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -33,44 +31,6 @@ class ClassImages:
     name: str
     correct: Sequence[Shown]
     misclassified: Sequence[Shown]
-
-
-def class_heatmaps(
-    classes: Sequence[ClassImages],
-    layers: Sequence[str],
-    *,
-    note: str = "",
-    colours: str = COLOURS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
-    (Kalibhat 2024, Fig. 5).
-
-    Args:
-        layers: names of the heatmaps, one row each, in order: of one study, or before and after.
-    """
-    n_correct = max((len(one.correct) for one in classes), default=0)
-    n_wrong = max((len(one.misclassified) for one in classes), default=0)
-    strips = []
-    for one in classes:
-        shown = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
-        pictures = [original(image) if image else None for image in shown]
-        strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
-        for layer in layers:
-            words = [_taken_for(image) if image and layer == layers[-1] else "" for image in shown]
-            drawn = [overlay(image, layer, colours, caption=said) if image else None
-                     for image, said in zip(shown, words, strict=True)]  # fmt: skip
-            strips.append(Strip(as_text(layer) if len(layers) > 1 else "", drawn))
-    headers = [
-        Header(text, start, stop, text)
-        for text, start, stop in (
-            ("correct", 0, n_correct),
-            ("misclassified", n_correct, n_correct + n_wrong),
-        )
-        if stop > start
-    ]
-    breaks = [n_correct] if n_correct and n_wrong else []
-    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 
 
 def _taken_for(image: Shown) -> str:
@@ -98,7 +58,7 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
     sources = [StudyHeats(one, options) for one in studies]
     facts, n = sources[0].judged(), options.images or 4
     for other in studies[1:]:
-        facts = where(facts, facts["image_id"].isin(other.images["image_id"]).to_numpy())
+        facts = facts[facts["image_id"].isin(other.images["image_id"]).to_numpy()]
     classes = class_numbers(study, options) or choose_classes(counts_by_class(facts, study), most=3)
     if not len(classes):
         images = "evaluation images" if study.chosen is None else "images in the slice"
@@ -112,8 +72,35 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
                 images = [source.with_heat(image, layer) for image in images]
             parts.append(images)
         blocks.append(ClassImages(label, *parts))
-    shown = [image for block in blocks for image in (*block.correct, *block.misclassified)]
-    return ClassBlocks(facts_of(shown), blocks, layers)
+    every_image = [image for block in blocks for image in (*block.correct, *block.misclassified)]
+    return ClassBlocks(facts_of(every_image), blocks, layers)
+
+
+def _draw(data: ClassBlocks, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
+    (Kalibhat 2024, Fig. 5): a row for each study."""
+    n_correct = max((len(one.correct) for one in data.classes), default=0)
+    n_wrong = max((len(one.misclassified) for one in data.classes), default=0)
+    strips = []
+    for one in data.classes:
+        images = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
+        pictures = [original(image) if image else None for image in images]
+        strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
+        for layer in data.layers:
+            words = [_taken_for(image) if image and layer == data.layers[-1] else "" for image in images]
+            drawn = [overlay(image, layer, options.colours, caption=words_below) if image else None
+                     for image, words_below in zip(images, words, strict=True)]  # fmt: skip
+            strips.append(Strip(as_text(layer) if len(data.layers) > 1 else "", drawn))
+    headers = [
+        Header(text, start, stop, text)
+        for text, start, stop in (
+            ("correct", 0, n_correct),
+            ("misclassified", n_correct, n_correct + n_wrong),
+        )
+        if stop > start
+    ]
+    breaks = [n_correct] if n_correct and n_wrong else []
+    return picture_grid(strips, headers=headers, breaks=breaks, note=NOTE, theme=theme)
 
 
 HEATMAPS = Chart(
@@ -122,9 +109,7 @@ HEATMAPS = Chart(
     source="Kalibhat 2024, Fig. 5",
     needs=("probe", "heatmap_maps"),
     table=_table,
-    draw=lambda shown, options, theme: class_heatmaps(
-        shown.classes, shown.layers, note=NOTE, colours=options.colours, theme=theme
-    ),
+    draw=_draw,
     studies=(1, 4),
     column="double",
 )

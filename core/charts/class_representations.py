@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,7 @@ from core.charts.reading import class_numbers
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened
 from core.common.dataframes import as_text
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 PANELS = ("correct", "misclassified", "difference")
 PANEL_TITLE = {
@@ -71,15 +69,15 @@ def choose_features(
     if not len(pool) or not means.shape[1]:
         return np.empty(0, np.int64)
     order = pool[np.argsort(-means[pool], axis=0, kind="stable")]  # (n_pool, n_chosen), best first
-    chosen = np.empty(0, np.int64)
+    columns = np.empty(0, np.int64)
     for depth in range(1, len(order) + 1):
-        chosen = np.unique(order[:depth])
-        if len(chosen) >= fewest:
+        columns = np.unique(order[:depth])
+        if len(columns) >= fewest:
             break
-    rank = np.argsort(np.argsort(-means[chosen].max(1), kind="stable"))
-    chosen = chosen[rank < most]
-    home, peak = means[chosen].argmax(1), means[chosen].max(1)
-    return chosen[np.lexsort((-peak, home))]
+    rank = np.argsort(np.argsort(-means[columns].max(1), kind="stable"))
+    columns = columns[rank < most]
+    home, peak = means[columns].argmax(1), means[columns].max(1)
+    return columns[np.lexsort((-peak, home))]
 
 
 def class_representations(
@@ -155,7 +153,7 @@ def _cells(
         ygap=0.5,
         coloraxis="coloraxis2" if panel == "difference" else "coloraxis",
         text=[[f"{name}, feature {column}" for column in columns] for name in names],
-        customdata=None if n is None else [[said] * len(columns) for said in n],
+        customdata=None if n is None else [[size] * len(columns) for size in n],
         hovertemplate=f"<b>%{{text}}</b><br>{panel}: %{{z:.4f}}{sizes}<extra></extra>",
         hoverongaps=False,
     )
@@ -199,8 +197,8 @@ def _dress(
     marks = Marks(theme)
     for number, panel in enumerate(panels, start=1):
         axis = "" if number == 1 else str(number)
-        place = {"x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": f"y{axis} domain"}
-        marks.note(PANEL_TITLE[panel], color=theme.ink, small=False, **place, yanchor="bottom", yshift=2)
+        corner = {"x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": f"y{axis} domain"}
+        marks.note(PANEL_TITLE[panel], color=theme.ink, small=False, **corner, yanchor="bottom", yshift=2)
     marks.put_on(fig)
     fig.update_yaxes(
         tickvals=np.arange(len(classes)),
@@ -235,8 +233,8 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
     bar = {"thickness": theme.font_size * 0.8, "outlinewidth": 0, "nticks": 4, "xpad": 4, "ypad": 0,
            "tickfont": {"size": theme.font_size - 2}, "title": {"side": "right"}}  # fmt: skip
     whole = (1 - share) if apart and n > 1 else 1.0  # what is left to the means
-    place = {"y": 1, "yanchor": "top"} if below or not apart else {"y": 0, "yanchor": "bottom"}
-    other = {"y": 0, "yanchor": "bottom"} if below else {"y": 1, "yanchor": "top"}
+    of_means = {"y": 1, "yanchor": "top"} if below or not apart else {"y": 0, "yanchor": "bottom"}
+    of_difference = {"y": 0, "yanchor": "bottom"} if below else {"y": 1, "yanchor": "top"}
     fig.update_layout(
         coloraxis={
             "colorscale": theme.sequential,
@@ -244,7 +242,7 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
             "cmax": top or 1.0,
             "showscale": n > 1 or not apart,
             "colorbar": bar
-            | place
+            | of_means
             | {"len": 0.9 * whole, "title": {"text": "mean activation", "side": "right"}},
         },
         coloraxis2={
@@ -252,7 +250,9 @@ def _colour_bars(fig: go.Figure, grids: dict[str, np.ndarray], panels: Sequence[
             "cmin": -(reach or 1.0),
             "cmax": reach or 1.0,
             "showscale": apart,
-            "colorbar": bar | other | {"len": share * 0.9, "title": {"text": "difference", "side": "right"}},
+            "colorbar": bar
+            | of_difference
+            | {"len": share * 0.9, "title": {"text": "difference", "side": "right"}},
         },
     )
 
@@ -290,7 +290,7 @@ def _table(study: Study, options: FigureOptions) -> MeanCells:
     classes = class_numbers(study, options) or choose_classes(counts, most=10).tolist()
     features = list(options.features)
     if not features:
-        discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        discriminative = study.discriminative
         features = choose_features(study.vector("class_means"), discriminative, classes).tolist()
     names = ("class_means_correct", "class_means_misclassified")
     right, wrong = (study.vector(name) for name in names)
@@ -298,14 +298,14 @@ def _table(study: Study, options: FigureOptions) -> MeanCells:
     return MeanCells(frame, right, wrong, study.class_names, classes, features, counts)
 
 
-def _draw(shown: MeanCells, options: FigureOptions, theme: Theme) -> go.Figure:
+def _draw(data: MeanCells, options: FigureOptions, theme: Theme) -> go.Figure:
     return class_representations(
-        shown.correct,
-        shown.misclassified,
-        shown.class_names,
-        classes=shown.classes,
-        features=shown.features,
-        counts=shown.counts,
+        data.correct,
+        data.misclassified,
+        data.class_names,
+        classes=data.classes,
+        features=data.features,
+        counts=data.counts,
         panels=options.panels or PANELS,
         selectable=options.selectable,
         theme=theme,

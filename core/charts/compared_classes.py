@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,11 @@ from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.measures import class_accuracy_changes, judged_of
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 MOST_CLASSES = 40
 
@@ -32,8 +30,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     Args:
         classes: table of `class_accuracy_changes`.
     """
-    table = where(classes, equals(classes, "study", other))
-    table = where(table, np.isfinite(numbers(table, "difference")))
+    table = classes[classes["study"] == other]
+    table = table[np.isfinite(numbers(table, "difference"))]
     if table.empty:
         return "Accuracy by class"
     change, names = numbers(table, "difference"), words(table, "label")
@@ -41,8 +39,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     if len(table) == 1:
         ends = [signed(100 * numbers(table, f"difference{end}")[0], 0) for end in ("", "_low", "_high")]
         interval = f"{ends[1]} to {ends[2]}, " if np.isfinite(numbers(table, "difference_low")[0]) else ""
-        said = "significant" if clear[0] else "could be chance"
-        return f"Accuracy on {names[0]}: {ends[0]} points ({interval}{said})"
+        verdict = "significant" if clear[0] else "could be chance"
+        return f"Accuracy on {names[0]}: {ends[0]} points ({interval}{verdict})"
     sure = int(clear.sum())
     parts = []
     for most, verb in ((change.max(), "gain"), (change.min(), "lose")):
@@ -50,9 +48,9 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
             alike = sorted(name for name, one in zip(names, change, strict=True) if np.isclose(one, most))
             points = signed(100 * most, 0)
             parts.append(f"{_listed(alike)} {verb}{'s' if len(alike) == 1 else ''} most ({points} points)")
-    said = ", ".join(parts) or "No class changes"
+    sentence = ", ".join(parts) or "No class changes"
     tail = "no change is significant" if not sure else f"{sure} of {len(table)} changes are significant"
-    return f"{said}; {tail}"
+    return f"{sentence}; {tail}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -76,21 +74,19 @@ def class_changes(
         classes: table of `core.comparison.measures.class_accuracy_changes`.
         most: number of classes, most changed first.
     """
-    after = where(classes, equals(classes, "study", other))
-    before = where(classes, equals(classes, "study", first))
+    after = classes[classes["study"] == other]
+    before = classes[classes["study"] == first]
     if not len(after) or not np.isfinite(numbers(after, "difference")).any():
         return note_figure("No class has a probe result in both studies.", theme)
     change = numbers(after, "difference")
-    shown = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
-    shown = shown[np.argsort(change[shown], kind="stable")]  # plotly draws from the bottom
-    names = [as_text(name) for name in after["label"].to_numpy(object)[shown]]
-    was, now = 100 * numbers(before, "accuracy")[shown], 100 * numbers(after, "accuracy")[shown]
-    low, high = (100 * numbers(after, f"difference_{end}")[shown] for end in ("low", "high"))
-    n = numbers(after, "n")[shown]
-    fig = make_subplots(
-        rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04, column_widths=[0.58, 0.42]
-    )
-    at = np.arange(len(shown))
+    drawn = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
+    drawn = drawn[np.argsort(change[drawn], kind="stable")]  # plotly draws from the bottom
+    names = [as_text(name) for name in after["label"].to_numpy(object)[drawn]]
+    was, now = 100 * numbers(before, "accuracy")[drawn], 100 * numbers(after, "accuracy")[drawn]
+    low, high = (100 * numbers(after, f"difference_{end}")[drawn] for end in ("low", "high"))
+    n = numbers(after, "n")[drawn]
+    fig = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.1, column_widths=[0.58, 0.42])
+    at = np.arange(len(drawn))
     for values, name, colour, symbol in (
         (was, first, theme.neutral, "circle-open"),
         (now, other, theme.discriminative, "circle"),
@@ -107,19 +103,19 @@ def class_changes(
             row=1,
             col=1,
         )
-    for chosen, colour, name in (
+    for mask, colour, name in (
         (low > 0, theme.correct, "better"),
         (high < 0, theme.misclassified, "worse"),
         (~leaves_out_0(low, high), theme.neutral, "could be chance"),
     ):
-        if chosen.any():
+        if mask.any():
             fig.add_trace(
-                _changes(at, change * 100, low, high, shown, chosen, colour, name, names, theme), row=1, col=2
+                _changes(at, change * 100, low, high, drawn, mask, colour, name, names, theme), row=1, col=2
             )
     fig.update_yaxes(
         tickvals=at, ticktext=names, ticks="", range=[-0.7, len(at) - 0.3], tickfont_color=theme.ink
     )
-    fig.update_xaxes(title_text="accuracy", ticksuffix=" %", range=[-3, 103], row=1, col=1)
+    fig.update_xaxes(title_text="accuracy (%)", range=[-3, 103], row=1, col=1)
     fig.update_xaxes(title_text="change in points", row=1, col=2)
     finish(fig, theme)
     row_height = 1.6 * theme.font_size
@@ -128,17 +124,17 @@ def class_changes(
 
 
 def _changes(
-    at: np.ndarray, change: np.ndarray, low: np.ndarray, high: np.ndarray, shown: np.ndarray,
-    chosen: np.ndarray, colour: str, name: str, names: Sequence[str], theme: Theme,
+    at: np.ndarray, change: np.ndarray, low: np.ndarray, high: np.ndarray, drawn: np.ndarray,
+    mask: np.ndarray, colour: str, name: str, names: Sequence[str], theme: Theme,
 ) -> go.Scatter:  # fmt: skip
-    middle = change[shown][chosen]
+    middle = change[drawn][mask]
     return dots(
         middle,
-        at[chosen],
+        at[mask],
         name=name,
         marker={"color": colour, "size": theme.stroke(7), "symbol": "diamond"},
-        error_x=interval(middle, low[chosen], high[chosen], colour=colour, thickness=theme.stroke(1.5)),
-        customdata=np.column_stack([np.array(names, object)[chosen], low[chosen], high[chosen]]),
+        error_x=interval(middle, low[mask], high[mask], colour=colour, thickness=theme.stroke(1.5)),
+        customdata=np.column_stack([np.array(names, object)[mask], low[mask], high[mask]]),
         hover="<b>%{customdata[0]}</b>: %{x:+.1f} points (%{customdata[1]:+.1f} to %{customdata[2]:+.1f})",
     )
 
@@ -154,7 +150,8 @@ class ClassChanges(NamedTuple):
 def _table(studies: Sequence[Study], options: FigureOptions) -> ClassChanges:
     shared = shared_of_slice(studies)
     rows = shared.rows[:, shared.judged]
-    correct = np.stack([judged_of(one, own).correct for one, own in zip(shared.studies, rows, strict=True)])
+    pairs = zip(shared.studies, rows, strict=True)
+    correct = np.stack([judged_of(study, study_rows).correct for study, study_rows in pairs])
     frame = class_accuracy_changes(correct, shared.labels[shared.judged], shared.names)
     return ClassChanges(frame, *shared.names[:2])
 
@@ -164,9 +161,9 @@ COMPARED_CLASSES = Chart(
     title="accuracy of each class in two studies, and its change; --with",
     needs=("probe",),
     table=_table,
-    draw=lambda shown, _, theme: class_changes(*shown, theme=theme),
-    finding=lambda shown: class_change_finding(shown.frame, shown.other),
-    alt=lambda shown: f"Accuracy of each class in {shown.first} and in {shown.other}",
+    draw=lambda data, _, theme: class_changes(*data, theme=theme),
+    finding=lambda data: class_change_finding(data.frame, data.other),
+    alt=lambda data: f"Accuracy of each class in {data.first} and in {data.other}",
     studies=(2, MANY),
     column="double",
     same_images=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,14 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import MANY, Chart
+from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score, shared_of_slice
-from core.charts.theme import LIGHT, Theme, finish, layout_of, note_figure, tint
-from core.common.dataframes import as_text, equals, numbers, where
+from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
+from core.common.dataframes import as_text, numbers
 from core.common.score_names import SCORES, score_label
 from core.comparison.images import Shared
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 FEWEST_BINS, MOST_BINS = 5, 48
 PANEL = 150  # pixels; height of one study's panel
@@ -51,19 +50,19 @@ def score_table(
     if n_bins is None:
         n_bins = int(np.clip(np.round(2 * np.cbrt(max(map(len, drawn)))), FEWEST_BINS, MOST_BINS))
     edges = np.linspace(low, high if high > low else low + 1.0, n_bins + 1)
-    found: dict[str, list] = {column: [] for column in columns}
+    rows: dict[str, list] = {column: [] for column in columns}
     for name, (values, correct) in studies.items():
         for group, verdict in (("correct", 1), ("misclassified", 0)):
-            own = values[(correct == verdict) & np.isfinite(values)]
-            n = max(len(own), 1)
-            zero = own == 0 if apart else np.zeros(len(own), bool)
-            counts = np.histogram(own[~zero], edges)[0]
-            facts = {"study": name, "group": group, "n": len(own), "zero_share": 100 * zero.sum() / n}
+            scores = values[(correct == verdict) & np.isfinite(values)]
+            n = max(len(scores), 1)
+            zero = scores == 0 if apart else np.zeros(len(scores), bool)
+            counts = np.histogram(scores[~zero], edges)[0]
+            facts = {"study": name, "group": group, "n": len(scores), "zero_share": 100 * zero.sum() / n}
             for column, value in facts.items():
-                found[column] += [value] * n_bins
+                rows[column] += [value] * n_bins
             for column, part in (("left", edges[:-1]), ("right", edges[1:]), ("share", 100 * counts / n)):
-                found[column] += part.tolist()
-    return pd.DataFrame(found)
+                rows[column] += part.tolist()
+    return pd.DataFrame(rows)
 
 
 def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: Theme = LIGHT) -> go.Figure:
@@ -76,13 +75,14 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
         return note_figure(f"{score_label(score)} is 0 or undefined for every image of these studies.", theme)
     names = list(dict.fromkeys(table["study"]))
     titles = [_panel_title(table, name, score, theme) for name in names]
-    room = 0.36 if any("<br>" in title for title in titles) else 0.24  # of a panel, for its title
+    lines = max(title.count("<br>") for title in titles)
+    room = 0.24 + 0.12 * lines  # of a panel, for its title
     fig = make_subplots(
         rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=room / len(names), subplot_titles=titles
     )  # fmt: skip
     for row, name in enumerate(names, start=1):
         for group, colour in (("correct", theme.correct), ("misclassified", theme.misclassified)):
-            part = where(table, equals(table, "study", name) & equals(table, "group", group))
+            part = table[(table["study"] == name) & (table["group"] == group)]
             fig.add_trace(_steps(part, group, colour, theme, legend=row == 1), row=row, col=1)
     fig.update_xaxes(title_text=score_label(score), row=len(names), col=1)
     fig.update_yaxes(ticksuffix=" %", rangemode="tozero", matches="y")
@@ -92,7 +92,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     finish(fig, theme)
     scale = theme.font_size / LIGHT.font_size
     height = round((PANEL * len(names) + 110) * scale)
-    title = (34 if any("<br>" in note.text for note in layout_of(fig).annotations[:1]) else 20) * scale
+    title = (20 + 14 * titles[0].count("<br>")) * scale
     return fig.update_layout(
         height=height, margin_t=round(44 * scale + title), legend_y=1 + (20 * scale + title) / height
     )
@@ -103,35 +103,36 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
     means = SCORES[score].zero_means if score in SCORES else ""
     if not means:
         return title
-    said = []
+    zeros = []
     for group in ("correct", "misclassified"):
-        part = where(table, equals(table, "study", name) & equals(table, "group", group))
+        part = table[(table["study"] == name) & (table["group"] == group)]
         if len(part) and part["n"].iat[0] and part["zero_share"].iat[0] > 0:
             share = part["zero_share"].iat[0]
-            said.append(f"{f'{share:.0f}' if share >= 0.5 else 'under 1'} % of {group}")
-    if not said:
+            zeros.append(f"{f'{share:.0f}' if share >= 0.5 else 'under 1'} % of {group}")
+    if not zeros:
         return title
     if theme.width is None:  # half a page
-        return f"{title}<br>not drawn: 0 for {' and '.join(said)}"
+        return f"{title}<br>not drawn: 0 for {' and<br>'.join(zeros)}"
     if theme.width < 500:  # a narrow column
-        return f"{title}; 0 for {' and '.join(said)}"
-    return f"{title}; 0, not drawn ({means}): {' and '.join(said)} images"
+        return f"{title}; 0 for {' and '.join(zeros)}"
+    return f"{title}; 0, not drawn ({means}): {' and '.join(zeros)} images"
 
 
 def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend: bool) -> go.Scatter:
     edges = np.append(numbers(part, "left"), numbers(part, "right")[-1:])
     shares = numbers(part, "share")
-    return go.Scatter(  # from and to the axis, so that the first and the last bin are closed
-        x=np.concatenate([edges[:1], edges]),
-        y=np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
-        mode="lines",
+    return line(  # from and to the axis, so that the first and the last bin are closed
+        np.concatenate([edges[:1], edges]),
+        np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
+        colour=colour,
+        width=theme.stroke(2),
+        hover=f"{group}: %{{y:.1f}} % from %{{x:.3g}}",
+        line_shape="hv",
         name=group,
         legendgroup=group,
         showlegend=legend,
-        line={"shape": "hv", "color": colour, "width": theme.stroke(2)},
         fill="tozeroy",
         fillcolor=tint(colour, 0.15),
-        hovertemplate=f"{group}: %{{y:.1f}} % from %{{x:.3g}}<extra></extra>",
     )
 
 
@@ -148,12 +149,12 @@ def shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.
     Raises:
         SettingsError: a study does not have the score.
     """
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    values: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, study, rows in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
         table = study.table("quality")
         column = known_score(table, score)
-        found[name] = numbers(table, column)[rows], numbers(table, "correct")[rows]
-    return found
+        values[name] = numbers(table, column)[rows], numbers(table, "correct")[rows]
+    return values
 
 
 def _table(studies: Sequence[Study], options: FigureOptions) -> ComparedScores:
@@ -166,9 +167,9 @@ COMPARED_SCORES = Chart(
     title="Q (--score) by correctness in each study, on the images of all; --with",
     needs=("quality",),
     table=_table,
-    draw=lambda shown, _, theme: score_distributions(shown.frame, score=shown.score, theme=theme),
-    alt=lambda shown: (
-        f"Distribution of {score_label(shown.score)} over correct and misclassified images in each study"
+    draw=lambda data, _, theme: score_distributions(data.frame, score=data.score, theme=theme),
+    alt=lambda data: (
+        f"Distribution of {score_label(data.score)} over correct and misclassified images in each study"
     ),
     studies=(2, MANY),
     same_images=True,

@@ -1,9 +1,9 @@
-"""How many words each pair of studies shares (Kalibhat's dissertation, Fig. B.1)."""
+"""The number of words that each pair of studies shares (Kalibhat, dissertation, Fig. B.1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,7 @@ from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text
 from core.comparison.words import compare_words
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -68,10 +66,10 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> SharedWords:
     Raises:
         StudyError: fewer than two of the studies have words.
     """
-    found = compare_words(shared_of_slice(studies))
-    if found is None:
+    compared = compare_words(shared_of_slice(studies))
+    if compared is None:
         raise StudyError("words of two studies are needed")
-    return SharedWords(found.matrix.reset_index(names="study"), found.matrix)
+    return SharedWords(compared.matrix.reset_index(names="study"), compared.matrix)
 
 
 COMPARED_WORDS = Chart(
@@ -79,7 +77,7 @@ COMPARED_WORDS = Chart(
     title="how many words each pair of studies shares; --with",
     needs=("concepts",),
     table=_table,
-    draw=lambda shown, _, theme: concept_matrix(shown.matrix, theme=theme),
+    draw=lambda data, _, theme: concept_matrix(data.matrix, theme=theme),
     alt=lambda _: "Number of words that each pair of studies shares",
     studies=(2, MANY),
     same_images=True,

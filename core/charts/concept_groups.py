@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.marks import cells, name_rows
+from core.charts.marks import cells, dots, name_rows
 from core.charts.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers, words
 
@@ -53,16 +53,16 @@ def count_by_size(groups: pd.DataFrame, size: str) -> pd.DataFrame:
     """
     sizes = numbers(groups, size).astype(np.int64)
     edges, names = size_classes(sizes)
-    place = np.searchsorted(edges, sizes, side="right") - 1
+    size_class = np.searchsorted(edges, sizes, side="right") - 1
     alike, large = groups["interpretable"].to_numpy(bool), groups["large"].to_numpy(bool)
 
     def count(mask: np.ndarray) -> np.ndarray:
-        return np.bincount(place[mask], minlength=len(names))
+        return np.bincount(size_class[mask], minlength=len(names))
 
     return pd.DataFrame(
         {
             "size": names,
-            "n_groups": np.bincount(place, minlength=len(names)),
+            "n_groups": np.bincount(size_class, minlength=len(names)),
             "n_interpretable": count(alike),
             "n_other": count(large & ~alike),
             "n_small": count(~large & ~alike),
@@ -78,7 +78,7 @@ def group_sizes(counts: pd.DataFrame, *, size: str, theme: Theme = LIGHT) -> go.
     """
     if not numbers(counts, "n_groups").sum():
         return note_figure(NO_GROUPS, theme)
-    place = np.arange(len(counts))
+    bins = np.arange(len(counts))
     kinds = (
         ("n_interpretable", "interpretable", theme.discriminative),
         ("n_other", "large enough, not interpretable", theme.neutral),
@@ -88,29 +88,28 @@ def group_sizes(counts: pd.DataFrame, *, size: str, theme: Theme = LIGHT) -> go.
     for column, name, colour in kinds:
         n = numbers(counts, column)
         if n.sum():
-            said = [
+            hovers = [
                 f"<b>{text}</b> {SIZES[size].split()[0]}: {k:,.0f} {name}"
                 for text, k in zip(counts["size"], n, strict=True)
             ]
             fig.add_trace(
-                go.Bar(x=place, y=n, name=name, marker_color=colour, hovertext=said, hoverinfo="text")
+                go.Bar(x=bins, y=n, name=name, marker_color=colour, hovertext=hovers, hoverinfo="text")
             )
         below += n
     fig.add_trace(
-        go.Scatter(
-            x=place,
-            y=below,
+        dots(
+            bins,
+            below,
             mode="text",
             text=[f"{n:,.0f}" if n else "" for n in below],
             textposition="top center",
             textfont={"color": theme.ink, "size": theme.font_size - 2},
-            hoverinfo="skip",
             showlegend=False,
             cliponaxis=False,
         )
     )
-    step = -(-len(place) // MOST_TICKS)
-    ticks = {"tickvals": place[::step], "ticktext": counts["size"].tolist()[::step], "tickangle": 0}
+    step = -(-len(bins) // MOST_TICKS)
+    ticks = {"tickvals": bins[::step], "ticktext": counts["size"].tolist()[::step], "tickangle": 0}
     fig.update_xaxes(title_text=SIZES[size], **ticks)
     fig.update_yaxes(title_text="groups", rangemode="tozero", range=[0, 1.12 * below.max()])
     return finish(fig, theme, height=320).update_layout(barmode="stack", bargap=0.18)
@@ -150,33 +149,27 @@ def interpretability(
         ),
     )
     for mask, name, marker in kinds:
-        chosen = np.flatnonzero(mask & there).tolist()
-        if not chosen:
+        rows = np.flatnonzero(mask & there).tolist()
+        if not rows:
             continue
         same = {"marker": {"opacity": marker.get("opacity", 1.0)}}
         fig.add_trace(
-            go.Scatter(
-                x=n_images[chosen],
-                y=cosine[chosen],
-                mode="markers",
+            dots(
+                n_images[rows],
+                cosine[rows],
                 name=name,
                 marker=marker,
                 selected=same,
                 unselected=same,
-                customdata=[[str(units["group"].iat[at])] for at in chosen],
-                hovertext=[_said(str(names[at]), n_images[at], cosine[at]) for at in chosen],
+                customdata=[[str(units["group"].iat[at])] for at in rows],
+                hovertext=[_said(str(names[at]), n_images[at], cosine[at]) for at in rows],
                 hoverinfo="text",
             )
         )
     here = there & (units["group"].to_numpy(object) == selected)
     if here.any():
         ring = {"color": TRANSPARENT, "size": 16, "line": {"color": theme.accent, "width": 2.5}}
-        fig.add_trace(
-            go.Scatter(
-                x=n_images[here], y=cosine[here], mode="markers", marker=ring, hoverinfo="skip",
-                showlegend=False,
-            )
-        )  # fmt: skip
+        fig.add_trace(dots(n_images[here], cosine[here], marker=ring, showlegend=False))
     marks.horizontal(gamma, f"gamma {gamma:.2f}: interpretable above it")
     marks.put_on(fig)
     fig.update_xaxes(title_text="images", rangemode="tozero")
@@ -198,8 +191,8 @@ def word_table(concepts: pd.DataFrame, units: Sequence[str], *, most: int = MOST
         concepts: rows of table `concepts` (group, word, score, kept). units: names of groups, the joint one
             first. most: maximum number of words.
     """
-    kept = concepts[concepts["kept"].to_numpy(bool) & concepts["group"].isin(list(units)).to_numpy(bool)]
-    wide = kept.pivot_table(index="word", columns="group", values="score", aggfunc="max")
+    rows = concepts[concepts["kept"].to_numpy(bool) & concepts["group"].isin(list(units)).to_numpy(bool)]
+    wide = rows.pivot_table(index="word", columns="group", values="score", aggfunc="max")
     wide = wide.reindex(columns=list(units))
     best = wide.max(axis=1).to_numpy(np.float64)
     joint = wide[units[0]].to_numpy(np.float64)
@@ -218,13 +211,13 @@ def word_matrix(
     if scores.empty:
         return note_figure("Neither the group nor its features have words.", theme)
     grid = scores.to_numpy(np.float64)
-    units, said = [str(name) for name in scores.columns], [str(word) for word in scores.index]
+    units, words = [str(name) for name in scores.columns], [str(word) for word in scores.index]
     text = [[f"{value:.2f}" if np.isfinite(value) else "" for value in row] for row in grid]
     fig = go.Figure(
         cells(
             grid,
             np.arange(len(units)),
-            np.arange(len(said)),
+            np.arange(len(words)),
             scale=theme.sequential,
             zmin=0,
             zmax=max(float(np.nanmax(grid)), 0.1) * 1.3,  # keeps the text legible on the darkest cell
@@ -236,14 +229,14 @@ def word_matrix(
                     + (f"{value:.3f}" if np.isfinite(value) else "not among its words")
                     for unit, value in zip(units, row, strict=True)
                 ]
-                for word, row in zip(said, grid, strict=True)
+                for word, row in zip(words, grid, strict=True)
             ],
             hoverinfo="text",
             hoverongaps=True,
         )
     )
     at = units.index(joint)
-    ends = {"x0": at - 0.5, "x1": at + 0.5, "y0": -0.5, "y1": len(said) - 0.5}
+    ends = {"x0": at - 0.5, "x1": at + 0.5, "y0": -0.5, "y1": len(words) - 0.5}
     line = {"type": "rect", "line": {"color": theme.accent, "width": 2}} | ends
     fig.update_xaxes(
         tickvals=np.arange(len(units)),
@@ -253,8 +246,8 @@ def word_matrix(
         ticks="",
         tickfont_color=theme.ink,
     )
-    name_rows(fig, [as_text(word) for word in said], theme, span={"autorange": "reversed"})
-    finish(fig, theme, height=90 + 24 * len(said))
+    name_rows(fig, [as_text(word) for word in words], theme, span={"autorange": "reversed"})
+    finish(fig, theme, height=90 + 24 * len(words))
     return fig.update_layout(shapes=[line], margin_t=8)
 
 
@@ -274,6 +267,6 @@ def group_size_finding(counts: pd.DataFrame, size: str) -> str:
 
 def likeness_finding(cosine: Sequence[float] | np.ndarray, gamma: float) -> str:
     """State how many groups and features have crops that look alike to CLIP."""
-    known = np.asarray(cosine, float)
-    known = known[np.isfinite(known)]
-    return f"{int((known >= gamma).sum()):,} of {len(known):,} have crops that look alike"
+    finite = np.asarray(cosine, float)
+    finite = finite[np.isfinite(finite)]
+    return f"{int((finite >= gamma).sum()):,} of {len(finite):,} have crops that look alike"

@@ -78,10 +78,10 @@ def reachable_percent(values: np.ndarray, percent: int) -> int:
 
     Images with equal scores are flagged together, so it may be larger.
     """
-    known = np.asarray(values, float)[np.isfinite(values)]
-    if not len(known) or not percent:
+    scores = np.asarray(values, float)[np.isfinite(values)]
+    if not len(scores) or not percent:
         return percent
-    flagged = 100 * np.count_nonzero(known <= threshold_for(known, percent)) / len(known)
+    flagged = 100 * np.count_nonzero(scores <= threshold_for(scores, percent)) / len(scores)
     return percent if flagged - percent < 1 else math.floor(flagged)
 
 
@@ -91,11 +91,11 @@ def tie_sentence(values: np.ndarray, threshold: float) -> str:
     >>> tie_sentence(np.array([0, 0, 0, 1, 2]), 0.0)
     '3 images share the lowest score, so no smaller share can be flagged.'
     """
-    known = np.asarray(values, float)[np.isfinite(values)]
-    equal = int(np.count_nonzero(known == threshold))
-    if equal < 2 or equal < len(known) / 100:  # what the slider cannot set apart anyway
+    scores = np.asarray(values, float)[np.isfinite(values)]
+    equal = int(np.count_nonzero(scores == threshold))
+    if equal < 2 or equal < len(scores) / 100:  # what the slider cannot set apart anyway
         return ""
-    if threshold == known.min():
+    if threshold == scores.min():
         return f"{equal:,} images share the lowest score, so no smaller share can be flagged."
     return f"{equal:,} images share the score {threshold:.4g} and are flagged together."
 
@@ -149,9 +149,7 @@ def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Th
         fig.add_trace(line(x, y, colour=colour, width=2.5, hover=hover, name=label))
     fig.add_trace(diagonal("caught by flagging at random", theme))
     if flagged is not None:
-        marks = Marks(theme)
-        marks.vertical(flagged, "chosen", solid=True)
-        marks.put_on(fig)
+        Marks(theme).vertical(flagged, "chosen", solid=True).put_on(fig)
     fig.update_xaxes(title_text="images flagged, lowest score first", **PERCENT_AXIS)
     fig.update_yaxes(title_text="percent", **PERCENT_AXIS)
     return finish(fig, theme, height=330)
@@ -159,8 +157,8 @@ def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Th
 
 def _known(values: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, outcome = np.asarray(values, float), np.asarray(correct, float)
-    known = np.isfinite(values) & np.isfinite(outcome)
-    return values[known], outcome[known] == 1
+    defined = np.isfinite(values) & np.isfinite(outcome)
+    return values[defined], outcome[defined] == 1
 
 
 def _percent(part: int, whole: int) -> float:

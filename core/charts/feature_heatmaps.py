@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
 from core.charts.heat_panels import (
-    COLOURS,
     Shown,
     enlarged,
     facts_of,
@@ -23,47 +22,18 @@ from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.picked_images import strongest_rows, top_images_of
 from core.charts.study_heats import StudyHeats
-from core.charts.theme import LIGHT, Theme
+from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
-
-
-def feature_heatmaps(
-    rows: Sequence[tuple[str, Sequence[Shown]]],
-    *,
-    other: Sequence[Sequence[Shown]] = (),
-    headers: tuple[str, str] = ("", ""),
-    note: str = "",
-    colours: str = COLOURS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot one row per feature: its top images with the feature's heatmap; with `other`, also its
-    top images in another image set. Images without a heatmap are shown plain.
-
-    Args:
-        rows: title and images of each feature. other: additional images of each, in the same order.
-    """
-    n_first = max((len(images) for _, images in rows), default=0)
-    n_other = max((len(images) for images in other), default=0)
-    strips = []
-    for number, (title, images) in enumerate(rows):
-        beside = other[number] if other else []
-        shown = [*filled_up(images, n_first), *filled_up(beside, n_other)]
-        strips.append(Strip(title, [_with_feature(image, colours) if image else None for image in shown]))
-    spans = [Header(as_text(headers[0]), 0, n_first), Header(as_text(headers[1]), n_first, n_first + n_other)]
-    spans = [span for span in spans if span.text and span.stop > span.start]
-    return picture_grid(strips, headers=spans, breaks=[n_first] if n_other else [], note=note, theme=theme)
+from core.store import Study
 
 
 def _with_feature(image: Shown, colours: str) -> Picture:
     name = next((name for name, heat in image.heats.items() if heat is not None), "")
     caption = as_text(short(image.label))
-    found = overlay(image, name, colours, caption=caption) if name else None
-    return found or heat_picture(image, enlarged(image.pixels), caption=caption)
+    heated = overlay(image, name, colours, caption=caption) if name else None
+    return heated or heat_picture(image, enlarged(image.pixels), caption=caption)
 
 
 class FeatureRows(NamedTuple):
@@ -97,11 +67,11 @@ def _transferred(studies: Sequence[Study], options: FigureOptions) -> FeatureRow
     rows, beside, frames = [], [], []
     for feature, title, images in top_images_of(here, first, options, n):
         rows.append((title, [first.with_stored(image, feature) for image in images]))
-        found = second.shown(strongest_rows(there, feature, n))
-        beside.append([second.with_stored(image, feature) for image in found])
+        images_there = second.shown(strongest_rows(there, feature, n))
+        beside.append([second.with_stored(image, feature) for image in images_there])
         frames += [
             facts_of(part).assign(feature=feature, study=one.name)
-            for part, one in ((images, here), (found, there))
+            for part, one in ((images, here), (images_there, there))
         ]
     note = (
         f"Features chosen on {here.name}; the images of each set on which they are largest, with the heatmap "
@@ -120,15 +90,24 @@ def _check_same_encoder(here: Study, there: Study) -> None:
         )
 
 
-def _draw(shown: FeatureRows, options: FigureOptions, theme: Theme) -> go.Figure:
-    return feature_heatmaps(
-        shown.rows,
-        other=shown.other,
-        headers=shown.headers,
-        note=shown.note,
-        colours=options.colours,
-        theme=theme,
-    )
+def _draw(data: FeatureRows, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot one row per feature: its top images with the feature's heatmap, and those of the other image set.
+
+    Images without a heatmap are shown plain.
+    """
+    n_first = max((len(images) for _, images in data.rows), default=0)
+    n_other = max((len(images) for images in data.other), default=0)
+    strips = []
+    for number, (title, images) in enumerate(data.rows):
+        beside = data.other[number] if data.other else []
+        row = [*filled_up(images, n_first), *filled_up(beside, n_other)]
+        strips.append(
+            Strip(title, [_with_feature(image, options.colours) if image else None for image in row])
+        )
+    ends = zip(data.headers, (0, n_first), (n_first, n_first + n_other), strict=True)
+    headers = [Header(as_text(text), start, stop) for text, start, stop in ends if text and stop > start]
+    breaks = [n_first] if n_other else []
+    return picture_grid(strips, headers=headers, breaks=breaks, note=data.note, theme=theme)
 
 
 FEATURE_HEATMAPS = Chart(

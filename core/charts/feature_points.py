@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,9 +9,7 @@ import plotly.graph_objects as go
 from core.charts.marks import dots, points_kind
 from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers, words
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 TAILS = ("lower", "middle", "upper")
 TAIL_LABEL = {"lower": "lower tail", "middle": "discriminative", "upper": "upper tail"}
@@ -27,15 +23,15 @@ TRAIN = "training images"  # the images that activation rates are shares of
 
 def point_facts(rows: pd.DataFrame) -> np.ndarray:
     """(n, 3) object: feature, rate in percent, and its preferred class in words."""
-    found = np.empty((len(rows), 3), dtype=object)
+    facts = np.empty((len(rows), 3), dtype=object)
     purity, names = numbers(rows, "purity"), words(rows, "top_class")
-    found[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
-    found[:, 1] = numbers(rows, "activation_rate")
-    found[:, 2] = [
+    facts[:, 0] = rows["feature"].to_numpy(dtype=np.int64)
+    facts[:, 1] = numbers(rows, "activation_rate")
+    facts[:, 2] = [
         f"<br>{100 * share:.0f} % of them {as_text(name)}" if name and share >= 0 else ""
         for share, name in zip(purity, names, strict=True)
     ]
-    return found
+    return facts
 
 
 def images_word(images: str) -> str:
@@ -68,9 +64,9 @@ def mark_selected(
         return
     row = rows.iloc[[at[0]]]
     fig.add_trace(
-        go.Scatter(
-            x=row[x].to_numpy(float),
-            y=y[at[:1]],
+        dots(
+            row[x].to_numpy(float),
+            y[at[:1]],
             mode="markers+text",
             text=[f"feature {selected}"],
             textposition="top left",
@@ -80,8 +76,7 @@ def mark_selected(
             cliponaxis=False,
             showlegend=False,
             name="selected",
-            hovertemplate="<b>feature %{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %"
-            "<extra></extra>",
+            hover="<b>feature %{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %",
         )
     )
 
@@ -102,10 +97,10 @@ def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None)
         value = numbers(features, "purity") * numbers(features, "activation_rate")
     else:
         value = np.asarray(strength, np.float64)[number]
-    kept = features["discriminative"].to_numpy(bool) & np.isfinite(value)
-    if not kept.any():
-        kept, value = np.ones(len(features), bool), numbers(features, "activation_rate")
-    order = np.flatnonzero(kept)[np.argsort(-value[kept], kind="stable")]
+    candidates = features["discriminative"].to_numpy(bool) & np.isfinite(value)
+    if not candidates.any():
+        candidates, value = np.ones(len(features), bool), numbers(features, "activation_rate")
+    order = np.flatnonzero(candidates)[np.argsort(-value[candidates], kind="stable")]
     return number[order].tolist()
 
 

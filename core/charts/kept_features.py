@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,8 @@ from core.charts.chart import MANY, Chart
 from core.charts.marks import band, line
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.common.dataframes import as_text, numbers
+from core.store import Study
 
 NAMES = {
     "discriminative": "discriminative features",
@@ -56,11 +54,11 @@ def kept_features(
     n_rows = -(-len(tables) // n_columns)
     titles = [as_text(name) for name in tables] if len(tables) > 1 else None
     figure = make_subplots(n_rows, n_columns, subplot_titles=titles, shared_yaxes=False)
-    for place, table in enumerate(tables.values()):
-        row, column = place // n_columns + 1, place % n_columns + 1
+    for panel, table in enumerate(tables.values()):
+        row, column = panel // n_columns + 1, panel % n_columns + 1
         for curve, colour in colours.items():
-            part = where(table, equals(table, "curve", curve))
-            for trace in _line(part, curve, colour, theme, named=place == 0):
+            part = table[table["curve"] == curve]
+            for trace in _line(part, curve, colour, theme, named=panel == 0):
                 figure.add_trace(trace, row, column)
     figure.update_annotations(font_size=theme.font_size)
     if titles:  # the legend is above them
@@ -105,7 +103,7 @@ def _line(part: pd.DataFrame, curve: str, colour: str, theme: Theme, *, named: b
     order = np.argsort(numbers(part, "removed"), kind="stable")
     if not len(order):
         return []
-    removed, kept = (numbers(part, name)[order] for name in ("removed", "n_kept"))
+    removed, n_kept = (numbers(part, name)[order] for name in ("removed", "n_kept"))
     middle, low, high = (
         100 * numbers(part, name)[order] for name in ("accuracy", "accuracy_low", "accuracy_high")
     )
@@ -121,7 +119,7 @@ def _line(part: pd.DataFrame, curve: str, colour: str, theme: Theme, *, named: b
         legendgroup=curve,
         showlegend=named,
         marker={"size": theme.stroke(6)},
-        customdata=kept,
+        customdata=n_kept,
     )
     if not (high > low).any():
         return [drawn]
@@ -148,7 +146,7 @@ KEPT_FEATURES = Chart(
     source="Kalibhat 2024, Figs 2, A.5, A.7",
     needs=("probe", "probe_curves"),
     table=_table,
-    draw=lambda shown, _, theme: kept_features(shown.tables, notes=shown.notes, theme=theme),
+    draw=lambda data, _, theme: kept_features(data.tables, notes=data.notes, theme=theme),
     studies=(1, MANY),
     column="double",
 )

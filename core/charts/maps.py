@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.marks import points_kind
+from core.charts.marks import dots, points_kind
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score, seeded_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.arrays import safe_divide
 from core.common.dataframes import as_text, numbers
 from core.common.score_names import score_label
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 STEPS = 64  # colours of a continuous scale
 MOST_CLASSES = 20  # classes with their own colour; more would not be distinguishable
@@ -88,22 +86,24 @@ def by_name(
     Args:
         order: names that come first, regardless of their frequency.
     """
-    found, uniques = pd.factorize(np.asarray(names, dtype=object))  # -1 for missing values
-    counts = np.bincount(found[found >= 0], minlength=len(uniques))
+    codes_of_names, uniques = pd.factorize(np.asarray(names, dtype=object))  # -1 for missing values
+    counts = np.bincount(codes_of_names[codes_of_names >= 0], minlength=len(uniques))
     words = [str(name) for name in uniques]
     ranked = [words[at] for at in sorted(range(len(words)), key=lambda at: (-counts[at], words[at]))]
     ranked = [name for name in order if name in ranked] + [name for name in ranked if name not in order]
-    shown = sorted(ranked[:MOST_CLASSES]) if not order else ranked[:MOST_CLASSES]
+    own_colours = sorted(ranked[:MOST_CLASSES]) if not order else ranked[:MOST_CLASSES]
     hues = CLASS_COLOURS_DARK if theme.is_dark else CLASS_COLOURS
-    listed: dict[str, str] = dict(zip(shown, hues, strict=False))
+    listed: dict[str, str] = dict(zip(own_colours, hues, strict=False))
     if len(ranked) > MOST_CLASSES:
         listed[OTHERS] = theme.neutral
-    if (found < 0).any():
+    if (codes_of_names < 0).any():
         listed[UNKNOWN] = theme.grid
-    places = {name: place for place, name in enumerate(listed)}
+    places = {name: code for code, name in enumerate(listed)}
     codes = [places.get(word, places.get(OTHERS, 0)) for word in words]
     codes.append(places.get(UNKNOWN, 0))  # index -1 refers to the last one
-    return Colouring(np.array(codes, np.uint8)[found], tuple(listed.values()), tuple(listed), title=title)
+    return Colouring(
+        np.array(codes, np.uint8)[codes_of_names], tuple(listed.values()), tuple(listed), title=title
+    )
 
 
 def legend_of(names: np.ndarray, colouring: Colouring) -> tuple[tuple[str, ...], np.ndarray, tuple[int, ...]]:
@@ -114,15 +114,15 @@ def legend_of(names: np.ndarray, colouring: Colouring) -> tuple[tuple[str, ...],
     Returns:
         the names, (n,) int32 the place of each point's name among them, and the code of each name's colour.
     """
-    found, uniques = pd.factorize(names)
+    codes_of_names, uniques = pd.factorize(names)
     words = [str(name) for name in uniques]
     shared = colouring.place_of(OTHERS)
     listed = [name for name in colouring.names if name not in (OTHERS, UNKNOWN) and name in words]
     listed += sorted(name for name in words if name not in listed)
-    if (found < 0).any():
+    if (codes_of_names < 0).any():
         listed.append(UNKNOWN)
-    places = {name: place for place, name in enumerate(listed)}
-    values = np.array([*(places[word] for word in words), places.get(UNKNOWN, 0)], np.int32)[found]
+    places = {name: position for position, name in enumerate(listed)}
+    values = np.array([*(places[word] for word in words), places.get(UNKNOWN, 0)], np.int32)[codes_of_names]
     codes = {name: at for at, name in enumerate(colouring.names)}
     return tuple(listed), values, tuple(codes.get(name, max(shared, 0)) for name in listed)
 
@@ -146,8 +146,8 @@ def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> C
     low, high = np.quantile(finite, [TAIL, 1 - TAIL]) if finite.size else (np.nan, np.nan)
     scale = _scale(theme)
     span = (values - low) / (high - low) if high > low else np.zeros(len(values))
-    place = np.nan_to_num(np.clip(span, 0, 1)) * (len(scale) - 1)
-    codes = np.where(np.isfinite(values), np.rint(place) + 1, 0).astype(np.uint8)
+    steps = np.nan_to_num(np.clip(span, 0, 1)) * (len(scale) - 1)
+    codes = np.where(np.isfinite(values), np.rint(steps) + 1, 0).astype(np.uint8)
     return Colouring(codes, (theme.grid, *scale), low=float(low), high=float(high), title=title)
 
 
@@ -170,9 +170,9 @@ def inside_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
     Args:
         points: (n, 2). outline: (m, 2) corners; fewer than three enclose nothing.
     """
-    found = np.zeros(len(points), bool)
+    inside = np.zeros(len(points), bool)
     if len(outline) < 3:
-        return found
+        return inside
     near = np.flatnonzero(((points >= outline.min(0)) & (points <= outline.max(0))).all(1))
     x, y = points[near].T.astype(np.float64)
     within = np.zeros(len(near), bool)
@@ -181,8 +181,8 @@ def inside_outline(points: np.ndarray, outline: np.ndarray) -> np.ndarray:
             continue
         crosses = (y0 > y) != (y1 > y)
         within ^= crosses & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
-    found[near] = within
-    return found
+    inside[near] = within
+    return inside
 
 
 def representation_map(
@@ -220,7 +220,7 @@ def _dots(points: np.ndarray, marker: dict, name: str = "", *, like: int = 0) ->
     """Few points are SVG, which a browser without WebGL draws too. like: how many points the others have."""
     x, y = points.T.astype(np.float32)
     kind = points_kind(max(len(points), like))
-    return kind(x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip", showlegend=bool(name))
+    return dots(x, y, kind=kind, marker=marker, name=name, showlegend=bool(name))
 
 
 def _name_marker(colouring: Colouring) -> dict:
@@ -286,14 +286,14 @@ def _table(study: Study, options: FigureOptions) -> Places:
     return Places(frame, kind, shares, title, title != "class")
 
 
-def _draw(shown: Places, options: FigureOptions, theme: Theme) -> go.Figure:
-    value = shown.frame["value"].to_numpy()
-    if shown.score:
-        colouring = by_amount(value, title=shown.coloured, theme=theme)
+def _draw(data: Places, options: FigureOptions, theme: Theme) -> go.Figure:
+    value = data.frame["value"].to_numpy()
+    if data.score:
+        colouring = by_amount(value, title=data.coloured, theme=theme)
     else:
-        colouring = by_name(value.astype(object), title=shown.coloured, theme=theme, order=options.classes)
-    points = shown.frame[["x", "y"]].to_numpy()
-    return representation_map(points, colouring, kind=shown.kind, shares=shown.shares, theme=theme)
+        colouring = by_name(value.astype(object), title=data.coloured, theme=theme, order=options.classes)
+    points = data.frame[["x", "y"]].to_numpy()
+    return representation_map(points, colouring, kind=data.kind, shares=data.shares, theme=theme)
 
 
 MAP = Chart(
@@ -302,5 +302,5 @@ MAP = Chart(
     needs=("map_pca",),
     table=_table,
     draw=_draw,
-    alt=lambda shown: f"Map of {len(shown.frame):,} images",
+    alt=lambda data: f"Map of {len(data.frame):,} images",
 )

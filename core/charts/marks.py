@@ -41,7 +41,7 @@ def dots(
     x: Any, y: Any, *, hover: str = "", kind: type[go.Scatter | go.Scattergl] = go.Scatter, **more: Any
 ) -> Any:
     """Points; with `error_x` or `error_y` of `interval`, points with intervals."""
-    return kind(x=x, y=y, mode="markers", **_hover(hover), **more)
+    return kind(x=x, y=y, **({"mode": "markers"} | _hover(hover) | more))
 
 
 def points_kind(n_points: int) -> type[go.Scatter | go.Scattergl]:
@@ -96,11 +96,11 @@ def bars(
         texts: at the ends. hovers: lines under the pointer, as markup. reach: ends of the axis.
         row: pixels of a bar with its gap. standoff: pixels between a name and its bar.
     """
-    place = np.arange(len(values))
+    rows = np.arange(len(values))
     fig = go.Figure(
         go.Bar(
             x=values,
-            y=place,
+            y=rows,
             orientation="h",
             marker={"color": colours},
             text=texts,
@@ -156,10 +156,12 @@ def cells(
     """
     if "text" in more:
         more = {"texttemplate": "%{text}"} | more
-    shown = {"showscale": False} if bar is None else {"colorbar": {"thickness": 12, "outlinewidth": 0} | bar}
+    colour_bar = (
+        {"showscale": False} if bar is None else {"colorbar": {"thickness": 12, "outlinewidth": 0} | bar}
+    )
     gaps = {"xgap": 2, "ygap": 2}
     return go.Heatmap(
-        z=grid, x=x, y=y, colorscale=scale, **(gaps | shown | _hover(hover, silent=False) | more)
+        z=grid, x=x, y=y, colorscale=scale, **(gaps | colour_bar | _hover(hover, silent=False) | more)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,7 @@ from core.charts.overlap_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers
 from core.comparison.images import study_names
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 HATCH = {"fillmode": "overlay", "fgcolor": "#FFFFFF", "fgopacity": 0.55, "size": 6, "solidity": 0.18}
 
@@ -97,8 +95,8 @@ def _add_control(
         return
     line = {"color": theme.ink, "width": 1.5}
     lines = [
-        {"type": "line", "x0": place - 0.36, "x1": place + 0.36, "y0": value, "y1": value, "line": line}
-        for place, mask in enumerate(MASKS)
+        {"type": "line", "x0": at - 0.36, "x1": at + 0.36, "y0": value, "y1": value, "line": line}
+        for at, mask in enumerate(MASKS)
         for value in numbers(chosen_rows(control, mask=mask), "mean")[:1].tolist()
     ]
     fig.update_layout(shapes=lines)
@@ -129,12 +127,12 @@ MIOU = Chart(
     source="Kalibhat 2024, Fig. 7",
     needs=("overlap_summary",),
     table=_table,
-    draw=lambda shown, options, theme: miou_bars(
-        shown.tables,
+    draw=lambda data, options, theme: miou_bars(
+        data.tables,
         variant=options.variant,
-        images=shown.images,
+        images=data.images,
         split=options.split,
-        controls=shown.controls,
+        controls=data.controls,
         theme=theme,
     ),
     alt=lambda _: "Mean overlap with core and spurious masks for correct and misclassified images",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,8 @@ from core.charts.overlap_rows import GROUPS, NO_OVERLAP, chosen_rows, has_group,
 from core.charts.reading import class_numbers
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import shortened
-from core.common.dataframes import as_text, numbers, where, words
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.common.dataframes import as_text, numbers, words
+from core.store import Study
 
 
 def miou_by_class(
@@ -38,7 +35,7 @@ def miou_by_class(
     """
     rows = chosen_rows(table, mask=mask, variant=variant)
     ranked = chosen_rows(rows, group="all")
-    ranked = where(ranked, np.isfinite(numbers(ranked, "mean")))
+    ranked = ranked[np.isfinite(numbers(ranked, "mean"))]
     if ranked.empty:
         return note_figure(NO_OVERLAP, theme)
     names = words(ranked.sort_values(["mean", "label"], ascending=[False, True]), "label")
@@ -50,9 +47,9 @@ def miou_by_class(
     for group, lift in zip(groups, (0.16, -0.16) if len(groups) == 2 else (0.0,), strict=True):
         fig.add_trace(_class_dots(chosen_rows(rows, group=group), names, group, lift, theme))
     if left_out:
-        place = {"x": 0.5, "xref": "x domain", "y": len(names) - most // 2 - 0.5}
+        middle = {"x": 0.5, "xref": "x domain", "y": len(names) - most // 2 - 0.5}
         marks.shapes.append(_gap_line(len(names) - most // 2 - 0.5, theme))
-        marks.note(f"{left_out} classes between", **place, bgcolor=theme.surface)
+        marks.note(f"{left_out} classes between", **middle, bgcolor=theme.surface)
     marks.put_on(fig)
     fig.update_yaxes(
         tickvals=np.arange(len(names))[::-1],
@@ -71,13 +68,13 @@ def miou_by_class(
 def _class_dots(
     part: pd.DataFrame, names: Sequence[str], group: str, lift: float, theme: Theme
 ) -> go.Scatter:
-    place = {name: len(names) - 1 - at for at, name in enumerate(names)}
-    part = where(part, np.array([name in place for name in words(part, "label")], bool))
+    heights = {name: len(names) - 1 - at for at, name in enumerate(names)}
+    part = part[np.array([name in heights for name in words(part, "label")], bool)]
     mean, low, high, n = (numbers(part, column) for column in ("mean", "low", "high", "n"))
     wrong = group == "misclassified"
     return dots(
         mean,
-        [place[name] + lift for name in words(part, "label")],
+        [heights[name] + lift for name in words(part, "label")],
         name="all images" if group == "all" else group,
         marker={
             "color": theme.misclassified if wrong else theme.correct,
@@ -101,7 +98,7 @@ def _table(study: Study, options: FigureOptions) -> pd.DataFrame:
     table = study.table("overlap_by_class")
     if options.classes:
         class_numbers(study, options)
-        table = where(table, table["label"].isin(options.classes).to_numpy())
+        table = table[table["label"].isin(options.classes).to_numpy()]
     return chosen_rows(table, mask=options.mask, variant=options.variant)
 
 

@@ -14,7 +14,7 @@ from core.charts.marks import dots, interval
 from core.charts.overlap_rows import MASKS, NO_OVERLAP
 from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
-from core.common.dataframes import equals, numbers, where, words
+from core.common.dataframes import numbers, words
 from core.slices.inspection.overlap_sentence import overlap_sentence
 
 ENCODER = "encoder"
@@ -35,18 +35,18 @@ def miou_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         scale: see `core.measures.overlap_scale`; rows without a value are left out.
     """
-    scale = where(scale, np.isfinite(numbers(scale, "value")))
-    masks = [mask for mask in MASKS if equals(scale, "mask", mask).any()]
+    scale = scale[np.isfinite(numbers(scale, "value"))]
+    masks = [mask for mask in MASKS if (scale["mask"] == mask).any()]
     if not masks:
         return note_figure(NO_OVERLAP, theme, height=140)
     fig, notes, shapes = go.Figure(), [], []
     size, y, places = theme.font_size, 0.0, {}
     for mask in masks:
-        part = where(scale, equals(scale, "mask", mask))
+        part = scale[scale["mask"] == mask]
         y += 2.3 * size  # room for the encoder's label
         places[mask] = y
         labels = label_places(part, theme)
-        rows = {name: place.row for name, place in labels.items()}
+        rows = {name: label.row for name, label in labels.items()}
         notes += _labels(part, labels, y, theme)
         shapes += _lines(part, rows, y, theme)
         fig.add_trace(_marks(part, mask, y, theme))
@@ -80,10 +80,10 @@ class Place:
     right: float
 
     def clashes(self, other: Place) -> bool:
-        """Whether two labels overlap, or the line from a mark to its label runs through the other label."""
+        """Return True if two labels overlap, or a line from a mark to its label runs through the other."""
         if self.row == other.row:
             return self.left < other.right + GAP and other.left < self.right + GAP
-        upper, lower = sorted((self, other), key=lambda place: place.row)
+        upper, lower = sorted((self, other), key=lambda label: label.row)
         return upper.left + SHIFT < lower.mark < upper.right - SHIFT
 
 
@@ -98,18 +98,18 @@ def label_places(part: pd.DataFrame, theme: Theme) -> dict[str, Place]:
     best: tuple[Place, ...] = ()
     for n_rows in (1, 2, 3, 4):  # few are tried first: there are many ways to fill four
         options = [_options(name, value, width, n_rows, theme) for name, value in _controls(part)]
-        best = min(product(*options), key=lambda chosen: _cost(chosen, width))
+        best = min(product(*options), key=lambda places: _cost(places, width))
         if _cost(best, width) < CLASH:
             break
-    return {place.name: place for place in best}
+    return {label.name: label for label in best}
 
 
-def _cost(chosen: tuple[Place, ...], width: float) -> int:
+def _cost(places: tuple[Place, ...], width: float) -> int:
     """Lower is better; from CLASH on labels overlap or leave the page."""
-    out = sum(one.left < -GAP or one.right > width + GAP for one in chosen)
-    clashes = sum(one.clashes(other) for one, other in combinations(chosen, 2))
-    aside = sum(one.anchor != "center" for one in chosen)
-    return CLASH * (10 * clashes + out) + 10 * sum(one.row for one in chosen) + aside
+    out = sum(one.left < -GAP or one.right > width + GAP for one in places)
+    clashes = sum(one.clashes(other) for one, other in combinations(places, 2))
+    aside = sum(one.anchor != "center" for one in places)
+    return CLASH * (10 * clashes + out) + 10 * sum(one.row for one in places) + aside
 
 
 def _options(name: str, value: float, width: float, n_rows: int, theme: Theme) -> list[Place]:
@@ -143,8 +143,10 @@ def _labels(part: pd.DataFrame, places: dict[str, Place], y: float, theme: Theme
         }
         for name, value in _controls(part)
     ]
-    own = where(part, equals(part, "heatmap", ENCODER))
-    for value, low, high in zip(*(numbers(own, column) for column in ("value", "low", "high")), strict=True):
+    encoder = part[part["heatmap"] == ENCODER]
+    for value, low, high in zip(
+        *(numbers(encoder, column) for column in ("value", "low", "high")), strict=True
+    ):
         ends = f" ({low:.2f} to {high:.2f})" if np.isfinite(low) else ""
         notes.append(
             {
@@ -164,17 +166,17 @@ def _lines(part: pd.DataFrame, rows: dict[str, int], y: float, theme: Theme) -> 
     """The scale itself, up to the ceiling in a stronger colour, and a line from each mark to its label."""
     size = theme.font_size
     thick = {"type": "line", "y0": y, "y1": y, "layer": "below"}
-    found = [thick | {"x0": 0, "x1": 1, "line": {"color": theme.grid, "width": theme.stroke(8)}}]
+    lines = [thick | {"x0": 0, "x1": 1, "line": {"color": theme.grid, "width": theme.stroke(8)}}]
     for name, value in _controls(part):
         if name == "ceiling":
             line = {"color": tint(theme.neutral, 0.4), "width": theme.stroke(8)}
-            found.append(thick | {"x0": 0, "x1": value, "line": line})
+            lines.append(thick | {"x0": 0, "x1": value, "line": line})
         down = y + (0.95 + 1.45 * rows[name]) * size
         line = {"color": theme.neutral, "width": theme.stroke(1)}
-        found.append(
+        lines.append(
             {"type": "line", "x0": value, "x1": value, "y0": y, "y1": down, "line": line, "layer": "below"}
         )
-    return found
+    return lines
 
 
 def _marks(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
@@ -193,8 +195,8 @@ def _marks(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
 
 
 def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
-    own = where(part, equals(part, "heatmap", ENCODER))
-    value, low, high = (numbers(own, column) for column in ("value", "low", "high"))
+    encoder = part[part["heatmap"] == ENCODER]
+    value, low, high = (numbers(encoder, column) for column in ("value", "low", "high"))
     return dots(
         value,
         [y] * len(value),
@@ -206,7 +208,7 @@ def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
             "size": theme.stroke(16 if theme.width is None or theme.width > 500 else 10),
             "line": {"color": theme.background, "width": theme.stroke(2)},
         },
-        customdata=numbers(own, "n"),
+        customdata=numbers(encoder, "n"),
         hover=f"encoder %{{x:.3f}}<br>%{{customdata:,.0f}} images with a {mask} mask",
     )
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.arrays import safe_divide
-from core.common.dataframes import as_text, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import signed
 
 STANDOFF = 4  # pixels between the name of a row and its bar
@@ -166,12 +166,12 @@ def push_bars(
         push: label, push, largest first; see `core.slices.features.class_push`. most: classes per direction.
         selected: classes drawn in the accent colour.
     """
-    push = where(push, np.isfinite(numbers(push, "push")))
+    push = push[np.isfinite(numbers(push, "push"))]
     if push.empty:
         return note_figure("The probe has no weights for this feature.", theme)
     n = len(push)
-    shown = push.take(np.arange(n) if n <= 2 * most else np.r_[0:most, n - most : n])
-    value, names = numbers(shown, "push"), words(shown, "label")
+    rows = push.take(np.arange(n) if n <= 2 * most else np.r_[0:most, n - most : n])
+    value, names = numbers(rows, "push"), words(rows, "label")
     colours = [
         theme.accent if name in selected else theme.correct if one > 0 else theme.misclassified
         for name, one in zip(names, value, strict=True)
@@ -197,17 +197,17 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         rows: of table `overlap_by_feature`, one feature: mask, n, lift, lift_low, lift_high.
     """
-    rows = where(rows, np.isfinite(numbers(rows, "lift")))
+    rows = rows[np.isfinite(numbers(rows, "lift"))]
     if rows.empty:
         return note_figure("No image with masks makes this feature fire.", theme)
     lift, low, high = (numbers(rows, name) for name in ("lift", "lift_low", "lift_high"))
-    place = np.arange(len(rows))
+    heights = np.arange(len(rows))
     colours = [theme.correct if mask == "core" else theme.misclassified for mask in words(rows, "mask")]
     names = {"core": "object<br>(core)", "spurious": "background<br>(spurious)"}
     fig = go.Figure(
         dots(
             lift,
-            place,
+            heights,
             marker={"color": colours, "size": theme.stroke(11)},
             error_x=interval(lift, low, high, colour=theme.muted, width=None),
             customdata=np.column_stack([low, high, numbers(rows, "n")]),
@@ -215,9 +215,7 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             "<br>%{customdata[2]:,} images",
         )
     )
-    marks = Marks(theme)
-    marks.vertical(1.0, "uniform heatmap", top=True)
-    marks.put_on(fig)
+    Marks(theme).vertical(1.0, "uniform heatmap", top=True).put_on(fig)
     reach = [float(np.nanmin([*low, *lift, 1.0])), float(np.nanmax([*high, *lift, 1.0]))]
     pad = 0.12 * (reach[1] - reach[0] or 1.0)
     fig.update_xaxes(title_text="times uniform", range=[reach[0] - pad, reach[1] + pad])
@@ -244,8 +242,8 @@ def heat_finding(rows: pd.DataFrame) -> str:
     Args:
         rows: rows of `overlap_by_feature` of one feature: mask, lift, lift_low, lift_high.
     """
-    found = {row["mask"]: row for row in rows.to_dict("records") if np.isfinite(row["lift"])}
-    core, spurious = found.get("core"), found.get("spurious")
+    by_mask = {row["mask"]: row for row in rows.to_dict("records") if np.isfinite(row["lift"])}
+    core, spurious = by_mask.get("core"), by_mask.get("spurious")
     if core is None and spurious is None:
         return "Object or background?"
     if core is not None and spurious is not None:

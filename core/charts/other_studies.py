@@ -23,7 +23,7 @@ def folder_name(study: Study, other: Study) -> str:
 
 
 def is_beside(name: str) -> bool:
-    """Whether a text can name the folder of another study: plain folder names, with `..` only before them."""
+    """Return True for a text that can name a study's folder: plain names, with `..` only before them."""
     parts = name.split("/")
     while parts[:1] == [UP]:
         parts = parts[1:]
@@ -73,10 +73,10 @@ def narrowed_study(study: Study, where: Slice | None) -> Study:
     """
     if where is None:
         return study
-    found = study.where(where)
-    if not found.n_chosen:
-        raise SliceError(f"no image of '{study.path}' is in the slice: {found.slice.describe()}")
-    return found
+    narrowed = study.where(where)
+    if not narrowed.n_chosen:
+        raise SliceError(f"no image of '{study.path}' is in the slice: {narrowed.slice.describe()}")
+    return narrowed
 
 
 def narrowed_studies(

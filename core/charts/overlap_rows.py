@@ -1,4 +1,4 @@
-"""What the charts of overlaps with masks share: which rows they show, and how a variant is called."""
+"""Rows and titles that the charts of overlaps with masks share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from core.charts.theme import Theme
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 
 MASKS = ("core", "spurious")
 GROUPS = ("correct", "misclassified")
@@ -21,10 +21,9 @@ NO_OVERLAP = "No image has both a heatmap and such a mask, so there is no overla
 
 def chosen_rows(frame: pd.DataFrame, **values: str) -> pd.DataFrame:
     """Return the rows in which every named column has the given text."""
-    keep = np.ones(len(frame), bool)
     for column, value in values.items():
-        keep &= equals(frame, column, value)
-    return where(frame, keep)
+        frame = frame[frame[column] == value]
+    return frame
 
 
 def has_group(rows: pd.DataFrame, group: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,26 +76,33 @@ def picture_grid(
     n_columns = max((len(strip.pictures) for strip in strips), default=0)
     if not n_columns or not any(any(strip.pictures) for strip in strips):
         return note_figure(empty, theme)
-    place = _Layout(strips, n_columns, tuple(breaks), bool(headers), note, theme)
+    layout = _Layout(strips, n_columns, tuple(breaks), bool(headers), note, theme)
     fig, marks, images = go.Figure(), Marks(theme), []
     for number, strip in enumerate(strips):
-        _title(marks, strip, place, number)
+        _title(marks, strip, layout, number)
         for column, picture in enumerate(strip.pictures):
             if picture is not None:
-                images.append(_image(picture, place, number, column))
-                _frame(marks, picture, place, number, column)
+                images.append(_image(picture, layout, number, column))
+                _frame(marks, picture, layout, number, column)
     for header in headers:
-        _header(marks, header, place)
+        _header(marks, header, layout)
     if note:
-        corner = {"x": 0, "y": place.height, "xref": "x", "yref": "y", "xanchor": "left", "yanchor": "bottom"}
-        marks.note("<br>".join(place.note_lines), **corner, align="left")
-    fig.add_trace(_points(strips, place))
+        corner = {
+            "x": 0,
+            "y": layout.height,
+            "xref": "x",
+            "yref": "y",
+            "xanchor": "left",
+            "yanchor": "bottom",
+        }
+        marks.note("<br>".join(layout.note_lines), **corner, align="left")
+    fig.add_trace(_points(strips, layout))
     marks.put_on(fig)
     fig.update_layout(images=images, showlegend=False, meta={"note": note})
-    fig.update_xaxes(visible=False, range=[-1, place.width + 1], fixedrange=True)
-    fig.update_yaxes(visible=False, range=[place.height, 0], fixedrange=True)
+    fig.update_xaxes(visible=False, range=[-1, layout.width + 1], fixedrange=True)
+    fig.update_yaxes(visible=False, range=[layout.height, 0], fixedrange=True)
     finish(fig, theme)
-    return fig.update_layout(height=round(place.height), margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    return fig.update_layout(height=round(layout.height), margin={"l": 0, "r": 0, "t": 0, "b": 0})
 
 
 class _Layout:
@@ -126,7 +134,8 @@ class _Layout:
             self.y.append(top)
             self.caption.append(lines)
             top += self.cell + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
-        self.note_lines = _wrapped(note, int(self.width / (LETTER * (self.font - 2)) * 1.08)) if note else []
+        letters = int(self.width / (LETTER * (self.font - 2)) * 1.08)
+        self.note_lines = textwrap.wrap(note, letters, break_long_words=False, break_on_hyphens=False)
         self.height = top + (len(self.note_lines) * 1.3 * (self.font - 2) + 6 if note else 0)
 
     def caption_of(self, picture: Picture) -> str:
@@ -150,47 +159,45 @@ def _lines(text: str) -> int:
     return text.count("<br>") + 1 if text else 0
 
 
-def _wrapped(text: str, n_letters: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) >= n_letters and lines[-1]:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
-
-
-def _title(marks: Marks, strip: Strip, place: _Layout, number: int) -> None:
-    middle = place.y[number] + place.cell / 2
-    at = {"x": place.left - 6, "y": middle, "xref": "x", "yref": "y", "xanchor": "right", "yanchor": "middle"}
+def _title(marks: Marks, strip: Strip, layout: _Layout, number: int) -> None:
+    middle = layout.y[number] + layout.cell / 2
+    at = {
+        "x": layout.left - 6,
+        "y": middle,
+        "xref": "x",
+        "yref": "y",
+        "xanchor": "right",
+        "yanchor": "middle",
+    }
     marks.note(strip.title, color=marks.theme.ink, **at, align="right")
 
 
-def _header(marks: Marks, header: Header, place: _Layout) -> None:
-    left, right = place.x[header.start], place.x[header.stop - 1] + place.cell
+def _header(marks: Marks, header: Header, layout: _Layout) -> None:
+    left, right = layout.x[header.start], layout.x[header.stop - 1] + layout.cell
     colours = {"correct": marks.theme.correct, "misclassified": marks.theme.misclassified}
     at = {"x": (left + right) / 2, "y": 0, "xref": "x", "yref": "y", "xanchor": "center", "yanchor": "top"}
     marks.note(f"<b>{header.text}</b>", color=colours.get(header.verdict, marks.theme.ink), small=False, **at)
 
 
-def _frame(marks: Marks, picture: Picture, place: _Layout, number: int, column: int) -> None:
-    x, y = place.x[column], place.y[number]
+def _frame(marks: Marks, picture: Picture, layout: _Layout, number: int, column: int) -> None:
+    x, y = layout.x[column], layout.y[number]
     if picture.verdict:
         colour = marks.theme.correct if picture.verdict == "correct" else marks.theme.misclassified
-        box = {"type": "rect", "x0": x, "x1": x + place.cell, "y0": y, "y1": y + place.cell}
+        box = {"type": "rect", "x0": x, "x1": x + layout.cell, "y0": y, "y1": y + layout.cell}
         marks.shapes.append(box | {"line": {"color": colour, "width": 1.5}})
-    at = {"x": x + place.cell / 2, "y": y + place.cell, "xref": "x", "yref": "y", "xanchor": "center"}
-    marks.note(place.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
+    at = {"x": x + layout.cell / 2, "y": y + layout.cell, "xref": "x", "yref": "y", "xanchor": "center"}
+    marks.note(layout.caption_of(picture), **at, yanchor="top", color=marks.theme.ink)
 
 
-def _image(picture: Picture, place: _Layout, number: int, column: int) -> dict:
+def _image(picture: Picture, layout: _Layout, number: int, column: int) -> dict:
     return {
         "source": data_uri(picture.image),
-        "x": place.x[column],
-        "y": place.y[number],
+        "x": layout.x[column],
+        "y": layout.y[number],
         "xref": "x",
         "yref": "y",
-        "sizex": place.cell,
-        "sizey": place.cell,
+        "sizex": layout.cell,
+        "sizey": layout.cell,
         "sizing": "contain",
         "xanchor": "left",
         "yanchor": "top",
@@ -209,9 +216,9 @@ def data_uri(image: Image.Image) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _points(strips: Sequence[Strip], place: _Layout) -> go.Scatter:
+def _points(strips: Sequence[Strip], layout: _Layout) -> go.Scatter:
     cells = [
-        (place.x[column] + place.cell / 2, place.y[number] + place.cell / 2, picture)
+        (layout.x[column] + layout.cell / 2, layout.y[number] + layout.cell / 2, picture)
         for number, strip in enumerate(strips)
         for column, picture in enumerate(strip.pictures)
         if picture is not None
@@ -220,7 +227,7 @@ def _points(strips: Sequence[Strip], place: _Layout) -> go.Scatter:
         x=[x for x, _, _ in cells],
         y=[y for _, y, _ in cells],
         mode="markers",
-        marker={"size": place.cell * 0.9, "opacity": 0, "symbol": "square"},
+        marker={"size": layout.cell * 0.9, "opacity": 0, "symbol": "square"},
         unselected={"marker": {"opacity": 0}},
         customdata=[[picture.row] for _, _, picture in cells],
         text=[picture.hover or picture.caption for _, _, picture in cells],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,9 @@ from core.charts.feature_points import telling_features
 from core.charts.heat_panels import Shown, short
 from core.charts.options import FigureOptions
 from core.charts.study_heats import StudyHeats
-from core.common.dataframes import as_text, equals, numbers, where
+from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 Studies = Sequence["Study"]
 EVENLY = "evenly spaced by Q-Score"
@@ -36,13 +33,13 @@ def check_side_by_side(studies: Studies) -> None:
 
 def of_class(facts: pd.DataFrame, label: str, correct: bool) -> pd.DataFrame:
     """Return the facts of the images of a class with this correctness."""
-    return where(facts, equals(facts, "label", label) & (numbers(facts, "correct") == correct))
+    return facts[(facts["label"] == label) & (numbers(facts, "correct") == correct)]
 
 
 def spread(facts: pd.DataFrame, n: int) -> list[int]:
     """Choose rows of at most n images, evenly spaced by Q-Score; if enough images have a firing
     discriminative feature, only these (the others have no discriminative heatmap, and Q 0)."""
-    firing = where(facts, numbers(facts, "n_firing_discriminative") > 0)
+    firing = facts[numbers(facts, "n_firing_discriminative") > 0]
     facts = firing if len(firing) >= n else facts
     order = np.argsort(-np.nan_to_num(numbers(facts, "q_score")), kind="stable")
     return middles(facts["row"].to_numpy()[order], n).tolist()
@@ -58,9 +55,9 @@ def middles(ordered: np.ndarray, n: int) -> np.ndarray:
 def counts_by_class(facts: pd.DataFrame, study: Study) -> np.ndarray:
     """(2, n_classes) number of correct and misclassified evaluation images."""
     codes = pd.Categorical(facts["label"], categories=study.class_names).codes
-    known, correct = codes >= 0, numbers(facts, "correct") == 1
+    has_class, correct = codes >= 0, numbers(facts, "correct") == 1
     n = len(study.class_names)
-    return np.array([np.bincount(codes[known & group], minlength=n) for group in (correct, ~correct)])
+    return np.array([np.bincount(codes[has_class & group], minlength=n) for group in (correct, ~correct)])
 
 
 def strongest_rows(study: Study, feature: int, n: int) -> list[int]:
@@ -74,14 +71,14 @@ def top_images_of(
 ) -> list[tuple[int, str, list[Shown]]]:
     """Return feature, title and top images of the requested features, else of the best ones."""
     table = study.table("features").set_index("feature", drop=False)
-    found = []
+    rows = []
     for feature in options.features or _telling(table):
         row = table.loc[feature]
         title = f"<b>{feature}</b>"
         if isinstance(row["top_class"], str) and row["purity"] > 0:
             title += f"<br>{100 * row['purity']:.0f} % {as_text(short(row['top_class']))}"
-        found.append((int(feature), title, source.shown(strongest_rows(study, feature, n))))
-    return found
+        rows.append((int(feature), title, source.shown(strongest_rows(study, feature, n))))
+    return rows
 
 
 def _telling(table: pd.DataFrame, most: int = 6) -> list[int]:

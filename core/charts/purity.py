@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart
 from core.charts.feature_points import TAILS, TRAIN, add_points, images_word, mark_selected, rated_images
 from core.charts.theme import LIGHT, Theme, finish, log_percent_ticks, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 
 
 def purity_scatter(
@@ -26,13 +26,13 @@ def purity_scatter(
     if not np.isfinite(purity).any():
         return note_figure("Purity needs class labels and a feature that fires; this study has none.", theme)
     drawn = np.isfinite(purity) & (rate > 0)
-    rows, shown, rate = where(features, drawn), 100 * purity[drawn], rate[drawn]
+    rows, percent, rate = features[drawn], 100 * purity[drawn], rate[drawn]
     fig = go.Figure()
     for tail in TAILS:
-        part = equals(rows, "tail", tail)
+        part = rows["tail"] == tail
         if part.any():
-            add_points(fig, where(rows, part), shown[part], "activation_rate", tail, images, theme)
-    mark_selected(fig, rows, shown, "activation_rate", selected, theme)
+            add_points(fig, rows[part], percent[part], "activation_rate", tail, images, theme)
+    mark_selected(fig, rows, percent, "activation_rate", selected, theme)
     title = f"images it fires on (% of {images_word(images)}, log scale)"
     fig.update_xaxes(title_text=title, **log_percent_ticks(rate.min(), rate.max()))
     fig.update_yaxes(title_text="share of its most common class", range=[0, 103], ticksuffix=" %")
@@ -51,8 +51,8 @@ PURITY = Chart(
     title="class purity against activation rate",
     needs=("features",),
     table=lambda study, _: Purities(study.table("features"), rated_images(study)),
-    draw=lambda shown, options, theme: purity_scatter(
-        shown.frame, selected=next(iter(options.features), None), images=shown.images, theme=theme
+    draw=lambda data, options, theme: purity_scatter(
+        data.frame, selected=next(iter(options.features), None), images=data.images, theme=theme
     ),
     alt=lambda _: "Share of the most common class among the images on which each feature fires",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,9 @@ from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.captions import ON_MASKS
-from core.common.dataframes import columns, equals, numbers, where
+from core.common.dataframes import columns, numbers
 from core.common.score_names import SCORES, score_label
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 TREND_BINS = 10
 FEWEST_IN_BIN = 5
@@ -33,10 +31,10 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     Returns:
         in [-1, 1]; NaN for fewer than three pairs or a constant side.
     """
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.sum() < 3:
+    finite = np.isfinite(x) & np.isfinite(y)
+    if finite.sum() < 3:
         return float("nan")
-    first, second = (pd.Series(values[known]).rank().to_numpy() for values in (x, y))
+    first, second = (pd.Series(values[finite]).rank().to_numpy() for values in (x, y))
     if first.std() == 0 or second.std() == 0:
         return float("nan")
     return float(np.corrcoef(first, second)[0, 1])
@@ -48,19 +46,25 @@ def trend(x: np.ndarray, y: np.ndarray, *, bins: int = TREND_BINS) -> pd.DataFra
     Returns:
         columns x (median), y (mean), low, high (95 %, normal), n; groups with fewer than 5 images left out.
     """
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
     edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1))) if len(x) else np.empty(0)
     if len(edges) < 2:
         return pd.DataFrame(columns=["x", "y", "low", "high", "n"])
-    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    bin_of = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
     rows = []
     for group in range(len(edges) - 1):
-        part = y[place == group]
+        part = y[bin_of == group]
         if len(part) >= FEWEST_IN_BIN:
             half = TYPICAL * part.std(ddof=1) / np.sqrt(len(part))
             rows.append(
-                (np.median(x[place == group]), part.mean(), part.mean() - half, part.mean() + half, len(part))
+                (
+                    np.median(x[bin_of == group]),
+                    part.mean(),
+                    part.mean() - half,
+                    part.mean() + half,
+                    len(part),
+                )
             )
     return pd.DataFrame(rows, columns=["x", "y", "low", "high", "n"])
 
@@ -80,26 +84,26 @@ def q_against_miou(
     Returns:
         a figure whose points carry customdata[0] = row.
     """
-    known = np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))
-    images = where(images, known)
-    masks = tuple(mask for mask in masks if equals(images, "mask", mask).any())
+    finite = np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))
+    images = images[finite]
+    masks = tuple(mask for mask in masks if (images["mask"] == mask).any())
     if not masks:
         return note_figure(NO_OVERLAP, theme)
     apart = _exact_zeros(images, score)
     fig = make_subplots(rows=1, cols=len(masks), shared_yaxes=True, horizontal_spacing=0.04)
     marks = Marks(theme)
     for column, mask in enumerate(masks, start=1):
-        of_mask = equals(images, "mask", mask)
-        part = where(images, of_mask & ~apart)
+        of_mask = images["mask"] == mask
+        part = images[of_mask & ~apart]
         for trace in _points(part, score, variant, theme, legend=column == 1):
             fig.add_trace(trace, row=1, col=column)
         x, y = numbers(part, score), numbers(part, variant)
         kind = points_kind(len(part))
         fig.add_trace(_trend_line(kind, trend(x, y), theme, legend=column == 1), row=1, col=column)
-        text = _panel_title(mask, x, y, numbers(where(images, of_mask & apart), variant), theme)
+        text = _panel_title(mask, x, y, numbers(images[of_mask & apart], variant), theme)
         axis = "" if column == 1 else str(column)
-        place = {"x": 0, "xref": f"x{axis} domain", "xanchor": "left", "y": 1, "yref": "y domain"}
-        marks.note(text, color=theme.ink, **place, yanchor="bottom", yshift=2, align="left")
+        corner = {"x": 0, "xref": f"x{axis} domain", "xanchor": "left", "y": 1, "yref": "y domain"}
+        marks.note(text, color=theme.ink, **corner, yanchor="bottom", yshift=2, align="left")
     marks.put_on(fig)
     fig.update_xaxes(title_text=score_label(score))
     fig.update_yaxes(rangemode="tozero")
@@ -117,9 +121,9 @@ def mask_correlations(
     """Rank correlation of the score with the overlap on each mask, of the images that `q_against_miou` draws;
     NaN where it is undefined.
     """
-    images = where(images, np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant)))
-    images = where(images, ~_exact_zeros(images, score))
-    parts = {mask: where(images, equals(images, "mask", mask)) for mask in masks}
+    images = images[np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))]
+    images = images[~_exact_zeros(images, score)]
+    parts = {mask: images[images["mask"] == mask] for mask in masks}
     return {
         mask: rank_correlation(numbers(part, score), numbers(part, variant)) for mask, part in parts.items()
     }
@@ -150,26 +154,27 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
     kind = points_kind(len(part))
     return [
         dots(
-            numbers(where(part, chosen), score),
-            numbers(where(part, chosen), variant),
+            numbers(part[mask], score),
+            numbers(part[mask], variant),
             kind=kind,
             name=name,
             legendgroup=name,
             showlegend=legend,
             marker={"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45},
-            customdata=numbers(where(part, chosen), "row")[:, None],
+            customdata=numbers(part[mask], "row")[:, None],
             hover=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}",
         )
-        for name, chosen, colour, symbol in groups
-        if chosen.any()
+        for name, mask, colour, symbol in groups
+        if mask.any()
     ]
 
 
 def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -> Any:
     low, mean, high = (numbers(table, column) for column in ("low", "y", "high"))
-    return kind(
-        x=numbers(table, "x"),
-        y=mean,
+    return dots(
+        numbers(table, "x"),
+        mean,
+        kind=kind,
         mode="lines+markers",
         name="mean by tenths",
         legendgroup="trend",
@@ -178,7 +183,7 @@ def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -
         marker={"size": 0.5 * theme.font_size},
         error_y=interval(mean, low, high, thickness=1.2, width=3),
         customdata=numbers(table, "n"),
-        hovertemplate="%{customdata:,.0f} images: mean overlap %{y:.3f}<extra></extra>",
+        hover="%{customdata:,.0f} images: mean overlap %{y:.3f}",
     )
 
 
@@ -204,13 +209,13 @@ def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
     return ScoredOverlaps(frame, score, options.variant)
 
 
-def _finding(shown: ScoredOverlaps) -> str:
+def _finding(data: ScoredOverlaps) -> str:
     """State the rank correlation on either mask."""
-    label = score_label(shown.score)
-    found = mask_correlations(shown.rows, score=shown.score, variant=shown.variant)
+    label = score_label(data.score)
+    correlations = mask_correlations(data.rows, score=data.score, variant=data.variant)
     parts = [
         f"{rho:.2f} on the {ON_MASKS[mask]}".replace("-", "\N{MINUS SIGN}")
-        for mask, rho in found.items()
+        for mask, rho in correlations.items()
         if np.isfinite(rho)
     ]
     if not parts:
@@ -223,12 +228,12 @@ Q_AGAINST_MIOU = Chart(
     title="Q (--score) of each image against its overlap",
     needs=("quality", "overlap"),
     table=_table,
-    draw=lambda shown, _, theme: q_against_miou(
-        shown.rows, score=shown.score, variant=shown.variant, theme=theme
+    draw=lambda data, _, theme: q_against_miou(
+        data.rows, score=data.score, variant=data.variant, theme=theme
     ),
     finding=_finding,
-    alt=lambda shown: (
-        f"{score_label(shown.score)} of each image against the overlap of its heatmap with its masks"
+    alt=lambda data: (
+        f"{score_label(data.score)} of each image against the overlap of its heatmap with its masks"
     ),
     column="double",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,14 @@ import plotly.graph_objects as go
 
 from core.charts.chart import MANY, Chart
 from core.charts.compared_scores import score_distributions, score_table
+from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.reading import score_values
 from core.charts.theme import LIGHT, USUAL_HEIGHT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import numbers
 from core.common.score_names import SCORES, score_label
 from core.comparison.images import study_names
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 MOST_BINS = 25  # more would show the noise of a thousand images
 TICKS = 6
@@ -127,14 +126,14 @@ def _add_zero_column(
     score: str,
 ) -> None:
     """Draw the images with a score of exactly 0 as bars side by side, apart from the bins."""
-    place, wide = _zero_place(histogram), 1.6 * _bin_width(histogram) / len(zero)
+    middle, wide = _zero_place(histogram), 1.6 * _bin_width(histogram) / len(zero)
     why = SCORES[score].zero_means if score in SCORES else ""
     for at, (group, (n, total)) in enumerate(zero.items()):
         share = 100 * n / total if total else 0.0
         name = "all images" if group == "all" else group
         fig.add_trace(
             go.Bar(
-                x=[place + (at - (len(zero) - 1) / 2) * wide],
+                x=[middle + (at - (len(zero) - 1) / 2) * wide],
                 y=[share],
                 width=wide,
                 marker={"color": tint(colours[group], 0.45), "line": {"color": colours[group], "width": 2}},
@@ -145,7 +144,7 @@ def _add_zero_column(
             )
         )
     values = _round_numbers(float(numbers(histogram, "left")[0]), float(numbers(histogram, "right")[-1]))
-    fig.update_xaxes(tickvals=[place, *values], ticktext=["exactly 0", *(f"{value:g}" for value in values)])
+    fig.update_xaxes(tickvals=[middle, *values], ticktext=["exactly 0", *(f"{value:g}" for value in values)])
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
@@ -187,17 +186,18 @@ def _add_steps(
     count = np.concatenate([[0], count, [0]])
     name = "all images" if group == "all" else group
     fig.add_trace(
-        go.Scatter(
-            x=(left + right) / 2,
-            y=100 * count / total if total else np.zeros(len(count)),
-            mode="lines",
-            line={"shape": "hvh", "color": colour, "width": stroke},
+        line(
+            (left + right) / 2,
+            100 * count / total if total else np.zeros(len(count)),
+            colour=colour,
+            width=stroke,
+            hover=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
+            "from %{customdata[0]:.4g} to %{customdata[1]:.4g}",
+            line_shape="hvh",
             fill="tozeroy",
             fillcolor=tint(colour, 0.22),
             name=f"{name} (n = {total:,})",
             customdata=np.column_stack([left, right, count]),
-            hovertemplate=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
-            "from %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
         )
     )
 
@@ -212,7 +212,9 @@ def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) ->
     medians = f"median {above:.3g} and {below:.3g}"
     if not side:
         there = [name for name, one in (("correct ", 1), ("misclassified ", 0)) if (correct == one).any()]
-        return f"{label} of {''.join(there[:1])}images" if len(there) == 1 else f"{label} by correctness"
+        if not there:
+            return f"{label} of all images"
+        return f"{label} of {there[0]}images" if len(there) == 1 else f"{label} by correctness"
     if side == "alike":
         return f"{label} is alike on correct and misclassified images: {medians}"
     return f"{label} is {side} on correct than on misclassified images: {medians}"
@@ -220,12 +222,12 @@ def distribution_finding(values: np.ndarray, correct: np.ndarray, score: str) ->
 
 def _side(values: np.ndarray, correct: np.ndarray) -> tuple[str, float, float]:
     """Return higher, lower or alike (on correct images), or "" for want of one group, and both medians."""
-    known = np.isfinite(values)
-    right, wrong = (values[known & (correct == one)] for one in (1, 0))
+    finite = np.isfinite(values)
+    right, wrong = (values[finite & (correct == one)] for one in (1, 0))
     if not len(right) or not len(wrong):
         return "", np.nan, np.nan
     above, below = float(np.median(right)), float(np.median(wrong))
-    spread = np.subtract(*np.percentile(values[known], [75, 25]))
+    spread = np.subtract(*np.percentile(values[finite], [75, 25]))
     if abs(above - below) <= LIKE * spread:
         return "alike", above, below
     return "higher" if above > below else "lower", above, below
@@ -243,27 +245,27 @@ class Distribution(NamedTuple):
 def _table(studies: Sequence[Study], options: FigureOptions) -> Distribution:
     score = options.score
     if len(studies) > 1:
-        found = {
+        by_study = {
             name: score_values(one, score) for name, one in zip(study_names(studies), studies, strict=True)
         }
-        return Distribution(score_table(found, score=score), score)
+        return Distribution(score_table(by_study, score=score), score)
     values, correct = score_values(studies[0], score)
     about = SCORES[score]
     bins = score_histogram(values, correct, whole=about.whole_number, drop_zero=bool(about.zero_means))
     return Distribution(bins, score, values, correct)
 
 
-def _draw(shown: Distribution, options: FigureOptions, theme: Theme) -> go.Figure:
-    if shown.values is None:
-        return score_distributions(shown.frame, score=shown.score, theme=theme)
-    zero = zero_mass(shown.values, shown.correct) if SCORES[shown.score].zero_means else None
-    return score_distribution(shown.frame, score=shown.score, zero=zero, cutoff=options.cutoff, theme=theme)
+def _draw(data: Distribution, options: FigureOptions, theme: Theme) -> go.Figure:
+    if data.values is None:
+        return score_distributions(data.frame, score=data.score, theme=theme)
+    zero = zero_mass(data.values, data.correct) if SCORES[data.score].zero_means else None
+    return score_distribution(data.frame, score=data.score, zero=zero, cutoff=options.cutoff, theme=theme)
 
 
-def _finding(shown: Distribution) -> str:
-    if shown.values is None or shown.correct is None:
+def _finding(data: Distribution) -> str:
+    if data.values is None or data.correct is None:
         return ""
-    return distribution_finding(shown.values, shown.correct, shown.score)
+    return distribution_finding(data.values, data.correct, data.score)
 
 
 Q_DISTRIBUTION = Chart(
@@ -274,6 +276,6 @@ Q_DISTRIBUTION = Chart(
     table=_table,
     draw=_draw,
     finding=_finding,
-    alt=lambda shown: f"Distribution of {score_label(shown.score)} over the images",
+    alt=lambda data: f"Distribution of {score_label(data.score)} over the images",
     studies=(1, MANY),
 )

@@ -1,9 +1,8 @@
-"""What the tables of several charts read of a study: the scores, classes and images that options name."""
+"""Read the scores, classes and images of a study that options of charts name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,7 @@ from core.common.score_names import available_scores
 from core.comparison.images import Shared, shared_images
 from core.errors import SettingsError, did_you_mean
 from core.slices.inspection.populations import shown_images
-from core.store import Narrowed
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Narrowed, Study
 
 
 def known_score(table: pd.DataFrame, score: str) -> str:
@@ -26,10 +22,10 @@ def known_score(table: pd.DataFrame, score: str) -> str:
     Raises:
         SettingsError: there is no score of this name, or it has no value in this study.
     """
-    known = available_scores(table)
-    if score not in known:
+    scores = available_scores(table)
+    if score not in scores:
         raise SettingsError(
-            f"no score '{score}' in this study.{did_you_mean(score, known)} It has: {', '.join(known)}"
+            f"no score '{score}' in this study.{did_you_mean(score, scores)} It has: {', '.join(scores)}"
         )
     return score
 
@@ -51,11 +47,11 @@ def class_numbers(study: Study, options: FigureOptions) -> list[int]:
     Raises:
         SettingsError: the study has no such class.
     """
-    place = {name: number for number, name in enumerate(study.class_names)}
+    numbers_by_name = {name: number for number, name in enumerate(study.class_names)}
     for name in options.classes:
-        if name not in place:
-            raise SettingsError(f"no class '{name}' in '{study.path}'.{did_you_mean(name, place)}")
-    return [place[name] for name in options.classes]
+        if name not in numbers_by_name:
+            raise SettingsError(f"no class '{name}' in '{study.path}'.{did_you_mean(name, numbers_by_name)}")
+    return [numbers_by_name[name] for name in options.classes]
 
 
 def seeded_rows(n_images: int, most: int, seed: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,11 @@ from core.charts.marks import diagonal, line
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import with_interval
 from core.common.score_names import score_label
 from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 CURVES = ("roc", "pr", "pr_error", "risk")
 MEASURES = {  # kind of curve: measure, its base rate (None: 0.5), what it says
@@ -74,7 +72,7 @@ def precision_recall(
     word = {"correct": "correctly classified", "error": "misclassified"}[positive]
     if np.isfinite(base):
         text = f"base rate: {100 * base:.1f} % of the images are {word}"
-        _reference(fig, theme, 100 * base, text, below=base > 0.1)  # the curve runs above it
+        Marks(theme).horizontal(100 * base, text, below=base > 0.1).put_on(fig)  # the curve runs above it
     fig.update_xaxes(title_text=f"recall: {word} images found", **PERCENT_AXIS)
     fig.update_yaxes(title_text=f"precision: {word} among the found", **PERCENT_AXIS)
     return _legend_below(fig, theme)
@@ -90,16 +88,10 @@ def risk_coverage(
     base = metric_row(metrics, scores[0]).get("base_rate_error", np.nan)
     if np.isfinite(base):
         text = f"keeping all, or keeping at random: {100 * base:.1f} % errors"
-        _reference(fig, theme, 100 * base, text)
+        Marks(theme).horizontal(100 * base, text).put_on(fig)
     fig.update_xaxes(title_text="coverage: images kept, best score first", **PERCENT_AXIS)
     fig.update_yaxes(title_text="risk: errors among the kept", ticksuffix=" %", rangemode="tozero")
     return _legend_below(fig, theme)
-
-
-def _reference(fig: go.Figure, theme: Theme, y: float, text: str, *, below: bool = False) -> None:
-    marks = Marks(theme)
-    marks.horizontal(y, text, below=below)
-    marks.put_on(fig)
 
 
 def _curve_figure(
@@ -112,10 +104,10 @@ def _curve_figure(
     theme: Theme,
 ) -> tuple[go.Figure, str]:
     fig = go.Figure()
-    wanted = where(curves, equals(curves, "curve", kind))
+    of_kind = curves[curves["curve"] == kind]
     others = iter([theme.upper, theme.accent, theme.discriminative])
     for position, score in enumerate(scores):
-        points, row = where(wanted, equals(wanted, "score", score)), metric_row(metrics, score)
+        points, row = of_kind[of_kind["score"] == score], metric_row(metrics, score)
         if row and len(points):
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
@@ -134,7 +126,7 @@ def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stro
 
 def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
     """Return the row of a score in `quality_metrics` as a dict; empty if it has none."""
-    rows = where(metrics, equals(metrics, "score", score))
+    rows = metrics[metrics["score"] == score]
     return dict(rows.iloc[0]) if len(rows) else {}
 
 
@@ -163,7 +155,7 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     Args:
         metrics: rows of `quality_metrics`. kind: roc, pr, pr_error or risk.
     """
-    row = where(metrics, equals(metrics, "score", score))
+    row = metrics[metrics["score"] == score]
     label = score_label(score)
     if row.empty or not np.isfinite(numbers(row, "auroc")).any():
         return f"{label}: not defined on these images"
@@ -178,8 +170,8 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     column, base, name = MEASURES[kind]
     chance = CHANCE if base is None else numbers(row, base)[0]
     value, low, high = (numbers(row, f"{column}{end}")[0] for end in ("", "_low", "_high"))
-    said = STANDINGS[against_chance(low, high, n_wrong, n_right, chance=chance)]
-    return f"{label}: {name} {value:.2f}, {said} ({chance:.2f})"
+    standing = STANDINGS[against_chance(low, high, n_wrong, n_right, chance=chance)]
+    return f"{label}: {name} {value:.2f}, {standing} ({chance:.2f})"
 
 
 class Curves(NamedTuple):
@@ -198,17 +190,17 @@ def _curves(name: str, title: str, kind: str, draw: Callable[..., go.Figure], **
         held = study.table("quality")
         scores = [known_score(held, score) for score in (options.score, *options.against)]
         points = study.table("quality_curves")
-        points = where(points, equals(points, "curve", kind) & points["score"].isin(scores).to_numpy())
+        points = points[(points["curve"] == kind) & points["score"].isin(scores).to_numpy()]
         return Curves(points, study.table("quality_metrics"), scores, kind)
 
     return Chart(
         name=name,
         title=title,
-        needs=("quality", "quality_metrics", "quality_curves"),
+        needs=("probe", "quality", "quality_metrics", "quality_curves"),
         table=table,
-        draw=lambda shown, _, theme: draw(*shown[:3], **more, theme=theme),
-        finding=lambda shown: curve_finding(shown.metrics, shown.scores[0], kind),
-        alt=lambda shown: f"{PLOTS[kind]} of {', '.join(map(score_label, shown.scores))}",
+        draw=lambda data, _, theme: draw(*data[:3], **more, theme=theme),
+        finding=lambda data: curve_finding(data.metrics, data.scores[0], kind),
+        alt=lambda data: f"{PLOTS[kind]} of {', '.join(map(score_label, data.scores))}",
     )
 
 

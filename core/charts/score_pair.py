@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,7 @@ from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.common.statistics.intervals import wilson
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 PAIR = ("distinctiveness", "knn_similarity")
 BINS = 4
@@ -44,16 +42,16 @@ def pair_table(
         columns first, second (0 = lowest part), n, n_errors, risk (NaN without images), low, high (Wilson's
         95 % interval); bins * bins rows, or none without images.
     """
-    known = np.isfinite(first) & np.isfinite(second) & np.isfinite(correct)
+    defined = np.isfinite(first) & np.isfinite(second) & np.isfinite(correct)
     columns = ["first", "second", "n", "n_errors", "risk", "low", "high"]
-    if not known.any():
+    if not defined.any():
         return pd.DataFrame(columns=columns)
-    cell = quantile_bins(first[known], bins) * bins + quantile_bins(second[known], bins)
+    cell = quantile_bins(first[defined], bins) * bins + quantile_bins(second[defined], bins)
     n = np.bincount(cell, minlength=bins * bins)
-    errors = np.bincount(cell, weights=correct[known] == 0, minlength=bins * bins)
+    errors = np.bincount(cell, weights=correct[defined] == 0, minlength=bins * bins)
     low, high = wilson(errors, n)
-    place = np.arange(bins * bins)
-    values = (place // bins, place % bins, n, errors.astype(int), safe_divide(errors, n), low, high)
+    cells = np.arange(bins * bins)
+    values = (cells // bins, cells % bins, n, errors.astype(int), safe_divide(errors, n), low, high)
     return pd.DataFrame(dict(zip(columns, values, strict=True)))
 
 
@@ -81,7 +79,7 @@ def pair_heat(table: pd.DataFrame, pair: tuple[str, str] = PAIR, *, theme: Theme
     grid = {name: numbers(table, name).reshape(bins, bins) for name in ("risk", "n", "low", "high")}
     enough = grid["n"] >= FEWEST
     text = [
-        [f"{100 * r:.0f} %<br>{n:,.0f} images" if known else "" for r, n, known in zip(*row, strict=True)]
+        [f"{100 * r:.0f} %<br>{n:,.0f} images" if drawn else "" for r, n, drawn in zip(*row, strict=True)]
         for row in zip(grid["risk"], grid["n"], enough, strict=True)
     ]
     parts = _part_names(bins)
@@ -135,7 +133,7 @@ SCORE_PAIR = Chart(
     title="share of errors by two scores at once",
     needs=("quality", "probe"),
     table=_table,
-    draw=lambda shown, _, theme: pair_heat(*shown, theme=theme),
-    finding=lambda shown: pair_finding(*shown),
-    alt=lambda shown: f"Share of errors by {' and '.join(map(score_label, shown.scores))}",
+    draw=lambda data, _, theme: pair_heat(*data, theme=theme),
+    finding=lambda data: pair_finding(*data),
+    alt=lambda data: f"Share of errors by {' and '.join(map(score_label, data.scores))}",
 )

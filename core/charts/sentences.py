@@ -82,12 +82,12 @@ def _percent(value: float) -> str:
 
 def describe_score(score: str) -> str:
     """Describe the score in one sentence: what it measures and whether it needs labels."""
-    known = SCORES.get(score)
-    if known is None:
+    about = SCORES.get(score)
+    if about is None:
         return score_label(score)
     needs = (
         "Needs no labels."
-        if known.label_free
+        if about.label_free
         else "Comes from the linear probe, which was trained with labels."
     )
-    return f"{known.label}: {known.meaning}. {needs}"
+    return f"{about.label}: {about.meaning}. {needs}"

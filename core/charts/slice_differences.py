@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
 from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
 from core.slices.inspection.differences import compare_traits
@@ -22,10 +22,7 @@ from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
-from core.store import Narrowed
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Narrowed, Study
 
 
 def differences(
@@ -38,12 +35,12 @@ def differences(
         table: rows of `slice_compare.differences` of one kind, with `title`, the display name of each.
         names: of the two slices.
     """
-    found = numbers(table, "difference")
-    shown = np.concatenate([np.flatnonzero(found > 0)[:limit], np.flatnonzero(found < 0)[:limit]])
-    if not shown.size:
+    difference = numbers(table, "difference")
+    rows = np.concatenate([np.flatnonzero(difference > 0)[:limit], np.flatnonzero(difference < 0)[:limit]])
+    if not rows.size:
         return note_figure("Nothing is more common in one of the two.", theme)
-    shown = shown[np.argsort(-found[shown], kind="stable")]
-    table = table.take(shown).reset_index(drop=True)
+    rows = rows[np.argsort(-difference[rows], kind="stable")]
+    table = table.take(rows).reset_index(drop=True)
     value, low, high, q = (numbers(table, name) for name in ("difference", "low", "high", "q"))
     titles, places = words(table, "title"), np.arange(len(table))
     sure = q <= 0.05
@@ -72,9 +69,7 @@ def differences(
             "difference %{x:.2f} points, q = %{customdata[4]:.2g}",
         )
     )
-    marks = Marks(theme)
-    marks.vertical(0.0)
-    marks.put_on(fig)
+    Marks(theme).vertical(0.0).put_on(fig)
     first, second = map(cut_name, names)
     fig.update_xaxes(
         title_text=f"Percentage points more common in {first} (right) or {second} (left)",
@@ -104,21 +99,21 @@ def _table(study: Study, options: FigureOptions) -> Differences:
         sides = inspection.population(whole, study.slice, against)
         names = (_named(study.slice), _named(against) if against else "all others")
     else:
-        known = finder.judged(whole, shown_images(study))
-        if known is None:
+        outcomes = finder.judged(whole, shown_images(study))
+        if outcomes is None:
             raise StudyError(
                 f"no image of '{study.path}' has a verdict: name a slice to compare, with --where"
             )
-        sides = known.mask & known.wrong, known.mask & ~known.wrong
+        sides = outcomes.mask & outcomes.wrong, outcomes.mask & ~outcomes.wrong
         names = ("misclassified images", "correct images")
-    said = {feature: ", ".join(some) for feature, some in feature_words(whole).items()}
-    table = compare_traits(whole, sides, said)
-    return Differences(where(table, equals(table, "kind", options.trait)), names)
+    words_of = {feature: ", ".join(some) for feature, some in feature_words(whole).items()}
+    table = compare_traits(whole, sides, words_of)
+    return Differences(table[table["kind"] == options.trait], names)
 
 
-def _named(chosen: Slice) -> str:
-    """What a slice is called on an axis; a saved one by its own name."""
-    return chosen.saved[0] if chosen.saved else plain_name(chosen)
+def _named(images: Slice) -> str:
+    """Name a slice for an axis; a saved one by its own name."""
+    return images.saved[0] if images.saved else plain_name(images)
 
 
 SLICE_DIFFERENCES = Chart(
@@ -126,7 +121,7 @@ SLICE_DIFFERENCES = Chart(
     title="what a slice has more often than the others (--versus)",
     needs=("features",),
     table=_table,
-    draw=lambda shown, options, theme: differences(*shown, limit=options.images or MOST_TRAITS, theme=theme),
-    alt=lambda shown: f"Difference of how often traits occur in {shown.names[0]} and in {shown.names[1]}",
+    draw=lambda data, options, theme: differences(*data, limit=options.images or MOST_TRAITS, theme=theme),
+    alt=lambda data: f"Difference of how often traits occur in {data.names[0]} and in {data.names[1]}",
     column="double",
 )

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from core.charts.feature_points import TAIL_LABEL, TAILS
 from core.charts.marks import dots, points_kind
 from core.charts.theme import LIGHT, Marks, Theme, finish, log_percent_ticks, note_figure
-from core.common.dataframes import as_text, equals, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 
 MOST_NAMED = 12
 NAME_HEIGHT, NAME_WIDTH = 0.045, 0.2  # of a point's name, in shares of the axes
@@ -28,9 +28,9 @@ def rates_against(
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    known = np.isfinite(numbers(features, "difference"))
-    known &= (numbers(features, "rate") > 0) | (numbers(features, "rate_against") > 0)
-    rows = where(features, known)
+    drawn = np.isfinite(numbers(features, "difference"))
+    drawn &= (numbers(features, "rate") > 0) | (numbers(features, "rate_against") > 0)
+    rows = features[drawn]
     if rows.empty:
         return note_figure(NEVER, theme)
     x, y = 100 * numbers(rows, "rate_against"), 100 * numbers(rows, "rate")
@@ -43,9 +43,7 @@ def rates_against(
     fig = go.Figure()
     for name, (part, colour) in kinds.items():
         if part.any():
-            fig.add_trace(
-                _points(where(rows, part), x[part], y[part], name, colour, (here, elsewhere), theme)
-            )
+            fig.add_trace(_points(rows[part], x[part], y[part], name, colour, (here, elsewhere), theme))
     reach = 1.15 * float(x.max()) or 1.0, 1.06 * float(y.max()) or 1.0
     marks = Marks(theme)
     line = {"color": theme.neutral, "dash": "dot", "width": 1}
@@ -69,12 +67,12 @@ def _apart(x: np.ndarray, y: np.ndarray, places: np.ndarray) -> list[int]:
     Args:
         x, y: (n,) in [0, 1] of the axes. places: the points that may be named.
     """
-    kept: list[int] = []
+    named: list[int] = []
     for at in places[np.argsort(-y[places], kind="stable")].tolist():
-        free = all(abs(y[at] - y[one]) > NAME_HEIGHT or abs(x[at] - x[one]) > NAME_WIDTH for one in kept)
-        if free and len(kept) < MOST_NAMED:
-            kept.append(at)
-    return kept
+        free = all(abs(y[at] - y[one]) > NAME_HEIGHT or abs(x[at] - x[one]) > NAME_WIDTH for one in named)
+        if free and len(named) < MOST_NAMED:
+            named.append(at)
+    return named
 
 
 def _points(
@@ -120,7 +118,7 @@ def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LI
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    rows = where(features, numbers(features, "rate") > 0)
+    rows = features[numbers(features, "rate") > 0]
     if rows.empty:
         return note_figure(NEVER, theme)
     rows = rows.sort_values(["rate", "feature"], kind="stable", ignore_index=True)
@@ -128,11 +126,11 @@ def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LI
     rank = np.arange(1, len(rows) + 1)
     fig = go.Figure()
     for tail in TAILS:
-        part = equals(rows, "tail", tail)
+        part = rows["tail"] == tail
         if not part.any():
             continue
         trace = _points(
-            where(rows, part), rank[part], rate[part], TAIL_LABEL[tail], theme.tail(tail), ("", ""), theme
+            rows[part], rank[part], rate[part], TAIL_LABEL[tail], theme.tail(tail), ("", ""), theme
         )
         trace.hovertemplate = (
             "<b>feature %{customdata[0]}</b> %{customdata[1]}<br>fires on %{y:.3g} %<extra></extra>"

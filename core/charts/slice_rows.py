@@ -1,11 +1,12 @@
-"""What charts with a slice or a trait in each row share."""
+"""Names and sizes of charts with a slice or a trait in each row."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import as_text, where, words
+from core.common.captions import shortened
+from core.common.dataframes import as_text, words
 
 ROW = 26  # pixels per line of a chart
 MOST_SLICES = 12  # rows of a chart of slices
@@ -25,9 +26,8 @@ def slice_names(table: pd.DataFrame) -> list[str]:
 
 def kept_kinds(table: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     """Return the rows of some kinds of slice."""
-    return where(table, np.isin(np.array(words(table, "kind")), kinds))
+    return table[np.isin(np.array(words(table, "kind")), kinds)]
 
 
 def cut_name(name: str) -> str:
-    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-    return as_text(short)
+    return as_text(shortened(name, LONGEST_NAME))

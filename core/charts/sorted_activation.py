@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,8 @@ from core.charts.feature_points import (
 )
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Marks, Theme, finish, layout_of, log_percent_ticks, note_figure
-from core.common.dataframes import equals, numbers, where
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.common.dataframes import numbers
+from core.store import Study
 
 LETTER, WIDE = 0.62, 800  # mean width of a letter in font sizes; approximate pixels of a chart on screen
 AXIS_ROOM = 40  # pixels of an axis with its title
@@ -59,32 +57,32 @@ def sorted_activation(
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    ordered = by_rate(where(features, np.isfinite(numbers(features, "activation_rate"))))
+    ordered = by_rate(features[np.isfinite(numbers(features, "activation_rate"))])
     if ordered.empty:
         return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")
     bounds = np.percentile(rate, percentiles)
-    shown = _log_floor(rate) if log else rate
+    heights = _log_floor(rate) if log else rate
     fig = go.Figure()
     for tail in TAILS:
-        part = equals(ordered, "tail", tail)
+        part = ordered["tail"] == tail
         if part.any():
-            add_points(fig, where(ordered, part), shown[part], "rank", tail, images, theme)
+            add_points(fig, ordered[part], heights[part], "rank", tail, images, theme)
     marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
     for bound, percentile in zip(bounds, percentiles, strict=True):
         if images == TRAIN and (bound > 0 or not log):
             text = f"{percentile:g}th percentile: {bound:.3g} %"
             marks.horizontal(float(bound), text, log=log)
     if log and (n_dead := int((rate == 0).sum())):
-        floor = float(np.log10(shown[0]))
+        floor = float(np.log10(heights[0]))
         marks.note(f"{n_dead:,} never fire", x=n_dead / 2, y=floor, yanchor="bottom", yshift=4)
     marks.put_on(fig)
-    mark_selected(fig, ordered, shown, "rank", selected, theme)
+    mark_selected(fig, ordered, heights, "rank", selected, theme)
     fig.update_xaxes(title_text="features, rarest first", range=[0, len(ordered) + 1])
     fig.update_yaxes(title_text=f"images it fires on (% of {images_word(images)})")
     if log:
-        span = [np.log10(shown.min()) - 0.15, np.log10(shown.max()) + 0.15]
-        fig.update_yaxes(range=span, **log_percent_ticks(shown.min(), shown.max()))
+        span = [np.log10(heights.min()) - 0.15, np.log10(heights.max()) + 0.15]
+        fig.update_yaxes(range=span, **log_percent_ticks(heights.min(), heights.max()))
     else:
         fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
     fig.update_layout(showlegend=images != TRAIN)  # the bands, which name the tails, are missing then
@@ -115,7 +113,7 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
     marks, start, taken = Marks(theme), 0.5, -np.inf
     letter = LETTER * theme.font_size * len(ordered) / (theme.width or WIDE)  # in features
     for tail in TAILS:
-        n = int(equals(ordered, "tail", tail).sum())
+        n = int((ordered["tail"] == tail).sum())
         if not n:
             continue
         colour, name = theme.tail(tail), f"{TAIL_LABEL[tail]} {n:,}"
@@ -124,10 +122,12 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
         left, right = (
             (start + n - wide, start + n) if narrow else (start + (n - wide) / 2, start + (n + wide) / 2)
         )
-        place = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
+        position = {"x": start + n, "xanchor": "right"} if narrow else {"x": start + n / 2}
         lift = round(1.2 * theme.font_size) if left < taken else 0  # else it would overlap the previous name
         text = f"<b>{TAIL_LABEL[tail]}</b> {n:,}"
-        marks.note(text, color=colour, small=False, **place, y=1, yref="paper", yanchor="bottom", yshift=lift)
+        marks.note(
+            text, color=colour, small=False, **position, y=1, yref="paper", yanchor="bottom", yshift=lift
+        )
         start, taken = start + n, right if not lift else taken
     return marks
 
@@ -147,14 +147,14 @@ def _table(study: Study, options: FigureOptions) -> Rates:
     return Rates(study.table("features"), rated_images(study), bounds, " ".join(notes_on_features(study)))
 
 
-def _draw(shown: Rates, options: FigureOptions, theme: Theme) -> go.Figure:
+def _draw(data: Rates, options: FigureOptions, theme: Theme) -> go.Figure:
     return sorted_activation(
-        shown.frame,
+        data.frame,
         selected=next(iter(options.features), None),
-        percentiles=shown.percentiles,
+        percentiles=data.percentiles,
         log=options.log,
-        images=shown.images,
-        note=shown.note,
+        images=data.images,
+        note=data.note,
         theme=theme,
     )
 

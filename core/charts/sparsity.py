@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,7 @@ from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import LIKE
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def sparsity_finding(curves: np.ndarray) -> str:
@@ -99,9 +97,9 @@ SPARSITY = Chart(
     source="Kalibhat 2024, A.1",
     needs=("probe", "sparsity_curves"),
     table=_table,
-    draw=lambda shown, _, theme: sparsity(
-        shown.frame["rank"].to_numpy(), shown.curves, shown.counts, theme=theme
+    draw=lambda data, _, theme: sparsity(
+        data.frame["rank"].to_numpy(), data.curves, data.counts, theme=theme
     ),
-    finding=lambda shown: sparsity_finding(shown.curves),
+    finding=lambda data: sparsity_finding(data.curves),
     alt=lambda _: "Mean sorted activations of correct and of misclassified images",
 )

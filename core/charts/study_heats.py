@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.charts.heat_panels import Shown
 from core.charts.options import FigureOptions
-from core.common.dataframes import where
 from core.errors import HeatmapNotStored, PeregrineError, StudyError, UnreadableImage
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 STORED_ONLY = "stored"  # the device of a reader that computes nothing
 PCA_ROWS = 2000  # evenly spaced train images used to compute the principal component
@@ -36,9 +33,9 @@ class StudyHeats:
         facts = pd.DataFrame({name: study.images[name].to_numpy() for name in ("image_id", "split", "label")})
         columns = {"probe": ("predicted", "correct"), "quality": ("q_score", "n_firing_discriminative")}
         for table, names in columns.items():
-            found = study.table(table, list(names)) if study.has(table) else dict.fromkeys(names, pd.NA)
+            values = study.table(table, list(names)) if study.has(table) else dict.fromkeys(names, pd.NA)
             for name in names:
-                facts[name] = found[name]
+                facts[name] = values[name]
         facts.insert(0, "row", np.arange(len(facts)))
         return facts
 
@@ -49,11 +46,11 @@ class StudyHeats:
             StudyError: there is none.
         """
         among = self.study.is_val if self.study.chosen is None else self.study.chosen
-        found = where(self.facts, among & self.facts["correct"].notna().to_numpy(bool))
-        if found.empty:
+        evaluated = self.facts[among & self.facts["correct"].notna().to_numpy(bool)]
+        if evaluated.empty:
             images = f"'{self.study.path}'" if self.study.chosen is None else "the slice"
             raise StudyError(f"no evaluation image of {images} has a probe result, so none is misclassified")
-        return found
+        return evaluated
 
     def shown(self, rows: Sequence[int] | np.ndarray) -> list[Shown]:
         """Return the images of some rows, without those whose file is missing.
@@ -61,15 +58,15 @@ class StudyHeats:
         Raises:
             UnreadableImage: all of them are missing.
         """
-        found, reason = [], ""
+        images, reason = [], ""
         for row in rows:
             try:
-                found.append(self._one(int(row), self.facts.iloc[int(row)]))
+                images.append(self._one(int(row), self.facts.iloc[int(row)]))
             except UnreadableImage as error:
                 reason = str(error)
-        if reason and not found:
+        if reason and not images:
             raise UnreadableImage(f"none of the images of '{self.study.path}' can be read: {reason}")
-        return found
+        return images
 
     def _one(self, row: int, fact: Any) -> Shown:
         return Shown(
@@ -117,24 +114,24 @@ class StudyHeats:
 
         study = self.study
         means = study.vector("class_means")
-        discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
-        chosen = {
+        discriminative = study.discriminative
+        features = {
             "top feature": int(gradcam.class_top_features(means, discriminative)[label]),
             "low feature": int(gradcam.lowly_activating_features(means)[label]),
             "random feature": int(gradcam.random_features(len(means), 1, seed=self.options.seed)[0]),
         }
         pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
-        single = gradcam.gradcam_maps(self.encoder, pixels, np.array(list(chosen.values())))
+        single = gradcam.gradcam_maps(self.encoder, pixels, np.array(list(features.values())))
         component = gradcam.pca_directions(self._sample(), 1)
         along = gradcam.direction_maps(self.encoder, pixels, component)
         maps = np.concatenate([single.cpu().numpy(), along.cpu().numpy()], axis=1)  # (n, 4, h, w)
         heats = scale_map(resize_map(scale_map(maps), study.transform.input_size))
-        titles = [f"{name}<br>{feature}" for name, feature in chosen.items()] + ["principal<br>component 1"]
-        found = [
-            replace(image, heats=dict(zip(titles, own, strict=True)))
-            for image, own in zip(images, heats, strict=True)
+        titles = [f"{name}<br>{feature}" for name, feature in features.items()] + ["principal<br>component 1"]
+        images_with_heats = [
+            replace(image, heats=dict(zip(titles, image_heats, strict=True)))
+            for image, image_heats in zip(images, heats, strict=True)
         ]
-        return found, titles
+        return images_with_heats, titles
 
     @cached_property
     def encoder(self) -> Any:

@@ -59,7 +59,7 @@ class Theme:
     def sequential(self) -> list[list]:
         """Colour scale of amounts, starting at the page's background for zero."""
         colours = ["#17202B", "#1D5F8A", "#56B4E9", "#E3F4FF"] if self.is_dark else SEQUENTIAL
-        return [[place / (len(colours) - 1), colour] for place, colour in enumerate(colours)]
+        return [[at / (len(colours) - 1), colour] for at, colour in enumerate(colours)]
 
     @property
     def diverging(self) -> list[list]:
@@ -222,9 +222,8 @@ def layout_of(fig: go.Figure) -> Any:
 
 def note_figure(text: str, theme: Theme = LIGHT, *, height: int = 220) -> go.Figure:
     """Make a figure that explains in plain words why there is nothing to draw."""
-    fig, marks = go.Figure(), Marks(theme)
-    marks.note(text, small=False, x=0.5, y=0.5, xref="paper", yref="paper")
-    marks.put_on(fig)
+    fig = go.Figure()
+    Marks(theme).note(text, small=False, x=0.5, y=0.5, xref="paper", yref="paper").put_on(fig)
     fig.update_xaxes(visible=False)
     fig.update_yaxes(visible=False)
     return finish(fig, theme, height=height)
@@ -238,43 +237,48 @@ class Marks:
     shapes: list[dict] = field(default_factory=list)
     notes: list[dict] = field(default_factory=list)
 
-    def horizontal(self, y: float, text: str = "", *, log: bool = False, below: bool = False) -> None:
+    def horizontal(self, y: float, text: str = "", *, log: bool = False, below: bool = False) -> Marks:
         """Add a dotted line at `y` with its meaning above or `below` it, at the left end.
 
         Args:
             log: the y axis is logarithmic (notes are then positioned by exponent, lines are not).
         """
         self.shapes.append(self._line(self.theme.neutral, y0=y, y1=y, x0=0, x1=1, xref="x domain"))
-        place = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 4, "y": math.log10(y) if log else y}
+        position = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 4, "y": math.log10(y) if log else y}
         ground = tint(self.theme.surface, 0.75)  # a curve may run behind it
-        self.note(text, **place, yanchor="top" if below else "bottom", bgcolor=ground, borderpad=1)
+        return self.note(text, **position, yanchor="top" if below else "bottom", bgcolor=ground, borderpad=1)
 
-    def vertical(self, x: float, text: str = "", *, top: bool = False, solid: bool = False) -> None:
+    def vertical(self, x: float, text: str = "", *, top: bool = False, solid: bool = False) -> Marks:
         """Add a line at `x`: dotted for a reference, solid for a selection; meaning at the bottom or top."""
         colour = self.theme.accent if solid else self.theme.neutral
         line = self._line(colour, x0=x, x1=x, y0=0, y1=1, yref="y domain")
         if solid:
             line["line"] = {"color": colour, "width": 2}
         self.shapes.append(line)
-        place = {"x": x, "xanchor": "left", "xshift": 4, "y": int(top), "yref": "paper"}
-        self.note(text, color=colour if solid else None, **place, yanchor="top" if top else "bottom")
+        position = {"x": x, "xanchor": "left", "xshift": 4, "y": int(top), "yref": "paper"}
+        return self.note(
+            text, color=colour if solid else None, **position, yanchor="top" if top else "bottom"
+        )
 
-    def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1) -> None:
+    def band(self, x0: float, x1: float, colour: str, *, alpha: float = 0.1) -> Marks:
         """Add a vertical band behind the data."""
         fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
         self.shapes.append({"type": "rect", "x0": x0, "x1": x1, "y0": 0, "y1": 1, "yref": "y domain"} | fill)
+        return self
 
-    def row(self, at: int, colour: str, *, alpha: float = 0.12) -> None:
+    def row(self, at: int, colour: str, *, alpha: float = 0.12) -> Marks:
         """Add a ground behind one row of a chart with a category per row, counted from the bottom."""
         fill = {"fillcolor": tint(colour, alpha), "line": {"width": 0}, "layer": "below"}
         ends = {"x0": 0, "x1": 1, "xref": "x domain", "y0": at - 0.5, "y1": at + 0.5, "yref": "y"}
         self.shapes.append({"type": "rect"} | ends | fill)
+        return self
 
-    def note(self, text: str, *, color: str | None = None, small: bool = True, **place: object) -> None:
+    def note(self, text: str, *, color: str | None = None, small: bool = True, **position: object) -> Marks:
         """Add a text at a position in plotly's terms; an empty text is ignored."""
         if text:
             font = {"color": color or self.theme.muted, "size": self.theme.font_size - (2 if small else 0)}
-            self.notes.append({"text": text, "showarrow": False, "font": font} | place)
+            self.notes.append({"text": text, "showarrow": False, "font": font} | position)
+        return self
 
     def put_on(self, fig: go.Figure) -> None:
         fig.update_layout(shapes=self.shapes, annotations=self.notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,9 @@ from core.charts.marks import band, line
 from core.charts.options import FigureOptions
 from core.charts.overlap_rows import GROUPS, MASKS, NO_OVERLAP, chosen_rows, has_group, variant_title
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def threshold_finding(sweep: pd.DataFrame, threshold: float | None) -> str:
@@ -26,7 +24,7 @@ def threshold_finding(sweep: pd.DataFrame, threshold: float | None) -> str:
     Args:
         sweep: rows of `overlap_sweep` of one variant. threshold: the one that the study uses.
     """
-    part = where(sweep, equals(sweep, "mask", "core") & equals(sweep, "group", "all"))
+    part = sweep[(sweep["mask"] == "core") & (sweep["group"] == "all")]
     mean = numbers(part, "mean")
     if not np.isfinite(mean).any():
         return "mIoU by threshold"
@@ -67,9 +65,7 @@ def threshold_sweep(
                 colour = theme.misclassified if group == "misclassified" else theme.correct
                 _add_band(fig, part, f"{mask}, {group}", colour, dash)
     if threshold is not None:
-        marks = Marks(theme)
-        marks.vertical(threshold, f"t = {threshold:g}", top=True)
-        marks.put_on(fig)
+        Marks(theme).vertical(threshold, f"t = {threshold:g}", top=True).put_on(fig)
     fig.update_xaxes(title_text="threshold t of the heatmap", range=[0, 1.005])
     fig.update_yaxes(title_text=variant_title(variant, theme), rangemode="tozero")
     finish(fig, theme, height=400)
@@ -80,8 +76,8 @@ def _add_band(fig: go.Figure, part: pd.DataFrame, name: str, colour: str, dash: 
     x, mean = numbers(part, "threshold"), numbers(part, "mean")
     low, high = numbers(part, "low"), numbers(part, "high")
     if np.isfinite(low).any():
-        known = np.isfinite(low) & np.isfinite(high)
-        fig.add_trace(band(x[known], low[known], high[known], colour=colour, alpha=0.15))
+        finite = np.isfinite(low) & np.isfinite(high)
+        fig.add_trace(band(x[finite], low[finite], high[finite], colour=colour, alpha=0.15))
     hover = f"{name} (n = %{{customdata:,.0f}})<br>t = %{{x:.2f}}: %{{y:.3f}}"
     more = {"name": name, "customdata": numbers(part, "n")}
     fig.add_trace(line(x, mean, colour=colour, width=2, dash=dash, hover=hover, **more))
@@ -113,9 +109,9 @@ THRESHOLD_SWEEP = Chart(
     title="mIoU against the heatmap's threshold",
     needs=("overlap_sweep",),
     table=_table,
-    draw=lambda shown, options, theme: threshold_sweep(
-        shown.frame, variant=options.variant, threshold=shown.threshold, theme=theme
+    draw=lambda data, options, theme: threshold_sweep(
+        data.frame, variant=options.variant, threshold=data.threshold, theme=theme
     ),
-    finding=lambda shown: threshold_finding(*shown),
+    finding=lambda data: threshold_finding(*data),
     alt=lambda _: "Mean overlap against the threshold from which heat counts",
 )

@@ -24,13 +24,13 @@ def word_bars(concepts: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """
     if not len(concepts):
         return note_figure(NO_WORDS, theme)
-    kept = concepts["kept"].to_numpy(bool)
-    order = np.lexsort((-numbers(concepts, "score"), ~kept))
-    frame, kept = concepts.iloc[order], kept[order]
-    said = [f"{kind}, {'kept' if keep else 'discarded'}"
-            for kind, keep in zip(words(frame, "kind"), kept, strict=True)]  # fmt: skip
-    colours = np.where(kept, theme.discriminative, theme.neutral)
-    fig = _bars(numbers(frame, "score"), words(frame, "word"), colours.tolist(), said, theme, digits=2)
+    is_kept = concepts["kept"].to_numpy(bool)
+    order = np.lexsort((-numbers(concepts, "score"), ~is_kept))
+    frame, is_kept = concepts.iloc[order], is_kept[order]
+    notes = [f"{kind}, {'kept' if keep else 'discarded'}"
+            for kind, keep in zip(words(frame, "kind"), is_kept, strict=True)]  # fmt: skip
+    colours = np.where(is_kept, theme.discriminative, theme.neutral)
+    fig = _bars(numbers(frame, "score"), words(frame, "word"), colours.tolist(), notes, theme, digits=2)
     fig.update_xaxes(title_text="word score")
     return fig
 
@@ -50,9 +50,9 @@ def class_bars(counts: pd.DataFrame, *, most: int = 10, theme: Theme = LIGHT) ->
         n_others = len(values) - most
         values = np.append(values[:most], values[most:].sum())
         names = [*names[:most], f"{n_others} other class{'es' * (n_others > 1)}"]
-    said = [f"{100 * value / total:.0f} % of its images" for value in values]
+    notes = [f"{100 * value / total:.0f} % of its images" for value in values]
     colours = [theme.correct] * most + [theme.neutral]
-    fig = _bars(values, names, colours[: len(names)], said, theme, digits=0)
+    fig = _bars(values, names, colours[: len(names)], notes, theme, digits=0)
     return fig.update_xaxes(title_text="images")
 
 
@@ -66,9 +66,9 @@ def contribution_bars(features: pd.DataFrame, *, colour: str, theme: Theme = LIG
     if not len(features):
         return note_figure("No feature supports this answer.", theme)
     names = [f"Feature {number}" for number in features["feature"].tolist()]
-    said = words(features, "words")
+    notes = words(features, "words")
     return _bars(
-        numbers(features, "contribution"), names, [colour] * len(names), said, theme, digits=2
+        numbers(features, "contribution"), names, [colour] * len(names), notes, theme, digits=2
     ).update_xaxes(title_text="adds to the logit")
 
 
@@ -76,7 +76,7 @@ def _bars(
     values: np.ndarray,
     names: Sequence[str],
     colours: list[str],
-    said: Sequence[str],
+    notes: Sequence[str],
     theme: Theme,
     *,
     digits: int,
@@ -85,7 +85,7 @@ def _bars(
     longest = float(np.nanmax(values, initial=0.0)) or 1.0
     hovers = [
         f"<b>{as_text(name)}</b>: {value:.{digits and digits + 2}f}<br>{as_text(more)}"
-        for name, value, more in zip(names, values, said, strict=True)
+        for name, value, more in zip(names, values, notes, strict=True)
     ]
     return bars(
         values,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
 from core.charts.slice_rows import MOST_SLICES, ROW, cut_name, slice_names
 from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
-from core.common.dataframes import as_text, numbers, where, words
+from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
 from core.slices.finder import MIN_IMAGES
@@ -22,9 +22,7 @@ from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def worst(table: pd.DataFrame, *, overall: float, theme: Theme = LIGHT) -> go.Figure:
@@ -98,15 +96,15 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
         StudyError: of no image it is known whether it is classified correctly.
     """
     whole, mask = whole_study(study), shown_images(study)
-    known = finder.judged(whole, mask)
-    if known is None:
+    outcomes = finder.judged(whole, mask)
+    if outcomes is None:
         raise StudyError(f"no image of '{study.path}' has a verdict, so no slice of it is worse than another")
     table = inspection.worst_within(whole, mask)
     significant = numbers(table, "q") <= 0.05
-    table = where(table, significant | ~significant.any()).head(options.images or MOST_SLICES)
-    said = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
-    names = [plain_name(Slice.parse(str(text)), said) for text in table["where"]]
-    return WorstSlices(table.assign(name=names), float(known.wrong[known.mask].mean()))
+    table = table[significant | ~significant.any()].head(options.images or MOST_SLICES)
+    words_of = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
+    names = [plain_name(Slice.parse(str(text)), words_of) for text in table["where"]]
+    return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))
 
 
 WORST_SLICES = Chart(
@@ -114,6 +112,6 @@ WORST_SLICES = Chart(
     title="error rates of the worst slices",
     needs=("probe",),
     table=_table,
-    draw=lambda shown, _, theme: worst(shown.frame, overall=shown.overall, theme=theme),
+    draw=lambda data, _, theme: worst(data.frame, overall=data.overall, theme=theme),
     alt=lambda _: "Error rates of the worst slices with their 95 % intervals",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import options
 from core.config import RunOptions
-from core.jobs.progress import Progress
+from core.jobs.progress import Progress, replace_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,7 +56,7 @@ def decompose(args: argparse.Namespace) -> None:
         with Progress.for_command(None, stages_total=3) as progress:
             result = _explain(study, args, progress)
             if "output" in args:
-                _write(args.output, formatting.json_text(result))
+                replace_text(args.output, formatting.json_text(result))
     finally:
         if "remove_file" in args and "file" in args:
             args.file.unlink(missing_ok=True)
@@ -133,25 +133,13 @@ def _reason(path: Path, error: Exception) -> str:
     return str(error)
 
 
-def _write(path: Path, text: str) -> None:
-    """Write atomically."""
-    import os
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def result_text(result: Mapping[str, Any]) -> str:
     """Return the result as the lines that the command prints."""
     from core.common.formatting import aligned, counted, percent
 
     n, lines = result["n_features"], []
-    shown = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
-    lines.append(("activates", f"{counted(n, 'feature')} above {result['alpha']:.3f}{shown}"))
+    of_all = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
+    lines.append(("activates", f"{counted(n, 'feature')} above {result['alpha']:.3f}{of_all}"))
     for part in result["features"]:
         box = " at " + ",".join(map(str, part["box"])) if part["box"] else ""
         words = ", ".join(part["words"]) or "no words"

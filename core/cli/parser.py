@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure_sheet,
         ),
         *(concepts.add_decompose, compare.add_compare, figures.add_report),
-        *(probe.add_transfer_probe, train.add_train, train.add_train_clip, finetune.add_finetune),
+        *(probe.add_transfer_probe, train.add_train, finetune.add_finetune),
     ):
         add(commands)
     commands.begin("research")

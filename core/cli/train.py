@@ -1,4 +1,4 @@
-"""The commands `train` and `train-clip`. torch is imported only when the training starts."""
+"""The command `train`. torch is imported only when the training starts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from typing import Any
 from core.cli import options
 from core.common.assets import configs_folder
 from core.common.worker_group import is_first
-from core.concepts.clip.config import ClipTrainConfig, read_clip_config
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig, from_dict, read_config
 from core.training.objective import DEFAULTS, OBJECTIVES, OPTIMIZER_DEFAULTS
 
-DEFAULT_CONFIG = configs_folder() / "clip_glyphworld.toml"
 FRESH = "discard earlier training with the same output and start from scratch"
 NOTES = """Several GPUs of one machine share each batch (--batch-size counts the images of all GPUs):
   torchrun --nproc-per-node 2 -m core train CONFIG
@@ -30,8 +28,6 @@ TRAIN_OPTIONS = (
     *("accumulate", "lr", "optimizer", "temperature", "image_size", "crop_size", "precision", "seed"),
     *("device", "workers", "cache", "tensorboard"),
 )
-CLIP_OPTIONS = ("output", "steps", "seed", "device", "cache")
-OF_CONFIG: dict[str, str] = dict.fromkeys(CLIP_OPTIONS[:-1], "as in CONFIG")
 
 
 def add_train(commands: Any) -> None:
@@ -88,20 +84,6 @@ def _defaults_of_simclr() -> dict[str, str]:
     }
 
 
-def add_train_clip(commands: Any) -> None:
-    """Add the command `train-clip`."""
-    summary = "train the built-in CLIP model on Glyphworld"
-    sub = options.add_command(commands, "train-clip", run_train_clip, summary, "train-clip")
-    sub.add_argument(
-        "config",
-        nargs="?",
-        metavar="CONFIG",
-        help=f"settings as .toml or .json (default: configs/{DEFAULT_CONFIG.name})",
-    )
-    options.add_options(sub, ClipTrainConfig, *CLIP_OPTIONS, defaults=OF_CONFIG)
-    sub.add_argument("--fresh", action="store_true", help=FRESH)
-
-
 def given_settings(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """Return those of the named settings that were given on the command line."""
     return {name: getattr(args, name) for name in names if name in args}
@@ -136,22 +118,10 @@ def run_train(args: argparse.Namespace) -> None:
         sidecar = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
         method, arch = sidecar["method"], sidecar["arch"]
         print(f"{output}: {method} {arch}, {sidecar['epochs']} epochs of {sidecar['images']}")
-        _print_values(sidecar["monitors"], width=12)
+        print_values(sidecar["monitors"], width=12)
 
 
-def run_train_clip(args: argparse.Namespace) -> None:
-    """Train the CLIP model, and print its held-out metrics."""
-    with Progress.for_command(None, stages_total=2) as progress:
-        file = getattr(args, "config", None) or DEFAULT_CONFIG
-        config = read_clip_config(file, **given_settings(args, CLIP_OPTIONS))
-        from core.concepts.clip.training import train_clip
-
-        path = train_clip(config, progress=progress, fresh=getattr(args, "fresh", False))
-    metrics = json.loads(path.with_suffix(".metrics.json").read_text(encoding="utf-8"))["held_out"]
-    print(f"{path}: {metrics['step']} steps, measured on {metrics['n']} held-out scenes")
-    _print_values(metrics, width=18)
-
-
-def _print_values(values: dict[str, Any], *, width: int) -> None:
+def print_values(values: dict[str, Any], *, width: int) -> None:
+    """Print numbers by name, one a line."""
     for name, value in values.items():
         print(f"  {name:{width}} {value}")

@@ -1,10 +1,13 @@
-"""Command lines for messages: ready to paste into a shell, whatever names they contain. No torch."""
+"""Command lines for messages, ready to paste into a shell, and options behind paths in them. No torch."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 CODE = Path(__file__).resolve().parents[2]  # the folder that `core` was imported from
 PREFIX = ("python", "-m", "core")  # of the commands in the records of jobs
@@ -26,7 +29,8 @@ def command_line(*words: object, **options: object) -> str:
     >>> command_line("info", "-x"), command_line("heatmaps", "a", image="-1.png", seed=None)
     ('python -m core info ./-x', 'python -m core heatmaps a --image=-1.png')
     """
-    typed = [*TYPED, *(f"./{word}" if str(word).startswith("-") else str(word) for word in words)]
+    named = [_from_here(word) for word in words]
+    typed = [*TYPED, *(f"./{word}" if word.startswith("-") else word for word in named)]
     for name, value in options.items():
         typed += _option(f"--{name.replace('_', '-')}", value)
     return shlex.join(typed)
@@ -42,10 +46,30 @@ def python_module(name: str, *words: str) -> list[str]:
     return [sys.executable, *safe, "-m", name, *words]
 
 
+def _from_here(word: object) -> str:
+    """A path as it is typed in the working directory: a folder above it may hold the name of a user."""
+    if isinstance(word, Path) and word.is_absolute():
+        with suppress(ValueError, OSError):  # it lies elsewhere, or the working directory is gone
+            return str(word.relative_to(Path.cwd()))
+    return str(word)
+
+
 def _option(flag: str, value: object) -> list[str]:
     if value is None or value is False:
         return []
     if value is True:
         return [flag]
-    text = str(value)
+    text = _from_here(value)
     return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+
+
+def with_options(spec: str) -> tuple[str, dict[str, str]]:
+    """Split `FILE?key=value&…` into the path and its options; a file of that whole name has none.
+
+    >>> with_options("photos.parquet?label=fine_label"), with_options("shard-0?.tar")
+    (('photos.parquet', {'label': 'fine_label'}), ('shard-0?.tar', {}))
+    """
+    path, mark, query = spec.partition("?")
+    if not mark or "=" not in query or os.path.exists(os.path.expanduser(spec)):
+        return spec, {}
+    return path, dict(parse_qsl(query, keep_blank_values=True))

@@ -1,12 +1,16 @@
-"""Read files of a study or another stranger: only inside its folder, never too large, never twice in vain."""
+"""Read files of a study or another stranger: only inside its folder, never too large, never twice in vain.
+
+Files are replaced in one go, so that a reader sees the old or the new one, never a part of it.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +69,48 @@ def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
         return file.read()
 
 
-def read_json_file(path: str | Path, most: int = MOST_BYTES) -> Any:
+def read_json_file(path: str | Path, most: int = MOST_BYTES, without: Collection[str] = ()) -> Any:
     """Read a JSON file. Raises OSError; ValueError: too large, or see `parse_json`."""
-    return parse_json(read_bounded(path, most))
+    return parse_json(read_bounded(path, most), without)
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Parse JSON in UTF-8. Raises ValueError, also for lists in lists so deep that Python gives up."""
+def parse_json(text: str | bytes, without: Collection[str] = ()) -> Any:
+    """Parse JSON in UTF-8, dropping the keys `without` of every object as soon as it is read.
+
+    Raises ValueError, also for lists in lists so deep that Python gives up.
+    """
+    hook = partial(_dropping, without) if without else None
     try:
-        return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"), object_hook=hook)
     except RecursionError:
         raise ValueError("lists are nested too deeply") from None
+
+
+def _dropping(keys: Collection[str], item: dict[str, Any]) -> dict[str, Any]:
+    for key in keys:
+        item.pop(key, None)
+    return item
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True, parents: bool = False) -> Iterator[Path]:
+    """Yield a temporary name beside `path`, which is renamed to it; after an error, nothing is left behind.
+
+    Args:
+        durable: the bytes are on the disk before the file has its name, so that no crash leaves it empty.
+        parents: make the folders that are missing.
+    """
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        if durable:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,8 @@ from PIL import Image
 
 from core.common.arrays import evenly
 from core.errors import PeregrineError, SettingsError, StudyError
-
-if TYPE_CHECKING:
-    from core.slices.slice import Slice
-    from core.store import Study
+from core.slices.slice import Slice
+from core.store import Study
 
 SAMPLED = 8  # thumbnails of shared images that are compared
 SIDE = 16  # pixels; size at which they are compared

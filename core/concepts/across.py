@@ -1,4 +1,4 @@
-"""Compare the concepts of several studies (F, Table B.1, Fig. B.1, B.3): counts, shared words."""
+"""Compare words of studies: counts, and shared ones (Kalibhat, dissertation, Table B.1, Figs B.1, B.3)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def check_same_images(studies: Sequence[Study]) -> np.ndarray:
     first = pd.Index(studies[0].images["image_id"])
     rows = [np.arange(len(first))]
     for other in studies[1:]:
-        place = pd.Index(other.images["image_id"]).get_indexer(first)
-        n_shared = int((place >= 0).sum())
+        positions = pd.Index(other.images["image_id"]).get_indexer(first)
+        n_shared = int((positions >= 0).sum())
         if n_shared < len(first) or len(other.images) != len(first):
             raise StudyError(
                 f"'{studies[0].path}' ({len(first):,} images) and '{other.path}' ({len(other.images):,}) are "
                 f"over different images: {n_shared:,} in common. Make both from the same --images"
             )
-        rows.append(place)
+        rows.append(positions)
     return np.stack(rows)
 
 
@@ -54,8 +54,8 @@ def concept_counts(concepts: pd.DataFrame, *, interpretable: set[str] | None = N
     Args:
         concepts: table `concepts`. interpretable: only these groups; None: all.
     """
-    kept = concepts["kept"].to_numpy(bool)
-    pairs = set(zip(concepts["group"][kept], concepts["word"][kept], strict=True))
+    kept_words = concepts["kept"].to_numpy(bool)
+    pairs = set(zip(concepts["group"][kept_words], concepts["word"][kept_words], strict=True))
     return Counter(word for group, word in pairs if interpretable is None or group in interpretable)
 
 
@@ -64,7 +64,9 @@ def most_common_words(counts: Counter[str], n: int = 5) -> list[str]:
     return [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
 
 
-def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def across_table(
+    word_counts: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
     """Table B.1, one row per study.
 
     Args:
@@ -74,8 +76,8 @@ def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[
         no other study), most_common_words, k, alpha, n_explainable, n_features, highly_activating_share.
     """
     rows = []
-    for name, counts in found.items():
-        others = {word for other, words in found.items() if other != name for word in words}
+    for name, counts in word_counts.items():
+        others = {word for other, words in word_counts.items() if other != name for word in words}
         about = facts[name]
         rows.append(
             {
@@ -92,58 +94,24 @@ def across_table(found: Mapping[str, Counter[str]], facts: Mapping[str, Mapping[
     return pd.DataFrame(rows)
 
 
-def shared_matrix(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
+def shared_matrix(word_counts: Mapping[str, Counter[str]]) -> pd.DataFrame:
     """Count the words that each pair of studies shares (Fig. B.1); on the diagonal, the words of a study."""
-    names = list(found)
-    values = [[len(set(found[a]) & set(found[b])) for b in names] for a in names]
+    names = list(word_counts)
+    values = [[len(set(word_counts[a]) & set(word_counts[b])) for b in names] for a in names]
     return pd.DataFrame(values, index=names, columns=names)
 
 
-def shared_words(found: Mapping[str, Counter[str]]) -> pd.DataFrame:
+def shared_words(word_counts: Mapping[str, Counter[str]]) -> pd.DataFrame:
     """word, n_studies, and one column per study: the number of its groups that have the word.
 
     By descending number of studies, then of groups, then by word.
     """
-    words = sorted({word for counts in found.values() for word in counts})
+    words = sorted({word for counts in word_counts.values() for word in counts})
     table = pd.DataFrame({"word": pd.array(words, dtype="str")})
-    values = np.array([[counts[word] for counts in found.values()] for word in words], np.int64)
-    values = values.reshape(len(words), len(found))
+    values = np.array([[counts[word] for counts in word_counts.values()] for word in words], np.int64)
+    values = values.reshape(len(words), len(word_counts))
     table["n_studies"] = (values > 0).sum(1)
-    for name, column in zip(found, values.T, strict=True):
+    for name, column in zip(word_counts, values.T, strict=True):
         table[name] = column
     order = np.lexsort([np.arange(len(words)), -values.sum(1), -table["n_studies"].to_numpy()])
     return table.iloc[order].reset_index(drop=True)
-
-
-def words_of_studies(
-    studies: Mapping[str, Study], *, only_interpretable: bool = False
-) -> dict[str, Counter[str]]:
-    """Return the words of each study by its name.
-
-    Raises:
-        StudyError: a study has no concepts.
-    """
-    found = {}
-    for name, study in studies.items():
-        check_has_concepts(study)
-        chosen = None
-        if only_interpretable:
-            about = study.table("explained", ["group", "interpretable"])
-            chosen = set(about.loc[about["interpretable"], "group"])
-        found[name] = concept_counts(study.table("concepts"), interpretable=chosen)
-    return found
-
-
-def compare_studies(studies: Mapping[str, Study]) -> dict[str, pd.DataFrame]:
-    """Build the tables `across`, `shared_matrix` and `shared_words` of studies over any images.
-
-    Raises:
-        StudyError: a study has no concepts.
-    """
-    found = words_of_studies(studies)
-    facts = {name: study.summary("concepts") for name, study in studies.items()}
-    return {
-        "across": across_table(found, facts),
-        "shared_matrix": shared_matrix(found),
-        "shared_words": shared_words(found),
-    }

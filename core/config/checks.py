@@ -10,16 +10,17 @@ from typing import Any
 from core.config.analysis import MAP_METHODS
 from core.errors import SettingsError
 
+PHOTOGRAPH_ENCODER, GLYPHWORLD_ENCODER = "asset:efficientnet_lite0", "asset:simclr_glyphworld"
+
 
 def check_embed_options(options: dict[str, Any]) -> None:
-    """Require images and an encoder, or precomputed representations (with or without images)."""
+    """Require images, or precomputed representations with or without images; name the default encoder."""
     if not options.get("images") and not options.get("representations"):
         raise SettingsError("which images? Give --images DIR (or a .csv, 'torchvision:NAME', 'glyphworld')")
-    if bool(options.get("encoder")) == bool(options.get("representations")):
-        raise SettingsError(
-            "which encoder? Give either --encoder SPEC (e.g. torchvision:resnet50, resnet18@FILE.ckpt) "
-            "or --representations FILE.npy"
-        )
+    if options.get("encoder") and options.get("representations"):
+        raise SettingsError("which encoder? Give --encoder SPEC or --representations FILE.npy, not both")
+    if lacks_encoder(options):
+        options["encoder"] = default_encoder(options)
     for name, of in (("pool", "map to pool"), ("tokens", "tokens"), ("token_norm", "tokens")):
         if options.get("representations") and options.get(name):
             raise SettingsError(
@@ -30,6 +31,16 @@ def check_embed_options(options: dict[str, Any]) -> None:
         raise SettingsError(f"--class-level must be at least 1, got {options['class_level']}")
     options.setdefault("encoder", "")
     options.setdefault("images", "")
+
+
+def lacks_encoder(options: Mapping[str, Any]) -> bool:
+    """Return True where neither an encoder nor ready representations are named."""
+    return not options.get("encoder") and not options.get("representations")
+
+
+def default_encoder(options: Mapping[str, Any]) -> str:
+    """Return the SPEC of the shipped encoder that suits the images: photographs, or scenes of Glyphworld."""
+    return GLYPHWORLD_ENCODER if str(options.get("images")).startswith("glyphworld") else PHOTOGRAPH_ENCODER
 
 
 def check_map_options(options: Mapping[str, Any]) -> None:

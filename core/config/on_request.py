@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from core.config.settings import option
 
@@ -11,16 +11,13 @@ from core.config.settings import option
 class FewShotConfig:
     """Probes on a few images of each class (docs/method.md 3.5)."""
 
-    shots: tuple[int, ...] = field(  # Kalibhat, dissertation, Table 5.2
-        default=(5, 10),
-        metadata=option(
-            "train images of each class; several numbers are tried in turn",
-            metavar="N[,N]",
-            unit="numbers of images",
-        ),
+    # Kalibhat, dissertation, Table 5.2
+    shots: tuple[int, ...] = option(
+        "train images of each class; several numbers are tried in turn",
+        (5, 10),
+        metavar="N[,N]",
+        unit="numbers of images",
     )
-    draws: int = field(
-        default=10, metadata=option("how often these images are drawn", metavar="N", minimum=1)
-    )
-    lr: float = field(default=0.1, metadata=option("learning rate of the probes", metavar="LR"))
-    seed: int = field(default=0, metadata=option("random seed of the draws", metavar="N"))
+    draws: int = option("how often these images are drawn", 10, metavar="N", minimum=1)
+    lr: float = option("learning rate of the probes", 0.1, metavar="LR")
+    seed: int = option("random seed of the draws", 0, metavar="N")

@@ -9,38 +9,40 @@ from typing import Any
 
 def option(
     text: str,
+    default: Any = dataclasses.MISSING,
     *,
     metavar: str | None = None,
     choices: Sequence[str] = (),
     unit: str = "",
     minimum: float | None = None,
-    default: str = "",
+    left_out: str = "",
     flags: Sequence[str] = (),
     group: str = "",
     bare: Any = None,
-) -> dict[str, Any]:
-    """Return the `metadata` of a setting that is also an option of the command line.
+) -> Any:
+    """Return the field of a setting that is also an option of the command line.
 
-    `core.cli.options.add_options` makes the option; its type and its default are those of the field.
+    `core.cli.options.add_options` makes the option; its type is that of the field.
 
     Args:
         text: the help text, without the default.
-        default: what applies when the option is left out, in words, where the default value does not say it.
+        left_out: what applies when the option is left out, in words, where the default does not say it.
         flags: option strings; none: `--` and the name of the field.
         group: heading in the help text.
         bare: value of the option without a value after it; None: it needs one.
     """
-    return {
+    metadata = {
         "help": text,
         "metavar": metavar,
         "choices": choices,
         "unit": unit,
         "minimum": minimum,
-        "default": default,
+        "left_out": left_out,
         "flags": flags,
         "group": group,
         "bare": bare,
     }
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def as_settings(config: Any) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class Sidecar:
     stem: str | None = None
     stem_padding: int | None = None
     prefix: int | None = None  # features of a domain prefix, the first of the representation
+    source: str = "the sidecar"  # where this stands
 
     @property
     def spec(self) -> Spec:
@@ -63,7 +64,7 @@ def read_sidecar(path: str | Path) -> Sidecar:
             raise CheckpointError(
                 f"'{key}' in the sidecar '{file}' must be a {SIDECAR[key].__name__}, got {value!r}"
             )
-    return Sidecar(**settings)
+    return Sidecar(**settings, source=f"the sidecar {file.name}")
 
 
 def domain_prefix(spec: str) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -18,9 +17,7 @@ from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, STORED_AS, read_table, without_image_folder
 from core.storage.seals import Damaged
 from core.storage.table_files import NO_TABLE, check_types
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 ROWS = 65_536  # rows per part
 KINDS = ("csv", "parquet")
@@ -39,16 +36,16 @@ def tables_of(study: Study) -> list[Listed]:
     """List every table of a study: first those that `export` promises, in their order, then the others."""
     promised = {stored: name for name, stored in STORED_AS.items()}
     items = {name: item for name, item in study.manifest["items"].items() if study.has(name)}
-    found: dict[str, Listed] = {}
+    tables: dict[str, Listed] = {}
     for stored, item in items.items():
         name = str(promised.get(stored, stored))
         if item["kind"] == "table":
-            found[name] = Listed(name, item["shape"][0], _size(study, stored))
+            tables[name] = Listed(name, item["shape"][0], _size(study, stored))
     if "neighbours" in items:
         n, k = items["neighbours"]["shape"]
-        found["neighbours"] = Listed("neighbours", n * k, None)
-    order = [name for name in COLUMNS if name in found]
-    return [found[name] for name in [*order, *sorted(set(found) - set(order))]]
+        tables["neighbours"] = Listed("neighbours", n * k, None)
+    order = [name for name in COLUMNS if name in tables]
+    return [tables[name] for name in [*order, *sorted(set(tables) - set(order))]]
 
 
 def _size(study: Study, item: str) -> int | None:
@@ -85,7 +82,7 @@ def _parts(study: Study, table: str) -> Iterator[pa.Table]:
         path = inside(study.path, f"{stored}.parquet")
         file = pq.ParquetFile(path, page_checksum_verification=True)
         check_types(file.schema_arrow, path.name, study.manifest["items"][stored])
-        held = set(file.schema_arrow.names)  # a study of an earlier version may lack a column
+        held = set(file.schema_arrow.names)  # without labels, or without an encoder, a study lacks some
         columns = [name for name in COLUMNS.get(table, ()) if name in held] or None
         check_study_table(path, columns)
     except (*NO_TABLE, Damaged) as error:
@@ -98,8 +95,8 @@ def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
     if table not in ("images", "skipped") or "path" not in part.column_names:
         return part
     paths = without_image_folder(study, table, part.select(["path"]).to_pandas())
-    place, field = part.column_names.index("path"), part.schema.field("path")
-    return part.set_column(place, field, pa.array(paths["path"], field.type, from_pandas=True))
+    position, field = part.column_names.index("path"), part.schema.field("path")
+    return part.set_column(position, field, pa.array(paths["path"], field.type, from_pandas=True))
 
 
 def _read(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from core.store import Study
 
 NAMES = tuple(CHARTS)
-ALIASES = {alias: chart for chart in CHARTS.values() for alias in chart.aliases}
 STYLES = ("paper", "paper-single", "paper-double", "screen")
 FONTS = ("serif", "sans")
 
@@ -61,9 +60,9 @@ def read_chart(studies: Study | Sequence[Study], chart: Chart, options: FigureOp
     return chart.read(several, options)
 
 
-def drawn(chart: Chart, shown: Any, options: FigureOptions, theme: Theme) -> go.Figure:
+def drawn(chart: Chart, data: Any, options: FigureOptions, theme: Theme) -> go.Figure:
     """Draw what `read_chart` returned, with no text cut."""
-    return fit_text(chart.draw(shown, options, theme), theme)
+    return fit_text(chart.draw(data, options, theme), theme)
 
 
 def table(
@@ -83,9 +82,9 @@ def table(
 
 def chart_named(name: str) -> Chart:
     """Return the named chart; SettingsError, naming the closest, if there is none."""
-    if name not in CHARTS and name not in ALIASES:
+    if name not in CHARTS:
         raise SettingsError(f"no figure '{name}'.{did_you_mean(name, NAMES)} Figures: {', '.join(NAMES)}")
-    return CHARTS.get(name) or ALIASES[name]
+    return CHARTS[name]
 
 
 def theme_of(style: str, chart: Chart, font: str = "serif") -> Theme:
@@ -135,8 +134,8 @@ def _check_number(chart: Chart, studies: Sequence[Study]) -> None:
     if len(studies) < least:
         raise SettingsError(f"the figure '{chart.name}' compares two studies; give the second: --with STUDY2")
     if len(studies) > most:
-        said = "one study" if most == 1 else f"at most {most} studies"
-        raise SettingsError(f"the figure '{chart.name}' shows {said}; leave out --with")
+        maximum = "one study" if most == 1 else f"at most {most} studies"
+        raise SettingsError(f"the figure '{chart.name}' shows {maximum}; leave out --with")
 
 
 def _refuse_features(study: Study, options: FigureOptions) -> None:

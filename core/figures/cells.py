@@ -34,7 +34,7 @@ BESIDES = (OF, WITH, WHERE, CAPTION, SPAN)  # what a cell has besides options of
 
 @dataclass(frozen=True)
 class CellRequest:
-    """What a cell of a sheet shows.
+    """The content of a cell of a sheet.
 
     Attributes:
         name: a figure of the catalogue, or `image:ID`, `heatmap:ID`, `masks:ID`.
@@ -61,7 +61,7 @@ class CellRequest:
 
     @property
     def is_picture(self) -> bool:
-        """Whether it is a single image, and no figure of the catalogue."""
+        """True for a single image, which is no figure of the catalogue."""
         kind, colon, _ = self.name.partition(":")
         return bool(colon) and kind in PICTURES
 
@@ -107,15 +107,15 @@ def parse_cell(text: str, plain: FigureOptions | None = None) -> CellRequest:
     plain = plain or FigureOptions()
     picture = CellRequest(text.partition("?")[0]).is_picture
     head, mark, tail = text.rpartition("?") if picture else text.partition("?")  # an image's id may hold one
-    found = parse_qsl(tail, keep_blank_values=True) if mark else []
-    if not mark or (tail and not all(key in (*KEPT, *BESIDES) for key, _ in found)):
-        head, found = text, []
+    pairs = parse_qsl(tail, keep_blank_values=True) if mark else []
+    if not mark or (tail and not all(key in (*KEPT, *BESIDES) for key, _ in pairs)):
+        head, pairs = text, []
         if mark and not picture:
             raise SettingsError(
                 f"'{text[:60]}' has an unknown option. Options: {', '.join((*KEPT, *BESIDES))}"
             )
     given: dict[str, list[str]] = {}
-    for key, value in found:
+    for key, value in pairs:
         given.setdefault(key, []).append(value)
     beside = tuple(given.pop(WITH, ()))
     of, where, caption, span = (given.pop(key, [""])[-1] for key in (OF, WHERE, CAPTION, SPAN))
@@ -175,8 +175,8 @@ def _check_studies(cell: CellRequest) -> None:
     if len(cell.beside) + 1 < least:
         raise SettingsError(f"'{cell.name}' compares two studies; name the other: {cell.name}?{WITH}=STUDY2")
     if len(cell.beside) + 1 > most:
-        said = "one study" if most == 1 else f"at most {most} studies"
-        raise SettingsError(f"'{cell.name}' shows {said}: leave out {WITH}")
+        number = "one study" if most == 1 else f"at most {most} studies"
+        raise SettingsError(f"'{cell.name}' shows {number}: leave out {WITH}")
 
 
 CHOICES = {

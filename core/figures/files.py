@@ -64,8 +64,8 @@ def check_file(out: Path) -> str:
     """Return the extension if the file can be written; raise SettingsError otherwise, before any work."""
     extension = out.suffix.lower()
     if extension not in EXTENSIONS:
-        said = f"'{out.suffix}'" if out.suffix else "no extension"
-        raise SettingsError(f"'{out}' has {said}; a figure can be written as {', '.join(EXTENSIONS)}")
+        ending = f"'{out.suffix}'" if out.suffix else "no extension"
+        raise SettingsError(f"'{out}' has {ending}; a figure can be written as {', '.join(EXTENSIONS)}")
     if out.is_dir():
         raise SettingsError(f"'{out}' is a folder; give a file in it")
     if extension in STATIC:
@@ -85,12 +85,12 @@ def find_browser() -> str:
             return named
         raise SettingsError(f"BROWSER_PATH names '{named}', which is not a program; {HOW_TO_GET_ONE}")
     on_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    found = on_path or _fetched_browser()
-    if found is None:
+    browser = on_path or _fetched_browser()
+    if browser is None:
         raise SettingsError(
             f".svg, .png and .pdf need a Chrome or Chromium, and none was found; {HOW_TO_GET_ONE}"
         )
-    return found
+    return browser
 
 
 def _fetched_browser() -> str | None:
@@ -130,9 +130,9 @@ def render_all(figures: Sequence[go.Figure], kind: str) -> list[bytes]:
         with ThreadPoolExecutor(1) as thread:  # a notebook's own thread already runs an event loop
             return thread.submit(asyncio.run, drawn()).result() if figures else []
     except Exception as error:
-        said = " ".join(str(error.args[0] if error.args else type(error).__name__).split())[:200]
+        reason = " ".join(str(error.args[0] if error.args else type(error).__name__).split())[:200]
         raise SettingsError(
-            f"the browser '{browser}' could not draw the figure: {said}; {HOW_TO_GET_ONE}"
+            f"the browser '{browser}' could not draw the figure: {reason}; {HOW_TO_GET_ONE}"
         ) from error
 
 

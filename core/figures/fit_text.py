@@ -29,7 +29,7 @@ def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
 
 
 def _share(axis: Any) -> float:
-    """How much of the figure an axis takes."""
+    """Return the share of the figure that an axis takes."""
     first, last = axis.domain or (0, 1)
     return last - first
 

@@ -77,13 +77,15 @@ def _wanted(made: Path, sheet: Sheet) -> list[str]:
     return [f"--screenshot={made}", size, f"--force-device-scale-factor={DOTS}"]
 
 
-def _browse(page: Path, made: Path, wanted: list[str], profile: Path) -> None:
+def _browse(page: Path, made: Path, options: list[str], profile: Path) -> None:
     browser = find_browser()
-    command = [browser, *COMMON, f"--user-data-dir={profile}", *wanted, page.as_uri()]
+    command = [browser, *COMMON, f"--user-data-dir={profile}", *options, page.as_uri()]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        said = done.stderr.strip().splitlines()
+        reason = done.stderr.strip().splitlines()
     except (OSError, subprocess.TimeoutExpired) as error:
-        said = [str(error)]
+        reason = [str(error)]
     if not made.is_file() or not made.stat().st_size:
-        raise SettingsError(f"the browser '{browser}' could not print the sheet: {' '.join(said[-1:])[:200]}")
+        raise SettingsError(
+            f"the browser '{browser}' could not print the sheet: {' '.join(reason[-1:])[:200]}"
+        )

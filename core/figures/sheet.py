@@ -85,17 +85,17 @@ def make_sheet(
     """
     grid = grid or SheetGrid()
     requests = check_sheet(names, grid, options)
-    own = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
+    own_study = {one.where: narrowed_study(study, one.slice) for one in requests if not one.of}
     for one in requests:
         if not one.is_picture and not one.of:
-            check_holds(own[one.where], one.chart)
+            check_holds(own_study[one.where], one.chart)
     drawn, problems = {}, []
     for number, one in enumerate(requests):
         if one.is_picture:
             continue
         width = grid.drawn_width(one.span)
         if not one.others:
-            drawn[number] = _drawn([own[one.where]], one, width, grid.font)
+            drawn[number] = _drawn([own_study[one.where]], one, width, grid.font)
             continue
         drawn[number], problem = _drawn_with_others(study, one, width, grid.font)
         problems += [f"{title_of(one)}: {problem}"] if problem else []
@@ -138,9 +138,9 @@ def check_sheet(
         raise SettingsError("the sheet is empty. Give figures (figure --list), image:ID or heatmap:ID")
     if not 1 <= grid.columns <= MOST_COLUMNS:
         raise SettingsError(f"a sheet has 1 to {MOST_COLUMNS} columns, not {grid.columns}")
-    for what, value, known in (("font", grid.font, PRINTED), ("page", grid.page, PAGE_WIDTH)):
-        if value not in known:
-            raise SettingsError(f"no {what} '{value}'; use {' or '.join(known)}")
+    for what, value, checked in (("font", grid.font, PRINTED), ("page", grid.page, PAGE_WIDTH)):
+        if value not in checked:
+            raise SettingsError(f"no {what} '{value}'; use {' or '.join(checked)}")
     return [parse_cell(name, options) for name in names]
 
 
@@ -222,8 +222,8 @@ def _as_part(svg: str, size: str, number: int) -> str:
     opening = re.match(r"<svg[^>]*>", svg)
     if opening is None:
         raise SettingsError("a figure could not be drawn as SVG")
-    kept = re.sub(r'\s(?:width|height)="[^"]*"', "", opening.group())
-    return kept.replace("<svg", f"<svg {size}", 1) + svg[opening.end() :]
+    note = re.sub(r'\s(?:width|height)="[^"]*"', "", opening.group())
+    return note.replace("<svg", f"<svg {size}", 1) + svg[opening.end() :]
 
 
 def _vector_page(parts: str, grid: SheetGrid, height: int) -> str:

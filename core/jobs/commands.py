@@ -7,9 +7,12 @@ turns into a list of words for the process and into a record that the dashboard 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import shlex
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,18 +25,22 @@ MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
 PAGES = ("single", "double", "wide")
+POSITIONAL = ("study", "cells")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of `python -m core`. `study` is its study folder, or None where it creates one."""
+    """A command of `python -m core`. `study` is its study folder, or None where it creates one.
+
+    A field is an option of the command with the same name; those of POSITIONAL are given without their names.
+    """
 
     name: ClassVar[str]
     in_study: ClassVar[bool] = False  # progress is written to the study; else to a separate job folder
 
     def __post_init__(self) -> None:
-        for part in dataclasses.fields(self):
-            _check_part(self.name, part.name, getattr(self, part.name), str(part.type))
+        for part, hint in _hints(type(self)).items():
+            _check_part(self.name, part, getattr(self, part), hint)
 
     @property
     def words(self) -> list[str]:
@@ -55,8 +62,15 @@ class Command:
         values = {part.name: _plain(getattr(self, part.name)) for part in dataclasses.fields(self)}
         return {"kind": type(self).__name__, **values}
 
-    def _words(self) -> list[str]:
-        raise NotImplementedError
+    def _words(self) -> Iterator[str]:
+        for part in dataclasses.fields(self):
+            value = getattr(self, part.name)
+            if part.name in POSITIONAL:
+                yield from map(str, _parts(value))
+            elif value is True:
+                yield f"--{part.name.replace('_', '-')}"
+            elif value not in (False, "", None):
+                yield _option(part.name, value)
 
 
 @dataclass(frozen=True)
@@ -79,16 +93,10 @@ class Analyze(Command):
     clip: str = ""
     dry_run: bool = False
 
-    def _words(self) -> list[str]:
-        given = (
-            *("images", "class_level", "encoder", "pool", "tokens", "token_norm", "epsilon"),
-            *("masks", "salient_imagenet", "captions", "clip"),
-        )
-        words = [
-            str(self.study),
-            *(_option(name, getattr(self, name)) for name in given if getattr(self, name)),
-        ]
-        return words + (["--dry-run", "--json", f"--samples={SAMPLES}"] if self.dry_run else [])
+    def _words(self) -> Iterator[str]:
+        yield from super()._words()
+        if self.dry_run:
+            yield from ("--json", f"--samples={SAMPLES}")
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ class RunStep(Command):
     @property
     def words(self) -> list[str]:
         given = [_option(name, value) for name, value in self.options]
-        return [self.step, str(self.study), *given, *(["--redo"] if self.redo else [])]
+        return [self.step, str(self.study), *given, *["--redo"] * self.redo]
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,6 @@ class Resume(Command):
     in_study: ClassVar[bool] = True
     study: Path
     epsilon: str = ""
-
-    def _words(self) -> list[str]:
-        return [str(self.study), *([_option("epsilon", self.epsilon)] if self.epsilon else [])]
 
 
 @dataclass(frozen=True)
@@ -142,9 +147,9 @@ class RequestHeatmaps(Command):
     image: str
     features: tuple[int, ...]
 
-    def _words(self) -> list[str]:
+    def _words(self) -> Iterator[str]:
         features = ",".join(map(str, self.features))
-        return [str(self.study), _option("image", self.image), _option("feature", features)]
+        yield from (str(self.study), _option("image", self.image), _option("feature", features))
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,8 @@ class DecomposeImage(Command):
     image: str
     output: Path
 
-    def _words(self) -> list[str]:
-        return [str(self.study), _option("image", self.image), "--pictures", _option("output", self.output)]
+    def _words(self) -> Iterator[str]:
+        yield from (*super()._words(), "--pictures")
 
 
 @dataclass(frozen=True)
@@ -170,10 +175,10 @@ class DecomposeUpload(Command):
     output: Path
     true: str | None = None
 
-    def _words(self) -> list[str]:
-        true_class = [] if self.true is None else [_option("true", self.true)]
-        picture = [_option("file", self.picture), "--remove-file"]
-        return [str(self.study), *picture, *true_class, "--pictures", _option("output", self.output)]
+    def _words(self) -> Iterator[str]:
+        yield from (str(self.study), _option("file", self.picture), "--remove-file")
+        yield from () if self.true is None else (_option("true", self.true),)
+        yield from ("--pictures", _option("output", self.output))
 
 
 @dataclass(frozen=True)
@@ -183,9 +188,6 @@ class MakeReport(Command):
     name: ClassVar[str] = "report"
     study: Path
     output: Path = Path()
-
-    def _words(self) -> list[str]:
-        return [str(self.study), _option("output", self.output)]
 
 
 @dataclass(frozen=True)
@@ -211,10 +213,11 @@ class MakeSheet(Command):
         if odd := next((cell for cell in self.cells if not cell[:1].isalpha()), None):
             raise JobError(f"'{odd[:60]}' is not a cell of a figure sheet")
 
-    def _words(self) -> list[str]:
-        look = [_option(name, getattr(self, name)) for name in ("page", "columns", "font")]
-        files = [_option("output", path) for path in self.outputs]
-        return [str(self.study), *self.cells, *look, *([] if self.letters else ["--no-letters"]), *files]
+    def _words(self) -> Iterator[str]:
+        yield from (str(self.study), *self.cells)
+        yield from (_option(name, getattr(self, name)) for name in ("page", "columns", "font"))
+        yield from ["--no-letters"] * (not self.letters)
+        yield from (_option("output", path) for path in self.outputs)
 
 
 @dataclass(frozen=True)
@@ -227,23 +230,12 @@ class BuildDemo(Command):
     fresh: bool = False
     pool: str = ""
 
-    def _words(self) -> list[str]:
-        pool = [_option("pool", self.pool)] if self.pool else []
-        return [_option("studies", self.studies), *(["--fresh"] if self.fresh else []), *pool]
-
 
 COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
-        Analyze,
-        RunStep,
-        Resume,
-        RequestHeatmaps,
-        DecomposeImage,
-        DecomposeUpload,
-        MakeReport,
-        MakeSheet,
-        BuildDemo,
+        *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, DecomposeUpload, MakeReport),
+        *(MakeSheet, BuildDemo),
     )
 }
 
@@ -257,14 +249,20 @@ def command_of(record: Mapping[str, Any]) -> Command:
     kind = COMMANDS.get(str(record.get("kind")))
     if kind is None:
         raise JobError("the record of this job names no command that can be resumed")
-    parts = {part.name: str(part.type) for part in dataclasses.fields(kind)}
-    values = {key: value for key, value in record.items() if key != "kind"}
-    if unknown := sorted(set(values) - set(parts)):
+    hints, values = _hints(kind), {key: value for key, value in record.items() if key != "kind"}
+    if unknown := sorted(set(values) - set(hints)):
         raise JobError(f"the record of this job has an unknown field '{unknown[0][:40]}'")
     try:
-        return kind(**{key: _typed(value, parts[key]) for key, value in values.items()})
+        return kind(**{key: _typed(value, hints[key]) for key, value in values.items()})
     except TypeError as error:
         raise JobError(f"the record of this job is incomplete ({error})") from None
+
+
+@cache
+def _hints(kind: type[Command]) -> dict[str, Any]:
+    """Map the fields of a command to their types."""
+    hints = typing.get_type_hints(kind)
+    return {part.name: hints[part.name] for part in dataclasses.fields(kind)}
 
 
 def _option(name: str, value: object) -> str:
@@ -278,37 +276,35 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _typed(value: Any, declared: str) -> Any:
-    """Convert a JSON value to the declared type of a field; other values are left for the check."""
-    if isinstance(value, list) and declared.startswith("tuple["):
-        one = declared.removeprefix("tuple[").removesuffix(", ...]")
-        return tuple(tuple(part) if isinstance(part, list) else _typed(part, one) for part in value)
-    return Path(value) if isinstance(value, str) and declared == "Path" else value
+def _typed(value: Any, hint: Any) -> Any:
+    """Convert a JSON value to the type of a field; other values are left for the check."""
+    if isinstance(value, list) and typing.get_origin(hint) is tuple:
+        return tuple(_typed(part, typing.get_args(hint)[0]) for part in value)
+    return Path(value) if isinstance(value, str) and hint is Path else value
 
 
-def _check_part(command: str, name: str, value: Any, declared: str) -> None:
+def _check_part(command: str, name: str, value: Any, hint: Any) -> None:
     """Raise JobError for a field of the wrong type, of excessive length, or with a NUL character."""
-    if not _fits(value, declared):
-        raise JobError(f"'{name}' of the command '{command}' must be {declared}, got {str(value)[:60]!r}")
+    if not _fits(value, hint):
+        kind = inspect.formatannotation(hint)
+        raise JobError(f"'{name}' of the command '{command}' must be {kind}, got {str(value)[:60]!r}")
     texts = [part for one in _parts(value) for part in _parts(one) if isinstance(part, str | Path)]
     if any(len(str(text)) > LONGEST or "\0" in str(text) for text in texts):
         raise JobError(f"'{name}' of the command '{command}' is too long or contains a NUL; change it")
 
 
-def _fits(value: Any, declared: str) -> bool:
-    if declared == "str | None":
-        return value is None or isinstance(value, str)
-    if declared == "tuple[tuple[str, str], ...]":
-        pairs = isinstance(value, tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in value)
-        return pairs and all(isinstance(part, str) for pair in value for part in pair)
-    if declared.startswith("tuple["):
-        one = declared.removeprefix("tuple[").removesuffix(", ...]")
-        return (
-            isinstance(value, tuple) and len(value) <= MOST_PARTS and all(_fits(part, one) for part in value)
-        )
-    if declared == "int":
+def _fits(value: Any, hint: Any) -> bool:
+    kinds = typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, tuple) or len(value) > MOST_PARTS:
+            return False
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        return len(kinds) == len(value) and all(map(_fits, value, kinds))
+    if kinds:  # a union
+        return any(_fits(value, kind) for kind in kinds)
+    if hint is int:
         return type(value) is int and abs(value) < 2**31
-    return isinstance(value, {"str": str, "bool": bool, "Path": Path}[declared])
+    return isinstance(value, hint)
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

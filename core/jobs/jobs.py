@@ -140,10 +140,7 @@ def log_tail(folder: str | Path, lines: int = 20) -> str:
 
 
 def read_report(folder: str | Path) -> dict[str, Any] | None:
-    """Return the JSON report of the last job of a folder; None where it reported nothing (yet).
-
-    Folders of versions that kept a report only in the log have none.
-    """
+    """Return the JSON report of the last job of a folder; None where it reported nothing (yet)."""
     return read_record(Path(folder) / RESULT, LONGEST_RESULT)
 
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from core.common.formatting import format_duration
+from core.common.inside import replacing
 from core.common.processes import host_name, is_running, process_started
 from core.errors import PeregrineError
 
@@ -52,12 +53,8 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Replace a file in one go, so that a reader never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path, durable=False) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Bar:

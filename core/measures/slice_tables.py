@@ -1,4 +1,4 @@
-"""What a study stores of all its images, measured on those of a slice: by the name of the table or array.
+"""Tables and arrays that a study stores of all its images, measured on those of a slice, by their names.
 
 Each function reads what a measure needs of the study and of a mask, (n_images,) bool, and calls the measure
 that the step calls.
@@ -7,7 +7,6 @@ that the step calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,11 +21,9 @@ from core.measures.overlap_scale import overlap_scale, stored_name
 from core.measures.score_aurocs import score_aurocs
 from core.measures.scores import resamples_of, score_causes, score_curves, score_metrics
 from core.measures.top_images import top_images
+from core.reader import StudyReader
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.overlap_values import CONTROLS, MASKS, control_values, overlap_values
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 CAUSE = "cause"  # column of the attributes that says what makes an image hard
 NO_OUTCOME = "no image of the slice has a probe result"
@@ -95,11 +92,10 @@ def controls_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     stored for single images.
     """
     values, both = control_values(study), mask & overlap_values(study)[1].all(1)
-    nothing = np.empty((0, 1))
     parts = {
-        (stored_name(control, kind), kind): [nothing if values is None else values[both, at, place][:, None]]
+        (stored_name(control, kind), kind): [values[both, at, number][:, None]]
         for at, kind in enumerate(MASKS)
-        for place, control in enumerate(CONTROLS)
+        for number, control in enumerate(CONTROLS)
     }
     return control_table(parts, ("paper",))
 
@@ -109,8 +105,8 @@ def _means(study: StudyReader, mask: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _top(study: StudyReader, mask: np.ndarray) -> dict[str, np.ndarray]:
-    found = top_images(study.array("representations"), mask)
-    return dict(zip(("top_images", "top_values"), found, strict=True))
+    arrays = top_images(study.array("representations"), mask)
+    return dict(zip(("top_images", "top_values"), arrays, strict=True))
 
 
 Table = Callable[["StudyReader", np.ndarray], pd.DataFrame]

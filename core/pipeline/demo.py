@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from core.common.worker_group import is_first
 from core.config.checks import has_umap
 from core.errors import StudyError
+from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
-from core.store import open_study
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from core.jobs.progress import Progress
-    from core.store import Study
+from core.store import Study, open_study
 
 FIRST = "demo"
 SETTINGS: dict[str, Any] = {
@@ -56,13 +52,13 @@ def first_study(studies: Path) -> Study | None:
         return None
 
 
-def chosen_in(study: Study | None, chosen: tuple[str, str]) -> dict[str, Any]:
+def chosen_in(study: Study | None, setting: tuple[str, str]) -> dict[str, Any]:
     """Return a setting as a step of the study chose it from the data, by its name; empty where it has not.
 
     Args:
-        chosen: the step and the name of the setting.
+        setting: the step and the name of the setting.
     """
-    step, name = chosen
+    step, name = setting
     value = None if study is None else study.summary(step).get(name)
     return {} if value is None else {name: value}
 

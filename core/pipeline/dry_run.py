@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from core.common.device import run_options
 from core.config import EmbedConfig
@@ -17,12 +18,10 @@ from core.encoders.trusted_code import allowing
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.dry_run_extras import captions_found, clip_found, masks_found, sample_images
-from core.pipeline.embed import load, open_source
+from core.pipeline.embed import load, open_source, with_encoder
 from core.steps import settings_of
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
     from core.pipeline.estimates import Estimate
@@ -42,8 +41,11 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         `seconds` and `bytes` of the whole analysis and of each of its `steps` (seconds None where they cannot
         be told), the free disk space, and whether the study already exists.
     """
+    named, which_encoder = with_encoder(folder, options)
     with allowing(options.get("encoder")):  # named by the caller, hence trusted
-        return _plan(Path(folder), options, progress or Progress.silent())
+        report = _plan(Path(folder), named, progress or Progress.silent())
+    report["assumptions"] = [*filter(None, [which_encoder]), *report["assumptions"]]
+    return report
 
 
 def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -61,13 +63,13 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         pictures, unreadable, decode_seconds = _decode_sample(source)
         inputs = {"masks": masks, "captions": captions, "clip": clip}
         steps = _steps(source, encoder, pictures, decode_seconds, options, inputs)
-    told = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
-    told += ("pools_globally",)
+    reported = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
+    reported += ("pools_globally",)
     return {
         "study": str(folder),
         "exists": (folder / "manifest.json").exists(),
         "images": _found(source) | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
-        "encoder": {key: about.get(key) for key in told},
+        "encoder": {key: about.get(key) for key in reported},
         "assumptions": about["assumptions"],
         "checkpoint": about.get("report"),
         "samples": samples,

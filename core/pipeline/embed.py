@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from core.common.formatting import counted
 from core.common.worker_group import Ranks
 from core.common.workers import default_workers
 from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
+from core.config.checks import default_encoder, lacks_encoder
 from core.errors import UnreadableImage
+from core.jobs.progress import Progress
 from core.storage.writer import StepWriter, StudyWriter
 from core.store import open_study
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from core.data.sources.images import ImageSource
     from core.encoders.registry import Encoder
-    from core.jobs.progress import Progress
 
 
 def run_embed(
@@ -136,6 +138,21 @@ def _embed(
     if unreadable:
         n = counted(len(unreadable), "image")
         progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
+
+
+def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
+    """Name the encoder where the options do not: the study's own, else the one that suits the images.
+
+    Returns:
+        the options, and a line that says which was taken; None where they name one, or ready representations.
+    """
+    if not lacks_encoder(options):
+        return options, None
+    settings = open_study(folder).settings("embed") if (Path(folder) / "manifest.json").is_file() else {}
+    its_own = {name: settings[name] for name in ("encoder", "representations") if settings.get(name)}
+    named = its_own or {"encoder": default_encoder(options)}
+    reason = "as this study was made" if its_own else "which is shipped; --encoder names another"
+    return {**options, **named}, f"no encoder was named: {next(iter(named.values()))}, {reason}"
 
 
 def load(

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.common.device import check_device, run_options
 from core.common.worker_group import Ranks, join_ranks
 from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+from core.jobs.progress import Progress
+from core.pipeline.embed import with_encoder
 from core.pipeline.memory import give_back_memory
 from core.steps import (
     STEPS,
@@ -24,9 +26,6 @@ from core.steps import (
 from core.storage.writer import StudyWriter, write_study
 from core.store import open_study
 from core.topics import function_named
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 
 def analyze(
@@ -42,9 +41,12 @@ def analyze(
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
         by_step: fields of single steps, whose names mean something else in other steps (`k` of `concepts`).
     """
-    configs = {step: settings_of(step, {**options, **by_step.get(step, {})}) for step in in_analysis()}
+    named, which_encoder = with_encoder(folder, options)
+    if which_encoder:
+        progress.note(which_encoder)
+    configs = {step: settings_of(step, {**named, **by_step.get(step, {})}) for step in in_analysis()}
     with _own_words(options):
-        _analyze(folder, configs, options, progress)
+        _analyze(folder, configs, named, progress)
 
 
 def _analyze(

@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.errors import SettingsError, StudyError
+from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.search import search
 from core.slices.slice import Slice
 from core.store import open_study
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 TOP = 24
 
@@ -47,10 +45,10 @@ def run_search(
     query = _read_by_clip(text, summary["clip"], options)
     with contextlib.suppress(OSError):  # a full disk: the vector only makes the next search faster
         search.keep_text(study, text, query)
-    found = search.most_alike(
+    matches = search.most_alike(
         study.array(search.CLIP_IMAGES), query, int(options.get("top", TOP)), among=among
     )
-    return report | {"found": search.hits(study, *found)}
+    return report | {"found": search.hits(study, *matches)}
 
 
 def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

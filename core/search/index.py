@@ -12,17 +12,15 @@ from core.analysis.representations import picture_batches
 from core.concepts.clip.clip import clip_is_here
 from core.concepts.crops import OriginalReader
 from core.concepts.tools import DEFAULT_CLIP, clip_of, is_glyphworld, opened_clip
-from core.config import ConceptsConfig, RunOptions
+from core.config import ConceptsConfig, RunOptions, SearchConfig
+from core.jobs.progress import Bar, Progress
 from core.search.search import CLIP_IMAGES
 from core.storage.chunked_array import CHUNK_ROWS
+from core.storage.writer import StepWriter
+from core.store import Study
 
 if TYPE_CHECKING:
     import torch
-
-    from core.config import SearchConfig
-    from core.jobs.progress import Bar, Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
 
 BATCH_IMAGES = 32
 NO_PICTURES = "the study was made without pictures; a search by text needs them"

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,8 @@ from core.common.inside import inside
 from core.errors import ShapeError, StudyError
 from core.storage import manifest as manifests
 from core.storage import seals
-
-if TYPE_CHECKING:
-    from core.storage.chunked_array import ChunkedArray
-    from core.store import Study
+from core.storage.chunked_array import ChunkedArray
+from core.store import Study
 
 FOLDER = "searches"
 CLIP_IMAGES = "clip_images"  # array (n_images, d): CLIP of each whole image; zero where missing
@@ -177,19 +175,9 @@ def has_index(study: Study) -> bool:
 def index_facts(study: Study) -> dict[str, Any]:
     """Return what is known of the images embedded with CLIP: clip, clip_fingerprint, n_images, n_missing.
 
-    Empty where they are not embedded. An earlier version made them in a step of another name.
+    Empty where they are not embedded.
     """
-    if not study.has(CLIP_IMAGES):
-        return {}
-    return study.summary(study.manifest["items"][CLIP_IMAGES]["step"])
-
-
-def by_text(
-    study: Study, text: str, k: int, *, among: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Find the images nearest to a text with CLIP: rows and cosines; None if the text is not embedded yet."""
-    query = kept_text(study, text)
-    return None if query is None else most_alike(study.array(CLIP_IMAGES), query, k, among=among)
+    return study.summary("search") if study.has(CLIP_IMAGES) else {}
 
 
 def kept_text(study: Study, text: str) -> np.ndarray | None:

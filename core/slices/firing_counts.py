@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 BLOCK = 1 << 20  # firing pairs processed at a time: they stay in the processor's cache
 FEW = 10  # up to a tenth of the images, their own lists are read faster than those of all features

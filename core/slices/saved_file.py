@@ -35,7 +35,7 @@ KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPA
 def texts(folder: Path) -> dict[str, str]:
     """Map the name of every saved slice to its text form, in alphabetical order; empty if none is saved.
 
-    A file without a checksum (from an older version, or written by hand) is accepted.
+    A file without a checksum (written or mended by hand) is accepted.
 
     Raises:
         DamagedSlices: the file has been changed or damaged; it is left unchanged.

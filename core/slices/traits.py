@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from core.reader import StudyReader
 from core.slices.evaluate import read_once, slice_columns
 from core.slices.firing_counts import BLOCK, count_firing_images, has_firing
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 MOST_VALUES = 50  # a column with more values does not describe kinds of images
 FEATURE, CONCEPT, COLUMN = KINDS = ("feature", "concept", "column")

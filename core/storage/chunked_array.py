@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from core.common.command_line import command_line
-from core.common.inside import TooLarge, inside, parse_json, read_bounded
+from core.common.inside import TooLarge, inside, parse_json, read_bounded, replacing
 from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
 from core.storage.npy_files import map_npy
 
@@ -38,13 +38,6 @@ def chunk_name(chunk: int) -> str:
 def file_sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def replace_file(temporary: Path, final: Path) -> None:
-    """Make `temporary` durable under its final name; readers see the old or the new file, never a part."""
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, final)
 
 
 class ChunkedArray:
@@ -179,15 +172,10 @@ def write_chunk(folder: Path, chunk: int, rows: np.ndarray) -> dict[str, Any]:
     rows = np.ascontiguousarray(rows)
     if rows.dtype == object:
         raise ShapeError(f"{folder.name}: chunks hold numbers, got dtype object")
-    path = folder / chunk_name(chunk)
-    temporary = folder / f".{chunk_name(chunk)}.{os.getpid()}.tmp"
-    try:
+    with replacing(folder / chunk_name(chunk)) as temporary:
         with open(temporary, "wb") as file:
             np.lib.format.write_array(file, rows, allow_pickle=False)
         checksum = file_sha256(temporary)
-        replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return {
         "chunk": chunk,
         "rows": len(rows),

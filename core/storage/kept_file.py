@@ -6,7 +6,6 @@ lock: two browsers, or a browser and a notebook, do not lose each other's change
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once
+from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import seals
 
@@ -45,7 +44,7 @@ class KeptFile:
     def read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
         """Return what `parse` makes of the content; None if there is no file.
 
-        A file without a checksum (from an older version, or written by hand) is accepted.
+        A file without a checksum (written or mended by hand) is accepted.
 
         Raises:
             DamagedKeptFile: the file has been changed or damaged, or cannot be parsed; it is left unchanged.
@@ -91,17 +90,13 @@ class KeptFile:
         path = Path(folder) / self.name
         if not path.parent.is_dir():  # the lock would make the folder again
             raise StudyError(f"'{folder}' was renamed or deleted meanwhile, so {self.what} cannot be saved")
-        temporary = path.with_name(f".{self.name}.{os.getpid()}.tmp")
         try:
             with FileLock(path.with_name(self.lock), timeout=PATIENCE):
                 sealed = seals.sealed_json({"version": VERSION, **content()})
                 if len(sealed) > MOST_BYTES:
                     raise StudyError(f"'{path}' is full ({MOST_BYTES / 1e6:.0f} MB). Delete some {self.what}")
-                try:
+                with replacing(path, durable=False) as temporary:
                     temporary.write_bytes(sealed)
-                    os.replace(temporary, path)
-                finally:
-                    temporary.unlink(missing_ok=True)
         except Timeout as error:
             raise StudyError(f"another process is saving {self.what} in '{folder}'; try again") from error
         except OSError as error:

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.common.command_line import command_line
-from core.common.inside import TooLarge, inside, parse_json, read_bounded, refused_once
+from core.common.inside import TooLarge, inside, parse_json, read_bounded, refused_once, replacing
 from core.errors import DamagedManifest, StudyError
 from core.steps import FORMULAS
 from core.storage import seals
-from core.storage.chunked_array import LEDGER, replace_file
+from core.storage.chunked_array import LEDGER
 from core.storage.manifest_check import entry_fault
 
 FORMAT = 1
@@ -45,8 +43,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the study's manifest; error messages say what the folder is instead, and what to do.
 
     Raises:
-        DamagedManifest: its content has changed. Manifests written before there were checksums are accepted.
-        StudyError: there is no manifest, or it has a newer format.
+        DamagedManifest: its content has changed.
+        StudyError: there is no manifest, or one of another version.
     """
     if not folder.is_dir():
         raise StudyError(
@@ -77,6 +75,9 @@ def _read(folder: Path) -> dict[str, Any]:
         raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; choose another folder")
     if version > FORMAT:
         raise _newer(folder, version)
+    if version < FORMAT or not seals.checksum_fits(content):
+        anew = command_line("analyze", f"{folder}-new", images="DIR")
+        raise StudyError(f"'{folder}' was written by an earlier version. Make it anew: {anew} …")
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
     if (fault := entry_fault(manifest)) is not None:
@@ -124,12 +125,8 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    temporary = folder / f".{MANIFEST}.{os.getpid()}.tmp"
-    try:
+    with replacing(folder / MANIFEST) as temporary:
         temporary.write_bytes(seals.sealed_json(manifest))
-        replace_file(temporary, folder / MANIFEST)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def item_digest(item: dict[str, Any]) -> str:
@@ -148,23 +145,8 @@ def formulas_of(step: str) -> dict[str, str]:
     return {OF_FORMULAS: str(FORMULAS[step])} if step in FORMULAS else {}
 
 
-def older_steps(manifest: dict[str, Any], states: Mapping[str, str]) -> dict[str, str]:
-    """Map the steps that are done, but were made before one of their formulas changed, to 'older'.
-
-    They still open, and say so; running them again redoes them, since the number in FORMULAS, which a change
-    of a formula raises, is among their inputs. Steps that had a reason to write nothing are as good as new.
-    """
-    done = {step: manifest["steps"][step] for step, state in states.items() if state == "done"}
-    return {
-        step: "older"
-        for step, entry in done.items()
-        if entry["inputs"].get(OF_FORMULAS) != formulas_of(step).get(OF_FORMULAS)
-        and not entry.get("summary", {}).get("skipped")
-    }
-
-
 def step_state(manifest: dict[str, Any], step: str) -> str:
-    """Return 'done', 'stale' (its inputs have changed or are stale themselves) or 'missing'."""
+    """Return 'done', 'stale' (its inputs or formulas have changed, or are stale themselves) or 'missing'."""
     return _state(manifest, step, ())
 
 
@@ -175,6 +157,8 @@ def _state(manifest: dict[str, Any], step: str, above: tuple[str, ...]) -> str:
     if step in above:  # a step cannot depend on its own output
         return "stale"
     items = manifest["items"]
+    if entry["outputs"] and entry["inputs"].get(OF_FORMULAS) != formulas_of(step).get(OF_FORMULAS):
+        return "stale"
     for name, then in entry["inputs"].items():
         if name.startswith("@"):  # outside the study: images, checkpoint; compared when the step is run
             continue

@@ -72,7 +72,7 @@ def _table_fault(item: dict[str, Any]) -> str | None:
         return "no columns"
     if not isinstance(item.get("sha256"), str):
         return "no checksum"
-    types = item.get("types", columns)
+    types = item.get("types")
     if not isinstance(types, list) or len(types) != len(columns):
         return "its types do not match its columns"
     return None if item["shape"][1:] == [len(columns)] else "its shape does not match its columns"

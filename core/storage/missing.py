@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from core.common.command_line import command_line
 
-State = Literal["missing", "stale", "damaged", "skipped", "outdated", "older", "whole"]
+State = Literal["missing", "stale", "damaged", "skipped", "whole"]
 REASONS: dict[State, str] = {
     "missing": "not run yet",
-    "stale": "made from inputs that have changed since",
-    "older": "made with formulas that have changed since",
-    "outdated": "run by an older version, which did not make it yet",
+    "stale": "made from inputs or formulas that have changed since",
 }
+LEFT_OUT = "run with settings or images that leave it out"
 NO_LABELS = "run without it: these images carry no labels, so none is classified correctly or wrongly"
 
 
@@ -25,11 +24,9 @@ class Missing:
     Attributes:
         item: the table or array; None for a step as a whole.
         step: the step that writes it; "" for an item that no step writes.
-        state: "missing" (the step was not run), "stale" (its inputs have changed since), "damaged" (a file
-            cannot be read), "skipped" (the step ran and had a reason not to write it) or "outdated" (the step
-            was run by a version that did not write it), "older" (it is there, made with formulas that have
-            changed since) or "whole" (it is of all images, and the study is
-            narrowed to a slice).
+        state: "missing" (the step was not run), "stale" (its inputs or formulas have changed since),
+            "damaged" (a file cannot be read), "skipped" (the step ran and had a reason not to write it) or
+            "whole" (it is of all images, and the study is narrowed to a slice).
         reason: what follows "the step … is", without a full stop.
         command: the command that mends it, to paste into a shell; "" where none does.
     """
@@ -43,7 +40,7 @@ class Missing:
     @property
     def redo(self) -> bool:
         """True when the step has to run although neither its settings nor its inputs have changed."""
-        return self.state in ("damaged", "outdated")
+        return self.state == "damaged"
 
     @property
     def sentence(self) -> str:
@@ -54,7 +51,7 @@ class Missing:
         """
         if not self.step:
             return f"{self.reason[:1].upper()}{self.reason[1:]}."
-        verb = "was" if self.state in ("skipped", "outdated") else "is"
+        verb = "was" if self.state == "skipped" else "is"
         return f"The step '{self.step}' {verb} {self.reason.rstrip('.')}."
 
     def __str__(self) -> str:
@@ -62,10 +59,9 @@ class Missing:
 
 
 def missing_step(folder: Path, step: str, state: str, item: str | None = None) -> Missing:
-    """A step that was not run ("missing"), is "stale", or that an older version ran ("outdated", "older")."""
-    reason = cast(State, state if state in REASONS else "missing")
-    command = command_line(step, folder, redo=reason == "outdated")
-    return Missing(item, step, reason, REASONS[reason], command)
+    """A step that was not run ("missing") or is "stale"."""
+    reason: State = "stale" if state == "stale" else "missing"
+    return Missing(item, step, reason, REASONS[reason], command_line(step, folder))
 
 
 def damaged_item(folder: Path, step: str, item: str, what: str) -> Missing:

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from core.common.inside import parse_json
+from core.common.inside import parse_json, replacing
 from core.errors import NotEnoughMemory, PeregrineError
-from core.storage.chunked_array import NO_ARRAY, replace_file
+from core.storage.chunked_array import NO_ARRAY
 from core.storage.npy_files import read_npy
 
 CHECKSUM = "checksum"
@@ -48,7 +48,7 @@ def checksum_fits(content: bytes) -> bool | None:
 
 
 def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
-    """Return the object passed to `sealed_json`, or one that an older version wrote without a checksum.
+    """Return the object passed to `sealed_json`, or one that was written by hand without a checksum.
 
     Args:
         entries: the allowed entries. An object without a checksum must hold no others: an unknown entry may
@@ -73,29 +73,21 @@ def read_json(content: bytes, entries: Collection[str]) -> dict[str, Any]:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Replace a .npz file atomically; its checksum is stored as the comment at its end."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.comment = bytes(SEAL)
         _seal(temporary)
-        replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Replace a .npy file atomically; its checksum follows the numbers, where numpy does not read."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             np.save(file, array, allow_pickle=False)
             file.write(bytes(SEAL))
         _seal(temporary)
-        replace_file(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _seal(path: Path) -> None:
@@ -118,18 +110,11 @@ def _sha256(file: Any, length: int) -> bytes:
 
 
 def check_arrays(path: Path) -> None:
-    """Raise Damaged when a file's checksum does not match. Older files without a checksum are accepted.
-
-    A flipped bit lies either in the first words of the seal or in the bytes it covers; one of both fits.
-    """
+    """Raise Damaged when a file has no checksum, or another one."""
     with open(path, "rb") as file:
-        length = os.fstat(file.fileno()).st_size - SEAL
-        if length <= 0:
-            return
-        digest = _sha256(file, length)
+        digest = _sha256(file, max(os.fstat(file.fileno()).st_size - SEAL, 0))
         seal = file.read(SEAL)
-    is_marked, fits = seal.startswith(MAGIC), seal[len(MAGIC) :] == digest
-    if is_marked != fits:
+    if seal != MAGIC + digest:
         raise Damaged("has changed since it was written (checksum differs)")
 
 

@@ -27,14 +27,10 @@ def check_types(schema: pa.Schema, name: str, entry: dict[str, Any]) -> None:
     """Raise Damaged when a table's types are not those that were written: no checksum of a page covers them.
 
     Args:
-        name: the file's name. entry: the table's entry in the manifest; written by an older version it does
-            not hold the types, and text that became bytes is refused.
+        name: the file's name. entry: the table's entry in the manifest.
     """
-    stored, written = type_names(schema), entry.get("types")
-    if written is not None and stored != written:
+    if type_names(schema) != entry["types"]:
         raise Damaged(f"the columns of {name} have other types than those that were written")
-    if written is None and any(map(pa.types.is_binary, schema.types)):
-        raise Damaged(f"{name} holds bytes in place of text")
 
 
 def read_stored_table(

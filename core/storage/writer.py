@@ -9,7 +9,6 @@ with write_study("studies/mine") as writer:
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from core.common.inside import inside
+from core.common.inside import inside, replacing
 from core.errors import SettingsError, StudyBusy, StudyError
 from core.storage import manifest as manifests
-from core.storage.chunked_array import ArrayWriter, file_sha256, replace_file, write_whole
+from core.storage.chunked_array import ArrayWriter, file_sha256, write_whole
 from core.storage.leftovers import remove_leftovers
 from core.storage.table_files import type_names
 
@@ -54,16 +53,12 @@ class StepWriter:
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
         path = self.folder / f"{name}.parquet"
-        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
-        try:
+        with replacing(path) as temporary:
             arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
             # Dictionaries of floats take four times as long to write and save nothing.
             words: Any = [field.name for field in arrow.schema if not pa.types.is_floating(field.type)]
             checked = {"compression": "zstd", "write_page_checksum": True}
             pq.write_table(arrow, temporary, use_dictionary=words, **checked)
-            replace_file(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
         self.items[name] = {
             "kind": "table",
             "shape": [len(frame), len(frame.columns)],
@@ -95,7 +90,7 @@ class StudyWriter:
     ) -> bool:
         """Return True when the step was made with these settings from the current inputs.
 
-        A setting that is None and one that is absent are the same: older studies lack newer settings.
+        A setting that is None and one that is absent are the same: a new setting makes no study stale.
         """
         entry = self.manifest["steps"].get(step)
         current_inputs = self._inputs(step, inputs, outside)

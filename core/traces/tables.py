@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
+from core.reader import StudyReader
 from core.traces.traces import read_traces
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 IMAGE_COLUMNS = ("image_id", "label", "note", "tags", "wrong_label")
 FEATURE_COLUMNS = ("feature", "name", "note", "tags")

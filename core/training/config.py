@@ -46,109 +46,75 @@ FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_
 class TrainConfig:
     """All settings that determine the weights, and some (FREE_ON_RESUME) that do not."""
 
-    images: str = field(metadata=option("image folder or 'glyphworld'; see `analyze --help`", metavar="DIR"))
-    output: str = field(
-        metadata=option("weights file to write (.safetensors)", metavar="FILE", flags=("-o", "--output"))
-    )
-    val: str | None = field(
-        default=None, metadata=option("folder of images on which training is monitored", metavar="DIR")
-    )
+    images: str = option("image folder or 'glyphworld'; see `analyze --help`", metavar="DIR")
+    output: str = option("weights file to write (.safetensors)", metavar="FILE", flags=("-o", "--output"))
+    val: str | None = option("folder of images on which training is monitored", None, metavar="DIR")
     split_seed: int | None = None  # of the split of images that come without one; None: `seed`
-    method: str = field(default="simclr", metadata=option(f"method: {', '.join(DEFAULTS)}", metavar="NAME"))
-    arch: str = field(
-        default="timm:resnet18",
-        metadata=option("network: timm:NAME?key=value or torchvision:NAME", metavar="ARCH"),
+    method: str = option(f"method: {', '.join(DEFAULTS)}", "simclr", metavar="NAME")
+    arch: str = option("network: timm:NAME?key=value or torchvision:NAME", "timm:resnet18", metavar="ARCH")
+    # for example with a finer last feature map
+    export_arch: str | None = option(
+        "architecture with which the trained weights are analysed", None, metavar="ARCH", left_out="--arch"
     )
-    export_arch: str | None = field(  # for example with a finer last feature map
-        default=None,
-        metadata=option(
-            "architecture with which the trained weights are analysed", metavar="ARCH", default="--arch"
-        ),
+    # cifar: 3x3 first convolution, stride 1, no max-pool
+    stem: str = option(
+        "first layers; cifar suits images of 32 pixels", "standard", choices=("standard", "cifar")
     )
-    stem: str = field(  # cifar: 3x3 first convolution, stride 1, no max-pool
-        default="standard",
-        metadata=option("first layers; cifar suits images of 32 pixels", choices=("standard", "cifar")),
+    epochs: int = option(
+        "training epochs; may change when an interrupted training continues", 100, metavar="N", minimum=1
     )
-    epochs: int = field(
-        default=100,
-        metadata=option(
-            "training epochs; may change when an interrupted training continues", metavar="N", minimum=1
-        ),
-    )
-    batch_size: int = field(  # of all processes and micro-batches together
-        default=256, metadata=option("images per step", metavar="N", minimum=1)
-    )
+    # of all processes and micro-batches together
+    batch_size: int = option("images per step", 256, metavar="N", minimum=1)
     # Each micro-batch has its own BatchNorm statistics and its own negatives, so except for momentum queues
     # this is another loss.
-    accumulate: int = field(
-        default=1,
-        metadata=option("micro-batches per step: less memory, but fewer negatives", metavar="N", minimum=1),
+    accumulate: int = option(
+        "micro-batches per step: less memory, but fewer negatives", 1, metavar="N", minimum=1
     )
-    optimizer: str = field(  # lars: for batches of 1,024 and more; muon: for few epochs (docs/RESULTS.md)
-        default="sgd", metadata=option("optimiser", choices=("sgd", "lars", "adamw", "muon"))
-    )
-    lr: float = field(  # scaled by batch_size / 256
-        default=0.5, metadata=option("learning rate per 256 images", metavar="LR")
-    )
+    # lars: for batches of 1,024 and more; muon: for few epochs (docs/RESULTS.md)
+    optimizer: str = option("optimiser", "sgd", choices=("sgd", "lars", "adamw", "muon"))
+    lr: float = option("learning rate per 256 images", 0.5, metavar="LR")  # scaled by batch_size / 256
     momentum: float = 0.9
     weight_decay: float = 5e-4
     weight_decay_end: float | None = None  # value at the last step, approached along a cosine; None: constant
-    warmup_epochs: float = field(default=5.0, metadata=option("epochs of warm-up", metavar="N"))
+    warmup_epochs: float = option("epochs of warm-up", 5.0, metavar="N")
     clip_norm: float = 0.0  # largest norm of the gradient; 0: any
-    temperature: float = field(  # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
-        default=0.2, metadata=option("temperature of the contrastive loss", metavar="T")
-    )
+    # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
+    temperature: float = option("temperature of the contrastive loss", 0.2, metavar="T")
     head_hidden: int = 512
     head_out: int = 128
-    image_size: int = field(
-        default=96,
-        metadata=option(
-            "size at which images are stored and the encoder is analysed",
-            metavar="N",
-            unit="pixels",
-            minimum=1,
-        ),
+    image_size: int = option(
+        "size at which images are stored and the encoder is analysed",
+        96,
+        metavar="N",
+        unit="pixels",
+        minimum=1,
     )
-    crop_size: int = field(  # smaller than image_size: half the cost, and objects look alike in scale
-        default=64, metadata=option("size of the random crops", metavar="N", unit="pixels", minimum=1)
-    )
+    # smaller than image_size: half the cost, and objects look alike in scale
+    crop_size: int = option("size of the random crops", 64, metavar="N", unit="pixels", minimum=1)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     objective: ObjectiveConfig = field(default_factory=SimCLRSettings)  # of the class of `method`
     start: str | None = (
         None  # SPEC of an encoder to begin from, with its pixel statistics; None: random weights
     )
-    frozen: bool = field(
-        default=False,
-        metadata=option("control run: keep the weights fixed and update only BatchNorm statistics"),
-    )
+    frozen: bool = option("control run: keep the weights fixed and update only BatchNorm statistics", False)
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     sections: Mapping[str, Any] = field(  # of research; each is a table of its own name in a file
         default_factory=lambda: {name: section.config() for name, section in sections().items()}
     )
-    precision: str = field(
-        default="fp32",
-        metadata=option("bf16 is mixed precision, on CPU and CUDA", choices=("fp32", "bf16")),
-    )
+    precision: str = option("bf16 is mixed precision, on CPU and CUDA", "fp32", choices=("fp32", "bf16"))
     half: bool = True  # weights are written in half precision
-    seed: int = field(
-        default=0, metadata=option("random seed of weights, order of images and views", metavar="N")
-    )
+    seed: int = option("random seed of weights, order of images and views", 0, metavar="N")
     monitor_every: int = 5  # epochs
     monitor_train: int = 4000  # images a kNN classifier may look at
     monitor_val: int = 1000  # images it is tried on
-    device: str = field(default="auto", metadata=option("auto, cpu, cuda or cuda:N", metavar="NAME"))
-    workers: int = field(
-        default=0,
-        metadata=option("processes that decode the images once; 0 is one per core", metavar="N"),
-    )
-    cache: str | None = field(
-        default=None,
-        metadata=option("folder for decoded images", metavar="DIR", default="the user's cache folder"),
+    device: str = option("auto, cpu, cuda or cuda:N", "auto", metavar="NAME")
+    workers: int = option("processes that decode the images once; 0 is one per core", 0, metavar="N")
+    cache: str | None = option(
+        "folder for decoded images", None, metavar="DIR", left_out="the user's cache folder"
     )
     checkpoint_minutes: float = 5.0
-    tensorboard: bool = field(  # beside the log that is always written
-        default=False, metadata=option("also write TensorBoard event files to FILE.tensorboard")
-    )
+    # beside the log that is always written
+    tensorboard: bool = option("also write TensorBoard event files to FILE.tensorboard", False)
 
     def __post_init__(self) -> None:
         check(self)
@@ -276,9 +242,14 @@ def from_dict(values: dict[str, Any], *, where: str = "config") -> TrainConfig:
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Return a JSON-able dict; `from_dict` is the inverse."""
     tables = {name: getattr(config, name) for name in (*TABLES, "objective")} | dict(config.sections)
-    found = as_settings(config) | {name: as_settings(table) for name, table in tables.items()}
-    del found["sections"]
-    return found
+    values = as_settings(config) | {name: as_settings(table) for name, table in tables.items()}
+    del values["sections"]
+    return values
+
+
+def fixed(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that must stay the same for a training to be resumed."""
+    return {name: value for name, value in to_dict(config).items() if name not in FREE_ON_RESUME}
 
 
 def lasting(config: TrainConfig) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from core.common.csv_text import harmless
-from core.common.inside import read_json_file
+from core.common.inside import read_json_file, replacing
 from core.errors import CheckpointError, SettingsError
-from core.training.config import TrainConfig, to_dict
-from core.training.past_settings import setting_changes
+from core.training.config import TrainConfig, fixed
 
 COMPANIONS = ("frequency",)  # networks that a method may write beside its backbone
 
@@ -62,12 +60,6 @@ def make_folder(output: Path) -> None:
         ) from error
 
 
-def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
-    """Save everything needed to resume as if there had been no interruption."""
-    with replacing(resume_path(output)) as temporary:
-        torch.save({"settings": to_dict(config), **state}, temporary)
-
-
 def read_state(path: Path) -> dict[str, Any] | None:
     """Read the saved state of a training; None if there is none. Raises CheckpointError."""
     if not path.exists():
@@ -79,19 +71,30 @@ def read_state(path: Path) -> dict[str, Any] | None:
         raise CheckpointError(f"Cannot read '{path}' ({kind}). Start over with --fresh.") from None
 
 
-def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
-    """Return the saved state, None if there is none; conflicting settings are an error."""
-    path = resume_path(output)
-    state = read_state(path)
-    if state is None:
-        return None
-    changed = setting_changes(state["settings"], to_dict(config))
-    if changed:
+def refuse_other_settings(path: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:
+    """Raise SettingsError where a saved state cannot be resumed with the requested settings."""
+    if not set(requested) <= set(stored):
+        raise SettingsError(f"'{path}' is of another version of Peregrine. Start over with --fresh.")
+    if changed := setting_changes(stored, requested):
         raise SettingsError(
             f"'{path}' was started with other settings ({'; '.join(changed)}). "
             "Change them back, or start over with --fresh."
         )
-    return state
+
+
+def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """List the differences between settings: "lr 0.5 -> 0.3"."""
+    old, new = _one_level(old), _one_level(new)
+    return [f"{key} {old.get(key)} -> {value}" for key, value in new.items() if old.get(key) != value]
+
+
+def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
+    """Flatten {"augment": {"blur": 0}} to {"augment.blur": 0}."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        inner = _one_level(value) if isinstance(value, dict) else None
+        flat |= {key: value} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
+    return flat
 
 
 def is_complete(output: Path, config: TrainConfig) -> bool:
@@ -102,8 +105,7 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
         settings = read_json_file(sidecar_path(output))["settings"]
     except (OSError, ValueError, KeyError):
         settings = {}
-    changed = setting_changes(settings, to_dict(config))
-    if changed or settings.get("epochs") != config.epochs:
+    if setting_changes(settings, fixed(config)) or settings.get("epochs") != config.epochs:
         raise SettingsError(
             f"'{output}' exists and holds another training. Choose another -o, or pass --fresh."
         )
@@ -115,15 +117,15 @@ def export(
 ) -> None:
     """Write the bare backbone weights, the sidecar to rebuild the network, and the head's weights."""
     if head is not None:
-        with replacing(head_path(output)) as temporary:
+        with replacing(head_path(output), parents=True) as temporary:
             tensors = {name: _storable(tensor, half=False) for name, tensor in head.state_dict().items()}
             first = next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
             about = {"format": "pt", "n_features": str(first.in_features)}
             save_file(tensors, temporary, metadata=about)
     tensors = {name: _storable(tensor, half) for name, tensor in backbone.state_dict().items()}
-    with replacing(output) as temporary:
+    with replacing(output, parents=True) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
-    with replacing(sidecar_path(output)) as temporary:
+    with replacing(sidecar_path(output), parents=True) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -131,7 +133,7 @@ def export_companions(output: Path, networks: dict[str, nn.Module], *, half: boo
     """Write further networks of a method; they have no sidecar, since no study can be made with them."""
     for name, network in networks.items():
         tensors = {key: _storable(tensor, half) for key, tensor in network.state_dict().items()}
-        with replacing(companion_path(output, name)) as temporary:
+        with replacing(companion_path(output, name), parents=True) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt"})
 
 
@@ -139,7 +141,7 @@ def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
     """Write one line per epoch; columns that only some epochs have are empty in the others."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     with (
-        replacing(log_path(output)) as temporary,
+        replacing(log_path(output), parents=True) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, columns)
@@ -150,20 +152,3 @@ def write_log(output: Path, rows: list[dict[str, Any]]) -> None:
 def _storable(tensor: Tensor, half: bool) -> Tensor:
     tensor = tensor.detach().cpu().contiguous()
     return tensor.half() if half and tensor.is_floating_point() else tensor
-
-
-class replacing:
-    """Context manager: a temporary path that is renamed to the real one if the block succeeds."""
-
-    def __init__(self, path: Path):
-        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-    def __enter__(self) -> Path:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return self.temporary
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink(missing_ok=True)

@@ -63,8 +63,8 @@ def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainConfig, 
     """Set each group's learning rate for a step, and its weight decay if that changes during the training."""
     rate, decay = learning_rate(step, config, steps_per_epoch), weight_decay(step, config, steps_per_epoch)
     for group in optimiser.param_groups:
-        group["lr"] = peak_rate(config) if group.get("constant_rate") else rate
-        if config.weight_decay_end is not None and group.get("decayed"):
+        group["lr"] = peak_rate(config) if group["constant_rate"] else rate
+        if config.weight_decay_end is not None and group["decayed"]:
             group["weight_decay"] = decay
 
 

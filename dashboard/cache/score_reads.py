@@ -35,11 +35,6 @@ def metrics(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame
     return reads.narrowed(study, where).of_scores("quality_metrics", scores)
 
 
-def curves(study: Study, where: Slice, scores: tuple[str, ...]) -> pd.DataFrame:
-    """The rows of some scores of the table `quality_curves` of the images of a filter."""
-    return reads.narrowed(study, where).of_scores("quality_curves", scores)
-
-
 @cached_read(max_entries=32)
 def aurocs(study: Study, where: Slice) -> pd.DataFrame:
     """AUROC of every score with its interval, in the columns that charts of metrics read."""

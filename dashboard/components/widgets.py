@@ -38,7 +38,7 @@ def metric(label: str, value: str, *, explain: str, detail: str | None = None) -
     """
     with st.container(border=True, height="stretch", gap=None):
         st.metric(label, "–" if value == UNDEFINED else value, help=help_text(explain))
-        st.caption(detail or "\N{NO-BREAK SPACE}")
+        st.caption((detail or "\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def interval(value: float, low: float, high: float, *, digits: int = 3) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from core.common.assets import assets_folder
+from core.common.command_line import with_options
 from core.encoders.sidecar import read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
@@ -206,7 +207,9 @@ def _check_images(text: str, study: Path) -> None:
             if not allowed_paths.ENCODER_NAME.fullmatch(value):
                 _check_path(value, study)
         return
-    _check_path(text.partition("{")[0] or ".", study)
+    path, options = with_options(text)
+    for value in (path.partition("{")[0] or ".", *filter(None, [options.get("root"), options.get("labels")])):
+        _check_path(value, study)
 
 
 def _check_path(text: str, study: Path) -> None:

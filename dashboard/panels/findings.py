@@ -46,7 +46,7 @@ def look_first(study: Study, population: Slice) -> None:
         key="overview_first",
         label="Places to look at first",
         on_open=opened,
-        width=290,
+        width=215,
         spread=True,
         pictures_first=True,
     )

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.charts.theme import Theme
-from core.common.command_line import PROGRAM
+from core.common.command_line import command_line
 from core.research.visual_tokens.beside_study import FOLDER, ShownTokens, rank_weights, shown_tokens
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure
 from core.research.visual_tokens.graph import SceneGraph
@@ -19,8 +19,6 @@ from core.store import Study
 from dashboard.cache.reader import cached_read
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-
-COMMAND = f"{PROGRAM} compositionality MODEL --tokens TOKENS --study {{}}"
 
 
 def token_stamp(study: Study) -> float:
@@ -49,7 +47,8 @@ def scene_graph_part(study: Study, row: int, facts: dict[str, Any]) -> None:
     tokens = found_tokens(study, row, stamp)
     if not tokens.anything:
         st.info("This study has no visual tokens. This command shows those of a model here:")
-        st.code(COMMAND.format(study.path), language="bash")
+        command = command_line("compositionality", "MODEL", tokens="TOKENS", study=study.path)
+        st.code(command, language="bash", wrap_lines=True)
         return
     name = widgets.image_name(facts)
     graphs = distinct_graphs(tokens.planted, tokens.extracted)

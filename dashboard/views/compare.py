@@ -148,7 +148,8 @@ def _judged(comparison: Comparison, other: str, judged: bool) -> None:
             "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
         )
         return
-    left, right = st.columns(2, gap="large")
+    with st.container(key="stacked_comparison"):
+        left, right = st.columns(2, gap="large")
     with left:
         numbers.classes(comparison, other)
     with right:

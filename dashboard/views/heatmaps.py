@@ -28,6 +28,7 @@ from dashboard.state import image_filter, session
 
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
+LOOK = "Where do the features look?"  # what is asked of images without labels
 STRONGEST = "strongest one"  # on pictures of the strongest feature, where none fires
 
 
@@ -40,7 +41,7 @@ class Choice:
 
 
 def heatmaps_page(study: Study, population: Slice) -> None:
-    widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question)
+    widgets.page_header(PAGES["heatmaps"].title, PAGES["heatmaps"].question if study.labelled else LOOK)
     filter_bar(study, population)
     with st.container(horizontal=True, vertical_alignment="top", gap="small", key="heat_controls"):
         part = choose_one("Show", PARTS, key="heat_part", default=PICTURES)
@@ -139,7 +140,7 @@ def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
         ("confidence", ("Most confident", "Least confident")),
         ("q_score", ("Highest Q", "Lowest Q")),
     ):
-        if column in images:
+        if column in images and np.isfinite(numbers(images, column)).any():
             orders[f"{words[0]} first"] = (column, False)
             orders[f"{words[1]} first"] = (column, True)
     if choice.feature is None:

@@ -32,8 +32,8 @@ IMAGES = {
     request.GLYPHWORLD: "The embedded world",
 }
 ENCODERS = {
-    request.CHECKPOINT: "A checkpoint file",
     request.ASSET: "Shipped with Peregrine",
+    request.CHECKPOINT: "A checkpoint file",
     request.TORCHVISION: "torchvision, pretrained",
     request.TIMM: "timm, pretrained",
 }
@@ -73,7 +73,7 @@ CLASS_LEVELS = {"": "The first level", **{n: f"Level {n}" for n in request.CLASS
 ABOUT_LEVEL = next(f for f in fields(EmbedConfig) if f.name == "class_level").metadata["help"]
 OPTIONS = "Options: architecture, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
 TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
@@ -98,7 +98,8 @@ def new_study_page() -> None:
 
 def _form() -> tuple[request.StudyRequest, str]:
     """The choices and the name; each is part of the address, so that a reload keeps them."""
-    asked = _images() | _encoder()
+    asked = _images()
+    asked |= _encoder(asked["images"])
     name = _name(str(asked["images_path"]))
     with st.expander(OPTIONS, key="new_more", on_change="rerun", bind="query-params"):
         asked |= _architecture(asked["encoder"]) | _masks() | _words()
@@ -116,18 +117,21 @@ def _images() -> dict[str, str]:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
     elif images == request.TABLE:
-        about = "Columns path and label, and split where there is one."
+        about = "Columns path, label, perhaps split; or a file of Hugging Face, COCO, FiftyOne, Label Studio."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
     return {"images": images, "images_path": path}
 
 
 @stable_container
-def _encoder() -> dict[str, str]:
+def _encoder(images: str) -> dict[str, str]:
     encoder = _kind("2. Encoder", "Encoder", ENCODERS, "new_encoder")
     if encoder == request.CHECKPOINT:
         text = path_field("Checkpoint", key="new_checkpoint", endings=WEIGHTS)
     elif encoder == request.ASSET:
-        text = _choice("Which encoder", ASSETS, "new_asset")
+        of_world = images == request.GLYPHWORLD  # a choice of its own, as another encoder suits it
+        names = sorted(ASSETS, key=lambda name: "glyphworld" not in name) if of_world else ASSETS
+        titles = {name: ASSETS[name] for name in names}
+        text = _choice("Which encoder", titles, "new_world_asset" if of_world else "new_asset")
     else:
         sample = "resnet50" if encoder == request.TORCHVISION else "vit_small_patch16_224"
         about = "Its weights are fetched once, from the network."
@@ -225,8 +229,7 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
 def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if missing := asked.missing:
-        if missing[:2] != ["the images", "the encoder"]:  # else nothing is begun
-            st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
+        st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
         outlook.time_outlook(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(

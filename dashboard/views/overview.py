@@ -104,6 +104,8 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
 
 def _title(study: Study, population: Slice, *, filtered: bool) -> str:
     """What the page shows, or that there is little to see: the probe against always giving one answer."""
+    if not study.labelled:
+        return "What this encoder sees"
     accuracy = highlight_reads.class_accuracy(study, population)
     if accuracy is None or filtered or accuracy.beats_guessing or not accuracy.worst:
         return "What this encoder sees, and where it goes wrong"
@@ -270,8 +272,8 @@ def _unfinished(study: Study) -> None:
         st.caption(f"Still to come: {names}.")
         return
     with st.container(border=True):
-        older = all(why.state == "older" for why in missing.values())
-        what = "Computed with older formulas" if older else "Not computed yet"
+        stale = all(why.state == "stale" for why in missing.values())
+        what = "Inputs or formulas have changed" if stale else "Not computed yet"
         st.markdown(f":orange[:material/pending:] **{what}:** {names}")
         _next_step(study, missing)
 

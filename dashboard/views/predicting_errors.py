@@ -109,7 +109,7 @@ def _scores(study: Study, population: Slice, score: str) -> None:
     chart(
         study,
         "score_aurocs",
-        lambda theme: baselines.rivals(aurocs, selected=score, marked=Q, row=ROW, theme=theme),
+        lambda theme: baselines.ranked_scores(aurocs, selected=score, marked=Q, row=ROW, theme=theme),
         *(population, score),
         alt="AUROC of every score with its 95 % interval",
         data=aurocs,

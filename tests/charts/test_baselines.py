@@ -21,34 +21,34 @@ def dots(fig) -> dict[str, tuple[float, float, float]]:
 
 
 @pytest.mark.parametrize("metric", list(figures.METRICS))
-def test_rivals__values_and_intervals_are_those_of_the_table(metrics, metric):
-    drawn = dots(figures.rivals(metrics, metric=metric))
+def test_ranked_scores__values_and_intervals_are_those_of_the_table(metrics, metric):
+    drawn = dots(figures.ranked_scores(metrics, metric=metric))
     for _, row in metrics.iterrows():
         expected = row[metric], row[f"{metric}_low"], row[f"{metric}_high"]
         assert_allclose(drawn[row["score"]], expected)
 
 
-def test_rivals__best_on_top_also_where_lower_is_better(metrics):
+def test_ranked_scores__best_on_top_also_where_lower_is_better(metrics):
     for metric in ("auroc", "aurc", "augrc"):
-        axis = layout_of(figures.rivals(metrics, metric=metric)).yaxis
+        axis = layout_of(figures.ranked_scores(metrics, metric=metric)).yaxis
         assert list(axis.categoryarray)[::-1] == ["Probe confidence", "Raw norm", "<b>Q-Score</b>"]
 
 
-def test_rivals__marks_labels_and_the_reference(metrics):
-    fig = figures.rivals(metrics, metric="auprc_error", selected="norm")
+def test_ranked_scores__marks_labels_and_the_reference(metrics):
+    fig = figures.ranked_scores(metrics, metric="auprc_error", selected="norm")
     assert {t.name: t.marker.symbol for t in fig.data} == {
         "needs no labels": "circle",
         "needs a classifier": "diamond-open",
     }
     assert [s.x0 for s in layout_of(fig).shapes] == [0.2]
-    assert [s.x0 for s in layout_of(figures.rivals(metrics)).shapes] == [0.5]
-    assert [s.x0 for s in layout_of(figures.rivals(metrics, metric="augrc")).shapes] == [
+    assert [s.x0 for s in layout_of(figures.ranked_scores(metrics)).shapes] == [0.5]
+    assert [s.x0 for s in layout_of(figures.ranked_scores(metrics, metric="augrc")).shapes] == [
         0.1
     ]  # half the errors
 
 
-def test_rivals__the_legend_has_the_colour_of_the_others_also_where_the_best_is_selected(metrics):
-    fig = figures.rivals(metrics, selected="norm")  # the first of those without labels
+def test_ranked_scores__the_legend_has_the_colour_of_the_others_also_where_the_best_is_selected(metrics):
+    fig = figures.ranked_scores(metrics, selected="norm")  # the first of those without labels
     assert fig.data[0].marker.color[0] == LIGHT.correct
     colours = {
         c[0]: colour for c, colour in zip(fig.data[0].customdata, fig.data[0].marker.color, strict=True)
@@ -56,11 +56,11 @@ def test_rivals__the_legend_has_the_colour_of_the_others_also_where_the_best_is_
     assert colours == {"q_score": LIGHT.correct, "norm": LIGHT.accent}
 
 
-def test_rivals__a_metric_that_an_older_study_lacks_is_a_note(metrics):
+def test_ranked_scores__a_metric_that_an_older_study_lacks_is_a_note(metrics):
     older = metrics.drop(columns=["augrc", "augrc_low", "augrc_high"])
     assert figures.ranked(older, "augrc").empty
-    assert "lacks AUGRC" in layout_of(figures.rivals(older, metric="augrc")).annotations[0].text
-    assert len(figures.rivals(older).data) == 2
+    assert "lacks AUGRC" in layout_of(figures.ranked_scores(older, metric="augrc")).annotations[0].text
+    assert len(figures.ranked_scores(older).data) == 2
 
 
 def test_rank_sentence__is_honest(metrics):
@@ -133,8 +133,8 @@ def test_equal_scores__share_a_rank_and_none_is_better(metrics):
     assert "ranks 1 of 3" in best and "best is" not in best
 
 
-def test_rivals__a_marked_score_has_a_ground(metrics):
-    fig = figures.rivals(metrics, selected="norm", marked="q_score")
+def test_ranked_scores__a_marked_score_has_a_ground(metrics):
+    fig = figures.ranked_scores(metrics, selected="norm", marked="q_score")
     row = next(one for one in layout_of(fig).shapes if one.type == "rect")
     labels = list(layout_of(fig).yaxis.categoryarray)
     assert labels[round((row.y0 + row.y1) / 2)] == "Q-Score"
@@ -157,7 +157,7 @@ def test_by_cause__puts_each_number_in_its_cell():
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 def test_nothing_to_rank__gives_the_reason(metrics, theme):
-    fig = figures.rivals(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
+    fig = figures.ranked_scores(metrics.assign(auroc=np.nan, note="one class only"), theme=theme)
     assert not fig.data and layout_of(fig).annotations[0].text == "one class only"
     none = pd.DataFrame(columns=["cause", "score", "n_errors", "auroc", "low", "high"])
     assert not by_cause.by_cause(none, theme=theme).data

@@ -70,6 +70,11 @@ def test_score_distribution__without_labels_draws_all_images():
     assert [t.name for t in fig.data] == ["all images (n = 2)"]
 
 
+def test_distribution_finding__without_labels_says_nothing_of_correctness():
+    values, unknown = np.array([0.1, 0.4]), np.full(2, np.nan)
+    assert q_distribution.distribution_finding(values, unknown, "q_score") == "Q-Score of all images"
+
+
 def test_roc__draws_the_curve_with_chance_and_interval(curves, metrics):
     fig = score_curves.roc(curves, metrics, ["q_score", "confidence"])
     assert [t.name for t in fig.data] == [

@@ -64,6 +64,7 @@ def test_recipe__a_slice_has_numbers_of_its_own(recipe, run, shared_study, tmp_p
     assert set(table["slice"]) == {f"split=val label={label}"}
 
 
+@pytest.mark.slow
 def test_recipe__a_cell_of_a_sheet(recipe, pictured):
     from core.figures.catalogue import draw
 

@@ -261,9 +261,9 @@ def test_representations__with_nan_or_too_large_for_their_storage(run, tmp_path,
     assert run("analyze", tmp_path / "study", *given).code == 0
 
 
-def test_images_and_encoder__must_be_named(run, tmp_path):
+def test_images_must_be_named__and_an_encoder_or_representations_not_both(run, tmp_path):
     study, images = tmp_path / "study", photos(tmp_path / "photos", {"a": 2})
     assert "--images DIR" in run("analyze", study, *SMALL).error
-    assert "--encoder SPEC" in run("analyze", study, "--images", images).error
-    assert "--encoder SPEC" in run("embed", study, "--images", images).error
+    both = ("--images", images, *SMALL, "--representations", "raw.npy")
+    assert "not both" in run("analyze", study, *both).error
     assert not study.exists()

@@ -76,13 +76,6 @@ def test_unknown_study__one_line(run, tmp_path):
     assert "no study at" in run("figure", tmp_path / "nothing", "roc", "-o", tmp_path / "x.json").error
 
 
-def test_an_earlier_name_of_a_figure_draws_the_same(run, shared_study, tmp_path):
-    files = [tmp_path / f"{name}.json" for name in ("rivals", "baselines")]
-    for file in files:
-        assert run("figure", shared_study, file.stem, "-o", file).code == 0
-    assert files[0].read_bytes() == files[1].read_bytes()
-
-
 def test_csv__the_numbers_of_the_figure(run, shared_study, tmp_path):
     out = tmp_path / "roc.csv"
     assert run("figure", shared_study, "roc", "-o", out, "--score", "norm").code == 0

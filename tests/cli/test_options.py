@@ -19,7 +19,6 @@ from core.cli.dashboard import HOST, PORT
 from core.cli.options import Formatter, Parser, add_options, default_text
 from core.comparison.compare import compare
 from core.concepts import decomposition
-from core.concepts.clip.config import ClipTrainConfig
 from core.config import (
     ConceptsConfig,
     EmbedConfig,
@@ -36,6 +35,7 @@ from core.pipeline import text_search
 from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
 from core.research.grids.definition import preset_values
 from core.research.human_study.study import export_tasks
+from core.research.small_clip.config import ClipTrainConfig
 from core.research.transfer.config import TransferConfig
 from core.research.visual_tokens.evaluation.planted_tests import N_ITEMS
 from core.research.visual_tokens.evaluation.run import BENCHMARKS, compositionality
@@ -147,7 +147,7 @@ def test_defaults_in_help_texts__are_those_of_the_configs():
         ]
         if (command, dest) in ELSEWHERE:
             expected = ELSEWHERE[command, dest]
-        elif IN_WORDS.search(stated) or (fields and stated == fields[0].metadata["default"]):
+        elif IN_WORDS.search(stated) or (fields and stated == fields[0].metadata["left_out"]):
             continue
         else:
             assert fields, f"{command} {dest}: a default without a home"
@@ -169,10 +169,10 @@ def test_options_without_a_config__are_refused():
 
 @dataclasses.dataclass(frozen=True)
 class Planted:
-    size: int = dataclasses.field(default=3, metadata=option("size", unit="pixels", minimum=2, metavar="N"))
-    share: float | None = dataclasses.field(default=None, metadata=option("50 % of it", default="a half"))
-    kind: str = dataclasses.field(default="a", metadata=option("kind", choices=("a", "b"), group="more"))
-    cut: bool = dataclasses.field(default=True, metadata=option("do not cut", flags=("--no-cut",)))
+    size: int = option("size", 3, unit="pixels", minimum=2, metavar="N")
+    share: float | None = option("50 % of it", None, left_out="a half")
+    kind: str = option("kind", "a", choices=("a", "b"), group="more")
+    cut: bool = option("do not cut", True, flags=("--no-cut",))
     hidden: int = 7
 
 

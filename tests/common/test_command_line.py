@@ -42,6 +42,15 @@ def in_shell(command: str, folder: Path) -> Said:
     return Said(ended.returncode, ended.stdout, ended.stderr)
 
 
+def test_command_line__names_what_lies_below_the_working_directory_from_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    below, beside = tmp_path / "studies" / "demo", tmp_path.parent / "other"
+    assert command_line("info", below) == "python -m core info studies/demo"
+    assert command_line("info", tmp_path / "-d") == "python -m core info ./-d"
+    assert command_line("heatmaps", "a", masks=below) == "python -m core heatmaps a --masks studies/demo"
+    assert command_line("info", beside) == f"python -m core info {beside}"
+
+
 def named(message: str) -> str:
     """The command at the end of a message."""
     return message.partition("Run: ")[2]

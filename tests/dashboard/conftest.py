@@ -154,13 +154,13 @@ def write_progress(study: Path, **record: object) -> None:
 
 
 def all_text(app: AppTest) -> str:
-    """Everything that a page says, in one string."""
+    """Everything that a page says, in one string; no-break spaces are plain ones."""
     kinds = ("title", "markdown", "caption", "error", "warning", "info", "code")
     shown: list[Any] = [element for kind in kinds for element in app.get(kind)]
     bars: Any = app.get("progress")
     return unescaped(
         "\n".join([*(str(element.value) for element in shown), *(str(bar.text) for bar in bars)])
-    )
+    ).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def tiles(app: AppTest, key: str) -> list[dict]:

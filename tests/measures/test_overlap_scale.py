@@ -32,7 +32,7 @@ def slow_mean(values: list[float]) -> tuple[float, float, float, int]:
 
 def check(world: World, mask: np.ndarray, rows: list[int], images: str) -> None:
     found = overlap_scale(world.study, mask).set_index(["mask", "heatmap"])
-    assert len(found) == 10 and set(found["of"]) == {"slice"} and set(found["images"]) == {images}
+    assert len(found) == 10 and set(found["images"]) == {images}
     for number, kind in enumerate(KINDS):
         kept = [row for row in rows if world.masked[row, number]]
         encoder = slow_mean([world.values[row, number] for row in kept])
@@ -78,24 +78,6 @@ def test_overlap_scale__one_image_has_no_interval(world):
     found = overlap_scale(world.study, mask).set_index(["mask", "heatmap"])
     assert found.loc[("core", "encoder"), "value"] == world.values[row, 0]
     assert (found["n"] == 1).all() and found["low"].isna().all()
-
-
-def test_overlap_scale__an_older_study_gives_the_controls_of_all_its_images(tmp_path, rng):
-    world = make_world(tmp_path / "study", old=True)
-    mask = world.mask(rng, 0.4)
-    found = overlap_scale(world.study, mask).set_index(["mask", "heatmap"])
-    assert set(found.loc[[(kind, "encoder") for kind in KINDS], "of"]) == {"slice"}
-    controls = found.loc[[(kind, name) for kind in KINDS for name in CONTROLS]]
-    assert set(controls["of"]) == {"study"} and set(controls["n"]) == {77}
-    assert controls["value"].tolist() == [0.11, 0.22, 0.33, 0.44, 0.11, 0.22, 0.33, 0.55]
-
-
-def test_overlap_scale__without_any_controls_says_so(tmp_path):
-    study = make_world(tmp_path / "study", old=True).study
-    study.damage["overlap_controls"] = "overlap_controls.parquet is gone"
-    found = overlap_scale(study, study.is_val).set_index(["mask", "heatmap"])
-    assert np.isfinite(found.loc[("core", "encoder"), "value"])
-    assert found.loc[("core", "noise"), "reason"] == "the study stores no controls"
 
 
 def test_overlap_scale__without_masks_says_so(tmp_path):

@@ -13,8 +13,11 @@ from PIL import Image
 
 import tests.planted_encoder
 from core.config import RunOptions
+from core.pipeline.dry_run import plan
+from core.pipeline.embed import with_encoder
 from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_per_image, image_rates
 from core.steps import in_analysis
+from core.store import open_study
 from tests.command_line import QUICK, SMALL, photos
 
 
@@ -115,3 +118,20 @@ def test_image_rates__a_slow_encoder_is_measured_on_two_images(monkeypatch):
     pictures = [Image.new("RGB", (48, 48), (n * 7, 90, 200)) for n in range(32)]
     rates = image_rates(encoder, pictures, 0.01, RunOptions(), 4.0)
     assert max(batches) == 2 and rates.seconds >= 0.06 and len(rates.raw) == 2
+
+
+def test_without_an_encoder__one_that_suits_the_images_is_taken_and_named(tmp_path):
+    photos(tmp_path / "photos", {"cat": 6, "dog": 3})
+    report = plan(tmp_path / "study", {"images": str(tmp_path / "photos")})
+    assert report["encoder"]["spec"] == "asset:efficientnet_lite0" and report["encoder"]["n_features"] == 1280
+    assert report["assumptions"][0].startswith("no encoder was named: asset:efficientnet_lite0, which is")
+    of_world, _ = with_encoder(tmp_path / "study", {"images": "glyphworld?train=9"})
+    assert of_world["encoder"] == "asset:simclr_glyphworld"
+
+
+def test_without_an_encoder__a_study_keeps_its_own(run, tmp_path):
+    images = photos(tmp_path / "photos", {"cat": 6, "dog": 3})
+    assert run("embed", tmp_path / "study", "--images", images, *SMALL).code == 0
+    named, line = with_encoder(tmp_path / "study", {"images": str(images)})
+    assert named["encoder"] == open_study(tmp_path / "study").settings("embed")["encoder"]
+    assert line is not None and line.endswith("as this study was made")

@@ -20,7 +20,6 @@ from core.storage import seals
 from core.storage.bounds import COUNTS, INDICES, POINTERS
 from core.store import open_study
 from tests.concepts.worded import make_worded
-from tests.manifests import edited_manifest
 from tests.sampling import EVERYTHING
 from tests.storage.flips import add_beside, files_of, flips, one_bit_flipped, one_of_each_kind, read_all
 from tests.synthetic import make_seen_study
@@ -107,8 +106,8 @@ def test_requested_maps__damaged_are_as_if_they_were_not_there(tmp_path, rng):
     for offset in range(0, path.stat().st_size, 3):
         with one_bit_flipped(path, offset, offset % 8):
             assert read_requested(path) is None
-    np.savez(path, **maps._asdict())  # of an older version
-    assert read_requested(path) is not None
+    np.savez(path, **maps._asdict())  # without a checksum
+    assert read_requested(path) is None
 
 
 def test_crops__damaged_are_dropped_and_made_again(tmp_path, rng):
@@ -128,13 +127,9 @@ def test_crops__damaged_are_dropped_and_made_again(tmp_path, rng):
     seals.check_arrays(store.files()[0])
 
 
-@pytest.mark.parametrize("has_types", [True, False])
-def test_table__text_that_became_bytes_is_damage(whole, tmp_path, has_types):
+def test_table__text_that_became_bytes_is_damage(whole, tmp_path):
     """As one flipped bit in a Parquet footer makes it: no page has changed, so no page's checksum differs."""
     folder = shutil.copytree(whole, tmp_path / "study")
-    with edited_manifest(folder) as manifest:
-        if not has_types:  # written by an older version
-            del manifest["items"]["images"]["types"]
     path = folder / "images.parquet"
     table = pq.read_table(path)
     at = table.schema.get_field_index("label")

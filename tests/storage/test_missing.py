@@ -39,27 +39,30 @@ def test_missing__stale_where_an_input_has_changed(tmp_path):
     with write_study(folder) as writer, writer.step("embed", {}) as step:
         step.table("images", images.iloc[::-1])
     study, run = open_study(folder), command("quality", folder)
-    stale = Missing("quality", "quality", "stale", "made from inputs that have changed since", run)
+    stale = Missing(
+        "quality", "quality", "stale", "made from inputs or formulas that have changed since", run
+    )
     assert study.why_missing("quality") == stale
     assert study.missing()["quality"].state == "stale"
-    assert str(stale) == f"made from inputs that have changed since. Run: {run}"
+    assert str(stale) == f"made from inputs or formulas that have changed since. Run: {run}"
 
 
-def test_missing__made_with_older_formulas_is_served_and_named(tmp_path):
+def test_missing__made_with_older_formulas_is_stale(tmp_path):
     folder = write_small_study(tmp_path / "s").path
     assert "quality" not in open_study(folder).missing()
+    quality = open_study(folder).table("quality")
     with edited_manifest(folder) as manifest:
         del manifest["steps"]["quality"]["inputs"]["@formulas"]
     study, run = open_study(folder), command("quality", folder)
-    assert study.has("quality") and study.why_missing("quality") is None and study.state("quality") == "done"
-    why = "made with formulas that have changed since"
-    assert study.missing()["quality"] == Missing(None, "quality", "older", why, run)
+    assert not study.has("quality") and study.state("quality") == "stale"
+    why = "made from inputs or formulas that have changed since"
+    assert study.missing()["quality"] == Missing(None, "quality", "stale", why, run)
     assert info(study)["missing"]["quality"] == f"{why}. Run: {run}"
     with write_study(folder) as writer:
         settings, inputs = study.settings("quality"), tuple(study.manifest["steps"]["quality"]["inputs"])
         assert not writer.is_current("quality", settings, inputs)  # so that running it redoes it
         with writer.step("quality", settings, inputs) as step:
-            step.table("quality", study.table("quality"))
+            step.table("quality", quality)
         assert writer.is_current("quality", settings, inputs)
     assert "quality" not in open_study(folder).missing()
 
@@ -97,12 +100,10 @@ def test_skipped_item__says_why_and_offers_no_command(tmp_path):
     assert str(missing) == "left out: there are no masks"
 
 
-def test_item_of_an_older_version__has_to_be_made_again(tmp_path):
-    folder = write_small_study(tmp_path / "s").path
-    study, run = open_study(folder), command("quality", folder, "--redo")
-    missing = study.why_missing("class_means_correct")
-    assert missing is not None and missing.state == "outdated" and missing.redo and missing.command == run
-    assert missing.sentence == "The step 'quality' was run by an older version, which did not make it yet."
+def test_item_that_its_step_did_not_make__says_so_and_offers_no_command(tmp_path):
+    missing = write_small_study(tmp_path / "s").why_missing("class_means_correct")
+    assert missing is not None and missing.state == "skipped" and not missing.redo and not missing.command
+    assert missing.sentence == "The step 'quality' was run with settings or images that leave it out."
 
 
 def test_item_that_needs_labels__says_that_there_are_none(tmp_path):

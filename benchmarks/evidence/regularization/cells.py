@@ -39,12 +39,14 @@ def start_study(images: str, start: str, folder: Path, *, epsilon: str, device: 
 def start_row(study: Study) -> dict[str, Any]:
     """Evaluate the start from its study's representations."""
     from core.analysis.probe.evaluate import Represented
-    from core.analysis.tensors import class_codes
     from core.research.lambda_search.evaluate import judge_on_study
+    from core.slices.evaluate import class_column
 
     began = time.monotonic()
     raw = study.array("representations")[:]
-    row = judge_on_study(Represented(raw, class_codes(study), study.is_val, study.class_names), study)
+    row = judge_on_study(
+        Represented(raw, class_column(study, "label"), study.is_val, study.class_names), study
+    )
     return judged(row) | {"seconds": round(time.monotonic() - began, 1)}
 
 

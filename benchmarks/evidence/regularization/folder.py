@@ -12,8 +12,8 @@ import pandas as pd
 
 from core.common.csv_text import as_written, write_csv
 from core.common.dataframes import equals, select, where
+from core.common.inside import replacing
 from core.errors import SettingsError
-from core.training.files import replacing
 
 ROWS, SETTINGS, IMAGES, STUDY = "runs.csv", "settings.json", "images.csv", "study"
 
@@ -33,7 +33,7 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
             raise SettingsError(f"'{folder}' holds runs with another {named}. Choose another -o")
         return
     (folder / IMAGES).unlink(missing_ok=True)  # drawn for settings that led to nothing
-    with replacing(path) as temporary:
+    with replacing(path, parents=True) as temporary:
         temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
 
 
@@ -46,7 +46,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
-    with replacing(folder / ROWS) as temporary:
+    with replacing(folder / ROWS, parents=True) as temporary:
         write_csv(pd.DataFrame(rows), temporary)
 
 
@@ -77,7 +77,7 @@ def sampled_images(images: str, folder: Path, *, n_train: int | None, n_val: int
             "Unpack it into folders, or use --preset gpu, which takes all images"
         )
     parts = [sample(where(table, equals(table, "split", split)), n) for split, n in wanted.items()]
-    with replacing(path) as temporary:
+    with replacing(path, parents=True) as temporary:
         write_csv(select(pd.concat(parts), ["image_id", "path", "split", "label"]), temporary)
     return str(path)
 

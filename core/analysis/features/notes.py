@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 # Notes on conditions that `--epsilon auto` could not meet (see epsilon.py); stored in the summary of
 # `features`.

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,11 +23,9 @@ from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.kernels import firing_counts, place_rows
 from core.common.arrays import LEAST_NORM
 from core.common.statistics.moments import Moments
+from core.jobs.progress import Bar
 from core.storage.chunked_array import ChunkedArray
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Bar
-    from core.storage.writer import StepWriter
+from core.storage.writer import StepWriter
 
 PIECE_ENTRIES = 1 << 20  # minimum firing entries per stored piece; written while others are scanned
 MAX_THREADS = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,20 +27,17 @@ from core.analysis.features.one_pass import (
     join_rows,
     scan_chunks,
 )
-from core.analysis.tensors import class_codes
 from core.common.arrays import safe_divide
 from core.common.command_line import PREFIX, TYPED
+from core.config import FeaturesConfig
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
+from core.jobs.progress import Progress
+from core.slices.evaluate import class_column
+from core.storage.writer import StepWriter
+from core.store import Study
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
-
-    from core.config import FeaturesConfig
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
 
 CONSTANT = 1e-6  # a smaller deviation relative to the mean is rounding: m2 is a difference of large numbers
 
@@ -191,7 +189,7 @@ def train_groups(study: Study) -> tuple[np.ndarray, np.ndarray]:
         group (n_images,) int: position in `study.class_names`, n_classes for a train image without a label,
         -1 for val; sizes (n_classes + 1,) int, number of train images in each group.
     """
-    code, n_classes = class_codes(study), len(study.class_names)
+    code, n_classes = class_column(study, "label"), len(study.class_names)
     group = np.where(code < 0, n_classes, code)
     sizes = np.bincount(group[~study.is_val], minlength=n_classes + 1)
     return np.where(study.is_val, -1, group), sizes
@@ -272,7 +270,7 @@ def _feature_table(study: Study, feature_pass: FeaturePass, config: FeaturesConf
 
 
 def _class_table(study: Study) -> pd.DataFrame:
-    code, n_classes = class_codes(study), len(study.class_names)
+    code, n_classes = class_column(study, "label"), len(study.class_names)
     count = {
         f"n_{split}": np.bincount(code[(study.is_val == val) & (code >= 0)], minlength=n_classes)
         for split, val in (("train", False), ("val", True))

@@ -12,7 +12,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +21,8 @@ from torch.nn import functional
 
 from core.encoders.layers import as_map
 from core.encoders.readout.pooling import times_mean_gradient
+from core.encoders.registry import Encoder
 from core.errors import EncoderError, SettingsError, ShapeError
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
 
 CLOSED, LIBRARY = "closed form", "pytorch-grad-cam"
 METHODS = {"auto": "", "closed": CLOSED, "library": LIBRARY}

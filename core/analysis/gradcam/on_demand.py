@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch
 from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.common.command_line import command_line
 from core.config import ENCODER_SETTINGS
-from core.encoders.registry import load_encoder
+from core.encoders.registry import Encoder, load_encoder
 from core.errors import CodeRefused, EncoderError, PeregrineError, StudyError, UnreadableImage
 from core.heatmaps.combine import check_combination
 from core.heatmaps.combine import combine as combine_maps
@@ -23,11 +23,8 @@ from core.heatmaps.reader import (
     requested_path,
     write_requested,
 )
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
-    from core.jobs.progress import Progress
-    from core.store import Study
+from core.jobs.progress import Progress
+from core.store import Study
 
 
 def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:

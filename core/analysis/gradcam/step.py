@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,13 @@ from core.analysis.gradcam.gradcam import LIBRARY, method_of
 from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
 from core.analysis.gradcam.selection import Pairs, wanted_pairs
 from core.analysis.representations import Batch, Pictures, picture_batches
-from core.config import RunOptions
+from core.config import HeatmapsConfig, RunOptions
+from core.encoders.registry import Encoder
 from core.errors import ImageSourceError
 from core.heatmaps.reader import StoredMaps, pack_maps
-
-if TYPE_CHECKING:
-    from core.config import HeatmapsConfig
-    from core.encoders.registry import Encoder
-    from core.jobs.progress import Bar, Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.jobs.progress import Bar, Progress
+from core.storage.writer import StepWriter
+from core.store import Study
 
 __all__ = ["compute_heatmaps", "on_demand", "request_heatmaps", "study_encoder"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,12 +29,10 @@ from core.analysis.representations import (
 )
 from core.common.arrays import check_same_length
 from core.common.statistics.intervals import share_intervals
+from core.data.sources.images import ImageSource
+from core.encoders.registry import Encoder
 from core.errors import ImageSourceError, NoDiscriminativeFeatures
 from core.measures import metrics
-
-if TYPE_CHECKING:
-    from core.data.sources.images import ImageSource
-    from core.encoders.registry import Encoder
 
 AT_ONCE = 4096  # rows scored at a time
 

@@ -16,18 +16,18 @@ import pandas as pd
 from core.analysis.features.definitions import Array
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import train_probe, why_no_probe
-from core.analysis.tensors import as_tensor, class_codes
+from core.analysis.tensors import as_tensor
 from core.common.arrays import check_same_length
 from core.common.statistics.seeds import over_seeds
+from core.config import FewShotConfig
 from core.errors import SettingsError
+from core.jobs.progress import Progress
+from core.slices.evaluate import class_column
+from core.storage.writer import StepWriter
+from core.store import Study
 
 if TYPE_CHECKING:
     import torch
-
-    from core.config import FewShotConfig
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
 
 LR = 0.1  # too few images to choose one
 
@@ -135,7 +135,7 @@ def compute_few_shot(
     if reason := why_no_probe(study):
         step.summary = {"skipped": reason}
         return
-    codes, array = class_codes(study), study.array("representations")
+    codes, array = class_column(study, "label"), study.array("representations")
     train, val = (np.flatnonzero((study.is_val == side) & (codes >= 0)) for side in (False, True))
     if not len(val):
         step.summary = {"skipped": "no labelled evaluation images"}

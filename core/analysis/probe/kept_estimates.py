@@ -5,7 +5,7 @@ For images without labels, which have no probe of their own. `compare` shows wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,12 @@ import pandas as pd
 from core.analysis.probe.accuracy_estimates import METHODS
 from core.analysis.probe.evaluate import Represented
 from core.analysis.probe.own_probe import BEST, ENDS, OF_TESTS, OWN, estimated_rows
-from core.analysis.tensors import class_codes
 from core.common.command_line import command_line
 from core.errors import StudyError
+from core.slices.evaluate import class_column
 from core.storage import manifest as manifests
 from core.storage.writer import write_study
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 STEP, TABLE, DRAWS = "accuracy", "accuracy_estimates", "accuracy_draws"
 OF_SOURCE = ("representations", "images", "probe_weights")
@@ -29,7 +27,7 @@ OF_SOURCE = ("representations", "images", "probe_weights")
 def represented_study(study: Study) -> Represented:
     """Read the stored representations of a study, which are those of its encoder."""
     raw = study.array("representations")[:].astype(np.float32)
-    return Represented(raw, class_codes(study), study.is_val, study.class_names)
+    return Represented(raw, class_column(study, "label"), study.is_val, study.class_names)
 
 
 def check_same_encoder(source: Study, target: Study) -> None:
@@ -83,7 +81,7 @@ def keep_estimates(
             **{name: row[name] for name in OF_TESTS},
             "truth": row[OWN],
             "of_images": {
-                "known": manifests.digest(_ids(source, source.is_val & (class_codes(source) >= 0))),
+                "known": manifests.digest(_ids(source, source.is_val & (class_column(source, "label") >= 0))),
                 "new": manifests.digest(_ids(target, estimated_rows(images))),
             },
         }

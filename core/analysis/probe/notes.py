@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 BETWEEN = 0.3  # ratio of neighbouring candidates, about
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +27,9 @@ from core.analysis.probe.evaluate import Represented, represent_pixels
 from core.analysis.probe.step import Probe, train_probe
 from core.common.arrays import known_mean
 from core.common.formatting import percent
+from core.encoders.registry import Encoder
 from core.errors import PeregrineError
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
-    from core.store import Study
+from core.store import Study
 
 MOST_TRAIN = 100_000  # rows that the two probes share
 OWN, BEST = "own_top1", "estimate"

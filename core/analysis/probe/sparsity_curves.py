@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,13 @@ from torch import Tensor
 from core.analysis.features.definitions import Array, within_percentiles
 from core.analysis.features.notes import notes_on_curves
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
-from core.analysis.tensors import as_tensor, class_codes
+from core.analysis.probe.train_set import TrainSet
+from core.analysis.tensors import as_tensor
 from core.common.statistics.moments import Moments
-
-if TYPE_CHECKING:
-    from core.analysis.probe.train_set import TrainSet
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.jobs.progress import Progress
+from core.slices.evaluate import class_column
+from core.storage.writer import StepWriter
+from core.store import Study
 
 STEPS = 10  # [0, 100], [10, 99] … [90, 91]: each removes 10 % of the rarest and 1 % of the most common
 RANDOM_SEEDS = 4
@@ -143,7 +142,7 @@ def write_curves(
     """Write the table `probe_curves`; return the additions to the summary."""
     if not study.has("features"):
         return {"curves_skipped": "no activation rates: run the step 'features' first"}
-    codes = class_codes(study)
+    codes = class_column(study, "label")
     judged = np.flatnonzero(study.is_val & (codes >= 0))
     if not len(judged):
         return {"curves_skipped": "no labelled val images"}

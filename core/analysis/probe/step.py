@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,16 +15,16 @@ from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_
 from core.analysis.probe.notes import rate_note
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
-from core.analysis.tensors import as_tensor, check_matrix, class_codes
+from core.analysis.tensors import as_tensor, check_matrix
 from core.common.arrays import check_same_length
+from core.common.formatting import counted
 from core.common.statistics.moments import Moments
 from core.config import ProbeConfig
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.jobs.progress import Progress
+from core.slices.evaluate import class_column
+from core.storage.writer import StepWriter
+from core.store import Study
 
 FEWEST_EVALUATED = 8  # with 7 images the 95 % interval of an accuracy is .35 to .59 wide
 NONE_HELD_OUT = "there are no evaluation images, and train has one image of each class"
@@ -129,7 +128,7 @@ def why_no_probe(study: Study) -> str | None:
     """Explain why this study cannot have a probe, or return None."""
     if not study.labelled:
         return "the images have no labels"
-    codes = class_codes(study)
+    codes = class_column(study, "label")
     present = np.unique(codes[~study.is_val & (codes >= 0)])
     if not len(present):
         return "no labelled train images"
@@ -139,8 +138,8 @@ def why_no_probe(study: Study) -> str | None:
     if not n_val and len(present) == np.count_nonzero(codes >= 0):
         return NONE_HELD_OUT
     if n_val and n_evaluated < FEWEST_EVALUATED:
-        counts = f"{n_val:,} evaluation image{'s' * (n_val != 1)}"
-        return TOO_FEW.format(n=f"{n_evaluated:,}", n_val=counts, fewest=FEWEST_EVALUATED)
+        images = counted(n_val, "evaluation image")
+        return TOO_FEW.format(n=f"{n_evaluated:,}", n_val=images, fewest=FEWEST_EVALUATED)
     return None
 
 
@@ -215,7 +214,7 @@ def _verdicts(logits: Tensor) -> pd.DataFrame:
 
 
 def _with_truth(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
-    codes, names = class_codes(study), np.array([*study.class_names, None], dtype=object)
+    codes, names = class_column(study, "label"), np.array([*study.class_names, None], dtype=object)
     best = np.stack(predictions["best"].to_list()) if len(predictions) else np.empty((0, 1), int)
     labelled = codes >= 0
     verdicts = {

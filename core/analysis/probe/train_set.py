@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.analysis.probe.linear import MEMORY_ENTRIES, ShuffledRows, Standard
-from core.analysis.tensors import class_codes
 from core.common.statistics.moments import Moments
-
-if TYPE_CHECKING:
-    from core.storage.chunked_array import ChunkedArray
-    from core.store import Study
+from core.slices.evaluate import class_column
+from core.storage.chunked_array import ChunkedArray
+from core.store import Study
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class TrainSet:
 
     @classmethod
     def of(cls, study: Study) -> TrainSet:
-        array, codes = study.array("representations"), class_codes(study)
+        array, codes = study.array("representations"), class_column(study, "label")
         rows = np.flatnonzero(~study.is_val & (codes >= 0))
         return cls(array, rows, codes[rows], Standard.of(column_moments(array, rows)))
 

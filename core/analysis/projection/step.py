@@ -14,17 +14,15 @@ import numpy as np
 from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import sample_rows
 from core.common.arrays import unit_rows
+from core.config import MapConfig
 from core.errors import SettingsError
-from core.storage.chunked_array import CHUNK_ROWS
+from core.jobs.progress import Bar, Progress
+from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
+from core.storage.writer import StepWriter
+from core.store import Study
 
 if TYPE_CHECKING:
     import torch
-
-    from core.config import MapConfig
-    from core.jobs.progress import Bar, Progress
-    from core.storage.chunked_array import ChunkedArray
-    from core.storage.writer import StepWriter
-    from core.store import Study
 
 UMAP_FEATURES = 50  # principal components passed to UMAP: most of the variance, a fraction of the memory
 FEWEST_FOR_UMAP = 4

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from core.analysis.quality import baselines
-from core.analysis.quality.label_free.deviation_scores import raw_moments
+from core.analysis.quality.label_free.distinctiveness import raw_moments
 from core.analysis.quality.label_free.principal_scores import MOST_FEATURES
 from core.analysis.quality.neighbours import QUERY_ROWS, sample_rows, stored_unit_rows
-from core.analysis.tensors import class_codes
 from core.common.arrays import safe_divide
 from core.config import NeighboursConfig
+from core.slices.evaluate import class_column
 from core.steps import settings_of
 from core.storage.chunked_array import CHUNK_ROWS
 
@@ -93,7 +93,7 @@ def largest_guidance(
 def correct_patterns(study: Study) -> np.ndarray:
     """Mean raw row of each class over its correctly classified train images, (n_classes, n_features)."""
     correct = study.table("probe", ["correct"])["correct"].fillna(False).to_numpy(bool)
-    code = np.where(correct & ~study.is_val, class_codes(study), -1)
+    code = np.where(correct & ~study.is_val, class_column(study, "label"), -1)
     array = study.array("representations")
     sums = np.zeros((len(study.class_names), array.shape[1]))
     for start, chunk in array.chunks():

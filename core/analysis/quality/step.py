@@ -14,7 +14,7 @@ from core.analysis.quality.baseline_scores import baseline_scores
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.consensus import combined_scores, refused
-from core.analysis.quality.label_free.deviation_scores import deviation_scores
+from core.analysis.quality.label_free.distinctiveness import deviation_scores
 from core.common.arrays import safe_divide
 from core.common.score_names import SCORES
 from core.measures.group_means import group_means, vectors_of, with_outcome
@@ -134,7 +134,7 @@ def quality_table(
     Returns:
         the table, and the weights of the combined score by split and score.
     """
-    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
+    chosen = study.discriminative
     parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])

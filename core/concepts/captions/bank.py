@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from pandas.util import hash_array
 
+from core.common.inside import replacing
 from core.concepts.captions.files import (
     EMBEDDINGS,
     METADATA,
@@ -24,7 +25,6 @@ from core.concepts.captions.files import (
 )
 from core.concepts.captions.words import require_english
 from core.errors import CaptionError, did_you_mean
-from core.storage.chunked_array import replace_file
 from core.worlds.glyphworld.caption_bank import glyph_captions, parse_bank_spec
 
 if TYPE_CHECKING:
@@ -256,10 +256,8 @@ def _embed_shard(
             rows[start : start + len(part)] = clip.embed_texts(bank.texts(part))
             if bar is not None:
                 bar.update(len(part))
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with open(temporary, "wb") as file:
+        with replacing(path) as temporary, open(temporary, "wb") as file:
             np.save(file, rows)
-        replace_file(temporary, path)
     elif bar is not None:
         bar.skip(len(span))
     return Shard(path, len(span))

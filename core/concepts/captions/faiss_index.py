@@ -7,7 +7,6 @@ answer is worthless without that number. The softmax normaliser needs every capt
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from core.common.arrays import evenly
+from core.common.inside import replacing
 from core.concepts.captions.bank import Shard
 from core.errors import CaptionError, ShapeError
-from core.storage.chunked_array import replace_file
 
 ROWS_PER_LIST = 39  # minimum of FAISS's k-means
 TRAINING_ROWS = 200_000
@@ -67,9 +66,8 @@ def build_index(
             index.add(np.ascontiguousarray(rows, np.float32))
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    faiss.write_index(index, str(temporary))
-    replace_file(temporary, path)
+    with replacing(path) as temporary:
+        faiss.write_index(index, str(temporary))
     return path
 
 

@@ -34,7 +34,7 @@ class Thresholds:
     """The thresholds in use.
 
     Attributes:
-        min_score, counter_score, gamma: see `ConceptsConfig`. fitting: F, NaN without cosines.
+        min_score, counter_score, gamma: see `ConceptsConfig`. fitting: cosine of a fitting caption, else NaN.
         note: one sentence on what was scaled and why, or "".
     """
 

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core.common.command_line import with_options
+from core.data.formats.annotated import SUFFIXES, AnnotatedSource, exported_file
+from core.data.formats.hugging_face import HuggingFaceSource, holds_pictures, is_data_set
+from core.data.formats.text_list import ground_truth
 from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
 from core.data.sources.pair import PairSource
@@ -19,7 +23,7 @@ from core.data.sources.tables import (
     open_representation_table,
 )
 from core.data.sources.torchvision_sets import TorchvisionSource
-from core.errors import ImageSourceError
+from core.errors import ImageSourceError, did_you_mean
 from core.topics import function_named, topics
 
 GUESTS = {image_set.kind: image_set for topic in topics() for image_set in topic.image_sets}
@@ -30,11 +34,13 @@ __all__ = ["ImageSource", "open_images", "open_representation_table", "reopen_im
 def open_images(
     spec: str | Path, *, val: str | Path | None = None, seed: int = 0, class_level: int | None = None
 ) -> ImageSource:
-    """Open a folder, a table, tar shards, a torchvision data set or a world that is drawn.
+    """Open a folder, a table, a data set of another tool, tar shards, or a world that is drawn.
 
     Args:
-        spec: DIR, FILE.csv|.tsv|.parquet, FILE.tar, `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`,
-            `glyphworld?preset=spurious`, `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
+        spec: DIR, FILE.csv|.tsv|.parquet, `FILE.csv?root=DIR`, `FILE.parquet?label=COLUMN` with pictures,
+            FILE.json (COCO, FiftyOne, Label Studio), FILE.txt (PATH LABEL), FILE.tar,
+            `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`, `glyphworld?preset=spurious`,
+            `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
             `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`,
             `composite?images=(glyphworld?train=2000)`.
         val: the evaluation images, if stored elsewhere; any of the above.
@@ -72,9 +78,21 @@ def _source(spec: str, seed: int | None) -> ImageSource:
         return TorchvisionSource.from_spec(spec, seed)
     if "://" in spec or spec.startswith("pipe:"):
         raise ImageSourceError(f"'{spec}' is not on this machine. Download it first, then give its folder")
+    spec, options = with_options(spec)
     path = Path(spec).expanduser()
+    if path.suffix.lower() == ".arrow" or (path.suffix.lower() == ".parquet" and _of_pictures(path)):
+        return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
+    if path.is_dir() and is_data_set(path) and not any_images(str(path)):
+        return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return AnnotatedSource(path, seed, **_known(spec, options, "root", "label"))
+    if path.is_dir() and (file := exported_file(path)):
+        return AnnotatedSource(file, seed, **_known(spec, options, "label"))
+    if path.is_dir() and (file := ground_truth(str(path))):
+        return AnnotatedSource(file, seed, root=path)
     if path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir():
-        return TableSource(path, seed)
+        return TableSource(path, seed, **_known(spec, options, "root"))
+    _known(spec, options)
     if path.is_file() or (is_pattern(spec) and not path.exists()):
         return ShardSource(shard_paths(spec), seed)
     if not path.exists():
@@ -82,6 +100,21 @@ def _source(spec: str, seed: int | None) -> ImageSource:
     if path.is_dir() and _holds_tars(path) and not any_images(str(path)):
         return ShardSource(shard_paths(str(path / "*.tar")), seed)
     return FolderSource(path, seed)
+
+
+def _known(spec: str, options: dict[str, str], *names: str) -> dict[str, str]:
+    """Return the options. Raises ImageSourceError for one that this kind of images does not have."""
+    unknown = next((name for name in options if name not in names), None)
+    if unknown is not None:
+        takes = f"it takes {' and '.join(names)}" if names else "it takes none"
+        raise ImageSourceError(f"'{spec}' has no option '{unknown}': {takes}.{did_you_mean(unknown, names)}")
+    return options
+
+
+def _of_pictures(path: Path) -> bool:
+    """Return True for a .parquet file, or a pattern of some, that holds pictures and not paths."""
+    is_files = is_pattern(str(path)) and not path.exists()
+    return is_files or (path.is_file() and holds_pictures(path))
 
 
 def reopen_images(description: dict[str, Any]) -> ImageSource:
@@ -96,6 +129,8 @@ def reopen_images(description: dict[str, Any]) -> ImageSource:
         "representations": RepresentationsOnly.reopen,
         "shards": ShardSource.reopen,
         "torchvision": TorchvisionSource.reopen,
+        "annotated": AnnotatedSource.reopen,
+        "hugging_face": HuggingFaceSource.reopen,
         "glyphworld": lambda world: _glyphworld().reopen(world),
         "pair": lambda pair: PairSource.reopen(pair, reopen_images),
     }

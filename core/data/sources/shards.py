@@ -59,17 +59,16 @@ class ShardSource(ListedSource):
 
     kind = "shards"
 
-    def __init__(self, paths: Sequence[str], seed: int | None = 0, split_by: str = "name"):
-        """`split_by`: "name" splits as a folder of these images, "id" as earlier versions did."""
-        self.paths, self.seed, self.split_by = [os.path.abspath(path) for path in paths], seed, split_by
+    def __init__(self, paths: Sequence[str], seed: int | None = 0):
+        self.paths, self.seed = [os.path.abspath(path) for path in paths], seed
         self.names = shard_names(self.paths)
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> ShardSource:
-        return cls(description["paths"], description["seed"], description.get("split_by", "id"))
+        return cls(description["paths"], description["seed"])
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "paths": self.paths, "seed": self.seed, "split_by": self.split_by}
+        return {"kind": self.kind, "paths": self.paths, "seed": self.seed}
 
     def read(self, row: int) -> Image.Image:
         shard, offset, size = (int(part[row]) for part in self.listing.places)
@@ -112,7 +111,7 @@ class ShardSource(ListedSource):
         ids = self._ids(samples)
         if not given:
             names = names_to_split_by([sample.name for sample in samples], labels, ids)
-            splits, drawn = draw_split(ids, labels, self.seed, names if self.split_by == "name" else ids)
+            splits, drawn = draw_split(ids, labels, self.seed, names)
             split_notes += drawn
         files = [f"{self.names[sample.shard]}.tar/{sample.image.name}" for sample in samples]
         extras = pd.DataFrame({"caption": captions}) if captions else None
@@ -168,17 +167,28 @@ def shard_paths(spec: str) -> list[str]:
     spec = os.path.expanduser(spec)
     if os.path.isfile(spec):
         return [_checked(spec)]
+    return [_checked(path) for path in matching_files(spec)]
+
+
+def matching_files(pattern: str) -> list[str]:
+    """List the files that a brace pattern or a glob names, sorted within each glob.
+
+    Raises:
+        ImageSourceError: nothing matches, or a file of the pattern is missing.
+    """
     try:
-        expanded = list(braceexpand(spec))
+        expanded = list(braceexpand(pattern))
     except ValueError:
-        raise ImageSourceError(f"braces do not match in '{spec}'. Write shards/{{000..010}}.tar") from None
+        raise ImageSourceError(f"braces do not match in '{pattern}'. Write shards/{{000..010}}.tar") from None
     paths = [path for one in expanded for path in (sorted(glob.glob(one)) if glob.has_magic(one) else [one])]
     missing = [path for path in paths if not os.path.isfile(path)]
     if not paths:
-        raise ImageSourceError(f"no file matches '{spec}'. Check the pattern, and quote it against the shell")
+        raise ImageSourceError(
+            f"no file matches '{pattern}'. Check the pattern, and quote it against the shell"
+        )
     if missing:
         raise _missing_shard(missing, len(paths))
-    return [_checked(path) for path in paths]
+    return paths
 
 
 def _missing_shard(missing: list[str], n_paths: int) -> ImageSourceError:
@@ -193,7 +203,7 @@ def _checked(path: str) -> str:
     if not re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", name):
         raise ImageSourceError(
             f"'{path}' is a file, not a folder of images. "
-            "Give a folder, a .csv, .tsv or .parquet table, or .tar shards"
+            "Give a folder, a .csv, .tsv or .parquet table, a .json or .txt list, or .tar shards"
         )
     return path
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.data.sources.decode import decode
+from core.data.sources.folder import missing_folder
 from core.data.sources.parquet_limit import check_image_rows
 from core.data.sources.source import (
     SPLIT_NAMES,
@@ -38,33 +39,44 @@ COLUMNS = {
 
 
 class TableSource(ListedSource):
-    """One image per row; relative paths start at the table's folder. Missing files stay as unreadable."""
+    """One image per row; missing files stay as unreadable.
+
+    Relative paths start at the table's folder, or at `root`; with a root, every path must lie in it.
+    """
 
     kind = "table"
     needs_paths = True
     may_drop_rows = True
 
-    def __init__(self, path: str | Path, seed: int | None = 0):
+    def __init__(self, path: str | Path, seed: int | None = 0, root: str | Path | None = None):
         self.path, self.seed = os.path.abspath(path), seed
+        self.root = os.path.abspath(os.path.expanduser(root)) if root else None
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> TableSource:
-        return cls(description["path"], description["seed"])
+        return cls(description["path"], description["seed"], description.get("root"))
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "path": self.path, "seed": self.seed}
+        root = {"root": self.root} if self.root else {}
+        return {"kind": self.kind, "path": self.path, "seed": self.seed, **root}
 
     def read(self, row: int) -> Image.Image:
-        return decode(self._resolve(self.path_texts[row].as_py()))
+        path = self.path_texts[row].as_py()
+        if self.root and not is_below(self.root, path):
+            raise UnreadableImage(f"its path leaves '{self.root}', the folder of the images")
+        return decode(self._resolve(path))
 
     def fingerprint(self) -> str:
         stamps = (file_stamp(self._resolve(path)) for path in self.table["path"])
         return digest_table(self.kind, self.table, stamps, self.extras)
 
     def _resolve(self, path: str) -> str:
+        if self.root:  # a path outside is that of no file
+            return os.path.join(self.root, path) if is_below(self.root, path) else ""
         return os.path.join(os.path.dirname(self.path), os.path.expanduser(path))
 
     def _list(self) -> Listing:
+        self._check_root()
         frame = read_table_file(self.path)
         roles = find_columns(frame.columns)
         if self.needs_paths and "path" not in roles:
@@ -73,6 +85,10 @@ class TableSource(ListedSource):
                 f"Name it one of {', '.join(COLUMNS['path'][:4])}"
             )
         return self._listing_of(frame, roles)
+
+    def _check_root(self) -> None:
+        if self.root and not os.path.isdir(self.root):
+            raise missing_folder(Path(self.root))
 
     def _listing_of(self, frame: pd.DataFrame, roles: dict[str, str]) -> Listing:
         self._check_paths(frame, roles)
@@ -116,7 +132,7 @@ class TableSource(ListedSource):
         if not missing:
             return []
         count = f"{len(missing):,} of {counted(len(paths), 'file')}"
-        return [f"{count} not found from '{os.path.dirname(self.path)}': {some(missing, 3)}"]
+        return [f"{count} not found from '{self.root or os.path.dirname(self.path)}': {some(missing, 3)}"]
 
 
 class RepresentationsOnly(TableSource):
@@ -183,6 +199,15 @@ def open_representation_table(
             "there must be one row for each, in their order"
         )
     return source
+
+
+def is_below(root: str, path: str) -> bool:
+    """Return False for a path that leads out of `root` by `..`, or is absolute and elsewhere; links may.
+
+    >>> [is_below("/photos", path) for path in ("a/../b.jpg", "/photos/c.jpg", "../c.jpg", "/photos2/d.jpg")]
+    [True, True, False, False]
+    """
+    return "\0" not in path and Path(os.path.normpath(os.path.join(root, path))).is_relative_to(root)
 
 
 def read_table_file(path: str) -> pd.DataFrame:

@@ -17,7 +17,6 @@ from core.analysis.probe.step import Probe, train_probe
 from core.analysis.probe.transfer import encoder_of
 from core.analysis.quality.neighbours import sample_rows
 from core.analysis.representations import Pictures, picture_batches
-from core.analysis.tensors import class_codes
 from core.common.device import check_device, run_options
 from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
@@ -32,6 +31,7 @@ from core.research.changed_inputs.adversarial_features import (
 from core.research.changed_inputs.config import RobustConfig
 from core.research.changed_inputs.perturbed import check_has_encoder
 from core.research.shortcuts.grids.readout import encode_views
+from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
 
@@ -75,7 +75,7 @@ def compute_robust_features(
     from core.common.device import resolve_device
 
     encoder = encoder_of(study, str(resolve_device(run.device)))
-    codes, n_classes = class_codes(study), len(study.class_names)
+    codes, n_classes = class_column(study, "label"), len(study.class_names)
     train = sample_rows(np.flatnonzero(~study.is_val & (codes >= 0)), config.images, config.seed)
     val = np.flatnonzero(study.is_val & (codes >= 0))
     targets = draw_targets(codes[train], n_classes, seed=config.seed, other=config.other_target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from core.config.analysis import MAP_METHODS
@@ -16,39 +16,28 @@ from core.errors import SettingsError
 class DomainTestsConfig:
     """Tests of what representations tell of the domain of an image (docs/method.md 14.3)."""
 
-    column: str = field(
-        default="",
-        metadata=option(
-            "column of the image table that names the domain of an image, such as style", metavar="NAME"
-        ),
+    column: str = option(
+        "column of the image table that names the domain of an image, such as style", "", metavar="NAME"
     )
-    unseen: tuple[str, ...] | None = field(
-        default=None,
-        metadata=option(
-            "domains that the encoder was not trained on; no probe of several domains learns from them",
-            metavar="A,B",
-            default="none",
-        ),
+    unseen: tuple[str, ...] | None = option(
+        "domains that the encoder was not trained on; no probe of several domains learns from them",
+        None,
+        metavar="A,B",
+        left_out="none",
     )
-    prefix: int | None = field(
-        default=None,
-        metadata=option(
-            "features of the domain prefix, the first of a representation",
-            metavar="K",
-            default="that of the encoder's training",
-        ),
+    prefix: int | None = option(
+        "features of the domain prefix, the first of a representation",
+        None,
+        metavar="K",
+        left_out="that of the encoder's training",
     )
-    method: str = field(
-        default="pca",
-        metadata=option(
-            "map of each part; umap is added to pca and needs the package umap-learn", choices=MAP_METHODS
-        ),
+    method: str = option(
+        "map of each part; umap is added to pca and needs the package umap-learn", "pca", choices=MAP_METHODS
     )
-    sample: int = field(
-        default=50_000,
-        metadata=option("train and evaluation images that the tests read, each", metavar="N", minimum=1),
+    sample: int = option(
+        "train and evaluation images that the tests read, each", 50_000, metavar="N", minimum=1
     )
-    seed: int = field(default=0, metadata=option("random seed of sample, probes and maps", metavar="N"))
+    seed: int = option("random seed of sample, probes and maps", 0, metavar="N")
 
 
 def check_domain_options(options: Mapping[str, Any]) -> None:

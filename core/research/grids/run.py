@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.research.grids.definition import PRESET, CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row, run_grid
@@ -37,11 +37,8 @@ def run_named(
         job = CellJob(cell, values, output, Path(folder), progress, device, workers, cache)
         return {**grid.run(job), PRESET: values[PRESET]}
 
-    def complete(before: dict[str, Any]) -> dict[str, Any]:
-        return {PRESET: values[PRESET], **before}  # earlier versions did not name it; the settings decide
-
     shared = {name: value for name, value in values.items() if name not in grid.of_arms}
     shared = {"grid": grid.name, **shared}
-    table = run_grid(cells, folder, run, shared=shared, progress=progress, complete=complete)
+    table = run_grid(cells, folder, run, shared=shared, progress=progress)
     write_summary(grid, values, Path(folder))
     return table

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from core.common.csv_text import as_written, write_csv
 from core.common.dataframes import where
+from core.common.inside import replacing
 from core.errors import SettingsError, TrainingDiverged
 from core.training import files
 
@@ -32,7 +33,6 @@ ERROR, SECONDS = "error", "seconds"  # columns that every table may have
 FILE_NAME = re.compile(r"[\w.+=,-]+")
 
 Row = dict[str, Any]
-Complete = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,6 @@ def run_grid(
     progress: Progress,
     keep: bool = True,
     record: str = SETTINGS,
-    complete: Complete = dict,
 ) -> pd.DataFrame:
     """Run each cell that is missing in FOLDER/cells.csv, in order; the row is stored as soon as it is known.
 
@@ -91,8 +90,7 @@ def run_grid(
             an interrupted run left there, as `train` does.
         shared: JSON-able settings that all cells share.
         keep: keep the checkpoints, FOLDER/cells/NAME.safetensors.
-        record: name of the file with the settings. complete: adds to settings that an earlier version
-            stored those that it did not have.
+        record: name of the file with the settings.
     Returns:
         the rows of `cells`, in that order, as `read_cells` returns them.
     Raises:
@@ -101,7 +99,7 @@ def run_grid(
     folder = Path(folder)
     check_names(cells)
     with locked(folder):
-        check_same_settings(folder, shared, record=record, complete=complete)
+        check_same_settings(folder, shared, record=record)
         rows = {row["cell"]: row for row in read_rows(folder)}
         check_same_columns(cells, rows, folder)
         for number, cell in enumerate(cells, start=1):
@@ -168,9 +166,7 @@ def check_names(cells: Sequence[GridCell]) -> None:
         raise SettingsError("the grid has no cells")
 
 
-def check_same_settings(
-    folder: Path, shared: Mapping[str, Any], *, record: str = SETTINGS, complete: Complete = dict
-) -> None:
+def check_same_settings(folder: Path, shared: Mapping[str, Any], *, record: str = SETTINGS) -> None:
     """Store what all cells of a folder share, or refuse a folder that was begun with other settings.
 
     Raises:
@@ -179,10 +175,10 @@ def check_same_settings(
     path, now = folder / record, json.loads(json.dumps(dict(shared)))
     begun = (folder / TABLE).exists() or any((folder / CHECKPOINTS).glob("*"))
     if not (path.exists() and begun):
-        with files.replacing(path) as temporary:
+        with replacing(path, parents=True) as temporary:
             temporary.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
         return
-    before = complete(read_settings(folder, record))
+    before = read_settings(folder, record)
     changed = [key for key in now if before.get(key) != now[key]]
     if changed:
         kind = Path(record).stem
@@ -255,7 +251,7 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 
 
 def write_rows(folder: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with files.replacing(folder / TABLE) as temporary:
+    with replacing(folder / TABLE, parents=True) as temporary:
         write_csv(pd.DataFrame(list(rows)).fillna(""), temporary)
 
 

@@ -11,10 +11,11 @@ import pandas as pd
 from core.common.arrays import known_mean
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import format_duration
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, preset_of, summarise_arms
+from core.common.inside import replacing
+from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary
 from core.research.grids.definition import Grid, Values
 from core.research.grids.runner import ERROR, SECONDS, finished, read_cells
-from core.training.files import replacing
+from core.research.grids.seeds import preset_of, summarise_arms
 
 
 def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[str]:
@@ -61,7 +62,7 @@ def _difference(found: SeedSummary | None, factor: float) -> str:
 def write_summary(grid: Grid, values: Values, folder: Path) -> Path:
     """Write FOLDER/table.md from all rows of FOLDER/cells.csv, and return its path."""
     out = folder / "table.md"
-    with replacing(out) as temporary:
+    with replacing(out, parents=True) as temporary:
         lines = summary_lines(grid, values, read_cells(folder))
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return out

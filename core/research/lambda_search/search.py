@@ -13,9 +13,8 @@ from core.errors import SettingsError
 from core.research.grids.runner import GridCell, run_grid
 from core.research.lambda_search.evaluate import judge_on_study, study_images
 from core.training import files
-from core.training.config import TrainConfig, to_dict
+from core.training.config import to_dict
 from core.training.finetuning.finetune import finetune, finetune_config
-from core.training.past_settings import complete_settings
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
@@ -95,7 +94,6 @@ def lambda_search(
         progress=progress,
         keep=keep,
         record=SEARCH,
-        complete=with_past_settings,
     )
 
 
@@ -125,9 +123,3 @@ def search_settings(study: Study, folder: Path, reading: str, options: dict[str,
         "study": str(study.path),
         "discriminative": study.manifest["items"]["features"].get("sha256"),
     }
-
-
-def with_past_settings(before: dict[str, Any]) -> dict[str, Any]:
-    """Add to the settings of a search those that the version which stored them did not have."""
-    fields = TrainConfig.__dataclass_fields__
-    return before | complete_settings({key: value for key, value in before.items() if key in fields})

@@ -10,11 +10,11 @@ import numpy as np
 from core.analysis.overlap.input_masks import MaskFrames, masked_images
 from core.analysis.overlap.iou import MASK_REGION
 from core.analysis.representations import picture_batches
-from core.analysis.tensors import class_codes
 from core.common.command_line import command_line
 from core.common.formatting import counted
 from core.errors import MaskError, UnreadableImage
 from core.research.mask_interventions.alterations import alterations, fill_colour
+from core.slices.evaluate import class_column
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +128,7 @@ def _usable(
 def _drawn(
     study: Study, rows: np.ndarray, bits: np.ndarray, split: str, n_masked: int, n_unusable: int, seed: int
 ) -> Sampled:
-    codes = class_codes(study)[rows]
+    codes = class_column(study, "label")[rows]
     areas = np.array([int(np.unpackbits(one).sum()) for one in bits])
     donors, other_class = draw_donors(codes, np.random.default_rng([seed, 1]))
     others = alike_in_area(areas, np.random.default_rng([seed, 2]))

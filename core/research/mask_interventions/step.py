@@ -10,10 +10,8 @@ import torch
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.overlap.iou import LEAST_IMAGES
-from core.analysis.quality.label_free.deviation_scores import raw_moments
-from core.analysis.quality.label_free.distinctiveness import LEAST_STD
+from core.analysis.quality.label_free.distinctiveness import LEAST_STD, raw_moments
 from core.analysis.representations import picture_batches
-from core.analysis.tensors import class_codes
 from core.common.command_line import command_line
 from core.common.formatting import counted, percent
 from core.common.workers import default_workers
@@ -32,6 +30,7 @@ from core.research.mask_interventions.responses import (
     responses_table,
 )
 from core.research.mask_interventions.sampled import AlteredPictures, Sampled, sample_pictures
+from core.slices.evaluate import class_column
 
 if TYPE_CHECKING:
     from core.encoders.encoder import Encoder
@@ -78,7 +77,7 @@ def compute_mask_interventions(
     told = core_from_spurious(found, called, scales)
     if known := {name: one for name, one in told.items() if np.isfinite(one["auroc"])}:
         step.summary["core against spurious"] = known
-    true = class_codes(study)[sampled.rows[read]]
+    true = class_column(study, "label")[sampled.rows[read]]
     if predicted is not None and (true >= 0).any():
         step.table("mask_accuracy", accuracy_table(predicted, true))
 

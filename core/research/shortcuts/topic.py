@@ -10,6 +10,7 @@ TOPIC = Topic(
         ImageSet("trifeature", "core.research.shortcuts.trifeature:Trifeature", bare=True),
         ImageSet("composite", "core.research.shortcuts.composite:CompositeSource", bare=True),
     ),
+    contrastive_loss="core.research.shortcuts.training.harder:harder_loss",
     grids={
         "suppression": (
             "core.research.shortcuts.grids.suppression",

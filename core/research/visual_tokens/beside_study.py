@@ -7,7 +7,6 @@ again.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.inside import inside, read_json_file
+from core.common.inside import inside, read_json_file, replacing
 from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.parquet_limit import check_study_table
 from core.data.sources.source import ImageSource
@@ -115,8 +114,7 @@ def keep_tables(study: Path, tables: Mapping[str, pd.DataFrame], weights: Mappin
     folder = inside(study, FOLDER)
     folder.mkdir(exist_ok=True)
     for name, table in tables.items():
-        temporary = folder / f".{name}.{os.getpid()}.tmp"
-        table.to_parquet(temporary, index=False)
-        os.replace(temporary, folder / f"{name}.parquet")
+        with replacing(folder / f"{name}.parquet", durable=False) as temporary:
+            table.to_parquet(temporary, index=False)
     if weights is not None:
         (folder / WEIGHTS).write_text(json.dumps(dict(weights)) + "\n", encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from core.config import option
 
@@ -11,23 +11,13 @@ from core.config import option
 class ExtractConfig:
     """What decides the tokens of an image."""
 
-    segmenter: str = field(
-        default="planted",
-        metadata=option(
-            "planted (Glyphworld's objects), onehot (their attributes), grid (3 x 3 patches) or "
-            "python:module:factory",
-            metavar="NAME",
-        ),
+    segmenter: str = option(
+        "planted (Glyphworld's objects), onehot (their attributes), grid (3 x 3 patches) or "
+        "python:module:factory",
+        "planted",
+        metavar="NAME",
     )
-    relations: str = field(
-        default="planted",
-        metadata=option("planted, none or python:module:factory", metavar="NAME"),
-    )
-    clip: str = field(
-        default="asset:glyphworld",
-        metadata=option("CLIP model that embeds crops and predicates", metavar="MODEL"),
-    )
-    min_score: float = field(default=0.9, metadata=option("smallest score of a plug's object", metavar="X"))
-    min_relation: float = field(
-        default=0.05, metadata=option("smallest score of a plug's relation", metavar="X")
-    )
+    relations: str = option("planted, none or python:module:factory", "planted", metavar="NAME")
+    clip: str = option("CLIP model that embeds crops and predicates", "asset:glyphworld", metavar="MODEL")
+    min_score: float = option("smallest score of a plug's object", 0.9, metavar="X")
+    min_relation: float = option("smallest score of a plug's relation", 0.05, metavar="X")

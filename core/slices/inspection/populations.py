@@ -6,16 +6,13 @@ A slice holds evaluation images unless it names a split, and all images in a stu
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.reader import StudyReader
 from core.slices.compare import separate
 from core.slices.evaluate import named_splits, names_images
 from core.slices.slice import Slice
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 
 def population(

@@ -33,9 +33,8 @@ class FourierConfig:
     mixture_sigma: tuple[float, float] = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
     mixture_isotropic: bool = False  # one sigma for both axes of a kernel instead of one for each
     clip_each: bool = False  # clip to [0, 1] after each of the four instead of once, as earlier versions did
-    when: str = dataclasses.field(  # before: between the crop and the rest; after: on the finished view
-        default="before", metadata=option("place among the augmentations", choices=("before", "after"))
-    )
+    # before: between the crop and the rest; after: on the finished view
+    when: str = option("place among the augmentations", "before", choices=("before", "after"))
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ class AugmentConfig:
     solarize_threshold: float = 0.5  # pixels in [0, 1] from here on become 1 - pixel
     fourier: FourierConfig | None = None  # [augment.fourier]; None: off
     view: str | None = None  # one of RECIPES; None: "both" with [augment.fourier], else "image"
-    frequency_scale: str = dataclasses.field(
-        default="log", metadata=option("scale of frequency images", choices=SCALES)
-    )
+    frequency_scale: str = option("scale of frequency images", "log", choices=SCALES)
     right: AugmentConfig | None = None  # [augment.right]; None: as left, without Fourier augmentations
 
     @property

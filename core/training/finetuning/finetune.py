@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.analysis.probe.transfer import check_probed, encoder_of
+from core.common.inside import replacing
 from core.common.readout import POOLED
 from core.config import as_settings
 from core.encoders.readout.tokens import TokenPool
@@ -22,7 +23,6 @@ from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
 from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import square_side, stem_of
 from core.training.objective import method_name, under_optimizer, with_defaults
-from core.training.past_settings import as_it_was
 from core.training.setup import open_training_images
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def recorded_settings(spec: str) -> dict[str, Any]:
     """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none."""
     if parse_spec(spec).family not in ("", "asset"):
         return {}
-    settings, fields = as_it_was(sidecar_settings(spec)), TrainConfig.__dataclass_fields__
+    settings, fields = sidecar_settings(spec), TrainConfig.__dataclass_fields__
     return {key: settings[key] for key in fields if key in settings}
 
 
@@ -194,6 +194,6 @@ def add_to_sidecar(output: Path, config: TrainConfig) -> dict[str, Any]:
     if config.stem == "cifar":
         added["stem_padding"] = load_encoder(config.start).base.conv1.padding[0]  # type: ignore[union-attr]
     sidecar |= added
-    with files.replacing(path) as temporary:
+    with replacing(path, parents=True) as temporary:
         temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return sidecar

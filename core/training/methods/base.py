@@ -92,6 +92,37 @@ class Method(nn.Module):
         return ""
 
 
+def _of_inner(name: str) -> Any:
+    return lambda self, *values: getattr(self.inner, name)(*values)
+
+
+class Around(Method):
+    """A method around another one, `inner`, which does everything that a subclass does not do itself."""
+
+    def __init__(self, inner: Method):
+        nn.Module.__init__(self)
+        self.inner = inner
+        self.n_views, self.n_local = inner.n_views, inner.n_local
+
+    @property
+    def backbone(self) -> nn.Module:  # type: ignore[override]
+        return self.inner.backbone
+
+    def before_step(self, represent: Callable[[np.ndarray], Tensor]) -> bool:
+        self.inner.progress = self.progress
+        return self.inner.before_step(represent)
+
+    batch_groups = _of_inner("batch_groups")
+    after_backward = _of_inner("after_backward")
+    after_step = _of_inner("after_step")
+    constant_rate_parameters = _of_inner("constant_rate_parameters")
+    companions = _of_inner("companions")
+    facts = _of_inner("facts")
+    step_facts = _of_inner("step_facts")
+    sidecar = _of_inner("sidecar")
+    concern = _of_inner("concern")
+
+
 class MomentumMethod(Method):
     """A method with a second network that follows the first: target = m target + (1 - m) online.
 

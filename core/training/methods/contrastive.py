@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import MoCoProjectionHead, SimCLRProjectionHead
 from torch import Tensor, nn
 
 from core.errors import SettingsError
+from core.topics import function_named, topics
 from core.training.config import TrainConfig
 from core.training.methods.base import Method, MomentumMethod, target_of
-from core.training.methods.harder import criteria_facts, nt_xent
 from core.training.objective import MoCoSettings, SimCLRSettings, own_settings
 from core.training.process_group import at_least_single
 
@@ -86,3 +89,21 @@ def with_saved_queue(criterion: NTXentLoss) -> NTXentLoss:
     bank.register_buffer("bank", bank.bank.to(torch.get_default_dtype()), persistent=True)
     bank.register_buffer("bank_ptr", bank.bank_ptr, persistent=True)
     return criterion
+
+
+def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
+    """Build the contrastive loss over the images of all processes: that of a topic, if its settings ask."""
+    options["gather_distributed"] = True
+    builders = [function_named(topic.contrastive_loss) for topic in topics() if topic.contrastive_loss]
+    asked = (loss for build in builders if (loss := build(config, **options)) is not None)
+    return next(asked, None) or NTXentLoss(config.temperature, **options)
+
+
+def criteria_facts(criteria: Iterable[Any]) -> dict[str, float]:
+    """Average the facts of the losses of a method, where they have any; counts are added up."""
+    with_facts = [facts for one in criteria if hasattr(one, "facts") and (facts := one.facts())]
+    names = dict.fromkeys(name for facts in with_facts for name in facts)
+    totals = {name: sum(facts[name] for facts in with_facts) for name in names}
+    return {
+        name: total if name == "ifm_undefined" else total / len(with_facts) for name, total in totals.items()
+    }

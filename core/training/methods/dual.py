@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize
 from core.training.backbones import build_backbone
 from core.training.config import TrainConfig
 from core.training.methods.base import Method
-from core.training.methods.harder import nt_xent
+from core.training.methods.contrastive import nt_xent
 from core.training.objective import SimCLRSettings, own_settings
 from core.training.process_group import at_least_single, gathered
 

@@ -19,7 +19,6 @@ from core.training import files
 from core.training.config import TrainConfig, from_dict
 from core.training.methods.base import Method
 from core.training.methods.registry import build_method
-from core.training.past_settings import as_it_was
 from core.training.regularizers.penalty import Penalised
 
 
@@ -34,7 +33,7 @@ def recorded_config(checkpoint: Path) -> TrainConfig | None:
     """Return the settings of the training that wrote a checkpoint; None without a readable sidecar."""
     try:
         sidecar = read_json_file(files.sidecar_path(checkpoint))
-        settings = as_it_was(sidecar["settings"])
+        settings = sidecar["settings"]
         present_settings = {
             name: value for name, value in settings.items() if name in TrainConfig.__dataclass_fields__
         }

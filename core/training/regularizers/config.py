@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from core.config import option
@@ -22,29 +22,23 @@ class RegularizerConfig:
     `lambda-search` tries other values.
     """
 
-    kind: str = field(
-        default="none",
-        metadata=option("regulariser: q (Q-Score), lasso or none", choices=KINDS, flags=("--regularizer",)),
+    kind: str = option(
+        "regulariser: q (Q-Score), lasso or none", "none", choices=KINDS, flags=("--regularizer",)
     )
     study: str | None = None  # whose discriminative features D are meant; its table `features` is read
     epsilon: float | None = None  # firing threshold in standard deviations; None: the study's
-    lambda1: float = field(
-        default=1e-4, metadata=option("weight of the term that raises low Q-Scores", metavar="L")
+    lambda1: float = option("weight of the term that raises low Q-Scores", 1e-4, metavar="L")
+    lambda2: float = option(
+        "weight of the penalty on features that are active on much of a batch", 1e-4, metavar="L"
     )
-    lambda2: float = field(
-        default=1e-4,
-        metadata=option("weight of the penalty on features that are active on much of a batch", metavar="L"),
-    )
-    weight: float = field(default=1e-2, metadata=option("weight of the Lasso", metavar="L"))
+    weight: float = option("weight of the Lasso", 1e-2, metavar="L")
     # What eq. 3 divides by the 2N rows of a batch: nothing ("sum"), the reward ("printed") or both terms
     # ("mean"). Only "sum" lets the paper's search of lambda1 at lambda2 = 0 (Fig. A.8) matter at 1e-4.
-    reading: str = field(
-        default="sum",
-        metadata=option(
-            "what the regulariser q divides by the number of rows in a batch: nothing (sum), the reward "
-            "(printed) or both terms (mean)",
-            choices=READINGS,
-        ),
+    reading: str = option(
+        "what the regulariser q divides by the number of rows in a batch: nothing (sum), the reward "
+        "(printed) or both terms (mean)",
+        "sum",
+        choices=READINGS,
     )
 
 

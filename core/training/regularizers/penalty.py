@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -18,7 +17,7 @@ from core.analysis.features.definitions import normalise_rows
 from core.analysis.quality.scores import q_score
 from core.errors import SettingsError
 from core.training.config import TrainConfig
-from core.training.methods.base import Method
+from core.training.methods.base import Around, Method
 from core.training.process_group import gathered, n_processes, total
 from core.training.regularizers.gradient_norms import GradientNorms, relative
 from core.training.regularizers.losses import Reward, lasso, q_regularizer
@@ -27,7 +26,7 @@ METHOD, REWARD, NORMS = "method", "reward", "norms"  # terms that pull at the re
 PARTS = ("weight_change", "batchnorm_change", "statistics_change")
 
 
-class Penalised(Method):
+class Penalised(Around):
     """loss + regulariser of the same raw representations, which are computed only once.
 
     Buffers: `discriminative` (n_features,) bool, the set D at the start of the training (recomputing the
@@ -39,9 +38,7 @@ class Penalised(Method):
     totals: Tensor
 
     def __init__(self, inner: Method, n_features: int, config: TrainConfig):
-        nn.Module.__init__(self)
-        self.inner = inner
-        self.n_views, self.n_local = inner.n_views, inner.n_local
+        super().__init__(inner)
         self.settings = config.regularizer
         discriminative, self.epsilon = discriminative_of(config, n_features)
         self.knows_features = discriminative is not None
@@ -53,10 +50,6 @@ class Penalised(Method):
         self.began = parts_of(inner.backbone)
         if config.frozen:
             inner.backbone.requires_grad_(False)
-
-    @property
-    def backbone(self) -> nn.Module:  # type: ignore[override]
-        return self.inner.backbone
 
     def loss(self, views: Tensor, local: Tensor | None = None) -> Tensor:
         self.inner.progress, self.inner.rows = self.progress, self.rows
@@ -92,14 +85,14 @@ class Penalised(Method):
 
     def _q_term(self, raw: Tensor) -> Tensor:
         """`q_regularizer`, with one branch for each of its two terms."""
-        own = self.settings
+        eq3 = self.settings
         return q_regularizer(
             raw,
             self.discriminative,
             epsilon=self.epsilon,
-            lambda1=own.lambda1,
-            lambda2=own.lambda2,
-            reading=own.reading,
+            lambda1=eq3.lambda1,
+            lambda2=eq3.lambda2,
+            reading=eq3.reading,
             branches=(self.norms.branch(REWARD, raw), self.norms.branch(NORMS, raw)),
             observe=self._count_rows,
         )
@@ -113,28 +106,6 @@ class Penalised(Method):
         h = normalise_rows(raw.double())
         mean_q = q_score(h, self.discriminative, epsilon=self.epsilon).mean()
         self.totals += torch.stack([torch.ones_like(mean_q), mean_q, term, h.abs().sum(1).mean()])
-
-    def before_step(self, represent: Callable[[np.ndarray], Tensor]) -> bool:
-        self.inner.progress = self.progress
-        return self.inner.before_step(represent)
-
-    def batch_groups(self) -> np.ndarray | None:
-        return self.inner.batch_groups()
-
-    def sidecar(self) -> dict[str, Any]:
-        return self.inner.sidecar()
-
-    def after_backward(self) -> None:
-        self.inner.after_backward()
-
-    def after_step(self, progress: float) -> None:
-        self.inner.after_step(progress)
-
-    def companions(self) -> dict[str, nn.Module]:
-        return self.inner.companions()
-
-    def constant_rate_parameters(self) -> list[nn.Parameter]:
-        return self.inner.constant_rate_parameters()
 
     def step_facts(self) -> dict[str, float]:
         """Return which rows the Q regulariser rewarded, and how strongly its terms pull.
@@ -199,7 +170,7 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
     from core.store import open_study
 
     study = open_study(settings.study)
-    discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    discriminative = study.discriminative
     if len(discriminative) != n_features:
         raise SettingsError(
             f"'{settings.study}' has {len(discriminative)} features, but {config.start or config.arch} has "

@@ -44,7 +44,8 @@ def confusion_matrix_part(
     answer_slot.caption(f"{counted(n, 'pair')} of classes, at most {counted(most, 'image')} each.")
     with head:
         true, predicted = _choose(study, pairs)
-    left, right = st.columns([3, 2], gap="large")
+    with st.container(key="stacked_confusions"):
+        left, right = st.columns([3, 2], gap="large")
     with right:
         _matrix(study, population, pairs, (true, predicted))
     if true is None or predicted is None:

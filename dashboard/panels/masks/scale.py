@@ -38,12 +38,6 @@ def _images(table: pd.DataFrame) -> str:
     n = max(masks.values(), default=0)
     if equals(encoder, "images", "both masks").any():
         those = f"**{n:,}** images that have" if n > 1 else "the only image that has"
-        line = f"Based on {those} a heatmap and both masks."
-    else:
-        counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
-        line = f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."
-    controls = where(table, equals(table, "of", "study"))
-    if len(controls):
-        sample = int(np.nanmax(numbers(controls, "n"), initial=0))
-        line += f" The marks beside the encoder are of {sample:,} images of the whole study."
-    return line
+        return f"Based on {those} a heatmap and both masks."
+    counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
+    return f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."

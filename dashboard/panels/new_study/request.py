@@ -28,7 +28,7 @@ class StudyRequest:
     images: str = FOLDER
     images_path: str = ""
     class_level: str = ""  # of the folders, one of CLASS_LEVELS; "": the first
-    encoder: str = CHECKPOINT
+    encoder: str = ASSET
     encoder_text: str = ""  # a path, the name of an asset, or an architecture
     architecture: str = ""  # of a checkpoint that does not say its own
     pool: str = ""  # one of POOLINGS; "": the encoder's own way

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.analysis.probe.evaluate import Represented, discriminative_mask, evaluate_representations
-from core.analysis.tensors import class_codes
 from core.errors import ShapeError
+from core.slices.evaluate import class_column
 from core.store import open_study
 
 
@@ -16,7 +16,7 @@ from core.store import open_study
 def represented(shared_study) -> Represented:
     study = open_study(shared_study)
     raw = study.array("representations")[:]
-    return Represented(raw, class_codes(study), study.is_val, study.class_names)
+    return Represented(raw, class_column(study, "label"), study.is_val, study.class_names)
 
 
 def test_judge__agrees_with_the_steps_of_a_study(shared_study, represented):

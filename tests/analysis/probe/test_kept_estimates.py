@@ -75,6 +75,7 @@ def test_into__keeps_what_transfer_probe_says_of_the_same_images(begun, flat, ke
     assert table["margin"].tolist() == [direct[f"{method}_margin"] for method in METHODS]
 
 
+@pytest.mark.slow
 def test_compare__shows_the_estimates_of_unlabelled_studies(kept, unlabelled):
     first, second = open_study(kept[0]), open_study(unlabelled)
     comparison = compare([first, second], resamples=20)
@@ -99,6 +100,7 @@ def test_into__is_stale_when_the_images_have_changed(kept, flat):
     assert not open_study(folder).has("accuracy_estimates")
 
 
+@pytest.mark.slow
 def test_into__refuses_another_encoder_and_no_probe(begun, unlabelled, tmp_path, run, shared_study):
     assert "was not made with the encoder of" in run("transfer-probe", begun, "--into", shared_study).error
     assert "the study that the probe is of" in run("transfer-probe", begun, "--into", begun).error

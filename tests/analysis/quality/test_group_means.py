@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.tensors import class_codes
 from core.jobs.progress import Progress
 from core.measures.group_means import GroupMeans, curve_ranks
 from core.pipeline.run import run_step
+from core.slices.evaluate import class_column
 from core.store import open_study
 from tests import reference
 
@@ -68,7 +68,7 @@ def test_curve_ranks__rise_from_first_to_last(n_features):
 
 def test_quality__stores_the_means_of_judged_val_images(shared_study):
     study = open_study(shared_study)
-    raw, code = study.array("representations")[:], class_codes(study)
+    raw, code = study.array("representations")[:], class_column(study, "label")
     correct = study.table("probe")["correct"].to_numpy(dtype=bool)
     val = study.is_val
     right, wrong = reference.group_means(raw[val], code[val], correct[val], len(study.class_names))

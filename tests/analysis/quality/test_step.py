@@ -12,12 +12,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from core.analysis.features import one_pass
 from core.analysis.quality.label_free.consensus import COMBINED
 from core.analysis.quality.step import sparse_scores
-from core.analysis.tensors import class_codes
 from core.common.score_names import SCORES
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.measures.scores import score_causes
 from core.pipeline.run import run_step
+from core.slices.evaluate import class_column
 from core.storage.writer import write_study
 from core.store import Study, open_study
 from tests import reference
@@ -81,7 +81,7 @@ def check_detectors(study: Study, raw: np.ndarray) -> None:
     h = reference.normalise_rows(raw)
     pairs = [list(zip(energy[train], h[train] @ own, strict=True)) for own in h[val]]
     expected["nnguide"] = slow.nnguide(energy[val], pairs, study.settings("neighbours")["k"])
-    codes = class_codes(study)
+    codes = class_column(study, "label")
     right = table["correct"].fillna(False).to_numpy(bool)[train]
     expected["she"] = slow.she(raw[val], logits.argmax(1), raw[train], codes[train], right)
     for name, values in expected.items():

@@ -67,7 +67,7 @@ def test_empty_sheet__says_how_it_is_filled_and_begins_with_one_click(study, ope
 
 @pytest.mark.slow
 def test_link__holds_the_sheet_in_its_order(study, open_page):
-    app = open_page("figures", study="seen", sheet="rivals?caption=One|roc?score=norm&where=label=bee|map")
+    app = open_page("figures", study="seen", sheet="baselines?caption=One|roc?score=norm&where=label=bee|map")
     assert [(card["letter"], card["title"], card["caption"]) for card in cards(app)] == [
         ("(a)", "Every score with its interval", "One"),
         ("(b)", "ROC of Raw norm", ""),

@@ -74,6 +74,16 @@ def test_view__unlabelled_study(view, studies, unlabelled_study, open_page):
     assert not [box for box in app.multiselect if box.label in ("Class", "Predicted as")]
 
 
+def test_unlabelled_study__nothing_is_said_of_answers(studies, unlabelled_study, open_page):
+    shutil.copytree(unlabelled_study, studies / "unlabelled")
+    app = open_page("overview", study="unlabelled")
+    assert app.title[0].value == "What this encoder sees"
+    app = open_page("heatmaps", study="unlabelled")
+    assert "answer" not in all_text(app)
+    assert not [order for box in app.selectbox for order in box.options if "confident" in order]
+    assert "correctness" not in all_text(open_page("predicting_errors", study="unlabelled"))
+
+
 def test_no_evaluation_images__no_page_has_an_accuracy(tmp_path, monkeypatch, open_page):
     make_study(tmp_path / "demo", n_train=2, n_val=0, n_classes=2, epsilon=1.0)
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
@@ -117,7 +127,7 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     shown = {metric.label: metric.value for metric in app.metric}
     study = open_study(studies / "demo")
     assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
-    assert "guessing: 25 %" in all_text(app)
+    assert any("guessing: 25\N{NO-BREAK SPACE}%" in one.value for one in app.caption)  # no line ends between
     rates = feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
     assert shown["Active features"] == f"{(rates > 0).sum():,} of {len(rates):,}"
 

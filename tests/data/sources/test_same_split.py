@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.sources.images import open_images, reopen_images
+from core.data.sources.images import open_images
 from core.data.sources.shard_names import name_in_folder
 from core.data.sources.source import ImageSource
 from tests.data.sources.pictures import make_tar, picture
@@ -104,17 +104,6 @@ def test_names_that_occur_again__are_told_apart_by_their_ids(tmp_path):
     table = open_images(str(tmp_path / "{0..9}.tar")).table
     val = table[table["split"] == "val"]["image_id"]
     assert len(val) == 10 and len({one.partition("/")[2] for one in val}) > 2
-
-
-def test_study_made_before__keeps_its_split(folder, tmp_path):
-    """A description that does not say how the split was drawn is one of before: by ids."""
-    now = open_images(write_shards(tmp_path, LAYOUTS["names"]))
-    description = now.describe()
-    assert (reopen_images(description).table == now.table).all(axis=None)
-    before = reopen_images({name: value for name, value in description.items() if name != "split_by"})
-    assert list(before.table["image_id"]) == list(now.table["image_id"])
-    assert (before.table["split"] != now.table["split"]).any()
-    assert before.describe().get("split_by") == "id"
 
 
 def test_folder__split_is_that_of_before(folder):

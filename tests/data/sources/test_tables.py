@@ -220,7 +220,7 @@ def test_error__missing_table(tmp_path):
 def test_error__pictures_inside_parquet(tmp_path):
     frame = pd.DataFrame({"image": [{"bytes": b"x", "path": "a.png"}], "label": [1]})
     with pytest.raises(ImageSourceError, match="column 'image' of '.*' holds images, not paths"):
-        open_images(write_frame(tmp_path / "t.parquet", frame))
+        open_representation_table(write_frame(tmp_path / "t.parquet", frame), n_rows=1)
 
 
 def test_representations__table_without_paths(tmp_path):

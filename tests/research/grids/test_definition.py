@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.common.statistics.seeds import preset_of
 from core.encoders.spec import parse_spec
 from core.encoders.trusted_code import argument_problem
 from core.errors import SettingsError
@@ -18,6 +17,7 @@ from core.research.grids.definition import Grid, cells_of_grid, preset_values
 from core.research.grids.registry import GRIDS, PRESETS, load_grid
 from core.research.grids.run import run_named
 from core.research.grids.runner import GridCell
+from core.research.grids.seeds import preset_of
 from core.research.grids.summary import summary_lines
 
 MORE = {"losses": [0.0], "span": (0.5, 1.0), "kinds": ["one"], "kind": "one"}
@@ -152,8 +152,6 @@ def test_run_named__names_the_preset_everywhere_and_refuses_to_mix_it(tmp_path):
     assert "It works. (preset short)" in text and "1 runs, under 1 s, preset short." in text
     with pytest.raises(SettingsError, match="another preset"):
         run("cpu")
-    (tmp_path / "grid.json").write_text(json.dumps({"grid": "tiny", **TINY.presets["cpu"]}))
-    assert len(run("cpu")) == 1  # a folder of an earlier version, which did not name its preset
 
 
 def test_load_grid__suggests_the_nearest():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -104,11 +103,6 @@ def test_run_grid__refuses_a_folder_of_other_settings(tmp_path):
     with pytest.raises(SettingsError, match="'plain-s0' with tau 0.5, not 0.7. Choose another -o."):
         other = [GridCell("plain", {"tau": 0.7}, 0)]
         run_grid(other, tmp_path, runs, shared={"epochs": 2, "size": [1, 2]}, progress=Progress.silent())
-    assert runs.cells == []
-    old = json.loads((tmp_path / "grid.json").read_text())
-    del old["size"]  # as a version without this setting stored it
-    (tmp_path / "grid.json").write_text(json.dumps(old))
-    fill(tmp_path, runs, complete=lambda stored: {"size": [1, 2], **stored})
     assert runs.cells == []
 
 

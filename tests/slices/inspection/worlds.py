@@ -38,11 +38,10 @@ class World:
         return rng.random(len(self.raw)) < share
 
 
-def make_world(folder: Path, *, n: int = 60, seed: int = 0, old: bool = False, by_row: bool = True) -> World:
+def make_world(folder: Path, *, n: int = 60, seed: int = 0, by_row: bool = True) -> World:
     """Make a study of n images, every third of them in the train split.
 
     Args:
-        old: as studies were before the controls of single images were stored.
         by_row: store the firing sets by image, too.
     """
     rng = np.random.default_rng(seed)
@@ -78,7 +77,7 @@ def make_world(folder: Path, *, n: int = 60, seed: int = 0, old: bool = False, b
             step.table("quality", scores.assign(**columns))
             step.summary = {"premise_sentence": "Q cannot be trusted."}
         with writer.step("overlap", {"threshold": 0.5}, ("images",)) as step:
-            write_overlap(step, ids, masked, values, controls, old)
+            write_overlap(step, ids, masked, values, controls)
         with writer.step("concepts", {}, ("representations",)) as step:
             write_concepts(step, ids, shows)
     study = open_study(folder)
@@ -116,7 +115,6 @@ def write_overlap(
     masked: np.ndarray,
     values: np.ndarray,
     controls: np.ndarray,
-    old: bool,
 ) -> None:
     rows = []
     for row, number in zip(*np.nonzero(masked), strict=True):
@@ -124,7 +122,7 @@ def write_overlap(
         stored = {control_column(name): controls[row, number, at] for at, name in enumerate(CONTROLS)}
         own = {variant: values[row, number] for variant in VARIANTS}
         about = {"image_id": ids[row], "row": row, "mask": kind, "mask_area": 0.25}
-        rows.append(about | own | ({} if old else stored))
+        rows.append(about | own | stored)
     step.table("overlap", pd.DataFrame(rows).astype({"row": "int32"}))
     names = {"random": 0.11, "uniform": 0.22, "centre": 0.33, "core at map resolution": 0.44}
     names |= {"spurious at map resolution": 0.55}

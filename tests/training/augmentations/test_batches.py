@@ -16,7 +16,7 @@ from core.training.augmentations.batches import Batches, held
 from core.training.augmentations.config import AugmentConfig, FourierConfig
 from core.training.augmentations.fourier import PhaseShift
 from core.training.config import from_dict, to_dict
-from core.training.past_settings import setting_changes
+from core.training.files import setting_changes
 
 CPU = torch.device("cpu")
 ONLY_CROPS: dict[str, Any] = {"flip": 0.0, "jitter": 0.0, "grayscale": 0.0, "blur": 0.0}

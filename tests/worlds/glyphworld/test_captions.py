@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.concepts.clip.config import ClipTrainConfig
-from core.concepts.clip.training_views import FILL, SceneViews, cut
 from core.data.sources.glyphworld import GlyphworldSource
+from core.research.small_clip.config import ClipTrainConfig
+from core.research.small_clip.training_views import FILL, SceneViews, cut
 from core.worlds.glyphworld.atlas import load_atlas
 from core.worlds.glyphworld.backgrounds import KINDS
 from core.worlds.glyphworld.captions import (

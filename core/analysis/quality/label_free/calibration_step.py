@@ -13,10 +13,11 @@ from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.label_free.calibration import calibrate, stratified_rows
 from core.analysis.quality.label_free.consensus import combined_scores
 from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
-from core.analysis.tensors import as_tensor, class_codes
+from core.analysis.tensors import as_tensor
 from core.common.score_names import SCORES
 from core.config import NeighboursConfig, ProbeConfig
 from core.errors import StudyError
+from core.slices.evaluate import class_column
 from core.steps import settings_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:
     if not study.has("probe_weights"):
         why = study.summary("probe").get("skipped") or "run the step probe first"
         raise StudyError(f"--calibrate needs a probe, and '{study.path}' has none: {why}")
-    codes = class_codes(study)
+    codes = class_column(study, "label")
     return stratified_rows(codes[~study.is_val & (codes >= 0)], config.calibrate or 0, seed=config.seed)
 
 

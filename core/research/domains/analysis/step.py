@@ -11,13 +11,13 @@ import torch
 
 from core.analysis.projection.step import places_of_columns
 from core.analysis.quality.neighbours import sample_rows
-from core.analysis.tensors import class_codes
 from core.config import MapConfig
 from core.data.sources.source import some
 from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.research.domains.analysis.domain_probe import LINEAR, MLP, class_probes, domain_probes
 from core.research.domains.analysis.parts import ALL, PARTS, DomainImages, confounded, part_slices
 from core.research.domains.analysis.twins import domain_purity, feature_jaccard, twin_retrieval
+from core.slices.evaluate import class_column
 
 if TYPE_CHECKING:
     from core.config import RunOptions
@@ -58,7 +58,7 @@ def compute_domains(
     rows = rows_to_test(study.is_val, codes, config)
     images = DomainImages(
         array.rows(rows).astype(np.float32, copy=False),
-        class_codes(study)[rows],
+        class_column(study, "label")[rows],
         codes[rows].astype(np.int64),
         study.is_val[rows],
         tuple(study.class_names),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from core.common.csv_text import write_csv
 from core.common.dataframes import select
+from core.common.inside import replacing
 from core.data.sources.images import open_images
 from core.errors import SettingsError
 from core.research.domains.analysis.parts import DomainImages
@@ -32,7 +33,6 @@ from core.research.domains.training.rest import prefix_length
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
 from core.research.grids.trained import HALF_WIDTH_PLAIN_STEM, cell_config, raw_splits, train_cell
-from core.training.files import replacing
 
 PLAIN = "untinted"
 SAMPLE = "images.csv"
@@ -108,7 +108,7 @@ def sampled_table(job: CellJob) -> Path:
                 )
             parts.append(rows.iloc[np.sort(np.random.default_rng(0).permutation(len(rows))[:n])])
     sample = pd.concat(parts)
-    with replacing(path) as temporary:
+    with replacing(path, parents=True) as temporary:
         write_csv(select(sample, ["image_id", "path", "split", "label"]), temporary)
     return path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from core.config import option
 from core.errors import SettingsError
@@ -24,7 +24,7 @@ class DomainsConfig:
 
     # "column:NAME" of the image table, "folder" for DOMAIN/CLASS/IMAGE, or "cluster"; None: no domains
     labels: str | None = None
-    n_domains: int | None = field(default=None, metadata=option("number of clusters", minimum=2))
+    n_domains: int | None = option("number of clusters", None, minimum=2)
     truth: str | None = (
         None  # cluster: the column or "folder" that the clusters are compared with, in the log
     )
@@ -33,33 +33,28 @@ class DomainsConfig:
     weight: float = 0.5  # lambda, of the method's own loss
     variant: float = 1.0  # weight of the domain-variant objective; 0: left out
     invariant: float = 1.0  # weight of the domain-invariant objective; 0: left out, and no critic is trained
-    ssl_reads: str = field(  # which features the method's head reads
-        default="rest", metadata=option("features that the head reads", choices=("rest", "all"))
-    )
+    # which features the method's head reads
+    ssl_reads: str = option("features that the head reads", "rest", choices=("rest", "all"))
     # unit: length 1, at which the critic keeps a gradient where domains lie apart; normalised: sqrt(r - k),
     # at which it does not (docs/method.md 14.1); raw: W could become small by making the rest short.
-    critic_reads: str = field(
-        default="unit",
-        metadata=option("scale of what the critic reads", choices=("unit", "normalised", "raw")),
+    critic_reads: str = option(
+        "scale of what the critic reads", "unit", choices=("unit", "normalised", "raw")
     )
-    critic_hidden: int = field(default=256, metadata=option("units of both hidden layers", minimum=1))
+    critic_hidden: int = option("units of both hidden layers", 256, minimum=1)
     critic_slope: float = 0.2  # of LeakyReLU
     critic_lr: float = 0.005  # falls along half a cosine to 0
-    critic_steps: int = field(default=1, metadata=option("critic steps per encoder step", minimum=1))
+    critic_steps: int = option("critic steps per encoder step", 1, minimum=1)
     penalty: float = 10.0  # weight of the gradient penalty
     balanced: bool = False  # batches with as many images of each domain
-    cluster_on: str = field(
-        default="all", metadata=option("features that are clustered", choices=("all", "prefix"))
-    )
+    cluster_on: str = option("features that are clustered", "all", choices=("all", "prefix"))
     robust: bool = True  # False: plain k-means, every row keeps its cluster
-    rule: str = field(default="paper", metadata=option("when a row is an outlier", choices=RULES))
-    outliers: str = field(  # keep: they only lose the two domain terms
-        default="keep", metadata=option("what becomes of outliers", choices=("keep", "drop"))
-    )
+    rule: str = option("when a row is an outlier", "paper", choices=RULES)
+    # keep: they only lose the two domain terms
+    outliers: str = option("what becomes of outliers", "keep", choices=("keep", "drop"))
     outlier_threshold: float | str = 1.0  # epsilon of the first clustering, or "auto"
     warmup: float = 0.1  # share of the training before the first clustering
     every: float = 0.1  # share of the training between two clusterings
-    cluster_rows: int = field(default=50_000, metadata=option("rows that k-means reads", minimum=2))
+    cluster_rows: int = option("rows that k-means reads", 50_000, minimum=2)
 
 
 def check_domains(config: DomainsConfig) -> None:

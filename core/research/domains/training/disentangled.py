@@ -21,7 +21,7 @@ from core.research.domains.training.pseudo_labels import FACTS, Represent, find_
 from core.research.domains.training.rest import Rest, prefix_length
 from core.research.domains.training.robust_clustering import clustering_times
 from core.training.config import TrainConfig
-from core.training.methods.base import Method
+from core.training.methods.base import Around
 from core.training.methods.registry import build_method
 from core.training.process_group import at_least_single, gathered_in_order, of_first_process
 
@@ -32,7 +32,7 @@ STEP_FACTS = (
 UNKNOWN = -1.0  # stands for NaN in the state, which must be finite
 
 
-class Disentangled(Method):
+class Disentangled(Around):
     """weight * loss(h^p) - mean L_var(h^d) - mean L_invar(h^p): [K] eq. 2.1 with its sign turned.
 
     The method is built on `Rest(backbone, k)`: its head, its momentum network and its small views read h^p.
@@ -51,14 +51,12 @@ class Disentangled(Method):
     n_batches: Tensor
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig, labels: DomainLabels):
-        nn.Module.__init__(self)
         own = config.sections["domains"]
-        self.settings, self.seed, self.labels = own, config.seed, labels
+        k = prefix_length(own.prefix, n_features)
+        unread = k if own.ssl_reads == "rest" else 0
+        super().__init__(build_method(config.method, Rest(backbone, unread), n_features - unread, config))
+        self.settings, self.seed, self.labels, self.k = own, config.seed, labels, k
         self.batch_size = config.batch_size
-        self.k = prefix_length(own.prefix, n_features)
-        unread = self.k if own.ssl_reads == "rest" else 0
-        self.inner = build_method(config.method, Rest(backbone, unread), n_features - unread, config)
-        self.n_views, self.n_local = self.inner.n_views, self.inner.n_local
         self.temperature = prefix_temperature(own, config)
         with torch.random.fork_rng(devices=[]):  # the method's own weights are those without domains
             torch.manual_seed(config.seed)
@@ -194,15 +192,6 @@ class Disentangled(Method):
     def load_state_dict(self, *args: Any, **options: Any) -> Any:
         self.frequencies = None
         return super().load_state_dict(*args, **options)
-
-    def after_backward(self) -> None:
-        self.inner.after_backward()
-
-    def after_step(self, progress: float) -> None:
-        self.inner.after_step(progress)
-
-    def constant_rate_parameters(self) -> list[nn.Parameter]:
-        return self.inner.constant_rate_parameters()
 
     def sidecar(self) -> dict[str, Any]:
         return self.inner.sidecar() | {"prefix": self.k}

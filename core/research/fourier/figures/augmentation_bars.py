@@ -8,9 +8,10 @@ from plotly.subplots import make_subplots
 
 from core.charts.theme import LIGHT, Theme, finish, tint
 from core.common.dataframes import words
-from core.common.statistics.seeds import by_seed, over_seeds
+from core.common.statistics.seeds import over_seeds
 from core.research.fourier.grids.verdicts import ALL, METHODS, SIX, removal_verdict
 from core.research.grids.figures.grid_titles import headed, run_dots, runs_note
+from core.research.grids.seeds import by_seed
 
 FOUR = ("amplitude", "phase", "mask", "mixture")
 PANELS = (  # title, (arm without its method, label)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from core.common.dataframes import words
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, paired_difference
+from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary
+from core.research.grids.seeds import by_seed, paired_difference
 
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "simsiam": "SimSiam"}
 SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")  # in the order of [K] p. 68

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.statistics.intervals import clustered_wilson
 from core.research.visual_tokens.evaluation.benchmark import Benchmark
+from core.research.visual_tokens.evaluation.clustered import clustered_wilson
 from core.research.visual_tokens.evaluation.compositional import choice_scores, single_comparisons
 
 EDGE = ""  # before the first and after the last word

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.concepts.clip.evaluate import recall_at
+from core.research.small_clip.evaluate import recall_at
 
 
 def retrieval(images: np.ndarray, texts: np.ndarray, captions: Sequence[str]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import known_mean
-from core.common.statistics.intervals import clustered_wilson, mean_interval
+from core.common.statistics.intervals import mean_interval
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, did_you_mean
 from core.research.visual_tokens.evaluation.aro import aro_benchmarks
@@ -22,6 +22,7 @@ from core.research.visual_tokens.evaluation.blind import (
     leaky_tests,
     mean_chance,
 )
+from core.research.visual_tokens.evaluation.clustered import clustered_wilson
 from core.research.visual_tokens.evaluation.compositional import (
     PAIR_CHANCE,
     choice_scores,

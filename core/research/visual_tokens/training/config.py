@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,12 @@ FREE_ON_RESUME = ("output", "device", "cache", "checkpoint_minutes")
 class TokenTrainConfig:
     """All settings that determine the weights; those of FREE_ON_RESUME may change on resuming."""
 
-    output: str = field(
-        metadata=option("file to write: FILE.safetensors", metavar="FILE", flags=("-o", "--output"))
-    )
-    tokens: str = field(metadata=option("TOKENS folder to train on", metavar="TOKENS"))
-    vision: str = field(
-        default="tokens",
-        metadata=option(
-            "what reads the image: visual tokens, a patch ViT from pixels, or CLIP's own image tower",
-            choices=VISIONS,
-        ),
+    output: str = option("file to write: FILE.safetensors", metavar="FILE", flags=("-o", "--output"))
+    tokens: str = option("TOKENS folder to train on", metavar="TOKENS")
+    vision: str = option(
+        "what reads the image: visual tokens, a patch ViT from pixels, or CLIP's own image tower",
+        "tokens",
+        choices=VISIONS,
     )
     # Where captions come from: "" the graphs of `tokens`, another TOKENS folder of the same images with
     # planted objects, or a .csv file with image_id and caption.
@@ -40,7 +36,7 @@ class TokenTrainConfig:
     additive: bool = True  # add the learned rank weights to the attention
     image_token: bool = True  # the image's token reads the global features
     boxes: bool = False  # add a linear map of the objects' boxes
-    pool: str = field(default="image", metadata=option("what becomes the image's vector", choices=POOLS))
+    pool: str = option("what becomes the image's vector", "image", choices=POOLS)
     attention: bool = True  # False: the mean of the tokens, without a transformer
     shuffle_graph: bool = False  # control: relations and places of other nodes of the image
     width: int = 128
@@ -49,15 +45,15 @@ class TokenTrainConfig:
     context: int = 24
     image_size: int = 96  # of a ViT
     patch: int = 16
-    epochs: int = field(default=30, metadata=option("passes over the train images", metavar="N", minimum=1))
-    batch_size: int = field(default=256, metadata=option("images in a batch", metavar="N", minimum=2))
-    lr: float = field(default=5e-4, metadata=option("largest learning rate", metavar="X"))
+    epochs: int = option("passes over the train images", 30, metavar="N", minimum=1)
+    batch_size: int = option("images in a batch", 256, metavar="N", minimum=2)
+    lr: float = option("largest learning rate", 5e-4, metavar="X")
     weight_decay: float = 0.1
     warmup: float = 0.1  # share of the training
     monitor_every: int = 3  # epochs
     monitor_images: int = 1000  # val images among which captions are searched
-    seed: int = field(default=0, metadata=option("random seed of weights, order and captions", metavar="N"))
-    device: str = field(default="cpu", metadata=option("auto, cpu, cuda or cuda:N", metavar="NAME"))
+    seed: int = option("random seed of weights, order and captions", 0, metavar="N")
+    device: str = option("auto, cpu, cuda or cuda:N", "cpu", metavar="NAME")
     cache: str | None = None  # folder for decoded images; None: the user's
     checkpoint_minutes: float = 3.0
 

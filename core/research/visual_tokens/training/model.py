@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.common.inside import read_json_file
+from core.common.inside import read_json_file, replacing
 from core.concepts.clip.clip import Clip, load_clip
 from core.errors import TokenError
 from core.research.visual_tokens.encoder import EncoderShape, VisualTokenEncoder
@@ -26,7 +26,6 @@ from core.research.visual_tokens.tokens import PackedTokens, pack_tokens
 from core.research.visual_tokens.training.config import TokenTrainConfig, lasting_settings
 from core.research.visual_tokens.training.towers import PatchViT, PixelData, VisionData, pixels_of
 from core.training.config import build_settings
-from core.training.files import replacing
 from core.training.optimise import pick_device
 
 EVALUATED_AT_ONCE = 512
@@ -139,7 +138,7 @@ class TokenModel(nn.Module):
     def save(self, path: Path, notes: dict[str, Any]) -> None:
         """Write FILE.safetensors and FILE.safetensors.json with settings, origin and `notes`."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.trained()}
-        with replacing(path) as temporary:
+        with replacing(path, parents=True) as temporary:
             save_file(tensors, temporary, metadata={"format": "pt"})
         about = {
             "kind": "visual token model",
@@ -149,7 +148,7 @@ class TokenModel(nn.Module):
             "widths": self.origin.widths,
             **notes,
         }
-        with replacing(about_path(path)) as temporary:
+        with replacing(about_path(path), parents=True) as temporary:
             temporary.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, by_seed, paired_difference
+from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary
+from core.research.grids.seeds import by_seed, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd

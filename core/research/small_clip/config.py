@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,10 @@ class ClipTrainConfig:
     """All settings that determine the weights; FREE_ON_RESUME may change when a training is resumed."""
 
     # PATH.json, PATH.safetensors and PATH.metrics.json are written.
-    output: str = field(metadata=option("path of the asset, without an extension", metavar="PATH"))
+    output: str = option("path of the asset, without an extension", metavar="PATH")
     images: str = "glyphworld?train=12000&val=2000&seed=0"
-    steps: int = field(
-        default=1500,
-        metadata=option(
-            "training steps; may change when an interrupted training continues", metavar="N", minimum=1
-        ),
+    steps: int = option(
+        "training steps; may change when an interrupted training continues", 1500, metavar="N", minimum=1
     )
     batch_size: int = 256
     absent: int = 32  # captions per batch that are true of no image
@@ -44,11 +41,10 @@ class ClipTrainConfig:
     object_share: float = 0.65  # share of windows that are cut around an object
     unknown_share: float = 0.03  # share of words replaced by the token for unknown words
     precision: str = "bf16"
-    seed: int = field(default=0, metadata=option("random seed of weights, images and captions", metavar="N"))
-    device: str = field(default="cpu", metadata=option("auto, cpu, cuda or cuda:N", metavar="NAME"))
-    cache: str | None = field(
-        default=None,
-        metadata=option("folder for rendered scenes", metavar="DIR", default="the user's cache folder"),
+    seed: int = option("random seed of weights, images and captions", 0, metavar="N")
+    device: str = option("auto, cpu, cuda or cuda:N", "cpu", metavar="NAME")
+    cache: str | None = option(
+        "folder for rendered scenes", None, metavar="DIR", left_out="the user's cache folder"
     )
     checkpoint_minutes: float = 3.0
     monitor_every: int = 250  # steps

@@ -7,12 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core.cli.train import DEFAULT_CONFIG
 from core.common.assets import asset
-from core.concepts.clip import training as module
 from core.concepts.clip.clip import load_clip
-from core.concepts.clip.config import ClipTrainConfig, read_clip_config
-from core.concepts.clip.training import (
+from core.errors import PeregrineError, SettingsError
+from core.jobs.progress import Progress
+from core.research.small_clip import training as module
+from core.research.small_clip.commands import DEFAULT_CONFIG
+from core.research.small_clip.config import ClipTrainConfig, read_clip_config
+from core.research.small_clip.training import (
     ClipTrainingRun,
     clip_learning_rate,
     contrastive_loss,
@@ -20,8 +22,6 @@ from core.concepts.clip.training import (
     same_rows,
     train_clip,
 )
-from core.errors import PeregrineError, SettingsError
-from core.jobs.progress import Progress
 from tests.concepts.clip import reference_clip as reference
 
 pytestmark = pytest.mark.slow
@@ -107,7 +107,10 @@ def test_training__another_setting_needs_fresh(config, monkeypatch):
         train_clip(config)
     monkeypatch.undo()
     changed = dataclasses.replace(config, lr=0.01)
-    with pytest.raises(SettingsError, match=r"other settings \(lr 0.001 -> 0.01\). Pass --fresh"):
+    with pytest.raises(
+        SettingsError,
+        match=r"other settings \(lr 0.001 -> 0.01\). Change them back, or",
+    ):
         train_clip(changed)
     assert train_clip(changed, fresh=True).exists()
 

@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from core.errors import SettingsError
-from core.training.regularizers.perturbed_cosines import (
+from core.research.shortcuts.training.perturbed_cosines import (
     crossed,
     paired,
     renormalised_cosines,

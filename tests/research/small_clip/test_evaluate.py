@@ -8,7 +8,8 @@ import pytest
 
 from core.common.assets import asset
 from core.concepts.clip.clip import load_clip
-from core.concepts.clip.evaluate import (
+from core.data.sources.glyphworld import GlyphworldSource
+from core.research.small_clip.evaluate import (
     check_on_glyphworld,
     class_embeddings,
     evaluate_clip,
@@ -16,7 +17,6 @@ from core.concepts.clip.evaluate import (
     recall_at,
     zero_shot_accuracy,
 )
-from core.data.sources.glyphworld import GlyphworldSource
 from tests.concepts.clip import reference_clip as reference
 from tests.concepts.clip.tiny_clip import tiny_asset
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,23 +10,22 @@ from lightly.utils import dist
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from core.training.config import TrainConfig
-from core.training.objective import HarderSettings, own_settings
-from core.training.process_group import gathered
-from core.training.regularizers.hard_negatives import hard_info_nce
-from core.training.regularizers.ifm import ifm_info_nce, mixed_info_nce
-from core.training.regularizers.perturbed_cosines import (
+from core.research.shortcuts.training.hard_negatives import hard_info_nce
+from core.research.shortcuts.training.ifm import ifm_info_nce, mixed_info_nce
+from core.research.shortcuts.training.perturbed_cosines import (
     crossed,
     paired,
     renormalised_cosines,
     stepped_cosines,
     turned_cosines,
 )
+from core.training.config import TrainConfig
+from core.training.objective import HarderSettings, own_settings
+from core.training.process_group import gathered
 
 
-def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
-    """Build the contrastive loss of the settings, over the images of all processes."""
-    options["gather_distributed"] = True
+def harder_loss(config: TrainConfig, **options: Any) -> NTXentLoss | None:
+    """Build the loss of the settings, with `options` of NT-Xent; None where they ask for no other one."""
     objective = own_settings(config.objective, HarderSettings)
     if objective.ifm_epsilon and objective.ifm_variant == "pre_norm":
         return PreNormNTXent(config, **options)
@@ -35,7 +33,7 @@ def nt_xent(config: TrainConfig, **options: Any) -> NTXentLoss:
         return HarderNTXent(config, **options)
     if objective.hard_beta or objective.hard_tau_plus:
         return HardNegativeNTXent(config, **options)
-    return NTXentLoss(config.temperature, **options)
+    return None
 
 
 class SimilarityNTXent(NTXentLoss):
@@ -180,13 +178,3 @@ def masked(cosines: Tensor, itself: Tensor | None) -> Tensor:
 
 def _counted(undefined: Tensor, itself: Tensor | None) -> Tensor:
     return (undefined if itself is None else undefined & ~itself).sum()
-
-
-def criteria_facts(criteria: Iterable[Any]) -> dict[str, float]:
-    """Average the facts of the losses of a method, where they have any; counts are added up."""
-    with_facts = [facts for one in criteria if hasattr(one, "facts") and (facts := one.facts())]
-    names = dict.fromkeys(name for facts in with_facts for name in facts)
-    totals = {name: sum(facts[name] for facts in with_facts) for name in names}
-    return {
-        name: total if name == "ifm_undefined" else total / len(with_facts) for name, total in totals.items()
-    }

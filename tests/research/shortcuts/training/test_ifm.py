@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from torch.nn.functional import cross_entropy, normalize
 
 from core.errors import SettingsError, ShapeError
-from core.training.regularizers.ifm import ifm_info_nce, mixed_info_nce
+from core.research.shortcuts.training.ifm import ifm_info_nce, mixed_info_nce
 from tests.training import reference
 
 

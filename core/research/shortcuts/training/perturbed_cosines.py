@@ -1,6 +1,6 @@
-"""The cosine of an anchor and the worst point near another embedding (Robinson et al. 2021, "I", App. B.1).
+"""The cosine of an anchor and the worst point near another embedding (Robinson 2021, App. B.1).
 
-Where "near" is measured tells the variants apart: `default` (I eq. 2; in `ifm.py`) moves a unit embedding and
+Where "near" is measured tells the variants apart: `default` (eq. 2; in `ifm.py`) moves a unit embedding and
 leaves it at its new length; `+norm` moves it and scales it back to unit length; `+pre-norm` moves the
 embedding before it is normalised. Every move is held fixed in the backward pass: gradients are those of the
 cosine at the moved point.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from core.concepts.clip.config import ClipTrainConfig
 from core.data.sources.glyphworld import GlyphworldSource
+from core.research.small_clip.config import ClipTrainConfig
 from core.worlds.glyphworld.captions import (
     SceneFacts,
     Window,

@@ -1,6 +1,6 @@
 """Evaluate a CLIP on captioned images: zero-shot classification, and retrieval of each image's caption.
 
-`python -m core.concepts.clip.evaluate asset:glyphworld` evaluates any CLIP on held-out scenes of Glyphworld.
+`python -m core.research.small_clip.evaluate asset:glyphworld` evaluates any CLIP on Glyphworld scenes.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def check_on_glyphworld(clip: Clip, source: GlyphworldSource, *, n: int = 1000) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m core.concepts.clip.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m core.research.small_clip.evaluate", description=__doc__)
     parser.add_argument("clip", metavar="CLIP", help="as for `concepts --clip`")
     parser.add_argument("--images", default="glyphworld", help="which Glyphworld (default: glyphworld)")
     parser.add_argument("--n", type=int, default=1000, help="held-out scenes (default 1000)")

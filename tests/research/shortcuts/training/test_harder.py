@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from core.errors import SettingsError
+from core.research.shortcuts.training.harder import HarderNTXent
 from core.training.config import TrainConfig, from_dict
-from core.training.methods.harder import HarderNTXent, nt_xent
+from core.training.methods.contrastive import nt_xent
 from core.training.methods.registry import build_method
 from tests.training import reference
 from tests.training.gradients import gradient_of
@@ -117,7 +118,7 @@ def test_config__needs_a_method_with_negatives(method):
 
 def explicit(first: Tensor, second: Tensor, **objective: Any) -> float:
     """The loss of a batch from cosines of points that are built one by one, negatives towards the anchor."""
-    from core.training.regularizers.perturbed_cosines import renormalised_cosines, turned_cosines
+    from core.research.shortcuts.training.perturbed_cosines import renormalised_cosines, turned_cosines
 
     build = {"norm": renormalised_cosines, "pre_norm": turned_cosines}[objective["ifm_variant"]]
     views, losses = [first.detach(), second.detach()], []
@@ -176,7 +177,7 @@ def test_pre_norm__the_queue_keeps_the_lengths_of_its_keys():
     assert_allclose(stored[:, :-1] * stored[:, -1:], second.detach(), rtol=1e-12)
     bank = criterion.memory_bank.bank.clone()
     queued = bank[:, :-1] * bank[:, -1:]
-    from core.training.regularizers.perturbed_cosines import paired, turned_cosines
+    from core.research.shortcuts.training.perturbed_cosines import paired, turned_cosines
 
     halves = []
     for e in (0.0, 0.3):
@@ -186,7 +187,7 @@ def test_pre_norm__the_queue_keeps_the_lengths_of_its_keys():
 
 
 def test_hard_negatives__match_the_function_on_the_negatives_of_the_batch():
-    from core.training.regularizers.hard_negatives import hard_info_nce
+    from core.research.shortcuts.training.hard_negatives import hard_info_nce
 
     first, second = projections()
     loss = nt_xent(settings(hard_beta=1.0, hard_tau_plus=0.1))(first, second).item()

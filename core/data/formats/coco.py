@@ -1,0 +1,58 @@
+"""COCO annotations: the label of an image is the class of its largest box."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import Any
+
+from core.common.formatting import counted
+from core.data.formats.rows import LARGEST, NotThisForm, Rows, entries, largest_class, side, text_or_none
+
+
+def is_coco(tree: Any) -> bool:
+    return isinstance(tree, dict) and "images" in tree and "annotations" in tree
+
+
+def read_coco(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
+    """Return the images of a COCO file with the class of their largest box; crowds do not count.
+
+    The area of a box is width times height; an annotation without a box has the `area` it states.
+    """
+    categories = entries(tree.get("categories", []), "categories")
+    ids = [one.get("id") for one in categories]
+    names = {
+        number: text_or_none(one.get("name"))
+        for number, one in zip(ids, categories, strict=True)
+        if isinstance(number, (int, str))
+    }
+    images = entries(tree["images"], "images")
+    boxes: dict[Any, list[tuple[str | None, float]]] = defaultdict(list)
+    for one in entries(tree["annotations"], "annotations"):
+        image, category = one.get("image_id"), one.get("category_id")
+        if isinstance(image, (int, str)) and not one.get("iscrowd"):
+            name = names.get(category) if isinstance(category, (int, str)) else None
+            boxes[image].append((name, _area(one)))
+    for image in images:
+        if not isinstance(image.get("file_name"), str) or not isinstance(image.get("id"), (int, str)):
+            raise NotThisForm("an image has no file_name or no id")
+    of_image = [boxes.get(image["id"], []) for image in images]
+    several = sum(len({name for name, _ in each}) > 1 for each in of_image)
+    notes = [f"{LARGEST}; {counted(several, 'image')} with boxes of several classes"]
+    further = {"n_boxes": [len(each) for each in of_image]}
+    paths = [image["file_name"] for image in images]
+    labels = [largest_class(each) for each in of_image]
+    return Rows(paths, labels, further=further, notes=notes, folders=_folders(path))
+
+
+def _area(annotation: dict[str, Any]) -> float:
+    box = annotation.get("bbox")
+    if isinstance(box, list) and len(box) == 4:
+        return side(box[2]) * side(box[3])
+    return side(annotation.get("area"))
+
+
+def _folders(path: str) -> list[str]:
+    """Return where the images of `annotations/instances_train2017.json` may lie: `train2017/` beside it …"""
+    split = os.path.basename(path).rsplit(".", 1)[0].rpartition("_")[2]
+    return [".", "images", "data", f"../{split}", f"../images/{split}", "../images", ".."]

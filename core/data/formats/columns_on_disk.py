@@ -1,0 +1,166 @@
+"""Columns of a Parquet or Arrow file: small ones at once, pictures one by one without holding the file."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.data.sources.parquet_limit import MOST_BYTES, MOST_ROWS, check_unpacked
+
+GROUP_BYTES = 2_000_000_000  # of the pictures of one row group, unpacked
+
+
+class ColumnFile(ABC):
+    """One file of rows. Everything raises OSError or ValueError (pyarrow's own errors are of these)."""
+
+    schema: pa.Schema
+    n_rows: int
+
+    @abstractmethod
+    def small(self, names: Sequence[str]) -> pa.Table:
+        """Read whole columns, after their size was looked at."""
+
+    @abstractmethod
+    def _rows(self, name: str, row: int) -> tuple[int, Any]:
+        """Return a part of a column that holds `row`, and the row at which the part begins."""
+
+    @abstractmethod
+    def _inner_paths(self, name: str) -> list[str | None]: ...
+
+    def binary(self, name: str, row: int) -> memoryview | None:
+        """Return the bytes of a picture; None where the row has none."""
+        start, values = self._rows(name, row)
+        if pa.types.is_struct(values.type):
+            if not values[row - start].is_valid:
+                return None
+            values = values.field("bytes")
+        value = values[row - start]
+        return memoryview(value.as_buffer()) if value.is_valid else None
+
+    def paths(self, name: str) -> list[str]:
+        """Return the file names that pictures had before they were stored; "" where there is none."""
+        kind = self.schema.field(name).type
+        names = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
+        if "path" not in names or not (
+            pa.types.is_string(names["path"]) or pa.types.is_large_string(names["path"])
+        ):
+            return [""] * self.n_rows
+        return [os.path.basename(path.replace("\\", "/")) if path else "" for path in self._inner_paths(name)]
+
+
+class ParquetColumns(ColumnFile):
+    """A Parquet file, read forwards: a row before the last one starts its row group again."""
+
+    def __init__(self, path: str):
+        self.path = path
+        about = pq.read_metadata(path)
+        self.schema, self.n_rows = about.schema.to_arrow_schema(), about.num_rows
+        if self.n_rows > MOST_ROWS:
+            raise ValueError(f"it has {self.n_rows:,} rows; a study may have at most {MOST_ROWS:,} images")
+        sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
+        self._starts = [0, *np.cumsum(sizes).tolist()]
+        self._about = about
+        self._batches: Iterator[tuple[int, Any]] = iter(())
+        self._last: tuple[int, Any] = (self.n_rows, [])  # behind every row: nothing is begun
+
+    def small(self, names: Sequence[str]) -> pa.Table:
+        check_unpacked(self.path, names, most=MOST_BYTES)
+        return self._read(list(names))
+
+    def _inner_paths(self, name: str) -> list[str | None]:
+        check_unpacked(self.path, [f"{name}.path"], most=MOST_BYTES)
+        parts: list[Any] = self._read([f"{name}.path"])[name].chunks
+        return [path for part in parts for path in part.field("path").to_pylist()]
+
+    def _read(self, names: list[str]) -> pa.Table:
+        with pq.ParquetFile(self.path) as file:
+            return file.read(names)
+
+    def _rows(self, name: str, row: int) -> tuple[int, Any]:
+        start, values = self._last
+        group = bisect_right(self._starts, row) - 1
+        if not start <= row < start + len(values):
+            is_ahead = start + len(values) <= row and self._starts[group] <= start + len(values)
+            if not is_ahead:
+                self._batches, self._last = self._from(name, group), (self._starts[group], [])
+            while row >= self._last[0] + len(self._last[1]):
+                part = next(self._batches, None)
+                if part is None:
+                    raise ValueError("it has fewer rows than it says")
+                self._last = part
+        return self._last
+
+    def _from(self, name: str, group: int) -> Iterator[tuple[int, Any]]:
+        """Yield the rows of a column from a row group on, with the number of the first row of each part."""
+        leaves = [self._about.schema.column(leaf).path for leaf in range(self._about.num_columns)]
+        mine = [leaf for leaf, path in enumerate(leaves) if path in (name, f"{name}.bytes")]
+        groups = list(range(group, self._about.num_row_groups))
+        for one in groups:
+            n_bytes = sum(self._about.row_group(one).column(leaf).total_uncompressed_size for leaf in mine)
+            if n_bytes > GROUP_BYTES:
+                raise ValueError(
+                    f"row group {one} has {n_bytes / 1e6:,.0f} MB of pictures; write smaller ones"
+                )
+        columns = [leaves[leaf] for leaf in mine]
+        with pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:
+            # one at a time: a large picture that a dictionary names in many rows is in memory once
+            batches = file.iter_batches(1, row_groups=groups, columns=columns, use_threads=False)
+            for number, batch in enumerate(batches, self._starts[group]):
+                yield number, batch.column(0)
+
+
+class ArrowColumns(ColumnFile):
+    """An Arrow stream, as save_to_disk writes it: mapped into memory, so that nothing is read twice."""
+
+    def __init__(self, path: str):
+        self.path = path
+        with pa.memory_map(path) as file:
+            self._batches = list(_stream_or_file(file))
+        self.schema = self._batches[0].schema if self._batches else pa.schema([])
+        self._starts = [0, *np.cumsum([batch.num_rows for batch in self._batches]).tolist()]
+        self.n_rows = int(self._starts[-1])
+        if self.n_rows > MOST_ROWS:
+            raise ValueError(f"it has {self.n_rows:,} rows; a study may have at most {MOST_ROWS:,} images")
+        self._checked: set[tuple[int, str]] = set()
+
+    def small(self, names: Sequence[str]) -> pa.Table:
+        table = pa.Table.from_batches(self._batches).select(list(names))
+        table.validate(full=True)
+        return table
+
+    def _inner_paths(self, name: str) -> list[str | None]:
+        parts: list[Any] = [self._valid(number, name) for number in range(len(self._batches))]
+        return [path for part in parts for path in part.field("path").to_pylist()]
+
+    def _rows(self, name: str, row: int) -> tuple[int, Any]:
+        number = bisect_right(self._starts, row) - 1
+        return self._starts[number], self._valid(number, name)
+
+    def _valid(self, number: int, name: str) -> Any:
+        """Return a column of a batch; a file may lie about where its values begin and end."""
+        values = self._batches[number].column(name)
+        if (number, name) not in self._checked:
+            values.validate(full=True)
+            self._checked.add((number, name))
+        return values
+
+
+def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from pa.ipc.open_stream(file)
+    except pa.ArrowInvalid:
+        file.seek(0)
+        reader = pa.ipc.open_file(file)
+        yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+
+
+def open_column_file(path: str) -> ColumnFile:
+    """Open a .parquet or .arrow file. Raises OSError or ValueError."""
+    return ParquetColumns(path) if path.lower().endswith(".parquet") else ArrowColumns(path)

@@ -1,0 +1,111 @@
+"""Exports of FiftyOne: `samples.json` of a FiftyOneDataset, `labels.json` of a classification data set."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from core.common.formatting import counted
+from core.data.formats.rows import (
+    LARGEST,
+    NotThisForm,
+    Rows,
+    entries,
+    largest_class,
+    scalars,
+    side,
+    text_or_none,
+)
+from core.data.sources.folder_walk import Walk, images_below
+from core.data.sources.source import SPLIT_NAMES, some
+from core.errors import ImageSourceError, did_you_mean
+
+USUAL = ("ground_truth", "label", "class", "classification", "detections")
+
+
+def is_samples(tree: Any) -> bool:
+    return isinstance(tree, dict) and "samples" in tree
+
+
+def is_labels(tree: Any) -> bool:
+    return isinstance(tree, dict) and "labels" in tree and "classes" in tree
+
+
+def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
+    """Return the samples with the label of one field: a Classification, or the largest of its Detections."""
+    samples = entries(tree["samples"], "samples")
+    if any(not isinstance(sample.get("filepath"), str) for sample in samples):
+        raise NotThisForm("a sample has no filepath")
+    fields = {
+        name: value["_cls"]
+        for sample in samples
+        for name, value in sample.items()
+        if isinstance(value, dict) and value.get("_cls") in ("Classification", "Detections", "Polylines")
+    }
+    if label is not None and label not in fields:
+        raise ImageSourceError(f"'{path}' has no field '{label}' of labels.{did_you_mean(label, fields)}")
+    by_kind = sorted(fields, key=lambda name: (fields[name] != "Classification", name not in USUAL))
+    chosen = label or next(iter(by_kind), None)
+    labels = [_label(sample.get(chosen)) if chosen else None for sample in samples]
+    notes = []
+    if chosen and fields[chosen] != "Classification":
+        notes.append(f"{LARGEST} in the field '{chosen}'")
+    others = [name for name in fields if name != chosen]
+    if others:
+        notes.append(f"labels are '{chosen}'; for {some(others)} write ?label={others[0]}")
+    further = scalars(samples, ("filepath", "id"))
+    paths = [sample["filepath"] for sample in samples]
+    return Rows(paths, labels, _splits(samples), further, notes, [".", "data"])
+
+
+def _label(value: Any) -> str | None:
+    if not isinstance(value, dict):
+        return None
+    if value.get("_cls") == "Classification":
+        return text_or_none(value.get("label"))
+    parts = value.get("detections", value.get("polylines"))
+    return largest_class(
+        (text_or_none(one.get("label")), _area(one)) for one in parts or () if isinstance(one, dict)
+    )
+
+
+def _area(part: dict[str, Any]) -> float:
+    box = part.get("bounding_box")
+    return side(box[2]) * side(box[3]) if isinstance(box, list) and len(box) == 4 else 0.0
+
+
+def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
+    """Return the split that the tags say, if they say one of every sample."""
+    splits = []
+    for sample in samples:
+        tags = sample.get("tags")
+        named = [SPLIT_NAMES[tag] for tag in tags or () if isinstance(tag, str) and tag in SPLIT_NAMES]
+        if not isinstance(tags, list) or not named:
+            return None
+        splits.append(named[0])
+    return splits
+
+
+def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
+    """Return the images of data/ with their labels, which are numbers of classes or names."""
+    classes, labels = tree["classes"], tree["labels"]
+    if not isinstance(labels, dict) or not isinstance(classes, (list, type(None))):
+        raise NotThisForm("'labels' is no object, or 'classes' no list")
+    folder = os.path.join(os.path.dirname(path), "data")
+    names = images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []
+    by_key = {key: name for name in names for key in (os.path.splitext(name)[0], name)}
+    paths = [by_key.get(key, key) for key in labels]
+    unlisted = len(set(names) - set(paths))
+    notes = (
+        [f"{counted(unlisted, 'image')} of data/ that labels.json does not name ignored"] if unlisted else []
+    )
+    return Rows(
+        paths, [_named(value, classes or []) for value in labels.values()], notes=notes, folders=["data"]
+    )
+
+
+def _named(value: Any, classes: list[Any]) -> str | None:
+    value = value.get("label") if isinstance(value, dict) else value
+    if isinstance(value, int) and not isinstance(value, bool) and classes:
+        return text_or_none(classes[value]) if 0 <= value < len(classes) else None
+    return text_or_none(value)

@@ -1,0 +1,282 @@
+"""Data sets of Hugging Face `datasets`, read in place: Parquet files with images, `save_to_disk` folders.
+
+Both carry the names of the classes in their schema. `datasets` itself is not needed, and no code of a data
+set is run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.common.formatting import counted
+from core.common.inside import read_json_file
+from core.data.formats.columns_on_disk import ColumnFile, open_column_file
+from core.data.formats.schema import Columns, find_roles, image_columns
+from core.data.sources.decode import decode
+from core.data.sources.pixel_limit import check_bytes
+from core.data.sources.shards import is_pattern, matching_files, split_of_name
+from core.data.sources.source import (
+    ListedSource,
+    Listing,
+    digest_table,
+    draw_split,
+    file_stamp,
+    image_table,
+    one_evaluation_split,
+    some,
+    unseen_classes_note,
+)
+from core.data.sources.tables import further_columns, text_column
+from core.errors import ImageSourceError, UnreadableImage, first_line
+
+SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk writes beside its .arrow files
+MOST_FILES = 10_000
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError)  # of pyarrow
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of a data set: where it lies, its name in ids, and the split that its name or folder says."""
+
+    path: str
+    name: str
+    split: str | None
+
+
+class HuggingFaceSource(ListedSource):
+    """Images in the rows of Parquet or Arrow files; ids are `FILE/ROW`. Rows are read forwards, one
+    at a time, so that a data set of any size costs the memory of one row group at most."""
+
+    kind = "hugging_face"
+
+    def __init__(self, path: str | Path, seed: int | None = 0, label: str | None = None):
+        """`path`: a .parquet or .arrow file, a pattern, or a folder; `label`: the column of the classes."""
+        self.path, self.seed, self.label = os.path.abspath(path), seed, label
+        self._lock = Lock()
+
+    @classmethod
+    def reopen(cls, description: dict[str, Any]) -> HuggingFaceSource:
+        return cls(description["path"], description["seed"], description["label"])
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_opened")}
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
+    @cached_property
+    def files(self) -> list[DataFile]:
+        return data_files(self.path)
+
+    @cached_property
+    def _opened(self) -> dict[int, ColumnFile]:
+        return {}
+
+    def read(self, row: int) -> Image.Image:
+        at, position = (int(part[row]) for part in self.listing.places)
+        with self._lock:  # a file is read forwards, by one thread at a time
+            content = self._content(at, position)
+        if content is None:
+            raise UnreadableImage("the row has no bytes of a picture, at most its path")
+        check_bytes(len(content))
+        return decode(bytes(content))
+
+    def _content(self, at: int, position: int) -> memoryview | None:
+        try:
+            return self._file(at).binary(self._columns.image, position)
+        except READ_ERRORS as error:
+            raise UnreadableImage(f"{self.files[at].name}: {first_line(error)[:100]}") from None
+
+    def _file(self, at: int) -> ColumnFile:
+        if at not in self._opened:
+            while len(self._opened) >= 8:
+                self._opened.pop(next(iter(self._opened)))
+            self._opened[at] = open_column_file(self.files[at].path)
+        return self._opened[at]
+
+    def fingerprint(self) -> str:
+        stamps = [file_stamp(file.path) for file in self.files]
+        return digest_table(self.kind, self.table, (stamps[at] for at in self.listing.places[0]), self.extras)
+
+    @cached_property
+    def _columns(self) -> Columns:
+        path = self.files[0].path
+        return find_roles(_reading(path, lambda: open_column_file(path).schema), path, self.label)
+
+    def _list(self) -> Listing:
+        frames = [self._rows_of(file) for file in self.files]
+        n_rows = np.array([len(frame) for frame in frames])
+        splits, notes, given, keep_files = self._splits(n_rows)
+        frame = pd.concat([f for f, keep in zip(frames, keep_files, strict=True) if keep], ignore_index=True)
+        at = np.repeat(np.flatnonzero(keep_files), n_rows[keep_files])
+        position = np.concatenate([np.arange(n) for n in n_rows[keep_files]])
+        ids = [f"{self.files[a].name}/{row:06d}" for a, row in zip(at, position, strict=True)]
+        paths = [f"{file_id.rpartition('/')[0]}/{name}" if name else file_id
+                 for file_id, name in zip(ids, frame.pop("_path"), strict=True)]  # fmt: skip
+        labels, label_notes = self._labels(frame)
+        if given:
+            notes += unseen_classes_note(splits, labels)
+        else:
+            splits, drawn = draw_split(ids, labels, self.seed)
+            notes += drawn
+        extras = further_columns(frame) if len(frame.columns) else None
+        table = image_table(ids, paths, splits, labels)
+        return Listing(table, [*label_notes, *notes], extras, given, (at, position))
+
+    def _rows_of(self, file: DataFile) -> pd.DataFrame:
+        """Return every column but the image, with the names of classes for their numbers."""
+        columns = self._columns
+        names = [*filter(None, [columns.label]), *columns.further]
+        opened = _reading(file.path, lambda: open_column_file(file.path))
+        if missing := [name for name in (columns.image, *names) if name not in opened.schema.names]:
+            raise ImageSourceError(
+                f"'{file.path}' has no column '{missing[0]}', which '{self.files[0].path}' has. "
+                "Give the files of one data set"
+            )
+        table = _reading(file.path, lambda: opened.small(names))
+        frame = pd.DataFrame({name: table[name].to_pandas() for name in names}, index=range(opened.n_rows))
+        for name in names:
+            if name in columns.classes:
+                frame[name] = _named(frame[name], columns.classes[name])
+        frame["_path"] = _reading(file.path, lambda: opened.paths(columns.image))
+        return frame
+
+    def _labels(self, frame: pd.DataFrame) -> tuple[list[str | None], list[str]]:
+        columns = self._columns
+        notes = [f"columns left out: {some(columns.left_out)}"] if columns.left_out else []
+        if columns.label is None:
+            return [None] * len(frame), [*notes, "no column of labels: images without labels"]
+        values = text_column(frame.pop(columns.label))
+        labels = [value if isinstance(value, str) else None for value in values]
+        if missing := labels.count(None):
+            notes.append(f"{counted(missing, 'image')} without label")
+        others = [name for name in columns.classes if name != columns.label]
+        if others:
+            notes.append(f"labels are '{columns.label}'; for {some(others)} write ?label={others[0]}")
+        return labels, notes
+
+    def _splits(self, n_rows: np.ndarray) -> tuple[list[str], list[str], bool, np.ndarray]:
+        """Return the split of each row kept, notes, whether the files say so, and which files are kept."""
+        everything = np.ones(len(self.files), bool)
+        named = [file.split for file in self.files]
+        if len(set(named)) < 2 or not {"val", "test"} & set(named):
+            return [], [], False, everything
+        keep, splits, _ = one_evaluation_split([split or "train" for split in named])
+        if len(set(splits)) < 2:
+            return [], [], False, everything
+        left = Counter(dict.fromkeys(filter(None, named), 0))
+        for split, n, kept in zip(named, n_rows, keep, strict=True):
+            left[split or "train"] += 0 if kept else int(n)
+        notes = [
+            f"{counted(n, 'image')} of '{split}' left out: 'val' is used" for split, n in left.items() if n
+        ]
+        if "val" not in named:
+            notes.append("'test' is used as the evaluation split, named val")
+        return list(np.repeat(splits, n_rows[keep])), notes, True, keep
+
+
+def holds_pictures(path: str | Path) -> bool:
+    """Return True when a Parquet file has a column of images; False also where it cannot be read."""
+    try:
+        return bool(image_columns(open_column_file(str(path)).schema))
+    except READ_ERRORS:
+        return False
+
+
+def is_data_set(folder: Path) -> bool:
+    """Return True for a folder that save_to_disk wrote, and for one with a Parquet file of images."""
+    if any((folder / name).is_file() for name in SAVED):
+        return True
+    first = next(iter(sorted(_below(folder, ".parquet", most=1))), None)
+    return first is not None and holds_pictures(first)
+
+
+def data_files(path: str) -> list[DataFile]:
+    """List the files of a data set, in the order of their names.
+
+    Raises:
+        ImageSourceError: none, too many, or a folder of save_to_disk that names files outside itself.
+    """
+    if os.path.isdir(path):
+        paths = _saved_files(path) or sorted(_below(Path(path), ".parquet", most=MOST_FILES))
+        root = path
+    else:
+        paths = sorted(matching_files(path)) if is_pattern(path) and not os.path.exists(path) else [path]
+        root = os.path.commonpath([os.path.dirname(one) for one in paths])
+    if not paths:
+        raise ImageSourceError(f"no .parquet or .arrow files in '{path}'. Give the folder that holds them")
+    names = [
+        re.sub(r"\.(parquet|arrow)$", "", os.path.relpath(one, root)).replace(os.sep, "/") for one in paths
+    ]
+    return [DataFile(one, name, split_of_name(name)) for one, name in zip(paths, names, strict=True)]
+
+
+def _below(folder: Path, ending: str, *, most: int) -> list[str]:
+    found: list[str] = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [os.path.join(here, name) for name in sorted(names) if name.lower().endswith(ending)]
+        if len(found) >= most:
+            return found[:most]
+    return found
+
+
+def _saved_files(folder: str) -> list[str]:
+    """List the .arrow files that save_to_disk's own records name; none if the folder is another one."""
+    top = os.path.join(folder, SAVED[0])
+    parts = [folder]
+    if os.path.isfile(top):
+        splits = _reading(top, lambda: list(read_json_file(top)["splits"]))
+        parts = [os.path.join(folder, _plain(name, top)) for name in splits]
+    paths = []
+    for part in parts:
+        state = os.path.join(part, SAVED[1])
+        if part != folder or os.path.isfile(state):
+            named = _reading(
+                state, lambda at=state: [one["filename"] for one in read_json_file(at)["_data_files"]]
+            )
+            paths += [os.path.join(part, _plain(name, state)) for name in named]
+    return paths
+
+
+def _plain(name: Any, where: str) -> str:
+    if not isinstance(name, str) or name in ("", ".", "..") or os.path.basename(name) != name or "\0" in name:
+        raise ImageSourceError(
+            f"'{where}' names '{name}', which is no file beside it. Save the data set again"
+        )
+    return name
+
+
+def _named(numbers: pd.Series, names: Sequence[str]) -> pd.Series:
+    """Return the names of the classes; missing for `datasets`' -1 and for any other number without one."""
+    values = pd.to_numeric(numbers, errors="coerce")
+    named = [names[int(v)] if v == v and 0 <= v < len(names) and v == int(v) else None for v in values]
+    return pd.Series(named, index=numbers.index, dtype="str")
+
+
+def _reading(path: str, read: Any) -> Any:
+    """Return what `read` gives. Raises ImageSourceError with the path where the file cannot be read."""
+    try:
+        return read()
+    except ImageSourceError:
+        raise
+    except READ_ERRORS as error:
+        raise ImageSourceError(
+            f"cannot read '{path}': {first_line(error)[:120]}. Download or write it again"
+        ) from None

@@ -1,0 +1,83 @@
+"""Images with their labels as an annotation file lists them, and what the readers of such files share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+LARGEST = "the label is the class of the largest box"
+TRIED = 50  # file names that are looked for to find the folder of the images
+
+
+@dataclass
+class Rows:
+    """One image per entry of `paths`; `folders` are where relative paths may start, most likely first."""
+
+    paths: list[str]
+    labels: list[str | None]
+    splits: list[str] | None = None
+    further: dict[str, list[Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    folders: Sequence[str] = (".",)
+
+
+class NotThisForm(ValueError):
+    """What a file holds is not of the form that it looked like; the message says what is wrong."""
+
+
+def entries(value: Any, what: str) -> list[dict[str, Any]]:
+    """Return a list of objects. Raises NotThisForm for anything else."""
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise NotThisForm(f"'{what}' is no list of objects")
+    return value
+
+
+def largest_class(boxes: Iterable[tuple[str | None, float]]) -> str | None:
+    """Return the class of the largest box, the first of equal ones; None without a box that has a class."""
+    best, label = -1.0, None
+    for name, area in boxes:
+        if name is not None and area > best:
+            best, label = area, name
+    return label
+
+
+def side(value: Any) -> float:
+    """Return a finite number that is not negative; 0 for anything else."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 1e300 else 0.0
+
+
+def text_or_none(value: Any) -> str | None:
+    """Return a name as text that a table can hold; None for what is no name."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        return None
+    return storable(str(value))
+
+
+def storable(value: Any) -> Any:
+    """Return a text without lone surrogates, which no table can hold; other values as they are."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def scalars(items: Sequence[Mapping[str, Any]], but: Iterable[str]) -> dict[str, list[Any]]:
+    """Return the fields whose values are single texts, numbers or truth values (missing ones allowed)."""
+    left_out = set(but)
+    names = dict.fromkeys(key for item in items for key in item if key not in left_out and key[:1] != "_")
+    columns = {name: [item.get(name) for item in items] for name in names}
+    plain = (str, int, float, bool, type(None))
+    return {
+        name: values
+        for name, values in columns.items()
+        if all(isinstance(value, plain) for value in values) and any(value is not None for value in values)
+    }
+
+
+def image_root(rows: Rows, beside: str) -> str:
+    """Return the first of the folders that holds one of the first images; else the first."""
+    folders = [os.path.normpath(os.path.join(beside, folder)) for folder in rows.folders]
+    for folder in folders:
+        if any(os.path.isfile(os.path.join(folder, path)) for path in rows.paths[:TRIED] if "\0" not in path):
+            return folder
+    return folders[0]

@@ -1,0 +1,96 @@
+"""What the columns of a Hugging Face data set are: from the schema of its files, and what `datasets` adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from core.common.inside import parse_json
+from core.data.sources.source import some
+from core.data.sources.tables import COLUMNS
+from core.errors import ImageSourceError, did_you_mean
+
+IMAGE_NAMES = ("image", "img", "picture", "jpg", "png", "image_bytes", "bytes")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a data set are the image, its label and further attributes."""
+
+    image: str
+    label: str | None
+    classes: dict[str, list[str]] = field(default_factory=dict)  # of each column of ClassLabel
+    further: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
+    """Find the image, the label and the further columns of a data set.
+
+    The label is `label`, else the column of ClassLabel that is called so, else the first of them, else a
+    column with a usual name of labels.
+
+    Raises:
+        ImageSourceError: there is no column of images, or no column `label`.
+    """
+    images, features = image_columns(schema), _features(schema)
+    if not images:
+        raise ImageSourceError(
+            f"no column of images in '{path}' (columns: {some(schema.names, 20)}). Expected bytes of image "
+            "files, as `datasets` writes them"
+        )
+    image = next((name for name in IMAGE_NAMES if name in images), images[0])
+    plain = [one.name for one in schema if one.name not in images and _is_plain(one.type)]
+    if label is not None and label not in plain:
+        raise ImageSourceError(
+            f"'{path}' has no column '{label}' of labels (columns: {some(plain, 20)})."
+            f"{did_you_mean(label, plain)}"
+        )
+    classes = {name: names for name in plain if (names := _class_names(features.get(name)))}
+    usual = [name for alias in COLUMNS["label"] for name in plain if name.lower() == alias]
+    chosen = label or next((n for n in usual if n in classes), None) or next(iter(classes), None)
+    chosen = chosen or next(iter(usual), None)
+    left_out = tuple(one.name for one in schema if one.name != image and one.name not in plain)
+    return Columns(image, chosen, classes, tuple(name for name in plain if name != chosen), left_out)
+
+
+def image_columns(schema: pa.Schema) -> list[str]:
+    features = _features(schema)
+    names = []
+    for one in schema:
+        kind = one.type
+        told = isinstance(features.get(one.name), dict) and features[one.name].get("_type") == "Image"
+        holder = pa.types.is_struct(kind) and any(
+            part.name == "bytes" and _is_binary(part.type)
+            for part in (kind.field(i) for i in range(kind.num_fields))
+        )
+        if holder or (_is_binary(kind) and (told or one.name.lower() in IMAGE_NAMES)):
+            names.append(one.name)
+    return names
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """Return what `datasets` wrote of each column; empty where it is missing or damaged."""
+    try:
+        features = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _class_names(feature: Any) -> list[str]:
+    if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
+        return []
+    names = feature.get("names")
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_string)
+    return any(test(kind) for test in (*tests, pa.types.is_large_string))

@@ -1,0 +1,149 @@
+"""Lists of images in .txt files: `PATH LABEL` a line (torchvision, timm, Caffe), or only labels, in the order
+of the images' names, as ImageNet's validation set has them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from core.common.formatting import counted
+from core.common.inside import read_bounded
+from core.data.formats.rows import Rows
+from core.data.sources.folder_walk import Walk, images_below
+from core.data.sources.source import IMAGE_EXTENSIONS
+from core.errors import ImageSourceError
+
+MOST_BYTES = 2_000_000_000
+NAMES_BESIDE = (
+    *("classes.txt", "class_names.txt", "labels.txt", "names.txt"),
+    *("map_clsloc.txt", "synset_words.txt", "LOC_synset_mapping.txt", "synsets.txt"),
+)
+NUMBERED = re.compile(r"_(\d{8})\.\w+$")  # ILSVRC2012_val_00000001.JPEG
+GROUND_TRUTH = (  # labels of ImageNet's validation set, in the image folder or in the one above
+    "imagenet_2012_validation_synset_labels.txt",
+    *("ILSVRC2012_validation_ground_truth.txt", "val.txt", "val_map.txt", "synset_labels.txt"),
+)
+
+
+def read_text_list(path: str, root: str | None) -> Rows:
+    """Return the images of a list. Labels that are numbers become names where a file of names lies beside.
+
+    Raises:
+        ImageSourceError: it is too large, no text, empty, or has another number of labels than of images.
+    """
+    try:
+        text = read_bounded(path, MOST_BYTES).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ImageSourceError(f"no such file: '{path}'. Check the path") from None
+    except UnicodeDecodeError:
+        raise ImageSourceError(f"'{path}' is not UTF-8 text. Give a list of images, one a line") from None
+    except (OSError, ValueError) as error:
+        raise ImageSourceError(f"cannot read '{path}': {error}. Give a list of images, one a line") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise ImageSourceError(f"the list '{path}' has no lines. Expected PATH LABEL, one image a line")
+    folder = root or os.path.dirname(path)
+    if not any(is_image(_parts(line)[0]) for line in lines[:100]):
+        return _in_order(lines, path, folder)
+    pairs = [_parts(line) for line in lines]
+    bad = next((at for at, pair in enumerate(pairs) if not is_image(pair[0])), None)
+    if bad is not None:
+        raise ImageSourceError(f"line {bad + 1} of '{path}' names no image file. Expected PATH LABEL")
+    labels, notes = named_labels([pair[1] for pair in pairs], [os.path.dirname(path), folder])
+    folders = (".", "images", "..")
+    return Rows([pair[0] for pair in pairs], labels, notes=notes, folders=folders)
+
+
+def ground_truth(folder: str) -> str | None:
+    """Return the labels' file of a flat folder with ImageNet's validation images; None for others."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry, _ in zip(entries, range(100), strict=False)]
+    except OSError:
+        return None
+    if not any(name.startswith("ILSVRC2012_val_") for name in names):
+        return None
+    places = [
+        os.path.join(above, name) for above in (folder, os.path.dirname(folder)) for name in GROUND_TRUTH
+    ]
+    return next((place for place in places if os.path.isfile(place)), None)
+
+
+def is_image(path: str) -> bool:
+    return path.rpartition(".")[2].lower() in IMAGE_EXTENSIONS
+
+
+def _parts(line: str) -> tuple[str, str | None]:
+    """Split a line into the path, which may hold spaces, and the label.
+
+    >>> _parts("my dog.jpg 3"), _parts("a.jpg,dog"), _parts("a b.jpg")
+    (('my dog.jpg', '3'), ('a.jpg', 'dog'), ('a b.jpg', None))
+    """
+    if is_image(line):
+        return line, None
+    for separator in ("\t", ",", ";"):
+        path, mark, label = line.partition(separator)
+        if mark and is_image(path.strip()):
+            return path.strip(), label.strip() or None
+    words = re.split(r"\s+", line)
+    for n_words in range(1, len(words)):
+        if is_image(words[n_words - 1]):  # the label may hold spaces, too
+            found = re.match(rf"(?:\S+\s+){{{n_words}}}", line)
+            at = found.end() if found else len(line)
+            return line[:at].strip(), line[at:].strip() or None
+    return line, None
+
+
+def _in_order(lines: list[str], path: str, folder: str) -> Rows:
+    """Pair labels with the images of a folder: by the number in their names, else sorted by name."""
+    names = images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []
+    numbers = [int(found[1]) for name in names if (found := NUMBERED.search(name))]
+    if len(numbers) == len(names) > 0 and min(numbers) >= 1 and max(numbers) <= len(lines):
+        told = [lines[at - 1] for at in numbers]
+    elif len(names) == len(lines):
+        told = lines
+    else:
+        raise ImageSourceError(
+            f"'{path}' has {counted(len(lines), 'label')} and '{folder}' {counted(len(names), 'image')}: "
+            "they cannot be paired. Give the folder with ?root=DIR"
+        )
+    labels, notes = named_labels(told, [os.path.dirname(path), folder, os.path.dirname(folder)])
+    return Rows(names, labels, notes=notes)
+
+
+def named_labels(labels: Sequence[str | None], folders: Sequence[str]) -> tuple[list[str | None], list[str]]:
+    """Replace numbers of classes by the names of a file beside; other labels stay.
+
+    A file of names has a name a line, counted from 0 (from 1 where no label is 0 and one is their number), or
+    states the numbers itself, as map_clsloc.txt does: `n02119789 1 kit_fox`.
+    """
+    given = {label for label in labels if label is not None}
+    places = [os.path.join(folder, name) for folder in dict.fromkeys(folders) for name in NAMES_BESIDE]
+    place = next((place for place in places if os.path.isfile(place)), None)
+    if place is None or not given:
+        return list(labels), []
+    try:
+        lines = read_bounded(place).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        return list(labels), [f"'{os.path.basename(place)}' cannot be read: labels stay as they are"]
+    names = _names([line.strip() for line in lines if line.strip()], given)
+    if not given <= names.keys():
+        return list(labels), [
+            f"'{os.path.basename(place)}' has no name for some labels: they stay as they are"
+        ]
+    told = f"names of classes from '{os.path.basename(place)}'"
+    return [None if label is None else names[label] for label in labels], [told]
+
+
+def _names(lines: list[str], given: set[str]) -> dict[str, str]:
+    """Map what labels say (a number, a WordNet id) to the name of the class."""
+    if all(re.match(r"n\d{8}\s", line) for line in lines):  # "n02119789 1 kit_fox", "n01440764 tench, Tinca"
+        words = [line.split(maxsplit=2) for line in lines]
+        if all(len(each) == 3 and each[1].isdigit() for each in words):
+            return {key: each[2] for each in words for key in (each[0], each[1])}
+        return {
+            key: line.split(maxsplit=1)[1] for at, line in enumerate(lines) for key in (line[:9], str(at))
+        }
+    from_one = "0" not in given and str(len(lines)) in given
+    return {str(at): line for at, line in enumerate(lines, int(from_one))}

@@ -49,6 +49,7 @@ def info_text(report: Report) -> str:
             *(("probe", line) for line in report.get("probe_notes", [])),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("errors", report.get("recommendation") or ""),
+            ("labels", report.get("label_issues") or ""),
             ("mIoU", _overlap_line(report)),
             ("steps", _steps_line(report)),
             *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),

@@ -110,8 +110,8 @@ def add_export(commands: Any) -> None:
         "table",
         metavar="TABLE",
         help="images, features, quality, probe, overlap, concepts, word_twins, groups, captions, "
-        "highly_activating, failures, interventions, skipped, neighbours, traces_images, traces_features, "
-        "attributes, metrics, representations, heatmap or mask",
+        "highly_activating, failures, interventions, skipped, neighbours, label_issues, traces_images, "
+        "traces_features, attributes, metrics, representations, heatmap or mask",
     )
     sub.add_argument(
         "-o",

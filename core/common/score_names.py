@@ -84,6 +84,12 @@ SCORES: dict[str, Score] = {
             "how well kernel PCA of the train images rebuilds the image: its error, negated",
         ),
         Score(
+            "calibrated",
+            "Calibrated score",
+            "regression on the ranks of the scores without labels, fitted on a few labelled train images",
+            label_free=False,
+        ),
+        Score(
             "confidence",
             "Probe confidence",
             "largest class probability of the linear probe",

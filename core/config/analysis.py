@@ -21,8 +21,9 @@ class EmbedConfig:
     images: str = option(
         "images to analyse: a folder (CLASS/IMAGE; train/ and val/ folders; or images without labels), "
         "a .csv or .parquet of paths and labels, a Hugging Face data set (.parquet files or what "
-        "save_to_disk wrote), a .json of COCO, FiftyOne or Label Studio, a .txt of PATH LABEL, 'SHARDS-{000..099}.tar', "
-        "'torchvision:NAME?root=DIR' or 'glyphworld'; FILE?root=DIR says where relative paths begin",
+        "save_to_disk wrote), a .json of COCO, FiftyOne or Label Studio, a .txt of PATH LABEL, "
+        "'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR' or 'glyphworld'; FILE?root=DIR says where "
+        "relative paths begin",
         metavar="DIR",
         group="images",
     )
@@ -191,7 +192,7 @@ class QualityConfig:
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
     seed: int = option("random seed of the bootstrap", 0, metavar="N")
     calibrate: int | None = option(
-        "also compare the scores that need no labels on N labelled train images",
+        "also make one score of those that need no labels, on N labelled train images",
         None,
         metavar="N",
         minimum=1,
@@ -222,7 +223,10 @@ class MaskOptions:
     """Source of core and spurious masks; none given: those that the image source plants itself."""
 
     masks: str | None = option(
-        "folder with core/… and spurious/… masks, named like the images", None, metavar="DIR", group="masks"
+        "folder with core/… and spurious/… masks, named like the images, or a .json of COCO",
+        None,
+        metavar="DIR",
+        group="masks",
     )
     salient_imagenet: str | None = option(
         "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR", group="masks"

@@ -25,7 +25,7 @@ from core.encoders.checkpoints import LoadReport, is_head, load_strict, read_che
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
 from core.encoders.hugging_face.hub import repository, timm_sidecar
-from core.encoders.hugging_face.networks import HALF, build_network
+from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_network, read_beside
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
@@ -148,6 +148,8 @@ def _from_checkpoint(
             notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
     elif layout.kind == "resnet":
         _fit_stem(made.model, layout)
+    if layout.kind == "transformers" and not sidecar.transform and read_beside(path, PREPROCESSOR):
+        sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=PREPROCESSOR)
     layout, classifier = _named_like(made, layout)
     hint = _hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)

@@ -21,6 +21,8 @@ from core.common.inside import replacing
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.export.private_paths import relative_paths
+from core.measures.label_issues import COLUMNS as LABEL_ISSUES
+from core.measures.label_issues import NEEDS, label_issues
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces import tables as traces
@@ -35,6 +37,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("q_all_features", "hoyer", "knn_similarity", "predicted", "confidence", "margin", "energy"),
         *("correct", "combined", "distinctiveness", "raw_distinctiveness", "soft_q", "whitened_norm"),
         *("pca_residual", "kpca_error", "gen", "nnguide", "fdbd", "she", "vim_residual"),
+        "calibrated",  # after `quality --calibrate`
     ),
     "probe": (
         *("image_id", "split", "true", "predicted", "confidence", "margin", "energy", "correct"),
@@ -56,13 +59,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "interventions": INTERVENTIONS,
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
+    "label_issues": LABEL_ISSUES,
     "traces_images": traces.IMAGE_COLUMNS,
     "traces_features": traces.FEATURE_COLUMNS,
     "attributes": (),  # all columns of the image source
     "metrics": (),  # how well each score predicts the probe's errors
 }
 STORED_AS = {"metrics": "quality_metrics"}
-TRACES = {"traces_images": traces.images_table, "traces_features": traces.features_table}
+MADE = {  # of what the study holds, when it is asked for
+    "label_issues": lambda study: _label_issues(study),
+    "traces_images": traces.images_table,
+    "traces_features": traces.features_table,
+}
 TABLES = (*COLUMNS, "representations", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
@@ -134,8 +142,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     """Read a table as it is exported: the promised columns in the promised order."""
     if table == "neighbours":
         frame = _neighbours(study)
-    elif table in TRACES:
-        frame = TRACES[table](study)
+    elif table in MADE:
+        frame = MADE[table](study)
     else:
         stored = STORED_AS.get(table, table)
         _check_there(study, table, stored)
@@ -223,6 +231,12 @@ def _neighbours(study: Study) -> pd.DataFrame:
         }
     )
     return frame.loc[rows.ravel() >= 0].reset_index(drop=True)  # -1 pads where train has fewer than k
+
+
+def _label_issues(study: Study) -> pd.DataFrame:
+    for item in NEEDS:
+        _check_there(study, "label_issues", item)
+    return label_issues(study, study.is_val)
 
 
 def _export_representations(study: Study, out: Path, slice: Slice | None) -> int:

@@ -26,10 +26,10 @@ WIDTH = 660  # pixels, so that type keeps its size beside the text when two stan
 CHARTS = (
     "sorted_activation",
     "purity",
+    "errors_found",
     "baselines",
     "q_distribution",
     "roc",
-    "finding_errors",
     "risk_coverage",
     "by_cause",
     "miou",

@@ -6,7 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
-from core.analysis.quality.recommendation import recommended
+from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
 from core.charts import baselines
 from core.common.arrays import evenly
@@ -35,12 +35,12 @@ def quality(source: Source, charts: Charts) -> Section:
         return section
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     section.parts.append(parts.strong(baselines.finding(metrics)))
-    if advice := recommended(study):
-        section.parts.append(parts.paragraph(f"Recommended: {score_label(advice.score)}. {advice.reason}"))
+    if sentence := advice(study):
+        section.parts.append(parts.paragraph(sentence))
     of_q = metrics.loc[metrics["score"] == "q_score"].to_dict("records")
     if of_q:
         section.parts.append(parts.cards(_headline(of_q[0])))
-    section.parts += charts.row("baselines", "q_distribution", "roc", "finding_errors", "risk_coverage")
+    section.parts += charts.row("errors_found", "baselines", "q_distribution", "roc", "risk_coverage")
     section.parts.append(_metrics(metrics.to_dict("records")))
     section.parts += charts.row("by_cause")
     return section

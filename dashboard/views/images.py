@@ -103,7 +103,7 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
 
 def _below(study: Study) -> str:
     """What stands below each picture, where a classifier has answered."""
-    return "Below an image: class → answer, confidence. " if "confidence" in reads.images(study) else ""
+    return "Below an image: class → answer, confidence. " if study.has("probe") else ""
 
 
 def _line(study: Study, rows: np.ndarray) -> None:

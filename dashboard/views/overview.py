@@ -9,12 +9,11 @@ import numpy as np
 import streamlit as st
 
 from core.analysis.probe.notes import notes_on_probe
-from core.charts import baselines
+from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import counted
 from core.common.readout import layer_words, readout_words
-from core.common.score_names import score_label
 from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import is_filtered
@@ -246,12 +245,7 @@ def _prediction(study: Study, population: Slice) -> None:
         return
     aurocs = score_reads.aurocs(study, population)
     tested = aurocs.dropna(subset="auroc")
-    if len(tested):
-        line = f"**Can errors be predicted?** {baselines.finding(aurocs)} {recommended.reason}"
-    else:
-        name = score_label(recommended.score)
-        untested = "No image here is classified, so none was tested."
-        line = f"**Which score to look at?** {name}. {untested} {recommended.reason}"
+    line = f"**Which score to trust?** {advise(recommended, aurocs)}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(line, width="stretch")
         link(

@@ -65,7 +65,7 @@ def _numbers(result: CutoffResult) -> None:
     """Three big numbers, each with what chance would give or what it is a share of."""
     n, errors = result.n_images, result.n_errors
     lines = (
-        ("Flagged", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
+        ("Looked at", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
         (
             "Are errors",
             _percent(result.precision),
@@ -73,7 +73,7 @@ def _numbers(result: CutoffResult) -> None:
             f"{100 * errors / n:.1f} % of all" if n else "",
         ),
         (
-            "Errors caught",
+            "Errors found",
             _percent(result.caught),
             "caught",
             f"{result.n_caught:,} of {errors:,}" if errors else "there are no errors",
@@ -108,7 +108,7 @@ def _slider(values: np.ndarray) -> int:
 
 def _drawn_slider() -> int:
     return st.slider(
-        "Flag the lowest",
+        "Look at the lowest",
         min_value=0,
         max_value=100,
         value=USUAL_PERCENT,
@@ -121,10 +121,10 @@ def _drawn_slider() -> int:
 def _strip(
     study: Study, population: Slice, rows: np.ndarray, values: np.ndarray, score: str, threshold: float
 ) -> None:
-    """The flagged images, lowest score first, and the way to all of them."""
+    """The images looked at, lowest score first, and the way to all of them."""
     flagged = np.flatnonzero(values <= threshold)
     if not flagged.size:
-        st.caption("Nothing is flagged.")
+        st.caption("No image is looked at.")
         return
     order = flagged[np.argsort(values[flagged], kind="stable")]
     widgets.image_gallery(
@@ -135,10 +135,10 @@ def _strip(
         badges=lambda row: "",
         page_size=TILES,
         columns=4,
-        label="flagged images, lowest score first",
+        label="images looked at, lowest score first",
     )
     limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])
-    link("images", "Look at the flagged images", study, icon="photo_library", where=limit)
+    link("images", "All these images", study, icon="photo_library", where=limit)
 
 
 def _truth_first(fact) -> tuple[str, ...]:

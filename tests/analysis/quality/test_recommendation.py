@@ -28,7 +28,9 @@ FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "h
 def test_recommend__by_what_there_is_and_never_the_combined_score(held, facts, score):
     found = recommend(held, facts)
     assert found is not None and found.score == score
-    assert ("--calibrate" in found.reason) == (score == "distinctiveness")
+    assert ("Use it with care" in found.reason) == (score == "distinctiveness")
+    tried = facts is not None and facts["low"] < 0.5
+    assert ("none of the scores could be told from chance" in found.reason) == tried
 
 
 def test_recommend__nothing_from_nothing():

@@ -82,6 +82,7 @@ def test_unlabelled_study__nothing_is_said_of_answers(studies, unlabelled_study,
     assert "answer" not in all_text(app)
     assert not [order for box in app.selectbox for order in box.options if "confident" in order]
     assert "correctness" not in all_text(open_page("predicting_errors", study="unlabelled"))
+    assert "class → answer" not in all_text(open_page("images", study="unlabelled"))
 
 
 def test_no_evaluation_images__no_page_has_an_accuracy(tmp_path, monkeypatch, open_page):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,48 +11,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.heat_panels import COLOURS, Shown, enlarged, facts_of, heat_picture, original, overlay, short
+from core.charts.heat_panels import Shown, enlarged, facts_of, heat_picture, original, overlay, short
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import check_side_by_side
 from core.charts.reading import shared_of_slice, whole_study
 from core.charts.study_heats import StudyHeats
-from core.charts.theme import LIGHT, Theme
+from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers
 from core.comparison.images import study_names
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
 from core.errors import SettingsError, StudyError
 from core.store import Study
-
-
-def changed_heatmaps(
-    sides: Mapping[str, Sequence[tuple[Shown, ...]]],
-    layers: Sequence[str],
-    *,
-    note: str = "",
-    colours: str = COLOURS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot images that studies answer differently, with the heatmap and the answer of each study below.
-
-    Args:
-        sides: what changed -> its images, each as every study shows it, in the order of `layers`.
-        layers: names of the studies.
-    """
-    columns = [images for side in sides.values() for images in side]
-    strips = [Strip("", [replace(original(images[0]), verdict="") for images in columns])]
-    for at, layer in enumerate(layers):
-        pictures = []
-        for images in columns:
-            image, answer = images[at], as_text(short(images[at].predicted))
-            heated = overlay(image, layer, colours, caption=answer)
-            pictures.append(heated or heat_picture(image, enlarged(image.pixels), caption=answer))
-        strips.append(Strip(as_text(layer), pictures))
-    stops = np.cumsum([len(side) for side in sides.values()]).tolist()
-    spans = zip(sides, [0, *stops], stops, strict=False)
-    headers = [Header(title, start, stop) for title, start, stop in spans if stop > start]
-    breaks = [header.start for header in headers[1:]]
-    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 
 
 class Changed(NamedTuple):
@@ -99,12 +69,26 @@ def _heated(source: StudyHeats, rows: Sequence[int] | np.ndarray, layer: str) ->
 
 
 def _draw(data: Changed, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot images that studies answer differently, with the heatmap and the answer of each study below."""
     before, after = map(as_text, data.layers)
     note = (
         f"Evaluation images by their answers in {before} and {after}, most sure "
         "new answer first, with the heatmaps of the discriminative features that fire. Below: the answer."
     )
-    return changed_heatmaps(data.sides, data.layers, note=note, colours=options.colours, theme=theme)
+    columns = [images for side in data.sides.values() for images in side]
+    strips = [Strip("", [replace(original(images[0]), verdict="") for images in columns])]
+    for at, layer in enumerate(data.layers):
+        pictures = []
+        for images in columns:
+            image, answer = images[at], as_text(short(images[at].predicted))
+            heated = overlay(image, layer, options.colours, caption=answer)
+            pictures.append(heated or heat_picture(image, enlarged(image.pixels), caption=answer))
+        strips.append(Strip(as_text(layer), pictures))
+    stops = np.cumsum([len(side) for side in data.sides.values()]).tolist()
+    spans = zip(data.sides, [0, *stops], stops, strict=False)
+    headers = [Header(title, start, stop) for title, start, stop in spans if stop > start]
+    breaks = [header.start for header in headers[1:]]
+    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 
 
 CHANGED_HEATMAPS = Chart(

@@ -11,13 +11,13 @@ import plotly.graph_objects as go
 
 from core.charts.chart import Chart
 from core.charts.class_representations import choose_classes
-from core.charts.heat_panels import COLOURS, Shown, facts_of, filled_up, original, overlay, short
+from core.charts.heat_panels import Shown, facts_of, filled_up, original, overlay, short
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import EVENLY, check_side_by_side, counts_by_class, of_class, spread
 from core.charts.reading import class_numbers
 from core.charts.study_heats import StudyHeats
-from core.charts.theme import LIGHT, Theme
+from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
@@ -31,44 +31,6 @@ class ClassImages:
     name: str
     correct: Sequence[Shown]
     misclassified: Sequence[Shown]
-
-
-def class_heatmaps(
-    classes: Sequence[ClassImages],
-    layers: Sequence[str],
-    *,
-    note: str = "",
-    colours: str = COLOURS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
-    (Kalibhat 2024, Fig. 5).
-
-    Args:
-        layers: names of the heatmaps, one row each, in order: of one study, or before and after.
-    """
-    n_correct = max((len(one.correct) for one in classes), default=0)
-    n_wrong = max((len(one.misclassified) for one in classes), default=0)
-    strips = []
-    for one in classes:
-        images = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
-        pictures = [original(image) if image else None for image in images]
-        strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
-        for layer in layers:
-            words = [_taken_for(image) if image and layer == layers[-1] else "" for image in images]
-            drawn = [overlay(image, layer, colours, caption=words_below) if image else None
-                     for image, words_below in zip(images, words, strict=True)]  # fmt: skip
-            strips.append(Strip(as_text(layer) if len(layers) > 1 else "", drawn))
-    headers = [
-        Header(text, start, stop, text)
-        for text, start, stop in (
-            ("correct", 0, n_correct),
-            ("misclassified", n_correct, n_correct + n_wrong),
-        )
-        if stop > start
-    ]
-    breaks = [n_correct] if n_correct and n_wrong else []
-    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 
 
 def _taken_for(image: Shown) -> str:
@@ -114,15 +76,40 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
     return ClassBlocks(facts_of(every_image), blocks, layers)
 
 
+def _draw(data: ClassBlocks, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot correct images of each class on the left, misclassified ones on the right, with heatmaps below
+    (Kalibhat 2024, Fig. 5): a row for each study."""
+    n_correct = max((len(one.correct) for one in data.classes), default=0)
+    n_wrong = max((len(one.misclassified) for one in data.classes), default=0)
+    strips = []
+    for one in data.classes:
+        images = [*filled_up(one.correct, n_correct), *filled_up(one.misclassified, n_wrong)]
+        pictures = [original(image) if image else None for image in images]
+        strips.append(Strip(f"<b>{as_text(short(one.name))}</b>", pictures, apart=True))
+        for layer in data.layers:
+            words = [_taken_for(image) if image and layer == data.layers[-1] else "" for image in images]
+            drawn = [overlay(image, layer, options.colours, caption=words_below) if image else None
+                     for image, words_below in zip(images, words, strict=True)]  # fmt: skip
+            strips.append(Strip(as_text(layer) if len(data.layers) > 1 else "", drawn))
+    headers = [
+        Header(text, start, stop, text)
+        for text, start, stop in (
+            ("correct", 0, n_correct),
+            ("misclassified", n_correct, n_correct + n_wrong),
+        )
+        if stop > start
+    ]
+    breaks = [n_correct] if n_correct and n_wrong else []
+    return picture_grid(strips, headers=headers, breaks=breaks, note=NOTE, theme=theme)
+
+
 HEATMAPS = Chart(
     name="heatmaps",
     title="heatmaps of correct and misclassified images; --with: before and after",
     source="Kalibhat 2024, Fig. 5",
     needs=("probe", "heatmap_maps"),
     table=_table,
-    draw=lambda data, options, theme: class_heatmaps(
-        data.classes, data.layers, note=NOTE, colours=options.colours, theme=theme
-    ),
+    draw=_draw,
     studies=(1, 4),
     column="double",
 )

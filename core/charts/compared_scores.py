@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import MANY, Chart
+from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score, shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure, tint
@@ -91,7 +92,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     finish(fig, theme)
     scale = theme.font_size / LIGHT.font_size
     height = round((PANEL * len(names) + 110) * scale)
-    title = (20 + 14 * titles[0].count("<br>")) * scale
+    title = (22 + 16 * titles[0].count("<br>")) * scale
     return fig.update_layout(
         height=height, margin_t=round(44 * scale + title), legend_y=1 + (20 * scale + title) / height
     )
@@ -120,17 +121,18 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
 def _steps(part: pd.DataFrame, group: str, colour: str, theme: Theme, *, legend: bool) -> go.Scatter:
     edges = np.append(numbers(part, "left"), numbers(part, "right")[-1:])
     shares = numbers(part, "share")
-    return go.Scatter(  # from and to the axis, so that the first and the last bin are closed
-        x=np.concatenate([edges[:1], edges]),
-        y=np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
-        mode="lines",
+    return line(  # from and to the axis, so that the first and the last bin are closed
+        np.concatenate([edges[:1], edges]),
+        np.concatenate([[0.0], shares, [0.0]]) if len(shares) else shares,
+        colour=colour,
+        width=theme.stroke(2),
+        hover=f"{group}: %{{y:.1f}} % from %{{x:.3g}}",
+        line_shape="hv",
         name=group,
         legendgroup=group,
         showlegend=legend,
-        line={"shape": "hv", "color": colour, "width": theme.stroke(2)},
         fill="tozeroy",
         fillcolor=tint(colour, 0.15),
-        hovertemplate=f"{group}: %{{y:.1f}} % from %{{x:.3g}}<extra></extra>",
     )
 
 

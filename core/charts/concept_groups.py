@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.marks import cells, name_rows
+from core.charts.marks import cells, dots, name_rows
 from core.charts.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers, words
 
@@ -97,14 +97,13 @@ def group_sizes(counts: pd.DataFrame, *, size: str, theme: Theme = LIGHT) -> go.
             )
         below += n
     fig.add_trace(
-        go.Scatter(
-            x=bins,
-            y=below,
+        dots(
+            bins,
+            below,
             mode="text",
             text=[f"{n:,.0f}" if n else "" for n in below],
             textposition="top center",
             textfont={"color": theme.ink, "size": theme.font_size - 2},
-            hoverinfo="skip",
             showlegend=False,
             cliponaxis=False,
         )
@@ -155,10 +154,9 @@ def interpretability(
             continue
         same = {"marker": {"opacity": marker.get("opacity", 1.0)}}
         fig.add_trace(
-            go.Scatter(
-                x=n_images[rows],
-                y=cosine[rows],
-                mode="markers",
+            dots(
+                n_images[rows],
+                cosine[rows],
                 name=name,
                 marker=marker,
                 selected=same,
@@ -171,12 +169,7 @@ def interpretability(
     here = there & (units["group"].to_numpy(object) == selected)
     if here.any():
         ring = {"color": TRANSPARENT, "size": 16, "line": {"color": theme.accent, "width": 2.5}}
-        fig.add_trace(
-            go.Scatter(
-                x=n_images[here], y=cosine[here], mode="markers", marker=ring, hoverinfo="skip",
-                showlegend=False,
-            )
-        )  # fmt: skip
+        fig.add_trace(dots(n_images[here], cosine[here], marker=ring, showlegend=False))
     marks.horizontal(gamma, f"gamma {gamma:.2f}: interpretable above it")
     marks.put_on(fig)
     fig.update_xaxes(title_text="images", rangemode="tozero")

@@ -10,10 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.marks import click_cells
+from core.charts.marks import cells, click_cells
 from core.charts.options import FigureOptions
 from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.captions import shortened
 from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
 from core.store import Study
@@ -63,32 +64,33 @@ def confusion_matrix(
     rows, columns = list(classes if truths is None else truths), list(classes)
     counts = pairs.pivot(index="true", columns="predicted", values="n_images")
     grid = counts.reindex(index=rows, columns=columns).to_numpy(np.float64, na_value=np.nan)
-    cells = np.argwhere(grid > 0).tolist()
-    if not cells:
+    filled = np.argwhere(grid > 0).tolist()
+    if not filled:
         return note_figure(NO_ERRORS, theme)
     n = len(columns)
-    upright = 7 * max(len(_shortened(name)) for name in classes)  # pixels that the names of the columns take
+    upright = 7 * max(
+        len(shortened(name, LONGEST_NAME)) for name in classes
+    )  # pixels that the names of the columns take
     cell = max(SMALLEST_CELL, min(36, round(420 / n)))
     fig = go.Figure(
-        go.Heatmap(
-            z=grid,
-            x=np.arange(n),
-            y=np.arange(len(rows)),
-            colorscale=theme.sequential,
+        cells(
+            grid,
+            np.arange(n),
+            np.arange(len(rows)),
+            scale=theme.sequential,
             zmin=0,
             zmax=np.nanmax(grid),
             xgap=1,
             ygap=1,
             texttemplate="%{z:.0f}" if n <= MOST_WITH_NUMBERS else "",
             textfont_size=theme.font_size - 2,
-            colorbar={  # below, so that the columns have the whole width
+            bar={  # below, so that the columns have the whole width
                 "title": {"text": "images", "side": "bottom", "font_size": theme.font_size - 1},
                 "orientation": "h",
                 "y": 0,
                 "yanchor": "top",
                 "len": 0.6,
                 "thickness": theme.font_size - 2,
-                "outlinewidth": 0,
                 "tickfont": {"color": theme.muted, "size": theme.font_size - 1},
                 "tickformat": ",d",
                 **({"dtick": 1} if np.nanmax(grid) < 5 else {"nticks": 5}),  # no halves of images
@@ -99,15 +101,15 @@ def confusion_matrix(
     )
     fig.add_trace(
         click_cells(
-            [predicted for _, predicted in cells],
-            [true for true, _ in cells],
-            [[rows[true], columns[predicted]] for true, predicted in cells],
+            [predicted for _, predicted in filled],
+            [true for true, _ in filled],
+            [[rows[true], columns[predicted]] for true, predicted in filled],
             size=cell - 4,
             selected={"marker": {"opacity": 0}},
             hovertext=[
                 f"<b>{as_text(rows[true])}</b> taken for <b>{as_text(columns[predicted])}</b>: "
                 f"{grid[true, predicted]:,.0f}"
-                for true, predicted in cells
+                for true, predicted in filled
             ],
             hoverinfo="text",
         )
@@ -136,15 +138,11 @@ def confusion_matrix(
 def _named_axis(names: list[str], theme: Theme) -> dict:
     return {
         "tickvals": np.arange(len(names)),
-        "ticktext": [as_text(_shortened(name)) for name in names],
+        "ticktext": [as_text(shortened(name, LONGEST_NAME)) for name in names],
         "showgrid": False,
         "ticks": "",
         "tickfont_color": theme.ink,
     }
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:

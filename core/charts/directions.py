@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.heat_panels import COLOURS, Shown, facts_of, original, overlay
+from core.charts.heat_panels import Shown, facts_of, original, overlay
 from core.charts.options import FigureOptions
 from core.charts.panels import Strip, picture_grid
 from core.charts.picked_images import EVENLY, counts_by_class, of_class, spread
 from core.charts.reading import class_numbers
 from core.charts.study_heats import StudyHeats
-from core.charts.theme import LIGHT, Theme
+from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.errors import StudyError
 from core.store import Study
-
-
-def direction_heatmaps(
-    images: Sequence[Shown],
-    directions: Sequence[str],
-    *,
-    note: str = "",
-    colours: str = COLOURS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot images of one class with heatmaps of directions, one row per direction."""
-    rows = [Strip("image", [original(image) for image in images])]
-    rows += [Strip(name, [overlay(image, name, colours) for image in images]) for name in directions]
-    return picture_grid(rows, note=note, theme=theme)
 
 
 class Directions(NamedTuple):
@@ -61,12 +46,16 @@ def _table(study: Study, options: FigureOptions) -> Directions:
 
 
 def _draw(data: Directions, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot images of one class with heatmaps of directions, one row per direction."""
     note = (
         f"Evaluation images of class {as_text(data.label)}, {EVENLY}. Rows: the discriminative feature "
         "with the largest class mean, the feature with the smallest class mean above zero, a random "
         "feature, and the first principal component of the representations. An evenly dark image has no heat."
     )
-    return direction_heatmaps(data.images, data.titles, note=note, colours=options.colours, theme=theme)
+    strips = [Strip("image", [original(image) for image in data.images])]
+    for name in data.titles:
+        strips.append(Strip(name, [overlay(image, name, options.colours) for image in data.images]))
+    return picture_grid(strips, note=note, theme=theme)
 
 
 DIRECTIONS = Chart(

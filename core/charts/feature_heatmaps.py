@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from core.charts.chart import Chart
 from core.charts.heat_panels import (
-    COLOURS,
     Shown,
     enlarged,
     facts_of,
@@ -23,38 +22,11 @@ from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.picked_images import strongest_rows, top_images_of
 from core.charts.study_heats import StudyHeats
-from core.charts.theme import LIGHT, Theme
+from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
 from core.store import Study
-
-
-def feature_heatmaps(
-    rows: Sequence[tuple[str, Sequence[Shown]]],
-    *,
-    other: Sequence[Sequence[Shown]] = (),
-    headers: tuple[str, str] = ("", ""),
-    note: str = "",
-    colours: str = COLOURS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot one row per feature: its top images with the feature's heatmap; with `other`, also its
-    top images in another image set. Images without a heatmap are shown plain.
-
-    Args:
-        rows: title and images of each feature. other: additional images of each, in the same order.
-    """
-    n_first = max((len(images) for _, images in rows), default=0)
-    n_other = max((len(images) for images in other), default=0)
-    strips = []
-    for number, (title, images) in enumerate(rows):
-        beside = other[number] if other else []
-        row = [*filled_up(images, n_first), *filled_up(beside, n_other)]
-        strips.append(Strip(title, [_with_feature(image, colours) if image else None for image in row]))
-    spans = [Header(as_text(headers[0]), 0, n_first), Header(as_text(headers[1]), n_first, n_first + n_other)]
-    spans = [span for span in spans if span.text and span.stop > span.start]
-    return picture_grid(strips, headers=spans, breaks=[n_first] if n_other else [], note=note, theme=theme)
 
 
 def _with_feature(image: Shown, colours: str) -> Picture:
@@ -119,14 +91,23 @@ def _check_same_encoder(here: Study, there: Study) -> None:
 
 
 def _draw(data: FeatureRows, options: FigureOptions, theme: Theme) -> go.Figure:
-    return feature_heatmaps(
-        data.rows,
-        other=data.other,
-        headers=data.headers,
-        note=data.note,
-        colours=options.colours,
-        theme=theme,
-    )
+    """Plot one row per feature: its top images with the feature's heatmap, and those of the other image set.
+
+    Images without a heatmap are shown plain.
+    """
+    n_first = max((len(images) for _, images in data.rows), default=0)
+    n_other = max((len(images) for images in data.other), default=0)
+    strips = []
+    for number, (title, images) in enumerate(data.rows):
+        beside = data.other[number] if data.other else []
+        row = [*filled_up(images, n_first), *filled_up(beside, n_other)]
+        strips.append(
+            Strip(title, [_with_feature(image, options.colours) if image else None for image in row])
+        )
+    ends = zip(data.headers, (0, n_first), (n_first, n_first + n_other), strict=True)
+    headers = [Header(as_text(text), start, stop) for text, start, stop in ends if text and stop > start]
+    breaks = [n_first] if n_other else []
+    return picture_grid(strips, headers=headers, breaks=breaks, note=data.note, theme=theme)
 
 
 FEATURE_HEATMAPS = Chart(

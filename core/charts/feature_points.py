@@ -64,9 +64,9 @@ def mark_selected(
         return
     row = rows.iloc[[at[0]]]
     fig.add_trace(
-        go.Scatter(
-            x=row[x].to_numpy(float),
-            y=y[at[:1]],
+        dots(
+            row[x].to_numpy(float),
+            y[at[:1]],
             mode="markers+text",
             text=[f"feature {selected}"],
             textposition="top left",
@@ -76,8 +76,7 @@ def mark_selected(
             cliponaxis=False,
             showlegend=False,
             name="selected",
-            hovertemplate="<b>feature %{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %"
-            "<extra></extra>",
+            hover="<b>feature %{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %",
         )
     )
 

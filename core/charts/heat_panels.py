@@ -11,6 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from core.charts.panels import Picture
+from core.common.captions import shortened
 from core.common.dataframes import as_text
 from core.heatmaps.overlay_image import draw_overlay
 
@@ -81,7 +82,7 @@ def enlarged_map(values: np.ndarray, side: int) -> np.ndarray:
 
 def short(name: str) -> str:
     """Shorten a class name to fit under an image."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return shortened(name, LONGEST_NAME)
 
 
 def heat_picture(image: Shown, drawn: Image.Image, *, caption: str = "", verdict: str = "") -> Picture:

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.marks import points_kind
+from core.charts.marks import dots, points_kind
 from core.charts.options import FigureOptions
 from core.charts.reading import known_score, seeded_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -220,7 +220,7 @@ def _dots(points: np.ndarray, marker: dict, name: str = "", *, like: int = 0) ->
     """Few points are SVG, which a browser without WebGL draws too. like: how many points the others have."""
     x, y = points.T.astype(np.float32)
     kind = points_kind(max(len(points), like))
-    return kind(x=x, y=y, mode="markers", marker=marker, name=name, hoverinfo="skip", showlegend=bool(name))
+    return dots(x, y, kind=kind, marker=marker, name=name, showlegend=bool(name))
 
 
 def _name_marker(colouring: Colouring) -> dict:

@@ -41,7 +41,7 @@ def dots(
     x: Any, y: Any, *, hover: str = "", kind: type[go.Scatter | go.Scattergl] = go.Scatter, **more: Any
 ) -> Any:
     """Points; with `error_x` or `error_y` of `interval`, points with intervals."""
-    return kind(x=x, y=y, mode="markers", **_hover(hover), **more)
+    return kind(x=x, y=y, **({"mode": "markers"} | _hover(hover) | more))
 
 
 def points_kind(n_points: int) -> type[go.Scatter | go.Scattergl]:

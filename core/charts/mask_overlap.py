@@ -12,7 +12,6 @@ from PIL import Image
 
 from core.charts.chart import Chart
 from core.charts.heat_panels import (
-    COLOURS,
     SIDE,
     Shown,
     enlarged,
@@ -28,7 +27,7 @@ from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.picked_images import middles
 from core.charts.reading import class_numbers
 from core.charts.study_heats import StudyHeats
-from core.charts.theme import LIGHT, Theme
+from core.charts.theme import Theme
 from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
 from core.store import Study
@@ -39,31 +38,6 @@ REGIONS = {  # Okabe-Ito colours, distinguishable with every colour vision
     "heatmap only": (213, 94, 0),
 }
 REGION_NOTE = "Yellow: heatmap and mask; blue: mask only; vermillion: heatmap only."
-
-
-def mask_overlaps(
-    images: Sequence[Shown],
-    *,
-    threshold: float = 0.5,
-    note: str = "",
-    colours: str = COLOURS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot image, heatmap, and for each mask the mask and its overlap with the heatmap.
-
-    Args:
-        images: with `heats` under one name, `masks` and `scores`.
-        threshold: t: minimum value inside the heatmap's region.
-    """
-    kinds = [kind for kind in ("core", "spurious") if any(kind in image.masks for image in images)]
-    headers = [Header("image", 0, 1), Header("heatmap", 1, 2)]
-    for number, kind in enumerate(kinds):
-        headers += [Header(f"{kind} mask", 2 + 2 * number, 3 + 2 * number)]
-        headers += [Header("overlap", 3 + 2 * number, 4 + 2 * number)]
-    strips = [_mask_strip(image, kinds, threshold, colours) for image in images]
-    note = f"{note} {REGION_NOTE}".strip()
-    breaks = [2 + 2 * number for number in range(len(kinds))]
-    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
 
 
 def region_picture(image: Shown, heat: np.ndarray, mask: np.ndarray, threshold: float) -> Image.Image:
@@ -137,14 +111,25 @@ def _table(study: Study, options: FigureOptions) -> MaskedImages:
     return MaskedImages(pd.concat([facts_of(images), values], axis=1), images, threshold, note)
 
 
+def _draw(data: MaskedImages, options: FigureOptions, theme: Theme) -> go.Figure:
+    """Plot image, heatmap, and for each mask the mask and its overlap with the heatmap."""
+    kinds = [kind for kind in ("core", "spurious") if any(kind in image.masks for image in data.images)]
+    headers = [Header("image", 0, 1), Header("heatmap", 1, 2)]
+    for number, kind in enumerate(kinds):
+        headers += [Header(f"{kind} mask", 2 + 2 * number, 3 + 2 * number)]
+        headers += [Header("overlap", 3 + 2 * number, 4 + 2 * number)]
+    strips = [_mask_strip(image, kinds, data.threshold, options.colours) for image in data.images]
+    note = f"{data.note} {REGION_NOTE}".strip()
+    breaks = [2 + 2 * number for number in range(len(kinds))]
+    return picture_grid(strips, headers=headers, breaks=breaks, note=note, theme=theme)
+
+
 MASK_OVERLAP = Chart(
     name="mask_overlap",
     title="image, heatmap, mask and their overlap",
     source="Kalibhat 2024, Fig. 6",
     needs=("heatmap_maps", "overlap"),
     table=_table,
-    draw=lambda data, options, theme: mask_overlaps(
-        data.images, threshold=data.threshold, note=data.note, colours=options.colours, theme=theme
-    ),
+    draw=_draw,
     column="double",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -133,7 +134,8 @@ class _Layout:
             self.y.append(top)
             self.caption.append(lines)
             top += self.cell + (lines * 1.15 * (self.font - 2) + 3 if lines else 0) + GAP
-        self.note_lines = _wrapped(note, int(self.width / (LETTER * (self.font - 2)) * 1.08)) if note else []
+        letters = int(self.width / (LETTER * (self.font - 2)) * 1.08)
+        self.note_lines = textwrap.wrap(note, letters, break_long_words=False, break_on_hyphens=False)
         self.height = top + (len(self.note_lines) * 1.3 * (self.font - 2) + 6 if note else 0)
 
     def caption_of(self, picture: Picture) -> str:
@@ -155,15 +157,6 @@ def _letters(text: str) -> int:
 
 def _lines(text: str) -> int:
     return text.count("<br>") + 1 if text else 0
-
-
-def _wrapped(text: str, n_letters: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) >= n_letters and lines[-1]:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
 
 
 def _title(marks: Marks, strip: Strip, layout: _Layout, number: int) -> None:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from core.charts.chart import MANY, Chart
 from core.charts.compared_scores import score_distributions, score_table
+from core.charts.marks import line
 from core.charts.options import FigureOptions
 from core.charts.reading import score_values
 from core.charts.theme import LIGHT, USUAL_HEIGHT, Marks, Theme, finish, note_figure, tint
@@ -185,17 +186,18 @@ def _add_steps(
     count = np.concatenate([[0], count, [0]])
     name = "all images" if group == "all" else group
     fig.add_trace(
-        go.Scatter(
-            x=(left + right) / 2,
-            y=100 * count / total if total else np.zeros(len(count)),
-            mode="lines",
-            line={"shape": "hvh", "color": colour, "width": stroke},
+        line(
+            (left + right) / 2,
+            100 * count / total if total else np.zeros(len(count)),
+            colour=colour,
+            width=stroke,
+            hover=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
+            "from %{customdata[0]:.4g} to %{customdata[1]:.4g}",
+            line_shape="hvh",
             fill="tozeroy",
             fillcolor=tint(colour, 0.22),
             name=f"{name} (n = {total:,})",
             customdata=np.column_stack([left, right, count]),
-            hovertemplate=f"{name}: %{{y:.1f}} % (%{{customdata[2]:,.0f}} images)<br>"
-            "from %{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from core.common.captions import shortened
 from core.common.dataframes import as_text, words
 
 ROW = 26  # pixels per line of a chart
@@ -29,5 +30,4 @@ def kept_kinds(table: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
 
 
 def cut_name(name: str) -> str:
-    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-    return as_text(short)
+    return as_text(shortened(name, LONGEST_NAME))

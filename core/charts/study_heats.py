@@ -114,7 +114,7 @@ class StudyHeats:
 
         study = self.study
         means = study.vector("class_means")
-        discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        discriminative = study.discriminative
         features = {
             "top feature": int(gradcam.class_top_features(means, discriminative)[label]),
             "low feature": int(gradcam.lowly_activating_features(means)[label]),

@@ -247,6 +247,11 @@ def to_dict(config: TrainConfig) -> dict[str, Any]:
     return values
 
 
+def fixed(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings that must stay the same for a training to be resumed."""
+    return {name: value for name, value in to_dict(config).items() if name not in FREE_ON_RESUME}
+
+
 def lasting(config: TrainConfig) -> dict[str, Any]:
     """Return the settings worth keeping beside the weights: no paths, nothing about the machine."""
     gone = set(FREE_ON_RESUME) - {"epochs"}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.common.csv_text import harmless
 from core.common.inside import read_json_file, replacing
 from core.errors import CheckpointError, SettingsError
-from core.training.config import FREE_ON_RESUME, TrainConfig, to_dict
+from core.training.config import TrainConfig, fixed
 
 COMPANIONS = ("frequency",)  # networks that a method may write beside its backbone
 
@@ -60,12 +60,6 @@ def make_folder(output: Path) -> None:
         ) from error
 
 
-def save_state(output: Path, config: TrainConfig, state: dict[str, Any]) -> None:
-    """Save everything needed to resume as if there had been no interruption."""
-    with replacing(resume_path(output), parents=True) as temporary:
-        torch.save({"settings": to_dict(config), **state}, temporary)
-
-
 def read_state(path: Path) -> dict[str, Any] | None:
     """Read the saved state of a training; None if there is none. Raises CheckpointError."""
     if not path.exists():
@@ -77,13 +71,8 @@ def read_state(path: Path) -> dict[str, Any] | None:
         raise CheckpointError(f"Cannot read '{path}' ({kind}). Start over with --fresh.") from None
 
 
-def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
-    """Return the saved state, None if there is none; conflicting settings are an error."""
-    path = resume_path(output)
-    state = read_state(path)
-    if state is None:
-        return None
-    stored, requested = state["settings"], to_dict(config)
+def refuse_other_settings(path: Path, stored: dict[str, Any], requested: dict[str, Any]) -> None:
+    """Raise SettingsError where a saved state cannot be resumed with the requested settings."""
     if not set(requested) <= set(stored):
         raise SettingsError(f"'{path}' is of another version of Peregrine. Start over with --fresh.")
     if changed := setting_changes(stored, requested):
@@ -91,14 +80,12 @@ def load_state(output: Path, config: TrainConfig) -> dict[str, Any] | None:
             f"'{path}' was started with other settings ({'; '.join(changed)}). "
             "Change them back, or start over with --fresh."
         )
-    return state
 
 
 def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """List the differences that keep settings `new` from resuming a run with `old`: "lr 0.5 -> 0.3"."""
+    """List the differences between settings: "lr 0.5 -> 0.3"."""
     old, new = _one_level(old), _one_level(new)
-    keys = [key for key in new if key not in FREE_ON_RESUME]
-    return [f"{key} {old.get(key)} -> {new[key]}" for key in keys if old.get(key) != new[key]]
+    return [f"{key} {old.get(key)} -> {value}" for key, value in new.items() if old.get(key) != value]
 
 
 def _one_level(settings: dict[str, Any]) -> dict[str, Any]:
@@ -118,8 +105,7 @@ def is_complete(output: Path, config: TrainConfig) -> bool:
         settings = read_json_file(sidecar_path(output))["settings"]
     except (OSError, ValueError, KeyError):
         settings = {}
-    changed = setting_changes(settings, to_dict(config))
-    if changed or settings.get("epochs") != config.epochs:
+    if setting_changes(settings, fixed(config)) or settings.get("epochs") != config.epochs:
         raise SettingsError(
             f"'{output}' exists and holds another training. Choose another -o, or pass --fresh."
         )

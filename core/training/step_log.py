@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,12 @@ class StepLog:
     def __init__(self, output: Path, *, writes: bool):
         self.path, self.writes = files.steps_path(output), writes
         self.rows: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows = state["rows"]
 
     def begin(self, step: int) -> None:
         """Discard written steps after those of `rows`, the last of which is `step`."""

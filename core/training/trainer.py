@@ -22,9 +22,9 @@ from core.training import files, monitors
 from core.training.augmentations.batches import Batches, parts_of_batch
 from core.training.augmentations.pixels import load_pixels
 from core.training.backbones import parse_arch
-from core.training.config import TrainConfig, lasting
+from core.training.config import TrainConfig, fixed, lasting
 from core.training.events import Events
-from core.training.loop import run_steps
+from core.training.loop import ResumableRun, run_steps
 from core.training.methods.heads import head_of
 from core.training.optimise import (
     autocast,
@@ -77,12 +77,14 @@ def train(config: TrainConfig, *, progress: Progress | None = None, fresh: bool 
     return output
 
 
-class TrainingRun:
+class TrainingRun(ResumableRun):
     """One training run, in one of its processes."""
 
+    KEPT = (*ResumableRun.KEPT, "rows")
+
     def __init__(self, config: TrainConfig, source: Any, progress: Progress, fabric: Any = None):
-        self.config, self.source, self.progress = config, source, progress
-        self.output = Path(config.output)
+        self.config, self.source, self.output = config, source, Path(config.output)
+        super().__init__(progress, files.resume_path(self.output), fixed(config))
         self.fabric = fabric or connect(config)
         self.device = self.fabric.device
         with (
@@ -113,11 +115,13 @@ class TrainingRun:
                 f"batch_size = {config.batch_size} is more than the {n_images} training images."
             )
         self.batches.regroup(self.method.batch_groups())
-        self.step, self.rows, self.losses, self.seconds = 0, [], [], 0.0
-        self.torn = False
+        self.rows: list[dict[str, Any]] = []
         self.steps = StepLog(self.output, writes=self.fabric.is_global_zero)
         self.events = Events(self.output, step=0, enabled=False)
         self.saved: int | None = None  # step of the state on disk
+
+    def stateful(self) -> dict[str, Any]:
+        return {"method": self.method, "optimiser": self.optimiser, "steps": self.steps}
 
     @property
     def epoch(self) -> int:
@@ -141,7 +145,7 @@ class TrainingRun:
             if not self.output.exists() or not self.rows or "near_zero" not in self.rows[-1]:
                 self.export()
             files.write_log(self.output, self.rows)  # an earlier process may have ended before its last line
-            files.resume_path(self.output).unlink(missing_ok=True)
+            self.state_path.unlink(missing_ok=True)
         self.fabric.barrier()
 
     def advance(self) -> None:
@@ -201,8 +205,7 @@ class TrainingRun:
 
     def what_is_left(self) -> str:
         """Name the files that a failed training leaves behind, and what to try."""
-        resume_file = files.resume_path(self.output)
-        left = f"The state after step {self.saved} is kept in '{resume_file}'. " if self.saved else ""
+        left = f"The state after step {self.saved} is kept in '{self.state_path}'. " if self.saved else ""
         return f"{left}Try a lower --lr or --precision fp32 with --fresh."
 
     def end_epoch(self) -> None:
@@ -287,38 +290,17 @@ class TrainingRun:
         if not self.fabric.is_global_zero:
             return
         self.check_weights()
-        files.save_state(
-            self.output,
-            self.config,
-            {
-                "step": self.step,
-                "method": self.method.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "random": torch.get_rng_state(),
-                "random_cuda": [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else [],
-                "rows": self.rows,
-                "losses": self.losses,
-                "steps": self.steps.rows,
-                "seconds": self.seconds,
-            },
-        )
+        super().save()
         self.saved = self.step
 
-    def resume(self) -> None:
-        """Resume from the saved state, if there is one."""
-        state = files.load_state(self.output, self.config)
-        if state is None:
-            return
-        self.method.load_state_dict(state["method"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.batches.regroup(self.method.batch_groups())
-        self.step, self.saved, self.rows = state["step"], state["step"], state["rows"]
-        self.losses, self.seconds = state["losses"], state["seconds"]
-        self.steps.rows = state["steps"]
-        torch.set_rng_state(state["random"])
-        if self.device.type == "cuda" and state["random_cuda"]:
-            torch.cuda.set_rng_state(state["random_cuda"][0], self.device)
-        self.progress.note(f"resumed after step {self.step} (epoch {self.epoch} of {self.config.epochs})")
+    def resume(self) -> bool:
+        resumed = super().resume()
+        if resumed:
+            self.saved = self.step
+            self.batches.regroup(self.method.batch_groups())
+            epochs = f"epoch {self.epoch} of {self.config.epochs}"
+            self.progress.note(f"resumed after step {self.step} ({epochs})")
+        return resumed
 
     def export(self) -> None:
         config, arch = self.config, self.config.export_arch or self.config.arch

@@ -6,13 +6,17 @@ import base64
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from core.charts import class_heatmaps, feature_heatmaps, heat_panels, mask_overlap
-from core.charts.class_heatmaps import ClassImages
+from core.charts import heat_panels, mask_overlap
+from core.charts.class_heatmaps import HEATMAPS, ClassBlocks, ClassImages
+from core.charts.feature_heatmaps import FEATURE_HEATMAPS, FeatureRows
 from core.charts.heat_panels import Shown
+from core.charts.mask_overlap import MASK_OVERLAP, MaskedImages
+from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, data_uri, picture_grid
 from core.charts.theme import LIGHT, layout_of, paper
 from core.heatmaps.overlay_image import colour_table
@@ -114,9 +118,8 @@ def test_class_heatmaps__correct_left_misclassified_right_heatmaps_below():
     heat = half(axis=0)
     right = [shown(row, correct=True, heats={"x": heat, "y": heat}) for row in (1, 2)]
     wrong = [shown(3, correct=False, predicted="<dog>", heats={"x": heat})]
-    fig = class_heatmaps.class_heatmaps(
-        [ClassImages("cat", right, wrong)], ["x", "y"], theme=paper(column="double")
-    )
+    data = ClassBlocks(pd.DataFrame(), [ClassImages("cat", right, wrong)], ["x", "y"])
+    fig = HEATMAPS.draw(data, FigureOptions(), paper(column="double"))
     rows = [row for (row,) in fig.data[0].customdata]
     assert rows == [1, 2, 3, 1, 2, 3, 1, 2]  # images, heatmaps x, heatmaps y (which the last image lacks)
     x = list(fig.data[0].x)
@@ -129,7 +132,8 @@ def test_class_heatmaps__correct_left_misclassified_right_heatmaps_below():
 def test_mask_overlaps__masks_regions_and_scores():
     image = shown(5, label="cat", correct=False, predicted="dog", heats={"heatmap": half(axis=0)},
         masks={"core": half(axis=1)}, scores={"core": 0.333, "spurious": 0.5})  # fmt: skip
-    fig = mask_overlap.mask_overlaps([image], theme=paper(column="double"))
+    data = MaskedImages(pd.DataFrame(), [image], 0.5, "")
+    fig = MASK_OVERLAP.draw(data, FigureOptions(), paper(column="double"))
     assert len(layout_of(fig).images) == 4
     mask = np.asarray(decoded(layout_of(fig).images[2].source))
     assert mask[0, 0, 0] == 255 and mask[0, 223, 0] == 0
@@ -140,7 +144,8 @@ def test_mask_overlaps__masks_regions_and_scores():
 def test_feature_heatmaps__two_image_sets_side_by_side():
     heat = half(axis=0)
     rows = [("<b>12</b>", [shown(1, label="cat", heats={"heatmap": heat}), shown(2, label="dog")])]
-    fig = feature_heatmaps.feature_heatmaps(rows, other=[[shown(9, label="owl")]], headers=("here", "there"))
+    data = FeatureRows(pd.DataFrame(), rows, "", [[shown(9, label="owl")]], ("here", "there"))
+    fig = FEATURE_HEATMAPS.draw(data, FigureOptions(), LIGHT)
     assert [row for (row,) in fig.data[0].customdata] == [1, 2, 9]
     assert {"<b>here</b>", "<b>there</b>", "<b>12</b>", "cat", "dog", "owl"} <= set(texts(fig))
     warm, bare = (np.asarray(decoded(layout_of(fig).images[at].source), int) for at in (0, 1))

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import SettingsError
 from core.training import files
-from core.training.config import from_dict, to_dict
+from core.training.config import fixed, from_dict, to_dict
 from core.training.finetuning.recorded import sidecar_settings, trained_with_penalty_alone
 from core.training.step_log import StepLog
 from core.training.trainer import TrainingRun
@@ -115,12 +115,8 @@ def test_training_of_the_first_version__is_neither_finished_nor_gone_on_with(tmp
     with pytest.raises(SettingsError, match="holds another training"):
         files.is_complete(output, config)
     assert trained_with_penalty_alone(str(output))
-    files.save_state(output, config, {})
-    import torch
-
-    torch.save({"settings": old}, files.resume_path(output))
     with pytest.raises(SettingsError, match=r"other settings .regularizer.reading None -> sum."):
-        files.load_state(output, config)
+        files.refuse_other_settings(output, old, fixed(config))
 
 
 @pytest.mark.parametrize(

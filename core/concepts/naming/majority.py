@@ -192,7 +192,7 @@ def shown_words(word_mass: WordMass, there: np.ndarray, *, least_mass: float = L
 
 
 def majority_words(
-    shown: ShownWords,
+    words_of_images: ShownWords,
     positions: np.ndarray,
     counter: np.ndarray,
     *,
@@ -209,12 +209,12 @@ def majority_words(
         Kept words first, at most six, each kind by descending score, then by ascending `elsewhere`, then by
         word.
     """
-    shares, others = shown.shares(positions)
+    shares, others = words_of_images.shares(positions)
     fits = np.flatnonzero(shares >= least)
     frame = pd.DataFrame(
         {
-            "word": pd.array([shown.words[w] for w in fits], dtype="str"),
-            "kind": pd.array([shown.kinds[w] for w in fits], dtype="str"),
+            "word": pd.array([words_of_images.words[w] for w in fits], dtype="str"),
+            "kind": pd.array([words_of_images.kinds[w] for w in fits], dtype="str"),
             "score": shares[fits],
             "elsewhere": others[fits],
             "kept": ~(others[fits] >= most_elsewhere),
@@ -225,7 +225,7 @@ def majority_words(
     listed = np.concatenate([np.flatnonzero(is_kept)[:TOP_WORDS], np.flatnonzero(~is_kept)[:MOST_DISCARDED]])
     frame = frame.iloc[listed].reset_index(drop=True)
     by = [
-        counter[:0] if keep else counter[shown.holders(int(word))[counter]]
+        counter[:0] if keep else counter[words_of_images.holders(int(word))[counter]]
         for word, keep in zip(frame["at"], frame["kept"], strict=True)
     ]
     return frame.drop(columns="at").assign(discarded_by=pd.Series(by, dtype=object))

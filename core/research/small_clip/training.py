@@ -21,14 +21,13 @@ from torch.nn import functional as F
 from core.common.inside import replacing
 from core.concepts.clip.clip import FORMAT, Clip, build_model, build_preprocess
 from core.data.sources.glyphworld import GlyphworldSource
-from core.errors import PeregrineError, SettingsError
+from core.errors import PeregrineError
 from core.jobs.progress import Progress
 from core.research.small_clip.config import FREE_ON_RESUME, ClipTrainConfig
 from core.research.small_clip.evaluate import check_on_glyphworld
 from core.research.small_clip.training_views import FILL, ClipBatch, SceneViews
 from core.training.augmentations.pixels import load_pixels
-from core.training.files import read_state
-from core.training.loop import run_steps
+from core.training.loop import ResumableRun, run_steps
 from core.training.optimise import autocast, pick_device
 from core.worlds.glyphworld.captions import vocabulary
 from core.worlds.glyphworld.glyphworld import PIXELS_VERSION
@@ -54,11 +53,14 @@ def train_clip(config: ClipTrainConfig, *, progress: Progress | None = None, fre
     return run.path(".json")
 
 
-class ClipTrainingRun:
+class ClipTrainingRun(ResumableRun):
     """One training run."""
 
+    KEPT = (*ResumableRun.KEPT, "metrics")
+
     def __init__(self, config: ClipTrainConfig, progress: Progress) -> None:
-        self.config, self.progress = config, progress
+        self.config = config
+        super().__init__(progress, self.path(".resume.pt"), clip_settings(config))
         self.device = pick_device(config.device)
         self.source = GlyphworldSource.from_spec(config.images)
         with progress.stage("render", total=len(self.source), unit="scenes") as bar:
@@ -71,15 +73,13 @@ class ClipTrainingRun:
         with torch.no_grad():
             self.model.logit_scale.fill_(math.log(STARTING_SCALE))
         self.optimiser = build_clip_optimiser(self.model, config)
-        self.step, self.losses, self.seconds, self.metrics = 0, [], 0.0, []
-        self.torn = False
+        self.metrics: list[dict[str, Any]] = []
 
     def path(self, ending: str) -> Path:
         return Path(self.config.output + ending)
 
-    @property
-    def state_path(self) -> Path:
-        return self.path(".resume.pt")
+    def stateful(self) -> dict[str, Any]:
+        return {"model": self.model, "optimiser": self.optimiser}
 
     def model_config(self) -> dict[str, Any]:
         config = self.config
@@ -108,9 +108,6 @@ class ClipTrainingRun:
         if self.step % self.config.monitor_every == 0 or self.step == self.config.steps:
             self.monitor()
             self.export()
-
-    def agreed(self, stop: bool) -> bool:
-        return stop
 
     def train_step(self, batch: ClipBatch) -> None:
         self.torn = True
@@ -181,30 +178,11 @@ class ClipTrainingRun:
             with replacing(self.path(ending), parents=True) as temporary:
                 temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
-    def save(self) -> None:
-        state = {"settings": asdict(self.config), "step": self.step, "model": self.model.state_dict()}
-        state |= {"optimiser": self.optimiser.state_dict(), "random": torch.get_rng_state()}
-        state |= {"losses": self.losses, "metrics": self.metrics, "seconds": self.seconds}
-        with replacing(self.state_path, parents=True) as temporary:
-            torch.save(state, temporary)
-
-    def resume(self) -> None:
-        """Resume from the saved state, if there is one."""
-        state = read_state(self.state_path)
-        if state is None:
-            return
-        now, then = clip_settings(self.config), state["settings"]
-        changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
-        if changed:
-            raise SettingsError(
-                f"'{self.state_path}' was started with other settings ({'; '.join(changed)}). Pass --fresh."
-            )
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.losses, self.metrics = state["step"], state["losses"], state["metrics"]
-        self.seconds = state["seconds"]
-        torch.set_rng_state(state["random"])
-        self.progress.note(f"resumed after step {self.step} of {self.config.steps}")
+    def resume(self) -> bool:
+        resumed = super().resume()
+        if resumed:
+            self.progress.note(f"resumed after step {self.step} of {self.config.steps}")
+        return resumed
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, same: Tensor) -> Tensor:

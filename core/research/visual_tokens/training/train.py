@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.common.inside import read_json_file, replacing
-from core.errors import SettingsError, TrainingDiverged
+from core.common.inside import read_json_file
+from core.errors import TrainingDiverged
 from core.jobs.progress import Progress
 from core.research.small_clip.training import LARGEST_SCALE, STARTING_SCALE, contrastive_loss, same_rows
 from core.research.visual_tokens.evaluation.retrieval import retrieval
@@ -25,9 +25,11 @@ from core.research.visual_tokens.store import TokenFolder
 from core.research.visual_tokens.training.config import TokenTrainConfig, lasting_settings
 from core.research.visual_tokens.training.data import VAL_TAG, open_splits
 from core.research.visual_tokens.training.model import Origin, TokenModel, about_path
-from core.training.files import read_state, resume_path, write_log
-from core.training.loop import run_steps
+from core.training.files import refuse_other_settings, resume_path, write_log
+from core.training.loop import ResumableRun, run_steps
 from core.worlds.glyphworld.scenes import Dice
+
+PATHS = ("tokens", "captions")  # settings that may move: what they hold is in the fingerprint
 
 
 def train_tokens(config: TokenTrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> Path:
@@ -50,14 +52,16 @@ def train_tokens(config: TokenTrainConfig, *, progress: Progress | None = None, 
     return run.output
 
 
-class TokenTrainingRun:
+class TokenTrainingRun(ResumableRun):
     """One training run."""
 
+    KEPT = (*ResumableRun.KEPT, "log")
+
     def __init__(self, config: TokenTrainConfig, progress: Progress) -> None:
-        self.config, self.progress = config, progress
-        self.output = Path(config.output)
-        folder = TokenFolder(config.tokens)
-        self.folder = folder
+        self.config, self.output = config, Path(config.output)
+        self.folder = folder = TokenFolder(config.tokens)
+        settings = {name: value for name, value in lasting_settings(config).items() if name not in PATHS}
+        super().__init__(progress, resume_path(self.output), settings | {"fingerprint": folder.fingerprint})
         extraction = ExtractConfig(**folder.manifest["settings"])
         origin = Origin(extraction, folder.manifest["extractor_fingerprint"], folder.widths)
         torch.manual_seed(config.seed)
@@ -72,13 +76,10 @@ class TokenTrainingRun:
         self.steps_per_epoch = len(self.splits["train"]) // self.batch_size
         self.total = config.epochs * self.steps_per_epoch
         self.optimiser = token_optimiser(self.model, config)
-        self.step, self.seconds, self.torn = 0, 0.0, False
-        self.losses: list[float] = []
         self.log: list[dict[str, Any]] = []
 
-    @property
-    def state_path(self) -> Path:
-        return resume_path(self.output)
+    def stateful(self) -> dict[str, Any]:
+        return {"model": _Trained(self.model), "optimiser": self.optimiser}
 
     def run(self) -> None:
         run_steps(self, self.total, self.progress, save_every=self.config.checkpoint_minutes)
@@ -121,9 +122,6 @@ class TokenTrainingRun:
         if self.step == self.total:
             self.model.save(self.output, self.notes())
 
-    def agreed(self, stop: bool) -> bool:
-        return stop
-
     def monitor(self) -> None:
         """Search captions of val images: one curve point of Kalibhat, dissertation, Fig. 6.4."""
         data = self.splits["val"]
@@ -150,28 +148,11 @@ class TokenTrainingRun:
             "seconds": round(self.seconds, 1),
         }
 
-    def save(self) -> None:
-        state = {"settings": self.settings, "step": self.step, "model": dict(self.model.trained())}
-        state |= {"optimiser": self.optimiser.state_dict(), "losses": self.losses, "log": self.log}
-        with replacing(self.state_path, parents=True) as temporary:
-            torch.save(state | {"seconds": self.seconds}, temporary)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Return what a saved state must agree with."""
-        return lasting_settings(self.config) | {"fingerprint": self.folder.fingerprint}
-
-    def resume(self) -> None:
-        """Resume from the saved state, if there is one."""
-        state = read_state(self.state_path)
-        if state is None:
-            return
-        refuse_other_settings(self.state_path, state["settings"], self.settings)
-        self.model.load_state_dict(state["model"], strict=False)
-        self.optimiser.load_state_dict(state["optimiser"])
-        for name in ("step", "losses", "log", "seconds"):
-            setattr(self, name, state[name])
-        self.progress.note(f"resumed after step {self.step} of {self.total}")
+    def resume(self) -> bool:
+        resumed = super().resume()
+        if resumed:
+            self.progress.note(f"resumed after step {self.step} of {self.total}")
+        return resumed
 
     def check_finished(self) -> None:
         """Refuse a finished training of other settings. Raises SettingsError."""
@@ -182,6 +163,19 @@ class TokenTrainingRun:
             then = {}
         refuse_other_settings(self.output, then, self.settings)
         self.progress.note(f"{self.output}: already done")
+
+
+class _Trained:
+    """The part of a model's state that a training changes."""
+
+    def __init__(self, model: TokenModel) -> None:
+        self.model = model
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.model.trained())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state, strict=False)
 
 
 class _First:
@@ -195,15 +189,6 @@ class _First:
 
     def batch(self, rows: np.ndarray) -> Any:
         return self.data.batch(rows)
-
-
-def refuse_other_settings(path: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise SettingsError if a file belongs to a training with other settings."""
-    paths = ("tokens", "captions")  # which may move
-    changed = [name for name in now if name not in paths and then.get(name) != now[name]]
-    if changed:
-        changes = "; ".join(f"{name} {then.get(name)} -> {now[name]}" for name in changed)
-        raise SettingsError(f"'{path}' was made with other settings ({changes}). Pass --fresh")
 
 
 def token_optimiser(model: TokenModel, config: TokenTrainConfig) -> torch.optim.Optimizer:

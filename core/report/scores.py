@@ -35,8 +35,8 @@ def quality(source: Source, charts: Charts) -> Section:
         return section
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     section.parts.append(parts.strong(baselines.finding(metrics)))
-    if told := advice(study):
-        section.parts.append(parts.paragraph(told))
+    if sentence := advice(study):
+        section.parts.append(parts.paragraph(sentence))
     of_q = metrics.loc[metrics["score"] == "q_score"].to_dict("records")
     if of_q:
         section.parts.append(parts.cards(_headline(of_q[0])))

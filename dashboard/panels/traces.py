@@ -71,15 +71,15 @@ def of_images(study: Study, images: pd.DataFrame, *, picked: bool) -> None:
     Args:
         images: image_id, suggested (the class that the label should be). picked: the reader picked them.
     """
-    known, n = _known(study), len(images)
-    if known is None:
+    traces, n = _known(study), len(images)
+    if traces is None:
         return
     drawer = _drawer(f"Mark {n:,} picked" if picked else f"Mark the first {n:,}", "trace_images")
     if not drawer.open:
         return
     with drawer:
         _problem()
-        n_marked = sum(bool(known.images.get(name, ImageTrace()).wrong_label) for name in images["image_id"])
+        n_marked = sum(bool(traces.images.get(name, ImageTrace()).wrong_label) for name in images["image_id"])
         st.caption(f"{n_marked:,} of them are marked as wrong. Ctrl-click images to choose others.")
         marks = {
             "Not marked": None,

@@ -76,7 +76,7 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
 @stable_container
 def _part(study: Study, population: Slice, part: str, score: str, threshold: float | None) -> None:
     if part == parts.FOUND and threshold is not None:
-        details.found(study, population, score, threshold)
+        details.errors_found_part(study, population, score, threshold)
     elif part == parts.CHART:
         _scores(study, population, score)
     elif part in details.CURVES:

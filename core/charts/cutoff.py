@@ -43,7 +43,7 @@ def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> C
         values: (n_images,) scores, higher is better; images with NaN in either input are left out.
         correct: (n_images,) 1 correct, 0 misclassified.
     """
-    values, right = _known(values, correct)
+    values, right = _defined(values, correct)
     flagged = values <= threshold
     n_flagged, n_errors = int(flagged.sum()), int((~right).sum())
     n_caught = int((flagged & ~right).sum())
@@ -108,7 +108,7 @@ def cutoff_table(values: np.ndarray, correct: np.ndarray, *, n_points: int = 200
         the flagged), accuracy_rest (percent, NaN if none remain); empty unless there are both errors
         and correct images.
     """
-    values, right = _known(values, correct)
+    values, right = _defined(values, correct)
     if not len(values) or right.all() or not right.any():
         return pd.DataFrame(columns=COLUMNS)
     order = np.argsort(values, kind="stable")
@@ -155,7 +155,7 @@ def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Th
     return finish(fig, theme, height=330)
 
 
-def _known(values: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _defined(values: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, outcome = np.asarray(values, float), np.asarray(correct, float)
     defined = np.isfinite(values) & np.isfinite(outcome)
     return values[defined], outcome[defined] == 1

@@ -72,7 +72,7 @@ def top_images_of(
     """Return feature, title and top images of the requested features, else of the best ones."""
     table = study.table("features").set_index("feature", drop=False)
     rows = []
-    for feature in options.features or _telling(table):
+    for feature in options.features or _of_different_classes(table):
         row = table.loc[feature]
         title = f"<b>{feature}</b>"
         if isinstance(row["top_class"], str) and row["purity"] > 0:
@@ -81,7 +81,7 @@ def top_images_of(
     return rows
 
 
-def _telling(table: pd.DataFrame, most: int = 6) -> list[int]:
+def _of_different_classes(table: pd.DataFrame, most: int = 6) -> list[int]:
     """Choose the best features, of different classes as far as possible."""
     ordered = telling_features(table.reset_index(drop=True))
     seen, first, rest = set(), [], []

@@ -16,6 +16,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "umap": ("umap-learn",),
     "faiss": ("faiss-cpu",),
+    "heic": ("pillow-heif",),
 }
 FOR_TESTS = ("pytest",)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.measure_features import compute
 from core.analysis.quality import step
-from core.analysis.quality.label_free.deviation_scores import NAMES
+from core.analysis.quality.label_free.distinctiveness import NAMES
 from core.store import Study
 
 

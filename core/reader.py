@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class StudyReader:
-    """What the folder of a study holds: the base of `core.store.Study`.
+    """The contents of a study folder: the base of `core.store.Study`.
 
     It is a snapshot of its manifest: open it again to see what a later step added. Items of stale
     steps (steps whose inputs have changed since) are not served.
@@ -57,12 +57,12 @@ class StudyReader:
     def missing(self) -> dict[str, Missing]:
         """Steps that are not there, stale or damaged: why, and the command that makes them."""
         states = {step: self.state(step) for step in STEPS if step in self.states or step in in_analysis()}
-        found = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
-        found |= {one.step: one for one in map(self._damaged, self.damage)}
-        return {step: found[step] for step in STEPS if step in found}
+        missing = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
+        missing |= {one.step: one for one in map(self._damaged, self.damage)}
+        return {step: missing[step] for step in STEPS if step in missing}
 
     def why_missing(self, item: str) -> Missing | None:
-        """Why the study does not hold a table or array, and the command that makes it; None where it does."""
+        """Explain why a table or array is missing, with the command that makes it; None where it is there."""
         if self.has(item):
             return None
         entry = self.manifest["items"].get(item)
@@ -87,8 +87,8 @@ class StudyReader:
         served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
         self._set_aside(find_damage(self.path, served))
 
-    def _set_aside(self, found: dict[str, str]) -> None:
-        self.damage = self.damage | found
+    def _set_aside(self, damage: dict[str, str]) -> None:
+        self.damage = self.damage | damage
         self._name_contents([self.manifest, self.damage])
 
     def _damage_found(self, item: str, what: str) -> StudyError:
@@ -129,10 +129,10 @@ class StudyReader:
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         """Read a whole table, or only some columns. A table that turns out damaged is no longer served."""
-        known = self.columns(name)
+        names = self.columns(name)
         for column in columns or []:
-            if column not in known:
-                hint = did_you_mean(column, known)
+            if column not in names:
+                hint = did_you_mean(column, names)
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         try:
             return read_stored_table(self.path, name, self._entry(name, "table"), columns)
@@ -189,6 +189,11 @@ class StudyReader:
     def class_names(self) -> list[str]:
         """Return the sorted class names; empty for images without labels."""
         return sorted(self.images["label"].dropna().unique())
+
+    @property
+    def discriminative(self) -> np.ndarray:
+        """(n_features,) bool: D, a definition on the train images, also where the study is of a slice."""
+        return StudyReader.table(self, "features", ["discriminative"])["discriminative"].to_numpy(bool)
 
     @cached_property
     def is_val(self) -> np.ndarray:

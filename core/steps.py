@@ -254,13 +254,13 @@ def settings_of(step: str, options: Mapping[str, Any], base: Mapping[str, Any] |
     names = {field.name for field in dataclasses.fields(row.config)}
     names -= {field.name for field in dataclasses.fields(config.RunOptions)}  # not the probe's
     values = {**(base or {}), **options}
-    chosen = {
+    settings = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()
         if name in names and value is not None
     }
-    row.check(chosen)
-    return row.config(**chosen)
+    row.check(settings)
+    return row.config(**settings)
 
 
 def kept_settings(step: str, before: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import where
 from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
@@ -86,8 +85,8 @@ class Narrowed(Study):
         """As for a whole study; an item that it holds and a slice cannot have is "whole"."""
         if self.has(item):
             return None
-        found = self.whole.why_missing(item)
-        return found or Missing(item, step_of(item) or "", "whole", WHOLE)
+        missing = self.whole.why_missing(item)
+        return missing or Missing(item, step_of(item) or "", "whole", WHOLE)
 
     def summary(self, step: str) -> dict[str, Any]:
         whole = self.whole.summary(step)
@@ -101,13 +100,13 @@ class Narrowed(Study):
 
     def _of_probe(self) -> dict[str, Any]:
         """Return top1 and top5 of the slice, None where undefined, and n_val, the images behind them."""
-        found = {}
+        summary = {}
         for name, column in {"top1": "correct", "top5": "top5_correct"}.items():
             values = result_column(self.whole, column)[self.inside]
             values = values[np.isfinite(values)]
-            found[name] = float(values.mean()) if len(values) else None
-            found["n_val"] = max(len(values), found.get("n_val", 0))
-        return found
+            summary[name] = float(values.mean()) if len(values) else None
+            summary["n_val"] = max(len(values), summary.get("n_val", 0))
+        return summary
 
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         measure = TABLES.get(name) or QUICK.get(name)
@@ -124,9 +123,9 @@ class Narrowed(Study):
         """The rows of some scores of one of the tables OF_SCORES; of a slice, only these are computed."""
         if self._is_stored(name) or name in self._made:
             table = self.table(name)
-            return where(table, table["score"].isin(list(scores)).to_numpy()).reset_index(drop=True)
-        kept = tuple(scores)
-        return self._once((name, kept), lambda: OF_SCORES[name](self.whole, self.inside, kept))
+            return table.loc[table["score"].isin(list(scores))].reset_index(drop=True)
+        names = tuple(scores)
+        return self._once((name, names), lambda: OF_SCORES[name](self.whole, self.inside, names))
 
     def vector(self, name: str) -> np.ndarray:
         if name not in VECTORS or self._is_stored(name):

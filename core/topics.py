@@ -1,4 +1,4 @@
-"""What research adds to the workbench: the one place of the workbench that names it.
+"""The topics of research and what they add: the one place of the workbench that names them.
 
 A topic is a folder of `core/research` with a module `topic`, whose TOPIC says what it adds to the tables of
 the workbench: steps, commands, charts, image sets, parts of a training. The workbench imports nothing else of
@@ -48,7 +48,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Topic:
-    """What a topic of research adds to the workbench.
+    """The additions of a topic of research to the workbench.
 
     Attributes:
         steps: rows of `core.steps.STEPS`. items: what its commands write into a study, by command.

@@ -13,7 +13,6 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from core.analysis.features.definitions import (
-    activation_rate,
     discriminative_features,
     highly_activating,
     normalise_rows,
@@ -21,7 +20,7 @@ from core.analysis.features.definitions import (
 )
 from core.analysis.overlap.controls import control_overlaps
 from core.analysis.overlap.iou import overlap_scores
-from core.analysis.quality.scores import confidence, energy, margin, q_all_features, q_score
+from core.analysis.quality.scores import confidence, energy, margin, q_score
 from core.data.masks.masks import KINDS, in_encoder_frame, open_masks
 from core.data.sources.folder import FolderSource
 from core.encoders.transform import Transform
@@ -75,7 +74,7 @@ def write_one(path: Path, photos: Path, raw: np.ndarray) -> None:
     h = normalise_rows(raw)
     train = np.array(SPLITS) == "train"
     firing = highly_activating(h, epsilon=EPSILON)
-    rate = activation_rate(firing[train])
+    rate = 100.0 * firing[train].double().mean(0)
     chosen = discriminative_features(rate)
     with write_study(path) as writer:
         with writer.step("embed", {"images": str(photos), "encoder": "timm:resnet18"}) as step:
@@ -156,7 +155,10 @@ def write_quality(
     table["q_score"] = q_score(h, chosen, epsilon=EPSILON).numpy()
     table["n_firing"], table["n_firing_discriminative"] = firing.sum(1), (firing & chosen).sum(1)
     table["norm"], table["max_activation"] = np.linalg.norm(raw, axis=1), h.numpy().max(1)
-    table["q_all_features"], table["hoyer"] = q_all_features(h, epsilon=EPSILON).numpy(), 0.5
+    table["q_all_features"], table["hoyer"] = (
+        q_score(h, np.ones(h.shape[1], bool), epsilon=EPSILON).numpy(),
+        0.5,
+    )
     table["knn_similarity"] = np.where(table["split"] == "val", 0.9, np.nan)
     for name in ("predicted", "confidence", "margin", "energy", "correct"):
         table[name] = probe[name]

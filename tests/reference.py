@@ -85,7 +85,7 @@ def hoyer(row: np.ndarray) -> float:
     l1 = math.fsum(abs(float(value)) for value in row)
     l2 = math.sqrt(math.fsum(float(value) ** 2 for value in row))
     root = math.sqrt(len(row))
-    return (root - l1 / l2) / (root - 1) if l2 else math.nan
+    return (root - l1 / l2) / (root - 1) if l2 and root > 1 else math.nan
 
 
 def near_zero_share(raw: np.ndarray, threshold: float) -> np.ndarray:

@@ -34,7 +34,7 @@ PURE = (
 )
 HELPERS = {  # public for their neighbours in the package; the functions shown call them
     *("check_combination", "mask_preference", "best_by_word", "largest_k", "confidence_of", "group_name"),
-    *("group_features", "pack_pairs", "as_words", "cosine_from_sum", "check_rows", "agreement", "jaccard"),
+    *("group_features", "pack_pairs", "as_words", "check_rows", "agreement", "jaccard"),
     *("reading_weights", "stamp", "mixed_info_nce", "check_hardness", "paired", "crossed"),
 }
 
@@ -226,34 +226,3 @@ def test_a_dependency_has_one_line():
     assert len(named) > 20
     assert sorted(named) == sorted(set(named))
     assert all(row.rstrip(" |").split("|")[-1].strip() for row in rows)
-
-
-# Shown by their equations; the product computes them in chunks or compiled loops, and tests compare both.
-TWINS = {"activation_rate", "hoyer_sparsity", "q_all_features", "above_alpha", "alpha_of", "pack"}
-TWINS |= {"mean_pairwise_cosine"}
-
-
-def uses(path: Path) -> set[str]:
-    """Names that a module reads outside the function or class of that name."""
-    found = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        read = {
-            child.id if isinstance(child, ast.Name) else child.attr
-            for child in ast.walk(node)
-            if isinstance(child, (ast.Name, ast.Attribute)) and isinstance(child.ctx, ast.Load)
-        }
-        found |= read - {getattr(node, "name", "")}
-    return found
-
-
-def test_the_product_calls_what_the_api_teaches():
-    taught = {
-        alias.name
-        for example in doctest.DocTestParser().get_examples(API.read_text(encoding="utf-8"))
-        for node in ast.walk(ast.parse(example.source))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("core.")
-        for alias in node.names
-    }
-    sources = [path for top in ("core", "dashboard") for path in (ROOT / top).rglob("*.py")]
-    used = set().union(*map(uses, sources))
-    assert len(taught) > 80 and taught - used == TWINS

@@ -22,9 +22,9 @@ def _embedded(small: bool) -> dict[str, np.ndarray]:
 
 
 def _clarity_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.concepts.groups import mean_pairwise_cosine
+    from core.concepts.groups import cosine_from_sum
 
-    return lambda: np.array([mean_pairwise_cosine(rows) for rows in inputs["embeddings"]])
+    return lambda: np.array([cosine_from_sum(rows.sum(0), len(rows)) for rows in inputs["embeddings"]])
 
 
 def _clarity_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:

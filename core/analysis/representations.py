@@ -284,14 +284,14 @@ def load_ready_representations(path: str, n_images: int) -> np.ndarray:
 def embed_tables(step: StepWriter, source: ImageSource, unreadable: list[tuple[int, str]]) -> dict[str, Any]:
     """Write `images`, `skipped` and `attributes`; return counts for the summary."""
     listing = source.table
-    kept = np.ones(len(listing), bool)
-    kept[[row for row, _ in unreadable]] = False
-    images = listing.loc[kept, ["image_id", "path", "split", "label"]].reset_index(drop=True)
+    is_readable = np.ones(len(listing), bool)
+    is_readable[[row for row, _ in unreadable]] = False
+    images = listing.loc[is_readable, ["image_id", "path", "split", "label"]].reset_index(drop=True)
     step.table("images", images)
     skipped = listing.iloc[[row for row, _ in unreadable]][["path"]].reset_index(drop=True)
     step.table("skipped", skipped.assign(reason=[reason for _, reason in unreadable]).astype("str"))
     if source.extras is not None:
-        extras = source.extras.loc[kept].reset_index(drop=True)
+        extras = source.extras.loc[is_readable].reset_index(drop=True)
         step.table("attributes", extras.assign(image_id=images["image_id"]))
     n_val = int((images["split"] == "val").sum())
     return {

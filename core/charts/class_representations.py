@@ -290,7 +290,7 @@ def _table(study: Study, options: FigureOptions) -> MeanCells:
     classes = class_numbers(study, options) or choose_classes(counts, most=10).tolist()
     features = list(options.features)
     if not features:
-        discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        discriminative = study.discriminative
         features = choose_features(study.vector("class_means"), discriminative, classes).tolist()
     names = ("class_means_correct", "class_means_misclassified")
     right, wrong = (study.vector(name) for name in names)

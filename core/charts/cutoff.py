@@ -1,4 +1,4 @@
-"""The errors caught by a cut-off on a quality score: counts, and their curve."""
+"""The errors caught by a cut-off on a quality score."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-import plotly.graph_objects as go
-
-from core.charts.marks import diagonal, line
-from core.charts.theme import LIGHT, PERCENT_AXIS, Marks, Theme, finish, note_figure
-from core.common.arrays import evenly, safe_divide
-
-COLUMNS = ["flagged", "threshold", "n_flagged", "caught", "precision", "accuracy_rest"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +19,6 @@ class CutoffResult:
     n_caught: int
     caught: float
     precision: float
-    accuracy_rest: float
-    accuracy_all: float
 
     @property
     def flagged(self) -> float:
@@ -55,8 +45,6 @@ def apply_cutoff(values: np.ndarray, correct: np.ndarray, threshold: float) -> C
         n_caught=n_caught,
         caught=_percent(n_caught, n_errors),
         precision=_percent(n_caught, n_flagged),
-        accuracy_rest=_percent(int((~flagged & right).sum()), len(values) - n_flagged),
-        accuracy_all=_percent(int(right.sum()), len(values)),
     )
 
 
@@ -89,70 +77,15 @@ def tie_sentence(values: np.ndarray, threshold: float) -> str:
     """State which images can only be flagged together at a threshold; empty where none stand out.
 
     >>> tie_sentence(np.array([0, 0, 0, 1, 2]), 0.0)
-    '3 images share the lowest score, so no smaller share can be flagged.'
+    '3 images share the lowest score, so no smaller share can be looked at.'
     """
     scores = np.asarray(values, float)[np.isfinite(values)]
     equal = int(np.count_nonzero(scores == threshold))
     if equal < 2 or equal < len(scores) / 100:  # what the slider cannot set apart anyway
         return ""
     if threshold == scores.min():
-        return f"{equal:,} images share the lowest score, so no smaller share can be flagged."
-    return f"{equal:,} images share the score {threshold:.4g} and are flagged together."
-
-
-def cutoff_table(values: np.ndarray, correct: np.ndarray, *, n_points: int = 200) -> pd.DataFrame:
-    """Tabulate cut-offs from strictest to loosest, at most `n_points`, each at a value that occurs.
-
-    Returns:
-        columns flagged (percent), threshold, n_flagged, caught (percent of all errors), precision (percent of
-        the flagged), accuracy_rest (percent, NaN if none remain); empty unless there are both errors
-        and correct images.
-    """
-    values, right = _defined(values, correct)
-    if not len(values) or right.all() or not right.any():
-        return pd.DataFrame(columns=COLUMNS)
-    order = np.argsort(values, kind="stable")
-    ordered, errors = values[order], np.cumsum(~right[order])
-    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    ends = ends[evenly(len(ends), n_points)]
-    n_flagged, caught = ends + 1, errors[ends]
-    rest = len(values) - n_flagged
-    right_rest = rest - (errors[-1] - caught)
-    share_rest = safe_divide(100 * right_rest, rest)
-    columns = [
-        100 * n_flagged / len(values),
-        ordered[ends],
-        n_flagged,
-        100 * caught / errors[-1],
-        100 * caught / n_flagged,
-        share_rest,
-    ]
-    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-
-
-def cutoff_curve(table: pd.DataFrame, *, flagged: float | None = None, theme: Theme = LIGHT) -> go.Figure:
-    """Plot errors caught, and errors among the flagged, against the share of images flagged.
-
-    Args:
-        table: as returned by `cutoff_table`.
-        flagged: percentage of images flagged at the chosen cut-off, marked.
-    """
-    if table.empty:
-        return note_figure("There are no misclassified images to catch, or no correct ones to keep.", theme)
-    fig = go.Figure()
-    for column, label, colour in (
-        ("caught", "errors caught", theme.misclassified),
-        ("precision", "errors among the flagged", theme.upper),
-    ):
-        hover = f"flagging %{{x:.1f}} % of the images<br>{label}: %{{y:.1f}} %"
-        x, y = table["flagged"], table[column]
-        fig.add_trace(line(x, y, colour=colour, width=2.5, hover=hover, name=label))
-    fig.add_trace(diagonal("caught by flagging at random", theme))
-    if flagged is not None:
-        Marks(theme).vertical(flagged, "chosen", solid=True).put_on(fig)
-    fig.update_xaxes(title_text="images flagged, lowest score first", **PERCENT_AXIS)
-    fig.update_yaxes(title_text="percent", **PERCENT_AXIS)
-    return finish(fig, theme, height=330)
+        return f"{equal:,} images share the lowest score, so no smaller share can be looked at."
+    return f"{equal:,} images share the score {threshold:.4g} and are looked at together."
 
 
 def _defined(values: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

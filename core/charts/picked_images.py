@@ -33,13 +33,13 @@ def check_side_by_side(studies: Studies) -> None:
 
 def of_class(facts: pd.DataFrame, label: str, correct: bool) -> pd.DataFrame:
     """Return the facts of the images of a class with this correctness."""
-    return facts[(facts["label"] == label) & (numbers(facts, "correct") == correct)]
+    return facts.loc[(facts["label"] == label) & (numbers(facts, "correct") == correct)]
 
 
 def spread(facts: pd.DataFrame, n: int) -> list[int]:
     """Choose rows of at most n images, evenly spaced by Q-Score; if enough images have a firing
     discriminative feature, only these (the others have no discriminative heatmap, and Q 0)."""
-    firing = facts[numbers(facts, "n_firing_discriminative") > 0]
+    firing = facts.loc[numbers(facts, "n_firing_discriminative") > 0]
     facts = firing if len(firing) >= n else facts
     order = np.argsort(-np.nan_to_num(numbers(facts, "q_score")), kind="stable")
     return middles(facts["row"].to_numpy()[order], n).tolist()

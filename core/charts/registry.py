@@ -29,6 +29,7 @@ WORKBENCH = (  # "module:chart"
     "core.charts.miou_scale:MIOU_SCALE",
     "core.charts.miou_by_class:MIOU_BY_CLASS",
     "core.charts.maps:MAP",
+    "core.charts.errors_found:ERRORS_FOUND",
     "core.charts.score_curves:ROC",
     "core.charts.score_curves:PRECISION_RECALL",
     "core.charts.score_curves:FINDING_ERRORS",

@@ -1,11 +1,10 @@
-"""Plain sentences about features and cut-offs, built from the same tables as the figures."""
+"""Plain sentences about features and scores, built from the same tables as the figures."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from core.charts.cutoff import CutoffResult
 from core.charts.feature_points import TAIL_LABEL, TAIL_MEANING
 from core.common.dataframes import numbers, words
 from core.common.score_names import SCORES, score_label
@@ -43,30 +42,6 @@ def bands_sentence(features: pd.DataFrame) -> str:
     if dead := int((rate == 0).sum()):
         parts[1] += f" ({dead:,} of them never fire)"
     return f"{len(features):,} features: {', '.join(parts)}, {tails.count('upper'):,} in the upper tail."
-
-
-def cutoff_sentence(score: str, result: CutoffResult, *, what: str = "evaluation images") -> str:
-    """State what flagging every image at or below a score catches, and what it costs.
-
-    what: which images these are.
-    """
-    if not result.n_flagged:
-        return "Nothing is flagged. Move the slider to flag the images with the lowest scores."
-    text = (
-        f"{score_label(score)} of {result.threshold:.4g} or less flags {result.n_flagged:,} of "
-        f"{result.n_images:,} {what} ({_percent(result.flagged)}). "
-    )
-    if not result.n_errors:
-        return text + "There are no misclassified images to catch."
-    text += (
-        f"That catches {result.n_caught:,} of {result.n_errors:,} errors ({_percent(result.caught)}; at "
-        f"random it would be {_percent(result.flagged)}), and {_percent(result.precision)} of the flagged "
-        "are errors. "
-    )
-    if np.isnan(result.accuracy_rest):
-        return text + "No image remains."
-    rest, everything = _percent(result.accuracy_rest), _percent(result.accuracy_all)
-    return f"{text}Accuracy is {rest} on the rest and {everything} on all."
 
 
 def _percent(value: float) -> str:

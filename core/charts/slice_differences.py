@@ -108,7 +108,7 @@ def _table(study: Study, options: FigureOptions) -> Differences:
         names = ("misclassified images", "correct images")
     words_of = {feature: ", ".join(some) for feature, some in feature_words(whole).items()}
     table = compare_traits(whole, sides, words_of)
-    return Differences(table[table["kind"] == options.trait], names)
+    return Differences(table.loc[table["kind"] == options.trait], names)
 
 
 def _axis_name(images: Slice) -> str:

@@ -138,8 +138,8 @@ def result_text(result: Mapping[str, Any]) -> str:
     from core.common.formatting import aligned, counted, percent
 
     n, lines = result["n_features"], []
-    shown = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
-    lines.append(("activates", f"{counted(n, 'feature')} above {result['alpha']:.3f}{shown}"))
+    of_all = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
+    lines.append(("activates", f"{counted(n, 'feature')} above {result['alpha']:.3f}{of_all}"))
     for part in result["features"]:
         box = " at " + ",".join(map(str, part["box"])) if part["box"] else ""
         words = ", ".join(part["words"]) or "no words"

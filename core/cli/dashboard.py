@@ -56,8 +56,8 @@ def dashboard(args: argparse.Namespace) -> int:
     os.environ[STUDIES] = str(studies)
     os.environ.setdefault(PROXIES, "")
     port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)
-    shown = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
-    print(f"Peregrine: http://{shown}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)
+    address = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
+    print(f"Peregrine: http://{address}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)
     return replace_process(server_command(port_given, host))
 
 

@@ -84,12 +84,12 @@ def figure(args: argparse.Namespace) -> None:
         return
     studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
     studies = narrowed(studies, given, same_images=chart_named(name).same_images)
-    chosen = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
+    chart_options = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
     if as_table:
-        print(f"{_write_table(studies, name, FigureOptions(**chosen), given['output'])}{_of(studies)}")
+        print(f"{_write_table(studies, name, FigureOptions(**chart_options), given['output'])}{_of(studies)}")
         return
     theme = {key: given[key] for key in ("style", "font") if key in given}
-    chart = draw(studies, name, **theme, options=FigureOptions(**chosen))
+    chart = draw(studies, name, **theme, options=FigureOptions(**chart_options))
     print(f"{write_figure(chart, given['output'])}{_of(studies)}")
     layout: Any = chart.layout
     if layout.meta and layout.meta.get("note"):
@@ -130,10 +130,10 @@ def _of(studies: Sequence[Any]) -> str:
 
 def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
     """Return a chart of a folder, which is not a study."""
-    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    chart_options = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
     if chart.score:
-        chosen.setdefault("score", chart.score)
-    return chart.draw(given["study"], FigureOptions(**chosen), _theme(given, chart.column))
+        chart_options.setdefault("score", chart.score)
+    return chart.draw(given["study"], FigureOptions(**chart_options), _theme(given, chart.column))
 
 
 def _theme(given: dict[str, Any], column: str) -> Theme:
@@ -145,8 +145,8 @@ def _theme(given: dict[str, Any], column: str) -> Theme:
     style = given.get("style", "paper")
     if style not in STYLES:
         raise SettingsError(f"unknown style '{style}'. Styles: {', '.join(STYLES)}")
-    wanted = style.partition("-")[2] or column
-    return LIGHT if style == "screen" else paper(column=wanted, font=given.get("font", "serif"))
+    column = style.partition("-")[2] or column
+    return LIGHT if style == "screen" else paper(column=column, font=given.get("font", "serif"))
 
 
 def add_figure_sheet(commands: Any) -> None:
@@ -199,13 +199,15 @@ def figure_sheet(args: argparse.Namespace) -> None:
     given = vars(args)
     look = {name: given[name] for name in ("page", "columns", "font") if name in given}
     grid = SheetGrid(**look, letters="no_letters" not in given)
-    chosen = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    check_sheet(given["names"], grid, FigureOptions(**chosen))
+    chart_options = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
+    check_sheet(given["names"], grid, FigureOptions(**chart_options))
     for out in given["output"]:
         check_sheet_file(out)
     with Progress.for_command(None, stages_total=2) as progress:
         with progress.step("figures"):
-            sheet = make_sheet(open_study(args.study), given["names"], grid, options=FigureOptions(**chosen))
+            sheet = make_sheet(
+                open_study(args.study), given["names"], grid, options=FigureOptions(**chart_options)
+            )
         with progress.step("page"):
             for out in given["output"]:
                 print(write_sheet(sheet, out))

@@ -29,9 +29,9 @@ class Parser(argparse.ArgumentParser):
         wrong = re.search(r"(?:unrecognized arguments: |invalid choice: ')([^\s']+)", message)
         if wrong is None:
             return ""
-        known = [option for action in self._actions for option in action.option_strings]
-        known += [str(choice) for action in self._actions for choice in action.choices or ()]
-        return did_you_mean(wrong[1].partition("=")[0], known)
+        candidates = [option for action in self._actions for option in action.option_strings]
+        candidates += [str(choice) for action in self._actions for choice in action.choices or ()]
+        return did_you_mean(wrong[1].partition("=")[0], candidates)
 
 
 class Commands(argparse._SubParsersAction):
@@ -219,14 +219,14 @@ def _parts(text: str) -> tuple[str, ...]:
     return parts
 
 
-def _reader(convert: Callable[[str], Any], wanted: str) -> Callable[[str], Any]:
+def _reader(convert: Callable[[str], Any], expected: str) -> Callable[[str], Any]:
     """Return `convert` with an error that says what is wanted instead of naming a Python function."""
 
     def read(text: str) -> Any:
         try:
             return convert(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is not {wanted}") from None
+            raise argparse.ArgumentTypeError(f"'{text}' is not {expected}") from None
 
     return read
 

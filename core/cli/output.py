@@ -1,4 +1,4 @@
-"""What commands print: a few aligned lines of text, or JSON."""
+"""The output of commands: a few aligned lines of text, or JSON."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def info_text(report: Report) -> str:
             *(("probe", line) for line in report.get("probe_notes", [])),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("errors", report.get("recommendation") or ""),
+            ("labels", report.get("label_issues") or ""),
             ("mIoU", _overlap_line(report)),
             ("steps", _steps_line(report)),
             *(("missing", f"{step}: {why}") for step, why in report["missing"].items()),
@@ -186,15 +187,15 @@ def _estimates(report: Report) -> list[tuple[str, str]]:
     >>> _estimates({"shots": {"5": {"accuracy": 0.45, "low": 0.29, "high": 0.61}}, "draws": 5})
     [('shots 5', 'accuracy 0.45 (0.29 to 0.61)')]
     """
-    found = []
+    lines = []
     for group, members in report.items():
         for name, one in members.items() if isinstance(members, dict) else ():
             if isinstance(one, dict) and {"low", "high"} <= set(one):
                 what, value = next(iter(one.items()))
-                found.append(
+                lines.append(
                     (f"{group} {name}", f"{what} {value:.4g} ({one['low']:.4g} to {one['high']:.4g})")
                 )
-    return found
+    return lines
 
 
 def verify_text(report: Report) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
-from core.common.formatting import aligned, counted, number, percent, with_interval
+from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
 from core.config import RunOptions
 from core.errors import SettingsError
 from core.jobs.progress import Progress
@@ -91,8 +91,7 @@ def inspect(args: argparse.Namespace) -> None:
     study = open_study(args.study)
     where = Slice.parse(args.where) if "where" in args else Slice()
     against = Slice.parse(args.against) if "against" in args else None
-    found = inspect_slice(study, where, against, means=True)
-    report = {"study": str(study.path), **found}
+    report = {"study": str(study.path), **inspect_slice(study, where, against, means=True)}
     output.show(report, inspection_text, as_json="json" in args)
 
 
@@ -110,7 +109,7 @@ def inspection_text(report: Mapping[str, Any]) -> str:
             ("confidence", _mean(report, "mean_confidence")),
             ("Q-Score", _mean(report, "mean_q")),
             ("firing", f"{_mean(report, 'n_firing', 2)}, features on an image"),
-            ("confusions", _listed(pairs) or "none"),
+            ("confusions", first_of(pairs, SHOWN) or "none"),
             *(("AUROC", _score_line(row)) for row in scores),
             ("AUROC", _too_few(scores)),
             ("AUROC", f"{number(None)}: {undefined}" if undefined else ""),
@@ -135,11 +134,6 @@ def _share(report: Mapping[str, Any], name: str) -> str:
 def _mean(report: Mapping[str, Any], name: str, digits: int = 3) -> str:
     low, high = report[f"{name}_interval"]
     return with_interval(report[name], low, high, digits)
-
-
-def _listed(texts: list[str]) -> str:
-    more = len(texts) - SHOWN
-    return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _score_line(row: Mapping[str, Any]) -> str:
@@ -216,15 +210,15 @@ def notes_report(study: Study) -> dict[str, Any]:
     """Return the traces of the images (with their labels) and of the features."""
     from core.traces import tables, traces
 
-    found = traces.read_traces(study.path)
+    by_key = traces.read_traces(study.path)
     images, features = tables.images_table(study), tables.features_table(study)
     return {
         "study": str(study.path),
         "images": [
-            {**row, "tags": list(found.images[row["image_id"]].tags)} for row in images.to_dict("records")
+            {**row, "tags": list(by_key.images[row["image_id"]].tags)} for row in images.to_dict("records")
         ],
         "features": [
-            {**row, "tags": list(found.features[row["feature"]].tags)} for row in features.to_dict("records")
+            {**row, "tags": list(by_key.features[row["feature"]].tags)} for row in features.to_dict("records")
         ],
     }
 
@@ -312,10 +306,10 @@ def _fresh_line(row: Mapping[str, Any], usual: float) -> str:
     if not row["fresh_n"]:
         return "\n        no fresh scene fits it"
     rate, low, high = (100 * row[f"fresh_{name}"] for name in ("error_rate", "low", "high"))
-    said = "holds" if row["holds"] else "does not hold"
+    verdict = "holds" if row["holds"] else "does not hold"
     return (
         f"\n        measured {rate:.1f} % ({low:.0f} to {high:.0f}) of {row['fresh_n']:,} fresh scenes, "
-        f"usual scenes {100 * usual:.1f} %: {said}"
+        f"usual scenes {100 * usual:.1f} %: {verdict}"
     )
 
 

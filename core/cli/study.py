@@ -110,8 +110,8 @@ def add_export(commands: Any) -> None:
         "table",
         metavar="TABLE",
         help="images, features, quality, probe, overlap, concepts, word_twins, groups, captions, "
-        "highly_activating, failures, interventions, skipped, neighbours, traces_images, traces_features, "
-        "attributes, metrics, representations, heatmap or mask",
+        "highly_activating, failures, interventions, skipped, neighbours, label_issues, traces_images, "
+        "traces_features, attributes, metrics, representations, heatmap or mask",
     )
     sub.add_argument(
         "-o",
@@ -226,16 +226,16 @@ def export(args: argparse.Namespace) -> None:
         if "where" in args or "slice" in args:
             raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
         return _export_frame(args)
-    study, among, said = _open(args.study), None, ""
+    study, among, images = _open(args.study), None, ""
     if "slice" in args:
         among = Slice.parse(args.slice)
     if "where" in args:
         among = with_split(study, Slice.parse(args.where))
-        said = f": {among.describe()}"
+        images = f": {among.describe()}"
         if args.table in OF_SLICES:
             study, among = study.where(among), None
     n_rows = export_table(study, args.table, args.output, slice=among)
-    print(f"{args.output}: {n_rows} rows{said}")
+    print(f"{args.output}: {n_rows} rows{images}")
     if note := note_on_train_images(study, args.table, slice=among):
         print(f"note: {note}")
 
@@ -248,14 +248,14 @@ def _export_frame(args: argparse.Namespace) -> None:
         raise SettingsError(
             f"which {args.table}? Give --image IMAGE_ID (`export STUDY images` lists the ids)"
         )
-    chosen = {name: getattr(args, name) for name in ("combine", "mask", "device") if name in args}
+    settings = {name: getattr(args, name) for name in ("combine", "mask", "device") if name in args}
     height, width = export_frame(
         _open(args.study),
         args.table,
         args.output,
         image=args.image,
         features=getattr(args, "feature", None),
-        **chosen,
+        **settings,
     )
     print(f"{args.output}: {height} x {width}")
 

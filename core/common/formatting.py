@@ -36,7 +36,7 @@ def for_terminal(text: str) -> str:
     >>> for_terminal("name\x1b[2J\n")
     'name\\u001b[2J\n'
     """
-    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def format_bytes(n_bytes: float) -> str:
@@ -120,6 +120,24 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     """
     many = many or one + ("es" if one.endswith("s") else "s")
     return f"{n:,} {one if n == 1 else many}"
+
+
+def joined(texts: Sequence[str], last: str = "and") -> str:
+    """
+    >>> joined(["a"]), joined(["a", "b", "c"]), joined(["a", "b"], "or")
+    ('a', 'a, b and c', 'a or b')
+    """
+    return f"{', '.join(texts[:-1])} {last} {texts[-1]}" if len(texts) > 1 else "".join(texts)
+
+
+def first_of(texts: Sequence[str], most: int) -> str:
+    """List the first texts, and count the others.
+
+    >>> first_of(["sea", "sand", "dog"], 2), first_of(["sea", "sand"], 2)
+    ('sea, sand and 1 more', 'sea, sand')
+    """
+    more = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def ordinal(rank: int) -> str:

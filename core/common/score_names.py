@@ -47,9 +47,7 @@ SCORES: dict[str, Score] = {
         Score("norm", "Raw norm", "length of the image's raw representation"),
         Score("max_activation", "Largest activation", "largest value of the normalised representation"),
         Score("hoyer", "Hoyer sparsity", "0 = all features equally active, 1 = a single feature active"),
-        Score(
-            "knn_similarity", "Similarity to training images", "mean cosine to the 10 nearest training images"
-        ),
+        Score("knn_similarity", "Similarity to train images", "mean cosine to the 10 nearest train images"),
         Score(
             "combined",
             "Combined score",
@@ -86,6 +84,12 @@ SCORES: dict[str, Score] = {
             "how well kernel PCA of the train images rebuilds the image: its error, negated",
         ),
         Score(
+            "calibrated",
+            "Calibrated score",
+            "regression on the ranks of the scores without labels, fitted on a few labelled train images",
+            label_free=False,
+        ),
+        Score(
             "confidence",
             "Probe confidence",
             "largest class probability of the linear probe",
@@ -97,7 +101,7 @@ SCORES: dict[str, Score] = {
         Score(
             "nnguide",
             "NNGuide",
-            "the probe's energy, guided by training images that are near and of high energy",
+            "the probe's energy, guided by train images that are near and of high energy",
             label_free=False,
         ),
         Score(

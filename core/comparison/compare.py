@@ -304,8 +304,3 @@ def titled(measures: pd.DataFrame) -> pd.DataFrame:
     result = measures.copy()
     result.insert(1, "title", titles)
     return result
-
-
-def measure_named(name: str) -> Measure:
-    """Return the display settings of a measure."""
-    return MEASURES[name]

@@ -11,10 +11,11 @@ import pandas as pd
 
 from core.common.csv_text import write_csv
 from core.common.dataframes import numbers
-from core.common.formatting import counted, json_text, signed
+from core.common.formatting import counted, first_of, json_text, signed
 from core.common.statistics.intervals import leaves_out_0
-from core.comparison.compare import PERCENT, Comparison, measure_named, records, report, titled
+from core.comparison.compare import PERCENT, Comparison, records, report, titled
 from core.comparison.estimates import estimate_sentences
+from core.comparison.measures import MEASURES
 from core.comparison.sides import GAINED, LOST, SIDES
 from core.comparison.words import carries_words
 from core.errors import SettingsError
@@ -128,7 +129,7 @@ def numbers_table(comparison: Comparison) -> pd.DataFrame:
     """
     first, rows = comparison.names[0], []
     for row in records(titled(comparison.measures)):
-        percent = measure_named(row["measure"]).unit == PERCENT
+        percent = MEASURES[row["measure"]].unit == PERCENT
         apart = {name: row[name] for name in ("difference", "difference_low", "difference_high")}
         sure = leaves_out_0(*list(apart.values())[1:]) if np.isfinite(apart["difference_low"]) else None
         rows.append(
@@ -171,7 +172,7 @@ def headline_rows(comparison: Comparison) -> list[list[str]]:
     first, *others = comparison.names
     rows = [["", "", first, *(cell for name in others for cell in (name, "change"))]]
     for name in dict.fromkeys(comparison.measures["measure"]):
-        measure, cells = measure_named(name), []
+        measure, cells = MEASURES[name], []
         for study in comparison.names:
             row = comparison.value(name, study)
             cells.append(amount(row, measure.unit, measure.digits))
@@ -286,7 +287,7 @@ def word_lines(comparison: Comparison) -> list[str]:
     for name, changes in comparison.words.changes.items():
         n_shared = int(comparison.words.matrix.to_numpy()[0, list(comparison.words.matrix).index(name)])
         lines.append(f"words of {first} and {name}: {n_shared} shared")
-        lines += [f"  {what}: {listed(words)}" for what, words in changes.items() if words]
+        lines += [f"  {what}: {first_of(words, NAMED_WORDS)}" for what, words in changes.items() if words]
     return lines
 
 
@@ -306,15 +307,6 @@ def transfer_lines(comparison: Comparison) -> list[str]:
                 line += f", Jaccard {about['jaccard']:.2f} (chance {about['chance']:.2f})"
             lines.append(line)
     return lines
-
-
-def listed(words: Sequence[str], most: int = NAMED_WORDS) -> str:
-    """
-    >>> listed(["sea", "sand", "dog"], most=2)
-    'sea, sand and 1 more'
-    """
-    more = len(words) - most
-    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def columns_text(rows: Sequence[Sequence[str]]) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.common.formatting import signed
+from core.common.formatting import counted, joined, signed
 from core.common.statistics.intervals import leaves_out_0
-from core.comparison.compare import Comparison, measure_named
+from core.comparison.compare import Comparison
 from core.comparison.measures import MEASURES, PERCENT, Measure
 
 BETTER, WORSE, UNCLEAR, UNKNOWN = VERDICTS = ("better", "worse", "could be chance", "not known")
@@ -54,7 +54,7 @@ class Change:
 
 def change_of(comparison: Comparison, name: str, other: str) -> Change:
     """Return the change of one measure from the first study to another."""
-    row, measure = comparison.value(name, other), measure_named(name)
+    row, measure = comparison.value(name, other), MEASURES[name]
     values = (float(row.get(key, np.nan)) for key in ("difference", "difference_low", "difference_high"))
     difference, low, high = values
     return Change(measure, difference, low, high, verdict_of(difference, low, high, measure.better))
@@ -92,7 +92,7 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
     judged = [one for one in known_changes(comparison, other) if one.measure.better]
     if not judged:
         return ""
-    first, of = comparison.names[0], f"{len(judged)} measure{'s' * (len(judged) > 1)}"
+    first, of = comparison.names[0], counted(len(judged), "measure")
     named = {verdict: [one for one in judged if one.verdict == verdict] for verdict in (BETTER, WORSE)}
     if not any(named.values()):
         return f"{other} is neither better nor worse than {first}: {_no_change(len(judged))}."
@@ -102,7 +102,7 @@ def verdict_sentence(comparison: Comparison, other: str) -> str:
             than = (
                 f"and {verdict} at {len(some)}" if parts else f"{verdict} than {first} at {len(some)} of {of}"
             )
-            parts.append(f"{than}: {_listed([_named(one) for one in some])}")
+            parts.append(f"{than}: {joined([_named(one) for one in some])}")
     return f"{other} is {', '.join(parts)}."
 
 
@@ -130,7 +130,3 @@ def _named(change: Change) -> str:
 def _lower(title: str) -> str:
     """The title within a sentence: 'Accuracy' -> 'accuracy', 'AUROC of Q' and 'mIoU …' as they are."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -115,37 +115,3 @@ def shared_words(word_counts: Mapping[str, Counter[str]]) -> pd.DataFrame:
         table[name] = column
     order = np.lexsort([np.arange(len(words)), -values.sum(1), -table["n_studies"].to_numpy()])
     return table.iloc[order].reset_index(drop=True)
-
-
-def words_of_studies(
-    studies: Mapping[str, Study], *, only_interpretable: bool = False
-) -> dict[str, Counter[str]]:
-    """Return the words of each study by its name.
-
-    Raises:
-        StudyError: a study has no concepts.
-    """
-    word_counts = {}
-    for name, study in studies.items():
-        check_has_concepts(study)
-        mask = None
-        if only_interpretable:
-            about = study.table("explained", ["group", "interpretable"])
-            mask = set(about.loc[about["interpretable"], "group"])
-        word_counts[name] = concept_counts(study.table("concepts"), interpretable=mask)
-    return word_counts
-
-
-def compare_studies(studies: Mapping[str, Study]) -> dict[str, pd.DataFrame]:
-    """Build the tables `across`, `shared_matrix` and `shared_words` of studies over any images.
-
-    Raises:
-        StudyError: a study has no concepts.
-    """
-    word_counts = words_of_studies(studies)
-    facts = {name: study.summary("concepts") for name, study in studies.items()}
-    return {
-        "across": across_table(word_counts, facts),
-        "shared_matrix": shared_matrix(word_counts),
-        "shared_words": shared_words(word_counts),
-    }

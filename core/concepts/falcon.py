@@ -24,19 +24,6 @@ WordList = Sequence[tuple[str, str]]  # (word, kind "word" or "phrase") of one c
 Box = tuple[int, int, int, int]
 
 
-def alpha_of(h: np.ndarray, k: float) -> float:
-    """Threshold above which a feature is highly activating.
-
-    alpha = mean(H) + k std(H), over all entries of the normalised matrix, ddof 0 (docs/method.md 6.1).
-
-    Args:
-        h: (n_images, n_features) float, L2-normalised rows. k: standard deviations.
-    Returns:
-        float, unit of `h`; NaN for an empty matrix.
-    """
-    return EntryMoments.of(h).alpha(k)
-
-
 @dataclass(frozen=True)
 class EntryMoments:
     """Count, sum and sum of squares of all entries, mergeable over chunks of rows."""
@@ -62,19 +49,11 @@ class EntryMoments:
         return max(self.squares / self.n - self.mean**2, 0.0) ** 0.5 if self.n else float("nan")
 
     def alpha(self, k: float) -> float:
-        """mean + k std."""
+        """Return the threshold above which a feature is highly activating (docs/method.md 6.1).
+
+        alpha = mean(H) + k std(H), over all entries of the normalised matrix, ddof 0; NaN without entries.
+        """
         return self.mean + k * self.std
-
-
-def above_alpha(h: np.ndarray, alpha: float) -> np.ndarray:
-    """Find the images that highly activate each feature: T_i = {q : h_qi > alpha} (docs/method.md 6.1).
-
-    Args:
-        h: (n_images, n_features) float.
-    Returns:
-        (n_images, n_features) bool.
-    """
-    return np.asarray(h) > alpha
 
 
 def choose_k(n_explainable: Mapping[float, int], n_features: int, *, share: float = AUTO_SHARE) -> float:
@@ -182,29 +161,12 @@ def best_by_word(
     return best
 
 
-def counterfactuals(
-    h: np.ndarray, features: Sequence[int], rows: np.ndarray, *, beta: float = 0.7, n: int = 10
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find images similar to the highly activating ones in everything but the feature
-    (Kalibhat, dissertation, eq. 4.2).
+class CounterfactualSearch:
+    """Find images similar to the highly activating ones in everything but the feature, over chunks of rows.
 
     {q : h_qi < mean_i for each i of the group, h_q,V . h^mu >= beta}, V = all features but the group, h^mu =
-    mean of the highly activating rows without the group, mean_i over all images.
-
-    Args:
-        h: (n_images, n_features) float, L2-normalised rows. features: one feature, or those of a group.
-        rows: the highly activating images. n: maximum number, those with the highest dot product.
-    Returns:
-        rows (m,) int64 and dot products (m,) float64, by descending dot product, then by row; 0 <= m <= n.
-    """
-    search = CounterfactualSearch([features], [np.asarray(h)[rows].astype(np.float64).sum(0)], [len(rows)],
-                                  np.asarray(h, np.float64).mean(0), beta=beta, n=n)  # fmt: skip
-    search.update(0, h)
-    return search.finish()[0]
-
-
-class CounterfactualSearch:
-    """`counterfactuals` of many groups at once, over chunks of rows.
+    mean of the highly activating rows without the group, mean_i over all images (Kalibhat's dissertation,
+    eq. 4.2). A group keeps the `n` with the highest dot product; on ties, those of the first rows.
 
     Args:
         groups: the features of each group. sums: (n_groups, n_features) sum of its highly activating rows.

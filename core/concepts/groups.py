@@ -83,13 +83,11 @@ class Groups:
         return [self[int(group)] for group in np.flatnonzero(self.sizes > n_images)]
 
 
-def pack(highly: np.ndarray) -> np.ndarray:
-    """(n_images, ceil(n_features / 8)) uint8: bits of a bool matrix, the first feature in the highest bit."""
-    return np.packbits(np.asarray(highly, bool), axis=1)
-
-
 def pack_pairs(rows: np.ndarray, features: np.ndarray, n_images: int, n_features: int) -> np.ndarray:
-    """`pack` for a sparse matrix: each pair (row, feature) occurs once."""
+    """(n_images, ceil(n_features / 8)) uint8: `numpy.packbits` of the rows of a sparse matrix.
+
+    The first feature is in the highest bit; each pair (row, feature) occurs once.
+    """
     bits = np.zeros((n_images, -(-n_features // 8)), np.uint8)
     np.bitwise_or.at(bits, (rows, features >> 3), np.uint8(128) >> (features & 7).astype(np.uint8))
     return bits
@@ -145,22 +143,14 @@ def _classes(words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first, code.reshape(-1), sizes
 
 
-def mean_pairwise_cosine(embeddings: np.ndarray, *, diagonal: bool = False) -> float:
-    """Mean cosine over all pairs of different rows.
+def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> float:
+    """Mean cosine over all pairs of different rows, from the sum of n unit rows.
 
     (||sum_q e_q||^2 - n) / (n (n - 1)); with the diagonal, as in the authors' code, ||sum_q e_q||^2 / n^2.
 
-    Args:
-        embeddings: (n, d) float, L2-normalised rows.
     Returns:
         float in [-1, 1]; NaN without rows, and for one row without the diagonal.
     """
-    total = np.asarray(embeddings, np.float64).sum(0)
-    return cosine_from_sum(total, len(embeddings), diagonal=diagonal)
-
-
-def cosine_from_sum(total: np.ndarray, n: int, *, diagonal: bool = False) -> float:
-    """`mean_pairwise_cosine` from the sum of n unit rows."""
     square = float(np.dot(total, total))
     if diagonal:
         return square / n**2 if n else float("nan")

@@ -20,14 +20,17 @@ class EmbedConfig:
 
     images: str = option(
         "images to analyse: a folder (CLASS/IMAGE; train/ and val/ folders; or images without labels), "
-        "a .csv or .parquet of paths and labels, 'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR' or "
-        "'glyphworld'",
+        "a .csv or .parquet of paths and labels, a Hugging Face data set (.parquet files or what "
+        "save_to_disk wrote), a .json of COCO, FiftyOne or Label Studio, a .txt of PATH LABEL, "
+        "'SHARDS-{000..099}.tar', 'torchvision:NAME?root=DIR' or 'glyphworld'; FILE?root=DIR says where "
+        "relative paths begin",
         metavar="DIR",
         group="images",
     )
     encoder: str = option(
         "encoder to analyse: torchvision:resnet50, timm:NAME?output_stride=16, resnet18@PATH.ckpt, "
-        "timm:NAME@PATH, asset:NAME or python:package.module:factory",
+        "timm:NAME@PATH, a checkpoint or its folder, hf:ORG/NAME, asset:NAME or "
+        "python:package.module:factory",
         metavar="SPEC",
         left_out="asset:efficientnet_lite0, which knows photographs; of a study, its own",
         group="encoder",
@@ -189,7 +192,7 @@ class QualityConfig:
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
     seed: int = option("random seed of the bootstrap", 0, metavar="N")
     calibrate: int | None = option(
-        "also compare the scores that need no labels on N labelled train images",
+        "also make one score of those that need no labels, on N labelled train images",
         None,
         metavar="N",
         minimum=1,
@@ -220,7 +223,10 @@ class MaskOptions:
     """Source of core and spurious masks; none given: those that the image source plants itself."""
 
     masks: str | None = option(
-        "folder with core/… and spurious/… masks, named like the images", None, metavar="DIR", group="masks"
+        "folder with core/… and spurious/… masks, named like the images, or a .json of COCO",
+        None,
+        metavar="DIR",
+        group="masks",
     )
     salient_imagenet: str | None = option(
         "folder of Salient ImageNet's masks, in its own layout", None, metavar="DIR", group="masks"

@@ -1,4 +1,4 @@
-"""What a step is: one row of the table of steps. No torch."""
+"""A step: one row of the table of steps. No torch."""
 
 from __future__ import annotations
 

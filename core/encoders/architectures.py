@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
+from timm.layers import LayerNorm, SwiGLUPacked
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
@@ -176,10 +179,13 @@ def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict
     dim, size = patch.shape[0], patch.shape[-1]
     if dim % 64 and dim not in HEADS:
         raise CheckpointError(f"a transformer of width {dim} has no usual head count; use timm:NAME@PATH")
-    _refuse_other_kinds(state, dim, size)
-    n_prefix = int("cls_token" in state)
-    side = round((state["pos_embed"].shape[1] - n_prefix) ** 0.5) if "pos_embed" in state else 0
-    if patch.ndim != 4 or side * side + n_prefix != state.get("pos_embed", patch).shape[1]:
+    n_registers = state["reg_token"].shape[1] if "reg_token" in state else 0
+    n_class = int("cls_token" in state)
+    n_places = state["pos_embed"].shape[1] if "pos_embed" in state else 0
+    counts = (0, n_class + n_registers) if n_registers else (n_class,)  # registers may have no places
+    n_prefix = next((n for n in counts if round(max(n_places - n, 0) ** 0.5) ** 2 == n_places - n > 0), None)
+    side = round((n_places - (n_prefix or 0)) ** 0.5)
+    if patch.ndim != 4 or n_prefix is None:
         raise CheckpointError(
             "the transformer has no square grid of position embeddings; name it: timm:NAME?img_size=N@PATH"
         )
@@ -194,30 +200,32 @@ def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict
         "num_heads": 12 if moco_v3 and dim == 384 else HEADS.get(dim, max(dim // 64, 1)),
         "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / dim,
         "qkv_bias": "blocks.0.attn.qkv.bias" in state,
-        "class_token": n_prefix == 1,
+        "class_token": n_class == 1,
         "num_classes": 0,
-        "global_pool": "avg" if "fc_norm.weight" in state or not n_prefix else "token",
+        "global_pool": "avg" if "fc_norm.weight" in state or not n_class else "token",
     }
+    if "attn_pool.latent" in state:
+        arguments["global_pool"] = "map"
+    if n_registers:
+        arguments |= {"reg_tokens": n_registers, "no_embed_class": n_prefix == 0}
+    if "norm_pre.weight" in state:
+        arguments["pre_norm"] = True
+    hidden = state["blocks.0.mlp.fc1.weight"].shape[0]
+    if "blocks.0.mlp.fc2.weight" in state and hidden == 2 * state["blocks.0.mlp.fc2.weight"].shape[1]:
+        arguments["mlp"] = "swiglu"
     if "blocks.0.ls1.gamma" in state:
         arguments["init_values"] = 1.0
     return arguments
 
 
-def _refuse_other_kinds(state: Mapping[str, Tensor], dim: int, size: int) -> None:
-    """Raise CheckpointError, naming timm's model, for transformers with registers or attention pooling."""
-    width = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1152: "so400m", 1536: "giant"}.get(dim)
-    model = f"vit_{width}_patch{size}" if width else "NAME"
-    registers = state.get("reg_token", state.get("register_tokens"))
-    if registers is not None:
-        name = f"{model}_reg{registers.shape[1]}_dinov2" if width else model
-        theirs = ", named as in DINOv2's own repository: take timm's file of it, and"
-        separator = theirs if "reg_token" not in state else ";"
-        raise CheckpointError(
-            f"the transformer has {registers.shape[1]} register tokens{separator} name it: timm:{name}@PATH"
-        )
-    if "attn_pool.latent" in state:
-        side = round(state["pos_embed"].shape[1] ** 0.5) * size if "pos_embed" in state else 224
-        name = f"{model}_siglip_{side}" if width else model
-        raise CheckpointError(
-            f"the transformer pools its tokens by attention (as SigLIP); name it: timm:{name}@PATH"
-        )
+def vision_transformer(arguments: Mapping[str, Any]) -> VisionTransformer:
+    """Build timm's VisionTransformer from `vit_arguments`.
+
+    Further arguments, as plain values: `eps` of its LayerNorms, `mlp`: "swiglu" for gated perceptrons.
+    """
+    plain = {key: value for key, value in arguments.items() if key not in ("eps", "mlp")}
+    if "eps" in arguments:
+        plain["norm_layer"] = partial(LayerNorm, eps=arguments["eps"])
+    if arguments.get("mlp") == "swiglu":
+        plain |= {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU}
+    return VisionTransformer(**plain)

@@ -13,13 +13,15 @@ from typing import Any
 
 from torch import Tensor
 
+from core.encoders.hugging_face.names import Renamed, registers_apart, timm_names
 from core.encoders.layout_names import Clues, layout_name
 from core.errors import CheckpointError
 
 SKIPPED = re.compile(r"^(optim.*|callbacks|loops|hyper_?parameters|lr_sched.*|.*scaler|amp|args|.*loss)$")
 MOMENTUM = re.compile(r"(?:^|[._])(?:momentum|target|teacher|ema|key|k)(?:[._]|$)")
+TRANSFORMERS = " (Hugging Face transformers)"  # at the end of the names of these layouts
 # Names of transformers: of its ViT, DINOv2, BEiT and DeiT, of CLIP and SigLIP, Swin, ResNet and ConvNeXt.
-TRANSFORMERS = re.compile(
+OF_TRANSFORMERS = re.compile(
     r"^(\w+\.)*(embeddings\.patch_embeddings\.|embeddings\.patch_embedding\.weight|embedder\.embedder\."
     r"|encoder\.layers?\.\d+\.attention\.attention\.|encoder\.stages\.\d+\.layers\.)",
     re.MULTILINE,
@@ -35,7 +37,7 @@ class Layout:
     name: str
     container: str  # location in the file, e.g. "state_dict"; "" is the top level
     prefix: str  # prefix of the encoder's keys there
-    kind: str  # resnet, numeric (a Sequential of a ResNet's children), vit, other
+    kind: str  # resnet, numeric (a Sequential of a ResNet's children), vit, transformers, other
     role: str  # online or momentum
     state: dict[str, Tensor] = field(repr=False)  # keys without prefix, with torchvision's or timm's names
     dropped: dict[str, int] = field(default_factory=dict)  # group of dropped keys -> count
@@ -92,6 +94,9 @@ def recognise(
     containers = list(_containers(file))
     if not containers:
         raise CheckpointError(f"there are no weights in it; its keys are {_some(list(file))}")
+    for path, tensors in containers:
+        if renamed := timm_names(tensors):
+            return _of_transformers(renamed, path, containers)
     candidates = [candidate for path, tensors in containers for candidate in _candidates(path, tensors)]
     if expected and not any(candidate.prefix == "" for candidate in candidates):
         bare = [held for held in containers if held[1].keys() >= set(expected)]
@@ -100,11 +105,11 @@ def recognise(
         candidates = [c for path, tensors in containers for c in _by_expected(path, tensors, expected)]
     if not candidates:
         path, tensors = max(containers, key=lambda item: len(item[1]))
-        if expected and not TRANSFORMERS.search(
+        if expected and not OF_TRANSFORMERS.search(
             "\n".join(tensors)
         ):  # what does not fit is listed when the weights are loaded
             return _layout(file, Candidate(path, _wrapper(tensors), "other", tensors), containers, filename)
-        if TRANSFORMERS.search("\n".join(tensors)):
+        if OF_TRANSFORMERS.search("\n".join(tensors)):
             raise CheckpointError(
                 "it is a checkpoint of Hugging Face transformers, whose names are its own; name the same "
                 "network of timm with its own weights, or a factory of the model: "
@@ -229,11 +234,29 @@ def _layout(
         prefix=prefix,
         kind="resnet" if encoder.kind == "numeric" else encoder.kind,
         role=encoder.role,
-        state={_repaired(key): tensor for key, tensor in state.items()},
+        state=registers_apart({_repaired(key): tensor for key, tensor in state.items()}),
         dropped=dict(dropped),
         stem_padding=2 if name == "solo-learn" else 1,
         notes=notes,
         **extras,
+    )
+
+
+def _of_transformers(
+    renamed: Renamed, path: tuple[str, ...], containers: list[tuple[tuple[str, ...], dict[str, Tensor]]]
+) -> Layout:
+    dropped: Counter[str] = Counter()
+    for other, tensors in containers:
+        beside = [key for key in tensors if other != path or not key.startswith(renamed.prefix)]
+        dropped.update(_group(key) for key in beside)
+    return Layout(
+        name=f"{renamed.family}{TRANSFORMERS}",
+        container=".".join(path),
+        prefix=renamed.prefix,
+        kind="transformers",
+        role="online",
+        state=renamed.state,
+        dropped=dict(dropped),
     )
 
 

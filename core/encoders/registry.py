@@ -8,17 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
-from core.encoders.architectures import ResNet, ResNetShape, Stem, named_resnet, resnet_shape, vit_arguments
+from core.encoders.architectures import (
+    ResNet,
+    ResNetShape,
+    Stem,
+    named_resnet,
+    resnet_shape,
+    vision_transformer,
+    vit_arguments,
+)
 from core.encoders.checkpoints import LoadReport, is_head, load_strict, read_checkpoint
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
+from core.encoders.hugging_face.hub import repository, timm_sidecar
+from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_network, read_beside
 from core.encoders.layout_names import PIXELS
-from core.encoders.layouts import Layout, recognise, renamed_by_order
+from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
@@ -47,7 +56,7 @@ def load_encoder(
 
     Args:
         spec: torchvision:NAME, timm:NAME?key=value&…, open_clip:NAME?pretrained=TAG, each also with @PATH;
-            resnet18@PATH; PATH; asset:NAME; python:module:factory. `branch=student|teacher` and
+            resnet18@PATH; PATH; hf:ORG/NAME; asset:NAME; python:module:factory. `branch=student|teacher` and
             `prefix=…` select one of a file's encoders.
         layer: dotted name; the representation is then the pooled output of that layer.
             Default: the last stage.
@@ -62,7 +71,7 @@ def load_encoder(
             pool.
     """
     device = resolve_device(device)
-    parsed, known = _from_assets(parse_spec(spec))
+    parsed, known = _located(parse_spec(spec))
     flags = _flags(mean, std, input_size, resize)
     if parsed.checkpoint is None:
         built = build_architecture(parsed, with_weights=True)
@@ -90,8 +99,11 @@ def load_encoder(
     )
 
 
-def _from_assets(spec: Spec) -> tuple[Spec, Sidecar | None]:
-    """Return the SPEC of an asset's file, and what is known of it where no sidecar lies beside it."""
+def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
+    """Return the SPEC with the file of an asset, or the folder of a repository of the hub, and what is known
+    of it where no sidecar lies beside it."""
+    if spec.family == "hf":
+        spec = Spec("", "", checkpoint=repository(spec), branch=spec.branch, prefix=spec.prefix)
     if spec.family != "asset":
         return spec, None
     if packaged := PACKAGED.get(spec.name):
@@ -109,7 +121,7 @@ def _from_assets(spec: Spec) -> tuple[Spec, Sidecar | None]:
 def _from_checkpoint(
     spec: Spec, path: Path, known: Sidecar | None, flags: frozenset[str]
 ) -> tuple[Built, LoadReport]:
-    file, sidecar = read_checkpoint(path), known or read_sidecar(path)
+    file, sidecar = read_checkpoint(path), known or _said_of(path)
     notes: list[str] = []
     if not spec.family and sidecar.arch:
         spec = _from_sidecar(spec, sidecar)
@@ -131,11 +143,13 @@ def _from_checkpoint(
     padding = sidecar.stem_padding if sidecar.stem_padding is not None else layout.stem_padding
     layout = dataclasses.replace(layout, stem_padding=padding)
     if made is None:
-        made = _from_keys(spec, layout)
+        made = _from_keys(spec, layout, path)
         if not spec.family:
             notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
     elif layout.kind == "resnet":
         _fit_stem(made.model, layout)
+    if layout.kind == "transformers" and not sidecar.transform and read_beside(path, PREPROCESSOR):
+        sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=PREPROCESSOR)
     layout, classifier = _named_like(made, layout)
     hint = _hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
@@ -155,6 +169,12 @@ def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:
     return renamed, frozenset(whole.keys() - expected.keys())
 
 
+def _said_of(path: Path) -> Sidecar:
+    """Return the sidecar of a checkpoint, or what timm's config.json beside it says in place of one."""
+    sidecar = read_sidecar(path)
+    return timm_sidecar(path) or sidecar if sidecar == Sidecar() else sidecar
+
+
 def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
     """Combine the sidecar's architecture with the checkpoint, branch and prefix of the SPEC."""
     plain = sidecar.spec
@@ -166,14 +186,21 @@ def _from_sidecar(spec: Spec, sidecar: Sidecar) -> Spec:
     )
 
 
-def _from_keys(spec: Spec, layout: Layout) -> Built:
-    """Build a ResNet (named, or inferred from the weights) or vision transformer for a state dict."""
+def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
+    """Build a ResNet (named, or inferred from the weights) or another network for a state dict."""
+    if layout.kind == "transformers" and not spec.family:
+        family = layout.name.removesuffix(TRANSFORMERS)
+        model, arch, transform, notes = build_network(family, layout.state, path)
+        return Built(model, transform, arch, "checkpoint", notes)
     if layout.kind == "vit" and not spec.family:
         arguments: dict[str, Any] = dict(vit_arguments(layout.state, moco_v3=layout.name == "MoCo v3"))
-        note = f"{arguments['num_heads']} attention heads assumed (not stored in the weights)"
+        notes = [f"{arguments['num_heads']} attention heads assumed (not stored in the weights)"]
+        if "pre_norm" in arguments:
+            notes.append("GELU assumed; for OpenAI's quick GELU write timm:vit_…_clip_quickgelu_224@PATH")
         arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
-        transform = scaled(Transform(), int(arguments["img_size"]))
-        return Built(VisionTransformer(**arguments), transform, arch, "checkpoint", [note])
+        pixels = {"mean": HALF, "std": HALF} if "attn_pool.latent" in layout.state else {}  # SigLIP's
+        transform = scaled(Transform(**pixels), int(arguments["img_size"]))
+        return Built(vision_transformer(arguments), transform, arch, "checkpoint", notes)
     if layout.kind != "resnet":
         raise CheckpointError(
             f"its keys (layout {layout.name}) are not those of {spec.name or 'a ResNet'}; "

@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from core.common.inside import parse_json
+from core.encoders.hugging_face.shards import weight_files
 from core.errors import CheckpointError
 
-IN_PARTS = "of a checkpoint in several files; join them into one .safetensors first"
 RESAVE = "re-save the weights alone where you trust the file: torch.save(model.state_dict(), PATH)"
 # Settings objects that training frameworks store beside the weights. They are never imported: an inert
 # stand-in replaces them.
@@ -64,11 +64,25 @@ def _allowed() -> list[Any]:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read the dictionary in a .safetensors, .pth, .pt, .ckpt, .pth.tar … file, tensors on the CPU.
 
+    A checkpoint in several files is read by its index or its folder.
+
     Raises:
         CheckpointError: the file is missing, is something else (a web page, a git-lfs pointer, a truncated
             download, TorchScript …), or reading it would run code. Nothing in it is executed.
     """
-    path = Path(path)
+    files = weight_files(Path(path))
+    if list(files.values()) == [None]:
+        return _read_file(next(iter(files)))
+    parts: dict[str, Any] = {}
+    for file, keys in files.items():
+        part = _read_file(file)
+        if lacking := next((key for key in keys or () if key not in part), None):
+            raise CheckpointError(f"'{file}' lacks '{lacking}', which its index promises; download it again")
+        parts |= {key: part[key] for key in keys or ()}
+    return parts
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     kind = _kind(path)
     loaded = _read_safetensors(path) if kind == "safetensors" else _read_torch(path, zipped=kind == "zip")
     if isinstance(loaded, torch.nn.Module) or not isinstance(loaded, dict):
@@ -79,14 +93,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 def _kind(path: Path) -> str:
     if not path.exists():
         raise CheckpointError(f"no checkpoint at '{path}'")
-    if path.is_dir():
-        parts = any(path.glob("*.index.json"))
-        raise CheckpointError(
-            f"'{path}' is "
-            + (f"the folder {IN_PARTS}" if parts else "a folder; name the checkpoint file in it")
-        )
-    if re.search(r"-\d{5}-of-(?!00001)\d{5}\.", path.name):
-        raise CheckpointError(f"'{path}' is one part {IN_PARTS}")
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -116,7 +122,7 @@ def _not_a_checkpoint(head: bytes, suffix: str = "") -> str | None:
     if text.startswith(b"version https://git-lfs"):
         return "is a git-lfs pointer, not the checkpoint itself; run `git lfs pull` in its repository"
     if text.startswith(b"{") and b"weight_map" in head:
-        return f"is the index {IN_PARTS}"
+        return "is the index of a checkpoint in several files; name it NAME.index.json, beside them"
     if text.startswith((b"{", b"[")) and head[8:9] != b"{":
         return "is a JSON text, not a checkpoint; name the weights file"
     for magic, what in (

@@ -12,9 +12,10 @@ from core.errors import SettingsError, did_you_mean
 
 FORMS = (
     "torchvision:resnet50, timm:NAME?output_stride=16&pretrained=true, open_clip:NAME?pretrained=TAG, "
-    "resnet18@PATH, timm:NAME@PATH, asset:NAME, python:package.module:factory, or the path of a checkpoint"
+    "resnet18@PATH, timm:NAME@PATH, hf:ORG/NAME, asset:NAME, python:package.module:factory, or the path of "
+    "a checkpoint"
 )
-FAMILIES = ("torchvision", "timm", "open_clip", "python", "asset")
+FAMILIES = ("torchvision", "timm", "open_clip", "python", "asset", "hf")
 BRANCHES = {
     **dict.fromkeys(("student", "online", "query", "raw"), "online"),
     **dict.fromkeys(("teacher", "momentum", "target", "key", "ema"), "momentum"),
@@ -24,7 +25,7 @@ WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed SPEC. `family`: torchvision, timm, open_clip, python, asset, resnet, or "" (a checkpoint)."""
+    """A parsed SPEC. `family`: one of FAMILIES, resnet, or "" (a checkpoint)."""
 
     family: str
     name: str

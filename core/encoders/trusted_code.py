@@ -109,7 +109,7 @@ def argument_problem(spec: Spec) -> str | None:
 def _canonical(name: str) -> str:
     """Return the canonical SPEC: no checkpoint, sorted arguments. A captioner is returned unchanged."""
     text = name.strip()
-    if text.partition(":")[0] not in ("python", "timm", "torchvision", "open_clip"):
+    if text.partition(":")[0] not in ("python", "timm", "torchvision", "open_clip", "hf"):
         return text
     try:
         return parse_spec(text).arch

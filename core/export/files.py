@@ -21,6 +21,8 @@ from core.common.inside import replacing
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.export.private_paths import relative_paths
+from core.measures.label_issues import COLUMNS as LABEL_ISSUES
+from core.measures.label_issues import NEEDS, label_issues
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces import tables as traces
@@ -28,53 +30,17 @@ from core.traces import tables as traces
 COLUMNS: dict[str, tuple[str, ...]] = {
     "images": ("image_id", "path", "split", "label"),
     "features": (
-        "feature",
-        "mean",
-        "std",
-        "activation_rate",
-        "tail",
-        "discriminative",
-        "top_class",
-        "purity",
+        *("feature", "mean", "std", "activation_rate", "tail", "discriminative", "top_class", "purity"),
     ),
     "quality": (
-        "image_id",
-        "split",
-        "q_score",
-        "n_firing",
-        "n_firing_discriminative",
-        "norm",
-        "max_activation",
-        "q_all_features",
-        "hoyer",
-        "knn_similarity",
-        "predicted",
-        "confidence",
-        "margin",
-        "energy",
-        "correct",
-        "combined",
-        "distinctiveness",
-        "raw_distinctiveness",
-        "soft_q",
-        "whitened_norm",
-        "pca_residual",
-        "kpca_error",
-        "gen",
-        "nnguide",
-        "fdbd",
-        "she",
-        "vim_residual",
+        *("image_id", "split", "q_score", "n_firing", "n_firing_discriminative", "norm", "max_activation"),
+        *("q_all_features", "hoyer", "knn_similarity", "predicted", "confidence", "margin", "energy"),
+        *("correct", "combined", "distinctiveness", "raw_distinctiveness", "soft_q", "whitened_norm"),
+        *("pca_residual", "kpca_error", "gen", "nnguide", "fdbd", "she", "vim_residual"),
+        "calibrated",  # after `quality --calibrate`
     ),
     "probe": (
-        "image_id",
-        "split",
-        "true",
-        "predicted",
-        "confidence",
-        "margin",
-        "energy",
-        "correct",
+        *("image_id", "split", "true", "predicted", "confidence", "margin", "energy", "correct"),
         "top5_correct",
     ),
     "overlap": ("image_id", "mask", "paper", "binary", "soft", "energy"),
@@ -89,26 +55,22 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "groups": ("group", "n_images", "clip_cosine", "interpretable"),
     "captions": ("group", "image_id", "rank", "caption", "cosine", "confidence"),
     "highly_activating": ("group", "image_id"),
-    "failures": (
-        "image_id",
-        "true",
-        "predicted",
-        "rank",
-        "feature",
-        "contribution",
-        "side",
-        "words",
-    ),
+    "failures": (*("image_id", "true", "predicted", "rank", "feature", "contribution", "side", "words"),),
     "interventions": INTERVENTIONS,
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
+    "label_issues": LABEL_ISSUES,
     "traces_images": traces.IMAGE_COLUMNS,
     "traces_features": traces.FEATURE_COLUMNS,
     "attributes": (),  # all columns of the image source
     "metrics": (),  # how well each score predicts the probe's errors
 }
 STORED_AS = {"metrics": "quality_metrics"}
-TRACES = {"traces_images": traces.images_table, "traces_features": traces.features_table}
+MADE = {  # of what the study holds, when it is asked for
+    "label_issues": lambda study: _label_issues(study),
+    "traces_images": traces.images_table,
+    "traces_features": traces.features_table,
+}
 TABLES = (*COLUMNS, "representations", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
@@ -180,8 +142,8 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
     """Read a table as it is exported: the promised columns in the promised order."""
     if table == "neighbours":
         frame = _neighbours(study)
-    elif table in TRACES:
-        frame = TRACES[table](study)
+    elif table in MADE:
+        frame = MADE[table](study)
     else:
         stored = STORED_AS.get(table, table)
         _check_there(study, table, stored)
@@ -199,8 +161,8 @@ def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None
     """
     if table not in ("quality", "probe"):
         return ""
-    chosen = slice.mask(study) if slice else np.ones(study.n_images, bool)
-    if not (chosen & ~study.is_val).any():
+    inside = slice.mask(study) if slice else np.ones(study.n_images, bool)
+    if not (inside & ~study.is_val).any():
         return ""
     parts = ["scores that compare an image with the train images are empty"] * (table == "quality")
     if study.has("probe"):
@@ -224,9 +186,9 @@ def _check(table: str, out: Path) -> None:
         raise SettingsError(f"no table '{table}'.{hint} Tables: {', '.join(TABLES)}")
     extensions = (".npy",) if table in ("representations", "heatmap", "mask") else EXTENSIONS
     if out.suffix.lower() not in extensions:
-        said = f"'{out.suffix}'" if out.suffix else "no extension"
+        ending = f"'{out.suffix}'" if out.suffix else "no extension"
         raise SettingsError(
-            f"'{out}' has {said}; {table} can be written as {', '.join(extensions)} (choose by extension)"
+            f"'{out}' has {ending}; {table} can be written as {', '.join(extensions)} (choose by extension)"
         )
     if out.is_dir():
         raise SettingsError(f"'{out}' is a folder; name a file in it, such as {out / (table + '.csv')}")
@@ -247,11 +209,11 @@ def _check_there(study: Study, table: str, item: str) -> None:
     raise StudyError(f"{start}{why}. Run: {command_line(step, study.path)}")
 
 
-def _only(study: Study, table: str, frame: pd.DataFrame, wanted: Slice) -> pd.DataFrame:
+def _only(study: Study, table: str, frame: pd.DataFrame, slice: Slice) -> pd.DataFrame:
     if "image_id" not in frame:
         raise SettingsError(f"a slice selects images, but '{table}' has no rows per image; leave it out")
-    chosen = study.images["image_id"].to_numpy()[wanted.mask(study)]
-    return frame.loc[frame["image_id"].isin(list(chosen))].reset_index(drop=True)
+    image_ids = study.images["image_id"].to_numpy()[slice.mask(study)]
+    return frame.loc[frame["image_id"].isin(list(image_ids))].reset_index(drop=True)
 
 
 def _neighbours(study: Study) -> pd.DataFrame:
@@ -271,18 +233,24 @@ def _neighbours(study: Study) -> pd.DataFrame:
     return frame.loc[rows.ravel() >= 0].reset_index(drop=True)  # -1 pads where train has fewer than k
 
 
-def _export_representations(study: Study, out: Path, wanted: Slice | None) -> int:
+def _label_issues(study: Study) -> pd.DataFrame:
+    for item in NEEDS:
+        _check_there(study, "label_issues", item)
+    return label_issues(study, study.is_val)
+
+
+def _export_representations(study: Study, out: Path, slice: Slice | None) -> int:
     """Raw representations, float32, in the order of `images`; written chunk by chunk, so any size works."""
     _check_there(study, "representations", "representations")
     raw = study.array("representations")
-    mask = wanted.mask(study) if wanted else np.ones(len(raw), dtype=bool)
+    mask = slice.mask(study) if slice else np.ones(len(raw), dtype=bool)
     n_rows = int(mask.sum())
     with complete_file(out) as temporary, open(temporary, "wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, *raw.shape[1:])}
         np.lib.format.write_array_header_1_0(file, header)
         for start, chunk in raw.chunks():
-            chosen = chunk[mask[start : start + len(chunk)]]
-            file.write(np.ascontiguousarray(chosen, dtype="<f4").data)
+            rows = chunk[mask[start : start + len(chunk)]]
+            file.write(np.ascontiguousarray(rows, dtype="<f4").data)
     return n_rows
 
 

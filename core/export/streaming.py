@@ -36,16 +36,16 @@ def tables_of(study: Study) -> list[Listed]:
     """List every table of a study: first those that `export` promises, in their order, then the others."""
     promised = {stored: name for name, stored in STORED_AS.items()}
     items = {name: item for name, item in study.manifest["items"].items() if study.has(name)}
-    found: dict[str, Listed] = {}
+    tables: dict[str, Listed] = {}
     for stored, item in items.items():
         name = str(promised.get(stored, stored))
         if item["kind"] == "table":
-            found[name] = Listed(name, item["shape"][0], _size(study, stored))
+            tables[name] = Listed(name, item["shape"][0], _size(study, stored))
     if "neighbours" in items:
         n, k = items["neighbours"]["shape"]
-        found["neighbours"] = Listed("neighbours", n * k, None)
-    order = [name for name in COLUMNS if name in found]
-    return [found[name] for name in [*order, *sorted(set(found) - set(order))]]
+        tables["neighbours"] = Listed("neighbours", n * k, None)
+    order = [name for name in COLUMNS if name in tables]
+    return [tables[name] for name in [*order, *sorted(set(tables) - set(order))]]
 
 
 def _size(study: Study, item: str) -> int | None:
@@ -95,8 +95,8 @@ def _handed_on(study: Study, table: str, part: pa.Table) -> pa.Table:
     if table not in ("images", "skipped") or "path" not in part.column_names:
         return part
     paths = without_image_folder(study, table, part.select(["path"]).to_pandas())
-    place, field = part.column_names.index("path"), part.schema.field("path")
-    return part.set_column(place, field, pa.array(paths["path"], field.type, from_pandas=True))
+    position, field = part.column_names.index("path"), part.schema.field("path")
+    return part.set_column(position, field, pa.array(paths["path"], field.type, from_pandas=True))
 
 
 def _read(

@@ -53,6 +53,7 @@ def info(study: Study) -> dict[str, Any]:
         "q_auprc_interval": quality.get("q_auprc_interval"),
         "base_rate": quality.get("base_rate"),
         "recommendation": advice(study) or None,
+        "label_issues": quality.get("label_issues"),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
         "miou_core": study.summary("overlap").get("miou_core"),

@@ -221,7 +221,7 @@ class HeatmapReader:
 
     @cached_property
     def _in_d(self) -> np.ndarray:
-        return self.study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+        return self.study.discriminative
 
 
 def check_features(study: ReadableStudy, features: Sequence[int] | np.ndarray) -> np.ndarray:

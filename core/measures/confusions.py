@@ -14,10 +14,10 @@ def confusions(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
 
     Ties are in the order of the names. Empty without errors, or where the correctness is not known.
     """
-    true, told = class_column(study, "label"), class_column(study, "predicted")
-    wrong = mask & (result_column(study, "correct") == 0) & (true >= 0) & (told >= 0)
+    true, predicted = class_column(study, "label"), class_column(study, "predicted")
+    wrong = mask & (result_column(study, "correct") == 0) & (true >= 0) & (predicted >= 0)
     names = np.array(study.class_names, object)
-    pairs, n = np.unique(true[wrong] * len(names) + told[wrong], return_counts=True)
+    pairs, n = np.unique(true[wrong] * len(names) + predicted[wrong], return_counts=True)
     order = np.lexsort([pairs, -n])  # class names are sorted, so pairs are in the order of the names
     first, second = np.divmod(pairs[order], max(len(names), 1))
     return pd.DataFrame({"true": names[first], "predicted": names[second], "n": n[order]})

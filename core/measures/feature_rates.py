@@ -1,4 +1,4 @@
-"""How often each feature fires on the images of a slice, and how large it is: there, and against others."""
+"""Firing rates and mean activations of each feature on the images of a slice, and against others."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ MEANS = ["mean", "mean_against", "mean_q"]
 def feature_differences(
     study: StudyReader, mask: np.ndarray, against: np.ndarray, *, means: bool = False
 ) -> pd.DataFrame:
-    """How much more often each feature fires on the images of a slice than on others, largest difference
-    first, ties by feature.
+    """Compare how often each feature fires on the images of a slice and on others, largest difference first,
+    ties by feature.
 
     With k of n images of the slice and k' of n' others on which the feature fires, difference = k/n - k'/n',
     its interval is Newcombe's, p Fisher's exact test (two-sided), and q that of Benjamini and Hochberg over
@@ -44,7 +44,7 @@ def feature_differences(
     p = np.full(len(k), np.nan)
     p[fires] = two_sided(k[fires], n, (k + k_against)[fires], n + n_against)
     rate, rate_against = safe_divide(k, n), safe_divide(k_against, n_against)
-    found = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "feature": np.arange(len(k)),
             "rate": rate,
@@ -59,29 +59,29 @@ def feature_differences(
     if means:
         nothing = dict.fromkeys(MEANS, np.nan)  # the representations are damaged
         there = study.has("representations")
-        found = found.assign(**(mean_differences(study, mask, against) if there else nothing))
-    order = np.argsort(-found["difference"].to_numpy(), kind="stable")
-    return found.iloc[order].reset_index(drop=True)
+        table = table.assign(**(mean_differences(study, mask, against) if there else nothing))
+    order = np.argsort(-table["difference"].to_numpy(), kind="stable")
+    return table.iloc[order].reset_index(drop=True)
 
 
 def mean_differences(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> dict[str, np.ndarray]:
     """Mean of each feature of h over both masks, and the q of Welch's test between them."""
     one, other = activation_moments(study, mask), activation_moments(study, against)
     p = welch(one.mean, one.variance, one.n, other.mean, other.variance, other.n)
-    found = {"mean": one.mean if one.n else np.full_like(one.mean, np.nan)}
-    found["mean_against"] = other.mean if other.n else np.full_like(other.mean, np.nan)
-    return found | {"mean_q": benjamini_hochberg(p)}
+    means = {"mean": one.mean if one.n else np.full_like(one.mean, np.nan)}
+    means["mean_against"] = other.mean if other.n else np.full_like(other.mean, np.nan)
+    return means | {"mean_q": benjamini_hochberg(p)}
 
 
 def activation_moments(study: StudyReader, mask: np.ndarray) -> Moments:
     """Moments of each feature of h over the images of a mask; chunks without any are not read."""
     array = study.array("representations")
-    found = Moments.empty(array.shape[1])
+    moments = Moments.empty(array.shape[1])
     for number in range(array.n_chunks):
         inside = np.flatnonzero(mask[array.chunk_start(number) : array.chunk_start(number + 1)])
         if len(inside):
-            found = found.merge(Moments.of_rows(unit_rows(array.chunk(number)[inside])))
-    return found
+            moments = moments.merge(Moments.of_rows(unit_rows(array.chunk(number)[inside])))
+    return moments
 
 
 def feature_numbers(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def feature_numbers(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     D and the tails are definitions on the train images and stay.
     """
     whole = study.table("features")
-    found, n_features = activation_moments(study, mask), len(whole)
+    moments, n_features = activation_moments(study, mask), len(whole)
     rate, purity, top = np.full(n_features, np.nan), np.full(n_features, np.nan), np.full(n_features, -1)
     if has_firing(study):
         rate = 100.0 * safe_divide(count_firing_images(study, [mask])[0], np.count_nonzero(mask))
@@ -99,8 +99,8 @@ def feature_numbers(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         purity, top = classes["purity"].to_numpy(), classes["top"].to_numpy()
     names = np.array([*study.class_names, None], object)
     return whole.assign(
-        mean=found.mean if found.n else np.nan,
-        std=found.std,
+        mean=moments.mean if moments.n else np.nan,
+        std=moments.std,
         activation_rate=rate,
         top_class=pd.array(names[top], dtype="str"),
         purity=purity,

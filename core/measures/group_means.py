@@ -52,9 +52,9 @@ class GroupMeans:
         group = np.where(correct, 0, self.n_classes) + code
         order = np.argsort(group, kind="stable")
         h = unit_rows(raw[order])  # (n, n_features), the correct images first
-        found, first, count = np.unique(group[order], return_index=True, return_counts=True)
-        self.sums[found] += np.add.reduceat(h, first, axis=0)
-        self.counts[found] += count
+        groups, first, count = np.unique(group[order], return_index=True, return_counts=True)
+        self.sums[groups] += np.add.reduceat(h, first, axis=0)
+        self.counts[groups] += count
         h.sort(axis=1)
         curves = h[:, h.shape[1] - self.ranks]  # (n, points), descending
         n_correct = int(np.count_nonzero(correct))
@@ -93,11 +93,11 @@ def group_means(
     """
     code = class_column(study, "label")
     means = GroupMeans(len(study.class_names), study.array("representations").shape[1])
-    chosen, right = with_outcome(study, mask)
+    inside, right = with_outcome(study, mask)
     array = study.array("representations")
     for number in range(array.n_chunks):
         start = array.chunk_start(number)
-        rows = start + np.flatnonzero(chosen[start : array.chunk_start(number + 1)])
+        rows = start + np.flatnonzero(inside[start : array.chunk_start(number + 1)])
         if len(rows):
             means.update(np.asarray(array.chunk(number)[rows - start]), code[rows], right[rows])
             done(len(rows))
@@ -109,8 +109,8 @@ def with_outcome(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
     if not study.has("probe"):
         return np.zeros(study.n_images, bool), np.zeros(study.n_images, bool)
     correct = study.table("probe", ["correct"])["correct"].astype("boolean")
-    known = correct.notna().to_numpy() & (class_column(study, "label") >= 0)
-    return mask & known, correct.fillna(False).to_numpy(bool)
+    has_outcome = correct.notna().to_numpy() & (class_column(study, "label") >= 0)
+    return mask & has_outcome, correct.fillna(False).to_numpy(bool)
 
 
 def vectors_of(means: GroupMeans) -> dict[str, np.ndarray]:

@@ -30,13 +30,17 @@ def headline(study: StudyReader, mask: np.ndarray) -> dict[str, Any]:
     columns = {name: result_column(study, name) for name in ("correct", *MEANS)}
     table = means(mask, columns).set_index("metric")
     n = int(np.count_nonzero(mask))
-    found: dict[str, Any] = {"n": n, "reasons": {}}
+    numbers: dict[str, Any] = {"n": n, "reasons": {}}
     for metric, name in NAMES.items():
-        value, low, high, known = (table.loc[metric, part] for part in ("value", "low", "high", "n"))
-        found |= {name: float(value), f"{name}_interval": (float(low), float(high)), f"{name}_n": int(known)}
-        if not known:
-            found["reasons"][name] = NO_IMAGES if not n else _not_known(name)
-    return found
+        value, low, high, n_known = (table.loc[metric, part] for part in ("value", "low", "high", "n"))
+        numbers |= {
+            name: float(value),
+            f"{name}_interval": (float(low), float(high)),
+            f"{name}_n": int(n_known),
+        }
+        if not n_known:
+            numbers["reasons"][name] = NO_IMAGES if not n else _not_known(name)
+    return numbers
 
 
 def _not_known(name: str) -> str:

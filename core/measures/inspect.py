@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.common.captions import split_images
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
@@ -39,23 +40,23 @@ def inspect(
     scale = overlap_scale(study, mask)
     named = feature_words(study)
     features = feature_differences(study, mask, others, means=means).to_dict("records")
-    found: dict[str, Any] = {"where": str(where), "images": with_split(study, where).describe()}
-    found |= {"against": None if against is None else str(against), "others": _others(study, where, against)}
-    found |= {"n": numbers.pop("n"), "n_against": int(np.count_nonzero(others))} | numbers
-    found["confusions"] = confusions(study, mask).to_dict("records")
-    found["features"] = [row | {"words": named.get(row["feature"], [])} for row in features]
+    report: dict[str, Any] = {"where": str(where), "images": with_split(study, where).describe()}
+    report |= {"against": None if against is None else str(against), "others": _others(study, where, against)}
+    report |= {"n": numbers.pop("n"), "n_against": int(np.count_nonzero(others))} | numbers
+    report["confusions"] = confusions(study, mask).to_dict("records")
+    report["features"] = [row | {"words": named.get(row["feature"], [])} for row in features]
     for row in scale.loc[scale["heatmap"] == ENCODER].to_dict("records"):
         name = f"miou_{row['mask']}"
-        found |= {name: row["value"], f"{name}_interval": (row["low"], row["high"]), f"{name}_n": row["n"]}
+        report |= {name: row["value"], f"{name}_interval": (row["low"], row["high"]), f"{name}_n": row["n"]}
         reasons |= {name: row["reason"]} if row["reason"] else {}
     controls = scale.loc[scale["heatmap"] != ENCODER].rename(columns={"heatmap": "control"})
-    found["controls"] = controls.to_dict("records")
-    found["scores"] = score_aurocs(study, mask).to_dict("records")
-    found["words"] = slice_words(study, mask, others).to_dict("records")
-    if not found["n_against"]:
+    report["controls"] = controls.to_dict("records")
+    report["scores"] = score_aurocs(study, mask).to_dict("records")
+    report["words"] = slice_words(study, mask, others).to_dict("records")
+    if not report["n_against"]:
         reasons["features"] = "there are no other images to compare with"
-    found["notes"] = _notes(reasons)
-    return found
+    report["notes"] = _notes(reasons)
+    return report
 
 
 def _notes(reasons: Mapping[str, str]) -> list[str]:
@@ -64,16 +65,15 @@ def _notes(reasons: Mapping[str, str]) -> list[str]:
     >>> _notes({"accuracy": "no images", "mean_q": "no images", "features": "no others"})
     ['accuracy, mean_q: no images', 'features: no others']
     """
-    said: dict[str, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
     for name, why in reasons.items():
-        said.setdefault(why, []).append(name)
-    return [f"{', '.join(names)}: {why}" for why, names in said.items()]
+        by_reason.setdefault(why, []).append(name)
+    return [f"{', '.join(names)}: {why}" for why, names in by_reason.items()]
 
 
 def _others(study: StudyReader, where: Slice, against: Slice | None) -> str:
     """Describe the images that a slice is compared with."""
     if against is not None:
         return with_split(study, against).describe()
-    kinds = {"val": "evaluation images", "train": "train images"}
     splits = sorted(named_splits(with_split(study, where), study))
-    return f"the other {kinds[splits[0]] if len(splits) == 1 else 'images'}"
+    return f"the other {split_images(splits[0] if len(splits) == 1 else None)}"

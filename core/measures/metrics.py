@@ -1,4 +1,4 @@
-"""How well a score predicts whether an image is classified correctly: AUROC, AUPRC, AURC, AUGRC; intervals.
+"""Metrics of a score that predicts correct classification: AUROC, AUPRC, AURC, AUGRC, and their intervals.
 
 A score is sorted once into groups of equal values, best first; every metric is then a sum over groups of
 cumulative counts, so ties never depend on the order of the images, and a bootstrap resample is just a
@@ -18,7 +18,11 @@ import pandas as pd
 from core.common.arrays import check_same_length, evenly, safe_divide
 from core.common.statistics.chance import FEW, too_few
 from core.common.statistics.generalised_risk import interval_of_augrc
-from core.common.statistics.intervals import auroc_difference, interval_of_auroc
+from core.common.statistics.intervals import (
+    auroc_difference,
+    interval_of_auroc,
+    resampled_logit_interval,
+)
 from core.common.statistics.placements import spreads
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
@@ -50,8 +54,8 @@ def rank(score: np.ndarray, correct: np.ndarray, *, among: np.ndarray | None = N
     """
     score, correct = np.asarray(score, float), np.asarray(correct, float)
     check_same_length("scores", len(score), "outcomes", len(correct))
-    kept = np.arange(len(score)) if among is None else np.asarray(among)
-    rows = kept[np.argsort(-score[kept], kind="stable")]
+    ranked = np.arange(len(score)) if among is None else np.asarray(among)
+    rows = ranked[np.argsort(-score[ranked], kind="stable")]
     falls = np.flatnonzero(np.diff(score[rows]))
     ends = None if len(falls) == len(rows) - 1 else np.append(falls, len(rows) - 1)
     return Ranking(rows, correct[rows], ends, risk_area(len(rows)))
@@ -81,8 +85,8 @@ def cumulated(ranking: Ranking, counts: np.ndarray | None) -> tuple[np.ndarray, 
         np.cumsum(drawn * ranking.outcome, out=correct[1:])
     if ranking.ends is None:
         return images, correct
-    kept = np.concatenate([[0], ranking.ends + 1])
-    return images[kept], correct[kept]
+    ends = np.concatenate([[0], ranking.ends + 1])
+    return images[ends], correct[ends]
 
 
 def metrics_of(ranking: Ranking, counts: np.ndarray | None = None) -> tuple[float, ...]:
@@ -113,15 +117,6 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
         float in [0, 1], NaN when all outcomes are the same.
     """
     return metrics_of(rank(score, positive))[0]
-
-
-def average_precision(score: np.ndarray, positive: np.ndarray) -> float:
-    """sum_k (R_k - R_{k-1}) P_k over the distinct scores from the highest (as in scikit-learn).
-
-    Returns:
-        float in (0, 1], NaN when all outcomes are the same; its base rate is the share of positives.
-    """
-    return metrics_of(rank(score, positive))[1]
 
 
 def aurc(score: np.ndarray, correct: np.ndarray) -> float:
@@ -168,8 +163,8 @@ def bootstrap_metrics(rankings: list[Ranking], n_images: int, *, resamples: int,
         return [metrics_of(ranking, counts) for ranking in rankings]
 
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-        found = list(pool.map(one, range(resamples)))
-    return np.array(found).reshape(resamples, len(rankings), len(METRICS))
+        draws = list(pool.map(one, range(resamples)))
+    return np.array(draws).reshape(resamples, len(rankings), len(METRICS))
 
 
 def evaluate(
@@ -196,23 +191,15 @@ def evaluate(
     usable = [name for name, ranking in rankings.items() if not _why_undefined(ranking)]
     draws: dict[str, np.ndarray] = {}
     if resamples and usable:
-        found = bootstrap_metrics([rankings[name] for name in usable], n, resamples=resamples, seed=seed)
-        draws = {name: found[:, position] for position, name in enumerate(usable)}
+        drawn = bootstrap_metrics([rankings[name] for name in usable], n, resamples=resamples, seed=seed)
+        draws = {name: drawn[:, position] for position, name in enumerate(usable)}
     rows = [_row(name, values[name], rankings[name], draws.get(name), n) for name in scores]
     for row in rows if REFERENCE in usable else ():
         name = str(row["score"])
         if name in usable and name != REFERENCE:
-            found = auroc_difference(values[name], values[REFERENCE], correct == 1)
-            row |= dict(zip(DIFFERENCE, found, strict=True))
+            difference = auroc_difference(values[name], values[REFERENCE], correct == 1)
+            row |= dict(zip(DIFFERENCE, difference, strict=True))
     return pd.DataFrame(rows)
-
-
-def _ends(draws: np.ndarray) -> tuple[float, float]:
-    """Bounds of the 95 % percentile interval; resamples of a single outcome are left out."""
-    if np.isnan(draws).all():
-        return np.nan, np.nan
-    low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def _why_undefined(ranking: Ranking) -> str:
@@ -231,12 +218,12 @@ def _row(
 ) -> dict[str, object]:
     note = _why_undefined(ranking)
     measured = dict(zip(METRICS, (np.nan,) * len(METRICS) if note else metrics_of(ranking), strict=True))
-    ends = {
-        metric: (np.nan, np.nan) if draws is None else _ends(draws[:, position])
-        for position, metric in enumerate(METRICS)
-    }
-    found = spreads(values[ranking.rows], ranking.outcome == 1)
-    area, generalised_risk = interval_of_auroc(*found), interval_of_augrc(*found)
+    ends = dict.fromkeys(METRICS, (np.nan, np.nan))
+    if draws is not None:
+        bounds = resampled_logit_interval(list(measured.values()), draws, ranking.n)
+        ends = dict(zip(METRICS, zip(*map(np.ndarray.tolist, bounds), strict=True), strict=True))
+    placements = spreads(values[ranking.rows], ranking.outcome == 1)
+    area, generalised_risk = interval_of_auroc(*placements), interval_of_augrc(*placements)
     measured |= {"auroc": area[0], "augrc": generalised_risk[0]}
     ends |= {"auroc": area[1:], "augrc": generalised_risk[1:]}
     row: dict[str, object] = {"score": name}
@@ -254,7 +241,7 @@ def _row(
 
 
 def _remarks(ranking: Ranking, n_images: int) -> str:
-    """What is to be known beside the metrics of a ranking that has them."""
+    """Return the cautions beside the metrics of a ranking that has them."""
     remarks = []
     if ranking.n < n_images:
         remarks.append(f"undefined for {n_images - ranking.n} of {n_images} images, which are left out")
@@ -289,5 +276,5 @@ def curves(score: np.ndarray, correct: np.ndarray) -> pd.DataFrame:
 
 
 def _thinned(name: str, x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
-    kept = evenly(len(x), CURVE_POINTS)
-    return pd.DataFrame({"curve": name, "x": x[kept], "y": y[kept]})
+    points = evenly(len(x), CURVE_POINTS)
+    return pd.DataFrame({"curve": name, "x": x[points], "y": y[points]})

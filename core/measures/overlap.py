@@ -58,11 +58,11 @@ class Means:
         self.values = values
         self._known: dict[bytes, tuple[np.ndarray, ...]] = {}
 
-    def of(self, chosen: np.ndarray) -> tuple[np.ndarray, ...]:
+    def of(self, selected: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return mean, low, high and n of each column over the selected rows, (n_rows,) bool."""
-        key = np.packbits(chosen).tobytes()
+        key = np.packbits(selected).tobytes()
         if key not in self._known:
-            self._known[key] = mean_intervals(self.values[chosen], within=SHARE)
+            self._known[key] = mean_intervals(self.values[selected], within=SHARE)
         return self._known[key]
 
 
@@ -88,10 +88,10 @@ def summary_table(scores: pd.DataFrame) -> pd.DataFrame:
             here = np.asarray((split == "all") | (scores["split"] == split)) & chosen_images[images]
             for mask in MASKS:
                 for group in GROUPS:
-                    chosen = here & (scores["mask"] == mask).to_numpy() & groups[group]
+                    in_group = here & (scores["mask"] == mask).to_numpy() & groups[group]
                     about = {"images": images, "split": split, "mask": mask, "group": group}
-                    found = mean_rows(about, variants, means.of(chosen))
-                    rows += [row | {"n_undefined": int(chosen.sum()) - row["n"]} for row in found]
+                    group_rows = mean_rows(about, variants, means.of(in_group))
+                    rows += [row | {"n_undefined": int(in_group.sum()) - row["n"]} for row in group_rows]
     return pd.DataFrame(rows)
 
 
@@ -103,9 +103,9 @@ def overlap_by_class(scores: pd.DataFrame) -> pd.DataFrame:
     variants, rows = [{"variant": variant} for variant in VARIANTS], []
     for about, block in rows_by_keys(scores, ["label", "mask"], sort=True):
         means = Means(values_of(block))
-        for group, chosen in groups_of(block).items():
-            if chosen.any():
-                rows += mean_rows(about | {"group": group}, variants, means.of(chosen))
+        for group, in_group in groups_of(block).items():
+            if in_group.any():
+                rows += mean_rows(about | {"group": group}, variants, means.of(in_group))
     columns = ["label", "mask", "group", "variant", "mean", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -121,6 +121,6 @@ def control_table(
     columns = ["control", "mask", "variant", "mean", "low", "high", "n"]
     named, rows = [{"variant": variant} for variant in variants], []
     for (control, mask), values in parts.items():
-        found = mean_intervals(np.concatenate(values), within=SHARE)
-        rows += mean_rows({"control": control, "mask": mask}, named, found)
+        means = mean_intervals(np.concatenate(values), within=SHARE)
+        rows += mean_rows({"control": control, "mask": mask}, named, means)
     return pd.DataFrame(rows, columns=columns)

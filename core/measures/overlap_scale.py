@@ -48,11 +48,11 @@ def overlap_scale(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     images = BOTH if both.any() else ANY
     rows = []
     for at, kind in enumerate(MASKS):
-        chosen = both if images == BOTH else mask & masked[:, at]
-        reason = _why_undefined(mask, chosen, kind)
-        rows.append(_row(kind, ENCODER, values[chosen, at], images, reason))
-        for place, name in enumerate(CONTROLS):
-            rows.append(_row(kind, name, controls[chosen, at, place], images, reason))
+        inside = both if images == BOTH else mask & masked[:, at]
+        reason = _why_undefined(mask, inside, kind)
+        rows.append(_row(kind, ENCODER, values[inside, at], images, reason))
+        for number, name in enumerate(CONTROLS):
+            rows.append(_row(kind, name, controls[inside, at, number], images, reason))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -67,7 +67,7 @@ def _undefined(kind: str, name: str, reason: str) -> dict[str, Any]:
     return _row(kind, name, np.empty(0), ANY, reason)
 
 
-def _why_undefined(mask: np.ndarray, chosen: np.ndarray, kind: str) -> str:
+def _why_undefined(mask: np.ndarray, masked: np.ndarray, kind: str) -> str:
     if not mask.any():
         return NO_IMAGES
-    return "" if chosen.any() else f"no image of the slice has a {kind} mask"
+    return "" if masked.any() else f"no image of the slice has a {kind} mask"

@@ -1,4 +1,4 @@
-"""How far a score without labels is ahead of the best other one, on the same images."""
+"""The lead of a score without labels over the best other one, on the same images."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from core.common.statistics.intervals import auroc_difference
 COLUMNS = ("rival", "rival_difference", "rival_difference_low", "rival_difference_high")
 
 
-def with_rivals(found: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
+def with_rivals(metrics: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
     """Add the differences to the best rival to a table `quality_metrics`.
 
     The rival of a score is the one of highest AUROC among the others that need no labels and are defined on
     the same number of images.
 
     Args:
-        found: score, label_free, auroc, n; one row per score. scores: one column per score, (n_images,) rows.
-        correct: (n_images,) 1 or 0.
+        metrics: score, label_free, auroc, n; one row per score. scores: one column per score, (n_images,)
+            rows. correct: (n_images,) 1 or 0.
     Returns:
-        `found` with rival ("" without one), rival_difference (AUROC minus the rival's) and its 95 % interval
-        (DeLong 1988); NaN for scores that use labels.
+        `metrics` with rival ("" without one), rival_difference (AUROC minus the rival's) and its 95 %
+        interval (DeLong 1988); NaN for scores that use labels.
     """
-    table = found.set_index("score")
+    table = metrics.set_index("score")
     free = [name for name in table.index if table.loc[name, "label_free"] and table.loc[name, "auroc"] >= 0]
     rows = []
-    for name in found["score"]:
+    for name in metrics["score"]:
         rival, gap = _rival(table, free, name) if name in free else "", (np.nan,) * 3
         if rival:
             mine, its = (scores[one].to_numpy(float) for one in (name, rival))
             gap = auroc_difference(mine, its, np.asarray(correct) == 1)
         rows.append((rival, *gap))
-    added = pd.DataFrame(rows, columns=list(COLUMNS), index=found.index).astype({"rival": "str"})
-    return found.assign(**{name: added[name] for name in COLUMNS})
+    added = pd.DataFrame(rows, columns=list(COLUMNS), index=metrics.index).astype({"rival": "str"})
+    return metrics.assign(**{name: added[name] for name in COLUMNS})
 
 
 def _rival(table: pd.DataFrame, free: list[str], name: str) -> str:

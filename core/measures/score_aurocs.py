@@ -1,5 +1,5 @@
-"""How well each score separates the correct from the misclassified images: what needs no resampling, so that
-a page shows it at once. The values are those of `core.measures.scores.score_metrics`.
+"""AUROC and AUGRC of each score between correct and misclassified images: no resampling, so a page shows
+them at once. The values are those of `core.measures.scores.score_metrics`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCORE_COLUMNS = [
 
 
 def score_aurocs(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
-    """How well each score separates the correct from the misclassified images of a slice.
+    """Measure how well each score separates the correct from the misclassified images of a slice.
 
     auroc is the chance that a correct image has a higher score than a misclassified one; augrc is the
     area under the generalised risk-coverage curve; both with the intervals of docs/method.md 2.3.
@@ -77,8 +77,8 @@ def _spreads(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndar
         order = read_once(study, f"ranking by {name}", lambda: ranking(values))
         tied = read_once(study, f"ties of {name}", lambda: ties(values, order))
         return ranked_spreads(order, tied, outcome)
-    known = inside[np.isfinite(values[inside])]
-    return spreads(values[known], outcome[known] == POSITIVE)
+    scored = inside[np.isfinite(values[inside])]
+    return spreads(values[scored], outcome[scored] == POSITIVE)
 
 
 def _why_undefined(any_images: bool, judged: int, n: int, n_wrong: int) -> str:

@@ -1,4 +1,4 @@
-"""How well scores predict errors: metrics with intervals, curves, and AUROC by cause.
+"""Prediction of errors by scores: metrics with intervals, curves, and AUROC by cause.
 
 Everywhere `scores` is a frame of one column a score, higher = better, with a row an image, and `correct`
 (n_images,) float64: 1 correct, 0 misclassified.
@@ -84,9 +84,11 @@ def score_causes(scores: pd.DataFrame, correct: np.ndarray, causes: np.ndarray) 
         errors = (correct == 0) & (causes == cause)
         if errors.sum() < LEAST:
             continue
-        kept = np.flatnonzero(errors | (correct == 1))
-        found = metrics.evaluate(scores.iloc[kept], correct[kept], resamples=0)
-        found = found.rename(columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_"))
-        parts.append(found.assign(cause=str(cause), n_errors=int(errors.sum()))[CAUSE_COLUMNS])
+        rows = np.flatnonzero(errors | (correct == 1))
+        metrics_of_cause = metrics.evaluate(scores.iloc[rows], correct[rows], resamples=0)
+        metrics_of_cause = metrics_of_cause.rename(
+            columns=lambda name: name if name == "auroc" else name.removeprefix("auroc_")
+        )
+        parts.append(metrics_of_cause.assign(cause=str(cause), n_errors=int(errors.sum()))[CAUSE_COLUMNS])
     nothing = pd.DataFrame({name: [] for name in CAUSE_COLUMNS})
     return pd.concat(parts, ignore_index=True) if parts else nothing

@@ -1,4 +1,4 @@
-"""What a study stores of all its images, measured on those of a slice: by the name of the table or array.
+"""Tables and arrays that a study stores of all its images, measured on those of a slice, by their names.
 
 Each function reads what a measure needs of the study and of a mask, (n_images,) bool, and calls the measure
 that the step calls.
@@ -16,6 +16,7 @@ from core.config import QualityConfig
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_numbers
 from core.measures.group_means import group_means, vectors_of
+from core.measures.label_issues import label_issues
 from core.measures.overlap import control_table, overlap_by_class, summary_table
 from core.measures.overlap_scale import overlap_scale, stored_name
 from core.measures.score_aurocs import score_aurocs
@@ -93,9 +94,9 @@ def controls_of_slice(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """
     values, both = control_values(study), mask & overlap_values(study)[1].all(1)
     parts = {
-        (stored_name(control, kind), kind): [values[both, at, place][:, None]]
+        (stored_name(control, kind), kind): [values[both, at, number][:, None]]
         for at, kind in enumerate(MASKS)
-        for place, control in enumerate(CONTROLS)
+        for number, control in enumerate(CONTROLS)
     }
     return control_table(parts, ("paper",))
 
@@ -105,8 +106,8 @@ def _means(study: StudyReader, mask: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _top(study: StudyReader, mask: np.ndarray) -> dict[str, np.ndarray]:
-    found = top_images(study.array("representations"), mask)
-    return dict(zip(("top_images", "top_values"), found, strict=True))
+    arrays = top_images(study.array("representations"), mask)
+    return dict(zip(("top_images", "top_values"), arrays, strict=True))
 
 
 Table = Callable[["StudyReader", np.ndarray], pd.DataFrame]
@@ -124,6 +125,7 @@ QUICK: dict[str, Table] = {  # what no step stores: it is of one population only
     "score_aurocs": score_aurocs,
     "confusions": confusions,
     "overlap_scale": overlap_scale,
+    "label_issues": label_issues,
 }
 VECTORS: dict[str, Callable[[StudyReader, np.ndarray], dict[str, np.ndarray]]] = {
     **dict.fromkeys(("top_images", "top_values"), _top),

@@ -23,9 +23,9 @@ def pooled_auroc(
         the value, its 95 % interval, and the number of groups with both outcomes; NaN without any.
     """
     sizes, values = [], []
-    known = np.isfinite(score)
-    for one in pd.unique(group[known]):
-        here = known & (group == one)
+    is_scored = np.isfinite(score)
+    for one in pd.unique(group[is_scored]):
+        here = is_scored & (group == one)
         n_right = int((correct[here] == 1).sum())
         if not 0 < n_right < here.sum():
             continue
@@ -35,18 +35,18 @@ def pooled_auroc(
         return np.nan, np.nan, np.nan, 0
     m, n = np.array(sizes, float).T
     weight = m * n / (m * n).sum()
-    own = np.square(weight) / (m * n)
+    independent = np.square(weight) / (m * n)
     value = float(weight @ values)
-    low, high = pooled_area_bounds(value, own.sum(), (own * ((m + n) / 2 - 1)).sum())
+    low, high = pooled_area_bounds(value, independent.sum(), (independent * ((m + n) / 2 - 1)).sum())
     return value, float(low), float(high), len(sizes)
 
 
 def auroc_within_predicted(
-    found: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray, predicted: pd.Series
+    metrics: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray, predicted: pd.Series
 ) -> pd.DataFrame:
     """Add `auroc_within`, `auroc_within_low` and `auroc_within_high` to a table `quality_metrics`."""
     group = predicted.to_numpy(dtype=object)
-    rows = [pooled_auroc(scores[name].to_numpy(float), correct, group)[:3] for name in found["score"]]
-    columns = np.array(rows).reshape(len(found), 3).T
+    rows = [pooled_auroc(scores[name].to_numpy(float), correct, group)[:3] for name in metrics["score"]]
+    columns = np.array(rows).reshape(len(metrics), 3).T
     names = ("auroc_within", "auroc_within_low", "auroc_within_high")
-    return found.assign(**dict(zip(names, columns, strict=True)))
+    return metrics.assign(**dict(zip(names, columns, strict=True)))

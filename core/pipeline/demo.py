@@ -52,13 +52,13 @@ def first_study(studies: Path) -> Study | None:
         return None
 
 
-def chosen_in(study: Study | None, chosen: tuple[str, str]) -> dict[str, Any]:
+def chosen_in(study: Study | None, setting: tuple[str, str]) -> dict[str, Any]:
     """Return a setting as a step of the study chose it from the data, by its name; empty where it has not.
 
     Args:
-        chosen: the step and the name of the setting.
+        setting: the step and the name of the setting.
     """
-    step, name = chosen
+    step, name = setting
     value = None if study is None else study.summary(step).get(name)
     return {} if value is None else {name: value}
 

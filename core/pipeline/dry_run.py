@@ -63,13 +63,13 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         pictures, unreadable, decode_seconds = _decode_sample(source)
         inputs = {"masks": masks, "captions": captions, "clip": clip}
         steps = _steps(source, encoder, pictures, decode_seconds, options, inputs)
-    told = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
-    told += ("pools_globally",)
+    reported = ("spec", "layer", "pool", "tokens", "token_norm", "n_features", "family", "transform")
+    reported += ("pools_globally",)
     return {
         "study": str(folder),
         "exists": (folder / "manifest.json").exists(),
         "images": _found(source) | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
-        "encoder": {key: about.get(key) for key in told},
+        "encoder": {key: about.get(key) for key in reported},
         "assumptions": about["assumptions"],
         "checkpoint": about.get("report"),
         "samples": samples,

@@ -28,8 +28,8 @@ def sample_images(source: ImageSource, n: int, *, pictures: bool) -> list[dict[s
         image_id, split, label and, on request, thumbnail.
     """
     rows = np.unique(np.linspace(0, len(source.table) - 1, n).round().astype(int))
-    found = source.table.iloc[rows][["image_id", "split", "label"]].to_dict("records")
-    samples = [{**one, "label": one["label"] if isinstance(one["label"], str) else None} for one in found]
+    records = source.table.iloc[rows][["image_id", "split", "label"]].to_dict("records")
+    samples = [{**one, "label": one["label"] if isinstance(one["label"], str) else None} for one in records]
     if pictures:
         for row, one in zip(rows, samples, strict=True):
             one["thumbnail"] = _data_uri(source, int(row))

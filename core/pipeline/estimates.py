@@ -35,7 +35,7 @@ SPECTRUM_ROWS, MAP_ROWS = 25_600, 100_000  # to which `neighbours` and `map` red
 
 @dataclass(frozen=True)
 class Sizes:
-    """What of a study its cost depends on."""
+    """The sizes of a study that its cost depends on."""
 
     n_images: int
     n_val: int
@@ -130,7 +130,7 @@ def estimate_steps(
         embed_bytes: disk space after embedding. clip: a loaded CLIP, or the reason why there is none.
     """
     numbers = _numeric_seconds(sizes, rates.raw, options)
-    known = {
+    by_step = {
         "embed": Estimate("embed", sizes.n_images * rates.seconds, embed_bytes),
         **{step: Estimate(step, seconds) for step, seconds in numbers.items()},
         "heatmaps": _heatmaps(sizes, rates, options),
@@ -138,8 +138,8 @@ def estimate_steps(
         **{step: _with_clip(step, sizes, rates, clip) for step in ("concepts", "search")},
     }
     if not sizes.n_classes:
-        known |= {step: Estimate(step, 0.0, note="no labels") for step in ("probe", "failures")}
-    return [known[step] for step in in_analysis()]
+        by_step |= {step: Estimate(step, 0.0, note="no labels") for step in ("probe", "failures")}
+    return [by_step[step] for step in in_analysis()]
 
 
 def _numeric_seconds(sizes: Sizes, raw: np.ndarray, options: Mapping[str, Any]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from core.store import Study
 
 
 def mask_inputs(study: Study, config: MaskOptions, run: RunOptions) -> dict[str, str]:
-    """What identifies the masks that a step would use: {"masks": sha256}, or {} where there are none."""
+    """Identify the masks that a step would use: {"masks": sha256}, or {} where there are none."""
     from core.data.masks.masks import open_masks
 
     masks = open_masks(
@@ -20,7 +20,7 @@ def mask_inputs(study: Study, config: MaskOptions, run: RunOptions) -> dict[str,
 
 
 def clip_and_captions(study: Study, config: ConceptsConfig, run: RunOptions) -> dict[str, str]:
-    """What identifies the CLIP model and the captions; {} where the step would be skipped."""
+    """Identify the CLIP model and the captions; {} where the step would be skipped."""
     from core.common.device import resolve_device
     from core.concepts.tools import clip_and_caption_inputs
 

@@ -45,10 +45,10 @@ def run_search(
     query = _read_by_clip(text, summary["clip"], options)
     with contextlib.suppress(OSError):  # a full disk: the vector only makes the next search faster
         search.keep_text(study, text, query)
-    found = search.most_alike(
+    matches = search.most_alike(
         study.array(search.CLIP_IMAGES), query, int(options.get("top", TOP)), among=among
     )
-    return report | {"found": search.hits(study, *found)}
+    return report | {"found": search.hits(study, *matches)}
 
 
 def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

@@ -57,25 +57,25 @@ def verify(study: Study | str | Path) -> list[Problem]:
         study = study if isinstance(study, Study) else open_study(study)
     except DamagedManifest as error:
         return [Problem(MANIFEST, error.what, error.remedy)]
-    found, unlisted = _everything_in(study.path)
+    files, unlisted = _everything_in(study.path)
     return [
         *_changed_items(study),
-        *_changed_caches(study, found),
+        *_changed_caches(study, files),
         *_changed_kept_files(study),
-        *_strangers(study, found),
+        *_strangers(study, files),
         *(Problem(name, f"cannot be listed ({why})", "Change its permissions") for name, why in unlisted),
     ]
 
 
 def _everything_in(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
     """Return the files and links below a folder, and the folders that cannot be listed with the reasons."""
-    found: list[str] = []
+    files_and_links: list[str] = []
     unlisted: list[OSError] = []
     for where, folders, files in os.walk(folder, onerror=unlisted.append):  # follows no links
         names = [*files, *(name for name in folders if Path(where, name).is_symlink())]
-        found += [Path(where, name).relative_to(folder).as_posix() for name in names]
+        files_and_links += [Path(where, name).relative_to(folder).as_posix() for name in names]
     named = ((os.path.relpath(str(error.filename), folder), error.strerror or "?") for error in unlisted)
-    return sorted(found), list(named)
+    return sorted(files_and_links), list(named)
 
 
 def _changed_items(study: Study) -> Iterator[Problem]:
@@ -118,8 +118,8 @@ def _fault(folder: Path, relative: str, check: Callable[[Path], None]) -> str | 
     return None
 
 
-def _changed_caches(study: Study, found: list[str]) -> Iterator[Problem]:
-    for relative in filter(_is_cached, found):
+def _changed_caches(study: Study, files: list[str]) -> Iterator[Problem]:
+    for relative in filter(_is_cached, files):
         if what := _fault(study.path, relative, seals.check_arrays):
             yield Problem(relative, what, "Delete it: it is recomputed when needed")
 
@@ -130,23 +130,23 @@ def _is_cached(relative: str) -> bool:
 
 
 def _changed_kept_files(study: Study) -> Iterator[Problem]:
-    for kept, read in KEPT:
+    for file, read in KEPT:
         try:
             read(study.path)
         except DamagedKeptFile as error:
-            yield Problem(kept.name, error.what, error.remedy)
+            yield Problem(file.name, error.what, error.remedy)
         except StudyError as error:
-            yield Problem(kept.name, str(error), "Change its permissions, or replace it by a copy")
+            yield Problem(file.name, str(error), "Change its permissions, or replace it by a copy")
 
 
-def _strangers(study: Study, found: list[str]) -> Iterator[Problem]:
+def _strangers(study: Study, files: list[str]) -> Iterator[Problem]:
     """Yield the files that belong to no item of the manifest and to no known by-product."""
     items = study.manifest["items"].items()
-    known = {relative for name, item in items for relative, _ in files_of(name, item)}
-    known |= BESIDE | _begun(study.path)
-    for relative in found:
-        shown = relative.startswith(f"{SHOWN_TOKENS}/") and is_inside(study.path, relative)
-        if relative not in known and not _is_cached(relative) and not shown:
+    belongs = {relative for name, item in items for relative, _ in files_of(name, item)}
+    belongs |= BESIDE | _begun(study.path)
+    for relative in files:
+        is_token_table = relative.startswith(f"{SHOWN_TOKENS}/") and is_inside(study.path, relative)
+        if relative not in belongs and not _is_cached(relative) and not is_token_table:
             yield from _stranger(study.path, relative)
 
 

@@ -26,10 +26,10 @@ WIDTH = 660  # pixels, so that type keeps its size beside the text when two stan
 CHARTS = (
     "sorted_activation",
     "purity",
+    "errors_found",
     "baselines",
     "q_distribution",
     "roc",
-    "finding_errors",
     "risk_coverage",
     "by_cause",
     "miou",
@@ -49,9 +49,9 @@ class Charts:
         return [parts.row(there)] if there else []
 
 
-def choose_interactive(wanted: bool) -> tuple[bool, str]:
-    """Whether charts will be living figures, and a note where that is only for want of a browser."""
-    if wanted:
+def choose_interactive(interactive: bool) -> tuple[bool, str]:
+    """Return True for interactive charts, and a note where that is only for want of a browser."""
+    if interactive:
         return True, ""
     try:
         find_browser()
@@ -71,11 +71,11 @@ def study_charts(study: Study, *, interactive: bool) -> Charts:
     for name in CHARTS:
         chart = chart_named(name)
         try:
-            shown = read_chart(study, chart, options)
-            figures[name] = drawn(chart, shown, options, LIGHT)
+            table = read_chart(study, chart, options)
+            figures[name] = drawn(chart, table, options, LIGHT)
         except PeregrineError:
             continue  # its section says why there is nothing
-        described.append(chart.described(shown))
+        described.append(chart.described(table))
     titles = [chart_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
     pieces = embed(
         list(figures.values()),

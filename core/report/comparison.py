@@ -31,59 +31,61 @@ def compared(
     Raises:
         SettingsError, StudyError: as `core.comparison.compare.compare`.
     """
-    found = compare(studies, among=among or Slice())
-    sections = [_numbers(found), _classes(found), _sides(found), _words(found)]
-    drawn: Figures = [("numbers", "Q-Score of correct and misclassified images", _distributions(found))]
-    if len(found.classes):
-        first, *others = found.names
+    comparison = compare(studies, among=among or Slice())
+    sections = [_numbers(comparison), _classes(comparison), _sides(comparison), _words(comparison)]
+    drawn: Figures = [("numbers", "Q-Score of correct and misclassified images", _distributions(comparison))]
+    if len(comparison.classes):
+        first, *others = comparison.names
         for name in others:
             title = f"Accuracy by class, {first} to {name}"
-            drawn.append(("classes", title, compared_classes.class_changes(found.classes, first, name)))
-    if found.words is not None:
-        drawn.append(("words", "Words that studies share", compared_words.concept_matrix(found.words.matrix)))
-    return [section for section in sections if section.parts], drawn, found.names
+            drawn.append(("classes", title, compared_classes.class_changes(comparison.classes, first, name)))
+    if comparison.words is not None:
+        drawn.append(
+            ("words", "Words that studies share", compared_words.concept_matrix(comparison.words.matrix))
+        )
+    return [section for section in sections if section.parts], drawn, comparison.names
 
 
-def _numbers(found: Comparison) -> Section:
-    head, *rows = said.headline_cells(found)
-    notes = [line for line in said.head(found).splitlines()]
+def _numbers(comparison: Comparison) -> Section:
+    head, *rows = said.headline_cells(comparison)
+    notes = [line for line in said.head(comparison).splitlines()]
     return Section(
         "numbers",
         "Numbers side by side",
-        [parts.bullets(notes), parts.table(head, rows), parts.quiet(said.legend(found))],
+        [parts.bullets(notes), parts.table(head, rows), parts.quiet(said.legend(comparison))],
     )
 
 
-def _classes(found: Comparison) -> Section:
-    rows = said.class_change_rows(found)
+def _classes(comparison: Comparison) -> Section:
+    rows = said.class_change_rows(comparison)
     section = Section("classes", "Classes that changed most")
     if len(rows) > 1:
         section.parts = [parts.table(rows[0], rows[1:])]
     return section
 
 
-def _sides(found: Comparison) -> Section:
-    section = Section("sides", "Images that changed sides", [parts.bullets(said.sides_lines(found))])
-    source = Source(found.shared.studies[0])
-    for name in found.names[1:]:
+def _sides(comparison: Comparison) -> Section:
+    section = Section("sides", "Images that changed sides", [parts.bullets(said.sides_lines(comparison))])
+    source = Source(comparison.shared.studies[0])
+    for name in comparison.names[1:]:
         for side in (GAINED, LOST):
-            moved = found.changed(name, side)
+            moved = comparison.changed(name, side)
             if len(moved):
                 section.parts += [
-                    parts.heading(f"{found.names[0]} to {name}: {side}, the most confident first"),
+                    parts.heading(f"{comparison.names[0]} to {name}: {side}, the most confident first"),
                     source.tiles(numbers(moved, "row").astype(int)[:SHOWN]),
                 ]
     return section
 
 
-def _words(found: Comparison) -> Section:
-    lines = [*said.word_lines(found), *said.transfer_lines(found)]
+def _words(comparison: Comparison) -> Section:
+    lines = [*said.word_lines(comparison), *said.transfer_lines(comparison)]
     return Section("words", "Words", [parts.bullets(lines)] if lines else [])
 
 
-def _distributions(found: Comparison) -> go.Figure:
+def _distributions(comparison: Comparison) -> go.Figure:
     scores = {}
-    for at, (name, study) in enumerate(zip(found.names, found.shared.studies, strict=True)):
-        facts = Source(study).facts.iloc[found.shared.rows[at, found.shared.judged]]
+    for at, (name, study) in enumerate(zip(comparison.names, comparison.shared.studies, strict=True)):
+        facts = Source(study).facts.iloc[comparison.shared.rows[at, comparison.shared.judged]]
         scores[name] = (numbers(facts, "q_score"), numbers(facts, "correct"))
     return compared_scores.score_distributions(compared_scores.score_table(scores))

@@ -11,7 +11,7 @@ from core.analysis.features.notes import notes_on_features
 from core.charts.feature_points import telling_features
 from core.charts.sentences import bands_sentence
 from core.common.arrays import evenly
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import number, percent, signed, with_interval
 from core.report.charts import Charts
 from core.report.inputs import Source
@@ -21,37 +21,37 @@ FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS = 8, 6, 6, 12, 20
 
 
 def features(source: Source, charts: Charts) -> Section:
-    """How many fire how often, and the most telling ones with words and top images."""
+    """State how many fire how often, and show the most telling ones with words and top images."""
     section, study = Section("features", "Features"), source.study
     if not study.has("features"):
         section.parts = [parts.paragraph(source.reason("features"))]
         return section
-    found, summary = study.table("features"), study.summary("features")
+    table, summary = study.table("features"), study.summary("features")
     section.parts = [
-        parts.paragraph(f"{bands_sentence(found)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
+        parts.paragraph(f"{bands_sentence(table)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
         *(parts.paragraph(note) for note in notes_on_features(study)),
         *charts.row("sorted_activation", "purity"),
         parts.heading("The most telling discriminative features"),
         parts.quiet("With the images on which each is largest, and where it looks if that is stored."),
     ]
-    by_number = {row["feature"]: row for row in found.to_dict("records")}
+    by_number = {row["feature"]: row for row in table.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None
-    for feature in telling_features(found)[:FEATURES]:
+    for feature in telling_features(table)[:FEATURES]:
         section.parts += _feature(source, feature, by_number[feature], top)
     return section
 
 
 def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Markup]:
     images = "train images" if source.study.chosen is None else "images of the slice"
-    told = f"fires on {fact['activation_rate']:.3g} % of the {images}"
+    facts = f"fires on {fact['activation_rate']:.3g} % of the {images}"
     if isinstance(fact["top_class"], str):
-        told += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
-    shown = [parts.heading(source.feature_name(feature)), parts.quiet(told)]
+        facts += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
+    pieces = [parts.heading(source.feature_name(feature)), parts.quiet(facts)]
     if top is None:
-        return shown
+        return pieces
     rows = top[feature][top[feature] >= 0][:TOP_IMAGES]
     seen = source.study.has("heatmap_maps")
-    return [*shown, source.seen_tiles(rows, [feature]) if seen else source.tiles(rows)]
+    return [*pieces, source.seen_tiles(rows, [feature]) if seen else source.tiles(rows)]
 
 
 def heatmaps(source: Source) -> Section:
@@ -62,8 +62,8 @@ def heatmaps(source: Source) -> Section:
         return section
     firing = numbers(source.judged, "n_firing_discriminative") > 0
     for name, verdict in (("Correct images", 1), ("Misclassified images", 0)):
-        chosen = where(source.judged, firing & (numbers(source.judged, "correct") == verdict))
-        rows = chosen["row"].to_numpy()[evenly(len(chosen), HEATS)]
+        images = source.judged.loc[firing & (numbers(source.judged, "correct") == verdict)]
+        rows = images["row"].to_numpy()[evenly(len(images), HEATS)]
         if len(rows):
             section.parts += [parts.heading(name), source.seen_tiles(rows)]
     if not section.parts:
@@ -79,8 +79,8 @@ def overlap(source: Source, charts: Charts) -> Section:
         section.parts = [parts.paragraph(source.reason("overlap"))]
         return section
     summary = study.table("overlap_summary")
-    paper = where(summary, equals(summary, "variant", "paper"))
-    both = where(paper, equals(paper, "images", "both masks"))
+    paper = summary.loc[summary["variant"] == "paper"]
+    both = paper.loc[paper["images"] == "both masks"]
     both = both if np.isfinite(numbers(both, "mean")).any() else paper
     rows = [
         [row["mask"], row["group"], row["split"], _amount(row), f"{int(row['n']):,}"]
@@ -93,12 +93,12 @@ def overlap(source: Source, charts: Charts) -> Section:
     ]
     if study.has("overlap_controls"):
         controls = study.table("overlap_controls")
-        said = [
+        control_rows = [
             [row["control"], row["mask"], _amount(row), f"{int(row['n']):,}"]
-            for row in where(controls, equals(controls, "variant", "paper")).to_dict("records")
+            for row in controls.loc[controls["variant"] == "paper"].to_dict("records")
         ]
         head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
-        section.parts += [parts.heading("What other heatmaps would have"), parts.table(head, said)]
+        section.parts += [parts.heading("What other heatmaps would have"), parts.table(head, control_rows)]
     if notes := study.summary("overlap").get("notes"):
         section.parts.append(parts.bullets(notes))
     return section
@@ -115,26 +115,26 @@ def failures(source: Source) -> Section:
         section.parts = [parts.paragraph(source.reason("failures"))]
         return section
     pairs = study.table("failure_pairs")
-    shown: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in where(pairs, equals(pairs, "side", "predicted")).to_dict("records"):
-        shown.setdefault((row["true"], row["predicted"]), []).append(row)
+    by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in pairs.loc[pairs["side"] == "predicted"].to_dict("records"):
+        by_pair.setdefault((row["true"], row["predicted"]), []).append(row)
     rows = []
-    order = sorted(shown.items(), key=lambda one: (-one[1][0]["n_images"], one[0]))
+    order = sorted(by_pair.items(), key=lambda one: (-one[1][0]["n_images"], one[0]))
     for (true, predicted), part in order[:PAIRS]:
         strongest = sorted(part, key=lambda row: row["rank"])[:3]
         named = [
             f"{source.feature_name(row['feature'])}: {signed(row['contribution'], 2)}" for row in strongest
         ]
         rows.append([true, predicted, f"{int(part[0]['n_images']):,}", "; ".join(named)])
-    told = "Contribution of the strongest features to the logit of the class that was answered."
-    section.parts = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=told)]
-    if said := study.summary("failures").get("interventions"):
-        section.parts.append(parts.paragraph(f"{said[0].upper()}{said[1:]}."))
+    caption = "Contribution of the strongest features to the logit of the class that was answered."
+    section.parts = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=caption)]
+    if interventions := study.summary("failures").get("interventions"):
+        section.parts.append(parts.paragraph(f"{interventions[0].upper()}{interventions[1:]}."))
     return section
 
 
 def concepts(source: Source) -> Section:
-    """What features mean, for those with most highly activating images."""
+    """List the words of the features with most highly activating images."""
     section, study = Section("concepts", "Concepts"), source.study
     if not study.has("explained"):
         section.parts = [parts.paragraph(source.reason("concepts"))]
@@ -152,13 +152,13 @@ def concepts(source: Source) -> Section:
         ]
         for row in explained.to_dict("records")
     ]
-    told = (
+    text = (
         f"{summary.get('n_explained_features', 0):,} features were put into words with {summary.get('clip')} "
         f"and {summary.get('n_bank') or 0:,} captions ({summary.get('captions')}); highly activating means "
         f"above alpha = {number(summary.get('alpha'))}."
     )
     head = ["Feature", "Words, best first", "Images", "Likeness of their crops", "Interpretable"]
-    section.parts = [parts.paragraph(told), parts.table(head, rows)]
+    section.parts = [parts.paragraph(text), parts.table(head, rows)]
     if notes := summary.get("notes"):
         section.parts.append(parts.bullets(notes))
     return section

@@ -1,4 +1,4 @@
-"""What the sections of a report read of a study: facts of its images, pictures, names of features."""
+"""Inputs of the sections of a report: facts of images, pictures, names of features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from core.charts.options import FigureOptions
 from core.charts.study_heats import StudyHeats
-from core.common.dataframes import numbers, where
+from core.common.dataframes import numbers
 from core.errors import PeregrineError
 from core.report.page import parts, picture
 from core.slices.inspection.populations import shown_images
@@ -37,12 +37,12 @@ class Source:
     @cached_property
     def judged(self) -> pd.DataFrame:
         """The facts of the images of `shown_images`."""
-        return where(self.facts, shown_images(self.study))
+        return self.facts.loc[shown_images(self.study)]
 
     @cached_property
     def words(self) -> dict[int, str]:
-        """What features mean: their best words, for those that have any."""
-        return {feature: ", ".join(said) for feature, said in feature_words(self.study, most=WORDS).items()}
+        """Map features to their best words, for those that have any."""
+        return {feature: ", ".join(words) for feature, words in feature_words(self.study, most=WORDS).items()}
 
     def feature_name(self, feature: int) -> str:
         """ "Feature 12 (brick wall, red)"."""
@@ -50,7 +50,7 @@ class Source:
         return f"Feature {int(feature)} ({words})" if words else f"Feature {int(feature)}"
 
     def reason(self, step: str) -> str:
-        """Why a step's results are not there."""
+        """Explain why a step's results are not there."""
         skipped = self.study.summary(step).get("skipped")
         return str(skipped or self.study.missing().get(step, "this study does not hold it."))
 
@@ -74,11 +74,11 @@ class Source:
     def _overlay(self, row: int, features: Sequence[int] | None) -> Markup | None:
         try:
             ground = self.study.thumbnail_image(row)
-            shown = self.study.overlay(row, features, ground=ground)
+            overlay = self.study.overlay(row, features, ground=ground)
         except (PeregrineError, OSError, KeyError):
             return None
         buffer = io.BytesIO()
-        shown.save(buffer, "JPEG", quality=JPEG)
+        overlay.save(buffer, "JPEG", quality=JPEG)
         return picture(buffer.getvalue(), "jpeg", alt=f"heatmap of {self._name(row)}")
 
     def _name(self, row: int) -> str:

@@ -1,4 +1,4 @@
-"""What a study is made of: images, encoder, settings, versions and command lines."""
+"""Sections on the origin of a study: images, encoder, settings, versions and command lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.analysis.quality.trust_check import read_check
 from core.common.arrays import evenly
 from core.common.assets import PROJECT, version
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, where, words
+from core.common.dataframes import numbers, words
 from core.common.formatting import counted, percent
 from core.common.readout import layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
@@ -84,7 +84,7 @@ def _classes(source: Source) -> Markup:
     rows = []
     if source.study.chosen is not None:
         labels = source.judged["label"].dropna().unique().tolist()
-        table_ = where(table_, table_["label"].isin(labels).to_numpy(bool))
+        table_ = table_.loc[table_["label"].isin(labels)]
     for row in table_.head(CLASSES).to_dict("records"):
         accuracy = "not known"
         if row["label"] in means.index and means.loc[row["label"], "count"]:
@@ -93,8 +93,8 @@ def _classes(source: Source) -> Markup:
             accuracy = f"{percent(share)} ({100 * low:.1f} to {100 * high:.1f})"
         rows.append([row["label"], f"{row['n_train']:,}", f"{row['n_val']:,}", accuracy])
     more = len(table_) - CLASSES
-    said = f"The first {CLASSES} of {len(table_):,} classes." if more > 0 else ""
-    return parts.table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=said)
+    caption = f"The first {CLASSES} of {len(table_):,} classes." if more > 0 else ""
+    return parts.table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=caption)
 
 
 def settings(source: Source) -> Section:
@@ -177,9 +177,9 @@ def introduction(source: Source) -> list[Markup]:
     words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
     words += f", seen by {study.encoder_name}" if study.encoder_name else ""
     trust = read_check(study)
-    told = [parts.paragraph(f"{words}.")]
-    told += narrowed_to(study)
-    return [*told, parts.strong(trust.sentence)] if trust else told
+    paragraphs = [parts.paragraph(f"{words}.")]
+    paragraphs += narrowed_to(study)
+    return [*paragraphs, parts.strong(trust.sentence)] if trust else paragraphs
 
 
 def narrowed_to(study: Study) -> list[Markup]:
@@ -207,21 +207,21 @@ def accuracy(source: Source) -> Section:
     labels = source.judged["label"].dropna().value_counts(normalize=True)
     n, base = int(probe.get("n_val") or 0), float(labels.iloc[0]) if len(labels) else None
     low, high = wilson(float(probe["top1"]) * n, n)
-    told = f"{100 * low:.1f} to {100 * high:.1f} %"
+    beside = f"{100 * low:.1f} to {100 * high:.1f} %"
     if study.chosen is None:  # in a slice of one class, every guess would be right
-        told += f"; guessing {percent(base)}"
-    shown = [("Linear probe, top-1", percent(probe["top1"]), told)]
+        beside += f"; guessing {percent(base)}"
+    cards = [("Linear probe, top-1", percent(probe["top1"]), beside)]
     if probe.get("top5") is not None:
-        shown.append(("Top-5", percent(probe["top5"]), f"{n:,} {images}"))
+        cards.append(("Top-5", percent(probe["top5"]), f"{n:,} {images}"))
     if probe.get("train_top1") is not None:
-        shown.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
+        cards.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
     notes = map(parts.paragraph, notes_on_probe(study))
-    section.parts = [parts.cards(shown), *notes, *_confusions(source)]
+    section.parts = [parts.cards(cards), *notes, *_confusions(source)]
     return section
 
 
 def _confusions(source: Source, most: int = 12) -> list[Markup]:
-    wrong = where(source.judged, numbers(source.judged, "correct") == 0)
+    wrong = source.judged.loc[numbers(source.judged, "correct") == 0]
     if not len(wrong):
         return []
     pairs = Counter(zip(words(wrong, "label"), words(wrong, "predicted"), strict=True))

@@ -6,11 +6,11 @@ import numpy as np
 from markupsafe import Markup
 
 from core.analysis.features.notes import notes_on_features
-from core.analysis.quality.recommendation import recommended
+from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
 from core.charts import baselines
 from core.common.arrays import evenly
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.common.formatting import number, percent, with_interval
 from core.common.score_names import score_label
 from core.report.charts import Charts
@@ -35,27 +35,27 @@ def quality(source: Source, charts: Charts) -> Section:
         return section
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
     section.parts.append(parts.strong(baselines.finding(metrics)))
-    if found := recommended(study):
-        section.parts.append(parts.paragraph(f"Recommended: {score_label(found.score)}. {found.reason}"))
-    own = where(metrics, equals(metrics, "score", "q_score")).to_dict("records")
-    if own:
-        section.parts.append(parts.cards(_headline(own[0])))
-    section.parts += charts.row("baselines", "q_distribution", "roc", "finding_errors", "risk_coverage")
+    if sentence := advice(study):
+        section.parts.append(parts.paragraph(sentence))
+    of_q = metrics.loc[metrics["score"] == "q_score"].to_dict("records")
+    if of_q:
+        section.parts.append(parts.cards(_headline(of_q[0])))
+    section.parts += charts.row("errors_found", "baselines", "q_distribution", "roc", "risk_coverage")
     section.parts.append(_metrics(metrics.to_dict("records")))
     section.parts += charts.row("by_cause")
     return section
 
 
-def _headline(own: dict) -> list[tuple[str, str, str]]:
-    def told(name: str, beside: str) -> tuple[str, str]:
-        ends = f"{number(own[f'{name}_low'])} to {number(own[f'{name}_high'])}"
-        return number(own[name]), f"{ends}; {beside}"
+def _headline(of_q: dict) -> list[tuple[str, str, str]]:
+    def card(name: str, beside: str) -> tuple[str, str]:
+        ends = f"{number(of_q[f'{name}_low'])} to {number(of_q[f'{name}_high'])}"
+        return number(of_q[name]), f"{ends}; {beside}"
 
     return [
-        ("AUROC of Q", *told("auroc", "guessing 0.500")),
-        ("AUPRC, correct", *told("auprc_correct", f"base rate {number(own['base_rate_correct'])}")),
-        ("AUPRC, errors", *told("auprc_error", f"base rate {number(own['base_rate_error'])}")),
-        ("AURC", *told("aurc", f"guessing {number(own['base_rate_error'])}")),
+        ("AUROC of Q", *card("auroc", "guessing 0.500")),
+        ("AUPRC, correct", *card("auprc_correct", f"base rate {number(of_q['base_rate_correct'])}")),
+        ("AUPRC, errors", *card("auprc_error", f"base rate {number(of_q['base_rate_error'])}")),
+        ("AURC", *card("aurc", f"guessing {number(of_q['base_rate_error'])}")),
     ]
 
 
@@ -78,7 +78,7 @@ def _metrics(rows: list[dict]) -> Markup:
 
 
 def premise(source: Source) -> Section:
-    """Whether the Q-Score can be trusted, and the facts beside that verdict."""
+    """State whether the Q-Score can be trusted, and the facts beside that verdict."""
     section, summary = Section("premise", "Trust check"), source.study.summary("quality")
     trust = read_check(source.study)
     if trust is None:
@@ -114,7 +114,7 @@ def worst_images(source: Source) -> Section:
         return section
     q = numbers(source.judged, "q_score")
     zero = int((q == 0).sum())
-    positive = where(source.judged, q > 0)
+    positive = source.judged.loc[q > 0]
     section.parts = [
         parts.heading("Lowest Q-Scores"),
         parts.quiet(
@@ -122,7 +122,7 @@ def worst_images(source: Source) -> Section:
             "feature fires on them. First some of these, then the lowest above 0.",
         ),
     ]
-    none = where(source.judged, q == 0)["row"].to_numpy()
+    none = source.judged.loc[q == 0, "row"].to_numpy()
     rows = [*none[evenly(len(none), SHOWN // 2)].tolist(), *lowest(positive, "q_score", SHOWN // 2)]
     section.parts.append(source.tiles(rows))
     if study.has("probe"):
@@ -132,7 +132,7 @@ def worst_images(source: Source) -> Section:
 
 def _most_confident_errors(source: Source) -> list[Markup]:
     confidence = numbers(source.study.table("probe", ["confidence"]), "confidence")
-    wrong = where(source.judged, numbers(source.judged, "correct") == 0)
+    wrong = source.judged.loc[numbers(source.judged, "correct") == 0]
     if not len(wrong):
         return []
     rows = wrong["row"].to_numpy()

@@ -88,8 +88,8 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
         )
     with progress.step("charts"):
         titles = [title for _, title, _ in figures]
-        shown = embed([figure for _, _, figure in figures], titles, living)
-        for (anchor, _, _), chart in zip(figures, shown, strict=True):
+        pieces = embed([figure for _, _, figure in figures], titles, living)
+        for (anchor, _, _), chart in zip(figures, pieces, strict=True):
             next(section for section in sections if section.anchor == anchor).parts.append(chart)
     with progress.step("sections"):
         for at, (study, name) in enumerate(zip(studies, names, strict=True)):

@@ -180,14 +180,6 @@ def index_facts(study: Study) -> dict[str, Any]:
     return study.summary("search") if study.has(CLIP_IMAGES) else {}
 
 
-def by_text(
-    study: Study, text: str, k: int, *, among: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Find the images nearest to a text with CLIP: rows and cosines; None if the text is not embedded yet."""
-    query = kept_text(study, text)
-    return None if query is None else most_alike(study.array(CLIP_IMAGES), query, k, among=among)
-
-
 def kept_text(study: Study, text: str) -> np.ndarray | None:
     """Return the vector of a text that the command `search` has kept; None if there is none."""
     path = text_path(study, text)

@@ -28,13 +28,13 @@ MEANS = ("q_score", "confidence", "n_firing")
 
 def metrics(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Headline numbers of one slice: those of `means`, and 'q_auroc' of Q, if both columns are there."""
-    found = means(mask, columns)
+    table = means(mask, columns)
     if not {"q_score", "correct"} <= set(columns):
-        return found
+        return table
     judged = mask & np.isfinite(columns["correct"])
     area = auroc_interval(columns["q_score"][judged], columns["correct"][judged] == 1)
-    found.loc[len(found)] = ["q_auroc", *area]
-    return found
+    table.loc[len(table)] = ["q_auroc", *area]
+    return table
 
 
 def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -53,10 +53,16 @@ def means(mask: np.ndarray, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
     ]
     values = {name: column[inside] for name, column in columns.items()}
     if "correct" in values:
-        known = values["correct"][np.isfinite(values["correct"])]
-        low, high = wilson(known.sum(), len(known))
+        outcomes = values["correct"][np.isfinite(values["correct"])]
+        low, high = wilson(outcomes.sum(), len(outcomes))
         rows.append(
-            ("accuracy", float(safe_divide(known.sum(), len(known))), float(low), float(high), len(known))
+            (
+                "accuracy",
+                float(safe_divide(outcomes.sum(), len(outcomes))),
+                float(low),
+                float(high),
+                len(outcomes),
+            )
         )
     rows += [(name, *mean_interval(values[name])) for name in MEANS if name in values]
     return pd.DataFrame(rows, columns=["metric", "value", "low", "high", "n"])
@@ -88,7 +94,7 @@ def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]
     for kind in set(kinds):
         q[kinds == kind] = benjamini_hochberg(p[kinds == kind])
     rate_a, rate_b = safe_divide(k_a, n_a), safe_divide(k_b, n_b)
-    found = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "trait": there,
             "kind": kinds,
@@ -105,5 +111,5 @@ def trait_differences(traits: Traits, counts: np.ndarray, sizes: tuple[int, int]
             "q": q,
         }
     )
-    order = np.lexsort([-np.abs(np.nan_to_num(found["difference"])), found["p"]])
-    return found.iloc[order].reset_index(drop=True)
+    order = np.lexsort([-np.abs(np.nan_to_num(table["difference"])), table["p"]])
+    return table.iloc[order].reset_index(drop=True)

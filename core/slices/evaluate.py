@@ -62,85 +62,91 @@ def slice_columns(study: StudyReader) -> dict[str, str]:
 
     Columns of the study's own tables go before those of the traces.
     """
-    found: dict[str, str] = {}
+    tables: dict[str, str] = {}
     for table in TABLES:
         if study.has(table):
             for column in study.columns(table):
-                found.setdefault(column, table)
+                tables.setdefault(column, table)
     if study.has("overlap"):
         for column in OVERLAPS:
-            found.setdefault(column, "overlap")
+            tables.setdefault(column, "overlap")
     for column in TRACE_COLUMNS:
-        found.setdefault(column, TRACES)
-    return found
+        tables.setdefault(column, TRACES)
+    return tables
 
 
-def may_depend_on_traces(wanted: Conditions) -> bool:
+def may_depend_on_traces(conditions: Conditions) -> bool:
     """Return True when a condition names a tag or a doubted label, or a saved slice, which may name one."""
-    return bool(wanted.saved) or any(column in wanted.extras for column in TRACE_COLUMNS)
+    return bool(conditions.saved) or any(column in conditions.extras for column in TRACE_COLUMNS)
 
 
-def mask(wanted: Conditions, study: StudyReader) -> np.ndarray:
+def mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
     """(n_images,) bool: all conditions hold, and those of the saved slices that are named."""
-    parts = with_saved(wanted, study.path)
+    parts = with_saved(conditions, study.path)
     return np.logical_and.reduce([_mask(part, study) for part in parts])
 
 
-def _mask(wanted: Conditions, study: StudyReader) -> np.ndarray:
+def _mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
     """(n_images,) bool: all conditions hold but the saved slices."""
-    chosen = np.ones(len(study.images), dtype=bool)
-    if wanted.split is not None:
-        _check_known("split", [wanted.split], SPLITS)
-        chosen &= _equals(study, "split", (wanted.split,))
-    for column, classes in _class_conditions(wanted):
+    inside = np.ones(len(study.images), dtype=bool)
+    if conditions.split is not None:
+        _check_known("split", [conditions.split], SPLITS)
+        inside &= _equals(study, "split", (conditions.split,))
+    for column, classes in _class_conditions(conditions):
         _check_known(column, classes, study.class_names)
-        chosen &= _equals(study, column, classes)
-    if wanted.correct is not None:
-        chosen &= _equals(study, "correct", ("true" if wanted.correct else "false",))
-    for column, (low, high) in wanted.ranges.items():
-        chosen &= _within(study, column, low, high)
-    for column, values in wanted.extras.items():
-        chosen &= _equals(study, column, values, check=True)
-    for feature in wanted.fires:
-        chosen &= _fires(study, feature)
-    for word in wanted.concepts:
-        chosen &= _shows(study, word)
-    if wanted.image_ids:
-        chosen &= _equals(study, "image_id", wanted.image_ids, check=True)
-    return chosen
+        inside &= _equals(study, column, classes)
+    if conditions.correct is not None:
+        inside &= _equals(study, "correct", ("true" if conditions.correct else "false",))
+    for column, (low, high) in conditions.ranges.items():
+        inside &= _within(study, column, low, high)
+    for column, values in conditions.extras.items():
+        inside &= _equals(study, column, values, check=True)
+    for feature in conditions.fires:
+        inside &= _fires(study, feature)
+    for word in conditions.concepts:
+        inside &= _shows(study, word)
+    if conditions.image_ids:
+        inside &= _equals(study, "image_id", conditions.image_ids, check=True)
+    return inside
 
 
-def of_results(wanted: Conditions, study: StudyReader) -> bool:
+def of_results(conditions: Conditions, study: StudyReader) -> bool:
     """Return True when a condition depends on the encoder's or probe's results, not only on the image.
 
     Raises:
         SliceError: no saved slice has a name that is used.
     """
     tables = slice_columns(study)
-    return any(_is_of_results(part, tables) for part in with_saved(wanted, study.path))
+    return any(_is_of_results(part, tables) for part in with_saved(conditions, study.path))
 
 
-def _is_of_results(wanted: Conditions, tables: Mapping[str, str]) -> bool:
-    if wanted.predicted or wanted.correct is not None or wanted.confusion or wanted.fires or wanted.concepts:
+def _is_of_results(conditions: Conditions, tables: Mapping[str, str]) -> bool:
+    if (
+        conditions.predicted
+        or conditions.correct is not None
+        or conditions.confusion
+        or conditions.fires
+        or conditions.concepts
+    ):
         return True
-    return any(tables.get(column) in RESULTS for column in (*wanted.ranges, *wanted.extras))
+    return any(tables.get(column) in RESULTS for column in (*conditions.ranges, *conditions.extras))
 
 
-def named_splits(wanted: Conditions, study: StudyReader) -> set[str]:
+def named_splits(conditions: Conditions, study: StudyReader) -> set[str]:
     """Return the splits that the conditions name, themselves or by a saved slice; empty if they name none.
 
     Raises:
         SliceError: no saved slice has a name that is used.
     """
-    found: set[str] = set()
-    for part in with_saved(wanted, study.path):
-        found |= {*part.extras.get("split", ())} | ({part.split} if part.split else set())
-    return found
+    splits: set[str] = set()
+    for part in with_saved(conditions, study.path):
+        splits |= {*part.extras.get("split", ())} | ({part.split} if part.split else set())
+    return splits
 
 
-def names_images(wanted: Conditions, study: StudyReader) -> bool:
+def names_images(conditions: Conditions, study: StudyReader) -> bool:
     """Return True when the conditions list single images, themselves or by a saved slice."""
-    return any(part.image_ids for part in with_saved(wanted, study.path))
+    return any(part.image_ids for part in with_saved(conditions, study.path))
 
 
 def result_column(study: StudyReader, column: str) -> np.ndarray:
@@ -161,8 +167,8 @@ def class_column(study: StudyReader, column: str) -> np.ndarray:
 
     def read() -> np.ndarray:
         codes, names = pd.factorize(_column(study, column))
-        known = pd.Index(study.class_names, dtype=object).get_indexer(pd.Index(names, dtype=object))
-        return np.append(known, -1)[codes].astype(np.int64)  # a missing one has the code -1
+        positions = pd.Index(study.class_names, dtype=object).get_indexer(pd.Index(names, dtype=object))
+        return np.append(positions, -1)[codes].astype(np.int64)  # a missing one has the code -1
 
     return read_once(study, f"class of {column}", read)
 
@@ -172,35 +178,35 @@ def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> 
 
     Every number of every slice needs some of the same few columns.
     """
-    known = _READ.setdefault(study, {})
-    if name not in known:
-        known[name] = read()
-        known[name].setflags(write=False)
-    return known[name]
+    arrays = _READ.setdefault(study, {})
+    if name not in arrays:
+        arrays[name] = read()
+        arrays[name].setflags(write=False)
+    return arrays[name]
 
 
-def _class_conditions(wanted: Conditions) -> list[tuple[str, tuple[str, ...]]]:
-    conditions = [("label", wanted.labels), ("predicted", wanted.predicted)]
-    if wanted.confusion:
-        true, predicted = wanted.confusion
+def _class_conditions(where: Conditions) -> list[tuple[str, tuple[str, ...]]]:
+    conditions = [("label", where.labels), ("predicted", where.predicted)]
+    if where.confusion:
+        true, predicted = where.confusion
         conditions += [("label", (true,)), ("predicted", (predicted,))]
     return [(column, classes) for column, classes in conditions if classes]
 
 
 def _column(study: StudyReader, column: str) -> pd.Series:
     """One value per image, in the order of the images."""
-    known = slice_columns(study)
-    if column not in known:
-        raise _unknown_column(study, column, list(known))
-    if known[column] == TRACES:
+    tables = slice_columns(study)
+    if column not in tables:
+        raise _unknown_column(study, column, list(tables))
+    if tables[column] == TRACES:
         raise SliceError(f"'{column}' has no range; write tag=doubtful or wrong_label=true")
-    if known[column] == "images":
+    if tables[column] == "images":
         return pd.Series(study.images[column].array)
-    if known[column] == "overlap":
+    if tables[column] == "overlap":
         return pd.Series(_overlap(study, *OVERLAPS[column]))
-    if study.manifest["items"][known[column]]["shape"][0] == study.n_images:
-        return pd.Series(study.table(known[column], columns=[column])[column].array)
-    frame = study.table(known[column], columns=["image_id", column])  # a table over one split only
+    if study.manifest["items"][tables[column]]["shape"][0] == study.n_images:
+        return pd.Series(study.table(tables[column], columns=[column])[column].array)
+    frame = study.table(tables[column], columns=["image_id", column])  # a table over one split only
     frame = frame.set_index("image_id").reindex(study.images["image_id"])
     return pd.Series(frame[column].array)
 
@@ -209,9 +215,9 @@ def _overlap(study: StudyReader, mask: str, measure: str) -> np.ndarray:
     """(n_images,) float64: overlap of the heatmap with that mask; NaN where there is none."""
     table = study.table("overlap", columns=["row", "mask", measure])
     mine = (table["mask"] == mask).to_numpy(dtype=bool)
-    found = np.full(study.n_images, np.nan)
-    found[table["row"].to_numpy()[mine]] = table[measure].to_numpy(dtype=np.float64)[mine]
-    return found
+    overlap = np.full(study.n_images, np.nan)
+    overlap[table["row"].to_numpy()[mine]] = table[measure].to_numpy(dtype=np.float64)[mine]
+    return overlap
 
 
 def _shows(study: StudyReader, word: str) -> np.ndarray:
@@ -220,18 +226,18 @@ def _shows(study: StudyReader, word: str) -> np.ndarray:
         command = command_line("concepts", study.path)
         raise SliceError(f"the words of the images are not computed yet. Run: {command}")
     concepts = study.table("concepts", columns=["group", "word", "kept"])
-    kept = concepts["kept"].to_numpy(dtype=bool)
+    is_kept = concepts["kept"].to_numpy(dtype=bool)
     words = concepts["word"].to_numpy(dtype=object)
-    groups = set(concepts["group"].to_numpy(dtype=object)[kept & (words == word)])
+    groups = set(concepts["group"].to_numpy(dtype=object)[is_kept & (words == word)])
     if not groups:
-        raise SliceError(f"no feature kept the word '{word}'.{did_you_mean(word, set(words[kept]))}")
+        raise SliceError(f"no feature kept the word '{word}'.{did_you_mean(word, set(words[is_kept]))}")
     high = study.table("highly_activating", columns=["group", "image_id"])
     mine = high["group"].isin(list(groups)).to_numpy(dtype=bool)
     names = set(high["image_id"].to_numpy(dtype=object)[mine])
     return study.images["image_id"].isin(list(names)).to_numpy(dtype=bool)
 
 
-def _unknown_column(study: StudyReader, column: str, known: list[str]) -> SliceError:
+def _unknown_column(study: StudyReader, column: str, columns: list[str]) -> SliceError:
     missing = study.missing()
     if column in ("correct", "predicted") and "probe" in missing:
         return SliceError(f"'{column}' needs the probe: {missing['probe']}")
@@ -239,9 +245,9 @@ def _unknown_column(study: StudyReader, column: str, known: list[str]) -> SliceE
         if column in study.manifest["items"][table].get("columns", ()):
             why = study.why_missing(table)
             return SliceError(f"'{column}' is in the table '{table}', which is {why}")
-    hint = did_you_mean(column, known)
+    hint = did_you_mean(column, columns)
     return SliceError(
-        f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(known)}",
+        f"no column '{column}' in '{study.path}'.{hint} It has: {', '.join(columns)}",
         short=f"no column '{column}'.{hint}",
     )
 
@@ -253,8 +259,8 @@ def _equals(study: StudyReader, column: str, values: tuple[str, ...], *, check: 
     series = _column(study, column)
     if pd.api.types.is_bool_dtype(series) or _holds_truth(series):
         _check_known(column, values, ("true", "false"))
-        wanted = [value == "true" for value in values]
-        return series.astype("boolean").isin(wanted).fillna(False).to_numpy(dtype=bool)
+        truths = [value == "true" for value in values]
+        return series.astype("boolean").isin(truths).fillna(False).to_numpy(dtype=bool)
     if pd.api.types.is_numeric_dtype(series):
         fits = series.isin([_number(column, value) for value in values]) & series.notna()
         return fits.to_numpy(dtype=bool)
@@ -272,20 +278,20 @@ def _traced(study: StudyReader, column: str, values: tuple[str, ...]) -> np.ndar
         for value in values:
             if value not in traces.image_tags:
                 raise SliceError(f"no image has the tag '{value}'.{did_you_mean(value, traces.image_tags)}")
-        chosen = [name for name, one in traces.images.items() if set(values) & set(one.tags)]
-        return study.images["image_id"].isin(chosen).to_numpy(dtype=bool)
+        tagged = [name for name, one in traces.images.items() if set(values) & set(one.tags)]
+        return study.images["image_id"].isin(tagged).to_numpy(dtype=bool)
     _check_known(column, values, ("true", "false"))
     marked = [name for name, one in traces.images.items() if one.wrong_label]
-    found = study.images["image_id"].isin(marked).to_numpy(dtype=bool)
-    return np.logical_or.reduce([found == (value == "true") for value in values])
+    is_marked = study.images["image_id"].isin(marked).to_numpy(dtype=bool)
+    return np.logical_or.reduce([is_marked == (value == "true") for value in values])
 
 
 def _holds_truth(series: pd.Series) -> bool:
     """Return True for boolean columns; with missing values, Parquet returns them as objects."""
     if series.dtype != object:
         return False
-    known = series.dropna()
-    return len(known) > 0 and isinstance(known.iloc[0], (bool, np.bool_))
+    present = series.dropna()
+    return len(present) > 0 and isinstance(present.iloc[0], (bool, np.bool_))
 
 
 def _within(study: StudyReader, column: str, low: float, high: float) -> np.ndarray:
@@ -310,9 +316,9 @@ def _fires(study: StudyReader, feature: int) -> np.ndarray:
             f"no feature {feature} in '{study.path}'; {numbers}", short=f"no feature {feature}; {numbers}"
         )
     rows = study.array("firing_by_feature_rows")[int(pointers[feature]) : int(pointers[feature + 1])]
-    found = np.zeros(len(study.images), dtype=bool)
-    found[rows] = True
-    return found
+    fires = np.zeros(len(study.images), dtype=bool)
+    fires[rows] = True
+    return fires
 
 
 def _number(column: str, value: str) -> float:
@@ -322,12 +328,12 @@ def _number(column: str, value: str) -> float:
         raise SliceError(f"column '{column}' holds numbers, not '{value}'; write {column}=0.1..0.3") from None
 
 
-def _check_known(column: str, values: Iterable[str], known: Iterable[str]) -> None:
-    known = list(known)
+def _check_known(column: str, values: Iterable[str], allowed: Iterable[str]) -> None:
+    allowed = list(allowed)
     for value in values:
-        if value not in known:
-            few = f" It has: {', '.join(known[:20])}{' …' if len(known) > 20 else ''}" if known else ""
-            short = f"no {column} '{value}' in this study.{did_you_mean(value, known)}"
+        if value not in allowed:
+            few = f" It has: {', '.join(allowed[:20])}{' …' if len(allowed) > 20 else ''}" if allowed else ""
+            short = f"no {column} '{value}' in this study.{did_you_mean(value, allowed)}"
             raise SliceError(f"{short}{few}", short=short)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
+from core.common.formatting import first_of
 from core.common.statistics.intervals import at_least, benjamini_hochberg, wilson
 from core.reader import StudyReader
 from core.slices.evaluate import class_column, result_column
@@ -27,7 +28,7 @@ from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 
 MIN_IMAGES = 10
 MOST_ROWS = 1000
-SAID_TOGETHER = 5  # words of the same images that are written out
+LISTED_TOGETHER = 5  # words of the same images that are written out
 ALL, CLASS = AGAINST = ("all", "class")
 COLUMNS = [
     "label", "kind", "trait", "also", "where", "n", "errors", "error_rate", "low", "high",
@@ -180,8 +181,7 @@ def _named(candidates: pd.DataFrame, tokens: Tokens, classes: list[str], split: 
         names.append(trait_name(tokens, int(trait)))
         kinds.append(tokens.kinds[trait] if trait >= 0 else "class")
         others = [trait_name(tokens, other) for other in sorted({*same} - {int(trait), -1})]
-        more = len(others) - SAID_TOGETHER
-        also.append(", ".join(others[:SAID_TOGETHER]) + (f" and {more} more" if more > 0 else ""))
+        also.append(first_of(others, LISTED_TOGETHER))
         texts.append(str(candidate))
     labels = [classes[label] if label >= 0 else None for label in candidates["label"]]
     named = candidates.assign(label=labels, kind=kinds, trait=names, also=also, where=texts)

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted, percent
 from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
@@ -76,10 +75,10 @@ class WorstSlice:
 
 def class_accuracy(study: StudyReader, among: np.ndarray | None = None) -> ClassAccuracy | None:
     """Return the accuracy over the judged images and the worst class; None if nothing is judged."""
-    known = judged(study, among)
-    if known is None:
+    population = judged(study, among)
+    if population is None:
         return None
-    labels, wrong = known.labels[known.mask], known.wrong[known.mask]
+    labels, wrong = population.labels[population.mask], population.wrong[population.mask]
     labelled = labels >= 0
     n_classes = len(study.class_names)
     n = np.bincount(labels[labelled], minlength=n_classes)
@@ -106,15 +105,15 @@ def worst_confusion(study: StudyReader, among: np.ndarray | None = None) -> Conf
     Among pairs of the same size the one with the larger share of its class's errors comes first, then the
     order of the alphabet.
     """
-    known = judged(study, among)
-    if known is None:
+    population = judged(study, among)
+    if population is None:
         return None
     predicted = class_column(study, "predicted")
-    rows = np.flatnonzero(known.mask & known.wrong & (known.labels >= 0) & (predicted >= 0))
+    rows = np.flatnonzero(population.mask & population.wrong & (population.labels >= 0) & (predicted >= 0))
     if not rows.size:
         return None
     names = np.array(study.class_names, object)
-    pairs = pd.DataFrame({"true": known.labels[rows], "predicted": predicted[rows]})
+    pairs = pd.DataFrame({"true": population.labels[rows], "predicted": predicted[rows]})
     counted = pairs.value_counts().rename("n").reset_index()
     counted["of"] = counted.groupby("true")["n"].transform("sum")
     counted["share"] = counted["n"] / counted["of"]
@@ -130,16 +129,16 @@ def worst_slice(study: StudyReader, among: np.ndarray | None = None) -> WorstSli
     Values of columns and words come before features, which say less until one looks at them; None if there
     is no such slice.
     """
-    found = worst_slices(study, among=among)
-    found = where(found, numbers(found, "q") <= 0.05)
-    if found.empty:
+    table = worst_slices(study, among=among)
+    table = table.loc[table["q"] <= 0.05]
+    if table.empty:
         return None
-    named = where(found, np.array([kind != "feature" for kind in words(found, "kind")], bool))
-    best = (named if len(named) else found).iloc[0]
+    named = table.loc[table["kind"] != "feature"]
+    best = (named if len(named) else table).iloc[0]
     text = str(best["where"])
-    known = judged(study, among)
-    assert known is not None  # there is a slice
-    rows = np.flatnonzero(Slice.parse(text).mask(study) & known.mask & known.wrong)
+    population = judged(study, among)
+    assert population is not None  # there is a slice
+    rows = np.flatnonzero(Slice.parse(text).mask(study) & population.mask & population.wrong)
     label = best["label"]
     return WorstSlice(
         trait=str(best["trait"]),
@@ -160,10 +159,11 @@ def background_features(study: StudyReader, among: np.ndarray | None = None) -> 
         return []
     table = study.table("overlap_by_feature", ["feature", "mask", "lift", "verdict"])
     mine = (table["mask"] == "spurious") & (table["verdict"] == "spurious")
-    found = where(table, mine.to_numpy(bool)).sort_values(["lift", "feature"], ascending=[False, True])
+    spurious = table.loc[mine].sort_values(["lift", "feature"], ascending=[False, True])
     if among is not None:
-        found = where(found, count_firing_images(study, [among])[0][found["feature"].to_numpy(int)] > 0)
-    return found["feature"].astype(int).tolist()
+        fires = count_firing_images(study, [among])[0] > 0
+        spurious = spurious.loc[fires[spurious["feature"].to_numpy(int)]]
+    return spurious["feature"].astype(int).tolist()
 
 
 def few_shot_words(summary: Mapping[str, Any]) -> str:
@@ -173,12 +173,12 @@ def few_shot_words(summary: Mapping[str, Any]) -> str:
     'trained on 5 images a class: 51.2 % (50.0 to 52.4)'
     """
     parts = []
-    for shots, found in summary.get("shots", {}).items():
-        ends = [found.get(end) for end in ("low", "high")]
+    for shots, result in summary.get("shots", {}).items():
+        ends = [result.get(end) for end in ("low", "high")]
         between = "" if None in ends else f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})"
-        left = len(found.get("left_out", ()))
+        left = len(result.get("left_out", ()))
         without = f", {counted(left, 'smaller class', 'smaller classes')} left out" if left else ""
-        parts.append(f"{shots}: {percent(found['accuracy'])}{between}{without}")
+        parts.append(f"{shots}: {percent(result['accuracy'])}{between}{without}")
     if not parts:
         return ""
     first, *others = parts

@@ -66,12 +66,14 @@ class Cluster:
     def reason(self) -> str:
         """Return how the cluster got its name."""
         here, elsewhere = percent(self.share, digits=0), percent(self.outside, digits=0)
-        said = f"Feature {self.feature} fires on {here} of the {self.n:,} images here; elsewhere {elsewhere}."
+        sentence = (
+            f"Feature {self.feature} fires on {here} of the {self.n:,} images here; elsewhere {elsewhere}."
+        )
         if self.feature is None:
-            said = f"{here} of the {self.n:,} images here are {self.words}; elsewhere {elsewhere}."
+            sentence = f"{here} of the {self.n:,} images here are {self.words}; elsewhere {elsewhere}."
         if self.apart:
-            said += f" Among places with the same name, feature {self.apart_by} marks this one."
-        return said
+            sentence += f" Among places with the same name, feature {self.apart_by} marks this one."
+        return sentence
 
 
 def clusters_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,13 +99,13 @@ def clusters_of(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cell = cells[:, 0] * CELLS + cells[:, 1]
     peaks = peak_of[cell]
     peaks[density.ravel()[cell] < NEAR_PEAK * density.ravel()[peaks]] = NONE
-    found, sizes = np.unique(peaks[peaks != NONE], return_counts=True)
-    kept = sizes >= max(FEWEST, SMALLEST * len(points))
-    found, sizes = found[kept], sizes[kept]
-    found = found[np.argsort(-sizes, kind="stable")][:MOST]
-    for number, peak in enumerate(found):
+    peak_cells, sizes = np.unique(peaks[peaks != NONE], return_counts=True)
+    is_large = sizes >= max(FEWEST, SMALLEST * len(points))
+    peak_cells, sizes = peak_cells[is_large], sizes[is_large]
+    peak_cells = peak_cells[np.argsort(-sizes, kind="stable")][:MOST]
+    for number, peak in enumerate(peak_cells):
         homes[peaks == peak] = number
-    places = np.stack([found // CELLS, found % CELLS], axis=1)  # (k, 2)
+    places = np.stack([peak_cells // CELLS, peak_cells % CELLS], axis=1)  # (k, 2)
     return homes, low + (places + 0.5) * span / CELLS
 
 
@@ -119,18 +121,18 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
     by_class = _classes(study, rows, members)
     left = [number for number, name in enumerate(by_class) if name is None]
     by_words = dict(zip(left, _words(study, rows, [members[number] for number in left]), strict=True))
-    found, homes_of = [], []
+    clusters, homes_of = [], []
     for number, (x, y) in enumerate(peaks.tolist()):
         name = by_class[number] or by_words[number]
         if name is not None:
             words, share, outside, feature = name
             inside = members[number]
             bottom, top = places[inside, 1].min(), places[inside, 1].max()
-            found.append(
+            clusters.append(
                 Cluster(words, x, y, float(top), float(bottom), len(inside), share, outside, feature)
             )
             homes_of.append(inside)
-    return _told_apart(study, found, homes_of)
+    return _told_apart(study, clusters, homes_of)
 
 
 Name = tuple[str, float, float, int | None]  # words, share, share outside, feature
@@ -158,16 +160,16 @@ def _classes(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) ->
         return [None] * len(members)
     codes, names = study.images["label"].factorize()
     every = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))
-    found: list[Name | None] = []
+    names_of: list[Name | None] = []
     for inside in members:
         mine = np.bincount(codes[inside][codes[inside] >= 0], minlength=len(names))
         best = int(mine.argmax()) if len(mine) else 0
         if not len(mine) or mine[best] < MAJORITY * len(inside):
-            found.append(None)
+            names_of.append(None)
             continue
         outside = safe_divide(every[best] - mine[best], len(rows) - len(inside))
-        found.append((str(names[best]), mine[best] / len(inside), float(np.nan_to_num(outside)), None))
-    return found
+        names_of.append((str(names[best]), mine[best] / len(inside), float(np.nan_to_num(outside)), None))
+    return names_of
 
 
 def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> list[Name | None]:
@@ -177,21 +179,21 @@ def _words(study: StudyReader, rows: np.ndarray, members: list[np.ndarray]) -> l
         return [None] * len(members)
     features = np.array(sorted(words))
     counts = count_firing_images(study, [_mask(study, rows), *(_mask(study, one) for one in members)])
-    every, found = counts[0][features], []
+    every, names_of = counts[0][features], []
     for inside, mine in zip(members, counts[1:, features], strict=True):
         n, others = len(inside), len(rows) - len(inside)
         if not others:
-            found.append(None)
+            names_of.append(None)
             continue
         low, _ = newcombe(mine, n, every - mine, others)
         difference = mine / n - (every - mine) / others
         best = int(np.argmax(np.where(low >= CLEARER, difference, -np.inf)))
         if low[best] < CLEARER:
-            found.append(None)
+            names_of.append(None)
             continue
         name = ", ".join(words[int(features[best])])
-        found.append((name, mine[best] / n, (every - mine)[best] / others, int(features[best])))
-    return found
+        names_of.append((name, mine[best] / n, (every - mine)[best] / others, int(features[best])))
+    return names_of
 
 
 def _told_apart(study: StudyReader, clusters: list[Cluster], members: list[np.ndarray]) -> list[Cluster]:
@@ -201,16 +203,16 @@ def _told_apart(study: StudyReader, clusters: list[Cluster], members: list[np.nd
     alike = defaultdict(list)
     for number, one in enumerate(clusters):
         alike[one.words].append(number)
-    found = list(clusters)
+    renamed = list(clusters)
     for words, numbers in alike.items():
         if len(numbers) == 1:
             continue
         inside = [members[number] for number in numbers]
         for number, name in zip(numbers, _words(study, np.concatenate(inside), inside), strict=True):
             if name is not None and name[0] != words:
-                found[number] = replace(clusters[number], apart=name[0], apart_by=name[3])
-    first = {one.name: number for number, one in reversed(list(enumerate(found)))}
-    return [one for number, one in enumerate(found) if first[one.name] == number]
+                renamed[number] = replace(clusters[number], apart=name[0], apart_by=name[3])
+    first = {one.name: number for number, one in reversed(list(enumerate(renamed)))}
+    return [one for number, one in enumerate(renamed) if first[one.name] == number]
 
 
 def _mask(study: StudyReader, rows: np.ndarray) -> np.ndarray:

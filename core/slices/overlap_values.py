@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.reader import StudyReader
 
 MASKS = ("core", "spurious")
@@ -29,10 +29,10 @@ def overlap_values(study: StudyReader, variant: str = "paper") -> tuple[np.ndarr
     values, masked = np.full((study.n_images, 2), np.nan), np.zeros((study.n_images, 2), bool)
     table = study.table("overlap", ["row", "mask", variant, "mask_area"])
     for at, kind in enumerate(MASKS):
-        part = where(table, equals(table, "mask", kind))
-        place = part["row"].to_numpy()
-        values[place, at] = numbers(part, variant)
-        masked[place, at] = numbers(part, "mask_area") > 0
+        part = table.loc[table["mask"] == kind]
+        rows = part["row"].to_numpy()
+        values[rows, at] = numbers(part, variant)
+        masked[rows, at] = numbers(part, "mask_area") > 0
     return values, masked
 
 
@@ -42,9 +42,9 @@ def control_values(study: StudyReader) -> np.ndarray:
     Variant `paper`, NaN where undefined.
     """
     names = [control_column(control) for control in CONTROLS]
-    found = np.full((study.n_images, len(MASKS), len(CONTROLS)), np.nan)
+    overlaps = np.full((study.n_images, len(MASKS), len(CONTROLS)), np.nan)
     table = study.table("overlap", ["row", "mask", *names])
     for at, kind in enumerate(MASKS):
-        part = where(table, equals(table, "mask", kind))
-        found[part["row"].to_numpy(), at] = part[names].to_numpy(np.float64)
-    return found
+        part = table.loc[table["mask"] == kind]
+        overlaps[part["row"].to_numpy(), at] = part[names].to_numpy(np.float64)
+    return overlaps

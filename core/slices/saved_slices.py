@@ -14,18 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import SliceError, did_you_mean
-from core.slices.saved_file import KEPT, LONGEST, MOST, text_of, texts
+from core.slices.saved_file import KEPT, LONGEST, MOST, texts
 from core.slices.slice import Slice
-
-
-def get(folder: Path, name: str) -> Slice:
-    """Return one saved slice.
-
-    Raises:
-        SliceError: no slice has that name, or the saved text cannot be parsed.
-        DamagedSlices, StudyError: as for `texts`.
-    """
-    return Slice.parse(text_of(folder, name, texts(folder)))
 
 
 def stamp(folder: Path) -> tuple[int, int]:

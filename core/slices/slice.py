@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.captions import split_images
+from core.common.formatting import joined
 from core.common.score_names import SCORES
 from core.errors import SliceError, did_you_mean
 from core.slices import evaluate as slice_evaluate
@@ -175,22 +177,22 @@ class Slice:
         return ", ".join(part for part in parts if part)
 
     def _subject(self) -> str:
-        kind = {"val": "evaluation images", "train": "train images"}.get(self.split or "", "images")
-        of = f" of {_either(self.labels)}" if self.labels else ""
+        kind = split_images(self.split)
+        of = f" of {joined(self.labels, 'or')}" if self.labels else ""
         every = "" if self or self.name else "all "
         return f"{every}{kind}{of}"
 
     def _conditions(self) -> list[str]:
         phrases = []
         if self.predicted:
-            phrases.append(f"predicted as {_either(self.predicted)}")
+            phrases.append(f"predicted as {joined(self.predicted, 'or')}")
         if self.correct is not None:
             phrases.append("classified correctly" if self.correct else "misclassified")
         if self.confusion:
             phrases.append(f"{self.confusion[0]} taken for {self.confusion[1]}")
         names = {key: SCORES[key].label if key in SCORES else key for key in self.ranges}
         phrases += [f"{names[key]} {_between(*pair)}" for key, pair in self.ranges.items()]
-        phrases += [_column_said(key, values) for key, values in self.extras.items()]
+        phrases += [_of_column(key, values) for key, values in self.extras.items()]
         if self.fires:
             plural = len(self.fires) > 1
             features = " and ".join(map(str, self.fires))
@@ -201,7 +203,7 @@ class Slice:
             phrases.append(f"in the slice {' and in '.join(self.saved)}")
         if self.image_ids:
             many = len(self.image_ids) > 3
-            phrases.append(f"{len(self.image_ids)} chosen ones" if many else _either(self.image_ids))
+            phrases.append(f"{len(self.image_ids)} chosen ones" if many else joined(self.image_ids, "or"))
         return phrases
 
 
@@ -244,14 +246,10 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _either(values: tuple[str, ...]) -> str:
-    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} or {values[-1]}"
-
-
-def _column_said(column: str, values: tuple[str, ...]) -> str:
+def _of_column(column: str, values: tuple[str, ...]) -> str:
     if column == slice_evaluate.WRONG_LABEL and values in (("true",), ("false",)):
         return f"whose label {'is' if values == ('true',) else 'is not'} marked as wrong"
-    return f"{'tagged' if column == slice_evaluate.TAG else column} {_either(values)}"
+    return f"{'tagged' if column == slice_evaluate.TAG else column} {joined(values, 'or')}"
 
 
 def _between(low: float, high: float) -> str:

@@ -75,13 +75,13 @@ def _read(folder: Path) -> dict[str, Any]:
         raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; choose another folder")
     if version > FORMAT:
         raise _newer(folder, version)
-    if version < FORMAT or not seals.checksum_fits(content):
-        anew = command_line("analyze", f"{folder}-new", images="DIR")
-        raise StudyError(f"'{folder}' was written by an earlier version. Make it anew: {anew} …")
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
     if (fault := entry_fault(manifest)) is not None:
         raise _damaged(folder, fault)
+    if version < FORMAT or not seals.checksum_fits(content):
+        anew = command_line("analyze", f"{folder}-new", images="DIR")
+        raise StudyError(f"'{folder}' was written by an earlier version. Make it anew: {anew} …")
     return manifest
 
 

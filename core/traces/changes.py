@@ -31,21 +31,11 @@ def set_tags(
     """Replace all tags of an image.
 
     Args:
-        seen: the tags that are to be replaced; what others add and remove meanwhile stays so. None: all.
+        seen: the tags that are to be replaced; what others add and remove meanwhile stays so. None: all;
+            none of them: the tags are added.
     """
     given = limits.checked_tags(tags)
     _change_image(study, image_id, lambda one: replace(one, tags=_merged(one.tags, given, seen)))
-
-
-def add_tag(study: StudyReader, image_id: str, tag: str) -> None:
-    """Add a tag to an image, if it does not have it yet."""
-    _change_image(study, image_id, lambda one: replace(one, tags=(*one.tags, tag)))
-
-
-def remove_tag(study: StudyReader, image_id: str, tag: str) -> None:
-    """Remove a tag from an image, if it has it."""
-    gone = limits.checked_tag(tag)
-    _change_image(study, image_id, lambda one: replace(one, tags=_without(one.tags, gone)))
 
 
 def mark_wrong_label(study: StudyReader, image_id: str, suggested: str | None = UNSURE) -> None:
@@ -70,17 +60,6 @@ def note_feature(study: StudyReader, feature: int, note: str, *, seen: str | Non
     _change_feature(study, feature, lambda one: replace(one, note=_in_place_of(one.note, note, seen)))
 
 
-def tag_feature(study: StudyReader, feature: int, tag: str) -> None:
-    """Add a tag to a feature, if it does not have it yet."""
-    _change_feature(study, feature, lambda one: replace(one, tags=(*one.tags, tag)))
-
-
-def untag_feature(study: StudyReader, feature: int, tag: str) -> None:
-    """Remove a tag from a feature, if it has it."""
-    gone = limits.checked_tag(tag)
-    _change_feature(study, feature, lambda one: replace(one, tags=_without(one.tags, gone)))
-
-
 def set_feature_tags(
     study: StudyReader, feature: int, tags: Iterable[str], *, seen: Iterable[str] | None = None
 ) -> None:
@@ -98,10 +77,6 @@ def _in_place_of(now: str, note: str, seen: str | None) -> str:
 def _merged(now: Iterable[str], given: tuple[str, ...], seen: Iterable[str] | None) -> tuple[str, ...]:
     before = set(now if seen is None else seen)
     return tuple((set(now) | set(given) - before) - (before - set(given)))
-
-
-def _without(tags: tuple[str, ...], gone: str) -> tuple[str, ...]:
-    return tuple(tag for tag in tags if tag != gone)
 
 
 def _change_image(study: StudyReader, image_id: str, change: Callable[[ImageTrace], ImageTrace]) -> None:

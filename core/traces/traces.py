@@ -1,7 +1,7 @@
 """Work traces of a study: the notes, tags, doubts and names that people leave on its images and features.
 
 from core.traces import changes, traces
-changes.add_tag(study, "val/dog/7.jpg", "doubtful")
+changes.set_tags(study, "val/dog/7.jpg", ["doubtful"])
 traces.read_traces(study.path).images["val/dog/7.jpg"].tags
 
 They lie in `traces.json`, which is not a result and stays outside the manifest.

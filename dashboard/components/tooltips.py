@@ -206,17 +206,17 @@ TEXTS: dict[str, Tooltip] = {
         source="McInnes, Healy & Melville 2018 (arXiv 1802.03426)",
     ),
     "flagged": Tooltip(
-        "Images whose score is at or below the cut-off. Images with equal scores are flagged together.",
+        "The images with the lowest scores. Images with equal scores are looked at together.",
         source=BOOK,
     ),
     "flagged_errors": Tooltip(
-        "Share of the flagged images that are misclassified (precision). Below it: the share among all "
-        "images, which flagging at random would give.",
+        "Share of the images looked at that are misclassified (precision). Below it: the share among all "
+        "images, which looking at random ones would give.",
         source=BOOK,
     ),
     "caught": Tooltip(
-        "Share of all misclassified images that are flagged (recall). Flagging at random catches as large a "
-        "share as it flags.",
+        "Share of all misclassified images that are among those looked at (recall). At random this is the "
+        "share of the images looked at.",
         source=BOOK,
     ),
     "near_zero": Tooltip(

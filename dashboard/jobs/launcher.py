@@ -177,14 +177,6 @@ def resume_command(job: Job) -> Command | None:
     return Resume(study.path) if study.settings("embed") and study.missing() else None
 
 
-def resume(job: Job) -> str | None:
-    """Go on with a job; the reason where that is not possible."""
-    command = resume_command(job)
-    if command is None:
-        return "this job was not started from here; run its command again where it was started"
-    return run(command, job.folder)
-
-
 def run(command: Command, folder: Path | None = None) -> str | None:
     """Start a command; the reason where that is not possible."""
     try:

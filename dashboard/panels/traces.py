@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from core.errors import PeregrineError
@@ -61,6 +62,43 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
         if drawer.open:
             with drawer:
                 _image_fields(study, image_id, now, traces.image_tags)
+
+
+@stable_container
+def of_images(study: Study, images: pd.DataFrame, *, picked: bool) -> None:
+    """The popover that marks the labels of several images as wrong, and tags them.
+
+    Args:
+        images: image_id, suggested (the class that the label should be). picked: the reader picked them.
+    """
+    traces, n = _known(study), len(images)
+    if traces is None:
+        return
+    drawer = _drawer(f"Mark {n:,} picked" if picked else f"Mark the first {n:,}", "trace_images")
+    if not drawer.open:
+        return
+    with drawer:
+        _problem()
+        n_marked = sum(bool(traces.images.get(name, ImageTrace()).wrong_label) for name in images["image_id"])
+        st.caption(f"{n_marked:,} of them are marked as wrong. Ctrl-click images to choose others.")
+        marks = {
+            "Not marked": None,
+            "Wrong, unsure what it is": UNSURE,
+            "Wrong, as suggested": "suggested",
+        }
+        st.selectbox("Labels", list(marks), index=2, key="trace_images_label")
+        st.text_input("Tag", key="trace_images_tag", placeholder="doubtful", help=TAGS_HELP)
+
+        def save() -> None:
+            mark, tag = marks[session.value("trace_images_label")], session.value("trace_images_tag")
+            for fact in images.to_dict("records"):
+                image_id = str(fact["image_id"])
+                if mark is not None:
+                    changes.mark_wrong_label(study, image_id, UNSURE if mark == UNSURE else str(fact[mark]))
+                if tag:
+                    changes.add_tag(study, image_id, tag)
+
+        _save_button("trace_save_images", save)
 
 
 @stable_container

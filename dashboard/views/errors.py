@@ -10,11 +10,11 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import inspection_reads, reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
-from dashboard.panels.errors import confusions, slice_pair, worst_slices
+from dashboard.panels.errors import confusions, slice_pair, worst_slices, wrong_labels
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
-WORST, CONFUSIONS, PAIR = TABS = ("Worst slices", "Confusions", "Compare two")
+WORST, LABELS, CONFUSIONS, PAIR = TABS = ("Worst slices", "Wrong labels", "Confusions", "Compare two")
 TAB = "errors_tab"  # part of the URL
 
 
@@ -35,6 +35,8 @@ def errors_page(study: Study, population: Slice) -> None:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
         confusions.confusion_matrix_part(study, population, head, answer_slot)
+    elif tab == LABELS:
+        wrong_labels.likely_wrong_list(study, population, head, answer_slot)
     else:
         worst_slices.worst_slice_list(study, population, head, answer_slot)
 

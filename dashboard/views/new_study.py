@@ -73,7 +73,7 @@ CLASS_LEVELS = {"": "The first level", **{n: f"Level {n}" for n in request.CLASS
 ABOUT_LEVEL = next(f for f in fields(EmbedConfig) if f.name == "class_level").metadata["help"]
 OPTIONS = "Options: architecture, masks, words and more"
 WEIGHTS = (".pt", ".pth", ".ckpt", ".tar", ".bin", ".safetensors")
-TABLES = (".csv", ".tsv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet", ".json", ".txt")
 CAPTIONS = (".txt", ".csv", ".tsv", ".parquet")
 TITLE = 90  # pixels of a numbered title
 SHOW_CHECK = 1.0  # seconds between two looks at a running check
@@ -96,7 +96,7 @@ def new_study_page() -> None:
     augmentations.section(further_steps.chosen_study())
 
 
-def _form() -> tuple[request.Wish, str]:
+def _form() -> tuple[request.StudyRequest, str]:
     """The choices and the name; each is part of the address, so that a reload keeps them."""
     asked = _images()
     asked |= _encoder(asked["images"])
@@ -107,7 +107,7 @@ def _form() -> tuple[request.Wish, str]:
         asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
         asked |= _tokens()
         asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
-    return request.Wish(**asked), name
+    return request.StudyRequest(**asked), name
 
 
 @stable_container
@@ -117,7 +117,7 @@ def _images() -> dict[str, str]:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
     elif images == request.TABLE:
-        about = "Columns path and label, and split where there is one."
+        about = "Columns path, label, perhaps split; or a file of Hugging Face, COCO, FiftyOne, Label Studio."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
     return {"images": images, "images_path": path}
 
@@ -226,7 +226,7 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
     return st.text_input(label, key=key, bind="query-params", placeholder=sample, help=help) or ""
 
 
-def _command_of_check(asked: request.Wish) -> Analyze | None:
+def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if missing := asked.missing:
         st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
@@ -295,7 +295,7 @@ def _doing(job: Job) -> str:
     return f"Looking at the {job.stage} …" if job.stage not in (None, "starting") else "Starting …"
 
 
-def _start(asked: request.Wish, name: str) -> None:
+def _start(asked: request.StudyRequest, name: str) -> None:
     """The button that starts the command, and what may stand against it."""
     if not name:
         st.caption("Give the study a name to begin.")

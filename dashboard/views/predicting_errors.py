@@ -1,4 +1,6 @@
-"""Predicting errors: which score tells which images are misclassified, and what a cut-off on it catches."""
+"""Predicting errors: how many errors are found among the images with the lowest scores, and which score to
+trust.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import streamlit as st
 
 from core.charts import baselines
 from core.charts.options import FigureOptions
-from core.common.score_names import SCORES, score_label
+from core.common.score_names import SCORES
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
@@ -73,12 +75,12 @@ def _why_nothing(study: Study, population: Slice, aurocs: pd.DataFrame, judged: 
 
 @stable_container
 def _part(study: Study, population: Slice, part: str, score: str, threshold: float | None) -> None:
-    if part == parts.CHART:
+    if part == parts.FOUND and threshold is not None:
+        details.errors_found_part(study, population, score, threshold)
+    elif part == parts.CHART:
         _scores(study, population, score)
     elif part in details.CURVES:
         details.curve(study, population, part, score)
-    elif part == parts.CUTOFF and threshold is not None:
-        details.cut_off(study, population, score, threshold)
     elif part == parts.PAIR:
         details.two_scores(study, population)
     elif part == parts.CAUSE:
@@ -116,13 +118,8 @@ def _scores(study: Study, population: Slice, score: str) -> None:
         on_select=clicked,
         cell=CellRequest("baselines", FigureOptions(score=score), str(population)),
     )
-    if recommended := score_reads.recommended(study):
-        label = score_label(recommended.score)
-        st.caption(f"Recommended: {widgets.plain(label)}. {widgets.plain(recommended.reason)}")
     if score != Q and Q in reads.scores(study):
         st.caption(f"Shaded, {SCORES[Q].label}: {SCORES[Q].meaning}.", help=widgets.help_text(Q))
-    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
-        st.caption(widgets.plain(calibrated))
 
 
 predicting_errors_page(session.current_study(), image_filter.population())

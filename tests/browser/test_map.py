@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.slices import saved_slices
+from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import settle
 from tests.browser.test_dashboard import TILE
@@ -160,7 +161,7 @@ def test_map__a_selection_becomes_a_slice(reader, address, served):
     page.wait_for_selector("text=Saved the slice")
     study = open_study(served / "demo")
     try:
-        saved = saved_slices.get(study.path, "corner <b>")
+        saved = Slice.parse(saved_slices.texts(study.path)["corner <b>"])
         assert (saved.mask(study) == study.is_val).all()
     finally:
         saved_slices.delete(study.path, "corner <b>")

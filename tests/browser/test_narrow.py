@@ -9,6 +9,16 @@ from tests.browser.harness import settle, visit
 
 pytestmark = pytest.mark.browser
 WIDTH = "document.querySelector('[data-testid=stMain]').clientWidth"
+BEYOND = """([inner, outer]) => [...document.querySelectorAll(inner)].filter((one) => {
+  const own = document.createRange();
+  own.selectNodeContents(one);
+  return own.getBoundingClientRect().right > one.closest(outer).getBoundingClientRect().right + 1;
+}).map((one) => one.textContent)"""
+TOPS_OF_THREE = """(card) => {
+  const list = card.parentElement;
+  while (list.children.length < 3) list.append(card.cloneNode(true));
+  return new Set([...list.children].map((one) => one.getBoundingClientRect().top)).size;
+}"""
 CHOICES = "Object.keys(localStorage).filter((key) => key.startsWith('stSidebarCollapsed'))"
 
 
@@ -39,3 +49,30 @@ def test_sidebar__is_open_again_on_a_wide_window(visitor, address):
     expect(page.get_by_test_id("stExpandSidebarButton")).to_be_visible()
     page.set_viewport_size({"width": 1280, "height": 800})
     expect(page.get_by_test_id("stExpandSidebarButton")).to_be_hidden()
+
+
+def test_names_of_numbers__end_before_their_card(visitor, address):
+    one = visitor()
+    one.page.set_viewport_size({"width": 820, "height": 900})
+    page = one.open(f"{address}/predicting_errors?study=seen&quality_plot=Trust")
+    page.locator("[data-testid=stMetric]").nth(3).wait_for()
+    assert page.evaluate(BEYOND, ["[data-testid=stMetricLabel] p", "label > div"]) == []
+
+
+def test_places_to_look_first__stand_in_one_row(visitor, address):
+    """However many this study has: three are as many as there can be."""
+    one = visitor()
+    one.page.set_viewport_size({"width": 820, "height": 900})
+    page = one.open(f"{address}/?study=seen")
+    card = page.locator(".st-key-overview_first .cards > li").first
+    card.wait_for()
+    assert card.evaluate(TOPS_OF_THREE) == 1
+
+
+def test_confusions__stand_below_each_other(visitor, address):
+    one = visitor()
+    one.page.set_viewport_size({"width": 820, "height": 900})
+    page = one.open(f"{address}/errors?errors_tab=Confusions&study=seen")
+    matrix = page.locator(".st-key-stacked_confusions .peregrine-plot").first
+    matrix.wait_for()
+    assert matrix.bounding_box()["width"] > 600

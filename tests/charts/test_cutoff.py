@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose
 
 from core.charts.cutoff import (
     apply_cutoff,
-    cutoff_curve,
-    cutoff_table,
     reachable_percent,
     threshold_for,
     tie_sentence,
 )
-from core.charts.theme import layout_of
 
 VALUES = np.array([0.1, 0.2, 0.2, 0.3, 0.4, 0.5, np.nan])
 CORRECT = np.array([0, 1, 0, 1, 1, 1, 0])
@@ -24,13 +18,12 @@ def test_apply_cutoff__by_hand():
     result = apply_cutoff(VALUES, CORRECT, 0.2)
     assert (result.n_images, result.n_errors, result.n_flagged, result.n_caught) == (6, 2, 3, 2)
     assert_allclose([result.flagged, result.caught, result.precision], [50, 100, 200 / 3])
-    assert_allclose([result.accuracy_rest, result.accuracy_all], [100, 400 / 6])
 
 
 def test_apply_cutoff__nothing_flagged_and_everything_flagged():
     nothing, everything = apply_cutoff(VALUES, CORRECT, 0.0), apply_cutoff(VALUES, CORRECT, 1.0)
     assert nothing.n_flagged == 0 and np.isnan(nothing.precision)
-    assert everything.flagged == 100 and np.isnan(everything.accuracy_rest)
+    assert everything.flagged == 100
 
 
 def test_threshold_for__flags_the_percent_asked_for(rng):
@@ -39,36 +32,6 @@ def test_threshold_for__flags_the_percent_asked_for(rng):
         assert (values <= threshold_for(values, percent)).mean() * 100 == percent
     assert threshold_for(np.array([0.0, 0.0, 1.0]), 34) == 0.0  # a tie is flagged whole
     assert np.isnan(threshold_for(np.array([np.nan]), 10))
-
-
-def test_cutoff_table__agrees_with_apply_cutoff(rng):
-    values, correct = rng.integers(0, 30, 400) / 10, rng.random(400) < 0.8
-    table = cutoff_table(values, correct)
-    assert len(table) == len(np.unique(values))
-    row: Any
-    for _, row in table.iterrows():
-        result = apply_cutoff(values, correct, row["threshold"])
-        assert result.n_flagged == row["n_flagged"]
-        found = result.flagged, result.caught, result.precision, result.accuracy_rest
-        assert_allclose(row[["flagged", "caught", "precision", "accuracy_rest"]].astype(float), found)
-
-
-def test_cutoff_table__stays_small(rng):
-    assert len(cutoff_table(rng.random(100_000), rng.random(100_000) < 0.9)) <= 200
-
-
-@pytest.mark.parametrize("correct", [np.ones(5), np.zeros(5)], ids=["all right", "all wrong"])
-def test_cutoff_curve__says_why_there_is_none(correct):
-    fig = cutoff_curve(cutoff_table(np.arange(5.0), correct))
-    assert not fig.data and "no misclassified images" in layout_of(fig).annotations[0].text
-
-
-def test_cutoff_curve__draws_the_table_and_the_choice():
-    table = cutoff_table(VALUES, CORRECT)
-    fig = cutoff_curve(table, flagged=50)
-    assert_allclose(fig.data[0].y, table["caught"])
-    assert_allclose(fig.data[1].y, table["precision"])
-    assert [s.x0 for s in layout_of(fig).shapes] == [50]
 
 
 def test_reachable_percent__what_equal_scores_allow(rng):
@@ -88,11 +51,11 @@ def test_reachable_percent__what_equal_scores_allow(rng):
 
 def test_tie_sentence__names_the_images_that_stay_together(rng):
     values = np.concatenate([np.zeros(384), rng.random(616)])
-    line = "384 images share the lowest score, so no smaller share can be flagged."
+    line = "384 images share the lowest score, so no smaller share can be looked at."
     assert tie_sentence(values, 0.0) == line
     assert tie_sentence(values, float(np.sort(values)[700])) == ""
     assert (
         tie_sentence(np.repeat([1.0, 2.0], 50), 2.0)
-        == "50 images share the score 2 and are flagged together."
+        == "50 images share the score 2 and are looked at together."
     )
     assert tie_sentence(np.array([np.nan]), np.nan) == ""

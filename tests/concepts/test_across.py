@@ -9,12 +9,10 @@ import pytest
 from core.concepts.across import (
     across_table,
     check_same_images,
-    compare_studies,
     concept_counts,
     most_common_words,
     shared_matrix,
     shared_words,
-    words_of_studies,
 )
 from core.errors import StudyError
 from core.storage.writer import write_study
@@ -87,18 +85,3 @@ def test_check_same_images__refuses_others(shared_study, study_path):
         check_same_images([study, other])
     with pytest.raises(StudyError, match="over different images"):
         check_same_images([other, study])
-
-
-def test_compare_studies__needs_concepts(shared_study, tmp_path):
-    with pytest.raises(StudyError, match="has no concepts .no caption bank.*. Run: python -m core concepts"):
-        compare_studies({"a": open_study(shared_study)})
-    folder = shutil.copytree(shared_study, tmp_path / "study")
-    with write_study(folder) as writer, writer.step("concepts", {}) as step:
-        step.table("concepts", pd.DataFrame({"group": ["1", "2"], "word": ["dog", "sky"], "kept": True}))
-        step.table("explained", pd.DataFrame({"group": ["1", "2"], "interpretable": [True, False]}))
-        step.summary = {"k": 5.0, "alpha": 0.3}
-    study = open_study(folder)
-    tables = compare_studies({"a": study, "b": study})
-    assert tables["across"]["k"].tolist() == [5.0, 5.0]
-    assert tables["shared_matrix"].loc["a", "b"] == 2
-    assert words_of_studies({"a": study}, only_interpretable=True) == {"a": Counter({"dog": 1})}

@@ -11,12 +11,9 @@ from core.concepts.crops import box_on_image
 from core.concepts.falcon import (
     CounterfactualSearch,
     EntryMoments,
-    above_alpha,
-    alpha_of,
     choose_k,
     confidence_of,
     contrast,
-    counterfactuals,
     feature_crop,
     largest_k,
     word_scores,
@@ -25,6 +22,19 @@ from core.errors import SettingsError, ShapeError
 from tests.concepts import reference_concepts as reference
 
 SHAPES = [(1, 3), (7, 16), (40, 33)]
+
+
+def alpha_of(h: np.ndarray, k: float) -> float:
+    return EntryMoments.of(h).alpha(k)
+
+
+def counterfactuals(
+    h: np.ndarray, features: list[int], rows: np.ndarray, *, beta: float, n: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those of one group, from all rows at once."""
+    search = CounterfactualSearch([features], [h[rows].sum(0)], [len(rows)], h.mean(0), beta=beta, n=n)
+    search.update(0, h)
+    return search.finish()[0]
 
 
 def rows_of(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -55,23 +65,11 @@ def test_alpha__of_nothing_is_nan():
     assert np.isnan(alpha_of(np.empty((0, 4)), 3.0))
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_above_alpha__matches_loop(rng, shape):
-    h = rows_of(rng, shape)
-    alpha = alpha_of(h, 1.0)
-    activating = above_alpha(h, alpha)
-    assert [np.flatnonzero(column).tolist() for column in activating.T] == reference.activating_sets(h, alpha)
-
-
-def test_above_alpha__is_strict():
-    assert not above_alpha(np.array([[0.5]]), 0.5).any()
-
-
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 1.0])
 def test_choose_k__matches_loop(rng, share):
     h = rows_of(rng, (40, 33))
     candidates = [16.0, 5.0, 3.0, 2.0, 1.0, 0.5]
-    counts = {k: int((above_alpha(h, alpha_of(h, k)).sum(0) > 3).sum()) for k in candidates}
+    counts = {k: int(((h > alpha_of(h, k)).sum(0) > 3).sum()) for k in candidates}
     k = choose_k(counts, h.shape[1], share=share)
     assert k == reference.auto_k(h, candidates, share, 3)
     assert counts[k] == sum(len(rows) > 3 for rows in reference.activating_sets(h, alpha_of(h, k)))
@@ -96,7 +94,7 @@ def test_largest_k__is_where_features_stop_to_qualify(rng):
     k = largest_k(EntryMoments.of(h), reached)
 
     def explainable(at: float) -> int:
-        return int((above_alpha(h, alpha_of(h, at)).sum(0) > 3).sum())
+        return int(((h > alpha_of(h, at)).sum(0) > 3).sum())
 
     assert explainable(k - 1e-6) >= 1
     assert explainable(k + 1e-6) == 0

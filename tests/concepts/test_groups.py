@@ -11,12 +11,14 @@ from core.concepts.groups import (
     find_groups,
     group_features,
     is_interpretable,
-    mean_pairwise_cosine,
-    pack,
     pack_pairs,
 )
 from core.errors import ShapeError
 from tests.concepts import reference_concepts as reference
+
+
+def pack(highly: np.ndarray) -> np.ndarray:
+    return np.packbits(highly, axis=1)
 
 
 def found_in(highly: np.ndarray) -> dict[tuple[int, ...], list[int]]:
@@ -71,7 +73,7 @@ def test_find_groups__refuses_what_does_not_fit():
         find_groups(np.zeros((4, 1), np.uint8), 9)
 
 
-def test_pack_pairs__is_pack(rng):
+def test_pack_pairs__packs_bits(rng):
     highly = rng.random((40, 21)) < 0.2
     images, features = np.nonzero(highly)
     assert_array_equal(pack_pairs(images, features, 40, 21), pack(highly))
@@ -79,17 +81,16 @@ def test_pack_pairs__is_pack(rng):
 
 @pytest.mark.parametrize("n", [0, 1, 2, 9])
 @pytest.mark.parametrize("diagonal", [False, True])
-def test_mean_pairwise_cosine__matches_loop(rng, n, diagonal):
+def test_cosine_from_sum__matches_loop(rng, n, diagonal):
     embeddings = rng.normal(size=(n, 5))
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    mean_cosine = mean_pairwise_cosine(embeddings, diagonal=diagonal)
+    mean_cosine = cosine_from_sum(embeddings.sum(0), n, diagonal=diagonal)
     assert_allclose(mean_cosine, reference.mean_pairwise_cosine(embeddings, diagonal), rtol=1e-9, atol=1e-12)
 
 
-def test_mean_pairwise_cosine__by_hand():
+def test_cosine_from_sum__by_hand():
     embeddings = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    assert mean_pairwise_cosine(embeddings) == pytest.approx(1 / 3)
-    assert mean_pairwise_cosine(embeddings, diagonal=True) == pytest.approx(5 / 9)
+    assert cosine_from_sum(embeddings.sum(0), 3, diagonal=True) == pytest.approx(5 / 9)
     assert cosine_from_sum(embeddings.sum(0), 3) == pytest.approx(1 / 3)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.concepts.failures import compute_failures
-from core.concepts.groups import find_groups, pack
+from core.concepts.groups import find_groups
 from core.config import FailuresConfig
 from core.jobs.progress import Progress
 from core.storage.writer import write_study
@@ -92,7 +92,7 @@ def explained(parts: dict[str, np.ndarray]) -> pd.DataFrame:
 def groups(raw: np.ndarray) -> pd.DataFrame:
     """Table `groups` of the val images as Algorithm 1 finds them, and the group that was explained."""
     h = raw / np.linalg.norm(raw, axis=1, keepdims=True)
-    feature_groups = list(find_groups(pack(h > ALPHA), h.shape[1]))
+    feature_groups = list(find_groups(np.packbits(h > ALPHA, axis=1), h.shape[1]))
     table = pd.DataFrame(
         {
             "group": [group.name for group in feature_groups],

@@ -154,7 +154,7 @@ def write_progress(study: Path, **record: object) -> None:
 
 
 def all_text(app: AppTest) -> str:
-    """Everything that a page says, in one string; a space is a space, whether a line may break at it or not."""
+    """Everything that a page says, in one string; no-break spaces are plain ones."""
     kinds = ("title", "markdown", "caption", "error", "warning", "info", "code")
     shown: list[Any] = [element for kind in kinds for element in app.get(kind)]
     bars: Any = app.get("progress")

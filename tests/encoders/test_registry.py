@@ -273,6 +273,31 @@ def test_transformers_inferred_from_their_keys(name, tmp_path):
     assert any("1 attention heads assumed" in line for line in encoder.assumptions)
 
 
+@pytest.mark.parametrize(
+    "name", ["registers", "registers, DINOv2's own names", "attention pooling", "norm first"]
+)
+def test_transformers_with_registers_and_pooling_are_inferred(name, tmp_path):
+    options = {
+        "registers": {"reg_tokens": 4},
+        "registers, DINOv2's own names": {"reg_tokens": 4, "no_embed_class": True, "init_values": 1.0},
+        "attention pooling": {"class_token": False, "global_pool": "map"},
+        "norm first": {"pre_norm": True},
+    }[name]
+    model = vit(depth=2, **options)
+    state = dict(model.state_dict())
+    if "own names" in name:  # where the CLS token has a position embedding of its own
+        state["register_tokens"] = state.pop("reg_token")
+        place = torch.randn(1, 1, 64)
+        state["pos_embed"] = torch.cat([place, state["pos_embed"]], 1)
+        state["cls_token"] = state["cls_token"] - place
+    torch.save(state, tmp_path / "v.pth")
+    encoder = load_encoder(str(tmp_path / "v.pth"), mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    pixels = some_pixels(32)
+    assert_close(
+        encoder.represent(pixels), reference(model, pixels, IMAGENET_MEAN, IMAGENET_STD), **TOLERANCE
+    )
+
+
 def test_moco_v3s_renamed_keys_are_repaired(tmp_path):
     model = vit(depth=15)
     wrong = {

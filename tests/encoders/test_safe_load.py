@@ -119,7 +119,7 @@ def test_safetensors_whatever_their_name(tmp_path):
             "git-lfs pointer.*git lfs pull",
         ),
         (b'{"error": "rate limit exceeded"}', "is a JSON text"),
-        (b'{"metadata": {}, "weight_map": {"a": "b"}}', "index of a checkpoint in several files; join"),
+        (b'{"metadata": {}, "weight_map": {"a": "b"}}', "index of a checkpoint in several files; name it"),
         (b"\x08\x08\x12\x07pytorch\x1a\x052.4.0", "is an ONNX model.*--representations"),
         (b"\x1c\x00\x00\x00TFL3" + b"\x00" * 40, "TensorFlow Lite model"),
         (b"\x1f\x8b" + b"0" * 40, "gzip archive; unpack it first"),
@@ -169,12 +169,6 @@ def test_paths_that_are_no_files(tmp_path):
         read_checkpoint(tmp_path / "none.ckpt")
     with pytest.raises(CheckpointError, match="is a folder; name the checkpoint file"):
         read_checkpoint(tmp_path)
-    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {}}')
-    with pytest.raises(CheckpointError, match="is the folder of a checkpoint in several files; join"):
-        read_checkpoint(tmp_path)
-    save_file({"a": torch.ones(2)}, tmp_path / "model-00001-of-00002.safetensors")
-    with pytest.raises(CheckpointError, match="is one part of a checkpoint in several files; join"):
-        read_checkpoint(tmp_path / "model-00001-of-00002.safetensors")
     save_file({"a": torch.ones(2)}, tmp_path / "model-00001-of-00001.safetensors")
     assert list(read_checkpoint(tmp_path / "model-00001-of-00001.safetensors")) == ["a"]
     torch.save([torch.ones(2)], tmp_path / "list.pt")

@@ -182,7 +182,7 @@ def test_figure_and_report__say_what_the_page_shows(study, folder):
             assert traced(figure, "x") == finite(aurocs, "auroc")
             drawn += 1
         options = FigureOptions(score="norm")
-        curves = score_reads.curves(study, population, ("norm",))
+        curves = reads.narrowed(study, population).of_scores("quality_curves", ("norm",))
         roc = draw(other, "roc", style="screen", options=options)
         points = where(curves, equals(curves, "curve", "roc"))
         if len(points):

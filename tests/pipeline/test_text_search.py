@@ -15,6 +15,7 @@ from core.pipeline import text_search
 from core.search import index, search
 from core.store import open_study
 from tests.concepts.fakes import ColourClip
+from tests.search.nearest import by_text
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_search__finds_what_a_loop_finds_and_embeds_once(study_path, clip):
     seen = clip.seen
     text_search.run_search(folder, "blue disc", {}, Progress.silent())
     assert clip.seen == seen  # the images are embedded already
-    assert search.by_text(open_study(folder), "blue disc", 1) is not None
+    assert by_text(open_study(folder), "blue disc", 1) is not None
 
 
 @pytest.mark.slow
@@ -70,7 +71,7 @@ def test_search__another_clip_embeds_anew_and_forgets_the_old_texts(study_path, 
     text_search.run_search(folder, None, {}, Progress.silent())
     study = open_study(folder)
     assert search.index_facts(study)["clip_fingerprint"] == "other"
-    assert search.by_text(study, "red disc", 3) is None
+    assert by_text(study, "red disc", 3) is None
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from core.search import search
 from core.storage.chunked_array import ChunkedArray, write_chunk
 from core.storage.writer import write_study
 from core.store import open_study
+from tests.search.nearest import by_text
 from tests.small import write_small_study
 
 
@@ -89,7 +90,7 @@ def captioned(tmp_path):
         with writer.step("concepts", {}) as step:
             frame = pd.DataFrame(captions, columns=["row", "caption", "cosine"])
             step.table("captions", frame.assign(image_id=[ids[row] for row in frame["row"]]))
-        with writer.step(search.CLIP_IMAGES, {"clip": "tiny"}) as step:
+        with writer.step("search", {"clip": "tiny"}) as step:
             step.vector(search.CLIP_IMAGES, vectors)
             step.summary = {"clip": "tiny", "clip_fingerprint": "abc", "n_missing": 2}
     return open_study(folder)
@@ -121,27 +122,27 @@ def test_of_classes__words_begin_with_what_was_asked_for(shared_study):
 
 
 def test_by_text__only_after_the_text_was_embedded(captioned):
-    assert search.by_text(captioned, "a  cat", 3) is None
+    assert by_text(captioned, "a  cat", 3) is None
     search.keep_text(captioned, "a cat", np.array([2.0, 0, 0]))
-    nearest = search.by_text(captioned, "a cat ", 3)
+    nearest = by_text(captioned, "a cat ", 3)
     assert nearest is not None
     rows, cosines = nearest
     assert rows.tolist() == [0, 3, 5]
     np.testing.assert_allclose(cosines, [1, 0.5**0.5, 0.5**0.5], rtol=1e-3)
-    more = search.by_text(captioned, "a cat", 8)
+    more = by_text(captioned, "a cat", 8)
     assert more is not None and 7 not in more[0]  # its picture is gone
-    assert search.by_text(captioned, "a dog", 3) is None
+    assert by_text(captioned, "a dog", 3) is None
 
 
 def test_by_text__a_damaged_vector_is_as_if_it_were_not_there(captioned):
     path = search.keep_text(captioned, "a cat", np.ones(3))
     path.write_bytes(path.read_bytes()[:40])
-    assert search.by_text(captioned, "a cat", 3) is None and not path.exists()
+    assert by_text(captioned, "a cat", 3) is None and not path.exists()
 
 
 def test_clip_space__needs_the_images_embedded(shared_study):
     study = open_study(shared_study)
-    assert search.by_text(study, "a cat", 3) is None
+    assert by_text(study, "a cat", 3) is None
     with pytest.raises(StudyError, match="python -m core search"):
         search.keep_text(study, "a cat", np.ones(3))
     with pytest.raises(StudyError):

@@ -36,9 +36,9 @@ def test_save_get_rename_delete(study: Study) -> None:
     assert saved_slices.save(study.path, "  the   dogs ", DOGS) == "the dogs"
     saved_slices.save(study.path, "Bad cats", Slice(labels=("cat",), correct=False))
     assert list(saved_slices.texts(study.path)) == ["Bad cats", "the dogs"]
-    assert saved_slices.get(study.path, "the dogs") == DOGS
+    assert Slice.parse(saved_slices.texts(study.path)["the dogs"]) == DOGS
     saved_slices.rename(study.path, "the dogs", "dogs")
-    assert saved_slices.get(study.path, "dogs") == DOGS
+    assert Slice.parse(saved_slices.texts(study.path)["dogs"]) == DOGS
     saved_slices.delete(study.path, "dogs")
     assert list(saved_slices.texts(study.path)) == ["Bad cats"]
 
@@ -79,13 +79,12 @@ def test_taken_name(study: Study) -> None:
     saved_slices.save(study.path, "cats", Slice(labels=("cat",)))
     with pytest.raises(SliceError, match="already"):
         saved_slices.rename(study.path, "dogs", "cats")
-    assert saved_slices.get(study.path, "dogs") == DOGS
+    assert Slice.parse(saved_slices.texts(study.path)["dogs"]) == DOGS
 
 
 def test_unknown_name(study: Study) -> None:
     saved_slices.save(study.path, "worst dogs", DOGS)
     for act in (
-        lambda: saved_slices.get(study.path, "worst dog"),
         lambda: saved_slices.delete(study.path, "worst dog"),
         lambda: saved_slices.rename(study.path, "worst dog", "x"),
     ):
@@ -267,4 +266,4 @@ def test_a_flipped_bit_is_noticed_by_readers_writers_and_verify(study: Study) ->
 
 def test_slices_written_by_hand_are_read(study: Study) -> None:
     (study.path / "slices.json").write_text(json.dumps({"version": 1, "slices": {"dogs": str(DOGS)}}))
-    assert saved_slices.get(study.path, "dogs") == DOGS and verify(study) == []
+    assert Slice.parse(saved_slices.texts(study.path)["dogs"]) == DOGS and verify(study) == []

@@ -45,14 +45,14 @@ def test_set_read_and_remove(study: Study) -> None:
     first, second = ids(study)[:2]
     assert read_traces(study.path) == Traces() and traces_stamp(study.path) == (0, 0)
     changes.set_note(study, first, "  blurred \r\n twice ")
-    changes.add_tag(study, first, " to  check ")
-    changes.add_tag(study, first, "doubtful")
-    changes.add_tag(study, first, "doubtful")
+    changes.set_tags(study, first, [" to  check "])
+    changes.set_tags(study, first, ["doubtful"], seen=[])
+    changes.set_tags(study, first, ["doubtful"], seen=[])
     changes.mark_wrong_label(study, first, "cat")
     changes.mark_wrong_label(study, second)
     changes.name_feature(study, 2, " night  sky ")
     changes.note_feature(study, 2, "stars")
-    changes.tag_feature(study, 2, "background")
+    changes.set_feature_tags(study, 2, ["background"])
     traces = read_traces(study.path)
     assert traces.images == {
         first: ImageTrace("blurred \n twice", ("doubtful", "to check"), "cat"),
@@ -61,8 +61,8 @@ def test_set_read_and_remove(study: Study) -> None:
     assert traces.features == {2: FeatureTrace("night sky", "stars", ("background",))}
     assert traces.feature_names == {2: "night sky"}
     assert (traces.image_tags, traces.feature_tags) == (["doubtful", "to check"], ["background"])
-    changes.remove_tag(study, first, "doubtful")
-    changes.remove_tag(study, first, "never there")
+    changes.set_tags(study, first, [], seen=["doubtful"])
+    changes.set_tags(study, first, [], seen=["never there"])
     assert read_traces(study.path).images[first].tags == ("to check",)
     changes.set_note(study, first, "")
     changes.set_tags(study, first, [])
@@ -70,7 +70,7 @@ def test_set_read_and_remove(study: Study) -> None:
     changes.mark_wrong_label(study, second, "")
     changes.name_feature(study, 2, " ")
     changes.note_feature(study, 2, "")
-    changes.untag_feature(study, 2, "background")
+    changes.set_feature_tags(study, 2, [])
     assert read_traces(study.path) == Traces()
 
 
@@ -97,7 +97,7 @@ def test_hostile_notes_stay_text(study: Study, text: str) -> None:
 def test_hostile_tags_and_names_are_refused_in_one_line(study: Study, text: str) -> None:
     """They go into Markdown, charts and filters."""
     for act in (
-        lambda: changes.add_tag(study, ids(study)[0], text),
+        lambda: changes.set_tags(study, ids(study)[0], [text]),
         lambda: changes.set_feature_tags(study, 0, ["fine", text]),
         lambda: changes.name_feature(study, 0, text),
     ):
@@ -136,9 +136,9 @@ def test_limits(study: Study) -> None:
     before = (study.path / "traces.json").read_bytes()
     for act, what in (
         (lambda: changes.set_note(study, image, "n" * (limits.LONGEST_NOTE + 1)), "at most 2,000 characters"),
-        (lambda: changes.add_tag(study, image, "one more"), "at most 12 tags"),
-        (lambda: changes.add_tag(study, image, "t" * (limits.LONGEST_TAG + 1)), "at most 30 characters"),
-        (lambda: changes.add_tag(study, image, "  "), "needs letters"),
+        (lambda: changes.set_tags(study, image, ["one more"], seen=[]), "at most 12 tags"),
+        (lambda: changes.set_tags(study, image, ["t" * (limits.LONGEST_TAG + 1)]), "at most 30 characters"),
+        (lambda: changes.set_tags(study, image, ["  "]), "needs letters"),
         (lambda: changes.name_feature(study, 0, "n" * (limits.LONGEST_NAME + 1)), "at most 40 characters"),
         (lambda: changes.set_tags(study, image, "abc"), "list of texts"),
         (lambda: changes.mark_wrong_label(study, image, "ct"), "no class 'ct'.*Did you mean 'cat'"),
@@ -233,11 +233,11 @@ def test_many_at_once_lose_nothing(study: Study) -> None:
     script = (
         "import sys; from core.store import open_study; from core.traces import changes\n"
         "study = open_study(sys.argv[1])\n"
-        "for n in range(6): changes.add_tag(study, sys.argv[2], f'other {n}')"
+        "for n in range(6): changes.set_tags(study, sys.argv[2], [f'other {n}'], seen=[])"
     )
     other = subprocess.Popen([sys.executable, "-c", script, str(study.path), image], env=dict(os.environ))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: changes.add_tag(study, image, f"mine {n}"), range(6)))
+        list(pool.map(lambda n: changes.set_tags(study, image, [f"mine {n}"], seen=[]), range(6)))
     assert other.wait(60) == 0
     expected = {f"mine {n}" for n in range(6)} | {f"other {n}" for n in range(6)}
     assert set(read_traces(study.path).images[image].tags) == expected

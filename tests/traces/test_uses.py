@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> Study:
     changes.mark_wrong_label(study, ids[3])
     changes.set_note(study, ids[1], "=1+1")
     changes.name_feature(study, 1, "night sky")
-    changes.tag_feature(study, 1, "background")
+    changes.set_feature_tags(study, 1, ["background"])
     return study
 
 

@@ -47,21 +47,6 @@ def highly_activating(h: Array, *, epsilon: float = 4.0) -> Tensor:
     return h.double() - mean > epsilon * std + TIE * (mean.abs() + std)
 
 
-def activation_rate(firing: Array) -> Tensor:
-    """Share of images on which each feature fires, in percent.
-
-    A_j = 100/N sum_i 1[j in L_i] (Kalibhat 2024, section 3)
-
-    Args:
-        firing: (n_images, n_features) bool.
-    Returns:
-        (n_features,) float64 in [0, 100]; NaN when there are no images.
-    """
-    firing = as_tensor(firing)
-    check_matrix("firing", firing)
-    return 100.0 * firing.double().mean(0)
-
-
 def percentile_bounds(rate: Array, *, low: float = 50.0, high: float = 95.0) -> tuple[float, float]:
     """P_low and P_high of the activation rates over all features, linear-interpolated, in percent.
 

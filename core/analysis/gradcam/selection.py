@@ -119,23 +119,17 @@ def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
 
 def discriminative_pairs(study: Study, selected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return row and feature of discriminative features firing on the chosen images (n_images,) bool."""
-    inside = in_d(study)
     features = study.vector("firing_features")
     owner = np.repeat(np.arange(study.n_images, dtype=np.int32), study.vector("firing_count"))
-    is_kept = inside[features] & selected[owner]
+    is_kept = study.discriminative[features] & selected[owner]
     return owner[is_kept], features[is_kept]
 
 
 def strongest_discriminative(study: Study, rows: np.ndarray) -> np.ndarray:
     """(n,) the feature of D with the largest activation on each image; the first one on ties."""
-    inside, array = np.flatnonzero(in_d(study)), study.array("representations")
+    inside, array = np.flatnonzero(study.discriminative), study.array("representations")
     strongest = np.empty(len(rows), np.int64)
     for start in range(0, len(rows), CHUNK_ROWS):
         block = rows[start : start + CHUNK_ROWS]
         strongest[start : start + len(block)] = inside[array.rows(block)[:, inside].argmax(axis=1)]
     return strongest
-
-
-def in_d(study: Study) -> np.ndarray:
-    """(n_features,) bool: the discriminative features."""
-    return study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)

@@ -73,13 +73,13 @@ def control_overlaps(
         "uniform": np.ones((len(masks), *size), np.float32),
         "centre": np.broadcast_to(centre_gaussian(size), (len(masks), *size)),
     }
-    found = np.empty((*masks.shape[:2], len(CONTROLS)))
+    overlaps = np.empty((*masks.shape[:2], len(CONTROLS)))
     for kind in range(masks.shape[1]):
         mask = masks[:, kind]
         for at, name in enumerate(CONTROLS):
             heat = at_resolution(mask, native) if name == "ceiling" else same[name]
-            found[:, kind, at] = overlap_scores(heat, mask, threshold=threshold)["paper"]
-    return found
+            overlaps[:, kind, at] = overlap_scores(heat, mask, threshold=threshold)["paper"]
+    return overlaps
 
 
 def noise_maps(
@@ -100,5 +100,5 @@ def at_resolution(mask: np.ndarray, native: Sequence[int]) -> np.ndarray:
 def centre_gaussian(size: int | Sequence[int]) -> np.ndarray:
     """(height, width) float32, largest in the middle of the input view."""
     places = ((np.arange(side) + 0.5) / side - 0.5 for side in sides_of(size))
-    bells = [np.exp(-np.square(place) / (2 * CENTRE_WIDTH**2)) for place in places]
+    bells = [np.exp(-np.square(offsets) / (2 * CENTRE_WIDTH**2)) for offsets in places]
     return np.outer(*bells).astype(np.float32)

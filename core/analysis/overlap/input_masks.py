@@ -72,33 +72,33 @@ class MaskFrames(Dataset):
     def __getitem__(self, positions: Sequence[int]) -> FrameBatch:
         batch = FrameBatch(torch.zeros(len(positions), len(KINDS), *self.transform.sides))
         pixels: list[np.ndarray] = []
-        for place, position in enumerate(positions):
-            self._add(batch, pixels, place, position)
+        for index, position in enumerate(positions):
+            self._add(batch, pixels, index, position)
         batch.pixels = torch.from_numpy(np.stack(pixels)) if pixels else None
         return batch
 
-    def _add(self, batch: FrameBatch, pixels: list[np.ndarray], place: int, position: int) -> None:
+    def _add(self, batch: FrameBatch, pixels: list[np.ndarray], index: int, position: int) -> None:
         image_id, image = self.image_ids[position], None
         kinds = [number for number in range(len(KINDS)) if self.exists[position, number]]
         if self.unstored[position] or not self._size_is_known(image_id, KINDS[kinds[0]]):
             try:
                 image = self.source.read_id(image_id)
             except UnreadableImage as error:
-                batch.problems |= {(place, number): f"image: {error}" for number in kinds}
+                batch.problems |= {(index, number): f"image: {error}" for number in kinds}
                 return
         if image is not None and self.unstored[position]:
-            batch.seen.append(place)
+            batch.seen.append(index)
             pixels.append(self.transform.pixels(image))
         for number in kinds:
             try:
                 mask = self.masks.read(image_id, KINDS[number])
             except UnreadableImage as error:
-                batch.problems[place, number] = f"mask: {error}"
+                batch.problems[index, number] = f"mask: {error}"
                 continue
             shape = image.size if image is not None else mask.shape[::-1]
             frame = self.masks.frame(image_id, KINDS[number])
             framed = in_encoder_frame(mask, frame, self.transform, shape)
-            batch.masks[place, number] = torch.from_numpy(framed)
+            batch.masks[index, number] = torch.from_numpy(framed)
 
     def _size_is_known(self, image_id: str, kind: str) -> bool:
         """Return True if the mask determines the image's geometry, so that the image need not be read."""

@@ -87,15 +87,15 @@ def overlap_sweep(heat: np.ndarray, mask: np.ndarray, thresholds: Sequence[float
 def _sweep(g: np.ndarray, m: np.ndarray, t: np.ndarray) -> dict[str, np.ndarray]:
     marked, n = m >= MASK_REGION, len(g)
     reached = np.searchsorted(t, g.reshape(-1), side="right").reshape(g.shape)  # how many are <= the pixel
-    place = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
+    bin_of = reached + (len(t) + 1) * (marked + 2 * np.arange(n)[:, None])
     heats, counts = (
-        np.bincount(place.reshape(-1), weights, 2 * n * (len(t) + 1)).reshape(n, 2, len(t) + 1)
+        np.bincount(bin_of.reshape(-1), weights, 2 * n * (len(t) + 1)).reshape(n, 2, len(t) + 1)
         for weights in (g.reshape(-1), None)
     )
-    known = ((g.sum(1) > 0) & marked.any(1))[:, None]
+    is_defined = ((g.sum(1) > 0) & marked.any(1))[:, None]
     return {
-        "paper": np.where(known, _above(heats, empty=0.0), np.nan),
-        "binary": np.where(known, _above(counts, empty=np.nan), np.nan),
+        "paper": np.where(is_defined, _above(heats, empty=0.0), np.nan),
+        "binary": np.where(is_defined, _above(counts, empty=np.nan), np.nan),
     }
 
 

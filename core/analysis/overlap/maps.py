@@ -48,31 +48,31 @@ def map_pairs(study: Study, rows: np.ndarray) -> MapPairs:
     firing feature that is discriminative or stored.
     """
     n_features = study.array("representations").shape[1]
-    chosen = np.zeros(study.n_images, bool)
-    chosen[rows] = True
+    is_selected = np.zeros(study.n_images, bool)
+    is_selected[rows] = True
 
     def keys(row: np.ndarray, feature: np.ndarray) -> np.ndarray:
         return row.astype(np.int64) * n_features + feature
 
-    heat_rows, heat_features = discriminative_pairs(study, chosen)
+    heat_rows, heat_features = discriminative_pairs(study, is_selected)
     fallback = ~np.isin(rows, heat_rows)
     without = keys(rows[fallback], strongest_discriminative(study, rows[fallback]))
     in_heatmap = np.sort(np.concatenate([keys(heat_rows, heat_features), without]))
     owners = np.repeat(np.arange(study.n_images), study.vector("firing_count"))
-    firing = keys(owners, study.vector("firing_features"))[chosen[owners]]
+    firing = keys(owners, study.vector("firing_features"))[is_selected[owners]]
     stored_rows = np.repeat(study.vector("heatmap_rows"), study.vector("heatmap_count"))
     stored = keys(stored_rows, study.vector("heatmap_features"))  # ascending: see `compute_heatmaps`
-    ours = stored[chosen[stored_rows]]
-    wanted = np.union1d(in_heatmap, ours[np.isin(ours, firing)])
-    nearest = np.minimum(np.searchsorted(stored, wanted), max(len(stored) - 1, 0))
-    held = stored[nearest] == wanted if len(stored) else np.zeros(len(wanted), bool)
+    ours = stored[is_selected[stored_rows]]
+    pair_keys = np.union1d(in_heatmap, ours[np.isin(ours, firing)])
+    nearest = np.minimum(np.searchsorted(stored, pair_keys), max(len(stored) - 1, 0))
+    held = stored[nearest] == pair_keys if len(stored) else np.zeros(len(pair_keys), bool)
     return MapPairs(
         rows=rows,
         fallback=fallback,
-        starts=np.searchsorted(wanted, np.append(rows, study.n_images) * n_features),
-        features=(wanted % n_features).astype(np.int32),
-        in_heatmap=np.isin(wanted, in_heatmap),
-        fires=np.isin(wanted, firing),
+        starts=np.searchsorted(pair_keys, np.append(rows, study.n_images) * n_features),
+        features=(pair_keys % n_features).astype(np.int32),
+        in_heatmap=np.isin(pair_keys, in_heatmap),
+        fires=np.isin(pair_keys, firing),
         places=np.where(held, nearest, -1),
     )
 
@@ -117,16 +117,18 @@ class HeatSource:
         span = slice(int(starts[0]), int(starts[-1]))
         owners = np.repeat(np.arange(stop - first), np.diff(starts))
         raw = self._stored(self.pairs.places[span])
-        known = ~self.unstored[first:stop]
+        has_heat = ~self.unstored[first:stop]
         if pixels is not None:
             self._compute(raw, owners, self.pairs.features[span], seen, pixels)
-            known[seen] = True
+            has_heat[seen] = True
         singles = singly_scaled(raw, self.size)
         heat = np.zeros((stop - first, *self.size), np.float32)
-        for image in np.flatnonzero(known):
+        for image in np.flatnonzero(has_heat):
             heat[image] = OF_SINGLES["mean"](singles[self.pairs.in_heatmap[span] & (owners == image)])
-        kept = self.pairs.fires[span] & known[owners]
-        return HeatBatch(heat, known, owners[kept], self.pairs.features[span][kept], singles[kept])
+        is_kept = self.pairs.fires[span] & has_heat[owners]
+        return HeatBatch(
+            heat, has_heat, owners[is_kept], self.pairs.features[span][is_kept], singles[is_kept]
+        )
 
     @cached_property
     def unstored(self) -> np.ndarray:
@@ -144,8 +146,8 @@ class HeatSource:
         raw = np.zeros((len(places), *self.native), np.float32)
         held = places >= 0
         names = ("features", "maps", "peaks", "floors")
-        found = StoredMaps(*(self.study.array(f"heatmap_{name}").rows(places[held]) for name in names))
-        raw[held] = found.restored() * found.peaks[:, None, None]
+        stored = StoredMaps(*(self.study.array(f"heatmap_{name}").rows(places[held]) for name in names))
+        raw[held] = stored.restored() * stored.peaks[:, None, None]
         return raw
 
     def _compute(
@@ -158,9 +160,9 @@ class HeatSource:
     ) -> None:
         """Replace the maps of the images in `pixels`."""
         ours = [np.flatnonzero(owners == image) for image in seen]
-        wanted = np.full((len(seen), max(map(len, ours))), -1)
-        for row, places in zip(wanted, ours, strict=True):
+        features_to_map = np.full((len(seen), max(map(len, ours))), -1)
+        for row, places in zip(features_to_map, ours, strict=True):
             row[: len(places)] = features[places]
-        computed = gradcam_maps(self.encoder, pixels, wanted).cpu().numpy()
+        computed = gradcam_maps(self.encoder, pixels, features_to_map).cpu().numpy()
         for maps, places in zip(computed, ours, strict=True):
             raw[places] = maps[: len(places)]

@@ -69,24 +69,24 @@ def compute_overlap(
     if not len(rows):
         step.summary = {"skipped": NOT_HERE}
         return
-    found = Measured(study, rows, exists, HeatSource(study, rows, device), config)
+    measured = Measured(study, rows, exists, HeatSource(study, rows, device), config)
     with progress.stage("overlap", total=len(rows), unit="images") as bar:
-        for first, stop, frames in frame_batches(study, masks, found, options or RunOptions()):
-            found.add(first, stop, frames)
+        for first, stop, frames in frame_batches(study, masks, measured, options or RunOptions()):
+            measured.add(first, stop, frames)
             bar.update(stop - first)
-    step.summary = write_overlap_tables(step, found, masks, config)
+    step.summary = write_overlap_tables(step, measured, masks, config)
 
 
 def frame_batches(
-    study: Study, masks: MaskSource, found: Measured, options: RunOptions
+    study: Study, masks: MaskSource, measured: Measured, options: RunOptions
 ) -> Iterator[tuple[int, int, FrameBatch]]:
     """Yield masks (and pixels if a map must be computed) of consecutive images."""
     from core.common.workers import default_workers
 
-    transform, n = study.transform, len(found.rows)
+    transform, n = study.transform, len(measured.rows)
     size = max(1, min(options.batch_size, BATCH_PIXELS // math.prod(transform.sides)))
-    ids = study.images["image_id"].iloc[found.rows].tolist()
-    frames: Any = MaskFrames(masks, study.source, transform, ids, found.exists, found.heat.unstored)
+    ids = study.images["image_id"].iloc[measured.rows].tolist()
+    frames: Any = MaskFrames(masks, study.source, transform, ids, measured.exists, measured.heat.unstored)
     batches = [range(start, min(start + size, n)) for start in range(0, n, size)]
     workers = default_workers(options, n)
     stream: Any = picture_batches(frames, batches, workers=workers, pin=False)
@@ -126,9 +126,9 @@ class Measured:
         """Measure the images `rows[first:stop]`."""
         masks = frames.masks.numpy()
         readable = self.exists[first:stop].copy()
-        for (place, number), why in frames.problems.items():
-            readable[place, number] = False
-            self.notes[first + place, number] = why
+        for (index, number), why in frames.problems.items():
+            readable[index, number] = False
+            self.notes[first + index, number] = why
         batch = self.heat.batch(first, stop, frames.seen, frames.pixels)
         for number, kind in enumerate(KINDS):
             here = np.flatnonzero(readable[:, number])
@@ -155,25 +155,29 @@ class Measured:
     def _score_features(
         self, first: int, kind: str, readable: np.ndarray, batch: HeatBatch, masks: np.ndarray
     ) -> None:
-        kept = np.flatnonzero(readable[batch.owners])
-        owners = batch.owners[kept]
-        values = overlap_scores(batch.singles[kept], masks[owners], threshold=self.config.threshold)
+        pairs = np.flatnonzero(readable[batch.owners])
+        owners = batch.owners[pairs]
+        values = overlap_scores(batch.singles[pairs], masks[owners], threshold=self.config.threshold)
         about = {
-            "feature": batch.features[kept],
-            "mask": np.full(len(kept), KINDS.index(kind)),
+            "feature": batch.features[pairs],
+            "mask": np.full(len(pairs), KINDS.index(kind)),
             "row": self.rows[first + owners],
             "mask_area": self.area[first + owners, KINDS.index(kind)],
         }
         self.pairs.append(about | values)
 
     def _score_controls(self, first: int, stop: int, masks: np.ndarray) -> None:
-        chosen = self.is_control[first:stop] & (self.area[first:stop] > 0).all(1)
-        if not chosen.any():
+        is_control = self.is_control[first:stop] & (self.area[first:stop] > 0).all(1)
+        if not is_control.any():
             return
-        self.n_controls += int(chosen.sum())
-        core, spurious = masks[chosen, 0], masks[chosen, 1]
+        self.n_controls += int(is_control.sum())
+        core, spurious = masks[is_control, 0], masks[is_control, 1]
         made = control_heatmaps(
-            core, spurious, native=self.heat.native, rows=self.rows[first:stop][chosen], seed=self.config.seed
+            core,
+            spurious,
+            native=self.heat.native,
+            rows=self.rows[first:stop][is_control],
+            seed=self.config.seed,
         )
         for control, heat in made.items():
             for kind, mask in zip(KINDS, (core, spurious), strict=True):
@@ -196,38 +200,40 @@ def _notes(heat: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def write_overlap_tables(
-    step: StepWriter, found: Measured, masks: MaskSource, config: OverlapConfig
+    step: StepWriter, measured: Measured, masks: MaskSource, config: OverlapConfig
 ) -> dict[str, Any]:
     """Write every table of the step, and return its summary."""
-    image, number = np.nonzero(found.exists)  # image after image, core before spurious
-    scores = image_overlaps(found, image, number)
-    pairs = found.pair_table()
+    image, number = np.nonzero(measured.exists)  # image after image, core before spurious
+    scores = image_overlaps(measured, image, number)
+    pairs = measured.pair_table()
     summary = measures.summary_table(scores)
     step.table("overlap", scores)
     step.table("overlap_summary", summary)
     step.table("overlap_by_class", measures.overlap_by_class(scores))
-    step.table("overlap_sweep", tables.sweep_table(scores, found.swept[image, number], found.thresholds))
+    step.table(
+        "overlap_sweep", tables.sweep_table(scores, measured.swept[image, number], measured.thresholds)
+    )
     step.table(
         "overlap_by_feature",
-        tables.overlap_by_feature(pairs, feature_keywords(found.study, pairs, masks), config),
+        tables.overlap_by_feature(pairs, feature_keywords(measured.study, pairs, masks), config),
     )
-    step.table("overlap_controls", measures.control_table(found.controls))
-    numbers = counts(scores, found)
+    step.table("overlap_controls", measures.control_table(measured.controls))
+    numbers = counts(scores, measured)
     about = {"masks": masks.describe(), "mask_report": masks.report, "notes": overlap_notes(numbers)}
     return tables.overlap_headline(summary) | {"threshold": config.threshold} | numbers | about
 
 
-def image_overlaps(found: Measured, image: np.ndarray, number: np.ndarray) -> pd.DataFrame:
+def image_overlaps(measured: Measured, image: np.ndarray, number: np.ndarray) -> pd.DataFrame:
     """Build the table `overlap`: the columns that `core.export.files` promises, and the grouping columns
     of other tables.
 
     Args:
         image: (n_rows,) position among the masked images. number: 0 for core, 1 for spurious.
     """
-    rows = found.rows[image]
-    images = found.study.images.iloc[rows].reset_index(drop=True)
-    values = dict(zip(VARIANTS, found.scores[image, number].T, strict=True))
-    controls = dict(zip(map(control_column, CONTROLS), found.scale[image, number].T, strict=True))
+    rows = measured.rows[image]
+    images = measured.study.images.iloc[rows].reset_index(drop=True)
+    values = dict(zip(VARIANTS, measured.scores[image, number].T, strict=True))
+    controls = dict(zip(map(control_column, CONTROLS), measured.scale[image, number].T, strict=True))
     return pd.DataFrame(
         {
             "image_id": images["image_id"],
@@ -236,10 +242,10 @@ def image_overlaps(found: Measured, image: np.ndarray, number: np.ndarray) -> pd
             "row": rows.astype(np.int32),
             "split": images["split"],
             "label": images["label"],
-            "correct": verdicts(found.study)[rows],
-            "fallback": found.heat.pairs.fallback[image],
-            "mask_area": found.area[image, number],
-            "note": pd.array(found.notes[image, number], dtype="str"),
+            "correct": verdicts(measured.study)[rows],
+            "fallback": measured.heat.pairs.fallback[image],
+            "mask_area": measured.area[image, number],
+            "note": pd.array(measured.notes[image, number], dtype="str"),
             **controls,
         }
     )
@@ -252,20 +258,20 @@ def verdicts(study: Study) -> Any:
     return pd.array([pd.NA] * study.n_images, dtype="boolean")
 
 
-def counts(scores: pd.DataFrame, found: Measured) -> dict[str, int]:
+def counts(scores: pd.DataFrame, measured: Measured) -> dict[str, int]:
     """Count the images and masks behind the numbers, and those left out."""
     both = np.unique(scores["row"].to_numpy()[measures.has_both(scores)])
     area = scores["mask_area"].to_numpy(float)
     return {
-        "n_images": len(found.rows),
+        "n_images": len(measured.rows),
         "n_both": len(both),
-        "n_both_train": int((~found.study.is_val[both]).sum()),
+        "n_both_train": int((~measured.study.is_val[both]).sum()),
         "n_undefined": int(np.isnan(scores["paper"].to_numpy(float)).sum()),
         "n_empty_masks": int((area == 0).sum()),
         "n_unreadable": int(np.isnan(area).sum()),
-        "n_fallback": int(found.heat.pairs.fallback.sum()),
-        "n_computed": int(found.heat.unstored.sum()),
-        "n_control_images": found.n_controls,
+        "n_fallback": int(measured.heat.pairs.fallback.sum()),
+        "n_computed": int(measured.heat.unstored.sum()),
+        "n_control_images": measured.n_controls,
     }
 
 
@@ -296,8 +302,8 @@ def feature_keywords(
     ours = pairs.loc[pairs["energy"] > 0, ["feature", "mask", "row", "energy"]]
     met = ours.merge(theirs, on=["row", "mask"])
     weight = met.groupby(["feature", "mask", "keywords"])["energy"].sum().sort_values(ascending=False)
-    found: dict[tuple[int, str], list[str]] = {}
+    keywords_of: dict[tuple[int, str], list[str]] = {}
     for (feature, mask, keywords), _ in weight.items():  # pyright: ignore[reportGeneralTypeIssues]
-        words = found.setdefault((int(feature), str(mask)), [])
+        words = keywords_of.setdefault((int(feature), str(mask)), [])
         words += [word for word in str(keywords).split("; ") if word and word not in words]
-    return {key: words[:MOST_KEYWORDS] for key, words in found.items()}
+    return {key: words[:MOST_KEYWORDS] for key, words in keywords_of.items()}

@@ -32,9 +32,9 @@ def sweep_table(scores: pd.DataFrame, swept: np.ndarray, thresholds: Sequence[fl
     columns = [{"variant": variant, "threshold": float(t)} for variant in SWEPT for t in thresholds]
     rows = []
     for mask in MASKS:
-        for group, chosen in groups_of(scores).items():
+        for group, in_group in groups_of(scores).items():
             of_mask = (scores["mask"] == mask).to_numpy()
-            rows += mean_rows({"mask": mask, "group": group}, columns, means.of(both & of_mask & chosen))
+            rows += mean_rows({"mask": mask, "group": group}, columns, means.of(both & of_mask & in_group))
     return pd.DataFrame(rows)
 
 
@@ -55,10 +55,10 @@ def overlap_by_feature(
         number = int(about["feature"])
         by_mask = {mask: block.loc[block["mask"] == mask] for mask in MASKS}
         lifts = {mask: _lift(part, config) for mask, part in by_mask.items()}
-        found = mask_preference(lifts["core"], lifts["spurious"])
+        verdict = mask_preference(lifts["core"], lifts["spurious"])
         rows += [
             _feature_row(number, mask, part, lifts[mask])
-            | {"verdict": found, "keywords": ", ".join(keywords.get((number, mask), ()))}
+            | {"verdict": verdict, "keywords": ", ".join(keywords.get((number, mask), ()))}
             for mask, part in by_mask.items()
             if len(part)
         ]
@@ -88,9 +88,9 @@ def overlap_headline(summary: pd.DataFrame) -> dict[str, Any]:
     """mIoU of images with both masks, all splits, variant `paper`: miou_core, miou_spurious, each also with
     _correct and _misclassified, each with _interval; None if no image has both masks.
     """
-    chosen = (summary["images"] == "both masks") & (summary["split"] == "all")
+    is_headline = (summary["images"] == "both masks") & (summary["split"] == "all")
     values: dict[str, Any] = {}
-    for row in summary.loc[chosen & (summary["variant"] == "paper")].to_dict("records"):
+    for row in summary.loc[is_headline & (summary["variant"] == "paper")].to_dict("records"):
         name = f"miou_{row['mask']}" + ("" if row["group"] == "all" else f"_{row['group']}")
         values[name] = _number(row["mean"])
         ends = [_number(row["low"]), _number(row["high"])]

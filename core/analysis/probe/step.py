@@ -17,6 +17,7 @@ from core.analysis.probe.train_set import TrainSet
 from core.analysis.quality.scores import confidence, energy, margin
 from core.analysis.tensors import as_tensor, check_matrix
 from core.common.arrays import check_same_length
+from core.common.formatting import counted
 from core.common.statistics.moments import Moments
 from core.config import ProbeConfig
 from core.errors import SettingsError
@@ -137,8 +138,8 @@ def why_no_probe(study: Study) -> str | None:
     if not n_val and len(present) == np.count_nonzero(codes >= 0):
         return NONE_HELD_OUT
     if n_val and n_evaluated < FEWEST_EVALUATED:
-        counts = f"{n_val:,} evaluation image{'s' * (n_val != 1)}"
-        return TOO_FEW.format(n=f"{n_evaluated:,}", n_val=counts, fewest=FEWEST_EVALUATED)
+        images = counted(n_val, "evaluation image")
+        return TOO_FEW.format(n=f"{n_evaluated:,}", n_val=images, fewest=FEWEST_EVALUATED)
     return None
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.probe.back_tests import CORRUPTED
 from core.analysis.probe.evaluate import Represented, evaluate_representations, represent_source
 from core.analysis.probe.kept_estimates import check_same_encoder, keep_estimates, represented_study
 from core.analysis.probe.own_probe import COLUMNS as OF_OWN_PROBE
 from core.analysis.probe.own_probe import Estimated, OwnProbe
 from core.common.command_line import command_line
-from core.config import ENCODER_SETTINGS
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.store import Study
@@ -119,7 +119,7 @@ def row_of(
     seed: int,
 ) -> dict[str, Any]:
     """Return the columns COLUMNS of a study's encoder on an image set."""
-    discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    discriminative = study.discriminative
     epsilon = float(study.summary("features")["epsilon"])
     values = evaluate_representations(
         represented, discriminative=discriminative, epsilon=epsilon, lr=lr, resamples=resamples, seed=seed
@@ -148,20 +148,7 @@ def check_probed(study: Study) -> None:
 
 
 def encoder_of(study: Study, device: str = "cpu") -> Encoder:
-    """Load the encoder of a study with the study's settings.
-
-    Raises:
-        StudyError: it has changed since. EncoderError, CheckpointError: it can no longer be loaded.
-    """
-    from core.encoders.registry import load_encoder
-
-    embed = study.settings("embed")
-    settings = {name: embed.get(name) for name in ENCODER_SETTINGS}
-    encoder = load_encoder(embed["encoder"], **settings, device=device)
-    if encoder.fingerprint != study.summary("embed")["encoder"]["fingerprint"]:
-        raise StudyError(
-            f"the encoder '{embed['encoder']}' has changed since '{study.path}' was made. "
-            f"Run: {command_line('analyze', study.path)}"
-        )
-    encoder.precision = embed.get("precision", "auto")
+    """Load the encoder of a study as `study_encoder` does, in the precision that it was embedded with."""
+    encoder = study_encoder(study, device)
+    encoder.precision = study.settings("embed").get("precision", "auto")
     return encoder

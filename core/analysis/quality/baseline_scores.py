@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from core.analysis.quality import baselines
-from core.analysis.quality.label_free.deviation_scores import raw_moments
+from core.analysis.quality.label_free.distinctiveness import raw_moments
 from core.analysis.quality.label_free.principal_scores import MOST_FEATURES
 from core.analysis.quality.neighbours import QUERY_ROWS, sample_rows, stored_unit_rows
 from core.common.arrays import safe_divide

@@ -16,13 +16,15 @@ from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_in_sentence
 from core.common.statistics.chance import against_chance, outcomes, untold
 from core.slices.evaluate import result_column, slice_columns
+from core.slices.inspection.populations import shown_images
+from core.store import Narrowed
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from core.store import Study
 
-CONFIDENCE, DISTINCTIVENESS = "confidence", "distinctiveness"
+CONFIDENCE, CALIBRATED, DISTINCTIVENESS = "confidence", "calibrated", "distinctiveness"
 WORKED, MEASURED = 6, 7  # encoders on which distinctiveness beat chance, and all (docs/method.md 2.8)
 
 
@@ -43,17 +45,22 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         None where none of them is held.
     """
     if CONFIDENCE in held:
-        return Recommendation(CONFIDENCE, "The probe's confidence needs no labels of new images.")
-    if calibration and calibration.get("score") in held and calibrated(calibration) == "above":
+        return Recommendation(CONFIDENCE, "It needs no labels of the images that it is used on.")
+    stands = calibrated(calibration) if calibration else ""
+    if calibration and calibration.get("score") in held and stands == "above":
         return Recommendation(
-            str(calibration["score"]), f"It was the best on {calibration['n']:,} labelled images."
+            str(calibration["score"]), f"It was calibrated on {calibration['n']:,} labelled images."
         )
     if DISTINCTIVENESS not in held:
         return None
     caveat = (
         f"Use it with care: it beat chance on {WORKED} of {MEASURED} measured encoders, and the combined "
-        "score was below chance on one. With labels of some images, quality --calibrate N tells which to use."
+        "score was below chance on one."
     )
+    if calibration and stands in ("level", "below"):
+        caveat += f" On {calibration['n']:,} labelled images none of the scores could be told from chance."
+    else:
+        caveat += " With labels of some images, quality --calibrate N tells which to use."
     return Recommendation(DISTINCTIVENESS, caveat)
 
 
@@ -64,16 +71,20 @@ def calibrated(facts: Mapping[str, Any]) -> str:
 
 
 def recommended(study: Study) -> Recommendation | None:
-    """Recommend a score of a study's evaluation images; None without the step `quality`."""
+    """Recommend a score of the images that a study is narrowed to, else of its evaluation images.
+
+    None without the step `quality`. What a calibration found holds for slices, too.
+    """
     if not study.has("quality"):
         return None
-    tables, rows = slice_columns(study), study.is_val if study.is_val.any() else slice(None)
+    whole, rows = study.whole if isinstance(study, Narrowed) else study, shown_images(study)
+    tables = slice_columns(whole)
     held = [
         name
         for name in (CONFIDENCE, *SCORES)
-        if tables.get(name) == "quality" and np.isfinite(result_column(study, name)[rows]).any()
+        if tables.get(name) == "quality" and np.isfinite(result_column(whole, name)[rows]).any()
     ]
-    return recommend(held, study.summary("quality").get("calibration"))
+    return recommend(held, whole.summary("quality").get("calibration"))
 
 
 def claim(row: Mapping[Any, Any], name: str = "", *, works: str = "predicts errors:") -> str:
@@ -98,19 +109,27 @@ def claim(row: Mapping[Any, Any], name: str = "", *, works: str = "predicts erro
     return f"{name} {stands} {measured}"
 
 
-def advice(study: Study) -> str:
-    """Name the recommended score, what it is worth on the evaluation images, and why it is recommended.
+def advice(study: Study, metrics: pd.DataFrame | None = None) -> str:
+    """Say `advise` of a study.
 
-    Empty without the step `quality`, and where nothing can be recommended.
+    Args:
+        metrics: of the images that the sentence is about, as `quality_metrics`; None: the evaluation images.
     """
-    found = recommended(study)
+    if metrics is None and study.has("quality_metrics"):
+        metrics = study.table("quality_metrics")
+    return advise(recommended(study), metrics)
+
+
+def advise(found: Recommendation | None, metrics: pd.DataFrame | None) -> str:
+    """Name the recommended score, what it is worth on some images, and why it is recommended.
+
+    Empty where nothing can be recommended.
+    """
     if found is None:
         return ""
-    told = f"Take {score_in_sentence(found.score)}."
-    if study.has("quality_metrics"):
-        row = score_row(study.table("quality_metrics"), found.score)
-        told += f" Here {claim(row, 'it')}." if row else ""
-    return f"{told} {found.reason}"
+    row = {} if metrics is None else score_row(metrics, found.score)
+    worth = f" Here {claim(row, 'it')}." if row else ""
+    return f"Take {score_in_sentence(found.score)}.{worth} {found.reason}"
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:

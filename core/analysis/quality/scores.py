@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.definitions import Array, highly_activating
-from core.analysis.tensors import as_tensor, check_matrix, hoyer_of_norms, masked_mean
+from core.analysis.tensors import as_tensor, check_matrix, masked_mean
 from core.common.arrays import check_same_length
 
 
@@ -32,26 +32,6 @@ def q_score(h: Array, discriminative: Array, *, epsilon: float = 4.0) -> Tensor:
     excess = h.double() - h.double().mean(1, keepdim=True)  # (N, F)
     firing = highly_activating(h, epsilon=epsilon)  # (N, F)
     return masked_mean(excess, firing & discriminative.bool(), empty=0.0)  # (N,)
-
-
-def q_all_features(h: Array, *, epsilon: float = 4.0) -> Tensor:
-    """Q over all of L_i, without D: (n_images,) float64; 0 if nothing fires."""
-    h = as_tensor(h)
-    check_matrix("h", h)
-    return q_score(h, torch.ones(h.shape[1], dtype=torch.bool), epsilon=epsilon)
-
-
-def hoyer_sparsity(h: Array) -> Tensor:
-    """Hoyer's sparsity of each row, invariant to its scale.
-
-    (sqrt(r) - ||h_i||_1 / ||h_i||_2) / (sqrt(r) - 1)   (Hoyer 2004, eq. in section 3.1)
-
-    Returns:
-        (n_images,) float64 in [0, 1]: 0 = all entries equal, 1 = a single entry; NaN for a zero row or r = 1.
-    """
-    h = as_tensor(h).double()
-    check_matrix("h", h)
-    return hoyer_of_norms(h.abs().sum(1), torch.linalg.vector_norm(h, dim=1), h.shape[1])
 
 
 def near_zero_share(raw: Array, *, threshold: float = 1e-2) -> Tensor:

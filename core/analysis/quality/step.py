@@ -14,10 +14,12 @@ from core.analysis.quality.baseline_scores import baseline_scores
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.consensus import combined_scores, refused
-from core.analysis.quality.label_free.deviation_scores import deviation_scores
+from core.analysis.quality.label_free.distinctiveness import deviation_scores
+from core.analysis.quality.recommendation import advise, recommend
 from core.common.arrays import safe_divide
 from core.common.score_names import SCORES
 from core.measures.group_means import group_means, vectors_of, with_outcome
+from core.measures.label_issues import issues_sentence, label_issues
 from core.measures.scores import score_causes, score_curves, score_metrics
 from core.measures.slice_tables import causes_of
 
@@ -88,12 +90,20 @@ def compute_quality(
         with progress.stage("class means", total=n_images, unit="images") as bar:
             for name, values in vectors_of(group_means(study, study.is_val, bar.update)).items():
                 step.vector(name, values)
-    with progress.stage("quality", total=4, unit="parts") as bar:
+    with progress.stage("quality", total=1, unit="parts") as bar:
         table, weights = quality_table(study, device)
-        step.table("quality", table)
         bar.update(1)
+    calibration: dict[str, Any] = {}
+    if held is not None:
+        with progress.stage("calibration", total=study.settings("probe").get("epochs"), unit="epochs") as bar:
+            regression, facts, calibrated = calibrate_study(study, held, table, config, device, bar)
+        step.table("quality_calibration", regression)
+        calibration = {"calibration": facts, "calibration_sentence": calibration_sentence(facts)}
+        table = table.assign(calibrated=calibrated.score(table)) if calibrated else table
+    step.table("quality", table)
+    with progress.stage("evaluation", total=3, unit="parts") as bar:
         judged = (table["split"] == "val") & table["correct"].notna()
-        scores = table.loc[judged, list(SCORES)]
+        scores = table.loc[judged, [name for name in SCORES if name in table]]
         correct = table.loc[judged, "correct"].to_numpy(dtype=float)
         found = score_metrics(
             scores,
@@ -114,11 +124,12 @@ def compute_quality(
         bar.update(1)
     step.summary = summarise(study, table, found) | {"combined_weights": weights}
     step.summary |= {"notes": [f"combined: {refusal}"]} if refusal else {}
-    if held is not None:
-        with progress.stage("calibration", total=study.settings("probe").get("epochs"), unit="epochs") as bar:
-            calibration, facts = calibrate_study(study, held, table, found, config, device, bar)
-        step.table("quality_calibration", calibration)
-        step.summary |= {"calibration": facts, "calibration_sentence": calibration_sentence(facts)}
+    step.summary |= calibration
+    shown = table[judged] if judged.any() else table
+    held = [name for name in scores if np.isfinite(shown[name].to_numpy(float)).any()]
+    if why := issues_sentence(label_issues(study, study.is_val), study.is_val.sum()):
+        step.summary["label_issues"] = why
+    step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), found)
 
 
 def _calibration_rows(study: Study, config: QualityConfig) -> np.ndarray | None:
@@ -134,7 +145,7 @@ def quality_table(
     Returns:
         the table, and the weights of the combined score by split and score.
     """
-    chosen = study.table("features", ["discriminative"])["discriminative"].to_numpy()
+    chosen = study.discriminative
     parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])

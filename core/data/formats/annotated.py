@@ -111,6 +111,12 @@ class AnnotatedSource(TableSource):
         )
 
 
+def _without_shapes(item: dict[str, Any]) -> dict[str, Any]:
+    for name in UNUSED:
+        item.pop(name, None)
+    return item
+
+
 def _once(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Keep the first of the rows of each image; a note says how many were left out."""
     again = frame["path"].duplicated()
@@ -122,7 +128,7 @@ def _once(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def _read_json(path: str) -> Any:
     try:
-        return read_json_file(path, MOST_BYTES, without=UNUSED)
+        return read_json_file(path, MOST_BYTES, _without_shapes)
     except FileNotFoundError:
         folder = Path(path).parent
         near = did_you_mean(Path(path).name, sorted(os.listdir(folder)) if folder.is_dir() else [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import os
 import warnings
@@ -17,7 +19,8 @@ from core.data.sources.pixel_limit import check_pixels, let_pillow_open, max_pix
 from core.errors import UnreadableImage, first_line
 
 # Formats that an image source lists. Pillow detects fifty more by content, and starts Ghostscript for one.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 CLIP_SIDE = 2048  # longer side of images for CLIP; crops of them still have more pixels than it reads
 STRIP = 4_000_000  # pixels of a high-bit-depth image scaled at a time
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF tags
@@ -94,8 +97,10 @@ def _decode(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Im
 
 @cache
 def _formats() -> list[str]:
-    """List those of FORMATS that this Pillow was built with."""
+    """List those of FORMATS that this Pillow was built with; HEIF where the package pillow-heif is there."""
     Image.init()
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pillow_heif").register_heif_opener()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
@@ -220,6 +225,11 @@ def _why_unidentified(head: bytes) -> str:
         (
             lambda h: h.startswith(b"version https://git-lfs"),
             "a git-lfs pointer, not an image (git lfs pull)",
+        ),
+        (lambda h: h[4:8] == b"ftyp" and h[8:11] == b"avi", "AVIF, which this Pillow cannot read: update it"),
+        (
+            lambda h: h[4:8] == b"ftyp" and h[8:12] in HEIF_BRANDS and "HEIF" not in _formats(),
+            "HEIC, which needs one more package: pip install pillow-heif",
         ),
         (lambda h: h.startswith(SIGNATURES) or h[8:12] == b"WEBP", "truncated or corrupt before its pixels"),
     )

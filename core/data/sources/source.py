@@ -22,7 +22,7 @@ from core.errors import UnreadableImage
 VAL_SHARE = 0.2
 IMAGE_EXTENSIONS = frozenset(
     ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "bmp", "gif", "webp")
-    + ("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "avif", "jp2")
+    + ("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "avif", "jp2", "heic", "heif", "hif")
 )
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),

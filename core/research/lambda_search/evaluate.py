@@ -53,7 +53,7 @@ def judge_on_study(images: Represented, study: Study, *, resamples: int = 1000) 
     row = evaluate_representations(images, epsilon=epsilon, low=low, high=high, resamples=resamples)
     if "lr" not in row:
         return row
-    begun = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    begun = study.discriminative
     with_begun = evaluate_representations(
         images, discriminative=begun, epsilon=epsilon, lr=row["lr"], resamples=0
     )

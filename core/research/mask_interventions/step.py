@@ -10,8 +10,7 @@ import torch
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.overlap.iou import LEAST_IMAGES
-from core.analysis.quality.label_free.deviation_scores import raw_moments
-from core.analysis.quality.label_free.distinctiveness import LEAST_STD
+from core.analysis.quality.label_free.distinctiveness import LEAST_STD, raw_moments
 from core.analysis.representations import picture_batches
 from core.common.command_line import command_line
 from core.common.formatting import counted, percent

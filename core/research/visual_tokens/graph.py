@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,17 +119,6 @@ def clip_boxes(boxes: np.ndarray, width: float, height: float) -> tuple[np.ndarr
     return clipped, int((clipped != boxes).any(1).sum())
 
 
-def nearest_neighbours(centres: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
-    """(n, min(k, n - 1)) int: the nearest other objects by distance of the centres, nearest first.
-
-    Equal distances: the lower index first.
-    """
-    n = len(centres)
-    apart = ((centres[:, None] - centres[None]) ** 2).sum(-1)
-    np.fill_diagonal(apart, np.inf)
-    return np.argsort(apart, axis=1, kind="stable")[:, : max(min(k, n - 1), 0)]
-
-
 def shuffled(graph: SceneGraph, order: Sequence[int] | np.ndarray) -> SceneGraph:
     """Keep the objects in place, and let object i take the relations and the box of object `order[i]`.
 
@@ -139,8 +128,3 @@ def shuffled(graph: SceneGraph, order: Sequence[int] | np.ndarray) -> SceneGraph
     old = np.argsort(taken)  # where the relations of an object go
     moved = tuple(replace(t, subject=int(old[t.subject]), object=int(old[t.object])) for t in graph.triples)
     return replace(graph, boxes=graph.boxes[taken], triples=moved)
-
-
-def predicates(graphs: Iterable[SceneGraph]) -> tuple[str, ...]:
-    """List the words of all relations, each once, sorted."""
-    return tuple(sorted({triple.predicate for graph in graphs for triple in graph.triples}))

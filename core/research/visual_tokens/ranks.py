@@ -30,24 +30,6 @@ class GraphBatch:
     triples: np.ndarray
 
 
-def rank_matrix(
-    n: int, m: int, triples: Sequence[tuple[int, int, int]] | np.ndarray, centres: np.ndarray, length: int
-) -> np.ndarray:
-    """Compute the ranks of one image; see `rank_matrices`.
-
-    Args:
-        n, m: numbers of objects and of predicates. triples: (subject, object, predicate), counted from 0.
-        centres: (n, 2). length: of the context.
-    Returns:
-        (length, length) uint8.
-    """
-    rows = np.asarray(triples, np.int64).reshape(-1, 3)
-    with_image = np.concatenate([np.zeros((len(rows), 1), np.int64), rows], axis=1)
-    points = np.asarray(centres, np.float64).reshape(1, n, 2)
-    batch = GraphBatch(np.array([n]), np.array([m]), points, with_image)
-    return rank_matrices(batch, length)[0]
-
-
 def rank_matrices(batch: GraphBatch, length: int) -> np.ndarray:
     """Compute how much each token should look at each other one, as ranks.
 

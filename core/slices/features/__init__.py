@@ -1,4 +1,4 @@
-"""What one feature does on the images of a slice: classes, strongest images, similar features, probe.
+"""One feature on the images of a slice: classes, strongest images, similar features, probe.
 
 All results are exact, from the stored firing sets and probe weights. No torch.
 """

@@ -39,9 +39,9 @@ def class_firing(study: StudyReader, mask: np.ndarray) -> tuple[np.ndarray, np.n
     counts = np.zeros(n_features * n_classes, np.int64)
     for start in range(0, int(pointers[-1]), BLOCK):
         block = np.asarray(stored[start : min(start + BLOCK, int(pointers[-1]))])
-        kept = np.flatnonzero(codes[block] >= 0)
-        features = np.searchsorted(pointers, start + kept, "right") - 1
-        counts += np.bincount(features * n_classes + codes[block[kept]], minlength=len(counts))
+        labelled = np.flatnonzero(codes[block] >= 0)
+        features = np.searchsorted(pointers, start + labelled, "right") - 1
+        counts += np.bincount(features * n_classes + codes[block[labelled]], minlength=len(counts))
     return counts.reshape(n_features, n_classes), sizes
 
 
@@ -58,14 +58,14 @@ def most_common_classes(counts: np.ndarray, sizes: np.ndarray) -> pd.DataFrame:
     """
     rates = safe_divide(counts, sizes[None, :])
     fires = counts.sum(1) > 0
-    found = pd.DataFrame({"likeliest": np.full(len(counts), -1), "likeliest_rate": np.nan})
-    found["top"], found["purity"] = -1, np.nan
+    table = pd.DataFrame({"likeliest": np.full(len(counts), -1), "likeliest_rate": np.nan})
+    table["top"], table["purity"] = -1, np.nan
     if fires.any():
         likeliest, top = np.nanargmax(rates[fires], axis=1), counts[fires].argmax(1)
-        found.loc[fires, "likeliest"], found.loc[fires, "top"] = likeliest, top
-        found.loc[fires, "likeliest_rate"] = np.take_along_axis(rates[fires], likeliest[:, None], 1)[:, 0]
-        found.loc[fires, "purity"] = counts[fires].max(1) / counts[fires].sum(1)
-    return found
+        table.loc[fires, "likeliest"], table.loc[fires, "top"] = likeliest, top
+        table.loc[fires, "likeliest_rate"] = np.take_along_axis(rates[fires], likeliest[:, None], 1)[:, 0]
+        table.loc[fires, "purity"] = counts[fires].max(1) / counts[fires].sum(1)
+    return table
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class FiringClass:
 
     @property
     def few(self) -> bool:
-        """Whether the images are too few for a class to mean something."""
+        """Return True when the images are too few for a class to mean something."""
         return self.of < FEW_IMAGES
 
     @property
@@ -122,7 +122,7 @@ def feature_classes(study: StudyReader) -> dict[int, FiringClass]:
         return {}
     counts, _ = class_firing(study, study.is_val if study.is_val.any() else ~study.is_val)
     classes = {feature: firing_class(row, study.class_names) for feature, row in enumerate(counts)}
-    return {feature: known for feature, known in classes.items() if known is not None}
+    return {feature: firing for feature, firing in classes.items() if firing is not None}
 
 
 def more_often_on(counts: np.ndarray, sizes: np.ndarray, code: int) -> np.ndarray:

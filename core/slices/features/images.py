@@ -85,10 +85,10 @@ def strongest_images(pairs: pd.DataFrame, features: Sequence[int], limit: int) -
     Returns:
         feature -> at most `limit` rows, most active first, ties by row; [] where it fires on none.
     """
-    kept = pairs.loc[np.isin(pairs["feature"].to_numpy(), np.asarray(features, np.int64))]
-    kept = kept.sort_values(["feature", "activation", "row"], ascending=[True, False, True])
-    kept = kept.loc[kept.groupby("feature").cumcount().to_numpy() < limit]
-    found: dict[int, list[int]] = {int(feature): [] for feature in features}
-    for feature, row in zip(kept["feature"].tolist(), kept["row"].tolist(), strict=True):
-        found[feature].append(row)
-    return found
+    strongest = pairs.loc[np.isin(pairs["feature"].to_numpy(), np.asarray(features, np.int64))]
+    strongest = strongest.sort_values(["feature", "activation", "row"], ascending=[True, False, True])
+    strongest = strongest.loc[strongest.groupby("feature").cumcount().to_numpy() < limit]
+    rows_of: dict[int, list[int]] = {int(feature): [] for feature in features}
+    for feature, row in zip(strongest["feature"].tolist(), strongest["row"].tolist(), strict=True):
+        rows_of[feature].append(row)
+    return rows_of

@@ -25,7 +25,7 @@ def class_push(study: StudyReader, feature: int, rows: np.ndarray) -> pd.DataFra
     weights = study.vector("probe_weights")[:, feature].astype(np.float64)
     raw = study.array("representations").rows(rows)[:, feature].astype(np.float64)
     mean = float(raw.mean()) if len(raw) else np.nan
-    found = pd.DataFrame(
+    table = pd.DataFrame(
         {"label": study.class_names, "weight": weights, "push": mean * (weights - weights.mean())}
     )
-    return found.sort_values(["push", "label"], ascending=[False, True], ignore_index=True)
+    return table.sort_values(["push", "label"], ascending=[False, True], ignore_index=True)

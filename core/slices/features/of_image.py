@@ -1,4 +1,4 @@
-"""What the features of one image do: how active they are, and how they push the probe's answer."""
+"""The features of one image: how active they are, and how they push the probe's answer."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Decision:
 
 def decision(study: StudyReader, row: int) -> Decision | None:
     """Return the decision of the probe on an image; None without a probe or with a single class."""
-    found = _logits(study, row)
-    if found is None:
+    of_classes = _logits(study, row)
+    if of_classes is None:
         return None
-    logits, bias, answer, rival = found
+    logits, bias, answer, rival = of_classes
     names = study.class_names
     lead = float(logits[answer] - logits[rival])
     return Decision(names[answer], names[rival], lead, float(bias[answer] - bias[rival]))
@@ -55,14 +55,14 @@ def features_of_image(study: StudyReader, row: int) -> pd.DataFrame:
     if study.has("firing_features"):
         fires[firing_pairs(study, np.array([row]))["feature"].to_numpy()] = True
     push = np.full(len(raw), np.nan)
-    if (found := _logits(study, row)) is not None:
-        _, _, answer, rival = found
+    if (of_classes := _logits(study, row)) is not None:
+        _, _, answer, rival = of_classes
         weights = study.vector("probe_weights").astype(np.float64)
         push = (weights[answer] - weights[rival]) * raw
-    kept = np.flatnonzero(fires | (np.nan_to_num(push) != 0))
+    involved = np.flatnonzero(fires | (np.nan_to_num(push) != 0))
     activation = raw / max(float(np.linalg.norm(raw)), NORM_FLOOR)
     strength = np.abs(push) if np.isfinite(push).all() else activation
-    order = kept[np.argsort(-strength[kept], kind="stable")]
+    order = involved[np.argsort(-strength[involved], kind="stable")]
     return pd.DataFrame(
         {"feature": order, "activation": activation[order], "fires": fires[order], "push": push[order]}
     )

@@ -28,7 +28,7 @@ def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.D
     counts = count_firing_images(study, [mask])[0]
     together = firing_pairs(study, firing_rows(study, feature, mask))["feature"].to_numpy()
     both = np.bincount(together, minlength=len(counts))
-    found = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "feature": np.arange(len(counts)),
             "both": both,
@@ -36,9 +36,9 @@ def similar_features(study: StudyReader, feature: int, mask: np.ndarray) -> pd.D
             "profile": class_profile_cosine(study, feature, len(counts)),
         }
     )
-    found = found.drop(index=feature)
+    table = table.drop(index=feature)
     order = ["jaccard", "profile", "feature"]
-    return found.sort_values(order, ascending=[False, False, True], ignore_index=True)
+    return table.sort_values(order, ascending=[False, False, True], ignore_index=True)
 
 
 def class_profile_cosine(study: StudyReader, feature: int, n_features: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the images of one slice have more often than those of another: features, words, values of columns."""
+"""Traits more common in one slice than in another: features, words, values of columns."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ def compare_traits(
 
 def _title(kind: str, within: str, name: str, words: Mapping[int, str]) -> str:
     if kind == FEATURE:
-        said = words.get(int(name))
-        return f"Feature {name} ({said})" if said else f"Feature {name}"
+        meaning = words.get(int(name))
+        return f"Feature {name} ({meaning})" if meaning else f"Feature {name}"
     return f"{within}: {name}" if within else name

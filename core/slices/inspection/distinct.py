@@ -19,12 +19,12 @@ def distinct(errors: Sequence[np.ndarray], *, share: float = NEW_SHARE) -> np.nd
         errors: rows of the misclassified images of each slice, in the order of the list.
         share: of a slice's errors that no marked slice before it may hold, in [0, 1].
     """
-    shown = np.zeros(1 + max((int(rows.max()) for rows in errors if rows.size), default=0), bool)
+    is_shown = np.zeros(1 + max((int(rows.max()) for rows in errors if rows.size), default=0), bool)
     marked = np.zeros(len(errors), bool)
     for at, rows in enumerate(errors):
-        if rows.size and np.count_nonzero(~shown[rows]) >= share * rows.size:
+        if rows.size and np.count_nonzero(~is_shown[rows]) >= share * rows.size:
             marked[at] = True
-            shown[rows] = True
+            is_shown[rows] = True
     return marked
 
 

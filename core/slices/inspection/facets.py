@@ -1,4 +1,4 @@
-"""How many images of a slice have each class, each prediction, each verdict, and are in each split."""
+"""Numbers of images of a slice by class, prediction, correctness and split."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from core.slices.slice import Slice
 LABEL, PREDICTED, CORRECT, SPLIT = FACETS = ("label", "predicted", "correct", "split")
 
 
-def without_facet(chosen: Slice, facet: str) -> Slice:
+def without_facet(where: Slice, facet: str) -> Slice:
     """Return a slice without its condition on a facet: whose images a facet counts, so that it also says how
     many another value would give.
     """
     if facet == LABEL:
-        return replace(chosen, labels=())
+        return replace(where, labels=())
     if facet == PREDICTED:
-        return replace(chosen, predicted=())
-    return replace(chosen, correct=None) if facet == CORRECT else replace(chosen, split=None)
+        return replace(where, predicted=())
+    return replace(where, correct=None) if facet == CORRECT else replace(where, split=None)
 
 
 def facet_counts(study: StudyReader, facet: str, mask: np.ndarray) -> dict[str, int]:
@@ -43,5 +43,5 @@ def facet_counts(study: StudyReader, facet: str, mask: np.ndarray) -> dict[str, 
         codes = class_column(study, facet)[mask]
         n = np.bincount(codes[codes >= 0], minlength=len(study.class_names))
         counts = dict(zip(study.class_names, n.tolist(), strict=True))
-    found = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return {value: n for value, n in found if n}
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {value: n for value, n in ranked if n}

@@ -1,11 +1,11 @@
-"""What the scale of mIoU says, in one sentence: do heatmaps lie on the object or on the background?"""
+"""State in one sentence what the scale of mIoU says: heatmaps on the object, or on the background."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import equals, numbers, where
+from core.common.dataframes import numbers
 from core.slices.overlap_values import MASKS
 
 ABOVE, EVEN, BELOW = "above", "even", "below"
@@ -50,28 +50,28 @@ def overlap_sentence(scale: pd.DataFrame) -> str:
     Args:
         scale: see `overlap_scale`.
     """
-    found = {mask: where(scale, equals(scale, "mask", mask)) for mask in MASKS}
-    known = {mask: part for mask, part in found.items() if np.isfinite(_encoder(part, "value"))}
-    if not known:
+    by_mask = {mask: scale.loc[scale["mask"] == mask] for mask in MASKS}
+    defined = {mask: part for mask, part in by_mask.items() if np.isfinite(_encoder(part, "value"))}
+    if not defined:
         return f"Where heatmaps lie is not known: {_reason(scale)}."
-    if any(np.isnan(_encoder(part, "low")) for part in known.values()):
+    if any(np.isnan(_encoder(part, "low")) for part in defined.values()):
         return TOO_FEW
-    sides = {mask: _relation(part, "uniform") for mask, part in known.items()}
+    sides = {mask: _relation(part, "uniform") for mask, part in defined.items()}
     if not all(sides.values()):
         return "How far heatmaps lie on the masks cannot be compared: no control heatmaps are stored."
     if len(sides) == 1:
         ((mask, side),) = sides.items()
-        said, prefers = ALONE[mask][side], mask == "core" and side == ABOVE
+        sentence, prefers = ALONE[mask][side], mask == "core" and side == ABOVE
     else:
         pair = sides["core"], sides["spurious"]
-        said, prefers = PREFERENCES[pair], pair in {(ABOVE, BELOW), (ABOVE, EVEN)}
-    blob = _relation(known["core"], "centre") if prefers else ""
-    return said + (AGAINST_BLOB[blob] if blob else "") + "."
+        sentence, prefers = PREFERENCES[pair], pair in {(ABOVE, BELOW), (ABOVE, EVEN)}
+    blob = _relation(defined["core"], "centre") if prefers else ""
+    return sentence + (AGAINST_BLOB[blob] if blob else "") + "."
 
 
 def _relation(part: pd.DataFrame, control: str) -> str:
-    """Where the encoder's interval lies against a control's value; empty if that is not known."""
-    rows = numbers(where(part, equals(part, "heatmap", control)), "value")
+    """Compare the encoder's interval with a control's value; empty if that is not known."""
+    rows = numbers(part.loc[part["heatmap"] == control], "value")
     if not len(rows) or np.isnan(rows[0]):
         return ""
     if _encoder(part, "low") > rows[0]:
@@ -80,7 +80,7 @@ def _relation(part: pd.DataFrame, control: str) -> str:
 
 
 def _encoder(part: pd.DataFrame, column: str) -> float:
-    values = numbers(where(part, equals(part, "heatmap", "encoder")), column)
+    values = numbers(part.loc[part["heatmap"] == "encoder"], column)
     return float(values[0]) if len(values) else float("nan")
 
 

@@ -1,4 +1,4 @@
-"""What the images of a slice show in words, and which of its parts have the most errors."""
+"""Words of the images of a slice, names of features, and the parts of a slice with the most errors."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd
     tokens = tokens_of(study, mask | against, (CONCEPT,))
     sides = [np.bincount(tokens.of(side).ids, minlength=len(tokens)) for side in (mask, against)]
     sizes = int(np.count_nonzero(mask)), int(np.count_nonzero(against))
-    found = trait_differences(tokens, np.stack(sides), sizes)
-    found = found.loc[found["difference"] > 0].rename(
+    table = trait_differences(tokens, np.stack(sides), sizes)
+    table = table.loc[table["difference"] > 0].rename(
         columns={"name": "word", "k_a": "n", "k_b": "n_against", "rate_a": "rate", "rate_b": "rate_against"}
     )
-    found = found.sort_values(["difference", "word"], ascending=[False, True], ignore_index=True)
-    return found[COLUMNS]
+    table = table.sort_values(["difference", "word"], ascending=[False, True], ignore_index=True)
+    return table[COLUMNS]
 
 
 def best_words(
@@ -55,20 +55,20 @@ def best_words(
             words per feature. on_object: features whose heat lies on the object: of these the words that are
             seen under the heat, where there is one.
     """
-    kept: Any = concepts[
+    rows: Any = concepts[
         concepts["kept"].to_numpy(bool) & ~concepts["group"].str.contains("_").to_numpy(bool)
     ]
-    kept = kept.sort_values("rank", kind="stable")
-    if len(on_object) and "under_heat" in kept:
-        seen = kept["under_heat"].to_numpy() >= UNDER_HEAT
-        better = kept["group"].astype(int).isin(on_object) & kept["group"].isin(kept.loc[seen, "group"])
-        kept = kept[seen | ~better.to_numpy(bool)]
-    found: dict[int, list[str]] = {}
-    for group, word in zip(kept["group"], kept["word"], strict=True):
-        mine = found.setdefault(int(group), [])
+    rows = rows.sort_values("rank", kind="stable")
+    if len(on_object) and "under_heat" in rows:
+        seen = rows["under_heat"].to_numpy() >= UNDER_HEAT
+        better = rows["group"].astype(int).isin(on_object) & rows["group"].isin(rows.loc[seen, "group"])
+        rows = rows[seen | ~better.to_numpy(bool)]
+    words_of: dict[int, list[str]] = {}
+    for group, word in zip(rows["group"], rows["word"], strict=True):
+        mine = words_of.setdefault(int(group), [])
         if len(mine) < most and not any(word in other or other in word for other in mine):
             mine.append(word)
-    return found
+    return words_of
 
 
 def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = True) -> dict[int, list[str]]:
@@ -133,8 +133,8 @@ def worst_within(
     Returns:
         the columns of `worst_slices`.
     """
-    found = finder.worst_slices(study, min_images=min_images, against=against, limit=limit, among=mask)
+    table = finder.worst_slices(study, min_images=min_images, against=against, limit=limit, among=mask)
     if within is None:
-        return found
-    joined = [str(Slice.joined([within, Slice.parse(text)])) for text in found["where"]]
-    return found.assign(where=joined)
+        return table
+    joined = [str(Slice.joined([within, Slice.parse(text)])) for text in table["where"]]
+    return table.assign(where=joined)

@@ -1,4 +1,4 @@
-"""Spectra as pictures for convolutional networks, and back (Kalibhat, dissertation, section 5.6.1)."""
+"""Spectra as pictures for convolutional networks (Kalibhat, dissertation, section 5.6.1)."""
 
 from __future__ import annotations
 
@@ -43,22 +43,3 @@ def spectra_as_images(spectra: Tensor, width: int, *, scale: str = "log") -> Ten
         return scaled.clamp(0, 1)
     low, high = z.amin((1, 2, 3), keepdim=True), z.amax((1, 2, 3), keepdim=True)
     return torch.where(high > low, (z - low) / (high - low).clamp(min=1e-30), 0.5)
-
-
-def from_frequency_image(pictures: Tensor) -> Tensor:
-    """Turn frequency images of scale "log" back into images; the dropped column counts as zero.
-
-    Args:
-        pictures: (B, C, H, W) floats in [0, 1].
-    Returns:
-        (B, C, H, W) float64, equal to the image where its spectrum has nothing in the last column.
-    Raises:
-        ShapeError: the width is odd.
-    """
-    height, width = pictures.shape[-2:]
-    if width % 2:
-        raise ShapeError(f"a frequency image has an even width, got {width} pixels")
-    centred = (pictures.double() - 0.5) * (2 * math.log1p(height * width))
-    z = centred.sign() * centred.abs().expm1()
-    spectra = torch.view_as_complex(z.unflatten(-1, (width // 2, 2)).contiguous())
-    return torch.fft.irfft2(torch.nn.functional.pad(spectra, (0, 1)), s=(height, width))

@@ -170,7 +170,7 @@ def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | No
     from core.store import open_study
 
     study = open_study(settings.study)
-    discriminative = study.table("features", ["discriminative"])["discriminative"].to_numpy(bool)
+    discriminative = study.discriminative
     if len(discriminative) != n_features:
         raise SettingsError(
             f"'{settings.study}' has {len(discriminative)} features, but {config.start or config.arch} has "

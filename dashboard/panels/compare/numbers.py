@@ -11,8 +11,9 @@ from core.charts import compared_classes, compared_scores
 from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
-from core.comparison.compare import Comparison, measure_named
+from core.comparison.compare import Comparison
 from core.comparison.estimates import estimate_sentences, estimates_by_method
+from core.comparison.measures import MEASURES
 from core.comparison.separation import scores_of, separation_sentence
 from core.comparison.text import STAR, amount, headline_rows, numbers_table
 from core.comparison.verdict import (
@@ -81,7 +82,7 @@ def cards(comparison: Comparison, other: str) -> None:
     """The headline numbers of both studies, each with its change."""
     card_names = [name for name in CARDS if comparison.value(name, other)][:MOST_CARDS]
     for name, column in zip(card_names, st.columns(max(len(card_names), 1)), strict=False):
-        measure, change = measure_named(name), change_of(comparison, name, other)
+        measure, change = MEASURES[name], change_of(comparison, name, other)
         before, after = (
             amount({**comparison.value(name, study), "low": np.nan}, measure.unit, measure.digits)
             for study in (comparison.names[0], other)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.charts import compared_words
+from core.common.formatting import first_of
 from core.comparison.compare import Comparison
-from core.comparison.text import listed
 from core.figures.cells import CellRequest
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, chart, download
@@ -35,7 +35,7 @@ def words(comparison: Comparison) -> None:
         for name, changes in comparison.words.changes.items():
             st.markdown(f"**{widgets.plain(name)}**")
             for what, one in changes.items():
-                text = widgets.plain(listed(one, 24)) if one else "none"
+                text = widgets.plain(first_of(one, 24)) if one else "none"
                 st.markdown(f"{what.capitalize()} ({len(one):,}): {text}")
     st.dataframe(
         comparison.words.shared,

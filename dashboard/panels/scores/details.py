@@ -7,33 +7,34 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.quality.label_free.consensus import weights_sentence
+from core.analysis.quality.recommendation import advise
 from core.charts import baselines, score_curves, score_pair, sentences
 from core.charts.by_cause import BY_CAUSE
-from core.charts.cutoff import apply_cutoff, cutoff_curve, cutoff_table
+from core.charts.cutoff import apply_cutoff
+from core.charts.errors_found import ERRORS_FOUND, at_shares
 from core.charts.options import FigureOptions
 from core.charts.q_distribution import Q_DISTRIBUTION
-from core.charts.sentences import cutoff_sentence
 from core.common.score_names import score_label
 from core.common.statistics.chance import FEW, outcomes, too_few
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, score_reads
+from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
-from dashboard.components.chart import chart, download, show_chart
-from dashboard.components.choose_one import choose_one
+from dashboard.components.chart import bold, download, show_chart
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
 SHOWN = {"All": None, "Correct": 1.0, "Misclassified": 0.0}
 TILES = 12
-IMAGES_OF = {"val": "evaluation images", "train": "train images"}
 
 
 @stable_container
 def about(study: Study, score: str) -> None:
     """What the picked score is; of the combined one, how much each of its parts weighs."""
     line = widgets.plain(sentences.describe_score(score))
-    weights = reads.summary(study, "quality").get("combined_weights", {}).get("val")
+    weights = study.summary("quality").get("combined_weights", {}).get("val")
     if score == "combined" and weights:
         ordered = sorted(weights.items(), key=lambda pair: -pair[1])
         shares = ", ".join(f"{score_label(name)} {weight:.2f}".replace("-", "−") for name, weight in ordered)
@@ -48,20 +49,28 @@ def distribution(study: Study, population: Slice, score: str, threshold: float |
 
 
 @stable_container
-def cut_off(study: Study, population: Slice, score: str, threshold: float) -> None:
+def errors_found_part(study: Study, population: Slice, score: str, threshold: float) -> None:
+    """How many errors looking at the lowest scores finds, and which score is recommended for that."""
     _, values, correct = score_reads.values(study, population, score)
-    table = cutoff_table(values, correct)
-    result = apply_cutoff(values, correct, threshold)
-    what = IMAGES_OF.get(population.split or "", "images")
-    st.markdown(widgets.plain(cutoff_sentence(score, result, what=what)))
-    chart(
-        study,
-        "score_cutoff",
-        lambda theme: cutoff_curve(table, flagged=result.flagged, theme=theme),
-        *(population, score, threshold),
-        alt=f"Share of errors caught against share of images flagged by {score_label(score)}",
-        data=table,
-    )
+    looked = apply_cutoff(values, correct, threshold).n_flagged
+    options = FigureOptions(against=(score,), images=looked)
+    advice = advise(score_reads.recommended(study, population), score_reads.aurocs(study, population))
+
+    def title(finding: str) -> None:
+        bold(finding)
+        st.caption(widgets.plain(advice))
+
+    show_chart(study, ERRORS_FOUND, options, among=population, title=title)
+    shares = at_shares(chart_table(study, population, ERRORS_FOUND.name, options))
+    if len(shares):
+        names = {"n_looked": "Images looked at"} | {name: score_label(name) for name in shares.columns[1:]}
+        st.dataframe(
+            shares.rename(columns=names).round().astype(int),
+            hide_index=True,
+            alt="Errors found, by images looked at",
+        )
+    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
+        st.caption(widgets.plain(calibrated))
 
 
 @stable_container
@@ -121,11 +130,7 @@ def by_cause(study: Study, population: Slice) -> None:
 @stable_container
 def all_numbers(study: Study, population: Slice, score: str) -> None:
     titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
-    session.drop_unknown("quality_metric", titles)
-    title = st.selectbox(
-        "Order by", list(titles), key="quality_metric", bind="query-params", width=420,
-        label_visibility="collapsed",
-    )  # fmt: skip
+    title = select_one("Order by", titles, key="quality_metric", width=420)
     metrics = score_reads.metrics(study, population, reads.scores(study))
     ranked = baselines.ranked(metrics, titles[title])
     if ranked.empty:

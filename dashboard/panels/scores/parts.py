@@ -13,20 +13,21 @@ from dashboard.state import session
 
 PART = "quality_plot"  # part of the URL
 GROUP, MEMBER = "quality_group", "quality_member"  # widget keys
-CHART, NUMBERS, DISTRIBUTION, CUTOFF, CAUSE, PAIR, IMAGES, TRUST = (
+FOUND, CHART, NUMBERS, DISTRIBUTION, CAUSE, PAIR, IMAGES, TRUST = (
+    "Errors found",
     "Chart",
     "Numbers",
     "Distribution",
-    "Cut-off",
     "By cause",
     "Two scores",
     "Images",
     "Trust",
 )
 GROUPS: dict[str, tuple[str, ...]] = {
+    "Errors found": (FOUND,),
     "Scores": (CHART, NUMBERS),
     "Distribution": (DISTRIBUTION,),
-    "Curves": ("ROC", "Precision-recall", "Finding errors", "Risk-coverage", CUTOFF),
+    "Curves": ("ROC", "Precision-recall", "Finding errors", "Risk-coverage"),
     "When it works": (CAUSE, PAIR),
     "Images": (IMAGES,),
     "Trust in Q": (TRUST,),

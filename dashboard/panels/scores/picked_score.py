@@ -9,11 +9,12 @@ from core.charts.cutoff import CutoffResult, apply_cutoff, reachable_percent, th
 from core.common.score_names import score_label
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import select_one
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
-from dashboard.state import image_filter, session
+from dashboard.state import session
 
 Q = "q_score"
 SCORE, CUTOFF = "score", "quality_cutoff"  # widget keys and parts of the URL
@@ -25,17 +26,9 @@ TILES = 8
 def choose_score(study: Study) -> str:
     """Draw the selector of the score that the page is about, and one click to the Q-Score and back."""
     labels = {score_label(score): score for score in reads.scores(study)}
-    session.drop_unknown(SCORE, labels)
     first = score_reads.picked_first(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        label = st.selectbox(
-            "Score",
-            list(labels),
-            index=list(labels.values()).index(first),
-            key=SCORE,
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        label = select_one("Score", labels, key=SCORE, default=score_label(first))
         score = labels[label]
         _other(first if score == Q else Q, held=reads.scores(study), current=score)
     return score
@@ -72,7 +65,7 @@ def _numbers(result: CutoffResult) -> None:
     """Three big numbers, each with what chance would give or what it is a share of."""
     n, errors = result.n_images, result.n_errors
     lines = (
-        ("Flagged", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
+        ("Looked at", f"{result.n_flagged:,}", "flagged", f"{result.flagged:.1f} % of {n:,}" if n else ""),
         (
             "Are errors",
             _percent(result.precision),
@@ -80,7 +73,7 @@ def _numbers(result: CutoffResult) -> None:
             f"{100 * errors / n:.1f} % of all" if n else "",
         ),
         (
-            "Errors caught",
+            "Errors found",
             _percent(result.caught),
             "caught",
             f"{result.n_caught:,} of {errors:,}" if errors else "there are no errors",
@@ -115,7 +108,7 @@ def _slider(values: np.ndarray) -> int:
 
 def _drawn_slider() -> int:
     return st.slider(
-        "Flag the lowest",
+        "Look at the lowest",
         min_value=0,
         max_value=100,
         value=USUAL_PERCENT,
@@ -128,10 +121,10 @@ def _drawn_slider() -> int:
 def _strip(
     study: Study, population: Slice, rows: np.ndarray, values: np.ndarray, score: str, threshold: float
 ) -> None:
-    """The flagged images, lowest score first, and the way to all of them."""
+    """The images looked at, lowest score first, and the way to all of them."""
     flagged = np.flatnonzero(values <= threshold)
     if not flagged.size:
-        st.caption("Nothing is flagged.")
+        st.caption("No image is looked at.")
         return
     order = flagged[np.argsort(values[flagged], kind="stable")]
     widgets.image_gallery(
@@ -142,15 +135,10 @@ def _strip(
         badges=lambda row: "",
         page_size=TILES,
         columns=4,
-        label="flagged images, lowest score first",
+        label="images looked at, lowest score first",
     )
     limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])
-    st.page_link(
-        "views/images.py",
-        label="Look at the flagged images",
-        icon=":material/photo_library:",
-        query_params=image_filter.link(served_studies.name_of(study), limit),
-    )
+    link("images", "All these images", study, icon="photo_library", where=limit)
 
 
 def _truth_first(fact) -> tuple[str, ...]:

@@ -71,12 +71,6 @@ def test_highly_activating__wants_a_matrix():
         definitions.highly_activating(np.ones(4))
 
 
-def test_activation_rate__matches_loop(rng):
-    firing = rng.random((13, 7)) < 0.3
-    assert_allclose(definitions.activation_rate(firing), reference.activation_rate(firing), rtol=RTOL)
-    assert definitions.activation_rate(np.zeros((0, 3), bool)).isnan().all()
-
-
 @pytest.mark.parametrize(("low", "high"), [(50, 95), (0, 100), (25, 75)])
 def test_discriminative_features__matches_loop(rng, low, high):
     rate = rng.gamma(0.5, size=101)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -57,19 +55,6 @@ def test_q_score__gradient_is_that_of_the_chosen_mean(rng):
 def test_q_score__lengths_must_agree():
     with pytest.raises(ShapeError, match="h columns: 4, but discriminative: 3"):
         scores.q_score(np.ones((2, 4)), np.ones(3, bool))
-
-
-def test_q_all_features__is_q_with_every_feature(rng):
-    h = rng.gamma(0.3, size=(12, 40))
-    assert_allclose(scores.q_all_features(h), reference.q_score(h, np.ones(40, bool), 4.0), rtol=RTOL)
-
-
-def test_hoyer_sparsity__matches_loop_and_ends_of_its_range(rng):
-    h = rng.normal(size=(5, 33))
-    assert_allclose(scores.hoyer_sparsity(h), [reference.hoyer(row) for row in h], rtol=RTOL)
-    ends = scores.hoyer_sparsity(np.array([[0.0, 0.0, 3.0, 0.0], [2.0, 2.0, 2.0, 2.0], [0.0] * 4]))
-    assert_allclose(ends, [1.0, 0.0, math.nan], atol=1e-15)
-    assert scores.hoyer_sparsity(np.ones((2, 1))).isnan().all()
 
 
 def test_near_zero_share__matches_loop(rng):

@@ -152,8 +152,7 @@ def test_resume__what_was_started_here(studies, started):
     command = RunStep("features", studies / "demo", (("epsilon", "3"),))
     remember(studies / "demo", command)
     write_progress(studies / "demo", state="failed", command=["python", "-m", "core", "info", "x"])
-    assert launcher.resume(stored_job(studies / "demo")) is None
-    assert started == [(command, studies / "demo")]
+    assert launcher.resume_command(stored_job(studies / "demo")) == command
 
 
 def test_resume__of_a_study_begun_elsewhere_runs_what_it_lacks(studies, started):

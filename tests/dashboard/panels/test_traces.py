@@ -70,7 +70,7 @@ def test_feature__only_what_was_touched_is_written(demo, open_page):
 
 @pytest.mark.slow
 def test_feature__two_who_save_at_once_lose_nothing(demo, open_page):
-    changes.tag_feature(demo, 3, "old")
+    changes.set_feature_tags(demo, 3, ["old"])
     app = opened(open_page("feature", study="demo", feature="3"), "trace_feature_3")
     changes.set_feature_tags(demo, 3, ["theirs"])  # adds one and removes one
     changes.note_feature(demo, 3, "of somebody else")
@@ -132,7 +132,7 @@ def test_filter__tags_and_doubts(demo, open_page):
     ids = demo.images["image_id"].tolist()
     held_out = [ids[row] for row in range(demo.n_images) if demo.is_val[row]]
     for image in held_out[:3]:
-        changes.add_tag(demo, image, "doubtful")
+        changes.set_tags(demo, image, ["doubtful"])
     changes.mark_wrong_label(demo, held_out[0], UNSURE)
     app = opened(open_page("images", study="demo"), "filter_more")
     assert not app.exception

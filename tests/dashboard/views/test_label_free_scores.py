@@ -81,14 +81,14 @@ def test_overview__says_what_predicting_errors_says(studies, open_page):
     found = recommended(study)
     assert found is not None
     words = said(open_page("overview", study="demo")).replace("**", "")
-    told = words[words.index("Can errors be predicted? ") :].removeprefix("Can errors be predicted? ")
+    told = words[words.index("Which score to trust? ") :].removeprefix("Which score to trust? ")
     sentence = told[: told.index(found.reason)].strip()
     assert sentence in said(open_page("predicting_errors", study="demo"))
     shown = score_aurocs(study, study.is_val).set_index("score").loc["confidence"]
     if shown["n_wrong"] >= 8:
         assert f"AUROC {shown['auroc']:.2f} ({shown['low']:.2f} to {shown['high']:.2f})" in sentence
     else:
-        assert sentence.endswith(f"cannot be told from {counted(int(shown['n_wrong']), 'error')}.")
+        assert sentence.endswith(f"is worth cannot be told from {counted(int(shown['n_wrong']), 'error')}.")
 
 
 def test_scores__have_one_interval_whichever_part_shows_them(studies, open_page):

@@ -140,7 +140,7 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     app.text_input(key="map_selected_name").set_value("left <half>")
     next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
     assert not app.exception
-    saved = saved_slices.get(study.path, "left <half>")
+    saved = Slice.parse(saved_slices.texts(study.path)["left <half>"])
     np.testing.assert_array_equal(np.flatnonzero(saved.mask(study)), expected)
     said = [part.proto.body for part in app.get("html") if 'class="peregrine-said' in part.proto.body]
     assert len(said) == 1 and "left &lt;half&gt;" in said[0]
@@ -225,7 +225,7 @@ def test_saved_name_of_another_slice_is_refused_and_kept(studies, open_page):
     app.text_input(key="map_selected_name").set_value("mine")
     next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
     assert "already" in " ".join(problem.value for problem in app.warning)
-    assert saved_slices.get(study.path, "mine") == Slice.parse("split=val")
+    assert Slice.parse(saved_slices.texts(study.path)["mine"]) == Slice.parse("split=val")
 
 
 def test_map__colours_by_a_further_column(studies, open_page):

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.quality.recommendation import recommended
+from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import read_check
 from core.charts.baselines import finding, rank_sentence
 from core.charts.cutoff import apply_cutoff, threshold_for
+from core.charts.errors_found import ERRORS_FOUND
+from core.charts.options import FigureOptions
 from core.charts.q_distribution import score_histogram
-from core.charts.sentences import cutoff_sentence
 from core.common.score_names import score_label
 from core.measures.score_aurocs import score_aurocs
 from core.slices.inspection import population
@@ -32,7 +33,6 @@ PLOTS = {
     "Precision-recall": "pr",
     "Finding errors": "pr_error",
     "Risk-coverage": "risk",
-    "Cut-off": "cutoff",
 }
 
 
@@ -99,7 +99,7 @@ def test_trust_check__an_older_study_that_works_is_trusted_whatever_its_represen
 @pytest.mark.slow
 @pytest.mark.parametrize("score", ["Q-Score", "Raw norm"])
 def test_q__is_introduced_before_it_is_judged(score, studies, open_page):
-    words = said(open_page("predicting_errors", study="demo", score=score))
+    words = said(open_page("predicting_errors", study="demo", score=score, quality_plot="Chart"))
     assert words.count("Q-Score: how far") == 1
 
 
@@ -129,8 +129,7 @@ def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
     measured(studies / "demo", without=without, norm=0.99, combined=0.98)  # by hindsight others are ahead
     app = open_page("predicting_errors", study="demo")
     assert app.selectbox(key="score").value == picked
-    found = recommended(open_study(studies / "demo"))
-    assert found is not None and f"Recommended: {picked}. {found.reason}" in said(app)
+    assert advice(open_study(studies / "demo")).partition(" Here ")[0] in said(app)
     app.button(key="score_other").click().run()
     assert app.selectbox(key="score").value == "Q-Score"
     app.button(key="score_other").click().run()
@@ -141,7 +140,7 @@ def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
 @pytest.mark.parametrize("where", ["", "label=ant", "split=train"])
 def test_scores__every_auroc_is_of_the_images_of_the_filter(where, studies, open_page):
     study = open_study(studies / "demo")
-    app = open_page("predicting_errors", study="demo", where=where)
+    app = open_page("predicting_errors", study="demo", where=where, quality_plot="Chart")
     assert not app.exception
     table = score_aurocs(study, population(study, Slice.parse(where))[0])
     drawn = {
@@ -169,10 +168,10 @@ def test_rank_sentence__is_with_the_numbers(studies, open_page):
 
 
 @pytest.mark.slow
-def test_parts__first_all_scores_and_an_unknown_one_is_dropped(studies, open_page):
+def test_parts__first_what_it_buys_and_an_unknown_one_is_dropped(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="Magic")
     assert not app.exception and "'Magic'" in app.info[0].value
-    assert spec(app, "score_aurocs") and app.get_by_key("quality_group").value == "Scores"
+    assert spec(app, "errors_found") and app.get_by_key("quality_group").value == "Errors found"
 
 
 @pytest.mark.slow
@@ -205,17 +204,20 @@ def test_cutoff__says_what_it_catches(score, studies, open_page):
         app.slider(key="quality_cutoff").set_value(percent).run()
         result = apply_cutoff(values, correct, threshold_for(values, percent))
         shown = {metric.label: metric.value for metric in app.metric}
-        assert shown["Flagged"] == f"{result.n_flagged:,}"
+        assert shown["Looked at"] == f"{result.n_flagged:,}"
         assert shown["Are errors"] == f"{result.precision:.0f} %"
-        assert shown["Errors caught"] == f"{result.caught:.0f} %"
+        assert shown["Errors found"] == f"{result.caught:.0f} %"
         assert f"{result.n_caught} of {result.n_errors}" in said(app)
         flagged = np.sort(values[values <= result.threshold])[: len(tiles(app, "quality_flagged"))]
         rows = [tile["id"] for tile in tiles(app, "quality_flagged")]
         stored = open_study(studies / "demo").table("quality")[score].to_numpy(float)
         assert stored[rows] == pytest.approx(flagged)  # the strip follows the slider
-        app.get_by_key("quality_group").set_value("Curves").run()
-        app.selectbox(key="quality_member_2").select("Cut-off").run()
-        assert cutoff_sentence(score, result) in said(app)
+        shown = ERRORS_FOUND.read(
+            [open_study(studies / "demo")], FigureOptions(against=(score,), images=result.n_flagged)
+        )
+        assert ERRORS_FOUND.finding(shown) in said(app)
+        marks = [one["x0"] for one in spec(app, "errors_found")["layout"]["shapes"]]
+        assert marks == pytest.approx([100 * result.n_flagged / result.n_images])
 
 
 def with_zeros(folder: Path, share: float) -> np.ndarray:
@@ -235,12 +237,12 @@ def test_cutoff__images_that_share_the_lowest_score_are_flagged_together(studies
     n, percent = int((values == 0).sum()), int(100 * (values == 0).mean())
     app = open_page("predicting_errors", study="demo", score="Q-Score")
     assert not app.exception
-    line = f"{n} images share the lowest score, so no smaller share can be flagged."
+    line = f"{n} images share the lowest score, so no smaller share can be looked at."
     assert line in said(app)
     assert app.slider(key="quality_cutoff").value == percent  # the thumb says what is flagged
     app.slider(key="quality_cutoff").set_value(3).run()
     assert line in said(app) and app.slider(key="quality_cutoff").value == percent
-    assert {metric.label: metric.value for metric in app.metric}["Flagged"] == str(n)
+    assert {metric.label: metric.value for metric in app.metric}["Looked at"] == str(n)
     app.slider(key="quality_cutoff").set_value(80).run()
     assert "share the lowest score" not in said(app)
     assert app.slider(key="quality_cutoff").value == 80
@@ -344,13 +346,11 @@ def test_every_image_correct__gives_the_reason_and_no_crash(plot, studies, open_
     assert "All images are classified correctly, so there is nothing to predict" in said(app)
     assert "there are no errors" in said(app)
     notes = [json.dumps(figure) for figure in drawn_charts(app).values()]
-    if plot == "Cut-off":
-        assert "There are no misclassified images to catch" in said(app)
-    elif plot != "Distribution":
+    if plot != "Distribution":
         assert any("images are classified correctly" in note for note in notes)
 
 
-@pytest.mark.parametrize("plot", [*PLOTS, "By cause", "Numbers", "Images", "Trust"])
+@pytest.mark.parametrize("plot", [*PLOTS, "Errors found", "Chart", "By cause", "Numbers", "Images", "Trust"])
 @pytest.mark.parametrize(
     "where", ["correct=true", "correct=false", "label=ant", "label=ant predicted=bee q_score=99.."]
 )
@@ -392,6 +392,6 @@ def test_link_to_the_flagged_images__shows_just_those(score, studies, open_page)
     values, correct = evaluation(studies / "demo", score)
     app = open_page("predicting_errors", study="demo", score=score_label(score), quality_cutoff="30")
     flagged = apply_cutoff(values, correct, threshold_for(values, 30)).n_flagged
-    link = next(one for one in app.get("page_link") if "flagged" in one.value)
+    link = next(one for one in app.get("page_link") if "these images" in one.value)
     query = dict(parse_qsl(link.proto.query_string))
     assert f"**{flagged}** of" in all_text(open_page("images", **query))

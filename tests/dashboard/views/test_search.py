@@ -14,6 +14,7 @@ from core.jobs.commands import RunStep
 from core.jobs.jobs import Job
 from core.search import resident, search
 from core.slices import saved_slices
+from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.cache import search_reads
@@ -21,6 +22,7 @@ from dashboard.jobs import clip_process
 from dashboard.panels import search_box
 from dashboard.panels.image import similar as similar_images
 from tests.dashboard.conftest import all_text, forget, tiles, unescaped, write_progress
+from tests.search.nearest import by_text
 
 
 @pytest.fixture
@@ -76,7 +78,7 @@ def ids(app, key="images_gallery") -> list[int]:
 
 def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
     app = open_page("images", study="demo", search="a cat")
-    found = search.by_text(searched, "a cat", 48, among=searched.is_val)
+    found = by_text(searched, "a cat", 48, among=searched.is_val)
     assert found is not None
     rows, cosines = found
     assert ids(app) == rows.tolist()
@@ -88,7 +90,7 @@ def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
 
 def test_search__within_the_filter(searched, open_page):
     app = open_page("images", study="demo", search="a cat", where="split=train")
-    found = search.by_text(searched, "a cat", 48, among=~searched.is_val)
+    found = by_text(searched, "a cat", 48, among=~searched.is_val)
     assert found is not None
     rows = found[0]
     assert ids(app) == rows.tolist() and not searched.is_val[rows].any()
@@ -335,7 +337,12 @@ def test_marked__become_a_slice(studies, open_page):
     app.text_input(key="marked_name").set_value("my four")
     next(button for button in app.button if button.label == "Save 4 images").click().run()
     assert not app.exception
-    assert np.flatnonzero(saved_slices.get(study.path, "my four").mask(study)).tolist() == [0, 1, 2, 3]
+    assert np.flatnonzero(Slice.parse(saved_slices.texts(study.path)["my four"]).mask(study)).tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
 
 
 def test_detail__picture_can_be_magnified(studies, open_page):

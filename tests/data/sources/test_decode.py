@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 import io
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 
+from core.data.sources import decode as decoding
 from core.data.sources.decode import decode, to_rgb
 from core.errors import SettingsError, UnreadableImage
 from tests.data.sources.pictures import deep_png, encoded, picture, pixels
@@ -287,6 +290,40 @@ def test_unreadable(tmp_path, data, reason, as_file):
     path.write_bytes(data)
     with pytest.raises(UnreadableImage, match=reason):
         decode(path if as_file else data)
+
+
+# 64 x 48 pixels of (200, 10, 10), by pillow-heif
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAA"
+    "ACJpbG9jAAAAAERAAAEAAQAAAAABoQABAAAAAAAAAB4AAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRt"
+    "AAAAAAABAAAA/WlwcnAAAADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMA"
+    "AAMAHroCQGEAAQAqQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5j"
+    "bHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAAAAAoY2xhcAAAAEAAAAABAAAAMAAAAAEAAAAAAAAAAv////AAAAACAAAAEHBp"
+    "eGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAACZtZGF0AAAAGigBrxOA+BDhp//8s6j/+ATPD8nvO/OikM+A"
+)
+
+
+def test_heic__without_its_package_one_line_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(decoding, "_formats", lambda: [name for name in decoding.FORMATS if name != "HEIF"])
+    with pytest.raises(UnreadableImage, match="HEIC, which needs one more package: pip install pillow-heif"):
+        decode(HEIC)
+
+
+def test_heic__with_its_package():
+    pytest.importorskip("pillow_heif")
+    image = decode(HEIC)
+    assert image.size == (64, 48) and image.mode == "RGB"
+    assert np.abs(np.asarray(image).astype(int) - (200, 10, 10)).max() <= 4
+    with pytest.raises(UnreadableImage):
+        decode(HEIC[:300])
+
+
+def test_heic__a_pixel_limit_holds(monkeypatch):
+    pytest.importorskip("pillow_heif")
+    monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "1000")
+    with pytest.raises(UnreadableImage, match="too large: 3,072 pixels"):
+        decode(HEIC)
 
 
 def test_unreadable__a_broken_chunk():

@@ -11,8 +11,6 @@ from core.research.visual_tokens.graph import (
     SceneGraph,
     Triple,
     clip_boxes,
-    nearest_neighbours,
-    predicates,
     shuffled,
 )
 from tests.research.visual_tokens.planted_graphs import random_graph
@@ -55,13 +53,6 @@ def test_cut__objects_by_score_then_relations_whose_ends_are_kept():
     assert whole.triples == triples and len(kept) == 3
 
 
-def test_nearest_neighbours__ties_go_to_the_lower_index_and_few_objects_have_few():
-    square = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
-    assert nearest_neighbours(square).tolist() == [[1, 2, 3], [0, 3, 2], [0, 3, 1], [1, 2, 0]]
-    assert nearest_neighbours(square[:1]).shape == (1, 0)
-    assert nearest_neighbours(np.zeros((0, 2))).shape[0] == 0
-
-
 def test_clip_boxes__counts_those_beyond_the_image():
     clipped, n = clip_boxes(np.array([[-3.0, 2, 50, 20], [1, 1, 5, 5]]), 40, 30)
     assert n == 1 and clipped.tolist() == [[0, 2, 40, 20], [1, 1, 5, 5]]
@@ -75,10 +66,3 @@ def test_shuffled__moves_relations_and_boxes_together(rng):
     for old, new in zip(whole.triples, moved.triples, strict=True):
         assert (order[new.subject], order[new.object]) == (old.subject, old.object)
     assert shuffled(whole, np.arange(5)).triples == whole.triples
-
-
-def test_predicates__each_word_once():
-    assert predicates([graph(Triple(0, 1, "on"), Triple(1, 2, "above")), graph(Triple(0, 1, "on"))]) == (
-        "above",
-        "on",
-    )

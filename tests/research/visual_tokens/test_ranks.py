@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 
 from core.errors import ShapeError
 from core.research.visual_tokens.graph import Node, SceneGraph
-from core.research.visual_tokens.ranks import graph_batch, rank_matrices, rank_matrix
+from core.research.visual_tokens.ranks import GraphBatch, graph_batch, rank_matrices
 from tests.research.visual_tokens import reference
 from tests.research.visual_tokens.planted_graphs import random_graph
+
+
+def rank_matrix(
+    n: int, m: int, triples: list[tuple[int, int, int]], centres: np.ndarray, length: int
+) -> np.ndarray:
+    """Ranks of one image."""
+    rows = np.array([(0, *triple) for triple in triples], np.int64).reshape(-1, 4)
+    return rank_matrices(GraphBatch(np.array([n]), np.array([m]), centres.reshape(1, n, 2), rows), length)[0]
 
 
 def test_rank_matrix__two_objects_and_one_relation_by_hand():

@@ -1,21 +1,23 @@
-"""Which label-free score predicts errors best on a few labelled images (docs/method.md 2.8)."""
+"""One score made of those without labels by a few labelled images (docs/method.md 2.8)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from core.analysis.quality.recommendation import calibrated
-from core.common.score_names import score_label
+from core.analysis.quality.label_free.consensus import share_below
+from core.analysis.quality.recommendation import CALIBRATED, calibrated
+from core.common.score_names import score_in_sentence
 from core.common.statistics.chance import untold
 from core.common.statistics.intervals import auroc_interval
 from core.errors import SettingsError
-from core.measures import metrics
 
-RESAMPLES = 1000
+FOLDS = 10
+PENALTY = 10.0  # of half the squared weights, beside the summed log-likelihood of the images
 
 
 def stratified_rows(codes: np.ndarray, n: int, *, seed: int) -> np.ndarray:
@@ -55,76 +57,120 @@ def stratified_rows(codes: np.ndarray, n: int, *, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(drawn))
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """A score that is a weighted sum of the ranks of others among the labelled images.
+
+    Attributes:
+        labelled: (n_labelled, n_scores) the scores of the labelled images. weights: (n_scores,).
+        names: of the scores.
+    """
+
+    labelled: np.ndarray
+    weights: np.ndarray
+    names: tuple[str, ...]
+
+    def score(self, table: pd.DataFrame) -> np.ndarray:
+        """(n_images,) float64, higher is better; NaN where a score with a weight is NaN."""
+        ranks = ranks_among(self.labelled, table[list(self.names)].to_numpy(float))
+        used = self.weights != 0
+        return ranks[:, used] @ self.weights[used]
+
+
+def ranks_among(labelled: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Rank of each value among the labelled ones, between -1/2 and 1/2, interpolated; NaN stays.
+
+    Args:
+        labelled: (n, n_scores), without NaN. scores: (n_images, n_scores).
+    """
+    columns = []
+    for known, values in zip(labelled.T, scores.T, strict=True):
+        place, first = np.unique(known, return_index=True)
+        middle = (share_below(known) + 0.5 / len(known))[first]  # tied values share their mean rank
+        columns.append(np.where(np.isnan(values), np.nan, np.interp(values, place, middle) - 0.5))
+    return np.stack(columns, 1)
+
+
+def best_single(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Weights with 1 or -1 for the score whose AUROC is farthest from chance, 0 for the others."""
+    aurocs = np.array([auroc_interval(column, correct == 1)[0] for column in ranks.T])
+    best = int(np.argmax(np.abs(aurocs - 0.5)))
+    return np.eye(len(aurocs))[best] * (1.0 if aurocs[best] >= 0.5 else -1.0)
+
+
+def regressed(ranks: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Weights of a logistic regression of `correct` on the ranks, with PENALTY on their squares."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=1.0 / PENALTY, max_iter=1000)
+    return model.fit(ranks, correct == 1).coef_[0]
+
+
+Weights = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def score_of_other_folds(method: Weights, ranks: np.ndarray, correct: np.ndarray, *, seed: int) -> np.ndarray:
+    """(n,) score of each labelled image with the weights of the other folds."""
+    from sklearn.model_selection import StratifiedKFold
+
+    n_folds = int(min(FOLDS, (correct == 1).sum(), (correct == 0).sum()))
+    found = np.full(len(correct), np.nan)
+    for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(ranks, correct):
+        found[test] = ranks[test] @ method(ranks[train], correct[train])
+    return found
+
+
 def calibrate(
-    scores: pd.DataFrame,
-    correct: np.ndarray,
-    on_all: Mapping[str, float],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Pick the score with the highest AUROC, and count how often a resample picks the best one.
+    scores: pd.DataFrame, correct: np.ndarray, *, seed: int = 0
+) -> tuple[pd.DataFrame, dict[str, Any], Calibration | None]:
+    """Regress correctness on the ranks of several scores, on labelled images.
+
+    Its AUROC and that of the best single score with its sign are cross-validated: the weights, the score
+    and its sign are those found without the images of each fold.
 
     Args:
         scores: (n_images,) rows, one column per label-free score, without NaN. correct: 1 or 0.
-        on_all: AUROC of each score on all evaluation images; empty or NaN where unknown.
     Returns:
-        a table score, auroc, low, high, picked (share of the resamples), auroc_on_all; and facts:
-        n, n_errors, score, auroc, low, high, best_on_all, share_best, regret (mean AUROC lost on all images
-        by taking what a resample picks). None where undefined.
+        a table score, auroc, low, high (on these images), weight; facts: n, n_errors, score (CALIBRATED),
+        auroc, low, high, single (the best single score), sign (-1: reversed), single_auroc, None where
+        undefined; and the score itself, None with fewer than two errors or correct images.
     """
     names, correct = list(scores), np.asarray(correct, float)
-    ends = [auroc_interval(scores[name].to_numpy(float), correct == 1)[:3] for name in names]
-    table = pd.DataFrame(ends, columns=["auroc", "low", "high"])
+    values = scores.to_numpy(float)
+    ends = [auroc_interval(column, correct == 1)[:3] for column in values.T]
+    table = pd.DataFrame(ends, columns=["auroc", "low", "high"]).assign(weight=np.nan)
     table.insert(0, "score", pd.array(names, dtype="str"))
-    known = np.array([on_all.get(name, np.nan) for name in names], float)
-    picks = _picks(scores.to_numpy(float), correct, resamples=resamples, seed=seed)
-    shares = np.bincount(picks, minlength=len(names)) / max(len(picks), 1)
-    table = table.assign(picked=shares if len(picks) else np.nan, auroc_on_all=known)
     facts: dict[str, Any] = {"n": len(correct), "n_errors": int((correct == 0).sum())}
-    facts |= dict.fromkeys(("score", "auroc", "low", "high", "best_on_all", "share_best", "regret"))
-    if np.isfinite(table["auroc"]).any():
-        best = table.loc[table["auroc"].idxmax()]
-        facts |= {"score": str(best["score"])}
-        facts |= {name: float(best[name]) for name in ("auroc", "low", "high") if np.isfinite(best[name])}
-    if len(picks) and np.isfinite(known).all():
-        best_at = int(known.argmax())
-        facts |= {"best_on_all": names[best_at], "share_best": float((picks == best_at).mean())}
-        facts["regret"] = float((known[best_at] - known[picks]).mean())
-    return table, facts
-
-
-def _picks(scores: np.ndarray, correct: np.ndarray, *, resamples: int, seed: int) -> np.ndarray:
-    """Position of the best score in each resample of the images; resamples of one outcome are left out."""
-    found = []
-    for number in range(resamples):
-        drawn = np.random.default_rng([seed, number]).integers(0, len(correct), len(correct))
-        if 0 < correct[drawn].sum() < len(drawn):
-            values = [metrics.auroc(column, correct[drawn]) for column in scores[drawn].T]
-            found.append(int(np.argmax(values)))
-    return np.array(found, int)
+    facts |= dict.fromkeys(("score", "auroc", "low", "high", "single", "sign", "single_auroc"))
+    if min(facts["n_errors"], facts["n"] - facts["n_errors"]) < 2 or not names:
+        return table, facts, None
+    ranks = ranks_among(values, values)
+    tried = {
+        method: auroc_interval(score_of_other_folds(method, ranks, correct, seed=seed), correct == 1)[:3]
+        for method in (regressed, best_single)
+    }
+    weights, single = regressed(ranks, correct), best_single(ranks, correct)
+    at = int(np.argmax(np.abs(single)))
+    facts |= dict(zip(("auroc", "low", "high"), map(float, tried[regressed]), strict=True))
+    facts |= {"score": CALIBRATED, "single": names[at], "sign": int(single[at])}
+    facts |= {"single_auroc": float(tried[best_single][0])}
+    return table.assign(weight=weights), facts, Calibration(values, weights, tuple(names))
 
 
 def calibration_sentence(facts: Mapping[str, Any]) -> str:
-    """State which score without labels was best on the labelled images of `quality --calibrate`.
+    """State how well the scores without labels predict errors on the images of `quality --calibrate`.
 
     Args:
         facts: of `calibrate`.
     """
     images = f"On {facts['n']:,} labelled train images"
-    if facts.get("auroc") is None:
-        return f"{images}, no score can be compared: {facts['n_errors']:,} of them are misclassified."
     if few := untold(facts["n_errors"], facts["n"] - facts["n_errors"]):
-        return f"{images}, which score without labels predicts errors best {few}."
-    measured = f"AUROC {facts['auroc']:.2f} ({facts['low']:.2f} to {facts['high']:.2f})"
-    if calibrated(facts) != "above":
-        best = f"the best, {score_label(facts['score'])}, has {measured}"
-        return f"{images}, no score without labels can be told from chance: {best}."
-    text = f"{images}, {score_label(facts['score'])} predicts errors best without labels: {measured}."
-    if facts.get("share_best") is None:
-        return text
-    return (
-        f"{text} Of resamples of these images, {100 * facts['share_best']:.0f} % pick the score that is best "
-        f"on all evaluation images ({score_label(facts['best_on_all'])}). "
-        f"On average the pick loses {facts['regret']:.3f} AUROC."
-    )
+        return f"{images}, what the scores without labels are worth {few}."
+    measured = f"cross-validated AUROC {facts['auroc']:.2f} ({facts['low']:.2f} to {facts['high']:.2f})"
+    reversed_ = ", reversed," if facts["sign"] < 0 else ""
+    single = f"the best single one, {score_in_sentence(facts['single'])}{reversed_ or ','}"
+    if calibrated(facts) == "above":
+        start = "a regression on the ranks of the scores without labels predicts errors:"
+    else:
+        start = "none of the scores without labels can be told from chance: a regression has"
+    return f"{images}, {start} {measured}; {single} {facts['single_auroc']:.2f}."

@@ -10,7 +10,7 @@ import pandas as pd
 from core.analysis.probe.linear import fit
 from core.analysis.probe.step import recipe_of
 from core.analysis.probe.train_set import TrainSet
-from core.analysis.quality.label_free.calibration import calibrate, stratified_rows
+from core.analysis.quality.label_free.calibration import Calibration, calibrate, stratified_rows
 from core.analysis.quality.label_free.consensus import combined_scores
 from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
 from core.analysis.tensors import as_tensor
@@ -45,18 +45,17 @@ def calibrate_study(
     study: Study,
     held: np.ndarray,
     table: pd.DataFrame,
-    found: pd.DataFrame,
     config: QualityConfig,
     device: str | torch.device,
     bar: Bar,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Compare the label-free scores on the labelled train images of `calibration_rows`.
+) -> tuple[pd.DataFrame, dict[str, Any], Calibration | None]:
+    """Calibrate the label-free scores on the labelled train images of `calibration_rows`.
 
     A probe is trained without these images, with the settings and the rate of the study's, and classifies
     them: they are treated like evaluation images, also by the similarity to train images and by `combined`.
 
     Args:
-        table: the table `quality`. found: the table `quality_metrics`.
+        table: the table `quality`.
     Returns:
         see `calibrate`.
     """
@@ -71,8 +70,7 @@ def calibrate_study(
         for name, score in SCORES.items()
         if score.label_free and np.isfinite(scores[name].to_numpy(float)).all()
     ]
-    on_all = dict(zip(found["score"], found["auroc"], strict=True))
-    return calibrate(scores[names], correct, on_all, seed=config.seed)
+    return calibrate(scores[names], correct, seed=config.seed)
 
 
 def _correct_without(

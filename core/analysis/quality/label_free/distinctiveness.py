@@ -1,65 +1,78 @@
-"""How far an image stands out from the average train image: scores without labels (docs/method.md 2.7)."""
+"""How far an image stands out from the average train image: scores without labels (docs/method.md 2.7).
+
+Standard scores z_ij = (h_ij - m_j) / s_j of the features with s_j > LEAST_STD; m and s over the train images,
+ddof 0. Undefined (NaN) where no feature varies.
+
+* distinctiveness_i = mean of z_ij^2 over j: a diagonal Mahalanobis distance from the average train image,
+  read with the opposite sign of detectors of foreign images: the distinctive image is the well represented
+  one. Images of another data set lie far away as well, and score high.
+* raw_distinctiveness: the same of rows that are not normalised.
+* soft_q_i = mean of max(0, z_ij - threshold) over j: the Q-Score's excess without its two cliffs, column by
+  column, at one deviation in place of four, over all features in place of D. At large thresholds it only
+  counts outliers.
+"""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from core.analysis.features.definitions import Array
-from core.analysis.tensors import as_tensor, check_matrix
-from core.common.arrays import check_same_length
+import numpy as np
+
+from core.analysis.features.chunk_scan import as_float32
+from core.analysis.features.kernels import score_deviations
+from core.analysis.features.one_pass import map_in_order
+from core.common.arrays import LEAST_NORM, safe_divide
+from core.common.statistics.moments import Moments
+
+if TYPE_CHECKING:
+    from core.storage.chunked_array import ChunkedArray
+    from core.store import Study
 
 LEAST_STD = 1e-12  # a feature that varies less over the train images is left out
 BEYOND = 1.0  # standard deviations from which soft Q counts
+NAMES = ("distinctiveness", "raw_distinctiveness", "soft_q")
 
 
-def standard_scores(rows: Array, mean: Array, std: Array) -> Tensor:
-    """z_ij = (row_ij - mean_j) / std_j of the features with std_j > LEAST_STD, (n, n_varying) float64.
+def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np.ndarray]:
+    """Compute the three scores (n_images,) float64 from the moments over the train images.
 
-    Args:
-        rows: (n_images, n_features) float. mean, std: (n_features,), over the train images, ddof 0.
-    Raises:
-        ShapeError: they disagree on n_features.
+    Several threads read a chunk each; a row's scores depend on no other row. They have the digits of float32,
+    as the rows have.
     """
-    rows, mean, std = as_tensor(rows), as_tensor(mean).double(), as_tensor(std).double()
-    check_matrix("rows", rows)
-    check_same_length("row columns", rows.shape[1], "means", len(mean))
-    check_same_length("row columns", rows.shape[1], "standard deviations", len(std))
-    varying = std > LEAST_STD
-    return (rows.double()[:, varying] - mean[varying]) / std[varying]
+    array, table = study.array("representations"), study.table("features", ["mean", "std"])
+    inverse, shift = scaling(*(table[name].to_numpy(np.float64) for name in ("mean", "std")))
+    raw_inverse, raw_shift = scaling(*raw_moments(study, array))
+    norm = study.table("row_stats", ["norm"])["norm"].to_numpy(np.float32)
+    scale = np.float32(1.0) / np.maximum(norm, np.float32(LEAST_NORM))
+
+    def work(number: int) -> np.ndarray:
+        start, x = array.chunk_start(number), as_float32(array.chunk(number))
+        scores = np.empty((3, len(x)))
+        moments = (scale[start : start + len(x)], inverse, shift, raw_inverse, raw_shift)
+        score_deviations(x, *moments, np.float32(threshold), scores)
+        return scores
+
+    sums = np.concatenate([np.empty((3, 0)), *map_in_order(work, array.n_chunks)], 1)
+    n_varying, n_raw = np.count_nonzero(inverse), np.count_nonzero(raw_inverse)
+    means = (safe_divide(part, n) for part, n in zip(sums, (n_varying, n_raw, n_varying), strict=True))
+    return dict(zip(NAMES, means, strict=True))
 
 
-def distinctiveness(h: Array, mean: Array, std: Array) -> Tensor:
-    """Mean squared standard score of each image.
+def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
+    """Mean and standard deviation of each raw feature over the train images, (2, n_features) float64.
 
-    d_i = mean of z_ij^2 over the features that vary, z_ij = (h_ij - m_j) / s_j
-
-    A diagonal Mahalanobis distance from the average train image, read with the opposite sign of detectors of
-    foreign images: the distinctive image is the well represented one. Images of another data set lie far away
-    as well, and score high.
-
-    Args:
-        h: (n_images, n_features) float, L2-normalised rows. mean, std: (n_features,) m and s of the
-        normalised train rows, ddof 0.
-    Returns:
-        (n_images,) float64 >= 0, near 1 on average over the train images; NaN if no feature varies.
+    Studies whose step `features` did not store them cost a pass over the train images.
     """
-    return standard_scores(h, mean, std).square().mean(1)
+    if study.has("raw_moments"):
+        return study.vector("raw_moments")
+    found = Moments.empty(array.shape[1])
+    for start, chunk in array.chunks():
+        found = found.merge(Moments.of_rows(np.asarray(chunk[~study.is_val[start : start + len(chunk)]])))
+    return np.stack([found.mean, found.std])
 
 
-def raw_distinctiveness(raw: Array, mean: Array, std: Array) -> Tensor:
-    """The same of raw rows, with mean and standard deviation of the raw train rows."""
-    return distinctiveness(raw, mean, std)
-
-
-def soft_q(h: Array, mean: Array, std: Array, *, threshold: float = BEYOND) -> Tensor:
-    """Mean excess of an image's features over the train mean plus `threshold` standard deviations.
-
-    soft Q_i = mean of max(0, z_ij - threshold) over the features that vary
-
-    The Q-Score's excess without its two cliffs: column by column, at one deviation in place of four, and
-    over all features in place of D. At large thresholds it only counts outliers.
-
-    Returns:
-        (n_images,) float64 >= 0; NaN if no feature varies.
-    """
-    return (standard_scores(h, mean, std) - threshold).clamp(min=0.0).mean(1)
+def scaling(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """1 / std and mean / std in float32; 0 and 0 for a feature without spread, which so adds nothing."""
+    varies = std > LEAST_STD
+    inverse = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
+    return inverse.astype(np.float32), (mean * inverse).astype(np.float32)

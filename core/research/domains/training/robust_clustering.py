@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from core.common.arrays import check_same_length
 from core.errors import SettingsError
 from core.research.domains.training.config import RULES
 
@@ -117,20 +116,14 @@ def clustering_times(warmup: float, every: float) -> list[float]:
     ]
 
 
-def match_labels(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Rename new clusters so that they overlap most with old ones: (n,) int64.
+def renaming(old: np.ndarray, new: np.ndarray, n_clusters: int | None = None) -> np.ndarray:
+    """(M,) int64: the name in `old` of each cluster of `new`, so that they overlap most.
 
     The renaming is the permutation with the largest total overlap (Hungarian method).
 
     Args:
         old, new: (n,) int, codes of the same rows from 0; -1 in `old`: no cluster then.
     """
-    check_same_length("old labels", len(old), "new labels", len(new))
-    return renaming(old, new)[new]
-
-
-def renaming(old: np.ndarray, new: np.ndarray, n_clusters: int | None = None) -> np.ndarray:
-    """(M,) int64: the name in `old` of each cluster of `new`."""
     n = n_clusters or int(max(old.max(initial=0), new.max(initial=0))) + 1
     overlap = np.zeros((n, n), np.int64)  # new, old
     there = old >= 0

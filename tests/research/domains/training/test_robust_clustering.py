@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.errors import SettingsError, ShapeError
+from core.errors import SettingsError
 from core.research.domains.training.robust_clustering import (
     automatic_threshold,
     cluster,
     clustering_times,
     epsilon_at,
     kept,
-    match_labels,
     purity,
+    renaming,
     separation,
 )
 
@@ -79,17 +79,15 @@ def test_automatic_threshold__is_the_largest_that_keeps_enough():
     assert automatic_threshold(np.full(20, 3.0), codes, 2) == 1.0
 
 
-def test_match_labels__keeps_the_most_rows_in_their_cluster(rng):
+def test_renaming__keeps_the_most_rows_in_their_cluster(rng):
     old, new = rng.integers(0, 4, 60), rng.integers(0, 4, 60)
     best = max(int((np.array(names)[new] == old).sum()) for names in itertools.permutations(range(4)))
-    matched = match_labels(old, new)
+    matched = renaming(old, new)[new]
     assert int((matched == old).sum()) == best
     assert len({*zip(new, matched, strict=True)}) == 4  # a renaming, nothing else
     swapped = np.array([2, 3, 1, 0])[old]
-    assert_array_equal(match_labels(old, swapped), old)
-    assert_array_equal(match_labels(np.full(60, -1), new), new)  # no clusters before
-    with pytest.raises(ShapeError, match="old labels"):
-        match_labels(old, new[:-1])
+    assert_array_equal(renaming(old, swapped)[swapped], old)
+    assert_array_equal(renaming(np.full(60, -1), new), np.arange(4))  # no clusters before
 
 
 def test_cluster__finds_planted_clusters_and_is_seeded(rng):

@@ -1,0 +1,126 @@
+"""How many errors are found by looking at the images in the order of a score, against other orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.analysis.quality.recommendation import recommended
+from core.charts.chart import Chart
+from core.charts.marks import line
+from core.charts.options import FigureOptions
+from core.charts.reading import score_values, whole_study
+from core.charts.theme import PERCENT_AXIS, Marks, Theme, finish, note_figure
+from core.common.dataframes import equals, numbers, where
+from core.common.formatting import counted
+from core.common.score_names import SCORES, score_in_sentence, score_label
+from core.measures.errors_found import RANDOM, SHARES, errors_found, share_of
+from core.measures.score_aurocs import score_aurocs
+from core.slices.inspection.populations import shown_images
+
+if TYPE_CHECKING:
+    from core.store import Study
+
+USUAL_SHARE = 0.1  # of the images, where no number is given
+NOTHING = "There are no misclassified images to find."
+
+
+class ErrorsFound(NamedTuple):
+    """Errors found by several orders: `frame` is that of `core.measures.errors_found`.
+
+    Attributes:
+        first: the score that the finding is about. best: the score with the highest AUROC on these images,
+            known only by hindsight. n_looked: number of images that is marked.
+    """
+
+    frame: pd.DataFrame
+    first: str
+    best: str
+    n_looked: int
+
+
+def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
+    """Read the orders of the recommended score and of the best by hindsight.
+
+    Of the options, `against` names further scores, the first of which comes first, and `images` the number
+    looked at.
+    """
+    found, aurocs = recommended(whole_study(study)), score_aurocs(whole_study(study), shown_images(study))
+    known = aurocs.dropna(subset="auroc")
+    best = str(known.loc[known["auroc"].idxmax(), "score"]) if len(known) else ""
+    asked = [*options.against, *([options.score] if options.score != FigureOptions.score else [])]
+    names = list(dict.fromkeys([*asked, *([found.score] if found else []), *([best] if best else [])]))
+    values = {name: score_values(study, name) for name in names}
+    correct = next((right for _, right in values.values()), np.empty(0))
+    n = int(np.isfinite(correct).sum())
+    at = share_of(n, USUAL_SHARE) if options.images is None else min(options.images, n)
+    frame = errors_found({name: score for name, (score, _) in values.items()}, correct, at=at)
+    return ErrorsFound(frame, names[0] if names else "", best, at)
+
+
+def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme) -> go.Figure:
+    frame = shown.frame
+    if frame.empty:
+        return note_figure(NOTHING, theme)
+    fig, others = go.Figure(), iter([theme.upper, theme.accent, theme.discriminative])
+    for order in dict.fromkeys(frame["order"]):
+        rows = where(frame, equals(frame, "order", order))
+        score, first = order in SCORES, order == shown.first
+        colour = theme.correct if first else next(others, theme.neutral) if score else theme.neutral
+        name = (
+            f"{score_label(order)}{' (best by hindsight)' if order == shown.best else ''}" if score else order
+        )
+        x, y = 100 * numbers(rows, "share_looked"), numbers(rows, "found")
+        hover = f"<b>{name}</b><br>first %{{customdata:,}} images: %{{y:,.0f}} errors"
+        dash = None if score else "dot" if order == RANDOM else "dash"
+        fig.add_trace(
+            line(x, y, colour=colour, width=theme.stroke(3 if first else 1.5), dash=dash, name=name,
+                 hover=hover, customdata=rows["n_looked"])
+        )  # fmt: skip
+    marks = Marks(theme)
+    n_images = int(frame["n_looked"].max())
+    marks.vertical(100 * shown.n_looked / n_images, counted(shown.n_looked, "image"), solid=True)
+    marks.put_on(fig)
+    fig.update_xaxes(title_text="images looked at, lowest score first", **PERCENT_AXIS)
+    fig.update_yaxes(title_text="errors found", rangemode="tozero")
+    finish(fig, theme, height=400)
+    return fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
+
+
+def errors_found_sentence(shown: ErrorsFound) -> str:
+    """State how many errors the first images hold, and how many they would in other orders."""
+    if shown.frame.empty:
+        return NOTHING
+    here = where(shown.frame, equals(shown.frame, "n_looked", shown.n_looked)).set_index("order")["found"]
+    n_errors = int(shown.frame["found"].max())
+    text = (
+        f"Looking at the {counted(shown.n_looked, 'image')} where {score_in_sentence(shown.first)} is lowest "
+        f"finds {here[shown.first]:,.0f} of {counted(n_errors, 'error')}; at random {here[RANDOM]:,.0f}"
+    )
+    if shown.best and shown.best != shown.first:
+        text += f", by hindsight {here[shown.best]:,.0f} ({score_label(shown.best)})"
+    return text
+
+
+def at_shares(shown: ErrorsFound) -> pd.DataFrame:
+    """Errors found among the first 1, 2, 5, 10 and 20 % of the images: a row each, a column an order."""
+    if shown.frame.empty:
+        return pd.DataFrame()
+    n = int(shown.frame["n_looked"].max())
+    rows = shown.frame[shown.frame["n_looked"].isin([share_of(n, share) for share in SHARES])]
+    wide = rows.pivot_table(index="n_looked", columns="order", values="found", sort=False)
+    return wide.reset_index()
+
+
+ERRORS_FOUND = Chart(
+    name="errors_found",
+    title="errors found among the first images looked at",
+    needs=("quality",),
+    table=errors_found_table,
+    draw=errors_found_curves,
+    finding=errors_found_sentence,
+    alt=lambda shown: f"Errors found by looking at images in the order of {score_label(shown.first)}",
+)

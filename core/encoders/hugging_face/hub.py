@@ -1,0 +1,67 @@
+"""Repositories of the Hugging Face hub as encoders, `hf:ORG/NAME`: their folder on this machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from core.encoders.hugging_face.networks import read_beside
+from core.encoders.hugging_face.shards import WHOLE
+from core.encoders.sidecar import Sidecar
+from core.encoders.spec import Spec
+from core.encoders.trusted_code import is_named_by_owner, studies_are_trusted
+from core.errors import EncoderError, first_line
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+WEIGHTS = (["*.json", "*.safetensors"], ["*.json", "*.bin"])  # looked for in this order; nothing is run
+
+
+def repository(spec: Spec) -> Path:
+    """Return the folder of a repository, downloaded if the owner of this machine has named it.
+
+    Raises:
+        EncoderError: no such name, no huggingface_hub, or it can neither be found here nor downloaded.
+    """
+    unknown = sorted(spec.arguments.keys() - {"revision"})
+    if not NAME.fullmatch(spec.name) or unknown:
+        what = f"no setting '{unknown[0]}'" if unknown else f"'{spec.name[:80]}' is no repository"
+        raise EncoderError(f"{what}: write hf:ORG/NAME or hf:ORG/NAME?revision=TAG")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise EncoderError(
+            f"hf:{spec.name} needs the package huggingface_hub: pip install huggingface_hub, or download the "
+            "repository and give its folder"
+        ) from None
+    may_download = is_named_by_owner(spec.arch) or studies_are_trusted()
+    revision = spec.arguments.get("revision")
+    options: dict[str, Any] = {"revision": None if revision is None else str(revision)}
+    try:
+        for patterns in WEIGHTS:
+            folder = Path(
+                snapshot_download(
+                    spec.name, allow_patterns=patterns, local_files_only=not may_download, **options
+                )
+            )
+            if any(any(folder.glob(pattern)) for pattern in patterns[1:]):
+                return folder
+    except Exception as error:  # of the network, of the hub, of the disk
+        raise EncoderError(
+            f"cannot get hf:{spec.name}: {first_line(error)[:160]}. Download the repository where you can, "
+            "and give its folder as the encoder"
+        ) from None
+    raise EncoderError(f"hf:{spec.name} has no .safetensors and no .bin file of weights in its top folder")
+
+
+def timm_sidecar(path: Path) -> Sidecar | None:
+    """Return what timm's config.json beside the weights says of them; None for other files."""
+    if not (path.is_dir() or path.name in WHOLE):
+        return None
+    config = read_beside(path)
+    name, settings = config.get("architecture"), config.get("pretrained_cfg", config)
+    if not isinstance(name, str) or "model_type" in config:
+        return None
+    said = settings if isinstance(settings, dict) else {}
+    pixels = {key: tuple(said[key]) for key in ("mean", "std") if isinstance(said.get(key), list)}
+    return Sidecar(arch=f"timm:{name}", transform=pixels, source="config.json beside the weights")

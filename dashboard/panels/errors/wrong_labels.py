@@ -1,0 +1,58 @@
+"""Labels that are likely wrong: images whose label an answer is confident against, to mark, tag and save."""
+
+from __future__ import annotations
+
+import pandas as pd
+from streamlit.delta_generator import DeltaGenerator
+
+from core.common.formatting import counted
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.chart import download
+from dashboard.panels import traces
+from dashboard.state import session
+
+PAGE = 24
+TABLE = "label_issues"
+HELP = (
+    "Confident learning estimates how many labels are wrong; these are the ones that the classifier finds "
+    "least likely. Train images are left out: the classifier learnt their labels. Some are its own errors."
+)
+
+
+def likely_wrong_list(
+    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
+) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the buttons, and `answer_slot`, the
+    line below the title, how many labels there are.
+    """
+    table = reads.slice_table(study, population, TABLE)
+    if table.empty:
+        why = "The classifier is confident against no label of these evaluation images."
+        widgets.empty_state("No label is likely wrong", why)
+        return
+    answer_slot.caption(f"{counted(len(table), 'label')} likely wrong, the least likely first.", help=HELP)
+    rows = session.rows_held(study, table["image_id"])
+    facts = table.set_index(pd.Index(rows))
+    with head:
+        picked = [row for row in session.picked_rows(study) if row in facts.index]
+        traces.of_images(study, facts.loc[picked or rows[:PAGE]], picked=bool(picked))
+        download(study, table, population, name=TABLE)
+    captions = {row: _caption(fact) for row, fact in zip(rows, table.to_dict("records"), strict=True)}
+    badges = {row: f"{100 * sure:.0f} %" for row, sure in zip(rows, table["confidence"], strict=True)}
+    widgets.image_gallery(
+        study,
+        rows,
+        key="wrong_labels",
+        captions=captions,
+        badges=badges,
+        page_size=PAGE,
+        select=True,
+        label="images whose label is likely wrong",
+    )
+
+
+def _caption(fact: dict) -> tuple[str, ...]:
+    return (f"{fact['label']} → {fact['suggested']}",)

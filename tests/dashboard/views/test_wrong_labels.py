@@ -1,0 +1,55 @@
+"""The part Wrong labels of the page Errors: the list of the filter, marked and tagged at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.store import open_study
+from core.traces.traces import read_traces
+from tests.dashboard.conftest import all_text, tiles
+from tests.manifests import edited_manifest
+
+TAB = {"errors_tab": "Wrong labels"}
+
+
+def relabelled(folder, n: int = 6) -> list[str]:
+    """Give some evaluation images the label of another class; the probe's answers stay."""
+    study = open_study(folder)
+    rows = study.is_val.nonzero()[0][:n]
+    names, images = list(study.class_names), study.images.copy()
+    for row in rows:
+        images.loc[row, "label"] = names[(names.index(images.loc[row, "label"]) + 1) % len(names)]
+    images.to_parquet(folder / "images.parquet", index=False)
+    with edited_manifest(folder):
+        pass  # other contents have another digest
+    return images["image_id"][rows].tolist()
+
+
+@pytest.mark.slow
+def test_list__is_that_of_the_filter_and_is_marked_and_tagged(studies, open_page):
+    changed = relabelled(studies / "demo")
+    study = open_study(studies / "demo")
+    table = study.where("split=val").table("label_issues")
+    assert set(table["image_id"]) & set(changed)
+    app = open_page("errors", study="demo", **TAB)
+    assert not app.exception and f"{len(table)} label" in all_text(app)
+    shown = [study.images["image_id"][tile["id"]] for tile in tiles(app, "wrong_labels")]
+    assert shown == table["image_id"].tolist()[: len(shown)] and "→" in str(tiles(app, "wrong_labels")[0])
+    app.session_state["trace_images"] = True  # AppTest has no click for a popover
+    app.run()
+    app.text_input(key="trace_images_tag").set_value("doubtful").run()
+    app.button(key="trace_save_images").click().run()
+    assert not app.exception
+    kept = read_traces(studies / "demo").images
+    assert {name: one.wrong_label for name, one in kept.items()} == dict(
+        zip(table["image_id"][:24], table["suggested"][:24], strict=True)
+    )
+    assert all(one.tags == ("doubtful",) for one in kept.values())
+    label = table["label"].iloc[0]
+    app = open_page("errors", study="demo", where=f"label={label}", **TAB)
+    assert len(tiles(app, "wrong_labels")) == min((table["label"] == label).sum(), 24)
+
+
+def test_unlabelled_study__says_why(studies, unlabelled_study, open_page):
+    app = open_page("errors", study="demo", where="label=ant correct=true", **TAB)
+    assert not app.exception and "No label is likely wrong" in all_text(app)

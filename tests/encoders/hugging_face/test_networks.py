@@ -1,0 +1,101 @@
+"""Weights of Hugging Face transformers: the network that timm has for them gives what theirs gave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.testing import assert_close
+
+from core.encoders.registry import load_encoder
+from core.errors import CheckpointError
+from tests.encoders.hugging_face.make_references import FILE, planted, planted_input
+
+REFERENCES: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+IN_MEMORY = ["ViT", "DINOv2 registers", "DINOv3", "CLIP", "SigLIP", "Swin", "ConvNeXt V2"]
+TOLERANCE = {"rtol": 1e-3, "atol": 3e-4}  # outputs are of size 1 to 3, and rounded to five places
+
+
+def write(folder: Path, name: str, *, config: bool = True) -> Path:
+    """A folder as `save_pretrained` leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(planted(REFERENCES[name]["shapes"]), folder / "model.safetensors")
+    if config:
+        (folder / "config.json").write_text(json.dumps(REFERENCES[name]["config"]))
+    return folder
+
+
+def output(encoder: Any, name: str) -> torch.Tensor:
+    return encoder.model(planted_input(REFERENCES[name]["size"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFERENCES)
+def test_the_same_representation_as_transformers(tmp_path, name):
+    encoder = load_encoder(str(write(tmp_path, name)))
+    family = name.split()[0]
+    assert encoder.report.layout == f"{family} (Hugging Face transformers)"
+    assert encoder.arch.startswith(f"{family.lower()}[")
+    assert_close(output(encoder, name), torch.tensor(REFERENCES[name]["output"]), **TOLERANCE)
+    assert not any("attention heads assumed" in line for line in encoder.assumptions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IN_MEMORY)
+def test_as_transformers_5_names_them_in_memory_and_without_config(tmp_path, name):
+    shapes, renamed = REFERENCES[name]["shapes"], REFERENCES[name]["in_memory"]
+    on_disk = planted(shapes)
+    names = {disk: memory for memory, disk in renamed.items()}
+    state = {f"module.{names.get(key, key)}": tensor for key, tensor in on_disk.items()}
+    torch.save({"state_dict": state}, tmp_path / "w.ckpt")
+    encoder = load_encoder(str(tmp_path / "w.ckpt"), input_size=REFERENCES[name]["size"])
+    assert_close(output(encoder, name), torch.tensor(REFERENCES[name]["output"]), **TOLERANCE)
+    if name in ("ViT", "CLIP"):
+        assert any("2 attention heads assumed (no config.json" in line for line in encoder.assumptions)
+
+
+def test_images_are_prepared_as_the_preprocessor_says(tmp_path):
+    folder = write(tmp_path, "ConvNeXt V2")
+    assert load_encoder(str(folder)).transform.mean[0] == 0.485
+    said = {
+        "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "resample": 2, "do_center_crop": True,
+        "size": {"shortest_edge": 300}, "crop_size": {"height": 224, "width": 224},
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    encoder = load_encoder(str(folder))
+    transform = encoder.transform
+    assert "transform from preprocessor_config.json" in encoder.assumptions
+    assert not any("images assumed" in line for line in encoder.assumptions)
+    assert (transform.mean, transform.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert (transform.resize, transform.input_size, transform.interpolation) == (300, 224, "bilinear")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"num_attention_heads": "x", "layer_norm_eps": {}, "hidden_act": ["a"]}',
+             '{"num_attention_heads": 7, "image_size": 1e9, "layer_norm_eps": -1, "hidden_act": "os.system"}']
+)  # fmt: skip
+def test_a_config_is_data_and_a_damaged_one_is_as_none(tmp_path, text):
+    folder = write(tmp_path, "ViT", config=False)
+    (folder / "config.json").write_text(text)
+    (folder / "preprocessor_config.json").write_text('{"image_mean": ["x"], "size": 3, "resample": "os"}')
+    encoder = load_encoder(str(folder))
+    assert_close(output(encoder, "ViT"), torch.tensor(REFERENCES["ViT"]["output"]), **TOLERANCE)
+
+
+def test_weights_of_a_damaged_network(tmp_path):
+    state = planted(REFERENCES["Swin"]["shapes"])
+    table = "swin.encoder.layers.1.blocks.0.attention.self.relative_position_bias_table"
+    torch.save({key: tensor for key, tensor in state.items() if key != table}, tmp_path / "w.bin")
+    with pytest.raises(CheckpointError, match="of Swin in Hugging Face transformers, but its shapes are not"):
+        load_encoder(str(tmp_path / "w.bin"))
+
+
+def test_a_timm_name_takes_weights_of_transformers(tmp_path):
+    folder = write(tmp_path, "ViT", config=False)
+    spec = "timm:vit_tiny_patch16_224?img_size=32&patch_size=8&embed_dim=128&depth=2&num_heads=2&mlp_ratio=2"
+    encoder = load_encoder(f"{spec}@{folder / 'model.safetensors'}")
+    assert_close(output(encoder, "ViT"), torch.tensor(REFERENCES["ViT"]["output"]), rtol=1e-2, atol=1e-2)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch.testing import assert_close
+
+from core.encoders.registry import load_encoder
+from core.encoders.safe_load import read_checkpoint
+from core.errors import CheckpointError, EncoderError
+
+INDEX = "model.safetensors.index.json"
+SHARDS = [f"model-{number:05d}-of-00002.safetensors" for number in (1, 2)]
+
+
+def sharded(folder):
+    weights = [{"a": torch.ones(2), "b": torch.zeros(3)}, {"c": torch.full((4,), 2.0)}]
+    for name, part in zip(SHARDS, weights, strict=True):
+        save_file(part, folder / name)
+    places = {key: name for name, part in zip(SHARDS, weights, strict=True) for key in part}
+    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return folder
+
+
+def test_shards_by_folder_and_by_index(tmp_path):
+    for path in (sharded(tmp_path), tmp_path / INDEX):
+        assert {key: len(tensor) for key, tensor in read_checkpoint(path).items()} == {"a": 2, "b": 3, "c": 4}
+    with pytest.raises(CheckpointError, match="is one part of a checkpoint in several files; name"):
+        read_checkpoint(tmp_path / SHARDS[0])
+
+
+def test_a_folder_with_one_file(tmp_path):
+    save_file({"a": torch.ones(1)}, tmp_path / "weights.safetensors")
+    assert list(read_checkpoint(tmp_path)) == ["a"]
+    save_file({"b": torch.ones(1)}, tmp_path / "model.safetensors")
+    assert list(read_checkpoint(tmp_path)) == ["b"]
+
+
+def test_missing_and_damaged_shards(tmp_path):
+    sharded(tmp_path)
+    save_file({"d": torch.ones(1)}, tmp_path / SHARDS[1])
+    with pytest.raises(CheckpointError, match="lacks 'c', which its index promises"):
+        read_checkpoint(tmp_path)
+    (tmp_path / SHARDS[1]).unlink()
+    with pytest.raises(CheckpointError, match="1 of 2 files that .* names are missing .model-00002"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "", "..", 7, INDEX], ids=str)
+def test_an_index_reaches_no_file_elsewhere(tmp_path, name):
+    sharded(tmp_path)
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {"a": name}}))
+    with pytest.raises(CheckpointError, match="is no index of a checkpoint .*download it again"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"weight_map": 3}', "{}"])
+def test_an_index_that_is_none(tmp_path, text):
+    (tmp_path / INDEX).write_text(text)
+    with pytest.raises(CheckpointError, match="is no index of a checkpoint"):
+        read_checkpoint(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_folder_of_timm_says_its_architecture(tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("resnet10t", num_classes=0).eval()
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    config = {
+        "architecture": "resnet10t",
+        "pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.4, 0.4, 0.4]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    encoder = load_encoder(str(tmp_path))
+    assert encoder.arch == "timm:resnet10t" and encoder.transform.mean == (0.5, 0.5, 0.5)
+    x = torch.randn(2, 3, 64, 64)
+    assert_close(encoder.model(x), model(x), rtol=1e-4, atol=1e-5)
+    (tmp_path / "config.json").write_text('{"architecture": "hf-hub:someone/else"}')
+    with pytest.raises(Exception, match="is not a plain architecture name"):
+        load_encoder(str(tmp_path))
+
+
+@pytest.mark.parametrize("spec", ["hf:one", "hf:../x/y", "hf:a/b/c", "hf:a/b?file=x"])
+def test_repositories_are_named_plainly(spec):
+    with pytest.raises(EncoderError, match="write hf:ORG/NAME"):
+        load_encoder(spec)
+
+
+def test_a_repository_that_is_not_here_is_not_downloaded_for_a_file(monkeypatch):
+    """A name in a study is not the owner's: only what is in the hub's cache is used."""
+    asked = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: asked.append(k) or "/nowhere")
+    with pytest.raises(EncoderError, match="has no .safetensors and no .bin file"):
+        load_encoder("hf:org/name?revision=v1")
+    assert [one["local_files_only"] for one in asked] == [True, True]
+    assert {one["revision"] for one in asked} == {"v1"}
+
+
+@pytest.mark.slow
+def test_a_repository_in_the_hub_s_cache(tmp_path, monkeypatch):
+    save_file(timm.create_model("resnet10t", num_classes=0).state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"architecture": "resnet10t"}')
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path))
+    assert load_encoder("hf:org/name").arch == "timm:resnet10t"

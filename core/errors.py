@@ -111,8 +111,8 @@ class SliceError(PeregrineError, ValueError):
     """
 
     def __init__(self, message: str, *, short: str | None = None):
-        super().__init__(message)
-        self.short = short or message
+        super().__init__(without_middle(message))
+        self.short = without_middle(short or message)
 
 
 class DamagedKeptFile(SliceError):
@@ -143,6 +143,16 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return a question naming the closest option, or an empty string when none is close."""
     near = difflib.get_close_matches(str(name), [str(option) for option in options], n=1)
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def without_middle(message: str, longest: int = 1000) -> str:
+    """Leave out the middle of a long message: a text that it quotes from a file may have megabytes.
+
+    >>> without_middle("a message that quotes a long text", 12)
+    'a mess … g text'
+    """
+    half = longest // 2
+    return message if len(message) <= longest else f"{message[:half]} … {message[-half:]}"
 
 
 def article(noun: str) -> str:

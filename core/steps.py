@@ -146,7 +146,7 @@ STEPS: dict[str, Step] = {
             config=config.HeatmapsConfig,
             function="core.analysis.gradcam.step:compute_heatmaps",
             inputs=("representations", "images", "features", "firing_features"),
-            outside="core.pipeline.outside:mask_inputs",
+            outside="core.analysis.overlap.input_masks:mask_inputs",
             needs=("embed", "features"),
             outputs=(
                 *("heatmap_rows", "heatmap_count", "heatmap_fallback", "heatmap_features", "heatmap_maps"),
@@ -166,7 +166,7 @@ STEPS: dict[str, Step] = {
             config=config.OverlapConfig,
             function="core.analysis.overlap.step:compute_overlap",
             inputs=("images", "features", "firing_features", "heatmap_maps", "probe"),
-            outside="core.pipeline.outside:mask_inputs",
+            outside="core.analysis.overlap.input_masks:mask_inputs",
             needs=("embed", "features", "heatmaps"),
             outputs=(
                 *("overlap", "overlap_summary", "overlap_by_class", "overlap_by_feature", "overlap_sweep"),
@@ -186,7 +186,7 @@ STEPS: dict[str, Step] = {
             config=config.ConceptsConfig,
             function="core.concepts.step:compute_concepts",
             inputs=("representations", "images"),
-            outside="core.pipeline.outside:clip_and_captions",
+            outside="core.concepts.tools:clip_and_caption_inputs",
             needs=("embed",),
             outputs=(
                 *("concepts", "explained", "groups", "captions", "highly_activating", "counterfactuals"),

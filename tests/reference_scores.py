@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import stats
 
 
 def column_moments(rows: np.ndarray) -> tuple[list[float], list[float]]:
@@ -33,6 +34,15 @@ def soft_q(rows: np.ndarray, mean: list[float], std: list[float], threshold: flo
         ]
         scores.append(math.fsum(excess) / len(excess) if excess else math.nan)
     return np.array(scores)
+
+
+def logit_interval(area: float, error: float, n: int) -> tuple[float, float]:
+    """logit A -+ t s / (A (1 - A)) with t of n - 1 degrees of freedom, back from the logit."""
+    if not 0 < area < 1:
+        return area, area
+    half = float(stats.t.ppf(0.975, n - 1)) * error / (area * (1 - area))
+    centre = math.log(area / (1 - area))
+    return 1 / (1 + math.exp(half - centre)), 1 / (1 + math.exp(-half - centre))
 
 
 def covariance(rows: np.ndarray) -> tuple[list[float], np.ndarray]:

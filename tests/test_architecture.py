@@ -85,7 +85,7 @@ RESEARCH_FOR_DASHBOARD = (
     *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
-LARGE_FOLDERS = {"core/charts", "core/figures", "dashboard/views"}
+LARGE_FOLDERS = {"core/charts", "core/measures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),

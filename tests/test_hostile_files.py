@@ -32,7 +32,7 @@ from core.errors import (
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.storage import seals
-from core.storage.manifest import read_manifest
+from core.storage.manifest import empty_manifest, read_manifest, write_manifest
 from core.store import open_study
 from core.traces.traces import read_traces
 from core.training.config import read_config
@@ -232,7 +232,7 @@ def test_manifest__that_was_refused_is_not_read_again_until_it_changes(
         with pytest.raises(StudyError, match="unknown entry 'a'"):
             read_manifest(tmp_path)
     assert len(parsed) == 1
-    path.write_text('{"format": 1, "items": {}, "steps": {}}')
+    write_manifest(tmp_path, empty_manifest())
     assert read_manifest(tmp_path)["format"] == 1
 
 

@@ -92,7 +92,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     finish(fig, theme)
     scale = theme.font_size / LIGHT.font_size
     height = round((PANEL * len(names) + 110) * scale)
-    title = (20 + 14 * titles[0].count("<br>")) * scale
+    title = (22 + 16 * titles[0].count("<br>")) * scale
     return fig.update_layout(
         height=height, margin_t=round(44 * scale + title), legend_y=1 + (20 * scale + title) / height
     )

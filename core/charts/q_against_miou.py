@@ -15,6 +15,7 @@ from core.charts.options import FigureOptions
 from core.charts.overlap_rows import MASKS, NO_OVERLAP, VARIANTS
 from core.charts.reading import known_score
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.captions import ON_MASKS
 from core.common.dataframes import columns, numbers
 from core.common.score_names import SCORES, score_label
 from core.store import Study
@@ -210,10 +211,10 @@ def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
 
 def _finding(data: ScoredOverlaps) -> str:
     """State the rank correlation on either mask."""
-    label, places = score_label(data.score), {"core": "object", "spurious": "background"}
+    label = score_label(data.score)
     correlations = mask_correlations(data.rows, score=data.score, variant=data.variant)
     parts = [
-        f"{rho:.2f} on the {places[mask]}".replace("-", "\N{MINUS SIGN}")
+        f"{rho:.2f} on the {ON_MASKS[mask]}".replace("-", "\N{MINUS SIGN}")
         for mask, rho in correlations.items()
         if np.isfinite(rho)
     ]

@@ -1,4 +1,4 @@
-"""Captions of pictures: the truth first, then what the probe predicts instead."""
+"""Captions of pictures: the truth first, then what the probe predicts instead; names of splits and masks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+
+SPLITS = {"val": "Evaluation", "train": "Train"}
+ON_MASKS = {"core": "object", "spurious": "background"}  # what the heat of a heatmap lies on
+LOOKS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}  # of features
+
+
+def split_images(split: str | None) -> str:
+    """Name the images of a split; None: of all.
+
+    >>> split_images("val"), split_images("train"), split_images(None)
+    ('evaluation images', 'train images', 'images')
+    """
+    return {"val": "evaluation images", "train": "train images"}.get(split or "", "images")
 
 
 def headline(fact: Mapping[str, Any]) -> str:

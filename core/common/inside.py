@@ -8,9 +8,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from core.errors import StudyError
 
 MOST_BYTES = 8 << 20  # of a manifest, a sidecar, saved slices …; a manifest of ten million images has 4 MB
 MOST_REMEMBERED = 64
+Hook = Callable[[dict[str, Any]], Any]
 
 _refused: dict[str, tuple[tuple[int, ...], Exception]] = {}  # by path: what the file was, and what it raised
 
@@ -69,27 +69,20 @@ def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
         return file.read()
 
 
-def read_json_file(path: str | Path, most: int = MOST_BYTES, without: Collection[str] = ()) -> Any:
+def read_json_file(path: str | Path, most: int = MOST_BYTES, hook: Hook | None = None) -> Any:
     """Read a JSON file. Raises OSError; ValueError: too large, or see `parse_json`."""
-    return parse_json(read_bounded(path, most), without)
+    return parse_json(read_bounded(path, most), hook)
 
 
-def parse_json(text: str | bytes, without: Collection[str] = ()) -> Any:
-    """Parse JSON in UTF-8, dropping the keys `without` of every object as soon as it is read.
+def parse_json(text: str | bytes, hook: Hook | None = None) -> Any:
+    """Parse JSON in UTF-8; `hook` replaces every object as soon as it is read, by a smaller one.
 
     Raises ValueError, also for lists in lists so deep that Python gives up.
     """
-    hook = partial(_dropping, without) if without else None
     try:
         return json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"), object_hook=hook)
     except RecursionError:
         raise ValueError("lists are nested too deeply") from None
-
-
-def _dropping(keys: Collection[str], item: dict[str, Any]) -> dict[str, Any]:
-    for key in keys:
-        item.pop(key, None)
-    return item
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from core.analysis.quality.recommendation import CONFIDENCE
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
 from core.common.statistics.chance import LEAST
-from core.common.statistics.intervals import area_bounds, percentile_interval
+from core.common.statistics.intervals import area_bounds, percentile_interval, resampled_logit_interval
 from core.common.statistics.weighted_auroc import WeightedAuroc
 from core.comparison.images import Shared
 from core.measures.metrics import metrics_of, rank, resample
@@ -211,7 +211,7 @@ def measure_table(
     studies: Sequence[StudyScores], names: Sequence[str], *, resamples: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Compute every measure of every study and its difference to the first, with 95 % intervals: bootstrap
-    over images, but for the AUROCs of single studies (`area_bounds`).
+    over images, but for the AUROCs of single studies (`area_bounds`); of AUPRCs on the scale of the logit.
 
     Returns:
         measure, study, value, low, high, difference, difference_low, difference_high (NaN for the first
@@ -237,6 +237,8 @@ def measure_table(
         apart_low, apart_high = percentile_interval(draws[:, :, at] - draws[:, :1, at])
         few = n[:, at] < 2  # a single image has no spread; that does not mean certainty
         low, high = np.where(few, np.nan, low), np.where(few, np.nan, high)
+        if measure == "q_auprc":
+            low, high = resampled_logit_interval(values[:, at], draws[:, :, at], n[:, at])
         if measure in AUROCS:
             n_wrong, n_right = statistics.outcomes(measure)
             low, high = area_bounds(values[:, at], n_right, n_wrong)

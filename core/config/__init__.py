@@ -12,6 +12,7 @@ from core.config.analysis import (
     AnswersConfig,
     EmbedConfig,
     FeaturesConfig,
+    FewShotConfig,
     HeatmapsConfig,
     MapConfig,
     MaskOptions,
@@ -26,9 +27,6 @@ from core.config.concepts import (
     ConceptsConfig,
     FailuresConfig,
     SearchConfig,
-)
-from core.config.on_request import (
-    FewShotConfig,
 )
 from core.config.settings import (
     as_settings,

@@ -26,7 +26,7 @@ from core.encoders.checkpoints import LoadReport, is_head, load_strict, read_che
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
 from core.encoders.hugging_face.hub import repository, timm_sidecar
-from core.encoders.hugging_face.networks import HALF, build_network
+from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_network, read_beside
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
@@ -166,6 +166,12 @@ def _from_checkpoint(
             notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
     elif layout.kind == "resnet":
         _fit_stem(made.model, layout)
+    if (
+        layout.kind == "transformers"
+        and not (spec.family or sidecar.transform)
+        and read_beside(path, PREPROCESSOR)
+    ):
+        sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=PREPROCESSOR)
     layout, classifier = _named_like(made, layout)
     hint = _hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
@@ -216,7 +222,9 @@ def _from_keys(spec: Spec, layout: Layout, path: Path) -> Built:
         if "pre_norm" in arguments:
             notes.append("GELU assumed; for OpenAI's quick GELU write timm:vit_…_clip_quickgelu_224@PATH")
         arch = "vit[" + ",".join(f"{key}={value}" for key, value in sorted(arguments.items())) + "]"
-        pixels = {"mean": HALF, "std": HALF} if "attn_pool.latent" in layout.state else {}  # SigLIP's
+        pixels: dict[str, Any] = (
+            {"mean": HALF, "std": HALF} if "attn_pool.latent" in layout.state else {}
+        )  # SigLIP's
         transform = scaled(Transform(**pixels), int(arguments["img_size"]))
         return Built(vision_transformer(arguments), transform, arch, "checkpoint", notes)
     if layout.kind != "resnet":

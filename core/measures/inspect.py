@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.common.captions import split_images
 from core.measures.confusions import confusions
 from core.measures.feature_rates import feature_differences
 from core.measures.headline import headline
@@ -16,7 +17,7 @@ from core.reader import StudyReader
 from core.slices.evaluate import named_splits
 from core.slices.inspection.populations import population, with_split
 from core.slices.inspection.words import feature_words, slice_words
-from core.slices.slice import IMAGES_OF, Slice
+from core.slices.slice import Slice
 
 
 def inspect(
@@ -75,4 +76,4 @@ def _others(study: StudyReader, where: Slice, against: Slice | None) -> str:
     if against is not None:
         return with_split(study, against).describe()
     splits = sorted(named_splits(with_split(study, where), study))
-    return f"the other {IMAGES_OF[splits[0]] if len(splits) == 1 else 'images'}"
+    return f"the other {split_images(splits[0] if len(splits) == 1 else None)}"

@@ -18,7 +18,11 @@ import pandas as pd
 from core.common.arrays import check_same_length, evenly, safe_divide
 from core.common.statistics.chance import FEW, too_few
 from core.common.statistics.generalised_risk import interval_of_augrc
-from core.common.statistics.intervals import auroc_difference, interval_of_auroc
+from core.common.statistics.intervals import (
+    auroc_difference,
+    interval_of_auroc,
+    resampled_logit_interval,
+)
 from core.common.statistics.placements import spreads
 
 METRICS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")
@@ -198,14 +202,6 @@ def evaluate(
     return pd.DataFrame(rows)
 
 
-def _ends(draws: np.ndarray) -> tuple[float, float]:
-    """Bounds of the 95 % percentile interval; resamples of a single outcome are left out."""
-    if np.isnan(draws).all():
-        return np.nan, np.nan
-    low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def _why_undefined(ranking: Ranking) -> str:
     n_correct = int(ranking.outcome.sum())
     if ranking.n == 0:
@@ -222,10 +218,10 @@ def _row(
 ) -> dict[str, object]:
     note = _why_undefined(ranking)
     measured = dict(zip(METRICS, (np.nan,) * len(METRICS) if note else metrics_of(ranking), strict=True))
-    ends = {
-        metric: (np.nan, np.nan) if draws is None else _ends(draws[:, position])
-        for position, metric in enumerate(METRICS)
-    }
+    ends = dict.fromkeys(METRICS, (np.nan, np.nan))
+    if draws is not None:
+        bounds = resampled_logit_interval(list(measured.values()), draws, ranking.n)
+        ends = dict(zip(METRICS, zip(*map(np.ndarray.tolist, bounds), strict=True), strict=True))
     placements = spreads(values[ranking.rows], ranking.outcome == 1)
     area, generalised_risk = interval_of_auroc(*placements), interval_of_augrc(*placements)
     measured |= {"auroc": area[0], "augrc": generalised_risk[0]}

@@ -16,7 +16,7 @@ from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
-from core.storage.writer import StepWriter, StudyWriter
+from core.storage.writer import StudyWriter
 from core.store import open_study
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def run_embed(
     Whether it is can be told only from the opened images and the loaded encoder: their fingerprints are what
     the step reads outside the study.
     """
+    from core.analysis.representations import embed_chunks, embed_tables
+
     with progress.stage("scan"):
         source = open_source(config)
         outside = {"images": source.fingerprint()}
@@ -51,7 +53,25 @@ def run_embed(
     for line in [*source.notes, *about["assumptions"]]:
         progress.note(f"note: {line}")
     with writer.step("embed", settings, outside=outside) as out:
-        _embed(out, source, encoder, config, run, progress, ranks, head)
+        with progress.stage("embed", total=len(source.table), unit="images") as bar:
+            unreadable = embed_chunks(
+                out,
+                source,
+                encoder,
+                bar,
+                dtype=config.dtype,
+                thumbnail_size=config.thumbnail_size if source.has_pictures else 0,
+                batch_size=run.batch_size,
+                workers=default_workers(run, len(source.table)),
+                strict=run.strict,
+                head=head if head is not None and head.linear is None else None,
+                ranks=ranks,
+            )
+        if ranks.is_first:
+            out.summary = embed_tables(out, source, unreadable)
+        if unreadable and ranks.is_first:
+            n = counted(len(unreadable), "image")
+            progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
         out.summary |= {"split_given": bool(source.split_given), "head": about_head}
         if head is not None and ranks.is_first:
@@ -129,54 +149,14 @@ def check_nothing_skipped(folder: Path) -> None:
 
 def open_source(config: EmbedConfig) -> ImageSource:
     """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
+    from core.analysis.representations import open_ready_representations
     from core.data.sources.images import open_images, open_representation_table
 
     is_table = Path(config.images).suffix.lower() in {".csv", ".tsv", ".parquet"}
     if config.representations and (is_table or not config.images):
-        n_rows = count_rows(config.representations)
+        n_rows = len(open_ready_representations(config.representations))
         return open_representation_table(config.images or None, n_rows=n_rows, seed=config.seed)
     return open_images(config.images, val=config.val, seed=config.seed, class_level=config.class_level)
-
-
-def count_rows(npy: str) -> int:
-    """Rows of a .npy file of representations."""
-    from core.analysis.representations import open_ready_representations
-
-    return len(open_ready_representations(npy))
-
-
-def _embed(
-    out: StepWriter,
-    source: ImageSource,
-    encoder: Encoder | np.ndarray,
-    config: EmbedConfig,
-    run: RunOptions,
-    progress: Progress,
-    ranks: Ranks,
-    head: Head | None,
-) -> None:
-    from core.analysis.representations import embed_chunks, embed_tables
-
-    with progress.stage("embed", total=len(source.table), unit="images") as bar:
-        unreadable = embed_chunks(
-            out,
-            source,
-            encoder,
-            bar,
-            dtype=config.dtype,
-            thumbnail_size=config.thumbnail_size if source.has_pictures else 0,
-            batch_size=run.batch_size,
-            workers=default_workers(run, len(source.table)),
-            strict=run.strict,
-            head=head if head is not None and head.linear is None else None,
-            ranks=ranks,
-        )
-    if not ranks.is_first:
-        return
-    out.summary = embed_tables(out, source, unreadable)
-    if unreadable:
-        n = counted(len(unreadable), "image")
-        progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
 
 
 def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.captions import split_images
 from core.common.formatting import joined
 from core.common.score_names import SCORES
 from core.errors import SliceError, did_you_mean
@@ -28,9 +29,6 @@ from core.slices import text as slice_text
 
 if TYPE_CHECKING:
     from core.reader import StudyReader
-
-
-IMAGES_OF = {"val": "evaluation images", "train": "train images"}  # by split, in words
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ class Slice:
         return ", ".join(part for part in parts if part)
 
     def _subject(self) -> str:
-        kind = IMAGES_OF.get(self.split or "", "images")
+        kind = split_images(self.split)
         of = f" of {joined(self.labels, 'or')}" if self.labels else ""
         every = "" if self or self.name else "all "
         return f"{every}{kind}{of}"

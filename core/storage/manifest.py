@@ -75,13 +75,13 @@ def _read(folder: Path) -> dict[str, Any]:
         raise StudyError(f"{folder / MANIFEST} is not a Peregrine manifest; choose another folder")
     if version > FORMAT:
         raise _newer(folder, version)
-    if version < FORMAT or not seals.checksum_fits(content):
-        anew = command_line("analyze", f"{folder}-new", images="DIR")
-        raise StudyError(f"'{folder}' was written by an earlier version. Make it anew: {anew} …")
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
     if (fault := entry_fault(manifest)) is not None:
         raise _damaged(folder, fault)
+    if version < FORMAT or not seals.checksum_fits(content):
+        anew = command_line("analyze", f"{folder}-new", images="DIR")
+        raise StudyError(f"'{folder}' was written by an earlier version. Make it anew: {anew} …")
     return manifest
 
 
@@ -157,6 +157,7 @@ def _state(manifest: dict[str, Any], step: str, above: tuple[str, ...]) -> str:
     if step in above:  # a step cannot depend on its own output
         return "stale"
     items = manifest["items"]
+    # a step that was skipped has no outputs, so new formulas change nothing in it
     if entry["outputs"] and entry["inputs"].get(OF_FORMULAS) != formulas_of(step).get(OF_FORMULAS):
         return "stale"
     for name, then in entry["inputs"].items():
@@ -164,6 +165,7 @@ def _state(manifest: dict[str, Any], step: str, above: tuple[str, ...]) -> str:
             continue
         if (item_digest(items[name]) if name in items else None) != then:
             return "stale"
+        # an input may be unchanged although the step that made it is due again
         if name in items and _state(manifest, items[name]["step"], (*above, step)) != "done":
             return "stale"
     return "done"

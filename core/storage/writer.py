@@ -145,7 +145,7 @@ class StudyWriter:
         self.forget(name)
         try:
             yield writer
-        except BaseException:
+        except BaseException:  # Ctrl+C too; once a file is replaced, the earlier entries are no longer true
             if before is not None and not (writer.items or writer._open):
                 self._put_back(name, before, items)
             raise

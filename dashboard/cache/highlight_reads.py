@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
 from core.charts import feature_points
@@ -11,36 +14,27 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import feature_reads
-from dashboard.cache.reader import cached_read
+from dashboard.cache.reader import cached_read, named_after
+
+T = TypeVar("T")
 
 
-@cached_read(max_entries=32)
-def class_accuracy(study: Study, population: Slice) -> highlights.ClassAccuracy | None:
-    """See `highlights.class_accuracy`."""
-    return highlights.class_accuracy(study, _among(study, population))
+def _among(find: Callable[[Study, np.ndarray | None], T]) -> Callable[[Study, Slice], T]:
+    """Let a function of images take their filter; without one, those with a known outcome count (None)."""
+
+    @named_after(find)
+    def of_its_images(study: Study, population: Slice) -> T:
+        return find(study, reads.mask(study, population) if is_filtered(study, population) else None)
+
+    return of_its_images
 
 
-@cached_read(max_entries=32)
-def worst_confusion(study: Study, population: Slice) -> highlights.Confusion | None:
-    """See `highlights.worst_confusion`."""
-    return highlights.worst_confusion(study, _among(study, population))
-
-
-@cached_read(max_entries=32, spinner="Looking through all slices")
-def worst_slice(study: Study, population: Slice) -> highlights.WorstSlice | None:
-    """See `highlights.worst_slice`."""
-    return highlights.worst_slice(study, _among(study, population))
-
-
-@cached_read(max_entries=32)
-def background_features(study: Study, population: Slice) -> list[int]:
-    """See `highlights.background_features`."""
-    return highlights.background_features(study, _among(study, population))
-
-
-def _among(study: Study, population: Slice) -> np.ndarray | None:
-    """The images of a filter; None without one, when those with a known outcome count."""
-    return reads.mask(study, population) if is_filtered(study, population) else None
+class_accuracy = cached_read(max_entries=32)(_among(highlights.class_accuracy))
+worst_confusion = cached_read(max_entries=32)(_among(highlights.worst_confusion))
+worst_slice = cached_read(max_entries=32, spinner="Looking through all slices")(
+    _among(highlights.worst_slice)
+)
+background_features = cached_read(max_entries=32)(_among(highlights.background_features))
 
 
 @cached_read(max_entries=32)

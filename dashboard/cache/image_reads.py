@@ -17,17 +17,13 @@ from core.training.augmentations import preview
 from dashboard.cache import heatmap_reads
 from dashboard.cache.reader import cached_read
 
+probe_with_means = cached_read(max_entries=4, spinner="Averaging the train images")(blame.ProbeWithMeans.of)
+
 
 @cached_read(max_entries=512)
 def feature_contributions(study: Study, row: int) -> tuple[Decision | None, pd.DataFrame]:
     """The probe's decision on an image, and what its features do (see `features_of_image`)."""
     return decision(study, row), features_of_image(study, row)
-
-
-@cached_read(max_entries=4, spinner="Averaging the train images")
-def probe_with_means(study: Study) -> blame.ProbeWithMeans:
-    """See `blame.ProbeWithMeans.of`."""
-    return blame.ProbeWithMeans.of(study)
 
 
 @cached_read(max_entries=512)

@@ -6,38 +6,42 @@ Every function takes the filter of a page and returns what holds of its images. 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 
 from core.measures import feature_rates
 from core.measures import headline as measured
 from core.slices import inspection
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache.reader import cached_read
+from dashboard.cache.reader import cached_read, named_after
+
+T = TypeVar("T")
+population = cached_read(max_entries=64)(inspection.population)
 
 
-@cached_read(max_entries=64)
-def population(study: Study, where: Slice, against: Slice | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The images of a filter, and those that they are compared with, (n_images,) bool each."""
-    return inspection.population(study, where, against)
+def of_filter(measure: Callable[[Study, np.ndarray], T]) -> Callable[[Study, Slice], T]:
+    """Let a measure of images, (n_images,) bool, take the filter that holds them."""
+
+    @named_after(measure)
+    def of_its_images(study: Study, where: Slice) -> T:
+        return measure(study, population(study, where)[0])
+
+    return of_its_images
 
 
-@cached_read(max_entries=64)
-def feature_differences(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
-    """See `core.measures.feature_rates.feature_differences`."""
-    return feature_rates.feature_differences(study, *population(study, where, against))
+def against_others(measure: Callable[[Study, np.ndarray, np.ndarray], T]) -> Callable[[Study, Slice], T]:
+    """Let a measure of images and of those that they are compared with take the filter that holds them."""
+
+    @named_after(measure)
+    def of_its_images(study: Study, where: Slice) -> T:
+        return measure(study, *population(study, where))
+
+    return of_its_images
 
 
-@cached_read(max_entries=64)
-def headline(study: Study, where: Slice) -> dict[str, Any]:
-    """See `core.measures.headline`."""
-    return measured.headline(study, population(study, where)[0])
-
-
-@cached_read(max_entries=64)
-def word_differences(study: Study, where: Slice, against: Slice | None = None) -> pd.DataFrame:
-    """See `inspection.words`."""
-    return inspection.words(study, *population(study, where, against))
+headline = cached_read(max_entries=64)(of_filter(measured.headline))
+feature_differences = cached_read(max_entries=64)(against_others(feature_rates.feature_differences))
+word_differences = cached_read(max_entries=64)(against_others(inspection.words))

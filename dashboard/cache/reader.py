@@ -73,6 +73,17 @@ def cached_read(
     return decorate
 
 
+def named_after(measure: Callable[..., Any]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Name a function after the measure that it calls: caches tell functions apart by name."""
+
+    def decorate(read: Callable[P, T]) -> Callable[P, T]:
+        for part in ("__module__", "__name__", "__qualname__", "__doc__"):
+            setattr(read, part, getattr(measure, part))
+        return read
+
+    return decorate
+
+
 def saved_stamp(study: Study, *arguments: Any, names_features: bool = False) -> tuple[int, ...]:
     """Return a value that changes whenever a slice among the arguments may hold other images, or
     (`names_features`) a feature may have another name.

@@ -9,15 +9,14 @@ import numpy as np
 import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
-from core.analysis.probe.notes import notes_on_probe
-from core.analysis.quality.trust_check import TrustCheck, read_check
+from core.analysis.quality.trust_check import read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
-from core.slices.features import FiringClass, feature_classes
+from core.slices.features import feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
 from core.slices.slice import Slice
-from core.store import Narrowed, Study
+from core.store import Study
 from core.traces.traces import Traces, read_traces
 from dashboard.cache.reader import cached_read
 
@@ -31,10 +30,7 @@ def table(study: Study, name: str, columns: tuple[str, ...] | None = None) -> pd
     return study.table(name, columns=None if columns is None else list(columns))
 
 
-@cached_read(max_entries=32)
-def narrowed(study: Study, where: Slice) -> Narrowed:
-    """The study narrowed to the images of a filter: its tables are measured once, for all sessions."""
-    return study.where(where)
+narrowed = cached_read(max_entries=32)(Study.where)  # tables of a filter, measured once for all sessions
 
 
 def slice_table(study: Study, where: Slice, name: str) -> pd.DataFrame:
@@ -42,26 +38,8 @@ def slice_table(study: Study, where: Slice, name: str) -> pd.DataFrame:
     return narrowed(study, where).table(name)
 
 
-def summary(study: Study, step: str) -> dict[str, Any]:
-    """The headline numbers a step left; empty when it has not run."""
-    return study.summary(step)
-
-
-@cached_read(max_entries=32)
-def feature_notes(study: Study) -> tuple[str, ...]:
-    """What a reader of the study's discriminative features should know, in sentences."""
-    return tuple(notes_on_features(study))
-
-
-def probe_notes(study: Study) -> list[str]:
-    """What a reader of the study's accuracy should know, in sentences."""
-    return notes_on_probe(study)
-
-
-@cached_read(max_entries=32)
-def trust_check(study: Study) -> TrustCheck | None:
-    """Whether Q can be trusted in the study, and the facts beside that; None without scores."""
-    return read_check(study)
+trust_check = cached_read(max_entries=32)(read_check)
+feature_notes = cached_read(max_entries=32)(notes_on_features)
 
 
 @cached_read(max_entries=64)
@@ -189,10 +167,7 @@ def list_names(study: Study, features: Iterable[int]) -> list[str]:
     return [f"Feature {number} ({text})" if text else f"Feature {number}" for number, text in descriptions]
 
 
-@cached_read(max_entries=8)
-def firing_classes(study: Study) -> dict[int, FiringClass]:
-    """See `core.slices.features.feature_classes`."""
-    return feature_classes(study)
+firing_classes = cached_read(max_entries=8)(feature_classes)
 
 
 def class_words(study: Study, feature: int) -> str:

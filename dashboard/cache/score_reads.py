@@ -17,6 +17,12 @@ from dashboard.cache.reader import cached_read
 
 
 @cached_read(max_entries=32)
+def recommended(study: Study, where: Slice) -> recommendation.Recommendation | None:
+    """See `recommendation.recommended`: of the images of a filter."""
+    return recommendation.recommended(reads.narrowed(study, where))
+
+
+@cached_read(max_entries=32)
 def values(study: Study, where: Slice, score: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The images of a filter: rows, the score of each, and 1 correct, 0 misclassified or NaN unknown."""
     frame, rows = reads.images(study), np.flatnonzero(inspection_reads.population(study, where)[0])
@@ -43,11 +49,5 @@ def aurocs(study: Study, where: Slice) -> pd.DataFrame:
 
 def picked_first(study: Study) -> str:
     """The score that a page opens with: the recommended one, else the first of the study."""
-    held, best = reads.scores(study), recommended(study)
+    held, best = reads.scores(study), recommended(study, with_split(study, Slice()))
     return best.score if best and best.score in held else held[0]
-
-
-@cached_read(max_entries=32)
-def recommended(study: Study) -> recommendation.Recommendation | None:
-    """See `recommendation.recommended`."""
-    return recommendation.recommended(study)

@@ -22,6 +22,8 @@ from dashboard.jobs import clip_process
 MOST_FOUND = 240  # images that a search shows
 MOST_PICTURES = 200  # uploaded pictures whose vectors are remembered
 Found = tuple[np.ndarray, np.ndarray]
+_said_of = cached_read(max_entries=64)(search.said_of)
+_of_classes = cached_read(max_entries=64)(search.of_classes)
 
 
 @dataclass(frozen=True)
@@ -155,16 +157,6 @@ def _nearest(study: Study, vector: np.ndarray, where: Slice, words: str) -> Foun
         captioned[_said_of(study, words)[0]] = True
         among = among & captioned
     return search.most_alike(study.array(search.CLIP_IMAGES), vector, MOST_FOUND, among=among)
-
-
-@cached_read(max_entries=64)
-def _said_of(study: Study, text: str) -> Found:
-    return search.said_of(study, text)
-
-
-@cached_read(max_entries=64)
-def _of_classes(study: Study, text: str) -> np.ndarray:
-    return search.of_classes(study, text)
 
 
 @st.cache_resource

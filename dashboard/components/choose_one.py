@@ -1,13 +1,15 @@
-"""One of a few options, as a row of buttons whose choice is part of the link."""
+"""One or several of a few options, as buttons or as a list to open; the choice is part of the link."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
 from dashboard.state import session
+
+Width = Literal["stretch"] | int
 
 
 def choose_one(
@@ -16,20 +18,21 @@ def choose_one(
     *,
     key: str,
     default: str | None = None,
+    shows_label: bool = False,
+    help: str | None = None,
     on_change: Callable[..., None] | None = None,
     args: tuple[Any, ...] | None = None,
 ) -> str:
-    """Draw the row and return the chosen option.
+    """Draw a row of buttons and return the chosen option.
 
     A link that names another one gives a note and the default.
 
     Args:
-        label: read by screen readers; not shown.
+        label: read by screen readers; drawn only with `shows_label`.
         key: of the widget, and its part of the link.
         default: what is chosen where the link names nothing; None: the first option.
     """
-    among = list(options)
-    session.drop_unknown(key, among)
+    among = _in_the_link(key, options)
     first = among[0] if default is None else default
     choice = st.segmented_control(
         label,
@@ -38,8 +41,94 @@ def choose_one(
         required=True,
         key=key,
         bind="query-params",
-        label_visibility="collapsed",
+        label_visibility="visible" if shows_label else "collapsed",
+        help=help,
         on_change=on_change,
         args=args,
     )
     return choice or first
+
+
+def select_one(
+    label: str,
+    options: Iterable[str],
+    *,
+    key: str,
+    width: Width = "stretch",
+    default: str | None = None,
+    shows_label: bool = False,
+    help: str | None = None,
+    disabled: bool = False,
+) -> str:
+    """Draw a list to open and return the chosen option; otherwise as `choose_one`."""
+    among = _in_the_link(key, options)
+    choice = st.selectbox(
+        label,
+        among,
+        index=0 if default is None else among.index(default),
+        key=key,
+        bind="query-params",
+        width=width,
+        label_visibility="visible" if shows_label else "collapsed",
+        help=help,
+        disabled=disabled,
+    )
+    return choice or among[0]
+
+
+def select_some(
+    label: str,
+    options: Iterable[str],
+    *,
+    key: str,
+    width: Width = "stretch",
+    default: Iterable[str] = (),
+    most: int | None = None,
+    placeholder: str | None = None,
+    shows_label: bool = False,
+    help: str | None = None,
+) -> list[str]:
+    """Draw a list of which several can be chosen, `most` of them, and return these."""
+    return st.multiselect(
+        label,
+        _in_the_link(key, options),
+        default=list(default),
+        key=key,
+        bind="query-params",
+        max_selections=most,
+        placeholder=placeholder,
+        width=width,
+        label_visibility="visible" if shows_label else "collapsed",
+        help=help,
+    )
+
+
+def press_some(
+    label: str,
+    options: Iterable[str],
+    *,
+    key: str,
+    default: Iterable[str] = (),
+    shows_label: bool = True,
+    help: str | None = None,
+) -> list[str]:
+    """Draw buttons of which several can be pressed; return those that are, in their order."""
+    among = _in_the_link(key, options)
+    pressed = st.pills(
+        label,
+        among,
+        selection_mode="multi",
+        default=[name for name in among if name in default],
+        key=key,
+        bind="query-params",
+        label_visibility="visible" if shows_label else "collapsed",
+        help=help,
+    )
+    return [name for name in among if name in pressed]
+
+
+def _in_the_link(key: str, options: Iterable[str]) -> list[str]:
+    """The options; what a link names beside them is dropped with a note."""
+    among = list(options)
+    session.drop_unknown(key, among)
+    return among

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
+from core.common.captions import SPLITS
 from core.slices.evaluate import WRONG_LABEL
 from core.slices.slice import Slice
 from core.store import Study
@@ -16,7 +17,6 @@ from dashboard.components.stable_container import stable_container
 from dashboard.panels import filter_fields, saved_slices
 from dashboard.state import image_filter, session
 
-SPLITS = {"val": "Evaluation", "train": "Train"}
 VERDICTS = {None: "All", True: "Correct", False: "Misclassified"}
 
 
@@ -28,7 +28,7 @@ def filter_bar(study: Study, population: Slice, *, says: str = "") -> None:
     population: the images that it leaves (`image_filter.population`). says: what the filter does not touch on
     this page, shown while it is set.
     """
-    current = image_filter.current(study)
+    current = image_filter.of_page()
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="filter_bar"):
         if study.labelled:
             filter_fields.classes(

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import streamlit as st
 
-from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.populations import is_filtered
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.addresses.pages import of_confusion
-from dashboard.cache import heatmap_reads, highlight_reads, reads
+from dashboard.cache import highlight_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
+from dashboard.panels.errors.pictures import heat_pictures, thumbnails
 from dashboard.panels.features import feature_cards
+from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
 PICTURES = 4
@@ -116,7 +115,7 @@ def _background(study: Study, population: Slice) -> tuple[Card, Target] | None:
 def _background_pictures(study: Study, population: Slice, features: list[int]) -> tuple[Picture, ...]:
     """A picture of each feature: of the images of a filter, or without one the one where it is largest."""
     if not is_filtered(study, population):
-        return tuple(picture for number in features for picture in heat(study, number, 1))
+        return tuple(picture for number in features for picture in heat_pictures(study, number, 1))
     by_feature = feature_cards.pictures(study, population, tuple(features))
     return tuple(picture for number in features for picture in by_feature[number][:1])
 
@@ -137,12 +136,13 @@ def feature_findings(
     st.subheader(title)
     name, words = served_studies.name_of(study), feature_reads.names(study)
     pictures = feature_cards.pictures(study, population, tuple(numbers))
+    lines = _firing_lines(study, population, numbers)
     listed = [
         Card(
             str(number),
             title=words.get(number, f"Feature {number}"),
             note=reads.number_and_place(study, number) if number in words else "",
-            subtitle=reads.where_it_fires(study, number),
+            subtitle=lines[number],
             href=session.href("feature", name, feature=str(number)),
             pictures=pictures[number],
         )
@@ -159,22 +159,13 @@ def feature_findings(
     )
 
 
-def heat(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
-    """The images on which a feature is largest with its heatmap, or alone where none is stored."""
-    top = reads.top_rows(study, feature) if study.has("top_images") else np.empty(0, np.int64)
-    stored = top[np.isin(top, heatmap_reads.rows_with(study, feature))][:n].tolist()
-    if not stored:
-        return thumbnails(study, top[:n])
-    urls = overlay_urls(study, stored, [OverlayStyle(features=(feature,))] * len(stored))
-    facts = reads.facts_of(study, stored)
-    return tuple(
-        Picture(url, f"{widgets.image_name(fact)}, heatmap of feature {feature}")
-        for url, fact in zip(urls, facts, strict=True)
-    )
-
-
-def thumbnails(study: Study, rows: np.ndarray) -> tuple[Picture, ...]:
-    """The images as they are."""
-    numbers = rows.tolist()
-    urls, facts = served_studies.picture_urls(study, numbers), reads.facts_of(study, numbers)
-    return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
+def _firing_lines(study: Study, population: Slice, features: list[int]) -> dict[int, str]:
+    """On what each feature fires: on which classes, or under a filter on how many of its images."""
+    if not is_filtered(study, population):
+        return {feature: reads.where_it_fires(study, feature) for feature in features}
+    rates = feature_reads.listed(study, population).set_index("feature")[["rate", "rate_against"]]
+    here, others = population_name(population), others_name(population)
+    return {
+        feature: f"fires on {widgets.percent(rate)} of {here}, {widgets.percent(elsewhere)} of {others}"
+        for feature, (rate, elsewhere) in zip(features, rates.loc[features].to_numpy(), strict=True)
+    }

@@ -12,10 +12,10 @@ from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, TILE, overlay_urls
-from dashboard.cache import heatmap_reads, reads
+from dashboard.cache import heatmap_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one, press_some, select_one
 from dashboard.components.stable_container import stable_container
-from dashboard.state import session
 
 COMBINE = {"Mean": "mean", "Sum": "sum", "Largest": "max", "Smallest": "min"}
 MASKS = {"Core": "core", "Spurious": "spurious"}
@@ -26,7 +26,7 @@ SIZES = {"Small": 0.75, "Medium": 1.0, "Large": 1.6}
 
 def ready(study: Study) -> bool:
     """True when the study holds heatmaps; else says why not and what to run."""
-    if skipped := reads.summary(study, "heatmaps").get("skipped"):
+    if skipped := study.summary("heatmaps").get("skipped"):
         widgets.empty_state("There are no heatmaps of this study", str(skipped))
         return False
     return widgets.needs(study, "heatmap_maps", "The collection of heatmaps")
@@ -60,12 +60,9 @@ def display(
     """
     with st.popover("Display", icon=":material/tune:", key=f"{key}_display"):
         kinds = pictures(study, key=f"{key}_shown", default=default)
-        session.drop_unknown(f"{key}_size", SIZES)
-        size = st.segmented_control(
-            "Size", list(SIZES), default="Medium", required=True, key=f"{key}_size", bind="query-params"
-        )
+        size = choose_one("Size", SIZES, key=f"{key}_size", default="Medium", shows_label=True)
         style = controls(study, key=key, several=several, plain=plain)
-    return Display(style, kinds, SIZES[size or "Medium"])
+    return Display(style, kinds, SIZES[size])
 
 
 def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | None = None) -> OverlayStyle:
@@ -86,33 +83,20 @@ def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | Non
         bind="query-params",
         width=150,
     )
-    names = list(COLOUR_MAPS)
-    session.drop_unknown(f"{key}_colours", names)
-    colours = st.selectbox(
-        "Colours",
-        names,
-        index=names.index(plain.colour_map),
-        key=f"{key}_colours",
-        bind="query-params",
-        width=130,
+    colours = select_one(
+        "Colours", COLOUR_MAPS, key=f"{key}_colours", default=plain.colour_map, width=130, shows_label=True
     )
-    return OverlayStyle((), combine, opacity / 100, colours or plain.colour_map, _masks(study, key, plain))
+    return OverlayStyle((), combine, opacity / 100, colours, _masks(study, key, plain))
 
 
 def _combination(study: Study, key: str, plain: OverlayStyle) -> str:
     options = [word for word, how in COMBINE.items() if how != "sum" or heatmap_reads.sums_are_stored(study)]
-    session.drop_unknown(f"{key}_combine", options)
     before = next((word for word in options if COMBINE[word] == plain.combine), options[0])
-    word = st.segmented_control(
-        "Several features",
-        options,
-        default=before,
-        required=True,
-        key=f"{key}_combine",
-        bind="query-params",
-        help=widgets.help_text("combine"),
+    about = widgets.help_text("combine")
+    word = choose_one(
+        "Several features", options, key=f"{key}_combine", default=before, shows_label=True, help=about
     )
-    return COMBINE[word or before]
+    return COMBINE[word]
 
 
 def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
@@ -120,32 +104,15 @@ def _masks(study: Study, key: str, plain: OverlayStyle) -> tuple[str, ...]:
     options = [word for word, kind in MASKS.items() if kind in kinds]
     if not options:
         return ()
-    session.drop_unknown(f"{key}_masks", options)
-    picked = st.pills(
-        "Masks",
-        options,
-        selection_mode="multi",
-        default=[word for word in options if MASKS[word] in plain.masks],
-        key=f"{key}_masks",
-        bind="query-params",
-        help=widgets.help_text("masks"),
-    )
-    return tuple(MASKS[word] for word in options if word in picked)
+    usual = [word for word in options if MASKS[word] in plain.masks]
+    pressed = press_some("Masks", options, key=f"{key}_masks", default=usual, help=widgets.help_text("masks"))
+    return tuple(MASKS[word] for word in pressed)
 
 
 def pictures(study: Study, *, key: str, default: Sequence[str] = PICTURES) -> list[str]:
     """Which pictures of an image stand side by side."""
     there = [name for name in PICTURES if name != "Masks" or heatmap_reads.mask_kinds(study)]
-    session.drop_unknown(key, there)
-    picked = st.pills(
-        "Side by side",
-        there,
-        selection_mode="multi",
-        default=[name for name in there if name in default],
-        key=key,
-        bind="query-params",
-    )
-    return [name for name in there if name in picked] or ["Overlay"]
+    return press_some("Side by side", there, key=key, default=default) or ["Overlay"]
 
 
 def gallery(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache.map_reads import ATTRIBUTE, filter_values
 from dashboard.state import image_filter
@@ -15,9 +16,8 @@ def filters(by: str) -> bool:
     return by in FIELDS or by == "correct" or by.startswith(ATTRIBUTE)
 
 
-def pressed(study: Study, by: str) -> list[str]:
-    """The entries that the filter names."""
-    current = image_filter.current(study)
+def pressed(study: Study, by: str, current: Slice) -> list[str]:
+    """The entries that a filter names."""
     if by in FIELDS:
         return list(getattr(current, FIELDS[by]))
     if by == "correct":
@@ -30,8 +30,9 @@ def pressed(study: Study, by: str) -> list[str]:
 def toggle(study: Study, by: str, name: str) -> None:
     """Put a value into the filter, or take it out. Meant for callbacks."""
     current = image_filter.current(study)
-    names = [one for one in pressed(study, by) if one != name]
-    if len(names) == len(pressed(study, by)):
+    before = pressed(study, by, current)
+    names = [one for one in before if one != name]
+    if len(names) == len(before):
         names.append(name)
     if by in FIELDS:
         image_filter.put(study, **{FIELDS[by]: tuple(names)})

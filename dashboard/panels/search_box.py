@@ -199,7 +199,7 @@ def _upload(study: Study) -> None:
 
 
 def _like(study: Study, row: int, where: Slice, note: str) -> search_reads.Found:
-    space = _space(study)
+    space = choose_space(study, SPACE)
     hits = search_reads.like_image(study, row, where, space)
     if not len(hits[0]):
         st.caption("There is nothing to compare this image by: its vector is zero, or it is missing.")
@@ -210,13 +210,10 @@ def _like(study: Study, row: int, where: Slice, note: str) -> search_reads.Found
     return hits
 
 
-def _space(study: Study) -> str:
-    spaces = search_reads.spaces(study)
-    words = list(spaces.values())
-    if len(words) == 1:
-        return next(iter(spaces))
-    title = choose_one("Nearest for", words, key=SPACE)
-    return next((name for name, word in spaces.items() if word == title), next(iter(spaces)))
+def choose_space(study: Study, key: str) -> str:
+    """In which of the spaces images are compared; drawn where there are several."""
+    names = {title: name for name, title in search_reads.spaces(study).items()}
+    return names[choose_one("Nearest for", names, key=key)] if len(names) > 1 else next(iter(names.values()))
 
 
 def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_reads.Found | None:

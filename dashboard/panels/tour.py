@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.store import Study
 from dashboard.addresses import served_studies
+from dashboard.components.page_link import link
 from dashboard.state import session
 
 STEP = "tour"  # part of the URL: the number of the step, from 1
@@ -103,15 +104,14 @@ def card(study: Study, page: str) -> None:
         st.markdown(step.see if page == step.page else "The tour waits on another page.")
         with st.container(horizontal=True, vertical_alignment="center"):
             if page != step.page:
-                _link(study, number, "Back to the tour", ":material/signpost:")
+                _link(study, number, "Back to the tour", "signpost")
                 return
             if number:
-                _link(study, number - 1, "Back", ":material/arrow_back:")
+                _link(study, number - 1, "Back", "arrow_back")
             if number + 1 < len(STEPS):
-                _link(study, number + 1, f"Next: {STEPS[number + 1].title}", ":material/arrow_forward:")
+                _link(study, number + 1, f"Next: {STEPS[number + 1].title}", "arrow_forward")
 
 
 def _link(study: Study, number: int, label: str, icon: str) -> None:
     step = STEPS[number]
-    query = session.link_query(served_studies.name_of(study)) | {STEP: str(number + 1)}
-    st.page_link(f"views/{step.page}.py", label=label, icon=icon, query_params=query, width="content")
+    link(step.page, label, study, icon=icon, **{STEP: str(number + 1)})

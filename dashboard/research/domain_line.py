@@ -8,7 +8,6 @@ from typing import Any
 import streamlit as st
 
 from core.store import Study
-from dashboard.cache import reads
 from dashboard.components import widgets
 
 NO_LEAD = 0.05  # share of the lead over the base rate that counts as none
@@ -19,7 +18,7 @@ def domain_probe_line(study: Study) -> None:
     """Show how well a probe reads the domain, once the step `domains` has run."""
     if not study.has("domain_probes"):
         return
-    summary = reads.summary(study, "domains")
+    summary = study.summary("domains")
     with st.container(border=True):
         st.markdown(domain_sentence(summary), help=widgets.help_text("domain_probe"))
         for caution in summary.get("cautions", ()):

@@ -26,7 +26,7 @@ MEDIA = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.pa
 ABOUT = {
     "images": "one row an image: path, split, label",
     "features": "one row a feature: how often it fires, on what",
-    "quality": "one row an image: Q and its rivals, the verdict",
+    "quality": "one row an image: Q and its baselines, the verdict",
     "probe": "one row an image: what the probe answers",
     "overlap": "one row an image and mask: how far heatmap and mask agree",
     "concepts": "one row a feature and word, with its score",

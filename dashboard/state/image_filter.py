@@ -15,7 +15,7 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.state import session
 
-_POPULATION = "_population"
+_FILTER, _POPULATION = "_filter", "_population"
 MEASURES = {
     "energy": "Heat on the {mask} mask",
     "paper": "mIoU with the {mask} mask",
@@ -37,7 +37,13 @@ def current(study: Study) -> Slice:
 
 def enter(study: Study) -> None:
     """Read the filter. Called by `main.py` alone, once per run, before the view."""
-    st.session_state[_POPULATION] = with_split(study, current(study))
+    st.session_state[_FILTER] = current(study)
+    st.session_state[_POPULATION] = with_split(study, st.session_state[_FILTER])
+
+
+def of_page() -> Slice:
+    """The filter of this run, as `enter` read it. In callbacks, which come before a run, ask `current`."""
+    return st.session_state[_FILTER]
 
 
 def population() -> Slice:
@@ -45,21 +51,9 @@ def population() -> Slice:
     return st.session_state[_POPULATION]
 
 
-def narrowed(study: Study, rows: np.ndarray) -> np.ndarray:
-    """Those of some image rows that the filter lets through, in the same order."""
-    return rows[reads.mask(study, current(study))[rows]]
-
-
-SHOWN_IMAGES = "evaluation images, unless it names a split"  # what `shown` gives, in words
-
-
-def shown(study: Study, rows: np.ndarray | None = None) -> np.ndarray:
-    """Of some image rows (of all) those that the filter lets through; where it names no split, only the
-    evaluation images among them, if there are any.
-    """
-    rows = narrowed(study, np.arange(study.n_images) if rows is None else rows)
-    held_out = rows[study.is_val[rows]]
-    return rows if current(study).split or not held_out.size else held_out
+def rows_of_page(study: Study) -> np.ndarray:
+    """The rows of these images, rising."""
+    return np.flatnonzero(reads.mask(study, population()))
 
 
 def put(study: Study, **fields: object) -> None:
@@ -70,11 +64,6 @@ def put(study: Study, **fields: object) -> None:
 def remove(study: Study, part: Slice) -> None:
     """Take one condition out of the filter. Meant for callbacks."""
     session.set_filter(str(Slice.joined(one for one in current(study).parts() if one != part)))
-
-
-def link(study_name: str, where: Slice | str) -> dict[str, str]:
-    """Query string of a link to a page with this filter, for `st.page_link`."""
-    return {**session.link_query(study_name, str(where)), session.WHERE: str(where)}
 
 
 def column_name(column: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.common.formatting import counted
 from core.errors import SettingsError
 from core.figures.cells import LONGEST_CAPTION as LONGEST_CAPTION
 from core.figures.cells import CellRequest, parse_cell
@@ -43,11 +44,11 @@ def add(cell: CellRequest) -> str:
     """Put a cell at the end of the sheet; returns what to say."""
     now = cells()
     if cell in now:
-        return f"Already on the sheet · {_figures(len(now))}"
+        return f"Already on the sheet · {counted(len(now), 'figure')}"
     if len(now) >= MOST_CELLS:
-        return f"The sheet is full · {_figures(len(now))}"
+        return f"The sheet is full · {counted(len(now), 'figure')}"
     put([*now, cell])
-    return f"Added to the sheet · {_figures(len(now) + 1)}"
+    return f"Added to the sheet · {counted(len(now) + 1, 'figure')}"
 
 
 def put(cells: Sequence[CellRequest]) -> None:
@@ -55,10 +56,6 @@ def put(cells: Sequence[CellRequest]) -> None:
     text = BETWEEN.join(str(one).replace(BETWEEN, "%7C") for one in cells[:MOST_CELLS])
     _texts()[_study()] = text
     session.set_url(SHEET, text or None)
-
-
-def _figures(n: int) -> str:
-    return "1 figure" if n == 1 else f"{n} figures"
 
 
 def _study() -> str:

@@ -15,10 +15,11 @@ from core.comparison.text import premise_lines
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one, select_some
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
 from dashboard.panels.compare import numbers, pictures, words
@@ -81,33 +82,19 @@ def _none_of_the_same(study: Study) -> None:
         "No other study is of these images",
         "Analyse them with another encoder, or choose above a study that shares some of them.",
     )
-    st.page_link(
-        "views/new_study.py",
-        label="New study of these images",
-        icon=":material/add_circle:",
-        query_params=session.link_query(served_studies.name_of(study))
-        | ({"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {}),
-    )
+    query = {"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {}
+    link("new_study", "New study of these images", study, icon="add_circle", **query)
 
 
 def _choose(study: Study, others: dict[str, Study]) -> list[str]:
     if not others:
         return []
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
-    session.drop_unknown(WITH, others)
     st.caption("Compared with", width="content")
-    names = st.multiselect(
-        "Compare with",
-        list(others),
-        default=alike[:1],
-        key=WITH,
-        bind="query-params",
-        max_selections=MOST,
-        placeholder="Studies over the same images",
-        width=320,
-        label_visibility="collapsed",
-    )
-    return list(names)
+    return select_some(
+        "Compare with", others, key=WITH, default=alike[:1], most=MOST,
+        placeholder="Studies over the same images", width=320,
+    )  # fmt: skip
 
 
 def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
@@ -193,11 +180,7 @@ def _other(comparison: Comparison) -> str:
     names = comparison.names[1:]
     if len(names) == 1:
         return names[0]
-    session.drop_unknown(OTHER, names)
-    name = st.segmented_control(
-        "Changes are shown to", names, default=names[0], required=True, key=OTHER, bind="query-params"
-    )
-    return name or names[0]
+    return choose_one("Changes are shown to", names, key=OTHER, shows_label=True)
 
 
 @stable_container

@@ -36,7 +36,7 @@ def errors_page(study: Study, population: Slice) -> None:
     elif tab == CONFUSIONS:
         confusions.confusion_matrix_part(study, population, head, answer_slot)
     elif tab == LABELS:
-        wrong_labels.wrong_label_list(study, population, head, answer_slot)
+        wrong_labels.likely_wrong_list(study, population, head, answer_slot)
     else:
         worst_slices.worst_slice_list(study, population, head, answer_slot)
 

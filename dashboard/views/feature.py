@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache.features import feature_reads
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import controls, feature_charts, feature_images, one_feature, related
 from dashboard.panels.filter_bar import filter_bar
@@ -42,13 +42,10 @@ def feature_page(study: Study, population: Slice) -> None:
 @stable_container
 def _elsewhere(study: Study, feature: int) -> None:
     related.groups(study, feature)
-    query = session.link_query(served_studies.name_of(study))
-    st.page_link(
-        "views/heatmaps.py",
-        label="All heatmaps of this feature",
-        icon=":material/local_fire_department:",
-        query_params=query | {"heat_of": "One feature", "feature": str(feature)},
-    )
+    link(
+        "heatmaps", "All heatmaps of this feature", study, icon="local_fire_department",
+        heat_of="One feature", feature=str(feature),
+    )  # fmt: skip
 
 
 feature_page(session.current_study(), image_filter.population())

@@ -124,7 +124,7 @@ def _nothing(study: Study, population: Slice, asked: feature_reads.Listing) -> N
 @stable_container
 def _notes(study: Study) -> None:
     """What a reader should know of the features of this encoder, and what it means to fire."""
-    summary = reads.summary(study, "features")
+    summary = study.summary("features")
     notes = [*reads.feature_notes(study), *_dense(study)]
     if "epsilon" in summary:
         notes.append(
@@ -136,7 +136,7 @@ def _notes(study: Study) -> None:
 
 
 def _dense(study: Study) -> list[str]:
-    encoder = reads.summary(study, "embed").get("encoder")
+    encoder = study.summary("embed").get("encoder")
     if not isinstance(encoder, dict) or encoder.get("nonnegative", True):
         return []
     return [

@@ -6,12 +6,14 @@ from dataclasses import asdict
 
 import streamlit as st
 
+from core.common.formatting import counted
 from core.figures.cells import CellRequest
 from core.figures.sheet_layout import PAGE_TITLES, SheetGrid
 from core.jobs.commands import MakeSheet
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.components import widgets
+from dashboard.components.choose_one import choose_one
 from dashboard.components.sheet_preview import Content
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.sheet import on_the_sheet, preview
@@ -57,16 +59,10 @@ def _look(*, drawn: bool) -> SheetGrid:
     pages = {title: name for name, title in PAGE_TITLES.items()}
     usual = PAGE_TITLES[SheetGrid.page]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sheet_controls"):
-        page = st.segmented_control(
-            "Width of the page",
-            list(pages),
-            default=usual,
-            required=True,
-            key="sheet_page",
-            bind="query-params",
-            label_visibility="collapsed",
+        page = choose_one(
+            "Width of the page", pages, key="sheet_page", default=usual,
             help="3.5 in is one column of a paper, 7.25 in two, 11 in a slide.",
-        )
+        )  # fmt: skip
         columns = st.segmented_control(
             "Columns",
             [1, 2, 3, 4],
@@ -74,21 +70,13 @@ def _look(*, drawn: bool) -> SheetGrid:
             required=True,
             key="sheet_columns",
             bind="query-params",
-            format_func=lambda n: "1 column" if n == 1 else f"{n} columns",
+            format_func=lambda n: counted(n, "column"),
             label_visibility="collapsed",
             help="All are equally wide.",
         )
-        font = st.segmented_control(
-            "Type",
-            list(FONTS),
-            default="Serif",
-            required=True,
-            key="sheet_font",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        font = choose_one("Type", FONTS, key="sheet_font", default="Serif")
         letters = st.toggle("Letters (a), (b) …", value=True, key="sheet_letters", bind="query-params")
-    return SheetGrid(pages[page or usual], columns or 2, FONTS[font or "Serif"], bool(letters))
+    return SheetGrid(pages[page], columns or 2, FONTS[font], bool(letters))
 
 
 figures_page(session.current_study())

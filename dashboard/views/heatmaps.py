@@ -18,7 +18,7 @@ from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.panels.filter_bar import filter_bar
@@ -89,15 +89,7 @@ def _choose(study: Study, population: Slice) -> tuple[Choice, tuple[str, bool], 
         feature = feature_choice.choose_feature(study, population)
     choice = Choice(population, feature)
     orders = _orders(study, choice)
-    session.drop_unknown("heat_sort", orders)
-    order = st.selectbox(
-        "Order",
-        list(orders),
-        key="heat_sort",
-        bind="query-params",
-        width=200,
-        label_visibility="collapsed",
-    )
+    order = select_one("Order", orders, key="heat_sort", width=200)
     display = heatmap_grid.display(study, key="heat", several=feature is None)
     style = replace(display.style, features=() if feature is None else (feature,))
     return choice, orders[order], replace(display, style=style)

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.charts.options import FigureOptions
-from core.common.captions import headline
+from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import signed
 from core.figures.cells import CellRequest
 from core.heatmaps.overlay_image import OverlayStyle
@@ -42,7 +42,7 @@ SUGGESTED = 48
 
 
 def image_page(study: Study) -> None:
-    opened = session.opened_image(study, image_filter.shown(study))
+    opened = session.opened_image(study, image_filter.rows_of_page(study))
     if opened is None:
         _without_image(study)
         return
@@ -68,7 +68,7 @@ def image_page(study: Study) -> None:
 
 
 def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) -> None:
-    split = {"val": "evaluation image", "train": "train image"}.get(facts["split"], "")
+    split = split_images(facts["split"]).removesuffix("s") if facts["split"] in SPLITS else ""
     about = [str(facts["image_id"]) if str(facts["image_id"]) != headline(facts) else "", split]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(
@@ -195,7 +195,7 @@ def _without_image(study: Study) -> None:
 
 def _suggested(study: Study) -> tuple[np.ndarray, bool]:
     """The most confident mistakes among the images of the filter, and True; where none, any of them."""
-    among, images = image_filter.shown(study), reads.images(study)
+    among, images = image_filter.rows_of_page(study), reads.images(study)
     if "correct" in images and "confidence" in images:
         wrong = ~pd.Series(images["correct"]).astype("boolean").fillna(True).to_numpy(bool)
         mistakes = among[wrong[among]]

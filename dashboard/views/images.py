@@ -15,7 +15,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import page_theme
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.panels import search_box, selection, side_by_side
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.images import facets
@@ -89,17 +89,8 @@ def _order(study: Study, *, searching: bool) -> tuple[str | None, bool]:
     for column in reads.scores(study):
         orders[f"{score_label(column)}, lowest first"] = (column, True)
         orders[f"{score_label(column)}, highest first"] = (column, False)
-    session.drop_unknown(f"{KEY}_sort", orders)
-    order = st.selectbox(
-        "Sort by",
-        list(orders),
-        key=f"{KEY}_sort",
-        bind="query-params",
-        disabled=searching,
-        label_visibility="collapsed",
-        width=190,  # so that the row fits at 1280
-    )
-    return orders.get(order or STUDY_ORDER, (None, True))
+    order = select_one("Sort by", orders, key=f"{KEY}_sort", disabled=searching, width=190)  # fits at 1280
+    return orders.get(order, (None, True))
 
 
 def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: bool) -> np.ndarray:
@@ -112,7 +103,7 @@ def _sorted_rows(study: Study, rows: np.ndarray, score: str | None, ascending: b
 
 def _below(study: Study) -> str:
     """What stands below each picture, where a classifier has answered."""
-    return "Below an image: class → answer, confidence. " if "confidence" in reads.images(study) else ""
+    return "Below an image: class → answer, confidence. " if study.has("probe") else ""
 
 
 def _line(study: Study, rows: np.ndarray) -> None:

@@ -22,7 +22,7 @@ from dashboard.addresses import served_studies
 from dashboard.cache import map_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.scatter import Outline, scatter
 from dashboard.panels import map_legend, search_box, selection
 from dashboard.panels.filter_bar import filter_bar
@@ -113,7 +113,7 @@ def _scatter(
             for one in named
         ],
         search_hits=[(int(row), float(x), float(y)) for row, (x, y) in zip(rows, xy, strict=True)],
-        pressed=map_legend.pressed(study, request.by),
+        pressed=map_legend.pressed(study, request.by, image_filter.of_page()),
         widest=WIDEST if request.kind.endswith("umap") else 1.0,
         on_open=lambda row: session.open_image(study, row),
         on_outline=_select,
@@ -140,20 +140,12 @@ def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
         picked = choose_one("Map", words, key=KIND, on_change=session.set_url, args=(OUTLINE, None))
         kind = there[words.index(picked)] if picked in words else kind
     choices = _choices(study)
-    session.drop_unknown(COLOUR, choices)
     st.caption("Colour by", width="content")
-    by = st.selectbox(
-        "Colour",
-        list(choices),
-        key=COLOUR,
-        bind="query-params",
-        width=220,
-        label_visibility="collapsed",
-    )
+    by = select_one("Colour", choices, key=COLOUR, width=220)
     if by == ACTIVATION:
         feature = _feature(study)
     query = search_box.field(study)
-    return kind, choices.get(by or "", next(iter(choices.values()))), feature, query
+    return kind, choices.get(by, next(iter(choices.values()))), feature, query
 
 
 def _choices(study: Study) -> dict[str, str]:
@@ -195,7 +187,7 @@ def _pictures(study: Study) -> str:
 
 def _line(study: Study, n_chosen: int, kind: str) -> None:
     """One line on what the map is."""
-    shares = reads.summary(study, "map").get("shares", [])
+    shares = study.summary("map").get("shares", [])
     line = f"{KINDS[kind]}: images near each other look alike to the encoder."
     if kind in PARTS:
         line = PARTS[kind]

@@ -8,7 +8,6 @@ from streamlit.delta_generator import DeltaGenerator
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses.pages import PAGES
-from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.stable_container import stable_container
@@ -46,10 +45,10 @@ def _part(study: Study, population: Slice, part: str, controls: DeltaGenerator) 
 
 def _ready(study: Study) -> bool:
     """True when heatmaps were compared with masks; else says why not, and how to add masks."""
-    skipped = reads.summary(study, "overlap").get("skipped")
+    skipped = study.summary("overlap").get("skipped")
     if not skipped:
         return widgets.needs(study, "overlap_summary", "The overlap of heatmaps with masks")
-    if why := reads.summary(study, "heatmaps").get("skipped"):
+    if why := study.summary("heatmaps").get("skipped"):
         widgets.empty_state("There are no heatmaps to compare with masks", str(why))
         return False
     return not none_yet.no_masks_help(study)

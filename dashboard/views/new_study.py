@@ -96,7 +96,7 @@ def new_study_page() -> None:
     augmentations.section(further_steps.chosen_study())
 
 
-def _form() -> tuple[request.Wish, str]:
+def _form() -> tuple[request.StudyRequest, str]:
     """The choices and the name; each is part of the address, so that a reload keeps them."""
     asked = _images()
     asked |= _encoder(asked["images"])
@@ -107,7 +107,7 @@ def _form() -> tuple[request.Wish, str]:
         asked["pool"] = _choice("From map to feature (pooling)", POOLING, "new_pool", ABOUT_POOLING)
         asked |= _tokens()
         asked["epsilon"] = _text("When a feature fires (epsilon)", "new_epsilon", request.AUTO, ABOUT_EPSILON)
-    return request.Wish(**asked), name
+    return request.StudyRequest(**asked), name
 
 
 @stable_container
@@ -226,7 +226,7 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
     return st.text_input(label, key=key, bind="query-params", placeholder=sample, help=help) or ""
 
 
-def _command_of_check(asked: request.Wish) -> Analyze | None:
+def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if missing := asked.missing:
         st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
@@ -295,7 +295,7 @@ def _doing(job: Job) -> str:
     return f"Looking at the {job.stage} …" if job.stage not in (None, "starting") else "Starting …"
 
 
-def _start(asked: request.Wish, name: str) -> None:
+def _start(asked: request.StudyRequest, name: str) -> None:
     """The button that starts the command, and what may stand against it."""
     if not name:
         st.caption("Give the study a name to begin.")

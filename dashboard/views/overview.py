@@ -8,9 +8,11 @@ import math
 import numpy as np
 import streamlit as st
 
+from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.recommendation import advise
 from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
+from core.common.formatting import counted
 from core.common.readout import layer_words, readout_words
 from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
@@ -19,10 +21,10 @@ from core.slices.slice import Slice
 from core.steps import STEPS
 from core.storage.missing import Missing
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import highlight_reads, inspection_reads, reads, score_reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
+from dashboard.components.page_link import link
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
 from dashboard.panels import findings, report, tour
@@ -116,8 +118,7 @@ def _sentence(study: Study) -> str:
     unread = f" ({n:,} more could not be read)" if (n := embed.get("n_skipped", 0)) else ""
     parts = [f"{study.n_images:,} images{unread}"]
     if study.class_names:
-        n = len(study.class_names)
-        parts.append(f"{n:,} class{'es' * (n != 1)}")
+        parts.append(counted(len(study.class_names), "class"))
     if encoder.get("family") == "given":
         parts.append(f"representations given in {widgets.plain(study.encoder_name or 'a file')}")
     elif study.encoder_name:
@@ -140,7 +141,7 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
             _features(study, population, filtered=filtered)
         with columns[2]:
             _overlap(study, population)
-    for note in (*reads.feature_notes(study), *reads.probe_notes(study)):
+    for note in (*reads.feature_notes(study), *notes_on_probe(study)):
         st.caption(widgets.plain(note))
 
 
@@ -239,7 +240,7 @@ def _object_scale(study: Study, population: Slice) -> dict[str, float]:
 
 def _prediction(study: Study, population: Slice) -> None:
     """Which score tells which images are misclassified, in one line."""
-    recommended = score_reads.recommended(study)
+    recommended = score_reads.recommended(study, population)
     if recommended is None:
         return
     aurocs = score_reads.aurocs(study, population)
@@ -247,12 +248,11 @@ def _prediction(study: Study, population: Slice) -> None:
     line = f"**Which score to trust?** {advise(recommended, aurocs)}"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(line, width="stretch")
-        st.page_link(
-            "views/predicting_errors.py",
-            label=f"{len(tested)} scores compared" if len(tested) else f"{len(reads.scores(study))} scores",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            query_params=session.link_query(served_studies.name_of(study)),
+        link(
+            "predicting_errors",
+            f"{len(tested)} scores compared" if len(tested) else f"{len(reads.scores(study))} scores",
+            study,
+            icon_right="arrow_forward",
         )
 
 

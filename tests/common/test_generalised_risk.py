@@ -10,6 +10,7 @@ from core.common.statistics.generalised_risk import interval_of_augrc
 from core.common.statistics.intervals import Z
 from core.common.statistics.placements import spreads
 from core.measures import metrics
+from tests.reference_scores import logit_interval
 
 
 def augrc_by_loop(score, correct):
@@ -25,8 +26,9 @@ def augrc_by_loop(score, correct):
     area = sum(map(sum, pair)) / n**2
     g = [sum(pair[i]) / n + sum(pair[j][i] for j in range(n)) / n for i in range(n)]
     mean = sum(g) / n
-    half = Z * (sum((value - mean) ** 2 for value in g) / (n - 1) / n) ** 0.5
-    return area, max(0.0, area - half), min(0.5, area + half)
+    error = (sum((value - mean) ** 2 for value in g) / (n - 1) / n) ** 0.5
+    low, high = logit_interval(2 * area, 2 * error, n)
+    return area, low / 2, high / 2
 
 
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.9])
@@ -43,15 +45,17 @@ def test_interval__is_that_of_a_bootstrap(rng):
     correct = rng.random(800) < 1 / (1 + np.exp(-score - 1))
     area, low, high = interval_of_augrc(*spreads(score, correct))
     draws = metrics.bootstrap_metrics([metrics.rank(score, correct)], 800, resamples=300, seed=0)[:, 0, 4]
-    assert_allclose([area - low, high - area], Z * draws.std(ddof=1), rtol=0.15)
+    assert low < area < high and (high - low) / 2 == pytest.approx(Z * draws.std(ddof=1), rel=0.15)
 
 
 def test_interval__by_hand():
     """Correct at 2 and 4, wrong at 1 and 3: 0.5 of 4 images below the first error, 2.5 below the other."""
     score, correct = np.array([1.0, 2.0, 3.0, 4.0]), np.array([False, True, False, True])
     g = [0.25 * 0.5 + 0.25 * 1.5, 0.25, 0.25 * 2.5 + 0.25 * 0.5, 0.0]
-    assert Z * np.std(g, ddof=1) / 2 > 5 / 16  # so the bounds are those of AUGRC
-    assert interval_of_augrc(*spreads(score, correct)) == pytest.approx((3 / 16, 0.0, 0.5))
+    half = 3.182446 * np.std(g, ddof=1) / (3 / 8 * 5 / 8)  # t of 3 degrees of freedom, 2 AUGRC = 3/8
+    odds = 3 / 5 * np.exp([-half, half])
+    ends = odds / (1 + odds) / 2
+    assert interval_of_augrc(*spreads(score, correct)) == pytest.approx((3 / 16, *ends), rel=1e-6)
 
 
 def test_interval__undefined():

@@ -28,7 +28,7 @@ from core.slices.slice import Slice
 from core.store import open_study
 from tests.comparison import reference_compare as reference
 from tests.comparison.comparable import add_concepts, change_summary, second_study
-from tests.reference_scores import newcombe_area
+from tests.reference_scores import logit_interval, newcombe_area
 from tests.synthetic import make_study
 from tests.tables import rows_where
 
@@ -72,6 +72,9 @@ def test_measure_table__matches_loops_over_drawn_images(rng, holes):
             row = table.loc[(measure, name)]
             assert_allclose(row["value"], value[at][measure], rtol=1e-12)
             ends = reference.percentiles([one[at][measure] for one in draws])
+            if measure == "q_auprc":
+                error = float(np.nanstd([one[at][measure] for one in draws], ddof=1))
+                ends = logit_interval(row["value"], error, row["n"])
             if measure in AUROCS:
                 scored = np.isfinite(studies[at].correct)
                 scored &= np.isfinite(studies[at].score) | (measure != "q_auroc")

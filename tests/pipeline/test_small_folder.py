@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.analysis.features.notes import notes_on_features
 from core.store import open_study
-from dashboard.panels.new_study.request import ASSET, Wish
+from dashboard.panels.new_study.request import ASSET, StudyRequest
 from tests.sampling import sample
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,9 @@ def draw(folder: Path, kind: str, rng: np.random.Generator) -> Path:
 
 def analyze(run, study: Path, images: Path, *more: object):
     """What the form runs with its defaults, without the time that nothing here needs."""
-    command = Wish(images_path=str(images), encoder=ASSET, encoder_text="simclr_glyphworld").command(study)
+    command = StudyRequest(images_path=str(images), encoder=ASSET, encoder_text="simclr_glyphworld").command(
+        study
+    )
     return run(*command.words, "--device", "cpu", "--workers", 0, "--lr", "0.1", *more)
 
 

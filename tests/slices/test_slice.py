@@ -343,3 +343,11 @@ def test_concept_and_overlap_errors(text: str, message: str, explained: Study) -
 def test_concepts_that_are_not_there(study: Study) -> None:
     with pytest.raises(SliceError, match="Run: python -m core concepts"):
         Slice(concepts=("red",)).mask(study)
+
+
+@pytest.mark.parametrize("text", ["label=" + "x," * 200_000, "label='" + "y" * 400_000 + "'"])
+def test_error__quotes_a_long_text_by_its_ends(study, text):
+    """A file of slices that a stranger wrote may hold megabytes; a page and a terminal show one line."""
+    with pytest.raises(SliceError) as caught:
+        study.where(text)
+    assert len(str(caught.value)) < 1100 and len(caught.value.short) < 1100 and "…" in str(caught.value)

@@ -16,6 +16,8 @@ from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_in_sentence
 from core.common.statistics.chance import against_chance, outcomes, untold
 from core.slices.evaluate import result_column, slice_columns
+from core.slices.inspection.populations import shown_images
+from core.store import Narrowed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,16 +71,20 @@ def calibrated(facts: Mapping[str, Any]) -> str:
 
 
 def recommended(study: Study) -> Recommendation | None:
-    """Recommend a score of a study's evaluation images; None without the step `quality`."""
+    """Recommend a score of the images that a study is narrowed to, else of its evaluation images.
+
+    None without the step `quality`. What a calibration found holds for slices, too.
+    """
     if not study.has("quality"):
         return None
-    tables, rows = slice_columns(study), study.is_val if study.is_val.any() else slice(None)
+    whole, rows = study.whole if isinstance(study, Narrowed) else study, shown_images(study)
+    tables = slice_columns(whole)
     held = [
         name
         for name in (CONFIDENCE, *SCORES)
-        if tables.get(name) == "quality" and np.isfinite(result_column(study, name)[rows]).any()
+        if tables.get(name) == "quality" and np.isfinite(result_column(whole, name)[rows]).any()
     ]
-    return recommend(held, study.summary("quality").get("calibration"))
+    return recommend(held, whole.summary("quality").get("calibration"))
 
 
 def claim(row: Mapping[Any, Any], name: str = "", *, works: str = "predicts errors:") -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.common.statistics.intervals import Z
+from core.common.statistics.intervals import logit_interval
 from core.common.statistics.placements import Spread
-
-HIGHEST = 0.5  # of AUGRC: every image is misclassified
 
 
 def interval_of_augrc(x: Spread, y: Spread) -> tuple[float, float, float]:
@@ -16,7 +14,8 @@ def interval_of_augrc(x: Spread, y: Spread) -> tuple[float, float, float]:
     AUGRC = 1/N^2 sum_ij e_i (1[s_j < s_i] + 1[s_j = s_i] / 2), e_i = 1 for a misclassified image: a mean over
     pairs (Traub et al. 2024, arXiv 2407.01032), so its variance is that of the projections g_i on single
     images, as DeLong's is of the AUROC: var AUGRC = var g / N,  g_i = (n/N) (1 - X_i) for a correct image,
-    (m/N) (1 - Y_i) + n/N for another. Unlike DeLong's, it holds that the accuracy varies too.
+    (m/N) (1 - Y_i) + n/N for another. Unlike DeLong's, it holds that the accuracy varies too. The
+    interval is that of 2 AUGRC, which lies in [0, 1], on the scale of the logit (`logit_interval`).
 
     Args:
         x: of m shares of the misclassified images below each correct one. y: of n shares of the correct
@@ -34,5 +33,6 @@ def interval_of_augrc(x: Spread, y: Spread) -> tuple[float, float, float]:
         return mean / 2, np.nan, np.nan
     within = (m - 1) * wrong**2 * x.variance + (n - 1) * right**2 * y.variance
     between = m * (of_right - mean) ** 2 + n * (of_wrong - mean) ** 2
-    half = Z * float(np.sqrt((within + between) / (m + n - 1) / (m + n)))
-    return mean / 2, max(0.0, mean / 2 - half), min(HIGHEST, mean / 2 + half)
+    error = 2 * np.sqrt((within + between) / (m + n - 1) / (m + n))
+    low, high = logit_interval(mean, error, m + n)
+    return mean / 2, float(low) / 2, float(high) / 2

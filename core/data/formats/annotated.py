@@ -88,7 +88,7 @@ class AnnotatedSource(TableSource):
         if outside:
             count = counted(len(outside), "image")
             notes.append(f"{count} outside '{self.root}', the folder of the images: {some(outside, 3)}")
-        unlabelled = int(listing.table["label"].isna().sum())
+        unlabelled = list(listing.table["label"].isna()).count(True)
         notes += [f"{counted(unlabelled, 'image')} without label"] if unlabelled else []
         listing.notes = [*rows.notes, *notes, *listing.notes]
         return listing
@@ -111,18 +111,24 @@ class AnnotatedSource(TableSource):
         )
 
 
+def _without_shapes(item: dict[str, Any]) -> dict[str, Any]:
+    for name in UNUSED:
+        item.pop(name, None)
+    return item
+
+
 def _once(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Keep the first of the rows of each image; a note says how many were left out."""
     again = frame["path"].duplicated()
     if not again.any():
         return frame, []
     left = counted(int(again.sum()), "further entry", "further entries")
-    return frame[~again].reset_index(drop=True), [f"{left} of the same images left out"]
+    return frame.loc[~again].reset_index(drop=True), [f"{left} of the same images left out"]
 
 
 def _read_json(path: str) -> Any:
     try:
-        return read_json_file(path, MOST_BYTES, without=UNUSED)
+        return read_json_file(path, MOST_BYTES, _without_shapes)
     except FileNotFoundError:
         folder = Path(path).parent
         near = did_you_mean(Path(path).name, sorted(os.listdir(folder)) if folder.is_dir() else [])

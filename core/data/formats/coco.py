@@ -19,33 +19,40 @@ def read_coco(tree: dict[str, Any], path: str, label: str | None = None) -> Rows
 
     The area of a box is width times height; an annotation without a box has the `area` it states.
     """
-    categories = entries(tree.get("categories", []), "categories")
-    ids = [one.get("id") for one in categories]
-    names = {
-        number: text_or_none(one.get("name"))
-        for number, one in zip(ids, categories, strict=True)
-        if isinstance(number, (int, str))
-    }
+    names = category_names(tree)
     images = entries(tree["images"], "images")
     boxes: dict[Any, list[tuple[str | None, float]]] = defaultdict(list)
     for one in entries(tree["annotations"], "annotations"):
         image, category = one.get("image_id"), one.get("category_id")
         if isinstance(image, (int, str)) and not one.get("iscrowd"):
             name = names.get(category) if isinstance(category, (int, str)) else None
-            boxes[image].append((name, _area(one)))
+            boxes[image].append((name, box_area(one)))
     for image in images:
         if not isinstance(image.get("file_name"), str) or not isinstance(image.get("id"), (int, str)):
             raise NotThisForm("an image has no file_name or no id")
     of_image = [boxes.get(image["id"], []) for image in images]
     several = sum(len({name for name, _ in each}) > 1 for each in of_image)
-    notes = [f"{LARGEST}; {counted(several, 'image')} with boxes of several classes"]
+    more = f"; {counted(several, 'image')} with boxes of several classes" if several else ""
+    notes = [f"{LARGEST}{more}"]
     further = {"n_boxes": [len(each) for each in of_image]}
     paths = [image["file_name"] for image in images]
     labels = [largest_class(each) for each in of_image]
     return Rows(paths, labels, further=further, notes=notes, folders=_folders(path))
 
 
-def _area(annotation: dict[str, Any]) -> float:
+def category_names(tree: dict[str, Any]) -> dict[int | str, str | None]:
+    """Return the names of the categories by their number."""
+    categories = entries(tree.get("categories", []), "categories")
+    ids = [one.get("id") for one in categories]
+    return {
+        number: text_or_none(one.get("name"))
+        for number, one in zip(ids, categories, strict=True)
+        if isinstance(number, (int, str))
+    }
+
+
+def box_area(annotation: dict[str, Any]) -> float:
+    """Return width times height of the box, pixels; without one the area that the annotation states."""
     box = annotation.get("bbox")
     if isinstance(box, list) and len(box) == 4:
         return side(box[2]) * side(box[3])

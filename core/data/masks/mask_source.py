@@ -40,7 +40,8 @@ class MaskSource(ABC):
     """Core and spurious masks of one source's images, found by image id; listed on first use.
 
     Attributes:
-        kind: `reopen_masks` dispatches on it: "planted", "folder" or "salient_imagenet".
+        kind: `reopen_masks` dispatches on it: "planted", "folder", "coco" or
+            "salient_imagenet".
         table: image_id, mask ("core" or "spurious"), one row per mask that exists, in the images' order.
         features: image_id, class, wnid, feature, kind, rank, keywords, one row per image and annotated
             feature of Salient ImageNet (not of the study's encoder); None elsewhere.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from core.data.masks.coco_masks import CocoMasks
 from core.data.masks.mask_folder import FolderMasks
 from core.data.masks.mask_source import KINDS, MaskSource
 from core.data.masks.planted import PlantedMasks, is_planted
@@ -33,7 +34,7 @@ def open_masks(
     """Open the masks of a source's images; without options those that the source provides, or None.
 
     Args:
-        masks: folder with core/… and spurious/…, named like the images.
+        masks: folder with core/… and spurious/…, named like the images; or COCO's JSON file.
         salient_imagenet: folder in Salient ImageNet's layout. annotations: its CSV of worker answers, if it
             is neither there nor in mturk_results/ beside it.
     Raises:
@@ -44,8 +45,10 @@ def open_masks(
         raise SettingsError("masks and salient-imagenet are two sources of masks. Give only one of them")
     if annotations is not None and salient_imagenet is None:
         raise SettingsError("annotations belong to Salient ImageNet. Give its folder too: --salient-imagenet")
-    if masks is not None:
-        mask_source: MaskSource = FolderMasks(masks, source)
+    if masks is not None and str(masks).lower().endswith(".json") and not Path(masks).is_dir():
+        mask_source: MaskSource = CocoMasks(masks, source)
+    elif masks is not None:
+        mask_source = FolderMasks(masks, source)
     elif salient_imagenet is not None:
         mask_source = SalientImageNet(salient_imagenet, annotations, source)
     else:
@@ -63,6 +66,8 @@ def reopen_masks(description: dict[str, Any], source: ImageSource) -> MaskSource
     kind = description.get("kind")
     if kind == FolderMasks.kind:
         return FolderMasks(description["root"], source)
+    if kind == CocoMasks.kind:
+        return CocoMasks(description["path"], source)
     if kind == SalientImageNet.kind:
         return SalientImageNet(description["root"], description["annotations"], source)
     if kind == PlantedMasks.kind:

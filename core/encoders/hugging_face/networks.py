@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from timm.layers import LayerNorm
+from timm.layers.norm import LayerNorm
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
 from timm.models.swin_transformer import SwinTransformer
@@ -26,6 +26,7 @@ PIXELS = {"ViT": (HALF, HALF), "SigLIP": (HALF, HALF), "CLIP": (OPENAI_MEAN, OPE
 EPSILON = {"ViT": 1e-12, "CLIP": 1e-5, "Swin": 1e-5, "DINOv3": 1e-5}  # of LayerNorms, in `transformers`
 ACTIVATIONS = {"gelu": "gelu", "quick_gelu": "quick_gelu", "gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
 RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming"}
+PREPROCESSOR = "preprocessor_config.json"
 MOST_SIDE = 4096  # pixels of an input view
 MISFITS = (KeyError, IndexError, ZeroDivisionError, AssertionError, RuntimeError, TypeError, ValueError)
 Tensors = Mapping[str, Tensor]
@@ -155,13 +156,13 @@ def _count(state: Tensors, pattern: str) -> int:
 
 
 def _whole(config: Config, name: str) -> int | None:
-    value = config.get(name)
+    value: Any = config.get(name)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return value if is_whole and 0 < value <= MOST_SIDE else None
 
 
 def _number(config: Config, name: str) -> float | None:
-    value = config.get(name)
+    value: Any = config.get(name)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and 0 < value < 1e9 else None
 
@@ -178,7 +179,7 @@ def _transform(family: str, size: int, path: Path) -> Transform:
         interpolation="bilinear" if family in ("ViT", "DINOv3") else "bicubic",
         crop="squash" if squash else "center",
     )
-    said = read_beside(path, "preprocessor_config.json")
+    said = read_beside(path, PREPROCESSOR)
     changes: dict[str, Any] = {}
     for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
         if isinstance(said.get(theirs), list):

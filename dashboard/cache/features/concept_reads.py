@@ -204,11 +204,3 @@ def _top_classes(study: Study, high: pd.DataFrame, n_images: Counter[str]) -> di
     for (group, name), n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         best.setdefault(group, f"{name} ({100 * n / n_images[group]:.0f} %)")
     return best
-
-
-@cached_read(max_entries=2048)
-def _size(study: Study, row: int) -> list[int] | None:
-    try:
-        return list(study.image(row).size)
-    except (PeregrineError, OSError, KeyError):
-        return None

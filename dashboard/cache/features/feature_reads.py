@@ -124,10 +124,7 @@ def every_class(population: Slice) -> Slice:
     return Slice.joined(part for part in population.parts() if not part.labels)
 
 
-@cached_read(max_entries=32)
-def class_firing(study: Study, population: Slice) -> tuple[np.ndarray, np.ndarray]:
-    """See `core.slices.features.class_firing`."""
-    return slice_features.class_firing(study, inspection_reads.population(study, population)[0])
+class_firing = cached_read(max_entries=32)(inspection_reads.of_filter(slice_features.class_firing))
 
 
 def most_common_classes(

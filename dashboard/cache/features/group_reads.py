@@ -21,7 +21,7 @@ def min_images(study: Study) -> int:
 
 def gamma(study: Study) -> float:
     """The cosine above which a group is interpretable."""
-    return float(reads.summary(study, "concepts").get("gamma", 0.8))
+    return float(study.summary("concepts").get("gamma", 0.8))
 
 
 def groups(study: Study) -> pd.DataFrame:

@@ -15,11 +15,10 @@ import streamlit as st
 from core.charts import word_bars
 from core.charts.theme import Theme
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-from dashboard.state import session
+from dashboard.components.page_link import link
 
 OUTLINED = 3  # boxes drawn on the picture: more would hide it
 COLUMNS = 3
@@ -130,12 +129,8 @@ def _summary(study: Study, decomposed: Found) -> None:
         st.markdown(" ".join(f":blue-badge[{widgets.plain(word)}]" for word in common))
     group = decomposed["group"]
     if n > 1 and study.has("groups") and (reads.table(study, "groups", ("group",))["group"] == group).any():
-        st.page_link(
-            "views/features.py",
-            label="These features as a group",
-            icon=":material/hub:",
-            query_params=session.link_query(served_studies.name_of(study))
-            | {"features_as": "Groups", "group": str(group)},
+        link(
+            "features", "These features as a group", study, icon="hub", features_as="Groups", group=str(group)
         )
 
 
@@ -154,12 +149,7 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
     number = int(part["feature"])
     with st.container(border=True, gap="small", height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.page_link(
-                "views/feature.py",
-                label=f"{at}. **Feature {number}**",
-                query_params=session.link_query(served_studies.name_of(study)) | {"feature": str(number)},
-                width="content",
-            )
+            link("feature", f"{at}. **Feature {number}**", study, feature=str(number))
             st.caption(f"activation {part['activation']:.3f}", width="content")
         if address:
             st.html(
@@ -175,12 +165,8 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
 
 def _named(study: Study, side: str, number: int, has_words: bool) -> None:
     """A feature's name, which leads to its own page, and the images it is largest on."""
-    st.page_link(
-        "views/feature.py",
-        label=widgets.plain(reads.feature_name(study, number)),
-        icon=":material/lightbulb:" if has_words else ":material/bar_chart:",
-        query_params=session.link_query(served_studies.name_of(study)) | {"feature": str(number)},
-    )
+    icon = "lightbulb" if has_words else "bar_chart"
+    link("feature", widgets.plain(reads.feature_name(study, number)), study, icon=icon, feature=str(number))
     if study.has("top_images"):
         rows = reads.top_rows(study, number, limit=TOP_IMAGES)
         widgets.image_gallery(

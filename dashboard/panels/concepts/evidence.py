@@ -11,14 +11,12 @@ from core.common.dataframes import columns, where
 from core.common.formatting import with_interval
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
 from dashboard.components.choose_one import choose_one
+from dashboard.components.page_link import link
 from dashboard.panels.concepts import feature_panel
-from dashboard.state import session
 
 CLASSES = 5
 DETECTED = 3  # words whose AUC is written out
@@ -41,19 +39,14 @@ def captioned(study: Study) -> bool:
             "Words come from captions, which CLIP compares with the images. Choose a file of captions under "
             "New study, Further steps.",
         )
-        st.page_link(
-            "views/new_study.py",
-            label="Choose the captions",
-            icon=":material/arrow_forward:",
-            query_params=session.link_query(served_studies.name_of(study)),
-        )
+        link("new_study", "Choose the captions", study, icon="arrow_forward")
         return False
     return True
 
 
 def _no_captions(study: Study) -> bool:
     """True when words were left out because the study has no captions; Glyphworld brings its own."""
-    skipped = reads.summary(study, "concepts").get("skipped")
+    skipped = study.summary("concepts").get("skipped")
     given = study.settings("concepts").get("captions", "")
     from_glyphworld = str(study.settings("embed").get("images") or "").startswith("glyphworld")
     return bool(skipped) and given is None and not from_glyphworld

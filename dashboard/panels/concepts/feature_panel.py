@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.common.dataframes import columns, where
+from core.common.formatting import counted
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
 from core.store import Study
@@ -18,7 +19,7 @@ from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
-from dashboard.state import session
+from dashboard.components.choose_one import choose_one
 
 TILES = 9
 PLAIN, HEAT = "Image and crop", "Heatmap and crop"
@@ -35,16 +36,8 @@ def images(study: Study, group: str, population: Slice) -> None:
     high, rows = where(high, fits), rows[fits]
     boxes = concept_reads.boxes_of(high, rows)
     values = dict(zip(rows.tolist(), high["activation"].tolist(), strict=True))
-    session.drop_unknown("concept_beside", (PLAIN, HEAT))
-    over = study.has("heatmap_maps") and st.segmented_control(
-        "Beside the crop",
-        (PLAIN, HEAT),
-        default=PLAIN,
-        required=True,
-        key="concept_beside",
-        bind="query-params",
-        label_visibility="collapsed",
-    ) == HEAT  # fmt: skip
+    sides = (PLAIN, HEAT) if study.has("heatmap_maps") else ()
+    over = bool(sides) and choose_one("Beside the crop", sides, key="concept_beside") == HEAT
     looks = _heatmaps(study, rows, concept_reads.features_of(group)) if over else {}
 
     def pictures(some: list[int]) -> list[tuple[str, ...]]:
@@ -104,7 +97,7 @@ def counterfactuals(study: Study, group: str) -> None:
     rows = concept_reads.rows_of(study, images)
     took = _took_away(concept_reads.of_group(study, "concepts", group))
     st.caption(
-        f"{len(rows)} image{'s' * (len(rows) != 1)} like its own in everything but this feature, the most "
+        f"{counted(len(rows), 'image')} like its own in everything but this feature, the most "
         "similar first, with the discarded words that each shows. The number: similarity without it.",
         help=widgets.help_text("counterfactual"),
     )

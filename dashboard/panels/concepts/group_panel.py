@@ -13,7 +13,7 @@ from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads, group_reads
 from dashboard.components import widgets
-from dashboard.state import session
+from dashboard.components.page_link import link
 
 CROPS = 7
 MOST = 6  # features shown at first
@@ -78,12 +78,7 @@ def _no_words(study: Study, group: str) -> None:
 
 
 def _to_feature(study: Study, feature: str) -> None:
-    st.page_link(
-        "views/feature.py",
-        label="Captions and counterfactuals",
-        icon=":material/lightbulb:",
-        query_params=session.link_query(served_studies.name_of(study)) | {"feature": feature},
-    )
+    link("feature", "Captions and counterfactuals", study, icon="lightbulb", feature=feature)
 
 
 def _images(study: Study, group: str) -> None:

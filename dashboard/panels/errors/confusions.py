@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import confusions
 from core.common.dataframes import equals, where
+from core.common.formatting import counted
 from core.figures.cells import CellRequest
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -40,9 +41,7 @@ def confusion_matrix_part(
         widgets.empty_state("No confusions", "None of these images is misclassified.")
         return
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
-    answer_slot.caption(
-        f"{n:,} pair{'s' * (n != 1)} of classes, at most {most:,} image{'s' * (most != 1)} each."
-    )
+    answer_slot.caption(f"{counted(n, 'pair')} of classes, at most {counted(most, 'image')} each.")
     with head:
         true, predicted = _choose(study, pairs)
     with st.container(key="stacked_confusions"):
@@ -145,7 +144,7 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
         f"{true} → {predicted}",
         f"{true} → {predicted}",
         href=session.href("errors", served_studies.name_of(study), **of_confusion(true, predicted)),
-        note=f"{n:,} image{'s' * (n != 1)}",
+        note=counted(n, "image"),
         subtitle=f"{share} of the {sizes[true]:,} images of {true}" if share else "",
         pictures=thumbnails(
             study, concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]

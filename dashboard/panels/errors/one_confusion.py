@@ -20,10 +20,11 @@ from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
-from dashboard.panels.errors.pictures import strongest
-from dashboard.state import image_filter, session
+from dashboard.panels.errors.pictures import heat_pictures
+from dashboard.state import session
 
 TILES = 12
 TOP_IMAGES = 4
@@ -41,12 +42,7 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
             f"taken for **{widgets.plain(predicted)}**, most confident first",
             width="content",
         )
-        st.page_link(
-            "views/images.py",
-            label="Open in Images",
-            icon=":material/photo_library:",
-            query_params=image_filter.link(served_studies.name_of(study), where),
-        )
+        link("images", "Open in Images", study, icon="photo_library", where=where)
     label = "images of this confusion"
     if study.has("heatmap_maps"):
         heatmap_grid.gallery(
@@ -101,7 +97,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
                 href=session.href("feature", name, feature=str(row["feature"])),
                 note=f"#{row['feature']}" if row["words"] else reads.class_words(study, int(row["feature"])),
                 subtitle=f"among the strongest on {int(row['n_top']):,} of {n:,}",
-                pictures=strongest(study, int(row["feature"]), TOP_IMAGES),
+                pictures=heat_pictures(study, int(row["feature"]), TOP_IMAGES),
             )
             for row in part.to_dict("records")
         ],

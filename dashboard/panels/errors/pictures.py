@@ -23,7 +23,7 @@ def thumbnails(study: Study, rows: np.ndarray | Sequence[int]) -> tuple[Picture,
     return tuple(Picture(url, widgets.image_name(fact)) for url, fact in zip(urls, facts, strict=True))
 
 
-def strongest(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
+def heat_pictures(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
     """The images on which a feature is largest, with its heatmap where one is stored."""
     if not study.has("top_images"):
         return ()

@@ -19,10 +19,10 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import saved_slices
-from dashboard.state import image_filter, session
+from dashboard.state import image_filter
 
 FILTER, REST, EVERY = "The filter", "All other images", "All images"
 RESTS = {"split=val": "All other evaluation images", "split=train": "All other train images"}
@@ -71,14 +71,13 @@ def slice_comparison(study: Study, population: Slice) -> None:
 
 def _choose(study: Study, population: Slice) -> tuple[Side, Side]:
     """Two of the slices; by default the worst one and all other images of the page."""
-    current = image_filter.current(study)
+    current = image_filter.of_page()
     options = _options(study, current, population)
-    first = next(iter(options))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         # What is usual depends on the filter, so each case has a name of its own in the link.
-        a = _pick("First slice", list(options), first, "slices_a" if current else "slices_of")
+        a = select_one("First slice", options, key="slices_a" if current else "slices_of", width=330)
         st.caption("against", width="content")
-        b = _pick("Second slice", [REST, *options], REST, "slices_b")
+        b = select_one("Second slice", [REST, *options], key="slices_b", width=330)
     one = Side(a, options[a])
     if b != REST:
         return one, Side(b, options[b])
@@ -121,20 +120,6 @@ def _worst(study: Study, population: Slice) -> dict[str, Slice]:
     return {
         str(name): Slice.parse(str(text)) for name, text in zip(table["name"], table["where"], strict=True)
     }
-
-
-def _pick(label: str, names: list[str], first: str, key: str) -> str:
-    session.drop_unknown(key, names)
-    name = st.selectbox(
-        label,
-        names,
-        index=names.index(first),
-        key=key,
-        bind="query-params",
-        width=330,
-        label_visibility="collapsed",
-    )
-    return name or first
 
 
 @stable_container

@@ -19,7 +19,8 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one, select_some
+from dashboard.components.pick_row import pick_row
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.errors import slice_rows
 from dashboard.state import session
@@ -108,8 +109,7 @@ def _controls() -> tuple[Choice, DeltaGenerator]:
     """
     view = choose_one("View", VIEWS, key="slices_view", default=ROWS)
     with st.popover("Options"):
-        session.drop_unknown("slices_against", AGAINST)
-        against = st.selectbox("Compare with", list(AGAINST), key="slices_against", bind="query-params")
+        against = select_one("Compare with", AGAINST, key="slices_against", shows_label=True)
         least = st.number_input(
             "Minimum images", 2, 10_000, MIN_IMAGES, key="slices_least", bind="query-params"
         )
@@ -119,7 +119,7 @@ def _controls() -> tuple[Choice, DeltaGenerator]:
         )  # fmt: skip
         distinct = st.toggle("Distinct only", value=True, key=DISTINCT, bind="query-params", help=RULE)
         rest = st.container()
-    choice = Choice(against or next(iter(AGAINST)), int(least), significant, distinct, view)
+    choice = Choice(against, int(least), significant, distinct, view)
     return choice, rest
 
 
@@ -127,11 +127,8 @@ def _kinds(slot: DeltaGenerator, table: pd.DataFrame) -> list[str]:
     """Which kinds of slices are listed."""
     held = set(table["kind"])
     there = [title for title, kind in KINDS.items() if kind in held]
-    session.drop_unknown("slices_kinds", there)
     with slot:
-        titles = st.multiselect(
-            "Kinds", there, key="slices_kinds", bind="query-params", placeholder="All kinds"
-        )
+        titles = select_some("Kinds", there, key="slices_kinds", placeholder="All kinds", shows_label=True)
     return [KINDS[title] for title in titles or there]
 
 
@@ -252,10 +249,6 @@ def _chart(study: Study, table: pd.DataFrame, population: Slice, choice: Choice)
 def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
     places = table["where"].tolist()
 
-    def picked() -> None:
-        if rows := session.selected_rows("slices_table"):
-            session.set_url(SHOWN, places[rows[0]])
-
     columns = pd.DataFrame(
         {
             "Slice": table["name"],
@@ -272,15 +265,9 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
             "The same images": table["also"],
         }
     )
-    st.dataframe(
+    pick_row(
         columns,
-        key="slices_table",
-        hide_index=True,
-        height=min(38 + 35 * len(columns), 560),
-        on_select=picked,
-        selection_mode="single-row",
-        alt="The worst slices; select a row to open it",
-        column_config={
+        {
             "Slice": st.column_config.TextColumn(width="large"),
             "Error rate": st.column_config.NumberColumn(format="%.1f %%"),
             "Interval": st.column_config.TextColumn(help=widgets.help_text("slice_accuracy")),
@@ -295,6 +282,10 @@ def _table(study: Study, table: pd.DataFrame, population: Slice) -> None:
                 help="Other names that hold exactly the same images."
             ),
         },
+        lambda row: session.set_url(SHOWN, places[row]),
+        key="slices_table",
+        alt="The worst slices; select a row to open it",
+        height=560,
     )
     download(study, table, population, name="slices_worst_table")
 

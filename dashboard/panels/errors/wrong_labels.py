@@ -22,16 +22,18 @@ HELP = (
 )
 
 
-def wrong_label_list(study: Study, population: Slice, head: DeltaGenerator, found: DeltaGenerator) -> None:
-    """Draw the section; `head`, the row of the page's headline, takes the buttons, and `found`, the line
-    below the title, how many labels there are.
+def likely_wrong_list(
+    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
+) -> None:
+    """Draw the section; `head`, the row of the page's headline, takes the buttons, and `answer_slot`, the
+    line below the title, how many labels there are.
     """
     table = reads.slice_table(study, population, TABLE)
     if table.empty:
         why = "The classifier is confident against no label of these evaluation images."
         widgets.empty_state("No label is likely wrong", why)
         return
-    found.caption(f"{counted(len(table), 'label')} likely wrong, the least likely first.", help=HELP)
+    answer_slot.caption(f"{counted(len(table), 'label')} likely wrong, the least likely first.", help=HELP)
     rows = session.rows_held(study, table["image_id"])
     facts = table.set_index(pd.Index(rows))
     with head:

@@ -8,6 +8,7 @@ from core.store import Study
 from dashboard.cache.features import feature_reads
 from dashboard.cache.features.feature_reads import SORTS, Listing
 from dashboard.components import widgets
+from dashboard.components.choose_one import select_one
 from dashboard.panels.features.feature_cards import VERDICTS
 from dashboard.state import session
 
@@ -52,31 +53,13 @@ def _sort(study: Study) -> str:
         for name in SORTS
         if (name != SORTS[3] or study.has("concepts")) and (name != SORTS[2] or study.labelled)
     ]
-    session.drop_unknown(SORT, options)
-    order = st.selectbox(
-        "Order",
-        options,
-        key=SORT,
-        bind="query-params",
-        label_visibility="collapsed",
-        width=210,
-        help=widgets.help_text("feature_order"),
-    )
-    return order or options[0]
+    return select_one("Order", options, key=SORT, width=210, help=widgets.help_text("feature_order"))
 
 
 def _verdict() -> str:
     options = [ANY, *[word.capitalize() for word, _ in VERDICTS.values()]]
-    session.drop_unknown(VERDICT, options)
-    title = st.selectbox(
-        "Where they look",
-        options,
-        key=VERDICT,
-        bind="query-params",
-        label_visibility="collapsed",
-        width=190,
-        help=widgets.help_text("feature_verdict"),
-    )
+    about = widgets.help_text("feature_verdict")
+    title = select_one("Where they look", options, key=VERDICT, width=190, help=about)
     return next((name for name, (word, _) in VERDICTS.items() if word.capitalize() == title), "")
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import one_feature as figures
+from core.common.captions import ON_MASKS, split_images
 from core.common.dataframes import equals, numbers, where, words
 from core.common.formatting import counted
 from core.slices.features import firing_class
@@ -20,7 +21,6 @@ from dashboard.panels.features import one_feature
 from dashboard.panels.features.population_name import population_name
 from dashboard.panels.masks import none_yet
 
-PARTS = {"core": "object", "spurious": "background"}
 NO_LABELS = "These images carry no labels, so it cannot be said which class a feature prefers."
 
 
@@ -34,7 +34,7 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
     if not (numbers(shares, "fires") > 0).any():
         st.caption("It fires on none of these images.")
         return
-    images = one_feature.IMAGES.get(population.split or "", "images")
+    images = split_images(population.split)
     chart(
         study,
         "feature_classes",
@@ -63,7 +63,7 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
     """How active it is over the train images, and where the filter's firing images stand."""
     marked = feature_reads.activations(study, feature, population)[1]
     named = population_name(population)
-    name = f"images of {named}" if named else one_feature.IMAGES.get(population.split or "", "images")
+    name = f"images of {named}" if named else split_images(population.split)
     n_images = int(np.count_nonzero(inspection_reads.population(study, population)[0]))
     st.subheader(widgets.plain(figures.activation_finding(marked, n_images, name)))
     if not widgets.needs(study, "activation_histogram", "Its histogram"):
@@ -85,14 +85,14 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
             theme=theme,
         ),
         *(feature, population),
-        alt=f"Distribution of feature {feature}'s activation over the training images",
+        alt=f"Distribution of feature {feature}'s activation over the train images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
     count = counted(len(marked), name.replace("images", "image", 1), name)
     ticks = f" Ticks: the {count} on which it fires." if len(marked) else ""
     st.caption(
         widgets.plain(
-            f"Bars: {int(counts.sum()):,} training images.{ticks} Each image has its own firing threshold; "
+            f"Bars: {int(counts.sum()):,} train images.{ticks} Each image has its own firing threshold; "
             "the shaded band holds 90 % of them."
         )
     )
@@ -146,10 +146,10 @@ def heat(study: Study, feature: int) -> None:
         data=rows,
     )
     parts = [
-        f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {PARTS[row['mask']]} "
+        f"{widgets.percent(row['energy'], digits=0)} of its heat lies on the {ON_MASKS[row['mask']]} "
         f"({row['n']:,} images)"
         for row in rows.to_dict("records")
-        if row["mask"] in PARTS
+        if row["mask"] in ON_MASKS
     ]
     st.caption(f"{', '.join(parts)}, over all images with such masks.")
     if keywords := "; ".join(dict.fromkeys(filter(None, words(rows, "keywords")))):

@@ -19,6 +19,7 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
+from dashboard.components.choose_one import choose_one
 from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
 
@@ -94,23 +95,14 @@ def feature_scatter(
 
 def _choose(study: Study, compared: bool) -> tuple[str, bool]:
     options = [RATE, PURITY] if study.labelled else [RATE]
-    session.drop_unknown("features_plot", options)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        plot = st.segmented_control(
-            "Chart",
-            options,
-            default=RATE,
-            required=True,
-            key="features_plot",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        plot = choose_one("Chart", options, key="features_plot", default=RATE)
         log = (
             plot == RATE
             and not compared
             and st.toggle("Logarithmic", key="features_log", bind="query-params")
         )
-    return plot or RATE, bool(log)
+    return plot, bool(log)
 
 
 def _title(finding: str) -> None:

@@ -11,6 +11,7 @@ from core.common.dataframes import columns, numbers
 from core.slices.slice import Slice
 from dashboard.components import widgets
 from dashboard.components.chart import download
+from dashboard.components.pick_row import pick_row
 from dashboard.panels.features.feature_cards import VERDICTS
 from dashboard.panels.features.population_name import others_name, population_name
 from dashboard.state import session
@@ -26,26 +27,19 @@ def feature_table(features: pd.DataFrame, population: Slice, query: Mapping[str,
 
     query: further parts of the address of that page.
     """
-
-    def picked() -> None:
-        if rows := session.selected_rows("features_table"):
-            session.go("feature", **query, feature=str(features["feature"].iat[rows[0]]))
-
     table = features.assign(
         **{name: 100 * numbers(features, name) for name in SHARES if name in features},
         name=features["name"] if any(features["name"]) else None,
         verdict=[VERDICTS.get(verdict, (None,))[0] for verdict in features["verdict"]],
         tail=[BANDS.get(tail, tail) for tail in features["tail"]],
     )
-    st.dataframe(
+    pick_row(
         columns(table, COLUMNS),
+        _columns(population),
+        lambda row: session.go("feature", **query, feature=str(features["feature"].iat[row])),
         key="features_table",
-        hide_index=True,
-        height=min(38 + 35 * len(table), 640),
-        on_select=picked,
-        selection_mode="single-row",
         alt="Features; select a row to open the page of that feature",
-        column_config=_columns(population),
+        height=640,
     )
     download(
         session.current_study(),

@@ -10,6 +10,7 @@ import streamlit as st
 from core.charts import concept_groups
 from core.charts import concept_groups as figures
 from core.common.dataframes import columns, numbers
+from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -17,6 +18,7 @@ from dashboard.cache.features import concept_reads, group_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
+from dashboard.components.pick_row import pick_row
 from dashboard.components.run_button import run_button, step_command
 from dashboard.panels.concepts import evidence, group_panel
 from dashboard.panels.features import word_list
@@ -69,12 +71,12 @@ def _facts(study: Study, every: pd.DataFrame, joint: pd.DataFrame) -> None:
 
 def _why_none(study: Study, least: int) -> None:
     """Offer the run that would put groups of several features into words, once it is confirmed."""
-    per_k = reads.summary(study, "concepts").get("per_k") or []
+    per_k = study.summary("concepts").get("per_k") or []
     best = max(per_k, key=lambda line: line.get("n_joint_groups", 0), default={})
     n_words = len(concept_reads.explained(study))
     if n := best.get("n_joint_groups", 0):
-        why = f"None has more than {least} images at this threshold. With k = {best['k']:g}, {n} group"
-        why += f"{'s' * (n != 1)} would be put into words."
+        why = f"None has more than {least} images at this threshold. With k = {best['k']:g}, "
+        why += f"{counted(n, 'group')} would be put into words."
         then = f"The words of all {n_words:,} features and groups are computed again with k = {best['k']:g}: "
         then += f"{best['n_explainable']:,} single features will have words, instead of those explained now."
         options = {"k": f"{best['k']:g}"}
@@ -178,24 +180,14 @@ def _table(units: pd.DataFrame) -> None:
         st.info("There are no such groups.")
         return
     n = len(units)
-    st.caption(f"{n:,} group{'s' * (n != 1)}; pick a row to see one below.")
-
-    def picked() -> None:
-        if rows := session.selected_rows("group_table"):
-            session.set_url(GROUP, str(units["group"].iat[rows[0]]))
+    st.caption(f"{counted(n, 'group')}; pick a row to see one below.")
 
     table = units.assign(name=[concept_reads.plain_name(str(name)) for name in units["group"]])
     table["words"] = table["words"].where(table["words"] != "", None)
     parts = ["name", "words", "members", "n_images", "clip_cosine", "interpretable"]
-    st.dataframe(
+    pick_row(
         columns(table, parts),
-        key="group_table",
-        hide_index=True,
-        height=min(38 + 35 * n, 318),
-        on_select=picked,
-        selection_mode="single-row",
-        alt="Groups of features; select a row to see that group below",
-        column_config={
+        {
             "name": st.column_config.TextColumn("Features", width=110),
             "words": st.column_config.TextColumn("What they mean together", width=320),
             "members": st.column_config.TextColumn("Best word of each alone", width=140),
@@ -205,6 +197,10 @@ def _table(units: pd.DataFrame) -> None:
             ),
             "interpretable": st.column_config.CheckboxColumn("Interpretable", width=95),
         },
+        lambda row: session.set_url(GROUP, str(units["group"].iat[row])),
+        key="group_table",
+        alt="Groups of features; select a row to see that group below",
+        height=318,
     )
     download(session.current_study(), table.drop(columns="name"), name="groups")
 

@@ -10,16 +10,17 @@ import streamlit as st
 
 from core.charts.one_feature import class_shares
 from core.charts.sentences import feature_sentence
+from core.common.captions import split_images
 from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads, slice_reads
 from dashboard.cache.features import feature_reads
 from dashboard.cache.features.feature_reads import Listing
 from dashboard.components import widgets
+from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.features import controls
 from dashboard.panels.features.feature_cards import VERDICTS, title_and_note
@@ -41,7 +42,6 @@ NEEDED = {
     ),
 }
 COLOURS: dict[str, Literal["green", "orange", "gray"]] = {"good": "green", "bad": "orange", "quiet": "gray"}
-IMAGES = {"val": "evaluation images", "train": "training images"}
 
 
 def ready(study: Study) -> bool:
@@ -100,12 +100,7 @@ def _steps(study: Study, feature: int, asked: Listing, features: pd.DataFrame) -
         horizontal=True, vertical_alignment="center", gap="small", width="content", key="feature_steps"
     ):
         position = "not in this list" if at is None else f"{at + 1:,} of {len(features):,}"
-        st.page_link(
-            "views/features.py",
-            label="All features",
-            icon=":material/apps:",
-            query_params=session.link_query(served_studies.name_of(study)) | controls.widgets_query(asked),
-        )
+        link("features", "All features", study, icon="apps", **controls.widgets_query(asked))
         st.caption(position, width="content")
         for label, icon, step in (("Previous", "arrow_back", -1), ("Next", "arrow_forward", 1)):
             to = None if at is None else at + step
@@ -133,7 +128,7 @@ def sentence(study: Study, population: Slice, row: dict[str, Any]) -> str:
     if widgets.undefined(rate):
         return "No image fits the filter."
     if not name:
-        images = IMAGES.get(population.split or "", "images")
+        images = split_images(population.split)
         classes = (
             counted(firing.of, "image") if (firing := row["firing_class"]) and firing.few else row["classes"]
         )

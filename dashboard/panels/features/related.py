@@ -9,17 +9,16 @@ import numpy as np
 import streamlit as st
 
 from core.common.dataframes import where
-from core.common.formatting import signed
+from core.common.formatting import counted, signed
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar
+from dashboard.components.page_link import link
 from dashboard.panels.concepts import evidence
 from dashboard.panels.features import feature_cards
-from dashboard.state import session
 
 MOST_SIMILAR = 8
 MOST_GROUPS = 12
@@ -89,17 +88,11 @@ def groups(study: Study, feature: int) -> None:
     st.subheader("Groups it belongs to", help=widgets.help_text("group"))
     n = len(groups_table)
     st.caption(
-        f"{n:,} set{'s' * (n != 1)} of features that images activate together"
+        f"{counted(n, 'set')} of features that images activate together"
         + ("" if n <= MOST_GROUPS else f"; the {MOST_GROUPS} with most images")
         + "."
     )
-    query = session.link_query(served_studies.name_of(study))
     with st.container(horizontal=True, gap="medium"):
         for row in groups_table.head(MOST_GROUPS).to_dict("records"):
-            images = f"{row['n_images']:,} image{'s' * (row['n_images'] != 1)}"
-            st.page_link(
-                "views/features.py",
-                label=f"{concept_reads.plain_name(str(row['group']))} ({images})",
-                icon=":material/hub:",
-                query_params=query | {"features_as": "Groups", "group": str(row["group"])},
-            )
+            name = f"{concept_reads.plain_name(str(row['group']))} ({counted(row['n_images'], 'image')})"
+            link("features", name, study, icon="hub", features_as="Groups", group=str(row["group"]))

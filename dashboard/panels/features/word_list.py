@@ -10,12 +10,14 @@ import streamlit as st
 
 from core.common.command_line import command_line
 from core.common.dataframes import columns, numbers, where
+from core.common.formatting import counted
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
+from dashboard.components.pick_row import pick_row
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.concepts import evidence
 from dashboard.panels.features import controls
@@ -30,7 +32,7 @@ def ready(study: Study, what: str) -> bool:
     """True when the study holds words; else says why not and what to do."""
     if not evidence.captioned(study):
         return False
-    if skipped := reads.summary(study, "concepts").get("skipped"):
+    if skipped := study.summary("concepts").get("skipped"):
         command = command_line("concepts", study.path, captions="FILE", clip="MODEL@WEIGHTS")
         widgets.empty_state(what, str(skipped), command)
         return False
@@ -68,23 +70,13 @@ def _words(study: Study, population: Slice, find: str) -> None:
         st.info(NONE if find.strip() else widgets.plain(rarer))
         return
 
-    def picked() -> None:
-        if rows := session.selected_rows("features_words"):
-            session.set_widget(controls.FIND, str(table["word"].iat[rows[0]]))
-
     shares = table.assign(
         **{part: 100 * numbers(table, part) for part in ("rate", "rate_against", "difference")}
     )
     number = st.column_config.NumberColumn
-    st.dataframe(
+    pick_row(
         columns(shares, ["word", "n_features", *(["rate", "rate_against", "q"] if name else ["score"])]),
-        key="features_words",
-        hide_index=True,
-        height=min(38 + 35 * len(shares), 458),
-        on_select=picked,
-        selection_mode="single-row",
-        alt="Words of the features; select a row to search for that word",
-        column_config={
+        {
             "word": st.column_config.TextColumn("Word"),
             "n_features": number("Features", width=70),
             "score": number("Best score", format="%.2f", help=widgets.help_text("word_score"), width=85),
@@ -92,6 +84,10 @@ def _words(study: Study, population: Slice, find: str) -> None:
             "rate_against": number("% of others", format="%.1f", help=f"Share of {others_name(population)}"),
             "q": number("q", format="%.2g", help=widgets.help_text("q_value"), width=70),
         },
+        lambda row: session.set_widget(controls.FIND, str(table["word"].iat[row])),
+        key="features_words",
+        alt="Words of the features; select a row to search for that word",
+        height=458,
     )
     download(study, table, population, name="words")
 
@@ -114,7 +110,7 @@ def _features(study: Study, population: Slice, find: str) -> None:
         explained = explained.assign(score=[scores[group] for group in explained["group"]])
         explained = explained.sort_values("score", ascending=False, kind="stable", ignore_index=True)
     st.subheader(
-        f"{len(explained):,} feature{'s' * (len(explained) != 1)} with {widgets.plain(repr(find.strip()))}"
+        f"{counted(len(explained), 'feature')} with {widgets.plain(repr(find.strip()))}"
         if find.strip()
         else f"{len(explained):,} features in words"
     )
@@ -126,26 +122,20 @@ def _features(study: Study, population: Slice, find: str) -> None:
 
 
 def _table(explained: pd.DataFrame, *, with_class: bool) -> None:
-    def picked() -> None:
-        if rows := session.selected_rows("concept_table"):
-            open_unit(str(explained["group"].iat[rows[0]]))
-
     number = st.column_config.NumberColumn
-    st.dataframe(
+    pick_row(
         columns(explained, ["name", "words", "score", *["top_class"] * with_class, "n_images"]),
-        key="concept_table",
-        hide_index=True,
-        height=min(38 + 35 * len(explained), 458),
-        on_select=picked,
-        selection_mode="single-row",
-        alt="Features whose words fit; select a row to open that feature",
-        column_config={
+        {
             "name": st.column_config.TextColumn("Feature", width=70),
             "words": st.column_config.TextColumn("Words, the best first", width=300),
             "score": number("Best", format="%.2f", width=55, help=widgets.help_text("word_score")),
             "top_class": st.column_config.TextColumn("Most common class", width=130),
             "n_images": number("Images", width=60, help=widgets.help_text("highly_activating")),
         },
+        lambda row: open_unit(str(explained["group"].iat[row])),
+        key="concept_table",
+        alt="Features whose words fit; select a row to open that feature",
+        height=458,
     )
 
 
@@ -168,7 +158,7 @@ def _described(study: Study, population: Slice, find: str) -> None:
     described = where(described, reads.mask(study, population)[described["row"].to_numpy(np.int64)])
     n = len(described)
     quoted = widgets.plain(repr(text))
-    with st.expander(f"{n:,} image{'s' * (n != 1)} described with {quoted}", expanded=True):
+    with st.expander(f"{counted(n, 'image')} described with {quoted}", expanded=True):
         if not n:
             st.caption("No caption that was found for one of these images holds it.")
             return
@@ -191,7 +181,7 @@ def _described(study: Study, population: Slice, find: str) -> None:
 
 def _facts(study: Study) -> None:
     """How the words were found, and what the step noted."""
-    facts = reads.summary(study, "concepts")
+    facts = study.summary("concepts")
     n = len(concept_reads.explained(study))
     lines = [f"{n:,} features and groups of features are explained."]
     if {"n_bank", "clip"} <= set(facts):

@@ -17,12 +17,13 @@ from core.common.captions import shortened
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
+from dashboard.components.choose_one import press_some, select_one, select_some
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
-from dashboard.state import image_filter, session
+from dashboard.state import session
 
 PANELS = {"Difference": "difference", "Correct": "correct", "Misclassified": "misclassified"}
 GROUPS = ("Correct", "Misclassified")
@@ -51,34 +52,19 @@ def mean_representations(study: Study, population: Slice, controls: DeltaGenerat
 
 
 def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    session.drop_unknown("groups_panels", PANELS)
-    panels = st.pills(
-        "Panels",
-        list(PANELS),
-        selection_mode="multi",
-        default=["Difference"],
-        key="groups_panels",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    panels = press_some("Panels", PANELS, key="groups_panels", default=["Difference"], shows_label=False)
     names = study.class_names
     usual = [names[number] for number in class_representations.choose_classes(means["counts"])]
-    session.drop_unknown("groups_classes", names)
     with st.popover("Classes", icon=":material/label:", key="groups_classes_popover"):
-        labels = st.multiselect(
-            "Classes",
-            names,
-            default=usual,
-            key="groups_classes",
-            bind="query-params",
-            max_selections=MOST_CLASSES,
+        labels = select_some(
+            "Classes", names, key="groups_classes", default=usual, most=MOST_CLASSES, shows_label=True,
             help="First those with the most correct and misclassified images",
-        )
+        )  # fmt: skip
     classes = np.sort(np.array([names.index(name) for name in labels or usual], np.int64))
     features = class_representations.choose_features(
         reads.vector(study, "class_means"), _discriminative(study), classes
     )
-    return classes, features, tuple(PANELS[name] for name in PANELS if name in panels) or ("difference",)
+    return classes, features, tuple(PANELS[name] for name in panels) or ("difference",)
 
 
 def _discriminative(study: Study) -> np.ndarray:
@@ -179,9 +165,10 @@ def _one(study: Study, population: Slice, means: Means) -> None:
     st.subheader("The images behind a cell")
     names, n_features = study.class_names, means["correct"].shape[1]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        session.drop_unknown("groups_class", names)
         usual = int(np.argmax(means["counts"].min(0)))
-        label = st.selectbox("Class", names, index=usual, key="groups_class", bind="query-params", width=200)
+        label = select_one(
+            "Class", names, key="groups_class", default=names[usual], width=200, shows_label=True
+        )
         number = names.index(label)
         session.url_int("groups_feature", below=n_features, what="feature")
         feature = st.number_input(
@@ -195,16 +182,15 @@ def _one(study: Study, population: Slice, means: Means) -> None:
             width=170,
         )
         if study.has("heatmap_maps"):
-            st.page_link(
-                "views/heatmaps.py",
-                label=f"Heatmaps of {widgets.plain(reads.feature_name(study, int(feature)))} "
-                f"on {widgets.plain(label)}",
-                icon=":material/local_fire_department:",
-                query_params={
-                    **image_filter.link(served_studies.name_of(study), replace(population, labels=(label,))),
-                    "heat_of": "One feature",
-                    "feature": str(int(feature)),
-                },
+            name = widgets.plain(reads.feature_name(study, int(feature)))
+            link(
+                "heatmaps",
+                f"Heatmaps of {name} on {widgets.plain(label)}",
+                study,
+                icon="local_fire_department",
+                where=replace(population, labels=(label,)),
+                heat_of="One feature",
+                feature=str(int(feature)),
             )
     for column, group in zip(st.columns(2, gap="large"), GROUPS, strict=True):
         mean = float(means[group.lower()][number, int(feature)])

@@ -14,7 +14,6 @@ from core.jobs import uploads
 from core.jobs.jobs import Job
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow
@@ -49,7 +48,7 @@ def of_image(study: Study, row: int) -> None:
 def _has_words(study: Study) -> bool:
     if not evidence.captioned(study):
         return False
-    if skipped := reads.summary(study, "concepts").get("skipped"):
+    if skipped := study.summary("concepts").get("skipped"):
         widgets.empty_state("No feature was put into words", str(skipped))
         return False
     return widgets.needs(study, "concepts", "The words of the features")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.common.captions import headline
+from core.common.captions import SPLITS, headline, split_images
 from core.common.formatting import ordinal
 from core.common.score_names import available_scores, score_label
 from core.errors import PeregrineError
@@ -19,6 +19,7 @@ from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
 from dashboard.components.gallery import Tile, gallery
 from dashboard.components.image_keys import image_keys
+from dashboard.components.page_link import link
 from dashboard.panels.image import heatmap as image_heatmap
 from dashboard.panels.image import similar as similar_images
 from dashboard.state import image_filter, session
@@ -50,7 +51,7 @@ def _dialog(study: Study) -> None:
 
 
 def _opened(study: Study) -> None:
-    opened = session.opened_image(study, image_filter.shown(study))
+    opened = session.opened_image(study, image_filter.rows_of_page(study))
     if opened is None:
         st.rerun()
     facts = reads.image_facts(study, opened.row)
@@ -102,17 +103,12 @@ def _picture(study: Study, row: int, facts: dict[str, Any]) -> None:
     name, address = widgets.image_name(facts), served_studies.picture_url(study, row, "image")
     gallery([Tile(id=row, src=address, alt=name)], key="detail_picture", label=name, tile=420, zoom=True)
     st.caption(widgets.plain(facts["image_id"]))
-    st.page_link(
-        "views/image.py",
-        label="Open the page of this image",
-        icon=":material/open_in_full:",
-        query_params=session.link_query(served_studies.name_of(study))
-        | {session.IMAGE: str(facts["image_id"])},
-    )
+    image = {session.IMAGE: str(facts["image_id"])}
+    link("image", "Open the page of this image", study, icon="open_in_full", **image)
 
 
 def verdict(facts: dict[str, Any]) -> None:
-    split = {"val": "evaluation", "train": "train"}.get(facts["split"], facts["split"])
+    split = SPLITS.get(facts["split"], str(facts["split"])).lower()
     lines = []
     if not widgets.undefined(facts.get("label")):
         lines.append(f"True class **{widgets.plain(facts['label'])}**")
@@ -137,7 +133,7 @@ def _first_score(study: Study, row: int, facts: dict[str, Any]) -> None:
         score = score_reads.picked_first(study)
         share = reads.percentile(study, score, row)
         if not widgets.undefined(share):
-            split = {"val": "evaluation images", "train": "train images"}.get(facts["split"], "images")
+            split = split_images(facts["split"])
             name = score_label(score)
             st.markdown(
                 f"{name} **{facts[score]:.3g}**, {ordinal(round(share))} percentile of the {split}",
@@ -200,12 +196,7 @@ def _feature(study: Study, row: int, feature: dict) -> None:
     number = int(feature["feature"])
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.page_link(
-                "views/feature.py",
-                label=f"**{widgets.plain(feature['name'])}**",
-                query_params=session.link_query(served_studies.name_of(study)) | {"feature": str(number)},
-                width="content",
-            )
+            link("feature", f"**{widgets.plain(feature['name'])}**", study, feature=str(number))
             _tail_badge(feature)
             st.caption(_feature_words(study, feature), width="content")
         rows = [other for other in reads.top_rows(study, number) if other != row][:TOP_IMAGES]

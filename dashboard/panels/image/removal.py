@@ -8,8 +8,8 @@ import streamlit as st
 from core.store import Study
 from dashboard.cache import image_reads, reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import select_some
 from dashboard.components.stable_container import stable_container
-from dashboard.state import session
 
 REMOVED = "removed"  # part of the URL
 SHOWN = 3  # classes
@@ -24,20 +24,13 @@ def removal(study: Study, row: int, features: list[int], label: str | None) -> N
     if not study.has("probe_weights"):
         return
     names = dict(zip(reads.list_names(study, features), features, strict=True))
-    session.drop_unknown(REMOVED, names)
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", width="content", key="removal"
     ):
-        removed = st.multiselect(
-            "Without these features",
-            list(names),
-            key=REMOVED,
-            bind="query-params",
-            placeholder="Switch features off …",
-            width=255,
-            label_visibility="collapsed",
+        picked = select_some(
+            "Without these features", names, key=REMOVED, placeholder="Switch features off …", width=255
         )
-        removed = tuple(sorted(names[name] for name in removed))
+        removed = tuple(sorted(names[name] for name in picked))
         if removed:
             st.markdown(_told(study, row, removed, label), width="content", help=widgets.help_text("removal"))
 

@@ -9,7 +9,8 @@ import streamlit as st
 from core.store import Study
 from dashboard.cache import comparison_reads, reads, search_reads
 from dashboard.components import widgets
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import select_one
+from dashboard.panels import search_box
 from dashboard.research import parts
 from dashboard.state import session
 
@@ -22,7 +23,9 @@ AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth o
 def similar_images(study: Study, row: int) -> None:
     """The section of the dialog."""
     st.header("More like this", help=widgets.help_text("alike"))
-    space = _space(study)
+    space = search_box.choose_space(study, "alike_space")
+    if len(search_reads.spaces(study)) == 1:
+        st.caption("Nearest for this encoder; also for CLIP, once the search on the page Images is prepared.")
     vectors = study.array(space)
     if len(vectors) * vectors.shape[1] > AT_ONCE and not st.toggle(
         f"Compare with all {len(vectors):,} images", key="alike_go", help="Reads every representation once."
@@ -84,10 +87,8 @@ def _for_another_study(study: Study, row: int) -> None:
     }
     if not others:
         return
-    session.drop_unknown(OTHER, [NO_OTHER, *others])
-    name = st.selectbox(
-        "The same in another study", [NO_OTHER, *others], key=OTHER, bind="query-params", width=320
-    )
+    choices = [NO_OTHER, *others]
+    name = select_one("The same in another study", choices, key=OTHER, width=320, shows_label=True)
     if name not in others:
         return
     rows, cosines = search_reads.alike_elsewhere(study, others[name], row, SHOWN)
@@ -110,13 +111,3 @@ def _all_of_them(study: Study, row: int, space: str) -> None:
         args=("images",),
         kwargs={"like": str(study.images["image_id"].iat[row])} | words,
     )
-
-
-def _space(study: Study) -> str:
-    there = search_reads.spaces(study)
-    if len(there) == 1:
-        st.caption("Nearest for this encoder; also for CLIP, once the search on the page Images is prepared.")
-        return next(iter(there))
-    words = list(there.values())
-    title = choose_one("Nearest for", words, key="alike_space")
-    return next((name for name, word in there.items() if word == title), next(iter(there)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.common.captions import SPLITS
 from core.slices.inspection.facets import CORRECT, FACETS, LABEL, PREDICTED, SPLIT
 from core.slices.slice import Slice
 from core.store import Study
@@ -10,7 +11,7 @@ from dashboard.components.facets import Facet, Value, facets
 from dashboard.state import image_filter
 
 TITLES = {LABEL: "Class", PREDICTED: "Predicted as", CORRECT: "Verdict", SPLIT: "Split"}
-WORDS = {"true": "Correct", "false": "Misclassified", "val": "Evaluation", "train": "Train"}
+WORDS = {"true": "Correct", "false": "Misclassified", **SPLITS}
 SEVERAL = {LABEL: "labels", PREDICTED: "predicted"}  # fields of a slice that hold any number of values
 VERDICTS = {"true": True, "false": False}
 MOST = 100  # values of a facet that travel to the browser

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import miou, miou_by_class, overlap_rows
 from core.charts.options import FigureOptions
-from core.common.captions import shortened
+from core.common.captions import LOOKS, shortened
 from core.common.dataframes import equals, numbers, where
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
@@ -18,13 +18,11 @@ from dashboard.addresses import served_studies
 from dashboard.cache import heatmap_reads, overlap_reads, reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one, select_some
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks import measure
-from dashboard.state import session
 
 MASKS = {"Object": "core", "Background": "spurious"}
-PLACES = {"core": "on the object", "spurious": "on the background"}
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 
 
@@ -66,8 +64,8 @@ def _ends(part: pd.DataFrame, mask: str) -> str:
         for row in ranked.to_dict("records")
     ]
     if len(texts) == 1:
-        return f"Heatmaps of {texts[0]} {PLACES[mask]}."
-    return f"Least {PLACES[mask]}: {texts[0]}; most: {texts[-1]}."
+        return f"Heatmaps of {texts[0]} {LOOKS[mask]}."
+    return f"Least {LOOKS[mask]}: {texts[0]}; most: {texts[-1]}."
 
 
 def _class_table(study: Study, table: pd.DataFrame, population: Slice) -> None:
@@ -113,8 +111,7 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
 def _options(study: Study) -> tuple[str, dict[str, Study]]:
     """Which images count, a value of IMAGES, and the studies that are drawn beside, behind a button."""
     with st.popover("Options", key="overlap_options"):
-        session.drop_unknown("overlap_images", IMAGES)
-        title = st.selectbox("Images", list(IMAGES), key="overlap_images", bind="query-params", width=270)
+        title = select_one("Images", IMAGES, key="overlap_images", width=270, shows_label=True)
         return IMAGES[title], _compared(study)
 
 
@@ -155,14 +152,8 @@ def _compared(study: Study) -> dict[str, Study]:
     }
     if not others:
         return {}
-    session.drop_unknown("overlap_with", others)
-    names = st.multiselect(
-        "Compare with",
-        list(others),
-        key="overlap_with",
-        bind="query-params",
-        max_selections=4,
-        placeholder="Studies with masks",
-        width=270,
-    )
+    names = select_some(
+        "Compare with", others, key="overlap_with", most=4, placeholder="Studies with masks", width=270,
+        shows_label=True,
+    )  # fmt: skip
     return {name: others[name] for name in names}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.common.captions import LOOKS, ON_MASKS
 from core.common.dataframes import equals, numbers, where
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
@@ -15,7 +16,6 @@ from dashboard.components import widgets
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 
-TITLES = {"core": "Most on the object", "spurious": "Most on the background"}
 EACH = 2
 
 
@@ -24,12 +24,12 @@ def example_overlays(study: Study, population: Slice) -> None:
     """Draw two images for each mask, with heatmap and masks side by side."""
     table = overlap_reads.rows(study, population)
     table = where(table, np.isfinite(numbers(table, "energy")))
-    sides = {mask: where(table, equals(table, "mask", mask)) for mask in TITLES}
+    sides = {mask: where(table, equals(table, "mask", mask)) for mask in ON_MASKS}
     if any(len(side) < EACH for side in sides.values()):
         return
     for column, (mask, side) in zip(st.columns(2, gap="medium"), sides.items(), strict=True):
         with column, st.container(gap="xxsmall"):
-            st.markdown(f"**{TITLES[mask]}**")
+            st.markdown(f"**Most {LOOKS[mask]}**")
             _images(study, mask, side.sort_values("energy", ascending=False, kind="stable"))
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.common.captions import LOOKS
 from core.common.dataframes import equals, numbers, where, words
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
@@ -20,10 +21,10 @@ from dashboard.cache import overlap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
+from dashboard.components.choose_one import select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
-VERDICTS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}
 TONES: dict[str, Tone] = {"core": "good", "spurious": "bad", "undecided": "quiet"}
 ORDERS = {
     "Firing most here first": "rate",
@@ -69,7 +70,7 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
     """The features of a verdict, in an order."""
     verdicts = words(wide, "verdict")
     options = {"All": f"All {len(wide):,} features"}
-    options |= {name: f"{words.capitalize()} {verdicts.count(name):,}" for name, words in VERDICTS.items()}
+    options |= {name: f"{words.capitalize()} {verdicts.count(name):,}" for name, words in LOOKS.items()}
     key, names = "overlap_verdict", list(options)
     asked = session.url_text("verdict")
     if asked is not None and asked not in options:
@@ -89,15 +90,7 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
         width=180,
         label_visibility="collapsed",
     )
-    session.drop_unknown("overlap_order", ORDERS)
-    order = st.selectbox(
-        "Order",
-        list(ORDERS),
-        key="overlap_order",
-        bind="query-params",
-        width=205,
-        label_visibility="collapsed",
-    )
+    order = select_one("Order", ORDERS, key="overlap_order", width=205)
     if before != "All":
         wide = where(wide, equals(wide, "verdict", before))
     by = -numbers(wide, ORDERS[order])
@@ -114,7 +107,7 @@ def _card(study: Study, population: Slice, row: Mapping[str, Any]) -> Card:
         title=words_of or f"Feature {feature}",
         href=session.href("feature", served_studies.name_of(study), feature=str(feature)),
         note=f"#{feature}" if words_of else reads.class_words(study, feature),
-        tag=VERDICTS[row["verdict"]],
+        tag=LOOKS[row["verdict"]],
         tone=TONES[row["verdict"]],
         pictures=_pictures(study, population, feature),
         bars=tuple(_bar(row, mask) for mask in ("core", "spurious") if np.isfinite(row[f"{mask}_energy"])),
@@ -139,7 +132,7 @@ def _bar(row: Mapping[str, Any], mask: str) -> Bar:
     """The share of the feature's heat that lies on a mask, and what a uniform heatmap has there."""
     share, lift = float(row[f"{mask}_energy"]), float(row[f"{mask}_lift"])
     return Bar(
-        label=f"Heat {VERDICTS[mask]}",
+        label=f"Heat {LOOKS[mask]}",
         share=share,
         text=f"{100 * share:.0f} %, {lift:.2f} × uniform" if np.isfinite(lift) else f"{100 * share:.0f} %",
         tone=TONES[mask],

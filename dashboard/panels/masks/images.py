@@ -6,14 +6,15 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.common.captions import ON_MASKS
 from core.common.dataframes import equals, numbers, where
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, overlap_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
-from dashboard.state import session
 
 ORDERS = {
     "Most on the background first": ("spurious", False),
@@ -21,7 +22,6 @@ ORDERS = {
     "Most on the object first": ("core", False),
     "Least on the object first": ("core", True),
 }
-PLACES = {"core": "object", "spurious": "background"}
 TILES = 24
 
 
@@ -29,15 +29,7 @@ TILES = 24
 def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """Images with their heatmaps and masks, by the share of the heat that lies on a mask."""
     with controls:
-        session.drop_unknown("overlap_image_order", ORDERS)
-        order = st.selectbox(
-            "Order",
-            list(ORDERS),
-            key="overlap_image_order",
-            bind="query-params",
-            width=255,
-            label_visibility="collapsed",
-        )
+        order = select_one("Order", ORDERS, key="overlap_image_order", width=255)
         kinds = ("Overlay", "Masks")
         display = heatmap_grid.display(study, key="overlap_look", several=True, default=kinds)
     mask, ascending = ORDERS[order]
@@ -57,4 +49,4 @@ def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) 
         label=f"images by the share of their heat on the {mask} mask",
         scale=display.scale,
     )
-    st.caption(f"The number on each picture is the share of its heat that lies on the {PLACES[mask]}.")
+    st.caption(f"The number on each picture is the share of its heat that lies on the {ON_MASKS[mask]}.")

@@ -18,6 +18,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
+from dashboard.components.choose_one import select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.masks import measure
 from dashboard.state import session
@@ -46,7 +47,7 @@ def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) ->
         _scatter(study, population, score, variant)
     _controls(study, variant)
     _sweep(study, variant)
-    for line in _remarks(reads.summary(study, "overlap")):
+    for line in _remarks(study.summary("overlap")):
         st.caption(widgets.plain(line))
 
 
@@ -64,16 +65,7 @@ def _score(study: Study) -> str | None:
     labels = {score_label(name): name for name in reads.scores(study)}
     if not labels:
         return None
-    session.drop_unknown("overlap_score", labels)
-    label = st.selectbox(
-        "Score",
-        list(labels),
-        key="overlap_score",
-        bind="query-params",
-        width=190,
-        label_visibility="collapsed",
-    )
-    return labels[label]
+    return labels[select_one("Score", labels, key="overlap_score", width=190)]
 
 
 @stable_container

@@ -6,10 +6,8 @@ import streamlit as st
 
 from core.common.command_line import command_line
 from core.store import Study
-from dashboard.addresses import served_studies
-from dashboard.cache import reads
 from dashboard.components import widgets
-from dashboard.state import session
+from dashboard.components.page_link import link
 
 HOW_TO_ADD = (
     "A mask marks the object (core), or what merely comes with it (spurious). Put the masks below one folder "
@@ -25,7 +23,7 @@ def no_masks_help(study: Study) -> bool:
     """
     if not missing(study):
         return False
-    summary = reads.summary(study, "overlap")
+    summary = study.summary("overlap")
     why = str(summary["skipped"]) if summary.get("masks") else HOW_TO_ADD
     widgets.empty_state("No masks yet", why, command_line("overlap", study.path, masks="DIR"))
     _way_to_add(study)
@@ -43,14 +41,9 @@ def briefly_explained(study: Study) -> bool:
 
 def missing(study: Study) -> bool:
     """True where masks are what a study lacks to compare heatmaps with."""
-    skipped = reads.summary(study, "overlap").get("skipped")
-    return bool(skipped) and not reads.summary(study, "heatmaps").get("skipped")
+    skipped = study.summary("overlap").get("skipped")
+    return bool(skipped) and not study.summary("heatmaps").get("skipped")
 
 
 def _way_to_add(study: Study) -> None:
-    st.page_link(
-        "views/new_study.py",
-        label="Choose the mask folder",
-        icon=":material/arrow_forward:",
-        query_params=session.link_query(served_studies.name_of(study)),
-    )
+    link("new_study", "Choose the mask folder", study, icon="arrow_forward")

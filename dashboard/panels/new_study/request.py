@@ -22,7 +22,7 @@ CLASS_LEVELS = ("1", "2", "3", "4")
 
 
 @dataclass(frozen=True)
-class Wish:
+class StudyRequest:
     """Every field is a text as it was typed or chosen; nothing is checked yet."""
 
     images: str = FOLDER

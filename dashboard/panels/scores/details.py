@@ -21,8 +21,8 @@ from core.store import Study
 from dashboard.cache import reads, score_reads
 from dashboard.cache.chart_reads import chart_table
 from dashboard.components import widgets
-from dashboard.components.chart import download, show_chart
-from dashboard.components.choose_one import choose_one
+from dashboard.components.chart import bold, download, show_chart
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
 
@@ -34,7 +34,7 @@ TILES = 12
 def about(study: Study, score: str) -> None:
     """What the picked score is; of the combined one, how much each of its parts weighs."""
     line = widgets.plain(sentences.describe_score(score))
-    weights = reads.summary(study, "quality").get("combined_weights", {}).get("val")
+    weights = study.summary("quality").get("combined_weights", {}).get("val")
     if score == "combined" and weights:
         ordered = sorted(weights.items(), key=lambda pair: -pair[1])
         shares = ", ".join(f"{score_label(name)} {weight:.2f}".replace("-", "−") for name, weight in ordered)
@@ -54,7 +54,13 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
     _, values, correct = score_reads.values(study, population, score)
     looked = apply_cutoff(values, correct, threshold).n_flagged
     options = FigureOptions(against=(score,), images=looked)
-    show_chart(study, ERRORS_FOUND, options, among=population)
+    advice = advise(score_reads.recommended(study, population), score_reads.aurocs(study, population))
+
+    def title(finding: str) -> None:
+        bold(finding)
+        st.caption(widgets.plain(advice))
+
+    show_chart(study, ERRORS_FOUND, options, among=population, title=title)
     shares = at_shares(chart_table(study, population, ERRORS_FOUND.name, options))
     if len(shares):
         names = {"n_looked": "Images looked at"} | {name: score_label(name) for name in shares.columns[1:]}
@@ -63,7 +69,6 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
             hide_index=True,
             alt="Errors found, by images looked at",
         )
-    st.caption(widgets.plain(advise(score_reads.recommended(study), score_reads.aurocs(study, population))))
     if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
         st.caption(widgets.plain(calibrated))
 
@@ -125,11 +130,7 @@ def by_cause(study: Study, population: Slice) -> None:
 @stable_container
 def all_numbers(study: Study, population: Slice, score: str) -> None:
     titles = {metric.title: metric.column for metric in baselines.METRICS.values()}
-    session.drop_unknown("quality_metric", titles)
-    title = st.selectbox(
-        "Order by", list(titles), key="quality_metric", bind="query-params", width=420,
-        label_visibility="collapsed",
-    )  # fmt: skip
+    title = select_one("Order by", titles, key="quality_metric", width=420)
     metrics = score_reads.metrics(study, population, reads.scores(study))
     ranked = baselines.ranked(metrics, titles[title])
     if ranked.empty:

@@ -9,11 +9,12 @@ from core.charts.cutoff import CutoffResult, apply_cutoff, reachable_percent, th
 from core.common.score_names import score_label
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.addresses import served_studies
 from dashboard.cache import reads, score_reads
 from dashboard.components import widgets
+from dashboard.components.choose_one import select_one
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
-from dashboard.state import image_filter, session
+from dashboard.state import session
 
 Q = "q_score"
 SCORE, CUTOFF = "score", "quality_cutoff"  # widget keys and parts of the URL
@@ -25,17 +26,9 @@ TILES = 8
 def choose_score(study: Study) -> str:
     """Draw the selector of the score that the page is about, and one click to the Q-Score and back."""
     labels = {score_label(score): score for score in reads.scores(study)}
-    session.drop_unknown(SCORE, labels)
     first = score_reads.picked_first(study)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        label = st.selectbox(
-            "Score",
-            list(labels),
-            index=list(labels.values()).index(first),
-            key=SCORE,
-            bind="query-params",
-            label_visibility="collapsed",
-        )
+        label = select_one("Score", labels, key=SCORE, default=score_label(first))
         score = labels[label]
         _other(first if score == Q else Q, held=reads.scores(study), current=score)
     return score
@@ -145,12 +138,7 @@ def _strip(
         label="images looked at, lowest score first",
     )
     limit = Slice.joined([population, Slice.parse(f"{score}=..{_upwards(threshold)}")])
-    st.page_link(
-        "views/images.py",
-        label="All these images",
-        icon=":material/photo_library:",
-        query_params=image_filter.link(served_studies.name_of(study), limit),
-    )
+    link("images", "All these images", study, icon="photo_library", where=limit)
 
 
 def _truth_first(fact) -> tuple[str, ...]:

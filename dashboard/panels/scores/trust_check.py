@@ -21,7 +21,7 @@ VERDICTS: dict[str, tuple[str, str, Colour]] = {
 
 def trust_checks(study: Study) -> None:
     """The verdict first, then the facts beside it, then those of the whole representation."""
-    summary = reads.summary(study, "features") | reads.summary(study, "quality")
+    summary = study.summary("features") | study.summary("quality")
     with st.container(border=True):
         if trust := reads.trust_check(study):
             label, icon, colour = VERDICTS[trust.verdict]

@@ -67,3 +67,16 @@ def test_advice__without_a_probe_names_distinctiveness_and_its_caveat(shared_stu
     found = recommended(again)
     assert found is not None and found.score == "distinctiveness"
     assert advice(again) == f"Take distinctiveness. {found.reason}"
+
+
+def test_recommended__is_of_the_slice_that_a_study_is_narrowed_to(shared_study, tmp_path):
+    folder = shutil.copytree(shared_study, tmp_path / "study")
+    study = open_study(folder)
+    frame, images = study.table("quality"), study.images.set_index("image_id")
+    first = images["label"].loc[frame["image_id"]].to_numpy() == study.class_names[0]
+    frame.loc[first, "confidence"] = float("nan")
+    frame.to_parquet(folder / "quality.parquet")
+    again = open_study(folder)
+    whole, unanswered = recommended(again), recommended(again.where(f"label={study.class_names[0]}"))
+    assert whole is not None and whole.score == "confidence"
+    assert unanswered is not None and unanswered.score == "distinctiveness"

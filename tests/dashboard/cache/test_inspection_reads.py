@@ -39,19 +39,9 @@ def test_reads__are_those_of_the_images_of_the_filter(world, where):
     np.testing.assert_equal(inspection_reads.headline(study, where), headline(study, mask))
 
 
-def test_reads__against_another_slice(world):
-    bees = Slice(labels=("bee",))
-    sides = inspection.population(world.study, ANTS, bees)
-    found = inspection_reads.feature_differences(world.study, ANTS, bees)
-    pd.testing.assert_frame_equal(found, feature_differences(world.study, *sides))
-    assert not found.equals(inspection_reads.feature_differences(world.study, ANTS))
-
-
 def test_reads__are_made_once(world, monkeypatch):
     first = inspection_reads.feature_differences(world.study, ANTS)
-    monkeypatch.setattr(
-        inspection_reads.feature_rates, "feature_differences", None
-    )  # a second call would fail
+    monkeypatch.setattr(inspection_reads, "population", None)  # a second call would fail
     pd.testing.assert_frame_equal(
         inspection_reads.feature_differences(world.study, Slice(labels=("ant",))), first
     )

@@ -126,8 +126,10 @@ def test_study_folder__never_into_something_else(place):
         allowed_paths.study_folder("link")
 
 
-def test_wish__words_of_the_command(place):
-    asked = request.Wish(images_path="open/photos", encoder_text="open/model.pth", architecture="resnet18")
+def test_study_request__words_of_the_command(place):
+    asked = request.StudyRequest(
+        images_path="open/photos", encoder_text="open/model.pth", architecture="resnet18"
+    )
     assert asked.is_complete
     study = place / "mine"
     assert asked.command(study) == Analyze(
@@ -135,9 +137,9 @@ def test_wish__words_of_the_command(place):
     )
 
 
-def test_wish__everything(place):
+def test_study_request__everything(place):
     (place / "open" / "captions.txt").write_text("a\nb\n")
-    asked = request.Wish(
+    asked = request.StudyRequest(
         images=request.GLYPHWORLD,
         encoder=request.TIMM,
         encoder_text="resnet10t",
@@ -183,22 +185,22 @@ def test_wish__everything(place):
         {"words": request.GLYPH_WORDS, "clip": "/etc/passwd.json"},
     ],
 )
-def test_wish__refuses(place, change):
+def test_study_request__refuses(place, change):
     usual = {"images_path": "open/photos", "encoder_text": "open/model.pth"}
     with pytest.raises(SettingsError):
-        request.Wish(**(usual | change)).command(place / "mine")
+        request.StudyRequest(**(usual | change)).command(place / "mine")
 
 
 @pytest.mark.parametrize(
     ("asked", "complete"),
     [
-        (request.Wish(), False),
-        (request.Wish(images=request.GLYPHWORLD), False),
-        (request.Wish(images=request.GLYPHWORLD, encoder_text="x"), True),
-        (request.Wish(images_path="x", encoder_text="x", masks=request.MASK_FOLDER), False),
-        (request.Wish(images_path="x", encoder_text="x", words=request.WORD_FILE), False),
-        (request.Wish(images_path="x", encoder_text="x", words=request.GLYPH_WORDS), True),
+        (request.StudyRequest(), False),
+        (request.StudyRequest(images=request.GLYPHWORLD), False),
+        (request.StudyRequest(images=request.GLYPHWORLD, encoder_text="x"), True),
+        (request.StudyRequest(images_path="x", encoder_text="x", masks=request.MASK_FOLDER), False),
+        (request.StudyRequest(images_path="x", encoder_text="x", words=request.WORD_FILE), False),
+        (request.StudyRequest(images_path="x", encoder_text="x", words=request.GLYPH_WORDS), True),
     ],
 )
-def test_wish__is_complete(asked, complete):
+def test_study_request__is_complete(asked, complete):
     assert asked.is_complete == complete

@@ -12,7 +12,6 @@ from core.pipeline.run import run_step
 from core.store import open_study
 from dashboard.cache import map_reads
 from dashboard.components.tooltips import plain
-from dashboard.research import domain_line
 from dashboard.research.domain_line import domain_sentence
 from tests.dashboard.conftest import all_text
 
@@ -30,17 +29,20 @@ def test_sentence__says_what_each_part_tells():
     assert domain_sentence({"column": "style", "base_rate": None}).endswith("Too few images to tell.")
 
 
-def test_line__warns_where_the_domain_is_the_class(monkeypatch):
+def test_line__warns_where_the_domain_is_the_class():
     cautions = ["'label' is the class of every image: no test can tell the domain from the class"]
-    summary = {"column": "label", "base_rate": 0.2, "domain_linear_all": 0.9, "cautions": cautions}
-    monkeypatch.setattr(domain_line.reads, "summary", lambda study, step: summary)
 
     def page() -> None:
         from types import SimpleNamespace
 
         from dashboard.research import domain_line
 
-        domain_line.domain_probe_line(SimpleNamespace(has=lambda name: True))  # type: ignore[arg-type]
+        summary = {"column": "label", "base_rate": 0.2, "domain_linear_all": 0.9}
+        summary["cautions"] = [
+            "'label' is the class of every image: no test can tell the domain from the class"
+        ]
+        study = SimpleNamespace(has=lambda name: True, summary=lambda step: summary)
+        domain_line.domain_probe_line(study)  # type: ignore[arg-type]
 
     app = AppTest.from_function(page).run()
     assert not app.exception

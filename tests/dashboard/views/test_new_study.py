@@ -347,13 +347,17 @@ def test_class_level__is_asked_for_folders_and_part_of_the_command(studies, chec
     app = open_page("new_study", **images, new_name="mine", new_more="true", new_class_level="Level 2")
     assert not app.exception
     assert "GROUP/CLASS/IMAGE" in app.selectbox(key="new_class_level").help
-    asked = request.Wish(images=request.GLYPHWORLD, class_level="2", encoder=request.ASSET, encoder_text="x")
+    asked = request.StudyRequest(
+        images=request.GLYPHWORLD, class_level="2", encoder=request.ASSET, encoder_text="x"
+    )
     assert "--class-level=2" in asked.command(Path("mine")).words
 
 
 @pytest.mark.parametrize("field", ["pool", "tokens", "token_norm", "class_level"])
 def test_request__an_unknown_way_to_read_is_refused(field):
-    asked = request.Wish(images=request.GLYPHWORLD, encoder=request.ASSET, encoder_text="x", **{field: "all"})
+    asked = request.StudyRequest(
+        images=request.GLYPHWORLD, encoder=request.ASSET, encoder_text="x", **{field: "all"}
+    )
     with pytest.raises(SettingsError, match="unknown .* 'all'; choose one of"):
         asked.command(Path("mine"))
 

@@ -82,6 +82,7 @@ def test_unlabelled_study__nothing_is_said_of_answers(studies, unlabelled_study,
     assert "answer" not in all_text(app)
     assert not [order for box in app.selectbox for order in box.options if "confident" in order]
     assert "correctness" not in all_text(open_page("predicting_errors", study="unlabelled"))
+    assert "class → answer" not in all_text(open_page("images", study="unlabelled"))
 
 
 def test_no_evaluation_images__no_page_has_an_accuracy(tmp_path, monkeypatch, open_page):
@@ -379,6 +380,9 @@ def test_overview__follows_the_filter(seen, open_page):
     assert bees.inside[pictured].all()
     for card in drawn_cards(app, "overview_first"):
         assert parse_qs(urlsplit(card["href"]).query)["where"] == [text]
+    firing = numbers(bees.table("features").sort_values("feature"), "activation_rate")
+    for card in drawn_cards(app, "overview_features"):
+        assert card["subtitle"].startswith(f"fires on {firing[int(card['id'])]:.1f} % of bee, ")
 
 
 def test_overview__of_a_filter_without_images(seen, open_page):

@@ -17,7 +17,10 @@ from tests.encoders.hugging_face.make_references import FILE, planted, planted_i
 
 REFERENCES: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 IN_MEMORY = ["ViT", "DINOv2 registers", "DINOv3", "CLIP", "SigLIP", "Swin", "ConvNeXt V2"]
-TOLERANCE = {"rtol": 1e-3, "atol": 3e-4}  # outputs are of size 1 to 3, and rounded to five places
+TOLERANCE: dict[str, Any] = {
+    "rtol": 1e-3,
+    "atol": 3e-4,
+}  # outputs are of size 1 to 3, and rounded to five places
 
 
 def write(folder: Path, name: str, *, config: bool = True) -> Path:
@@ -66,7 +69,10 @@ def test_images_are_prepared_as_the_preprocessor_says(tmp_path):
         "size": {"shortest_edge": 300}, "crop_size": {"height": 224, "width": 224},
     }  # fmt: skip
     (folder / "preprocessor_config.json").write_text(json.dumps(said))
-    transform = load_encoder(str(folder)).transform
+    encoder = load_encoder(str(folder))
+    transform = encoder.transform
+    assert "transform from preprocessor_config.json" in encoder.assumptions
+    assert not any("images assumed" in line for line in encoder.assumptions)
     assert (transform.mean, transform.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     assert (transform.resize, transform.input_size, transform.interpolation) == (300, 224, "bilinear")
 

@@ -1,0 +1,37 @@
+"""A link to a page of the dashboard, with the study, the filter and what else its address says."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.state import session
+
+
+def link(
+    page: str,
+    label: str,
+    study: Study,
+    *,
+    icon: str | None = None,
+    icon_right: str | None = None,
+    where: Slice | str | None = None,
+    **query: str,
+) -> None:
+    """Draw the link.
+
+    Args:
+        page: a name in `dashboard.addresses.pages`. icon: of Material; icon_right: one behind the label.
+        where: the filter there; None: the present one. query: further parts of the address.
+    """
+    address = session.link_query(served_studies.name_of(study), None if where is None else str(where))
+    shown = icon or icon_right
+    st.page_link(
+        f"views/{page}.py",
+        label=label,
+        icon=None if shown is None else f":material/{shown}:",
+        icon_position="right" if icon_right else "left",
+        query_params=address | query,
+    )

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from core.data.masks.masks import open_masks, reopen_masks
+from core.data.sources.images import open_images
+from core.errors import MaskError, UnreadableImage
+from tests.data.sources.pictures import make_folder
+
+SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]  # of an image of 6 x 5
+NAMES = ["a.png", "b.png", "c.png", "d.png"]
+
+
+def annotation(image: int, category: int, box: list[Any], **more: Any) -> dict[str, Any]:
+    return {"image_id": image, "category_id": category, "bbox": box, **more}
+
+
+def coco(*annotations: dict[str, Any], **size: Any) -> dict[str, Any]:
+    images = [
+        {"id": at, "file_name": name, **({"width": 6, "height": 5} | size)} for at, name in enumerate(NAMES)
+    ]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    return {"images": images, "categories": categories, "annotations": list(annotations)}
+
+
+def write(folder: Path, tree: Any) -> Path:
+    make_folder(folder, NAMES)
+    path = folder / "instances.json"
+    path.write_text(json.dumps(tree))
+    return path
+
+
+def opened(path: Path) -> Any:
+    masks = open_masks(masks=path, source=open_images(path))
+    assert masks is not None
+    return masks
+
+
+def region(x: slice, y: slice) -> np.ndarray:
+    expected = np.zeros((5, 6), np.float32)
+    expected[y, x] = 1
+    return expected
+
+
+def test_core_masks_cover_the_images_own_class(tmp_path):
+    path = write(
+        tmp_path,
+        coco(
+            annotation(0, 1, [0, 0, 4, 4], segmentation=SQUARE),
+            annotation(0, 1, [5, 0, 1, 5]),  # a second cat, as a box
+            annotation(0, 2, [0, 0, 1, 1]),  # no cat
+            annotation(1, 2, [2, 1, 3, 2]),
+        ),
+    )
+    masks = opened(path)
+    assert list(masks.table.itertuples(index=False, name=None)) == [("a.png", "core"), ("b.png", "core")]
+    assert_array_equal(
+        masks.read("a.png", "core"),
+        np.maximum(region(slice(1, 4), slice(1, 4)), region(slice(5, 6), slice(0, 5))),
+    )
+    assert_array_equal(masks.read("b.png", "core"), region(slice(2, 5), slice(1, 3)))
+    assert masks.report["n_core"] == 2 and masks.report["n_spurious"] == 0
+    with pytest.raises(UnreadableImage, match="no core mask"):
+        masks.read("c.png", "core")
+    again = reopen_masks(masks.describe(), open_images(path))
+    assert again.fingerprint() == masks.fingerprint()
+
+
+def test_run_lengths_as_numbers_and_as_text(tmp_path):
+    """Columns 2 and 3 of an image of 6 x 5: ten zeros, ten ones, ten zeros; 10 is written as a colon."""
+    numbers = {"size": [5, 6], "counts": [10, 10, 10]}
+    text = {"size": [5, 6], "counts": ":::"}
+    tree = coco(
+        annotation(0, 1, [2, 0, 2, 5], segmentation=numbers, iscrowd=1),
+        annotation(1, 1, [2, 0, 2, 5], segmentation=text),
+    )
+    masks = opened(write(tmp_path, tree))
+    for name in ("a.png", "b.png"):
+        assert_array_equal(masks.read(name, "core"), region(slice(2, 4), slice(0, 5)))
+
+
+def test_hostile_outlines_lose_only_themselves(tmp_path):
+    odd = [["x", 1], [1e400, 0, 1, 1, 2, 2], [1e300, 0, 1e300, 9, 0, 9]]
+    tree = coco(
+        annotation(0, 1, [0, 0, 2, 2], segmentation=odd),
+        annotation(1, 1, [0, 0, 2, 2], segmentation={"counts": [10**9, -5], "size": [5, 6]}),
+        annotation(2, 1, [0, 0, 2, 2], segmentation={"counts": "~~~~~~~~~~~~", "size": [5, 6]}),
+        annotation(3, 1, ["a", None, {}, 2]),
+    )  # fmt: skip
+    masks = opened(write(tmp_path, tree))
+    assert masks.read("a.png", "core").shape == (5, 6)
+    for name in ("b.png", "c.png"):
+        with pytest.raises(UnreadableImage, match="run-length code"):
+            masks.read(name, "core")
+    assert not masks.read("d.png", "core").any()
+
+
+def test_a_size_that_no_image_has_is_refused(tmp_path):
+    masks = opened(write(tmp_path, coco(annotation(0, 1, [0, 0, 2, 2]), width=10**6, height=10**6)))
+    with pytest.raises(UnreadableImage, match="too large"):
+        masks.read("a.png", "core")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot read masks from"),
+        ("[]", "has no 'images' and 'annotations'. Give a .json of COCO"),
+        ('{"images": [], "annotations": []}', "none of the 0 images"),
+    ],
+)
+def test_what_are_no_masks(tmp_path, text, message):
+    source = open_images(write(tmp_path, coco()))
+    (tmp_path / "masks.json").write_text(text)
+    with pytest.raises(MaskError, match=message):
+        open_masks(masks=tmp_path / "masks.json", source=source)

@@ -186,6 +186,20 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True)
+class AnswersConfig:
+    """The encoder's own classifier, matched to the labels (docs/method.md 3.6)."""
+
+    head_classes: str | None = option(
+        "class names of the head's outputs: one a line, .json, or .csv with output,label",
+        None,
+        metavar="FILE",
+        left_out="those of the checkpoint or its library",
+        group="analysis",
+    )
+    restrict: bool = option("only classes that the images have as labels can be predicted", False)
+
+
+@dataclass(frozen=True)
 class QualityConfig:
     """Q-Score, its baselines, and how well each predicts the probe's errors (docs/method.md 2)."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from core.common.formatting import counted
 from core.common.worker_group import Ranks
@@ -15,11 +16,12 @@ from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
-from core.storage.writer import StudyWriter
+from core.storage.writer import StepWriter, StudyWriter
 from core.store import open_study
 
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
+    from core.encoders.readout.head import Head
     from core.encoders.registry import Encoder
 
 
@@ -38,8 +40,9 @@ def run_embed(
         outside = {"images": source.fingerprint()}
     with progress.stage("load"):
         encoder, about = load(config, source, run)
+    head, about_head = own_head(encoder)
     settings, outside["encoder"] = as_settings(config), about["fingerprint"]
-    is_current = writer.is_current("embed", settings, (), outside)
+    is_current = writer.is_current("embed", settings, (), outside) and _same_head(writer, about_head)
     ranks.wait()  # all have looked before the first changes the manifest
     if is_current:
         if run.strict:
@@ -61,6 +64,7 @@ def run_embed(
                 batch_size=run.batch_size,
                 workers=default_workers(run, len(source.table)),
                 strict=run.strict,
+                head=head if head is not None and head.linear is None else None,
                 ranks=ranks,
             )
         if ranks.is_first:
@@ -69,6 +73,40 @@ def run_embed(
             n = counted(len(unreadable), "image")
             progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+        out.summary |= {"split_given": bool(source.split_given), "head": about_head}
+        if head is not None and ranks.is_first:
+            write_head(out, head)
+
+
+def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]]:
+    """The classifier of an encoder, and what a study remembers of it: at least why there is none."""
+    one: Any = encoder
+    head = one.find_head() if hasattr(one, "find_head") else "representations were given"
+    if isinstance(head, str):
+        return None, {"why": head}
+    facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
+    return head, facts | {"fingerprint": head.fingerprint}
+
+
+def _same_head(writer: StudyWriter, about: dict[str, Any]) -> bool:
+    """Whether a study has this classifier, or comes from a version that took none."""
+    entry = writer.manifest["steps"].get("embed", {})
+    before = entry.get("summary", {}).get("head")
+    return before is None or before.get("fingerprint") == about.get("fingerprint")
+
+
+def write_head(out: StepWriter, head: Head) -> None:
+    """Write what the outputs are called and, where the head is linear on the representation, its weights."""
+    wordnet = [next(iter(names), "") if len(names) > 1 else "" for names in head.names]
+    frame = {"output": range(head.n_outputs), "wordnet": wordnet}
+    names = [names[-1] if names else "" for names in head.names]
+    out.table(
+        "head_classes", pd.DataFrame({**frame, "name": names}).astype({"wordnet": "str", "name": "str"})
+    )
+    if head.linear is not None:
+        weights, bias = head.linear
+        out.vector("head_weights", weights.float().numpy())
+        out.vector("head_bias", bias.float().numpy())
 
 
 def token_facts(

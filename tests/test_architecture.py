@@ -28,7 +28,7 @@ CORE_FLOORS = (
     ("core.reader",),
     ("core.traces",),
     ("core.slices",),
-    ("core.measures",),
+    ("core.answers", "core.measures"),
     ("core.store",),
     ("core.analysis",),
     ("core.training",),
@@ -74,7 +74,7 @@ CORE_FOR_DASHBOARD = (
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
     *("core.analysis.quality.recommendation", "core.analysis.quality.label_free.consensus"),
-    "core.analysis.probe.notes",
+    *("core.analysis.probe.notes", "core.answers.answer"),
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
     "core.topics",
@@ -85,7 +85,7 @@ RESEARCH_FOR_DASHBOARD = (
     *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
-LARGE_FOLDERS = {"core/charts", "core/figures", "dashboard/views"}
+LARGE_FOLDERS = {"core/charts", "core/measures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from timm.layers import LayerNorm, SwiGLUPacked
+from timm.layers.mlp import SwiGLUPacked
+from timm.layers.norm import LayerNorm
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck

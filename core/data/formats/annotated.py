@@ -88,7 +88,7 @@ class AnnotatedSource(TableSource):
         if outside:
             count = counted(len(outside), "image")
             notes.append(f"{count} outside '{self.root}', the folder of the images: {some(outside, 3)}")
-        unlabelled = int(listing.table["label"].isna().sum())
+        unlabelled = list(listing.table["label"].isna()).count(True)
         notes += [f"{counted(unlabelled, 'image')} without label"] if unlabelled else []
         listing.notes = [*rows.notes, *notes, *listing.notes]
         return listing
@@ -123,7 +123,7 @@ def _once(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not again.any():
         return frame, []
     left = counted(int(again.sum()), "further entry", "further entries")
-    return frame[~again].reset_index(drop=True), [f"{left} of the same images left out"]
+    return frame.loc[~again].reset_index(drop=True), [f"{left} of the same images left out"]
 
 
 def _read_json(path: str) -> Any:

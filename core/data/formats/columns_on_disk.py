@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
@@ -163,4 +164,6 @@ def _stream_or_file(file: Any) -> Iterator[pa.RecordBatch]:
 
 def open_column_file(path: str) -> ColumnFile:
     """Open a .parquet or .arrow file. Raises OSError or ValueError."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        raise FileNotFoundError(errno.ENOENT, "no such file", path)
     return ParquetColumns(path) if path.lower().endswith(".parquet") else ArrowColumns(path)

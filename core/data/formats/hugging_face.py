@@ -28,6 +28,7 @@ from core.data.sources.decode import decode
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shards import is_pattern, matching_files, split_of_name
 from core.data.sources.source import (
+    IMAGE_EXTENSIONS,
     ListedSource,
     Listing,
     digest_table,
@@ -78,7 +79,7 @@ class HuggingFaceSource(ListedSource):
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=Lock())
+        vars(self).update(state, _lock=Lock())
 
     @cached_property
     def files(self) -> list[DataFile]:
@@ -153,7 +154,7 @@ class HuggingFaceSource(ListedSource):
         frame = pd.DataFrame({name: table[name].to_pandas() for name in names}, index=range(opened.n_rows))
         for name in names:
             if name in columns.classes:
-                frame[name] = _named(frame[name], columns.classes[name])
+                frame[name] = _named(list(frame[name]), columns.classes[name])
         frame["_path"] = _reading(file.path, lambda: opened.paths(columns.image))
         return frame
 
@@ -203,8 +204,13 @@ def is_data_set(folder: Path) -> bool:
     """Return True for a folder that save_to_disk wrote, and for one with a Parquet file of images."""
     if any((folder / name).is_file() for name in SAVED):
         return True
-    first = next(iter(sorted(_below(folder, ".parquet", most=1))), None)
-    return first is not None and holds_pictures(first)
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if tables := sorted(name for name in names if name.lower().endswith(".parquet")):
+            return holds_pictures(os.path.join(here, tables[0]))
+        if any(name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS for name in names):
+            return False  # a folder of a million images is not walked to its end
+    return False
 
 
 def data_files(path: str) -> list[DataFile]:
@@ -263,11 +269,10 @@ def _plain(name: Any, where: str) -> str:
     return name
 
 
-def _named(numbers: pd.Series, names: Sequence[str]) -> pd.Series:
+def _named(numbers: Sequence[Any], names: Sequence[str]) -> pd.Series:
     """Return the names of the classes; missing for `datasets`' -1 and for any other number without one."""
-    values = pd.to_numeric(numbers, errors="coerce")
-    named = [names[int(v)] if v == v and 0 <= v < len(names) and v == int(v) else None for v in values]
-    return pd.Series(named, index=numbers.index, dtype="str")
+    places = [int(n) if isinstance(n, (int, float)) and 0 <= n < len(names) else -1 for n in numbers]
+    return pd.Series([names[at] if at >= 0 else None for at in places], dtype="str")
 
 
 def _reading(path: str, read: Any) -> Any:

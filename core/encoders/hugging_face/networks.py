@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from timm.layers import LayerNorm
+from timm.layers.norm import LayerNorm
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
 from timm.models.swin_transformer import SwinTransformer
@@ -156,13 +156,13 @@ def _count(state: Tensors, pattern: str) -> int:
 
 
 def _whole(config: Config, name: str) -> int | None:
-    value = config.get(name)
+    value: Any = config.get(name)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return value if is_whole and 0 < value <= MOST_SIDE else None
 
 
 def _number(config: Config, name: str) -> float | None:
-    value = config.get(name)
+    value: Any = config.get(name)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and 0 < value < 1e9 else None
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from core.data.formats.columns_on_disk import ArrowColumns, ParquetColumns
 from core.data.sources.decode import decode
 from core.data.sources.images import open_images, reopen_images
 from core.errors import ImageSourceError, UnreadableImage
-from tests.data.sources.pictures import picture
+from tests.data.sources.pictures import make_folder, picture
 
 CLASSES = ["ape", "bee", "cat"]
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -208,6 +209,26 @@ def test_arrow__of_one_file_and_of_a_file_format(tmp_path):
     content = ArrowColumns(str(path)).binary("image", 2)
     assert content is not None and decode(io.BytesIO(content)).size == (6, 5)
     assert open_images(path).table["image_id"].tolist()[2] == "x/000002"
+
+
+def test_a_folder_of_images_stays_one(tmp_path):
+    make_folder(tmp_path, ["ape/1.png", "bee/2.png"])
+    write(tmp_path / "cat/t.parquet", table(range(3)))
+    assert open_images(tmp_path).kind == "folder"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.parquet")
+    os.mkfifo(tmp_path / "x.arrow")
+    for path in (tmp_path, tmp_path / "x.arrow"):
+        with pytest.raises(ImageSourceError, match="no images in|no such file"):
+            open_images(path)
+
+
+def test_labels__numbers_that_are_no_classes(tmp_path):
+    rows = table(range(4)).set_column(1, "label", pa.array([1.0, float("inf"), float("nan"), -7.0]))
+    source = open_images(write(tmp_path / "t.parquet", rows.replace_schema_metadata(features())))
+    assert source.table["label"].fillna("").tolist() == ["bee", "", "", ""]
 
 
 def test_files_of_two_data_sets(tmp_path):

@@ -17,7 +17,7 @@ SQUARE = [[1, 1, 3, 1, 3, 3, 1, 3]]  # of an image of 6 x 5
 NAMES = ["a.png", "b.png", "c.png", "d.png"]
 
 
-def annotation(image: int, category: int, box: list[float], **more: Any) -> dict[str, Any]:
+def annotation(image: int, category: int, box: list[Any], **more: Any) -> dict[str, Any]:
     return {"image_id": image, "category_id": category, "bbox": box, **more}
 
 

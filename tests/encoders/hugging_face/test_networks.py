@@ -17,7 +17,10 @@ from tests.encoders.hugging_face.make_references import FILE, planted, planted_i
 
 REFERENCES: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 IN_MEMORY = ["ViT", "DINOv2 registers", "DINOv3", "CLIP", "SigLIP", "Swin", "ConvNeXt V2"]
-TOLERANCE = {"rtol": 1e-3, "atol": 3e-4}  # outputs are of size 1 to 3, and rounded to five places
+TOLERANCE: dict[str, Any] = {
+    "rtol": 1e-3,
+    "atol": 3e-4,
+}  # outputs are of size 1 to 3, and rounded to five places
 
 
 def write(folder: Path, name: str, *, config: bool = True) -> Path:

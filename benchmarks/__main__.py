@@ -44,10 +44,10 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=BENCHES, help="run one benchmark")
-    chosen = [name for name in BENCHES if parser.parse_args().only in (None, name)]
+    names = [name for name in BENCHES if parser.parse_args().only in (None, name)]
     print(f"machine: {machine()}", flush=True)
     results: list[Result | Absent] = []
-    for name in chosen:
+    for name in names:
         for result in importlib.import_module(f"benchmarks.bench_{name}").run():
             print(result.line(), flush=True)
             results.append(result)

@@ -32,11 +32,11 @@ def run() -> Iterator[Result]:
             covered, widths = [], []
             for area in AREAS:
                 rng = np.random.default_rng([n, int(100 * area)])
-                found = [measure(rng, n, accuracy, area) for _ in range(samples)]
-                low, high, truth = np.array(found).T
-                known = np.isfinite(low) & np.isfinite(high)
-                covered.append(100 * float(((low <= truth) & (truth <= high))[known].mean()))
-                widths.append(float((high - low)[known].mean()))
+                intervals_of_samples = [measure(rng, n, accuracy, area) for _ in range(samples)]
+                low, high, truth = np.array(intervals_of_samples).T
+                defined = np.isfinite(low) & np.isfinite(high)
+                covered.append(100 * float(((low <= truth) & (truth <= high))[defined].mean()))
+                widths.append(float((high - low)[defined].mean()))
             worst = max(covered, key=lambda share: abs(share - 95))
             shares = ", ".join(f"{share:.1f}" for share in covered)
             detail = f"{shares} % at AUROCs of {AREAS}, mean width {np.mean(widths):.2f}"

@@ -45,28 +45,28 @@ def made() -> tuple[np.ndarray, float]:
     rng = np.random.default_rng(0)
     h = rng.random((N_IMAGES, N_FEATURES), np.float32) * np.float32(0.02)
     kinds = rng.integers(0, N_FEATURES, (PATTERNS, PER_IMAGE))
-    chosen = kinds[rng.integers(0, PATTERNS, N_IMAGES)]
+    kind_of_image = kinds[rng.integers(0, PATTERNS, N_IMAGES)]
     alone = rng.random(N_IMAGES) < 1 / 3
-    chosen[alone] = rng.integers(0, N_FEATURES, (int(alone.sum()), PER_IMAGE))
-    np.put_along_axis(h, chosen, np.float32(0.5), axis=1)
+    kind_of_image[alone] = rng.integers(0, N_FEATURES, (int(alone.sum()), PER_IMAGE))
+    np.put_along_axis(h, kind_of_image, np.float32(0.5), axis=1)
     return h, 0.3
 
 
 def seconds(work: Callable[[], Any], *, once: bool = False) -> tuple[float, Any]:
     """The best of three times, and what came out."""
-    best, found = float("inf"), None
+    best, result = float("inf"), None
     for _ in range(1 if once else 3):
         began = time.perf_counter()
-        found = work()
+        result = work()
         best = min(best, time.perf_counter() - began)
-    return best, found
+    return best, result
 
 
 def loop(h: np.ndarray, alpha: float) -> dict[tuple[int, ...], list[int]]:
     """The same groups, image by image."""
-    found: dict[tuple[int, ...], list[int]] = {}
+    rows_of_group: dict[tuple[int, ...], list[int]] = {}
     for row, values in enumerate(h):
         features = tuple(np.flatnonzero(values > alpha).tolist())
         if features:
-            found.setdefault(features, []).append(row)
-    return found
+            rows_of_group.setdefault(features, []).append(row)
+    return rows_of_group

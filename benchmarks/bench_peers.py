@@ -48,10 +48,12 @@ def compared(name: str, task: Task, python: str, *, small: bool = False) -> Iter
         return
     if "problem" in ours:
         raise RuntimeError(f"{name}: {ours['problem']}")
-    gap, said = task.gap(inputs, np.load(folder / "ours.npy"), np.load(folder / "theirs.npy"))
+    gap, detail_of_gap = task.gap(inputs, np.load(folder / "ours.npy"), np.load(folder / "theirs.npy"))
     shutil.rmtree(folder)
     bound, about = (1.0, "; not expected to be equal") if task.tolerance is None else (task.tolerance, "")
-    yield Result(f"{name}: gap", gap, "", bound, False, f"{said}{about} (version {theirs['version']})")
+    yield Result(
+        f"{name}: gap", gap, "", bound, False, f"{detail_of_gap}{about} (version {theirs['version']})"
+    )
     seconds, memory = ([found[key] for found in (ours, theirs)] for key in ("seconds", "above_mib"))
     detail = f"ours {seconds[0]:.3g} s, theirs {seconds[1]:.3g} s, min of {REPEATS + 1}"
     yield Result(f"{name}: time", seconds[1] / seconds[0], "x", 1.0, True, detail)

@@ -29,8 +29,10 @@ def run() -> Iterator[Result]:
 def settings(kind: str, **changes: Any) -> Any:
     from core.training.config import from_dict
 
-    own = {"regularizer": {"kind": kind, "study": "here"}}
-    return from_dict({"images": "", "output": "", "crop_size": SIZE, "batch_size": BATCH, **own, **changes})
+    sections = {"regularizer": {"kind": kind, "study": "here"}}
+    return from_dict(
+        {"images": "", "output": "", "crop_size": SIZE, "batch_size": BATCH, **sections, **changes}
+    )
 
 
 def step_of(kind: str, views: Tensor) -> tuple[Callable[[], None], Any]:
@@ -40,13 +42,13 @@ def step_of(kind: str, views: Tensor) -> tuple[Callable[[], None], Any]:
     from core.training.regularizers import penalty
 
     config = settings(kind)
-    chosen = torch.arange(N_FEATURES) % 3 == 0
-    known, penalty.discriminative_of = penalty.discriminative_of, lambda config, n: (chosen, 3.0)
+    discriminative = torch.arange(N_FEATURES) % 3 == 0
+    original, penalty.discriminative_of = penalty.discriminative_of, lambda config, n: (discriminative, 3.0)
     try:
         torch.manual_seed(0)
         method: Any = setup.start_method(config).to(views.device).train()
     finally:
-        penalty.discriminative_of = known
+        penalty.discriminative_of = original
     if kind == "none":
         method = method.inner
     optimiser = build_optimiser(method, config)
@@ -100,7 +102,7 @@ def losses() -> Result:
 
     heads = {"head_hidden": 64, "head_out": 32}
     torch.manual_seed(0)
-    raw, found = torch.randn(64, N_FEATURES), []
+    raw, seconds_of = torch.randn(64, N_FEATURES), []
     for name in ("simclr", "simsiam", "vicreg", "barlow"):
         config = settings("none", method=name, **heads)
         method: Any = build_method(name, torch.nn.Identity(), N_FEATURES, config).train()
@@ -117,9 +119,9 @@ def losses() -> Result:
                 theirs = torch.stack([cosine(a, b.detach()) for a, b in pairs]).mean()
             else:
                 theirs = {"vicreg": VICRegLoss(), "barlow": BarlowTwinsLoss()}[name](first, second)
-        found.append(abs(ours / theirs.item() - 1))
+        seconds_of.append(abs(ours / theirs.item() - 1))
     detail = "SimCLR, SimSiam, VICReg, Barlow Twins against lightly's criteria; MoCo to DINO in the tests"
-    return Result("losses beside lightly's", max(found), "", 1e-5, False, detail)
+    return Result("losses beside lightly's", max(seconds_of), "", 1e-5, False, detail)
 
 
 def pipeline() -> Result:

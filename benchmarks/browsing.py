@@ -169,8 +169,8 @@ def processor_seconds(*words: str) -> float:
     ticks = 0
     for process in _processes(*words):
         with contextlib.suppress(OSError):  # it has ended
-            own = (process / "stat").read_text().rpartition(")")[2].split()
-            ticks += int(own[11]) + int(own[12])  # in user and in kernel mode
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # in user and in kernel mode
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

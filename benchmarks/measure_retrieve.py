@@ -84,7 +84,7 @@ def main() -> None:
     retrieve(crops[:8], shards[-1:])
     forget_peak()
     start = peak_bytes()
-    first, found = timed(lambda: retrieve(crops, shards, k=K, temperature=TEMPERATURE))
+    first, retrieved = timed(lambda: retrieve(crops, shards, k=K, temperature=TEMPERATURE))
     peak = peak_bytes()
     times: dict[str, list[tuple[float, float]]] = {"retrieve": [first], "product": [], "per_shard": []}
     released = None
@@ -93,7 +93,7 @@ def main() -> None:
         times["retrieve"].append(timed(lambda: retrieve(crops, shards, k=K, temperature=TEMPERATURE))[0])
         seconds, released = timed(lambda: per_shard(tensor, shards))
         times["per_shard"].append(seconds)
-    same = np.mean((np.sort(found[0], 1) == np.sort(released, 1)).all(1))  # type: ignore[index,call-overload]
+    same = np.mean((np.sort(retrieved[0], 1) == np.sort(released, 1)).all(1))  # type: ignore[index,call-overload]
     figures = {f"{name}_s": min(wall for wall, _ in values) for name, values in times.items()}
     figures |= {f"{name}_cpu_s": min(cpu for _, cpu in values) for name, values in times.items()}
     print(json.dumps({**figures, "start": start, "peak": peak, "same": float(same)}))

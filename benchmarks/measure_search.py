@@ -25,18 +25,18 @@ CLIP = "asset:glyphworld"
 
 def make_index(folder: Path, n_images: int, width: int) -> ChunkedArray:
     """Random rows of length 1 in half precision, in the chunks of a study; made once."""
-    place = folder / f"{n_images}-{width}"
-    place.mkdir(parents=True, exist_ok=True)
+    study_folder = folder / f"{n_images}-{width}"
+    study_folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, n_images, CHUNK_ROWS)
     for chunk, start in enumerate(starts):
-        path = place / chunk_name(chunk)
+        path = study_folder / chunk_name(chunk)
         if not path.exists():
             rng = np.random.default_rng(chunk)
             rows = rng.standard_normal((min(CHUNK_ROWS, n_images - start), width), np.float32)
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
             np.save(path, rows.astype(np.float16))
     heights = [min(CHUNK_ROWS, n_images - start) for start in starts]
-    return ChunkedArray(place, heights, "<f2", (width,))
+    return ChunkedArray(study_folder, heights, "<f2", (width,))
 
 
 def timed(search: Callable[[], object]) -> float:

@@ -64,7 +64,7 @@ def in_turns(works: Mapping[str, Work], *, rounds: int, steps: int = 1) -> dict[
     Returns:
         by name (rounds,) seconds of processor time of one step.
     """
-    found: dict[str, list[float]] = {name: [] for name in works}
+    seconds_of: dict[str, list[float]] = {name: [] for name in works}
     with one_torch_thread():  # idle threads that wait would count as processor time
         for work in works.values():
             work()
@@ -73,8 +73,8 @@ def in_turns(works: Mapping[str, Work], *, rounds: int, steps: int = 1) -> dict[
                 began = time.process_time()
                 for _ in range(steps):
                     works[name]()
-                found[name].append((time.process_time() - began) / steps)
-    return {name: np.array(seconds) for name, seconds in found.items()}
+                seconds_of[name].append((time.process_time() - began) / steps)
+    return {name: np.array(seconds) for name, seconds in seconds_of.items()}
 
 
 def ratio(name: str, longer: np.ndarray, plain: np.ndarray, goal: float) -> Result:
@@ -94,8 +94,14 @@ def training_step(size: Size, around: Any = None, **changes: Any) -> Work:
     from core.training.config import from_dict
     from core.training.optimise import build_optimiser
 
-    own = {"images": "", "output": "", "arch": size.arch, "crop_size": size.side, "batch_size": size.batch}
-    config = from_dict({**own, **changes})
+    settings = {
+        "images": "",
+        "output": "",
+        "arch": size.arch,
+        "crop_size": size.side,
+        "batch_size": size.batch,
+    }
+    config = from_dict({**settings, **changes})
     torch.manual_seed(0)
     method = setup.start_method(config, around).train()
     method.rows, method.progress = np.arange(size.batch), 0.5
@@ -138,8 +144,8 @@ def criteria(network: str, size: Size) -> Iterator[Result]:
     works |= {name: training_step(size, objective=objective) for name, objective in CRITERIA.items()}
     times = in_turns(works, rounds=size.rounds, steps=size.steps)
     for name in CRITERIA:
-        said = name if name.startswith("hard") else f"IFM {name}"
-        yield ratio(f"{said}, {network}", times[name], times["plain"], CRITERION_GOAL)
+        label = name if name.startswith("hard") else f"IFM {name}"
+        yield ratio(f"{label}, {network}", times[name], times["plain"], CRITERION_GOAL)
 
 
 def full_graphs(n_images: int, n_tokens: int) -> GraphBatch:

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from core.heatmaps.reader import HeatmapReader
 
 
+def _expected(step: str) -> bool:
+    """Whether a study without the step lacks something."""
+    return step in in_analysis() and not STEPS[step].extra
+
+
 class StudyReader:
     """The contents of a study folder: the base of `core.store.Study`.
 
@@ -56,7 +61,7 @@ class StudyReader:
 
     def missing(self) -> dict[str, Missing]:
         """Steps that are not there, stale or damaged: why, and the command that makes them."""
-        states = {step: self.state(step) for step in STEPS if step in self.states or step in in_analysis()}
+        states = {step: self.state(step) for step in STEPS if step in self.states or _expected(step)}
         missing = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         missing |= {one.step: one for one in map(self._damaged, self.damage)}
         return {step: missing[step] for step in STEPS if step in missing}

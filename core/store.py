@@ -4,6 +4,7 @@ from core.store import open_study
 study = open_study("studies/demo")
 study.table("quality").nsmallest(10, "q_score")
 study.where("label=bird").table("quality_metrics")
+study.answering("head").where("correct=false").table("probe")
 study.array("representations")[:100]
 study.image("train/dog/0001.jpg")
 """
@@ -18,24 +19,47 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.answers.answer import (
+    COLUMNS,
+    PARTS,
+    PROBE,
+    Answer,
+    answer_named,
+    answers_of,
+    default_answer,
+    evaluated,
+)
+from core.common.score_names import SCORES
+from core.jobs.progress import Progress
+from core.measures.overlap import overlap_by_class, summary_table
 from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
 from core.slices.inspection.populations import images_of, with_split
 from core.slices.slice import Slice
-from core.steps import step_of
+from core.steps import STEPS, settings_of, step_of
+from core.storage.chunked_array import ChunkedArray
 from core.storage.missing import Missing
+from core.storage.writer import Collected
+from core.topics import function_named
 
 WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
 NOT_OF_SLICES = (
     *("overlap_sweep", "overlap_by_feature", "probe_curves", "failure_pairs", "explained"),
     *("domain_probes", "domain_classes", "domain_twins", "domain_jaccard", "domain_features", "domain_map"),
 )
+OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
+OF_FAILURES = STEPS["failures"].outputs
+OF_ANSWER = "what this step says is of the probe"
+NOT_LINEAR = "the answer '{name}' is not linear on the representation, so it has no weights for features"
+NONE_WRONG = "no image is known to be misclassified"
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 
 class Study(StudyReader):
     """One encoder on one image set, read from its folder."""
+
+    answer: Answer | None = None  # the answer that it is read by, if that is not the probe
 
     def where(self, where: Slice | str) -> Narrowed:
         """Return the study narrowed to a slice: its numbers are of these images.
@@ -47,10 +71,148 @@ class Study(StudyReader):
         """
         return Narrowed(self, Slice.parse(where) if isinstance(where, str) else where)
 
+    @property
+    def answers(self) -> dict[str, Answer]:
+        """What says which images are correct, by name; the default first."""
+        return answers_of(self)
+
+    def answering(self, name: str | None = None) -> Study:
+        """Return the study as it reads with an answer: its predictions, weights and all that follows.
+
+        Args:
+            name: None for the default: the encoder's own head where one fits, else the probe.
+        Raises:
+            SettingsError: the study has no such answer.
+        """
+        name = name or default_answer(self)
+        if name == PROBE and (self.has(PROBE) or not answers_of(self)):
+            return self
+        made = self.__dict__.setdefault("_answered", {})  # kept, with what each has computed
+        if name not in made:
+            made[name] = Answered(self, answer_named(self, name))
+        return made[name]
+
     @cached_property
     def evaluation(self) -> Narrowed:
         """The study narrowed to the evaluation images, or to all where there are none."""
         return self.where(Slice())
+
+
+class Answered(Study):
+    """A study in which another answer than the probe says what is correct.
+
+    The answer stands in the place of the probe: in the table `probe`, in `probe_weights` where it is linear,
+    and in the columns of other tables that hold a prediction. What is a number of many images is computed,
+    as for a slice, and scores of the probe are left out.
+    """
+
+    def __init__(self, study: Study, answer: Answer):
+        of_probe = {"_answered", *vars(Study), *vars(StudyReader)}  # what is cached of it
+        kept = {name: value for name, value in study.__dict__.items() if name not in of_probe}
+        self.__dict__.update(kept)
+        self.whole, self.answer = study, answer
+        self.key = f"{study.key}@{answer.name}"
+        self._made: dict[str, Any] = {}
+
+    @property
+    def answers(self) -> dict[str, Answer]:
+        return self.whole.answers
+
+    def answering(self, name: str | None = None) -> Study:
+        return self.whole.answering(name)
+
+    def has(self, item: str) -> bool:
+        if item in PARTS:
+            return self.whole.has(self.answer.part(item))
+        if item in OF_FAILURES:
+            return self.whole.has("representations") and self.has("probe_weights") and item in self._failures
+        return item == PROBE or (item not in OF_PROBE and self.whole.has(item))
+
+    def why_missing(self, item: str) -> Missing | None:
+        if self.has(item) or not (self.whole.has(item) or item in PARTS):
+            return None if self.has(item) else self.whole.why_missing(item)
+        of_probe = f"it is of the probe, not of '{self.answer.name}'"
+        if item in OF_PROBE:
+            return Missing(item, step_of(item) or "", "whole", of_probe)
+        why = NONE_WRONG if self.has("probe_weights") else NOT_LINEAR.format(name=self.answer.name)
+        return Missing(item, "answers", "skipped", f"left out: {why}")
+
+    def summary(self, step: str) -> dict[str, Any]:
+        if step == PROBE:
+            return {**self.evaluation._of_probe(), "n_classes": len(self.class_names)}
+        if step == "failures" and self.has("probe_weights"):
+            return self._failures[""]
+        return {"skipped": OF_ANSWER} if step in ("quality", "failures") else self.whole.summary(step)
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        frame = self._table(name)
+        if frame is None:
+            source = (
+                self.evaluation if name in OF_EVALUATION else self.whole
+            )  # what is stored is of the probe
+            return source.table(name, columns)
+        return frame[list(frame.columns) if columns is None else columns]
+
+    def columns(self, name: str) -> list[str]:
+        frame = self._table(name)
+        if frame is None:
+            return (self.evaluation if name in OF_EVALUATION else self.whole).columns(name)
+        return list(frame.columns)
+
+    def array(self, name: str) -> ChunkedArray:
+        return self.whole.array(self.answer.part(name) if name in PARTS else name)
+
+    def vector(self, name: str) -> np.ndarray:
+        if name in OF_FAILURES:
+            return self._failures[name]
+        return self.evaluation.vector(name) if name in OF_EVALUATION else super().vector(name)
+
+    def _table(self, name: str) -> pd.DataFrame | None:
+        """A table that differs with the answer; None for the others."""
+        make = {
+            PROBE: self._of_images,
+            "images": lambda: self.whole.table(name).assign(split=self._split),
+            "quality": self._of_scores,
+            "overlap": self._of_overlap,
+            "overlap_summary": lambda: summary_table(self.table("overlap")),
+            "overlap_by_class": lambda: overlap_by_class(self.table("overlap")),
+            **dict.fromkeys(OF_FAILURES, lambda: self._failures[name]),
+        }.get(name)
+        if make is None or not self.has(name):
+            return None
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
+    @cached_property
+    def _split(self) -> np.ndarray:
+        """(n_images,) the split of each image; a drawn one may be void (see `evaluated`)."""
+        return np.where(evaluated(self.whole, self.answer.kind), "val", "train").astype(object)
+
+    def _of_images(self) -> pd.DataFrame:
+        images, told = self.whole.images, self.whole.table(self.answer.table, list(COLUMNS))
+        known = {"image_id": images["image_id"], "split": self._split, "true": images["label"]}
+        return pd.concat([pd.DataFrame(known), told], axis=1)
+
+    def _of_scores(self) -> pd.DataFrame:
+        probe, scores = self.table(PROBE), self.whole.table("quality")
+        kept = [name for name in scores if name in probe or name not in SCORES or SCORES[name].label_free]
+        rows = probe if len(scores) == len(probe) else probe.set_index("image_id").loc[scores["image_id"]]
+        mine = {name: rows[name].array for name in kept if name in probe and name != "image_id"}
+        return scores[kept].assign(**mine)
+
+    def _of_overlap(self) -> pd.DataFrame:
+        frame = self.whole.table("overlap")
+        rows = frame["row"].to_numpy()
+        return frame.assign(correct=self.table(PROBE)["correct"].array[rows], split=self._split[rows])
+
+    @cached_property
+    def _failures(self) -> dict[str, Any]:
+        """Tables and arrays of the step `failures` for this answer, by name, and its summary as ""."""
+        step = Collected()
+        settings = settings_of("failures", {}, self.settings("failures"))
+        function_named(STEPS["failures"].function)(self, step, settings, progress=Progress.silent())
+        return {**step.items, "": step.summary}
 
 
 class Narrowed(Study):
@@ -60,6 +222,9 @@ class Narrowed(Study):
     of its step, and what cannot be computed for a slice is missing, with the reason. D and the tails of
     features are definitions on the train images and stay as they are, like the words of features.
     """
+
+    def answering(self, name: str | None = None) -> Study:
+        return self.whole.answering(name).where(self.slice)
 
     def __init__(self, study: Study, where: Slice):
         whole = study.whole if isinstance(study, Narrowed) else study
@@ -138,7 +303,7 @@ class Narrowed(Study):
 
     @cached_property
     def _of_evaluation(self) -> bool:
-        return np.array_equal(self.inside, self.whole.is_val)
+        return self.whole.answer is None and np.array_equal(self.inside, self.whole.is_val)
 
     def _once(self, name: Any, make: Callable[[], Any]) -> Any:
         if name not in self._made:

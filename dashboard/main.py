@@ -21,6 +21,7 @@ from dashboard.panels.jobs import study_progress
 from dashboard.server import gc_schedule
 from dashboard.state import image_filter, session, sheet
 
+ANSWER_FIELD = "answer_field"
 HERE = Path(__file__).resolve().parent
 # What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
 # long names wrap on a narrow page; the fields of the filter are of one height; Streamlit's own download of a
@@ -113,6 +114,7 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
     if not study.has("images"):
         study_progress.not_ready(entry, None)
         return
+    study = _answering(study)
     session.set_current_study(study)
     sheet.enter(entry.name)
     _above(page, entry, study)
@@ -125,6 +127,27 @@ def _opened(entry: served_studies.Entry, facts_slot: DeltaGenerator) -> Study:
     study.has("images")  # raises where its manifest cannot be read
     sidebar.facts(facts_slot, study)
     return study
+
+
+def _answering(study: Study) -> Study:
+    """The study as it reads with the chosen answer; with a selector where it has several."""
+    names = list(study.answers)
+    chosen = session.url_text(session.ANSWER)
+    if chosen is not None and chosen not in names:
+        session.notify(f"There is no answer {chosen[:60]!r} in this study; it is read by its default.")
+        session.set_url(session.ANSWER, None)
+    chosen = chosen if chosen in names else next(iter(names), None)
+    if len(names) > 1:
+        st.session_state[ANSWER_FIELD] = chosen
+        with st.sidebar:
+            st.selectbox(
+                "Whose mistakes",
+                names,
+                key=ANSWER_FIELD,
+                format_func=lambda name: study.answers[name].words,
+                on_change=lambda: session.set_url(session.ANSWER, session.value(ANSWER_FIELD)),
+            )
+    return study.answering(chosen)
 
 
 def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) -> Study | None:

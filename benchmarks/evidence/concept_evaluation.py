@@ -74,19 +74,19 @@ def compute_evaluation(
         return
     if not study.has("concepts"):
         raise StudyError(f"'{study.path}' has no concepts. Run: {command_line('concepts', study.path)}")
-    found = look(study, config, progress)
+    selection = look(study, config, progress)
     tools = open_tools(study, config, device, progress)
     stored = {rule_of(config): study.table("concepts")}
-    methods = words_by_method(study, found, tools, config, progress, device, seed, stored=stored)
-    table = truths_of(study, found.probe.rows, progress)
-    truths = truths_of_units(table, found, methods)
+    methods = words_by_method(study, selection, tools, config, progress, device, seed, stored=stored)
+    table = truths_of(study, selection.probe.rows, progress)
+    truths = truths_of_units(table, selection, methods)
     scores, words = evaluate_methods(methods, truths, table.vocabulary)
     step.table("concept_scores", scores)
     step.table("method_words", words)
-    cues = cue_table(study, found, kept_words(study.table("concepts")), table)
+    cues = cue_table(study, selection, kept_words(study.table("concepts")), table)
     step.table("planted_cues", cues)
     step.summary = evaluation_headline(scores, cues) | {
-        "n_groups": len(found.units),
+        "n_groups": len(selection.units),
         "shares": list(SHARES),
         "seed": seed,
     }
@@ -94,7 +94,7 @@ def compute_evaluation(
 
 def words_by_method(
     study: Study,
-    found: Selection,
+    selection: Selection,
     tools: Tools,
     config: ConceptsConfig,
     progress: Progress,
@@ -108,14 +108,14 @@ def words_by_method(
     Args:
         stored: tables `concepts` that need not be computed again, by the method that they are of.
     """
-    names = [unit.name for unit in found.units]
+    names = [unit.name for unit in selection.units]
 
     def concepts_by(method: str, **changes: Any) -> pd.DataFrame:
         if stored and method in stored:
             return stored[method]
         other = dataclasses.replace(config, min_score=None, counter_score=None, **changes)
-        explained = explain(study, found, tools, other, progress, device)
-        return concept_table(explained.units, Ids(found.probe))
+        explained = explain(study, selection, tools, other, progress, device)
+        return concept_table(explained.units, Ids(selection.probe))
 
     majority = concepts_by(MAJORITY, naming=majority_rule.MAJORITY)
     concepts = concepts_by(FALCON, naming=majority_rule.FALCON)
@@ -130,7 +130,7 @@ def words_by_method(
         RANDOM: random_words(names, vocabulary, seed=seed),
     }
     if vocabulary:
-        methods |= _dissect(study, found, tools, config, vocabulary, progress, device)
+        methods |= _dissect(study, selection, tools, config, vocabulary, progress, device)
     return {name: {group: ranked.get(group, []) for group in names} for name, ranked in methods.items()}
 
 
@@ -152,7 +152,7 @@ def bank_vocabulary(tools: Tools) -> list[str]:
 
 def _dissect(
     study: Study,
-    found: Selection,
+    selection: Selection,
     tools: Tools,
     config: ConceptsConfig,
     vocabulary: Sequence[str],
@@ -160,7 +160,7 @@ def _dissect(
     device: str | torch.device,
 ) -> dict[str, Ranked]:
     """Find words as CLIP-Dissect does: whole images, single words, soft-WPMI over all units; two scales."""
-    rows = found.probe.rows
+    rows = selection.probe.rows
     cropper = make_cropper(study, tools, dataclasses.replace(config, crop=False), device)
     with progress.stage("whole images", total=len(rows), unit="images") as bar:
         crops = cropper.embed(rows, np.full(len(rows), WHOLE, object), bar)
@@ -168,11 +168,11 @@ def _dissect(
     for which, held in cropper.store.blocks(crops, len(rows)):
         images[which] = held["embeddings"]
     texts = np.asarray(tools.clip.embed_texts(list(vocabulary)), np.float32)
-    activations = np.zeros((len(rows), len(found.units)))
-    for start, h in found.probe.blocks():
-        for number, unit in enumerate(found.units):
+    activations = np.zeros((len(rows), len(selection.units)))
+    for start, h in selection.probe.blocks():
+        for number, unit in enumerate(selection.units):
             activations[start : start + len(h), number] = h[:, list(unit.features)].min(1)
-    names = [unit.name for unit in found.units]
+    names = [unit.name for unit in selection.units]
     return {
         method: dict(
             zip(names, dissect_words(images, texts, vocabulary, activations, scale=scale), strict=True)
@@ -182,10 +182,10 @@ def _dissect(
 
 
 def truths_of_units(
-    table: TruthTable, found: Selection, methods: Mapping[str, Ranked]
+    table: TruthTable, selection: Selection, methods: Mapping[str, Ranked]
 ) -> dict[str, WordTruth]:
     """Compute the truth of all methods' words, and of all single words, for each group's images."""
-    return {unit.name: _truth_of_unit(table, unit, methods, len(found.probe)) for unit in found.units}
+    return {unit.name: _truth_of_unit(table, unit, methods, len(selection.probe)) for unit in selection.units}
 
 
 def _truth_of_unit(table: TruthTable, unit: Unit, methods: Mapping[str, Ranked], n_images: int) -> WordTruth:
@@ -221,7 +221,7 @@ def evaluate_methods(
     )
 
 
-def cue_table(study: Study, found: Selection, words: Ranked, table: TruthTable) -> pd.DataFrame:
+def cue_table(study: Study, selection: Selection, words: Ranked, table: TruthTable) -> pd.DataFrame:
     """Determine which planted spurious cues were found.
 
     Returns:
@@ -230,14 +230,14 @@ def cue_table(study: Study, found: Selection, words: Ranked, table: TruthTable) 
         quarter, their kept words contain the cue), n_named (contain it at all), n_of_class (contain it,
         and at least a third of their images are of the cue's class), groups (the names of those found).
     """
-    labels = study.images["label"].to_numpy(object)[found.probe.rows]
-    everyone = np.arange(len(found.probe))
+    labels = study.images["label"].to_numpy(object)[selection.probe.rows]
+    everyone = np.arange(len(selection.probe))
     rows = []
     for label in study.class_names:
         for kind, cue in cue_words(label).items():
             driven = {share: [] for share in SHARES}
-            named = [unit for unit in found.units if names_cue(words.get(unit.name, []), cue)]
-            for unit in found.units:
+            named = [unit for unit in selection.units if names_cue(words.get(unit.name, []), cue)]
+            for unit in selection.units:
                 truth = table.of(unit.positions, np.setdiff1d(everyone, unit.positions), [cue])
                 for share in SHARES:
                     if cue in truth.related(share):
@@ -262,19 +262,19 @@ def cue_table(study: Study, found: Selection, words: Ranked, table: TruthTable) 
 
 def names_cue(words: Sequence[str], cue: str) -> bool:
     """Return True when a word or phrase contains all words of the cue."""
-    wanted = set(cue.split()) - {"of"}
-    return any(wanted <= set(word.split()) for word in words)
+    cue_parts = set(cue.split()) - {"of"}
+    return any(cue_parts <= set(word.split()) for word in words)
 
 
 def evaluation_headline(scores: pd.DataFrame, cues: pd.DataFrame) -> dict[str, Any]:
     """Return each method's precision and recall at 6 by the majority, and the share of cues found."""
     last = scores[(scores["share"] == SHARES[-1]) & (scores["k"] == 6)]
     driving = cues["n_driven"].to_numpy() > 0
-    found = cues["n_found"].to_numpy() > 0
+    is_named = cues["n_found"].to_numpy() > 0
     return {
         "precision_at_6": dict(zip(last["method"].tolist(), last["precision"].tolist(), strict=True)),
         "recall_at_6": dict(zip(last["method"].tolist(), last["recall_true"].tolist(), strict=True)),
         "n_cues": len(cues),
         "n_cues_driving": int(driving.sum()),
-        "n_cues_found": int((driving & found).sum()),
+        "n_cues_found": int((driving & is_named).sum()),
     }

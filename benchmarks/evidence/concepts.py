@@ -55,13 +55,13 @@ def scores(study: Study, share: float) -> Iterator[str]:
 def main() -> None:
     for folder in map(Path, sys.argv[1:]):
         study = evaluate(folder)
-        told = study.summary("evaluation")
-        print(f"## {study.name}: {told['n_groups']} features\n")
+        summary = study.summary("evaluation")
+        print(f"## {study.name}: {summary['n_groups']} features\n")
         for share in SHARES:
             print("\n".join(scores(study, share)), end="\n\n")
         print(
-            f"planted cues: {told['n_cues']}, of which {told['n_cues_driving']} drive a feature, "
-            f"and {told['n_cues_found']} of these are among its words"
+            f"planted cues: {summary['n_cues']}, of which {summary['n_cues_driving']} drive a feature, "
+            f"and {summary['n_cues_found']} of these are among its words"
         )
 
 

@@ -51,14 +51,14 @@ def fresh(study: Study, worst: int, n: int, most_rendered: int) -> None:
             f"| `{row['where']}` | {rate(row['error_rate'], row['low'], row['high'])} | {row['n']} "
             f"| {seen if row['fresh_n'] else '–'} | {row['fresh_n']} | {row['holds']} |"
         )
-    known = where(table, numbers(table, "fresh_n") >= FEWEST)
-    rates, measured = numbers(known, "error_rate"), numbers(known, "fresh_error_rate")
+    measured_slices = where(table, numbers(table, "fresh_n") >= FEWEST)
+    rates, measured = numbers(measured_slices, "error_rate"), numbers(measured_slices, "fresh_error_rate")
     change = measured - rates
     mean, low, high, _ = mean_intervals(change[:, None])
     print(
         f"\nUsual fresh scenes: {rate(usual['error_rate'], usual['low'], usual['high'])} misclassified. "
-        f"{sum(known['holds'])} of {len(known)} slices hold (interval above that), "
-        f"{sum(known['within'])} lie in the interval that the study gave. Selected at "
+        f"{sum(measured_slices['holds'])} of {len(measured_slices)} slices hold (interval above that), "
+        f"{sum(measured_slices['within'])} lie in the interval that the study gave. Selected at "
         f"{100 * known_mean(rates):.1f} % on average, measured at "
         f"{100 * known_mean(measured):.1f} %: difference {100 * mean[0]:+.1f} points "
         f"({100 * low[0]:+.1f} to {100 * high[0]:+.1f}, resampling slices). "
@@ -69,23 +69,23 @@ def fresh(study: Study, worst: int, n: int, most_rendered: int) -> None:
 def halves(study: Study, worst: int) -> None:
     """Print how many slices that were selected on one half of the evaluation images hold on the other."""
     correct = result_column(study, "correct")
-    known = study.is_val & np.isfinite(correct)
+    evaluated = study.is_val & np.isfinite(correct)
     rows = []
     for seed in range(SPLITS):
-        first = known & (np.random.default_rng(seed).random(study.n_images) < 0.5)
-        second = known & ~first
+        first = evaluated & (np.random.default_rng(seed).random(study.n_images) < 0.5)
+        second = evaluated & ~first
         usual = 1 - correct[second].mean()
         for row in worst_slices(study, limit=worst, among=first).to_dict("records"):
-            chosen = Slice.parse(row["where"]).mask(study) & second
-            n, errors = int(chosen.sum()), int((correct[chosen] == 0).sum())
+            in_slice = Slice.parse(row["where"]).mask(study) & second
+            n, errors = int(in_slice.sum()), int((correct[in_slice] == 0).sum())
             if n >= FEWEST:
                 low = float(wilson(errors, n)[0])
                 rows.append((row["error_rate"], errors / n, low > usual))
-    found = pd.DataFrame(rows, columns=["selected", "measured", "holds"])
+    halves = pd.DataFrame(rows, columns=["selected", "measured", "holds"])
     print(
         f"\nSelected on a random half of the evaluation images and measured on the other, {SPLITS} seeds, "
-        f"{worst} slices each: {100 * found['selected'].mean():.1f} % became "
-        f"{100 * found['measured'].mean():.1f} %, and {sum(found['holds'])} of {len(found)} slices "
+        f"{worst} slices each: {100 * halves['selected'].mean():.1f} % became "
+        f"{100 * halves['measured'].mean():.1f} %, and {sum(halves['holds'])} of {len(halves)} slices "
         f"hold (with at least {FEWEST} images there)."
     )
 

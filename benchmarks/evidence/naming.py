@@ -92,11 +92,11 @@ def words_of(world: WorldOfScenes, folder: Path, *, redo: bool) -> pd.DataFrame:
         return pd.read_parquet(path)
     study = study_of(world, folder)
     progress = Progress.silent()
-    found = look(study, CONFIG, progress)
+    selection = look(study, CONFIG, progress)
     tools = open_tools(study, CONFIG, "cpu", progress)
-    methods = words_by_method(study, found, tools, CONFIG, progress, "cpu", RANDOM_SEED)
-    table = truths_of(study, found.probe.rows, progress)
-    truths = truths_of_units(table, found, methods)
+    methods = words_by_method(study, selection, tools, CONFIG, progress, "cpu", RANDOM_SEED)
+    table = truths_of(study, selection.probe.rows, progress)
+    truths = truths_of_units(table, selection, methods)
     single = set(table.vocabulary)
     rows = []
     for method in METHODS:
@@ -109,8 +109,8 @@ def words_of(world: WorldOfScenes, folder: Path, *, redo: bool) -> pd.DataFrame:
                 rows.append((world.seed, method, group, rank, word, word in related, len(true), n_found))
     columns = ["seed", "method", "group", "rank", "word", "related", "n_true", "n_found"]
     frame = pd.DataFrame(rows, columns=columns)
-    names = [unit.name for unit in found.units]
-    activations = activations_of(study, found.probe.rows, names)
+    names = [unit.name for unit in selection.units]
+    activations = activations_of(study, selection.probe.rows, names)
     frame["auc"] = word_aucs(
         dataframes.words(frame, "group"), dataframes.words(frame, "word"), activations, names, table
     )["auc"].to_numpy()
@@ -127,13 +127,13 @@ def by_feature(words: pd.DataFrame) -> pd.DataFrame:
     rows = []
     keys = ["seed", "group", "method"]
     for key, part in by_values(words, keys):
-        said = part.loc[part["word"] != "", "word"].tolist()
+        named = part.loc[part["word"] != "", "word"].tolist()
         related = set(part.loc[part["related"], "word"])
         n_true, n_found = int(part["n_true"].iloc[0]), int(part["n_found"].iloc[0])
         recall = n_found / n_true if n_true else np.nan
         auc = part.loc[part["rank"] <= K, "auc"].mean()
-        rows.append((*key, min(len(said), K), precision_at(said, related, K), recall, auc))
-        ranked[key] = {"said": said, "related": list(related)}
+        rows.append((*key, min(len(named), K), precision_at(named, related, K), recall, auc))
+        ranked[key] = {"said": named, "related": list(related)}
     frame = pd.DataFrame(rows, columns=[*keys, "n", "precision", "recall", "auc"])
     given = frame[frame["method"] == MAJORITY].set_index(["seed", "group"])["n"]
     cut = []
@@ -154,11 +154,11 @@ class FeatureResamples:
     def means(self, frame: pd.DataFrame, column: str) -> np.ndarray:
         """(1 + RESAMPLES,): the mean of a column without NaN, over all features first."""
         values = numbers(frame, column)
-        known = np.isfinite(values)
+        defined = np.isfinite(values)
         places = np.searchsorted(self.features, dataframes.words(frame, "group"))
-        sums = np.bincount(places, np.where(known, values, 0.0), len(self.features))
+        sums = np.bincount(places, np.where(defined, values, 0.0), len(self.features))
         counts = np.concatenate([np.ones((1, len(self.features))), self.counts])
-        return safe_divide(counts @ sums, counts @ np.bincount(places, known, len(self.features)))
+        return safe_divide(counts @ sums, counts @ np.bincount(places, defined, len(self.features)))
 
 
 def interval(values: np.ndarray, *, signed: bool = False) -> str:
@@ -212,10 +212,10 @@ def main() -> None:
     parser.add_argument("--redo", action="store_true", help="find the words again")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    chosen = {
+    options = {
         title: worlds for name in SETS if args.worlds in (name, "all") for title, worlds in SETS[name].items()
     }
-    for title, worlds in chosen.items():
+    for title, worlds in options.items():
         words = pd.concat([words_of(world, args.folder, redo=args.redo) for world in worlds])
         frame = by_feature(words)
         seeds = ", ".join(str(world.seed) for world in worlds)

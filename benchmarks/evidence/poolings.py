@@ -71,8 +71,8 @@ def report(studies: dict[str, Study]) -> Iterator[str]:
 
 def chosen(study: Study) -> list[str]:
     """The epsilon that auto chose, and how many features are discriminative there."""
-    found, n_features = study.summary("features"), study.array("representations").shape[1]
-    return [f"{found['epsilon']:g}", f"{found['n_discriminative']} of {n_features}"]
+    summary, n_features = study.summary("features"), study.array("representations").shape[1]
+    return [f"{summary['epsilon']:g}", f"{summary['n_discriminative']} of {n_features}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

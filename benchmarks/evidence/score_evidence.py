@@ -85,12 +85,12 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def verdict(found: Sequence[Measured]) -> Verdict:
+def verdict(measured: Sequence[Measured]) -> Verdict:
     """Compute the mean over at least one encoder with its interval, and find the smallest share."""
-    value = float(np.mean([one.value(RULE) for one in found]))
-    low, high = interval(np.mean([one.draws[RULE] for one in found], axis=0))
-    least = min(found, key=lambda one: np.nan_to_num(one.share()[0], nan=-np.inf))
-    return Verdict(len(found), (value, low, high), least)
+    value = float(np.mean([one.value(RULE) for one in measured]))
+    low, high = interval(np.mean([one.draws[RULE] for one in measured], axis=0))
+    least = min(measured, key=lambda one: np.nan_to_num(one.share()[0], nan=-np.inf))
+    return Verdict(len(measured), (value, low, high), least)
 
 
 def measure(study: Study, name: str) -> Measured:

@@ -42,12 +42,12 @@ MATRICES = (  # metric, caption, name and value of its row without skill: base r
 )
 
 
-def report(found: Sequence[Measured]) -> str:
+def report(encoders_measured: Sequence[Measured]) -> str:
     """Join every table that prereg_scores.md promises; intervals are at 95 %."""
     parts = [goals, encoders, differences, members, weights]
-    blocks = ["\n".join(part(found)) for part in parts]
-    blocks += ["\n".join(matrix(found, *one)) for one in MATRICES]
-    blocks += ["\n".join(notes(found)), *("\n".join(by_cause(one)) for one in found)]
+    blocks = ["\n".join(part(encoders_measured)) for part in parts]
+    blocks += ["\n".join(matrix(encoders_measured, *one)) for one in MATRICES]
+    blocks += ["\n".join(notes(encoders_measured)), *("\n".join(by_cause(one)) for one in encoders_measured)]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -74,8 +74,8 @@ def difference_text(one: Measured, column: str) -> str:
     value, low, high = (one.value(RULE, f"{column}{end}") for end in ("", "_low", "_high"))
     if np.isnan(value):
         return UNDEFINED
-    said = signed(value, 3)
-    return said if np.isnan(low) else f"{said} ({signed(low, 3)} to {signed(high, 3)})"
+    text = signed(value, 3)
+    return text if np.isnan(low) else f"{text} ({signed(low, 3)} to {signed(high, 3)})"
 
 
 def metric_of(one: Measured, score: str, metric: str = "auroc") -> str:
@@ -84,7 +84,7 @@ def metric_of(one: Measured, score: str, metric: str = "auroc") -> str:
     return metric_text(one.metrics.loc[score], metric)
 
 
-def goals(found: Sequence[Measured]) -> Iterator[str]:
+def goals(measured: Sequence[Measured]) -> Iterator[str]:
     """Whether both parts of the goal hold, over all encoders and without those that chose the rule."""
     yield from table(
         "encoders",
@@ -94,8 +94,8 @@ def goals(found: Sequence[Measured]) -> Iterator[str]:
         "smallest share of confidence's gain",
         f"goal (b): at least {100 * SHARE:.0f} % on each",
     )
-    others = [one for one in found if not one.tuned]
-    for which, some in (("all", found), ("without those that chose the rule", others)):
+    others = [one for one in measured if not one.tuned]
+    for which, some in (("all", measured), ("without those that chose the rule", others)):
         if not some:
             yield row(which, 0, *"––––")
             continue
@@ -111,7 +111,7 @@ def first_goal(result: Verdict) -> str:
     return "reached" if result.reaches_mean else "not reached"
 
 
-def encoders(found: Sequence[Measured]) -> Iterator[str]:
+def encoders(measured: Sequence[Measured]) -> Iterator[str]:
     yield from table(
         "encoder",
         "images",
@@ -123,7 +123,7 @@ def encoders(found: Sequence[Measured]) -> Iterator[str]:
         f"AUPRC of {RULE}, correct (base rate)",
         "errors (base rate)",
     )
-    for one in found:
+    for one in measured:
         right = one.value(RULE, "base_rate_correct")
         yield row(
             f"{one.name} *" if one.tuned else one.name,
@@ -136,12 +136,12 @@ def encoders(found: Sequence[Measured]) -> Iterator[str]:
             f"{metric_of(one, RULE, 'auprc_correct')}; {right:.3f}",
             f"{metric_of(one, RULE, 'auprc_error')}; {1 - right:.3f}",
         )
-    if any(one.tuned for one in found):
+    if any(one.tuned for one in measured):
         yield ""
         yield "\\* The rule was chosen with this encoder, which is no evidence for it."
 
 
-def differences(found: Sequence[Measured]) -> Iterator[str]:
+def differences(measured: Sequence[Measured]) -> Iterator[str]:
     """What `combined` is ahead of Q and of the best other score without labels, on the same resamples."""
     yield from table(
         "encoder",
@@ -150,7 +150,7 @@ def differences(found: Sequence[Measured]) -> Iterator[str]:
         "best other score without labels, by hindsight",
         f"{RULE} minus that score, paired",
     )
-    for one in found:
+    for one in measured:
         rival = str(one.metrics.loc[RULE, "rival"])
         yield row(
             one.name,
@@ -161,12 +161,12 @@ def differences(found: Sequence[Measured]) -> Iterator[str]:
         )
 
 
-def members(found: Sequence[Measured]) -> Iterator[str]:
+def members(measured: Sequence[Measured]) -> Iterator[str]:
     """The six scores of `combined`; those whose interval is not above chance are marked."""
     yield f"AUROC of the six scores of {RULE}. At chance: the interval holds 0.5; below: it ends before that."
     yield ""
     yield from table("encoder", *COMBINED, "at or below chance")
-    for one in found:
+    for one in measured:
         standing = {score: standing_of(one, score) for score in COMBINED}
         cells = [f"{metric_of(one, score)}{standing[score]}" for score in COMBINED]
         yield row(one.name, *cells, ", ".join(filter(standing.get, standing)) or "none")
@@ -180,44 +180,46 @@ def standing_of(one: Measured, score: str) -> str:
     return ", *at chance*" if low <= 0.5 else ""
 
 
-def weights(found: Sequence[Measured]) -> Iterator[str]:
+def weights(measured: Sequence[Measured]) -> Iterator[str]:
     yield f"Weights of the six scores in {RULE} (of length 1)."
     yield ""
     yield from table("encoder", *COMBINED)
-    for one in found:
+    for one in measured:
         given = one.study.summary("quality").get("combined_weights", {}).get("val", {})
         yield row(
             one.name, *(signed(given[score], 2) if score in given else "left out" for score in COMBINED)
         )
 
 
-def matrix(found: Sequence[Measured], metric: str, caption: str, baseline: str, unskilled) -> Iterator[str]:
+def matrix(
+    measured: Sequence[Measured], metric: str, caption: str, baseline: str, unskilled
+) -> Iterator[str]:
     """One metric of every score on every study, the scores with the highest mean AUROC first."""
     yield f"{caption}."
     yield ""
-    yield from table("score", "labels", *(one.name for one in found))
+    yield from table("score", "labels", *(one.name for one in measured))
     if unskilled:
-        rates = [unskilled(one.value(RULE, "base_rate_error")) for one in found]
+        rates = [unskilled(one.value(RULE, "base_rate_error")) for one in measured]
         yield row(f"*{baseline}*", "–", *(number(rate) for rate in rates))
-    for score in by_mean_auroc(found):
+    for score in by_mean_auroc(measured):
         labels = "no" if SCORES[score].label_free else "yes"
         name = f"**{score}**" if score == RULE else score
-        yield row(name, labels, *(metric_of(one, score, metric) for one in found))
+        yield row(name, labels, *(metric_of(one, score, metric) for one in measured))
 
 
-def by_mean_auroc(found: Sequence[Measured]) -> list[str]:
+def by_mean_auroc(measured: Sequence[Measured]) -> list[str]:
     """List the scores with a number in any study, the highest mean AUROC over the studies first."""
     means = {}
     for score in SCORES:
-        values = np.array([one.value(score) for one in found if score in one.metrics.index])
+        values = np.array([one.value(score) for one in measured if score in one.metrics.index])
         if np.isfinite(values).any():
             means[score] = float(np.nanmean(values))
     return sorted(means, key=lambda score: -means[score])
 
 
-def notes(found: Sequence[Measured]) -> Iterator[str]:
+def notes(measured: Sequence[Measured]) -> Iterator[str]:
     """Why a number is missing, or is of fewer images."""
-    for one in found:
+    for one in measured:
         for score, note in zip(one.metrics.index, words(one.metrics, "note"), strict=True):
             if note:
                 yield f"* {one.name}, {score}: {note}."

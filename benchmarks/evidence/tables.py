@@ -27,14 +27,15 @@ def metric_text(row: Mapping[Any, Any], metric: str) -> str:
 
 
 def facts(study: Study) -> Iterator[str]:
-    told = info(study)
+    summary = info(study)
     quality = study.summary("quality")
     yield "| | |"
     yield "|---|---|"
-    yield f"| images | {told['n_train']:,} train, {told['n_val']:,} val, {told['n_classes']} classes |"
-    yield f"| probe top-1 / top-5 | {100 * told['accuracy']:.2f} % / {100 * told['top5']:.2f} % |"
-    chosen = f"{told['n_discriminative']} of {told['n_features']}"
-    yield f"| epsilon, discriminative features | {told['epsilon']:g}, {chosen} |"
+    images = f"{summary['n_train']:,} train, {summary['n_val']:,} val"
+    yield f"| images | {images}, {summary['n_classes']} classes |"
+    yield f"| probe top-1 / top-5 | {100 * summary['accuracy']:.2f} % / {100 * summary['top5']:.2f} % |"
+    n_discriminative = f"{summary['n_discriminative']} of {summary['n_features']}"
+    yield f"| epsilon, discriminative features | {summary['epsilon']:g}, {n_discriminative} |"
     yield f"| mean number of firing features | {quality['mean_firing']:.2f} |"
     yield f"| images with a firing discriminative feature | {100 * quality['share_nonempty']:.1f} % |"
     zero, dead = 100 * quality["near_zero_share"], 100 * quality["dead_share"]
@@ -79,13 +80,13 @@ def accuracies(study: Study) -> Iterator[str]:
 def causes(study: Study) -> Iterator[str]:
     """AUROC of some scores for the failures of each cause, against all correct images."""
     table = study.table("quality_by_cause")
-    known = set(table["score"])
-    shown = [score for score in BY_CAUSE if score in known]  # an older study lacks some
+    score_names = set(table["score"])
+    shown = [score for score in BY_CAUSE if score in score_names]  # an older study lacks some
     yield f"| cause of failure | failures | {' | '.join(shown)} |"
     yield "|---|---|" + "---|" * len(shown)
     for (cause,), rows in by_values(table, ["cause"]):
-        n, found = rows["n_errors"].iloc[0], rows.set_index("score")
-        cells = [with_interval(*found.loc[score, ["auroc", "low", "high"]], digits=2) for score in shown]
+        n, by_score = rows["n_errors"].iloc[0], rows.set_index("score")
+        cells = [with_interval(*by_score.loc[score, ["auroc", "low", "high"]], digits=2) for score in shown]
         yield f"| {cause} | {n} | {' | '.join(cells)} |"
 
 
@@ -98,8 +99,8 @@ def overlaps(study: Study) -> Iterator[str]:
         for mask in ("core", "spurious"):
             rows = table.query("split == @split and group == @group and mask == @mask").set_index("variant")
             cells = [f"{r['mean']:.3f} ({r.low:.3f} to {r.high:.3f})" for _, r in rows.iterrows()]
-            said = f"{'train and val' if split == 'all' else split}, {group}"
-            yield f"| {said} | {mask} | {rows['n'].iloc[0]:,} | {' | '.join(cells)} |"
+            group_text = f"{'train and val' if split == 'all' else split}, {group}"
+            yield f"| {group_text} | {mask} | {rows['n'].iloc[0]:,} | {' | '.join(cells)} |"
 
 
 def controls(study: Study) -> Iterator[str]:
@@ -115,7 +116,7 @@ def controls(study: Study) -> Iterator[str]:
 def interventions(study: Study) -> Iterator[str]:
     """What the removal of features does to misclassified and to correct images."""
     rows = study.table("interventions").to_dict("records")
-    found = {(row["removed"], row["order"], row["images"]): row for row in rows}
+    row_of = {(row["removed"], row["order"], row["images"]): row for row in rows}
     n = {row["images"]: int(row["n"]) for row in rows}
     yield (
         f"| removed | by | of {n['misclassified']:,} errors, prediction changes | becomes correct "
@@ -124,7 +125,7 @@ def interventions(study: Study) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for removed in sorted({row["removed"] for row in rows}):
         for order in dict.fromkeys(row["order"] for row in rows):
-            wrong, right = (found[removed, order, kind] for kind in ("misclassified", "correct"))
+            wrong, right = (row_of[removed, order, kind] for kind in ("misclassified", "correct"))
             cells = [
                 _share(wrong, "flip_rate", "flip"),
                 _share(wrong, "to_true", "to_true"),
@@ -152,7 +153,7 @@ def _share(row: Mapping[Any, Any], name: str, ends: str) -> str:
 
 
 def curves(study: Study) -> Iterator[str]:
-    """Accuracy against the number of kept features ([Q] Fig. 2)."""
+    """Accuracy against the number of kept features (Kalibhat et al. 2024, Fig. 2)."""
     table = study.table("probe_curves")
     yield table.to_csv(index=False, float_format="%.4f")
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-# [Q] Table A.1: ResNet-18, top-1 in percent of base, lasso, Q, each fine-tuned for 50 epochs.
+# Kalibhat et al. 2024, Table A.1: ResNet-18, top-1 in percent of base, lasso, Q, each fine-tuned for 50
+# epochs.
 PUBLISHED = {
     "CIFAR-10": {
         "simclr": (90.83, 89.33, 92.31),
@@ -82,15 +83,15 @@ def accuracies(rows: pd.DataFrame) -> Iterator[str]:
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for method in dict.fromkeys(rows["method"]):
-        own = live[live["method"] == method]
-        cells = [method, spread(own.loc[own["regularizer"] == "start", "top1"], 100, 2)]
+        of_method = live[live["method"] == method]
+        cells = [method, spread(of_method.loc[of_method["regularizer"] == "start", "top1"], 100, 2)]
         for rate in rates:
             for kind in KINDS:
-                chosen = own[(own["rate"] == rate) & (own["regularizer"] == kind)]
-                cells.append(spread(chosen["top1"], 100, 2))
+                runs = of_method[(of_method["rate"] == rate) & (of_method["regularizer"] == kind)]
+                cells.append(spread(runs["top1"], 100, 2))
         for published in PUBLISHED.values():
-            known = published.get(method)
-            cells.append("" if known is None else " / ".join(f"{value:.2f}" for value in known))
+            reported = published.get(method)
+            cells.append("" if reported is None else " / ".join(f"{value:.2f}" for value in reported))
         yield f"| {' | '.join(cells)} |"
 
 
@@ -116,12 +117,12 @@ def spread(values: Iterable[Any], factor: float, digits: int) -> str:
     ('20.0 ± 14.1 (2)', '2e-06 (1)')
     """
     numbers = factor * np.array([float(value) if value != "" else np.nan for value in values])
-    known = numbers[np.isfinite(numbers)]
-    if not len(known):
+    finite = numbers[np.isfinite(numbers)]
+    if not len(finite):
         return ""
     form = (lambda value: f"{value:.2g}") if digits < 0 else (lambda value: f"{value:.{digits}f}")
-    deviation = f" ± {form(np.std(known, ddof=1))}" if len(known) > 1 else ""
-    return f"{form(known.mean())}{deviation} ({len(known)})"
+    deviation = f" ± {form(np.std(finite, ddof=1))}" if len(finite) > 1 else ""
+    return f"{form(finite.mean())}{deviation} ({len(finite)})"
 
 
 if __name__ == "__main__":

@@ -93,18 +93,22 @@ def core_overlap(encoder: Encoder, images: Represented, study: Study, epsilon: f
     if frames is None or not encoder.pools_globally:
         return None
     try:
-        chosen = discriminative_mask(images.raw[~images.is_val], epsilon=epsilon)
+        discriminative = discriminative_mask(images.raw[~images.is_val], epsilon=epsilon)
     except NoDiscriminativeFeatures:
         return None
     size, heats = encoder.transform.input_size, []
     for start in range(0, len(frames[0]), BATCH):
         raw, maps = channel_maps(encoder, torch.from_numpy(frames[0][start : start + BATCH]))
-        looked = highly_activating(raw.cpu(), epsilon=epsilon).numpy() & chosen
+        looked = highly_activating(raw.cpu(), epsilon=epsilon).numpy() & discriminative
         for row, maps_of, fires in zip(raw.cpu().numpy(), maps.cpu().numpy(), looked, strict=True):
-            best = np.flatnonzero(fires) if fires.any() else np.flatnonzero(chosen)[[row[chosen].argmax()]]
+            best = (
+                np.flatnonzero(fires)
+                if fires.any()
+                else np.flatnonzero(discriminative)[[row[discriminative].argmax()]]
+            )
             heats.append(combine(maps_of[best], np.ones(len(best), np.float32), "mean", size))
-    found = overlap_scores(np.stack(heats), frames[1])["paper"]
-    return float(np.nanmean(found)) if np.isfinite(found).any() else None
+    overlaps = overlap_scores(np.stack(heats), frames[1])["paper"]
+    return float(np.nanmean(overlaps)) if np.isfinite(overlaps).any() else None
 
 
 @lru_cache(maxsize=2)

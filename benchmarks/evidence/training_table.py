@@ -94,15 +94,15 @@ def planned(preset: Preset, methods: Sequence[str], seeds: Sequence[int] | None)
         for kind in ("none", "lasso", "q"):
             yield Planned(method, kind, False, "practical", _seeds(preset, method, seeds)[0])
     for method in methods:
-        own = _seeds(preset, method, seeds)
-        for seed in own[1:]:
+        seeds_of_method = _seeds(preset, method, seeds)
+        for seed in seeds_of_method[1:]:
             for kind in ("none", "lasso", "q"):
                 yield Planned(method, kind, False, "practical", seed)
     for method in methods:
         if method not in preset.controls:
             continue
-        own = _seeds(preset, method, seeds)
-        for seed in own if preset.dilated else own[:1]:
+        seeds_of_method = _seeds(preset, method, seeds)
+        for seed in seeds_of_method if preset.dilated else seeds_of_method[:1]:
             yield Planned(method, "none", True, "practical", seed)
             for kind in ("none", "lasso", "q"):
                 yield Planned(method, kind, False, "paper", seed)

@@ -30,8 +30,8 @@ MEASURES = {"effect": "effect, in standard deviations", "twin_auc": "AUC", "sele
 def words_to_test(words: pd.DataFrame, n_features: int) -> pd.DataFrame:
     """The first words of each method for seeded features: method, group, word."""
     groups = sorted(set(words["group"]))
-    chosen = np.random.default_rng(SEED).permutation(groups)[:n_features]
-    first = np.isin(words["group"], chosen) & (numbers(words, "rank") <= FIRST) & ~equals(words, "word", "")
+    sampled = np.random.default_rng(SEED).permutation(groups)[:n_features]
+    first = np.isin(words["group"], sampled) & (numbers(words, "rank") <= FIRST) & ~equals(words, "word", "")
     return select(where(words, first), ["method", "group", "word"])
 
 
@@ -45,11 +45,11 @@ def tested(words: pd.DataFrame, folder: Path, *, n_pairs: int) -> pd.DataFrame:
     scales = activations_of(study, np.flatnonzero(study.is_val), names).std(0)
     maker = TwinMaker(source.seed, source.world)
     represent = renderer(study_encoder(study), source.world.size)
-    found = word_twins(pairs, scales, represent, maker, n_pairs=n_pairs, progress=Progress.silent())
-    return words.merge(found, on=["group", "word"], how="left")
+    effects = word_twins(pairs, scales, represent, maker, n_pairs=n_pairs, progress=Progress.silent())
+    return words.merge(effects, on=["group", "word"], how="left")
 
 
-def by_method(found: pd.DataFrame) -> None:
+def by_method(effects: pd.DataFrame) -> None:
     """Print a row a method: means over features of the means of their words, resampling features."""
     print(
         "| | words | with twins | answer to the word | "
@@ -57,17 +57,17 @@ def by_method(found: pd.DataFrame) -> None:
         + " |\n|---|---|---|---|---|---|---|"
     )
     for method in METHODS:
-        part = where(found, equals(found, "method", method))
-        known = where(part, np.isfinite(numbers(part, "effect")))
-        known["above"] = (numbers(known, "effect_low") > 0).astype(float)
+        part = where(effects, equals(effects, "method", method))
+        defined = where(part, np.isfinite(numbers(part, "effect")))
+        defined["above"] = (numbers(defined, "effect_low") > 0).astype(float)
         columns = ("above", *MEASURES)
         means = [
             [known_mean(numbers(rows, name)) for name in columns]
-            for _, rows in sorted(by_values(known, ["group"]), key=lambda pair: pair[0])
+            for _, rows in sorted(by_values(defined, ["group"]), key=lambda pair: pair[0])
         ]
         mean, low, high, _ = mean_intervals(np.reshape(means, (-1, len(columns))))
         cells = [f"{m:.2f} ({a:.2f} to {b:.2f})" for m, a, b in zip(mean, low, high, strict=True)]
-        print(f"| {method} | {len(part)} | {len(known)} | {' | '.join(cells)} |")
+        print(f"| {method} | {len(part)} | {len(defined)} | {' | '.join(cells)} |")
 
 
 def main() -> None:

@@ -104,9 +104,9 @@ def _report(folder: Path, tiny: bool) -> dict[str, Any]:
     """Read the report of an earlier call of the same size, or begin one."""
     for path in (_report_path(folder), folder / "travel" / "report.json"):
         if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["tiny"] == tiny:
-                return found
+            status = json.loads(path.read_text(encoding="utf-8"))
+            if status["tiny"] == tiny:
+                return status
     return {"tiny": tiny, "stages": {}}
 
 
@@ -143,8 +143,8 @@ def tests(loan: Loan) -> tuple[str, Any]:
     words += ["-k", "nearest_rows or retrieval"] if loan.tiny else []
     state = run_within(words, loan.log("tests"), OF_TESTS * loan.clock.left, **tiny)
     shutil.rmtree(loan.folder / "tests", ignore_errors=True)
-    said = loan.log("tests").read_text(encoding="utf-8").splitlines() if loan.log("tests").exists() else []
-    return state, next((line for line in reversed(said) if "passed" in line or "failed" in line), None)
+    lines = loan.log("tests").read_text(encoding="utf-8").splitlines() if loan.log("tests").exists() else []
+    return state, next((line for line in reversed(lines) if "passed" in line or "failed" in line), None)
 
 
 def benches(loan: Loan) -> tuple[str, Any]:
@@ -184,8 +184,8 @@ def study(loan: Loan) -> tuple[str, Any]:
     if state != DONE:
         return state, None
     unfinished = files.resume_path(loan.weights).exists()
-    found = json.loads((folder / "look.json").read_text(encoding="utf-8"))
-    return (STOPPED if unfinished else DONE), found
+    summary = json.loads((folder / "look.json").read_text(encoding="utf-8"))
+    return (STOPPED if unfinished else DONE), summary
 
 
 def _worst(states: list[str]) -> str:

@@ -24,8 +24,8 @@ def main() -> None:
         run_step(step, folder, {"device": device, **options.get(step, {})}, Progress.silent())
     study = open_study(folder)
     scores = select(study.table("quality_metrics"), ["score", "auroc", "auroc_low", "auroc_high"])
-    found = {"top1": study.summary("probe")["top1"], "scores": scores.to_dict("records")}
-    (folder / "look.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    summary = {"top1": study.summary("probe")["top1"], "scores": scores.to_dict("records")}
+    (folder / "look.json").write_text(json.dumps(summary) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

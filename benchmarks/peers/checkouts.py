@@ -73,7 +73,7 @@ class _Numbered:
     """Captions that are their own numbers, in place of a file of LAION's."""
 
     def get_captions(self, places: list[int]) -> list[str]:
-        return [str(place) for place in places]
+        return [str(path) for path in places]
 
 
 def _retrieval_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
@@ -95,18 +95,18 @@ def _retrieval_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
 
 
 def _confidences(inputs: Inputs, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, str]:
-    said = f"largest difference of confidences; {_same(ours, theirs):.1%} of the crops have the same captions"
-    return float(np.abs(ours[:, CAPTIONS:] - theirs[:, CAPTIONS:]).max()), said
+    text = f"largest difference of confidences; {_same(ours, theirs):.1%} of the crops have the same captions"
+    return float(np.abs(ours[:, CAPTIONS:] - theirs[:, CAPTIONS:]).max()), text
 
 
 def _other_captions(inputs: Inputs, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, str]:
-    said = f"share of crops with other captions; theirs: softmax in each of {inputs['n_shards']} shards"
-    return 1 - _same(ours, theirs), said
+    text = f"share of crops with other captions; theirs: softmax in each of {inputs['n_shards']} shards"
+    return 1 - _same(ours, theirs), text
 
 
 def _same(ours: np.ndarray, theirs: np.ndarray) -> float:
-    found = (np.sort(side[:, :CAPTIONS], axis=1) for side in (ours, theirs))
-    return float(np.equal(*found).all(1).mean())
+    captions = (np.sort(side[:, :CAPTIONS], axis=1) for side in (ours, theirs))
+    return float(np.equal(*captions).all(1).mean())
 
 
 def _retrieval(name: str, n_shards: int, gap: Any, tolerance: float | None) -> Task:

@@ -77,8 +77,8 @@ def _installed(package: str) -> Path:
         _call([sys.executable, "-m", "venv", str(venv)], f"no environment for {package}")
         places = [sysconfig.get_paths()[name] for name in ("purelib", "platlib")]
         code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
-        own = Path(_call([str(python), "-c", code], "the new environment does not run").strip())
-        (own / "peregrine.pth").write_text("\n".join(dict.fromkeys(places)) + "\n", encoding="utf-8")
+        packages = Path(_call([str(python), "-c", code], "the new environment does not run").strip())
+        (packages / "peregrine.pth").write_text("\n".join(dict.fromkeys(places)) + "\n", encoding="utf-8")
     asks = [str(python), "-c", f"from importlib.metadata import version; version('{package}')"]
     if subprocess.run(asks, capture_output=True).returncode:
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
@@ -92,9 +92,9 @@ def _call(words: list[str], problem: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PeerAbsent(f"{problem}: {error}") from None
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit {done.returncode}"]
-        errors = [line for line in said if line.startswith("ERROR")]
-        raise PeerAbsent(f"{problem}: {(errors or said)[-1].strip()}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit {done.returncode}"]
+        errors = [line for line in lines if line.startswith("ERROR")]
+        raise PeerAbsent(f"{problem}: {(errors or lines)[-1].strip()}")
     return done.stdout
 
 

@@ -28,14 +28,14 @@ def main() -> None:
     forget_peak()
     before = peak_bytes()
     began = time.perf_counter()
-    found = work()
+    result = work()
     seconds = [time.perf_counter() - began]  # the first call may compile
     above = peak_bytes() - before
     for _ in range(int(repeats)):
         began = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - began)
-    np.save(folder / f"{side}.npy", found)
+    np.save(folder / f"{side}.npy", result)
     version = version_of(task.peer) if side == "theirs" else ""
     print(json.dumps({"seconds": min(seconds), "above_mib": above / MIB, "version": version}))
 

@@ -169,16 +169,16 @@ def _probe_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
 
     def right() -> np.ndarray:
         held = slice(0, tenth)
-        found = {c: fitted(c, slice(tenth, half)).score(raw[held], codes[held]) for c in STRENGTHS}
-        model = fitted(max(STRENGTHS, key=lambda c: found[c]), slice(0, half))
+        accuracy_of = {c: fitted(c, slice(tenth, half)).score(raw[held], codes[held]) for c in STRENGTHS}
+        model = fitted(max(STRENGTHS, key=lambda c: accuracy_of[c]), slice(0, half))
         return model.predict(raw[half:]) == codes[half:]
 
     return right
 
 
 def _accuracies(inputs: Inputs, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, str]:
-    said = f"accuracies {ours.mean():.2%} and {theirs.mean():.2%} on {len(ours):,} rows held out"
-    return float(abs(ours.mean() - theirs.mean())), said
+    text = f"accuracies {ours.mean():.2%} and {theirs.mean():.2%} on {len(ours):,} rows held out"
+    return float(abs(ours.mean() - theirs.mean())), text
 
 
 TASKS = (

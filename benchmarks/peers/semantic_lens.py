@@ -74,10 +74,10 @@ def _examples_theirs(inputs: Inputs) -> Callable[[], np.ndarray]:
 def _as_active(inputs: Inputs, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, str]:
     """How much less the images of the library activate, rank by rank, relative to ours."""
     columns = np.arange(len(ours))[:, None]
-    best, found = (-np.sort(-inputs["h"][rows, columns], axis=1) for rows in (ours, theirs))
+    best, theirs_sorted = (-np.sort(-inputs["h"][rows, columns], axis=1) for rows in (ours, theirs))
     same = np.mean([len(np.intersect1d(a, b)) / KEPT for a, b in zip(ours, theirs, strict=True)])
-    said = f"largest lack of activation, relative; {same:.1%} of the images are the same (theirs in bfloat16)"
-    return float((1 - found / best).max()), said
+    text = f"largest lack of activation, relative; {same:.1%} of the images are the same (theirs in bfloat16)"
+    return float((1 - theirs_sorted / best).max()), text
 
 
 TASKS = (

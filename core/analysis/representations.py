@@ -22,6 +22,7 @@ from core.common.worker_group import Ranks
 from core.common.workers import tie
 from core.data.sources.decode import thumbnail_jpeg
 from core.data.sources.images import ImageSource
+from core.encoders.readout.head import Head
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
 from core.errors import EncoderError, ImageSourceError, ShapeError, UnreadableImage
@@ -29,7 +30,7 @@ from core.jobs.progress import Bar
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.writer import StepWriter
 
-ARRAYS = ("representations", "thumbnails", "thumbnail_sizes")
+ARRAYS = ("representations", "thumbnails", "thumbnail_sizes", "head_logits")
 
 
 @dataclass
@@ -129,23 +130,31 @@ class ChunkBuffer:
     """The collected results of one chunk."""
 
     raw: list[np.ndarray] = field(default_factory=list)
+    logits: list[np.ndarray] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     thumbnails: list[bytes] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, batch: Batch, raw: np.ndarray | None) -> None:
+    def add(self, batch: Batch, raw: np.ndarray | None, logits: np.ndarray | None) -> None:
         self.rows += batch.rows
         self.thumbnails += batch.thumbnails
         self.unreadable += batch.unreadable
         if raw is not None:
             self.raw.append(raw)
+        if logits is not None:
+            self.logits.append(logits)
 
-    def write(self, step: StepWriter, chunk: int, *, n_features: int, dtype: str, thumbnails: bool) -> None:
+    def write(
+        self, step: StepWriter, chunk: int, *, n_features: int, n_outputs: int, dtype: str, thumbnails: bool
+    ) -> None:
         """Store the chunk. Representations are written last: their ledger entry marks the chunk as done."""
         if thumbnails:
             sizes = np.array([len(jpeg) for jpeg in self.thumbnails], np.int32)
             step.array("thumbnails").put(chunk, np.frombuffer(b"".join(self.thumbnails), np.uint8))
             step.array("thumbnail_sizes").put(chunk, sizes)
+        if n_outputs:
+            logits = np.concatenate(self.logits) if self.logits else np.empty((0, n_outputs), np.float32)
+            step.array("head_logits").put(chunk, logits)
         whole = np.concatenate(self.raw) if self.raw else np.empty((0, n_features))
         extra = {"unreadable": self.unreadable}
         step.array("representations").put(chunk, whole.astype(dtype, copy=False), extra)
@@ -162,6 +171,7 @@ def embed_chunks(
     batch_size: int = 64,
     workers: int = 0,
     strict: bool = False,
+    head: Head | None = None,
     ranks: Ranks,
 ) -> list[tuple[int, str]]:
     """Write every missing chunk; this process does its share of them.
@@ -169,6 +179,7 @@ def embed_chunks(
     Args:
         encoder: the encoder, or precomputed representations (n_listed, n_features) in listing order.
         dtype: "float32" or "float16", as stored.
+        head: a classifier whose logits are stored, too.
         strict: raise at the first unreadable image instead of listing it.
     Returns:
         (listing row, reason) of every unreadable image, in listing order.
@@ -176,7 +187,7 @@ def embed_chunks(
         EncoderError: NaN or infinity. UnreadableImage: with `strict`. ImageSourceError: no readable image.
     """
     n_chunks = -(-len(source.table) // CHUNK_ROWS)
-    names = ARRAYS if thumbnail_size else ARRAYS[:1]
+    names = [ARRAYS[0], *(ARRAYS[1:3] if thumbnail_size else ()), *(ARRAYS[3:] if head else ())]
     with ranks.first():
         writers = [step.array(name) for name in names]
     done = [chunk for chunk in range(n_chunks) if all(writer.has(chunk) for writer in writers)]
@@ -194,15 +205,16 @@ def embed_chunks(
         if strict and batch.unreadable:
             row, reason = batch.unreadable[0]
             raise UnreadableImage(f"{source.table['path'].iloc[row]}: {reason} (--strict stops here)")
-        raw = _represent(encoder, batch)
+        raw, logits = _represent(encoder, batch, head)
         if raw is not None:
             raw = as_stored(raw, dtype)
             check_finite_representations(raw, batch.rows, source)
-        buffer.add(batch, raw)
+        buffer.add(batch, raw, logits)
         bar.update(len(batch_rows))
         if batch_rows.stop % CHUNK_ROWS == 0 or batch_rows.stop == len(source.table):
             chunk = batch_rows.start // CHUNK_ROWS
-            buffer.write(step, chunk, n_features=n_features, dtype=dtype, thumbnails=bool(thumbnail_size))
+            shape = {"n_features": n_features, "n_outputs": head.n_outputs if head else 0}
+            buffer.write(step, chunk, **shape, dtype=dtype, thumbnails=bool(thumbnail_size))
             buffer = ChunkBuffer()
     ranks.wait()
     return _finish(step, source, names, n_chunks) if ranks.is_first else []
@@ -218,14 +230,20 @@ def as_stored(raw: np.ndarray, dtype: str) -> np.ndarray:
         return raw.astype(dtype, copy=False)
 
 
-def _represent(encoder: Encoder | np.ndarray, batch: Batch) -> np.ndarray | None:
+def _represent(
+    encoder: Encoder | np.ndarray, batch: Batch, head: Head | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Representations of a batch, and the logits of a head."""
     if not batch.rows:
-        return None
+        return None, None
     if isinstance(encoder, np.ndarray):
-        return np.asarray(encoder[batch.rows])
+        return np.asarray(encoder[batch.rows]), None
     assert batch.pixels is not None
     with torch.inference_mode():
-        return encoder.represent(batch.pixels).float().cpu().numpy()
+        if head is None:
+            return encoder.represent(batch.pixels).float().cpu().numpy(), None
+        raw, logits = encoder.represent_with_logits(batch.pixels, head)
+        return raw.cpu().numpy(), logits.cpu().numpy()
 
 
 def _finish(

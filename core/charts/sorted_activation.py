@@ -57,7 +57,7 @@ def sorted_activation(
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    ordered = by_rate(features[np.isfinite(numbers(features, "activation_rate"))])
+    ordered = by_rate(features.loc[np.isfinite(numbers(features, "activation_rate"))])
     if ordered.empty:
         return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")
@@ -65,9 +65,9 @@ def sorted_activation(
     heights = _log_floor(rate) if log else rate
     fig = go.Figure()
     for tail in TAILS:
-        part = ordered["tail"] == tail
+        part = ordered["tail"].to_numpy() == tail
         if part.any():
-            add_points(fig, ordered[part], heights[part], "rank", tail, images, theme)
+            add_points(fig, ordered.loc[part], heights[part], "rank", tail, images, theme)
     marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
     for bound, percentile in zip(bounds, percentiles, strict=True):
         if images == TRAIN and (bound > 0 or not log):

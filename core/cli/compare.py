@@ -36,6 +36,7 @@ def add_compare(commands: Any) -> None:
     sub.add_argument(
         "--bootstrap", type=options.POSITIVE, metavar="N", help="bootstrap resamples (default: 1000)"
     )
+    options.add_answer(sub)
     options.add_seed(sub, "the bootstrap")
     options.add_json(sub)
 
@@ -54,7 +55,7 @@ def compare(args: argparse.Namespace) -> None:
     if "output" in given:
         comparison_text.check_output(given["output"])
     comparison = compare_studies(
-        [open_study(path) for path in given["studies"]],
+        [open_study(path).answering(given.get("answer")) for path in given["studies"]],
         among=Slice.parse(given.get("where", "")),
         resamples=given.get("bootstrap", 1000),
         seed=given.get("seed", 0),

@@ -46,6 +46,7 @@ def add_figure(commands: Any) -> None:
         help="paper, paper-single, paper-double or screen, which is wide and sans serif (default: paper)",
     )
     options.add_where(sub, "draw only the images of this slice")
+    options.add_answer(sub)
     _add_font(sub)
     options.add_options(sub, FigureOptions)
 
@@ -82,7 +83,8 @@ def figure(args: argparse.Namespace) -> None:
             raise SettingsError(f"{name} is not of images; leave out --where")
         print(write_figure(_of_folder(of_folder, given), given["output"]))
         return
-    studies = [open_study(path) for path in (given["study"], *given.get("others", []))]
+    paths = (given["study"], *given.get("others", []))
+    studies = [open_study(path).answering(given.get("answer")) for path in paths]
     studies = narrowed(studies, given, same_images=chart_named(name).same_images)
     chart_options = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
     if as_table:
@@ -184,6 +186,7 @@ def add_figure_sheet(commands: Any) -> None:
         help="width of the page: single (3.5 in), double (7.25 in) or wide (11 in) (default: double)",
     )
     sub.add_argument("--no-letters", action="store_true", help="omit the letters (a), (b) …")
+    options.add_answer(sub)
     _add_font(sub)
     options.add_options(sub, FigureOptions)
 
@@ -205,9 +208,8 @@ def figure_sheet(args: argparse.Namespace) -> None:
         check_sheet_file(out)
     with Progress.for_command(None, stages_total=2) as progress:
         with progress.step("figures"):
-            sheet = make_sheet(
-                open_study(args.study), given["names"], grid, options=FigureOptions(**chart_options)
-            )
+            study = open_study(args.study).answering(given.get("answer"))
+            sheet = make_sheet(study, given["names"], grid, options=FigureOptions(**chart_options))
         with progress.step("page"):
             for out in given["output"]:
                 print(write_sheet(sheet, out))
@@ -248,6 +250,7 @@ def add_report(commands: Any) -> None:
     )
     sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write: .html")
     options.add_where(sub, "report only on the images of this slice")
+    options.add_answer(sub)
     sub.add_argument(
         "--interactive",
         action="store_true",
@@ -262,7 +265,9 @@ def report(args: argparse.Namespace) -> None:
     from core.store import open_study
 
     check_report_file(args.output)
-    studies = narrowed([open_study(path) for path in args.studies], vars(args))
+    studies = narrowed(
+        [open_study(path).answering(getattr(args, "answer", None)) for path in args.studies], vars(args)
+    )
     with Progress.for_command(None, stages_total=2 if len(studies) == 1 else 3) as progress:
         written = write_report(studies, args.output, interactive="interactive" in args, progress=progress)
     print(f"{written}: {written.stat().st_size / 1e6:.1f} MB{_of(studies)}")

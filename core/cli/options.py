@@ -289,6 +289,16 @@ def add_where(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_answer(parser: argparse.ArgumentParser) -> None:
+    """Add the answer that says what is correct."""
+    parser.add_argument(
+        "--answer",
+        metavar="NAME",
+        help="what says which images are correct: head, probe, knn or the name of another answer of the "
+        "study (default: the encoder's own head if it has one that fits, else the probe)",
+    )
+
+
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the seed of a command without a config."""
     parser.add_argument("--seed", type=COUNT, metavar="N", help=f"random seed of {what} (default: 0)")

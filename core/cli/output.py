@@ -47,6 +47,7 @@ def info_text(report: Report) -> str:
             *(("features", line) for line in report.get("feature_notes", [])),
             ("probe", _probe_line(report)),
             *(("probe", line) for line in report.get("probe_notes", [])),
+            *(("answer", line) for line in _answer_lines(report)),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("errors", report.get("recommendation") or ""),
             ("labels", report.get("label_issues") or ""),
@@ -103,6 +104,12 @@ def _probe_line(report: Report) -> str:
         return f"no accuracy: {skipped}" if skipped else ""
     top5 = f", top-5 {percent(report['top5'])}" if report.get("top5") is not None else ""
     return f"top-1 {percent(report['accuracy'])}{top5} on val"
+
+
+def _answer_lines(report: Report) -> list[str]:
+    """The answers besides the probe, the default first, with their notes."""
+    others = [one for one in report.get("answers", []) if one["name"] != "probe"]
+    return [line for one in others for line in (one["words"], *one["notes"])]
 
 
 def _quality_lines(report: Report) -> list[str]:

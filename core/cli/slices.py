@@ -53,6 +53,7 @@ def add_slices(commands: Any) -> None:
         help="Glyphworld: measure the error rate of each worst slice again on N newly rendered scenes that "
         f"fit its description ({SCENES} if N is left out)",
     )
+    options.add_answer(sub)
     options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
 
@@ -78,6 +79,7 @@ def add_inspect(commands: Any) -> None:
         metavar="SLICE",
         help="compare with the images of this slice instead of all others of the same split",
     )
+    options.add_answer(sub)
     options.add_json(sub)
 
 
@@ -88,7 +90,7 @@ def inspect(args: argparse.Namespace) -> None:
     from core.slices.slice import Slice
     from core.store import open_study
 
-    study = open_study(args.study)
+    study = open_study(args.study).answering(getattr(args, "answer", None))
     where = Slice.parse(args.where) if "where" in args else Slice()
     against = Slice.parse(args.against) if "against" in args else None
     report = {"study": str(study.path), **inspect_slice(study, where, against, means=True)}
@@ -177,7 +179,7 @@ def slices(args: argparse.Namespace) -> None:
     from core.cli import output
     from core.store import open_study
 
-    study = open_study(args.study)
+    study = open_study(args.study).answering(getattr(args, "answer", None))
     if "fresh" in args and "worst" not in args:
         raise SettingsError("--fresh measures the worst slices again; add --worst N")
     if "worst" in args:

@@ -1,8 +1,9 @@
-"""The commands that run one step of a study, `search` excepted."""
+"""The commands that run one step of a study, `search` excepted; `answers` also adds and removes."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from core.cli import options
@@ -14,12 +15,15 @@ from core.jobs.progress import Progress
 from core.steps import STEPS
 from core.topics import topics
 
+OF_STEPS = {"head": "answers", "probe": "probe"}  # answers that a step makes
+OF_ANSWERS = ("quality", "failures")  # which --answer shows for another answer, without storing anything
+
 
 def add_steps(commands: Any) -> None:
     """Add the command of every step of the workbench."""
     guests = {step.name for topic in topics() for step in topic.steps}
     for step in STEPS.values():
-        if step.name != "search" and step.name not in guests:  # search takes a text, too: core/cli/search.py
+        if step.name not in ("search", "answers", *guests):  # which have files of their own here
             add_step(commands, step)
 
 
@@ -30,6 +34,8 @@ def add_step(commands: Any, step: Step) -> None:
     options.add_options(sub, step.config)
     if step.running:
         options.add_options(sub, RunOptions, *step.running)
+    if step.name in OF_ANSWERS:
+        options.add_answer(sub)
     if step.name == "heatmaps":
         _add_single_heatmaps(sub)
     sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")
@@ -51,6 +57,8 @@ def run_step(args: argparse.Namespace) -> None:
     from core.storage.manifest import refuse_foreign_folder
 
     refuse_foreign_folder(args.study)
+    if "answer" in args:
+        return output.show(_of_answer(args), output.summary_text, as_json="json" in args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
             summary = pipeline.request_heatmaps(args.study, given(args), progress)
@@ -58,3 +66,91 @@ def run_step(args: argparse.Namespace) -> None:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
     if is_first():
         output.show(summary, output.summary_text, as_json="json" in args)
+
+
+def _of_answer(args: argparse.Namespace) -> dict[str, Any]:
+    """What a step says of an answer."""
+    from core.errors import StudyError
+    from core.store import open_study
+
+    study = open_study(args.study).answering(args.answer)
+    if args.command == "quality":
+        table = study.table("quality_metrics")
+        return {"answer": args.answer, **study.summary("probe")} | {
+            f"auroc of {score}": value for score, value in zip(table["score"], table["auroc"], strict=True)
+        }
+    if missing := study.why_missing("failures"):
+        raise StudyError(f"no failures of '{args.answer}' in '{args.study}': {missing}")
+    return {"answer": args.answer, **study.summary("failures")}
+
+
+def add_answers(commands: Any) -> None:
+    """Add the command `answers`."""
+    step = STEPS["answers"]
+    sub = options.add_command(
+        commands, "answers", answers, step.summary, "answers studies/mine", step.example
+    )
+    options.add_study(sub)
+    sub.add_argument(
+        "--add",
+        metavar="KIND|FILE",
+        help="head, probe or knn, or a file of predictions: .csv or .parquet with image_id or "
+        "path and predicted or a column a class, .npy of logits in the order of the images",
+    )
+    sub.add_argument("--name", metavar="NAME", help="name of the answer (default: the kind, or the file's)")
+    options.add_options(sub, step.config)
+    sub.add_argument("--remove", metavar="NAME", help="remove an answer that was added")
+    options.add_options(sub, RunOptions, *step.running)
+    sub.add_argument("--redo", action="store_true", help="with --add head: even if nothing has changed")
+    options.add_json(sub)
+
+
+def answers(args: argparse.Namespace) -> None:
+    """Add or remove an answer, and list those that the study has."""
+    from core.answers.requests import add_answer, remove_answer
+    from core.cli import output
+    from core.errors import SettingsError
+    from core.pipeline import run as pipeline
+    from core.store import open_study
+
+    given = {name: value for name, value in vars(args).items() if name in ("restrict", "device")}
+    given |= {"head_classes": args.head_classes} if "head_classes" in args else {}
+    if "name" in args and "add" not in args:
+        raise SettingsError("--name names the answer that --add adds")
+    if "remove" in args:
+        remove_answer(args.study, args.remove)
+    what = getattr(args, "add", "head" if "head_classes" in args or "restrict" in args else None)
+    if what is not None:
+        open_study(args.study)
+        with Progress.for_command(args.study, stages_total=1) as progress:
+            if what in OF_STEPS:
+                if "name" in args:
+                    raise SettingsError(f"the {what} is called {what}; leave out --name")
+                redo = {"redo": True} if "redo" in args else {}
+                summary = pipeline.run_step(OF_STEPS[what], args.study, {**given, **redo}, progress)
+                if why := summary.get("skipped"):
+                    raise SettingsError(f"no {what}: {why}")
+            else:
+                add_answer(args.study, what, getattr(args, "name", None), given, progress)
+    output.show(answers_report(open_study(args.study)), answers_text, as_json="json" in args)
+
+
+def answers_report(study: Any) -> dict[str, Any]:
+    """Every answer with its facts, the default first."""
+    found = [
+        {"name": one.name, "words": one.words, "kind": one.kind, **one.facts}
+        for one in study.answers.values()
+    ]
+    why = study.summary("answers").get("skipped")
+    return {"study": str(study.path), "answers": found, "no_head": why}
+
+
+def answers_text(about: Mapping[str, Any]) -> str:
+    """One line an answer, and its notes."""
+    lines = []
+    for place, one in enumerate(about["answers"]):
+        lines.append(f"{one['words']}{'  (default)' * (place == 0)}")
+        lines += [f"  {note}" for note in one.get("notes", ())]
+    if about["no_head"]:
+        lines.append(f"no head: {about['no_head']}")
+    return "\n".join(lines or ["no answers yet"])

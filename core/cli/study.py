@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import options
 from core.common.worker_group import is_first
-from core.config import ConceptsConfig, EmbedConfig, FeaturesConfig, MaskOptions, ProbeConfig, RunOptions
+from core.config import (
+    AnswersConfig,
+    ConceptsConfig,
+    EmbedConfig,
+    FeaturesConfig,
+    MaskOptions,
+    ProbeConfig,
+    RunOptions,
+)
 from core.jobs.progress import Progress
 from core.steps import in_analysis
 
@@ -57,6 +65,13 @@ def add_analyze(commands: Any) -> None:
     options.add_options(sub, EmbedConfig)
     options.add_options(sub, FeaturesConfig, "epsilon")
     options.add_options(sub, ProbeConfig, "lr")
+    options.add_options(sub, AnswersConfig, "head_classes")
+    sub.add_argument(
+        "--answers",
+        type=options.names,
+        metavar="KIND[,KIND]",
+        help="answers to add besides the head, which is taken where one fits: knn",
+    )
     options.add_options(sub, MaskOptions)
     options.add_options(sub, ConceptsConfig, "captions", "clip")
     options.add_options(sub, RunOptions)
@@ -110,7 +125,8 @@ def add_export(commands: Any) -> None:
         "table",
         metavar="TABLE",
         help="images, features, quality, probe, overlap, concepts, word_twins, groups, captions, "
-        "highly_activating, failures, interventions, skipped, neighbours, label_issues, traces_images, "
+        "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
+        "traces_images, "
         "traces_features, attributes, metrics, representations, heatmap or mask",
     )
     sub.add_argument(
@@ -122,6 +138,7 @@ def add_export(commands: Any) -> None:
         help="file to write: .csv, .parquet, .json or .npy",
     )
     options.add_where(sub, "only the images of this slice (tables features and metrics: computed on them)")
+    options.add_answer(sub)
     sub.add_argument(
         "--slice", metavar="SLICE", help="as --where, but with images of all splits unless it names one"
     )
@@ -185,6 +202,10 @@ def analyze(args: argparse.Namespace) -> None:
         return
     with Progress.for_command(args.study, stages_total=len(in_analysis())) as progress:
         pipeline.analyze(args.study, settings, progress)
+        if "answers" in args and is_first():
+            from core.answers.requests import add_kinds
+
+            add_kinds(args.study, args.answers, settings, progress)
     print_study(args.study, as_json="json" in args)
 
 
@@ -226,7 +247,7 @@ def export(args: argparse.Namespace) -> None:
         if "where" in args or "slice" in args:
             raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
         return _export_frame(args)
-    study, among, images = _open(args.study), None, ""
+    study, among, images = _open(args.study).answering(getattr(args, "answer", None)), None, ""
     if "slice" in args:
         among = Slice.parse(args.slice)
     if "where" in args:

@@ -10,10 +10,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.common.device import resolve_device
 from core.concepts.clip.thresholds import clip_temperature
 from core.concepts.explain import CaptionTexts, Retrieve
 from core.concepts.naming.majority import IMAGE_CAPTIONS
-from core.config import ConceptsConfig
+from core.config import ConceptsConfig, RunOptions
 from core.encoders.trusted_code import check_code
 from core.errors import SettingsError
 
@@ -125,9 +126,7 @@ def opened_clip(spec: str, device: str) -> Any:
     return load_clip(spec, device=device)
 
 
-def clip_and_caption_inputs(
-    study: Study, config: ConceptsConfig, device: str | torch.device = "cpu"
-) -> dict[str, str]:
+def clip_and_caption_inputs(study: Study, config: ConceptsConfig, run: RunOptions) -> dict[str, str]:
     """Return the identity of CLIP and the captions, for `StepWriter`'s inputs outside the study.
 
     Empty if the step would be skipped.
@@ -136,7 +135,7 @@ def clip_and_caption_inputs(
         return {}
     from core.concepts.captions.bank import open_bank
 
-    inputs = {"clip": opened_clip(clip_of(study, config), str(device)).fingerprint}
+    inputs = {"clip": opened_clip(clip_of(study, config), str(resolve_device(run.device))).fingerprint}
     if config.captioner:
         return inputs
     bank = open_bank(str(captions_of(study, config)), column=config.caption_column)

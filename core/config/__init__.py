@@ -9,8 +9,10 @@ from core.config.analysis import (
     POOLINGS,
     TOKEN_NORMS,
     TOKENS,
+    AnswersConfig,
     EmbedConfig,
     FeaturesConfig,
+    FewShotConfig,
     HeatmapsConfig,
     MapConfig,
     MaskOptions,
@@ -26,9 +28,6 @@ from core.config.concepts import (
     FailuresConfig,
     SearchConfig,
 )
-from core.config.on_request import (
-    FewShotConfig,
-)
 from core.config.settings import (
     as_settings,
     option,
@@ -41,6 +40,7 @@ __all__ = [
     "POOLINGS",
     "TOKEN_NORMS",
     "TOKENS",
+    "AnswersConfig",
     "EmbedConfig",
     "FeaturesConfig",
     "FewShotConfig",

@@ -186,6 +186,20 @@ class ProbeConfig:
 
 
 @dataclass(frozen=True)
+class AnswersConfig:
+    """The encoder's own classifier, matched to the labels (docs/method.md 3.6)."""
+
+    head_classes: str | None = option(
+        "class names of the head's outputs: one a line, .json, or .csv with output,label",
+        None,
+        metavar="FILE",
+        left_out="those of the checkpoint or its library",
+        group="analysis",
+    )
+    restrict: bool = option("only classes that the images have as labels can be predicted", False)
+
+
+@dataclass(frozen=True)
 class QualityConfig:
     """Q-Score, its baselines, and how well each predicts the probe's errors (docs/method.md 2)."""
 
@@ -256,3 +270,19 @@ class OverlapConfig(MaskOptions):
     threshold: float = option("heatmap value from which a pixel counts as attended", 0.5, metavar="T")
     bootstrap: int = option("bootstrap resamples for the confidence intervals", 1000, metavar="N", minimum=1)
     seed: int = option("random seed of the bootstrap", 0, metavar="N")
+
+
+@dataclass(frozen=True)
+class FewShotConfig:
+    """Probes on a few images of each class (docs/method.md 3.5)."""
+
+    # Kalibhat, dissertation, Table 5.2
+    shots: tuple[int, ...] = option(
+        "train images of each class; several numbers are tried in turn",
+        (5, 10),
+        metavar="N[,N]",
+        unit="numbers of images",
+    )
+    draws: int = option("how often these images are drawn", 10, metavar="N", minimum=1)
+    lr: float = option("learning rate of the probes", 0.1, metavar="LR")
+    seed: int = option("random seed of the draws", 0, metavar="N")

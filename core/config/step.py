@@ -41,4 +41,5 @@ class Step:
     either: tuple[str, ...] = ()  # settings of which a new one replaces those of before
     asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
     on_request: bool = False  # `analyze` leaves it to its own command; a study without it lacks nothing
+    extra: bool = False  # `analyze` runs it, but a study without it lacks nothing
     formulas: int = 0  # how often its formulas have changed: results of fewer changes are from earlier ones

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from core.encoders.layers import (
     is_transformer,
 )
 from core.encoders.readout.classifier import ClassifierInput, final_linear
+from core.encoders.readout.head import NO_WEIGHTS, Head
 from core.encoders.readout.pooling import check_pool
 from core.encoders.readout.tokens import TokenPool, choose_rule, own_rule, token_parts
 from core.encoders.transform import Transform
@@ -59,6 +60,9 @@ class Encoder:
     """
 
     precision = "auto"
+    find_head: Callable[[], Head | str] = staticmethod(
+        lambda: NO_WEIGHTS
+    )  # the classifier, or why there is none
 
     def __init__(
         self,
@@ -140,6 +144,17 @@ class Encoder:
             return self.model(x).float()
 
     @torch.no_grad()
+    def represent_with_logits(self, pixels: Tensor, head: Head) -> tuple[Tensor, Tensor]:
+        """Compute raw representations and, in the same pass, the logits of the encoder's own classifier.
+
+        Returns:
+            raw (B, n_features) and logits (B, n_outputs), float32.
+        """
+        x = self.normalise(pixels)
+        with self._precision(), head.reading(self.base) as logits:
+            return self.model(x).float(), logits().float()
+
+    @torch.no_grad()
     def represent_with_map(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Compute raw representations and the target layer's maps.
 
@@ -184,7 +199,7 @@ class Encoder:
         token_norm: str | None,
         may_classify: bool,
     ) -> None:
-        x, raw = self._probe()
+        x, raw = self.random_input()
         self.model = self.base
         self.classifier = final_linear(self.base, x) if may_classify else None
         if self.classifier is not None:
@@ -236,13 +251,14 @@ class Encoder:
             )
         return (pool or "gap") if self.pools_globally else None
 
-    def _probe(self) -> tuple[Tensor, Tensor]:
+    def random_input(self) -> tuple[Tensor, Tensor]:
         """Return a random normalised input that the base accepts, and its output."""
         height, width = sides = self.transform.sides
+        device = next((one.device for one in self.base.parameters()), torch.device("cpu"))
         larger = tuple(max(side, PROBE_SIZE) for side in sides) if self.family == "cnn" else sides
         raw, problem = None, ""
         for shape in dict.fromkeys((larger, sides)):
-            x = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+            x = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0)).to(device)
             try:
                 raw = self.base(x)
                 break

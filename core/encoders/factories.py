@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from core.encoders.clip_towers import image_tower, tower_transform
+from core.encoders.readout.head import HeadPart
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
@@ -41,6 +42,7 @@ class Built:
     is_plain_module: bool = False  # the user's own network as it is, perhaps with its classifier
     # Tensors of the network with its classifier, in order, by name; where the library knows it.
     whole: Callable[[], Mapping[str, Tensor]] | None = None
+    head: Callable[[], Sequence[HeadPart]] | None = None  # the classifier of the network, from its library
 
 
 def build_architecture(spec: Spec, *, with_weights: bool) -> Built:
@@ -78,9 +80,10 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
         )
     model = _call(spec, models.get_model, spec.name, weights=weights, **arguments)
     whole = model.state_dict()
-    _remove_torchvision_head(model)
+    head = _remove_torchvision_head(model)
+    known = {"whole": lambda: whole, "head": lambda: head}
     if weights is None:
-        return Built(model, Transform(), spec.arch, "random", whole=lambda: whole)
+        return Built(model, Transform(), spec.arch, "random", **known)
     preset: Any = available[str(weights)].transforms()
     transform = Transform(
         resize=int(preset.resize_size[0]),
@@ -89,21 +92,43 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
         std=tuple(preset.std),
         interpolation=preset.interpolation.value,
     )
-    return Built(model, transform, spec.arch, f"torchvision {available[str(weights)].name}")
+    return Built(model, transform, spec.arch, f"torchvision {available[str(weights)].name}", **known)
 
 
-def _remove_torchvision_head(model: nn.Module) -> None:
+def _remove_torchvision_head(model: nn.Module) -> list[HeadPart]:
+    """Remove the classifier, and return it with the place that it reads."""
+    parts = []
     for name in ("fc", "classifier", "head", "heads"):
-        if not isinstance(getattr(model, name, None), nn.Module):
+        if not isinstance(head := getattr(model, name, None), nn.Module):
             continue
-        if name == "classifier" and isinstance(getattr(model, "avgpool", None), nn.AdaptiveAvgPool2d):
+        part = HeadPart(head, "", name)
+        if name == "classifier" and isinstance(pool := getattr(model, "avgpool", None), nn.AdaptiveAvgPool2d):
+            if pool.output_size not in (1, (1, 1)):
+                part = HeadPart(_AfterMap(pool, head), "avgpool", name)
             model.avgpool = nn.AdaptiveAvgPool2d(1)  # VGG and AlexNet flatten a 7x7 map into their head
         if type(model).__name__ == "ConvNeXt":
-            model.classifier = nn.Sequential(*list(model.get_submodule("classifier").children())[:-1])
+            *first, last = model.get_submodule("classifier").children()
+            model.classifier, part = nn.Sequential(*first), HeadPart(last, "", f"classifier.{len(first)}")
         elif type(model).__name__ in ("SqueezeNet", "MaxVit"):  # their classifiers begin with a map
             model.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            part = HeadPart(head, "classifier", name)
         else:
             setattr(model, name, nn.Identity())
+        parts.append(part)
+    return parts
+
+
+class _AfterMap(nn.Sequential):
+    """A classifier that flattens a pooled map; its tensors have the names that they have in its network."""
+
+    def __init__(self, pool: nn.Module, classifier: nn.Module):
+        super().__init__(*classifier)  # pyright: ignore[reportCallIssue]
+        self.before = [pool, nn.Flatten()]  # a list: neither has tensors
+
+    def forward(self, input: Tensor) -> Tensor:
+        for module in self.before:
+            input = module(input)
+        return super().forward(input)
 
 
 def _timm(spec: Spec, with_weights: bool) -> Built:
@@ -118,7 +143,22 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
         notes.append("timm loads weights only on request: add pretrained=true, or a checkpoint @PATH")
     weights = "timm pretrained" if pretrained else "random"
     whole = partial(_whole_timm_model, spec.name, arguments)
-    return Built(model, transform, spec.arch, weights, notes, whole=whole)
+    head = partial(_timm_head, model, spec.name, arguments, pretrained)
+    return Built(model, transform, spec.arch, weights, notes, whole=whole, head=head)
+
+
+def _timm_head(model: nn.Module, name: str, arguments: Mapping[str, Any], pretrained: bool) -> list[HeadPart]:
+    """The classifier of a network of timm, which `model` has not: some have two, of which the mean counts."""
+    whole = timm.create_model(name, pretrained=pretrained, **arguments)
+    found = whole.get_classifier()
+    names = {module: module_name for module_name, module in whole.named_modules()}
+    held = dict(model.named_modules())  # an Identity stands in the place of a classifier
+    heads = found if isinstance(found, tuple) else (found,)
+    return [
+        HeadPart(head, names[head] if names[head] in held else "", names[head])
+        for head in heads
+        if isinstance(head, nn.Module) and head in names and not isinstance(head, nn.Identity)
+    ]
 
 
 def _whole_timm_model(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:

@@ -45,6 +45,7 @@ class Layout:
     stem_relu: bool = True
     maxpool: bool | None = None  # None: as the size of the first convolution suggests
     notes: tuple[str, ...] = ()
+    beside: Mapping[str, Tensor] = field(default_factory=dict, repr=False)  # not below the prefix
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,7 @@ def _layout(
         dropped=dict(dropped),
         stem_padding=2 if name == "solo-learn" else 1,
         notes=notes,
+        beside={key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)},
         **extras,
     )
 

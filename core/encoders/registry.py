@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_networ
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
+from core.encoders.readout.head import NO_WEIGHTS, Head, HeadPart, complete_head, names_in
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -36,6 +38,7 @@ from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
 
+Beside = tuple[dict[str, torch.Tensor], list[list[str]]]  # what else a checkpoint holds; its class names
 FACTORIES = ("torchvision", "timm", "open_clip", "python")
 
 
@@ -73,6 +76,7 @@ def load_encoder(
     device = resolve_device(device)
     parsed, known = _located(parse_spec(spec))
     flags = _flags(mean, std, input_size, resize)
+    beside = None
     if parsed.checkpoint is None:
         built = build_architecture(parsed, with_weights=True)
         report = LoadReport(built.weights, "", len(built.model.state_dict()))
@@ -80,10 +84,10 @@ def load_encoder(
             built.assumptions += _assumed(built.transform, flags)
     else:
         try:
-            built, report = _from_checkpoint(parsed, parsed.checkpoint, known, flags)
+            built, report, beside = _from_checkpoint(parsed, parsed.checkpoint, known, flags)
         except CheckpointError as error:
             raise type(error)(_naming(error, parsed.checkpoint)) from error
-    return Encoder(
+    encoder = Encoder(
         built.model,
         _overridden(built.transform, mean=mean, std=std, input_size=input_size, resize=resize),
         arch=built.arch,
@@ -97,6 +101,20 @@ def load_encoder(
         assumptions=built.assumptions,
         device=device,
     )
+    encoder.find_head = partial(_find_head, encoder, built, beside)
+    return encoder
+
+
+def _find_head(encoder: Encoder, built: Built, beside: Beside | None) -> Head | str:
+    """The classifier of the encoder's own network, or the reason why there is none."""
+    if encoder.classifier is not None:
+        part = HeadPart(encoder.base.get_submodule(encoder.classifier), encoder.classifier)
+        return complete_head(encoder, [part], None, [])
+    if beside is None and (built.head is None or built.weights == "random"):
+        return "the network has not been trained" if built.weights == "random" else NO_WEIGHTS
+    parts = built.head() if built.head is not None else []
+    tensors, names = beside or (None, [])
+    return complete_head(encoder, parts, tensors, names)
 
 
 def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
@@ -120,7 +138,7 @@ def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
 
 def _from_checkpoint(
     spec: Spec, path: Path, known: Sidecar | None, flags: frozenset[str]
-) -> tuple[Built, LoadReport]:
+) -> tuple[Built, LoadReport, Beside]:
     file, sidecar = read_checkpoint(path), known or _said_of(path)
     notes: list[str] = []
     if not spec.family and sidecar.arch:
@@ -159,7 +177,9 @@ def _from_checkpoint(
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
-    return made, report
+    expected = made.model.state_dict()
+    others = {key: tensor for key, tensor in layout.state.items() if key not in expected}
+    return made, report, ({**others, **layout.beside}, names_in(file))
 
 
 def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:

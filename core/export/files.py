@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from core.answers.answer import answers_table
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.common.inside import replacing
@@ -57,6 +58,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "highly_activating": ("group", "image_id"),
     "failures": (*("image_id", "true", "predicted", "rank", "feature", "contribution", "side", "words"),),
     "interventions": INTERVENTIONS,
+    "answers": (),  # image_id, split, true, and for each answer NAME_predicted, NAME_confidence, NAME_correct
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "label_issues": LABEL_ISSUES,
@@ -67,6 +69,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 STORED_AS = {"metrics": "quality_metrics"}
 MADE = {  # of what the study holds, when it is asked for
+    "answers": answers_table,
     "label_issues": lambda study: _label_issues(study),
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,
@@ -165,7 +168,7 @@ def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None
     if not (inside & ~study.is_val).any():
         return ""
     parts = ["scores that compare an image with the train images are empty"] * (table == "quality")
-    if study.has("probe"):
+    if study.has("probe") and study.answer is None:
         parts.append(
             "correct, confidence, margin and energy are optimistic, since the probe was trained on them"
         )

@@ -46,6 +46,10 @@ def info(study: Study) -> dict[str, Any]:
         "feature_notes": notes_on_features(study),
         "accuracy": probe.get("top1"),
         "top5": probe.get("top5"),
+        "answers": [
+            {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
+            for one in study.answers.values()
+        ],
         "probe_notes": notes_on_probe(study),
         "q_auroc": quality.get("q_auroc"),
         "q_auroc_interval": quality.get("q_auroc_interval"),

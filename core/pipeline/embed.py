@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from core.common.formatting import counted
 from core.common.worker_group import Ranks
@@ -20,6 +21,7 @@ from core.store import open_study
 
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
+    from core.encoders.readout.head import Head
     from core.encoders.registry import Encoder
 
 
@@ -31,13 +33,16 @@ def run_embed(
     Whether it is can be told only from the opened images and the loaded encoder: their fingerprints are what
     the step reads outside the study.
     """
+    from core.analysis.representations import embed_chunks, embed_tables
+
     with progress.stage("scan"):
         source = open_source(config)
         outside = {"images": source.fingerprint()}
     with progress.stage("load"):
         encoder, about = load(config, source, run)
+    head, about_head = own_head(encoder)
     settings, outside["encoder"] = as_settings(config), about["fingerprint"]
-    is_current = writer.is_current("embed", settings, (), outside)
+    is_current = writer.is_current("embed", settings, (), outside) and _same_head(writer, about_head)
     ranks.wait()  # all have looked before the first changes the manifest
     if is_current:
         if run.strict:
@@ -48,8 +53,60 @@ def run_embed(
     for line in [*source.notes, *about["assumptions"]]:
         progress.note(f"note: {line}")
     with writer.step("embed", settings, outside=outside) as out:
-        _embed(out, source, encoder, config, run, progress, ranks)
+        with progress.stage("embed", total=len(source.table), unit="images") as bar:
+            unreadable = embed_chunks(
+                out,
+                source,
+                encoder,
+                bar,
+                dtype=config.dtype,
+                thumbnail_size=config.thumbnail_size if source.has_pictures else 0,
+                batch_size=run.batch_size,
+                workers=default_workers(run, len(source.table)),
+                strict=run.strict,
+                head=head if head is not None and head.linear is None else None,
+                ranks=ranks,
+            )
+        if ranks.is_first:
+            out.summary = embed_tables(out, source, unreadable)
+        if unreadable and ranks.is_first:
+            n = counted(len(unreadable), "image")
+            progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
         out.summary |= {"source": source.describe(), "notes": list(source.notes), "encoder": about}
+        out.summary |= {"split_given": bool(source.split_given), "head": about_head}
+        if head is not None and ranks.is_first:
+            write_head(out, head)
+
+
+def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]]:
+    """The classifier of an encoder, and what a study remembers of it: at least why there is none."""
+    one: Any = encoder
+    head = one.find_head() if hasattr(one, "find_head") else "representations were given"
+    if isinstance(head, str):
+        return None, {"why": head}
+    facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
+    return head, facts | {"fingerprint": head.fingerprint}
+
+
+def _same_head(writer: StudyWriter, about: dict[str, Any]) -> bool:
+    """Whether a study has this classifier, or comes from a version that took none."""
+    entry = writer.manifest["steps"].get("embed", {})
+    before = entry.get("summary", {}).get("head")
+    return before is None or before.get("fingerprint") == about.get("fingerprint")
+
+
+def write_head(out: StepWriter, head: Head) -> None:
+    """Write what the outputs are called and, where the head is linear on the representation, its weights."""
+    wordnet = [next(iter(names), "") if len(names) > 1 else "" for names in head.names]
+    frame = {"output": range(head.n_outputs), "wordnet": wordnet}
+    names = [names[-1] if names else "" for names in head.names]
+    out.table(
+        "head_classes", pd.DataFrame({**frame, "name": names}).astype({"wordnet": "str", "name": "str"})
+    )
+    if head.linear is not None:
+        weights, bias = head.linear
+        out.vector("head_weights", weights.float().numpy())
+        out.vector("head_bias", bias.float().numpy())
 
 
 def token_facts(
@@ -92,52 +149,14 @@ def check_nothing_skipped(folder: Path) -> None:
 
 def open_source(config: EmbedConfig) -> ImageSource:
     """The images of a study; with ready representations, a table without pictures (or nothing) will do."""
+    from core.analysis.representations import open_ready_representations
     from core.data.sources.images import open_images, open_representation_table
 
     is_table = Path(config.images).suffix.lower() in {".csv", ".tsv", ".parquet"}
     if config.representations and (is_table or not config.images):
-        n_rows = count_rows(config.representations)
+        n_rows = len(open_ready_representations(config.representations))
         return open_representation_table(config.images or None, n_rows=n_rows, seed=config.seed)
     return open_images(config.images, val=config.val, seed=config.seed, class_level=config.class_level)
-
-
-def count_rows(npy: str) -> int:
-    """Rows of a .npy file of representations."""
-    from core.analysis.representations import open_ready_representations
-
-    return len(open_ready_representations(npy))
-
-
-def _embed(
-    out: StepWriter,
-    source: ImageSource,
-    encoder: Encoder | np.ndarray,
-    config: EmbedConfig,
-    run: RunOptions,
-    progress: Progress,
-    ranks: Ranks,
-) -> None:
-    from core.analysis.representations import embed_chunks, embed_tables
-
-    with progress.stage("embed", total=len(source.table), unit="images") as bar:
-        unreadable = embed_chunks(
-            out,
-            source,
-            encoder,
-            bar,
-            dtype=config.dtype,
-            thumbnail_size=config.thumbnail_size if source.has_pictures else 0,
-            batch_size=run.batch_size,
-            workers=default_workers(run, len(source.table)),
-            strict=run.strict,
-            ranks=ranks,
-        )
-    if not ranks.is_first:
-        return
-    out.summary = embed_tables(out, source, unreadable)
-    if unreadable:
-        n = counted(len(unreadable), "image")
-        progress.note(f"{n} could not be read; the table 'skipped' lists what and why")
 
 
 def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:

@@ -204,8 +204,9 @@ def _column(study: StudyReader, column: str) -> pd.Series:
         return pd.Series(study.images[column].array)
     if tables[column] == "overlap":
         return pd.Series(_overlap(study, *OVERLAPS[column]))
-    if study.manifest["items"][tables[column]]["shape"][0] == study.n_images:
-        return pd.Series(study.table(tables[column], columns=[column])[column].array)
+    values = study.table(tables[column], columns=[column])[column]
+    if len(values) == study.n_images:
+        return pd.Series(values.array)
     frame = study.table(tables[column], columns=["image_id", column])  # a table over one split only
     frame = frame.set_index("image_id").reindex(study.images["image_id"])
     return pd.Series(frame[column].array)

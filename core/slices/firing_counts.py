@@ -46,6 +46,8 @@ def _by_image(study: StudyReader, mask: np.ndarray, n_features: int) -> np.ndarr
     count = study.vector("firing_count").astype(np.int64)
     rows = np.flatnonzero(mask)
     sizes = count[rows]
+    # the lists of all images lie end to end: entry k of a chosen image is at its start + k, and one arange
+    # over all chosen entries, shifted by image, gives every such place at once
     starts = np.cumsum(count)[rows] - sizes
     before = np.cumsum(sizes) - sizes  # entries of the lists of earlier images
     places = np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))

@@ -147,7 +147,7 @@ def _uphill(density: np.ndarray) -> np.ndarray:
     best = np.array(steps)[views.argmax(0)]  # (CELLS, CELLS, 2)
     x, y = np.indices(density.shape)
     target = ((x + best[..., 0]) * CELLS + y + best[..., 1]).ravel()
-    while True:
+    while True:  # pointer doubling: each turn doubles the length of every walk, so there are few turns
         further = target[target]
         if np.array_equal(further, target):
             return target.reshape(density.shape)

@@ -246,6 +246,7 @@ class ArrayWriter:
             if "chunk" not in line:
                 continue
             path = self.folder / chunk_name(line["chunk"])
+            # the ledger alone is no proof: a chunk may have been replaced or truncated since it was noted
             if path.exists() and file_sha256(path) == line["sha256"]:
                 self.done[line["chunk"]] = line
 

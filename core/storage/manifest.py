@@ -157,6 +157,7 @@ def _state(manifest: dict[str, Any], step: str, above: tuple[str, ...]) -> str:
     if step in above:  # a step cannot depend on its own output
         return "stale"
     items = manifest["items"]
+    # a step that was skipped has no outputs, so new formulas change nothing in it
     if entry["outputs"] and entry["inputs"].get(OF_FORMULAS) != formulas_of(step).get(OF_FORMULAS):
         return "stale"
     for name, then in entry["inputs"].items():
@@ -164,6 +165,7 @@ def _state(manifest: dict[str, Any], step: str, above: tuple[str, ...]) -> str:
             continue
         if (item_digest(items[name]) if name in items else None) != then:
             return "stale"
+        # an input may be unchanged although the step that made it is due again
         if name in items and _state(manifest, items[name]["step"], (*above, step)) != "done":
             return "stale"
     return "done"

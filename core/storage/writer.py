@@ -68,6 +68,20 @@ class StepWriter:
         }
 
 
+class Collected:
+    """Stands for the writer of a step whose results are read at once and not stored."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+        self.summary: dict[str, Any] = {}
+
+    def table(self, name: str, frame: pd.DataFrame) -> None:
+        self.items[name] = frame
+
+    def vector(self, name: str, values: np.ndarray) -> None:
+        self.items[name] = values
+
+
 class StudyWriter:
     """The only writer of a study while it holds the lock.
 
@@ -131,7 +145,7 @@ class StudyWriter:
         self.forget(name)
         try:
             yield writer
-        except BaseException:
+        except BaseException:  # Ctrl+C too; once a file is replaced, the earlier entries are no longer true
             if before is not None and not (writer.items or writer._open):
                 self._put_back(name, before, items)
             raise
@@ -165,6 +179,11 @@ class StudyWriter:
         self._orphans += entry["outputs"]
         if not self.guest:
             manifests.write_manifest(self.folder, self.manifest)
+
+    def remove(self, name: str) -> None:
+        """Remove a step with its files."""
+        self.forget(name)
+        self._remove_leftovers(name, {})
 
     def _remove_leftovers(self, name: str, made_now: dict[str, Any]) -> None:
         """Delete the files of items that the step made before and no longer makes."""

@@ -19,7 +19,7 @@ import streamlit as st
 from core.slices import saved_slices
 from core.slices.evaluate import may_depend_on_traces
 from core.slices.slice import Slice
-from core.store import Study
+from core.store import Answered, Study
 from core.traces.traces import traces_stamp
 
 P = ParamSpec("P")
@@ -32,6 +32,7 @@ def _array_key(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
 
 KEYS: dict[str | type, Callable[[Any], Any]] = {
     Study: lambda study: study.key,
+    Answered: lambda study: study.key,
     Slice: lambda where: where.to_json(),
     np.ndarray: _array_key,
 }

@@ -24,7 +24,8 @@ PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
-OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET}  # parts of the URL that belong to no widget of a view
+ANSWER = "answer"  # query parameter: the answer that says what is correct; none for the study's default
+OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER}  # parts of the URL that belong to no widget of a view
 
 _CURRENT = "_current_study"
 _NOTES = "_notes"
@@ -122,8 +123,8 @@ def href(page: str, study: str | None, **parts: str) -> str:
 
 def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
     """Query string of a link to a page: the study and the filter (by default the present one)."""
-    slice_text = filter_text() if where is None else where
-    return ({STUDY: study} if study else {}) | ({WHERE: slice_text} if slice_text else {})
+    parts = {STUDY: study, WHERE: filter_text() if where is None else where, ANSWER: url_text(ANSWER)}
+    return {name: text for name, text in parts.items() if text}
 
 
 def enter_page(page: str) -> None:

@@ -119,7 +119,8 @@ ELSEWHERE: dict[tuple[str, str], Any] = {
     **{(name, key): value for name in ("finetune", "lambda-search") for key, value in PAPER.items()},
 }
 IN_WORDS = re.compile(
-    r"the best of six|as in CONFIG|configs/|\$PEREGRINE_STUDIES|the study's|the grid's"
+    r"the best of six|those of the checkpoint|the encoder's own head|the kind, or the file"
+    r"|as in CONFIG|configs/|\$PEREGRINE_STUDIES|the study's|the grid's"
     r"|that of the study's concepts"
     r"|as the encoder was trained|a tenth of the epochs|the image's firing|all$|--\w+$|1e-05,0.0001,0.001$"
 )

@@ -64,13 +64,13 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
             raise SettingsError(f"--{name} is for --images; Glyphworld's are 'glyphworld?train=N&val=N'")
     lambdas = {name: getattr(args, name) for name in LAMBDAS}
     check_regularizer(RegularizerConfig(**lambdas), start=None, frozen=False)
-    own = bool(args.images) and not args.images.startswith("glyphworld")
+    own_images = bool(args.images) and not args.images.startswith("glyphworld")
     return {
         "images": args.images or preset.images,
         "start": args.start or SHIPPED,
         "epsilon": args.epsilon,
-        "train": (args.train or preset.n_train) if own else None,
-        "val": (args.val or preset.n_val) if own else None,
+        "train": (args.train or preset.n_train) if own_images else None,
+        "val": (args.val or preset.n_val) if own_images else None,
         "epochs": args.epochs or preset.epochs,
         **lambdas,
     }
@@ -88,7 +88,7 @@ def fill(args: argparse.Namespace) -> Path:
     from benchmarks.__main__ import machine
     from benchmarks.evidence.regularization.report import write_report
 
-    chosen = plan(
+    jobs = plan(
         numbers(args.seeds),
         kinds=[kind for kind in args.kinds.split(",") if kind],
         rates=[rate for rate in args.rates.split(",") if rate],
@@ -98,18 +98,18 @@ def fill(args: argparse.Namespace) -> Path:
     folders.check_settings(folder, shared)
     rows = folders.read_rows(folder)
     done = {row["cell"] for row in rows}
-    if all(cell.name in done for cell in chosen):
+    if all(cell.name in done for cell in jobs):
         return write_report(folder)
     images = folders.sampled_images(shared["images"], folder, n_train=shared["train"], n_val=shared["val"])
     study = cells_of.start_study(
         images, shared["start"], folder, epsilon=shared["epsilon"], device=args.device
     )
-    for number, cell in enumerate(chosen):
+    for number, cell in enumerate(jobs):
         if cell.name in done:
             if not args.keep:  # a command that was killed before may have left them
                 cells_of.remove_files(folder, cell)
             continue
-        print(f"[{number + 1} of {len(chosen)}] {cell.name}", flush=True)
+        print(f"[{number + 1} of {len(jobs)}] {cell.name}", flush=True)
         config = None
         if cell.rate:
             config = cells_of.cell_config(cell, study, folder, shared, device=args.device)

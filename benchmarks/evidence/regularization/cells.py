@@ -66,13 +66,13 @@ def cell_config(
     from core.training.finetuning.finetune import finetune_config
 
     frozen, epochs = cell.kind == FROZEN, shared["epochs"]
-    own = {name: shared[name] for name in ("lambda1", "lambda2")}
+    weights = {name: shared[name] for name in ("lambda1", "lambda2")}
     return finetune_config(
         study,
         checkpoint(folder, cell),
         practical=cell.rate == "practical",
         frozen=frozen,
-        regularizer={**KINDS[BASELINE if frozen else cell.kind], **own},
+        regularizer={**KINDS[BASELINE if frozen else cell.kind], **weights},
         epochs=epochs,
         seed=cell.seed,
         device=device,
@@ -114,8 +114,8 @@ def mean_steps(path: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     steps = pd.read_csv(path)
-    found = {name: known_mean(numbers(steps, name)) for name in STEPS if name in steps}
-    return {name: value for name, value in found.items() if value == value}
+    means = {name: known_mean(numbers(steps, name)) for name in STEPS if name in steps}
+    return {name: value for name, value in means.items() if value == value}
 
 
 def checkpoint(folder: Path, cell: Cell) -> Path:

@@ -68,15 +68,15 @@ def sampled_images(images: str, folder: Path, *, n_train: int | None, n_val: int
         raise SettingsError(
             f"'{images}' has images without a label, and the probe needs them. Give a folder of CLASS/IMAGE"
         )
-    wanted = {"train": n_train, "val": n_val}
-    if all(n is None or n >= (table["split"] == split).sum() for split, n in wanted.items()):
+    n_images = {"train": n_train, "val": n_val}
+    if all(n is None or n >= (table["split"] == split).sum() for split, n in n_images.items()):
         return images
     if not all(Path(text).is_file() for text in table["path"].iloc[[0, -1]]):
         raise SettingsError(
             f"'{images}' does not consist of image files, so no sample of it can be listed. "
             "Unpack it into folders, or use --preset gpu, which takes all images"
         )
-    parts = [sample(where(table, equals(table, "split", split)), n) for split, n in wanted.items()]
+    parts = [sample(where(table, equals(table, "split", split)), n) for split, n in n_images.items()]
     with replacing(path, parents=True) as temporary:
         write_csv(select(pd.concat(parts), ["image_id", "path", "split", "label"]), temporary)
     return str(path)
@@ -88,5 +88,5 @@ def sample(table: pd.DataFrame, n: int | None, *, seed: int = 0) -> pd.DataFrame
         return table
     rng = np.random.default_rng(seed)
     shuffled = table.iloc[rng.permutation(len(table))]
-    place = shuffled.groupby("label").cumcount()  # the first of each class, then the second, …
-    return shuffled.loc[place.sort_values(kind="stable").index[:n]].sort_index()
+    rank_in_class = shuffled.groupby("label").cumcount()  # the first of each class, then the second, …
+    return shuffled.loc[rank_in_class.sort_values(kind="stable").index[:n]].sort_index()

@@ -64,11 +64,13 @@ def plan(
     Raises:
         SettingsError: an unknown kind or rate, a seed below 0, or nothing to run.
     """
-    for given, known, name in ((kinds, (*KINDS, FROZEN), "kind"), (rates, RATES, "rate")):
+    for given, accepted, name in ((kinds, (*KINDS, FROZEN), "kind"), (rates, RATES, "rate")):
         for value in given:
-            if value not in known:
-                listed = ", ".join(known)
-                raise SettingsError(f"Unknown {name} '{value}'. Known: {listed}.{did_you_mean(value, known)}")
+            if value not in accepted:
+                listed = ", ".join(accepted)
+                raise SettingsError(
+                    f"Unknown {name} '{value}'. Known: {listed}.{did_you_mean(value, accepted)}"
+                )
     if not kinds or not rates or not seeds:
         raise SettingsError("nothing to run: give at least one kind, one rate and one seed")
     if min(seeds) < 0:

@@ -36,19 +36,19 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     >>> [round(value, 3) for value in interval([1.0, 2.0, 3.0])]  # 4.303 / sqrt(3)
     [2.0, 2.484]
     """
-    known = np.asarray([value for value in values if np.isfinite(value)], np.float64)
-    if len(known) < 2:
-        return (float(known[0]) if len(known) else float("nan")), float("nan")
-    half = stats.t.ppf(0.975, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known))
-    return float(known.mean()), float(half)
+    finite = np.asarray([value for value in values if np.isfinite(value)], np.float64)
+    if len(finite) < 2:
+        return (float(finite[0]) if len(finite) else float("nan")), float("nan")
+    half = stats.t.ppf(0.975, len(finite) - 1) * finite.std(ddof=1) / np.sqrt(len(finite))
+    return float(finite.mean()), float(half)
 
 
 def paired(rows: pd.DataFrame, kind: str, rate: str, column: str) -> list[float]:
     """Return the differences to the baseline of the same rate and seed."""
     by_seed = {}
     for name in (kind, BASELINE):
-        own = where(rows, equals(rows, "kind", name) & equals(rows, "rate", rate))
-        by_seed[name] = dict(zip(numbers(own, "seed").tolist(), numbers(own, column).tolist(), strict=True))
+        runs = where(rows, equals(rows, "kind", name) & equals(rows, "rate", rate))
+        by_seed[name] = dict(zip(numbers(runs, "seed").tolist(), numbers(runs, column).tolist(), strict=True))
     both = sorted(set(by_seed[kind]) & set(by_seed[BASELINE]))
     gaps = [by_seed[kind][seed] - by_seed[BASELINE][seed] for seed in both]
     return [gap for gap in gaps if np.isfinite(gap)]
@@ -57,8 +57,8 @@ def paired(rows: pd.DataFrame, kind: str, rate: str, column: str) -> list[float]
 def report(rows: pd.DataFrame) -> Iterator[str]:
     """Yield the lines: a table for each rate, with the start above, and what the numbers mean."""
     for rate in [rate for rate in RATES if rate in set(rows["rate"])]:
-        own = where(rows, equals(rows, "rate", rate))
-        lr, optimizer, epochs = (own[name].iloc[0] for name in ("lr", "optimizer", "epochs"))
+        runs = where(rows, equals(rows, "rate", rate))
+        lr, optimizer, epochs = (runs[name].iloc[0] for name in ("lr", "optimizer", "epochs"))
         yield f"### {rate.capitalize()} rate: {optimizer}, {lr:g} per 256 images, {epochs:.0f} epochs"
         yield ""
         yield f"| {' | '.join(HEADS)} |"
@@ -78,32 +78,32 @@ def report(rows: pd.DataFrame) -> Iterator[str]:
 
 def _cells(rows: pd.DataFrame, kind: str, rate: str) -> list[str]:
     if kind == START:
-        own = where(rows, equals(rows, "kind", START))
-        if own.empty:
+        runs = where(rows, equals(rows, "kind", START))
+        if runs.empty:
             return []
-        one = own.iloc[0]
+        one = runs.iloc[0]
         between = (
             f" ({100 * one['top1_low']:.1f} to {100 * one['top1_high']:.1f})" if "top1_low" in one else ""
         )
         auroc = f"{one['q_auroc']:.3f} ({one['q_auroc_low']:.3f} to {one['q_auroc_high']:.3f})"
         first = [TITLES[kind], f"{100 * one['top1']:.2f}{between}", "", f"{one['mean_firing']:.2f}", auroc]
         return [*first, *[""] * 5, f"{one['seconds'] / 60:.1f}", ""]
-    own = where(rows, equals(rows, "kind", kind) & equals(rows, "rate", rate))
-    if own.empty:
+    runs = where(rows, equals(rows, "kind", kind) & equals(rows, "rate", rate))
+    if runs.empty:
         return []
     return [
         TITLES[kind],
-        spread(100 * numbers(own, "top1"), 2),
+        spread(100 * numbers(runs, "top1"), 2),
         "" if kind == BASELINE else difference([100 * d for d in paired(rows, kind, rate, "top1")], 2),
-        spread(numbers(own, "mean_firing"), 2),
-        spread(numbers(own, "q_auroc"), 3),
+        spread(numbers(runs, "mean_firing"), 2),
+        spread(numbers(runs, "q_auroc"), 3),
         "" if kind == BASELINE else difference(paired(rows, kind, rate, "q_auroc"), 3),
-        _rewarded(own),
-        _small(own, "reward_gradient"),
-        _small(own, "norm_gradient"),
-        _small(own, "weight_change"),
-        f"{known_mean(numbers(own, 'seconds')) / 60:.1f}",
-        str(len(own)),
+        _rewarded(runs),
+        _small(runs, "reward_gradient"),
+        _small(runs, "norm_gradient"),
+        _small(runs, "weight_change"),
+        f"{known_mean(numbers(runs, 'seconds')) / 60:.1f}",
+        str(len(runs)),
     ]
 
 
@@ -129,13 +129,13 @@ def difference(values: Sequence[float], digits: int) -> str:
     return f"{mean:+.{digits}f} ± {half:.{digits}f}" + (" *" if abs(mean) > half else "")
 
 
-def _rewarded(own: pd.DataFrame) -> str:
-    rewarded = known_mean(numbers(own, "rewarded"))
-    return "" if np.isnan(rewarded) else f"{rewarded:.1f} of {known_mean(numbers(own, 'rows')):.0f}"
+def _rewarded(runs: pd.DataFrame) -> str:
+    rewarded = known_mean(numbers(runs, "rewarded"))
+    return "" if np.isnan(rewarded) else f"{rewarded:.1f} of {known_mean(numbers(runs, 'rows')):.0f}"
 
 
-def _small(own: pd.DataFrame, column: str) -> str:
-    mean = known_mean(numbers(own, column))
+def _small(runs: pd.DataFrame, column: str) -> str:
+    mean = known_mean(numbers(runs, column))
     return "" if np.isnan(mean) else f"{mean:.2g}"
 
 

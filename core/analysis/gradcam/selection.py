@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from core.analysis.overlap.input_masks import masks_of
 from core.config import HeatmapsConfig
 from core.errors import SettingsError
 from core.slices.features import firing_pairs
@@ -103,14 +104,7 @@ def class_pairs(study: Study, *, each: int = PER_CLASS) -> tuple[np.ndarray, np.
 
 def masked_rows(study: Study, config: HeatmapsConfig) -> np.ndarray:
     """The images that have a core or spurious mask."""
-    from core.data.masks.masks import open_masks
-
-    masks = open_masks(
-        masks=config.masks,
-        salient_imagenet=config.salient_imagenet,
-        annotations=config.annotations,
-        source=study.source,
-    )
+    masks = masks_of(study, config)
     if masks is None:
         return np.empty(0, np.int64)
     places = pd.Index(study.images["image_id"]).get_indexer(pd.Index(masks.table["image_id"].unique()))

@@ -10,11 +10,24 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset
 
-from core.data.masks.masks import CROP, KINDS, MaskSource, in_encoder_frame
+from core.config import MaskOptions, RunOptions
+from core.data.masks.masks import CROP, KINDS, MaskSource, in_encoder_frame, open_masks
 from core.data.sources.source import ImageSource
 from core.encoders.transform import Transform
 from core.errors import UnreadableImage
 from core.store import Study
+
+
+def masks_of(study: Study, options: MaskOptions) -> MaskSource | None:
+    """Open the masks that a step was asked for, or those that the image source plants; None without any."""
+    named = {name: getattr(options, name) for name in ("masks", "salient_imagenet", "annotations")}
+    return open_masks(**named, source=study.source)
+
+
+def mask_inputs(study: Study, options: MaskOptions, run: RunOptions) -> dict[str, str]:
+    """Identify the masks that a step would use: {"masks": sha256}, or {} where there are none."""
+    masks = masks_of(study, options)
+    return {"masks": masks.fingerprint()} if masks else {}
 
 
 def masked_images(study: Study, masks: MaskSource) -> tuple[np.ndarray, np.ndarray]:

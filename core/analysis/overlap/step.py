@@ -14,12 +14,12 @@ import pandas as pd
 
 from core.analysis.overlap import tables
 from core.analysis.overlap.controls import control_heatmaps, control_overlaps
-from core.analysis.overlap.input_masks import FrameBatch, MaskFrames, masked_images
+from core.analysis.overlap.input_masks import FrameBatch, MaskFrames, masked_images, masks_of
 from core.analysis.overlap.iou import MASK_REGION, SWEPT, overlap_scores, overlap_sweep
 from core.analysis.overlap.maps import HeatBatch, HeatSource
 from core.analysis.representations import picture_batches
 from core.config import OverlapConfig, RunOptions
-from core.data.masks.masks import KINDS, MaskSource, open_masks
+from core.data.masks.masks import KINDS, MaskSource
 from core.jobs.progress import Progress
 from core.measures import overlap as measures
 from core.slices.overlap_values import CONTROLS, VARIANTS, control_column
@@ -53,12 +53,7 @@ def compute_overlap(
     Raises:
         MaskError: the masks cannot be listed. EncoderError: a map is not stored, and the encoder is missing.
     """
-    masks = open_masks(
-        masks=config.masks,
-        salient_imagenet=config.salient_imagenet,
-        annotations=config.annotations,
-        source=study.source,
-    )
+    masks = masks_of(study, config)
     if masks is None:
         step.summary = {"skipped": NO_MASKS}
         return

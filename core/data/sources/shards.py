@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.data.sources.decode import decode
+from core.data.sources.folder_walk import readable
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shard_names import names_to_split_by
 from core.data.sources.source import (
@@ -38,6 +40,9 @@ from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 LABEL_FIELDS = ("label", "class")
 NAME_FIELDS = ("filename", "file_name", "path", "file_path", "image_path")
+MOST_FILES = 1_000_000  # that one pattern names
+MOST_BRACES = 20  # in a pattern: with two names each they are more than a million
+RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
 LONGEST_TEXT = 16_000_000  # bytes; longer .cls, .json or .txt files are not read
 CAPTIONS_FROM = 50  # with more distinct texts than this, and than half the images, texts are captions
 
@@ -176,10 +181,18 @@ def matching_files(pattern: str) -> list[str]:
     Raises:
         ImageSourceError: nothing matches, or a file of the pattern is missing.
     """
+    too_many = ImageSourceError(f"the pattern '{pattern}' names more than {MOST_FILES:,} files")
+    if pattern.count("{") > MOST_BRACES or any(
+        len(first + last) > 18 or abs(int(last) - int(first)) >= MOST_FILES
+        for first, last in RANGE.findall(pattern)
+    ):
+        raise too_many  # each range is listed before the first name is made
     try:
-        expanded = list(braceexpand(pattern))
+        expanded = list(islice(braceexpand(pattern), MOST_FILES + 1))
     except ValueError:
         raise ImageSourceError(f"braces do not match in '{pattern}'. Write shards/{{000..010}}.tar") from None
+    if len(expanded) > MOST_FILES:
+        raise too_many
     paths = [path for one in expanded for path in (sorted(glob.glob(one)) if glob.has_magic(one) else [one])]
     missing = [path for path in paths if not os.path.isfile(path)]
     if not paths:
@@ -222,7 +235,8 @@ def split_of_name(name: str) -> str | None:
 
 def _by_key(members: list[Member]) -> dict[str, dict[str, Member]]:
     groups: dict[str, dict[str, Member]] = defaultdict(dict)
-    for member in members:
+    for stored in members:
+        member = stored._replace(name=readable(stored.name))
         folder, _, file = member.name.removeprefix("./").rpartition("/")
         key, _, ending = file.partition(".")
         if key:

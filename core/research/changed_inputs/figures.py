@@ -35,12 +35,15 @@ def perturbed_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
     epsilons = list(dict.fromkeys(table["epsilon"]))
     strips, seen = [], Thumbnails(study)
     for kind in KINDS:
-        own = by_values(where(table, equals(table, "kind", kind)), ["pair"])
-        for place, (_, rows) in enumerate(islice(own, n)):
-            found = {row["epsilon"]: row for row in rows.to_dict("records")}
-            anchor = seen.picture(next(iter(found.values()))["anchor"])
-            near = [seen.picture(found[epsilon]["neighbour"], found[epsilon]["own"]) for epsilon in epsilons]
-            strips.append(Strip(kind, [anchor, *near], apart=not place))
+        pairs = by_values(where(table, equals(table, "kind", kind)), ["pair"])
+        for index, (_, rows) in enumerate(islice(pairs, n)):
+            row_of_epsilon = {row["epsilon"]: row for row in rows.to_dict("records")}
+            anchor = seen.picture(next(iter(row_of_epsilon.values()))["anchor"])
+            near = [
+                seen.picture(row_of_epsilon[epsilon]["neighbour"], row_of_epsilon[epsilon]["own"])
+                for epsilon in epsilons
+            ]
+            strips.append(Strip(kind, [anchor, *near], apart=not index))
     heads = [Header("anchor", 0, 1)]
     heads += [Header(f"epsilon {epsilon:g}", at, at + 1) for at, epsilon in enumerate(epsilons, start=1)]
     space = study.summary("perturbed").get("space", "head")
@@ -83,8 +86,8 @@ def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) 
     tables = [study.table("robust_features") for study in studies]
     figure = go.Figure()
     for name, colour in colours.items():
-        own = pd.concat([where(table, equals(table, "trained_on", name)) for table in tables])
-        mean, low, high = (100 * numbers(own, column) for column in ("accuracy", "low", "high"))
+        rows = pd.concat([where(table, equals(table, "trained_on", name)) for table in tables])
+        mean, low, high = (100 * numbers(rows, column) for column in ("accuracy", "low", "high"))
         figure.add_trace(
             go.Bar(
                 x=list(shown),
@@ -92,7 +95,7 @@ def robust_bars(studies: Sequence[Study], options: FigureOptions, theme: Theme) 
                 name=name,
                 marker={"color": tint(colour, 0.8)},
                 error_y={"type": "data", "symmetric": False, "array": high - mean, "arrayminus": mean - low},
-                customdata=np.stack([low, high, numbers(own, "n_train")], 1),
+                customdata=np.stack([low, high, numbers(rows, "n_train")], 1),
                 hovertemplate=f"{name}<br>%{{y:.1f}} % (%{{customdata[0]:.1f}} to %{{customdata[1]:.1f}})"
                 "<br>trained on %{customdata[2]} images<extra>%{x}</extra>",
             )

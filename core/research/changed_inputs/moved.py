@@ -55,14 +55,14 @@ def perturbed_neighbours(
     length = np.linalg.norm(query, axis=1, keepdims=True)
     query = safe_divide(query, np.where(length > 1e-6, length, 0.0)).astype(np.float32)  # NaN without one
     k, step = min(k, len(bank)), max(1, AT_ONCE // max(len(bank), 1))
-    where, found = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
+    where, nearest_cosines = np.empty((len(query), k), np.int64), np.empty((len(query), k), np.float32)
     for start in range(0, len(query), step):
         cosines = query[start : start + step] @ bank.T  # (step, m)
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :k] if k > 1 else _largest(cosines)
         where[start : start + step] = order
-        found[start : start + step] = np.take_along_axis(cosines, order, axis=1)
-    where[~np.isfinite(found)] = -1
-    return where, found
+        nearest_cosines[start : start + step] = np.take_along_axis(cosines, order, axis=1)
+    where[~np.isfinite(nearest_cosines)] = -1
+    return where, nearest_cosines
 
 
 def _largest(cosines: np.ndarray) -> np.ndarray:
@@ -92,8 +92,8 @@ def kept_share(values: Sequence[object], anchors: np.ndarray, neighbours: np.nda
         values: of every image, None or NaN where it has none. neighbours: -1 where there is none.
     """
     given = np.asarray(values, dtype=object)
-    known = np.array([value is not None and value == value for value in given])
-    counted = (neighbours >= 0) & known[anchors] & known[neighbours]
+    is_given = np.array([value is not None and value == value for value in given])
+    counted = (neighbours >= 0) & is_given[anchors] & is_given[neighbours]
     if not counted.any():
         return float("nan"), 0
     same = given[anchors[counted]] == given[neighbours[counted]]

@@ -162,7 +162,7 @@ def view_vectors(
     batches = [rows[start : start + n] for start in range(0, len(rows), n)]
     pictures = Pictures(study.source, encoder.transform, 0)
     generator = torch.Generator().manual_seed(derived_seed(seed, "perturbed", 0))
-    found: np.ndarray | None = None
+    activations: np.ndarray | None = None
     with progress.stage("views", total=len(rows), unit="images") as bar:
         for batch in picture_batches(pictures, batches, workers=run.workers or 0, pin=False):
             bar.update(len(batch.rows) + len(batch.unreadable))
@@ -170,11 +170,13 @@ def view_vectors(
                 continue
             raw = encode_views(encoder, augment(batch.pixels, size, how, generator))
             unit = unit_outputs(head, raw.cpu()).numpy()
-            found = np.zeros((study.n_images, unit.shape[1]), np.float32) if found is None else found
-            found[[places[row] for row in batch.rows]] = unit
-    if found is None:
+            activations = (
+                np.zeros((study.n_images, unit.shape[1]), np.float32) if activations is None else activations
+            )
+            activations[[places[row] for row in batch.rows]] = unit
+    if activations is None:
         raise ImageSourceError(f"none of the images of '{study.path}' can be read")
-    return found
+    return activations
 
 
 def neighbour_table(
@@ -197,10 +199,10 @@ def neighbour_table(
     parts = []
     for kind, start in ((POSITIVE, anchors), (NEGATIVE, others)):
         for epsilon in epsilons:
-            place, cosine = perturbed_neighbours(
+            position, cosine = perturbed_neighbours(
                 bank[start], views[anchors], bank[rows], epsilon=epsilon, kind=kind
             )
-            near = np.where(place[:, 0] >= 0, rows[place[:, 0]], -1)
+            near = np.where(position[:, 0] >= 0, rows[position[:, 0]], -1)
             columns = {"pair": np.arange(len(anchors)), "kind": kind, "epsilon": float(epsilon)}
             columns |= {"anchor": anchors, "other": others, "neighbour": near, "cosine": cosine[:, 0]}
             parts.append(pd.DataFrame({**columns, "own": near == start}))
@@ -213,13 +215,13 @@ def factor_table(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         kind, epsilon, factor, share, low, high, n.
     """
-    found = []
+    rows = []
     for factor, values in factors_of(study).items():
         for (kind, epsilon), part in by_values(table, ["kind", "epsilon"]):
             share, n = kept_share(values, part["anchor"].to_numpy(), part["neighbour"].to_numpy())
             low, high = (float(end) for end in wilson(share * n, n)) if n else (np.nan, np.nan)
-            found.append((kind, epsilon, factor, share, low, high, n))
-    return pd.DataFrame(found, columns=["kind", "epsilon", "factor", "share", "low", "high", "n"])
+            rows.append((kind, epsilon, factor, share, low, high, n))
+    return pd.DataFrame(rows, columns=["kind", "epsilon", "factor", "share", "low", "high", "n"])
 
 
 def kept_by_factor(shares: pd.DataFrame) -> dict[str, list[float | None]]:
@@ -236,8 +238,10 @@ def factors_of(study: Study) -> dict[str, list[object]]:
     """Return the class and the planted factors that vary in a study's images, in the order of its rows."""
     frame = study.images
     if study.has("attributes"):
-        own = study.table("attributes")
-        frame = frame.assign(**{name: own[name].to_numpy() for name in own if name not in frame})
-    found = {name: frame[name].astype(object).tolist() for name in FACTORS if name in frame}
-    levels = {name: {one for one in values if isinstance(one, str)} for name, values in found.items()}
-    return {name: values for name, values in found.items() if len(levels[name]) > 1}
+        attributes = study.table("attributes")
+        frame = frame.assign(
+            **{name: attributes[name].to_numpy() for name in attributes if name not in frame}
+        )
+    factors = {name: frame[name].astype(object).tolist() for name in FACTORS if name in frame}
+    levels = {name: {one for one in values if isinstance(one, str)} for name, values in factors.items()}
+    return {name: values for name, values in factors.items() if len(levels[name]) > 1}

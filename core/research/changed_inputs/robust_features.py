@@ -80,8 +80,8 @@ def compute_robust_features(
     val = np.flatnonzero(study.is_val & (codes >= 0))
     targets = draw_targets(codes[train], n_classes, seed=config.seed, other=config.other_target)
     probe = stored_probe(study)
-    found = changed_images(study, encoder, probe, train, targets, config, run, progress=progress)
-    rows, true, aimed = robust_feature_sets(found.reached, codes[train], targets)
+    changes = changed_images(study, encoder, probe, train, targets, config, run, progress=progress)
+    rows, true, aimed = robust_feature_sets(changes.reached, codes[train], targets)
     if not len(rows):
         raise StudyError(
             f"no image of '{study.path}' reached its target class in {config.steps} steps. Give more: "
@@ -91,25 +91,30 @@ def compute_robust_features(
     clean, held = np.asarray(array.rows(train), np.float32), np.asarray(array.rows(val), np.float32)
     trained_on = {
         "clean images": (clean, codes[train]),
-        "robust features": (found.raw[rows], true),
-        "non-robust features": (found.raw[rows], aimed),
+        "robust features": (changes.raw[rows], true),
+        "non-robust features": (changes.raw[rows], aimed),
     }
     table = [
-        (name, *clean_accuracy(own, labels, held, codes[val], n_classes, config.seed), len(labels), len(val))
-        for name, (own, labels) in trained_on.items()
+        (
+            name,
+            *clean_accuracy(features, labels, held, codes[val], n_classes, config.seed),
+            len(labels),
+            len(val),
+        )
+        for name, (features, labels) in trained_on.items()
     ]
     columns = ["trained_on", "accuracy", "low", "high", "n_train", "n_val"]
     step.table(TABLE, pd.DataFrame(table, columns=columns))
     step.summary = {
         "n_changed": len(train),
         "reached": len(rows),
-        "not_reached": int((~found.reached & ~found.stuck).sum()),
-        "zero_gradient": int(found.stuck.sum()),
+        "not_reached": int((~changes.reached & ~changes.stuck).sum()),
+        "zero_gradient": int(changes.stuck.sum()),
         "target_is_label": float((targets == codes[train]).mean()),
-        "unchanged": float((found.steps[rows] == 0).mean()),
-        "mean_steps": float(found.steps[rows].mean()),
-        "mean_change": float(found.change[rows].mean()),
-        "largest_change": float(found.change[rows].max()),
+        "unchanged": float((changes.steps[rows] == 0).mean()),
+        "mean_steps": float(changes.steps[rows].mean()),
+        "mean_change": float(changes.change[rows].mean()),
+        "largest_change": float(changes.change[rows].max()),
         **{f"accuracy of {name}": value for name, value, *_ in table},
     }
 
@@ -166,7 +171,7 @@ def changed_images(
         return encode_views(encoder, images, gradient=images.requires_grad) @ weights.T + bias
 
     listed = {image_id: row for row, image_id in enumerate(study.source.table["image_id"])}
-    places = {listed[study.images["image_id"].iat[row]]: place for place, row in enumerate(rows)}
+    places = {listed[study.images["image_id"].iat[row]]: position for position, row in enumerate(rows)}
     order, n = list(places), max(run.batch_size, 1)
     batches = [order[start : start + n] for start in range(0, len(order), n)]
     changed = ChangedImages.none_yet(len(rows), encoder.n_features)
@@ -179,8 +184,8 @@ def changed_images(
             where = [places[row] for row in batch.rows]
             images = batch.pixels.permute(0, 3, 1, 2).float().to(encoder.device) / 255
             aims = torch.from_numpy(targets[where]).to(encoder.device)
-            found = targeted_fgsm(logits, images, aims, step=config.step, steps=config.steps)
-            changed.put(where, encode_views(encoder, found.images), found)
+            attacked = targeted_fgsm(logits, images, aims, step=config.step, steps=config.steps)
+            changed.put(where, encode_views(encoder, attacked.images), attacked)
     return changed
 
 

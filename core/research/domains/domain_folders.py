@@ -49,12 +49,12 @@ class DomainFolders(ListedSource):
         return cls(description["root"], tuple(description["domains"]), description["seed"])
 
     def describe(self) -> dict[str, Any]:
-        own = {"root": self.folder.root, "domains": list(self.domains), "seed": self.folder.seed}
-        return {"kind": self.kind, **own}
+        options = {"root": self.folder.root, "domains": list(self.domains), "seed": self.folder.seed}
+        return {"kind": self.kind, **options}
 
     def fingerprint(self) -> str:
-        own = f"{self.kind} {self.domains}\n{self.folder.fingerprint()}"
-        return hashlib.sha256(own.encode()).hexdigest()
+        identity = f"{self.kind} {self.domains}\n{self.folder.fingerprint()}"
+        return hashlib.sha256(identity.encode()).hexdigest()
 
     def read(self, row: int) -> Image.Image:
         return self.folder.read(int(self.listing.places[row]))
@@ -66,11 +66,11 @@ class DomainFolders(ListedSource):
             raise ImageSourceError(
                 f"'{self.folder.root}' is not laid out as DOMAIN/CLASS/IMAGE: {some(shallow, 3)}"
             )
-        found = sorted({part[0] for part in parts})
-        if unknown := [name for name in self.domains if name not in found]:
-            hint = did_you_mean(unknown[0], found)
+        domains = sorted({part[0] for part in parts})
+        if unknown := [name for name in self.domains if name not in domains]:
+            hint = did_you_mean(unknown[0], domains)
             raise ImageSourceError(
-                f"no domain '{unknown[0]}' in '{self.folder.root}'.{hint} Domains: {some(found, 20)}"
+                f"no domain '{unknown[0]}' in '{self.folder.root}'.{hint} Domains: {some(domains, 20)}"
             )
         rows = np.array([i for i, part in enumerate(parts) if not self.domains or part[0] in self.domains])
         ids, labels = list(table["image_id"].iloc[rows]), [parts[row][1] for row in rows]
@@ -79,8 +79,8 @@ class DomainFolders(ListedSource):
             both = [f"{parts[row][0]}/{parts[row][1]}" for row in rows]
             splits, notes = draw_split(ids, both, self.folder.seed)
         extras = pd.DataFrame({COLUMN: pd.array([parts[row][0] for row in rows], dtype="str")})
-        chosen = image_table(ids, list(table["path"].iloc[rows]), splits, labels)
-        return Listing(chosen, notes, extras, split_given=self.folder.split_given, places=rows)
+        kept_table = image_table(ids, list(table["path"].iloc[rows]), splits, labels)
+        return Listing(kept_table, notes, extras, split_given=self.folder.split_given, places=rows)
 
 
 def _parts(image_id: str) -> list[str]:

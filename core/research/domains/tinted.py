@@ -49,8 +49,8 @@ class TintedSource(ListedSource):
                     f"tinted: colours must be different names of {', '.join(COLOURS)}, not "
                     f"'{options['colours']}'.{did_you_mean(name, COLOURS)}"
                 )
-        strength, own = options.get("strength", "1"), options.get("seed", "0")
-        return cls(opener(options["images"]), colours, _share(strength), _seed(own))
+        strength, tint_seed = options.get("strength", "1"), options.get("seed", "0")
+        return cls(opener(options["images"]), colours, _share(strength), _seed(tint_seed))
 
     @classmethod
     def reopen(
@@ -60,12 +60,12 @@ class TintedSource(ListedSource):
         return cls(reopener(values["images"]), tuple(values["colours"]), values["strength"], values["seed"])
 
     def describe(self) -> dict[str, Any]:
-        own = {"colours": list(self.colours), "strength": self.strength, "seed": self.tint_seed}
-        return {"kind": self.kind, "images": self.inner.describe(), **own}
+        options = {"colours": list(self.colours), "strength": self.strength, "seed": self.tint_seed}
+        return {"kind": self.kind, "images": self.inner.describe(), **options}
 
     def fingerprint(self) -> str:
-        own = f"{self.kind} {self.colours} {self.strength} {self.tint_seed}\n{self.inner.fingerprint()}"
-        return hashlib.sha256(own.encode()).hexdigest()
+        identity = f"{self.kind} {self.colours} {self.strength} {self.tint_seed}\n{self.inner.fingerprint()}"
+        return hashlib.sha256(identity.encode()).hexdigest()
 
     def tint_of(self, row: int) -> str:
         """Return the name of the colour of a row."""

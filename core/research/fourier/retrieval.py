@@ -65,12 +65,12 @@ def precision_at_k(raw: np.ndarray, groups: np.ndarray, *, ks: Sequence[int] = K
     for start in range(0, n, max(1, AT_ONCE // max(n, 1))):
         rows = np.arange(start, min(start + max(1, AT_ONCE // n), n))
         same = _ranked(h, groups, rows)
-        found = same.cumsum(1)
+        n_matches = same.cumsum(1)
         some = partners[rows] > 0
         for k in ks:
-            precision[k][rows[some]] = found[some, k - 1] / k
+            precision[k][rows[some]] = n_matches[some, k - 1] / k
         ranks = np.arange(1, n)
-        gained = (same * (found / ranks)).sum(1)
+        gained = (same * (n_matches / ranks)).sum(1)
         average[rows[some]] = gained[some] / partners[rows[some]]
     counted = partners > 0
     chance = float((partners[counted] / (n - 1)).mean()) if counted.any() else float("nan")

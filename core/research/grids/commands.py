@@ -97,13 +97,13 @@ def run_grid_command(args: argparse.Namespace) -> None:
 
 def changes_of(pairs: Any) -> dict[str, str]:
     """Split KEY=VALUE pairs. Raises SettingsError."""
-    found = {}
+    values = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not (sign and name):
             raise SettingsError(f"--set {pair}: write KEY=VALUE, such as epochs=20")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def listing(folder: Path, values: dict[str, Any], cells: list[Any]) -> list[str]:

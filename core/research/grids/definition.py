@@ -98,16 +98,16 @@ def preset_values(
         raise SettingsError(
             f"no preset '{preset}' of '{grid.name}'.{hint} Presets: {', '.join(grid.presets)}"
         )
-    found = dict(grid.presets[preset])
+    values = dict(grid.presets[preset])
     for name, text in (changes or {}).items():
-        if name not in found:
+        if name not in values:
             raise SettingsError(
-                f"'{grid.name}' has no setting '{name}'.{did_you_mean(name, found)} "
-                f"Settings: {', '.join(found)}"
+                f"'{grid.name}' has no setting '{name}'.{did_you_mean(name, values)} "
+                f"Settings: {', '.join(values)}"
             )
-        found[name] = _as_type_of(found[name], text, f"{grid.name}: {name}")
-        _check_range(grid, name, found[name])
-    return {PRESET: preset, **found}
+        values[name] = _as_type_of(values[name], text, f"{grid.name}: {name}")
+        _check_range(grid, name, values[name])
+    return {PRESET: preset, **values}
 
 
 def _check_range(grid: Grid, name: str, value: Any) -> None:
@@ -153,13 +153,13 @@ def _as_type_of(default: Any, text: str, where: str) -> Any:
     if isinstance(default, str) or default is None:
         return text
     try:
-        found = type(default)(text)
+        value = type(default)(text)
     except ValueError:
-        found = math.nan
-    if found != found:
+        value = math.nan
+    if value != value:
         kind = "a whole number" if isinstance(default, int) else "a number"
         raise SettingsError(f"{where} = '{text}' should be {kind}")
-    return found
+    return value
 
 
 def cells_of_grid(
@@ -168,11 +168,11 @@ def cells_of_grid(
     """List the cells, seeds last. Raises SettingsError: an unknown arm, or no seed."""
     if seeds < 1:
         raise SettingsError(f"--seeds {seeds} must be at least 1")
-    known = {arm.arm: arm for arm in grid.arms(values)}
+    by_name = {arm.arm: arm for arm in grid.arms(values)}
     for name in arms:
-        if name not in known:
+        if name not in by_name:
             raise SettingsError(
-                f"no arm '{name}' of '{grid.name}'.{did_you_mean(name, known)} Arms: {', '.join(known)}"
+                f"no arm '{name}' of '{grid.name}'.{did_you_mean(name, by_name)} Arms: {', '.join(by_name)}"
             )
-    chosen = [known[name] for name in arms] if arms else list(known.values())
-    return with_seeds(chosen, range(first_seed, first_seed + seeds))
+    selected = [by_name[name] for name in arms] if arms else list(by_name.values())
+    return with_seeds(selected, range(first_seed, first_seed + seeds))

@@ -190,12 +190,12 @@ def check_same_settings(folder: Path, shared: Mapping[str, Any], *, record: str 
 def read_settings(folder: Path, record: str = SETTINGS) -> dict[str, Any]:
     """Read the settings of a folder. Raises SettingsError."""
     try:
-        found = json.loads((folder / record).read_text(encoding="utf-8"))
+        record_values = json.loads((folder / record).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
+        record_values = None
+    if not isinstance(record_values, dict):
         raise SettingsError(f"'{folder / record}' cannot be read. Choose another -o, or delete the folder")
-    return found
+    return record_values
 
 
 def check_same_columns(cells: Sequence[GridCell], rows: Mapping[str, Row], folder: Path) -> None:

@@ -29,12 +29,12 @@ def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[s
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
     for arm, measured in summarise_arms(done, list(grid.measures), baseline=baselines.get).items():
-        own, cells = where(done, equals(done, "arm", arm)), [arm]
+        rows, cells = where(done, equals(done, "arm", arm)), [arm]
         for name, (_, factor) in grid.measures.items():
-            found, difference = measured[name]
-            cells += [found.text(factor=factor), _difference(difference, factor)][: 1 + compared]
+            summary, difference = measured[name]
+            cells += [summary.text(factor=factor), _difference(difference, factor)][: 1 + compared]
         cells += [baselines[arm] or ""] * compared
-        yield f"| {' | '.join([*cells, str(len(own)), f'{known_mean(numbers(own, SECONDS)) / 60:.1f}'])} |"
+        yield f"| {' | '.join([*cells, str(len(rows)), f'{known_mean(numbers(rows, SECONDS)) / 60:.1f}'])} |"
     yield ""
     yield (
         f"± is half of a 95 % t-interval over at least {ENOUGH} seeds; with fewer, single values are listed: "
@@ -52,11 +52,11 @@ def summary_lines(grid: Grid, values: Values, table: pd.DataFrame) -> Iterator[s
     yield f"{counted}, {preset}." if preset else f"{counted}."
 
 
-def _difference(found: SeedSummary | None, factor: float) -> str:
-    if found is None:
+def _difference(summary: SeedSummary | None, factor: float) -> str:
+    if summary is None:
         return ""
-    star = " *" if found.sign in ("above 0", "below 0") else ""
-    return found.text(factor=factor, signed=True) + star
+    star = " *" if summary.sign in ("above 0", "below 0") else ""
+    return summary.text(factor=factor, signed=True) + star
 
 
 def write_summary(grid: Grid, values: Values, folder: Path) -> Path:

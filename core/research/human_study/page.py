@@ -77,12 +77,12 @@ def _task(folder: Path, row: Mapping[str, str], kind: str, prefix: str) -> dict[
 
 def _pictures(folder: Path, paths: str) -> list[str]:
     """Return downscaled images as data URIs."""
-    found = []
+    questions = []
     for name in filter(None, paths.split(";")):
         with Image.open(folder / name) as picture:
             small = picture.convert("RGB")
         small.thumbnail((SIDE, SIDE))
         buffer = io.BytesIO()
         small.save(buffer, "JPEG", quality=85)
-        found.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
-    return found
+        questions.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
+    return questions

@@ -29,7 +29,8 @@ IMAGES_A, IMAGES_B = 9, 6
 WORD_TASKS, WORD_ANSWERS = "word_tasks.csv", "word_answers.csv"
 CHOICE_TASKS, CHOICE_ANSWERS = "choice_tasks.csv", "choice_answers.csv"
 KEY, PAGE = "key.csv", "index.html"
-RELATED_PERCENT = 65  # least percentage of the workers who must call a word related ([K] section 4.4)
+# Least percentage of the workers who must call a word related (Kalibhat, dissertation, section 4.4).
+RELATED_PERCENT = 65
 YES = {"1", "yes", "true", "y", "x"}
 NO = {"0", "no", "false", "n", ""}
 ABOUT = """Tasks for people who rate concepts.
@@ -82,7 +83,9 @@ def export_tasks(
     ]
     choice_rows = []
     if methods and len(methods) > 1:
-        common = [group for group in groups if all(group in found for found in methods.values())]
+        common = [
+            group for group in groups if all(group in words_of_group for words_of_group in methods.values())
+        ]
         choice_rows = [
             _choice_task(n, group, methods, pictures[group], rng, key) for n, group in enumerate(common)
         ]
@@ -160,9 +163,9 @@ def _choice_task(
 ) -> dict[str, Any]:
     task, names = f"c{number:04d}", list(methods)
     columns = {}
-    for place, index in enumerate(rng.permutation(len(names)), start=1):
-        columns[f"option_{place}"] = ", ".join(methods[names[index]][group])
-        key.append({"task": task, "group": group, "shown": str(place), "means": names[index]})
+    for rank, index in enumerate(rng.permutation(len(names)), start=1):
+        columns[f"option_{rank}"] = ", ".join(methods[names[index]][group])
+        key.append({"task": task, "group": group, "shown": str(rank), "means": names[index]})
     return {"task": task, "images_a": pictures["images_a"], **columns}
 
 
@@ -240,7 +243,7 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     Returns:
         task, group, word, rank, n_yes, n_workers, related, votes (list of bool, by worker).
     """
-    known = {
+    answered = {
         (task, word): (group, int(rank))
         for task, group, word, rank in key[["task", "group", "shown", "means"]].itertuples(index=False)
         if task.startswith("w")
@@ -249,7 +252,7 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     for row, (worker, task, word, fits) in enumerate(
         answers[["worker", "task", "word", "fits"]].itertuples(index=False)
     ):
-        if (task, word) not in known:
+        if (task, word) not in answered:
             at = _where(answers, row, WORD_ANSWERS)
             raise StudyError(f"{at}: task '{task}' does not show the word '{word}'")
         if fits.strip().lower() not in YES | NO:
@@ -259,9 +262,9 @@ def related_words(answers: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "task": task,
-            "group": known[task, word][0],
+            "group": answered[task, word][0],
             "word": word,
-            "rank": known[task, word][1],
+            "rank": answered[task, word][1],
             "n_yes": sum(cast.values()),
             "n_workers": len(cast),
             "related": 100 * sum(cast.values()) >= RELATED_PERCENT * len(cast),
@@ -297,7 +300,7 @@ def choice_table(choices: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
         (task, shown): means for task, _, shown, means in key.itertuples(index=False) if task[:1] == "c"
     }
     names = list(dict.fromkeys(method.values()))
-    chosen, shown = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    n_chosen, shown = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     offered: dict[str, list[str]] = {}
     for (task, _), name in method.items():
         offered.setdefault(task, []).append(name)
@@ -305,15 +308,15 @@ def choice_table(choices: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
         if (task, option) not in method:
             at = _where(choices, row, CHOICE_ANSWERS)
             raise StudyError(f"{at}: task '{task}' has no option '{option}'")
-        chosen[method[task, option]] += 1
+        n_chosen[method[task, option]] += 1
         for name in offered[task]:
             shown[name] += 1
     rows = [
         {
             "method": name,
-            "n_chosen": chosen[name],
+            "n_chosen": n_chosen[name],
             "n_shown": shown[name],
-            "share": 100 * chosen[name] / shown[name] if shown[name] else float("nan"),
+            "share": 100 * n_chosen[name] / shown[name] if shown[name] else float("nan"),
         }
         for name in names
     ]

@@ -1,4 +1,4 @@
-"""[Q] Fig. A.8: the effect of a grid of regulariser weights on accuracy and on Q."""
+"""Kalibhat et al. 2024, Fig. A.8: the effect of a grid of regulariser weights on accuracy and on Q."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     label, factor, digits = MEASURES[measure]
     grid, lasso = (where(table, equals(table, "kind", kind)) for kind in ("q", "lasso"))
     value = {kind: factor * numbers(part, measure) for kind, part in (("q", grid), ("lasso", lasso))}
-    known = np.concatenate([value["q"], value["lasso"], factor * numbers(table, measure)])
-    if not np.isfinite(known).any():
+    values = np.concatenate([value["q"], value["lasso"], factor * numbers(table, measure)])
+    if not np.isfinite(values).any():
         return note_figure(f"The search has no values of: {label}.", theme)
     if not _is_rectangle(grid):
         return _search_lines(table, measure, theme)
-    low, high = float(np.nanmin(known)), float(np.nanmax(known))
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     parts = [part for part in ("q", "lasso") if len(value[part])] or ["q"]
     widths = [max(len(set(words(grid, "lambda2"))), 1), 1][: len(parts)] if parts[0] == "q" else [1]
     figure = make_subplots(1, len(parts), column_widths=widths, horizontal_spacing=0.16)
@@ -58,14 +58,16 @@ def lambda_grid(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
         figure.update_xaxes(title_text=x, type="category", showgrid=False, row=1, col=column)
         figure.update_yaxes(title_text=y, type="category", showgrid=False, row=1, col=column)
     base = factor * numbers(where(table, equals(table, "kind", "none")), measure)
-    said = f"; no regulariser: {base[0]:.{digits}f}" if len(base) and np.isfinite(base[0]) else ""
+    baseline_text = f"; no regulariser: {base[0]:.{digits}f}" if len(base) and np.isfinite(base[0]) else ""
     axis = {
         "colorscale": theme.sequential,
         "cmin": low - (high - low) / 4,
         "cmax": high,
         "colorbar": {"title": "", "thickness": 12},
     }
-    figure.update_layout(coloraxis=axis, title={"text": f"{label}{said}", "font": {"size": theme.font_size}})
+    figure.update_layout(
+        coloraxis=axis, title={"text": f"{label}{baseline_text}", "font": {"size": theme.font_size}}
+    )
     return finish(figure, theme, height=380)
 
 
@@ -167,12 +169,12 @@ def _finding(table: pd.DataFrame, measure: str) -> str:
         "lasso": f"the Lasso with {best['weight']:g}",
         "q": f"λ₁ = {best['lambda1']:g}, λ₂ = {best['lambda2']:g}",
     }
-    said = (
+    summary = (
         f"{label[:1].upper()}{label[1:]}: highest with {names[str(best['kind'])]}, {values.max():.{digits}f}"
     )
     base = factor * numbers(where(table, equals(table, "kind", "none")), measure)
-    known = len(base) and np.isfinite(base[0]) and best["kind"] != "none"
-    return f"{said} (no regulariser: {base[0]:.{digits}f})" if known else said
+    comparable = len(base) and np.isfinite(base[0]) and best["kind"] != "none"
+    return f"{summary} (no regulariser: {base[0]:.{digits}f})" if comparable else summary
 
 
 def _cells(

@@ -83,8 +83,8 @@ def blurred_within(picture: np.ndarray, region: np.ndarray) -> np.ndarray:
     total = _convolved(np.where(region[..., None], picture, 0).astype(np.float32), kernel)
     mean = picture[region].mean(0, dtype=np.float64)
     near = weight >= LEAST_WEIGHT
-    found = np.where(near, total / np.where(near, weight, 1.0), mean)
-    return np.clip(np.rint(found), 0, 255).astype(np.uint8)
+    blurred = np.where(near, total / np.where(near, weight, 1.0), mean)
+    return np.clip(np.rint(blurred), 0, 255).astype(np.uint8)
 
 
 def blur_kernel(side: int) -> np.ndarray:

@@ -151,75 +151,75 @@ def _blocks(n_features: int, n_images: int) -> Iterator[tuple[int, int]]:
 
 
 def _dense(pairs: FiringPairs, features: np.ndarray, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    place = pd.Index(features).get_indexer(pd.Index(pairs.feature))
-    here = np.flatnonzero(place >= 0)
+    position = pd.Index(features).get_indexer(pd.Index(pairs.feature))
+    here = np.flatnonzero(position >= 0)
     before = np.full((n_images, len(features)), np.nan)
     after = np.full((n_images, len(features), len(ALTERATIONS)), np.nan)
-    before[pairs.image[here], place[here]] = pairs.before[here]
-    after[pairs.image[here], place[here]] = pairs.after[here]
+    before[pairs.image[here], position[here]] = pairs.before[here]
+    after[pairs.image[here], position[here]] = pairs.after[here]
     return before, after
 
 
-def responses_table(found: Responses) -> pd.DataFrame:
+def responses_table(responses: Responses) -> pd.DataFrame:
     """Table `mask_responses`: feature, alteration, n, change, low, high, kept; one row for each pair."""
     n_alterations = len(ALTERATIONS)
-    parts = {"change": found.mean, "low": found.low, "high": found.high}
+    parts = {"change": responses.mean, "low": responses.low, "high": responses.high}
     return pd.DataFrame(
         {
-            "feature": np.repeat(found.features, n_alterations).astype(np.int32),
-            "alteration": pd.array(list(ALTERATIONS) * len(found.features), dtype="str"),
-            "n": np.repeat(found.n, n_alterations),
+            "feature": np.repeat(responses.features, n_alterations).astype(np.int32),
+            "alteration": pd.array(list(ALTERATIONS) * len(responses.features), dtype="str"),
+            "n": np.repeat(responses.n, n_alterations),
             **{name: values[:, :n_alterations].reshape(-1) for name, values in parts.items()},
-            "kept": found.kept.reshape(-1),
+            "kept": responses.kept.reshape(-1),
         }
     )
 
 
 def contrasts_table(
-    found: Responses, called: np.ndarray, discriminative: np.ndarray, scales: np.ndarray
+    responses: Responses, called: np.ndarray, discriminative: np.ndarray, scales: np.ndarray
 ) -> pd.DataFrame:
     """Table `mask_contrasts`, a row a feature: feature, called, discriminative, n, and difference, control,
     excess and per_area with their intervals, and responds_to (`responds_to`).
     """
     columns = {}
     for number, name in enumerate(CONTRASTS, start=len(ALTERATIONS)):
-        columns |= {name: found.mean[:, number], f"{name}_low": found.low[:, number]}
-        columns |= {f"{name}_high": found.high[:, number]}
+        columns |= {name: responses.mean[:, number], f"{name}_low": responses.low[:, number]}
+        columns |= {f"{name}_high": responses.high[:, number]}
     return pd.DataFrame(
         {
-            "feature": found.features.astype(np.int32),
+            "feature": responses.features.astype(np.int32),
             "called": pd.array(called, dtype="str"),
             "discriminative": discriminative,
-            "n": found.n,
+            "n": responses.n,
             **columns,
-            "responds_to": pd.array(responds_to(found, scales), dtype="str"),
+            "responds_to": pd.array(responds_to(responses, scales), dtype="str"),
         }
     )
 
 
-def responds_to(found: Responses, scales: np.ndarray) -> np.ndarray:
+def responds_to(responses: Responses, scales: np.ndarray) -> np.ndarray:
     """(K,) object: "object" where the whole intervals of difference and of excess lie above 0, "background"
     where both lie below, else "undecided", also with fewer than LEAST_IMAGES pictures.
     """
     columns = [MEASURES.index(DIFFERENCE), MEASURES.index(EXCESS)]
-    known = enough(found.n, scales)
-    above = (found.low[:, columns] > 0).all(1) & known
-    below = (found.high[:, columns] < 0).all(1) & known
+    has_enough = enough(responses.n, scales)
+    above = (responses.low[:, columns] > 0).all(1) & has_enough
+    below = (responses.high[:, columns] < 0).all(1) & has_enough
     return np.select([above, below], ["object", "background"], "undecided").astype(object)
 
 
-def groups_table(found: Responses) -> pd.DataFrame:
+def groups_table(responses: Responses) -> pd.DataFrame:
     """Table `mask_groups`: called, measure, n_features, change, low, high."""
     rows = [
         (name, measure, n_features, *values)
-        for name, (n_features, *parts) in found.groups.items()
+        for name, (n_features, *parts) in responses.groups.items()
         for measure, *values in zip(MEASURES, *parts, strict=True)
     ]
     columns = ["called", "measure", "n_features", "change", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype({"called": "str", "measure": "str"})
 
 
-def agreement_table(found: Responses, called: np.ndarray, scales: np.ndarray) -> pd.DataFrame:
+def agreement_table(responses: Responses, called: np.ndarray, scales: np.ndarray) -> pd.DataFrame:
     """Table `mask_agreement`: how many features answer as they are called.
 
     A core feature agrees where its contrast is above 0 (it falls more as the object goes), a spurious one
@@ -231,11 +231,13 @@ def agreement_table(found: Responses, called: np.ndarray, scales: np.ndarray) ->
     """
     rows = []
     for name, sign in AGREES.items():
-        members = (called == name) & enough(found.n, scales)
+        members = (called == name) & enough(responses.n, scales)
         n = int(members.sum())
         for measure in CONTRASTS:
             column = MEASURES.index(measure)
-            mean, low, high = (part[members, column] for part in (found.mean, found.low, found.high))
+            mean, low, high = (
+                part[members, column] for part in (responses.mean, responses.low, responses.high)
+            )
             nearer, further = (low, high) if sign > 0 else (-high, -low)
             agree = int((sign * mean > 0).sum())
             shares = (agree, int((nearer > 0).sum()), int((further < 0).sum()))
@@ -247,19 +249,19 @@ def agreement_table(found: Responses, called: np.ndarray, scales: np.ndarray) ->
 
 
 def core_from_spurious(
-    found: Responses, called: np.ndarray, scales: np.ndarray
+    responses: Responses, called: np.ndarray, scales: np.ndarray
 ) -> dict[str, dict[str, float]]:
     """How well a contrast tells features called core from those called spurious: {measure: auroc, low, high}.
 
     The area under the ROC curve needs no zero, so what all features share does not count: 0.5 where
     the names say nothing. NaN without features of both.
     """
-    either = np.isin(called, list(AGREES)) & enough(found.n, scales)
-    core, told = called[either] == "core", {}
+    either = np.isin(called, list(AGREES)) & enough(responses.n, scales)
+    core, separations = called[either] == "core", {}
     for measure in CONTRASTS:
-        area, low, high, _ = auroc_interval(found.mean[either, MEASURES.index(measure)], core)
-        told[measure] = {"auroc": area, "low": low, "high": high}
-    return told
+        area, low, high, _ = auroc_interval(responses.mean[either, MEASURES.index(measure)], core)
+        separations[measure] = {"auroc": area, "low": low, "high": high}
+    return separations
 
 
 def accuracy_table(predicted: np.ndarray, true: np.ndarray) -> pd.DataFrame:
@@ -273,11 +275,11 @@ def accuracy_table(predicted: np.ndarray, true: np.ndarray) -> pd.DataFrame:
         predicted: (n, 1 + len(ALTERATIONS)) class codes, the unaltered pictures first. true: (n,), -1 where
             unknown; those are left out.
     """
-    known = true >= 0
-    right = (predicted[known] == true[known, None]).astype(np.float64)
-    same = (predicted[known] == predicted[known, :1]).astype(np.float64)
+    has_truth = true >= 0
+    right = (predicted[has_truth] == true[has_truth, None]).astype(np.float64)
+    same = (predicted[has_truth] == predicted[has_truth, :1]).astype(np.float64)
     columns: dict[str, object] = {"alteration": pd.array(["none", *ALTERATIONS], dtype="str")}
-    columns["n"] = int(known.sum())
+    columns["n"] = int(has_truth.sum())
     columns |= dict(zip(("accuracy", "low", "high"), share_intervals(right), strict=False))
     change = mean_intervals(right - right[:, :1], within=(-1.0, 1.0))
     columns |= dict(zip(("change", "change_low", "change_high"), change, strict=False))

@@ -64,8 +64,8 @@ class Sampled:
         """Mean share of an object that the control's mask covers too."""
         shares = []
         for position, other in enumerate(self.others):
-            own = self.mask(position)
-            shares.append((own & self.mask(int(other))).sum() / own.sum())
+            mask = self.mask(position)
+            shares.append((mask & self.mask(int(other))).sum() / mask.sum())
         return float(np.mean(shares))
 
 
@@ -117,8 +117,8 @@ def _usable(
                 good = (counts > 0) & (counts < n_pixels)
                 take = np.flatnonzero(good)[: n - len(kept)]
                 lost += int((~good[: take[-1] + 1 if len(kept) + len(take) == n else None]).sum())
-                kept += [int(rows[batch.start + place]) for place in take]
-                bits += [np.packbits(objects[place]) for place in take]
+                kept += [int(rows[batch.start + index]) for index in take]
+                bits += [np.packbits(objects[index]) for index in take]
                 bar.update(len(take))
                 if len(kept) == n:
                     return np.array(kept, np.int64), np.array(bits), lost
@@ -144,16 +144,16 @@ def draw_donors(codes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     Returns:
         (n,) positions, and whether all are of another class.
     """
-    everyone, found, other_class = np.arange(len(codes)), np.empty(len(codes), np.int64), True
+    everyone, donors, other_class = np.arange(len(codes)), np.empty(len(codes), np.int64), True
     for code in np.unique(codes):
         members = np.flatnonzero(codes == code)
         foreign = np.flatnonzero((codes != code) & (codes >= 0)) if code >= 0 else everyone[:0]
         if len(foreign):
-            found[members] = rng.choice(foreign, len(members))
+            donors[members] = rng.choice(foreign, len(members))
             continue
         other_class = False
-        found[members] = (members + rng.integers(1, len(codes), len(members))) % len(codes)
-    return found, other_class
+        donors[members] = (members + rng.integers(1, len(codes), len(members))) % len(codes)
+    return donors, other_class
 
 
 def alike_in_area(areas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -165,11 +165,11 @@ def alike_in_area(areas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     [3, 2, 1, 0]
     """
     order = np.lexsort((rng.random(len(areas)), areas))
-    found = np.empty(len(areas), np.int64)
-    for place, position in enumerate(order):
-        partner = place + 1 if place % 2 == 0 else place - 1
-        found[position] = order[partner if partner < len(order) else place - 1]
-    return found
+    donors = np.empty(len(areas), np.int64)
+    for index, position in enumerate(order):
+        partner = index + 1 if index % 2 == 0 else index - 1
+        donors[position] = order[partner if partner < len(order) else index - 1]
+    return donors
 
 
 @dataclass
@@ -198,13 +198,13 @@ class AlteredPictures:
         for position in positions:
             donor, other = int(self.sampled.donors[position]), int(self.sampled.others[position])
             try:
-                own, lent = self._view(position), self._view(donor)
+                image_view, lent = self._view(position), self._view(donor)
             except UnreadableImage:
                 continue
             masks = {"donor_mask": self.sampled.mask(donor), "other_mask": self.sampled.mask(other)}
-            made = alterations(own, self.sampled.mask(position), donor=lent, fill=self.fill, **masks)
+            made = alterations(image_view, self.sampled.mask(position), donor=lent, fill=self.fill, **masks)
             read.append(position)
-            pixels.append(np.concatenate([own[None], made]))
+            pixels.append(np.concatenate([image_view[None], made]))
         return AlteredBatch(read, torch.from_numpy(np.stack(pixels)) if pixels else None)
 
     def _view(self, position: int) -> np.ndarray:

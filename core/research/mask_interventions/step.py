@@ -67,16 +67,16 @@ def compute_mask_interventions(
     scales = raw_moments(study, study.array("representations"))[1][features]
     scales = np.where(scales > LEAST_STD, scales, np.nan)
     settings = {"resamples": config.bootstrap, "seed": config.seed}
-    found = feature_responses(pairs, features, called, scales, areas=sampled.areas[read], **settings)
-    agreement = agreement_table(found, called, scales)
-    step.table("mask_responses", responses_table(found))
-    step.table("mask_contrasts", contrasts_table(found, called, discriminative, scales))
-    step.table("mask_groups", groups_table(found))
+    responses = feature_responses(pairs, features, called, scales, areas=sampled.areas[read], **settings)
+    agreement = agreement_table(responses, called, scales)
+    step.table("mask_responses", responses_table(responses))
+    step.table("mask_contrasts", contrasts_table(responses, called, discriminative, scales))
+    step.table("mask_groups", groups_table(responses))
     step.table("mask_agreement", agreement)
     step.summary = intervention_summary(sampled, len(read), agreement)
-    told = core_from_spurious(found, called, scales)
-    if known := {name: one for name, one in told.items() if np.isfinite(one["auroc"])}:
-        step.summary["core against spurious"] = known
+    separations = core_from_spurious(responses, called, scales)
+    if defined := {name: one for name, one in separations.items() if np.isfinite(one["auroc"])}:
+        step.summary["core against spurious"] = defined
     true = class_column(study, "label")[sampled.rows[read]]
     if predicted is not None and (true >= 0).any():
         step.table("mask_accuracy", accuracy_table(predicted, true))
@@ -158,12 +158,12 @@ def reported_features(study: Study, firing: np.ndarray) -> tuple[np.ndarray, np.
     """
     table = study.table("features", ["feature", "discriminative"])
     discriminative = table["discriminative"].to_numpy(bool)
-    chosen = discriminative.copy()
-    chosen[firing] = True
+    candidates = discriminative.copy()
+    candidates[firing] = True
     verdicts = study.table("overlap_by_feature", ["feature", "verdict"]).drop_duplicates("feature")
     called = np.full(len(table), "", object)
     called[verdicts["feature"].to_numpy()] = verdicts["verdict"].to_numpy(object)
-    features = np.flatnonzero(chosen)
+    features = np.flatnonzero(candidates)
     return features, called[features], discriminative[features]
 
 
@@ -190,22 +190,22 @@ def intervention_summary(sampled: Sampled, n_read: int, agreement: pd.DataFrame)
 
 
 def notes(sampled: Sampled, numbers: dict[str, Any]) -> list[str]:
-    said = []
+    sentences = []
     if sampled.split == "train":
-        said.append("no evaluation image has a usable mask, so train images were altered")
+        sentences.append("no evaluation image has a usable mask, so train images were altered")
     if not sampled.other_class:
-        said.append("some images were given a background of their own class, or of one unknown")
+        sentences.append("some images were given a background of their own class, or of one unknown")
     if not numbers["n_core"] + numbers["n_spurious"]:
-        said.append(
+        sentences.append(
             f"no feature called core or spurious fires on at least {LEAST_IMAGES} of the altered images, so "
             "none is counted: more images with masks are needed"
         )
     if numbers["control_overlap"] > 0.5:
-        said.append(
+        sentences.append(
             f"a control mask covers {percent(numbers['control_overlap'], 0)} of the object on average, since "
             "objects stand in like places: the control removes much of the object, too"
         )
-    return said
+    return sentences
 
 
 def _known(value: float) -> float | None:

@@ -50,11 +50,11 @@ def transfer_text(report: Mapping[str, Any]) -> str:
     lines = []
     for method in METHODS:
         about, share = report[method], report["explained_share"][method]
-        told = f"explains {percent(share)} of the source; "
+        summary = f"explains {percent(share)} of the source; "
         if carries_words(share):
-            told += f"{about['n_with_words']:,} features get words; Jaccard index with their own "
-            told += f"{number(about['jaccard'])}, by chance {number(about['chance'])}"
+            summary += f"{about['n_with_words']:,} features get words; Jaccard index with their own "
+            summary += f"{number(about['jaccard'])}, by chance {number(about['chance'])}"
         else:
-            told += "no words, because it explains less than the source's mean does"
-        lines.append((method, told))
+            summary += "no words, because it explains less than the source's mean does"
+        lines.append((method, summary))
     return f"{aligned(lines)}\n{summary_text(report)}"

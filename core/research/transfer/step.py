@@ -62,7 +62,9 @@ def compute_transfer(
     check_has_concepts(source)
     fit_rows, judge_rows = fit_and_judge(target)
     with progress.stage("transfer", total=3, unit="parts") as bar:
-        x, y = (h_rows(study, place[fit_rows]) for study, place in zip((target, source), places, strict=True))
+        x, y = (
+            h_rows(study, rows_of[fit_rows]) for study, rows_of in zip((target, source), places, strict=True)
+        )
         maps = {"ridge": transfer.fit_ridge(x, y, penalty=config.penalty)}
         bar.update()
         maps["sgd"] = transfer.fit_sgd(
@@ -71,7 +73,8 @@ def compute_transfer(
         )  # fmt: skip
         bar.update()
         x, y = (
-            h_rows(study, place[judge_rows]) for study, place in zip((target, source), places, strict=True)
+            h_rows(study, rows_of[judge_rows])
+            for study, rows_of in zip((target, source), places, strict=True)
         )
         shares = nan_to_none({name: transfer.explained_share(z, x, y) for name, z in maps.items()})
         step.summary = write_transfer_tables(step, source, target, maps, shares, config) | {

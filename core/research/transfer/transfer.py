@@ -38,7 +38,8 @@ def fit_sgd(
 ) -> np.ndarray:
     """Fit Z by plain SGD from zero, with the paper's settings.
 
-    Minimises mean_q ||Z target_q - source_q||^2 ([K] eq. 4.3): the squared error is summed over features and
+    Minimises mean_q ||Z target_q - source_q||^2 (Kalibhat, dissertation, eq. 4.3): the squared error is
+    summed over features and
     averaged over the images of a batch. Rows of length 1 keep rate 1 stable: the Hessian 2 X^T X / n has no
     eigenvalue above 2.
 
@@ -131,12 +132,14 @@ def carried_words(mapping: pd.DataFrame, words: Mapping[int, Sequence[str]]) -> 
     frame = pd.DataFrame(rows, columns=["feature", "word", "weight", "source"])
     if frame.empty:
         return pd.DataFrame({"feature": [], "rank": [], "word": [], "score": [], "source_features": []})
-    found = frame.groupby(["feature", "word"], as_index=False).agg(
+    scores = frame.groupby(["feature", "word"], as_index=False).agg(
         score=("weight", "sum"), source_features=("source", lambda part: ";".join(map(str, part)))
     )
-    found = found.sort_values(["feature", "score", "word"], ascending=[True, False, True], ignore_index=True)
-    found.insert(1, "rank", found.groupby("feature").cumcount().to_numpy(np.int32) + 1)
-    return found
+    scores = scores.sort_values(
+        ["feature", "score", "word"], ascending=[True, False, True], ignore_index=True
+    )
+    scores.insert(1, "rank", scores.groupby("feature").cumcount().to_numpy(np.int32) + 1)
+    return scores
 
 
 @dataclass(frozen=True)
@@ -169,18 +172,18 @@ def agreement(
     both = sorted(feature for feature in ours if ours[feature] and theirs.get(feature))
     rows = []
     for feature in both:
-        mine, found = ours[feature], theirs[feature]
-        shared = len(mine & found)
+        mine, theirs_of_feature = ours[feature], theirs[feature]
+        shared = len(mine & theirs_of_feature)
         others = [jaccard(mine, words) for other, words in theirs.items() if other != feature and words]
         rows.append(
             {
                 "feature": feature,
                 "n_carried": len(mine),
-                "n_direct": len(found),
+                "n_direct": len(theirs_of_feature),
                 "n_shared": shared,
                 "precision": shared / len(mine),
-                "recall": shared / len(found),
-                "jaccard": jaccard(mine, found),
+                "recall": shared / len(theirs_of_feature),
+                "jaccard": jaccard(mine, theirs_of_feature),
                 "chance": float(np.mean(others)) if others else float("nan"),
             }
         )

@@ -42,20 +42,20 @@ def attach_to_study(
         TokenError: tokens or pictures are of other images than the study's; ids alone do not tell.
     """
     opened = open_study(study)
-    known = set(opened.images["image_id"].astype(str))
+    study_ids = set(opened.images["image_id"].astype(str))
     tables, weights, shown = {}, None, set()
     if source is not None and same_images(source, opened.source):
         swaps = items.rename(columns={"picture": "image_id"})
-        tables[SWAPS] = select(_of_images(swaps, known), SWAP_COLUMNS)
+        tables[SWAPS] = select(_of_images(swaps, study_ids), SWAP_COLUMNS)
         shown |= set(tables[SWAPS]["image_id"])
     if tokens is not None and same_images(reopen_images(tokens.manifest["images"]), opened.source):
-        own = [image_id for image_id in tokens.images["image_id"] if image_id in known]
-        shown |= set(own)
-        tables["objects"] = _of_images(tokens.objects, known)
-        tables["relations"] = _of_images(tokens.relations, known)
+        shared_ids = [image_id for image_id in tokens.images["image_id"] if image_id in study_ids]
+        shown |= set(shared_ids)
+        tables["objects"] = _of_images(tokens.objects, study_ids)
+        tables["relations"] = _of_images(tokens.relations, study_ids)
         model = _first_of_tokens(models)
-        if model is not None and own:
-            tables[ATTENTION] = attention_table(model, tokens, own)
+        if model is not None and shared_ids:
+            tables[ATTENTION] = attention_table(model, tokens, shared_ids)
             weights = {"weights": _vision(model).rank_weights.tolist(), "model": model.config.output}
     if not shown:
         raise TokenError(
@@ -88,8 +88,8 @@ def _vision(model: TokenModel) -> VisualTokenEncoder:
     return model.vision
 
 
-def _of_images(frame: pd.DataFrame, known: set[str]) -> pd.DataFrame:
-    return where(frame, np.array([image_id in known for image_id in frame["image_id"]], bool))
+def _of_images(frame: pd.DataFrame, study_ids: set[str]) -> pd.DataFrame:
+    return where(frame, np.array([image_id in study_ids for image_id in frame["image_id"]], bool))
 
 
 def attention_table(model: TokenModel, tokens: TokenFolder, ids: Sequence[str]) -> pd.DataFrame:

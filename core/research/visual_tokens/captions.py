@@ -72,8 +72,8 @@ class Statement:
         words = [(word, word in content[0]) for word in self.first.text.split()]
         words += [(word, False) for word in self.relation.split()]
         words += [(word, word in content[1]) for word in self.second.text.split()]
-        said = len(words)
-        return words + [(word, word in place) for word in self.text.split()[said:]]
+        n_words = len(words)
+        return words + [(word, word in place) for word in self.text.split()[n_words:]]
 
 
 def _content(phrase: NounPhrase) -> set[str]:
@@ -126,13 +126,13 @@ def draw_statement(
     if not pairs:
         return None
     a, relation, b = dice.pick(pairs)
-    said = dice.chance(PLACE_SHARE) if place is None else place
+    with_place = dice.chance(PLACE_SHARE) if place is None else place
     ground = next((node for node in graph.nodes if node.role == GROUND), None)
     return Statement(
         phrase_of(graph.nodes[a], with_size=dice.chance(SIZE_SHARE)),
         relation,
         phrase_of(graph.nodes[b], with_size=dice.chance(SIZE_SHARE)),
-        phrase_of(ground) if said and ground is not None else None,
+        phrase_of(ground) if with_place and ground is not None else None,
     )
 
 
@@ -157,7 +157,9 @@ def shuffles(words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
     plain = [word for word, _ in words]
     content = plain
     for kind in dict.fromkeys(kind for _, kind in words if kind):
-        content = _permuted(content, [place for place, (_, own) in enumerate(words) if own == kind], dice)
+        content = _permuted(
+            content, [place for place, (_, word_kind) in enumerate(words) if word_kind == kind], dice
+        )
     rest = [place for place, (_, kind) in enumerate(words) if not kind]
     trigrams = [plain[start : start + 3] for start in range(0, len(plain), 3)]
     return [
@@ -170,8 +172,8 @@ def shuffles(words: Sequence[tuple[str, bool | str]], dice: Dice) -> list[str]:
 
 def _permuted(words: list[str], places: list[int], dice: Dice) -> list[str]:
     moved = list(words)
-    for place, word in zip(places, _shuffled([words[place] for place in places], dice), strict=True):
-        moved[place] = word
+    for position, word in zip(places, _shuffled([words[position] for position in places], dice), strict=True):
+        moved[position] = word
     return moved
 
 

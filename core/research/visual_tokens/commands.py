@@ -45,7 +45,7 @@ def extract(args: argparse.Namespace) -> None:
         raise SettingsError("which folder? Give -o TOKENS")
     from core.research.visual_tokens.extract import extract_tokens
 
-    chosen = {name: given[name] for name in ("val", "seed", "device") if name in given}
+    settings = {name: given[name] for name in ("val", "seed", "device") if name in given}
     with Progress.for_command(None, stages_total=1) as progress:
         folder = extract_tokens(
             args.images,
@@ -53,7 +53,7 @@ def extract(args: argparse.Namespace) -> None:
             ExtractConfig(**given_settings(args, EXTRACT)),
             progress=progress,
             fresh="fresh" in given,
-            **chosen,
+            **settings,
         )
     about = folder.manifest
     counts = ", ".join(f"{about[f'n_{name}']:,} {name}" for name in ("images", "objects", "relations"))
@@ -126,14 +126,14 @@ def compositionality(args: argparse.Namespace) -> None:
     from core.research.visual_tokens.evaluation.run import compositionality as try_models
 
     given, as_json = vars(args), "json" in args
-    chosen = {name: given[name] for name in ("root", "tokens", "n", "seed") if name in given}
+    settings = {name: given[name] for name in ("root", "tokens", "n", "seed") if name in given}
     with Progress.for_command(None, stages_total=3) as progress:
         report = try_models(
             args.models,
             given.get("benchmark", "glyphworld"),
             progress=progress,
             say=lambda line: None if as_json else print(line, flush=True),
-            **chosen,
+            **settings,
         )
     items = report.pop("items")
     if "output" in given:

@@ -1,4 +1,6 @@
-"""The visual token encoder of [K] section 6.4.2: a transformer over a set of tokens (docs/method.md 16.3)."""
+"""The visual token encoder of Kalibhat's dissertation, section 6.4.2: a transformer over a set of tokens
+(docs/method.md 16.3).
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,7 @@ class TokenTensors:
 
 
 class VisualTokenEncoder(nn.Module):
-    """Map the tokens of an image to one vector: f(T, A) of [K] 6.4.2.
+    """Map the tokens of an image to one vector: f(T, A) of Kalibhat's dissertation, 6.4.2.
 
     T = [I, V, U]: I goes through a three-layer MLP with ReLU; V and U are taken as they are, or through a
     linear map where their width differs; p_I, p_v, p_u are added by type. They are no positions: objects
@@ -118,17 +120,17 @@ class VisualTokenEncoder(nn.Module):
             raise ShapeError(
                 f"{int(total.max())} tokens in {places} places do not fit a context of {self.shape.context}"
             )
-        place = torch.arange(places, device=total.device).expand(batch, -1)
+        position = torch.arange(places, device=total.device).expand(batch, -1)
         nodes, predicates = tokens.n_nodes[:, None], tokens.n_predicates[:, None]
         kinds = torch.full((batch, places), PADDING, device=total.device)
-        kinds = kinds.masked_fill(place <= nodes + predicates, INTANGIBLE)
-        kinds = kinds.masked_fill(place <= nodes, TANGIBLE)
+        kinds = kinds.masked_fill(position <= nodes + predicates, INTANGIBLE)
+        kinds = kinds.masked_fill(position <= nodes, TANGIBLE)
         kinds[:, 0] = IMAGE
-        x = self._contents(tokens, place, kinds)
+        x = self._contents(tokens, position, kinds)
         types = torch.cat([self.types, self.types.new_zeros(1, self.shape.width)])
         return x + types[kinds], kinds
 
-    def _contents(self, tokens: TokenTensors, place: Tensor, kinds: Tensor) -> Tensor:
+    def _contents(self, tokens: TokenTensors, position: Tensor, kinds: Tensor) -> Tensor:
         objects = self.from_tangible(tokens.tangible)
         if self.from_box is not None:
             objects = objects + self.from_box(tokens.boxes)
@@ -137,11 +139,11 @@ class VisualTokenEncoder(nn.Module):
         image = image if self.shape.image_token else torch.zeros_like(image)
         empty = image.new_zeros(len(image), 1, self.shape.width)
         listed = torch.cat([empty, image[:, None], objects, words], dim=1)  # (B, 2 + N + M, width)
-        source = torch.zeros_like(place)  # padding takes the empty row
+        source = torch.zeros_like(position)  # padding takes the empty row
         source = torch.where(kinds == IMAGE, 1, source)
-        source = torch.where(kinds == TANGIBLE, 1 + place, source)
+        source = torch.where(kinds == TANGIBLE, 1 + position, source)
         first = 2 + objects.shape[1] - 1 - tokens.n_nodes[:, None]
-        source = torch.where(kinds == INTANGIBLE, first + place, source)
+        source = torch.where(kinds == INTANGIBLE, first + position, source)
         return listed.gather(1, source[..., None].expand(-1, -1, self.shape.width))
 
     def bias(self, ranks: Tensor, kinds: Tensor) -> Tensor:
@@ -212,5 +214,5 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     return scores.softmax(-1).bmm(v.flatten(0, 1)).view_as(q)
 
 
-def _fitting(given: int, wanted: int) -> nn.Module:
-    return nn.Identity() if given == wanted else nn.Linear(given, wanted)
+def _fitting(given: int, n_outputs: int) -> nn.Module:
+    return nn.Identity() if given == n_outputs else nn.Linear(given, n_outputs)

@@ -122,11 +122,11 @@ def picture_blocks(
 ) -> Iterator[tuple[list[KeyedPicture], list[str]]]:
     """Yield pictures with their splits, some at a time; ids of unreadable images go to `skipped`."""
     table = source.table
-    chosen = range(len(table)) if rows is None else rows
-    for start in range(0, len(chosen), BLOCK):
+    selected_rows = range(len(table)) if rows is None else rows
+    for start in range(0, len(selected_rows), BLOCK):
         block: list[KeyedPicture] = []
         splits: list[str] = []
-        for row in chosen[start : start + BLOCK]:
+        for row in selected_rows[start : start + BLOCK]:
             key = str(table["image_id"].iat[row])
             try:
                 image = source.read(row)

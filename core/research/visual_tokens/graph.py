@@ -78,15 +78,15 @@ class SceneGraph:
         Equal scores: the earlier one.
         """
         kept = np.sort(np.argsort(-self.scores, kind="stable")[: max(context - 1, 0)])
-        place = {int(old): new for new, old in enumerate(kept)}
-        inside = [t for t in self.triples if t.subject in place and t.object in place]
+        new_index = {int(old): new for new, old in enumerate(kept)}
+        inside = [t for t in self.triples if t.subject in new_index and t.object in new_index]
         best = sorted(range(len(inside)), key=lambda i: -inside[i].score)[: max(context - 1 - len(kept), 0)]
         triples = (inside[i] for i in sorted(best))
         graph = SceneGraph(
             tuple(self.nodes[old] for old in kept),
             self.boxes[kept],
             self.scores[kept],
-            tuple(replace(t, subject=place[t.subject], object=place[t.object]) for t in triples),
+            tuple(replace(t, subject=new_index[t.subject], object=new_index[t.object]) for t in triples),
         )
         return graph, kept
 

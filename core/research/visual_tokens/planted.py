@@ -32,7 +32,7 @@ def planted_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
     occluder. What lies outside the image or behind something else is hidden."""
     drawn = [layer for layer in layers(plan, size) if layer.role != "shadow"]
     items = _items(plan)
-    found: list[PlantedObject] = []
+    objects: list[PlantedObject] = []
     for number, layer in enumerate(drawn):
         if layer.role == "cover":
             continue
@@ -40,9 +40,9 @@ def planted_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
         for front in drawn[number + 1 :]:
             alpha = (alpha.astype(np.uint16) * (255 - layer_alpha(front, size)) // 255).astype(np.uint8)
         whole = max(int(np.asarray(layer.alpha, np.int64).sum()), 1)
-        found.append(PlantedObject(items.pop(0), layer.role, alpha, int(alpha.sum(dtype=np.int64)) / whole))
+        objects.append(PlantedObject(items.pop(0), layer.role, alpha, int(alpha.sum(dtype=np.int64)) / whole))
     order = ("main", "companion", "distractor", "occluder")
-    return sorted(found, key=lambda one: order.index(one.role))
+    return sorted(objects, key=lambda one: order.index(one.role))
 
 
 def _items(plan: ScenePlan) -> list[Item]:
@@ -64,8 +64,8 @@ def scene_graph(plan: ScenePlan, size: int = 96) -> SceneGraph:
 
 def seen_objects(plan: ScenePlan, size: int) -> list[PlantedObject]:
     """List the objects of which enough is visible; a shape without a solid pixel is not."""
-    found = planted_objects(plan, size)
-    return [one for one in found if one.visible >= SEEN and (one.alpha >= SOLID).any()]
+    objects = planted_objects(plan, size)
+    return [one for one in objects if one.visible >= SEEN and (one.alpha >= SOLID).any()]
 
 
 def graph_of(plan: ScenePlan, seen: list[PlantedObject], size: int) -> SceneGraph:
@@ -81,20 +81,20 @@ def graph_of(plan: ScenePlan, seen: list[PlantedObject], size: int) -> SceneGrap
 
 
 def _relations(plan: ScenePlan, seen: list[PlantedObject]) -> list[Triple]:
-    found = []
+    triples = []
     for a, first in enumerate(seen):
         for b, second in enumerate(seen[a + 1 :], a + 1):
             words = place_words(first.item, second.item)
             if words is None:
-                found.append(Triple(a, b, "next to"))
+                triples.append(Triple(a, b, "next to"))
             else:
-                found.append(Triple(a, b, words[0]) if words[1] else Triple(b, a, words[0]))
+                triples.append(Triple(a, b, words[0]) if words[1] else Triple(b, a, words[0]))
     if plan.ground.is_floor:
-        found += [Triple(a, len(seen), "on") for a in range(len(seen))]
-    place = {one.role: a for a, one in enumerate(seen)}
-    if "occluder" in place and "main" in place:
-        found.append(Triple(place["occluder"], place["main"], "hides"))
-    return found
+        triples += [Triple(a, len(seen), "on") for a in range(len(seen))]
+    node_of_role = {one.role: a for a, one in enumerate(seen)}
+    if "occluder" in node_of_role and "main" in node_of_role:
+        triples.append(Triple(node_of_role["occluder"], node_of_role["main"], "hides"))
+    return triples
 
 
 def object_node(one: PlantedObject) -> Node:

@@ -109,66 +109,67 @@ class PluggedSource:
         return [self._one(picture) for picture in pictures]
 
     def _one(self, picture: KeyedPicture) -> ImageTokens:
-        found = as_arrays(self.segment(picture.image))
-        check_segments(found, picture.key)
-        found = above(found, self.min_score, self.counts)
-        triples = related(self.relate, picture, found, self.min_relation, self.counts)
-        return image_tokens(picture, found, triples, self.counts)
+        segments = as_arrays(self.segment(picture.image))
+        check_segments(segments, picture.key)
+        segments = above(segments, self.min_score, self.counts)
+        triples = related(self.relate, picture, segments, self.min_relation, self.counts)
+        return image_tokens(picture, segments, triples, self.counts)
 
 
-def above(found: Segments, min_score: float, counts: Counts) -> Segments:
+def above(segments: Segments, min_score: float, counts: Counts) -> Segments:
     """Leave out what scores too little."""
-    kept = np.flatnonzero(found.scores > min_score).tolist()
-    counts.objects_below_score += len(found.scores) - len(kept)
+    kept = np.flatnonzero(segments.scores > min_score).tolist()
+    counts.objects_below_score += len(segments.scores) - len(kept)
     return Segments(
-        found.global_features,
-        found.embeddings[kept],
-        found.boxes[kept],
-        None if found.masks is None else [found.masks[i] for i in kept],
-        found.scores[kept],
-        None if found.names is None else [found.names[i] for i in kept],
+        segments.global_features,
+        segments.embeddings[kept],
+        segments.boxes[kept],
+        None if segments.masks is None else [segments.masks[i] for i in kept],
+        segments.scores[kept],
+        None if segments.names is None else [segments.names[i] for i in kept],
     )
 
 
-def as_arrays(found: Segments) -> Segments:
+def as_arrays(segments: Segments) -> Segments:
     """Return what a plug gave as NumPy arrays, whatever it computes with."""
     return Segments(
-        np.asarray(found.global_features, np.float32),
-        np.asarray(found.embeddings, np.float32),
-        np.asarray(found.boxes, np.float64).reshape(-1, 4),
-        found.masks,
-        np.asarray(found.scores, np.float64),
-        found.names,
+        np.asarray(segments.global_features, np.float32),
+        np.asarray(segments.embeddings, np.float32),
+        np.asarray(segments.boxes, np.float64).reshape(-1, 4),
+        segments.masks,
+        np.asarray(segments.scores, np.float64),
+        segments.names,
     )
 
 
-def check_segments(found: Segments, key: str) -> None:
+def check_segments(segments: Segments, key: str) -> None:
     """Raise TokenError for segments that do not fit each other, or that no model can read."""
-    n = len(found.boxes)
-    if found.embeddings.ndim != 2 or len(found.embeddings) != n or len(found.scores) != n:
+    n = len(segments.boxes)
+    if segments.embeddings.ndim != 2 or len(segments.embeddings) != n or len(segments.scores) != n:
         raise TokenError(
-            f"the segmenter found {n} boxes on '{key}' but embeddings {found.embeddings.shape} and "
-            f"{len(found.scores)} scores"
+            f"the segmenter found {n} boxes on '{key}' but embeddings {segments.embeddings.shape} and "
+            f"{len(segments.scores)} scores"
         )
     for what in ("masks", "names"):
-        listed = getattr(found, what)
+        listed = getattr(segments, what)
         if listed is not None and len(listed) != n:
             raise TokenError(f"the segmenter found {n} boxes on '{key}' but {len(listed)} {what}")
     for what in ("global_features", "embeddings", "boxes", "scores"):
-        if not np.isfinite(getattr(found, what)).all():
+        if not np.isfinite(getattr(segments, what)).all():
             raise TokenError(
                 f"the segmenter's {what.replace('_', ' ')} of '{key}' hold NaN or infinite numbers"
             )
 
 
 def related(
-    relate: RelationExtractor | None, picture: KeyedPicture, found: Segments, least: float, counts: Counts
+    relate: RelationExtractor | None, picture: KeyedPicture, segments: Segments, least: float, counts: Counts
 ) -> tuple[Triple, ...]:
     """Ask for the relations of the segments; those that score too little are left out."""
     if relate is None:
         return ()
     triples = [
-        Triple(int(a), int(b), str(word), float(score)) for a, b, word, score in relate(picture.image, found)
+        Triple(int(a), int(b), str(word), float(score))
+        for a, b, word, score in relate(picture.image, segments)
     ]
     kept = tuple(triple for triple in triples if triple.score > least)
     counts.relations_below_score += len(triples) - len(kept)
@@ -176,11 +177,11 @@ def related(
 
 
 def image_tokens(
-    picture: KeyedPicture, found: Segments, triples: tuple[Triple, ...], counts: Counts
+    picture: KeyedPicture, segments: Segments, triples: tuple[Triple, ...], counts: Counts
 ) -> ImageTokens:
     """Collect one image's tokens; boxes that reach beyond the image are clipped and counted."""
-    boxes, clipped = clip_boxes(found.boxes, *picture.image.size)
+    boxes, clipped = clip_boxes(segments.boxes, *picture.image.size)
     counts.boxes_clipped += clipped
-    nodes = tuple(Node(name) for name in found.names or [f"object {i}" for i in range(len(boxes))])
-    graph = SceneGraph(nodes, boxes, np.asarray(found.scores, np.float64), triples)
-    return ImageTokens(found.global_features, found.embeddings, graph, picture.image.size)
+    nodes = tuple(Node(name) for name in segments.names or [f"object {i}" for i in range(len(boxes))])
+    graph = SceneGraph(nodes, boxes, np.asarray(segments.scores, np.float64), triples)
+    return ImageTokens(segments.global_features, segments.embeddings, graph, picture.image.size)

@@ -1,4 +1,4 @@
-"""Ranks of pairs of tokens for additive attention, [K] eq. 6.1 (docs/method.md 16.2)."""
+"""Ranks of pairs of tokens for additive attention, Kalibhat, dissertation, eq. 6.1 (docs/method.md 16.2)."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def _rank_neighbours(ranks: np.ndarray, batch: GraphBatch) -> None:
     for k in range(1, min(NEIGHBOURS, most - 1) + 1):
         nearest = apart.argmin(2)  # the first of equal ones
         image, node = np.nonzero(real & (batch.n_nodes[:, None] > k))
-        found = nearest[image, node]
-        ranks[image, 1 + node, 1 + found] = NEIGHBOURS + 1 - k
-        apart[image, node, found] = np.inf
+        neighbour = nearest[image, node]
+        ranks[image, 1 + node, 1 + neighbour] = NEIGHBOURS + 1 - k
+        apart[image, node, neighbour] = np.inf
 
 
 def graph_batch(graphs: Sequence[SceneGraph]) -> GraphBatch:

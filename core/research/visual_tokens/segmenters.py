@@ -50,10 +50,10 @@ def open_token_source(
         TokenError: an unknown name, or planted relations of what is not planted.
         CodeRefused: the owner of this machine has not named the plug.
     """
-    for name, known in ((segmenter, SEGMENTERS), (relations, RELATORS)):
-        if name not in known and not name.startswith("python:"):
+    for name, plugs in ((segmenter, SEGMENTERS), (relations, RELATORS)):
+        if name not in plugs and not name.startswith("python:"):
             raise TokenError(
-                f"no '{name}'.{did_you_mean(name, known)} Choose {', '.join(known)} or python:module:factory"
+                f"no '{name}'.{did_you_mean(name, plugs)} Choose {', '.join(plugs)} or python:module:factory"
             )
     if relations == "planted" and segmenter not in ("planted", "onehot"):
         raise TokenError(f"planted relations are between planted objects, not those of '{segmenter}'")
@@ -113,8 +113,10 @@ class PlantedSource:
     ) -> SceneGraph:
         if self.relations == "planted":
             return graph
-        found = Segments(whole, rows, graph.boxes, None, graph.scores, [node.phrase for node in graph.nodes])
-        triples = related(self.relate, picture, found, self.min_relation, self.counts)
+        segments = Segments(
+            whole, rows, graph.boxes, None, graph.scores, [node.phrase for node in graph.nodes]
+        )
+        triples = related(self.relate, picture, segments, self.min_relation, self.counts)
         return SceneGraph(graph.nodes, graph.boxes, graph.scores, triples)
 
 
@@ -127,15 +129,15 @@ class GridSource:
     def tokens(self, pictures: Sequence[KeyedPicture]) -> list[ImageTokens]:
         boxes = [grid_boxes(*picture.image.size) for picture in pictures]
         crops = [
-            [picture.image.crop(tuple(box)) for box in own]
-            for picture, own in zip(pictures, boxes, strict=True)
+            [picture.image.crop(tuple(box)) for box in picture_boxes]
+            for picture, picture_boxes in zip(pictures, boxes, strict=True)
         ]
         made = []
         embedded = embed_crops(self.clip, [picture.image for picture in pictures], crops)
-        for picture, own, (whole, rows) in zip(pictures, boxes, embedded, strict=True):
-            found = Segments(whole, rows, own, None, np.ones(len(own)))
-            triples = related(self.relate, picture, found, self.min_relation, self.counts)
-            made.append(image_tokens(picture, found, triples, self.counts))
+        for picture, picture_boxes, (whole, rows) in zip(pictures, boxes, embedded, strict=True):
+            segments = Segments(whole, rows, picture_boxes, None, np.ones(len(picture_boxes)))
+            triples = related(self.relate, picture, segments, self.min_relation, self.counts)
+            made.append(image_tokens(picture, segments, triples, self.counts))
         return made
 
 
@@ -175,7 +177,7 @@ def grid_boxes(width: int, height: int) -> np.ndarray:
 
 def one_hot(nodes: Sequence[Node]) -> np.ndarray:
     """(n, d) float32: noun, colour and size word of planted objects, one place for each word."""
-    places = {word: place for place, word in enumerate(_attribute_words())}
+    places = {word: column for column, word in enumerate(_attribute_words())}
     rows = np.zeros((len(nodes), len(places)), np.float32)
     for row, node in zip(rows, nodes, strict=True):
         named = [("noun", node.name), ("colour", node.colour), ("size", node.size)]

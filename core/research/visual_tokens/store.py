@@ -67,8 +67,11 @@ class TokenFolder:
     def _check_manifest(self) -> None:
         """Raise ValueError or KeyError for what a later reader would trip over."""
         _, words = self.fingerprint, self.manifest["predicates"]
-        n_words, known = len(self._arrays["predicates"]), {word for word in words if isinstance(word, str)}
-        if not len(known) == len(words) == n_words:
+        n_words, distinct_words = (
+            len(self._arrays["predicates"]),
+            {word for word in words if isinstance(word, str)},
+        )
+        if not len(distinct_words) == len(words) == n_words:
             raise ValueError("predicates")
         for array in self._arrays.values():
             if array.dtype.kind != "f" or len(array.shape) != 2 or (np.diff(array.starts) < 0).any():
@@ -162,13 +165,13 @@ class TokenFolder:
     def graph(self, image: int | str) -> SceneGraph:
         """Return the graph of an image, by row or id. Raises TokenError for an unknown id."""
         row = self._row(image)
-        own = slice(self._offsets[row], self._offsets[row + 1])
+        stored = slice(self._offsets[row], self._offsets[row + 1])
         related = slice(self._relation_rows[row], self._relation_rows[row + 1])
         columns = self._columns
         return SceneGraph(
-            tuple(Node(name) for name in columns["name"][own]),
-            np.asarray(columns["box"][own], np.float64).reshape(-1, 4),
-            np.asarray(columns["score"][own], np.float64),
+            tuple(Node(name) for name in columns["name"][stored]),
+            np.asarray(columns["box"][stored], np.float64).reshape(-1, 4),
+            np.asarray(columns["score"][stored], np.float64),
             tuple(Triple(*values) for values in columns["relation"][related]),
         )
 
@@ -179,12 +182,12 @@ class TokenFolder:
         sizes = self.images[["width", "height"]].to_numpy(np.int64)
         return [
             ImageTokens(
-                features[place],
+                features[position],
                 self._arrays["tangible"].span(int(self._offsets[row]), int(self._offsets[row + 1])),
                 self.graph(row),
                 (int(sizes[row, 0]), int(sizes[row, 1])),
             )
-            for place, row in enumerate(rows)
+            for position, row in enumerate(rows)
         ]
 
     def _row(self, image: int | str) -> int:

@@ -89,7 +89,7 @@ def pack_tokens(
     Raises:
         TokenError: a predicate has no embedding. ShapeError: embeddings of two widths.
     """
-    cut = [_within(tokens, context, place, shuffle) for place, tokens in enumerate(images)]
+    cut = [_within(tokens, context, index, shuffle) for index, tokens in enumerate(images)]
     graphs = [graph for graph, _ in cut]
     numbers = {word: row for row, word in enumerate(words)}
     batch = graph_batch(graphs)
@@ -116,11 +116,11 @@ def pack_tokens(
 
 
 def _within(
-    tokens: ImageTokens, context: int, place: int, shuffle: int | None
+    tokens: ImageTokens, context: int, index: int, shuffle: int | None
 ) -> tuple[SceneGraph, np.ndarray]:
     graph, kept = tokens.graph.cut(context)
     if shuffle is not None:
-        graph = shuffled(graph, np.random.default_rng((shuffle, place)).permutation(len(graph.nodes)))
+        graph = shuffled(graph, np.random.default_rng((shuffle, index)).permutation(len(graph.nodes)))
     return graph, tokens.embeddings[kept]
 
 

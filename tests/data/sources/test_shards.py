@@ -25,6 +25,16 @@ def samples(n: int, *, start: int = 0, label: str = "cls") -> dict[str, bytes | 
     return members
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    ["x-{000000000..999999999}.tar", "x-{" + "9" * 100 + "..1}.tar", "{a,b}" * 40, "{" * 100 + "}" * 100],
+)
+def test_pattern__of_more_files_than_there_can_be_is_refused_at_once(tmp_path, pattern):
+    """Before: its names were listed, by gigabytes."""
+    with pytest.raises(ImageSourceError, match="names more than 1,000,000 files"):
+        open_images(str(tmp_path / pattern))
+
+
 def test_shard__ids_labels_and_pictures_in_place(tmp_path):
     path = make_tar(tmp_path / "pets.tar", samples(10))
     source = open_images(path)

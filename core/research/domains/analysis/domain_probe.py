@@ -67,8 +67,8 @@ def domain_probe(images: DomainImages, columns: slice, kind: str, *, seed: int =
         accuracy with low and high (95 % Wilson interval), base_rate (share of the most common domain among
         the evaluation images), n_train, n_val. NaN without two domains to train on, or evaluation images.
     """
-    known = images.domains >= 0
-    train, val = known & ~images.is_val, known & images.is_val
+    has_domain = images.domains >= 0
+    train, val = has_domain & ~images.is_val, has_domain & images.is_val
     codes, n_domains = images.domains, len(images.domain_names)
     n_val = int(val.sum())
     row: dict[str, Any] = {"n_train": int(train.sum()), "n_val": n_val}
@@ -77,10 +77,10 @@ def domain_probe(images: DomainImages, columns: slice, kind: str, *, seed: int =
         return {"accuracy": np.nan, "low": np.nan, "high": np.nan, **row}
     rows, tried = images.raw[train][:, columns], images.raw[val][:, columns]
     if kind == MLP:
-        found = predict_mlp(rows, codes[train], tried, n_domains, seed=seed)
+        predicted = predict_mlp(rows, codes[train], tried, n_domains, seed=seed)
     else:
-        found = predict_linear(rows, codes[train], tried, n_domains, lr=0.1, seed=seed)
-    return {**_share(found == codes[val]), **row}
+        predicted = predict_linear(rows, codes[train], tried, n_domains, lr=0.1, seed=seed)
+    return {**_share(predicted == codes[val]), **row}
 
 
 def domain_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -101,7 +101,8 @@ def domain_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...
 def class_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...] = ()) -> pd.DataFrame:
     """Top-1 accuracy of the class in each domain, by two protocols.
 
-    own: the probe is trained on the train images of the domain that it is tested on ([K]'s: "unseen" domains
+    own: the probe is trained on the train images of the domain that it is tested on (Kalibhat's: "unseen"
+    domains
     are unseen in pre-training). seen: one probe, trained on the train images of all domains not `unseen`.
 
     Returns:
@@ -119,15 +120,15 @@ def class_probes(images: DomainImages, k: int | None, *, unseen: tuple[str, ...]
 def _by_domain(
     images: DomainImages, columns: slice, protocol: str, unseen: tuple[str, ...]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    known, rows = images.classes >= 0, images.raw[:, columns]
+    has_class, rows = images.classes >= 0, images.raw[:, columns]
     taught = np.array([name not in unseen for name in images.domain_names])
-    shared = known & ~images.is_val & np.append(taught, False)[images.domains]
-    predicted = _tried(images, rows, shared, known & images.is_val) if protocol == SEEN else None
+    shared = has_class & ~images.is_val & np.append(taught, False)[images.domains]
+    predicted = _tried(images, rows, shared, has_class & images.is_val) if protocol == SEEN else None
     for code, name in enumerate(images.domain_names):
-        here = known & (images.domains == code)
+        here = has_class & (images.domains == code)
         train, val = shared if protocol == SEEN else here & ~images.is_val, here & images.is_val
-        found = predicted if protocol == SEEN else _tried(images, rows, train, val)
-        share = _share(None if found is None else found[val] == images.classes[val])
+        answers = predicted if protocol == SEEN else _tried(images, rows, train, val)
+        share = _share(None if answers is None else answers[val] == images.classes[val])
         result = {"top1": share["accuracy"], "low": share["low"], "high": share["high"]}
         yield name, {"unseen": name in unseen, **result, "n_train": int(train.sum()), "n_val": int(val.sum())}
 
@@ -136,10 +137,10 @@ def _tried(images: DomainImages, rows: np.ndarray, train: np.ndarray, val: np.nd
     """(n,) predicted classes at `val`, -1 elsewhere; None if no probe can be trained."""
     if len(np.unique(images.classes[train])) < 2 or not val.any():
         return None
-    found = np.full(len(rows), -1)
+    predicted = np.full(len(rows), -1)
     n_classes = len(images.class_names)
-    found[val] = predict_linear(rows[train], images.classes[train], rows[val], n_classes, lr=0.1, seed=0)
-    return found
+    predicted[val] = predict_linear(rows[train], images.classes[train], rows[val], n_classes, lr=0.1, seed=0)
+    return predicted
 
 
 def _share(correct: np.ndarray | None) -> dict[str, float]:

@@ -105,16 +105,16 @@ def domain_column(study: Study, column: str) -> np.ndarray:
     names = [name for name in study.columns("attributes")] if study.has("attributes") else []
     frame = study.table("attributes", [column]) if column in names else None
     if frame is None and column not in study.images:
-        known = [name for name in [*names, *study.images.columns] if name != "image_id"]
+        column_names = [name for name in [*names, *study.images.columns] if name != "image_id"]
         raise SettingsError(
-            f"the images of '{study.path}' have no column '{column}'.{did_you_mean(column, known)} "
-            f"Columns: {some(known, 20)}"
+            f"the images of '{study.path}' have no column '{column}'.{did_you_mean(column, column_names)} "
+            f"Columns: {some(column_names, 20)}"
         )
-    found = (study.images if frame is None else frame)[column]
-    if len(found) != study.n_images:  # of one split only
+    column_values = (study.images if frame is None else frame)[column]
+    if len(column_values) != study.n_images:  # of one split only
         table = study.table("attributes", ["image_id", column]).set_index("image_id")
-        found = table[column].reindex(study.images["image_id"])
-    values = np.array([None if pd.isna(value) else str(value) for value in found], dtype=object)
+        column_values = table[column].reindex(study.images["image_id"])
+    values = np.array([None if pd.isna(value) else str(value) for value in column_values], dtype=object)
     domains = sorted({value for value in values if value is not None})
     if len(domains) < 2:
         only = f"all are '{domains[0]}'" if domains else "it is empty"
@@ -126,10 +126,10 @@ def domain_column(study: Study, column: str) -> np.ndarray:
     return values
 
 
-def prefix_of_study(study: Study, wanted: int | None, n_features: int) -> int | None:
+def prefix_of_study(study: Study, n_prefix: int | None, n_features: int) -> int | None:
     """The length of the domain prefix: as given, or as the encoder's sidecar said. Raises SettingsError."""
-    known = study.summary("embed").get("encoder", {}).get("prefix")
-    k = known if wanted is None else wanted
+    recorded = study.summary("embed").get("encoder", {}).get("prefix")
+    k = recorded if n_prefix is None else n_prefix
     if k is not None and k >= n_features:
         raise SettingsError(f"--prefix {k} leaves nothing of the {n_features} features of '{study.path}'")
     return k or None
@@ -147,27 +147,27 @@ def rows_to_test(is_val: np.ndarray, codes: np.ndarray, config: DomainTestsConfi
 
 def cautions_of(images: DomainImages, column: str) -> list[str]:
     """Say in a line each what the tests cannot tell: domain and class apart, or a domain without a probe."""
-    known = (images.classes >= 0) & (images.domains >= 0)
-    said = confounded(
+    has_both = (images.classes >= 0) & (images.domains >= 0)
+    warning = confounded(
         column,
-        images.classes[known],
-        images.domains[known],
+        images.classes[has_both],
+        images.domains[has_both],
         both="no test can tell the domain from the class",
         domain="what tells these classes apart also tells the domain",
     )
-    found = [said] if said else []
+    notes = [warning] if warning else []
     lacking = [
         f"'{name}'"
         for code, name in enumerate(images.domain_names)
-        if len(np.unique(images.classes[known & ~images.is_val & (images.domains == code)])) < 2
-        or not (known & images.is_val & (images.domains == code)).any()
+        if len(np.unique(images.classes[has_both & ~images.is_val & (images.domains == code)])) < 2
+        or not (has_both & images.is_val & (images.domains == code)).any()
     ]
-    if (images.classes >= 0).any() and lacking and not found:
-        found.append(
+    if (images.classes >= 0).any() and lacking and not notes:
+        notes.append(
             f"no accuracy in {some(lacking)}: a probe needs train images of two classes there, and "
             "evaluation images"
         )
-    return found
+    return notes
 
 
 def check_unseen(unseen: tuple[str, ...], domains: tuple[str, ...], column: str) -> None:
@@ -191,14 +191,14 @@ def maps_of_parts(array: ChunkedArray, k: int | None, config: MapConfig, progres
     Raises:
         SettingsError: too few images for UMAP.
     """
-    found = {}
+    coordinates = {}
     for part, columns in part_slices(k, array.shape[1]).items():
-        own = replace(config, method="pca") if part == ALL else config
-        places, _ = places_of_columns(array, columns, own, progress)
+        settings = replace(config, method="pca") if part == ALL else config
+        places, _ = places_of_columns(array, columns, settings, progress)
         for method, xy in places.items():
             name = part if method == "pca" else f"{part}_{method}"
-            found |= {f"x_{name}": xy[:, 0], f"y_{name}": xy[:, 1]}
-    return pd.DataFrame(found)
+            coordinates |= {f"x_{name}": xy[:, 0], f"y_{name}": xy[:, 1]}
+    return pd.DataFrame(coordinates)
 
 
 TWIN_COLUMNS = ("part", "query", "gallery", "r1", "low", "high", "chance", "n")
@@ -236,7 +236,7 @@ def twin_representations(
 ) -> dict[str, np.ndarray]:
     """(n, r) raw representations of the evaluation scenes (at most TWIN_SCENES) in each style."""
     rows = range(source.n_train, source.n_train + min(source.n_val, TWIN_SCENES))
-    found = {}
+    tables = {}
     with progress.stage("twins", total=len(rows) * len(styles), unit="images") as bar:
         for style in styles:
             twins, parts = source.in_style(style), []
@@ -246,8 +246,8 @@ def twin_representations(
                     batch = torch.from_numpy(np.stack(pixels))
                     parts.append(encoder.represent(batch).float().cpu().numpy())
                 bar.update(len(pixels))
-            found[style] = np.concatenate([np.empty((0, encoder.n_features), np.float32), *parts])
-    return found
+            tables[style] = np.concatenate([np.empty((0, encoder.n_features), np.float32), *parts])
+    return tables
 
 
 def _summary(
@@ -259,17 +259,17 @@ def _summary(
     classes: pd.DataFrame,
 ) -> dict[str, Any]:
     """Headline numbers: the domain from each part by an MLP, and top-1 in seen and unseen domains."""
-    found: dict[str, Any] = {"column": column, "domains": list(images.domain_names), "unseen": list(unseen)}
-    found["prefix"] = k
+    summary: dict[str, Any] = {"column": column, "domains": list(images.domain_names), "unseen": list(unseen)}
+    summary["prefix"] = k
     by = probes.set_index(["part", "probe"])
     for part in PARTS if k else (ALL,):
         for kind in (LINEAR, MLP):
-            found[f"domain_{kind}_{part}"] = _number(by.loc[(part, kind), "accuracy"])
-    found["base_rate"] = _number(probes["base_rate"].iloc[0])
+            summary[f"domain_{kind}_{part}"] = _number(by.loc[(part, kind), "accuracy"])
+    summary["base_rate"] = _number(probes["base_rate"].iloc[0])
     headline = classes[(classes["part"] == ALL) & (classes["protocol"] == "own")]
     for name, rows in (("seen", headline[~headline["unseen"]]), ("unseen", headline[headline["unseen"]])):
-        found[f"top1_{name}"] = _number(rows["top1"].mean()) if len(rows) else None
-    return found
+        summary[f"top1_{name}"] = _number(rows["top1"].mean()) if len(rows) else None
+    return summary
 
 
 def _number(value: Any) -> float | None:

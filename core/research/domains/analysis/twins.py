@@ -31,9 +31,9 @@ def retrieved_first(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:
     for start in range(0, len(queries), AT_ONCE):
         part = np.arange(start, min(start + AT_ONCE, len(queries)))
         similar = queries[part] @ gallery.T
-        own = similar[np.arange(len(part)), part].copy()
+        twin_cosine = similar[np.arange(len(part)), part].copy()
         similar[np.arange(len(part)), part] = -np.inf
-        first[part] = own > similar.max(1, initial=-np.inf)
+        first[part] = twin_cosine > similar.max(1, initial=-np.inf)
     return first
 
 
@@ -51,9 +51,9 @@ def twin_retrieval(raw: Mapping[str, np.ndarray], k: int | None) -> pd.DataFrame
         for query, gallery in itertools.permutations(raw, 2):
             first = retrieved_first(raw[query][:, columns], raw[gallery][:, columns])
             low, high = wilson(first.sum(), len(first))
-            found = {"r1": float(first.mean()), "low": float(low), "high": float(high)}
+            row = {"r1": float(first.mean()), "low": float(low), "high": float(high)}
             ends = {"part": part, "query": query, "gallery": gallery}
-            rows.append({**ends, **found, "chance": 1 / len(first), "n": len(first)})
+            rows.append({**ends, **row, "chance": 1 / len(first), "n": len(first)})
     return pd.DataFrame(rows)
 
 
@@ -63,7 +63,8 @@ def standing_out(mean: np.ndarray, deviations: float = DEVIATIONS) -> np.ndarray
 
 
 def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
-    """How far a class has the same outstanding features in two domains: [K] Fig. 2.3 as a number.
+    """How far a class has the same outstanding features in two domains: Kalibhat, dissertation, Fig. 2.3 as
+    a number.
 
     For each class with images in both domains, J = |A & B| / |A | B| of the sets `standing_out` of its mean
     L2-normalised columns of the part; the mean over classes. A class with two empty sets is undefined, left
@@ -79,8 +80,8 @@ def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
         for first, second in itertools.combinations(range(len(images.domain_names)), 2):
             values, n_undefined = [], 0
             for code in range(len(images.class_names)):
-                own = held & (images.classes == code)
-                sides = [own & (images.domains == side) for side in (first, second)]
+                of_class = held & (images.classes == code)
+                sides = [of_class & (images.domains == side) for side in (first, second)]
                 if not all(side.any() for side in sides):
                     continue
                 one, other = (standing_out(h[side].mean(0)) for side in sides)
@@ -88,8 +89,8 @@ def feature_jaccard(images: DomainImages, k: int | None) -> pd.DataFrame:
                 n_undefined += either == 0
                 values += [int((one & other).sum()) / either] if either else []
             names = {"first": images.domain_names[first], "second": images.domain_names[second]}
-            found = {"jaccard": float(np.mean(values)) if values else np.nan, "n_classes": len(values)}
-            rows.append({"part": part, **names, **found, "n_undefined": n_undefined})
+            row = {"jaccard": float(np.mean(values)) if values else np.nan, "n_classes": len(values)}
+            rows.append({"part": part, **names, **row, "n_undefined": n_undefined})
     return pd.DataFrame(rows, columns=list(JACCARD_COLUMNS))
 
 

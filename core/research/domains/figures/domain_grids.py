@@ -1,4 +1,6 @@
-"""[K] Table 2.1 and Fig. 2.2 from the grids 'domains' and 'tinted': accuracy in each domain, arm by arm."""
+"""Kalibhat, dissertation, Table 2.1 and Fig. 2.2 from the grids 'domains' and 'tinted': accuracy in each
+domain, arm by arm.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ PROTOCOL = "own"
 
 
 def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[K] Table 2.1: baseline / arm for each domain, and the verdict on each arm.
+    """Kalibhat, dissertation, Table 2.1: baseline / arm for each domain, and the verdict on each arm.
 
     The accuracy is that of a probe trained on the domain itself; unseen domains were not in pre-training.
     """
@@ -65,7 +67,7 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
         *(f"{style} (unseen)" if style == unseen else style for style in styles),
         "average",
     ]
-    rows, said = [], []
+    rows, findings = [], []
     for arm in dict.fromkeys(table["arm"]):
         base = baseline_of(table, arm)
         if base is None:
@@ -73,15 +75,15 @@ def ddm_table(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.F
         name = f"{method_title(table, arm)}"
         cells = [_pair(table, base, arm, f"top1_{PROTOCOL}_{style}_all") for style in styles]
         rows.append([name, arm_title(table, arm), *cells, _pair_of_means(table, base, arm, styles)])
-        said.append(f"{name}, {arm_title(table, arm)}: {domain_verdict(table, arm, base).sentence}")
+        findings.append(f"{name}, {arm_title(table, arm)}: {domain_verdict(table, arm, base).sentence}")
         plain = f"{arm.rpartition('-')[0]}-kmeans"
         if arm.endswith("-robust") and plain in set(table["arm"]):
-            said.append(f"{name}: {clustering_verdict(table, arm, plain)}")
+            findings.append(f"{name}: {clustering_verdict(table, arm, plain)}")
     if not rows:
         return note_figure("No arm has a baseline of the same method yet.", theme)
     runs = runs_note(table, "a probe of its own for each domain")
     note = f"Top-1 in percent, baseline / arm; {runs}.<br>"
-    return text_table(head, rows, note=note + "<br>".join(said), theme=theme)
+    return text_table(head, rows, note=note + "<br>".join(findings), theme=theme)
 
 
 def _tinted_table(table: pd.DataFrame, theme: Theme) -> go.Figure:
@@ -107,7 +109,9 @@ def tinted_rows(table: pd.DataFrame) -> list[list[str]]:
 
 
 def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Figure:
-    """[K] Fig. 2.2: accuracy in each domain by arm, a panel a method; bars span the seeds' 95 % interval."""
+    """Kalibhat, dissertation, Fig. 2.2: accuracy in each domain by arm, a panel a method; bars span the
+    seeds' 95 % interval.
+    """
     styles, unseen = styles_of(table), unseen_style(table)
     panels = list(dict.fromkeys(method_title(table, arm) for arm in dict.fromkeys(table["arm"])))
     if not styles or "domains" not in table:
@@ -120,15 +124,19 @@ def ddm_bars(table: pd.DataFrame, options: FigureOptions, theme: Theme) -> go.Fi
     for arm in dict.fromkeys(table["arm"]):
         kind = str(table.loc[table["arm"] == arm, "domains"].iloc[0])
         column = panels.index(method_title(table, arm)) + 1
-        found = [over_seeds(by_seed(table, arm, f"top1_{PROTOCOL}_{style}_all").values()) for style in styles]
+        summaries = [
+            over_seeds(by_seed(table, arm, f"top1_{PROTOCOL}_{style}_all").values()) for style in styles
+        ]
         figure.add_trace(
             go.Bar(
                 x=names,
-                y=[100 * value.mean for value in found],
+                y=[100 * value.mean for value in summaries],
                 error_y={
-                    "array": [50 * (value.high - value.low) for value in found],
+                    "array": [50 * (value.high - value.low) for value in summaries],
                     "thickness": 1,
-                    "visible": any(value.enough for value in found),  # NaN would be drawn as an interval of 0
+                    "visible": any(
+                        value.enough for value in summaries
+                    ),  # NaN would be drawn as an interval of 0
                 },
                 name=ARM_NAMES.get(kind, kind),
                 legendgroup=kind,
@@ -164,9 +172,9 @@ def unseen_finding(table: pd.DataFrame, unseen: str | None) -> str:
     titles = {
         arm: f"{arm_title(table, arm)}{f' ({method_title(table, arm)})' if several else ''}" for arm in pairs
     }
-    found = paired_differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
-    said = grouped_by_sign(found, above="gain", below="loss")
-    return f"Unseen style {unseen}, {said}" if unseen else "No style is unseen"
+    differences = paired_differences(table, {titles[arm]: (arm, base) for arm, base in pairs.items()}, UNSEEN)
+    finding = grouped_by_sign(differences, above="gain", below="loss")
+    return f"Unseen style {unseen}, {finding}" if unseen else "No style is unseen"
 
 
 def baseline_of(table: pd.DataFrame, arm: str) -> str | None:

@@ -1,4 +1,6 @@
-"""[K] Figs 2.3 to 2.5 of one study: features of a class in each domain, and maps of the parts."""
+"""Kalibhat, dissertation, Figs 2.3 to 2.5 of one study: features of a class in each domain, and maps of the
+parts.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def domain_features(
     jaccard: Mapping[str, float],
     theme: Theme,
 ) -> go.Figure:
-    """Draw the mean activation of every feature for a few classes, one strip a domain ([K] Fig. 2.3).
+    """Draw the mean activation of every feature for a few classes, one strip a domain (Kalibhat,
+    dissertation, Fig. 2.3).
 
     Args:
         means: (n_classes, n_domains, n_features) of L2-normalised rows; NaN where a class has no image.
@@ -43,8 +46,8 @@ def domain_features(
     """
     figure = make_subplots(len(classes), 1, shared_xaxes=True, vertical_spacing=0.03)
     for row, name in enumerate(classes, 1):
-        said = f"{name}, %{{y}}<br>feature %{{x}}: %{{z:.3f}}<extra></extra>"
-        trace = go.Heatmap(z=means[row - 1], y=list(domains), coloraxis="coloraxis", hovertemplate=said)
+        hover = f"{name}, %{{y}}<br>feature %{{x}}: %{{z:.3f}}<extra></extra>"
+        trace = go.Heatmap(z=means[row - 1], y=list(domains), coloraxis="coloraxis", hovertemplate=hover)
         figure.add_trace(trace, row, 1)
         figure.update_yaxes(title_text=name, autorange="reversed", showgrid=False, ticks="", row=row, col=1)
         if k:
@@ -63,8 +66,8 @@ def domain_features(
         "thickness": theme.stroke(12),
         "outlinewidth": 0,
     }
-    known = means[np.isfinite(means)]
-    most = float(np.quantile(known, 0.995)) if known.size else 1.0
+    finite_means = means[np.isfinite(means)]
+    most = float(np.quantile(finite_means, 0.995)) if finite_means.size else 1.0
     figure.update_layout(
         height=max(height, theme.height or 0),
         coloraxis={"colorscale": theme.sequential, "cmin": 0, "cmax": most, "colorbar": bar},
@@ -82,7 +85,8 @@ def part_maps(
     titles: Mapping[str, str],
     theme: Theme,
 ) -> go.Figure:
-    """Plot every image by each part ([K] Figs 2.4, 2.5): a column a part, a row a colouring.
+    """Plot every image by each part (Kalibhat, dissertation, Figs 2.4, 2.5): a column a part, a row a
+    colouring.
 
     Args:
         places: (n, 2) by part. rows: a colouring by names of the same images, by what it shows.
@@ -99,10 +103,10 @@ def part_maps(
     for row, (shown, colouring) in enumerate(rows.items(), 1):
         for column, points in enumerate(places.values(), 1):
             for code, name in enumerate(colouring.names):
-                own = colouring.codes == code
+                of_domain = colouring.codes == code
                 marker = {"color": colouring.palette[code], "size": theme.stroke(3), "opacity": 0.7}
                 trace = go.Scatter(
-                    x=points[own, 0], y=points[own, 1], mode="markers", marker=marker, name=name,
+                    x=points[of_domain, 0], y=points[of_domain, 1], mode="markers", marker=marker, name=name,
                     legendgroup=shown, legendgrouptitle_text=shown, showlegend=column == 1, hoverinfo="skip",
                 )  # fmt: skip
                 figure.add_trace(trace, row, column)

@@ -33,31 +33,33 @@ def prefix_of(study: Study) -> int | None:
 
 
 def ddm_features(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
-    """[K] Fig. 2.3, for the classes of --classes or those with the most images."""
+    """Kalibhat, dissertation, Fig. 2.3, for the classes of --classes or those with the most images."""
     study = studies[0]
     names, codes = domains_of(study)
     labels = study.images["label"].to_numpy(object)
-    chosen = class_numbers(study, options)
-    if not chosen:
+    shown_classes = class_numbers(study, options)
+    if not shown_classes:
         present = [(labels == name).sum() for name in study.class_names]
-        chosen = list(np.argsort(present)[::-1][:MOST_CLASSES])
+        shown_classes = list(np.argsort(present)[::-1][:MOST_CLASSES])
     array = study.array("representations")
-    means = np.full((len(chosen), len(names), array.shape[1]), np.nan)
-    for row, number in enumerate(chosen):
+    means = np.full((len(shown_classes), len(names), array.shape[1]), np.nan)
+    for row, number in enumerate(shown_classes):
         for code in range(len(names)):
-            own = np.flatnonzero((labels == study.class_names[number]) & (codes == code))
-            if len(own):
-                means[row, code] = unit_rows(array.rows(own)).mean(0)
+            rows = np.flatnonzero((labels == study.class_names[number]) & (codes == code))
+            if len(rows):
+                means[row, code] = unit_rows(array.rows(rows)).mean(0)
     table = study.table("domain_jaccard")
     shared = {
         part: known_mean(numbers(where(table, equals(table, "part", part)), "jaccard")) for part in PARTS
     }
-    classes = [study.class_names[number] for number in chosen]
+    classes = [study.class_names[number] for number in shown_classes]
     return domains.domain_features(means, classes, names, k=prefix_of(study), jaccard=shared, theme=theme)
 
 
 def ddm_map(studies: Sequence[Study], options: FigureOptions, theme: Theme) -> go.Figure:
-    """[K] Figs 2.4 and 2.5: the parts by --projection, coloured by domain and by class."""
+    """Kalibhat, dissertation, Figs 2.4 and 2.5: the parts by --projection, coloured by domain and by
+    class.
+    """
     study = studies[0]
     k, n_features = prefix_of(study), study.array("representations").shape[1]
     names, codes = domains_of(study)

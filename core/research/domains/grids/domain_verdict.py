@@ -41,13 +41,13 @@ def domain_verdict(table: pd.DataFrame, arm: str, baseline: str) -> Verdict:
     lost = lost_lead(table, arm, baseline)
     seen = seen_differences(table, arm, baseline)
     worst = min(seen.values(), default=float("nan"))
-    outcome, said = _outcome(table, arm, baseline, lost, gain, worst)
+    outcome, sentence = _outcome(table, arm, baseline, lost, gain, worst)
     numbers = (
         f"{_lead_change(lost)}; "
         f"unseen top-1 changed by {gain.text(factor=100, signed=True)} points; "
         f"the worst seen style by {100 * worst:+.1f} ({counted(len(seeds), 'seed')})."
     )
-    return Verdict(outcome, f"{said} {numbers}", lost, gain, worst)
+    return Verdict(outcome, f"{sentence} {numbers}", lost, gain, worst)
 
 
 def _lead_change(lost: float) -> str:
@@ -98,8 +98,10 @@ def clustering_verdict(table: pd.DataFrame, robust: str, plain: str) -> str:
 
 def mean_top1(table: pd.DataFrame, arm: str) -> dict[int, float]:
     """Mean top-1 over the styles by seed, a probe of its own each, all features."""
-    found = [by_seed(table, arm, f"top1_own_{style}_all") for style in styles_of(table)]
-    return {seed: float(np.mean([one[seed] for one in found])) for seed in (found[0] if found else {})}
+    per_style = [by_seed(table, arm, f"top1_own_{style}_all") for style in styles_of(table)]
+    return {
+        seed: float(np.mean([one[seed] for one in per_style])) for seed in (per_style[0] if per_style else {})
+    }
 
 
 def closed_gap(table: pd.DataFrame, arm: str) -> Ratio | None:
@@ -130,12 +132,12 @@ def lost_lead(table: pd.DataFrame, arm: str, baseline: str) -> float:
 def seen_differences(table: pd.DataFrame, arm: str, baseline: str) -> dict[str, float]:
     """Mean paired difference of top-1 in each seen style (a probe of its own, all features)."""
     unseen = unseen_style(table)
-    found = {}
+    worst = {}
     for style in styles_of(table):
         if style != unseen:
             name = f"top1_own_{style}_all"
-            found[style] = paired_difference(by_seed(table, arm, name), by_seed(table, baseline, name)).mean
-    return found
+            worst[style] = paired_difference(by_seed(table, arm, name), by_seed(table, baseline, name)).mean
+    return worst
 
 
 def styles_of(table: pd.DataFrame) -> list[str]:

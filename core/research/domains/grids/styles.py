@@ -68,24 +68,24 @@ PAPER = {
     "arch": "timm:vit_small_patch16_224?img_size=96",
     "epochs": 200,
     "batch_size": 256,
-    "threshold": "1",  # [K]'s epsilon
+    "threshold": "1",  # Kalibhat's epsilon
 }
 
 
 def domain_settings(domains: str, n_domains: int, values: Values, labels: str = TRUE) -> dict[str, Any]:
     """Return the table [domains] of an arm; empty for the plain method."""
     given = {name: values[name] for name in ("weight", "critic_reads")}
-    known = {"labels": labels, **given}
-    found = {"labels": "cluster", "n_domains": n_domains, "truth": labels, **given}
+    with_labels = {"labels": labels, **given}
+    clustered = {"labels": "cluster", "n_domains": n_domains, "truth": labels, **given}
     threshold = outlier_threshold(values["threshold"])
     return {
         BASELINE: {},
-        DDM: known,
-        "var": {**known, "invariant": 0.0},
-        "invar": {**known, "variant": 0.0},
-        CUT: {**known, "variant": 0.0, "invariant": 0.0, "weight": 1.0},
-        "kmeans": {**found, "robust": False},
-        "robust": {**found, "outlier_threshold": threshold},
+        DDM: with_labels,
+        "var": {**with_labels, "invariant": 0.0},
+        "invar": {**with_labels, "variant": 0.0},
+        CUT: {**with_labels, "variant": 0.0, "invariant": 0.0, "weight": 1.0},
+        "kmeans": {**clustered, "robust": False},
+        "robust": {**clustered, "outlier_threshold": threshold},
     }[domains]
 
 
@@ -110,8 +110,8 @@ def domain_arms(values: Values) -> list[GridCell]:
 
 def plain_method_arm(values: Values, arm: str) -> str | None:
     """Return the arm of the same method and augmentation without domains."""
-    own, _, kind = arm.rpartition("-")
-    return None if kind == BASELINE or BASELINE not in values["domains"] else f"{own}-{BASELINE}"
+    base_arm, _, kind = arm.rpartition("-")
+    return None if kind == BASELINE or BASELINE not in values["domains"] else f"{base_arm}-{BASELINE}"
 
 
 def world(values: Values) -> GlyphworldSource:
@@ -152,7 +152,7 @@ def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainIm
     """
     unseen, seen = job.values["unseen"], list(job.values["styles"])
     names = tuple(sorted([*seen, unseen]))
-    own = raw_splits(job, source)["train"]
+    train_rows = raw_splits(job, source)["train"]
     styles = [names.index(source.plan(row).style) for row in range(source.n_train)]
     others = {
         style: GlyphworldSource(
@@ -171,12 +171,12 @@ def represented_styles(job: CellJob, source: GlyphworldSource) -> tuple[DomainIm
     train, val = label[: source.n_train], label[source.n_train :]
     n_val = len(names) * len(val)
     images = DomainImages(
-        raw=np.concatenate([own, extra, *(raw[name]["val"] for name in names)]),
+        raw=np.concatenate([train_rows, extra, *(raw[name]["val"] for name in names)]),
         classes=np.concatenate([train, train[: len(extra)], *([val] * len(names))]),
         domains=np.concatenate(
             [styles, np.full(len(extra), names.index(unseen)), np.repeat(np.arange(len(names)), len(val))]
         ),
-        is_val=np.arange(len(own) + len(extra) + n_val) >= len(own) + len(extra),
+        is_val=np.arange(len(train_rows) + len(extra) + n_val) >= len(train_rows) + len(extra),
         class_names=class_names,
         domain_names=names,
     )
@@ -188,33 +188,33 @@ def measured_domains(
 ) -> dict[str, float]:
     """Return all measures of an encoder as columns: NAME_PART, and top1_PROTOCOL_DOMAIN_PART."""
     away = (unseen,) if unseen in images.domain_names else ()
-    found: dict[str, float] = {}
+    numbers_of_run: dict[str, float] = {}
     for row in domain_probes(images, k, unseen=away).to_dict("records"):
-        found[f"domain_{row['probe']}_{row['part']}"] = row["accuracy"]
-        found["base_rate"] = row["base_rate"]
+        numbers_of_run[f"domain_{row['probe']}_{row['part']}"] = row["accuracy"]
+        numbers_of_run["base_rate"] = row["base_rate"]
     counts = np.bincount(images.classes[images.is_val & (images.classes >= 0)])
-    found["class_chance"] = float(counts.max() / counts.sum())
+    numbers_of_run["class_chance"] = float(counts.max() / counts.sum())
     classes = class_probes(images, k, unseen=away)
     for row in classes.to_dict("records"):
-        found[f"top1_{row['protocol']}_{row['domain']}_{row['part']}"] = row["top1"]
+        numbers_of_run[f"top1_{row['protocol']}_{row['domain']}_{row['part']}"] = row["top1"]
     for (protocol, part), rows in by_values(classes, ["protocol", "part"]):
         top1, outside = numbers(rows, "top1"), rows["unseen"].to_numpy(bool)
-        found[f"seen_{protocol}_{part}"] = known_mean(top1[~outside])
+        numbers_of_run[f"seen_{protocol}_{part}"] = known_mean(top1[~outside])
         if away:
-            found[f"unseen_{protocol}_{part}"] = known_mean(top1[outside])
+            numbers_of_run[f"unseen_{protocol}_{part}"] = known_mean(top1[outside])
     retrieved = None if twins is None else twin_retrieval(twins, k)
     shared = feature_jaccard(images, k)
     for part in PARTS:
         if retrieved is not None:
-            own = where(retrieved, equals(retrieved, "part", part))
-            r1, outside = numbers(own, "r1"), _names_any(own, ["query", "gallery"], away)
-            found[f"r1_{part}"] = known_mean(r1[~outside])
-            found[f"r1_unseen_{part}"] = known_mean(r1[outside])
-        own = where(shared, equals(shared, "part", part))
-        found[f"jaccard_{part}"] = known_mean(
-            numbers(own, "jaccard")[~_names_any(own, ["first", "second"], away)]
+            part_rows = where(retrieved, equals(retrieved, "part", part))
+            r1, outside = numbers(part_rows, "r1"), _names_any(part_rows, ["query", "gallery"], away)
+            numbers_of_run[f"r1_{part}"] = known_mean(r1[~outside])
+            numbers_of_run[f"r1_unseen_{part}"] = known_mean(r1[outside])
+        part_rows = where(shared, equals(shared, "part", part))
+        numbers_of_run[f"jaccard_{part}"] = known_mean(
+            numbers(part_rows, "jaccard")[~_names_any(part_rows, ["first", "second"], away)]
         )
-    return found
+    return numbers_of_run
 
 
 def _names_any(pairs: pd.DataFrame, names: list[str], domains: tuple[str, ...]) -> np.ndarray:
@@ -232,23 +232,23 @@ OF_LOG = (
 def last_of_log(job: CellJob) -> dict[str, float]:
     """Return the domain terms of the last epoch and, where there were clusters, of the first clustering."""
     log = pd.read_csv(files.log_path(job.output))
-    found = {name: float(log[name].iloc[-1]) for name in OF_LOG if name in log}
+    row = {name: float(log[name].iloc[-1]) for name in OF_LOG if name in log}
     if (clustered := np.flatnonzero(np.isfinite(numbers(log, "clustering")))).size:
-        found |= {f"first_{name}": float(log[name].iloc[clustered[0]]) for name in OF_CLUSTERS if name in log}
-    return found
+        row |= {f"first_{name}": float(log[name].iloc[clustered[0]]) for name in OF_CLUSTERS if name in log}
+    return row
 
 
 def domain_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
     """Say of each arm with a baseline whether it works, and of robust clusters whether they help."""
-    arms, said = list(dict.fromkeys(table["arm"])), []
+    arms, sentences = list(dict.fromkeys(table["arm"])), []
     for arm in arms:
         base = plain_method_arm(values, arm)
         if base is not None and base in arms:
-            said.append(f"{arm}: {domain_verdict(table, arm, base).sentence}")
-        own, _, kind = arm.rpartition("-")
-        if kind == "robust" and f"{own}-kmeans" in arms:
-            said.append(f"{arm}: {clustering_verdict(table, arm, f'{own}-kmeans')}")
-    return said
+            sentences.append(f"{arm}: {domain_verdict(table, arm, base).sentence}")
+        base_arm, _, kind = arm.rpartition("-")
+        if kind == "robust" and f"{base_arm}-kmeans" in arms:
+            sentences.append(f"{arm}: {clustering_verdict(table, arm, f'{base_arm}-kmeans')}")
+    return sentences
 
 
 GRID = Grid(

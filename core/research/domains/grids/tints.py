@@ -1,4 +1,5 @@
-"""What two tints cost an encoder of CIFAR-10, and how much of it a prefix gives back ([K] Figs 2.3, 2.4).
+"""What two tints cost an encoder of CIFAR-10, and how much of it a prefix gives back (Kalibhat,
+dissertation, Figs 2.3, 2.4).
 
 One tint for all images loses the same hues without a second domain: it is the control (docs/method.md 14.4).
 """
@@ -63,7 +64,7 @@ PAPER = {
     "crop_size": 32,
     "epochs": 500,
     "batch_size": 512,
-    "threshold": "1",  # [K]'s epsilon
+    "threshold": "1",  # Kalibhat's epsilon
 }
 
 
@@ -98,13 +99,13 @@ def sampled_table(job: CellJob) -> Path:
     source = open_images(job.values["images"])
     table, parts = source.table, []
     n_classes = table["label"].nunique()
-    for split, wanted in (("train", job.values["n_train"]), ("val", job.values["n_val"])):
+    for split, n_images in (("train", job.values["n_train"]), ("val", job.values["n_val"])):
         for label, rows in table[table["split"] == split].groupby("label"):
-            n = wanted // n_classes
+            n = n_images // n_classes
             if len(rows) < n:
                 raise SettingsError(
                     f"'{job.values['images']}' has {len(rows)} {split} images of '{label}', but n_{split} = "
-                    f"{wanted} needs {n} of each class."
+                    f"{n_images} needs {n} of each class."
                 )
             parts.append(rows.iloc[np.sort(np.random.default_rng(0).permutation(len(rows))[:n])])
     sample = pd.concat(parts)

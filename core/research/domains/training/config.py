@@ -19,7 +19,8 @@ TEMPERATURE = 0.2  # of the prefix, for the others
 class DomainsConfig:
     """The settings table [domains]. Without `labels` the method is trained as usual.
 
-    `weight`, `critic_lr` and the share of the prefix are [K]'s; `penalty` is WGAN-GP's; the rest is ours.
+    `weight`, `critic_lr` and the share of the prefix are Kalibhat's; `penalty` is WGAN-GP's; the rest is
+    ours.
     """
 
     # "column:NAME" of the image table, "folder" for DOMAIN/CLASS/IMAGE, or "cluster"; None: no domains
@@ -28,7 +29,7 @@ class DomainsConfig:
     truth: str | None = (
         None  # cluster: the column or "folder" that the clusters are compared with, in the log
     )
-    prefix: int | None = None  # features of the domain prefix; None: a sixteenth, [K]'s 24 of 384
+    prefix: int | None = None  # features of the domain prefix; None: a sixteenth, Kalibhat's 24 of 384
     temperature: float | None = None  # of the prefix; None: the method's, or 0.2
     weight: float = 0.5  # lambda, of the method's own loss
     variant: float = 1.0  # weight of the domain-variant objective; 0: left out
@@ -85,10 +86,10 @@ def check_domains(config: DomainsConfig) -> None:
 def _check_labels(config: DomainsConfig) -> None:
     for name in ("labels", "truth"):
         value = getattr(config, name)
-        known = (FOLDER, CLUSTER) if name == "labels" else (FOLDER,)
+        accepted = (FOLDER, CLUSTER) if name == "labels" else (FOLDER,)
         named = value is not None and value.startswith(COLUMN) and len(value) > len(COLUMN)
-        if value is not None and not named and value not in known:
-            expected = ", ".join(f"'{one}'" for one in known)
+        if value is not None and not named and value not in accepted:
+            expected = ", ".join(f"'{one}'" for one in accepted)
             raise SettingsError(f"domains.{name} = '{value}' must be 'column:NAME' or {expected}.")
     if config.labels == CLUSTER and config.n_domains is None:
         raise SettingsError(

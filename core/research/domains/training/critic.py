@@ -11,7 +11,7 @@ from torch.nn.functional import leaky_relu
 
 from core.research.domains.training.objectives import critic_gap, gradient_penalty
 
-BETAS, STABILISER = (0.9, 0.999), 1e-8  # Adam's usual; [K] only says "Adam"
+BETAS, STABILISER = (0.9, 0.999), 1e-8  # Adam's usual; Kalibhat only says "Adam"
 
 
 class DomainCritic(nn.Module):
@@ -66,8 +66,8 @@ class DomainCritic(nn.Module):
             gradients = torch.autograd.grad(
                 gap + penalty * excess, tuple(weights.values()), allow_unused=True
             )
-        found = zip(gradients, weights.values(), strict=True)
-        self._adam(torch.cat([(torch.zeros_like(w) if g is None else g).flatten() for g, w in found]), lr)
+        pairs = zip(gradients, weights.values(), strict=True)
+        self._adam(torch.cat([(torch.zeros_like(w) if g is None else g).flatten() for g, w in pairs]), lr)
         return gap.detach(), excess.detach()
 
     @torch.no_grad()

@@ -1,4 +1,5 @@
-"""A method whose representations are split into a domain prefix and a rest without the domain ([K] ch. 2).
+"""A method whose representations are split into a domain prefix and a rest without the domain (Kalibhat,
+dissertation, ch. 2).
 
 The wrapper is an ordinary Method, so the trainer does not depend on domains.
 """
@@ -33,7 +34,8 @@ UNKNOWN = -1.0  # stands for NaN in the state, which must be finite
 
 
 class Disentangled(Around):
-    """weight * loss(h^p) - mean L_var(h^d) - mean L_invar(h^p): [K] eq. 2.1 with its sign turned.
+    """weight * loss(h^p) - mean L_var(h^d) - mean L_invar(h^p): Kalibhat, dissertation, eq. 2.1 with its
+    sign turned.
 
     The method is built on `Rest(backbone, k)`: its head, its momentum network and its small views read h^p.
     Both objectives read the large views of the online network, of all processes. The critic takes its own
@@ -51,23 +53,23 @@ class Disentangled(Around):
     n_batches: Tensor
 
     def __init__(self, backbone: nn.Module, n_features: int, config: TrainConfig, labels: DomainLabels):
-        own = config.sections["domains"]
-        k = prefix_length(own.prefix, n_features)
-        unread = k if own.ssl_reads == "rest" else 0
+        settings = config.sections["domains"]
+        k = prefix_length(settings.prefix, n_features)
+        unread = k if settings.ssl_reads == "rest" else 0
         super().__init__(build_method(config.method, Rest(backbone, unread), n_features - unread, config))
-        self.settings, self.seed, self.labels, self.k = own, config.seed, labels, k
+        self.settings, self.seed, self.labels, self.k = settings, config.seed, labels, k
         self.batch_size = config.batch_size
-        self.temperature = prefix_temperature(own, config)
+        self.temperature = prefix_temperature(settings, config)
         with torch.random.fork_rng(devices=[]):  # the method's own weights are those without domains
             torch.manual_seed(config.seed)
-            size = {"hidden": own.critic_hidden, "slope": own.critic_slope}
+            size = {"hidden": settings.critic_hidden, "slope": settings.critic_slope}
             self.critic = DomainCritic(n_features - self.k, len(labels.names), **size)
         self.register_buffer("codes", torch.from_numpy(labels.codes.copy()))
         self.register_buffer("clusters", torch.full((len(labels.codes),), -1))
         self.register_buffer("n_clusterings", torch.zeros((), dtype=torch.long))
         self.register_buffer("clustering", torch.full((1 + len(FACTS),), UNKNOWN, dtype=torch.float64))
         self.register_buffer("n_batches", torch.zeros((), dtype=torch.long))
-        self.times = clustering_times(own.warmup, own.every) if own.labels == CLUSTER else []
+        self.times = clustering_times(settings.warmup, settings.every) if settings.labels == CLUSTER else []
         self.frequencies: np.ndarray | None = None  # of the domains, follow from `codes`
         self.sums, self.n_summed, self.warned = torch.zeros(len(STEP_FACTS)), 0, False
 
@@ -86,29 +88,29 @@ class Disentangled(Around):
 
     def _domain_terms(self, raw: Tensor, own_loss: Tensor) -> Tensor | None:
         """Minus the weighted objectives of (n_views * B, r) representations; None if both are off."""
-        own = self.settings
-        if not own.variant and not own.invariant:
+        settings = self.settings
+        if not settings.variant and not settings.invariant:
             return None
         rows, domains = gathered_in_order(raw, self.n_views), self._domains_of_batch(raw)
-        found = dict.fromkeys(STEP_FACTS, torch.full((), torch.nan, device=raw.device))
+        facts = dict.fromkeys(STEP_FACTS, torch.full((), torch.nan, device=raw.device))
         term = rows.new_zeros(())
-        if own.variant:
+        if settings.variant:
             prefix = prefix_objective(rows[:, : self.k], domains, temperature=self.temperature)
-            term = term - own.variant * prefix.value
+            term = term - settings.variant * prefix.value
             lone = (domains >= 0) & (prefix.partners < self.n_views)
-            found |= {"l_var": prefix.value, "anchors": prefix.defined.sum(), "without_partner": lone.sum()}
+            facts |= {"l_var": prefix.value, "anchors": prefix.defined.sum(), "without_partner": lone.sum()}
         labelled = domains >= 0
         n_labelled = int(labelled.sum())
-        if own.invariant and n_labelled:
+        if settings.invariant and n_labelled:
             gap, penalty = self._adversarial_term(rows[labelled, self.k :], domains[labelled])
-            term = term - own.invariant * gap
-            found |= {"wasserstein": -gap, "critic_penalty": penalty}
+            term = term - settings.invariant * gap
+            facts |= {"wasserstein": -gap, "critic_penalty": penalty}
         self.n_batches += 1
         norms = torch.linalg.vector_norm
-        found |= {"own_loss": own_loss, "labelled": labelled.sum(), "rows": domains.new_tensor(len(rows))}
-        found |= {"prefix_norm": norms(rows[:, : self.k].detach(), dim=1).mean()}
-        found |= {"rest_norm": norms(rows[:, self.k :].detach(), dim=1).mean()}
-        self._remember(found)
+        facts |= {"own_loss": own_loss, "labelled": labelled.sum(), "rows": domains.new_tensor(len(rows))}
+        facts |= {"prefix_norm": norms(rows[:, : self.k].detach(), dim=1).mean()}
+        facts |= {"rest_norm": norms(rows[:, self.k :].detach(), dim=1).mean()}
+        self._remember(facts)
         return term
 
     def _domains_of_batch(self, raw: Tensor) -> Tensor:
@@ -120,9 +122,9 @@ class Disentangled(Around):
 
     def _adversarial_term(self, h_p: Tensor, domains: Tensor) -> tuple[Tensor, Tensor]:
         """Train the critic on a batch, then return mean L_invar for the encoder, and the penalty."""
-        own, n_domains = self.settings, len(self.labels.names)
+        settings, n_domains = self.settings, len(self.labels.names)
         rng = np.random.default_rng([self.seed, *b"critic", int(self.n_batches)])
-        read = as_read_by_critic(h_p, own.critic_reads)
+        read = as_read_by_critic(h_p, settings.critic_reads)
 
         def drawn() -> Tensor:
             codes = rng.choice(n_domains, len(read), p=self._frequencies())
@@ -130,27 +132,27 @@ class Disentangled(Around):
 
         true = one_hot(domains, n_domains).to(read.dtype)
         penalty = read.new_zeros(())
-        for _ in range(own.critic_steps):
+        for _ in range(settings.critic_steps):
             other, mix = drawn(), torch.from_numpy(rng.random((len(read), 1))).to(read)
-            lr = falling_rate(own.critic_lr, self.progress)
-            _, penalty = self.critic.step(read.detach(), true, other, mix, lr=lr, penalty=own.penalty)
+            lr = falling_rate(settings.critic_lr, self.progress)
+            _, penalty = self.critic.step(read.detach(), true, other, mix, lr=lr, penalty=settings.penalty)
         return critic_gap(self.critic, read, true, drawn()).mean(), penalty
 
     def _frequencies(self) -> np.ndarray:
         """(M,) P(y): shares of the domains among the training images that have one."""
-        found = self.frequencies
-        if found is None:
+        frequencies = self.frequencies
+        if frequencies is None:
             codes = self.codes.cpu().numpy()
             counts = np.bincount(codes[codes >= 0], minlength=len(self.labels.names))
-            found = self.frequencies = counts / counts.sum()
-        return found
+            frequencies = self.frequencies = counts / counts.sum()
+        return frequencies
 
     def before_step(self, represent: Represent) -> bool:
         due = sum(time <= self.progress + 1e-9 for time in self.times)
         if int(self.n_clusterings) >= due:
             return False
         first = int(self.n_clusterings) == 0
-        found = find_domains(
+        domains = find_domains(
             represent,
             self.clusters.cpu().numpy(),
             self.settings,
@@ -161,13 +163,13 @@ class Disentangled(Around):
             truth=self.labels.truth,
             seed=self.seed,
         )
-        values = [found.threshold, *(found.facts[name] for name in FACTS)]
-        known = [UNKNOWN if math.isnan(value) else value for value in values]
+        values = [domains.threshold, *(domains.facts[name] for name in FACTS)]
+        codes = [UNKNOWN if math.isnan(value) else value for value in values]
         self.clustering.copy_(
-            of_first_process(torch.tensor(known, dtype=torch.float64, device=self.codes.device))
+            of_first_process(torch.tensor(codes, dtype=torch.float64, device=self.codes.device))
         )
-        clusters = of_first_process(torch.from_numpy(found.clusters).to(self.codes.device))
-        sure = of_first_process(torch.from_numpy(found.kept).to(self.codes.device).long())
+        clusters = of_first_process(torch.from_numpy(domains.clusters).to(self.codes.device))
+        sure = of_first_process(torch.from_numpy(domains.kept).to(self.codes.device).long())
         self.clusters.copy_(clusters)
         self.codes.copy_(torch.where(sure > 0, clusters, -1))
         self.n_clusterings.fill_(due)
@@ -176,13 +178,13 @@ class Disentangled(Around):
 
     def batch_groups(self) -> np.ndarray | None:
         """Return the groups of `Method.batch_groups`; too few kept images for a batch drop none."""
-        own = self.settings
+        settings = self.settings
         clustered = int(self.n_clusterings) > 0
-        drops = own.outliers == "drop" and clustered and int((self.codes >= 0).sum()) >= self.batch_size
-        if not own.balanced and not drops:
+        drops = settings.outliers == "drop" and clustered and int((self.codes >= 0).sum()) >= self.batch_size
+        if not settings.balanced and not drops:
             return None
         groups = (self.clusters if clustered else self.codes).cpu().numpy()
-        groups = groups.copy() if own.balanced else np.zeros(len(groups), np.int64)
+        groups = groups.copy() if settings.balanced else np.zeros(len(groups), np.int64)
         if drops:
             groups[(self.codes < 0).cpu().numpy()] = -1
         elif groups.min(initial=0) < 0:  # before the first clustering
@@ -198,16 +200,16 @@ class Disentangled(Around):
 
     def facts(self) -> dict[str, float]:
         """Return the last clustering: its number from 1, and FACTS (docs/method.md); nothing before."""
-        found = self.inner.facts()
+        facts = self.inner.facts()
         if not int(self.n_clusterings):
-            return found
+            return facts
         values = [math.nan if value == UNKNOWN else value for value in self.clustering[1:].tolist()]
-        return found | {"clustering": float(self.n_clusterings)} | dict(zip(FACTS, values, strict=True))
+        return facts | {"clustering": float(self.n_clusterings)} | dict(zip(FACTS, values, strict=True))
 
     @torch.no_grad()
-    def _remember(self, found: dict[str, Tensor]) -> None:
-        self.sums = self.sums.to(found["rows"].device) + torch.stack(
-            [found[n].detach().float() for n in STEP_FACTS]
+    def _remember(self, facts: dict[str, Tensor]) -> None:
+        self.sums = self.sums.to(facts["rows"].device) + torch.stack(
+            [facts[n].detach().float() for n in STEP_FACTS]
         )
         self.n_summed += 1
 
@@ -220,12 +222,12 @@ class Disentangled(Around):
             rows for which L_var is defined; without_partner: labelled rows whose domain no other image has;
             labelled, rows: with a domain, and all.
         """
-        found = self.inner.step_facts()
+        facts = self.inner.step_facts()
         if self.n_summed:
             means = (self.sums / self.n_summed).tolist()
-            found |= dict(zip(STEP_FACTS, means, strict=True))
+            facts |= dict(zip(STEP_FACTS, means, strict=True))
         self.sums, self.n_summed = torch.zeros(len(STEP_FACTS)), 0
-        return found
+        return facts
 
     def concern(self, means: dict[str, float]) -> str:
         searched = not self.times or int(self.n_clusterings) > 0
@@ -238,8 +240,8 @@ class Disentangled(Around):
         )
 
 
-def prefix_temperature(own: DomainsConfig, config: TrainConfig) -> float:
+def prefix_temperature(settings: DomainsConfig, config: TrainConfig) -> float:
     """The prefix's temperature: as set, else the method's own, else 0.2."""
-    if own.temperature is not None:
-        return own.temperature
+    if settings.temperature is not None:
+        return settings.temperature
     return config.temperature if config.method in OWN_TEMPERATURE else TEMPERATURE

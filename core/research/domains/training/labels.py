@@ -100,11 +100,11 @@ def _warnings(source: Any, rows: np.ndarray, codes: np.ndarray, labels: str) -> 
     classes = source.table["label"].to_numpy(object)[rows]
     if pd.isna(classes).any():
         return []
-    said = confounded(
+    warning = confounded(
         labels,
         pd.factorize(classes)[0],
         codes,
         both="a rest without the domain is one without the class",
         domain="a rest without the domain cannot tell classes of different domains apart",
     )
-    return [said] if said else []
+    return [warning] if warning else []

@@ -1,4 +1,4 @@
-"""The terms of domain-disentangled training as functions of tensors ([K] section 2.4)."""
+"""The terms of domain-disentangled training as functions of tensors (Kalibhat, dissertation, section 2.4)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prefix_objective(h_d: Tensor, domains: Tensor, *, temperature: float) -> Pre
     """Mean log-ratio of the similarity within and across domains; to be maximised.
 
     L_i = log [sum_{j != i, y_j = y_i} sim(i, j) / sum_{y_j != y_i} sim(i, j)],  sim = exp(cos / temperature)
-    ([K] p. 12, unnumbered). |L_i| <= 2 / temperature + |log(n_same / n_other)|.
+    (Kalibhat, dissertation, p. 12, unnumbered). |L_i| <= 2 / temperature + |log(n_same / n_other)|.
 
     Args:
         h_d: (n, k) float, the prefixes of all views.
@@ -48,23 +48,24 @@ def prefix_objective(h_d: Tensor, domains: Tensor, *, temperature: float) -> Pre
     check_same_length("prefixes", len(h_d), "domains", len(domains))
     unit = unit_or_zero(h_d)
     logits = unit @ unit.T / temperature  # (n, n)
-    known = domains >= 0
+    has_domain = domains >= 0
     same = domains[:, None] == domains
-    paired = known[:, None] & known
+    paired = has_domain[:, None] & has_domain
     alike, unlike = paired & same, paired & ~same
     alike.fill_diagonal_(False)
     partners = alike.sum(1)
     defined = (partners > 0) & unlike.any(1)
     if not bool(defined.any()):
         return PrefixTerm(h_d.sum() * 0.0, defined, partners)
-    chosen = logits[defined]
-    within = chosen.masked_fill(~alike[defined], -torch.inf).logsumexp(1)
-    across = chosen.masked_fill(~unlike[defined], -torch.inf).logsumexp(1)
+    defined_logits = logits[defined]
+    within = defined_logits.masked_fill(~alike[defined], -torch.inf).logsumexp(1)
+    across = defined_logits.masked_fill(~unlike[defined], -torch.inf).logsumexp(1)
     return PrefixTerm((within - across).mean(), defined, partners)
 
 
 def critic_gap(critic: Critic, h_p: Tensor, domains: Tensor, random_domains: Tensor) -> Tensor:
-    """L_invar,i = D(h^p_i, y_i) - D(h^p_i, y_rand,i): (n,), unit of the critic ([K] p. 13).
+    """L_invar,i = D(h^p_i, y_i) - D(h^p_i, y_rand,i): (n,), unit of the critic (Kalibhat, dissertation, p.
+    13).
 
     The encoder maximises its mean, the critic minimises it; minus the mean estimates the Wasserstein distance
     of P(h^p, y) from P(h^p) P(y).
@@ -73,14 +74,15 @@ def critic_gap(critic: Critic, h_p: Tensor, domains: Tensor, random_domains: Ten
         h_p: (n, d) float. domains, random_domains: (n, M) one-hot, of the rows and drawn from P(y).
     """
     both = critic(torch.cat([h_p, h_p]), torch.cat([domains, random_domains]))
-    own, drawn = both.chunk(2)
-    return own - drawn
+    prefix, drawn = both.chunk(2)
+    return prefix - drawn
 
 
 def gradient_penalty(
     critic: Critic, h_p: Tensor, domains: Tensor, random_domains: Tensor, mix: Tensor
 ) -> Tensor:
-    """Mean of (||grad D||_2 - 1)^2 between the two kinds of pairs; scalar (WGAN-GP, as [K] p. 13 uses it).
+    """Mean of (||grad D||_2 - 1)^2 between the two kinds of pairs; scalar (WGAN-GP, as Kalibhat's
+    dissertation uses it, p. 13).
 
     The gradient is with respect to h^p and y, at (h^p, u y + (1 - u) y_rand).
 

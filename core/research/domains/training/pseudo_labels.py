@@ -53,30 +53,30 @@ def find_domains(
     n_images, n_domains = len(before), config.n_domains or 0
     rows = np.sort(np.random.default_rng(seed).permutation(n_images)[: config.cluster_rows])
 
-    def directions(chosen: np.ndarray) -> np.ndarray:
-        raw = represent(chosen).double().cpu().numpy()
+    def directions(rows: np.ndarray) -> np.ndarray:
+        raw = represent(rows).double().cpu().numpy()
         return unit_rows(raw[:, :n_prefix] if config.cluster_on == "prefix" else raw)
 
     h = directions(rows)
-    found = robust.cluster(h, n_domains, seed=seed, most_rows=config.cluster_rows)
+    clustering = robust.cluster(h, n_domains, seed=seed, most_rows=config.cluster_rows)
     codes = np.empty(n_images, np.int64)
     ratios = {rule: np.empty(n_images) for rule in ("paper", "nearest")}
     for start in range(0, n_images, BLOCK):
         part = np.arange(start, min(start + BLOCK, n_images))
         block = h[part] if len(rows) == n_images else directions(part)
-        codes[part] = robust.squared_distances(block, found.centroids).argmin(1)
+        codes[part] = robust.squared_distances(block, clustering.centroids).argmin(1)
         for rule, ratio in ratios.items():
-            ratio[part] = robust.separation(block, found.centroids, rule=rule)
+            ratio[part] = robust.separation(block, clustering.centroids, rule=rule)
     if threshold is None:
         automatic = config.outlier_threshold == AUTO
-        wanted = 0.0 if automatic else float(config.outlier_threshold)
+        set_threshold = 0.0 if automatic else float(config.outlier_threshold)
         chosen_ratio = ratios[config.rule]
-        threshold = robust.automatic_threshold(chosen_ratio, codes, n_domains) if automatic else wanted
+        threshold = robust.automatic_threshold(chosen_ratio, codes, n_domains) if automatic else set_threshold
     epsilon = robust.epsilon_at(threshold, number, last)
     shares = {f"kept_{rule}": float(robust.kept(ratio, epsilon).mean()) for rule, ratio in ratios.items()}
     sure = robust.kept(ratios[config.rule], epsilon) if config.robust else np.ones(n_images, bool)
     clusters = robust.renaming(before, codes, n_domains)[codes]
-    facts = {"epsilon": epsilon, "kept": float(sure.mean()), **shares, "empty": float(found.n_empty)}
+    facts = {"epsilon": epsilon, "kept": float(sure.mean()), **shares, "empty": float(clustering.n_empty)}
     return PseudoLabels(clusters, sure, threshold, facts | agreement_with_truth(clusters, sure, truth))
 
 

@@ -1,4 +1,6 @@
-"""Domains found by clustering, and which rows are too uncertain to have one ([K] section 2.5)."""
+"""Domains found by clustering, and which rows are too uncertain to have one (Kalibhat, dissertation,
+section 2.5).
+"""
 
 from __future__ import annotations
 
@@ -55,12 +57,12 @@ def cluster(h: np.ndarray, n_clusters: int, *, seed: int, most_rows: int = 50_00
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(h))[:most_rows])
+    sampled = np.sort(np.random.default_rng(seed).permutation(len(h))[:most_rows])
     with threadpool_limits(1), warnings.catch_warnings():  # sums of threads would depend on their number
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters: see n_empty
         starts: Any = STARTS  # scikit-learn's default is "auto", from which pyright takes it for a text
         model = KMeans(n_clusters, init="k-means++", n_init=starts, random_state=seed)
-        model.fit(np.asarray(h, np.float64)[chosen])
+        model.fit(np.asarray(h, np.float64)[sampled])
     centroids = model.cluster_centers_
     return Clusters(squared_distances(h, centroids).argmin(1), centroids)
 

@@ -1,4 +1,6 @@
-"""[K] Fig. 5.2: accuracy as augmentations are added one by one, with each one left out, and with FDA."""
+"""Kalibhat, dissertation, Fig. 5.2: accuracy as augmentations are added one by one, with each one left out,
+and with FDA.
+"""
 
 from __future__ import annotations
 
@@ -41,16 +43,16 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
     highest = 0.0
     for number, method in enumerate(dict.fromkeys(words(table, "method"))):
         for column, (_, arms) in enumerate(PANELS, 1):
-            found = {
+            summaries = {
                 label: over_seeds(by_seed(table, f"{method}-{arm}", measure).values()) for arm, label in arms
             }
-            means = [100 * one.mean for one in found.values()]
-            halves = [50 * (one.high - one.low) if one.enough else 0.0 for one in found.values()]
+            means = [100 * one.mean for one in summaries.values()]
+            halves = [50 * (one.high - one.low) if one.enough else 0.0 for one in summaries.values()]
             tops = [mean + half for mean, half in zip(means, halves, strict=True) if mean == mean]
-            runs = [100 * value for one in found.values() for value in one.values]
+            runs = [100 * value for one in summaries.values() for value in one.values]
             highest = max([highest, *tops, *runs])
             bar = go.Bar(
-                x=list(found),
+                x=list(summaries),
                 y=means,
                 error_y={"type": "data", "array": halves, "visible": any(halves)},
                 name=METHODS.get(method, method),
@@ -65,7 +67,7 @@ def augmentation_bars(table: pd.DataFrame, *, measure: str = "top1", theme: Them
                 hovertemplate="%{x}<br>%{y:.1f} %<extra></extra>",
             )
             figure.add_trace(bar, 1, column)
-            for label, one in found.items():
+            for label, one in summaries.items():
                 figure.add_trace(run_dots(label, one, method, theme, factor=100), 1, column)
     figure.update_yaxes(range=[0, 1.12 * highest or 1])
     figure.update_yaxes(title_text=f"{'top-1 accuracy' if measure == 'top1' else measure} (%)", row=1, col=1)

@@ -1,4 +1,6 @@
-"""[K] Figs 5.3 and 5.4: Fourier augmentations on images of a study, and the nearest images of queries."""
+"""Kalibhat, dissertation, Figs 5.3 and 5.4: Fourier augmentations on images of a study, and the nearest
+images of queries.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 FOUR = ("amplitude", "phase", "mask", "mixture")
-STRENGTHS = {  # of each transform: Table C.2's, and stronger, as [K] varies them
+STRENGTHS = {  # of each transform: Table C.2's, and stronger, as Kalibhat varies them
     "amplitude": ({}, {"low": 0.2, "high": 3.0}),
     "phase": ({"angle": 0.55}, {"angle": 1.4}),
     "mask": ({"fraction": 0.1}, {"fraction": 0.6}),
@@ -64,11 +66,11 @@ def retrieval_sheet(studies: Sequence[Study], options: FigureOptions, theme: The
     for number, image_id in enumerate(queries):
         for study in studies:
             row = row_in(study, image_id)
-            found, cosines = like_image(study, row, NEAREST, among=study.is_val)
+            rows, cosines = like_image(study, row, NEAREST, among=study.is_val)
             pictures = [_picture(study, row, row, "query")]
             pictures += [
                 _picture(study, row, int(other), f"{cosine:.2f}")
-                for other, cosine in zip(found, cosines, strict=True)
+                for other, cosine in zip(rows, cosines, strict=True)
             ]
             title = as_text(study.name) if len(studies) > 1 else ""
             strips.append(Strip(title, pictures, apart=number > 0 and study is studies[0]))
@@ -93,20 +95,22 @@ def precision_words(study: Study) -> str:
         return f"{as_text(study.name)}: the images have no labels."
     ks = [k for k in (1, NEAREST) if k < len(rows)]
     raw = study.array("representations").rows(rows)
-    found = precision_at_k(raw, pd.factorize(labels)[0], ks=ks)
-    row = found.row()
+    precision = precision_at_k(raw, pd.factorize(labels)[0], ks=ks)
+    row = precision.row()
     parts = [f"at {k} {100 * row[f'precision_{k}']:.1f} %" for k in ks]
-    said = [
+    sentences = [
         f"{as_text(study.name)}{sample}: same class {', '.join(parts)}, mean average precision "
-        f"{row['map']:.3f}; by chance {100 * found.chance:.1f} %"
+        f"{row['map']:.3f}; by chance {100 * precision.chance:.1f} %"
     ]
     for group in scene_groups(study):
-        own = study.table("attributes", [group])[group].iloc[rows]
-        if own.nunique() > 1:
-            found = precision_at_k(raw, pd.factorize(own)[0], ks=ks[-1:])
-            share = 100 * found.row()[f"precision_{ks[-1]}"]
-            said.append(f"same {group} at {ks[-1]} {share:.1f} %; by chance {100 * found.chance:.1f} %")
-    return f"{'; '.join(said)}."
+        groups = study.table("attributes", [group])[group].iloc[rows]
+        if groups.nunique() > 1:
+            precision = precision_at_k(raw, pd.factorize(groups)[0], ks=ks[-1:])
+            share = 100 * precision.row()[f"precision_{ks[-1]}"]
+            sentences.append(
+                f"same {group} at {ks[-1]} {share:.1f} %; by chance {100 * precision.chance:.1f} %"
+            )
+    return f"{'; '.join(sentences)}."
 
 
 def scene_groups(study: Study) -> list[str]:
@@ -138,9 +142,9 @@ def row_in(study: Study, image_id: str) -> int:
 
 def _picture(study: Study, query: int, row: int, text: str) -> Picture:
     labels = study.images["label"]
-    own, label = labels.iat[query], labels.iat[row]
-    known = row != query and not (pd.isna(own) or pd.isna(label))
-    verdict = ("correct" if own == label else "misclassified") if known else ""
+    query_label, label = labels.iat[query], labels.iat[row]
+    comparable = row != query and not (pd.isna(query_label) or pd.isna(label))
+    verdict = ("correct" if query_label == label else "misclassified") if comparable else ""
     name = "" if pd.isna(label) else as_text(str(label)[:16])
     return Picture(centred(study.image(row), 128), caption="<br>".join(filter(None, (name, text))),
                    verdict=verdict, row=row)  # fmt: skip

@@ -1,4 +1,6 @@
-"""[K] Tables 5.1, 5.2 and 5.4: what Fourier augmentations add, and what a grid of seeds can say of it."""
+"""Kalibhat, dissertation, Tables 5.1, 5.2 and 5.4: what Fourier augmentations add, and what a grid of seeds
+can say of it.
+"""
 
 from __future__ import annotations
 
@@ -48,20 +50,20 @@ def fda_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGH
         published = f"{paper[0]} → {paper[1]}" if paper and measure == "top1" else ""
         means = [mean_and_std(over_seeds(values.values())) for values in (plain, fda)]
         rows.append([name, *means, points(gain), published])
-    said = gain_verdicts(table) if measure == "top1" else []
-    return text_table(head, rows, finding="; ".join(said), note=_note(table), theme=theme)
+    findings = gain_verdicts(table) if measure == "top1" else []
+    return text_table(head, rows, finding="; ".join(findings), note=_note(table), theme=theme)
 
 
 def _order_table(table: pd.DataFrame, measure: str, theme: Theme) -> go.Figure:
     head, rows = ["FDA", "mean (std)", "difference to before", "paper"], []
     before = by_seed(table, "before", measure)
     for arm, name in (("none", "none"), ("before", "before the others"), ("after", "after the others")):
-        own = by_seed(table, arm, measure)
+        of_seeds = by_seed(table, arm, measure)
         paper = f"{PAPER_ORDER[arm]}" if arm in PAPER_ORDER and measure == "top1" else ""
-        difference = "" if arm == "before" else points(paired_difference(own, before))
-        rows.append([name, mean_and_std(over_seeds(own.values())), difference, paper])
-    said = order_verdict(table) if measure == "top1" else ""
-    return text_table(head, rows, finding=said, note=_note(table), theme=theme)
+        difference = "" if arm == "before" else points(paired_difference(of_seeds, before))
+        rows.append([name, mean_and_std(over_seeds(of_seeds.values())), difference, paper])
+    finding = order_verdict(table) if measure == "top1" else ""
+    return text_table(head, rows, finding=finding, note=_note(table), theme=theme)
 
 
 def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -79,12 +81,12 @@ def fda_transfer(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             + [_average(table, f"{method}{end}", columns)]
             for end in ("", "-fda")
         )
-        own = [paired_difference(one, other) for one, other in zip(fda, plain, strict=True)]
-        gains += own[:-1]
-        averages.append(f"{METHODS.get(method, method)} {own[-1].points()}")
+        differences = [paired_difference(one, other) for one, other in zip(fda, plain, strict=True)]
+        gains += differences[:-1]
+        averages.append(f"{METHODS.get(method, method)} {differences[-1].points()}")
         rows.append([METHODS.get(method, method), *map(_mean, plain)])
         rows.append(["+ FDA", *map(_mean, fda)])
-        rows.append(["difference", *map(points, own)])
+        rows.append(["difference", *map(points, differences)])
     signs = [gain.sign for gain in gains]
     above, below = signs.count("above 0"), signs.count("below 0")
     title = f"Of {len(signs)} differences, {above} lie above 0 and {below} below"
@@ -99,24 +101,27 @@ def _note(table: pd.DataFrame) -> str:
 
 def _average(table: pd.DataFrame, arm: str, columns: Sequence[str]) -> dict[int, float]:
     """Return the mean of some measures by seed; NaN where one of them is not known."""
-    found = [by_seed(table, arm, name) for name in columns]
-    return {seed: float(np.mean([one[seed] for one in found])) for seed in (found[0] if found else ())}
+    per_column = [by_seed(table, arm, name) for name in columns]
+    return {
+        seed: float(np.mean([one[seed] for one in per_column]))
+        for seed in (per_column[0] if per_column else ())
+    }
 
 
 def _mean(values: Mapping[int, float]) -> str:
-    found = over_seeds(values.values())
-    return f"{100 * found.mean:.1f}" if found.n else ""
+    summary = over_seeds(values.values())
+    return f"{100 * summary.mean:.1f}" if summary.n else ""
 
 
-def mean_and_std(found: SeedSummary) -> str:
+def mean_and_std(summary: SeedSummary) -> str:
     """
     >>> mean_and_std(over_seeds([0.5, 0.52])), mean_and_std(over_seeds([]))
     ('51.0 (1.4)', '')
     """
-    if not found.n:
+    if not summary.n:
         return ""
-    return f"{100 * found.mean:.1f}" + (f" ({100 * found.std:.1f})" if found.n > 1 else "")
+    return f"{100 * summary.mean:.1f}" + (f" ({100 * summary.std:.1f})" if summary.n > 1 else "")
 
 
-def points(found: SeedSummary) -> str:
-    return found.text(factor=100, signed=True)
+def points(summary: SeedSummary) -> str:
+    return summary.text(factor=100, signed=True)

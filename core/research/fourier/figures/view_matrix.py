@@ -1,4 +1,6 @@
-"""[K] Tables 5.3 and 5.5: accuracy by the pair of views that an encoder was trained on."""
+"""Kalibhat, dissertation, Tables 5.3 and 5.5: accuracy by the pair of views that an encoder was trained
+on.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,12 @@ NAMES = {
     "f_of_image": "F(A<sub>im</sub>(x))",
 }
 LEFT_RIGHT = ("x", "image", "fda", "both")
-PAPER_MATRIX = {  # [K] Table 5.3, (left, right): percent
+PAPER_MATRIX = {  # Kalibhat, dissertation, Table 5.3, (left, right): percent
     ("x", "x"): 1.5, ("image", "x"): 68.6, ("fda", "x"): 34.7, ("both", "x"): 69.6,
     ("image", "image"): 69.2, ("fda", "image"): 68.8, ("both", "image"): 70.5,
     ("fda", "fda"): 38.9, ("both", "fda"): 67.8, ("both", "both"): 70.4,
 }  # fmt: skip
-PAPER_DUAL = {  # [K] Table 5.5
+PAPER_DUAL = {  # Kalibhat, dissertation, Table 5.5
     ("x", "x"): 1.5, ("x", "f"): 17.5, ("x", "fda_f"): 20.6, ("x", "f_of_image"): 48.8,
     ("image", "x"): 68.6, ("image", "f"): 63.3, ("image", "fda_f"): 62.4, ("image", "f_of_image"): 59.0,
 }  # fmt: skip
@@ -41,8 +43,8 @@ def view_matrix(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LI
     Args:
         table: of a grid `fda-views`: arm, left, right, seed and `measure`, a share.
     """
-    said = matrix_verdict(table, measure=measure)
-    return _matrix(table, LEFT_RIGHT, LEFT_RIGHT, PAPER_MATRIX, measure, said, theme)
+    finding = matrix_verdict(table, measure=measure)
+    return _matrix(table, LEFT_RIGHT, LEFT_RIGHT, PAPER_MATRIX, measure, finding, theme)
 
 
 def dual_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIGHT) -> go.Figure:
@@ -51,9 +53,9 @@ def dual_table(table: pd.DataFrame, *, measure: str = "top1", theme: Theme = LIG
     Args:
         table: of a grid `fda-dual`: arm, left, right, seed and `measure`, a share.
     """
-    said = dual_verdict(table, measure=measure)
+    finding = dual_verdict(table, measure=measure)
     right = ("x", "f", "fda_f", "f_of_image")
-    return _matrix(table, ("x", "image"), right, PAPER_DUAL, measure, said, theme)
+    return _matrix(table, ("x", "image"), right, PAPER_DUAL, measure, finding, theme)
 
 
 def _matrix(
@@ -62,7 +64,7 @@ def _matrix(
     right: Sequence[str],
     paper: dict[tuple[str, str], float],
     measure: str,
-    said: str,
+    finding: str,
     theme: Theme,
 ) -> go.Figure:
     values = np.full((len(right), len(left)), np.nan)
@@ -71,11 +73,13 @@ def _matrix(
         (row, column): (left[column], right[row]) for row in range(len(right)) for column in range(len(left))
     }
     for (row, column), pair in pairs.items():
-        own = over_seeds(by_seed(table, "-".join(pair), measure).values())
-        if not own.n:
+        summary = over_seeds(by_seed(table, "-".join(pair), measure).values())
+        if not summary.n:
             continue
-        values[row, column] = 100 * own.mean
-        lines = [f"<b>{100 * own.mean:.1f}</b>" + (f" ({100 * own.std:.1f})" if own.n > 1 else "")]
+        values[row, column] = 100 * summary.mean
+        lines = [
+            f"<b>{100 * summary.mean:.1f}</b>" + (f" ({100 * summary.std:.1f})" if summary.n > 1 else "")
+        ]
         if measure == "top1" and pair in paper:
             lines.append(f"paper {paper[pair]:.1f}")
         text[row][column] = "<br>".join(lines)
@@ -107,7 +111,7 @@ def _matrix(
             None, (f"In percent: {what}, mean (standard deviation) of {seeds_words(table)}", preset_of(table))
         )
     )
-    headed(figure, said, note, theme, panels=True)
+    headed(figure, finding, note, theme, panels=True)
     title = layout_of(figure).title
     title.text = title.text.replace("A_im", "A<sub>im</sub>")
     return figure

@@ -1,4 +1,6 @@
-"""[K] Fig. 5.2 and Table 5.4: augmentations added one by one, left out one by one, and the place of FDA."""
+"""Kalibhat, dissertation, Fig. 5.2 and Table 5.4: augmentations added one by one, left out one by one, and
+the place of FDA.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,7 @@ def run_order(job: CellJob) -> Row:
 
 
 def against_before(values: Values, arm: str) -> str | None:
-    """Compare with FDA before the others, [K]'s usual place."""
+    """Compare with FDA before the others, Kalibhat's usual place."""
     return None if arm == "before" else "before"
 
 

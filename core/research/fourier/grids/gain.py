@@ -1,4 +1,6 @@
-"""[K] Tables 5.1 and 5.2: each method without and with Fourier augmentations on its left view."""
+"""Kalibhat, dissertation, Tables 5.1 and 5.2: each method without and with Fourier augmentations on its
+left view.
+"""
 
 from __future__ import annotations
 

@@ -120,13 +120,13 @@ def train_and_measure(job: CellJob, config: TrainConfig) -> Row:
     from core.training.setup import open_training_images
 
     row = train_cell(job, config)
-    found = measures(job, open_training_images(config), with_groups=True)
+    measured = measures(job, open_training_images(config), with_groups=True)
     if job.values["transfer"]:
         from core.data.sources.images import open_images
 
         elsewhere = measures(job, open_images(job.values["transfer"], seed=0), with_groups=False)
-        found |= {f"transfer_{name}": value for name, value in elsewhere.items()}
-    return {**found, **row}
+        measured |= {f"transfer_{name}": value for name, value in elsewhere.items()}
+    return {**measured, **row}
 
 
 def measures(job: CellJob, source: ImageSource, *, with_groups: bool) -> Row:
@@ -143,16 +143,16 @@ def measures(job: CellJob, source: ImageSource, *, with_groups: bool) -> Row:
     n_classes = int(max(codes["train"].max(), codes["val"].max())) + 1
     probe = train_probe(raw["train"], codes["train"], n_classes)
     answers = probe.logits(raw["val"]).argmax(1).cpu().numpy()
-    found: Row = {"top1": float((answers == codes["val"]).mean()), "probe_lr": probe.lr}
+    row: Row = {"top1": float((answers == codes["val"]).mean()), "probe_lr": probe.lr}
     for shots in SHOTS:
-        found[f"few_shot_{shots}"] = _few_shot(job, raw, codes, shots)
-    found |= precision_at_k(raw["val"], codes["val"], ks=KS).row()
+        row[f"few_shot_{shots}"] = _few_shot(job, raw, codes, shots)
+    row |= precision_at_k(raw["val"], codes["val"], ks=KS).row()
     extras = source.extras if with_groups else None
     for group in GROUPS:
         if extras is not None and group in extras and len(set(extras[group].dropna())) > 1:
-            own = pd.factorize(extras[group].iloc[rows["val"]])[0]
-            found[f"precision_4_{group}"] = precision_at_k(raw["val"], own, ks=(4,)).row()["precision_4"]
-    return found
+            groups = pd.factorize(extras[group].iloc[rows["val"]])[0]
+            row[f"precision_4_{group}"] = precision_at_k(raw["val"], groups, ks=(4,)).row()["precision_4"]
+    return row
 
 
 def _few_shot(job: CellJob, raw: dict[str, Any], codes: dict[str, Any], shots: int) -> float:

@@ -11,26 +11,26 @@ from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary
 from core.research.grids.seeds import by_seed, paired_difference
 
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "simsiam": "SimSiam"}
-SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")  # in the order of [K] p. 68
+SIX = ("crop", "flip", "jitter", "gray", "blur", "solarize")  # in the order of Kalibhat, dissertation, p. 68
 ALL = f"add-{SIX[-1]}"  # the arm with all six, without its method
-PAPER_TOP1 = {  # [K] Table 5.1: percent without and with FDA
+PAPER_TOP1 = {  # Kalibhat, dissertation, Table 5.1: percent without and with FDA
     "simclr": (69.2, 70.5),
     "byol": (74.3, 74.7),
     "moco": (71.7, 73.0),
     "simsiam": (73.7, 74.3),
 }
-PAPER_ORDER = {"before": 70.5, "after": 70.4}  # [K] Table 5.4, SimCLR
+PAPER_ORDER = {"before": 70.5, "after": 70.4}  # Kalibhat, dissertation, Table 5.4, SimCLR
 
 
 def gain_verdicts(table: pd.DataFrame) -> list[str]:
     """Judge the gain of each method of Table 5.1 by top-1 accuracy."""
-    said = []
+    sentences = []
     for method in dict.fromkeys(words(table, "method")):
         gain = paired_difference(by_seed(table, f"{method}-fda", "top1"), by_seed(table, method, "top1"))
         if method in PAPER_TOP1:
             without, with_fda = PAPER_TOP1[method]
-            said.append(f"{METHODS[method]}: {gain_verdict(gain, (with_fda - without) / 100)}")
-    return said
+            sentences.append(f"{METHODS[method]}: {gain_verdict(gain, (with_fda - without) / 100)}")
+    return sentences
 
 
 def order_verdict(table: pd.DataFrame) -> str:
@@ -84,17 +84,19 @@ def ordered_verdict(
         "works: CLAIM", "fails: …" where an interval lies on the other side, or why it is open; then the
         differences.
     """
-    found = [paired_difference(*(by_seed(table, arm, measure) for arm in pair)) for pair in steps.values()]
-    if any(gain.sign == "below 0" for gain in found):
-        said = f"fails: {claim} is contradicted"
-    elif all(gain.sign == "above 0" for gain in found):
-        said = f"works: {claim}"
-    elif not all(gain.enough for gain in found):
-        said = f"{claim}: {NOT_ENOUGH}"
+    differences = [
+        paired_difference(*(by_seed(table, arm, measure) for arm in pair)) for pair in steps.values()
+    ]
+    if any(gain.sign == "below 0" for gain in differences):
+        verdict = f"fails: {claim} is contradicted"
+    elif all(gain.sign == "above 0" for gain in differences):
+        verdict = f"works: {claim}"
+    elif not all(gain.enough for gain in differences):
+        verdict = f"{claim}: {NOT_ENOUGH}"
     else:
-        said = f"open: {claim} is neither shown nor contradicted"
-    return f"{said}; " + ", ".join(
-        f"{name}: {gain.points()}" for name, gain in zip(steps, found, strict=True)
+        verdict = f"open: {claim} is neither shown nor contradicted"
+    return f"{verdict}; " + ", ".join(
+        f"{name}: {gain.points()}" for name, gain in zip(steps, differences, strict=True)
     )
 
 
@@ -108,12 +110,12 @@ def removal_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
         whole = by_seed(table, f"{method}-{ALL}", measure)
         removed = {name: by_seed(table, f"{method}-remove-{name}", measure) for name in SIX}
         changes[METHODS.get(method, method)] = {
-            name: paired_difference(own, whole) for name, own in removed.items()
+            name: paired_difference(accuracy, whole) for name, accuracy in removed.items()
         }
     hurts, helps = _cases(changes, "below 0"), _cases(changes, "above 0")
     if helps:
         return f"'Removing always hurts' fails: better are {', '.join(helps)}"
-    if not all(change.enough for own in changes.values() for change in own.values()):
+    if not all(change.enough for accuracy in changes.values() for change in accuracy.values()):
         return f"'Removing always hurts': {NOT_ENOUGH}; {_so_far(changes)}"
     n = sum(map(len, changes.values()))
     if len(hurts) < n:
@@ -124,23 +126,27 @@ def removal_verdict(table: pd.DataFrame, *, measure: str = "top1") -> str:
 def _cases(changes: Mapping[str, Mapping[str, SeedSummary]], sign: str) -> list[str]:
     return [
         f"{method} without {name}"
-        for method, own in changes.items()
-        for name, change in own.items()
+        for method, steps in changes.items()
+        for name, change in steps.items()
         if change.sign == sign
     ]
 
 
 def _so_far(changes: Mapping[str, Mapping[str, SeedSummary]]) -> str:
     """Say what changed in the same direction in each of at least two runs."""
-    said, repeated = [], False
-    for method, own in changes.items():
-        runs = {name: change.values for name, change in own.items() if change.n > 1}
+    sentences, repeated = [], False
+    for method, steps in changes.items():
+        runs = {name: change.values for name, change in steps.items() if change.n > 1}
         repeated |= bool(runs)
         worse = [name for name, values in runs.items() if max(values) < 0]
         better = [name for name, values in runs.items() if min(values) > 0]
         for word, names in (("worse", worse), ("better", better)):
             if names:
-                said.append(f"{method} is {word} without {', '.join(names)}")
+                sentences.append(f"{method} is {word} without {', '.join(names)}")
     if not repeated:
         return "no removal has two runs yet"
-    return f"in every run: {'; '.join(said)}" if said else "no removal changes all runs in the same direction"
+    return (
+        f"in every run: {'; '.join(sentences)}"
+        if sentences
+        else "no removal changes all runs in the same direction"
+    )

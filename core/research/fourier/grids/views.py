@@ -1,4 +1,6 @@
-"""[K] Tables 5.3 and 5.5: pairs of views, with a second encoder where one view is a frequency image."""
+"""Kalibhat, dissertation, Tables 5.3 and 5.5: pairs of views, with a second encoder where one view is a
+frequency image.
+"""
 
 from __future__ import annotations
 

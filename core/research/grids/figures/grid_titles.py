@@ -16,19 +16,19 @@ from core.research.grids.figures.text_table import sentence_lines
 from core.research.grids.seeds import by_seed, paired_difference, preset_of
 
 
-def grouped_by_sign(found: Mapping[str, SeedSummary], *, above: str, below: str) -> str:
+def grouped_by_sign(summaries: Mapping[str, SeedSummary], *, above: str, below: str) -> str:
     """Say which of some paired differences lie above 0, which below, and which are unclear.
 
     >>> grouped_by_sign({}, above="rises", below="falls")
     'not enough runs to tell'
     """
     words = {"above 0": above, "below 0": below, "no clear difference": "no clear difference"}
-    said = [
+    groups = [
         f"{word}: {', '.join(names)}"
         for sign, word in words.items()
-        if (names := [name for name, one in found.items() if one.sign == sign])
+        if (names := [name for name, one in summaries.items() if one.sign == sign])
     ]
-    return "; ".join(said) or NOT_ENOUGH
+    return "; ".join(groups) or NOT_ENOUGH
 
 
 def paired_differences(
@@ -83,16 +83,16 @@ def headed(figure: go.Figure, finding: str, note: str, theme: Theme, *, panels: 
     height = round((layout.height or 400) + above)
     top = round(above + (3.8 if panels else 2.2) * size)
     text = {"text": "<br>".join([*lines, *small]), "font": {"size": size, "color": theme.ink}}
-    place = {"x": 0.008, "xanchor": "left", "y": 1 - size / height, "yanchor": "top"}
+    anchor = {"x": 0.008, "xanchor": "left", "y": 1 - size / height, "yanchor": "top"}
     legend = {"yref": "container", "y": 1 - above / height, "yanchor": "top"}
-    return figure.update_layout(title=text | place, height=height, margin={"t": top}, legend=legend)
+    return figure.update_layout(title=text | anchor, height=height, margin={"t": top}, legend=legend)
 
 
-def run_dots(name: str, found: SeedSummary, group: str, theme: Theme, *, factor: float = 1.0) -> go.Scatter:
+def run_dots(name: str, summary: SeedSummary, group: str, theme: Theme, *, factor: float = 1.0) -> go.Scatter:
     """Dots of the single runs, times `factor`, on the bar `name` of a group of bars."""
     return go.Scatter(
-        x=[name] * found.n,
-        y=[factor * value for value in found.values],
+        x=[name] * summary.n,
+        y=[factor * value for value in summary.values],
         mode="markers",
         marker={"color": theme.ink, "size": theme.stroke(4), "opacity": 0.6},
         legendgroup=group,

@@ -68,16 +68,16 @@ def text_table(
     }
     height = max(line, HEADER_PX) + line * len(rows) + 4 + margin["t"] + margin["b"]
     finish(figure, theme, height=height)
-    place: dict[str, Any] = {"xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "align": "left"}
+    anchor: dict[str, Any] = {"xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "align": "left"}
     if above:
         figure.add_annotation(
             text="<br>".join(above), y=1, yanchor="bottom", yshift=0.4 * size, showarrow=False,
-            font={"size": size, "color": theme.ink}, **place,
+            font={"size": size, "color": theme.ink}, **anchor,
         )  # fmt: skip
     if below:
         figure.add_annotation(
             text="<br>".join(below), y=0, yanchor="top", yshift=-0.4 * size, showarrow=False,
-            font={"size": size - 1, "color": theme.muted}, **place,
+            font={"size": size - 1, "color": theme.muted}, **anchor,
         )  # fmt: skip
     layout_of(figure).update(height=height, margin=margin)
     return figure

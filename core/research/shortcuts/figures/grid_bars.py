@@ -53,11 +53,11 @@ def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGH
     """Plot a group of bars for each factor and their mean, one bar an arm."""
     factors, colours = [*factors_in(table), "mean"], _colours(theme)
     figure = go.Figure()
-    for place, arm in enumerate(arms):
-        own = where(table, equals(table, "arm", arm))
-        found = [over_seeds(100 * numbers(own, name)) for name in factors]
-        figure.add_trace(_bar(factors, found, arm, colours[place % len(colours)]))
-        for name, one in zip(factors, found, strict=True):
+    for index, arm in enumerate(arms):
+        arm_rows = where(table, equals(table, "arm", arm))
+        summaries = [over_seeds(100 * numbers(arm_rows, name)) for name in factors]
+        figure.add_trace(_bar(factors, summaries, arm, colours[index % len(colours)]))
+        for name, one in zip(factors, summaries, strict=True):
             figure.add_trace(run_dots(name, one, arm, theme))
     _draw_chance(figure, table, factors, 1, theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
@@ -65,13 +65,13 @@ def factor_bars(table: pd.DataFrame, arms: Sequence[str], *, theme: Theme = LIGH
     return finish(figure, theme, height=420)
 
 
-def _bar(names: Sequence[str], found: Sequence[SeedSummary], arm: str, colour: str) -> go.Bar:
-    half = [one.high - one.mean if one.enough else 0.0 for one in found]
-    texts = [f"{one.text()} ({NOT_ENOUGH})" if not one.enough else one.text() for one in found]
+def _bar(names: Sequence[str], summaries: Sequence[SeedSummary], arm: str, colour: str) -> go.Bar:
+    half = [one.high - one.mean if one.enough else 0.0 for one in summaries]
+    texts = [f"{one.text()} ({NOT_ENOUGH})" if not one.enough else one.text() for one in summaries]
     return go.Bar(
         x=list(names),
-        y=[one.mean for one in found],
-        error_y={"type": "data", "array": half, "visible": any(one.enough for one in found)},
+        y=[one.mean for one in summaries],
+        error_y={"type": "data", "array": half, "visible": any(one.enough for one in summaries)},
         name=arm,
         legendgroup=arm,
         offsetgroup=arm,
@@ -94,45 +94,47 @@ def _colours(theme: Theme) -> list[str]:
 
 def variants_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """[I] Table 3 as bars: readouts of plain InfoNCE, IFM and its variants."""
-    known = trained(table)
-    if known.empty:
+    trained_rows = trained(table)
+    if trained_rows.empty:
         return note_figure("No encoder of this grid has been trained yet.", theme)
-    known = known.assign(arm=[VARIANTS.get(arm, arm) for arm in words(known, "arm")])
-    arms, plain = list(dict.fromkeys(known["arm"])), VARIANTS[PLAIN]
-    found = paired_differences(known, {arm: (arm, plain) for arm in arms if arm != plain}, "mean")
-    said = grouped_by_sign(found, above="above InfoNCE", below="below InfoNCE")
-    figure = factor_bars(known, arms, theme=theme)
-    return headed(figure, f"Mean readout, {said}", runs_note(known, *MARKS), theme)
+    trained_rows = trained_rows.assign(arm=[VARIANTS.get(arm, arm) for arm in words(trained_rows, "arm")])
+    arms, plain = list(dict.fromkeys(trained_rows["arm"])), VARIANTS[PLAIN]
+    differences = paired_differences(
+        trained_rows, {arm: (arm, plain) for arm in arms if arm != plain}, "mean"
+    )
+    finding = grouped_by_sign(differences, above="above InfoNCE", below="below InfoNCE")
+    figure = factor_bars(trained_rows, arms, theme=theme)
+    return headed(figure, f"Mean readout, {finding}", runs_note(trained_rows, *MARKS), theme)
 
 
 def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """[I] Figs 6 and 14: readouts with and without IFM, one panel a temperature."""
-    known = trained(table)
-    if known.empty:
+    trained_rows = trained(table)
+    if trained_rows.empty:
         return note_figure("No encoder of this grid has been trained yet.", theme)
     factors, colours = [*factors_in(table), "mean"], _colours(theme)
-    at, sizes = numbers(known, "temperature"), numbers(known, "ifm_epsilon")
+    at, sizes = numbers(trained_rows, "temperature"), numbers(trained_rows, "ifm_epsilon")
     temperatures, epsilons = np.unique(at).tolist(), np.unique(sizes).tolist()
     titles = [f"temperature {temperature:g}" for temperature in temperatures]
     figure = make_subplots(1, len(temperatures), shared_yaxes=True, subplot_titles=titles)
     for column, temperature in enumerate(temperatures, start=1):
-        for place, epsilon in enumerate(epsilons):
-            own = where(known, (at == temperature) & (sizes == epsilon))
-            found = [over_seeds(100 * numbers(own, name)) for name in factors]
+        for index, epsilon in enumerate(epsilons):
+            cell_rows = where(trained_rows, (at == temperature) & (sizes == epsilon))
+            summaries = [over_seeds(100 * numbers(cell_rows, name)) for name in factors]
             name = f"IFM, epsilon {epsilon:g}" if epsilon else "InfoNCE"
-            bar = _bar(factors, found, name, colours[place % len(colours)])
+            bar = _bar(factors, summaries, name, colours[index % len(colours)])
             figure.add_trace(bar.update(showlegend=column == 1), 1, column)
-            for factor, one in zip(factors, found, strict=True):
+            for factor, one in zip(factors, summaries, strict=True):
                 figure.add_trace(run_dots(factor, one, name, theme), 1, column)
     _draw_untrained(figure, where(table, equals(table, "arm", UNTRAINED)), factors, len(temperatures), theme)
-    _draw_chance(figure, known, factors, len(temperatures), theme)
+    _draw_chance(figure, trained_rows, factors, len(temperatures), theme)
     figure.update_layout(barmode="group", scattermode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
     figure.update_yaxes(**PERCENT_AXIS)
     figure.update_annotations(font={"size": theme.font_size, "color": theme.ink})
     finish(figure, theme, height=400)
-    settings = zip(numbers(known, "temperature"), numbers(known, "ifm_epsilon"), strict=True)
-    arms = dict(zip(settings, words(known, "arm"), strict=True))
+    settings = zip(numbers(trained_rows, "temperature"), numbers(trained_rows, "ifm_epsilon"), strict=True)
+    arms = dict(zip(settings, words(trained_rows, "arm"), strict=True))
     pairs = {
         f"temperature {temperature:g}" + (f", epsilon {epsilon:g}" if len(epsilons) > 2 else ""): (
             arm,
@@ -141,9 +143,9 @@ def suppression_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figur
         for (temperature, epsilon), arm in arms.items()
         if epsilon and (plain := (temperature, 0.0)) in arms
     }
-    said = grouped_by_sign(paired_differences(known, pairs, "mean"), above="higher", below="lower")
-    note = runs_note(known, *MARKS, "line: untrained")
-    return headed(figure, f"Mean readout with IFM, {said}", note, theme, panels=True)
+    finding = grouped_by_sign(paired_differences(trained_rows, pairs, "mean"), above="higher", below="lower")
+    note = runs_note(trained_rows, *MARKS, "line: untrained")
+    return headed(figure, f"Mean readout with IFM, {finding}", note, theme, panels=True)
 
 
 def _draw_untrained(
@@ -184,9 +186,14 @@ def _draw_levels(figure: go.Figure, levels: Sequence[float], n_panels: int, line
 
 def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """[I] Figs 3 and 13: readout of each factor against temperature, and against the negatives' hardness."""
-    known = trained(table)
-    known = where(known, numbers(known, "ifm_epsilon") == 0)  # arms are not seeds: IFM's are left out
-    panels = [("temperature", _unweighted(known), True), ("hard_beta", _as_hard_ones(known), False)]
+    trained_rows = trained(table)
+    trained_rows = where(
+        trained_rows, numbers(trained_rows, "ifm_epsilon") == 0
+    )  # arms are not seeds: IFM's are left out
+    panels = [
+        ("temperature", _unweighted(trained_rows), True),
+        ("hard_beta", _as_hard_ones(trained_rows), False),
+    ]
     panels = [panel for panel in panels if len(np.unique(numbers(panel[1], panel[0]))) > 1]
     if not panels:
         return note_figure("The grid has no two temperatures or hardnesses to compare yet.", theme)
@@ -195,9 +202,9 @@ def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     for column, (name, part, log) in enumerate(panels, start=1):
         settings = numbers(part, name)
         values = np.unique(settings).tolist()
-        for factor, colour in zip(factors_in(known), colours, strict=False):
-            found = [over_seeds(100 * numbers(part, factor)[settings == value]) for value in values]
-            line = _line(values, found, factor, colour, theme)
+        for factor, colour in zip(factors_in(trained_rows), colours, strict=False):
+            summaries = [over_seeds(100 * numbers(part, factor)[settings == value]) for value in values]
+            line = _line(values, summaries, factor, colour, theme)
             figure.add_trace(line.update(showlegend=column == 1), 1, column)
         title = "temperature (harder to the left)" if log else "hardness of negatives (harder to the right)"
         figure.update_xaxes(title_text=title, type="log" if log else "linear", row=1, col=column)
@@ -205,21 +212,23 @@ def tradeoff_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     figure.update_yaxes(**PERCENT_AXIS)
     figure.update_yaxes(title_text="readout accuracy", row=1, col=1)
     finish(figure, theme, height=400)
-    marks = ("bars: lowest to highest run",) if fewest_seeds(known)[0] < ENOUGH else ()
-    said = [_hardest_against_easiest(part, name, log, factors_in(known)) for name, part, log in panels]
-    return headed(figure, "; ".join(said), runs_note(known, *marks), theme)
+    marks = ("bars: lowest to highest run",) if fewest_seeds(trained_rows)[0] < ENOUGH else ()
+    findings = [
+        _hardest_against_easiest(part, name, log, factors_in(trained_rows)) for name, part, log in panels
+    ]
+    return headed(figure, "; ".join(findings), runs_note(trained_rows, *marks), theme)
 
 
 def _hardest_against_easiest(part: pd.DataFrame, name: str, falls: bool, factors: Sequence[str]) -> str:
     """Say which factors rise and fall from the easiest to the hardest value of a column."""
     ends = sorted(set(part[name]), reverse=falls)
     arms = [part.loc[part[name] == end, "arm"].iloc[0] for end in (ends[-1], ends[0])]
-    found = {
+    slopes = {
         factor: paired_differences(part, {factor: (arms[0], arms[1])}, factor)[factor] for factor in factors
     }
-    said = grouped_by_sign(found, above="rises", below="falls")
+    finding = grouped_by_sign(slopes, above="rises", below="falls")
     words = "temperature" if falls else "hardness"
-    return f"{words} {ends[0]:g} to {ends[-1]:g}, {said}"
+    return f"{words} {ends[0]:g} to {ends[-1]:g}, {finding}"
 
 
 def _unweighted(table: pd.DataFrame) -> pd.DataFrame:
@@ -234,20 +243,20 @@ def _as_hard_ones(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _line(
-    values: Sequence[float], found: Sequence[SeedSummary], factor: str, colour: str, theme: Theme
+    values: Sequence[float], summaries: Sequence[SeedSummary], factor: str, colour: str, theme: Theme
 ) -> go.Scatter:
     """Draw the means, with intervals, or from the lowest to the highest run where there are too few."""
-    above = [one.high - one.mean if one.enough else max(one.values) - one.mean for one in found]
-    below = [one.mean - one.low if one.enough else one.mean - min(one.values) for one in found]
+    above = [one.high - one.mean if one.enough else max(one.values) - one.mean for one in summaries]
+    below = [one.mean - one.low if one.enough else one.mean - min(one.values) for one in summaries]
     return go.Scatter(
         x=list(values),
-        y=[one.mean for one in found],
+        y=[one.mean for one in summaries],
         error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1},
         mode="lines+markers",
         name=factor,
         legendgroup=factor,
         line={"color": colour, "width": theme.stroke(2)},
-        customdata=[one.text() for one in found],
+        customdata=[one.text() for one in summaries],
         hovertemplate=f"{factor} at %{{x}}<br>%{{customdata}}<extra></extra>",
     )
 
@@ -258,20 +267,22 @@ def loss_readout_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figu
     A bar over all settings with an interval from resampled settings; marks for the correlations within the
     temperatures (no weights on negatives) and within the hardnesses (one temperature) alone.
     """
-    known = trained(table)
+    trained_rows = trained(table)
     parts = {
-        "all settings": known,
-        "temperatures alone": _unweighted(known),
-        "hardnesses alone": _as_hard_ones(known),
+        "all settings": trained_rows,
+        "temperatures alone": _unweighted(trained_rows),
+        "hardnesses alone": _as_hard_ones(trained_rows),
     }
-    found = {
+    correlations = {
         (name, factor): correlation_over_settings(part, "held_out_loss", factor)
         for name, part in parts.items()
-        for factor in factors_in(known)
+        for factor in factors_in(trained_rows)
     }
-    shown = {key: one for key, one in found.items() if np.isfinite(one.pearson)}
+    shown = {key: one for key, one in correlations.items() if np.isfinite(one.pearson)}
     if not shown:
-        reason = next(iter(found.values())).reason if found else "no encoder has been trained yet"
+        reason = (
+            next(iter(correlations.values())).reason if correlations else "no encoder has been trained yet"
+        )
         return note_figure(f"No correlation of loss and readout error: {reason}.", theme)
     figure = go.Figure()
     for (name, colour), symbol in zip(
@@ -285,34 +296,34 @@ def loss_readout_figure(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figu
     signs = {"with": 1, "against": -1, "neither clearly": 0}
     whole = {factor: one for (name, factor), one in shown.items() if name == "all settings"}
     sign_of = {factor: int(one.low > 0) - int(one.high < 0) for factor, one in whole.items()}
-    said = [
-        f"{word}: {', '.join(own)}"
+    findings = [
+        f"{word}: {', '.join(same_sign)}"
         for word, sign in signs.items()
-        if (own := [factor for factor in sign_of if sign_of[factor] == sign])
+        if (same_sign := [factor for factor in sign_of if sign_of[factor] == sign])
     ]
-    note = runs_note(known, "intervals over resampled settings").partition("; ")[2]
-    clearly = f"The held-out loss moves with the readout error, {'; '.join(said)}"
+    note = runs_note(trained_rows, "intervals over resampled settings").partition("; ")[2]
+    clearly = f"The held-out loss moves with the readout error, {'; '.join(findings)}"
     title = clearly if any(sign_of.values()) else "No readout error moves clearly with the held-out loss"
     return headed(figure, title, note, theme)
 
 
 def _correlations(
-    name: str, found: dict[tuple[str, str], Correlation], colour: str, symbol: str, theme: Theme
+    name: str, correlations: dict[tuple[str, str], Correlation], colour: str, symbol: str, theme: Theme
 ) -> go.Scatter:
-    own = {factor: one for (part, factor), one in found.items() if part == name}
+    by_factor = {factor: one for (part, factor), one in correlations.items() if part == name}
     texts = [
         f"Pearson {one.pearson:.2f} ({one.low:.2f} to {one.high:.2f}), Spearman {one.spearman:.2f}, "
         f"{one.n_settings} settings, {one.n} encoders"
-        for one in own.values()
+        for one in by_factor.values()
     ]
     return go.Scatter(
-        x=list(own),
-        y=[one.pearson for one in own.values()],
+        x=list(by_factor),
+        y=[one.pearson for one in by_factor.values()],
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [one.high - one.pearson for one in own.values()],
-            "arrayminus": [one.pearson - one.low for one in own.values()],
+            "array": [one.high - one.pearson for one in by_factor.values()],
+            "arrayminus": [one.pearson - one.low for one in by_factor.values()],
         },
         mode="markers",
         name=name,

@@ -63,9 +63,9 @@ def run_composite(job: CellJob) -> Row:
             f"'{job.values['images']}' has images without a label, so no object can be read out. "
             "Give labelled ones"
         )
-    own = shortcut_settings(job.values, job.cell.columns, size=job.values["size"])
-    own["augment"] |= {name: job.values[name] for name in ("jitter", "grayscale")}
-    config = cell_config(job, {**own, "crop_size": job.values["crop_size"]})
+    settings = shortcut_settings(job.values, job.cell.columns, size=job.values["size"])
+    settings["augment"] |= {name: job.values[name] for name in ("jitter", "grayscale")}
+    config = cell_config(job, {**settings, "crop_size": job.values["crop_size"]})
     return trained_row(job, config, composite_factors(source))
 
 

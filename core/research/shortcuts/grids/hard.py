@@ -43,9 +43,9 @@ def hardness_arms(values: Values) -> list[GridCell]:
 
 def plain_arm(values: Values, arm: str) -> str | None:
     """Return the arm with plain InfoNCE at the temperature of the betas; None for that arm itself."""
-    own = f"tau{values['beta_temperature']:g}-beta0"
-    known = values["beta_temperature"] in values["temperatures"]
-    return own if known and arm != own else None
+    without_beta = f"tau{values['beta_temperature']:g}-beta0"
+    has_plain = values["beta_temperature"] in values["temperatures"]
+    return without_beta if has_plain and arm != without_beta else None
 
 
 def hardness_verdicts(values: Values, table: pd.DataFrame) -> list[str]:

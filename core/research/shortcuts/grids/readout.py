@@ -58,12 +58,12 @@ def measured(job: CellJob, config: TrainConfig, factors: Mapping[str, Factor]) -
     splits = load_pixels(source, config.image_size, cache=job.cache, workers=job.workers)
     clean = {split: represent_pixels(encoder, part.images) for split, part in splits.items()}
     views = {split: augmented_raw(encoder, part.images, config) for split, part in splits.items()}
-    chosen = views if job.values["augmented"] else clean
-    found = read_factors(chosen, factors, readout=job.values["readout"])
+    images = views if job.values["augmented"] else clean
+    row = read_factors(images, factors, readout=job.values["readout"])
     paper = read_factors(views, factors, readout="lbfgs")
-    found |= {f"{name}_paper": value for name, value in paper.items()}
-    found |= {f"chance_{name}": factor.chance for name, factor in factors.items()}
-    return found | {"held_out_loss": held_out_loss(job, encoder, splits["val"].images, config)}
+    row |= {f"{name}_paper": value for name, value in paper.items()}
+    row |= {f"chance_{name}": factor.chance for name, factor in factors.items()}
+    return row | {"held_out_loss": held_out_loss(job, encoder, splits["val"].images, config)}
 
 
 def read_factors(
@@ -75,16 +75,16 @@ def read_factors(
         raw: "train" to fit on and "val" to test on, (n, n_features) each.
         readout: "sgd", the probe of a study at the rate 0.1; or "lbfgs".
     """
-    found = {}
+    row = {}
     for name, factor in factors.items():
         if readout == "lbfgs":
-            found[name] = lbfgs_accuracy(raw["train"], factor.train, raw["val"], factor.val)
+            row[name] = lbfgs_accuracy(raw["train"], factor.train, raw["val"], factor.val)
             continue
         n_levels = int(max(factor.train.max(), factor.val.max())) + 1
         probe = train_probe(raw["train"], factor.train, n_levels, lr=0.1)
         read = probe.logits(raw["val"]).argmax(1).cpu().numpy()
-        found[name] = float((read == factor.val).mean())
-    return found | {"mean": float(np.mean(list(found.values())))}
+        row[name] = float((read == factor.val).mean())
+    return row | {"mean": float(np.mean(list(row.values())))}
 
 
 def augmented_raw(encoder: Encoder, images: np.ndarray, config: TrainConfig) -> np.ndarray:
@@ -148,8 +148,8 @@ def info_nce_of_views(
             continue
         itself = torch.eye(len(one), dtype=torch.bool).repeat(1, 2)
         both, positive = torch.cat([one, two]), (one * two).sum(1)
-        for own in (one, two):
-            negatives = (own @ both.T).masked_fill(itself, -torch.inf)
+        for side in (one, two):
+            negatives = (side @ both.T).masked_fill(itself, -torch.inf)
             options: dict[str, Any] = {"temperature": temperature, "epsilon": 0.0, "alpha": 0.0}
             losses.append(float(ifm_info_nce(positive, negatives, **options)))
             counts.append(len(one))

@@ -115,12 +115,12 @@ def arm_differences(
 
 def no_trade_off(table: pd.DataFrame, arm: str, baseline: str, factors: Sequence[str]) -> str:
     """Say whether an arm raises the mean readout without lowering any factor."""
-    found = arm_differences(table, arm, baseline, (*factors, "mean"))
-    if not all(one.enough for one in found.values()):
+    differences = arm_differences(table, arm, baseline, (*factors, "mean"))
+    if not all(one.enough for one in differences.values()):
         return f"{arm} against {baseline}: {NOT_ENOUGH}."
-    lower = [name for name in factors if found[name].sign == "below 0"]
-    higher = found["mean"].sign == "above 0"
-    facts = f"mean readout {found['mean'].text(factor=100, signed=True)} points"
+    lower = [name for name in factors if differences[name].sign == "below 0"]
+    higher = differences["mean"].sign == "above 0"
+    facts = f"mean readout {differences['mean'].text(factor=100, signed=True)} points"
     if lower:
         facts += f", lower: {', '.join(lower)}"
     return f"{arm} against {baseline}: {'works' if higher and not lower else 'does not work'} ({facts})."
@@ -128,25 +128,27 @@ def no_trade_off(table: pd.DataFrame, arm: str, baseline: str, factors: Sequence
 
 def equality(table: pd.DataFrame, arm: str, other: str) -> str:
     """Say whether two arms are equal within the margin."""
-    found = arm_differences(table, arm, other, ["mean"])["mean"]
-    within = found.within(EQUAL_WITHIN)
+    difference = arm_differences(table, arm, other, ["mean"])["mean"]
+    within = difference.within(EQUAL_WITHIN)
     if within is None:
         return f"{arm} against {other}: {NOT_ENOUGH}."
     word = "equal within 1.5 points" if within else "open"
-    return f"{arm} against {other}: {word} (mean readout {found.text(factor=100, signed=True)} points)."
+    return f"{arm} against {other}: {word} (mean readout {difference.text(factor=100, signed=True)} points)."
 
 
 def trade_off(table: pd.DataFrame, arm: str, baseline: str, factors: Sequence[str]) -> str:
     """Say whether an arm raises one factor and lowers another."""
-    found = arm_differences(table, arm, baseline, factors)
-    if not all(one.enough for one in found.values()):
-        signs = [np.sign(one.values) for one in found.values()]
-        known = all(len(one) for one in signs)
-        mixed = known and any((one > 0).all() for one in signs) and any((one < 0).all() for one in signs)
+    differences = arm_differences(table, arm, baseline, factors)
+    if not all(one.enough for one in differences.values()):
+        signs = [np.sign(one.values) for one in differences.values()]
+        all_measured = all(len(one) for one in signs)
+        mixed = (
+            all_measured and any((one > 0).all() for one in signs) and any((one < 0).all() for one in signs)
+        )
         seen = " (one factor is higher and another lower in every run)" if mixed else ""
         return f"{arm} against {baseline}: {NOT_ENOUGH}{seen}."
-    higher = [name for name in factors if found[name].sign == "above 0"]
-    lower = [name for name in factors if found[name].sign == "below 0"]
+    higher = [name for name in factors if differences[name].sign == "above 0"]
+    lower = [name for name in factors if differences[name].sign == "below 0"]
     word = "a trade-off" if higher and lower else "no trade-off"
     return f"{arm} against {baseline}: {word} (higher: {_or_none(higher)}; lower: {_or_none(lower)})."
 

@@ -38,8 +38,8 @@ def suppression_arms(values: Values) -> list[GridCell]:
 
 def without_ifm(values: Values, arm: str) -> str | None:
     """Return the arm of the same temperature without IFM; None for that arm itself."""
-    own, sign, _ = arm.rpartition("-eps")
-    return f"{own}-eps0" if sign and arm != f"{own}-eps0" and 0.0 in values["epsilons"] else None
+    base_arm, sign, _ = arm.rpartition("-eps")
+    return f"{base_arm}-eps0" if sign and arm != f"{base_arm}-eps0" and 0.0 in values["epsilons"] else None
 
 
 def suppression_verdicts(values: Values, table: pd.DataFrame) -> list[str]:

@@ -56,20 +56,20 @@ def aro_benchmarks(root: str | Path, *, tagger: Tagger | None = None, seed: int 
     folder = Path(root)
     if not folder.is_dir():
         raise TokenError(f"'{root}' is not a folder. Give the one that holds {CHOICES['VG-Relation']}")
-    found = [
+    items = [
         _choices(name, folder, folder / file) for name, file in CHOICES.items() if (folder / file).is_file()
     ]
     for name, (part, files) in ORDERS.items():
         for file in files:
             path = next((p / file for p in _subfolders(folder, part) if (p / file).is_file()), None)
             if path is not None:
-                found.append(_order(f"{name} ({path.stem})", path, tagger or textblob_tags, seed))
-    if not found:
+                items.append(_order(f"{name} ({path.stem})", path, tagger or textblob_tags, seed))
+    if not items:
         named = ", ".join(
             [*CHOICES.values(), *(f"{part.upper()}/{files[0]}" for part, files in ORDERS.values())]
         )
         raise TokenError(f"'{root}' holds no file of ARO. Expected {named}")
-    return found
+    return items
 
 
 def _subfolders(root: Path, name: str) -> list[Path]:
@@ -122,11 +122,11 @@ def _order(name: str, path: Path, tagger: Tagger, seed: int) -> Benchmark:
             continue
         images[named] = image
         few += len(captions) < CAPTIONS
-        for place, caption in enumerate(captions):
+        for position, caption in enumerate(captions):
             words = caption_words(caption)
             true = " ".join(words)
             tagged = list(zip(words, tagger(words), strict=True))
-            moved = false_shuffles(true, tagged, Dice(seed, number, place, SHUFFLE_TAG))
+            moved = false_shuffles(true, tagged, Dice(seed, number, position, SHUFFLE_TAG))
             short += N_SHUFFLES - len(moved)
             items.append(ChoiceItem(named, (true, *moved)))
     dropped = missing_images(missing, len(images), path) | {SHUFFLES_DROPPED: short}

@@ -71,14 +71,20 @@ def blind_check(benchmark: Benchmark, model: str, score: Callable[[Sequence[str]
     Pairs are tried on single comparisons, whose share is 1/2 for any such model: Winoground's own scores
     are 0 for a model that prefers one caption, whatever it knows.
     """
-    known = dict(zip(benchmark.captions, np.asarray(score(benchmark.captions), np.float64), strict=True))
+    score_of_caption = dict(
+        zip(benchmark.captions, np.asarray(score(benchmark.captions), np.float64), strict=True)
+    )
     if benchmark.pairs:
-        values = np.array([[known[caption] for caption in item.captions] for item in benchmark.pairs])
+        values = np.array(
+            [[score_of_caption[caption] for caption in item.captions] for item in benchmark.pairs]
+        )
         right = single_comparisons(np.repeat(values[:, :, None], 2, axis=2))
         pictures = np.arange(len(right)) // 2  # one number a pair
         chance = 0.5
     else:
-        right = choice_scores([np.array([known[c] for c in item.captions]) for item in benchmark.choices])
+        right = choice_scores(
+            [np.array([score_of_caption[c] for c in item.captions]) for item in benchmark.choices]
+        )
         pictures = np.array([item.picture for item in benchmark.choices])
         chance = mean_chance(benchmark)
     there = np.isfinite(right)

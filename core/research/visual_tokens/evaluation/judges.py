@@ -57,13 +57,13 @@ class ModelJudge:
 
     def pictures(self, benchmark: Benchmark) -> np.ndarray:
         keys, stored = benchmark.keys, self.stored
-        known = {key for key in keys if stored is not None and key in stored.row_of}
+        stored_keys = {key for key in keys if stored is not None and key in stored.row_of}
         rows: dict[str, np.ndarray] = {}
-        if known and stored is not None:
-            own = [key for key in keys if key in known]
-            packed = pack_tokens(stored.tokens(own), stored.words, **self.model.packing)
-            rows |= dict(zip(own, self.model.embed_data(packed), strict=True))
-        rest = [key for key in keys if key not in known]
+        if stored_keys and stored is not None:
+            own_keys = [key for key in keys if key in stored_keys]
+            packed = pack_tokens(stored.tokens(own_keys), stored.words, **self.model.packing)
+            rows |= dict(zip(own_keys, self.model.embed_data(packed), strict=True))
+        rest = [key for key in keys if key not in stored_keys]
         for start in range(0, len(rest), BLOCK):
             part: list[KeyedPicture] = [benchmark.read(key) for key in rest[start : start + BLOCK]]
             rows |= dict(zip((p.key for p in part), self.model.embed_pictures(part), strict=True))

@@ -1,4 +1,6 @@
-"""Retrieval between images and captions, and how far pairs stand out, as in [K] Fig. 6.4. No torch."""
+"""Retrieval between images and captions, and how far pairs stand out, as in Kalibhat, dissertation, Fig.
+6.4. No torch.
+"""
 
 from __future__ import annotations
 

@@ -120,13 +120,14 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
         other, group, right (in [0, 1]), margin (the true caption's cosine above the best other one's).
     """
     places = {key: row for row, key in enumerate(benchmark.keys)}
-    said = {caption: row for row, caption in enumerate(benchmark.captions)}
+    row_of_caption = {caption: row for row, caption in enumerate(benchmark.captions)}
     images, texts = judge.pictures(benchmark), judge.texts(benchmark.captions)
     if benchmark.pairs:
-        return _try_pairs(judge.name, benchmark, images, texts, places, said)
+        return _try_pairs(judge.name, benchmark, images, texts, places, row_of_caption)
     items = benchmark.choices
     likeness = [
-        cosines(texts[[said[c] for c in item.captions]], images[places[item.picture]]) for item in items
+        cosines(texts[[row_of_caption[c] for c in item.captions]], images[places[item.picture]])
+        for item in items
     ]
     right = choice_scores(likeness)
     table = pd.DataFrame(
@@ -142,16 +143,20 @@ def try_judge(judge: Judge, benchmark: Benchmark) -> tuple[list[SwapScore], pd.D
         }
     )
     chance = mean_chance(benchmark)
-    found = [_outcome(benchmark.name, judge.name, "accuracy", right, chance, table["picture"].to_numpy(str))]
+    outcomes = [
+        _outcome(benchmark.name, judge.name, "accuracy", right, chance, table["picture"].to_numpy(str))
+    ]
     groups, guessing = table["group"].to_numpy(object), np.array([1 / len(item.captions) for item in items])
-    known = [(groups == group) & np.isfinite(right) for group in dict.fromkeys(groups)]
-    known = [own for own in known if own.sum() >= benchmark.least_group]
-    mean, low, high, n = mean_interval(np.array([known_mean(right[own]) for own in known]))
+    members = [(groups == group) & np.isfinite(right) for group in dict.fromkeys(groups)]
+    members = [member for member in members if member.sum() >= benchmark.least_group]
+    mean, low, high, n = mean_interval(np.array([known_mean(right[member]) for member in members]))
     if n > 1:
-        chance = known_mean(known_mean(guessing[own]) for own in known)
+        chance = known_mean(known_mean(guessing[member]) for member in members)
         low, high = np.clip((low, high), 0, 1).tolist()  # NaN stays NaN
-        found.append(SwapScore(benchmark.name, judge.name, "mean over groups", mean, low, high, chance, n, 0))
-    return found, table
+        outcomes.append(
+            SwapScore(benchmark.name, judge.name, "mean over groups", mean, low, high, chance, n, 0)
+        )
+    return outcomes, table
 
 
 def _try_pairs(
@@ -160,11 +165,11 @@ def _try_pairs(
     images: np.ndarray,
     texts: np.ndarray,
     places: Mapping[str, int],
-    said: Mapping[str, int],
+    row_of_caption: Mapping[str, int],
 ) -> tuple[list[SwapScore], pd.DataFrame]:
     items = benchmark.pairs
     shown = np.array([[places[key] for key in item.pictures] for item in items])
-    words = np.array([[said[caption] for caption in item.captions] for item in items])
+    words = np.array([[row_of_caption[caption] for caption in item.captions] for item in items])
     cosine = cosines(texts[words][:, :, None], images[shown][:, None])  # (n, caption, image)
     scores = pair_scores(cosine)
     table = pd.DataFrame(
@@ -179,14 +184,14 @@ def _try_pairs(
             "margin": cosine[:, 0, 0] - cosine[:, 1, 0],
         }
     )
-    found = [
+    outcomes = [
         _outcome(benchmark.name, model, name, values, PAIR_CHANCE[name])
         for name, values in scores._asdict().items()
     ]
     for group in sorted(set(table["group"])) if len(set(table["group"])) > 1 else []:
-        own = scores.text[(table["group"] == group).to_numpy()]
-        found.append(_outcome(benchmark.name, model, f"text, {group}", own, PAIR_CHANCE["text"]))
-    return found, table
+        text_scores = scores.text[(table["group"] == group).to_numpy()]
+        outcomes.append(_outcome(benchmark.name, model, f"text, {group}", text_scores, PAIR_CHANCE["text"]))
+    return outcomes, table
 
 
 def _outcome(
@@ -194,11 +199,11 @@ def _outcome(
 ) -> SwapScore:
     """The mean of `right` with its interval; several items of one picture are not independent."""
     there = np.isfinite(right)
-    known = right[there]
+    scored = right[there]
     pictures = np.arange(len(right)) if pictures is None else pictures
-    low, high = clustered_wilson(known, pictures[there])
-    value = float(known.mean()) if len(known) else float("nan")
-    return SwapScore(test, model, measure, value, low, high, chance, len(known), len(right) - len(known))
+    low, high = clustered_wilson(scored, pictures[there])
+    value = float(scored.mean()) if len(scored) else float("nan")
+    return SwapScore(test, model, measure, value, low, high, chance, len(scored), len(right) - len(scored))
 
 
 def compositionality(
@@ -248,8 +253,8 @@ def compositionality(
     with progress.stage("tests", total=len(judges) * len(tests), unit="tests") as bar:
         for judge in judges:
             for test in tests:
-                found, table = try_judge(judge, test)
-                outcomes += found
+                of_judge, table = try_judge(judge, test)
+                outcomes += of_judge
                 tables.append(table)
                 bar.update(1)
     leaky = leaky_tests(check for _, check in checks)

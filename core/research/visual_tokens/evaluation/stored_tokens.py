@@ -24,8 +24,8 @@ REMEDY = "Extract the tokens of the benchmark's own pictures, or leave out --tok
 
 def check_images_of(folder: TokenFolder, spec: str) -> None:
     """Raise TokenError unless tokens are of the images of a specification."""
-    wanted = GlyphworldSource.from_spec(spec)
-    if folder.manifest["images_fingerprint"] != wanted.fingerprint():
+    source = GlyphworldSource.from_spec(spec)
+    if folder.manifest["images_fingerprint"] != source.fingerprint():
         theirs = reopen_images(folder.manifest["images"])
         spec_of = getattr(theirs, "spec", theirs.kind)
         raise TokenError(f"'{folder.path}' holds tokens of other images: {spec_of}. Give --root '{spec_of}'")
@@ -51,7 +51,7 @@ def check_pictures_of(folder: TokenFolder, benchmarks: Iterable[Benchmark]) -> N
 def some_of(keys: Sequence[str]) -> list[str]:
     """Return at most N_COMPARED keys, evenly spread."""
     places = {round(i * (len(keys) - 1) / (N_COMPARED - 1)) for i in range(N_COMPARED)} if keys else set()
-    return [keys[place] for place in sorted(places)]
+    return [keys[position] for position in sorted(places)]
 
 
 def drawn_kind(images: Mapping[str, Any]) -> str | None:

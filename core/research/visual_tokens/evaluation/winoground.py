@@ -45,10 +45,10 @@ def _from_lines(folder: Path) -> Benchmark:
     entries = list(_entries(path))
     for where, row in entries:
         names = _text(row, "image_0", where), _text(row, "image_1", where)
-        found = {name: _image_path(folder / "images", name) for name in names}
-        paths |= {name: image for name, image in found.items() if image is not None}
-        missing += [name for name, image in found.items() if image is None]
-        if all(found.values()):
+        image_paths = {name: _image_path(folder / "images", name) for name in names}
+        paths |= {name: image for name, image in image_paths.items() if image is not None}
+        missing += [name for name, image in image_paths.items() if image is None]
+        if all(image_paths.values()):
             items.append(_item(row, names, where))
     _check_ids([row["id"] for _, row in entries], path)
     n_left_out = len(entries) - len(items)

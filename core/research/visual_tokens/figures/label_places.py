@@ -33,20 +33,20 @@ def free_places(labels: Sequence[Label], size: tuple[float, float]) -> list[tupl
     Args:
         size: width and height of the picture, which no label leaves unless it is larger.
     """
-    found: list[tuple[float, float]] = []
+    positions: list[tuple[float, float]] = []
     taken: list[Area] = []
     for label in labels:
         best, least = label.places[0], math.inf
-        for place in _tried(label):
-            corner = _inside(label, place, size)
+        for position in _tried(label):
+            corner = _inside(label, position, size)
             covered = sum(shared_area(label.box(corner), other) for other in taken)
             if covered < least:
                 best, least = corner, covered
             if not covered:
                 break
-        found.append(best)
+        positions.append(best)
         taken.append(label.box(best))
-    return found
+    return positions
 
 
 def _tried(label: Label) -> Iterator[tuple[float, float]]:

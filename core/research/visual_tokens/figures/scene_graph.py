@@ -1,4 +1,6 @@
-"""A scene graph over its image ([K] Fig. 6.3), and what the encoder of tokens looks at."""
+"""A scene graph over its image (Kalibhat, dissertation, Fig. 6.3), and what the encoder of tokens looks
+at.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ def scene_graph_figure(
     pixel = height / (theme.height or HEIGHT)  # of the drawing, in pixels of the image
     whole = [_is_whole(box, width, height) for box in graph.boxes]
     points = graph.centres.copy()
-    points[[place for place, is_whole in enumerate(whole) if is_whole]] = (width / 2, height * GROUND_AT)
+    points[[index for index, is_whole in enumerate(whole) if is_whole]] = (width / 2, height * GROUND_AT)
     shapes, notes, words = [], [], []
     for node, box, is_whole, point in zip(graph.nodes, graph.boxes, whole, points, strict=True):
         if not is_whole:

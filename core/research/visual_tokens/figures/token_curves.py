@@ -1,4 +1,4 @@
-"""Curves and tables of visual tokens: [K] Fig. 6.4, Tables 6.1 and 6.2."""
+"""Curves and tables of visual tokens: Kalibhat, dissertation, Fig. 6.4, Tables 6.1 and 6.2."""
 
 from __future__ import annotations
 
@@ -46,11 +46,13 @@ def token_curves(runs: Mapping[str, Sequence[pd.DataFrame]], *, theme: Theme = L
     styles = arm_styles(arms, theme)
     for arm in arms:
         together = pd.concat(list(runs[arm]), ignore_index=True)
-        steps, place = np.unique(numbers(together, "step"), return_inverse=True)
+        steps, step_index = np.unique(numbers(together, "step"), return_inverse=True)
         for panel, (name, (_, factor)) in enumerate(CURVES.items()):
             line = go.Scatter(
                 x=steps,
-                y=[factor * known_mean(numbers(together, name)[place == at]) for at in range(len(steps))],
+                y=[
+                    factor * known_mean(numbers(together, name)[step_index == at]) for at in range(len(steps))
+                ],
                 name=ARM_NAMES.get(arm, arm),
                 legendgroup=arm,
                 showlegend=panel == 0,
@@ -74,10 +76,12 @@ def arm_styles(arms: Sequence[str], theme: Theme) -> dict[str, dict[str, Any]]:
     colours = [theme.discriminative, theme.upper, theme.accent, theme.neutral, theme.muted]
     others = [(colour, dash) for dash in ("solid", "dash", "dot") for colour in colours]
     rest = [arm for arm in arms if arm not in fixed]
-    found = {arm: (colour, "solid") for arm, colour in fixed.items()}
-    found |= {arm: others[place % len(others)] for place, arm in enumerate(rest)}
+    style_of_arm = {arm: (colour, "solid") for arm, colour in fixed.items()}
+    style_of_arm |= {arm: others[index % len(others)] for index, arm in enumerate(rest)}
     width = theme.stroke(2)
-    return {arm: {"color": colour, "dash": dash, "width": width} for arm, (colour, dash) in found.items()}
+    return {
+        arm: {"color": colour, "dash": dash, "width": width} for arm, (colour, dash) in style_of_arm.items()
+    }
 
 
 def results_table(
@@ -112,13 +116,13 @@ def rows_of_grid(table: pd.DataFrame, measures: Sequence[str]) -> dict[str, dict
     everywhere = {name for name in held if leaky[name] == set(table["arm"])}
     heads = {name: HEADS.get(name, name) + (" (leaky test)" if name in everywhere else "") for name in held}
 
-    def text(own: pd.DataFrame, arm: object, name: str) -> str:
-        found = over_seeds(own[name].to_numpy(np.float64)).text(factor=100)
-        return found + (" (leaky)" if arm in leaky[name] and name not in everywhere else "")
+    def text(rows: pd.DataFrame, arm: object, name: str) -> str:
+        summary = over_seeds(rows[name].to_numpy(np.float64)).text(factor=100)
+        return summary + (" (leaky)" if arm in leaky[name] and name not in everywhere else "")
 
     return {
-        ARM_NAMES.get(str(arm), str(arm)): {head: text(own, arm, name) for name, head in heads.items()}
-        for arm, own in table.groupby("arm", sort=False)
+        ARM_NAMES.get(str(arm), str(arm)): {head: text(arm_rows, arm, name) for name, head in heads.items()}
+        for arm, arm_rows in table.groupby("arm", sort=False)
     }
 
 
@@ -126,10 +130,10 @@ def _leaky_arms(table: pd.DataFrame, test: str) -> set[object]:
     """The arms of which more than half of the runs found a test leaky."""
     if "leaky" not in table:
         return set()
-    found: dict[object, list[bool]] = {}
+    chosen_of_arm: dict[object, list[bool]] = {}
     for arm, named in zip(table["arm"], table["leaky"].fillna(""), strict=True):
-        found.setdefault(arm, []).append(test in str(named).split())
-    return {arm for arm, leaks in found.items() if 2 * sum(leaks) > len(leaks)}
+        chosen_of_arm.setdefault(arm, []).append(test in str(named).split())
+    return {arm for arm, leaks in chosen_of_arm.items() if 2 * sum(leaks) > len(leaks)}
 
 
 def rows_of_report(

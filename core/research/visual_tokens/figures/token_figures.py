@@ -79,8 +79,8 @@ def _graph(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
         return scene_graph_figure(image, folder.graph(image_id), theme=theme)
     study = open_study(path)
     row = study.row_of(options.image) if options.image else 0
-    found = shown_tokens(study, row)
-    graph = found.extracted or found.planted
+    tokens = shown_tokens(study, row)
+    graph = tokens.extracted or tokens.planted
     if graph is None:
         raise SettingsError(f"'{path}' has no scene graph of this image. {SHOW}")
     return scene_graph_figure(
@@ -91,10 +91,10 @@ def _graph(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
 def _attention(path: Path, options: FigureOptions, theme: Theme) -> go.Figure:
     study = open_study(path)
     row = study.row_of(options.image) if options.image else 0
-    found, weights = shown_tokens(study, row), rank_weights(study.path)
-    if weights is None and not len(found.attention):
+    tokens, weights = shown_tokens(study, row), rank_weights(study.path)
+    if weights is None and not len(tokens.attention):
         raise SettingsError(f"'{path}' shows no attention. {SHOW}")
-    return attention_figure(weights, found.attention, theme=theme)
+    return attention_figure(weights, tokens.attention, theme=theme)
 
 
 SHOW = f"Run: {PROGRAM} compositionality MODEL --tokens TOKENS --study STUDY"

@@ -50,7 +50,7 @@ def open_splits(config: TokenTrainConfig, model: TokenModel, folder: TokenFolder
     Raises:
         CaptionError: an image has no caption. SettingsError: a split without images.
     """
-    found = {}
+    selected = {}
     captions = open_captions(config.captions, folder)
     for split in ("train", "val"):
         ids = folder.images.loc[folder.images["split"] == split, "image_id"].tolist()
@@ -58,8 +58,8 @@ def open_splits(config: TokenTrainConfig, model: TokenModel, folder: TokenFolder
         if not usable:
             raise SettingsError(f"'{folder.path}' has no {split} image with a caption")
         images = open_vision(config, model, folder, split, usable)
-        found[split] = SplitData(usable, images, lambda row, dice, of=usable: captions.draw(of[row], dice))
-    return found
+        selected[split] = SplitData(usable, images, lambda row, dice, of=usable: captions.draw(of[row], dice))
+    return selected
 
 
 def open_vision(
@@ -70,7 +70,7 @@ def open_vision(
         return pack_tokens(folder.tokens(ids), folder.words, **model.packing)
     source = reopen_images(folder.manifest["images"])
     preprocess: dict[str, Any] = model.clip.configuration.get("preprocess_cfg", {})
-    own = (
+    settings = (
         {"mean": tuple(preprocess["mean"]), "std": tuple(preprocess["std"])}
         if config.vision == "clip"
         else {}
@@ -83,7 +83,9 @@ def open_vision(
     if len(places) != len(pictures):
         raise TokenError(f"some images of '{folder.path}' can no longer be read. Extract the tokens again")
     rows = np.array([places[image_id] for image_id in ids])
-    return PixelData(pictures if np.array_equal(rows, np.arange(len(pictures))) else pictures[rows], **own)
+    return PixelData(
+        pictures if np.array_equal(rows, np.arange(len(pictures))) else pictures[rows], **settings
+    )
 
 
 class GraphCaptions:

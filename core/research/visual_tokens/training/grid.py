@@ -165,14 +165,14 @@ def training_row(job: CellJob, model: Any) -> Row:
 
 def columns_of_tests(outcomes: list[SwapScore]) -> Row:
     """Return the accuracy on each test of choices, and Winoground's three scores, in [0, 1]."""
-    found: Row = {}
+    row: Row = {}
     for one in outcomes:
         name = one.test.removeprefix("glyphworld ")
         if one.measure == "accuracy":
-            found[name] = one.value
+            row[name] = one.value
         elif name == "winoground" and "," not in one.measure:
-            found[f"pairs_{one.measure}"] = one.value
-    return found
+            row[f"pairs_{one.measure}"] = one.value
+    return row
 
 
 def held_out(judge: Judge, planted: TokenFolder, test: Benchmark) -> Row:
@@ -180,8 +180,8 @@ def held_out(judge: Judge, planted: TokenFolder, test: Benchmark) -> Row:
     ids = planted.images.loc[planted.images["split"] == "val", "image_id"].tolist()
     captions = open_captions("", planted)
     ids = [image_id for image_id in ids if captions.has(image_id)]
-    said = [captions.draw(image_id, Dice(VAL_TAG, row)) for row, image_id in enumerate(ids)]
-    return retrieval(judge.pictures(test.of_pictures(ids)), judge.texts(said), said)
+    drawn_captions = [captions.draw(image_id, Dice(VAL_TAG, row)) for row, image_id in enumerate(ids)]
+    return retrieval(judge.pictures(test.of_pictures(ids)), judge.texts(drawn_captions), drawn_captions)
 
 
 def leaks(folder: Path, tests: list[Benchmark], judge: Judge, source: GlyphworldSource) -> Row:

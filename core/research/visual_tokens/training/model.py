@@ -99,13 +99,13 @@ class TokenModel(nn.Module):
             TokenError: the CLIP or the plug of then is another one today.
         """
         if self._extractor is None:
-            found = Extractor(self.origin.extraction)
-            if found.fingerprint != self.origin.fingerprint:
+            extractor = Extractor(self.origin.extraction)
+            if extractor.fingerprint != self.origin.fingerprint:
                 raise TokenError(
                     "the tokens of this model were made with another CLIP than "
                     f"'{self.origin.extraction.clip}' is now: new pictures cannot have such tokens"
                 )
-            self._extractor = found
+            self._extractor = extractor
         return self._extractor
 
     def embed_pictures(self, pictures: Sequence[KeyedPicture]) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Train an image tower on captions as CLIP is trained, [K] section 6.5.1; resumable (docs/method.md 16.4).
+"""Train an image tower on captions as CLIP is trained, Kalibhat, dissertation, section 6.5.1; resumable
+(docs/method.md 16.4).
 
 Nothing random depends on earlier computations: the order and the captions of an epoch follow from the seed
 and its number alone. The state is therefore the weights, the optimiser, the step and the log.
@@ -86,9 +87,9 @@ class TokenTrainingRun(ResumableRun):
 
     def rows_of(self, step: int) -> tuple[np.ndarray, int]:
         """Return the images of a step and its epoch, a permutation drawn from (seed, epoch)."""
-        epoch, place = divmod(step, self.steps_per_epoch)
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.splits["train"]))
-        return order[place * self.batch_size : (place + 1) * self.batch_size], epoch
+        return order[step_of_epoch * self.batch_size : (step_of_epoch + 1) * self.batch_size], epoch
 
     def advance(self) -> None:
         self.torn = True
@@ -122,7 +123,7 @@ class TokenTrainingRun(ResumableRun):
             self.model.save(self.output, self.notes())
 
     def monitor(self) -> None:
-        """Search captions of val images: one curve point of [K] Fig. 6.4."""
+        """Search captions of val images: one curve point of Kalibhat, dissertation, Fig. 6.4."""
         data = self.splits["val"]
         n = min(self.config.monitor_images, len(data))
         captions = [data.captions(row, Dice(VAL_TAG, row)) for row in range(n)]

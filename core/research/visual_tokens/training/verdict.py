@@ -43,17 +43,17 @@ def token_verdicts(values: Values, table: pd.DataFrame) -> list[str]:
     text-to-image R@1 is not lower than that of patches (the interval of the difference is not below 0).
     Fails otherwise, or if only one-hot tokens gain.
     """
-    found = {pair: difference(table, *pair) for pair in DECIDING}
-    gain, control, patches, ceiling = found.values()
+    differences = {pair: difference(table, *pair) for pair in DECIDING}
+    gain, control, patches, ceiling = differences.values()
     if NOT_ENOUGH in (gain.sign, control.sign, patches.sign):
-        said = NOT_ENOUGH
+        verdict = NOT_ENOUGH
     elif gain.sign == "above 0" and control.sign != "above 0" and patches.sign != "below 0":
-        said = "works"
+        verdict = "works"
     else:
         only = gain.sign != "above 0" and ceiling.sign == "above 0"
-        said = "fails: the gain is there with planted one-hots only" if only else "fails"
-    measured = [f"{DECIDING[pair]}: {gain.points()}" for pair, gain in found.items()]
-    return [f"Additive attention: {said}. {'; '.join(measured)}."]
+        verdict = "fails: the gain is there with planted one-hots only" if only else "fails"
+    measured = [f"{DECIDING[pair]}: {gain.points()}" for pair, gain in differences.items()]
+    return [f"Additive attention: {verdict}. {'; '.join(measured)}."]
 
 
 def difference(table: pd.DataFrame, measure: str, one: str, other: str) -> SeedSummary:

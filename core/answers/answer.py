@@ -1,0 +1,143 @@
+"""What an answer is, where a study keeps it, and which ones a study has. No torch.
+
+An answer says for each image which class is predicted. The probe is one: it lies in the study as it always
+did. Every other one is a table `answer_NAME` of one row an image and, where its logits are linear on the
+representation, `answer_NAME_weights` and `answer_NAME_bias`, a row for each class of the study.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.answers.kinds import KINDS
+from core.common.command_line import command_line
+from core.errors import SettingsError, StudyError, did_you_mean
+
+if TYPE_CHECKING:
+    from core.reader import StudyReader
+
+PROBE, HEAD = "probe", "head"
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
+TABLE = "answer_{name}"
+COLUMNS = ("predicted", "confidence", "margin", "energy", "correct", "top5_correct")  # of the table
+PARTS = {"probe_weights": "weights", "probe_bias": "bias"}  # of a linear answer, by what they stand in for
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of a study.
+
+    Attributes:
+        kind: a name in KINDS. step: the entry of the manifest that made it.
+        facts: top1, n (images with a label that it knows), n_wrong, n_missing, notes …; None where unknown.
+    """
+
+    name: str
+    kind: str
+    step: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        return PROBE if self.name == PROBE else TABLE.format(name=self.name)
+
+    def part(self, item: str) -> str:
+        """The item that holds what `item` (a key of PARTS) is of this answer."""
+        return item if self.name == PROBE else f"{self.table}_{PARTS[item]}"
+
+    @property
+    def words(self) -> str:
+        """What the answer is, in a line.
+
+        >>> Answer("head", "head", "answers", {"n_outputs": 1000, "top1": 0.883, "n_wrong": 117}).words
+        'head (1,000 classes): top-1 88.3 % (117 errors)'
+        """
+        kind = "" if self.kind == self.name else f"{self.kind}, "
+        outputs = self.facts.get("n_outputs") or self.facts.get("n_classes")
+        classes = f"{outputs:,} classes" if outputs else ""
+        about = f"{kind}{classes}".rstrip(", ")
+        top1, n_wrong = self.facts.get("top1"), self.facts.get("n_wrong")
+        found = "accuracy unknown" if top1 is None else f"top-1 {100 * top1:.1f} %"
+        errors = f" ({n_wrong:,} error{'s' * (n_wrong != 1)})" if n_wrong is not None else ""
+        return f"{self.name}{f' ({about})' if about else ''}: {found}{errors}"
+
+
+def answers_of(study: StudyReader) -> dict[str, Answer]:
+    """The answers that a study holds, by name: the default first, then in the order of KINDS and by name."""
+    found = []
+    for step, entry in study.manifest["steps"].items():
+        if study.state(step) != "done":
+            continue
+        for name, facts in entry["summary"].get("answers", {}).items():
+            if (
+                isinstance(facts, dict)
+                and NAME.fullmatch(name)
+                and facts.get("kind") in KINDS
+                and study.has(TABLE.format(name=name))
+            ):
+                found.append(Answer(name, facts["kind"], step, facts))
+    if study.has(PROBE):
+        found.append(Answer(PROBE, PROBE, PROBE, study.summary(PROBE)))
+    order = list(KINDS)
+    found.sort(key=lambda one: (one.name != HEAD, one.name != PROBE, order.index(one.kind), one.name))
+    return {one.name: one for one in found}
+
+
+def default_answer(study: StudyReader) -> str:
+    """The head where one fits, else the probe, also where there is none; else the first that there is."""
+    held = answers_of(study)
+    return next((name for name in (HEAD, PROBE) if name in held), next(iter(held), PROBE))
+
+
+def answer_named(study: StudyReader, name: str) -> Answer:
+    """Raises SettingsError, with the command that adds it, where the study has no such answer."""
+    held = answers_of(study)
+    if name in held:
+        return held[name]
+    known = f"It has: {', '.join(held)}" if held else "It has none"
+    add = f" To add it: {command_line('answers', study.path, add=name)}" if name in KINDS else ""
+    raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, held)} {known}.{add}")
+
+
+def evaluated(study: StudyReader, kind: str) -> np.ndarray:
+    """(n_images,) bool: the images that an answer is judged on.
+
+    Those of the evaluation split; where nothing was fitted and the split was drawn, not given, all labelled.
+    """
+    given = study.summary("embed").get("split_given", True)
+    if study.is_val.any() and (given or KINDS[kind].fitted):
+        return study.is_val
+    return study.images["label"].notna().to_numpy()
+
+
+def answers_table(study: Any) -> pd.DataFrame:
+    """What every answer says of each image: image_id, split, true; NAME_predicted, _confidence, _correct.
+
+    Raises:
+        StudyError: the study has no answer.
+    """
+    if not study.answers:
+        raise StudyError(
+            f"no answers in '{study.path}'. Run: {command_line('answers', study.path, add='FILE')}"
+        )
+    told = ["predicted", "confidence", "correct"]
+    parts = [
+        study.answering(name).table(PROBE, told).rename(columns=lambda one, name=name: f"{name}_{one}")
+        for name in study.answers
+    ]
+    images = study.table("images", ["image_id", "split", "label"]).rename(columns={"label": "true"})
+    return pd.concat([images, *parts], axis=1)
+
+
+def check_name(name: str) -> str:
+    if not NAME.fullmatch(name) or name == PROBE:
+        raise SettingsError(
+            f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
+            f"not '{PROBE}'"
+        )
+    return name

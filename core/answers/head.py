@@ -1,0 +1,133 @@
+"""The encoder's own classifier as an answer: on the stored representations, or from its stored logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.answers.classes import Match, match_classes, read_class_file
+from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
+from core.common.dataframes import words
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.jobs.progress import Progress
+    from core.reader import StudyReader
+
+ITEMS = ("head_classes", "head_weights", "head_bias", "head_logits")  # what `embed` writes of a head
+NO_HEAD = "the encoder comes without a classifier"
+
+
+def why_no_head(study: StudyReader) -> str | None:
+    """Explain why a study has no head, or return None."""
+    if study.has("head_classes"):
+        return None
+    about = study.summary("embed").get("head") or {}
+    return str(about.get("why") or NO_HEAD)
+
+
+def head_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
+    """The answer `head`.
+
+    Raises:
+        SettingsError: there is no head, or none of its outputs is a label of the study.
+    """
+    if why := why_no_head(study):
+        raise SettingsError(f"no head in '{study.path}': {why}")
+    outputs, labels = study.table("head_classes"), study.class_names
+    names = [
+        [one for one in pair if one]
+        for pair in zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True)
+    ]
+    if request.head_classes:
+        match = read_class_file(request.head_classes, len(names), labels)
+    else:
+        match = match_classes(names, labels)
+        if match is None and study.summary("embed")["head"].get("assumed", True):
+            match = match_classes([[]] * len(names), labels)
+    if match is None:
+        raise SettingsError(unmatched(names, labels))
+    columns = ClassColumns.of(match, labels, restrict=request.restrict)
+    with progress.stage("head", total=study.n_images, unit="images"):
+        found = from_logits(_rows(study, request.device), study.n_images, columns)
+    found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
+    found.facts = {"n_outputs": len(names), "matched": match.how, "n_matched": match.n_matched}
+    found.notes = match.notes() + order_note(study, found, match)
+    _add_weights(study, found, match)
+    return found
+
+
+def unmatched(names: list[list[str]], labels: list[str]) -> str:
+    said = ", ".join(next(iter(one), "") for one in names[:3]).strip(", ") or "have no names"
+    return (
+        f"none of the {len(names):,} outputs of the head is a label of the images: the outputs are {said} …, "
+        f"the {len(labels):,} labels {', '.join(labels[:3])} …. Name them: --head-classes FILE"
+    )
+
+
+def _rows(study: StudyReader, device: Any) -> Any:
+    import torch
+
+    if study.has("head_logits"):
+        logits = study.array("head_logits")
+        return lambda start, stop: torch.from_numpy(np.array(logits[start:stop])).to(device).float()
+    weights = torch.from_numpy(study.vector("head_weights")).to(device).float()
+    bias = torch.from_numpy(study.vector("head_bias")).to(device).float()
+    raw = study.array("representations")
+
+    def rows(start: int, stop: int) -> torch.Tensor:
+        return torch.from_numpy(np.array(raw[start:stop])).to(device).float() @ weights.T + bias
+
+    return rows
+
+
+def _add_weights(study: StudyReader, found: AnswerValues, match: Match) -> None:
+    """Add the weights by class of the study, where each class is one output of a linear head."""
+    if not study.has("head_weights"):
+        found.notes.append("not linear on the representation: what needs weights cannot be had of it")
+    elif match.unmatched or not match.one_to_one:
+        found.notes.append("labels and outputs are not one to one: what needs weights cannot be had of it")
+    else:
+        place = np.empty(len(study.class_names), int)
+        place[match.code[match.code >= 0]] = np.flatnonzero(match.code >= 0)
+        found.weights = study.vector("head_weights")[place]
+        found.bias = study.vector("head_bias")[place]
+
+
+def order_note(study: StudyReader, found: AnswerValues, match: Match) -> list[str]:
+    """Warn where images of one label are mostly given one answer, and it is another one: a permuted order.
+
+    The answer of each label is read off every other image of it, and judged on the others.
+    """
+    label = study.images["label"]
+    rows = np.flatnonzero(label.isin(list(found.known or ())).to_numpy() & (found.best[:, 0] >= 0))
+    if len(rows) < 20:
+        return []
+    true = np.searchsorted(study.class_names, label.to_numpy(object)[rows].astype(str))
+    told = found.best[rows, 0].astype(np.int64)
+    order = np.argsort(true, kind="stable")
+    true, told = true[order], told[order]
+    turn = np.arange(len(true)) - np.searchsorted(true, true)  # the number of each among those of its label
+    n_names = len(found.names)
+    pairs, counts = np.unique((true * n_names + told)[turn % 2 == 0], return_counts=True)
+    by_count = np.argsort(counts, kind="stable")
+    usual = np.full(len(study.class_names), -1)
+    usual[pairs[by_count] // n_names] = pairs[by_count] % n_names  # the most common one is written last
+    judged = turn % 2 == 1
+    if judged.sum() < 10:
+        return []
+    share = float((usual[true] == told)[judged].mean())
+    right = np.searchsorted(study.class_names, np.array(found.names, dtype=object)[told].astype(str)) == true
+    right &= np.isin(np.array(found.names, dtype=object)[told], study.class_names)
+    accuracy = float(right[judged].mean())
+    constant = float(np.unique(told[judged], return_counts=True)[1].max() / judged.sum())
+    if share < 2 * accuracy or share - max(accuracy, constant) < 0.2:  # one answer to all is no order
+        return []
+    return [
+        f"THE ORDER OF THE CLASSES IS LIKELY WRONG: top-1 is {100 * accuracy:.1f} %, but {100 * share:.1f} % "
+        f"of the images get the answer that others of their label get. Classes were matched {match.how}; "
+        "name them in the order of the outputs: --head-classes FILE"
+    ]

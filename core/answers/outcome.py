@@ -1,0 +1,177 @@
+"""From logits to what a study keeps of an answer: predictions, confidences, what is correct."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.dataframes import where
+from core.common.statistics.intervals import wilson
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.answers.classes import Match
+    from core.reader import StudyReader
+
+VALUES = ("confidence", "margin", "energy")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an answer is made with."""
+
+    head_classes: str | None = None
+    restrict: bool = False
+    file: str | None = None
+    device: str | torch.device = "cpu"
+
+
+@dataclass
+class AnswerValues:
+    """What a kind finds of a study's images.
+
+    Attributes:
+        names: what can be predicted. best: (n_images, up to 5) places in `names`, best first; -1 for none.
+        values: (n_images,) confidence, margin and energy, NaN where unknown.
+        known: labels that can be right; the images of others are left out. None: all.
+        weights, bias: by class of the study, of an answer that is linear on the representation.
+        facts: what its summary says besides; notes: one line each, for users.
+    """
+
+    names: Sequence[str]
+    best: np.ndarray
+    values: dict[str, np.ndarray]
+    known: Sequence[str] | None = None
+    weights: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ClassColumns:
+    """How the logits of a classifier become those of the names that are told apart.
+
+    Outputs that mean one label are combined by log-sum-exp. Outputs that mean none stay possible, unless
+    `restrict`.
+    """
+
+    names: tuple[str, ...]
+    column: np.ndarray  # (n_outputs,) place in `names`, -1: left out
+
+    @classmethod
+    def of(cls, match: Match, labels: Sequence[str], *, restrict: bool = False) -> ClassColumns:
+        held = np.unique(match.code[match.code >= 0])
+        place = np.full(len(labels), -1)
+        place[held] = np.arange(len(held))
+        column = np.where(match.code >= 0, place[match.code], -1)
+        names = [labels[code] for code in held]
+        if not restrict:
+            others = np.flatnonzero(match.code < 0)
+            column[others] = len(names) + np.arange(len(others))
+            names += [_distinct(match.names[output], output, labels) for output in others]
+        return cls(tuple(names), column)
+
+    @property
+    def combines(self) -> bool:
+        used = self.column[self.column >= 0]
+        return len(np.unique(used)) < len(used)
+
+    def combined(self, logits: torch.Tensor) -> torch.Tensor:
+        """(n, n_outputs) -> (n, n_names)."""
+        import torch
+
+        used = torch.from_numpy(np.flatnonzero(self.column >= 0)).to(logits.device)
+        column = torch.from_numpy(self.column[self.column >= 0]).to(logits.device)
+        if not self.combines:
+            return logits[:, used[torch.argsort(column)]]
+        place = column.expand(len(logits), -1)
+        nothing = torch.full((len(logits), len(self.names)), -torch.inf, device=logits.device)
+        most = nothing.scatter_reduce(1, place, logits[:, used], "amax")
+        sums = torch.zeros_like(nothing).scatter_add(
+            1, place, (logits[:, used] - most.gather(1, place)).exp()
+        )
+        return most + sums.log()
+
+
+def _distinct(name: str, output: int, labels: Sequence[str]) -> str:
+    return f"{name} (output {output})" if name in labels else name
+
+
+def from_logits(
+    rows: Callable[[int, int], torch.Tensor], n_images: int, columns: ClassColumns, *, step: int = 4096
+) -> AnswerValues:
+    """Predictions of all images, a block at a time.
+
+    Args:
+        rows: the logits of the images from one row up to another, (n, n_outputs) float32.
+    """
+    import torch
+
+    n_best = min(5, len(columns.names))
+    best = np.empty((n_images, n_best), np.int32)
+    values = {name: np.full(n_images, np.nan) for name in VALUES}
+    for start in range(0, n_images, step):
+        stop = min(start + step, n_images)
+        logits = columns.combined(rows(start, stop))
+        top, places = logits.topk(n_best, dim=1)
+        best[start:stop] = places.cpu().numpy()
+        total = (logits - top[:, :1]).exp().sum(1).double()
+        shares = (top - top[:, :1]).exp().double() / total[:, None]
+        values["confidence"][start:stop] = shares[:, 0].cpu().numpy()
+        if n_best > 1:
+            values["margin"][start:stop] = (shares[:, 0] - shares[:, 1]).cpu().numpy()
+        values["energy"][start:stop] = (top[:, 0].double() + torch.log(total)).cpu().numpy()
+    return AnswerValues(columns.names, best, values)
+
+
+def outcome_table(study: StudyReader, found: AnswerValues) -> pd.DataFrame:
+    """The table `answer_NAME`, of a row an image and the columns of `answer.COLUMNS`."""
+    names = np.array([*found.names, None], dtype=object)
+    label = study.images["label"]
+    true = pd.Index(names[:-1]).get_indexer(pd.Index(label.to_numpy(object)))
+    judged = label.notna().to_numpy() & (found.best[:, 0] >= 0)
+    if found.known is not None:
+        judged &= label.isin(list(found.known)).to_numpy()
+    verdicts = {"correct": found.best[:, 0] == true, "top5_correct": (found.best == true[:, None]).any(1)}
+    table = {"predicted": pd.array(names[found.best[:, 0]], dtype="str"), **found.values}
+    for name, right in verdicts.items():
+        unknown = ~judged | ((found.best.shape[1] == 1) & (name == "top5_correct"))
+        table[name] = pd.arrays.BooleanArray(right & (true >= 0), unknown)
+    return pd.DataFrame(table)
+
+
+def answer_facts(
+    study: StudyReader, table: pd.DataFrame, found: AnswerValues, kind: str, evaluated: np.ndarray
+) -> dict:
+    """What the summary of a study says of an answer, over its evaluation images."""
+    judged = evaluated & table["correct"].notna().to_numpy()
+    right = table["correct"].fillna(False).to_numpy(bool)
+    n, n_right = int(judged.sum()), int((judged & right).sum())
+    labels = where(study.images, judged)["label"]
+    common = int(labels.value_counts().iloc[0]) if n else 0
+    low = float(wilson(n_right, n)[0]) if n else np.nan
+    others = (
+        ~pd.Series(table["predicted"]).isin(study.class_names).to_numpy()
+        & table["predicted"].notna().to_numpy()
+    )
+    top5 = table["top5_correct"].to_numpy(dtype=float, na_value=np.nan)[judged]
+    return {
+        "kind": kind,
+        "top1": n_right / n if n else None,
+        "top5": float(np.nanmean(top5)) if np.isfinite(top5).any() else None,
+        "n": n,
+        "n_wrong": n - n_right if n else None,
+        "n_missing": int(table["predicted"].isna().sum()),
+        "n_left_out": int((evaluated & study.images["label"].notna().to_numpy() & ~judged).sum()),
+        "other_classes": float(others[evaluated].mean()) if evaluated.any() else 0.0,
+        "at_chance": bool(n and low <= common / n),
+        "linear": found.weights is not None,
+        "notes": found.notes,
+        **found.facts,
+    }

@@ -1,0 +1,208 @@
+"""Predictions that the user has: a table of images, or logits in their order. Data, never code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.answers.classes import match_classes, read_class_file
+from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits
+from core.common.formatting import counted
+from core.data.sources.parquet_limit import check_image_rows
+from core.errors import SettingsError, first_line
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Progress
+    from core.reader import StudyReader
+
+MOST_BYTES = 4_000_000_000  # of a table, which is read into memory
+MOST_OUTPUTS = 100_000
+SHOWN = 3
+KEYS = ("image_id", "path")
+
+
+def file_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
+    """The answer of a file: .csv, .tsv or .parquet with image_id or path, or .npy of logits.
+
+    Raises:
+        SettingsError: what is wrong with the file, in a line.
+    """
+    path = str(request.file)
+    with progress.stage("predictions"):
+        if path.lower().endswith(".npy"):
+            return _from_npy(study, path, request)
+        return _from_table(study, path, _read(path))
+
+
+def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
+    import torch
+
+    try:
+        logits = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SettingsError(f"cannot read the logits '{path}': {first_line(error)}") from None
+    labels, n = study.class_names, study.n_images
+    if logits.ndim != 2 or logits.dtype.kind not in "fiu" or not 0 < logits.shape[1] <= MOST_OUTPUTS:
+        raise SettingsError(
+            f"'{path}' holds {logits.dtype} {logits.shape}; expected numbers (images, classes)"
+        )
+    if len(logits) != n:
+        raise SettingsError(f"'{path}' has {counted(len(logits), 'row')}, the study {counted(n, 'image')}")
+    n_outputs = logits.shape[1]
+    if request.head_classes:
+        match = read_class_file(request.head_classes, n_outputs, labels)
+    elif n_outputs == len(labels):
+        match = match_classes([[]] * n_outputs, labels)
+    else:
+        raise SettingsError(
+            f"'{path}' has {n_outputs:,} columns, the study {counted(len(labels), 'class', 'classes')}; name "
+            "them: --head-classes FILE"
+        )
+    assert match is not None
+
+    def rows(start: int, stop: int) -> torch.Tensor:
+        block = np.array(logits[start:stop], dtype=np.float32)
+        if not np.isfinite(block).all():
+            bad = start + int(np.flatnonzero(~np.isfinite(block).all(1))[0])
+            raise SettingsError(f"'{path}' has NaN or infinity in row {bad}")
+        return torch.from_numpy(block)
+
+    found = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
+    found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
+    found.facts = {"n_classes": n_outputs, "matched": match.how}
+    found.notes = match.notes()
+    return found
+
+
+def _read(path: str) -> pd.DataFrame:
+    try:
+        if (size := Path(path).stat().st_size) > MOST_BYTES:
+            raise SettingsError(f"'{path}' has {size:,} bytes; at most {MOST_BYTES:,} are read")
+        if path.lower().endswith(".parquet"):
+            check_image_rows(path)
+            return pd.read_parquet(path)
+        if path.lower().endswith((".csv", ".tsv")):
+            keys = dict.fromkeys((*KEYS, "predicted"), str)
+            tab = "\t" if path.lower().endswith(".tsv") else ","
+            return pd.read_csv(path, sep=tab, dtype=keys, keep_default_na=False, na_values=[""])
+    except SettingsError:
+        raise
+    except Exception as error:  # of the parsers, which raise errors of many kinds
+        raise SettingsError(f"cannot read the predictions '{path}': {first_line(error)}") from None
+    raise SettingsError(f"'{path}' is no .csv, .tsv, .parquet or .npy file")
+
+
+def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerValues:
+    key = next((name for name in KEYS if name in table.columns), None)
+    if key is None:
+        raise SettingsError(f"'{path}' has no column image_id or path; it has {_few(table.columns)}")
+    if table.columns.duplicated().any():
+        raise SettingsError(f"'{path}' has two columns '{table.columns[table.columns.duplicated()][0]}'")
+    ids = table[key].astype("object").where(table[key].notna(), "").astype(str)
+    if (doubled := ids[ids.duplicated()]).size:
+        raise SettingsError(f"'{path}' has the {key} '{doubled.iloc[0]}' twice; there is one answer an image")
+    mine = pd.Index(study.images[key].astype(str))
+    place = pd.Index(ids).get_indexer(mine)  # (n_images,) row of the file, -1 for none
+    held = place >= 0
+    if not held.any():
+        raise SettingsError(
+            f"'{path}' holds predictions of other images: it begins with {key} {_few(ids)}, the study with "
+            f"{_few(mine)}"
+        )
+    found = (
+        _told(study, path, table, place)
+        if "predicted" in table.columns
+        else _scored(study, path, table, place)
+    )
+    if not held.all():
+        first = study.images["image_id"].to_numpy(object)[~held]
+        found.notes.append(f"{counted(int((~held).sum()), 'image')} without a prediction: {_few(first)}")
+    if (more := len(ids) - int(held.sum())) > 0:
+        found.notes.append(f"{counted(more, 'row')} of images that the study does not have, ignored")
+    return found
+
+
+def _told(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray) -> AnswerValues:
+    """One predicted class an image, and perhaps its confidence."""
+    told = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(place)
+    told = told.map(_class_text, na_action="ignore")
+    codes, names = pd.factorize(told)
+    strange = [name for name in names if name not in set(study.class_names)]
+    if len(strange) == len(names):
+        raise SettingsError(
+            f"no class that '{path}' predicts is a label of the study: it predicts {_few(names)}, the labels "
+            f"are {_few(study.class_names)}"
+        )
+    values = {name: np.full(study.n_images, np.nan) for name in VALUES}
+    for name in VALUES:
+        if name in table.columns:
+            column = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+            if not np.isfinite(column[place[place >= 0]]).all():
+                bad = place[place >= 0][~np.isfinite(column[place[place >= 0]])][0]
+                raise SettingsError(f"'{path}' has no finite number in column {name}, row {bad + 1}")
+            values[name] = np.append(column, np.nan)[place]
+    notes = []
+    if strange:
+        n = int(told.isin(strange).sum())
+        notes.append(
+            f"{counted(n, 'image')} predicted as classes that no image has as label: {_few(strange)}"
+        )
+    best = codes.astype(np.int32)[:, None]
+    return AnswerValues(list(names), best, values, facts={"n_classes": len(names)}, notes=notes)
+
+
+def _scored(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray) -> AnswerValues:
+    """One column a class, of logits or probabilities."""
+    import torch
+
+    others = [str(name) for name in table.columns if name not in (*KEYS, "split", "true", "label")]
+    match = match_classes([[name] for name in others], study.class_names) if others else None
+    if match is None:
+        raise SettingsError(
+            f"'{path}' has neither a column predicted nor columns named like classes; it has "
+            f"{_few(table.columns)}"
+        )
+    if len(others) > MOST_OUTPUTS:
+        raise SettingsError(
+            f"'{path}' has {len(others):,} columns; at most {MOST_OUTPUTS:,} classes are read"
+        )
+    try:
+        scores = table[others].to_numpy(np.float32)
+    except (TypeError, ValueError):
+        raise SettingsError(f"'{path}' has texts among its columns of classes {_few(others)}") from None
+    used = scores[place[place >= 0]]
+    if not np.isfinite(used).all():
+        bad = place[place >= 0][~np.isfinite(used).all(1)][0]
+        raise SettingsError(f"'{path}' has NaN or infinity in row {bad + 1}")
+    shares = bool((used >= 0).all() and np.allclose(used.sum(1), 1, atol=1e-3))
+    if shares:
+        with np.errstate(divide="ignore"):
+            scores = np.maximum(np.log(scores), -1e4)
+    known = torch.from_numpy(scores)
+
+    def rows(start: int, stop: int) -> torch.Tensor:
+        return known[torch.from_numpy(np.maximum(place[start:stop], 0))]
+
+    labels = study.class_names
+    found = from_logits(rows, study.n_images, ClassColumns.of(match, labels))
+    found.best[place < 0] = -1
+    for name in VALUES:
+        found.values[name][place < 0] = np.nan
+    found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
+    found.facts = {"n_classes": len(others), "matched": match.how}
+    found.notes = [*match.notes(), *(["read as probabilities: each row adds up to 1"] if shares else [])]
+    return found
+
+
+def _class_text(value: object) -> str:
+    """A class as text; a number of a Parquet file, also one that missing rows made a float, as an integer."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _few(names: Sequence[object] | pd.Index | pd.Series | np.ndarray) -> str:
+    shown = ", ".join(f"'{name}'" for name in list(names)[:SHOWN])
+    return f"{shown}{' …' if len(names) > SHOWN else ''}"

@@ -1,0 +1,138 @@
+"""Answers are added to a study, and removed; and the step `answers`, which takes the encoder's own head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.answers import answer as answers
+from core.answers.answer import HEAD, evaluated
+from core.answers.head import why_no_head
+from core.answers.kinds import KINDS
+from core.answers.outcome import Request, answer_facts, outcome_table
+from core.common.device import resolve_device
+from core.config import AnswersConfig
+from core.errors import SettingsError, did_you_mean
+from core.reader import StudyReader
+from core.storage.chunked_array import file_sha256
+from core.storage.writer import write_study
+from core.topics import function_named
+
+if TYPE_CHECKING:
+    import torch
+
+    from core.config import RunOptions
+    from core.jobs.progress import Progress
+    from core.storage.writer import StepWriter
+
+OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
+CHANCE = (
+    "AT CHANCE LEVEL: top-1 is not above the share of the most common class. The likely causes are a wrong "
+    "order of the classes (--head-classes FILE) and a wrong normalisation (--mean, --std)"
+)
+
+
+def fingerprints(study: StudyReader, config: AnswersConfig, run: RunOptions) -> dict[str, str]:
+    """What the step `answers` reads outside the study: the file of class names."""
+    del study, run
+    path = config.head_classes
+    return {"head_classes": file_sha256(Path(path))} if path and Path(path).is_file() else {}
+
+
+def compute_answers(
+    study: StudyReader,
+    step: StepWriter,
+    config: AnswersConfig,
+    *,
+    progress: Progress,
+    device: str | torch.device = "cpu",
+) -> None:
+    """The step `answers`: the head, if the encoder has one that fits the labels; else only the reason."""
+    why = why_no_head(study) or ("the images have no labels" if not study.labelled else None)
+    if why and config.head_classes:
+        raise SettingsError(f"--head-classes {config.head_classes}: {why}")
+    request = Request(config.head_classes, config.restrict, device=device)
+    if why is None:
+        try:
+            write_answer(study, step, HEAD, HEAD, request, progress)
+        except SettingsError as error:
+            if config.head_classes:
+                raise
+            why = str(error)
+    if why:
+        step.summary = {"skipped": why}
+
+
+def write_answer(
+    study: StudyReader, step: StepWriter, name: str, kind: str, request: Request, progress: Progress
+) -> None:
+    found = function_named(KINDS[kind].make)(study, request, progress)
+    table = outcome_table(study, found)
+    facts = answer_facts(study, table, found, kind, evaluated(study, kind))
+    if facts["at_chance"]:
+        facts["notes"] = [*facts["notes"], CHANCE]
+    for note in facts["notes"]:
+        progress.note(f"{name}: {note}")
+    own = answers.TABLE.format(name=name)
+    step.table(own, table)
+    if found.weights is not None and found.bias is not None:
+        step.vector(f"{own}_weights", found.weights)
+        step.vector(f"{own}_bias", found.bias)
+    step.summary = {"answers": {name: facts}}
+
+
+def add_answer(
+    folder: str | Path, what: str, name: str | None, request: dict[str, Any], progress: Progress
+) -> str:
+    """Add an answer of a kind, or the predictions of a file, and return its name.
+
+    Raises:
+        SettingsError: no such kind or file, or it is one of the steps' own (`head`, `probe`).
+    """
+    kind = what if what in KINDS else "file"
+    if kind == "file" and not Path(what).is_file():
+        hint = did_you_mean(what, KINDS)
+        raise SettingsError(
+            f"--add {what}: no such file, and no kind of answers.{hint} Kinds: {', '.join(KINDS)}"
+        )
+    name = answers.check_name(name or (kind if kind != "file" else _name_of(what)))
+    if name == HEAD and kind != HEAD:
+        raise SettingsError(f"--name {HEAD}: that is the name of the encoder's own classifier")
+    device = resolve_device(request.pop("device", "auto"))
+    given = Request(**request, file=what if kind == "file" else None, device=device)
+    settings = {"kind": kind, **request} | ({"file": str(Path(what).resolve())} if given.file else {})
+    inputs = ("images",) if given.file else ("images", "representations")
+    outside = {"file": file_sha256(Path(what))} if given.file else {}
+    with write_study(folder) as writer, progress.step("answers"):
+        study = StudyReader(folder)
+        if not study.has("images"):
+            raise SettingsError(f"'{folder}' has no images yet")
+        if not study.labelled:
+            raise SettingsError(f"the images of '{folder}' have no labels, so nothing says which are wrong")
+        with writer.step(OWN_STEP.format(name=name), settings, inputs, outside) as out:
+            write_answer(study, out, name, kind, given, progress)
+    return name
+
+
+def add_kinds(
+    folder: str | Path, kinds: Iterable[str], options: Mapping[str, Any], progress: Progress
+) -> None:
+    """Add the answers of some kinds, but for those that a step makes."""
+    for kind in kinds:
+        if kind not in (HEAD, answers.PROBE):
+            add_answer(folder, kind, None, {"device": options.get("device", "auto")}, progress)
+
+
+def remove_answer(folder: str | Path, name: str) -> None:
+    """Remove an answer and its files; the probe is a step and stays."""
+    if name == answers.PROBE:
+        raise SettingsError("the probe is a step of the study and stays; other answers can be removed")
+    with write_study(folder) as writer:
+        writer.remove(answers.answer_named(StudyReader(folder), name).step)
+
+
+def _name_of(path: str) -> str:
+    """The name of an answer from that of its file: preds_v2.csv is preds-v2."""
+    stem = "".join(one if one.isascii() and one.isalnum() else "-" for one in Path(path).stem).strip("-")
+    return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")

@@ -1,0 +1,203 @@
+"""Answers of a study: files and neighbours against loops, what follows from them, and bad files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from core.answers import knn
+from core.answers.requests import add_answer, remove_answer
+from core.errors import SettingsError
+from core.jobs.progress import Progress
+from core.store import Study, open_study
+
+
+@pytest.fixture
+def study(shared_study: Path, tmp_path: Path) -> Study:
+    return open_study(shutil.copytree(shared_study, tmp_path / "study"))
+
+
+def add(study: Study, what: object, name: str | None = None, **request: object) -> Study:
+    add_answer(study.path, str(what), name, {"device": "cpu", **request}, Progress.silent())
+    return open_study(study.path)
+
+
+def written(study: Study, path: Path, **columns: object) -> Path:
+    frame = pd.DataFrame({"image_id": study.images["image_id"], **columns})
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
+    return path
+
+
+def test_the_probe_is_an_answer_and_the_default(study):
+    assert list(study.answers) == ["probe"] and study.answering() is study
+    assert study.answering("probe") is study
+
+
+def test_the_probes_own_predictions_as_a_file_give_the_probes_numbers(study, tmp_path):
+    probe = study.table("probe")
+    columns = {name: probe[name] for name in ("predicted", "confidence")}
+    mine = add(study, written(study, tmp_path / "mine.parquet", **columns)).answering("mine")
+    pd.testing.assert_frame_equal(
+        mine.table("probe")[["image_id", "predicted", "confidence", "correct"]],
+        probe[["image_id", "predicted", "confidence", "correct"]],
+        check_dtype=False,
+    )
+    stored = study.table("quality_metrics").set_index("score")
+    found = mine.table("quality_metrics").set_index("score")
+    assert {"gen", "vim_residual", "margin"}.isdisjoint(
+        found.dropna(subset="auroc").index
+    )  # of the probe alone
+    for name in ("q_score", "distinctiveness", "confidence"):
+        assert found.loc[name, "auroc"] == stored.loc[name, "auroc"]
+    for name in ("class_means_correct", "group_counts", "sparsity_curves"):
+        np.testing.assert_array_equal(mine.vector(name), study.vector(name))
+    assert mine.summary("probe")["top1"] == study.summary("probe")["top1"]
+    assert mine.where("correct=false").n_chosen == study.where("correct=false").n_chosen
+
+
+def test_everything_that_says_correct_follows_the_answer(study, tmp_path):
+    told = study.images["label"].to_numpy(object).copy()
+    val = np.flatnonzero(study.is_val)
+    told[val[:6]] = "bee"
+    mine = add(study, written(study, tmp_path / "mine.csv", predicted=told)).answering("mine")
+    wrong = (told != study.images["label"].to_numpy(object)) & study.is_val
+    assert mine.where("correct=false").n_chosen == wrong.sum() > 0
+    assert mine.where("predicted=bee").n_chosen == ((told == "bee") & study.is_val).sum()
+    assert mine.table("quality")["correct"].tolist() == (~wrong).tolist()
+    scores = study.table("quality")["q_score"].to_numpy()
+    expected = roc_auc_score(~wrong[val], scores[val])
+    metrics = mine.table("quality_metrics").set_index("score")
+    assert metrics.loc["q_score", "auroc"] == pytest.approx(expected)
+    assert not mine.has("probe_weights") and "not linear" in str(mine.why_missing("probe_weights"))
+    assert not mine.has("failures") and "confidence" not in metrics.dropna(subset="auroc").index
+    assert (
+        study.answering("probe").where("correct=false").n_chosen != wrong.sum()
+    )  # the study itself is as before
+    narrowed = mine.where("label=ant")
+    assert narrowed.answering("probe").summary("probe") == study.where("label=ant").summary("probe")
+
+
+def test_neighbours_vote_as_scikit_learn_says(study):
+    from sklearn.neighbors import NearestNeighbors
+
+    found = add(study, "knn").answering("knn")
+    raw = study.vector("representations").astype(np.float64)
+    h = raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-30)
+    train, label = np.flatnonzero(~study.is_val), study.images["label"].to_numpy(object)
+    near = NearestNeighbors(n_neighbors=21, metric="cosine", algorithm="brute").fit(h[train])
+    distance, place = near.kneighbors(h)
+    for row in range(study.n_images):
+        kept = train[place[row]] != row
+        votes: dict[str, float] = {}
+        for other, cosine in list(zip(train[place[row]][kept], 1 - distance[row][kept], strict=True))[:20]:
+            votes[label[other]] = votes.get(label[other], 0.0) + np.exp(cosine / 0.07)
+        best = max(votes, key=lambda name: votes[name])
+        assert found.table("probe")["predicted"][row] == best
+        confidence = votes[best] / sum(votes.values())
+        assert found.table("probe")["confidence"][row] == pytest.approx(confidence, abs=1e-5)
+
+
+def test_a_zero_vector_has_cosine_0_and_no_row_is_its_own_neighbour():
+    raw = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]])
+    keys = knn.unit(raw)
+    cosines, places = knn.nearest(keys, torch.arange(4), [keys[:2], keys[2:]], torch.arange(4))
+    assert cosines[0].tolist() == [0.0, 0.0, 0.0] and 0 not in places[0].tolist()
+    assert places[1].tolist()[-1] == 3 and cosines[1].tolist() == [0.0, 0.0, -1.0]
+    votes = knn.vote(cosines, torch.tensor([0, 1, 1, 0])[places], 2)
+    torch.testing.assert_close(votes.sum(1), torch.ones(4, dtype=torch.float64))
+
+
+def test_logits_in_the_order_of_the_images(study, tmp_path, rng):
+    logits = rng.normal(size=(study.n_images, len(study.class_names))).astype(np.float32)
+    np.save(tmp_path / "deployed.npy", logits)
+    table = add(study, tmp_path / "deployed.npy").answering("deployed").table("probe")
+    assert table["predicted"].tolist() == [study.class_names[place] for place in logits.argmax(1)]
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(table["confidence"], shares.max(1), rtol=1e-5)
+
+
+def test_probabilities_by_class_and_images_without_a_row(study, tmp_path, rng):
+    shares = rng.dirichlet(np.ones(4), study.n_images)
+    columns = dict(zip(study.class_names, shares.T, strict=True))
+    path = written(study, tmp_path / "shares.csv", **columns)
+    pd.read_csv(path).iloc[3:].to_csv(path, index=False)
+    held = add(study, path)
+    table = held.answering("shares").table("probe")
+    assert table["predicted"].isna().tolist() == [True] * 3 + [False] * (study.n_images - 3)
+    assert table["correct"].isna().sum() == 3 and table["confidence"].isna().sum() == 3
+    np.testing.assert_allclose(table["confidence"][3:], shares[3:].max(1), rtol=1e-5)
+    notes = held.answers["shares"].facts["notes"]
+    assert any(note.startswith("3 images without a prediction: '") for note in notes)
+    assert held.answers["shares"].facts["n_missing"] == 3
+
+
+def test_export_holds_every_answer_and_the_commands_take_one(study, tmp_path, run):
+    told = ["ant"] * study.n_images
+    path = written(study, tmp_path / "all ants.csv", predicted=told)
+    assert run("answers", study.path, "--add", path, "--name", "ants").code == 0
+    out = tmp_path / "answers.csv"
+    assert run("export", study.path, "answers", "-o", out).code == 0
+    table = pd.read_csv(out)
+    assert list(table) == [
+        *("image_id", "split", "true", "probe_predicted", "probe_confidence", "probe_correct"),
+        *("ants_predicted", "ants_confidence", "ants_correct"),
+    ]
+    assert (table["ants_correct"] == (table["true"] == "ant")).all()
+    said = run("inspect", study.path, "--answer", "ants", "--json")
+    assert said.code == 0 and '"accuracy": 0.25' in said.out
+    assert "chance" in run("answers", study.path).out.lower()
+    assert "no answer 'ant'" in run("inspect", study.path, "--answer", "ant").error
+    assert run("answers", study.path, "--remove", "ants").code == 0
+    assert (
+        list(open_study(study.path).answers) == ["probe"]
+        and not (study.path / "answer_ants.parquet").exists()
+    )
+    assert run("verify", study.path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda t: t.rename(columns={"image_id": "file"}), "no column image_id or path; it has 'file'"),
+        (lambda t: t.drop(columns="predicted"), "neither a column predicted nor columns named like classes"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "twice"),
+        (lambda t: t.assign(image_id="x" + t["image_id"]), "predictions of other images"),
+        (lambda t: t.assign(predicted="dinosaur"), "no class that .* predicts is a label"),
+        (lambda t: t.assign(confidence="sure"), "no finite number in column confidence, row 1"),
+        (lambda t: t.drop(columns="predicted").assign(ant=np.nan, bee=1.0), "NaN or infinity in row 1"),
+    ],
+)
+def test_a_bad_table_is_one_clear_line_and_changes_nothing(study, tmp_path, change, problem):
+    table = pd.DataFrame({"image_id": study.images["image_id"], "predicted": study.images["label"]})
+    change(table).to_csv(tmp_path / "bad.csv", index=False)
+    before = (study.path / "manifest.json").read_bytes()
+    with pytest.raises(SettingsError, match=problem):
+        add(study, tmp_path / "bad.csv")
+    assert list(open_study(study.path).answers) == ["probe"]
+    assert (study.path / "manifest.json").read_bytes() == before
+
+
+def test_bad_logits_are_one_clear_line(study, tmp_path):
+    n = study.n_images
+    for name, array, problem in (
+        ("rows", np.zeros((n - 1, 4), np.float32), f"has {n - 1} rows, the study {n} images"),
+        ("width", np.zeros((n, 7), np.float32), "has 7 columns, the study 4 classes"),
+        ("nan", np.full((n, 4), np.nan, np.float32), "NaN or infinity in row 0"),
+        ("text", np.full((n, 4), "a"), "expected numbers"),
+        ("objects", np.full((n, 4), None), "cannot read the logits"),
+    ):
+        np.save(tmp_path / f"{name}.npy", array, allow_pickle=True)
+        with pytest.raises(SettingsError, match=problem):
+            add(study, tmp_path / f"{name}.npy")
+    with pytest.raises(SettingsError, match="no such file, and no kind"):
+        add(study, "kmm")
+    with pytest.raises(SettingsError, match="not 'probe'"):
+        add(study, "knn", "probe")
+    with pytest.raises(SettingsError, match="the probe is a step"):
+        remove_answer(study.path, "probe")

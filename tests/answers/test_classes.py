@@ -1,0 +1,95 @@
+"""Outputs matched to labels, and files of class names, good and bad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.answers import classes
+from core.answers.classes import match_classes, read_class_file
+from core.answers.outcome import ClassColumns, from_logits
+from core.errors import SettingsError
+
+OUTPUTS = [
+    ["n01440764", "tench, Tinca tinca"],
+    ["n02012849", "crane"],
+    ["n03126707", "crane"],
+    ["n02099601", "golden retriever"],
+]
+
+
+@pytest.mark.parametrize(
+    ("labels", "code", "how"),
+    [
+        (["n02099601", "n03126707"], [-1, -1, 1, 0], "by WordNet id"),
+        (["Golden_Retriever", "Tinca tinca"], [1, -1, -1, 0], "by name"),
+        (["0", "3"], [0, -1, -1, 1], "by index"),
+    ],
+)
+def test_labels_are_matched_by_what_they_are(labels, code, how):
+    match = match_classes(OUTPUTS, labels)
+    assert match is not None and match.code.tolist() == code and match.how == how and not match.unmatched
+
+
+def test_a_name_of_two_outputs_matches_none_and_is_said():
+    match = match_classes(OUTPUTS, ["crane", "tench"])
+    assert match is not None and match.code.tolist() == [1, -1, -1, -1] and match.unmatched == ("crane",)
+    assert "no output means crane" in match.notes()[1]
+
+
+def test_outputs_without_names_are_in_the_order_of_the_labels_where_there_are_as_many():
+    match = match_classes([[], []], ["cat", "dog"])
+    assert match is not None and match.code.tolist() == [0, 1] and "order" in match.how
+    assert match_classes([[], [], []], ["cat", "dog"]) is None
+    assert match_classes(OUTPUTS, ["cat", "dog"]) is None
+
+
+def test_a_table_gives_many_outputs_one_label_and_their_logits_are_combined(tmp_path):
+    (tmp_path / "map.csv").write_text("output,label\n0,cat\n1,dog\n2,dog\n")
+    match = read_class_file(tmp_path / "map.csv", 4, ["cat", "dog", "elk"])
+    assert match.code.tolist() == [0, 1, 1, -1] and match.unmatched == ("elk",) and not match.one_to_one
+    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    columns = ClassColumns.of(match, ["cat", "dog", "elk"])
+    expected = torch.stack([logits[:, 0], logits[:, 1:3].logsumexp(1), logits[:, 3]], 1)
+    torch.testing.assert_close(columns.combined(logits), expected)
+    assert columns.names == ("cat", "dog", "output 3")
+    only = ClassColumns.of(match, ["cat", "dog", "elk"], restrict=True)
+    torch.testing.assert_close(only.combined(logits), expected[:, :2])
+    found = from_logits(lambda start, stop: logits[start:stop], 6, columns, step=4)
+    shares = expected.double().softmax(1).sort(1, descending=True)
+    np.testing.assert_array_equal(found.best, shares.indices.numpy())
+    np.testing.assert_allclose(found.values["confidence"], shares.values[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(found.values["margin"], shares.values[:, 0] - shares.values[:, 1], atol=1e-6)
+    np.testing.assert_allclose(found.values["energy"], expected.double().logsumexp(1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("names.txt", "cat\n", "names 1 classes; the head has 2 outputs"),
+        ("names.txt", "ant\nbee\n", "none of the names"),
+        ("names.json", '{"5": "cat"}', "names output 5"),
+        ("names.json", "[1, 2]", "expected a list of names"),
+        ("names.json", "[" * 100_000, "holds no class names"),
+        ("names.csv", "a,b\n1,cat\n", "expected the columns output and label"),
+        ("names.csv", "output,label\nx,cat\n", "holds no class names"),
+    ],
+)
+def test_a_bad_file_of_names_is_one_clear_line(tmp_path, name, text, problem):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SettingsError, match=problem):
+        read_class_file(tmp_path / name, 2, ["cat", "dog"])
+
+
+def test_files_that_are_no_names_are_refused_by_their_size_and_encoding(tmp_path: Path, monkeypatch):
+    (tmp_path / "names.txt").write_bytes(b"\xff\xfe\x00cat")
+    with pytest.raises(SettingsError, match="no text in UTF-8"):
+        read_class_file(tmp_path / "names.txt", 2, ["cat"])
+    monkeypatch.setattr(classes, "MOST_BYTES", 3)
+    with pytest.raises(SettingsError, match="has 6 bytes"):
+        read_class_file(tmp_path / "names.txt", 2, ["cat"])
+    with pytest.raises(SettingsError, match="No such file"):
+        read_class_file(tmp_path / "none.txt", 2, ["cat"])

@@ -1,0 +1,225 @@
+"""The encoder's own classifier: against a plain forward pass of the untouched network, image by image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from PIL import Image
+from torch import nn
+
+from core.encoders.readout.head import Head, untrained
+from core.encoders.registry import load_encoder
+from core.jobs.progress import Progress
+from core.pipeline.run import analyze
+from core.store import Study, open_study
+from tests.encoders.planted import narrow_resnet, stir
+
+SYNSETS = ("n01440764", "n01443537", "n02099601")
+
+
+def trained(model: nn.Module) -> nn.Module:
+    """Weights that are not as they were drawn, and BatchNorm statistics that matter."""
+    torch.manual_seed(1)
+    stir(model)
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5).add_(0.02 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def head_of(
+    spec: str, model: nn.Module, folder: Path, **options: object
+) -> tuple[Head, torch.Tensor, torch.Tensor]:
+    """The head that is found for a saved network, its logits of an input, and those of the plain network."""
+    torch.save(model.state_dict(), folder / "net.pth")
+    encoder = load_encoder(f"{spec}@{folder / 'net.pth'}", **options)  # pyright: ignore[reportArgumentType]
+    head = encoder.find_head()
+    assert isinstance(head, Head), head
+    x = torch.randn(2, 3, *encoder.transform.sides, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad(), head.reading(encoder.base) as logits:
+        raw, plain = encoder.model(x), model(x)
+        if head.linear is not None:
+            ours = raw @ head.linear[0].T + head.linear[1]
+            assert float((ours - plain).abs().max()) <= 1e-4 * float(plain.abs().max())
+        return head, logits(), plain
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "options", "linear"),
+    [
+        ("torchvision", "resnet18", {"num_classes": 7}, True),
+        ("torchvision", "mobilenet_v3_small", {"num_classes": 7}, False),  # a hidden layer
+        ("torchvision", "squeezenet1_1", {}, False),  # a convolution and a mean
+        ("torchvision", "alexnet", {"num_classes": 7}, False),  # reads a map of 6 x 6
+        ("timm", "convnext_atto", {"num_classes": 7}, True),  # after a LayerNorm
+        ("timm", "vit_tiny_patch16_224", {"num_classes": 7, "depth": 1}, True),  # on CLS
+        ("timm", "deit_tiny_distilled_patch16_224", {"num_classes": 7, "depth": 1}, False),  # two heads
+        ("timm", "resnet10t", {}, True),
+    ],
+)
+def test_the_head_of_a_library_gives_what_the_network_gives(family, name, options, linear, tmp_path):
+    make = timm.create_model if family == "timm" else torchvision.models.get_model
+    model = trained(make(name, **options))
+    depth = f"?depth={options['depth']}" if "depth" in options else ""
+    size = {} if depth else {"input_size": 64}
+    head, found, plain = head_of(f"{family}:{name}{depth}", model, tmp_path, **size)
+    assert float((found - plain).abs().max()) <= 1e-4 * float(plain.abs().max())
+    assert head.n_outputs == plain.shape[1] and (head.linear is not None) == linear
+
+
+@pytest.mark.parametrize(("key", "bias"), [("fc", True), ("fc", False), ("classifier", True)])
+def test_the_head_of_a_bare_or_wrapped_checkpoint(key, bias, tmp_path):
+    network, linear = narrow_resnet(), nn.Linear(64, 5, bias=bias)
+    torch.nn.init.normal_(linear.weight, std=0.3)
+    state = {f"model.backbone.{name}": one for name, one in network.state_dict().items()}
+    state |= {f"model.{key}.{name}": one for name, one in linear.state_dict().items()}
+    torch.save(
+        {"state_dict": state, "class_to_idx": {c: n for n, c in enumerate("abcde")}}, tmp_path / "l.ckpt"
+    )
+    encoder = load_encoder(str(tmp_path / "l.ckpt"), input_size=32)
+    head = encoder.find_head()
+    assert isinstance(head, Head) and head.linear is not None and head.names == [[one] for one in "abcde"]
+    x = torch.randn(3, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            encoder.model(x) @ head.linear[0].T + head.linear[1], linear(network(x)), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_what_is_no_answer_says_so(tmp_path):
+    network = narrow_resnet()
+    torch.save(network.state_dict(), tmp_path / "bare.pth")
+    assert load_encoder(str(tmp_path / "bare.pth")).find_head() == "the checkpoint holds no classifier"
+    drawn = {f"fc.{name}": one for name, one in nn.Linear(64, 100).state_dict().items()}
+    torch.save({**network.state_dict(), **drawn}, tmp_path / "drawn.pth")
+    assert "never trained" in str(load_encoder(str(tmp_path / "drawn.pth")).find_head())
+    one = {"fc.weight": torch.randn(1, 64), "fc.bias": torch.zeros(1)}
+    torch.save({**network.state_dict(), **one}, tmp_path / "one.pth")
+    assert "1 output" in str(load_encoder(str(tmp_path / "one.pth")).find_head())
+    mlp = {"fc.0.weight": torch.randn(64, 64), "fc.2.weight": torch.randn(128, 64)}
+    torch.save({**network.state_dict(), **mlp}, tmp_path / "mlp.pth")
+    assert "no classifier" in str(load_encoder(str(tmp_path / "mlp.pth")).find_head())
+    assert "not been trained" in str(load_encoder("timm:resnet10t", input_size=32).find_head())
+
+
+@pytest.mark.parametrize("n", [10, 1000])
+def test_drawn_weights_are_told_from_trained_ones(n):
+    torch.manual_seed(0)
+    linear = nn.Linear(512, n)
+    assert untrained(linear)
+    linear.weight.data += 0.05 * torch.randn_like(linear.weight)
+    assert not untrained(linear)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images of three classes, named by WordNet ids."""
+    folder, rng = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for number in range(12):
+        place = folder / SYNSETS[number % 3]
+        place.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    return folder
+
+
+def studied(folder: Path, photographs: Path, spec: str, **options: object) -> Study:
+    given = {"images": str(photographs), "encoder": spec, "input_size": 32, "resize": 32, "device": "cpu"}
+    analyze(folder, {**given, "workers": 0, "epsilon": 0.5, **options}, Progress.silent())
+    return open_study(folder)
+
+
+def plain_logits(study: Study, model: nn.Module) -> np.ndarray:
+    transform = study.transform
+    rows = []
+    for row in range(study.n_images):
+        pixels = torch.from_numpy(transform.pixels(study.image(row))).permute(2, 0, 1).float() / 255
+        mean, std = torch.tensor(transform.mean).view(3, 1, 1), torch.tensor(transform.std).view(3, 1, 1)
+        with torch.no_grad():
+            rows.append(model(((pixels - mean) / std)[None])[0].numpy())
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
+def test_a_study_of_a_classifier_reads_by_its_own_answers(name, photographs, tmp_path, run):
+    model = trained(torchvision.models.get_model(name))
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    study = studied(tmp_path / "study", photographs, f"torchvision:{name}@{tmp_path / 'net.pth'}")
+    assert list(study.answers)[0] == "head", study.summary("answers")
+    head = study.answering()
+    from timm.data import ImageNetInfo
+
+    ids = np.array(ImageNetInfo().label_names())
+    logits = plain_logits(study, model)
+    told = ids[logits.argmax(1)]
+    named = head.table("probe")["predicted"].to_numpy(object)
+    inside = np.isin(told, SYNSETS)
+    assert (named[inside] == told[inside]).all() and not np.isin(named[~inside], SYNSETS).any()
+    assert head.table("probe")["correct"].tolist() == (told == study.images["label"]).tolist()
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    np.testing.assert_allclose(head.table("probe")["confidence"], shares.max(1), rtol=2e-3)
+    assert head.is_val.all() and not study.is_val.all()  # nothing is fitted: every image is judged
+    assert head.has("probe_weights") == (name == "resnet18")
+    if name == "resnet18":
+        places = [int(np.flatnonzero(ids == one)[0]) for one in SYNSETS]
+        np.testing.assert_array_equal(
+            head.vector("probe_weights"), model.get_submodule("fc").weight[places].detach()
+        )
+    assert "1,000 classes" in run("info", study.path).out
+    assert run("answers", study.path, "--restrict").code == 0
+    restricted = open_study(study.path).answering("head").table("probe")["predicted"]
+    place = [int(np.flatnonzero(ids == one)[0]) for one in SYNSETS]
+    assert restricted.tolist() == [SYNSETS[best] for best in logits[:, place].argmax(1)]
+
+
+def test_interrupted_and_resumed_logits_are_the_same_bytes(photographs, tmp_path, monkeypatch):
+    from core.analysis import representations
+
+    monkeypatch.setattr(representations, "CHUNK_ROWS", 4)
+    model = trained(torchvision.models.get_model("mobilenet_v3_small", num_classes=3))
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    spec = f"torchvision:mobilenet_v3_small@{tmp_path / 'net.pth'}"
+    whole = studied(tmp_path / "whole", photographs, spec, batch_size=2)
+    put, done = representations.ChunkBuffer.write, []
+
+    def stop(self, step, chunk, **options):
+        if chunk == 1:
+            raise KeyboardInterrupt
+        done.append(chunk)
+        put(self, step, chunk, **options)
+
+    monkeypatch.setattr(representations.ChunkBuffer, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        studied(tmp_path / "again", photographs, spec, batch_size=2)
+    monkeypatch.setattr(representations.ChunkBuffer, "write", put)
+    again = studied(tmp_path / "again", photographs, spec, batch_size=2)
+    assert done == [0]
+    for item in ("head_logits", "representations"):
+        assert again.manifest["items"][item] == whole.manifest["items"][item]
+
+
+def test_a_permuted_class_order_and_chance_level_are_named():
+    from core.answers.classes import match_classes
+    from core.answers.head import order_note
+    from core.answers.outcome import AnswerValues
+    from tests.answers.sorted_images import Labelled
+
+    rng = np.random.default_rng(0)
+    names = [f"class {letter}" for letter in "abcdefgh"]
+    true = np.repeat(np.arange(8), 25)
+    told = np.where(rng.random(200) < 0.8, true, rng.integers(0, 8, 200))
+    match = match_classes([[name] for name in names], names)
+    assert match is not None
+    study = Labelled([names[one] for one in true], names)
+    right = AnswerValues(names, told[:, None], {}, names)
+    assert order_note(study, right, match) == []
+    permuted = AnswerValues(names, np.roll(np.arange(8), 3)[told][:, None], {}, names)
+    assert "ORDER OF THE CLASSES" in order_note(study, permuted, match)[0]
+    guesses = AnswerValues(names, rng.integers(0, 8, 200)[:, None], {}, names)
+    assert order_note(study, guesses, match) == []
+    constant = AnswerValues(names, np.full((200, 1), 2), {}, names)
+    assert order_note(study, constant, match) == []

@@ -29,11 +29,6 @@ KINDS = {
             "head", "the classifier that the encoder's own checkpoint holds", "core.answers.head:head_answer"
         ),
         Kind("probe", "the linear probe that the study trains", fitted=True),
-        Kind(
-            "zero-shot",
-            "class names through a CLIP's own text tower",
-            "core.answers.zero_shot:zero_shot_answer",
-        ),
         Kind("knn", "a vote of the 20 nearest train images", "core.answers.knn:knn_answer", fitted=True),
         Kind("file", "predictions that you have, from a file", "core.answers.predictions:file_answer"),
     )

@@ -221,3 +221,5 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     assert "ORDER OF THE CLASSES" in order_note(study, permuted, match)[0]
     guesses = AnswerValues(names, rng.integers(0, 8, 200)[:, None], {}, names)
     assert order_note(study, guesses, match) == []
+    constant = AnswerValues(names, np.full((200, 1), 2), {}, names)
+    assert order_note(study, constant, match) == []

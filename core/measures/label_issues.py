@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers, words
+from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         shares.max(1),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
-    return table[mask[rows]].reset_index(drop=True)
+    return where(table, mask[rows]).reset_index(drop=True)
 
 
 def why_no_probabilities(study: StudyReader) -> str:

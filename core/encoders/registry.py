@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
@@ -17,6 +16,7 @@ from core.encoders.architectures import (
     ResNet,
     ResNetShape,
     Stem,
+    fit_stem,
     named_resnet,
     resnet_shape,
     vision_transformer,
@@ -165,7 +165,7 @@ def _from_checkpoint(
         if not spec.family:
             notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
     elif layout.kind == "resnet":
-        _fit_stem(made.model, layout)
+        fit_stem(made.model, layout)
     if (
         layout.kind == "transformers"
         and not (spec.family or sidecar.transform)
@@ -261,21 +261,6 @@ def _check_stem(sidecar: Sidecar, layout: Layout) -> None:
             f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{stem}'); "
             "correct the sidecar"
         )
-
-
-def _fit_stem(model: nn.Module, layout: Layout) -> None:
-    """Give a torchvision or timm ResNet the first layers that the checkpoint was trained with."""
-    conv, weight = getattr(model, "conv1", None), layout.state.get("conv1.weight")
-    if not isinstance(conv, nn.Conv2d) or weight is None:
-        return
-    cifar = weight.shape[-1] == 3 and conv.kernel_size[0] == 7
-    if cifar:
-        padding = layout.stem_padding
-        model.conv1 = nn.Conv2d(3, conv.out_channels, 3, stride=1, padding=padding, bias=False)
-    if cifar or layout.maxpool is False:
-        model.maxpool = nn.Identity()
-    if not layout.stem_relu:
-        setattr(model, "act1" if hasattr(model, "act1") else "relu", nn.Identity())
 
 
 def _hint(spec: Spec, layout: Layout, path: Path) -> str:

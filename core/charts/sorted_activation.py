@@ -113,7 +113,7 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
     marks, start, taken = Marks(theme), 0.5, -np.inf
     letter = LETTER * theme.font_size * len(ordered) / (theme.width or WIDE)  # in features
     for tail in TAILS:
-        n = int((ordered["tail"] == tail).sum())
+        n = ordered["tail"].tolist().count(tail)
         if not n:
             continue
         colour, name = theme.tail(tail), f"{TAIL_LABEL[tail]} {n:,}"

@@ -16,7 +16,7 @@ from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
-from core.storage.writer import StudyWriter
+from core.storage.writer import StepWriter, StudyWriter
 from core.store import open_study
 
 if TYPE_CHECKING:

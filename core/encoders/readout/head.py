@@ -234,7 +234,7 @@ def untrained(linear: nn.Linear) -> bool:
 
 def known_names(n_outputs: int) -> list[list[str]]:
     """WordNet id and names of each class of the ImageNet that has so many; empty lists for other numbers."""
-    from timm.data import ImageNetInfo, infer_imagenet_subset
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     subset = infer_imagenet_subset({"num_classes": n_outputs})
     if subset is None:

@@ -22,14 +22,20 @@ def image_ids() -> list[str]:
     return [f"{split}/{number}.jpg" for number, split in enumerate(SPLITS)]
 
 
-def write_small_study(folder: Path, *, features: bool = True, labels: bool = True) -> Study:
-    """`features=False` stops after embed; `labels=False` leaves out what needs labels."""
+def write_small_study(
+    folder: Path, *, features: bool = True, labels: bool = True, head: dict[str, np.ndarray] | None = None
+) -> Study:
+    """`features=False` stops after embed; `labels=False` leaves out what needs labels; `head`: the weights
+    of each class of the encoder's own head."""
     with write_study(folder) as writer:
         with writer.step("embed", {"images": "photos", "encoder": "none"}) as step:
             step.table("images", _images(labels))
             step.table("attributes", _attributes())
             step.table("skipped", pd.DataFrame({"path": ["broken.jpg"], "reason": ["truncated"]}))
             _write_representations(step)
+            if head is not None:
+                step.table("head_classes", pd.DataFrame({"output": range(len(head)), "name": list(head)}))
+                step.vector("head_weights", np.stack(list(head.values())))
             step.summary = {"n_images": 8}
         if features:
             with writer.step("features", {"epsilon": 4.0}, ("representations", "images")) as step:

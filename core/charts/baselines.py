@@ -91,7 +91,7 @@ def rank_sentence(metrics: pd.DataFrame, score: str, metric: str = "auroc") -> s
     name = METRICS[metric].title.split(",")[0].split(" (")[0]
     rank = int(rows["rank"].iloc[names.index(score)])
     text = f"By {name}, {score_label(score)} ranks {rank} of {len(names)} scores"
-    free = rows[rows["label_free"].to_numpy(bool)]
+    free = rows.loc[rows["label_free"].to_numpy(bool)]
     if score in words(free, "score"):
         ahead = int((free["rank"].to_numpy() < rank).sum())
         text += f", and {ahead + 1} of the {len(free)} that need no labels"
@@ -114,7 +114,7 @@ def finding(metrics: pd.DataFrame) -> str:
         return f"Which score predicts errors best {few}."
     best_score = recommend(words(rows, "score"))
     parts = [claim(score_row(rows, best_score.score))] if best_score else []
-    best = rows[rows["label_free"].to_numpy(bool)]
+    best = rows.loc[rows["label_free"].to_numpy(bool)]
     if len(best) and not (best_score and best_score.score == best["score"].iloc[0]):
         row = best.iloc[0].to_dict()
         named = f"the best without labels, {score_in_sentence(row['score'])},"
@@ -133,9 +133,9 @@ def level_with_best(metrics: pd.DataFrame) -> list[str]:
     if not {"rival", "rival_difference_high"} <= set(metrics):
         return []
     rows = ranked(metrics, "auroc")
-    names = words(rows[rows["label_free"].to_numpy(bool)], "score")
+    names = words(rows.loc[rows["label_free"].to_numpy(bool)], "score")
     close = (rows["rival"] == (names[0] if names else "")) & (numbers(rows, "rival_difference_high") >= 0)
-    return words(rows[close], "score")
+    return words(rows.loc[close], "score")
 
 
 def level_words(scores: Sequence[str]) -> str:
@@ -177,7 +177,8 @@ def ranked_scores(
         part = rows["label_free"].to_numpy(bool) == free
         if part.any():
             part_labels = [label for label, use in zip(labels, part, strict=True) if use]
-            fig.add_trace(_dots(rows[part], part_labels, metric, selected, free=free, name=name, theme=theme))
+            of_kind = rows.loc[part]
+            fig.add_trace(_dots(of_kind, part_labels, metric, selected, free=free, name=name, theme=theme))
     base = _base(rows, info)
     marks = Marks(theme)
     if marked in words(rows, "score"):

@@ -58,7 +58,7 @@ def _table(studies: Sequence[Study], options: FigureOptions) -> ClassBlocks:
     sources = [StudyHeats(one, options) for one in studies]
     facts, n = sources[0].judged(), options.images or 4
     for other in studies[1:]:
-        facts = facts[facts["image_id"].isin(other.images["image_id"]).to_numpy()]
+        facts = facts.loc[facts["image_id"].isin(other.images["image_id"]).to_numpy()]
     classes = class_numbers(study, options) or choose_classes(counts_by_class(facts, study), most=3)
     if not len(classes):
         images = "evaluation images" if study.chosen is None else "images in the slice"

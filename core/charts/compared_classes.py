@@ -30,8 +30,8 @@ def class_change_finding(classes: pd.DataFrame, other: str) -> str:
     Args:
         classes: table of `class_accuracy_changes`.
     """
-    table = classes[classes["study"] == other]
-    table = table[np.isfinite(numbers(table, "difference"))]
+    table = classes.loc[classes["study"] == other]
+    table = table.loc[np.isfinite(numbers(table, "difference"))]
     if table.empty:
         return "Accuracy by class"
     change, names = numbers(table, "difference"), words(table, "label")
@@ -74,8 +74,8 @@ def class_changes(
         classes: table of `core.comparison.measures.class_accuracy_changes`.
         most: number of classes, most changed first.
     """
-    after = classes[classes["study"] == other]
-    before = classes[classes["study"] == first]
+    after = classes.loc[classes["study"] == other]
+    before = classes.loc[classes["study"] == first]
     if not len(after) or not np.isfinite(numbers(after, "difference")).any():
         return note_figure("No class has a probe result in both studies.", theme)
     change = numbers(after, "difference")

@@ -82,7 +82,7 @@ def score_distributions(table: pd.DataFrame, *, score: str = "q_score", theme: T
     )  # fmt: skip
     for row, name in enumerate(names, start=1):
         for group, colour in (("correct", theme.correct), ("misclassified", theme.misclassified)):
-            part = table[(table["study"] == name) & (table["group"] == group)]
+            part = table.loc[(table["study"] == name) & (table["group"] == group)]
             fig.add_trace(_steps(part, group, colour, theme, legend=row == 1), row=row, col=1)
     fig.update_xaxes(title_text=score_label(score), row=len(names), col=1)
     fig.update_yaxes(ticksuffix=" %", rangemode="tozero", matches="y")
@@ -105,7 +105,7 @@ def _panel_title(table: pd.DataFrame, name: str, score: str, theme: Theme) -> st
         return title
     zeros = []
     for group in ("correct", "misclassified"):
-        part = table[(table["study"] == name) & (table["group"] == group)]
+        part = table.loc[(table["study"] == name) & (table["group"] == group)]
         if len(part) and part["n"].iat[0] and part["zero_share"].iat[0] > 0:
             share = part["zero_share"].iat[0]
             zeros.append(f"{f'{share:.0f}' if share >= 0.5 else 'under 1'} % of {group}")

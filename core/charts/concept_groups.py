@@ -162,7 +162,7 @@ def interpretability(
                 selected=same,
                 unselected=same,
                 customdata=[[str(units["group"].iat[at])] for at in rows],
-                hovertext=[_said(str(names[at]), n_images[at], cosine[at]) for at in rows],
+                hovertext=[_hover_text(str(names[at]), n_images[at], cosine[at]) for at in rows],
                 hoverinfo="text",
             )
         )
@@ -178,7 +178,7 @@ def interpretability(
     return finish(fig, theme, height=320)
 
 
-def _said(name: str, n_images: float, cosine: float) -> str:
+def _hover_text(name: str, n_images: float, cosine: float) -> str:
     return f"<b>{as_text(name)}</b><br>{n_images:,.0f} images, cosine {cosine:.3f}"
 
 

@@ -57,7 +57,7 @@ def kept_features(
     for panel, table in enumerate(tables.values()):
         row, column = panel // n_columns + 1, panel % n_columns + 1
         for curve, colour in colours.items():
-            part = table[table["curve"] == curve]
+            part = table.loc[table["curve"] == curve]
             for trace in _line(part, curve, colour, theme, named=panel == 0):
                 figure.add_trace(trace, row, column)
     figure.update_annotations(font_size=theme.font_size)

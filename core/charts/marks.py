@@ -128,14 +128,16 @@ def name_rows(
 ) -> None:
     """Write names, as markup, down the left side, the first on top. span: of the axis, if not half a row
     beyond both ends."""
+    settings: dict[str, Any] = span or {"range": [len(names) - 0.4, -0.6]}
+    if standoff is not None:
+        settings = settings | {"ticklabelstandoff": standoff}
     fig.update_yaxes(
         tickvals=np.arange(len(names)),
         ticktext=list(names),
         showgrid=False,
         ticks="",
         tickfont_color=theme.ink,
-        **(span or {"range": [len(names) - 0.4, -0.6]}),
-        **({} if standoff is None else {"ticklabelstandoff": standoff}),
+        **settings,
     )
 
 

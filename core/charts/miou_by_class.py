@@ -35,7 +35,7 @@ def miou_by_class(
     """
     rows = chosen_rows(table, mask=mask, variant=variant)
     ranked = chosen_rows(rows, group="all")
-    ranked = ranked[np.isfinite(numbers(ranked, "mean"))]
+    ranked = ranked.loc[np.isfinite(numbers(ranked, "mean"))]
     if ranked.empty:
         return note_figure(NO_OVERLAP, theme)
     names = words(ranked.sort_values(["mean", "label"], ascending=[False, True]), "label")
@@ -69,7 +69,7 @@ def _class_dots(
     part: pd.DataFrame, names: Sequence[str], group: str, lift: float, theme: Theme
 ) -> go.Scatter:
     heights = {name: len(names) - 1 - at for at, name in enumerate(names)}
-    part = part[np.array([name in heights for name in words(part, "label")], bool)]
+    part = part.loc[np.array([name in heights for name in words(part, "label")], bool)]
     mean, low, high, n = (numbers(part, column) for column in ("mean", "low", "high", "n"))
     wrong = group == "misclassified"
     return dots(
@@ -98,7 +98,7 @@ def _table(study: Study, options: FigureOptions) -> pd.DataFrame:
     table = study.table("overlap_by_class")
     if options.classes:
         class_numbers(study, options)
-        table = table[table["label"].isin(options.classes).to_numpy()]
+        table = table.loc[table["label"].isin(options.classes).to_numpy()]
     return chosen_rows(table, mask=options.mask, variant=options.variant)
 
 

@@ -35,14 +35,14 @@ def miou_scale(scale: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         scale: see `core.measures.overlap_scale`; rows without a value are left out.
     """
-    scale = scale[np.isfinite(numbers(scale, "value"))]
-    masks = [mask for mask in MASKS if (scale["mask"] == mask).any()]
+    scale = scale.loc[np.isfinite(numbers(scale, "value"))]
+    masks = [mask for mask in MASKS if mask in set(scale["mask"])]
     if not masks:
         return note_figure(NO_OVERLAP, theme, height=140)
     fig, notes, shapes = go.Figure(), [], []
     size, y, places = theme.font_size, 0.0, {}
     for mask in masks:
-        part = scale[scale["mask"] == mask]
+        part = scale.loc[scale["mask"] == mask]
         y += 2.3 * size  # room for the encoder's label
         places[mask] = y
         labels = label_places(part, theme)
@@ -143,7 +143,7 @@ def _labels(part: pd.DataFrame, places: dict[str, Place], y: float, theme: Theme
         }
         for name, value in _controls(part)
     ]
-    encoder = part[part["heatmap"] == ENCODER]
+    encoder = part.loc[part["heatmap"] == ENCODER]
     for value, low, high in zip(
         *(numbers(encoder, column) for column in ("value", "low", "high")), strict=True
     ):
@@ -195,7 +195,7 @@ def _marks(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
 
 
 def _point(part: pd.DataFrame, mask: str, y: float, theme: Theme) -> go.Scatter:
-    encoder = part[part["heatmap"] == ENCODER]
+    encoder = part.loc[part["heatmap"] == ENCODER]
     value, low, high = (numbers(encoder, column) for column in ("value", "low", "high"))
     return dots(
         value,

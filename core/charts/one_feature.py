@@ -166,7 +166,7 @@ def push_bars(
         push: label, push, largest first; see `core.slices.features.class_push`. most: classes per direction.
         selected: classes drawn in the accent colour.
     """
-    push = push[np.isfinite(numbers(push, "push"))]
+    push = push.loc[np.isfinite(numbers(push, "push"))]
     if push.empty:
         return note_figure("The probe has no weights for this feature.", theme)
     n = len(push)
@@ -197,7 +197,7 @@ def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     Args:
         rows: of table `overlap_by_feature`, one feature: mask, n, lift, lift_low, lift_high.
     """
-    rows = rows[np.isfinite(numbers(rows, "lift"))]
+    rows = rows.loc[np.isfinite(numbers(rows, "lift"))]
     if rows.empty:
         return note_figure("No image with masks makes this feature fire.", theme)
     lift, low, high = (numbers(rows, name) for name in ("lift", "lift_low", "lift_high"))

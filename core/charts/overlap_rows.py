@@ -22,7 +22,7 @@ NO_OVERLAP = "No image has both a heatmap and such a mask, so there is no overla
 def chosen_rows(frame: pd.DataFrame, **values: str) -> pd.DataFrame:
     """Return the rows in which every named column has the given text."""
     for column, value in values.items():
-        frame = frame[frame[column] == value]
+        frame = frame.loc[frame[column] == value]
     return frame
 
 

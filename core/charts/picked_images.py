@@ -33,13 +33,13 @@ def check_side_by_side(studies: Studies) -> None:
 
 def of_class(facts: pd.DataFrame, label: str, correct: bool) -> pd.DataFrame:
     """Return the facts of the images of a class with this correctness."""
-    return facts[(facts["label"] == label) & (numbers(facts, "correct") == correct)]
+    return facts.loc[(facts["label"] == label) & (numbers(facts, "correct") == correct)]
 
 
 def spread(facts: pd.DataFrame, n: int) -> list[int]:
     """Choose rows of at most n images, evenly spaced by Q-Score; if enough images have a firing
     discriminative feature, only these (the others have no discriminative heatmap, and Q 0)."""
-    firing = facts[numbers(facts, "n_firing_discriminative") > 0]
+    firing = facts.loc[numbers(facts, "n_firing_discriminative") > 0]
     facts = firing if len(firing) >= n else facts
     order = np.argsort(-np.nan_to_num(numbers(facts, "q_score")), kind="stable")
     return middles(facts["row"].to_numpy()[order], n).tolist()
@@ -72,7 +72,7 @@ def top_images_of(
     """Return feature, title and top images of the requested features, else of the best ones."""
     table = study.table("features").set_index("feature", drop=False)
     rows = []
-    for feature in options.features or _telling(table):
+    for feature in options.features or _of_different_classes(table):
         row = table.loc[feature]
         title = f"<b>{feature}</b>"
         if isinstance(row["top_class"], str) and row["purity"] > 0:
@@ -81,7 +81,7 @@ def top_images_of(
     return rows
 
 
-def _telling(table: pd.DataFrame, most: int = 6) -> list[int]:
+def _of_different_classes(table: pd.DataFrame, most: int = 6) -> list[int]:
     """Choose the best features, of different classes as far as possible."""
     ordered = telling_features(table.reset_index(drop=True))
     seen, first, rest = set(), [], []

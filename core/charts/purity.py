@@ -26,12 +26,12 @@ def purity_scatter(
     if not np.isfinite(purity).any():
         return note_figure("Purity needs class labels and a feature that fires; this study has none.", theme)
     drawn = np.isfinite(purity) & (rate > 0)
-    rows, percent, rate = features[drawn], 100 * purity[drawn], rate[drawn]
+    rows, percent, rate = features.loc[drawn], 100 * purity[drawn], rate[drawn]
     fig = go.Figure()
     for tail in TAILS:
-        part = rows["tail"] == tail
+        part = rows["tail"].to_numpy() == tail
         if part.any():
-            add_points(fig, rows[part], percent[part], "activation_rate", tail, images, theme)
+            add_points(fig, rows.loc[part], percent[part], "activation_rate", tail, images, theme)
     mark_selected(fig, rows, percent, "activation_rate", selected, theme)
     title = f"images it fires on (% of {images_word(images)}, log scale)"
     fig.update_xaxes(title_text=title, **log_percent_ticks(rate.min(), rate.max()))

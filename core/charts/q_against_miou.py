@@ -85,22 +85,22 @@ def q_against_miou(
         a figure whose points carry customdata[0] = row.
     """
     finite = np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))
-    images = images[finite]
-    masks = tuple(mask for mask in masks if (images["mask"] == mask).any())
+    images = images.loc[finite]
+    masks = tuple(mask for mask in masks if mask in set(images["mask"]))
     if not masks:
         return note_figure(NO_OVERLAP, theme)
     apart = _exact_zeros(images, score)
     fig = make_subplots(rows=1, cols=len(masks), shared_yaxes=True, horizontal_spacing=0.04)
     marks = Marks(theme)
     for column, mask in enumerate(masks, start=1):
-        of_mask = images["mask"] == mask
-        part = images[of_mask & ~apart]
+        of_mask = images["mask"].to_numpy() == mask
+        part = images.loc[of_mask & ~apart]
         for trace in _points(part, score, variant, theme, legend=column == 1):
             fig.add_trace(trace, row=1, col=column)
         x, y = numbers(part, score), numbers(part, variant)
         kind = points_kind(len(part))
         fig.add_trace(_trend_line(kind, trend(x, y), theme, legend=column == 1), row=1, col=column)
-        text = _panel_title(mask, x, y, numbers(images[of_mask & apart], variant), theme)
+        text = _panel_title(mask, x, y, numbers(images.loc[of_mask & apart], variant), theme)
         axis = "" if column == 1 else str(column)
         corner = {"x": 0, "xref": f"x{axis} domain", "xanchor": "left", "y": 1, "yref": "y domain"}
         marks.note(text, color=theme.ink, **corner, yanchor="bottom", yshift=2, align="left")
@@ -121,9 +121,9 @@ def mask_correlations(
     """Rank correlation of the score with the overlap on each mask, of the images that `q_against_miou` draws;
     NaN where it is undefined.
     """
-    images = images[np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))]
-    images = images[~_exact_zeros(images, score)]
-    parts = {mask: images[images["mask"] == mask] for mask in masks}
+    images = images.loc[np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))]
+    images = images.loc[~_exact_zeros(images, score)]
+    parts = {mask: images.loc[images["mask"] == mask] for mask in masks}
     return {
         mask: rank_correlation(numbers(part, score), numbers(part, variant)) for mask, part in parts.items()
     }
@@ -154,14 +154,14 @@ def _points(part: pd.DataFrame, score: str, variant: str, theme: Theme, *, legen
     kind = points_kind(len(part))
     return [
         dots(
-            numbers(part[mask], score),
-            numbers(part[mask], variant),
+            numbers(part.loc[mask], score),
+            numbers(part.loc[mask], variant),
             kind=kind,
             name=name,
             legendgroup=name,
             showlegend=legend,
             marker={"color": colour, "symbol": symbol, "size": 0.4 * theme.font_size, "opacity": 0.45},
-            customdata=numbers(part[mask], "row")[:, None],
+            customdata=numbers(part.loc[mask], "row")[:, None],
             hover=f"{name}<br>{score_label(score)} %{{x:.3f}}, overlap %{{y:.3f}}",
         )
         for name, mask, colour, symbol in groups

@@ -104,10 +104,10 @@ def _curve_figure(
     theme: Theme,
 ) -> tuple[go.Figure, str]:
     fig = go.Figure()
-    of_kind = curves[curves["curve"] == kind]
+    of_kind = curves.loc[curves["curve"] == kind]
     others = iter([theme.upper, theme.accent, theme.discriminative])
     for position, score in enumerate(scores):
-        points, row = of_kind[of_kind["score"] == score], metric_row(metrics, score)
+        points, row = of_kind.loc[of_kind["score"] == score], metric_row(metrics, score)
         if row and len(points):
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
@@ -126,7 +126,7 @@ def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stro
 
 def metric_row(metrics: pd.DataFrame, score: str) -> dict[str, Any]:
     """Return the row of a score in `quality_metrics` as a dict; empty if it has none."""
-    rows = metrics[metrics["score"] == score]
+    rows = metrics.loc[metrics["score"] == score]
     return dict(rows.iloc[0]) if len(rows) else {}
 
 
@@ -155,7 +155,7 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     Args:
         metrics: rows of `quality_metrics`. kind: roc, pr, pr_error or risk.
     """
-    row = metrics[metrics["score"] == score]
+    row = metrics.loc[metrics["score"] == score]
     label = score_label(score)
     if row.empty or not np.isfinite(numbers(row, "auroc")).any():
         return f"{label}: not defined on these images"
@@ -190,7 +190,7 @@ def _curves(name: str, title: str, kind: str, draw: Callable[..., go.Figure], **
         held = study.table("quality")
         scores = [known_score(held, score) for score in (options.score, *options.against)]
         points = study.table("quality_curves")
-        points = points[(points["curve"] == kind) & points["score"].isin(scores).to_numpy()]
+        points = points.loc[(points["curve"] == kind) & points["score"].isin(scores).to_numpy()]
         return Curves(points, study.table("quality_metrics"), scores, kind)
 
     return Chart(

@@ -97,7 +97,7 @@ def _table(study: Study, options: FigureOptions) -> Differences:
     if isinstance(study, Narrowed):
         against = Slice.parse(options.versus) if options.versus else None
         sides = inspection.population(whole, study.slice, against)
-        names = (_named(study.slice), _named(against) if against else "all others")
+        names = (_axis_name(study.slice), _axis_name(against) if against else "all others")
     else:
         outcomes = finder.judged(whole, shown_images(study))
         if outcomes is None:
@@ -108,10 +108,10 @@ def _table(study: Study, options: FigureOptions) -> Differences:
         names = ("misclassified images", "correct images")
     words_of = {feature: ", ".join(some) for feature, some in feature_words(whole).items()}
     table = compare_traits(whole, sides, words_of)
-    return Differences(table[table["kind"] == options.trait], names)
+    return Differences(table.loc[table["kind"] == options.trait], names)
 
 
-def _named(images: Slice) -> str:
+def _axis_name(images: Slice) -> str:
     """Name a slice for an axis; a saved one by its own name."""
     return images.saved[0] if images.saved else plain_name(images)
 

@@ -30,7 +30,7 @@ def rates_against(
     """
     drawn = np.isfinite(numbers(features, "difference"))
     drawn &= (numbers(features, "rate") > 0) | (numbers(features, "rate_against") > 0)
-    rows = features[drawn]
+    rows = features.loc[drawn]
     if rows.empty:
         return note_figure(NEVER, theme)
     x, y = 100 * numbers(rows, "rate_against"), 100 * numbers(rows, "rate")
@@ -43,7 +43,7 @@ def rates_against(
     fig = go.Figure()
     for name, (part, colour) in kinds.items():
         if part.any():
-            fig.add_trace(_points(rows[part], x[part], y[part], name, colour, (here, elsewhere), theme))
+            fig.add_trace(_points(rows.loc[part], x[part], y[part], name, colour, (here, elsewhere), theme))
     reach = 1.15 * float(x.max()) or 1.0, 1.06 * float(y.max()) or 1.0
     marks = Marks(theme)
     line = {"color": theme.neutral, "dash": "dot", "width": 1}
@@ -52,7 +52,7 @@ def rates_against(
         {"type": "line", "line": line, "layer": "below", "x0": 0, "y0": 0, "x1": end, "y1": end}
     )
     for at in _apart(x / reach[0], y / reach[1], np.flatnonzero(sure & (difference > 0))):
-        marks.note(_named(rows, at), x=float(x[at]), y=float(y[at]), xanchor="left", xshift=8)
+        marks.note(_point_name(rows, at), x=float(x[at]), y=float(y[at]), xanchor="left", xshift=8)
     marks.put_on(fig)
     fig.update_xaxes(title_text=f"share of {as_text(elsewhere)}", range=[-0.02 * reach[0], reach[0]])
     fig.update_yaxes(title_text=f"share of {as_text(here)}", range=[-0.02 * reach[1], reach[1]])
@@ -101,7 +101,7 @@ def _points(
     )
 
 
-def _named(rows: pd.DataFrame, at: int) -> str:
+def _point_name(rows: pd.DataFrame, at: int) -> str:
     name = words(rows, "name")[at]
     number = f"#{int(rows['feature'].iat[at])}"
     return f"{as_text(name)} {number}" if name else number
@@ -118,7 +118,7 @@ def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LI
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    rows = features[numbers(features, "rate") > 0]
+    rows = features.loc[numbers(features, "rate") > 0]
     if rows.empty:
         return note_figure(NEVER, theme)
     rows = rows.sort_values(["rate", "feature"], kind="stable", ignore_index=True)
@@ -126,11 +126,11 @@ def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LI
     rank = np.arange(1, len(rows) + 1)
     fig = go.Figure()
     for tail in TAILS:
-        part = rows["tail"] == tail
+        part = rows["tail"].to_numpy() == tail
         if not part.any():
             continue
         trace = _points(
-            rows[part], rank[part], rate[part], TAIL_LABEL[tail], theme.tail(tail), ("", ""), theme
+            rows.loc[part], rank[part], rate[part], TAIL_LABEL[tail], theme.tail(tail), ("", ""), theme
         )
         trace.hovertemplate = (
             "<b>feature %{customdata[0]}</b> %{customdata[1]}<br>fires on %{y:.3g} %<extra></extra>"

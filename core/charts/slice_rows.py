@@ -26,7 +26,7 @@ def slice_names(table: pd.DataFrame) -> list[str]:
 
 def kept_kinds(table: pd.DataFrame, kinds: list[str]) -> pd.DataFrame:
     """Return the rows of some kinds of slice."""
-    return table[np.isin(np.array(words(table, "kind")), kinds)]
+    return table.loc[np.isin(np.array(words(table, "kind")), kinds)]
 
 
 def cut_name(name: str) -> str:

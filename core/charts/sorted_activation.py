@@ -57,7 +57,7 @@ def sorted_activation(
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
-    ordered = by_rate(features[np.isfinite(numbers(features, "activation_rate"))])
+    ordered = by_rate(features.loc[np.isfinite(numbers(features, "activation_rate"))])
     if ordered.empty:
         return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")
@@ -65,9 +65,9 @@ def sorted_activation(
     heights = _log_floor(rate) if log else rate
     fig = go.Figure()
     for tail in TAILS:
-        part = ordered["tail"] == tail
+        part = ordered["tail"].to_numpy() == tail
         if part.any():
-            add_points(fig, ordered[part], heights[part], "rank", tail, images, theme)
+            add_points(fig, ordered.loc[part], heights[part], "rank", tail, images, theme)
     marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
     for bound, percentile in zip(bounds, percentiles, strict=True):
         if images == TRAIN and (bound > 0 or not log):
@@ -113,7 +113,7 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
     marks, start, taken = Marks(theme), 0.5, -np.inf
     letter = LETTER * theme.font_size * len(ordered) / (theme.width or WIDE)  # in features
     for tail in TAILS:
-        n = int((ordered["tail"] == tail).sum())
+        n = ordered["tail"].tolist().count(tail)
         if not n:
             continue
         colour, name = theme.tail(tail), f"{TAIL_LABEL[tail]} {n:,}"

@@ -46,7 +46,7 @@ class StudyHeats:
             StudyError: there is none.
         """
         among = self.study.is_val if self.study.chosen is None else self.study.chosen
-        evaluated = self.facts[among & self.facts["correct"].notna().to_numpy(bool)]
+        evaluated = self.facts.loc[among & self.facts["correct"].notna().to_numpy(bool)]
         if evaluated.empty:
             images = f"'{self.study.path}'" if self.study.chosen is None else "the slice"
             raise StudyError(f"no evaluation image of {images} has a probe result, so none is misclassified")

@@ -24,7 +24,7 @@ def threshold_finding(sweep: pd.DataFrame, threshold: float | None) -> str:
     Args:
         sweep: rows of `overlap_sweep` of one variant. threshold: the one that the study uses.
     """
-    part = sweep[(sweep["mask"] == "core") & (sweep["group"] == "all")]
+    part = sweep.loc[(sweep["mask"] == "core") & (sweep["group"] == "all")]
     mean = numbers(part, "mean")
     if not np.isfinite(mean).any():
         return "mIoU by threshold"

@@ -101,7 +101,7 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
         raise StudyError(f"no image of '{study.path}' has a verdict, so no slice of it is worse than another")
     table = inspection.worst_within(whole, mask)
     significant = numbers(table, "q") <= 0.05
-    table = table[significant | ~significant.any()].head(options.images or MOST_SLICES)
+    table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
     words_of = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
     names = [plain_name(Slice.parse(str(text)), words_of) for text in table["where"]]
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.common.formatting import for_terminal
 from core.common.inside import inside
-from core.errors import DISK_FULL, PeregrineError, StudyError
+from core.errors import DISK_FULL, PeregrineError, StudyError, without_middle
 from core.jobs.progress import LOG
 
 STOPPED = "stopped; run the same command to resume"
@@ -110,6 +110,8 @@ def _system_message(error: OSError) -> str | None:
         return f"the disk is full{where}; {KEPT}. Free up space and {AGAIN}"
     if CUT_SHORT.fullmatch(str(error)):
         return f"the disk is full, or the file size limit is reached; {KEPT}. Free up space and {AGAIN}"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{error.strerror}: {without_middle(str(error.filename), 100)}"
     if error.errno in REFUSED:
         return f"{error.strerror}: {error.filename}. Choose another folder or change its permissions"
     return None

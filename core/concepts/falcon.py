@@ -187,7 +187,7 @@ class CounterfactualSearch:
         self.targets = np.array(sums, np.float64) / np.maximum(np.asarray(counts), 1)[:, None]  # h^mu
         for target, features in zip(self.targets, groups, strict=True):
             target[list(features)] = 0.0  # restricts the dot product to V
-        self.found: list[tuple[np.ndarray, np.ndarray]] = [
+        self.nearest: list[tuple[np.ndarray, np.ndarray]] = [
             (np.empty(0, np.int64), np.empty(0)) for _ in groups
         ]
         # The largest dot product of an image below the means, whatever beta is.
@@ -206,14 +206,14 @@ class CounterfactualSearch:
                 self._add(number, start + fits, dots[fits, number])
 
     def _add(self, number: int, rows: np.ndarray, dots: np.ndarray) -> None:
-        rows = np.concatenate([self.found[number][0], rows])
-        dots = np.concatenate([self.found[number][1], dots])
+        rows = np.concatenate([self.nearest[number][0], rows])
+        dots = np.concatenate([self.nearest[number][1], dots])
         best = np.lexsort([rows, -dots])[: self.n]
-        self.found[number] = rows[best], dots[best]
+        self.nearest[number] = rows[best], dots[best]
 
     def finish(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return rows and dot products of each group."""
-        return self.found
+        return self.nearest
 
 
 @dataclass(frozen=True)

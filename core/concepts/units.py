@@ -72,7 +72,7 @@ def choose_units(
     """
     alpha = threshold.alpha
     if config.features is not None:
-        return _named(probe, activations, threshold, config)
+        return _named_units(probe, activations, threshold, config)
     counts = activations.n_activating(alpha)
     explainable = np.flatnonzero(counts > config.min_images)
     if not len(explainable):
@@ -94,7 +94,7 @@ def no_groups(threshold: Threshold, min_images: int) -> str:
     return f"no group of several features has more than {min_images} images at k = {threshold.k:g}{hint}"
 
 
-def _named(
+def _named_units(
     probe: ProbeImages, activations: HighActivations, threshold: Threshold, config: ConceptsConfig
 ) -> list[Unit]:
     features = np.unique(np.asarray(config.features, np.int64))

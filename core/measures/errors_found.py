@@ -1,4 +1,4 @@
-"""How many errors are found among the first n images looked at (docs/method.md 2.8)."""
+"""Errors found among the first n images looked at (docs/method.md 2.8)."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ def errors_found(
         order (a score, RANDOM or PERFECT), n_looked, share_looked, found, share_found (of all errors); empty
         unless there are errors.
     """
-    known = np.isfinite(correct)
-    wrong = correct[known] == 0
+    judged = np.isfinite(correct)
+    wrong = correct[judged] == 0
     n, n_errors = len(wrong), int(wrong.sum())
     columns = ["order", "n_looked", "share_looked", "found", "share_found"]
     if not n_errors:
         return pd.DataFrame(columns=columns)
     marked = [share_of(n, share) for share in SHARES] + [min(max(at or 0, 0), n)]
     looked = np.unique(np.concatenate([evenly(n + 1, POINTS), marked]))
-    found = {
-        name: errors_among_first(np.asarray(values, float)[known], wrong, looked)
+    counts = {
+        name: errors_among_first(np.asarray(values, float)[judged], wrong, looked)
         for name, values in scores.items()
     }
-    found |= {RANDOM: looked * n_errors / n, PERFECT: np.minimum(looked, n_errors).astype(float)}
+    counts |= {RANDOM: looked * n_errors / n, PERFECT: np.minimum(looked, n_errors).astype(float)}
     parts = [
         pd.DataFrame(dict(zip(columns, (name, looked, looked / n, count, count / n_errors), strict=True)))
-        for name, count in found.items()
+        for name, count in counts.items()
     ]
     return pd.concat(parts, ignore_index=True)
 

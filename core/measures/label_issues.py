@@ -71,9 +71,9 @@ def likely_wrong(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
     among = shares[:, present] / shares[:, present].sum(1, keepdims=True)
     issues = find_label_issues(codes, among, filter_by="low_self_confidence", n_jobs=1)
     given = shares[np.arange(len(labelled)), truth[labelled]]
-    kept = np.flatnonzero(issues & (shares.argmax(1) != truth[labelled]))
-    kept = kept[np.argsort(given[kept], kind="stable")]
-    return labelled[kept], shares[kept]
+    unlikely = np.flatnonzero(issues & (shares.argmax(1) != truth[labelled]))
+    unlikely = unlikely[np.argsort(given[unlikely], kind="stable")]
+    return labelled[unlikely], shares[unlikely]
 
 
 def issues_sentence(table: pd.DataFrame, n_images: int) -> str:

@@ -11,14 +11,15 @@ import pandas as pd
 
 from core.common.score_names import SCORES
 from core.common.statistics.chance import LEAST
+from core.common.statistics.intervals import auroc_difference
 from core.measures import metrics
-from core.measures.rival import with_rivals
 from core.measures.within_predicted import auroc_within_predicted
 
 CAUSE_COLUMNS = [
     *("cause", "score", "n_errors", "auroc", "low", "high"),
     *("difference", "difference_low", "difference_high"),
 ]
+RIVAL_COLUMNS = ("rival", "rival_difference", "rival_difference_low", "rival_difference_high")
 MOST_DRAWS = 4_000_000  # images of a slice times resamples: some seconds for all scores
 LEAST_RESAMPLES = 100  # fewer do not tell where 2.5 % begin
 
@@ -60,6 +61,37 @@ def score_metrics(
         table["note"] = why
     table = auroc_within_predicted(table.astype({"note": "str", "score": "str"}), scores, correct, predicted)
     return with_rivals(table, scores, correct)
+
+
+def with_rivals(metrics: pd.DataFrame, scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:
+    """Add the differences to the best rival to a table `quality_metrics`.
+
+    The rival of a score is the one of highest AUROC among the others that need no labels and are defined on
+    the same number of images.
+
+    Args:
+        metrics: score, label_free, auroc, n; one row per score. scores: one column per score, (n_images,)
+            rows. correct: (n_images,) 1 or 0.
+    Returns:
+        `metrics` with rival ("" without one), rival_difference (AUROC minus the rival's) and its 95 %
+        interval (DeLong 1988); NaN for scores that use labels.
+    """
+    table = metrics.set_index("score")
+    free = [name for name in table.index if table.loc[name, "label_free"] and table.loc[name, "auroc"] >= 0]
+    rows = []
+    for name in metrics["score"]:
+        rival, gap = _rival(table, free, name) if name in free else "", (np.nan,) * 3
+        if rival:
+            mine, its = (scores[one].to_numpy(float) for one in (name, rival))
+            gap = auroc_difference(mine, its, np.asarray(correct) == 1)
+        rows.append((rival, *gap))
+    added = pd.DataFrame(rows, columns=list(RIVAL_COLUMNS), index=metrics.index).astype({"rival": "str"})
+    return metrics.assign(**{name: added[name] for name in RIVAL_COLUMNS})
+
+
+def _rival(table: pd.DataFrame, free: list[str], name: str) -> str:
+    others = [other for other in free if other != name and table.loc[other, "n"] == table.loc[name, "n"]]
+    return max(others, key=lambda other: table.loc[other, "auroc"], default="")
 
 
 def score_curves(scores: pd.DataFrame, correct: np.ndarray) -> pd.DataFrame:

@@ -27,11 +27,11 @@ def link(
         where: the filter there; None: the present one. query: further parts of the address.
     """
     address = session.link_query(served_studies.name_of(study), None if where is None else str(where))
-    shown = icon or icon_right
+    symbol = icon or icon_right
     st.page_link(
         f"views/{page}.py",
         label=label,
-        icon=None if shown is None else f":material/{shown}:",
+        icon=None if symbol is None else f":material/{symbol}:",
         icon_position="right" if icon_right else "left",
         query_params=address | query,
     )

@@ -27,7 +27,7 @@ from dashboard.jobs import allowed_paths
 
 # Steps that read nothing but what is stored in the study, whatever its settings say.
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
-PATHS = frozenset({"val", "masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
+PATHS = frozenset({"masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 GLYPHWORLD = re.compile(r"glyphworld(\?[\w=&.-]*)?")
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
@@ -150,7 +150,7 @@ def _check_value(key: str, value: Any, study: Path) -> None:
         _check_encoder(value, study)
     elif key == "clip":
         _check_clip(value, study)
-    elif key == "images":
+    elif key in ("images", "val"):
         _check_images(value, study)
     elif key in PATHS and value != "glyphworld" or os.path.isabs(value) or value.startswith("~"):
         _check_path(value, study)
@@ -208,7 +208,7 @@ def _check_images(text: str, study: Path) -> None:
                 _check_path(value, study)
         return
     path, options = with_options(text)
-    for value in (path.partition("{")[0] or ".", *filter(None, [options.get("root"), options.get("labels")])):
+    for value in (path.partition("{")[0] or ".", *filter(None, [options.get("root")])):
         _check_path(value, study)
 
 

@@ -96,7 +96,7 @@ def of_images(study: Study, images: pd.DataFrame, *, picked: bool) -> None:
                 if mark is not None:
                     changes.mark_wrong_label(study, image_id, UNSURE if mark == UNSURE else str(fact[mark]))
                 if tag:
-                    changes.add_tag(study, image_id, tag)
+                    changes.set_tags(study, image_id, (tag,), seen=())  # beside those that it has
 
         _save_button("trace_save_images", save)
 

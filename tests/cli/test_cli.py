@@ -241,6 +241,11 @@ class OutOfMemoryError(RuntimeError):
             2,
             "error: the disk is full; completed work is kept",
         ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "/" + "x" * 5000),
+            2,
+            "error: File name too long: /x",
+        ),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 2, "error: Permission denied: /x. Choose"),
         (OutOfMemoryError("CUDA out of memory"), 2, "error: out of memory; .* Close other programs"),
         (MemoryError(), 2, "error: out of memory"),

@@ -93,7 +93,7 @@ def finite(table: pd.DataFrame, column: str) -> list[float]:
 def test_every_measure_is_compared(study):
     compared = {"score_aurocs", "confusions", "overlap_scale", "features", "quality_metrics"}
     compared |= {"quality_curves", "quality_by_cause", "overlap_summary", "overlap_by_class"}
-    compared |= {"overlap_controls", "overlap", *VECTORS}
+    compared |= {"overlap_controls", "overlap", "label_issues", *VECTORS}
     assert compared == {*TABLES, *QUICK, *VECTORS}
     assert len(slices(study)) == 20 and len({str(one) for one in slices(study)}) == 20
 
@@ -218,3 +218,12 @@ def test_whole_study__says_what_the_page_without_a_filter_shows(study, folder, t
     export_table(study, "metrics", tmp_path / "metrics.parquet")
     written = pd.read_parquet(tmp_path / "metrics.parquet")
     assert_frame_equal(score_reads.metrics(study, population, tuple(written["score"])), written, **EXACT)
+
+
+def test_likely_wrong_labels__are_the_same_in_an_export_and_on_the_page(study, tmp_path):
+    for one in slices(study):
+        population, out = with_split(study, one), tmp_path / "labels.parquet"
+        export_table(study, "label_issues", out, slice=population)
+        page = reads.slice_table(study, population, "label_issues")
+        assert_frame_equal(page, pd.read_parquet(out), **EXACT)
+    assert len(reads.slice_table(study, with_split(study, Slice()), "label_issues"))

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.measures import metrics
-from core.measures.rival import with_rivals
+from core.measures.scores import with_rivals
 from tests import reference
 from tests import reference_scores as slow
 

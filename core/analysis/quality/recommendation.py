@@ -46,10 +46,17 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
     """
     if CONFIDENCE in held:
         return Recommendation(CONFIDENCE, "It needs no labels of the images that it is used on.")
-    stands = calibrated(calibration) if calibration else ""
-    if calibration and calibration.get("score") in held and stands == "above":
+    standing = calibrated(calibration) if calibration else "untold"
+    told = "none of the scores without labels can be told from chance"
+    if (
+        calibration
+        and standing != "untold"
+        and calibration.get("score") in held
+        and calibration["auroc"] > 0.5
+    ):
+        where_from = f"It was calibrated on {calibration['n']:,} labelled images"
         return Recommendation(
-            str(calibration["score"]), f"It was calibrated on {calibration['n']:,} labelled images."
+            str(calibration["score"]), where_from + ("." if standing == "above" else f", on which {told}.")
         )
     if DISTINCTIVENESS not in held:
         return None
@@ -57,8 +64,8 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         f"Use it with care: it beat chance on {WORKED} of {MEASURED} measured encoders, and the combined "
         "score was below chance on one."
     )
-    if calibration and stands in ("level", "below"):
-        caveat += f" On {calibration['n']:,} labelled images none of the scores could be told from chance."
+    if calibration and standing in ("level", "below"):
+        caveat += f" On {calibration['n']:,} labelled images {told}."
     else:
         caveat += " With labels of some images, quality --calibrate N tells which to use."
     return Recommendation(DISTINCTIVENESS, caveat)

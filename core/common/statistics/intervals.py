@@ -163,9 +163,9 @@ def resampled_logit_interval(
 
     NaN for fewer than two draws.
     """
-    kept = np.isfinite(draws)
-    n_draws, filled = kept.sum(0), np.where(kept, draws, 0.0)
-    squares = np.square(np.where(kept, filled - safe_divide(filled.sum(0), n_draws), 0.0)).sum(0)
+    finite = np.isfinite(draws)
+    n_draws, filled = finite.sum(0), np.where(finite, draws, 0.0)
+    squares = np.square(np.where(finite, filled - safe_divide(filled.sum(0), n_draws), 0.0)).sum(0)
     error = np.sqrt(np.where(n_draws > 1, safe_divide(squares, n_draws - 1), np.nan))
     return logit_interval(area, error, n)
 

@@ -94,7 +94,7 @@ def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> Ro
     folder = os.path.join(os.path.dirname(path), "data")
     names = images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []
     by_key: dict[str, str] = {key: name for name in names for key in (os.path.splitext(name)[0], name)}
-    paths = [by_key.get(key, key) for key in labels]
+    paths = [by_key.get(key, key) for key in map(str, labels)]
     unlisted = len(set(names) - set(paths))
     notes = (
         [f"{counted(unlisted, 'image')} of data/ that labels.json does not name ignored"] if unlisted else []

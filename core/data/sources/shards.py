@@ -20,6 +20,7 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.data.sources.decode import decode
+from core.data.sources.folder_walk import readable
 from core.data.sources.pixel_limit import check_bytes
 from core.data.sources.shard_names import names_to_split_by
 from core.data.sources.source import (
@@ -234,7 +235,8 @@ def split_of_name(name: str) -> str | None:
 
 def _by_key(members: list[Member]) -> dict[str, dict[str, Member]]:
     groups: dict[str, dict[str, Member]] = defaultdict(dict)
-    for member in members:
+    for stored in members:
+        member = stored._replace(name=readable(stored.name))
         folder, _, file = member.name.removeprefix("./").rpartition("/")
         key, _, ending = file.partition(".")
         if key:

@@ -181,6 +181,15 @@ def _finish_tokens(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for name in ("cls_token", "pos_embed"):
         if name in state:
             state[name] = state[name].reshape(1, -1, state[name].shape[-1])
+    patch = state.get("patch_embed.proj.weight")
+    if (
+        patch is not None and patch.ndim == 2
+    ):  # SigLIP 2 in its NaFlex form: (rows, columns, channels) of a patch
+        side = round((patch.shape[1] / 3) ** 0.5)
+        if patch.shape[1] == 3 * side * side:
+            state["patch_embed.proj.weight"] = (
+                patch.reshape(-1, side, side, 3).permute(0, 3, 1, 2).contiguous()
+            )
     for kind in ("weight", "bias"):
         if (qkv := state.pop(f"attn_pool.qkv.{kind}", None)) is not None:
             third = len(qkv) // 3

@@ -69,7 +69,7 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
             hide_index=True,
             alt="Errors found, by images looked at",
         )
-    if calibrated := reads.summary(study, "quality").get("calibration_sentence"):
+    if calibrated := study.summary("quality").get("calibration_sentence"):
         st.caption(widgets.plain(calibrated))
 
 

@@ -19,7 +19,12 @@ FACTS = {"n": 200, "n_errors": 40, "score": "norm", "auroc": 0.7, "low": 0.6, "h
     [
         (("combined", "distinctiveness", "confidence"), FACTS, "confidence"),
         (("combined", "distinctiveness", "norm"), FACTS, "norm"),
-        (("combined", "distinctiveness", "norm"), FACTS | {"low": 0.45}, "distinctiveness"),  # may be chance
+        (
+            ("combined", "distinctiveness", "norm"),
+            FACTS | {"low": 0.45},
+            "norm",
+        ),  # may be chance, and says so
+        (("combined", "distinctiveness", "norm"), FACTS | {"auroc": 0.48, "low": 0.4}, "distinctiveness"),
         (("combined", "distinctiveness", "norm"), FACTS | {"n_errors": 7}, "distinctiveness"),
         (("combined", "distinctiveness"), FACTS, "distinctiveness"),  # norm is not known of these images
         (("combined", "distinctiveness"), None, "distinctiveness"),
@@ -29,8 +34,8 @@ def test_recommend__by_what_there_is_and_never_the_combined_score(held, facts, s
     found = recommend(held, facts)
     assert found is not None and found.score == score
     assert ("Use it with care" in found.reason) == (score == "distinctiveness")
-    tried = facts is not None and facts["low"] < 0.5
-    assert ("none of the scores could be told from chance" in found.reason) == tried
+    tried = score != "confidence" and facts is not None and facts["low"] < 0.5 and facts["n_errors"] > 7
+    assert ("none of the scores without labels can be told from chance" in found.reason) == tried
 
 
 def test_recommend__nothing_from_nothing():

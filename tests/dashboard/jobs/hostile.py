@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from core.common.assets import asset
+from core.common.assets import asset, assets_folder
 from tests.manifests import edited_manifest
 
 MARK = "MARK"  # stands for a file that must not appear
@@ -33,6 +33,8 @@ SETTINGS: dict[str, tuple[str, str, Any]] = {  # step, setting, value
     "images above": ("embed", "images", "../../../../../../etc"),
     "shards elsewhere": ("embed", "images", "/etc/{000..099}.tar"),
     "a torchvision set elsewhere": ("embed", "images", "torchvision:CIFAR10?root=/etc&download=true"),
+    "a folder of images elsewhere": ("embed", "images", f"{assets_folder()}/t.csv?root=/etc"),
+    "a folder of validation images elsewhere": ("embed", "val", f"{assets_folder()}/t.json?root=/etc"),
     "validation images elsewhere": ("embed", "val", "/etc"),
     "representations elsewhere": ("embed", "representations", "/etc/x.npy"),
     "masks in the home folder": ("overlap", "masks", "~/secret"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.common.assets import assets_folder
 from core.jobs.commands import (
     Analyze,
     Command,
@@ -168,7 +169,9 @@ def test_trust__the_owner_may_say_so(served, mark, trusted):
     [
         {"encoder": "python:os:system"},
         {"encoder": "resnet18@/etc/passwd"},
+        {"encoder": "hf:org/name"},
         {"images": "/etc"},
+        {"images": f"{assets_folder()}/t.csv?root=/etc"},
         {"masks": "/etc"},
         {"captions": "/etc/passwd"},
         {"clip": "hf-hub:a/b"},

@@ -66,6 +66,17 @@ def test_index__long_names_and_records_as_tar_writes_them(tmp_path: Path) -> Non
         assert [one.name for one in index.members] == names and not index.damage
 
 
+def test_name__that_is_not_utf8_is_shown_by_its_bytes(tmp_path: Path) -> None:
+    """Before: one such name ended the whole analysis with an error of the table."""
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name in ("\udcff.png", "sound.png"):
+            info = tarfile.TarInfo(name)
+            info.size = len(BODY)
+            tar.addfile(info, io.BytesIO(BODY))
+    source = ShardSource([str(tmp_path / "s.tar")])
+    assert sorted(source.table["image_id"]) == [r"s/\xff", "s/sound"]
+
+
 def test_labels__lone_surrogates_are_replaced(tmp_path: Path) -> None:
     text = b'{"label": "\\ud800"}'
     label = header(len(text), name="a.json") + text.ljust(512, b"\0")

@@ -19,6 +19,7 @@ TEXT = SIZES | {"intermediate_size": 64, "vocab_size": 9}
 BASE = SIZES | {"intermediate_size": 256, "image_size": 32, "patch_size": 8}
 DINOV2 = SIZES | {"image_size": 28, "patch_size": 14}
 DINOV3 = SIZES | {"intermediate_size": 256, "image_size": 64, "num_register_tokens": 4}
+NAFLEX = SIZES | {"intermediate_size": 256, "num_patches": 16, "patch_size": 8}
 SWIN = {"image_size": 64, "embed_dim": 32, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4}
 STAGES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "image_size": 64}
 BOTH = {"text_config": TEXT, "vision_config": BASE}
@@ -31,6 +32,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "DINOv3 plus": ("DINOv3ViTModel", DINOV3 | {"use_gated_mlp": True, "hidden_act": "silu"}),
     "CLIP": ("CLIPModel", BOTH),
     "SigLIP": ("SiglipModel", BOTH),
+    "SigLIP 2 NaFlex": ("Siglip2VisionModel", NAFLEX),
     "Swin": ("SwinForImageClassification", SWIN),
     "ConvNeXt": ("ConvNextForImageClassification", STAGES),
     "ConvNeXt V2": ("ConvNextV2ForImageClassification", STAGES),
@@ -48,6 +50,15 @@ def planted(shapes: dict[str, list[int]]) -> dict[str, torch.Tensor]:
 
 def planted_input(size: int) -> torch.Tensor:
     return torch.tensor(np.random.default_rng(1).standard_normal((2, 3, size, size)), dtype=torch.float32)
+
+
+def patches(size: int, side: int = 8) -> dict[str, torch.Tensor]:
+    """Return an input in patches, as the NaFlex form of SigLIP 2 takes it."""
+    n = size // side
+    cut = planted_input(size).permute(0, 2, 3, 1).reshape(2, n, side, n, side, 3)
+    flat = cut.permute(0, 1, 3, 2, 4, 5).reshape(2, n * n, -1)
+    mask, shapes = torch.ones(2, n * n, dtype=torch.int32), torch.tensor([[n, n]] * 2)
+    return {"pixel_values": flat, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
 
 def main() -> None:
@@ -68,7 +79,7 @@ def main() -> None:
         encoder = next((getattr(model, part) for part in parts if hasattr(model, part)), model)
         size = settings.get("image_size", 32)
         with torch.no_grad():
-            output = encoder(pixel_values=planted_input(size))
+            output = encoder(**(patches(size) if "NaFlex" in name else {"pixel_values": planted_input(size)}))
         vectors = output.last_hidden_state[:, 0] if name == "ViT" else output.pooler_output
         in_memory = {
             key: next((disk for disk, other in on_disk.items() if torch.equal(tensor, other)), key)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from core.slices.finder import worst_slices
 from core.slices.inspection import words, worst_within
-from core.slices.inspection.words import COLUMNS, best_words, feature_words, named_from
+from core.slices.inspection.words import COLUMNS, best_words, feature_words, named_from, pushed_classes
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
@@ -122,3 +122,23 @@ def test_worst_within__of_nothing_is_empty(world):
     assert worst_within(world.study, np.zeros(len(world.raw), bool)).empty
     train = worst_within(world.study, ~world.study.is_val, min_images=3)
     assert len(train) and not train["where"].str.contains("split").any()
+
+
+def test_pushed_classes__match_a_loop_and_ignore_what_all_classes_get(rng):
+    weights, names = rng.normal(size=(5, 7)), ["tabby, tabby cat", "dog", "bird", "fish", "cow"]
+    expected = []
+    for feature in range(7):
+        above = {name: weights[c, feature] - weights[:, feature].mean() for c, name in enumerate(names)}
+        best = sorted((name for name in above if above[name] > 0), key=lambda name: -above[name])[:2]
+        expected.append([name.split(",")[0] for name in best])
+    pushed = pushed_classes(weights, names)
+    assert [", ".join(mine).removeprefix("pushes ").split(", ") for mine in pushed] == expected
+    assert pushed_classes(weights + rng.normal(size=7), names) == pushed
+    assert pushed_classes(np.ones((5, 2)), names) == [[], []]
+
+
+def test_feature_words__without_concepts_are_the_classes_that_the_head_pushes(tmp_path):
+    weights = np.eye(3, small.N_FEATURES, dtype=np.float32)
+    head = dict(zip(["tench, Tinca tinca", "ray", "cock"], weights, strict=True))
+    study = small.write_small_study(tmp_path / "study", head=head)
+    assert feature_words(study) == {0: ["pushes tench"], 1: ["pushes ray"], 2: ["pushes cock"]}

@@ -30,7 +30,7 @@ from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_networ
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
-from core.encoders.readout.head import NO_WEIGHTS, Head, HeadPart, complete_head, names_in
+from core.encoders.readout.head import Beside, head_of_network, names_in
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -38,7 +38,6 @@ from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
 
-Beside = tuple[dict[str, torch.Tensor], list[list[str]]]  # what else a checkpoint holds; its class names
 FACTORIES = ("torchvision", "timm", "open_clip", "python")
 
 
@@ -101,20 +100,8 @@ def load_encoder(
         assumptions=built.assumptions,
         device=device,
     )
-    encoder.find_head = partial(_find_head, encoder, built, beside)
+    encoder.find_head = partial(head_of_network, encoder, built, beside)
     return encoder
-
-
-def _find_head(encoder: Encoder, built: Built, beside: Beside | None) -> Head | str:
-    """The classifier of the encoder's own network, or the reason why there is none."""
-    if encoder.classifier is not None:
-        part = HeadPart(encoder.base.get_submodule(encoder.classifier), encoder.classifier)
-        return complete_head(encoder, [part], None, [])
-    if beside is None and (built.head is None or built.weights == "random"):
-        return "the network has not been trained" if built.weights == "random" else NO_WEIGHTS
-    parts = built.head() if built.head is not None else []
-    tensors, names = beside or (None, [])
-    return complete_head(encoder, parts, tensors, names)
 
 
 def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:

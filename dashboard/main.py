@@ -132,13 +132,13 @@ def _opened(entry: served_studies.Entry, facts_slot: DeltaGenerator) -> Study:
 def _answering(study: Study) -> Study:
     """The study as it reads with the chosen answer; with a selector where it has several."""
     names = list(study.answers)
-    chosen = session.url_text(session.ANSWER)
-    if chosen is not None and chosen not in names:
-        session.notify(f"There is no answer {chosen[:60]!r} in this study; it is read by its default.")
+    head = session.url_text(session.ANSWER)
+    if head is not None and head not in names:
+        session.notify(f"There is no answer {head[:60]!r} in this study; it is read by its default.")
         session.set_url(session.ANSWER, None)
-    chosen = chosen if chosen in names else next(iter(names), None)
+    head = head if head in names else next(iter(names), None)
     if len(names) > 1:
-        st.session_state[ANSWER_FIELD] = chosen
+        st.session_state[ANSWER_FIELD] = head
         with st.sidebar:
             st.selectbox(
                 "Whose mistakes",
@@ -147,7 +147,7 @@ def _answering(study: Study) -> Study:
                 format_func=lambda name: study.answers[name].words,
                 on_change=lambda: session.set_url(session.ANSWER, session.value(ANSWER_FIELD)),
             )
-    return study.answering(chosen)
+    return study.answering(head)
 
 
 def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) -> Study | None:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from core.analysis.quality.recommendation import advice
@@ -22,6 +23,7 @@ from core.common.score_names import score_label
 from core.measures.score_aurocs import score_aurocs
 from core.slices.inspection import population
 from core.slices.slice import Slice
+from core.storage.table_files import type_names
 from core.store import open_study
 from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles
 from tests.manifests import edited_manifest
@@ -52,11 +54,13 @@ def evaluation(folder: Path, score: str) -> tuple[np.ndarray, np.ndarray]:
 
 def add_table(folder: Path, name: str, frame: pd.DataFrame) -> None:
     """Add a table to the quality step as its writer would."""
-    frame.to_parquet(folder / f"{name}.parquet", index=False)
+    path = folder / f"{name}.parquet"
+    frame.to_parquet(path, index=False)
     entry = {
         "kind": "table",
         "shape": list(frame.shape),
         "columns": list(frame),
+        "types": type_names(pq.read_schema(path)),
         "sha256": "",
         "step": "quality",
     }

@@ -45,7 +45,7 @@ def info_text(report: Report) -> str:
             ("encoder", checkpoint_line(report.get("checkpoint"))),
             ("features", _features_line(report)),
             *(("features", line) for line in report.get("feature_notes", [])),
-            ("probe", _probe_line(report)),
+            (report["answer"], _accuracy_line(report)),
             *(("probe", line) for line in report.get("probe_notes", [])),
             *(("answer", line) for line in _answer_lines(report)),
             *(("Q-Score", line) for line in _quality_lines(report)),
@@ -98,12 +98,13 @@ def _features_line(report: Report) -> str:
     return ", ".join(parts + ([f"{firing:.1f} fire on an image on average"] if firing is not None else []))
 
 
-def _probe_line(report: Report) -> str:
+def _accuracy_line(report: Report) -> str:
     if report.get("accuracy") is None:
         skipped = report.get("skipped_steps", {}).get("probe")
         return f"no accuracy: {skipped}" if skipped else ""
     top5 = f", top-5 {percent(report['top5'])}" if report.get("top5") is not None else ""
-    return f"top-1 {percent(report['accuracy'])}{top5} on val"
+    on = " on val" if report["answer"] == "probe" else ""
+    return f"top-1 {percent(report['accuracy'])}{top5}{on}"
 
 
 def _answer_lines(report: Report) -> list[str]:
@@ -118,7 +119,8 @@ def _quality_lines(report: Report) -> list[str]:
     auroc = _with_interval(report.get("q_auroc"), report.get("q_auroc_interval"), "chance 0.5")
     base = f"base rate {number(report.get('base_rate'))}"
     auprc = _with_interval(report.get("q_auprc"), report.get("q_auprc_interval"), base)
-    measured = [f"AUROC {auroc}", f"AUPRC {auprc}"] if report.get("q_auroc") is not None else []
+    measured = [f"AUROC {auroc}"] * (report.get("q_auroc") is not None)
+    measured += [f"AUPRC {auprc}"] * (report.get("q_auprc") is not None)
     return [*measured, report.get("premise") or "", report.get("premise_facts") or ""]
 
 

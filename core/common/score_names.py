@@ -91,12 +91,12 @@ SCORES: dict[str, Score] = {
         ),
         Score(
             "confidence",
-            "Probe confidence",
+            "Confidence",
             "largest class probability of the linear probe",
             label_free=False,
         ),
-        Score("margin", "Probe margin", "gap between the probe's two top classes", label_free=False),
-        Score("energy", "Probe energy", "log-sum-exp of the probe's logits", label_free=False),
+        Score("margin", "Margin", "gap between the classifier's two top classes", label_free=False),
+        Score("energy", "Energy", "log-sum-exp of the classifier's logits", label_free=False),
         Score("gen", "GEN", "generalised entropy of the probe's probabilities, negated", label_free=False),
         Score(
             "nnguide",
@@ -138,10 +138,10 @@ def score_label(column: str) -> str:
 
 
 def score_in_sentence(column: str) -> str:
-    """Name a score within a sentence: "the raw norm", "the probe's confidence", "distinctiveness"."""
+    """Name a score within a sentence: "the raw norm", "the classifier's confidence", "distinctiveness"."""
     name = score_label(column)
-    if name.startswith("Probe "):
-        return f"the probe's {name.removeprefix('Probe ')}"
+    if name in ("Confidence", "Margin", "Energy"):
+        return f"the classifier's {name.lower()}"
     if name.startswith(("Hoyer", "Q over", "GEN", "NNGuide", "fDBD", "SHE")):
         return name
     if name.lower().endswith("distinctiveness"):

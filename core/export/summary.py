@@ -7,7 +7,7 @@ from typing import Any
 from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.recommendation import advice
-from core.analysis.quality.trust_check import read_check
+from core.analysis.quality.trust_check import headline, read_check, score_table
 from core.common.readout import readout_words
 from core.pipeline.verify import Problem, verify
 from core.steps import STEPS, in_analysis
@@ -21,10 +21,9 @@ def info(study: Study) -> dict[str, Any]:
 
     Numbers that a step has not produced are None.
     """
-    embed, features, probe, quality = (
-        study.summary(step) for step in ("embed", "features", "probe", "quality")
-    )
-    encoder, trust = embed.get("encoder", {}), read_check(study)
+    read = study.answering()
+    embed, features, probe = (read.summary(step) for step in ("embed", "features", "probe"))
+    quality, encoder, trust = headline(read), embed.get("encoder", {}), read_check(read)
     return {
         "name": study.name,
         "path": str(study.path),
@@ -44,6 +43,7 @@ def info(study: Study) -> dict[str, Any]:
         "n_discriminative": features.get("n_discriminative"),
         "mean_firing": features.get("mean_firing"),
         "feature_notes": notes_on_features(study),
+        "answer": read.answer.name if read.answer else "probe",
         "accuracy": probe.get("top1"),
         "top5": probe.get("top5"),
         "answers": [
@@ -56,8 +56,8 @@ def info(study: Study) -> dict[str, Any]:
         "q_auprc": quality.get("q_auprc"),
         "q_auprc_interval": quality.get("q_auprc_interval"),
         "base_rate": quality.get("base_rate"),
-        "recommendation": advice(study) or None,
-        "label_issues": quality.get("label_issues"),
+        "recommendation": advice(read, score_table(read)) or None,
+        "label_issues": study.summary("quality").get("label_issues"),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
         "miou_core": study.summary("overlap").get("miou_core"),

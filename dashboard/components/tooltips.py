@@ -131,7 +131,7 @@ TEXTS: dict[str, Tooltip] = {
         BOOK,
     ),
     "energy": Tooltip(
-        "Log-sum-exp of the probe's logits; higher means surer. Uses labels.",
+        "Log-sum-exp of the classifier's logits; higher means surer. Uses labels.",
         r"\log\sum_c e^{z_c}",
         "Liu et al., NeurIPS 2020",
     ),

@@ -31,7 +31,7 @@ def test_ranked_scores__values_and_intervals_are_those_of_the_table(metrics, met
 def test_ranked_scores__best_on_top_also_where_lower_is_better(metrics):
     for metric in ("auroc", "aurc", "augrc"):
         axis = layout_of(figures.ranked_scores(metrics, metric=metric)).yaxis
-        assert list(axis.categoryarray)[::-1] == ["Probe confidence", "Raw norm", "<b>Q-Score</b>"]
+        assert list(axis.categoryarray)[::-1] == ["Confidence", "Raw norm", "<b>Q-Score</b>"]
 
 
 def test_ranked_scores__marks_labels_and_the_reference(metrics):
@@ -66,7 +66,7 @@ def test_ranked_scores__a_metric_that_an_older_study_lacks_is_a_note(metrics):
 def test_rank_sentence__is_honest(metrics):
     text = figures.rank_sentence(metrics, "q_score")
     assert "ranks 3 of 3 scores, and 2 of the 2 that need no labels" in text
-    assert "best is Probe confidence with 0.850" in text
+    assert "best is Confidence with 0.850" in text
     assert "best is" not in figures.rank_sentence(metrics, "confidence")
     assert "could not be evaluated" in figures.rank_sentence(metrics.assign(auroc=np.nan), "q_score")
 

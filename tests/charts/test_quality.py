@@ -79,7 +79,7 @@ def test_roc__draws_the_curve_with_chance_and_interval(curves, metrics):
     fig = score_curves.roc(curves, metrics, ["q_score", "confidence"])
     assert [t.name for t in fig.data] == [
         "Q-Score: AUROC 0.550 (0.530 to 0.580)",
-        "Probe confidence: AUROC 0.850 (0.830 to 0.880)",
+        "Confidence: AUROC 0.850 (0.830 to 0.880)",
         "chance: 0.500",
     ]
     assert_allclose(fig.data[0].x, [0, 25, 100])

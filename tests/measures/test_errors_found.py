@@ -61,7 +61,8 @@ def test_chart__counts_the_errors_of_the_images_that_are_looked_at(shared_study)
     shown = ERRORS_FOUND.read([study], FigureOptions(images=12))
     found, n_errors = int((lowest[:12] == 0).sum()), int((lowest == 0).sum())
     start = (
-        f"Looking at the 12 images where the probe's confidence is lowest finds {found} of {n_errors} errors"
+        "Looking at the 12 images where the classifier's confidence is lowest "
+        f"finds {found} of {n_errors} errors"
     )
     assert ERRORS_FOUND.finding(shown).startswith(f"{start}; at random {12 * n_errors / len(lowest):,.0f}")
     assert at_shares(shown)["n_looked"].is_monotonic_increasing

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import safe_divide
 from core.common.dataframes import equals, where
 from core.common.formatting import number, ordinal, percent
 from core.common.score_names import score_label
 from core.common.statistics.chance import Standing, against_chance, outcomes, untold
+from core.measures.score_aurocs import score_aurocs
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -168,12 +170,45 @@ def _float(value: Any) -> float:
 
 
 def read_check(study: Study) -> TrustCheck | None:
-    """Return the trust check of a study, from its stored numbers; None without the step `quality`.
+    """Return the trust check of a study as it reads with its answer; None without the step `quality`.
 
     Sentences that older versions stored are not read: they gave sparsity as a cause.
     """
-    summary = study.summary("features") | study.summary("quality")
+    summary = study.summary("features") | headline(study)
     if "q_auroc" not in summary or not study.has("quality_metrics"):
         return None
-    metrics = study.table("quality_metrics", list(READ))
-    return check_trust(evidence_of(summary, metrics))
+    return check_trust(evidence_of(summary, score_table(study)))
+
+
+def headline(study: Study) -> dict[str, Any]:
+    """Return what the step `quality` says of Q: as stored, or for another answer than the probe measured on
+    its evaluation images, without what needs resampling.
+    """
+    if study.answer is None:
+        return study.summary("quality")
+    metrics = score_table(study)
+    own = metrics[metrics["score"] == Q].to_dict("records")
+    if not own:
+        return {}
+    row, shown = own[0], study.table("quality", ["n_firing", "n_firing_discriminative"])[study.is_val]
+    between = [float(row["auroc_low"]), float(row["auroc_high"])]
+    return {
+        "q_auroc": _float_or_none(row["auroc"]),
+        "q_auroc_interval": None if np.isnan(between).any() else between,
+        "base_rate": _float_or_none(1 - row["base_rate_error"]),
+        "mean_firing": float(shown["n_firing"].mean()),
+        "share_nonempty": float((shown["n_firing_discriminative"] > 0).mean()),
+    }
+
+
+def score_table(study: Study) -> pd.DataFrame:
+    """Every score with the columns of READ and the ends of its interval: stored, or of another answer."""
+    if study.answer is None:
+        return study.table("quality_metrics", [*READ, "auroc_low", "auroc_high"])
+    aurocs = score_aurocs(study, study.is_val)
+    renamed = aurocs.rename(columns={"low": "auroc_low", "high": "auroc_high", "reason": "note"})
+    return renamed.assign(base_rate_error=safe_divide(aurocs["n_wrong"], aurocs["n"], empty=np.nan))
+
+
+def _float_or_none(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import streamlit as st
 
+from core.analysis.quality.trust_check import headline
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
@@ -21,7 +22,7 @@ VERDICTS: dict[str, tuple[str, str, Colour]] = {
 
 def trust_checks(study: Study) -> None:
     """The verdict first, then the facts beside it, then those of the whole representation."""
-    summary = study.summary("features") | study.summary("quality")
+    summary = study.summary("features") | headline(study)
     with st.container(border=True):
         if trust := reads.trust_check(study):
             label, icon, colour = VERDICTS[trust.verdict]
@@ -77,7 +78,7 @@ def _whole(study: Study, summary: dict[str, Any]) -> list[tuple[str, str, str, s
         ("alpha-ReQ", widgets.number(summary.get("alpha_req"), digits=2), "alpha_req", "best near 1"),
         ("Dead features", widgets.percent(summary.get("dead_share")), "dead", "0 on every train image"),
         (
-            "Mean probe confidence",
+            "Mean confidence",
             widgets.percent(summary.get("mean_confidence")),
             "confidence",
             "evaluation images",

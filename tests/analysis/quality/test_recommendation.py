@@ -48,16 +48,16 @@ def test_claim__needs_eight_errors(n_wrong):
     told = claim(row | {"n_wrong": n_wrong})
     if n_wrong < 8:
         noun = "error" if n_wrong == 1 else "errors"
-        assert told == f"what the probe's confidence is worth cannot be told from {n_wrong} {noun}"
+        assert told == f"what the classifier's confidence is worth cannot be told from {n_wrong} {noun}"
     else:
-        assert told == "the probe's confidence predicts errors: AUROC 0.90 (0.60 to 0.97)"
+        assert told == "the classifier's confidence predicts errors: AUROC 0.90 (0.60 to 0.97)"
 
 
 def test_advice__is_what_info_says(shared_study):
     study = open_study(shared_study)
     found = recommended(study)
     assert found is not None and found.score == "confidence"
-    assert advice(study).startswith("Take the probe's confidence. Here ")
+    assert advice(study).startswith("Take the classifier's confidence. Here ")
     assert advice(study).endswith(found.reason) and info(study)["recommendation"] == advice(study)
 
 

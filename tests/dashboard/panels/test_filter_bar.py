@@ -65,7 +65,7 @@ def test_chips_remove_and_clear(studies, open_page):
     )
     said = chips(app)
     assert said == [
-        "Probe confidence up to 0.9",
+        "Confidence up to 0.9",
         "Q-Score from 0.01",
         "Feature 1 fires",
     ]

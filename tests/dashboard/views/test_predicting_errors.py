@@ -124,7 +124,7 @@ def measured(folder: Path, *, without: str = "", **best: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("without", "picked"),
-    [("", "Probe confidence"), ("confidence", "Distinctiveness")],
+    [("", "Confidence"), ("confidence", "Distinctiveness")],
     ids=["probe", "none"],
 )
 def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
@@ -272,9 +272,9 @@ def test_score__from_the_link_and_unknown_ones_are_dropped(studies, open_page):
 @pytest.mark.slow
 def test_compared_scores__are_drawn_beside(studies, open_page):
     app = open_page("predicting_errors", study="demo", quality_plot="ROC", score="Q-Score")
-    app.multiselect(key="quality_with").set_value(["Raw norm", "Probe confidence"]).run()
+    app.multiselect(key="quality_with").set_value(["Raw norm", "Confidence"]).run()
     names = [trace["name"].split(":")[0] for trace in spec(app, "score_roc")["data"]]
-    assert names == ["Q-Score", "Raw norm", "Probe confidence", "chance"]
+    assert names == ["Q-Score", "Raw norm", "Confidence", "chance"]
 
 
 @pytest.mark.slow
@@ -371,7 +371,7 @@ def test_unlabelled_study__keeps_what_needs_no_labels(studies, unlabelled_study,
     assert [name for name in charts(app) if "score_" in name] and not app.slider
     app.get_by_key("quality_group").set_value("Images").run()
     assert "Lowest" in said(app) and tiles(app, "quality_lowest")
-    assert "Probe confidence" not in app.selectbox(key="score").options
+    assert "Confidence" not in app.selectbox(key="score").options
 
 
 def test_study_without_quality__names_the_command(studies, open_page):

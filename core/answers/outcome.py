@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import where
+from core.common.dataframes import where, words
 from core.common.statistics.intervals import wilson
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class ClassColumns:
         place = np.full(len(labels), -1)
         place[held] = np.arange(len(held))
         column = np.where(match.code >= 0, place[match.code], -1)
-        names = [labels[code] for code in held]
+        names = [labels[code] for code in held.tolist()]
         if not restrict:
             others = np.flatnonzero(match.code < 0)
             column[others] = len(names) + np.arange(len(others))
-            names += [_distinct(match.names[output], output, labels) for output in others]
+            names += [_distinct(match.names[output], output, labels) for output in others.tolist()]
         return cls(tuple(names), column)
 
     @property
@@ -153,8 +153,8 @@ def answer_facts(
     judged = evaluated & table["correct"].notna().to_numpy()
     right = table["correct"].fillna(False).to_numpy(bool)
     n, n_right = int(judged.sum()), int((judged & right).sum())
-    labels = where(study.images, judged)["label"]
-    common = int(labels.value_counts().iloc[0]) if n else 0
+    labels = words(where(study.images, judged), "label")
+    common = int(np.unique(labels, return_counts=True)[1].max()) if n else 0
     low = float(wilson(n_right, n)[0]) if n else np.nan
     others = (
         ~pd.Series(table["predicted"]).isin(study.class_names).to_numpy()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.answers.classes import match_classes, read_class_file
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits
+from core.common.dataframes import words
 from core.common.formatting import counted
 from core.data.sources.parquet_limit import check_image_rows
 from core.errors import SettingsError, first_line
@@ -102,11 +103,11 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerVal
         raise SettingsError(f"'{path}' has no column image_id or path; it has {_few(table.columns)}")
     if table.columns.duplicated().any():
         raise SettingsError(f"'{path}' has two columns '{table.columns[table.columns.duplicated()][0]}'")
-    ids = table[key].astype("object").where(table[key].notna(), "").astype(str)
-    if (doubled := ids[ids.duplicated()]).size:
-        raise SettingsError(f"'{path}' has the {key} '{doubled.iloc[0]}' twice; there is one answer an image")
-    mine = pd.Index(study.images[key].astype(str))
-    place = pd.Index(ids).get_indexer(mine)  # (n_images,) row of the file, -1 for none
+    ids = pd.Index(words(table, key))
+    if len(doubled := ids[ids.duplicated()]):
+        raise SettingsError(f"'{path}' has the {key} '{doubled[0]}' twice; there is one answer an image")
+    mine = pd.Index(words(study.images, key))
+    place = ids.get_indexer(mine)  # (n_images,) row of the file, -1 for none
     held = place >= 0
     if not held.any():
         raise SettingsError(
@@ -140,7 +141,7 @@ def _told(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray)
     values = {name: np.full(study.n_images, np.nan) for name in VALUES}
     for name in VALUES:
         if name in table.columns:
-            column = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+            column = np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)
             if not np.isfinite(column[place[place >= 0]]).all():
                 bad = place[place >= 0][~np.isfinite(column[place[place >= 0]])][0]
                 raise SettingsError(f"'{path}' has no finite number in column {name}, row {bad + 1}")

@@ -52,7 +52,9 @@ def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     known = aurocs.dropna(subset="auroc")
     best = str(known.loc[known["auroc"].idxmax(), "score"]) if len(known) else ""
     asked = [*options.against, *([options.score] if options.score != FigureOptions.score else [])]
-    names = list(dict.fromkeys([*asked, *([found.score] if found else []), *([best] if best else [])]))
+    names: list[str] = list(
+        dict.fromkeys([*asked, *([found.score] if found else []), *([best] if best else [])])
+    )
     values = {name: score_values(study, name) for name in names}
     correct = next((right for _, right in values.values()), np.empty(0))
     n = int(np.isfinite(correct).sum())
@@ -81,7 +83,7 @@ def errors_found_curves(shown: ErrorsFound, options: FigureOptions, theme: Theme
                  hover=hover, customdata=rows["n_looked"])
         )  # fmt: skip
     marks = Marks(theme)
-    n_images = int(frame["n_looked"].max())
+    n_images = int(numbers(frame, "n_looked").max())
     marks.vertical(100 * shown.n_looked / n_images, counted(shown.n_looked, "image"), solid=True)
     marks.put_on(fig)
     fig.update_xaxes(title_text="images looked at, lowest score first", **PERCENT_AXIS)
@@ -94,8 +96,8 @@ def errors_found_sentence(shown: ErrorsFound) -> str:
     """State how many errors the first images hold, and how many they would in other orders."""
     if shown.frame.empty:
         return NOTHING
-    here = where(shown.frame, equals(shown.frame, "n_looked", shown.n_looked)).set_index("order")["found"]
-    n_errors = int(shown.frame["found"].max())
+    here = where(shown.frame, numbers(shown.frame, "n_looked") == shown.n_looked).set_index("order")["found"]
+    n_errors = int(numbers(shown.frame, "found").max())
     text = (
         f"Looking at the {counted(shown.n_looked, 'image')} where {score_in_sentence(shown.first)} is lowest "
         f"finds {here[shown.first]:,.0f} of {counted(n_errors, 'error')}; at random {here[RANDOM]:,.0f}"
@@ -109,7 +111,7 @@ def at_shares(shown: ErrorsFound) -> pd.DataFrame:
     """Errors found among the first 1, 2, 5, 10 and 20 % of the images: a row each, a column an order."""
     if shown.frame.empty:
         return pd.DataFrame()
-    n = int(shown.frame["n_looked"].max())
+    n = int(numbers(shown.frame, "n_looked").max())
     rows = shown.frame[shown.frame["n_looked"].isin([share_of(n, share) for share in SHARES])]
     wide = rows.pivot_table(index="n_looked", columns="order", values="found", sort=False)
     return wide.reset_index()

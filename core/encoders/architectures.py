@@ -15,6 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from core.encoders.layouts import Layout
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
 DEPTHS = {
@@ -166,6 +167,21 @@ def named_resnet(name: str, *, stem: Stem, stem_channels: int | None = None) -> 
     elif match[4]:
         shape = replace(shape, width=64 * int(match[4]))
     return replace(shape, stem_channels=stem_channels or shape.width)
+
+
+def fit_stem(model: nn.Module, layout: Layout) -> None:
+    """Give a torchvision or timm ResNet the first layers that the checkpoint was trained with."""
+    conv, weight = getattr(model, "conv1", None), layout.state.get("conv1.weight")
+    if not isinstance(conv, nn.Conv2d) or weight is None:
+        return
+    cifar = weight.shape[-1] == 3 and conv.kernel_size[0] == 7
+    if cifar:
+        padding = layout.stem_padding
+        model.conv1 = nn.Conv2d(3, conv.out_channels, 3, stride=1, padding=padding, bias=False)
+    if cifar or layout.maxpool is False:
+        model.maxpool = nn.Identity()
+    if not layout.stem_relu:
+        setattr(model, "act1" if hasattr(model, "act1") else "relu", nn.Identity())
 
 
 def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict[str, Any]:

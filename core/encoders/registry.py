@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from core.common.assets import asset, asset_names
 from core.common.device import resolve_device
@@ -17,6 +16,7 @@ from core.encoders.architectures import (
     ResNet,
     ResNetShape,
     Stem,
+    fit_stem,
     named_resnet,
     resnet_shape,
     vision_transformer,
@@ -30,7 +30,7 @@ from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_networ
 from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
-from core.encoders.readout.head import NO_WEIGHTS, Head, HeadPart, complete_head, names_in
+from core.encoders.readout.head import Beside, head_of_network, names_in
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -38,7 +38,6 @@ from core.errors import CheckpointError, EncoderError, did_you_mean
 
 __all__ = ["Encoder", "load_encoder"]
 
-Beside = tuple[dict[str, torch.Tensor], list[list[str]]]  # what else a checkpoint holds; its class names
 FACTORIES = ("torchvision", "timm", "open_clip", "python")
 
 
@@ -101,20 +100,8 @@ def load_encoder(
         assumptions=built.assumptions,
         device=device,
     )
-    encoder.find_head = partial(_find_head, encoder, built, beside)
+    encoder.find_head = partial(head_of_network, encoder, built, beside)
     return encoder
-
-
-def _find_head(encoder: Encoder, built: Built, beside: Beside | None) -> Head | str:
-    """The classifier of the encoder's own network, or the reason why there is none."""
-    if encoder.classifier is not None:
-        part = HeadPart(encoder.base.get_submodule(encoder.classifier), encoder.classifier)
-        return complete_head(encoder, [part], None, [])
-    if beside is None and (built.head is None or built.weights == "random"):
-        return "the network has not been trained" if built.weights == "random" else NO_WEIGHTS
-    parts = built.head() if built.head is not None else []
-    tensors, names = beside or (None, [])
-    return complete_head(encoder, parts, tensors, names)
 
 
 def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
@@ -165,7 +152,7 @@ def _from_checkpoint(
         if not spec.family:
             notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
     elif layout.kind == "resnet":
-        _fit_stem(made.model, layout)
+        fit_stem(made.model, layout)
     if (
         layout.kind == "transformers"
         and not (spec.family or sidecar.transform)
@@ -261,21 +248,6 @@ def _check_stem(sidecar: Sidecar, layout: Layout) -> None:
             f"the sidecar says stem '{sidecar.stem}', but the first convolution is {size} ('{stem}'); "
             "correct the sidecar"
         )
-
-
-def _fit_stem(model: nn.Module, layout: Layout) -> None:
-    """Give a torchvision or timm ResNet the first layers that the checkpoint was trained with."""
-    conv, weight = getattr(model, "conv1", None), layout.state.get("conv1.weight")
-    if not isinstance(conv, nn.Conv2d) or weight is None:
-        return
-    cifar = weight.shape[-1] == 3 and conv.kernel_size[0] == 7
-    if cifar:
-        padding = layout.stem_padding
-        model.conv1 = nn.Conv2d(3, conv.out_channels, 3, stride=1, padding=padding, bias=False)
-    if cifar or layout.maxpool is False:
-        model.maxpool = nn.Identity()
-    if not layout.stem_relu:
-        setattr(model, "act1" if hasattr(model, "act1") else "relu", nn.Identity())
 
 
 def _hint(spec: Spec, layout: Layout, path: Path) -> str:

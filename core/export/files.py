@@ -23,7 +23,7 @@ from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.export.private_paths import relative_paths
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
-from core.measures.label_issues import NEEDS, label_issues
+from core.measures.label_issues import label_issues, why_no_probabilities
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces import tables as traces
@@ -237,8 +237,8 @@ def _neighbours(study: Study) -> pd.DataFrame:
 
 
 def _label_issues(study: Study) -> pd.DataFrame:
-    for item in NEEDS:
-        _check_there(study, "label_issues", item)
+    if why := why_no_probabilities(study):
+        raise StudyError(f"no label_issues in '{study.path}': {why}")
     return label_issues(study, study.is_val)
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from core.common.dataframes import numbers, words
+from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted
 
 if TYPE_CHECKING:
     from core.reader import StudyReader
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
-NEEDS = ("probe", "val_logits")
+LINEAR = ("probe_weights", "probe_bias")  # of the answer that the study is read by
 
 
 def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
@@ -29,11 +29,11 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         COLUMNS: suggested, the class predicted instead; label_quality, the probability of the label;
         confidence, that of the predicted class. Empty without a classifier.
     """
-    if not all(study.has(item) for item in NEEDS):
+    if why_no_probabilities(study):
         return pd.DataFrame({name: [] for name in COLUMNS})
     classes, is_val = list(study.class_names), study.is_val
     truth = pd.Categorical(words(study.images, "label"), categories=classes).codes[is_val]
-    logits = study.array("val_logits").rows(np.arange(int(is_val.sum())))
+    logits = _logits(study, np.flatnonzero(is_val))
     order, shares = likely_wrong(logits, truth)
     rows = np.flatnonzero(is_val)[order]
     values = (
@@ -44,7 +44,23 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
         shares.max(1),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
-    return table[mask[rows]].reset_index(drop=True)
+    return where(table, mask[rows]).reset_index(drop=True)
+
+
+def why_no_probabilities(study: StudyReader) -> str:
+    """Explain why the probability of each class is not known of the evaluation images; empty if it is."""
+    if study.has("val_logits") or all(study.has(item) for item in LINEAR):
+        return ""
+    if study.has("probe"):
+        return "this answer gives no probability of each class, so no label can be compared with it"
+    return study.summary("probe").get("skipped") or "there is no classifier. Run the step probe"
+
+
+def _logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
+    if study.has("val_logits"):
+        return study.array("val_logits").rows(np.arange(len(rows)))
+    weights, bias = (study.vector(item) for item in LINEAR)
+    return study.array("representations").rows(rows) @ weights.T + bias
 
 
 def likely_wrong(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

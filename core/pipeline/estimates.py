@@ -138,7 +138,7 @@ def estimate_steps(
         **{step: _with_clip(step, sizes, rates, clip) for step in ("concepts", "search")},
     }
     if not sizes.n_classes:
-        by_step |= {step: Estimate(step, 0.0, note="no labels") for step in ("probe", "failures")}
+        by_step |= {step: Estimate(step, 0.0, note="no labels") for step in ("probe", "answers", "failures")}
     return [by_step[step] for step in in_analysis()]
 
 
@@ -158,6 +158,7 @@ def _numeric_seconds(sizes: Sizes, raw: np.ndarray, options: Mapping[str, Any]) 
         "quality": 4 * sizes.n_images * each_row + _bootstrap_seconds(sizes, options),
         "map": 2 * sizes.n_images * each_row + min(sizes.n_images, MAP_ROWS) * n_features**2 * product,
         "failures": sizes.n_images * each_row,
+        "answers": sizes.n_images * n_features * sizes.n_classes * product,
         "probe": _probe_seconds(sizes, rows, options) if sizes.n_classes else 0.0,
     }
     return {step: STARTING + seconds for step, seconds in passes.items()}

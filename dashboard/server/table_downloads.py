@@ -66,7 +66,7 @@ ABOUT = {
     "planted_cues": "what the embedded world plants, and what was found",
     "probe_curves": "accuracy by the share of features kept",
     "quality_by_cause": "for which cause of failure each score works",
-    "quality_calibration": "which score without labels is best on a few labelled images",
+    "quality_calibration": "what each score without labels is worth and weighs on a few labelled images",
     "quality_curves": "points of the ROC, precision and risk curves",
     "row_stats": "one row an image: statistics of its representation",
 }

@@ -147,9 +147,10 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
 
 def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     accuracy = highlight_reads.class_accuracy(study, population)
+    name = "Linear probe" if study.answer is None else widgets.plain(f"Answer {study.answer.name}")
     if accuracy is None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
-        widgets.metric("Linear probe", "not defined", explain="accuracy", detail=why)
+        widgets.metric(name, "not defined", explain="accuracy", detail=why)
         return
     if filtered:  # in a slice of one class, every guess would be right
         detail = f"{accuracy.n:,} images"
@@ -162,9 +163,7 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
         detail += f"; worst class: {widgets.plain(accuracy.worst)}, {worst}"
     if not filtered and (few := few_shot_words(study.summary("few-shot"))):
         detail += f"; {few}"
-    widgets.metric(
-        "Linear probe, accuracy", widgets.percent(accuracy.accuracy), explain="accuracy", detail=detail
-    )
+    widgets.metric(f"{name}, accuracy", widgets.percent(accuracy.accuracy), explain="accuracy", detail=detail)
 
 
 def _why_no_accuracy(study: Study) -> str:

@@ -59,6 +59,24 @@ def test_score_distributions__a_study_without_zeros_says_nothing_of_them():
     assert "not drawn" in first and second == "<b>y</b>"
 
 
+def test_score_distributions__a_title_fits_half_of_a_narrow_page():
+    values, correct = np.array([0.0, 0.0, 0.4, 0.6]), np.array([1.0, 0.0, 1.0, 0.0])
+    (title,) = (
+        note.text
+        for note in layout_of(score_distributions(score_table({"x": (values, correct)}))).annotations
+    )
+    assert "misclassified" in title and max(len(line) for line in title.split("<br>")) < 40
+
+
+def test_class_changes__the_last_accuracy_is_apart_from_the_first_change():
+    """Their labels touched in a chart of half a page."""
+    table = class_accuracy_changes(
+        np.array([[1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]]), np.array(["p", "p", "q", "q"]), ("a", "b")
+    )
+    layout = layout_of(class_changes(table, "a", "b"))
+    assert layout.xaxis2.domain[0] - layout.xaxis.domain[1] >= 0.08 and not layout.xaxis.ticksuffix
+
+
 def test_score_distributions__nothing_to_draw_says_why():
     fig = score_distributions(score_table({"a": (np.zeros(3), np.ones(3))}))
     assert not fig.data and "0 or undefined" in layout_of(fig).annotations[0].text

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from core.store import Study
 
 CONFIDENCE, CALIBRATED, DISTINCTIVENESS = "confidence", "calibrated", "distinctiveness"
-WORKED, MEASURED = 6, 7  # encoders on which distinctiveness beat chance, and all (docs/method.md 2.8)
+WORKED, MEASURED = 17, 18  # encoders on which distinctiveness beat chance, and all (docs/method.md 2.8)
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
     if DISTINCTIVENESS not in held:
         return None
     caveat = (
-        f"Use it with care: it beat chance on {WORKED} of {MEASURED} measured encoders, and the combined "
-        "score was below chance on one."
+        f"Use it with care: it was above chance on {WORKED} of {MEASURED} measured encoders, and the "
+        "combined score below on three."
     )
     if calibration and standing in ("level", "below"):
         caveat += f" On {calibration['n']:,} labelled images {told}."

@@ -17,6 +17,7 @@ from core.analysis.quality.label_free.consensus import combined_scores, refused
 from core.analysis.quality.label_free.distinctiveness import deviation_scores
 from core.analysis.quality.recommendation import advise, recommend
 from core.common.arrays import safe_divide
+from core.common.dataframes import numbers, where
 from core.common.score_names import SCORES
 from core.measures.group_means import group_means, vectors_of, with_outcome
 from core.measures.label_issues import issues_sentence, label_issues
@@ -125,8 +126,8 @@ def compute_quality(
     step.summary = summarise(study, table, found) | {"combined_weights": weights}
     step.summary |= {"notes": [f"combined: {refusal}"]} if refusal else {}
     step.summary |= calibration
-    shown = table[judged] if judged.any() else table
-    held = [name for name in scores if np.isfinite(shown[name].to_numpy(float)).any()]
+    shown = where(table, judged.to_numpy(bool)) if len(scores) else table
+    held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
     if why := issues_sentence(label_issues(study, study.is_val), study.is_val.sum()):
         step.summary["label_issues"] = why
     step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), found)

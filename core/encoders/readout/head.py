@@ -23,6 +23,7 @@ LINEAR = re.compile(
 NAMES = ("classes", "class_names", "categories", "idx_to_class", "class_to_idx")  # in a checkpoint
 LINEAR_RTOL = 1e-4  # of the largest entry: what the classifier reads is the representation
 SPREAD = 0.015  # relative; of a layer of 10 x 512 weights the standard deviation varies by .01
+Beside = tuple[dict[str, Tensor], list[list[str]]]  # what else a checkpoint holds; its class names
 NO_WEIGHTS = "the checkpoint holds no classifier"
 
 
@@ -111,6 +112,22 @@ def _keeper(read: dict[str, Tensor], at: str) -> Callable[..., None]:
 def sum_logits(logits: Sequence[Tensor]) -> Tensor:
     """The mean over parts: networks with a distilled head answer so."""
     return torch.stack(list(logits)).mean(0) if len(logits) > 1 else logits[0]
+
+
+def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | str:
+    """The classifier of the encoder's own network, or the reason why there is none.
+
+    Args:
+        built: the network as `core.encoders.factories` made it. beside: None without a checkpoint.
+    """
+    if encoder.classifier is not None:
+        part = HeadPart(encoder.base.get_submodule(encoder.classifier), encoder.classifier)
+        return complete_head(encoder, [part], None, [])
+    if beside is None and (built.head is None or built.weights == "random"):
+        return "the network has not been trained" if built.weights == "random" else NO_WEIGHTS
+    parts = built.head() if built.head is not None else []
+    tensors, names = beside or (None, [])
+    return complete_head(encoder, parts, tensors, names)
 
 
 @torch.no_grad()
@@ -234,7 +251,7 @@ def untrained(linear: nn.Linear) -> bool:
 
 def known_names(n_outputs: int) -> list[list[str]]:
     """WordNet id and names of each class of the ImageNet that has so many; empty lists for other numbers."""
-    from timm.data import ImageNetInfo, infer_imagenet_subset
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     subset = infer_imagenet_subset({"num_classes": n_outputs})
     if subset is None:

@@ -6,6 +6,7 @@ import pandas as pd
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.formatting import counted
+from core.measures.label_issues import why_no_probabilities
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -30,8 +31,8 @@ def likely_wrong_list(
     """
     table = reads.slice_table(study, population, TABLE)
     if table.empty:
-        why = "The classifier is confident against no label of these evaluation images."
-        widgets.empty_state("No label is likely wrong", why)
+        why = why_no_probabilities(study) or "no label of these evaluation images is unlikely enough"
+        widgets.empty_state("No label is likely wrong", f"{widgets.plain(why[0].upper() + why[1:])}.")
         return
     answer_slot.caption(f"{counted(len(table), 'label')} likely wrong, the least likely first.", help=HELP)
     rows = session.rows_held(study, table["image_id"])

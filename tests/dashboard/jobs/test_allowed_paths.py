@@ -128,7 +128,10 @@ def test_study_folder__never_into_something_else(place):
 
 def test_study_request__words_of_the_command(place):
     asked = request.StudyRequest(
-        images_path="open/photos", encoder_text="open/model.pth", architecture="resnet18"
+        images_path="open/photos",
+        encoder=request.CHECKPOINT,
+        encoder_text="open/model.pth",
+        architecture="resnet18",
     )
     assert asked.is_complete
     study = place / "mine"

@@ -7,7 +7,7 @@ from typing import Any
 from core.analysis.features.notes import notes_on_features
 from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.recommendation import advice
-from core.analysis.quality.trust_check import headline, read_check, score_table
+from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
 from core.common.readout import readout_words
 from core.pipeline.verify import Problem, verify
 from core.steps import STEPS, in_analysis
@@ -56,7 +56,7 @@ def info(study: Study) -> dict[str, Any]:
         "q_auprc": quality.get("q_auprc"),
         "q_auprc_interval": quality.get("q_auprc_interval"),
         "base_rate": quality.get("base_rate"),
-        "recommendation": advice(read, score_table(read)) or None,
+        "recommendation": advice(read, scores_of_answer(read)) or None,
         "label_issues": study.summary("quality").get("label_issues"),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,

@@ -177,7 +177,7 @@ def read_check(study: Study) -> TrustCheck | None:
     summary = study.summary("features") | headline(study)
     if "q_auroc" not in summary or not study.has("quality_metrics"):
         return None
-    return check_trust(evidence_of(summary, score_table(study)))
+    return check_trust(evidence_of(summary, scores_of_answer(study)))
 
 
 def headline(study: Study) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def headline(study: Study) -> dict[str, Any]:
     """
     if study.answer is None:
         return study.summary("quality")
-    metrics = score_table(study)
+    metrics = scores_of_answer(study)
     own = metrics[metrics["score"] == Q].to_dict("records")
     if not own:
         return {}
@@ -201,7 +201,7 @@ def headline(study: Study) -> dict[str, Any]:
     }
 
 
-def score_table(study: Study) -> pd.DataFrame:
+def scores_of_answer(study: Study) -> pd.DataFrame:
     """Every score with the columns of READ and the ends of its interval: stored, or of another answer."""
     if study.answer is None:
         return study.table("quality_metrics", [*READ, "auroc_low", "auroc_high"])

@@ -15,7 +15,7 @@ import pytest
 
 from core.analysis.quality.recommendation import advise, recommended
 from core.common.dataframes import numbers
-from core.common.score_names import score_label
+from core.common.score_names import score_in_sentence
 from core.jobs.commands import Analyze
 from core.measures.feature_rates import feature_differences
 from core.measures.overlap_scale import overlap_scale
@@ -142,14 +142,15 @@ def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page)
     assert shown["Grad-CAM overlap with the object (mIoU)"] == f"{mine['value'].iloc[0]:.2f}"
 
 
-def test_overview__names_the_score_that_predicts_errors_best(studies, open_page):
+def test_overview__names_the_recommended_score_and_what_it_is_worth(studies, open_page):
     study = open_study(studies / "demo")
-    table = score_aurocs(study, study.is_val).dropna(subset="auroc")  # as in Predicting errors
-    best = rows_where(table, table["label_free"]).sort_values("auroc", ascending=False).iloc[0]
-    said = all_text(open_page(study="demo"))
-    ends = f"{best['low']:.2f} to {best['high']:.2f}"
-    assert f"{score_label(best['score'])}" in said
-    assert f"AUROC {best['auroc']:.2f} ({ends})" in said
+    advised = recommended(study)
+    assert advised is not None
+    table = score_aurocs(study, study.is_val).set_index("score")  # as in Predicting errors
+    worth = table.loc[advised.score]
+    overview = all_text(open_page(study="demo"))
+    assert f"Take {score_in_sentence(advised.score)}." in overview
+    assert f"AUROC {worth['auroc']:.2f} ({worth['low']:.2f} to {worth['high']:.2f})" in overview
 
 
 def test_overview__opens_what_is_to_be_looked_at_first(studies, open_page):

@@ -107,6 +107,8 @@ class Answered(Study):
     as for a slice, and scores of the probe are left out.
     """
 
+    answer: Answer
+
     def __init__(self, study: Study, answer: Answer):
         of_probe = {"_answered", *vars(Study), *vars(StudyReader)}  # what is cached of it
         kept = {name: value for name, value in study.__dict__.items() if name not in of_probe}

@@ -114,7 +114,6 @@ class Answered(Study):
         kept = {name: value for name, value in study.__dict__.items() if name not in of_probe}
         self.__dict__.update(kept)
         self.whole, self.answer = study, answer
-        self.by = answer  # which is no None
         self.key = f"{study.key}@{answer.name}"
         self._made: dict[str, Any] = {}
 
@@ -127,7 +126,7 @@ class Answered(Study):
 
     def has(self, item: str) -> bool:
         if item in PARTS:
-            return self.whole.has(self.by.part(item))
+            return self.whole.has(self.answer.part(item))
         if item in OF_FAILURES:
             return self.whole.has("representations") and self.has("probe_weights") and item in self._failures
         return item == PROBE or (item not in OF_PROBE and self.whole.has(item))
@@ -135,10 +134,10 @@ class Answered(Study):
     def why_missing(self, item: str) -> Missing | None:
         if self.has(item) or not (self.whole.has(item) or item in PARTS):
             return None if self.has(item) else self.whole.why_missing(item)
-        of_probe = f"it is of the probe, not of '{self.by.name}'"
+        of_probe = f"it is of the probe, not of '{self.answer.name}'"
         if item in OF_PROBE:
             return Missing(item, step_of(item) or "", "whole", of_probe)
-        why = NONE_WRONG if self.has("probe_weights") else NOT_LINEAR.format(name=self.by.name)
+        why = NONE_WRONG if self.has("probe_weights") else NOT_LINEAR.format(name=self.answer.name)
         return Missing(item, "answers", "skipped", f"left out: {why}")
 
     def summary(self, step: str) -> dict[str, Any]:
@@ -164,7 +163,7 @@ class Answered(Study):
         return list(frame.columns)
 
     def array(self, name: str) -> ChunkedArray:
-        return self.whole.array(self.by.part(name) if name in PARTS else name)
+        return self.whole.array(self.answer.part(name) if name in PARTS else name)
 
     def vector(self, name: str) -> np.ndarray:
         if name in OF_FAILURES:
@@ -191,10 +190,10 @@ class Answered(Study):
     @cached_property
     def _split(self) -> np.ndarray:
         """(n_images,) the split of each image; a drawn one may be void (see `evaluated`)."""
-        return np.where(evaluated(self.whole, self.by.kind), "val", "train").astype(object)
+        return np.where(evaluated(self.whole, self.answer.kind), "val", "train").astype(object)
 
     def _of_images(self) -> pd.DataFrame:
-        images, told = self.whole.images, self.whole.table(self.by.table, list(COLUMNS))
+        images, told = self.whole.images, self.whole.table(self.answer.table, list(COLUMNS))
         known = {"image_id": images["image_id"], "split": self._split, "true": images["label"]}
         return pd.concat([pd.DataFrame(known), told], axis=1)
 

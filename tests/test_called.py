@@ -11,6 +11,8 @@ import re
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 BY_NAME = {"dashboard.server.routes"}  # `dashboard/app.py` asks for its functions by name
 Function = tuple[str, str]  # module, name
@@ -62,6 +64,7 @@ def uses(name: str, tree: ast.Module, sources: dict[str, ast.Module]) -> set[Fun
     return uses
 
 
+@pytest.mark.slow  # every module is parsed
 def test_every_public_function_is_called():
     functions = public_functions("core") | public_functions("dashboard")
     assert len(functions) > 2000

@@ -70,7 +70,7 @@ class ClassColumns:
         place = np.full(len(labels), -1)
         place[held] = np.arange(len(held))
         column = np.where(match.code >= 0, place[match.code], -1)
-        names = [labels[code] for code in held.tolist()]
+        names: list[str] = [labels[code] for code in held.tolist()]
         if not restrict:
             others = np.flatnonzero(match.code < 0)
             column[others] = len(names) + np.arange(len(others))
@@ -167,7 +167,7 @@ def answer_facts(
         "top5": float(np.nanmean(top5)) if np.isfinite(top5).any() else None,
         "n": n,
         "n_wrong": n - n_right if n else None,
-        "n_missing": int(table["predicted"].isna().sum()),
+        "n_missing": int(table["predicted"].isna().to_numpy().sum()),
         "n_left_out": int((evaluated & study.images["label"].notna().to_numpy() & ~judged).sum()),
         "other_classes": float(others[evaluated].mean()) if evaluated.any() else 0.0,
         "at_chance": bool(n and low <= common / n),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,7 @@ def _read(path: str) -> pd.DataFrame:
             check_image_rows(path)
             return pd.read_parquet(path)
         if path.lower().endswith((".csv", ".tsv")):
-            keys = dict.fromkeys((*KEYS, "predicted"), str)
+            keys: Any = dict.fromkeys((*KEYS, "predicted"), str)
             tab = "\t" if path.lower().endswith(".tsv") else ","
             return pd.read_csv(path, sep=tab, dtype=keys, keep_default_na=False, na_values=[""])
     except SettingsError:

@@ -122,7 +122,7 @@ class _AfterMap(nn.Sequential):
     """A classifier that flattens a pooled map; its tensors have the names that they have in its network."""
 
     def __init__(self, pool: nn.Module, classifier: nn.Module):
-        super().__init__(*classifier)  # pyright: ignore[reportCallIssue]
+        super().__init__(*classifier.children())
         self.before = [pool, nn.Flatten()]  # a list: neither has tensors
 
     def forward(self, input: Tensor) -> Tensor:
@@ -150,7 +150,8 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
 def _timm_head(model: nn.Module, name: str, arguments: Mapping[str, Any], pretrained: bool) -> list[HeadPart]:
     """The classifier of a network of timm, which `model` has not: some have two, of which the mean counts."""
     whole = timm.create_model(name, pretrained=pretrained, **arguments)
-    found = whole.get_classifier()
+    get_classifier: Any = whole.get_classifier
+    found = get_classifier()
     names = {module: module_name for module_name, module in whole.named_modules()}
     held = dict(model.named_modules())  # an Identity stands in the place of a classifier
     heads = found if isinstance(found, tuple) else (found,)

@@ -24,6 +24,7 @@ def info(study: Study) -> dict[str, Any]:
     read = study.answering()
     embed, features, probe = (read.summary(step) for step in ("embed", "features", "probe"))
     quality, encoder, trust = headline(read), embed.get("encoder", {}), read_check(read)
+    scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
     return {
         "name": study.name,
         "path": str(study.path),
@@ -56,7 +57,7 @@ def info(study: Study) -> dict[str, Any]:
         "q_auprc": quality.get("q_auprc"),
         "q_auprc_interval": quality.get("q_auprc_interval"),
         "base_rate": quality.get("base_rate"),
-        "recommendation": advice(read, scores_of_answer(read)) or None,
+        "recommendation": advice(read, scores) or None,
         "label_issues": study.summary("quality").get("label_issues"),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol, Self
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -54,7 +54,7 @@ class Conditions(Protocol):
     def saved(self) -> tuple[str, ...]: ...
 
     @classmethod
-    def parse(cls, text: str) -> Self: ...
+    def parse(cls, text: str) -> Conditions: ...
 
 
 def slice_columns(study: StudyReader) -> dict[str, str]:

@@ -6,6 +6,12 @@ BOOK = "docs/method.md"
 
 # key -> what it means, its formula (LaTeX, or empty), its source
 SCORE_TEXTS: dict[str, tuple[str, str, str]] = {
+    "calibrated": (
+        "Chance of a correct answer, by a regression on the ranks of the scores without labels, fitted "
+        "on a few labelled train images. Uses their labels.",
+        r"\sigma\left(b + \sum_s w_s\,\mathrm{rank}_s(i)\right)",
+        BOOK,
+    ),
     "combined": (
         "Consensus of six scores that need no labels. Each gives the images ranks. A score weighs more, the "
         "more it agrees with the others. Nothing is fitted to errors. Where most of the six point the wrong "

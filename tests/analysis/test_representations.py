@@ -108,11 +108,11 @@ def test_embed__interrupted_then_resumed_is_byte_identical(tmp_path, folder, mon
     embed(tmp_path / "straight", folder)
     seen, original = [], representations._represent
 
-    def interrupted(encoder, batch):
+    def interrupted(encoder, batch, head):
         seen.append(batch.rows)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return original(encoder, batch)
+        return original(encoder, batch, head)
 
     monkeypatch.setattr(representations, "_represent", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -219,4 +219,5 @@ def test_embed__which_images_with_what(tmp_path, folder):
     with pytest.raises(SettingsError, match="which images"):
         pipeline.run_step("embed", tmp_path / "study", ENCODER, Progress.silent())
     with pytest.raises(SettingsError, match="which encoder"):
-        pipeline.run_step("embed", tmp_path / "study", {"images": str(folder)}, Progress.silent())
+        both = {"images": str(folder), **ENCODER, "representations": "raw.npy"}
+        pipeline.run_step("embed", tmp_path / "study", both, Progress.silent())

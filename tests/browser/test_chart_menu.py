@@ -171,7 +171,7 @@ GROUNDS = [("dark", (16, 23, 31)), ("light", (255, 255, 255))]
 
 @pytest.mark.parametrize(("scheme", "ground"), sample(GROUNDS, 1))
 def test_saved_picture__has_the_ground_and_the_type_of_the_page(reader, address, scheme, ground):
-    page = opened(reader(color_scheme=scheme), address, "predicting_errors")
+    page = opened(reader(color_scheme=scheme), address, "predicting_errors?quality_plot=Chart")
     _, content = saved(page, "score_aurocs", "PNG")
     with Image.open(io.BytesIO(content)) as picture:
         edge = picture.convert("RGBA").crop((0, 0, 4, picture.height))

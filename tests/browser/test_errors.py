@@ -140,14 +140,14 @@ def test_cutoff__the_thumb_moves_to_what_can_be_flagged(reader, address, served)
     slider.focus()
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")  # 1 %
-    page.wait_for_selector("text=share the lowest score, so no smaller share can be flagged")
+    page.wait_for_selector("text=share the lowest score, so no smaller share can be looked at")
     settle(page)
     assert int(slider.input_value()) == int(100 * lowest)
 
 
 def test_scores__a_click_on_a_dot_picks_it(reader, address, served):
     one = reader()
-    page = one.open(f"{address}/predicting_errors?study=demo")
+    page = one.open(f"{address}/predicting_errors?study=demo&quality_plot=Chart")
     dot = next(one for one in points(page, "score_aurocs") if one["custom"][0] == "distinctiveness")
     page.mouse.click(dot["x"], dot["y"])
     page.wait_for_timeout(500)

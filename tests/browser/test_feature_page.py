@@ -42,7 +42,8 @@ def test_class_on_features__cards_with_the_numbers_of_the_library(reader, addres
     first = wanted.iloc[0]
     expect(cards.first).to_have_attribute("data-id", str(int(first["feature"])))
     values = cards.first.locator(".value").all_inner_texts()
-    assert values == [f"{100 * first['rate']:.1f} %", f"{100 * first['rate_against']:.1f} %"]
+    shown = [value.replace("\xa0", " ") for value in values]
+    assert shown == [f"{100 * first['rate']:.1f} %", f"{100 * first['rate_against']:.1f} %"]
     assert cards.first.locator(".name").all_inner_texts() == ["cat", "other classes"]
     assert cards.first.locator("img").first.get_attribute("src").startswith("overlay/seen/")
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from dashboard.addresses.pages import PAGES
 from tests.browser.harness import IDLE, NO_PLACEHOLDER, settle, until, visit
@@ -112,7 +113,7 @@ def test_back_and_forward__from_a_place_to_every_page(reader, address, source):
         page.go_back()
         rest(page)
         assert page.url == at_source, f"Back from {name}"
-        assert page.locator("h1").first.inner_text() == heading
+        expect(page.locator("h1").first).to_have_text(heading)
         assert entries(page) == (after, -2), f"Back from {name} leaves what lies ahead"
     page.go_forward()
     rest(page)

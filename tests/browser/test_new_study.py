@@ -55,7 +55,7 @@ def empty_address(chrome: object, place: Path) -> Iterator[str]:
 
 
 def form(place: Path, images: str, name: str = "") -> str:
-    asked = {"new_images_path": images, "new_encoder": "Shipped with Peregrine", "new_name": name}
+    asked = {"new_images_path": images, "new_asset": "SimCLR on the embedded world", "new_name": name}
     return f"new_study?{urlencode(asked, quote_via=quote)}"
 
 

@@ -89,7 +89,7 @@ def test_finding__is_of_the_recommended_score_and_the_best_without_labels(value,
     rows = [("combined", True, value), ("q_score", True, 0.35), ("gen", False, 0.95)]
     table = scored([*rows, ("confidence", False, 0.9)])
     assert figures.finding(table) == (
-        "The probe's confidence predicts errors: AUROC 0.90 (0.80 to 0.95); "
+        "The classifier's confidence predicts errors: AUROC 0.90 (0.80 to 0.95); "
         f"the best without labels, the combined score, {said.replace('predicts errors:', 'reaches')}."
     )
     assert figures.finding(table.assign(auroc=np.nan, note="all correct")) == "all correct"

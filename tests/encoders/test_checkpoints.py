@@ -114,7 +114,8 @@ def test_a_sidecar_is_read(tmp_path):
     path = tmp_path / "a.ckpt"
     assert read_sidecar(path) == Sidecar()
     (tmp_path / "a.ckpt.json").write_text(json.dumps({"arch": "timm:resnet18", "stem": "cifar", "log": [1]}))
-    assert read_sidecar(path) == Sidecar(arch="timm:resnet18", stem="cifar")
+    source = "the sidecar a.ckpt.json"
+    assert read_sidecar(path) == Sidecar(arch="timm:resnet18", stem="cifar", source=source)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from core.export import files as export_files
 from core.export.files import (
     COLUMNS,
     EXTENSIONS,
+    MADE,
     STORED_AS,
     TABLES,
-    TRACES,
     export_table,
     note_on_train_images,
 )
@@ -178,7 +178,7 @@ def test_unknown_table_or_format(table: str, name: str, message: str, study: Stu
 
 
 @pytest.mark.parametrize(
-    "table", [name for name in TABLES if name not in ("images", "skipped", "attributes", *TRACES)]
+    "table", [name for name in TABLES if name not in ("images", "skipped", "attributes", *MADE)]
 )
 def test_missing_table_names_its_command(table: str, tmp_path: Path) -> None:
     with write_study(tmp_path / "early") as writer, writer.step("embed", {}) as step:

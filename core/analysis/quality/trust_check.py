@@ -184,7 +184,7 @@ def headline(study: Study) -> dict[str, Any]:
     """Return what the step `quality` says of Q: as stored, or for another answer than the probe measured on
     its evaluation images, without what needs resampling.
     """
-    if study.answer is None:
+    if study.answer is None or not study.has("quality_metrics"):
         return study.summary("quality")
     metrics = scores_of_answer(study)
     own = metrics[metrics["score"] == Q].to_dict("records")

@@ -54,13 +54,9 @@ def errors_found_part(study: Study, population: Slice, score: str, threshold: fl
     _, values, correct = score_reads.values(study, population, score)
     looked = apply_cutoff(values, correct, threshold).n_flagged
     options = FigureOptions(against=(score,), images=looked)
+    show_chart(study, ERRORS_FOUND, options, among=population, title=bold)
     advice = advise(score_reads.recommended(study, population), score_reads.aurocs(study, population))
-
-    def title(finding: str) -> None:
-        bold(finding)
-        st.caption(widgets.plain(advice))
-
-    show_chart(study, ERRORS_FOUND, options, among=population, title=title)
+    st.caption(widgets.plain(advice))
     shares = at_shares(chart_table(study, population, ERRORS_FOUND.name, options))
     if len(shares):
         names = {"n_looked": "Images looked at"} | {name: score_label(name) for name in shares.columns[1:]}

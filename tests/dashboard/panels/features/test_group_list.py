@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import streamlit as st
 
-from core.concepts.groups import find_groups, pack
+from core.concepts.groups import find_groups
 from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.cache.features import group_reads
@@ -73,7 +73,7 @@ def test_images_of__exactly_the_images_of_algorithm_1(worded, chunk_rows, monkey
         monkeypatch.setattr(type(array), "chunk_start", lambda self, at: at * chunk_rows)
     rows = np.flatnonzero(worded.is_val)
     h = raw[rows] / np.linalg.norm(raw[rows], axis=1, keepdims=True)
-    found = list(find_groups(pack(h > ALPHA), h.shape[1]))
+    found = list(find_groups(np.packbits(h > ALPHA, axis=1), h.shape[1]))
     assert len(found) > 3
     st.cache_resource.clear()
     for group in found[:8]:

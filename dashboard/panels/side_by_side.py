@@ -58,7 +58,7 @@ def _numbers(study: Study, rows: Sequence[int]) -> None:
     heads = [str(name) for name in facts["image_id"]]
     table: dict[str, list[str]] = {}
     scores = available_scores(images)
-    for column, name in (("label", "True class"), ("predicted", "Probe says"), ("split", "Split")):
+    for column, name in (("label", "True class"), ("predicted", "Answer"), ("split", "Split")):
         if column in images and bool(facts[column].notna().any()):
             table[name] = ["" if pd.isna(value) else str(value) for value in facts[column]]
     for column in scores:

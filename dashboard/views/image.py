@@ -129,7 +129,7 @@ def _note(decided: bool) -> str:
         return "The features that fire on this image, the most active first. Click one for its page."
     return (
         "Each bar is what a feature adds to the answer (right) or to the other class (left), in logits: the "
-        "difference of the probe's weights times the activation. Bold features fire on this image. Click one "
+        "difference of its weights times the activation. Bold features fire on this image. Click one "
         "for its page."
     )
 
@@ -143,8 +143,8 @@ def _said(decided: image_reads.Decision, facts: dict[str, Any]) -> None:
         else f"**{widgets.plain(decided.rival)}**"
     )
     st.markdown(
-        f"The probe says **{widgets.plain(decided.answer)}**, {decided.lead:.2f} logits ahead of {rival}. "
-        "These features weigh most, for it and against it:",
+        f"The classifier says **{widgets.plain(decided.answer)}**, "
+        f"{decided.lead:.2f} logits ahead of {rival}. These features weigh most, for it and against it:",
         width="content",
     )
 
@@ -182,7 +182,9 @@ def _without_image(study: Study) -> None:
         return
     filter_bar(study, image_filter.population())
     rows, wrong = _suggested(study)
-    st.caption("The most confident mistakes of the probe. Open one." if wrong else "Open one of the images.")
+    st.caption(
+        "The most confident mistakes of the classifier. Open one." if wrong else "Open one of the images."
+    )
     widgets.image_gallery(
         study,
         rows,

@@ -174,6 +174,10 @@ def test_a_study_of_a_classifier_reads_by_its_own_answers(name, photographs, tmp
     restricted = open_study(study.path).answering("head").table("probe")["predicted"]
     place = [int(np.flatnonzero(ids == one)[0]) for one in SYNSETS]
     assert restricted.tolist() == [SYNSETS[best] for best in logits[:, place].argmax(1)]
+    if name == "resnet18":  # linear, so the features behind its errors are known
+        read = open_study(study.path).answering("head")
+        wrong = read.table("probe").query("correct == False")["image_id"]
+        assert len(wrong) and set(read.table("failures")["image_id"]) == set(wrong)
 
 
 def test_interrupted_and_resumed_logits_are_the_same_bytes(photographs, tmp_path, monkeypatch):

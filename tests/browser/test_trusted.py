@@ -56,7 +56,7 @@ def test_upload__is_refused_or_decomposed_and_nothing_stays(visitor, trusted_add
         page.get_by_role("button", name="Decompose this picture").click()
         if path == drawing:
             page.wait_for_selector("[data-testid=stAlert] >> text=SVG drawing", timeout=20_000)
-    page.wait_for_selector("text=The probe says", timeout=120_000)
+    page.wait_for_selector("text=The classifier says", timeout=120_000)
     assert page.locator("img[alt='The image that is decomposed']").evaluate("one => one.naturalWidth") == 320
     assert page.evaluate("window.stolen") is None
     assert set(uploads.uploads_folder().glob("*")) <= before

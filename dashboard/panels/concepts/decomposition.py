@@ -95,7 +95,7 @@ def _verdict(decomposed: Found) -> None:
     if answer is None:
         return
     share = widgets.percent(answer["confidence"])
-    st.markdown(f"The probe says **{widgets.plain(answer['predicted'])}** (confidence {share})")
+    st.markdown(f"The classifier says **{widgets.plain(answer['predicted'])}** (confidence {share})")
     if truth is None:
         return
     if truth["true"] == answer["predicted"]:

@@ -115,7 +115,7 @@ def verdict(facts: dict[str, Any]) -> None:
     if not widgets.undefined(facts.get("predicted")):
         has_confidence = not widgets.undefined(facts.get("confidence"))
         share = f" (confidence {widgets.percent(facts['confidence'])})" if has_confidence else ""
-        lines.append(f"Probe says **{widgets.plain(facts['predicted'])}**{share}")
+        lines.append(f"Classifier says **{widgets.plain(facts['predicted'])}**{share}")
     lines.append(f"From the {split} split")
     st.markdown("  \n".join(lines))
     if not widgets.undefined(facts.get("correct")):

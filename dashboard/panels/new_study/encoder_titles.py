@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ASSETS = {  # in this order
-    "efficientnet_lite0": "EfficientNet-Lite0, trained on ImageNet-1k: knows photographs",
+    "efficientnet_lite0": "EfficientNet-Lite0 (ImageNet-1k), for photographs",
     "simclr_glyphworld": "SimCLR on the embedded world",
     "simclr_q_glyphworld": "SimCLR on the embedded world, fine-tuned for Q-Scores",
     "simclr_cifar10": "SimCLR on CIFAR-10, for images of 32 pixels",

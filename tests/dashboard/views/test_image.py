@@ -58,7 +58,7 @@ def test_features__are_those_that_push_most_and_each_shows_where_it_looks(worded
     assert not app.exception
     decided, table = decision(worded, row), features_of_image(worded, row)
     assert decided is not None
-    assert f"The probe says **{decided.answer}**" in all_text(app)
+    assert f"The classifier says **{decided.answer}**" in all_text(app)
     assert f"the true class **{decided.rival}**" in all_text(app)
     shown = looked_at(app)
     first = table.head(len(shown["rows"]))
@@ -170,7 +170,7 @@ def test_unlabelled_study__the_features_that_fire(worded, open_page):
     forget(worded.path, "failures", "quality", "probe")
     row = int(np.flatnonzero(worded.is_val)[0])
     app = opened(open_page, worded, row, "Features")
-    assert not app.exception and "The probe says" not in all_text(app)
+    assert not app.exception and "The classifier says" not in all_text(app)
     shown = looked_at(app)
     wanted = features_of_image(open_study(worded.path), row)["feature"].tolist()
     assert [int(one["id"]) for one in shown["rows"]] == wanted[: len(shown["rows"])]
@@ -182,7 +182,7 @@ def test_image_of_the_study__features_and_both_answers(worded, open_page):
     app = opened(open_page, worded, row)
     assert not app.exception
     found, said = stored(worded, row), all_text(app)
-    assert f"The probe says **{found['answer']['predicted']}**" in said
+    assert f"The classifier says **{found['answer']['predicted']}**" in said
     assert f"It is **{found['truth']['true']}**" in said
     assert f"**{found['n_features']}** feature" in said
     for side in ("answer", "truth"):
@@ -276,7 +276,7 @@ def test_without_probe__features_only(worded, open_page):
     forget(worded.path, "failures", "quality", "probe")
     app = opened(open_page, worded, int(np.flatnonzero(worded.is_val)[0]))
     assert not app.exception
-    assert "The probe says" not in all_text(app)
+    assert "The classifier says" not in all_text(app)
 
 
 @pytest.fixture
@@ -315,7 +315,7 @@ def test_upload__result_is_shown_and_its_folder_is_gone(jobs, worded, open_page)
     }
     app = brought(open_page)
     assert not app.exception and not app.error
-    assert "The probe says" in all_text(app)
+    assert "The classifier says" in all_text(app)
     assert list(uploads.uploads_folder().iterdir()) == []
     assert "--remove-file" in jobs["arguments"]
 

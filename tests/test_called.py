@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # every module is parsed
 ROOT = Path(__file__).resolve().parents[1]
 BY_NAME = {"dashboard.server.routes"}  # `dashboard/app.py` asks for its functions by name
 Function = tuple[str, str]  # module, name
@@ -64,7 +65,6 @@ def uses(name: str, tree: ast.Module, sources: dict[str, ast.Module]) -> set[Fun
     return uses
 
 
-@pytest.mark.slow  # every module is parsed
 def test_every_public_function_is_called():
     functions = public_functions("core") | public_functions("dashboard")
     assert len(functions) > 2000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from core.figures.cells import parse_cell
 from core.slices import saved_slices
@@ -141,8 +142,7 @@ def test_cutoff__the_thumb_moves_to_what_can_be_flagged(reader, address, served)
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")  # 1 %
     page.wait_for_selector("text=share the lowest score, so no smaller share can be looked at")
-    settle(page)
-    assert int(slider.input_value()) == int(100 * lowest)
+    expect(slider).to_have_value(str(int(100 * lowest)), timeout=30_000)
 
 
 def test_scores__a_click_on_a_dot_picks_it(reader, address, served):

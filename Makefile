@@ -97,8 +97,8 @@ NUMERIC := $(addprefix tests/analysis/,$(addsuffix .py,features/test_chunk_scan 
 	$(addprefix tests/concepts/,$(addsuffix .py,captions/test_nearest clip/test_clip test_falcon)) \
 	$(addprefix tests/encoders/test_,$(addsuffix .py,encoder transform)) \
 	$(addprefix tests/training/,$(addsuffix .py,augmentations/test_augment augmentations/test_fourier \
-	methods/test_harder methods/test_registry regularizers/test_ifm regularizers/test_losses \
-	regularizers/test_penalty))
+	methods/test_registry regularizers/test_losses regularizers/test_penalty)) \
+	tests/research/shortcuts/training/test_harder.py tests/research/shortcuts/training/test_ifm.py
 # Once is enough for these: they use no instructions of torch, or take long (two processes).
 ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py tests/measures/test_metrics.py \
 	$(addprefix tests/analysis/,$(addsuffix .py,features/test_accumulators features/test_activations \

@@ -112,8 +112,8 @@ class Answered(Study):
 
     def __init__(self, study: Study, answer: Answer):
         of_probe = {"_answered", *vars(Study), *vars(StudyReader)}  # what is cached of it
-        kept = {name: value for name, value in study.__dict__.items() if name not in of_probe}
-        self.__dict__.update(kept)
+        state = {name: value for name, value in study.__dict__.items() if name not in of_probe}
+        self.__dict__.update(state)
         self.whole, self.answer = study, answer
         self.key = f"{study.key}@{answer.name}"
         self._made: dict[str, Any] = {}
@@ -194,16 +194,16 @@ class Answered(Study):
         return np.where(evaluated(self.whole, self.answer.kind), "val", "train").astype(object)
 
     def _of_images(self) -> pd.DataFrame:
-        images, told = self.whole.images, self.whole.table(self.answer.table, list(COLUMNS))
-        known = {"image_id": images["image_id"], "split": self._split, "true": images["label"]}
-        return pd.concat([pd.DataFrame(known), told], axis=1)
+        images, answers = self.whole.images, self.whole.table(self.answer.table, list(COLUMNS))
+        facts = {"image_id": images["image_id"], "split": self._split, "true": images["label"]}
+        return pd.concat([pd.DataFrame(facts), answers], axis=1)
 
     def _of_scores(self) -> pd.DataFrame:
         probe, scores = self.table(PROBE), self.whole.table("quality")
-        kept = [name for name in scores if name in probe or name not in SCORES or SCORES[name].label_free]
+        columns = [name for name in scores if name in probe or name not in SCORES or SCORES[name].label_free]
         rows = probe if len(scores) == len(probe) else probe.set_index("image_id").loc[scores["image_id"]]
-        mine = {name: rows[name].array for name in kept if name in probe and name != "image_id"}
-        return scores[kept].assign(**mine)
+        mine = {name: rows[name].array for name in columns if name in probe and name != "image_id"}
+        return scores[columns].assign(**mine)
 
     def _of_overlap(self) -> pd.DataFrame:
         frame = self.whole.table("overlap")

@@ -291,7 +291,9 @@ def test_manifest__of_an_earlier_version_is_refused_with_the_command_that_makes_
     old = {key: value for key, value in json.loads(path.read_text()).items() if key != "checksum"} | change
     path.write_text(json.dumps(old, sort_keys=True, ensure_ascii=False, indent=1) + "\n")
     before = path.read_bytes()
-    with pytest.raises(StudyError, match=rf"written by an earlier version. Make it anew: .* {folder}-new "):
+    with pytest.raises(
+        StudyError, match=rf"written by an earlier version of Peregrine. Run: .* {folder}-new "
+    ):
         open_study(folder)
     with pytest.raises(StudyError, match="earlier version"), write_study(folder):
         pass

@@ -62,14 +62,14 @@ class Answer:
         classes = f"{outputs:,} classes" if outputs else ""
         about = f"{kind}{classes}".rstrip(", ")
         top1, n_wrong = self.facts.get("top1"), self.facts.get("n_wrong")
-        found = "accuracy unknown" if top1 is None else f"top-1 {100 * top1:.1f} %"
+        accuracy = "accuracy unknown" if top1 is None else f"top-1 {100 * top1:.1f} %"
         errors = f" ({n_wrong:,} error{'s' * (n_wrong != 1)})" if n_wrong is not None else ""
-        return f"{self.name}{f' ({about})' if about else ''}: {found}{errors}"
+        return f"{self.name}{f' ({about})' if about else ''}: {accuracy}{errors}"
 
 
 def answers_of(study: StudyReader) -> dict[str, Answer]:
     """The answers that a study holds, by name: the default first, then in the order of KINDS and by name."""
-    found = []
+    held = []
     for step, entry in study.manifest["steps"].items():
         if study.state(step) != "done":
             continue
@@ -80,12 +80,12 @@ def answers_of(study: StudyReader) -> dict[str, Answer]:
                 and facts.get("kind") in KINDS
                 and study.has(TABLE.format(name=name))
             ):
-                found.append(Answer(name, facts["kind"], step, facts))
+                held.append(Answer(name, facts["kind"], step, facts))
     if study.has(PROBE):
-        found.append(Answer(PROBE, PROBE, PROBE, study.summary(PROBE)))
+        held.append(Answer(PROBE, PROBE, PROBE, study.summary(PROBE)))
     order = list(KINDS)
-    found.sort(key=lambda one: (one.name != HEAD, one.name != PROBE, order.index(one.kind), one.name))
-    return {one.name: one for one in found}
+    held.sort(key=lambda one: (one.name != HEAD, one.name != PROBE, order.index(one.kind), one.name))
+    return {one.name: one for one in held}
 
 
 def default_answer(study: StudyReader) -> str:
@@ -99,9 +99,9 @@ def answer_named(study: StudyReader, name: str) -> Answer:
     held = answers_of(study)
     if name in held:
         return held[name]
-    known = f"It has: {', '.join(held)}" if held else "It has none"
+    names = f"It has: {', '.join(held)}" if held else "It has none"
     add = f" To add it: {command_line('answers', study.path, add=name)}" if name in KINDS else ""
-    raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, held)} {known}.{add}")
+    raise SettingsError(f"no answer '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}.{add}")
 
 
 def evaluated(study: StudyReader, kind: str) -> np.ndarray:
@@ -125,9 +125,9 @@ def answers_table(study: Any) -> pd.DataFrame:
         raise StudyError(
             f"no answers in '{study.path}'. Run: {command_line('answers', study.path, add='FILE')}"
         )
-    told = ["predicted", "confidence", "correct"]
+    columns = ["predicted", "confidence", "correct"]
     parts = [
-        study.answering(name).table(PROBE, told).rename(columns=lambda one, name=name: f"{name}_{one}")
+        study.answering(name).table(PROBE, columns).rename(columns=lambda one, name=name: f"{name}_{one}")
         for name in study.answers
     ]
     images = study.table("images", ["image_id", "split", "label"]).rename(columns={"label": "true"})

@@ -46,12 +46,12 @@ class Match:
     def notes(self) -> list[str]:
         """What a user has to know of the match, one line each."""
         n = self.n_matched + len(self.unmatched)
-        found = [f"{self.n_matched:,} of {n:,} labels matched to {len(self.code):,} outputs {self.how}"]
+        lines = [f"{self.n_matched:,} of {n:,} labels matched to {len(self.code):,} outputs {self.how}"]
         if self.unmatched:
             more = " …" if len(self.unmatched) > SHOWN else ""
             shown = ", ".join(self.unmatched[:SHOWN])
-            found.append(f"no output means {shown}{more}: their images are left out of the accuracy")
-        return found
+            lines.append(f"no output means {shown}{more}: their images are left out of the accuracy")
+        return lines
 
 
 def plain(name: str) -> str:
@@ -89,20 +89,20 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
             return None
         how, code = "in the order of the sorted class names (the file names none)", np.arange(len(labels))
     names = [next(iter(names), "") or f"output {place}" for place, names in enumerate(outputs)]
-    known = set(code[code >= 0].tolist())
-    return Match(code, names, how, tuple(label for place, label in enumerate(labels) if place not in known))
+    matched = set(code[code >= 0].tolist())
+    return Match(code, names, how, tuple(label for place, label in enumerate(labels) if place not in matched))
 
 
-def _matched(how: str, keys: list[list[str]], wanted: list[str]) -> tuple[str, np.ndarray]:
+def _matched(how: str, keys: list[list[str]], labels: list[str]) -> tuple[str, np.ndarray]:
     """The place in `wanted` of each output; a key of several outputs, or of several labels, matches none."""
     owners: dict[str, set[int]] = {}
     for place, mine in enumerate(keys):
         for key in mine:
             owners.setdefault(key, set()).add(place)
     code = np.full(len(keys), -1)
-    for label, key in enumerate(wanted):
+    for label, key in enumerate(labels):
         places = owners.get(key, set())
-        if len(places) == 1 and wanted.count(key) == 1:
+        if len(places) == 1 and labels.count(key) == 1:
             code[next(iter(places))] = label
     return how, code
 
@@ -118,17 +118,17 @@ def read_class_file(path: str | Path, n_outputs: int, labels: Sequence[str]) -> 
     names = _read(Path(path), n_outputs)
     places = {plain(label): place for place, label in enumerate(labels)}
     if (code := np.array([places.get(plain(name), -1) for name in names])).max(initial=-1) >= 0:
-        known = set(code[code >= 0].tolist())
-        missing = tuple(label for place, label in enumerate(labels) if place not in known)
+        matched = set(code[code >= 0].tolist())
+        missing = tuple(label for place, label in enumerate(labels) if place not in matched)
         filled = [name or f"output {place}" for place, name in enumerate(names)]
         return Match(code, filled, f"by {Path(path).name}", missing)
-    found = match_classes([[name] if name else [] for name in names], labels)
-    if found is None:
+    match = match_classes([[name] if name else [] for name in names], labels)
+    if match is None:
         raise SettingsError(
             f"none of the names in '{path}' is a label of the study: it names {', '.join(names[:SHOWN])} …, "
             f"the study {', '.join(list(labels)[:SHOWN])} …"
         )
-    return found
+    return match
 
 
 def _read(path: Path, n_outputs: int) -> list[str]:
@@ -162,12 +162,12 @@ def _read(path: Path, n_outputs: int) -> list[str]:
 
 
 def _json_pairs(text: str) -> list[tuple[int, str]] | None:
-    found = json.loads(text)
-    if isinstance(found, list) and all(isinstance(one, str) for one in found):
-        return list(enumerate(found))
-    if isinstance(found, dict):
+    parsed = json.loads(text)
+    if isinstance(parsed, list) and all(isinstance(one, str) for one in parsed):
+        return list(enumerate(parsed))
+    if isinstance(parsed, dict):
         return [
-            (int(key), value if isinstance(value, str) else str(value[-1])) for key, value in found.items()
+            (int(key), value if isinstance(value, str) else str(value[-1])) for key, value in parsed.items()
         ]
     raise ValueError("expected a list of names, or an object output: name")
 

@@ -52,19 +52,19 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         raise SettingsError(unmatched(names, labels))
     columns = ClassColumns.of(match, labels, restrict=request.restrict)
     with progress.stage("head", total=study.n_images, unit="images"):
-        found = from_logits(_rows(study, request.device), study.n_images, columns)
-    found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
-    found.facts = {"n_outputs": len(names), "matched": match.how, "n_matched": match.n_matched}
-    found.notes = match.notes() + order_note(study, found, match)
-    _add_weights(study, found, match)
-    return found
+        answer = from_logits(_rows(study, request.device), study.n_images, columns)
+    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
+    answer.facts = {"n_outputs": len(names), "matched": match.how, "n_matched": match.n_matched}
+    answer.notes = match.notes() + order_note(study, answer, match)
+    _add_weights(study, answer, match)
+    return answer
 
 
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
-    said = ", ".join(next(iter(one), "") for one in names[:3]).strip(", ") or "have no names"
+    examples = ", ".join(next(iter(one), "") for one in names[:3]).strip(", ") or "have no names"
     return (
-        f"none of the {len(names):,} outputs of the head is a label of the images: the outputs are {said} …, "
-        f"the {len(labels):,} labels {', '.join(labels[:3])} …. Name them: --head-classes FILE"
+        f"none of the {len(names):,} outputs of the head is a label of the images: the outputs are "
+        f"{examples} …, the {len(labels):,} labels {', '.join(labels[:3])} …. Name them: --head-classes FILE"
     )
 
 
@@ -84,46 +84,49 @@ def _rows(study: StudyReader, device: Any) -> Any:
     return rows
 
 
-def _add_weights(study: StudyReader, found: AnswerValues, match: Match) -> None:
+def _add_weights(study: StudyReader, answer: AnswerValues, match: Match) -> None:
     """Add the weights by class of the study, where each class is one output of a linear head."""
     if not study.has("head_weights"):
-        found.notes.append("not linear on the representation: what needs weights cannot be had of it")
+        answer.notes.append("not linear on the representation: what needs weights cannot be had of it")
     elif match.unmatched or not match.one_to_one:
-        found.notes.append("labels and outputs are not one to one: what needs weights cannot be had of it")
+        answer.notes.append("labels and outputs are not one to one: what needs weights cannot be had of it")
     else:
-        place = np.empty(len(study.class_names), int)
-        place[match.code[match.code >= 0]] = np.flatnonzero(match.code >= 0)
-        found.weights = study.vector("head_weights")[place]
-        found.bias = study.vector("head_bias")[place]
+        output_of = np.empty(len(study.class_names), int)
+        output_of[match.code[match.code >= 0]] = np.flatnonzero(match.code >= 0)
+        answer.weights = study.vector("head_weights")[output_of]
+        answer.bias = study.vector("head_bias")[output_of]
 
 
-def order_note(study: StudyReader, found: AnswerValues, match: Match) -> list[str]:
+def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[str]:
     """Warn where images of one label are mostly given one answer, and it is another one: a permuted order.
 
     The answer of each label is read off every other image of it, and judged on the others.
     """
     label = study.images["label"]
-    rows = np.flatnonzero(label.isin(list(found.known or ())).to_numpy() & (found.best[:, 0] >= 0))
+    rows = np.flatnonzero(label.isin(list(answer.known or ())).to_numpy() & (answer.best[:, 0] >= 0))
     if len(rows) < 20:
         return []
     true = np.searchsorted(study.class_names, label.to_numpy(object)[rows].astype(str))
-    told = found.best[rows, 0].astype(np.int64)
+    predicted = answer.best[rows, 0].astype(np.int64)
     order = np.argsort(true, kind="stable")
-    true, told = true[order], told[order]
+    true, predicted = true[order], predicted[order]
     turn = np.arange(len(true)) - np.searchsorted(true, true)  # the number of each among those of its label
-    n_names = len(found.names)
-    pairs, counts = np.unique((true * n_names + told)[turn % 2 == 0], return_counts=True)
+    n_names = len(answer.names)
+    pairs, counts = np.unique((true * n_names + predicted)[turn % 2 == 0], return_counts=True)
     by_count = np.argsort(counts, kind="stable")
     usual = np.full(len(study.class_names), -1)
     usual[pairs[by_count] // n_names] = pairs[by_count] % n_names  # the most common one is written last
     judged = turn % 2 == 1
     if judged.sum() < 10:
         return []
-    share = float((usual[true] == told)[judged].mean())
-    right = np.searchsorted(study.class_names, np.array(found.names, dtype=object)[told].astype(str)) == true
-    right &= np.isin(np.array(found.names, dtype=object)[told], study.class_names)
+    share = float((usual[true] == predicted)[judged].mean())
+    right = (
+        np.searchsorted(study.class_names, np.array(answer.names, dtype=object)[predicted].astype(str))
+        == true
+    )
+    right &= np.isin(np.array(answer.names, dtype=object)[predicted], study.class_names)
     accuracy = float(right[judged].mean())
-    constant = float(np.unique(told[judged], return_counts=True)[1].max() / judged.sum())
+    constant = float(np.unique(predicted[judged], return_counts=True)[1].max() / judged.sum())
     if share < 2 * accuracy or share - max(accuracy, constant) < 0.2:  # one answer to all is no order
         return []
     return [

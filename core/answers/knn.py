@@ -45,14 +45,14 @@ def knn_answer(study: StudyReader, request: Request, progress: Progress) -> Answ
             queries = unit(torch.from_numpy(np.array(raw[start:stop])).to(device)).to(dtype)
             cosines, places = nearest(queries, torch.arange(start, stop, device=device), parts, rows_of)
             shares = vote(cosines, votes_of[places], len(names))
-            top, found = shares.topk(min(5, len(names)), dim=1)
-            best[start:stop] = found.cpu().numpy()
+            top, classes = shares.topk(min(5, len(names)), dim=1)
+            best[start:stop] = classes.cpu().numpy()
             values["confidence"][start:stop] = top[:, 0].cpu().numpy()
             if top.shape[1] > 1:
                 values["margin"][start:stop] = (top[:, 0] - top[:, 1]).cpu().numpy()
             bar.update(stop - start)
-    known = [names[code] for code in np.unique(codes[train])]
-    return AnswerValues(names, best, values, known, facts={"k": min(K, len(train)), "n_classes": len(known)})
+    voted = [names[code] for code in np.unique(codes[train])]
+    return AnswerValues(names, best, values, voted, facts={"k": min(K, len(train)), "n_classes": len(voted)})
 
 
 def unit(raw: torch.Tensor) -> torch.Tensor:
@@ -79,8 +79,8 @@ def nearest(
         mine = torch.searchsorted(rows[first : first + len(keys)], own).clamp(max=len(keys) - 1)
         is_own = rows[first : first + len(keys)][mine] == own
         products[is_own.nonzero()[:, 0], mine[is_own]] = -torch.inf
-        found, at = products.topk(min(k, len(keys)), dim=1)
-        cosines.append(found)
+        nearest_cosines, at = products.topk(min(k, len(keys)), dim=1)
+        cosines.append(nearest_cosines)
         places.append(at + first)
         first += len(keys)
     best, at = torch.cat(cosines, 1).topk(k, dim=1)

@@ -67,9 +67,9 @@ class ClassColumns:
     @classmethod
     def of(cls, match: Match, labels: Sequence[str], *, restrict: bool = False) -> ClassColumns:
         held = np.unique(match.code[match.code >= 0])
-        place = np.full(len(labels), -1)
-        place[held] = np.arange(len(held))
-        column = np.where(match.code >= 0, place[match.code], -1)
+        column_of = np.full(len(labels), -1)
+        column_of[held] = np.arange(len(held))
+        column = np.where(match.code >= 0, column_of[match.code], -1)
         names: list[str] = [labels[code] for code in held.tolist()]
         if not restrict:
             others = np.flatnonzero(match.code < 0)
@@ -90,11 +90,11 @@ class ClassColumns:
         column = torch.from_numpy(self.column[self.column >= 0]).to(logits.device)
         if not self.combines:
             return logits[:, used[torch.argsort(column)]]
-        place = column.expand(len(logits), -1)
+        index = column.expand(len(logits), -1)
         nothing = torch.full((len(logits), len(self.names)), -torch.inf, device=logits.device)
-        most = nothing.scatter_reduce(1, place, logits[:, used], "amax")
+        most = nothing.scatter_reduce(1, index, logits[:, used], "amax")
         sums = torch.zeros_like(nothing).scatter_add(
-            1, place, (logits[:, used] - most.gather(1, place)).exp()
+            1, index, (logits[:, used] - most.gather(1, index)).exp()
         )
         return most + sums.log()
 

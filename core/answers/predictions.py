@@ -72,11 +72,11 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
             raise SettingsError(f"'{path}' has NaN or infinity in row {bad}")
         return torch.from_numpy(block)
 
-    found = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
-    found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
-    found.facts = {"n_classes": n_outputs, "matched": match.how}
-    found.notes = match.notes()
-    return found
+    answer = from_logits(rows, n, ClassColumns.of(match, labels, restrict=request.restrict))
+    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
+    answer.facts = {"n_classes": n_outputs, "matched": match.how}
+    answer.notes = match.notes()
+    return answer
 
 
 def _read(path: str) -> pd.DataFrame:
@@ -107,31 +107,31 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerVal
     if len(doubled := ids[ids.duplicated()]):
         raise SettingsError(f"'{path}' has the {key} '{doubled[0]}' twice; there is one answer an image")
     mine = pd.Index(words(study.images, key))
-    place = ids.get_indexer(mine)  # (n_images,) row of the file, -1 for none
-    held = place >= 0
+    row_of = ids.get_indexer(mine)  # (n_images,) row of the file, -1 for none
+    held = row_of >= 0
     if not held.any():
         raise SettingsError(
             f"'{path}' holds predictions of other images: it begins with {key} {_few(ids)}, the study with "
             f"{_few(mine)}"
         )
-    found = (
-        _told(study, path, table, place)
+    answer = (
+        _told(study, path, table, row_of)
         if "predicted" in table.columns
-        else _scored(study, path, table, place)
+        else _scored(study, path, table, row_of)
     )
     if not held.all():
         first = study.images["image_id"].to_numpy(object)[~held]
-        found.notes.append(f"{counted(int((~held).sum()), 'image')} without a prediction: {_few(first)}")
+        answer.notes.append(f"{counted(int((~held).sum()), 'image')} without a prediction: {_few(first)}")
     if (more := len(ids) - int(held.sum())) > 0:
-        found.notes.append(f"{counted(more, 'row')} of images that the study does not have, ignored")
-    return found
+        answer.notes.append(f"{counted(more, 'row')} of images that the study does not have, ignored")
+    return answer
 
 
 def _told(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray) -> AnswerValues:
     """One predicted class an image, and perhaps its confidence."""
-    told = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(place)
-    told = told.map(_class_text, na_action="ignore")
-    codes, names = pd.factorize(told)
+    predicted = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(place)
+    predicted = predicted.map(_class_text, na_action="ignore")
+    codes, names = pd.factorize(predicted)
     strange = [name for name in names if name not in set(study.class_names)]
     if len(strange) == len(names):
         raise SettingsError(
@@ -148,7 +148,7 @@ def _told(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray)
             values[name] = np.append(column, np.nan)[place]
     notes = []
     if strange:
-        n = int(told.isin(strange).sum())
+        n = int(predicted.isin(strange).sum())
         notes.append(
             f"{counted(n, 'image')} predicted as classes that no image has as label: {_few(strange)}"
         )
@@ -183,20 +183,20 @@ def _scored(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarra
     if shares:
         with np.errstate(divide="ignore"):
             scores = np.maximum(np.log(scores), -1e4)
-    known = torch.from_numpy(scores)
+    scored = torch.from_numpy(scores)
 
     def rows(start: int, stop: int) -> torch.Tensor:
-        return known[torch.from_numpy(np.maximum(place[start:stop], 0))]
+        return scored[torch.from_numpy(np.maximum(place[start:stop], 0))]
 
     labels = study.class_names
-    found = from_logits(rows, study.n_images, ClassColumns.of(match, labels))
-    found.best[place < 0] = -1
+    answer = from_logits(rows, study.n_images, ClassColumns.of(match, labels))
+    answer.best[place < 0] = -1
     for name in VALUES:
-        found.values[name][place < 0] = np.nan
-    found.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
-    found.facts = {"n_classes": len(others), "matched": match.how}
-    found.notes = [*match.notes(), *(["read as probabilities: each row adds up to 1"] if shares else [])]
-    return found
+        answer.values[name][place < 0] = np.nan
+    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
+    answer.facts = {"n_classes": len(others), "matched": match.how}
+    answer.notes = [*match.notes(), *(["read as probabilities: each row adds up to 1"] if shares else [])]
+    return answer
 
 
 def _class_text(value: object) -> str:

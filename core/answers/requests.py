@@ -67,18 +67,18 @@ def compute_answers(
 def write_answer(
     study: StudyReader, step: StepWriter, name: str, kind: str, request: Request, progress: Progress
 ) -> None:
-    found = function_named(KINDS[kind].make)(study, request, progress)
-    table = outcome_table(study, found)
-    facts = answer_facts(study, table, found, kind, evaluated(study, kind))
+    answer = function_named(KINDS[kind].make)(study, request, progress)
+    table = outcome_table(study, answer)
+    facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
     if facts["at_chance"]:
         facts["notes"] = [*facts["notes"], CHANCE]
     for note in facts["notes"]:
         progress.note(f"{name}: {note}")
-    own = answers.TABLE.format(name=name)
-    step.table(own, table)
-    if found.weights is not None and found.bias is not None:
-        step.vector(f"{own}_weights", found.weights)
-        step.vector(f"{own}_bias", found.bias)
+    item = answers.TABLE.format(name=name)
+    step.table(item, table)
+    if answer.weights is not None and answer.bias is not None:
+        step.vector(f"{item}_weights", answer.weights)
+        step.vector(f"{item}_bias", answer.bias)
     step.summary = {"answers": {name: facts}}
 
 

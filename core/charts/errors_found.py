@@ -48,12 +48,12 @@ def errors_found_table(study: Study, options: FigureOptions) -> ErrorsFound:
     Of the options, `against` names further scores, the first of which comes first, and `images` the number
     looked at.
     """
-    found, aurocs = recommended(whole_study(study)), score_aurocs(whole_study(study), shown_images(study))
-    known = aurocs.dropna(subset="auroc")
-    best = str(known.loc[known["auroc"].idxmax(), "score"]) if len(known) else ""
+    advised, aurocs = recommended(whole_study(study)), score_aurocs(whole_study(study), shown_images(study))
+    tested = aurocs.dropna(subset="auroc")
+    best = str(tested.loc[tested["auroc"].idxmax(), "score"]) if len(tested) else ""
     asked = [*options.against, *([options.score] if options.score != FigureOptions.score else [])]
     names: list[str] = list(
-        dict.fromkeys([*asked, *([found.score] if found else []), *([best] if best else [])])
+        dict.fromkeys([*asked, *([advised.score] if advised else []), *([best] if best else [])])
     )
     values = {name: score_values(study, name) for name in names}
     correct = next((right for _, right in values.values()), np.empty(0))

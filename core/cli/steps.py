@@ -137,12 +137,12 @@ def answers(args: argparse.Namespace) -> None:
 
 def answers_report(study: Any) -> dict[str, Any]:
     """Every answer with its facts, the default first."""
-    found = [
+    lines = [
         {"name": one.name, "words": one.words, "kind": one.kind, **one.facts}
         for one in study.answers.values()
     ]
     why = study.summary("answers").get("skipped")
-    return {"study": str(study.path), "answers": found, "no_head": why}
+    return {"study": str(study.path), "answers": lines, "no_head": why}
 
 
 def answers_text(about: Mapping[str, Any]) -> str:

@@ -196,8 +196,8 @@ def images_of_verdict(
     rows = np.flatnonzero(here & (verdict == correct).fillna(False).to_numpy(bool))
     names = pd.Index(study.class_names)
     codes = [names.get_indexer(pd.Index(probe[side].iloc[rows])) for side in ("true", "predicted")]
-    known = codes[1] >= 0  # a head may predict a class that no image has
-    return rows[known], codes[0][known], codes[1][known]
+    has_code = codes[1] >= 0  # a head may predict a class that no image has
+    return rows[has_code], codes[0][has_code], codes[1][has_code]
 
 
 def _image_rows(

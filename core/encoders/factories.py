@@ -81,9 +81,9 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
     model = _call(spec, models.get_model, spec.name, weights=weights, **arguments)
     whole = model.state_dict()
     head = _remove_torchvision_head(model)
-    known = {"whole": lambda: whole, "head": lambda: head}
+    parts = {"whole": lambda: whole, "head": lambda: head}
     if weights is None:
-        return Built(model, Transform(), spec.arch, "random", **known)
+        return Built(model, Transform(), spec.arch, "random", **parts)
     preset: Any = available[str(weights)].transforms()
     transform = Transform(
         resize=int(preset.resize_size[0]),
@@ -92,7 +92,7 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
         std=tuple(preset.std),
         interpolation=preset.interpolation.value,
     )
-    return Built(model, transform, spec.arch, f"torchvision {available[str(weights)].name}", **known)
+    return Built(model, transform, spec.arch, f"torchvision {available[str(weights)].name}", **parts)
 
 
 def _remove_torchvision_head(model: nn.Module) -> list[HeadPart]:
@@ -151,10 +151,10 @@ def _timm_head(model: nn.Module, name: str, arguments: Mapping[str, Any], pretra
     """The classifier of a network of timm, which `model` has not: some have two, of which the mean counts."""
     whole = timm.create_model(name, pretrained=pretrained, **arguments)
     get_classifier: Any = whole.get_classifier
-    found = get_classifier()
+    classifier = get_classifier()
     names = {module: module_name for module_name, module in whole.named_modules()}
     held = dict(model.named_modules())  # an Identity stands in the place of a classifier
-    heads = found if isinstance(found, tuple) else (found,)
+    heads = classifier if isinstance(classifier, tuple) else (classifier,)
     return [
         HeadPart(head, names[head] if names[head] in held else "", names[head])
         for head in heads

@@ -73,7 +73,7 @@ def load_encoder(
             pool.
     """
     device = resolve_device(device)
-    parsed, known = _located(parse_spec(spec))
+    parsed, sidecar = _located(parse_spec(spec))
     flags = _flags(mean, std, input_size, resize)
     beside = None
     if parsed.checkpoint is None:
@@ -83,7 +83,7 @@ def load_encoder(
             built.assumptions += _assumed(built.transform, flags)
     else:
         try:
-            built, report, beside = _from_checkpoint(parsed, parsed.checkpoint, known, flags)
+            built, report, beside = _from_checkpoint(parsed, parsed.checkpoint, sidecar, flags)
         except CheckpointError as error:
             raise type(error)(_naming(error, parsed.checkpoint)) from error
     encoder = Encoder(

@@ -12,7 +12,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from core.encoders.readout.head import Head, untrained
+from core.encoders.readout.head import Head, names_in, untrained
 from core.encoders.registry import load_encoder
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
@@ -227,3 +227,19 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     assert order_note(study, guesses, match) == []
     constant = AnswerValues(names, np.full((200, 1), 2), {}, names)
     assert order_note(study, constant, match) == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "names"),
+    [
+        ({"classes": ["cat", "dog"]}, [["cat"], ["dog"]]),
+        ({"class_to_idx": {"dog": 1, "cat": 0}}, [["cat"], ["dog"]]),
+        ({"idx_to_class": {"1": "dog", "0": "cat"}}, [["cat"], ["dog"]]),
+        ({"idx_to_class": {"first": "cat", "-1": "dog"}}, []),
+        ({"classes": {"a": 0.5}}, []),
+        ({"classes": [1, 2]}, []),
+        (["classes"], []),
+    ],
+)
+def test_names_that_a_file_states_are_read_and_nonsense_is_none(stated, names):
+    assert names_in(stated) == names

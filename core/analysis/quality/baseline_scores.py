@@ -33,13 +33,13 @@ def baseline_scores(
 
     On train images the probe would rate its own training.
     """
-    found = {name: np.full(study.n_images, np.nan) for name in NAMES}
+    scores = {name: np.full(study.n_images, np.nan) for name in NAMES}
     if not (study.has("probe_weights") and study.has("val_logits") and study.is_val.any()):
-        return found
+        return scores
     logits, val = study.vector("val_logits").astype(np.float64), np.flatnonzero(study.is_val)
-    found["gen"][val] = baselines.gen(logits)
+    scores["gen"][val] = baselines.gen(logits)
     energy = study.table("probe", ["energy"])["energy"].to_numpy(np.float64)
-    found["nnguide"][val] = baselines.nnguide(energy[val], largest_guidance(study, val, energy, device))
+    scores["nnguide"][val] = baselines.nnguide(energy[val], largest_guidance(study, val, energy, device))
     weights, bias = (study.vector(name).astype(np.float64) for name in ("probe_weights", "probe_bias"))
     array = study.array("representations")
     mean, patterns = raw_moments(study, array)[0], correct_patterns(study)
@@ -51,11 +51,11 @@ def baseline_scores(
         rows = start + np.flatnonzero(study.is_val[start : start + len(chunk)])
         raw, z = np.asarray(chunk[rows - start]), logits[done : done + len(rows)]
         done += len(rows)
-        found["fdbd"][rows] = baselines.fdbd(z, weights, raw, mean)
-        found["she"][rows] = baselines.she(raw, z.argmax(1), patterns)
+        scores["fdbd"][rows] = baselines.fdbd(z, weights, raw, mean)
+        scores["she"][rows] = baselines.she(raw, z.argmax(1), patterns)
         if outside is not None:
-            found["vim_residual"][rows] = baselines.vim_residual(raw, origin, outside)
-    return found
+            scores["vim_residual"][rows] = baselines.vim_residual(raw, origin, outside)
+    return scores
 
 
 def largest_guidance(
@@ -113,10 +113,10 @@ def vim_second_moment(study: Study, origin: np.ndarray, *, seed: int) -> np.ndar
         return None
     if len(train) > TRAIN_ROWS:
         train = np.sort(np.random.default_rng(seed).choice(train, TRAIN_ROWS, replace=False))
-    chosen = np.zeros(len(array), bool)
-    chosen[train] = True
-    found = np.zeros((array.shape[1], array.shape[1]))
+    is_sampled = np.zeros(len(array), bool)
+    is_sampled[train] = True
+    total = np.zeros((array.shape[1], array.shape[1]))
     for start, chunk in array.chunks():
-        x = np.asarray(chunk[chosen[start : start + len(chunk)]], np.float64) - origin
-        found += x.T @ x
-    return found
+        x = np.asarray(chunk[is_sampled[start : start + len(chunk)]], np.float64) - origin
+        total += x.T @ x
+    return total

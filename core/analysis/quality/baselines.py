@@ -49,8 +49,8 @@ def fdbd(logits: np.ndarray, weights: np.ndarray, raw: np.ndarray, mean: np.ndar
     apart = np.sqrt(np.maximum(square[:, None] + square - 2.0 * (w @ w.T), 0.0))  # (classes, classes)
     first = z.argmax(1)
     distance = safe_divide(z.max(1, keepdims=True) - z, apart[first])  # NaN for the class itself
-    known = np.isfinite(distance) & (np.arange(z.shape[1]) != first[:, None])
-    boundary = safe_divide(np.where(known, distance, 0.0).sum(1), known.sum(1))
+    is_defined = np.isfinite(distance) & (np.arange(z.shape[1]) != first[:, None])
+    boundary = safe_divide(np.where(is_defined, distance, 0.0).sum(1), is_defined.sum(1))
     return safe_divide(boundary, np.linalg.norm(np.asarray(raw, np.float64) - mean, axis=1))
 
 

@@ -47,8 +47,8 @@ def nearest_rows(queries: Array, train: Array, *, k: int = 10) -> tuple[Tensor, 
     height = max(k, TRAIN_ENTRIES // max(train.shape[1], 1))
     for start in range(0, len(train), height):
         cosine = queries @ train[start : start + height].to(queries.device).T
-        found, place = cosine.topk(min(k, cosine.shape[1]), dim=1)
-        both, whose = torch.cat([best, found], 1), torch.cat([where, place + start], 1)
+        similarity, index = cosine.topk(min(k, cosine.shape[1]), dim=1)
+        both, whose = torch.cat([best, similarity], 1), torch.cat([where, index + start], 1)
         order = torch.sort(both, dim=1, descending=True, stable=True).indices[:, :k]
         best, where = both.gather(1, order), whose.gather(1, order)
     best = best.masked_fill(where < 0, torch.nan)
@@ -83,8 +83,8 @@ def compute_neighbours(
         if not len(val) or not len(train):
             step.summary["skipped"] = f"no {'evaluation' if len(train) else 'train'} images to compare"
             return
-        found, cosine = _nearest(array, val, against, config.k, device, bar)
-    step.vector("neighbours", found)
+        rows, cosine = _nearest(array, val, against, config.k, device, bar)
+    step.vector("neighbours", rows)
     step.vector("neighbour_similarity", cosine)
 
 

@@ -47,7 +47,7 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
     if CONFIDENCE in held:
         return Recommendation(CONFIDENCE, "It needs no labels of the images that it is used on.")
     standing = calibrated(calibration) if calibration else "untold"
-    told = "none of the scores without labels can be told from chance"
+    none_works = "none of the scores without labels can be told from chance"
     if (
         calibration
         and standing != "untold"
@@ -56,7 +56,8 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
     ):
         where_from = f"It was calibrated on {calibration['n']:,} labelled images"
         return Recommendation(
-            str(calibration["score"]), where_from + ("." if standing == "above" else f", on which {told}.")
+            str(calibration["score"]),
+            where_from + ("." if standing == "above" else f", on which {none_works}."),
         )
     if DISTINCTIVENESS not in held:
         return None
@@ -65,7 +66,7 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
         "combined score below on three."
     )
     if calibration and standing in ("level", "below"):
-        caveat += f" On {calibration['n']:,} labelled images {told}."
+        caveat += f" On {calibration['n']:,} labelled images {none_works}."
     else:
         caveat += " With labels of some images, quality --calibrate N tells which to use."
     return Recommendation(DISTINCTIVENESS, caveat)

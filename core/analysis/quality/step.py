@@ -106,7 +106,7 @@ def compute_quality(
         judged = (table["split"] == "val") & table["correct"].notna()
         scores = table.loc[judged, [name for name in SCORES if name in table]]
         correct = table.loc[judged, "correct"].to_numpy(dtype=float)
-        found = score_metrics(
+        metrics = score_metrics(
             scores,
             correct,
             table.loc[judged, "predicted"],
@@ -115,22 +115,22 @@ def compute_quality(
             why=why_not_judged(study),
         )
         if refusal := refused(weights):
-            found.loc[found["score"] == "combined", "note"] = refusal
-        step.table("quality_metrics", found)
+            metrics.loc[metrics["score"] == "combined", "note"] = refusal
+        step.table("quality_metrics", metrics)
         bar.update(1)
         step.table("quality_curves", score_curves(scores, correct))
         bar.update(1)
         if (causes := causes_of(study)) is not None:
             step.table("quality_by_cause", score_causes(scores, correct, causes[judged.to_numpy()]))
         bar.update(1)
-    step.summary = summarise(study, table, found) | {"combined_weights": weights}
+    step.summary = summarise(study, table, metrics) | {"combined_weights": weights}
     step.summary |= {"notes": [f"combined: {refusal}"]} if refusal else {}
     step.summary |= calibration
     shown = where(table, judged.to_numpy(bool)) if len(scores) else table
     held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
     if why := issues_sentence(label_issues(study, study.is_val), study.is_val.sum()):
         step.summary["label_issues"] = why
-    step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), found)
+    step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), metrics)
 
 
 def _calibration_rows(study: Study, config: QualityConfig) -> np.ndarray | None:
@@ -146,8 +146,10 @@ def quality_table(
     Returns:
         the table, and the weights of the combined score by split and score.
     """
-    chosen = study.discriminative
-    parts = [sparse_scores(excess, index, count, chosen) for index, excess, count in firing_pieces(study)]
+    discriminative = study.discriminative
+    parts = [
+        sparse_scores(excess, index, count, discriminative) for index, excess, count in firing_pieces(study)
+    ]
     sparse = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = study.table("row_stats", ["norm", "max_activation", "hoyer"])
     n = len(study.images)

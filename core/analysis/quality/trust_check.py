@@ -135,26 +135,26 @@ def evidence_of(summary: Mapping[str, Any], metrics: pd.DataFrame) -> Evidence:
             negative_share, mean_firing, share_nonempty; None where undefined.
         metrics: table `quality_metrics`: score, label_free, auroc, n, base_rate_error, note.
     """
-    own = where(metrics, equals(metrics, "score", Q)).to_dict("records")
+    of_q = where(metrics, equals(metrics, "score", Q)).to_dict("records")
     low, high = summary.get("q_auroc_interval") or (None, None)
     rated = metrics.dropna(subset="auroc").sort_values("auroc", ascending=False, kind="stable")
     free = rated.loc[rated["label_free"].to_numpy(bool), "score"].tolist()
-    ahead, known = _better(rated), bool(own) and Q in rated["score"].tolist()
-    n_wrong, n_right = outcomes(own[0]) if own else (0, 0)
+    ahead, is_rated = _better(rated), bool(of_q) and Q in rated["score"].tolist()
+    n_wrong, n_right = outcomes(of_q[0]) if of_q else (0, 0)
     return Evidence(
         auroc=_float(summary.get("q_auroc")),
         low=_float(low),
         high=_float(high),
         n_wrong=n_wrong,
         n_right=n_right,
-        why_untested=str(own[0]["note"] or "") if own else "",
+        why_untested=str(of_q[0]["note"] or "") if of_q else "",
         near_zero=_float(summary.get("near_zero_share")),
         negative=_float(summary.get("negative_share")),
         mean_firing=_float(summary.get("mean_firing")),
         nonempty=_float(summary.get("share_nonempty")),
-        rank=len(ahead) + 1 if known else None,
+        rank=len(ahead) + 1 if is_rated else None,
         n_scores=len(rated),
-        ahead_label_free=tuple(name for name in ahead if name in free) if known else (),
+        ahead_label_free=tuple(name for name in ahead if name in free) if is_rated else (),
         n_label_free=len([name for name in free if name != Q]),
     )
 
@@ -187,10 +187,10 @@ def headline(study: Study) -> dict[str, Any]:
     if study.answer is None or not study.has("quality_metrics"):
         return study.summary("quality")
     metrics = scores_of_answer(study)
-    own = metrics[metrics["score"] == Q].to_dict("records")
-    if not own:
+    of_q = metrics[metrics["score"] == Q].to_dict("records")
+    if not of_q:
         return {}
-    row, shown = own[0], study.table("quality", ["n_firing", "n_firing_discriminative"])[study.is_val]
+    row, shown = of_q[0], study.table("quality", ["n_firing", "n_firing_discriminative"])[study.is_val]
     between = [float(row["auroc_low"]), float(row["auroc_high"])]
     return {
         "q_auroc": _float_or_none(row["auroc"]),

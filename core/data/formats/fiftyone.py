@@ -45,14 +45,14 @@ def read_samples(tree: dict[str, Any], path: str, label: str | None = None) -> R
     if label is not None and label not in fields:
         raise ImageSourceError(f"'{path}' has no field '{label}' of labels.{did_you_mean(label, fields)}")
     by_kind = sorted(fields, key=lambda name: (fields[name] != "Classification", name not in USUAL))
-    chosen = label or next(iter(by_kind), None)
-    labels = [_label(sample.get(chosen)) if chosen else None for sample in samples]
+    field = label or next(iter(by_kind), None)
+    labels = [_label(sample.get(field)) if field else None for sample in samples]
     notes = []
-    if chosen and fields[chosen] != "Classification":
-        notes.append(f"{LARGEST} in the field '{chosen}'")
-    others = [name for name in fields if name != chosen]
+    if field and fields[field] != "Classification":
+        notes.append(f"{LARGEST} in the field '{field}'")
+    others = [name for name in fields if name != field]
     if others:
-        notes.append(f"labels are '{chosen}'; for {some(others)} write ?label={others[0]}")
+        notes.append(f"labels are '{field}'; for {some(others)} write ?label={others[0]}")
     further = scalars(samples, ("filepath", "id"))
     paths = [sample["filepath"] for sample in samples]
     return Rows(paths, labels, _splits(samples), further, notes, [".", "data"])

@@ -75,8 +75,8 @@ class HuggingFaceSource(ListedSource):
         return {"kind": self.kind, "path": self.path, "seed": self.seed, "label": self.label}
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_opened")}
-        return kept
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_opened")}
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=Lock())
@@ -234,13 +234,13 @@ def data_files(path: str) -> list[DataFile]:
 
 
 def _below(folder: Path, ending: str, *, most: int) -> list[str]:
-    found: list[str] = []
+    paths: list[str] = []
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(here, name) for name in sorted(names) if name.lower().endswith(ending)]
-        if len(found) >= most:
-            return found[:most]
-    return found
+        paths += [os.path.join(here, name) for name in sorted(names) if name.lower().endswith(ending)]
+        if len(paths) >= most:
+            return paths[:most]
+    return paths
 
 
 def _saved_files(folder: str) -> list[str]:

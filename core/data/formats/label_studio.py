@@ -28,9 +28,9 @@ def read_label_studio(tree: list[dict[str, Any]], path: str, label: str | None =
         if reference is None:
             raise NotThisForm("a task names no image file")
         answers = [_answer(one, label) for one in _annotations(task)]
-        told = [answer for answer in answers if answer[0] is not None]
-        several += len({name for name, _ in told}) > 1
-        name, is_box = told[0] if told else _minimal(task, label)
+        labelled = [answer for answer in answers if answer[0] is not None]
+        several += len({name for name, _ in labelled}) > 1
+        name, is_box = labelled[0] if labelled else _minimal(task, label)
         from_boxes += is_box
         paths.append(_file(reference, folder))
         labels.append(name)

@@ -50,10 +50,10 @@ def find_roles(schema: pa.Schema, path: str, label: str | None) -> Columns:
         )
     classes = {name: names for name in plain if (names := _class_names(features.get(name)))}
     usual = [name for alias in COLUMNS["label"] for name in plain if name.lower() == alias]
-    chosen = label or next((n for n in usual if n in classes), None) or next(iter(classes), None)
-    chosen = chosen or next(iter(usual), None)
+    column = label or next((n for n in usual if n in classes), None) or next(iter(classes), None)
+    column = column or next(iter(usual), None)
     left_out = tuple(one.name for one in schema if one.name != image and one.name not in plain)
-    return Columns(image, chosen, classes, tuple(name for name in plain if name != chosen), left_out)
+    return Columns(image, column, classes, tuple(name for name in plain if name != column), left_out)
 
 
 def image_columns(schema: pa.Schema) -> list[str]:
@@ -61,12 +61,12 @@ def image_columns(schema: pa.Schema) -> list[str]:
     names = []
     for one in schema:
         kind = one.type
-        told = isinstance(features.get(one.name), dict) and features[one.name].get("_type") == "Image"
+        is_marked = isinstance(features.get(one.name), dict) and features[one.name].get("_type") == "Image"
         holder = pa.types.is_struct(kind) and any(
             part.name == "bytes" and _is_binary(part.type)
             for part in (kind.field(i) for i in range(kind.num_fields))
         )
-        if holder or (_is_binary(kind) and (told or one.name.lower() in IMAGE_NAMES)):
+        if holder or (_is_binary(kind) and (is_marked or one.name.lower() in IMAGE_NAMES)):
             names.append(one.name)
     return names
 

@@ -89,8 +89,8 @@ def _parts(line: str) -> tuple[str, str | None]:
     words = re.split(r"\s+", line)
     for n_words in range(1, len(words)):
         if is_image(words[n_words - 1]):  # the label may hold spaces, too
-            found = re.match(rf"(?:\S+\s+){{{n_words}}}", line)
-            at = found.end() if found else len(line)
+            prefix = re.match(rf"(?:\S+\s+){{{n_words}}}", line)
+            at = prefix.end() if prefix else len(line)
             return line[:at].strip(), line[at:].strip() or None
     return line, None
 
@@ -100,15 +100,15 @@ def _in_order(lines: list[str], path: str, folder: str) -> Rows:
     names = images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []
     numbers = [int(found[1]) for name in names if (found := NUMBERED.search(name))]
     if len(numbers) == len(names) > 0 and min(numbers) >= 1 and max(numbers) <= len(lines):
-        told = [lines[at - 1] for at in numbers]
+        named = [lines[at - 1] for at in numbers]
     elif len(names) == len(lines):
-        told = lines
+        named = lines
     else:
         raise ImageSourceError(
             f"'{path}' has {counted(len(lines), 'label')} and '{folder}' {counted(len(names), 'image')}: "
             "they cannot be paired. Give the folder with ?root=DIR"
         )
-    labels, notes = named_labels(told, [os.path.dirname(path), folder, os.path.dirname(folder)])
+    labels, notes = named_labels(named, [os.path.dirname(path), folder, os.path.dirname(folder)])
     return Rows(names, labels, notes=notes)
 
 
@@ -120,20 +120,20 @@ def named_labels(labels: Sequence[str | None], folders: Sequence[str]) -> tuple[
     """
     given = {label for label in labels if label is not None}
     places = [os.path.join(folder, name) for folder in dict.fromkeys(folders) for name in NAMES_BESIDE]
-    place = next((place for place in places if os.path.isfile(place)), None)
-    if place is None or not given:
+    file = next((file for file in places if os.path.isfile(file)), None)
+    if file is None or not given:
         return list(labels), []
     try:
-        lines = read_bounded(place).decode("utf-8-sig").splitlines()
+        lines = read_bounded(file).decode("utf-8-sig").splitlines()
     except (OSError, ValueError):
-        return list(labels), [f"'{os.path.basename(place)}' cannot be read: labels stay as they are"]
+        return list(labels), [f"'{os.path.basename(file)}' cannot be read: labels stay as they are"]
     names = _names([line.strip() for line in lines if line.strip()], given)
     if not given <= names.keys():
         return list(labels), [
-            f"'{os.path.basename(place)}' has no name for some labels: they stay as they are"
+            f"'{os.path.basename(file)}' has no name for some labels: they stay as they are"
         ]
-    told = f"names of classes from '{os.path.basename(place)}'"
-    return [None if label is None else names[label] for label in labels], [told]
+    note = f"names of classes from '{os.path.basename(file)}'"
+    return [None if label is None else names[label] for label in labels], [note]
 
 
 def _names(lines: list[str], given: set[str]) -> dict[str, str]:

@@ -48,10 +48,10 @@ class CocoMasks(MaskSource):
         return digest.hexdigest()
 
     def read(self, image_id: str, mask: str) -> np.ndarray:
-        place = self.listing.places[mask].get(image_id)
-        if place is None:
+        entry = self.listing.places[mask].get(image_id)
+        if entry is None:
             raise no_mask(mask)
-        (width, height), shapes = place
+        (width, height), shapes = entry
         check_pixels(width, height, max_pixels())
         full = np.zeros((height, width), np.uint8)
         for shape in shapes:
@@ -77,8 +77,8 @@ class CocoMasks(MaskSource):
         for row, at in matches.mask_of.items():
             label, of_image = table["label"].iat[row], shapes[images[at]["id"]]
             named = {name for name, _, _ in of_image}
-            wanted = label if label in named else largest_class((name, area) for name, area, _ in of_image)
-            outlines = [shape for name, _, shape in of_image if name == wanted and shape is not None]
+            category = label if label in named else largest_class((name, area) for name, area, _ in of_image)
+            outlines = [shape for name, _, shape in of_image if name == category and shape is not None]
             if outlines:
                 core[ids[row]] = (_size(images[at]), outlines)
         if not core:

@@ -62,6 +62,6 @@ def timm_sidecar(path: Path) -> Sidecar | None:
     name, settings = config.get("architecture"), config.get("pretrained_cfg", config)
     if not isinstance(name, str) or "model_type" in config:
         return None
-    said = settings if isinstance(settings, dict) else {}
-    pixels = {key: tuple(said[key]) for key in ("mean", "std") if isinstance(said.get(key), list)}
+    facts = settings if isinstance(settings, dict) else {}
+    pixels = {key: tuple(facts[key]) for key in ("mean", "std") if isinstance(facts.get(key), list)}
     return Sidecar(arch=f"timm:{name}", transform=pixels, source="config.json beside the weights")

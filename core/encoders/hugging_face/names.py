@@ -161,13 +161,13 @@ def _joined(state: Mapping[str, Tensor], *, separate_bias: bool) -> dict[str, Te
     """Join query, key and value; with `separate_bias` only their weights, as DINOv3 has no bias of keys."""
     joined, parts = {}, {}
     for key, tensor in state.items():
-        found = QKV.fullmatch(key)
-        if found is None:
+        match = QKV.fullmatch(key)
+        if match is None:
             joined[key] = tensor
-        elif separate_bias and found[3] == "bias":
-            joined[f"{found[1]}{found[2][0]}_bias"] = tensor
+        elif separate_bias and match[3] == "bias":
+            joined[f"{match[1]}{match[2][0]}_bias"] = tensor
         else:
-            parts.setdefault((found[1], found[3]), {})[found[2][0]] = tensor
+            parts.setdefault((match[1], match[3]), {})[match[2][0]] = tensor
     for (before, kind), three in parts.items():
         if len(three) == 3:
             joined[f"{before}qkv.{kind}"] = torch.cat([three[part] for part in "qkv"])

@@ -179,18 +179,18 @@ def _transform(family: str, size: int, path: Path) -> Transform:
         interpolation="bilinear" if family in ("ViT", "DINOv3") else "bicubic",
         crop="squash" if squash else "center",
     )
-    said = read_beside(path, PREPROCESSOR)
+    settings = read_beside(path, PREPROCESSOR)
     changes: dict[str, Any] = {}
     for ours, theirs in (("mean", "image_mean"), ("std", "image_std")):
-        if isinstance(said.get(theirs), list):
-            changes[ours] = tuple(said[theirs])
-    if said.get("resample") in RESAMPLE:
-        changes["interpolation"] = RESAMPLE[said["resample"]]
-    sides = said.get("size")
+        if isinstance(settings.get(theirs), list):
+            changes[ours] = tuple(settings[theirs])
+    if settings.get("resample") in RESAMPLE:
+        changes["interpolation"] = RESAMPLE[settings["resample"]]
+    sides = settings.get("size")
     shortest = _whole(sides, "shortest_edge") if isinstance(sides, dict) else None
-    crop = said.get("crop_size")
-    crop = _whole(crop, "height") if isinstance(crop, dict) else _whole(said, "crop_size")
-    if said.get("do_center_crop") and crop == size and shortest:
+    crop = settings.get("crop_size")
+    crop = _whole(crop, "height") if isinstance(crop, dict) else _whole(settings, "crop_size")
+    if settings.get("do_center_crop") and crop == size and shortest:
         changes |= {"resize": shortest, "crop": "center"}
     try:
         return dataclasses.replace(base, **changes)

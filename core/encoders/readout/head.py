@@ -170,15 +170,17 @@ def complete_head(
         head.names, head.assumed = [], True
     if not head.names:
         head.names = known_names(head.n_outputs)
-    found = [_as_linear(part.module) for part in parts]
+    linears = [_as_linear(part.module) for part in parts]
     inputs = head.inputs(encoder.base, x)
     close = all(
         one.shape == raw.shape and float((one - raw).abs().max()) <= LINEAR_RTOL * float(one.abs().max())
         for one in inputs
     )
-    if close and all(found):
-        weights = torch.stack([one.weight for one in found if one]).mean(0)
-        biases = [torch.zeros(head.n_outputs) if one.bias is None else one.bias.cpu() for one in found if one]
+    if close and all(linears):
+        weights = torch.stack([one.weight for one in linears if one]).mean(0)
+        biases = [
+            torch.zeros(head.n_outputs) if one.bias is None else one.bias.cpu() for one in linears if one
+        ]
         head.linear = weights.cpu(), torch.stack(biases).mean(0)
     return head
 
@@ -265,12 +267,12 @@ def names_in(file: Any) -> list[list[str]]:
     if not isinstance(file, Mapping):
         return []
     for key in NAMES:
-        found = file.get(key)
-        if isinstance(found, Mapping) and all(isinstance(value, int) for value in found.values()):
-            found = [str(name) for name, _ in sorted(found.items(), key=lambda one: one[1])]
-        elif isinstance(found, Mapping):
-            found = [str(found[place]) for place in sorted(found, key=lambda one: int(one))]
-        if isinstance(found, list | tuple) and found and all(isinstance(one, str) for one in found):
-            return [[one] for one in found]
+        classes = file.get(key)
+        if isinstance(classes, Mapping) and all(isinstance(value, int) for value in classes.values()):
+            classes = [str(name) for name, _ in sorted(classes.items(), key=lambda one: one[1])]
+        elif isinstance(classes, Mapping) and all(str(one).isdecimal() for one in classes):
+            classes = [str(classes[output]) for output in sorted(classes, key=lambda one: int(one))]
+        if isinstance(classes, list | tuple) and classes and all(isinstance(one, str) for one in classes):
+            return [[one] for one in classes]
     parts: Collection[Any] = [file.get(key) for key in ("hyper_parameters", "args", "config", "meta")]
     return next((names for part in parts if (names := names_in(part))), [])

@@ -114,10 +114,10 @@ def score_of_other_folds(method: Weights, ranks: np.ndarray, correct: np.ndarray
     from sklearn.model_selection import StratifiedKFold
 
     n_folds = int(min(FOLDS, (correct == 1).sum(), (correct == 0).sum()))
-    found = np.full(len(correct), np.nan)
+    chance = np.full(len(correct), np.nan)
     for train, test in StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(ranks, correct):
-        found[test] = ranks[test] @ method(ranks[train], correct[train])
-    return found
+        chance[test] = ranks[test] @ method(ranks[train], correct[train])
+    return chance
 
 
 def calibrate(

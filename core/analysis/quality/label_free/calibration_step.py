@@ -79,7 +79,7 @@ def _correct_without(
     """(len(held),) 1 or 0: whether a probe trained on the other train rows classifies each correctly."""
     settings: ProbeConfig = settings_of("probe", {}, study.settings("probe"))
     used = np.setdiff1d(np.arange(len(train.rows)), held)
-    found = fit(
+    calibration = fit(
         train.batches(device),
         used,
         len(study.class_names),
@@ -87,7 +87,7 @@ def _correct_without(
         recipe=recipe_of(settings),
         after_epoch=lambda: bar.update(1),
     )
-    weights, bias = train.standard.fold(found.weights[0], found.bias[0])
+    weights, bias = train.standard.fold(calibration.weights[0], calibration.bias[0])
     raw = as_tensor(train.array.rows(train.rows[held])).to(weights.device).double()
     predicted = (raw @ weights.T + bias).argmax(1).cpu().numpy()
     return (predicted == train.codes[held]).astype(float)

@@ -65,17 +65,17 @@ def combined_scores(table: pd.DataFrame) -> tuple[np.ndarray, dict[str, dict[str
         combined (n_images,) float64, NaN where fewer than two scores are left; and the weights, by split and
         score.
     """
-    found, weights = np.full(len(table), np.nan), {}
+    combined, weights = np.full(len(table), np.nan), {}
     for split in ("train", "val"):
         here = (table["split"] == split).to_numpy(bool)
         columns = {name: table[name].to_numpy(float)[here] for name in COMBINED}
         used = [name for name, values in columns.items() if here.any() and np.isfinite(values).all()]
         if len(used) < 2:
             continue
-        found[here], weight = consensus(np.stack([columns[name] for name in used], 1))
+        combined[here], weight = consensus(np.stack([columns[name] for name in used], 1))
         if np.isfinite(weight).all():
             weights[split] = {name: float(value) for name, value in zip(used, weight, strict=True)}
-    return found, weights
+    return combined, weights
 
 
 def weights_sentence(weights: Mapping[str, float]) -> str:

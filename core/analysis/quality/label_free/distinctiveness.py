@@ -65,10 +65,10 @@ def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:
     """
     if study.has("raw_moments"):
         return study.vector("raw_moments")
-    found = Moments.empty(array.shape[1])
+    moments = Moments.empty(array.shape[1])
     for start, chunk in array.chunks():
-        found = found.merge(Moments.of_rows(np.asarray(chunk[~study.is_val[start : start + len(chunk)]])))
-    return np.stack([found.mean, found.std])
+        moments = moments.merge(Moments.of_rows(np.asarray(chunk[~study.is_val[start : start + len(chunk)]])))
+    return np.stack([moments.mean, moments.std])
 
 
 def scaling(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -73,8 +73,8 @@ def pca_residual(h: np.ndarray, train: Principal, *, share: float = SHARE) -> np
     if not k:
         return np.full(len(h), np.nan)
     centred, inside = train.coordinates(h, k)
-    kept = safe_divide(np.square(inside).sum(1), np.square(centred).sum(1))
-    return 1.0 - np.minimum(kept, 1.0)
+    explained = safe_divide(np.square(inside).sum(1), np.square(centred).sum(1))
+    return 1.0 - np.minimum(explained, 1.0)
 
 
 def whitened_norm(h: np.ndarray, train: Principal, *, k: int = WHITENED) -> np.ndarray:

@@ -77,11 +77,11 @@ def unit_chunks(array: ChunkedArray) -> Iterator[tuple[int, np.ndarray]]:
 
 def train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
     """Covariance of the normalised rows of a mask, in one pass; holds one chunk and two matrices."""
-    found = Covariance.empty(array.shape[1])
+    covariance = Covariance.empty(array.shape[1])
     for start, h in unit_chunks(array):
-        found = found.merge(Covariance.of_rows(h[in_train[start : start + len(h)]]))
+        covariance = covariance.merge(Covariance.of_rows(h[in_train[start : start + len(h)]]))
         bar.update(1)
-    return found
+    return covariance
 
 
 def _kernel(covariance: Covariance, seed: int) -> RandomFeatures:
@@ -97,9 +97,9 @@ def _kernel(covariance: Covariance, seed: int) -> RandomFeatures:
 def _kernel_errors(
     array: ChunkedArray, is_val: np.ndarray, kernel: RandomFeatures, axes: Principal
 ) -> np.ndarray:
-    found = np.full(len(array), np.nan)
+    scores = np.full(len(array), np.nan)
     for start, chunk in array.chunks():
         rows = np.flatnonzero(is_val[start : start + len(chunk)])
         if len(rows):
-            found[start + rows] = kpca_error(kernel.of(unit_rows(np.asarray(chunk[rows]))), axes)
-    return found
+            scores[start + rows] = kpca_error(kernel.of(unit_rows(np.asarray(chunk[rows]))), axes)
+    return scores

@@ -9,6 +9,7 @@ import numpy as np
 from core.answers.classes import Match, match_classes, read_class_file
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
 from core.common.dataframes import words
+from core.common.formatting import counted
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -61,10 +62,12 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
 
 
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
-    examples = ", ".join(next(iter(one), "") for one in names[:3]).strip(", ") or "have no names"
+    outputs = ", ".join(one[-1].partition(",")[0] for one in names[:3] if one) or "without names"
     return (
-        f"none of the {len(names):,} outputs of the head is a label of the images: the outputs are "
-        f"{examples} …, the {len(labels):,} labels {', '.join(labels[:3])} …. Name them: --head-classes FILE"
+        "no output of the head is a label of the images. "
+        f"{counted(len(names), 'output')}: {outputs}{' …' * (len(names) > 3)}; "
+        f"{counted(len(labels), 'label')}: {', '.join(labels[:3])}{' …' * (len(labels) > 3)}. "
+        "Name them: --head-classes FILE"
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
 CHANCE = (
-    "AT CHANCE LEVEL: top-1 is not above the share of the most common class. The likely causes are a wrong "
+    "at chance level: top-1 is not above the share of the most common class. The likely causes are a wrong "
     "order of the classes (--head-classes FILE) and a wrong normalisation (--mean, --std)"
 )
 

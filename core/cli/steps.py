@@ -52,36 +52,43 @@ def _add_single_heatmaps(sub: argparse.ArgumentParser) -> None:
 
 def run_step(args: argparse.Namespace) -> None:
     """Run the step and print its summary."""
+    from core.answers.answer import PROBE, default_answer
     from core.cli import output
     from core.pipeline import run as pipeline
     from core.storage.manifest import refuse_foreign_folder
+    from core.store import open_study
 
     refuse_foreign_folder(args.study)
     if "answer" in args:
-        return output.show(_of_answer(args), output.summary_text, as_json="json" in args)
+        return output.show(_of_answer(args, args.answer), output.summary_text, as_json="json" in args)
     with Progress.for_command(args.study, stages_total=1) as progress:
         if args.command == "heatmaps" and ("image" in args or "feature" in args):
             summary = pipeline.request_heatmaps(args.study, given(args), progress)
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
     if is_first():
+        if args.command == "quality" and (default := default_answer(open_study(args.study))) != PROBE:
+            summary = _of_answer(args, default)
         output.show(summary, output.summary_text, as_json="json" in args)
 
 
-def _of_answer(args: argparse.Namespace) -> dict[str, Any]:
+def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """What a step says of an answer."""
+    from core.analysis.quality.recommendation import advise, recommended
     from core.errors import StudyError
     from core.store import open_study
 
-    study = open_study(args.study).answering(args.answer)
+    study = open_study(args.study).answering(name)
     if args.command == "quality":
         table = study.table("quality_metrics")
-        return {"answer": args.answer, **study.summary("probe")} | {
+        aurocs = {
             f"auroc of {score}": value for score, value in zip(table["score"], table["auroc"], strict=True)
         }
+        advice = {"recommendation": advise(recommended(study), table)}
+        return {"answer": name, **study.summary("probe"), **aurocs, **advice}
     if missing := study.why_missing("failures"):
-        raise StudyError(f"no failures of '{args.answer}' in '{args.study}': {missing}")
-    return {"answer": args.answer, **study.summary("failures")}
+        raise StudyError(f"no failures of '{name}' in '{args.study}': {missing}")
+    return {"answer": name, **study.summary("failures")}
 
 
 def add_answers(commands: Any) -> None:

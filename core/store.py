@@ -78,6 +78,10 @@ class Study(StudyReader):
         """What says which images are correct, by name; the default first."""
         return answers_of(self)
 
+    def is_made(self, table: str) -> bool:
+        """Return True for a table that is computed as it is read, and not the stored one."""
+        return False
+
     def answering(self, name: str | None = None) -> Study:
         """Return the study as it reads with an answer: its predictions, weights and all that follows.
 
@@ -170,6 +174,9 @@ class Answered(Study):
         if name in OF_FAILURES:
             return self._failures[name]
         return self.evaluation.vector(name) if name in OF_EVALUATION else super().vector(name)
+
+    def is_made(self, table: str) -> bool:
+        return table in OF_EVALUATION or self._table(table) is not None
 
     def _table(self, name: str) -> pd.DataFrame | None:
         """A table that differs with the answer; None for the others."""

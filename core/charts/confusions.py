@@ -123,7 +123,7 @@ def confusion_matrix(
         shapes.append(_frame(columns.index(selected[1]), rows.index(selected[0]), theme.accent))
     fig.update_xaxes(
         _named_axis(columns, theme),
-        title_text="the probe's answer",
+        title_text="the answer",
         side="top",
         showline=False,
         range=[-0.5, n - 0.5],
@@ -185,5 +185,5 @@ CONFUSIONS = Chart(
     needs=("probe",),
     table=_table,
     draw=_draw,
-    alt=lambda _: "Number of misclassified images of each true class, by the probe's answer",
+    alt=lambda _: "Number of misclassified images of each true class, by the answer",
 )

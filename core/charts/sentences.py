@@ -63,6 +63,6 @@ def describe_score(score: str) -> str:
     needs = (
         "Needs no labels."
         if about.label_free
-        else "Comes from the linear probe, which was trained with labels."
+        else "Comes from the classifier, which was trained with labels."
     )
     return f"{about.label}: {about.meaning}. {needs}"

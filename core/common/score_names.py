@@ -92,7 +92,7 @@ SCORES: dict[str, Score] = {
         Score(
             "confidence",
             "Confidence",
-            "largest class probability of the linear probe",
+            "largest class probability of the classifier",
             label_free=False,
         ),
         Score("margin", "Margin", "gap between the classifier's two top classes", label_free=False),

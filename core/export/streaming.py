@@ -40,7 +40,8 @@ def tables_of(study: Study) -> list[Listed]:
     for stored, item in items.items():
         name = str(promised.get(stored, stored))
         if item["kind"] == "table":
-            tables[name] = Listed(name, item["shape"][0], _size(study, stored))
+            size = None if study.is_made(stored) else _size(study, stored)
+            tables[name] = Listed(name, item["shape"][0], size)
     if "neighbours" in items:
         n, k = items["neighbours"]["shape"]
         tables["neighbours"] = Listed("neighbours", n * k, None)
@@ -75,9 +76,9 @@ def stream_table(study: Study, table: str, kind: str) -> Iterator[bytes]:
 
 def _parts(study: Study, table: str) -> Iterator[pa.Table]:
     """Yield the table in parts of at most ROWS rows; at least one, so that an empty table has a header."""
-    if table == "neighbours":
-        return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
     stored = STORED_AS.get(table, table)
+    if table == "neighbours" or study.is_made(stored):
+        return iter([pa.Table.from_pandas(read_table(study, table), preserve_index=False)])
     try:
         path = inside(study.path, f"{stored}.parquet")
         file = pq.ParquetFile(path, page_checksum_verification=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from core.errors import StudyError
 from core.store import Study, open_study
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
+ANSWER = "answer"  # query parameter: the answer that says what is correct
 MAX_DEPTH = 3
 DEFAULT = "demo"
 
@@ -67,6 +68,21 @@ def picture_urls(study: Study, rows: Iterable[int], kind: str = "thumb") -> list
     """Return the addresses of many rows' pictures."""
     head, tail = f"{kind}/{quote(name_of(study))}", study.digest
     return [f"{head}/{int(row)}?v={tail}" for row in rows]
+
+
+def answer_query(study: Study) -> dict[str, str]:
+    """What an address says of the answer that its study is read by; empty for the probe."""
+    return {ANSWER: study.answer.name} if study.answer else {}
+
+
+def asked_for(name: str, query: Mapping[str, str]) -> Study:
+    """The study that an address names, as it reads with the answer that the address names.
+
+    Raises:
+        StudyError: no such study. SettingsError: it has no such answer.
+    """
+    study, answer = open_current(resolve(studies_folder(), name)), query.get(ANSWER)
+    return study.answering(answer) if answer else study
 
 
 def open_current(path: Path) -> Study:

@@ -184,10 +184,14 @@ def where_it_fires(study: Study, feature: int) -> str:
 
 @cached_read(max_entries=32)
 def firing_thresholds(study: Study) -> tuple[float, float]:
-    """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i per row)."""
+    """Between which activations 90 % of the train images start to fire (mu_i + epsilon sigma_i per row); of
+    all images where each is judged.
+    """
     stats = table(study, "row_stats", ("mean", "std"))
     epsilon = float(study.summary("features")["epsilon"])
-    ends = np.quantile((stats["mean"] + epsilon * stats["std"]).to_numpy()[~study.is_val], [0.05, 0.95])
+    thresholds = (stats["mean"] + epsilon * stats["std"]).to_numpy()
+    in_train = ~study.is_val if not study.is_val.all() else study.is_val  # where nothing is fitted, all
+    ends = np.quantile(thresholds[in_train], [0.05, 0.95])
     return float(ends[0]), float(ends[1])
 
 

@@ -69,6 +69,7 @@ class Wanted:
             "feature": str(self.feature),
             "theme": self.theme,
             "where": str(self.where),
+            **served_studies.answer_query(study),
             "v": "-".join(map(str, (study.digest, *saved_stamp(study, self.where)))),
         }
         return f"points/{quote(served_studies.name_of(study))}?{urlencode(query)}"

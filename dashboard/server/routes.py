@@ -94,8 +94,7 @@ def library(request: Request) -> Response:
 
 
 def _asked_for(request: Request) -> Study:
-    path = served_studies.resolve(served_studies.studies_folder(), request.path_params["study"])
-    return served_studies.open_current(path)
+    return served_studies.asked_for(request.path_params["study"], request.query_params)
 
 
 def _row(request: Request) -> int:

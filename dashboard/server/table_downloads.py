@@ -6,7 +6,7 @@ memory nor a rerun.
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import streamlit as st
 from starlette.requests import Request
@@ -76,8 +76,7 @@ def table_file(request: Request) -> Response:
     """A table as a download; 404 for anything that is none."""
     name, _, kind = request.path_params["file"].rpartition(".")
     try:
-        path = served_studies.resolve(served_studies.studies_folder(), request.path_params["study"])
-        study = served_studies.open_current(path)
+        study = served_studies.asked_for(request.path_params["study"], request.query_params)
         parts = stream_table(study, name, kind)
     except (PeregrineError, OSError) as error:
         text = f"not found: {printable(without_folders(first_line(error)), 1000)}\n"
@@ -115,7 +114,8 @@ def _line(study: Study, one: Listed) -> str:
 
 def address(study: Study, table: str, kind: str) -> str:
     """Return the address of a table's download, relative to the page."""
-    return f"table/{quote(served_studies.name_of(study))}/{quote(table)}.{kind}"
+    query = urlencode(served_studies.answer_query(study))
+    return f"table/{quote(served_studies.name_of(study))}/{quote(table)}.{kind}{'?' * bool(query)}{query}"
 
 
 def _spoken(size: int | None) -> str:

@@ -17,6 +17,7 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
+from dashboard.addresses.served_studies import ANSWER
 
 STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
@@ -24,7 +25,6 @@ PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
-ANSWER = "answer"  # query parameter: the answer that says what is correct; none for the study's default
 OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER}  # parts of the URL that belong to no widget of a view
 
 _CURRENT = "_current_study"

@@ -81,7 +81,7 @@ def test_sheet__every_text_is_inside_its_panel(page, served, columns, font):
         "(a)",
         "(f)",
         "AUROC (correct above misclassified)",
-        "the probe's answer",
+        "the answer",
         "truth",
         "images",
     ):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from core.answers.requests import add_answer
 from core.jobs.progress import Progress
 from core.store import open_study
+from dashboard.app import ROUTES
+from dashboard.server import table_downloads
+from dashboard.server.map_points import Wanted
 from tests.dashboard.conftest import all_text
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture
@@ -48,3 +55,25 @@ def test_an_answer_that_is_not_there_is_dropped_with_a_note(answered, open_page)
     app = open_page("overview", study="demo", answer="gone")
     assert "no answer 'gone'" in all_text(app) and "answer" not in app.query_params
     assert not app.exception
+
+
+def test_files_and_map_points_are_of_the_answer_that_their_address_names(answered):
+    study = open_study(answered).answering("deployed")
+    client = TestClient(Starlette(routes=ROUTES))
+    name = table_downloads.address(study, "probe", "csv")
+    sent = pd.read_csv(io.StringIO(client.get(f"/{name}").text))
+    assert "answer=deployed" in name and sent["correct"].sum() == study.table("probe")["correct"].sum()
+    assert sent["correct"].sum() != open_study(answered).table("probe")["correct"].sum()
+    addresses = [Wanted("pca", "correct").address(one) for one in (study, open_study(answered))]
+    bodies = [client.get(f"/{address}").content for address in addresses]
+    assert bodies[0] != bodies[1] and all(bodies)
+    assert client.get(f"/{addresses[0].replace('deployed', 'gone')}").status_code == 404
+
+
+def test_a_feature_of_a_study_in_which_every_image_is_judged(answered, open_page):
+    """Nothing was fitted and the split was drawn: there are no train images."""
+    with edited_manifest(answered) as manifest:
+        manifest["steps"]["embed"]["summary"]["split_given"] = False
+    app = open_page("feature", study="demo", answer="deployed")
+    assert open_study(answered).answering("deployed").is_val.all()
+    assert not app.exception, app.exception

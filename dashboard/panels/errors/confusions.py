@@ -145,7 +145,7 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
         f"{true} → {predicted}",
         href=session.href("errors", served_studies.name_of(study), **of_confusion(true, predicted)),
         note=counted(n, "image"),
-        subtitle=f"{share} of the {sizes[true]:,} images of {true}" if share else "",
+        subtitle=f"{share} of the {counted(sizes[true], 'image')} of {true}" if share else "",
         pictures=thumbnails(
             study, concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
         ),
@@ -183,7 +183,7 @@ def _matrix(
         "failure_matrix",
         lambda theme: confusions.confusion_matrix(pairs, classes, truths=truths, selected=pair, theme=theme),
         *(population, pair),
-        alt="Number of misclassified images of each true class, by the probe's answer",
+        alt="Number of misclassified images of each true class, by the answer",
         data=pairs,
         on_select=_clicked,
         cell=CellRequest("confusions", where=str(population)),

@@ -286,16 +286,18 @@ class Narrowed(Study):
             summary["n_val"] = max(len(values), summary.get("n_val", 0))
         return summary
 
+    def is_made(self, table: str) -> bool:
+        return (table in TABLES or table in QUICK) and not self._is_stored(table)
+
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        measure = TABLES.get(name) or QUICK.get(name)
-        if measure is None or self._is_stored(name):
+        if not self.is_made(name):
             return self.whole.table(name, columns)
+        measure = TABLES.get(name) or QUICK[name]
         frame = self._once(name, lambda: measure(self.whole, self.inside))
         return frame[list(frame.columns) if columns is None else columns]
 
     def columns(self, name: str) -> list[str]:
-        measured = (name in TABLES or name in QUICK) and not self._is_stored(name)
-        return list(self.table(name).columns) if measured else self.whole.columns(name)
+        return list(self.table(name).columns) if self.is_made(name) else self.whole.columns(name)
 
     def of_scores(self, name: str, scores: Sequence[str]) -> pd.DataFrame:
         """The rows of some scores of one of the tables OF_SCORES; of a slice, only these are computed."""

@@ -115,9 +115,9 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerVal
             f"{_few(mine)}"
         )
     answer = (
-        _told(study, path, table, row_of)
+        _predicted_classes(study, path, table, row_of)
         if "predicted" in table.columns
-        else _scored(study, path, table, row_of)
+        else _class_scores(study, path, table, row_of)
     )
     if not held.all():
         first = study.images["image_id"].to_numpy(object)[~held]
@@ -127,9 +127,11 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerVal
     return answer
 
 
-def _told(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray) -> AnswerValues:
+def _predicted_classes(
+    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray
+) -> AnswerValues:
     """One predicted class an image, and perhaps its confidence."""
-    predicted = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(place)
+    predicted = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(row_of)
     predicted = predicted.map(_class_text, na_action="ignore")
     codes, names = pd.factorize(predicted)
     strange = [name for name in names if name not in set(study.class_names)]
@@ -142,10 +144,10 @@ def _told(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray)
     for name in VALUES:
         if name in table.columns:
             column = np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)
-            if not np.isfinite(column[place[place >= 0]]).all():
-                bad = place[place >= 0][~np.isfinite(column[place[place >= 0]])][0]
+            if not np.isfinite(column[row_of[row_of >= 0]]).all():
+                bad = row_of[row_of >= 0][~np.isfinite(column[row_of[row_of >= 0]])][0]
                 raise SettingsError(f"'{path}' has no finite number in column {name}, row {bad + 1}")
-            values[name] = np.append(column, np.nan)[place]
+            values[name] = np.append(column, np.nan)[row_of]
     notes = []
     if strange:
         n = int(predicted.isin(strange).sum())
@@ -156,7 +158,7 @@ def _told(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray)
     return AnswerValues(list(names), best, values, facts={"n_classes": len(names)}, notes=notes)
 
 
-def _scored(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarray) -> AnswerValues:
+def _class_scores(study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray) -> AnswerValues:
     """One column a class, of logits or probabilities."""
     import torch
 
@@ -175,9 +177,9 @@ def _scored(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarra
         scores = table[others].to_numpy(np.float32)
     except (TypeError, ValueError):
         raise SettingsError(f"'{path}' has texts among its columns of classes {_few(others)}") from None
-    used = scores[place[place >= 0]]
+    used = scores[row_of[row_of >= 0]]
     if not np.isfinite(used).all():
-        bad = place[place >= 0][~np.isfinite(used).all(1)][0]
+        bad = row_of[row_of >= 0][~np.isfinite(used).all(1)][0]
         raise SettingsError(f"'{path}' has NaN or infinity in row {bad + 1}")
     shares = bool((used >= 0).all() and np.allclose(used.sum(1), 1, atol=1e-3))
     if shares:
@@ -186,13 +188,13 @@ def _scored(study: StudyReader, path: str, table: pd.DataFrame, place: np.ndarra
     scored = torch.from_numpy(scores)
 
     def rows(start: int, stop: int) -> torch.Tensor:
-        return scored[torch.from_numpy(np.maximum(place[start:stop], 0))]
+        return scored[torch.from_numpy(np.maximum(row_of[start:stop], 0))]
 
     labels = study.class_names
     answer = from_logits(rows, study.n_images, ClassColumns.of(match, labels))
-    answer.best[place < 0] = -1
+    answer.best[row_of < 0] = -1
     for name in VALUES:
-        answer.values[name][place < 0] = np.nan
+        answer.values[name][row_of < 0] = np.nan
     answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
     answer.facts = {"n_classes": len(others), "matched": match.how}
     answer.notes = [*match.notes(), *(["read as probabilities: each row adds up to 1"] if shares else [])]

@@ -50,11 +50,12 @@ def shell_text(words: Iterable[str]) -> str:
     """Return the words of a command that runs in the background as a user would type them in a shell."""
     typed: list[str] = []
     for word in words:
-        flag, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        if os.path.isabs(value):  # in two words: a shell expands no ~ behind =
-            typed += [*([flag] if flag else []), _quoted(Path(value))]
+        flag, _, value = word.partition("=")
+        if word.startswith("--") and os.path.isabs(value):
+            text = _quoted(Path(value))
+            typed += [flag, text] if text.startswith("~") else [f"{flag}={text}"]  # no shell expands =~
         else:
-            typed.append(shlex.quote(word))
+            typed.append(_quoted(Path(word) if os.path.isabs(word) else word))
     return " ".join(typed)
 
 

@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 
-QUOTED = re.compile(r"(?<=')/[^'\n]*/(?=[^'/\n])|~/(?='[^'/\n]*')|(?<=~/')[^'\n]*/(?=[^'/\n])")  # with spaces
+QUOTED = re.compile(r"(?<=')/[^'\n]*/(?=[^'/\n])|~/(?='[^'\n]*')|(?<=~/')[^'\n]*/(?=[^'/\n])")  # with spaces
 PLAIN = re.compile(r"(?<![\w.:/~-])~?/(?:[^/'\"\s,;]+/)+")
 
 

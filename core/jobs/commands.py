@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import shlex
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.common.command_line import TYPED
+from core.common.command_line import TYPED, shell_text
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -50,7 +49,7 @@ class Command:
     @property
     def shell(self) -> str:
         """Return the command as typed in a shell."""
-        return shlex.join([*TYPED, *self.words])
+        return shell_text([*TYPED, *self.words])
 
     @property
     def target(self) -> Path | None:

@@ -23,7 +23,9 @@ LONGEST = 4096  # characters of one field: the longest path that Linux accepts
 MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
-PAGES = ("single", "double", "wide")
+PAGES = (
+    *("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4"),
+)
 POSITIONAL = ("study", "cells")
 
 

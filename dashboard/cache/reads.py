@@ -12,6 +12,8 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
+from core.measures.object_preference import ObjectPreference
+from core.measures.object_preference import object_preference as core_object_preference
 from core.slices.features import feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
@@ -99,6 +101,12 @@ def mask(study: Study, where: Slice) -> np.ndarray:
     if len(parts) < 2:
         return where.mask(study)
     return np.logical_and.reduce([mask(study, part) for part in parts])
+
+
+@cached_read(max_entries=32)
+def object_preference(study: Study, where: Slice) -> ObjectPreference:
+    """How far the heat of the images of a filter prefers the object."""
+    return core_object_preference(study, mask(study, where))
 
 
 @cached_read(max_entries=512, names_features=True)

@@ -93,7 +93,7 @@ function fillLines(holder, tile) {
         mark.textContent = MARKS[tile.verdict][0];
         line.append(mark);
       }
-      line.append(document.createTextNode(text.replaceAll(" %", "\u00a0%")));
+      line.append(document.createTextNode(text));
       return line;
     }),
   );

@@ -277,15 +277,9 @@ TEXTS: dict[str, Tooltip] = {
         FALCON + ", algorithm 1",
     ),
     "contribution": Tooltip(
-        "What a feature adds to the probe's logit of the class: its activation times its weight, averaged "
-        "over the images of this confusion.",
+        "What a feature adds to the probe's logit of the class: its activation times its weight.",
         r"(h \odot U_y)_j",
         DISSERTATION + ", section 4.5",
-    ),
-    "push": Tooltip(
-        "By how much the lead of the answer over the truth falls, on average over these images, when the "
-        "feature is set to its mean over the train images.",
-        r"(h_j - m_j)\,(U'_{aj} - U'_{tj})",
     ),
     "q_gap": Tooltip(
         "Mean Q-Score of correctly classified images minus that of misclassified ones. Where the Q-Score "

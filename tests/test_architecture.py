@@ -71,6 +71,7 @@ CORE_FOR_DASHBOARD = (
         "core.search.search",
         "core.search.resident",
         "core.pictures.look",
+        "core.pictures.many",
         "core.pictures.samples",
         "core.pictures.seen",
     ),

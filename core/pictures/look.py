@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from core.answers.answer import HEAD, PROBE
-from core.answers.classes import WORDNET, Match, match_classes
+from core.answers.classes import WORDNET, match_classes
 from core.answers.outcome import ClassColumns
 from core.common.dataframes import words
 from core.heatmaps.combine import combine
@@ -45,6 +45,20 @@ class Answering:
     means: np.ndarray
     weights: np.ndarray | None = None
     bias: np.ndarray | None = None
+
+    def shares(self, logits: np.ndarray) -> np.ndarray:
+        """(n, n_outputs) -> (n, n_names) probabilities: the softmax of the outputs, added up by meaning."""
+        used = self.column >= 0
+        shares = np.exp(logits[:, used] - logits[:, used].max(1, keepdims=True))
+        shares /= shares.sum(1, keepdims=True)
+        column = self.column[used]
+        if len(column) == len(self.names):
+            return shares[:, np.argsort(column)]
+        return np.stack([shares[:, column == code].sum(1) for code in range(len(self.names))], axis=1)
+
+    def codes(self, logits: np.ndarray) -> np.ndarray:
+        """(n,) the place in `names` of what logits predict."""
+        return self.shares(logits).argmax(1)
 
 
 @dataclass(frozen=True)
@@ -116,9 +130,10 @@ def of_outputs(
     """
     match = match_classes(names, labels) if len(labels) else None
     if match is None:
-        own = [next(iter(one), f"output {at}") for at, one in enumerate(names)]
-        match = Match(np.full(len(own), -1), own, "", ())
-    columns = ClassColumns.of(match, labels, restrict=restrict)
+        own = tuple(next(iter(one), f"output {at}") for at, one in enumerate(names))
+        columns = ClassColumns(own, np.arange(len(own)))
+    else:
+        columns = ClassColumns.of(match, labels, restrict=restrict)
     spoken = list(columns.names)
     for output in np.flatnonzero(columns.column >= 0)[::-1].tolist():
         if WORDNET.fullmatch(columns.names[columns.column[output]]) and len(names[output]) > 1:
@@ -161,7 +176,7 @@ def decide(
         logits = raw @ asked.weights.T + asked.bias
         removed = np.unique(np.asarray(off, np.int64))[None]
         changed = logits_without(logits[None], raw[None], asked.means, asked.weights, removed)[0]
-    before, after = _shares(asked, logits), _shares(asked, changed)
+    before, after = asked.shares(np.stack([logits, changed]))
     order = np.argsort(-before, kind="stable")
     answer, rival = int(order[0]), int(order[1])
     if true in asked.names and asked.names.index(true) != answer:
@@ -175,13 +190,6 @@ def decide(
         float(logits[outputs[0]] - logits[outputs[1]]),
         ranked_features(raw, fires, push),
     )
-
-
-def _shares(asked: Answering, logits: np.ndarray) -> np.ndarray:
-    """(n_names,) probabilities: the softmax of the outputs, added up by what they mean."""
-    used = asked.column >= 0
-    shares = np.exp(logits[used] - logits[used].max())
-    return np.bincount(asked.column[used], shares / shares.sum(), len(asked.names))
 
 
 def _output(asked: Answering, logits: np.ndarray, code: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from core.common.formatting import full_sentence, signed
@@ -192,9 +193,8 @@ def _undo() -> None:
 def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off: tuple[int, ...]) -> None:
     """The heatmap, and the features that push the answer most, each with a switch."""
     table = made.features
-    kept = table["feature"].isin(off).to_numpy()
-    kept[:SHOWN] = True  # and what is off, so that it can be switched on again
-    table = table[kept]
+    off_too = table["feature"].isin(off).to_numpy()  # so that it can be switched on again
+    table = table[off_too | (np.arange(len(table)) < SHOWN)]
     st.subheader("What it sees", help=widgets.help_text("contribution"))
     pushes = table["push"].abs().max()
     rows = [

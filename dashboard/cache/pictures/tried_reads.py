@@ -11,10 +11,14 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.measures.switched_off import SwitchedOff
 from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
+from core.pictures.many import without_features
 from core.pictures.samples import samples
 from core.pictures.seen import Alteration, Glance
+from core.slices.slice import Slice
 from core.store import Study
+from dashboard.cache import reads
 from dashboard.cache.reader import KEYS, cached_read
 from dashboard.jobs import encoder_process
 
@@ -129,6 +133,20 @@ def of_study(study: Study, row: int) -> Picture:
     label = study.images["label"].iat[row]
     name = str(study.images["image_id"].iat[row])
     return Picture(name, buffer.getvalue(), label if isinstance(label, str) else None)
+
+
+@cached_read(max_entries=32, spinner="Asking again for every image")
+def without(
+    study: Study, where: Slice, features: tuple[int, ...]
+) -> tuple[tuple[str, ...], np.ndarray, SwitchedOff]:
+    """See `without_features`: what can be predicted in words, the rows of the slice, and the predictions.
+
+    Raises:
+        SettingsError: no feature can be switched off.
+    """
+    rows = np.flatnonzero(reads.mask(study, where))
+    asked, made = without_features(study, rows, features)
+    return asked.spoken, rows, made
 
 
 def _of_whole(study: Study | None, seen: Glance) -> list[int]:

@@ -22,6 +22,7 @@ from core.config.analysis import (
     QualityConfig,
     RunOptions,
 )
+from core.config.bases import BASIS_KINDS, BasisConfig
 from core.config.concepts import (
     CONCEPT_SCORES,
     ConceptsConfig,
@@ -41,6 +42,8 @@ __all__ = [
     "TOKEN_NORMS",
     "TOKENS",
     "AnswersConfig",
+    "BASIS_KINDS",
+    "BasisConfig",
     "EmbedConfig",
     "FeaturesConfig",
     "FewShotConfig",

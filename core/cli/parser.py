@@ -10,13 +10,11 @@ from core.cli import (
     concepts,
     dashboard,
     figures,
-    finetune,
     probe,
     search,
     slices,
     steps,
     study,
-    train,
 )
 from core.cli.options import Commands, Formatter, Parser, example
 from core.common.command_line import PROGRAM
@@ -48,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure_sheet,
         ),
         *(concepts.add_decompose, compare.add_compare, figures.add_report),
-        *(probe.add_transfer_probe, train.add_train, finetune.add_finetune),
+        probe.add_transfer_probe,
     ):
         add(commands)
     commands.begin("research")

@@ -12,7 +12,7 @@ from core.analysis.probe.evaluate import (
     represent_pixels,
     represent_source,
 )
-from core.training.augmentations.pixels import load_pixels
+from core.research.training.augmentations.pixels import load_pixels
 
 if TYPE_CHECKING:
     from core.encoders.registry import Encoder

@@ -18,6 +18,7 @@ from typing import Any
 from core.config.step import Step
 
 TOPICS = (
+    "transfer_learning",
     "training",
     "domains",
     "fourier",

@@ -10,7 +10,6 @@ from core.cli import (
     concepts,
     dashboard,
     figures,
-    probe,
     search,
     slices,
     steps,
@@ -46,7 +45,6 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure_sheet,
         ),
         *(concepts.add_decompose, compare.add_compare, figures.add_report),
-        probe.add_transfer_probe,
     ):
         add(commands)
     commands.begin("research")

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from core.analysis.probe import back_tests
-from core.analysis.probe.transfer import transfer_probe
 from core.charts.options import FigureOptions
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
@@ -40,6 +38,8 @@ from core.research.training.config import TrainConfig
 from core.research.training.finetuning.defaults import PAPER
 from core.research.training.regularizers.config import RegularizerConfig
 from core.research.transfer.config import TransferConfig
+from core.research.transfer_learning import back_tests
+from core.research.transfer_learning.transfer import transfer_probe
 from core.research.visual_tokens.evaluation.planted_tests import N_ITEMS
 from core.research.visual_tokens.evaluation.run import BENCHMARKS, compositionality
 from core.research.visual_tokens.extract import extract_tokens

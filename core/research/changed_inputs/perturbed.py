@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from core.analysis.probe.transfer import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
 from core.common.dataframes import by_values, equals, numbers
@@ -40,6 +39,7 @@ from core.research.training.augmentations.augment import augment
 from core.research.training.config import AugmentConfig, TrainConfig
 from core.research.training.methods.heads import load_head, recorded_config, unit_outputs
 from core.research.training.setup import derived_seed
+from core.research.transfer_learning.transfer import encoder_of
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
 

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
-from core.analysis.probe.transfer import encoder_of
 from core.analysis.quality.neighbours import sample_rows
 from core.analysis.representations import Pictures, picture_batches
 from core.common.device import check_device, run_options
@@ -31,6 +30,7 @@ from core.research.changed_inputs.adversarial_features import (
 from core.research.changed_inputs.config import RobustConfig
 from core.research.changed_inputs.perturbed import check_has_encoder
 from core.research.shortcuts.grids.readout import encode_views
+from core.research.transfer_learning.transfer import encoder_of
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.analysis.probe.evaluate import represent_pixels
 from core.analysis.probe.step import train_probe
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
@@ -23,6 +22,7 @@ from core.research.training.augmentations.pixels import load_pixels
 from core.research.training.config import AugmentConfig, TrainConfig
 from core.research.training.methods.heads import load_head, unit_outputs
 from core.research.training.setup import derived_seed, open_training_images
+from core.research.transfer_learning.evaluate import represent_pixels
 
 READOUTS = ("sgd", "lbfgs")
 LOSS_TEMPERATURE, LOSS_BATCH = 0.5, 512  # at which losses are compared, whatever the training's

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.analysis.probe.transfer import check_probed, encoder_of
 from core.common.inside import replacing
 from core.common.readout import POOLED
 from core.config import as_settings
@@ -24,6 +23,7 @@ from core.research.training.finetuning.recorded import sidecar_settings
 from core.research.training.finetuning.start import square_side, stem_of
 from core.research.training.objective import method_name, under_optimizer, with_defaults
 from core.research.training.setup import open_training_images
+from core.research.transfer_learning.transfer import check_probed, encoder_of
 
 if TYPE_CHECKING:
     from core.encoders.registry import Encoder

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from core.analysis.gradcam.on_demand import study_encoder
-from core.analysis.probe.back_tests import CORRUPTED
-from core.analysis.probe.evaluate import Represented, evaluate_representations, represent_source
-from core.analysis.probe.kept_estimates import check_same_encoder, keep_estimates, represented_study
-from core.analysis.probe.own_probe import COLUMNS as OF_OWN_PROBE
-from core.analysis.probe.own_probe import Estimated, OwnProbe
 from core.common.command_line import command_line
 from core.errors import StudyError
 from core.jobs.progress import Progress
+from core.research.transfer_learning.back_tests import CORRUPTED
+from core.research.transfer_learning.evaluate import Represented, evaluate_representations, represent_source
+from core.research.transfer_learning.kept_estimates import (
+    check_same_encoder,
+    keep_estimates,
+    represented_study,
+)
+from core.research.transfer_learning.own_probe import COLUMNS as OF_OWN_PROBE
+from core.research.transfer_learning.own_probe import Estimated, OwnProbe
 from core.store import Study
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.probe.few_shot import FewShot, draws, few_shot_accuracy, summary_of
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import train_probe
 from core.errors import SettingsError, ShapeError
+from core.research.transfer_learning.few_shot import FewShot, draws, few_shot_accuracy, summary_of
 from core.steps import STEPS, in_analysis, settings_of
 from core.store import open_study
 from tests.command_line import QUICK

@@ -14,11 +14,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from core.analysis.probe.accuracy_estimates import ASSUMED, METHODS, Predictions, estimates
 from core.common.arrays import known_mean
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import percentile_interval
+from core.comparison.estimates import ASSUMED, METHODS
 from core.errors import SettingsError
+from core.research.transfer_learning.accuracy_estimates import Predictions, estimates
 
 BLUR, NOISE, CONTRAST = KINDS = ("blur", "noise", "contrast")
 STRENGTHS = {

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
-from core.analysis.probe.accuracy_estimates import ASSUMED, METHODS, Predictions, estimates
-from core.analysis.probe.back_tests import (
+from core.comparison.estimates import ASSUMED, METHODS
+from core.errors import SettingsError
+from core.research.transfer_learning.accuracy_estimates import Predictions, estimates
+from core.research.transfer_learning.back_tests import (
     KINDS,
     LEAST,
     STRENGTHS,
@@ -25,8 +27,7 @@ from core.analysis.probe.back_tests import (
     on_slices,
     sampling_noise,
 )
-from core.errors import SettingsError
-from tests.analysis.probe.test_accuracy_estimates import made
+from tests.research.transfer_learning.test_accuracy_estimates import made
 
 
 @pytest.fixture

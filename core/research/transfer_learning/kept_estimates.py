@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.probe.accuracy_estimates import METHODS
-from core.analysis.probe.evaluate import Represented
-from core.analysis.probe.own_probe import BEST, ENDS, OF_TESTS, OWN, estimated_rows
 from core.common.command_line import command_line
+from core.comparison.estimates import DRAWS, METHODS, STEP, TABLE
 from core.errors import StudyError
+from core.research.transfer_learning.evaluate import Represented
+from core.research.transfer_learning.own_probe import BEST, ENDS, OF_TESTS, OWN, estimated_rows
 from core.slices.evaluate import class_column
 from core.storage import manifest as manifests
 from core.storage.writer import write_study
 from core.store import Study
 
-STEP, TABLE, DRAWS = "accuracy", "accuracy_estimates", "accuracy_draws"
 OF_SOURCE = ("representations", "images", "probe_weights")
 
 

@@ -11,24 +11,23 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.analysis.probe import back_tests
-from core.analysis.probe.accuracy_estimates import (
-    ASSUMED,
-    METHODS,
-    TITLES,
-    Predictions,
-    errors_in_words,
-    estimate_in_words,
-    prediction_interval,
-    resampled_estimates,
-)
-from core.analysis.probe.back_tests import BackTest
-from core.analysis.probe.evaluate import Represented, represent_pixels
 from core.analysis.probe.step import Probe, train_probe
 from core.common.arrays import known_mean
 from core.common.formatting import percent
+from core.comparison.estimates import (
+    ASSUMED,
+    METHODS,
+    TITLES,
+    errors_in_words,
+    estimate_in_words,
+    prediction_interval,
+)
 from core.encoders.registry import Encoder
 from core.errors import PeregrineError
+from core.research.transfer_learning import back_tests
+from core.research.transfer_learning.accuracy_estimates import Predictions, resampled_estimates
+from core.research.transfer_learning.back_tests import BackTest
+from core.research.transfer_learning.evaluate import Represented, represent_pixels
 from core.store import Study
 
 MOST_TRAIN = 100_000  # rows that the two probes share

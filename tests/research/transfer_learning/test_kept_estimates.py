@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.probe.accuracy_estimates import ASSUMED, METHODS
 from core.cli import main
 from core.comparison.compare import compare
+from core.comparison.estimates import ASSUMED, METHODS
 from core.comparison.text import markdown, printed
 from core.data.sources.images import open_images
 from core.store import open_study

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.probe.evaluate import Represented, discriminative_mask, evaluate_representations
 from core.errors import ShapeError
+from core.research.transfer_learning.evaluate import (
+    Represented,
+    discriminative_mask,
+    evaluate_representations,
+)
 from core.slices.evaluate import class_column
 from core.store import open_study
 

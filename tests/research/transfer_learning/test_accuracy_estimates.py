@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.probe.accuracy_estimates import (
+from core.comparison.estimates import METHODS, estimate_in_words, prediction_interval
+from core.errors import ShapeError
+from core.research.transfer_learning.accuracy_estimates import (
     FEWEST,
-    METHODS,
     Predictions,
-    estimate_in_words,
     estimates,
     nuclear_norm,
-    prediction_interval,
     resampled_estimates,
     threshold,
 )
-from core.analysis.probe.back_tests import on_copies
-from core.errors import ShapeError
+from core.research.transfer_learning.back_tests import on_copies
 
 
 def made(rng, n, *, sharpness=2.0, n_classes=5):

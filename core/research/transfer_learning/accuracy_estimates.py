@@ -9,21 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from core.common.formatting import number, percent
+from core.comparison.estimates import AGREEMENT, ASSUMED, ATC, CONFIDENCES, METHODS, NUCLEAR
 from core.errors import ShapeError
 
-ASSUMED, ATC, CONFIDENCES, NUCLEAR, AGREEMENT = METHODS = (
-    *("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement"),
-)
-TITLES = {
-    ASSUMED: "the accuracy on evaluation images",
-    ATC: "average thresholded confidence",
-    CONFIDENCES: "difference of confidences",
-    NUCLEAR: "nuclear norm of the predictions",
-    AGREEMENT: "agreement of two probes",
-}
 FEWEST = 10  # images on each side
 MOST_ROWS = 5000  # of the nuclear norm
 
@@ -144,60 +133,3 @@ def resampled_estimates(
         by_method = estimates(labelled.at(mine), correct[mine], new.at(theirs))
         draw[:] = [by_method[name] for name in METHODS]
     return estimates(labelled, correct, new), draws
-
-
-def prediction_interval(estimate: ArrayLike, margin: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds within which the true accuracy is expected to lie, estimate -+ margin, in [0, 1].
-
-    Args:
-        margin: the 95th percentile of the absolute errors in back tests; NaN without any.
-    """
-    estimate, margin = np.asarray(estimate, np.float64), np.asarray(margin, np.float64)
-    return np.clip(estimate - margin, 0.0, 1.0), np.clip(estimate + margin, 0.0, 1.0)
-
-
-def estimate_in_words(estimate: float, margin: float | None) -> str:
-    """An estimate with its prediction interval, which is left out without back tests.
-
-    >>> estimate_in_words(0.7, 0.25), estimate_in_words(0.7, None)
-    ('70.0 % (prediction interval 45.0 % to 95.0 %)', '70.0 %')
-    """
-    if not _is_defined(margin):
-        return percent(estimate)
-    low, high = prediction_interval(estimate, float(margin or 0))
-    return f"{percent(estimate)} (prediction interval {percent(float(low))} to {percent(float(high))})"
-
-
-def errors_in_words(
-    error: float | None,
-    *,
-    noise: float | None,
-    assumed: float | None,
-    n_slices: float | None,
-    n_copies: float | None,
-) -> str:
-    """Say, after an estimate, how far off such estimates were in back tests, or that there were none.
-
-    Args:
-        error: mean error of the best method. noise: what chance alone gives. assumed: the error of taking the
-            accuracy on evaluation images. n_slices, n_copies: cases. All but the first may be unknown.
-
-    >>> errors_in_words(0.04, noise=0.03, assumed=None, n_slices=30, n_copies=0)
-    '; in back tests on 30 slices off by 4.0 points (chance alone: 3.0)'
-    """
-    if not _is_defined(error):
-        return "; no back test tells how far off that is"
-    counts = {"slices": n_slices, "sets of corrupted copies": n_copies}
-    cases = " and ".join(f"{n:.0f} {what}" for what, n in counts.items() if _is_defined(n) and n)
-    others = {"chance alone": noise, "assuming the accuracy on evaluation images": assumed}
-    beside = "; ".join(f"{what}: {_points(value)}" for what, value in others.items() if _is_defined(value))
-    on, within = f" on {cases}" if cases else "", f" ({beside})" if beside else ""
-    return f"; in back tests{on} off by {_points(error)} points{within}"
-
-
-def _is_defined(value: float | None) -> bool:
-    return value is not None and bool(np.isfinite(value))
-
-
-def _points(share: float | None) -> str:
-    return number(None if share is None else 100 * share, 1)

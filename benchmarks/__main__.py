@@ -16,6 +16,7 @@ from benchmarks.results import Absent, Result
 
 BENCHES = (
     "allocator",
+    "answers",
     "coverage",
     "embed",
     "features",

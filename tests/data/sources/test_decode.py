@@ -305,7 +305,8 @@ HEIC = base64.b64decode(
 
 def test_heic__without_its_package_one_line_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    monkeypatch.setattr(decoding, "_formats", lambda: [name for name in decoding.FORMATS if name != "HEIF"])
+    without = [name for name in decoding._formats() if name != "HEIF"]
+    monkeypatch.setattr(decoding, "_formats", lambda: without)
     with pytest.raises(UnreadableImage, match="HEIC, which needs one more package: pip install pillow-heif"):
         decode(HEIC)
 

@@ -1,0 +1,142 @@
+"""Answers: what a head adds to `embed`, k-NN against its bare products, and switching the answer of a page.
+
+`PEREGRINE_BENCH_IMAGES` and `PEREGRINE_BENCH_FEATURES` make the study that is browsed smaller.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.bench_large import N_FEATURES, N_IMAGES, p95, served
+from benchmarks.browsing import FILTERED, open_page, slowest_of
+from benchmarks.results import Result
+from benchmarks.studies import FOLDER
+from core.answers.knn import KEYS, QUERIES, nearest, unit, vote
+from core.answers.requests import add_answer
+from core.common.device import resolve_device
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.store import open_study
+from tests.browser.harness import chromium, dashboard, find_browser
+
+IMAGES, ENCODER = "glyphworld?train=300&val=200", "asset:efficientnet_lite0"
+REPEATS, ROUNDS = 3, 5
+N_QUERIES, N_KEYS, WIDTH, N_CLASSES = 4 * QUERIES, 4 * KEYS, 512, 1000
+ON_GPU_QUERIES, ON_GPU_KEYS = 50_000, 1_281_167
+ANSWER = "made-up"
+# Chooses the other answer in the sidebar; its menu is opened before the clock starts.
+OPEN = """() => [...document.querySelectorAll('[data-testid=stSidebar] [data-testid=stSelectbox]')]
+  .find(one => one.textContent.includes('Whose mistakes')).querySelector('[role=combobox], input').focus()"""
+CHOOSE = """() => window.timed(
+  () => [...document.querySelectorAll('[role=option]')]
+    .find(option => option.getAttribute('aria-selected') !== 'true').click(),
+  ((before) => () => location.search !== before)(location.search),
+)"""
+
+
+def head_result() -> Result:
+    """The seconds of the step that takes a head of 1,000 outputs, over those of `embed`."""
+    folder = FOLDER / "answers"
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.perf_counter()
+    run_step("embed", folder, {"images": IMAGES, "encoder": ENCODER, "device": "auto"}, Progress.silent())
+    embed = time.perf_counter() - began
+    labels = open_study(folder).class_names
+    classes = folder.with_suffix(".csv")
+    pd.DataFrame({"output": range(len(labels)), "label": labels}).to_csv(classes, index=False)
+    taken = []
+    for number in range(REPEATS):  # each with another setting, so that it is computed anew
+        options = {"head_classes": str(classes), "restrict": number % 2 == 0}
+        began = time.perf_counter()
+        run_step("answers", folder, options, Progress.silent())
+        taken.append(time.perf_counter() - began)
+    detail = f"500 scenes by EfficientNet-Lite0: embed {embed:.1f} s, head {min(taken):.2f} s"
+    return Result("answers: head / embed", min(taken) / embed, "x", 0.05, False, detail)
+
+
+def knn_result() -> Result:
+    """The products of the queries with all keys, over the same with the search and the vote."""
+    device = resolve_device("auto")
+    on_gpu = device.type == "cuda"
+    n_queries, n_keys = (ON_GPU_QUERIES, ON_GPU_KEYS) if on_gpu else (N_QUERIES, N_KEYS)
+    generator = torch.Generator(device).manual_seed(0)
+    dtype = torch.float16 if on_gpu else torch.float32
+    keys = unit(torch.randn(n_keys, WIDTH, generator=generator, device=device)).to(dtype)
+    queries = unit(torch.randn(n_queries, WIDTH, generator=generator, device=device)).to(dtype)
+    classes = torch.randint(0, N_CLASSES, (n_keys,), generator=generator, device=device)
+    parts, rows = list(keys.split(KEYS)), torch.arange(n_keys, device=device)
+    own = torch.arange(n_queries, device=device) + n_keys  # none is a key
+
+    def bare() -> None:
+        for block in queries.split(QUERIES):
+            for part in parts:
+                block @ part.T
+
+    def whole() -> None:
+        for block, rows_of in zip(queries.split(QUERIES), own.split(QUERIES), strict=True):
+            cosines, places = nearest(block, rows_of, parts, rows)
+            vote(cosines, classes[places], N_CLASSES)
+
+    alone, taken = (min(_seconds(work, device) for _ in range(REPEATS)) for work in (bare, whole))
+    detail = f"{n_queries:,} x {n_keys:,} x {WIDTH} {str(dtype)[6:]} on {device}: "
+    detail += f"products {alone:.1f} s, k-NN {taken:.1f} s, min of {REPEATS}"
+    return Result("answers: products / k-NN", alone / taken, "x", 0.5, True, detail)
+
+
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def with_second_answer(folder: Path) -> None:
+    """Add predictions that are right on three images of four, as a file."""
+    study = open_study(folder)
+    if ANSWER in study.answers:
+        return
+    rng = np.random.default_rng(0)
+    true = study.images["label"].to_numpy(object)
+    predicted = np.where(rng.random(len(true)) < 0.75, true, rng.permutation(true))
+    file = folder.with_name(f"{ANSWER}.parquet")
+    confidence = rng.beta(5, 2, len(true))
+    frame = {"image_id": study.images["image_id"], "predicted": predicted, "confidence": confidence}
+    pd.DataFrame(frame).to_parquet(file)
+    add_answer(folder, str(file), ANSWER, {}, Progress.silent())
+
+
+def switches() -> Iterator[Result]:
+    """Milliseconds from choosing the other answer until the page is drawn by it, after a first round."""
+    folder = served()
+    with_second_answer(folder / "large")
+    taken: dict[str, list[float]] = {}
+    with dashboard(folder) as address, chromium() as browser:
+        page = open_page(browser.new_context(), address)
+        for view in FILTERED:
+            page.evaluate("path => window.visit(path)", f"/{view}")
+            for number in range(2 * ROUNDS + 2):
+                page.evaluate(OPEN)
+                page.keyboard.press("ArrowDown")
+                page.wait_for_selector("[role=option]")
+                milliseconds = page.evaluate(CHOOSE)
+                if number > 1:
+                    taken.setdefault(view, []).append(milliseconds)
+    every = [ms for view in taken.values() for ms in view]
+    detail = f"{N_IMAGES:,} x {N_FEATURES:,}, {len(every)} switches on {len(taken)} views, "
+    detail += f"median {np.median(every):.0f} ms, {slowest_of(taken)}"
+    yield Result("answers: switch, p95", p95(every), "ms", 500.0, False, detail)
+
+
+def run() -> Iterator[Result]:
+    yield head_result()
+    yield knn_result()
+    if find_browser() is not None:
+        yield from switches()

@@ -18,9 +18,9 @@ from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import train_probe, why_no_probe
 from core.analysis.tensors import as_tensor
 from core.common.arrays import check_same_length
-from core.common.statistics.seeds import over_seeds
 from core.errors import SettingsError
 from core.jobs.progress import Progress
+from core.research.grids.over_seeds import over_seeds
 from core.research.transfer_learning.config import FewShotConfig
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter

@@ -7,7 +7,7 @@ and the probe's error rate is measured on them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from core.concepts.groups import group_features
 from core.concepts.tools import has_encoder, is_glyphworld
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, StudyError
+from core.jobs.progress import Progress
 from core.slices.slice import Slice
 from core.worlds.glyphworld.glyphworld import scene_row
 from core.worlds.glyphworld.painting import paint
@@ -30,7 +31,6 @@ from core.worlds.glyphworld.scenes import ScenePlan, plan_scene
 
 if TYPE_CHECKING:
     from core.encoders.encoder import Encoder
-    from core.jobs.progress import Progress
     from core.store import Study
 
 FRESH_START = 60_000_000  # scenes from here on belong to no study
@@ -261,3 +261,18 @@ def _candidates(world: FreshWorld, descriptions: Sequence[Description], n: int) 
             batch = []
     if batch:
         yield batch
+
+
+def fresh_report(study: Study, limit: int, given: Mapping[str, Any], n: int, device: str) -> dict[str, Any]:
+    """Return the worst slices with their error rates on fresh scenes, and that of usual scenes."""
+    from core.slices.finder import worst_slices
+
+    check_fresh(study)
+    from core.analysis.gradcam.on_demand import study_encoder
+    from core.common.device import resolve_device
+
+    table = worst_slices(study, limit=limit, **given)
+    with Progress.for_command(None, stages_total=2) as progress:
+        encoder = study_encoder(study, resolve_device(device))
+        table, usual = verify_slices(study, table, encoder, n=n, progress=progress)
+    return {"fresh": usual, "slices": table.to_dict("records")}

@@ -10,12 +10,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.analysis.features.notes import notes_on_curves
 from core.charts.chart import MANY, Chart
 from core.charts.marks import band, line
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers
+from core.research.published_figures.curve_notes import notes_on_curves
 from core.store import Study
 
 NAMES = {

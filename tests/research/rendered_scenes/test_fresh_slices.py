@@ -11,17 +11,17 @@ from numpy.testing import assert_allclose
 
 from core.cli.slices import SCENES, worst_text
 from core.common.statistics.intervals import wilson
-from core.concepts.rendered import fresh_slices as module
-from core.concepts.rendered.fresh_slices import (
+from core.data.sources.glyphworld import GlyphworldSource
+from core.errors import SettingsError, StudyError
+from core.jobs.progress import Progress
+from core.research.rendered_scenes import fresh_slices as module
+from core.research.rendered_scenes.fresh_slices import (
     Description,
     FreshScenes,
     check_fresh,
     value_text,
     verify_slices,
 )
-from core.data.sources.glyphworld import GlyphworldSource
-from core.errors import SettingsError, StudyError
-from core.jobs.progress import Progress
 from core.slices.slice import Slice
 from core.worlds.glyphworld.glyphworld import scene_row
 from core.worlds.glyphworld.scenes import plan_scene

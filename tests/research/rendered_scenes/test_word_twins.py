@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from core.concepts.rendered import word_twins as module
-from core.concepts.rendered.word_twins import COLUMNS, twins_summary, word_twins
 from core.export.files import COLUMNS as EXPORTED
 from core.jobs.progress import Progress
+from core.research.rendered_scenes import word_twins as module
+from core.research.rendered_scenes.word_twins import COLUMNS, twins_summary, word_twins
 from core.worlds.glyphworld.scenes import World
 from core.worlds.glyphworld.twins import TwinMaker
 from core.worlds.glyphworld.word_truth import truth_of

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.charts.kept_features import kept_features
 from core.charts.theme import layout_of
+from core.research.published_figures.kept_features import kept_features
 
 
 def curves() -> pd.DataFrame:

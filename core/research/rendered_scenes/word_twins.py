@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -135,18 +136,23 @@ def _selectivity(sizes: np.ndarray, words: Sequence[str]) -> np.ndarray:
     return shares
 
 
-def check_twins(study: Study) -> None:
-    """Raise SettingsError if no twins of the study's images can be rendered and embedded."""
+def twins_of(study: Study) -> Callable[..., dict[str, Any]]:
+    """Return `write_twins` for a study.
+
+    Raises:
+        SettingsError: no twins of its images can be rendered and embedded.
+    """
     if not is_glyphworld(study) or not has_encoder(study):
         raise SettingsError(
             f"--twins renders scenes of Glyphworld and embeds them; '{study.path}' has "
             f"{'no encoder' if is_glyphworld(study) else 'other images'}. Leave it out"
         )
+    return partial(write_twins, study)
 
 
 def write_twins(
-    step: StepWriter,
     study: Study,
+    step: StepWriter,
     concepts: pd.DataFrame,
     probe: np.ndarray,
     n_pairs: int,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.features.notes import curves_notes, notes_on_curves
-from core.analysis.probe.sparsity_curves import (
+from core.research.published_figures.curve_notes import curves_notes, notes_on_curves
+from core.research.published_figures.sparsity_curves import (
     Kept,
     curve_table,
     feature_subsets,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.common.statistics.seeds import NOT_ENOUGH, over_seeds
+from core.research.grids.over_seeds import NOT_ENOUGH, over_seeds
 
 
 @pytest.mark.parametrize("n", [5, 6, 20])

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from core.analysis.features.definitions import Array, within_percentiles
-from core.analysis.features.notes import notes_on_curves
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, accuracy_and_loss, fit
 from core.analysis.probe.train_set import TrainSet
 from core.analysis.tensors import as_tensor
 from core.common.statistics.moments import Moments
 from core.jobs.progress import Progress
+from core.research.published_figures.curve_notes import notes_on_curves
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter
 from core.store import Study

@@ -90,13 +90,13 @@ test-lowest: $(LOWEST)/bin/uv  ## run test-fast with the lowest versions that th
 
 # Tests whose numbers could depend on the processor's instructions or the number of threads. `make test` runs
 # them as this machine computes; here they run as two others do. Idle threads must not spin: workers share cores.
-STEP_OF_ONE := tests/research/training/test_processes.py::test_two_processes__make_the_step_of_one
+STEP_OF_ONE := tests/training/test_processes.py::test_two_processes__make_the_step_of_one
 NUMERIC := $(addprefix tests/analysis/,$(addsuffix .py,features/test_chunk_scan features/test_definitions \
 	gradcam/test_gradcam probe/test_step quality/test_group_means quality/test_neighbours quality/test_scores \
 	quality/test_spectrum)) \
 	$(addprefix tests/concepts/,$(addsuffix .py,captions/test_nearest clip/test_clip test_falcon)) \
 	$(addprefix tests/encoders/test_,$(addsuffix .py,encoder transform)) \
-	$(addprefix tests/research/training/,$(addsuffix .py,augmentations/test_augment augmentations/test_fourier \
+	$(addprefix tests/training/,$(addsuffix .py,augmentations/test_augment augmentations/test_fourier \
 	methods/test_registry regularizers/test_losses regularizers/test_penalty)) \
 	tests/research/shortcuts/training/test_harder.py tests/research/shortcuts/training/test_ifm.py
 # Once is enough for these: they use no instructions of torch, or take long (two processes).

@@ -27,7 +27,7 @@ def run() -> Iterator[Result]:
 
 
 def settings(kind: str, **changes: Any) -> Any:
-    from core.research.training.config import from_dict
+    from core.training.config import from_dict
 
     sections = {"regularizer": {"kind": kind, "study": "here"}}
     return from_dict(
@@ -37,9 +37,9 @@ def settings(kind: str, **changes: Any) -> Any:
 
 def step_of(kind: str, views: Tensor) -> tuple[Callable[[], None], Any]:
     """One training step of SimCLR on a ResNet-18, bare ("none") or in its regulariser; and the method."""
-    from core.research.training import setup
-    from core.research.training.optimise import build_optimiser
-    from core.research.training.regularizers import penalty
+    from core.training import setup
+    from core.training.optimise import build_optimiser
+    from core.training.regularizers import penalty
 
     config = settings(kind)
     discriminative = torch.arange(N_FEATURES) % 3 == 0
@@ -98,7 +98,7 @@ def losses() -> Result:
     """Largest relative difference between our methods' losses and lightly's criteria on the same outputs."""
     from lightly.loss import BarlowTwinsLoss, NegativeCosineSimilarity, NTXentLoss, VICRegLoss
 
-    from core.research.training.methods.registry import build_method
+    from core.training.methods.registry import build_method
 
     heads = {"head_hidden": 64, "head_out": 32}
     torch.manual_seed(0)
@@ -126,8 +126,8 @@ def losses() -> Result:
 
 def pipeline() -> Result:
     """Training with augmented views against steps on the same views again, on a GPU."""
-    from core.research.training.augmentations import augment
-    from core.research.training.augmentations.config import AugmentConfig
+    from core.training.augmentations import augment
+    from core.training.augmentations.config import AugmentConfig
 
     device, how = torch.device("cuda"), AugmentConfig()
     images = torch.randint(0, 256, (BATCH, 96, 96, 3), dtype=torch.uint8)

@@ -12,7 +12,7 @@ import torch
 from benchmarks.results import peak_bytes
 from benchmarks.step_ratios import Size, training_step
 from core.pipeline.memory import keep_freed_memory
-from core.research.training.backbones import build_backbone
+from core.training.backbones import build_backbone
 
 BATCH, SIDE = 32, 224
 PASSES = {"resnet18": 6, "resnet50": 3}

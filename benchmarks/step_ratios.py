@@ -90,9 +90,9 @@ def ratio(name: str, longer: np.ndarray, plain: np.ndarray, goal: float) -> Resu
 
 def training_step(size: Size, around: Any = None, **changes: Any) -> Work:
     """Return a whole step of a training: forward, loss, backward and optimiser, as the trainer takes it."""
-    from core.research.training import setup
-    from core.research.training.config import from_dict
-    from core.research.training.optimise import build_optimiser
+    from core.training import setup
+    from core.training.config import from_dict
+    from core.training.optimise import build_optimiser
 
     settings = {
         "images": "",

@@ -21,7 +21,6 @@ TOPICS = (
     "published_figures",
     "rendered_scenes",
     "transfer_learning",
-    "training",
     "domains",
     "fourier",
     "shortcuts",
@@ -62,7 +61,7 @@ class Topic:
         charts: name charts of studies, `core.charts.chart.Chart`.
         folder_charts: names a tuple of charts of folders, `core.figures.folder_chart.FolderChart`.
         image_sets: for `core.data.sources.images`. training: names a part of a training,
-            `core.research.training.section.TrainingSection`.
+            `core.training.section.TrainingSection`.
         contrastive_loss: names a function (TrainConfig, **options of NT-Xent) -> loss of SimCLR and MoCo, or
             None where the settings ask for no other than NT-Xent.
         grids: by name, the module of a grid (its GRID, unless another constant is named) and what it asks.

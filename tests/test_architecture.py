@@ -31,6 +31,7 @@ CORE_FLOORS = (
     ("core.answers", "core.measures"),
     ("core.store",),
     ("core.analysis",),
+    ("core.training",),
     ("core.concepts",),
     ("core.search", "core.comparison"),
     ("core.pipeline",),
@@ -74,6 +75,7 @@ CORE_FOR_DASHBOARD = (
     *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
     *("core.analysis.quality.recommendation", "core.analysis.quality.label_free.consensus"),
     *("core.analysis.probe.notes", "core.answers.answer"),
+    "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
     "core.topics",
 )
@@ -81,14 +83,13 @@ CORE_FOR_DASHBOARD = (
 RESEARCH_FOR_DASHBOARD = (
     *("core.research.changed_inputs.near_moved", "core.research.visual_tokens.beside_study"),
     *("core.research.visual_tokens.graph", "core.research.visual_tokens.figures.scene_graph"),
-    "core.research.training.augmentations.preview",
 )
 MOST_FILES = 15  # in a folder, `__init__.py` not counted
 LARGE_FOLDERS = {"core/charts", "core/measures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
-    "lightly": ("core/research/training/", "core/research/shortcuts/training/"),
+    "lightly": ("core/training/", "core/research/shortcuts/training/"),
     "numba": ("core/common/statistics/compiled.py",),
     "streamlit": ("dashboard/",),
 }
@@ -182,7 +183,7 @@ def test_imports_follow_the_rules():
         ("core/store.py", "dashboard.app"),
         ("core/store.py", "numba"),
         ("dashboard/app.py", "torch.nn"),
-        ("dashboard/app.py", "core.research.training.trainer"),
+        ("dashboard/app.py", "core.training.trainer"),
     ],
 )
 def test_imports_that_break_a_rule_are_found(name, imported):

@@ -29,13 +29,13 @@ from core.errors import (
     StudyError,
     UnreadableImage,
 )
-from core.research.training.config import read_config
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.storage import seals
 from core.storage.manifest import empty_manifest, read_manifest, write_manifest
 from core.store import open_study
 from core.traces.traces import read_traces
+from core.training.config import read_config
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),

@@ -27,10 +27,10 @@ from core.data.sources.images import open_images
 from core.encoders.transform import Transform
 from core.errors import SettingsError
 from core.jobs.progress import Bar, Progress
-from core.research.training.augmentations.pixels import Pixels, load_pixels
-from core.research.training.backbones import build_backbone, parse_arch
-from core.research.training.files import export, read_state, resume_path
-from core.research.training.setup import channel_statistics, derived_seed, describe_source, epoch_order
+from core.training.augmentations.pixels import Pixels, load_pixels
+from core.training.backbones import build_backbone, parse_arch
+from core.training.files import export, read_state, resume_path
+from core.training.setup import channel_statistics, derived_seed, describe_source, epoch_order
 
 ARCH, STEM, SIZE = "timm:resnet18?channels=(32,64,128,256)", "cifar", 32
 BATCH, RATE, MOMENTUM, DECAY, WARM_UP = 128, 0.2, 0.9, 5e-4, 0.2

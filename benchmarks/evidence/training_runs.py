@@ -32,9 +32,9 @@ MASKED_IMAGES = 500  # evaluation images whose heatmaps are compared with their 
 
 def pretrain(method: str, preset: Preset, folder: Path, given: Path | None, device: str) -> Path:
     """The start encoder of a method, FOLDER/start/METHOD.safetensors; as the preset analyses it."""
-    from core.research.training.backbones import parse_arch
-    from core.research.training.config import read_config
-    from core.research.training.trainer import train
+    from core.training.backbones import parse_arch
+    from core.training.config import read_config
+    from core.training.trainer import train
 
     begun = given / f"{method}.safetensors" if given else None
     if begun is None or not begun.exists():
@@ -132,8 +132,8 @@ def masked_frames(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 def start_row(study: Study, device: str) -> dict[str, Any]:
     """The numbers of the start itself, from its study's representations."""
+    from core.analysis.gradcam.on_demand import encoder_of
     from core.research.transfer_learning.evaluate import Represented
-    from core.research.transfer_learning.transfer import encoder_of
     from core.slices.evaluate import class_column
 
     raw = study.array("representations")[:]
@@ -149,8 +149,8 @@ def finetuned_row(
 
     from core.encoders.registry import load_encoder
     from core.research.lambda_search.evaluate import study_images
-    from core.research.training import files
-    from core.research.training.finetuning.finetune import finetune, finetune_config
+    from core.training import files
+    from core.training.finetuning.finetune import finetune, finetune_config
 
     output = folder / "runs" / f"{run.name}.safetensors"
     config = finetune_config(

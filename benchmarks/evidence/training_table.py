@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.evidence.training_report import write_report
-from core.research.training.objective import DEFAULTS
+from core.training.objective import DEFAULTS
 
 METHODS = tuple(DEFAULTS)
 KEY = ["method", "regularizer", "frozen", "rate", "seed"]

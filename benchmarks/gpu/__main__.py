@@ -25,7 +25,7 @@ import torch
 from benchmarks.__main__ import machine
 from benchmarks.gpu import bench, travel
 from benchmarks.gpu.timed import DONE, FAILED, STOPPED, Clock, run_within
-from core.research.training import files
+from core.training import files
 
 CONFIG = "configs/simclr_cifar10_gpu.toml"
 TESTS = ("tests/common/test_on_the_gpu.py", "tests/encoders/test_encoder.py")

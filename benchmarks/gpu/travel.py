@@ -15,7 +15,7 @@ import torch
 
 from core.common.inside import replacing
 from core.errors import PeregrineError
-from core.research.training.files import read_state, resume_path
+from core.training.files import read_state, resume_path
 
 MIB = 1024**2
 

@@ -17,7 +17,7 @@ from core.topics import topics
 __all__ = ["build_parser", "main"]
 
 MAY_NAME_CODE = (  # options whose value may name code to run
-    *("encoder", "captioner"),
+    *("encoder", "captioner", "arch", "export_arch"),
     *(name for topic in topics() for name in topic.code_options),
 )
 

@@ -10,10 +10,12 @@ from core.cli import (
     concepts,
     dashboard,
     figures,
+    finetune,
     search,
     slices,
     steps,
     study,
+    train,
 )
 from core.cli.options import Commands, Formatter, Parser, example
 from core.common.command_line import PROGRAM
@@ -45,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure_sheet,
         ),
         *(concepts.add_decompose, compare.add_compare, figures.add_report),
+        *(train.add_train, finetune.add_finetune),
     ):
         add(commands)
     commands.begin("research")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from core.concepts.interventions import blame
 from core.slices.features import Decision as Decision
 from core.slices.features import decision, features_of_image
 from core.store import Study
+from core.training.augmentations import preview
 from dashboard.cache import heatmap_reads
 from dashboard.cache.reader import cached_read
 
@@ -31,3 +36,33 @@ def without(study: Study, row: int, features: tuple[int, ...]) -> tuple[np.ndarr
 def stored_set(study: Study) -> frozenset[int]:
     """The rows of the images whose heatmap is stored."""
     return frozenset(heatmap_reads.stored_rows(study).tolist())
+
+
+@cached_read(max_entries=32)
+def centred(study: Study, row: int) -> Image.Image:
+    """The centre of an image at the size of the previews.
+
+    Raises:
+        UnreadableImage, StudyError: the picture cannot be read now.
+    """
+    return preview.centred(study.image(row))
+
+
+@cached_read(max_entries=128)
+def before_augmentation(study: Study, row: int) -> str:
+    """An image without augmentation, as an address that holds the picture itself."""
+    return _as_address(centred(study, row))
+
+
+@cached_read(max_entries=256)
+def after_augmentation(
+    study: Study, row: int, name: str, values: tuple[tuple[str, float], ...], seed: int
+) -> str:
+    """An image after one augmentation of `preview.PREVIEWS`, as an address that holds the picture itself."""
+    return _as_address(preview.augmented(centred(study, row), name, dict(values), seed=seed))
+
+
+def _as_address(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dashboard.research import augmentations, domain_line, moved_embedding, scene_graph, transferred_words
+from dashboard.research import domain_line, moved_embedding, scene_graph, transferred_words
 
 ON_THE_OVERVIEW = (domain_line.domain_probe_line,)  # (study)
 OF_AN_IMAGE = {"Scene graph": scene_graph.scene_graph_part}  # further parts of its page: (study, row, facts)
 BELOW_SIMILAR_IMAGES = (moved_embedding.near_moved_embedding,)  # (study, row)
-BELOW_NEW_STUDY = (augmentations.augmentations_of_a_training,)  # (the chosen study or None)
 BELOW_COMPARED_WORDS = (transferred_words.carried_words,)  # (comparison), of studies that have words

@@ -21,10 +21,9 @@ from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels.jobs import further_steps, job_list, study_progress
 from dashboard.panels.jobs.controls import open_by_name
-from dashboard.panels.new_study import outlook, request
+from dashboard.panels.new_study import augmentations, outlook, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
 from dashboard.panels.new_study.encoder_titles import ASSETS
-from dashboard.research import parts
 from dashboard.state import session
 
 IMAGES = {
@@ -94,8 +93,7 @@ def new_study_page() -> None:
             _check(check, lambda: _start(asked, name))
     job_list.jobs_section()
     further_steps.section()
-    for part in parts.BELOW_NEW_STUDY:
-        part(further_steps.chosen_study())
+    augmentations.section(further_steps.chosen_study())
 
 
 def _form() -> tuple[request.StudyRequest, str]:

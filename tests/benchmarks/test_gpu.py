@@ -11,7 +11,7 @@ import torch
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import bench, timed, travel
 from core.errors import PeregrineError
-from core.research.training import files
+from core.training import files
 
 
 def a_state(seed: int = 0) -> dict:
@@ -84,7 +84,7 @@ def test_clock__ends_at_zero():
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive("the tests above run its stages, those of core.research.training its training")
+@pytest.mark.exhaustive("the tests above run its stages, those of core.training its training")
 def test_dry_run__does_all_of_it_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "NAMES", ("training",))
     monkeypatch.setattr(gpu, "TESTS", gpu.TESTS[:1])

@@ -76,7 +76,7 @@ def test_disentangled__is_a_whole_step_of_each_side(method, monkeypatch):
 def test_training_step__moves_the_encoder_and_the_critic(monkeypatch):
     from core.research.domains.training.disentangled import Disentangled
     from core.research.domains.training.labels import DomainLabels
-    from core.research.training import setup
+    from core.training import setup
 
     made = []
     real = setup.start_method

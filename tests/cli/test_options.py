@@ -34,9 +34,6 @@ from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
 from core.research.grids.definition import preset_values
 from core.research.human_study.study import export_tasks
 from core.research.small_clip.config import ClipTrainConfig
-from core.research.training.config import TrainConfig
-from core.research.training.finetuning.defaults import PAPER
-from core.research.training.regularizers.config import RegularizerConfig
 from core.research.transfer.config import TransferConfig
 from core.research.transfer_learning import back_tests
 from core.research.transfer_learning.transfer import transfer_probe
@@ -47,6 +44,9 @@ from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig
 from core.slices.finder import worst_slices
 from core.steps import STEPS
+from core.training.config import TrainConfig
+from core.training.finetuning.defaults import PAPER
+from core.training.regularizers.config import RegularizerConfig
 from tests.cli.reference import REFERENCE, reference, subparsers
 
 

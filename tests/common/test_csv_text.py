@@ -111,8 +111,5 @@ def test_no_other_place_writes_csv():
     sources = [path for part in ("core", "dashboard") for path in sorted((ROOT / part).rglob("*.py"))]
     writing = re.compile(r"to_csv\(|csv\.(Dict)?[wW]riter\(")
     writers = [path.relative_to(ROOT).as_posix() for path in sources if writing.search(path.read_text())]
-    logs = [
-        "core/research/training/files.py",
-        "core/research/training/step_log.py",
-    ]  # numbers and names of our own alone
+    logs = ["core/training/files.py", "core/training/step_log.py"]  # numbers and names of our own alone
     assert writers == ["core/common/csv_text.py", "core/research/human_study/study.py", *logs]

@@ -22,14 +22,14 @@ from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
-from core.research.training.augmentations.augment import augment
-from core.research.training.config import AugmentConfig
-from core.research.training.methods.registry import METHODS
-from core.research.training.trainer import TrainingRun
 from core.store import open_study
+from core.training.augmentations.augment import augment
+from core.training.config import AugmentConfig
+from core.training.methods.registry import METHODS
+from core.training.trainer import TrainingRun
 from tests.encoders.planted import narrow_resnet, some_pixels
-from tests.research.training import worker
-from tests.research.training.conftest import TinySource
+from tests.training import worker
+from tests.training.conftest import TinySource
 
 DEVICE = os.environ.get("PEREGRINE_TEST_DEVICE", "cuda" if torch.cuda.is_available() else "")
 TF32 = 1e-2  # a GPU multiplies float32 matrices with 10 bits of mantissa where it may
@@ -104,7 +104,7 @@ def test_views_are_drawn_the_same(rng):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_step_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str):
     source = TinySource()
-    monkeypatch.setattr("core.research.training.trainer.open_training_images", lambda config: source)
+    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
     losses = []
     for device in ("cpu", DEVICE):
         config = worker.settings(tmp_path, method, device=device, output=str(tmp_path / f"{device}.pt"))

@@ -22,7 +22,7 @@ EMBED += ("--input-size", "32", "--resize", "32", "--workers", "2")
 SLOW_PIXELS = """
 import sys, time, numpy as np
 from tests.common.test_workers import SlowSource
-from core.research.training.augmentations.pixels import load_pixels
+from core.training.augmentations.pixels import load_pixels
 if __name__ == "__main__":
     load_pixels(SlowSource(), 16, cache=sys.argv[1], workers=2)
 """

@@ -18,7 +18,7 @@ from core.encoders.registry import load_encoder
 from core.encoders.spec import parse_spec
 from core.encoders.trusted_code import allowing, argument_problem, check_code, is_named_by_owner
 from core.errors import CodeRefused, PeregrineError
-from core.research.training.backbones import build_backbone
+from core.training.backbones import build_backbone
 from tests.command_line import QUICK
 from tests.data.sources.pictures import picture
 

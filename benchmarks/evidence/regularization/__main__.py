@@ -22,7 +22,7 @@ from benchmarks.evidence.regularization import cells as cells_of
 from benchmarks.evidence.regularization import folder as folders
 from benchmarks.evidence.regularization.plan import FROZEN, KINDS, PRESETS, RATES, Cell, plan
 from core.errors import PeregrineError, SettingsError
-from core.research.training.regularizers.config import RegularizerConfig, check_regularizer
+from core.training.regularizers.config import RegularizerConfig, check_regularizer
 
 SHIPPED = "asset:simclr_glyphworld"
 LAMBDAS = ("lambda1", "lambda2")

@@ -19,7 +19,7 @@ from core.jobs.progress import Progress
 from core.store import Study, open_study
 
 if TYPE_CHECKING:
-    from core.research.training.config import TrainConfig
+    from core.training.config import TrainConfig
 
 STEPS = ("rewarded", "scored", "rows", "reward_gradient", "norm_gradient")
 
@@ -63,7 +63,7 @@ def cell_config(
     Args:
         shared: what all rows of the folder share: epochs, lambda1, lambda2.
     """
-    from core.research.training.finetuning.finetune import finetune_config
+    from core.training.finetuning.finetune import finetune_config
 
     frozen, epochs = cell.kind == FROZEN, shared["epochs"]
     weights = {name: shared[name] for name in ("lambda1", "lambda2")}
@@ -93,8 +93,8 @@ def cell_row(study: Study, config: TrainConfig) -> dict[str, Any]:
     """
     from core.encoders.registry import load_encoder
     from core.research.lambda_search.evaluate import judge_on_study, study_images
-    from core.research.training import files
-    from core.research.training.finetuning.finetune import finetune
+    from core.training import files
+    from core.training.finetuning.finetune import finetune
 
     with Progress(None, terminal=True, stages_total=2) as progress:
         finetune(config, progress=progress)
@@ -124,7 +124,7 @@ def checkpoint(folder: Path, cell: Cell) -> Path:
 
 def remove_files(folder: Path, cell: Cell) -> None:
     """Delete the checkpoint of a cell and what lies beside it."""
-    from core.research.training import files
+    from core.training import files
 
     for path in files.all_paths(checkpoint(folder, cell)):
         path.unlink(missing_ok=True)

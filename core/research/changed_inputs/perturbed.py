@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
 from core.common.dataframes import by_values, equals, numbers
@@ -34,14 +35,13 @@ from core.research.changed_inputs.moved import (
     perturbed_neighbours,
 )
 from core.research.shortcuts.grids.readout import encode_views
-from core.research.training import files
-from core.research.training.augmentations.augment import augment
-from core.research.training.config import AugmentConfig, TrainConfig
-from core.research.training.methods.heads import load_head, recorded_config, unit_outputs
-from core.research.training.setup import derived_seed
-from core.research.transfer_learning.transfer import encoder_of
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
+from core.training import files
+from core.training.augmentations.augment import augment
+from core.training.config import AugmentConfig, TrainConfig
+from core.training.methods.heads import load_head, recorded_config, unit_outputs
+from core.training.setup import derived_seed
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
 from core.analysis.quality.neighbours import sample_rows
@@ -30,7 +31,6 @@ from core.research.changed_inputs.adversarial_features import (
 from core.research.changed_inputs.config import RobustConfig
 from core.research.changed_inputs.perturbed import check_has_encoder
 from core.research.shortcuts.grids.readout import encode_views
-from core.research.transfer_learning.transfer import encoder_of
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study

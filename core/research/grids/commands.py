@@ -11,7 +11,7 @@ from core.common.formatting import format_duration
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.research.grids.registry import GRIDS, PRESETS, load_grid
-from core.research.training.config import TrainConfig
+from core.training.config import TrainConfig
 
 MACHINE = ("device", "workers", "cache")
 

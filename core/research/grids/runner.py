@@ -23,7 +23,7 @@ from core.common.csv_text import as_written, write_csv
 from core.common.dataframes import where
 from core.common.inside import replacing
 from core.errors import SettingsError, TrainingDiverged
-from core.research.training import files
+from core.training import files
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress

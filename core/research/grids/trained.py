@@ -10,8 +10,8 @@ import pandas as pd
 
 from core.common.dataframes import numbers
 from core.research.grids.runner import Row
-from core.research.training import files
-from core.research.training.config import TrainConfig, from_dict
+from core.training import files
+from core.training.config import TrainConfig, from_dict
 
 # Networks of the presets `short`: resnet10t with half of its channels, 256 features, a third of its time.
 HALF_WIDTH = "timm:resnet10t?channels=(32,64,128,256)&stem_width=16"
@@ -47,7 +47,7 @@ def train_cell(job: CellJob, config: TrainConfig) -> Row:
     Returns:
         `loss` of the last epoch, and `training_seconds`, of all epochs, without lost attempts.
     """
-    from core.research.training.trainer import train
+    from core.training.trainer import train
 
     train(config, progress=job.progress)
     log = pd.read_csv(files.log_path(job.output))
@@ -59,8 +59,8 @@ def train_cell(job: CellJob, config: TrainConfig) -> Row:
 
 def export_untrained(job: CellJob, config: TrainConfig) -> Row:
     """Write the checkpoint of the random weights with which a training of these settings begins."""
-    from core.research.training.setup import open_training_images
-    from core.research.training.trainer import TrainingRun
+    from core.training.setup import open_training_images
+    from core.training.trainer import TrainingRun
 
     TrainingRun(config, open_training_images(config), job.progress).export()
     return {"loss": float("nan"), "training_seconds": 0.0}
@@ -73,8 +73,8 @@ def raw_splits(job: CellJob, source: ImageSource, checkpoint: Path | None = None
         {"train": (n, n_features) float32 raw representations, "val": …}, rows as in the source.
     """
     from core.encoders.registry import load_encoder
-    from core.research.training.augmentations.pixels import load_pixels
     from core.research.transfer_learning.evaluate import represent_pixels
+    from core.training.augmentations.pixels import load_pixels
 
     encoder = load_encoder(str(checkpoint or job.output), device=job.device)
     side = min(encoder.transform.sides)

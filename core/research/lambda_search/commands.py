@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options
+from core.cli.finetune import add_studied, add_training_options, training_options
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.research.training.commands.finetune import add_studied, add_training_options, training_options
-from core.research.training.finetuning.defaults import VALUES
-from core.research.training.regularizers.config import READINGS, RegularizerConfig
+from core.training.finetuning.defaults import VALUES
+from core.training.regularizers.config import READINGS, RegularizerConfig
 
 SEARCH_NOTES = """\
 Each pair of values is trained and evaluated as by `finetune` and `analyze`, and compared with the

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.research.training.augmentations.pixels import load_pixels
 from core.research.transfer_learning.evaluate import (
     Represented,
     evaluate_representations,
     represent_pixels,
     represent_source,
 )
+from core.training.augmentations.pixels import load_pixels
 
 if TYPE_CHECKING:
     from core.encoders.registry import Encoder

@@ -12,9 +12,9 @@ import pandas as pd
 from core.errors import SettingsError
 from core.research.grids.runner import GridCell, run_grid
 from core.research.lambda_search.evaluate import judge_on_study, study_images
-from core.research.training import files
-from core.research.training.config import to_dict
-from core.research.training.finetuning.finetune import finetune, finetune_config
+from core.training import files
+from core.training.config import to_dict
+from core.training.finetuning.finetune import finetune, finetune_config
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress

@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 from core.cli import options
+from core.cli.train import FRESH, given_settings, print_values
 from core.common.assets import configs_folder
 from core.jobs.progress import Progress
 from core.research.small_clip.config import ClipTrainConfig, read_clip_config
-from core.research.training.commands.train import FRESH, given_settings, print_values
 
 DEFAULT_CONFIG = configs_folder() / "clip_glyphworld.toml"
 CLIP_OPTIONS = ("output", "steps", "seed", "device", "cache")

@@ -26,9 +26,9 @@ from core.jobs.progress import Progress
 from core.research.small_clip.config import FREE_ON_RESUME, ClipTrainConfig
 from core.research.small_clip.evaluate import check_on_glyphworld
 from core.research.small_clip.training_views import FILL, ClipBatch, SceneViews
-from core.research.training.augmentations.pixels import load_pixels
-from core.research.training.loop import ResumableRun, run_steps
-from core.research.training.optimise import autocast, pick_device
+from core.training.augmentations.pixels import load_pixels
+from core.training.loop import ResumableRun, run_steps
+from core.training.optimise import autocast, pick_device
 from core.worlds.glyphworld.captions import vocabulary
 from core.worlds.glyphworld.glyphworld import PIXELS_VERSION
 from core.worlds.glyphworld.word_tokens import START, UNKNOWN, WordTokenizer

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from core.analysis.gradcam.on_demand import study_encoder
-from core.common.command_line import command_line
-from core.errors import StudyError
+from core.analysis.gradcam.on_demand import check_probed, encoder_of
 from core.jobs.progress import Progress
 from core.research.transfer_learning.back_tests import CORRUPTED
 from core.research.transfer_learning.evaluate import Represented, evaluate_representations, represent_source
@@ -24,7 +22,7 @@ from core.research.transfer_learning.own_probe import Estimated, OwnProbe
 from core.store import Study
 
 if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
+    pass
 
 COLUMNS = (
     *("study", "encoder", "images", "n_train", "n_val", "n_classes", "n_skipped"),
@@ -131,28 +129,3 @@ def row_of(
     about = {"study": str(study.path), "encoder": study.encoder_name, "images": images}
     estimated = own_probe.row(represented, estimate) if own_probe and estimate else {}
     return {**about, "n_skipped": represented.n_skipped, **values, **estimated}
-
-
-def check_probed(study: Study) -> None:
-    """Raise StudyError for a study without a known encoder or discriminative features."""
-    about = study.summary("embed").get("encoder")
-    if about is None:
-        command = command_line("analyze", study.path)
-        raise StudyError(f"'{study.path}' is not finished. Run: {command} …")
-    if about["family"] == "given":
-        raise StudyError(
-            f"'{study.path}' was made from precomputed representations: there is no encoder. "
-            "Analyze the images with --encoder first"
-        )
-    if not study.has("features"):
-        raise StudyError(
-            f"'{study.path}' has no discriminative features (D): the step 'features' is "
-            f"{study.missing()['features']}"
-        )
-
-
-def encoder_of(study: Study, device: str = "cpu") -> Encoder:
-    """Load the encoder of a study as `study_encoder` does, in the precision that it was embedded with."""
-    encoder = study_encoder(study, device)
-    encoder.precision = study.settings("embed").get("precision", "auto")
-    return encoder

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options
+from core.cli.train import FRESH, given_settings
 from core.config import EmbedConfig
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.research.training.commands.train import FRESH, given_settings
 from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.training.config import TokenTrainConfig, read_token_config
 

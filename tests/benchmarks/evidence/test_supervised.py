@@ -8,7 +8,7 @@ from PIL import Image
 from benchmarks.evidence import supervised
 from core.encoders.registry import load_encoder
 from core.errors import SettingsError
-from core.research.training.files import resume_path
+from core.training.files import resume_path
 
 
 def folder_of(path, *, labelled: bool = True):

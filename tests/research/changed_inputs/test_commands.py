@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from core.pipeline.verify import verify
-from core.research.training import files
 from core.store import open_study
+from core.training import files
 from tests.tables import rows_where
 
 pytestmark = pytest.mark.slow

@@ -22,8 +22,8 @@ from core.research.domains.training.rest import prefix_length
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
 from core.research.grids.trained import HALF_WIDTH, cell_config, raw_splits, train_cell
-from core.research.training import files
-from core.research.training.methods.registry import METHODS
+from core.training import files
+from core.training.methods.registry import METHODS
 from core.worlds.glyphworld.scenes import STYLES
 
 BASELINE, DDM, CUT = "baseline", "ddm", "cut"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.config import option
 from core.errors import SettingsError
-from core.research.training.checks import check_settings
+from core.training.checks import check_settings
 
 CLUSTER, FOLDER, COLUMN = "cluster", "folder", "column:"
 RULES = ("paper", "nearest")

@@ -21,10 +21,10 @@ from core.research.domains.training.objectives import as_read_by_critic, critic_
 from core.research.domains.training.pseudo_labels import FACTS, Represent, find_domains
 from core.research.domains.training.rest import Rest, prefix_length
 from core.research.domains.training.robust_clustering import clustering_times
-from core.research.training.config import TrainConfig
-from core.research.training.methods.base import Around
-from core.research.training.methods.registry import build_method
-from core.research.training.process_group import at_least_single, gathered_in_order, of_first_process
+from core.training.config import TrainConfig
+from core.training.methods.base import Around
+from core.training.methods.registry import build_method
+from core.training.process_group import at_least_single, gathered_in_order, of_first_process
 
 STEP_FACTS = (
     *("own_loss", "l_var", "wasserstein", "critic_penalty", "prefix_norm", "rest_norm"),

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import SettingsError
 from core.research.domains.training.config import DomainsConfig, check_domains
-from core.research.training.config import has_two_encoders
-from core.research.training.section import TrainingSection
+from core.training.config import has_two_encoders
+from core.training.section import TrainingSection
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.research.training.config import TrainConfig
-    from core.research.training.setup import Build
+    from core.training.config import TrainConfig
+    from core.training.setup import Build
 
 
 def check_training(config: TrainConfig) -> None:

@@ -18,8 +18,8 @@ from core.charts.theme import Theme
 from core.common.dataframes import as_text
 from core.errors import StudyError
 from core.research.fourier.retrieval import precision_at_k
-from core.research.training.augmentations.preview import PREVIEWS, augmented, centred
 from core.search.search import like_image
+from core.training.augmentations.preview import PREVIEWS, augmented, centred
 
 if TYPE_CHECKING:
     from core.store import Study

@@ -19,8 +19,8 @@ from core.research.fourier.grids.shared import (
 from core.research.fourier.grids.verdicts import gain_verdicts
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
-from core.research.training.config import TrainConfig
-from core.research.training.methods.registry import METHODS
+from core.training.config import TrainConfig
+from core.training.methods.registry import METHODS
 
 SUFFIX = "-fda"
 TRANSFER = {

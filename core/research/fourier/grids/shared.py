@@ -16,9 +16,9 @@ from core.research.fourier.retrieval import precision_at_k
 from core.research.grids.definition import CellJob, Values
 from core.research.grids.runner import Row
 from core.research.grids.trained import HALF_WIDTH, cell_config, train_cell
-from core.research.training.augmentations.pixels import load_pixels
-from core.research.training.config import TrainConfig
 from core.research.transfer_learning.few_shot import few_shot_accuracy
+from core.training.augmentations.pixels import load_pixels
+from core.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from core.data.sources.images import ImageSource
@@ -117,7 +117,7 @@ def training(job: CellJob, method: str, augment: Values, **changes: Any) -> Trai
 
 def train_and_measure(job: CellJob, config: TrainConfig) -> Row:
     """Train one cell and measure its encoder."""
-    from core.research.training.setup import open_training_images
+    from core.training.setup import open_training_images
 
     row = train_cell(job, config)
     measured = measures(job, open_training_images(config), with_groups=True)

@@ -19,8 +19,8 @@ from core.research.fourier.grids.shared import (
 from core.research.fourier.grids.verdicts import dual_verdict, matrix_verdict
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row
-from core.research.training.augmentations.config import FREQUENCY_VIEWS, IMAGE_VIEWS
-from core.research.training.config import TrainConfig
+from core.training.augmentations.config import FREQUENCY_VIEWS, IMAGE_VIEWS
+from core.training.config import TrainConfig
 
 LEFT_OF_DUAL = ("x", "image")
 

@@ -17,12 +17,12 @@ from core.errors import SettingsError
 from core.research.grids.definition import CellJob
 from core.research.shortcuts.grids.lbfgs import lbfgs_accuracy
 from core.research.shortcuts.training.ifm import ifm_info_nce
-from core.research.training.augmentations.augment import augment
-from core.research.training.augmentations.pixels import load_pixels
-from core.research.training.config import AugmentConfig, TrainConfig
-from core.research.training.methods.heads import load_head, unit_outputs
-from core.research.training.setup import derived_seed, open_training_images
 from core.research.transfer_learning.evaluate import represent_pixels
+from core.training.augmentations.augment import augment
+from core.training.augmentations.pixels import load_pixels
+from core.training.config import AugmentConfig, TrainConfig
+from core.training.methods.heads import load_head, unit_outputs
+from core.training.setup import derived_seed, open_training_images
 
 READOUTS = ("sgd", "lbfgs")
 LOSS_TEMPERATURE, LOSS_BATCH = 0.5, 512  # at which losses are compared, whatever the training's

@@ -19,7 +19,7 @@ from core.research.grids.seeds import by_seed, paired_difference
 from core.research.grids.trained import HALF_WIDTH, cell_config, export_untrained, train_cell
 from core.research.shortcuts.grids.readout import READOUTS, Factor, measured
 from core.research.shortcuts.trifeature import FACTORS, Trifeature
-from core.research.training.config import TrainConfig
+from core.training.config import TrainConfig
 
 CPU: dict[str, Any] = {
     "method": "simclr",

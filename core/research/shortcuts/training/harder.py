@@ -19,9 +19,9 @@ from core.research.shortcuts.training.perturbed_cosines import (
     stepped_cosines,
     turned_cosines,
 )
-from core.research.training.config import TrainConfig
-from core.research.training.objective import HarderSettings, own_settings
-from core.research.training.process_group import gathered
+from core.training.config import TrainConfig
+from core.training.objective import HarderSettings, own_settings
+from core.training.process_group import gathered
 
 
 def harder_loss(config: TrainConfig, **options: Any) -> NTXentLoss | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from core.config import option
 from core.errors import SettingsError
-from core.research.training.checks import check_settings
-from core.research.training.config import build_settings, read_values
+from core.training.checks import check_settings
+from core.training.config import build_settings, read_values
 
 VISIONS = ("tokens", "vit", "clip")
 POOLS = ("image", "mean")

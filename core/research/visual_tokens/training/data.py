@@ -12,13 +12,13 @@ import pandas as pd
 
 from core.data.sources.images import reopen_images
 from core.errors import CaptionError, SettingsError, TokenError
-from core.research.training.augmentations.pixels import load_pixels
 from core.research.visual_tokens.captions import draw_statement
 from core.research.visual_tokens.graph import Node, SceneGraph
 from core.research.visual_tokens.planted import GROUND
 from core.research.visual_tokens.store import TokenFolder
 from core.research.visual_tokens.tokens import pack_tokens
 from core.research.visual_tokens.training.towers import PixelData, VisionData
+from core.training.augmentations.pixels import load_pixels
 from core.worlds.glyphworld.backgrounds import KINDS
 from core.worlds.glyphworld.captions import SIZES
 from core.worlds.glyphworld.painting import HUES

@@ -19,7 +19,6 @@ from core.concepts.clip.clip import load_clip
 from core.data.sources.glyphworld import GlyphworldSource
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row, checkpoint
-from core.research.training.files import log_path
 from core.research.visual_tokens.evaluation.blind import Bigrams
 from core.research.visual_tokens.evaluation.judges import ClipJudge, Judge, ModelJudge
 from core.research.visual_tokens.evaluation.planted_tests import planted_benchmarks, training_captions
@@ -33,6 +32,7 @@ from core.research.visual_tokens.training.data import VAL_TAG, open_captions
 from core.research.visual_tokens.training.model import load_token_model
 from core.research.visual_tokens.training.train import train_tokens
 from core.research.visual_tokens.training.verdict import token_verdicts
+from core.training.files import log_path
 from core.worlds.glyphworld.scenes import Dice
 
 if TYPE_CHECKING:

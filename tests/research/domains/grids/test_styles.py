@@ -13,7 +13,7 @@ from core.errors import SettingsError
 from core.research.domains.grids import styles as domains
 from core.research.domains.grids import tints as tinted
 from core.research.grids.definition import preset_values
-from core.research.training.config import from_dict
+from core.training.config import from_dict
 from tests.research.domains.analysis.planted import K, planted
 
 

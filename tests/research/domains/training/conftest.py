@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.research.training.conftest import TinySource
+from tests.training.conftest import TinySource
 
 
 class TwoDomains(TinySource):
@@ -25,5 +25,5 @@ class TwoDomains(TinySource):
 def two_domains(monkeypatch: pytest.MonkeyPatch) -> TwoDomains:
     """Makes `train` open that world whatever `images` says."""
     source = TwoDomains()
-    monkeypatch.setattr("core.research.training.trainer.open_training_images", lambda config: source)
+    monkeypatch.setattr("core.training.trainer.open_training_images", lambda config: source)
     return source

@@ -24,10 +24,10 @@ from core.research.domains.training.labels import domain_labels
 from core.research.domains.training.objectives import prefix_objective
 from core.research.domains.training.pseudo_labels import find_domains
 from core.research.domains.training.robust_clustering import purity
-from core.research.training import files
-from core.research.training.methods.registry import METHODS
-from core.research.training.setup import grouped_order
-from core.research.training.trainer import TrainingRun, train
+from core.training import files
+from core.training.methods.registry import METHODS
+from core.training.setup import grouped_order
+from core.training.trainer import TrainingRun, train
 from tests.sampling import sample
 
 SMALL = {"queue": 24, "queue_from": 0.3, "prototypes": 8, "local_crops": 2, "bottleneck": 6}

@@ -20,7 +20,7 @@ from core.research.domains.training.objectives import (
     prefix_objective,
     unit_or_zero,
 )
-from tests.research.training.gradients import gradient_of
+from tests.training.gradients import gradient_of
 
 TOLERANCE: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}  # float64 sums in another order
 

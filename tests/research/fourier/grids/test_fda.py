@@ -17,7 +17,7 @@ from core.research.grids.definition import CellJob, Grid, cells_of_grid, preset_
 from core.research.grids.registry import GRIDS, load_grid
 from core.research.grids.run import run_named
 from core.research.grids.trained import export_untrained
-from core.research.training.config import to_dict
+from core.training.config import to_dict
 
 FDA = [name for name in GRIDS if name.startswith("fda-")]
 SETTINGS = {

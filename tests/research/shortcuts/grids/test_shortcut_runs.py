@@ -20,8 +20,8 @@ from core.research.grids.runner import GridCell
 from core.research.shortcuts.grids import composites, hard, ifm_variants
 from core.research.shortcuts.grids.readout import Factor, info_nce_of_views, read_factors
 from core.research.shortcuts.grids.shortcut_runs import equality, shortcut_settings, trade_off
-from core.research.training.config import from_dict
-from tests.research.training import reference
+from core.training.config import from_dict
+from tests.training import reference
 
 
 @pytest.mark.parametrize("readout", ["sgd", "lbfgs"])

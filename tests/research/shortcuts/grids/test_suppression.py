@@ -9,7 +9,7 @@ from core.research.grids.definition import preset_values
 from core.research.shortcuts.grids import suppression
 from core.research.shortcuts.grids.shortcut_runs import shortcut_settings
 from core.research.shortcuts.trifeature import FACTORS
-from core.research.training.config import from_dict
+from core.training.config import from_dict
 
 PAIR = "tau0.2-eps0.1 against tau0.2-eps0"
 SMALL = ("images=trifeature?train=64&val=32&size=24", "epochs=1", "batch_size=32", "lr=0.1")

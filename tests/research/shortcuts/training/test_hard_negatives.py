@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 from core.errors import SettingsError, ShapeError
 from core.research.shortcuts.training.hard_negatives import hard_info_nce
 from tests.research.shortcuts.training.test_ifm import similarities
-from tests.research.training import reference
-from tests.research.training.gradients import gradient_of
+from tests.training import reference
+from tests.training.gradients import gradient_of
 
 
 def loop(positive, negatives, temperature: float, beta: float, tau_plus: float) -> float:

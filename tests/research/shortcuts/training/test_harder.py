@@ -14,11 +14,11 @@ from torch.nn.functional import normalize
 
 from core.errors import SettingsError
 from core.research.shortcuts.training.harder import HarderNTXent
-from core.research.training.config import TrainConfig, from_dict
-from core.research.training.methods.contrastive import nt_xent
-from core.research.training.methods.registry import build_method
-from tests.research.training import reference
-from tests.research.training.gradients import gradient_of
+from core.training.config import TrainConfig, from_dict
+from core.training.methods.contrastive import nt_xent
+from core.training.methods.registry import build_method
+from tests.training import reference
+from tests.training.gradients import gradient_of
 
 
 def settings(method: str = "simclr", **objective: Any) -> TrainConfig:

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from core.errors import SettingsError, ShapeError
 from core.research.shortcuts.training.ifm import ifm_info_nce, mixed_info_nce
-from tests.research.training import reference
+from tests.training import reference
 
 
 def similarities(n: int = 6, k: int = 9) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,7 +17,7 @@ from core.research.shortcuts.training.perturbed_cosines import (
     stepped_cosines,
     turned_cosines,
 )
-from tests.research.training.gradients import gradient_of
+from tests.training.gradients import gradient_of
 
 
 def embeddings(n: int = 5, k: int = 7, d: int = 4) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,199 @@
+"""Fine-tune a study's encoder with the Q-Score regulariser, the Lasso or neither (Kalibhat 2024, section 4).
+
+The baseline is the same fine-tuning with kind "none". Encoder, images, transform and D come from the study.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.analysis.gradcam.on_demand import check_probed, encoder_of
+from core.common.inside import replacing
+from core.common.readout import POOLED
+from core.config import as_settings
+from core.encoders.readout.tokens import TokenPool
+from core.encoders.registry import load_encoder
+from core.encoders.spec import parse_spec
+from core.errors import EncoderError, ImageSourceError, SettingsError
+from core.training import files
+from core.training.config import TrainConfig, from_dict
+from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
+from core.training.finetuning.recorded import sidecar_settings
+from core.training.finetuning.start import square_side, stem_of
+from core.training.objective import method_name, under_optimizer, with_defaults
+from core.training.setup import open_training_images
+
+if TYPE_CHECKING:
+    from core.encoders.registry import Encoder
+    from core.jobs.progress import Progress
+    from core.store import Study
+
+OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
+# Of the start's own training, and without meaning for another.
+OF_THAT_RUN = (
+    *("images", "val", "split_seed", "seed", "epochs", "warmup_epochs", "image_size", "start", "frozen"),
+    *("regularizer", "domains", "arch", "export_arch", "stem", "half"),
+)
+
+
+def finetune_config(
+    study: Study,
+    output: str | Path,
+    *,
+    method: str | None = None,
+    practical: bool = False,
+    frozen: bool = False,
+    regularizer: dict[str, Any] | None = None,
+    **changes: Any,
+) -> TrainConfig:
+    """Build the settings for fine-tuning a study's encoder.
+
+    The settings of the encoder's training are kept if its sidecar has them (views, batch and crop size; head
+    and temperature if the method is the same); heads start from scratch, since no checkpoint holds them.
+
+    Args:
+        method: None for the encoder's own training method, else simclr.
+        practical: a tenth of the rate of the method's own optimiser, or of `optimizer`, instead of the
+            paper's LARS, 1e-5.
+        regularizer: fields of RegularizerConfig except `study`.
+        changes: other fields of TrainConfig; None leaves a field unchanged.
+    Raises:
+        StudyError: the study has no encoder, no discriminative features, or its encoder has changed.
+        SettingsError, EncoderError: the encoder cannot be fine-tuned with these settings.
+    """
+    if not practical:
+        check_paper_rate(changes)
+    encoder = check_study(study)
+    embed, given = study.settings("embed"), {k: v for k, v in changes.items() if v is not None}
+    recorded = recorded_settings(encoder.spec)
+    name = method_name(method or recorded.get("method", "simclr"))
+    inherited = {key: recorded[key] for key in OF_IMAGES if key in recorded}
+    if recorded.get("method") == name:
+        inherited |= {key: value for key, value in recorded.items() if key not in OF_THAT_RUN}
+    values = {"crop_size": encoder.transform.input_size, **architecture(encoder, recorded), **inherited}
+    optimizer = given.get("optimizer", None if practical else PAPER["optimizer"])
+    values = with_defaults(under_optimizer({**values, "method": name}, optimizer))
+    values |= practical_rate(values) if practical else PAPER
+    values |= {
+        "images": embed["images"],
+        "val": embed.get("val"),
+        "split_seed": embed.get("seed", 0),
+        "image_size": encoder.transform.resize or encoder.transform.input_size,
+        "start": encoder.spec,
+        "frozen": frozen,
+        "regularizer": {"study": str(study.path), **(regularizer or {})},
+        "output": str(output),
+        "half": False,  # half precision rounds away changes below 5e-4, typical of the paper's rate
+    }
+    if "images" in given:
+        values |= {"val": None}
+    values |= given
+    values.setdefault("warmup_epochs", WARMUP * values["epochs"])
+    refuse_own_start(Path(output), encoder.spec)
+    return from_dict(values, where="finetune")
+
+
+def finetune(config: TrainConfig, *, progress: Progress | None = None, fresh: bool = False) -> dict[str, Any]:
+    """Train, record the start in the sidecar, and return the sidecar.
+
+    Raises:
+        ImageSourceError: the images no longer exist. Other errors as in `train`.
+    """
+    from core.training.trainer import train
+
+    try:
+        open_training_images(config)
+    except ImageSourceError as error:
+        raise ImageSourceError(
+            f"the images of '{config.regularizer.study}' cannot be opened: {error}. Give them: --images DIR"
+        ) from None
+    output = train(config, progress=progress, fresh=fresh)
+    return add_to_sidecar(output, config)
+
+
+def check_study(study: Study) -> Encoder:
+    """Load a study's encoder for fine-tuning; raise a one-line error if that is impossible."""
+    check_probed(study)
+    encoder = encoder_of(study)
+    if encoder.early:
+        raise EncoderError(
+            f"'{study.path}' uses the inner layer {encoder.target_layer}, but training needs the whole "
+            "encoder's representation: make a study without --layer"
+        )
+    square_side(encoder.transform, f"the encoder of '{study.path}'")
+    if encoder.pool not in (None, "gap"):
+        raise EncoderError(
+            f"'{study.path}' uses another pooling ({POOLED[str(encoder.pool)]}), but training uses the "
+            "network's own average: make a study without --pool"
+        )
+    if isinstance(encoder.model, TokenPool):
+        raise EncoderError(
+            f"'{study.path}' reads other tokens than the network itself does, but training uses what the "
+            "network gives: make a study without --tokens and --token-norm"
+        )
+    return encoder
+
+
+def recorded_settings(spec: str) -> dict[str, Any]:
+    """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none."""
+    if parse_spec(spec).family not in ("", "asset"):
+        return {}
+    settings, fields = sidecar_settings(spec), TrainConfig.__dataclass_fields__
+    return {key: settings[key] for key in fields if key in settings}
+
+
+def architecture(encoder: Encoder, recorded: dict[str, Any]) -> dict[str, Any]:
+    """Return `arch`, `export_arch` and `stem` from which the encoder can be rebuilt."""
+    if "arch" in recorded:
+        return {key: recorded[key] for key in ("arch", "export_arch", "stem") if key in recorded}
+    family, colon, rest = encoder.arch.partition(":")
+    name, _, query = rest.partition("?")
+    arguments = [
+        pair for pair in query.split("&") if pair and pair.split("=")[0] not in ("pretrained", "weights")
+    ]
+    if family == "python":
+        raise EncoderError(
+            f"'{encoder.spec}' comes from your own module; only networks of timm and torchvision and "
+            "ResNet checkpoints can be fine-tuned"
+        )
+    text = f"{family}:{name}" + (f"?{'&'.join(arguments)}" if arguments else "")
+    return {"arch": text if colon else f"torchvision:{encoder.arch}", "stem": stem_of(encoder)}
+
+
+def check_paper_rate(changes: dict[str, Any]) -> None:
+    """Raise SettingsError for another optimiser than the paper's without a rate of its own."""
+    optimizer = changes.get("optimizer")
+    if optimizer not in (None, PAPER["optimizer"]) and changes.get("lr") is None:
+        raise SettingsError(
+            f"{PAPER['lr']:g} is the paper's rate for {PAPER['optimizer'].upper()}: give --lr with "
+            f"--optimizer {optimizer}, or --practical"
+        )
+
+
+def practical_rate(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a tenth of the method's initial rate, and its optimiser."""
+    rate = values.get("lr", TrainConfig.lr)
+    return {"lr": PRACTICAL * rate, "optimizer": values.get("optimizer", TrainConfig.optimizer), "epochs": 50}
+
+
+def refuse_own_start(output: Path, spec: str) -> None:
+    """Prevent a fine-tuning from overwriting its start encoder."""
+    checkpoint = parse_spec(spec).checkpoint
+    if checkpoint is not None and output.exists() and output.resolve() == checkpoint.resolve():
+        raise SettingsError(f"'{output}' is the start encoder itself. Choose another -o.")
+
+
+def add_to_sidecar(output: Path, config: TrainConfig) -> dict[str, Any]:
+    """Record provenance and stem settings in the sidecar file."""
+    path = files.sidecar_path(output)
+    sidecar = json.loads(path.read_text(encoding="utf-8"))
+    assert config.start is not None
+    added = {"start": config.start, "frozen": config.frozen, "regularizer": as_settings(config.regularizer)}
+    if config.stem == "cifar":
+        added["stem_padding"] = load_encoder(config.start).base.conv1.padding[0]  # type: ignore[union-attr]
+    sidecar |= added
+    with replacing(path, parents=True) as temporary:
+        temporary.write_text(json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return sidecar

@@ -1,0 +1,40 @@
+"""Read what is recorded beside the weights of a study's encoder. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.common.assets import asset
+from core.common.inside import read_json_file
+from core.encoders.spec import parse_spec
+from core.errors import PeregrineError
+from core.training.regularizers.config import was_penalty_alone
+
+LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
+
+
+def sidecar_settings(spec: str) -> dict[str, Any]:
+    """Return the training settings in the sidecar of a SPEC's checkpoint; empty if there are none.
+
+    The SPEC may come from a foreign study: only a small regular JSON file is read.
+    """
+    try:
+        parsed = parse_spec(spec)
+        shipped = asset(f"encoders/{Path(parsed.name).name}.safetensors")
+        path = shipped if parsed.family == "asset" else parsed.checkpoint
+        if path is None or parsed.family == "python":
+            return {}
+        sidecar = path.with_name(path.name + ".json")
+        if not sidecar.is_file():
+            return {}
+        settings = read_json_file(sidecar, LARGEST)["settings"]
+    except (PeregrineError, OSError, ValueError, KeyError, TypeError):
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def trained_with_penalty_alone(spec: object) -> bool:
+    """Return True if an encoder was trained "with Q" while the reward of eq. 3 was zero (see its sidecar)."""
+    regularizer = sidecar_settings(spec).get("regularizer") if isinstance(spec, str) else None
+    return isinstance(regularizer, dict) and was_penalty_alone(regularizer)

@@ -1,0 +1,67 @@
+"""Settings of the regulariser added to a training's loss. No torch; `penalty.py` implements them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.config import option
+from core.errors import SettingsError
+from core.training.checks import check_settings
+
+KINDS = ("none", "q", "lasso")
+READINGS = ("sum", "printed", "mean")
+
+
+@dataclass(frozen=True)
+class RegularizerConfig:
+    """The regulariser (docs/method.md 7.2). Both lambdas are from Kalibhat 2024; the Lasso's weight is ours.
+
+    0.01 makes the Lasso term as large as lambda2's for batches of 64 to 128, where the two can be compared;
+    `lambda-search` tries other values.
+    """
+
+    kind: str = option(
+        "regulariser: q (Q-Score), lasso or none", "none", choices=KINDS, flags=("--regularizer",)
+    )
+    study: str | None = None  # whose discriminative features D are meant; its table `features` is read
+    epsilon: float | None = None  # firing threshold in standard deviations; None: the study's
+    lambda1: float = option("weight of the term that raises low Q-Scores", 1e-4, metavar="L")
+    lambda2: float = option(
+        "weight of the penalty on features that are active on much of a batch", 1e-4, metavar="L"
+    )
+    weight: float = option("weight of the Lasso", 1e-2, metavar="L")
+    # What eq. 3 divides by the 2N rows of a batch: nothing ("sum"), the reward ("printed") or both terms
+    # ("mean"). Only "sum" lets the paper's search of lambda1 at lambda2 = 0 (Fig. A.8) matter at 1e-4.
+    reading: str = option(
+        "what the regulariser q divides by the number of rows in a batch: nothing (sum), the reward "
+        "(printed) or both terms (mean)",
+        "sum",
+        choices=READINGS,
+    )
+
+
+def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
+    """Raise SettingsError for the first value that cannot work."""
+    check_settings(config, prefix="regularizer.")
+    for name in ("lambda1", "lambda2", "weight"):
+        if not 0 <= getattr(config, name) < float("inf"):
+            raise SettingsError(f"regularizer.{name} = {getattr(config, name)} must be 0 or more.")
+    if config.epsilon is not None and not config.epsilon >= 0:
+        raise SettingsError(f"regularizer.epsilon = {config.epsilon} must be 0 or more.")
+    if config.kind == "q" and config.study is None:
+        raise SettingsError(
+            "regularizer.kind = 'q' needs discriminative features: give their study in regularizer.study."
+        )
+    if frozen and start is None:
+        raise SettingsError("frozen = true keeps the weights of a start encoder: give one in start.")
+
+
+def was_penalty_alone(settings: Mapping[str, Any]) -> bool:
+    """Return True if stored settings use the first form of eq. 3, which had no `reading`.
+
+    It counted images without a firing discriminative feature as Q = 0 in alpha. Only these images were then
+    below alpha, so the reward was zero, and only the penalty of column norms was trained.
+    """
+    return settings.get("kind") == "q" and "reading" not in settings

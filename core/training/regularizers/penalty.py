@@ -1,0 +1,226 @@
+"""A method with a regulariser added to its loss, and its distance from the start.
+
+The wrapper is an ordinary Method, so the trainer does not depend on regularisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from core.analysis.features.definitions import normalise_rows
+from core.analysis.quality.scores import q_score
+from core.errors import SettingsError
+from core.training.config import TrainConfig
+from core.training.methods.base import Around, Method
+from core.training.process_group import gathered, n_processes, total
+from core.training.regularizers.gradient_norms import GradientNorms, relative
+from core.training.regularizers.losses import Reward, lasso, q_regularizer
+
+METHOD, REWARD, NORMS = "method", "reward", "norms"  # terms that pull at the representations
+PARTS = ("weight_change", "batchnorm_change", "statistics_change")
+
+
+class Penalised(Around):
+    """loss + regulariser of the same raw representations, which are computed only once.
+
+    Buffers: `discriminative` (n_features,) bool, the set D at the start of the training (recomputing the
+    study does not change a running training); `totals` (4,) float64, sums since the last `facts`: batches,
+    mean Q, term, mean ||h||_1.
+    """
+
+    discriminative: Tensor
+    totals: Tensor
+
+    def __init__(self, inner: Method, n_features: int, config: TrainConfig):
+        super().__init__(inner)
+        self.settings = config.regularizer
+        discriminative, self.epsilon = discriminative_of(config, n_features)
+        self.knows_features = discriminative is not None
+        self.register_buffer("discriminative", torch.zeros(n_features, dtype=torch.bool))
+        if discriminative is not None:
+            self.discriminative.copy_(discriminative)
+        self.register_buffer("totals", torch.zeros(4, dtype=torch.float64))
+        self.norms, self.n_rows = GradientNorms(), torch.zeros(3, dtype=torch.int64)
+        self.began = parts_of(inner.backbone)
+        if config.frozen:
+            inner.backbone.requires_grad_(False)
+
+    def loss(self, views: Tensor, local: Tensor | None = None) -> Tensor:
+        self.inner.progress, self.inner.rows = self.progress, self.rows
+        if type(self.inner).loss is Method.loss:
+            raw = self.inner.backbone(views)
+            return self.loss_of(raw, views, local)
+        # for a method that calls its backbone itself
+        with outputs_for(self.inner.backbone, views, self._for_method) as seen:
+            loss = self.inner.loss(views, local)
+        return loss + self.penalty(torch.cat(seen)).to(loss.dtype)
+
+    def loss_of(self, raw: Tensor, views: Tensor, local: Tensor | None = None) -> Tensor:
+        loss = self.inner.loss_of(self._for_method(raw), views, local)
+        return loss + self.penalty(raw).to(loss.dtype)
+
+    def _for_method(self, raw: Tensor) -> Tensor:
+        return self.norms.branch(METHOD, raw) if self.settings.kind == "q" else raw
+
+    def penalty(self, raw: Tensor) -> Tensor:
+        """Regularisation term of (2N, n_features) raw representations; scalar float64.
+
+        Computed over the rows of all processes: sums over features and batch means are not averages of parts.
+        """
+        settings, raw = self.settings, gathered(raw)
+        if settings.kind == "q":
+            term = self._q_term(raw)
+        elif settings.kind == "lasso":
+            term = lasso(raw, weight=settings.weight)
+        else:
+            term = torch.zeros((), dtype=torch.float64, device=raw.device)
+        self._remember(raw.detach(), term.detach())
+        return term
+
+    def _q_term(self, raw: Tensor) -> Tensor:
+        """`q_regularizer`, with one branch for each of its two terms."""
+        eq3 = self.settings
+        return q_regularizer(
+            raw,
+            self.discriminative,
+            epsilon=self.epsilon,
+            lambda1=eq3.lambda1,
+            lambda2=eq3.lambda2,
+            reading=eq3.reading,
+            branches=(self.norms.branch(REWARD, raw), self.norms.branch(NORMS, raw)),
+            observe=self._count_rows,
+        )
+
+    def _count_rows(self, reward: Reward) -> None:
+        counts = torch.stack([reward.rewarded.sum(), reward.scored.sum()]).cpu()
+        self.n_rows += torch.cat([counts, torch.tensor([len(reward.scored)])])
+
+    @torch.no_grad()
+    def _remember(self, raw: Tensor, term: Tensor) -> None:
+        h = normalise_rows(raw.double())
+        mean_q = q_score(h, self.discriminative, epsilon=self.epsilon).mean()
+        self.totals += torch.stack([torch.ones_like(mean_q), mean_q, term, h.abs().sum(1).mean()])
+
+    def step_facts(self) -> dict[str, float]:
+        """Return which rows the Q regulariser rewarded, and how strongly its terms pull.
+
+        Returns:
+            rewarded, scored, rows: number of rows below alpha, of rows with L_i & D not empty, and of all
+            rows of a step's views; reward_gradient and norm_gradient: the norm of each term's gradient at
+            the raw representations, relative to that of the method's own loss; left out if nothing is
+            trained.
+        """
+        inner = self.inner.step_facts()
+        if self.settings.kind != "q":
+            return inner
+        rewarded, scored, rows = (float(n) for n in self.n_rows)
+        self.n_rows = torch.zeros(3, dtype=torch.int64)
+        facts = inner | {"rewarded": rewarded, "scored": scored, "rows": rows}
+        reward, norms, method_gradient = (self.norms.take(name) for name in (REWARD, NORMS, METHOD))
+        if method_gradient is None:
+            return facts
+        # Each process holds its own rows' gradient of a loss that DDP averages afterwards, too large by a
+        # factor of the number of processes. The terms of eq. 3 see all rows in each process.
+        method_gradient = total(method_gradient) / n_processes() ** 2
+        return facts | {
+            "reward_gradient": relative(reward, method_gradient),
+            "norm_gradient": relative(norms, method_gradient),
+        }
+
+    def concern(self, means: dict[str, float]) -> str:
+        if self.settings.kind != "q" or not self.settings.lambda1 or means.get("rewarded", 1) > 0:
+            return self.inner.concern(means)
+        return (
+            f"no row was rewarded: of {means['rows']:g} rows a step, a discriminative feature "
+            f"fires on {means['scored']:g}, and none of these lies below their mean. Only column norms were "
+            "penalised. A start study with a smaller --epsilon has more such rows"
+        )
+
+    def facts(self) -> dict[str, float]:
+        """Return means over the batches since the last call, and the backbone's distance from its start.
+
+        Returns:
+            mean_q (if D is known), penalty, l1 (mean ||h_i||_1); relative changes ||w - w0|| / ||w0|| of
+            weights without BatchNorm, of BatchNorm's weights, and of its running statistics.
+        """
+        batches, mean_q, term, l1 = self.totals.tolist()
+        self.totals.zero_()
+        means = {"mean_q": mean_q, "penalty": term, "l1": l1} if batches else {}
+        if not self.knows_features:
+            means.pop("mean_q", None)
+        averages = {name: total / batches for name, total in means.items()}
+        return self.inner.facts() | averages | changes(self.began, parts_of(self.inner.backbone))
+
+
+def discriminative_of(config: TrainConfig, n_features: int) -> tuple[Tensor | None, float]:
+    """Return D and epsilon of the study that the regulariser names; None if it names none.
+
+    Raises:
+        StudyError: no such study, or no features in it. SettingsError: the number of features differs.
+    """
+    settings = config.regularizer
+    if settings.study is None:
+        return None, 4.0
+    from core.store import open_study
+
+    study = open_study(settings.study)
+    discriminative = study.discriminative
+    if len(discriminative) != n_features:
+        raise SettingsError(
+            f"'{settings.study}' has {len(discriminative)} features, but {config.start or config.arch} has "
+            f"{n_features}: its discriminative features mean nothing here."
+        )
+    epsilon = study.summary("features")["epsilon"] if settings.epsilon is None else settings.epsilon
+    return torch.from_numpy(discriminative.copy()), float(epsilon)
+
+
+def parts_of(backbone: nn.Module) -> dict[str, Tensor]:
+    """Return weights without BatchNorm, BatchNorm's weights and its running statistics as CPU vectors."""
+    tensors_of: dict[str, list[Tensor]] = {part: [] for part in PARTS}
+    for module in backbone.modules():
+        norm = isinstance(module, _NormBase)
+        for parameter in module.parameters(recurse=False):
+            tensors_of[PARTS[norm]].append(parameter)
+        if norm and module.running_mean is not None and module.running_var is not None:
+            tensors_of[PARTS[2]] += [module.running_mean, module.running_var]
+    return {
+        part: torch.cat([tensor.detach().cpu().double().flatten() for tensor in tensors])
+        for part, tensors in tensors_of.items()
+        if tensors
+    }
+
+
+def changes(before: dict[str, Tensor], now: dict[str, Tensor]) -> dict[str, float]:
+    """||w - w0|| / ||w0|| of each non-empty part."""
+    norm: Callable[[Tensor], Any] = torch.linalg.vector_norm
+    return {part: float(norm(now[part] - old) / norm(old).clamp(min=1e-12)) for part, old in before.items()}
+
+
+@contextmanager
+def outputs_for(
+    backbone: nn.Module, views: Tensor, passed_on: Callable[[Tensor], Tensor]
+) -> Iterator[list[Tensor]]:
+    """Record the backbone's outputs for inputs of the size of `views`: the large views, not the small ones.
+
+    Args:
+        passed_on: returned to the caller of the backbone instead of such an output.
+    """
+    seen: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if inputs[0].shape[1:] != views.shape[1:]:
+            return None
+        seen.append(output)
+        return passed_on(output)
+
+    handle = backbone.register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()

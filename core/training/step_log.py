@@ -1,0 +1,78 @@
+"""Log every step of a method: OUTPUT.steps.csv, one line per step, and the means of an epoch."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.training import files
+
+
+class StepLog:
+    """Collect the numbers of an epoch's steps and write them at its end.
+
+    Attributes:
+        rows: the current epoch; part of the state from which a training is resumed.
+    """
+
+    def __init__(self, output: Path, *, writes: bool):
+        self.path, self.writes = files.steps_path(output), writes
+        self.rows: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows = state["rows"]
+
+    def begin(self, step: int) -> None:
+        """Discard written steps after those of `rows`, the last of which is `step`."""
+        if not self.writes or not self.path.exists():
+            return
+        last = step - len(self.rows)
+        with open(self.path, newline="", encoding="utf-8") as file:
+            earlier = [row for row in csv.DictReader(file) if _number(row.get("step")) <= last]
+        self.path.unlink()
+        if earlier:
+            self._append(earlier)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Store the numbers of a step; they may be empty."""
+        if values:
+            self.rows.append({"step": step, **values})
+
+    def end_epoch(self) -> dict[str, float]:
+        """Write the epoch's steps; return their means, to five digits, without NaN."""
+        rows, self.rows = self.rows, []
+        if not rows:
+            return {}
+        if self.writes:
+            self._append(rows)
+        means = {}
+        for name in rows[0]:
+            finite = [row[name] for row in rows if np.isfinite(row[name])]
+            if name != "step" and finite:
+                means[name] = float(f"{np.mean(finite):.5g}")
+        return means
+
+    def _append(self, rows: list) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerows(rows)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _number(text: str | None) -> float:
+    """Parse the number in a cell; infinity for a truncated line."""
+    try:
+        return float(text or "inf")
+    except ValueError:
+        return float("inf")

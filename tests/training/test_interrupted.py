@@ -1,0 +1,44 @@
+"""What an interrupted training leaves: it is gone on with, or refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.errors import SettingsError
+from core.training import files
+from core.training.trainer import train
+
+
+@pytest.mark.slow
+def test_resume__of_another_version_is_refused_and_nothing_is_lost(tiny_source, tiny_config, stopping_at):
+    with stopping_at(5), pytest.raises(KeyboardInterrupt):
+        train(tiny_config())
+    path = files.resume_path(Path(tiny_config().output))
+    state = torch.load(path, weights_only=True)
+    del state["settings"]["weight_decay_end"]
+    torch.save(state, path)
+    with pytest.raises(SettingsError) as caught:
+        train(tiny_config())
+    assert str(caught.value) == f"'{path}' is of another version of Peregrine. Start over with --fresh."
+    assert torch.load(path, weights_only=True)["step"] == 5
+
+
+@pytest.mark.slow
+def test_run__writes_the_log_that_a_killed_process_did_not(tiny_source, tiny_config, monkeypatch):
+    """The state after the last step is stored before the log's last line."""
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files, "write_log", killed)
+        train(tiny_config(epochs=1))
+    output = Path(tiny_config().output)
+    assert files.resume_path(output).exists() and not files.log_path(output).exists()
+    train(tiny_config(epochs=1))
+    assert files.log_path(output).read_text().startswith("epoch,loss")
+    assert not files.resume_path(output).exists()

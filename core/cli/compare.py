@@ -1,4 +1,4 @@
-"""The command `compare`: studies of the same images."""
+"""The command `compare`: studies of the same images, or two answers of one study."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ def add_compare(commands: Any) -> None:
         type=Path,
         nargs="+",
         metavar="STUDY",
-        help="two or more studies; the first is the reference",
+        help="two or more studies; the first is the reference. One with --answers",
+    )
+    sub.add_argument(
+        "--answers",
+        type=options.names,
+        metavar="NAME,NAME",
+        help="two answers of one study against each other: head,probe",
     )
     sub.add_argument(
         "--where",
@@ -42,24 +48,33 @@ def add_compare(commands: Any) -> None:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Compare the studies, print the result, and write it if a file is named."""
+    """Compare the studies or answers, print the result, and write it if a file is named."""
     from core.cli import output
     from core.common import formatting
     from core.comparison import text as comparison_text
+    from core.comparison.answers import compare_answers
     from core.comparison.compare import compare as compare_studies
     from core.comparison.compare import report
+    from core.errors import SettingsError
     from core.slices.slice import Slice
     from core.store import open_study
 
     given = vars(args)
     if "output" in given:
         comparison_text.check_output(given["output"])
-    comparison = compare_studies(
-        [open_study(path).answering(given.get("answer")) for path in given["studies"]],
-        among=Slice.parse(given.get("where", "")),
-        resamples=given.get("bootstrap", 1000),
-        seed=given.get("seed", 0),
-    )
+    settings = {
+        "among": Slice.parse(given.get("where", "")),
+        "resamples": given.get("bootstrap", 1000),
+        "seed": given.get("seed", 0),
+    }
+    studies = [open_study(path) for path in given["studies"]]
+    if "answers" in given:
+        if len(studies) != 1 or len(given["answers"]) != 2 or "answer" in given:
+            raise SettingsError("--answers A,B is of one study: name it, and two of its answers")
+        comparison = compare_answers(studies[0], *given["answers"], **settings)
+    else:
+        studies = [study.answering(given.get("answer")) for study in studies]
+        comparison = compare_studies(studies, **settings)
     text = (
         formatting.json_text(report(comparison)) if "json" in given else comparison_text.printed(comparison)
     )

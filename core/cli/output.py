@@ -40,6 +40,7 @@ def info_text(report: Report) -> str:
     return aligned(
         [
             ("study", f"{report['name']}  ({report['path']}, {format_bytes(report['bytes'])})"),
+            ("finding", report.get("finding") or ""),
             ("images", _images_line(report)),
             ("encoder", _encoder_line(report)),
             ("encoder", checkpoint_line(report.get("checkpoint"))),

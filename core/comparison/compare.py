@@ -6,7 +6,7 @@ The other studies are compared with the first one: the start point before its fi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from core.comparison.notes import (
 from core.comparison.separation import separation_table
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
 from core.comparison.words import Transfer, Words, compare_words, transfers
+from core.measures.paired_accuracy import PairedAccuracy
 from core.slices.slice import Slice
 from core.store import Study
 
@@ -92,6 +93,7 @@ class Comparison:
         separation: see `separation_table`. estimates: accuracy without labels, see `estimate_table`.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
         not_comparable: measures and facts that mean different things because of different settings.
+        pair: of two answers of one study (`core.comparison.answers`), None of studies.
     """
 
     shared: Shared
@@ -106,6 +108,7 @@ class Comparison:
     transfers: list[Transfer]
     notes: list[Note]
     not_comparable: frozenset[str]
+    pair: PairedAccuracy | None = None
 
     @property
     def names(self) -> list[str]:
@@ -288,6 +291,7 @@ def report(comparison: Comparison) -> dict[str, Any]:
             }
             for one in comparison.transfers
         ],
+        "answers": comparison.pair and asdict(comparison.pair),
     }
 
 

@@ -13,6 +13,7 @@ from core.common.csv_text import write_csv
 from core.common.dataframes import numbers
 from core.common.formatting import counted, first_of, json_text, signed
 from core.common.statistics.intervals import leaves_out_0
+from core.comparison.answers import agreement_lines
 from core.comparison.compare import PERCENT, Comparison, records, report, titled
 from core.comparison.estimates import estimate_sentences
 from core.comparison.measures import MEASURES
@@ -34,6 +35,10 @@ STAR, DAGGER = "*", " \N{DAGGER}"
 LEGEND = (
     "In brackets 95 % intervals; changes are against the first study, on the same resampled images."
     " * the interval of the change leaves out 0."
+)
+OF_ANSWERS = (
+    "In brackets 95 % intervals: Wilson's of an accuracy, Newcombe's for paired samples of a change of one, "
+    "else by resampling the images. * the interval of the change leaves out 0."
 )
 NOT_ALIKE = f" {DAGGER.strip()} not comparable, see the notes."
 
@@ -61,8 +66,8 @@ def printed(comparison: Comparison) -> str:
     if len(changes := class_change_rows(comparison)) > 1:
         parts += [
             "",
-            "Accuracy of the classes that changed most "
-            f"({counted(len(comparison.names), 'study', 'studies')})",
+            "Accuracy of the classes that changed most"
+            + ("" if comparison.pair else f" ({counted(len(comparison.names), 'study', 'studies')})"),
         ]
         parts.append(columns_text(changes))
     parts += ["", *sides_lines(comparison), *estimate_sentences(comparison.estimates)]
@@ -91,11 +96,14 @@ def markdown(comparison: Comparison) -> list[str]:
 def head(comparison: Comparison) -> str:
     """State how many images are compared, with notes."""
     shared = comparison.shared
+    n_judged = counted(int(shared.judged.sum()), "evaluation image")
     which = "both studies" if len(comparison.names) == 2 else f"all {len(comparison.names)} studies"
-    lines = [
-        f"{counted(shared.n_images, 'image')} in {which}; compared on "
-        f"{counted(int(shared.judged.sum()), 'evaluation image')}, mIoU on those with masks"
-    ]
+    compared = (
+        f"{counted(shared.n_images, 'image')} in {which}; compared on {n_judged}, mIoU on those with masks"
+    )
+    if comparison.pair:
+        compared = f"two answers of {shared.studies[0].name}; compared on {n_judged}"
+    lines = [compared]
     if comparison.among:
         lines.append(
             f"only {comparison.among.describe()}, as in {comparison.names[0]}; "
@@ -117,6 +125,8 @@ def premise_lines(comparison: Comparison) -> list[str]:
 
 def legend(comparison: Comparison) -> str:
     """Explain the brackets and marks."""
+    if comparison.pair:
+        return OF_ANSWERS
     return LEGEND + (NOT_ALIKE if comparison.not_comparable else "")
 
 
@@ -252,7 +262,9 @@ def class_change_rows(comparison: Comparison, *, most: int | None = NAMED_CLASSE
 
 
 def sides_lines(comparison: Comparison) -> list[str]:
-    """State how many images changed sides, one line per study."""
+    """State how many images changed sides, one line per study; of two answers, on how many they agree."""
+    if comparison.pair:
+        return agreement_lines(comparison)
     lines = []
     for name in comparison.names[1:]:
         counts = comparison.side_counts(name)

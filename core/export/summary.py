@@ -9,6 +9,7 @@ from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
 from core.common.readout import readout_words
+from core.export.finding import study_finding
 from core.pipeline.verify import Problem, verify
 from core.steps import STEPS, in_analysis
 from core.store import Study
@@ -27,6 +28,7 @@ def info(study: Study) -> dict[str, Any]:
     scores = scores_of_answer(read) if read.answer and read.has("quality_metrics") else None
     return {
         "name": study.name,
+        "finding": study_finding(read),
         "path": str(study.path),
         "images": study.settings("embed").get("images"),
         "encoder": encoder.get("spec"),

@@ -21,6 +21,7 @@ from core.common.dataframes import numbers, words
 from core.common.formatting import counted, percent
 from core.common.readout import layer_words, readout_words, weights_words
 from core.common.statistics.intervals import wilson
+from core.export.finding import study_finding
 from core.export.private_paths import without_folders
 from core.report.inputs import Source
 from core.report.page import Section, parts
@@ -171,13 +172,13 @@ def versions() -> str:
 
 
 def introduction(source: Source) -> list[Markup]:
-    """One sentence on the study, and the verdict on Q."""
+    """What was found, one sentence on the study, and the verdict on Q."""
     study = source.study
     words = f"{study.n_images:,} images"
     words += f" of {len(study.class_names):,} classes" if study.class_names else " without labels"
     words += f", seen by {study.encoder_name}" if study.encoder_name else ""
     trust = read_check(study)
-    paragraphs = [parts.paragraph(f"{words}.")]
+    paragraphs = [parts.strong(f"{study_finding(study)}."), parts.paragraph(f"{words}.")]
     paragraphs += narrowed_to(study)
     return [*paragraphs, parts.strong(trust.sentence)] if trust else paragraphs
 

@@ -49,6 +49,7 @@ class ChunkedArray:
         fault: check of values that were read (and whether they are complete): the problem, or None; it keeps
             numbers from a damaged file from being used as indices.
         damaged: builds the error to raise from a description of the problem.
+        checksums: sha256 of each chunk, compared when it is first read; `verify` compares a study's.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class ChunkedArray:
         *,
         fault: Callable[[np.ndarray, bool], str | None] | None = None,
         damaged: Callable[[str], PeregrineError] | None = None,
+        checksums: Sequence[str | None] = (),
     ):
         self.folder, self._fault, self._damaged = folder, fault, damaged
+        self._unchecked = dict(enumerate(checksums))
         self.dtype = np.dtype(dtype)
         self.starts = np.concatenate([[0], np.cumsum(rows_per_chunk)]).astype(np.int64)
         self.shape: tuple[int, ...] = (int(self.starts[-1]), *row_shape)
@@ -100,6 +103,10 @@ class ChunkedArray:
         if (rows.shape, rows.dtype) != (expected, self.dtype):
             held, declared = f"{rows.dtype} {rows.shape}", f"{self.dtype} {expected}"
             raise self.damage(f"{file} holds {held}, but the manifest says {declared}")
+        checksum = self._unchecked.get(chunk)
+        if checksum is not None and file_sha256(path) != checksum:
+            raise self.damage(f"{file} has changed since it was written (checksum differs)")
+        self._unchecked.pop(chunk, None)
         return rows
 
     def damage(self, what: str) -> PeregrineError:

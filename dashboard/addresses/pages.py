@@ -83,7 +83,7 @@ PAGES = {
             "compare",
             "Compare",
             ":material/difference:",
-            "Which of two encoders is better on the same images, and where?",
+            "Which of two encoders, or answers of one, is better on the same images, and where?",
             "Work",
         ),
         Page(

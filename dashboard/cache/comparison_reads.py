@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.comparison.answers import compare_answers
 from core.comparison.compare import Comparison, compare
 from core.errors import PeregrineError
 from core.slices.slice import Slice
@@ -46,6 +47,16 @@ def comparison(study: Study, others: tuple[Study, ...], among: Slice) -> Compari
         StudyError: they share no image, or none of that slice.
     """
     return compare((study, *others), among=among)
+
+
+@cached_read(max_entries=8, spinner="Comparing the answers")
+def answers_compared(study: Study, first: str, second: str, among: Slice) -> Comparison:
+    """Compare two answers of a study on the images of one of its slices.
+
+    Raises:
+        StudyError: none is in that slice.
+    """
+    return compare_answers(study, first, second, among=among)
 
 
 def heats_of(comparison: Comparison) -> list[bool]:

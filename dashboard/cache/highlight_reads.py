@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from core.charts import feature_points
+from core.export import finding as sentence
 from core.slices import highlights
 from core.slices.inspection.populations import is_filtered
 from core.slices.slice import Slice
@@ -30,6 +31,7 @@ def _among(find: Callable[[Study, np.ndarray | None], T]) -> Callable[[Study, Sl
 
 
 class_accuracy = cached_read(max_entries=32)(_among(highlights.class_accuracy))
+finding = cached_read(max_entries=32)(_among(sentence.study_finding))
 worst_confusion = cached_read(max_entries=32)(_among(highlights.worst_confusion))
 worst_slice = cached_read(max_entries=32, spinner="Looking through all slices")(
     _among(highlights.worst_slice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,15 @@ from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
+from core.measures.object_preference import ObjectPreference
+from core.measures.object_preference import object_preference as core_object_preference
 from core.slices.features import feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
 from core.slices.slice import Slice
 from core.store import Study
-from core.traces.traces import Traces, read_traces
+from core.traces.tables import BETWEEN
+from core.traces.traces import ImageTrace, Traces, read_traces
 from dashboard.cache.reader import cached_read
 
 NONE_HELD_OUT = "There are no evaluation images: the probe was trained on all of them."
@@ -98,6 +101,12 @@ def mask(study: Study, where: Slice) -> np.ndarray:
     if len(parts) < 2:
         return where.mask(study)
     return np.logical_and.reduce([mask(study, part) for part in parts])
+
+
+@cached_read(max_entries=32)
+def object_preference(study: Study, where: Slice) -> ObjectPreference:
+    """How far the heat of the images of a filter prefers the object."""
+    return core_object_preference(study, mask(study, where))
 
 
 @cached_read(max_entries=512, names_features=True)
@@ -241,6 +250,27 @@ def kept_words(study: Study) -> dict[int, list[str]]:
 def traces(study: Study) -> Traces:
     """The notes, tags, doubts and names that people left. Raises DamagedTraces, StudyError."""
     return read_traces(study.path)
+
+
+def traces_shown(study: Study) -> Mapping[str, ImageTrace]:
+    """What people left on images, by image id; nothing where it cannot be read."""
+    try:
+        return traces(study).images
+    except PeregrineError:
+        return {}
+
+
+def with_traces(study: Study, rows: Sequence[int] | np.ndarray) -> pd.DataFrame:
+    """Some rows of `images`, and what people left on them: tags, wrong_label, note."""
+    table = images(study).iloc[np.asarray(rows, np.int64)]
+    left = traces_shown(study)
+    of = [left.get(str(name), ImageTrace()) for name in table["image_id"]]
+    columns = {
+        "tags": [BETWEEN.join(one.tags) for one in of],
+        "wrong_label": [one.wrong_label for one in of],
+        "note": [one.note for one in of],
+    }
+    return table.assign(**{name: values for name, values in columns.items() if name not in table})
 
 
 @cached_read(max_entries=8)

@@ -85,6 +85,12 @@ SCORE_TEXTS: dict[str, tuple[str, str, str]] = {
         r"-\lVert R^\top (\mathrm{raw}_i - o) \rVert",
         "Wang et al., CVPR 2022",
     ),
+    "agreement": (
+        "Share of the images to which two answers give one class, with Wilson's interval. McNemar's test: "
+        "among images that one answer alone gets right, is it equally often either?",
+        r"p = 2\,P\big(X \le \min(b, c)\big),\quad X \sim \mathrm{Bin}(b + c, \tfrac12)",
+        "McNemar 1947; Newcombe 1998",
+    ),
     "auroc_within": (
         "AUROC over pairs of a correct and a misclassified image with the same predicted class. A score that "
         "only tells the classes apart is at 0.5.",

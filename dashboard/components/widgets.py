@@ -16,6 +16,7 @@ from core.common.captions import headline
 from core.common.formatting import UNDEFINED, full_sentence
 from core.jobs.commands import Command
 from core.store import Study
+from core.traces.traces import UNSURE, ImageTrace
 from dashboard.addresses import served_studies
 from dashboard.cache import reads
 from dashboard.components.gallery import Tile, gallery
@@ -146,6 +147,7 @@ def page_span(n_items: int, page_size: int, *, key: str) -> slice:
 def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | None) -> list[Tile]:
     facts = reads.facts_of(study, rows.tolist())
     addresses = served_studies.picture_urls(study, rows)
+    left = reads.traces_shown(study)
     return [
         Tile(
             id=int(row),
@@ -154,9 +156,21 @@ def _tiles(study: Study, rows: np.ndarray, captions: Captions, badges: Badges | 
             lines=_caption(row, fact, captions),
             verdict=_verdict(fact),
             badge=_badge(row, badges),
+            traces=_traces(left.get(str(fact["image_id"]))),
         )
         for row, address, fact in zip(rows.tolist(), addresses, facts, strict=True)
     ]
+
+
+def _traces(trace: ImageTrace | None) -> tuple[tuple[str, str], ...]:
+    """What people left on an image, as badges: a flag for a wrong label, its tags, a pen for a note."""
+    if not trace:
+        return ()
+    should = "" if trace.wrong_label == UNSURE else f" {trace.wrong_label}"
+    said = f"label is wrong{f', should be{should}' if should else ''}"
+    flag = ((f"⚑{should}", said),) if trace.wrong_label else ()
+    note = (("✎", f"note: {trace.note}"),) if trace.note else ()
+    return (*flag, *((tag, f"tagged {tag}") for tag in trace.tags), *note)
 
 
 def _caption(row: int, fact: Mapping[str, Any], captions: Captions) -> tuple[str, ...]:

@@ -19,12 +19,11 @@ FEWEST, MOST = 2, 6
 
 
 def is_on(rows: Sequence[int]) -> bool:
-    """Draw the switch; off, and without one, for fewer than two or more than six marked images."""
-    if FEWEST <= len(rows) <= MOST:
-        return st.toggle("Side by side", key="beside", bind="query-params")
-    if len(rows) > MOST:
-        st.caption(f"Up to {MOST} can be seen side by side.", width="content")
-    return False
+    """Draw the switch, which does nothing for fewer than two or more than six marked images."""
+    fits = FEWEST <= len(rows) <= MOST
+    about = f"{FEWEST} to {MOST} marked images"
+    is_set = st.toggle("Side by side", key="beside", bind="query-params", disabled=not fits, help=about)
+    return is_set and fits
 
 
 def images_side_by_side(study: Study, rows: Sequence[int]) -> None:

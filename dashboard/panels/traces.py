@@ -1,6 +1,6 @@
 """Notes, tags, doubted labels and names: what people left, and the popovers in which they write it.
 
-Nothing else in the dashboard writes `traces.json`.
+Beside them only `marks.py` writes `traces.json`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from core.errors import PeregrineError
@@ -28,7 +27,7 @@ TAGS_HELP = "For sorting: the filter finds them again. Choose one, or type a new
 @stable_container
 def of_feature(study: Study, feature: int) -> None:
     """The tags of a feature, and the popover that changes its name, its note and them."""
-    traces = _known(study)
+    traces = known(study)
     if traces is None:
         return
     now = traces.features.get(feature, FeatureTrace())
@@ -42,14 +41,14 @@ def of_feature(study: Study, feature: int) -> None:
 
 def note_of_feature(study: Study, feature: int) -> None:
     """The note on a feature, as plain text."""
-    traces = _known(study)
+    traces = known(study)
     _note(traces.features.get(feature, FeatureTrace()).note if traces else "")
 
 
 @stable_container
 def of_image(study: Study, facts: dict[str, Any]) -> None:
     """The doubt and the tags of an image, and the popover that changes them and its note."""
-    traces, image_id = _known(study), str(facts["image_id"])
+    traces, image_id = known(study), str(facts["image_id"])
     if traces is None:
         return
     now = traces.images.get(image_id, ImageTrace())
@@ -65,50 +64,13 @@ def of_image(study: Study, facts: dict[str, Any]) -> None:
 
 
 @stable_container
-def of_images(study: Study, images: pd.DataFrame, *, picked: bool) -> None:
-    """The popover that marks the labels of several images as wrong, and tags them.
-
-    Args:
-        images: image_id, suggested (the class that the label should be). picked: the reader picked them.
-    """
-    traces, n = _known(study), len(images)
-    if traces is None:
-        return
-    drawer = _drawer(f"Mark {n:,} picked" if picked else f"Mark the first {n:,}", "trace_images")
-    if not drawer.open:
-        return
-    with drawer:
-        _problem()
-        n_marked = sum(bool(traces.images.get(name, ImageTrace()).wrong_label) for name in images["image_id"])
-        st.caption(f"{n_marked:,} of them are marked as wrong. Ctrl-click images to choose others.")
-        marks = {
-            "Not marked": None,
-            "Wrong, unsure what it is": UNSURE,
-            "Wrong, as suggested": "suggested",
-        }
-        st.selectbox("Labels", list(marks), index=2, key="trace_images_label")
-        st.text_input("Tag", key="trace_images_tag", placeholder="doubtful", help=TAGS_HELP)
-
-        def save() -> None:
-            mark, tag = marks[session.value("trace_images_label")], session.value("trace_images_tag")
-            for fact in images.to_dict("records"):
-                image_id = str(fact["image_id"])
-                if mark is not None:
-                    changes.mark_wrong_label(study, image_id, UNSURE if mark == UNSURE else str(fact[mark]))
-                if tag:
-                    changes.set_tags(study, image_id, (tag,), seen=())  # beside those that it has
-
-        _save_button("trace_save_images", save)
-
-
-@stable_container
 def note_of_image(study: Study, facts: dict[str, Any]) -> None:
     """The note on an image, as plain text."""
-    traces = _known(study)
+    traces = known(study)
     _note(traces.images.get(str(facts["image_id"]), ImageTrace()).note if traces else "")
 
 
-def _known(study: Study) -> Traces | None:
+def known(study: Study) -> Traces | None:
     """What people left; None, and a note above the page, where it cannot be read."""
     try:
         return reads.traces(study)

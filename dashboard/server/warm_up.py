@@ -13,7 +13,7 @@ import streamlit as st
 MODULES = (
     "dashboard.panels.image.detail",
     "dashboard.panels.tour",
-    "dashboard.panels.selection",
+    "dashboard.panels.marks",
     "dashboard.server.routes",
     "core.charts.score_curves",
 )

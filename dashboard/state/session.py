@@ -37,6 +37,7 @@ _TARGET = "_target"
 _LINK = "_link"
 _NOTED = "_noted"
 _READ = "_read_from_url"
+_PICKED = "_picked"  # all marked images, of which the link names the first
 
 
 def current_study() -> Study:
@@ -129,8 +130,7 @@ def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
 
 def enter_page(page: str) -> None:
     """Remember for `leave_page` what a link asks for. Called by `main.py` alone, before the view."""
-    # Streamlit reports no navigation: another page than in the last run is one. Only then is the address a
-    # link that somebody made; in later runs of the page its widgets have written it themselves.
+    # Streamlit reports no navigation. Only on another page than before is the address somebody's link.
     if st.session_state.get(_PAGE) != page:
         st.session_state[_NOTED] = set()
         st.session_state[_LINK] = {name: st.query_params.get_all(name) for name in st.query_params}
@@ -155,8 +155,7 @@ def enter_study(names: Sequence[str]) -> str:
 def leave_page() -> None:
     """Note which parts of a link were left out, and drop those that nothing here knows. For `main.py`."""
     st.session_state[_DRAWN] = here()
-    # Which widgets a view draws is known only after it ran, so the link is compared with them here. Popped:
-    # the next run of this page has no link to explain.
+    # Which widgets a view draws is known only after it ran. Popped: the next run has no link to explain.
     link = st.session_state.pop(_LINK, None)
     for name, asked in (link or {}).items():
         widget = name in st.session_state
@@ -233,7 +232,7 @@ def recall(name: str, default: Any = None) -> Any:
 
 
 def value(widget: str) -> Any:
-    """Return the present value of the widget with this key. Meant for its own callback."""
+    """Return the present value of a widget. Meant for its own callback."""
     return st.session_state[widget]
 
 
@@ -244,8 +243,7 @@ def selected_rows(table: str) -> list[int]:
 
 def notify(text: str) -> None:
     """Queue a line that is shown once at the top of the page (a stale part of a link, for instance)."""
-    notes = st.session_state.setdefault(_NOTES, [])
-    if text not in notes:
+    if text not in (notes := st.session_state.setdefault(_NOTES, [])):
         notes.append(text)
 
 
@@ -317,7 +315,9 @@ def step_image(study: Study, row: int) -> None:
 
 def picked_rows(study: Study) -> list[int]:
     """Rows of the images marked in a gallery; ids that this study does not hold are left out."""
-    return rows_held(study, st.query_params.get_all(PICKED))
+    linked = st.query_params.get_all(PICKED)
+    marked = st.session_state.get(_PICKED, [])
+    return rows_held(study, marked if marked[:MAX_PICKED] == linked else linked)
 
 
 def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
@@ -326,10 +326,10 @@ def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
 
 
 def pick_rows(study: Study, rows: Sequence[int]) -> None:
-    """Replace the marked images (at most MAX_PICKED stay in the URL)."""
-    if len(rows) > MAX_PICKED:
-        notify(f"Only the first {MAX_PICKED} marked images are kept: a longer link could not be pasted.")
-    set_url(PICKED, [study.images["image_id"].iat[row] for row in rows[:MAX_PICKED]])
+    """Replace the marked images; the link names the first MAX_PICKED, this session knows all."""
+    names = [str(study.images["image_id"].iat[row]) for row in rows]
+    st.session_state[_PICKED] = names
+    set_url(PICKED, names[:MAX_PICKED])
 
 
 def _row_in_url(study: Study) -> int | None:

@@ -1,4 +1,4 @@
-"""Compare: what differs between two or more encoders on the same images."""
+"""Compare: what differs between encoders on the same images, or between two answers of one study."""
 
 from __future__ import annotations
 
@@ -22,24 +22,36 @@ from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import numbers, pictures, words
+from dashboard.panels.compare import answers, numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
+WHAT = "compare_what"
+STUDIES, ANSWERS = "Studies", "Answers"
 MOST = 4  # studies beside the first
 OF_ALL = (
     "The filter applies to the images compared. Counts of features, words, and the overlap and mean "
     "representations among the paper's figures still use all images."
 )
 
+OF_ANSWERS = "The filter applies to the images compared."
+
 
 def compare_page(study: Study, among: Slice) -> None:
     others = comparison_reads.other_studies(study)
+    default = STUDIES if others or len(study.answers) < 2 else ANSWERS
+    what = default
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
             answer_slot = widgets.page_header("Compare", PAGES["compare"].question)
-        names = _choose(study, others)
+        if len(study.answers) > 1:
+            what = choose_one("What is compared", (STUDIES, ANSWERS), key=WHAT, default=default)
+        names = _choose(study, others) if what == STUDIES else []
+    if what == ANSWERS:
+        filter_bar(study, among, says=OF_ANSWERS)
+        _or_warning(lambda: answers.answers(study, among))
+        return
     if not others:
         _only_one(study)
         return
@@ -50,12 +62,16 @@ def compare_page(study: Study, among: Slice) -> None:
         else:
             _none_of_the_same(study)
         return
+    chosen = tuple(others[name] for name in names)
+    _or_warning(lambda: _show(comparison_reads.comparison(study, chosen, among), answer_slot))
+
+
+def _or_warning(show: Callable[[], None]) -> None:
+    """Show a comparison, or in one line why there is none."""
     try:
-        comparison = comparison_reads.comparison(study, tuple(others[name] for name in names), among)
+        show()
     except PeregrineError as error:
         st.warning(_sentence(str(error)), icon=":material/difference:")
-        return
-    _show(comparison, answer_slot)
 
 
 def _only_one(study: Study) -> None:

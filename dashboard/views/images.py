@@ -7,16 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core.common.score_names import score_label
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
-from dashboard.components.chart import page_theme
 from dashboard.components.choose_one import choose_one, select_one
-from dashboard.panels import search_box, selection, side_by_side
+from dashboard.panels import marks, search_box, side_by_side
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.images import facets
 from dashboard.state import image_filter, session
@@ -26,13 +24,8 @@ STUDY_ORDER = "Order of the study"
 SIZES = {"Small": 84, "Medium": 132, "Large": 240}  # least width of a picture in pixels
 PAGES = {"Small": 96, "Medium": 48, "Large": 24}  # pictures on a page
 BESIDE = 210  # pixels of the facets: left of the pictures, on a narrow page below them
-# What can be done with marked images lies over the foot of the page: above the pictures it would push them
-# down under the pointer that marks them.
 STYLE = (
-    "<style>:has(> .st-key-images_marked) {position: sticky; bottom: 1rem; z-index: 90; align-self: start}"
-    " .st-key-images_marked {padding: .3rem 1rem; border: 1px solid MUTED; border-radius: 8px;"
-    " background: SURFACE; box-shadow: 0 2px 12px rgba(0, 0, 0, .3)}"
-    " .st-key-images_shown, :has(> .st-key-images_shown) {min-width: min(100%, 480px)}"
+    "<style>.st-key-images_shown, :has(> .st-key-images_shown) {min-width: min(100%, 480px)}"
     " @media (min-width: 1100px) {:has(> .st-key-images_facets_side) {order: -1}}</style>"
 )
 Badges = Callable[[int], str] | dict[int, str] | None
@@ -55,25 +48,26 @@ def images_page(study: Study, population: Slice) -> None:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, population)), score, ascending)
     with words:
         _line(study, rows)
-    theme = page_theme()
-    st.html(STYLE.replace("MUTED", theme.muted).replace("SURFACE", theme.background))
+    st.html(STYLE)
+    marked, bar = marks.action_bar(study, rows, key="images_bar")
+    with bar:
+        beside = side_by_side.is_on(marked)
     with st.container(horizontal=True, gap="medium", key="images_row"):
         with st.container(key="images_shown"):
-            slot = (
-                st.container()
-            )  # always there, so that the gallery below keeps its place and does not flash
+            with st.container():  # always there, so that the gallery below keeps its place
+                if beside:
+                    side_by_side.images_side_by_side(study, marked)
             widgets.image_gallery(
                 study, rows, key="images_gallery", select=True, badges=badges, tile=SIZES[tile],
                 page_size=PAGES[tile],
             )  # fmt: skip
             st.caption(
-                f"{_below(study)}Arrow keys move, Enter opens. Ctrl, Cmd or Shift click marks images, and so "
-                "does Space."
+                f"{_below(study)}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
+                "Shift click; Space; or draw a box with the mouse."
             )
         if facets.worth_showing(study, population):
             with st.container(key="images_facets_side", width=BESIDE):
                 facets.facet_counts(study, population)
-    _marked(study, slot)
 
 
 def _size() -> str:
@@ -123,24 +117,6 @@ def _badges(study: Study, score: str | None) -> Callable[[int], str] | None:
         return None
     values = reads.images(study)[score]
     return lambda row: f"{values.iat[row]:.3g}" if pd.notna(values.iat[row]) else ""
-
-
-def _marked(study: Study, slot: DeltaGenerator) -> None:
-    """What can be done with the marked images; beside each other they are shown in `slot`."""
-    rows = session.picked_rows(study)
-    if not rows:
-        return
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", width="content", key="images_marked"
-    ):
-        st.markdown(f"**{len(rows)}** marked", width="content")
-        selection.actions(study, rows, key="marked", what="marked_images")
-        beside = side_by_side.is_on(rows)
-        clear = {"on_click": session.pick_rows, "args": (study, [])}
-        st.button("Clear marks", type="tertiary", icon=":material/close:", **clear)
-    if beside:
-        with slot:
-            side_by_side.images_side_by_side(study, rows)
 
 
 images_page(session.current_study(), image_filter.population())

@@ -24,7 +24,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
 from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.scatter import Outline, scatter
-from dashboard.panels import map_legend, search_box, selection
+from dashboard.panels import map_legend, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.server.map_points import Wanted, cloud
 from dashboard.state import image_filter, session
@@ -223,8 +223,6 @@ def _selected(study: Study, rows: np.ndarray) -> None:
     st.header("Selected images", anchor=False)
     st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if len(rows):
-            selection.actions(study, rows, key="map_selected", what="map_selection")
         st.button(
             "Clear selection",
             type="tertiary",
@@ -232,6 +230,7 @@ def _selected(study: Study, rows: np.ndarray) -> None:
             on_click=session.set_url,
             args=(OUTLINE, None),
         )
+    marks.action_bar(study, rows, key="map_selected", sticky=False)
     widgets.image_gallery(
         study, rows, key="map_gallery", page_size=20, select=True, tile=84, label="selected images"
     )

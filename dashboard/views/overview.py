@@ -67,7 +67,7 @@ HEADLINE_STYLE = (  # the number before its name, on one line
 def overview_page(study: Study, population: Slice) -> None:
     filtered = is_filtered(study, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        widgets.page_header(_title(study, population, filtered=filtered), _sentence(study))
+        widgets.page_header(widgets.plain(highlight_reads.finding(study, population)), _sentence(study))
         tour.start(study)
     filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
@@ -99,17 +99,6 @@ def _of_images(study: Study, population: Slice, *, filtered: bool) -> None:
     _prediction(study, population)
     for show in () if filtered else parts.ON_THE_OVERVIEW:
         show(study)
-
-
-def _title(study: Study, population: Slice, *, filtered: bool) -> str:
-    """What the page shows, or that there is little to see: the probe against always giving one answer."""
-    if not study.labelled:
-        return "What this encoder sees"
-    accuracy = highlight_reads.class_accuracy(study, population)
-    if accuracy is None or filtered or accuracy.beats_guessing or not accuracy.worst:
-        return "What this encoder sees, and where it goes wrong"
-    than = "worse than" if accuracy.high < accuracy.guess else "not measurably better than"
-    return f"A probe on this encoder is {than} always answering “{widgets.plain(accuracy.common)}”"
 
 
 def _sentence(study: Study) -> str:

@@ -182,7 +182,7 @@ def test_link__to_a_study_that_is_none__opens_another_with_a_note(guarded, hosti
     page = guarded.open(f"{hostile_address}/?study={quote(part)}")
     expect(page.get_by_text("There is no study").first).to_be_visible()
     nothing_planted(page)
-    expect(page.locator("h1")).to_contain_text("What this encoder sees")
+    expect(page.get_by_text("Active features", exact=True)).to_be_visible()
     chosen = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")
     expect(chosen).to_have_value(STUDY)
 

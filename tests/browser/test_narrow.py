@@ -19,6 +19,28 @@ TOPS_OF_THREE = """(card) => {
   while (list.children.length < 3) list.append(card.cloneNode(true));
   return new Set([...list.children].map((one) => one.getBoundingClientRect().top)).size;
 }"""
+# The texts with a percent sign that begins a line, at any width of the page.
+LONELY_SIGNS = """() => {
+  const main = document.querySelector('[data-testid=stMainBlockContainer]');
+  const within = (root) => [...root.childNodes].flatMap((one) => one.nodeType === Node.TEXT_NODE ? one
+    : [...within(one), ...(one.shadowRoot ? within(one.shadowRoot) : [])]);
+  const texts = within(main).filter((one) => /\\S\\s%/.test(one.data) && !one.parentElement.closest('svg'));
+  const top = (text, at) => {
+    const sign = document.createRange();
+    sign.setStart(text, at);
+    sign.setEnd(text, at + 1);
+    return sign.getBoundingClientRect().top;
+  };
+  const lonely = new Set();
+  for (let width = 780; width > 300; width -= 3) {
+    main.style.width = `${width}px`;
+    for (const text of texts) for (const match of text.data.matchAll(/\\S\\s%/g)) {
+      if (Math.abs(top(text, match.index) - top(text, match.index + 2)) > 5) lonely.add(text.data);
+    }
+  }
+  main.style.width = '';
+  return [texts.length, [...lonely]];
+}"""
 CHOICES = "Object.keys(localStorage).filter((key) => key.startsWith('stSidebarCollapsed'))"
 
 
@@ -76,3 +98,16 @@ def test_confusions__stand_below_each_other(visitor, address):
     matrix = page.locator(".st-key-stacked_confusions .peregrine-plot").first
     matrix.wait_for()
     assert matrix.bounding_box()["width"] > 600
+
+
+def test_percent_signs__stay_with_their_number(visitor, address):
+    one = visitor()
+    one.page.set_viewport_size({"width": 820, "height": 900})
+    n_texts = 0
+    for path in ("", "features", "masks"):
+        page = one.open(f"{address}/{path}?study=seen")
+        page.wait_for_timeout(500)
+        counted, lonely = page.evaluate(LONELY_SIGNS)
+        assert lonely == [], path
+        n_texts += counted
+    assert n_texts > 10

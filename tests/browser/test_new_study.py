@@ -99,7 +99,7 @@ def test_study_from_the_browser(visitor, empty_address, place):
     study = open_study(place / "studies" / "mine")
     assert study.n_images == N_IMAGES and study.has("quality")
     opens(page).click()
-    expect(page.get_by_role("heading", name="What this encoder sees")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("Active features", exact=True)).to_be_visible(timeout=LONG)
     expect(page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value("mine")
     settle(page)
     assert page.evaluate("window.stolen") is None
@@ -111,7 +111,7 @@ def test_study_from_the_browser(visitor, empty_address, place):
     try:
         opens(job).click()
         expect(page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study")).to_have_value("other")
-        expect(page.get_by_role("heading", name="What this encoder sees")).to_be_visible()
+        expect(page.get_by_text("Active features", exact=True)).to_be_visible()
     finally:
         page.goto("about:blank")  # its pictures are still being asked for, and would be missing
         shutil.rmtree(place / "studies" / "other")

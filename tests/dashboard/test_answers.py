@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.answers.requests import add_answer
+from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
 from core.store import open_study
 from dashboard.app import ROUTES
@@ -49,6 +50,19 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     assert app.query_params["answer"] == "deployed"
     shown = {one.label: one.value for one in app.metric}
     assert shown["Answer deployed, accuracy"].startswith(f"{100 * (n_val - 7) / n_val:.1f}")
+
+
+def test_two_answers_of_one_study_are_compared(answered, open_page):
+    app = open_page("compare", study="demo", compare_answer="deployed")  # the only study: its answers
+    assert not app.exception and not app.error, (app.exception, app.error)
+    pair = compare_answers(open_study(answered), "probe", "deployed").pair
+    assert pair is not None and pair.only_first + pair.only_second > 0
+    shown = {one.label: one.value for one in app.metric}
+    assert shown["Same class"] == f"{100 * pair.agreement:.1f} %" and "McNemar" in all_text(app)
+    titles = " ".join(one.value for one in app.subheader)
+    assert f"probe on {pair.only_first} image" in titles and f"deployed on {pair.only_second} image" in titles
+    app = open_page("compare", study="demo", answer="deployed", compare_what="Answers")
+    assert app.selectbox(key="compare_answer").options == ["probe"] and not app.exception
 
 
 def test_an_answer_that_is_not_there_is_dropped_with_a_note(answered, open_page):

@@ -196,13 +196,17 @@ class FiringStore:
         if self._writing is not None:
             self._writing.result()
 
+    def stop(self) -> None:
+        """End the writing of a pass whose result is not kept: the next pass overwrites its pieces."""
+        self._wait()
+        self._disk.shutdown()
+
     def finish(self) -> None:
         """Store the rest: `firing_count`, and rows by feature as `firing_by_feature_ptr` and `_rows`."""
         if self._n_pending or not self._n_pieces:
             self._flush()
         pointer, rows = rows_by_feature(self.features, self.counts, self.n_features)
-        self._wait()
-        self._disk.shutdown()
+        self.stop()
         self.step.finish_array("firing_features", self._n_pieces)
         self.step.finish_array("firing_excess", self._n_pieces)
         self.step.vector("firing_count", np.concatenate([np.empty(0, np.int32), *self.counts]))

@@ -17,7 +17,7 @@ from core.analysis.features.activations import Activations, sampled_rows
 from core.analysis.features.chunk_scan import RowStatistics
 from core.analysis.features.definitions import class_purity, discriminative_features, tails
 from core.analysis.features.epsilon import Choice, Outcome, choose_epsilon, next_smaller
-from core.analysis.features.notes import CONSTANT_NOTE, silent_note
+from core.analysis.features.notes import CONSTANT_NOTE, DEFAULT_NOTE, silent_note
 from core.analysis.features.one_pass import (
     ActivationSample,
     FeatureStatistics,
@@ -60,7 +60,8 @@ def compute_features(
     Args:
         device: not used: one pass over the rows costs less than transferring them.
     Raises:
-        StudyError: no train images. NoDiscriminativeFeatures: D is empty at this epsilon.
+        StudyError: no train images. NoDiscriminativeFeatures: D is empty at this epsilon, which is not the
+            default, or at every candidate of `auto`.
     """
     train = ~study.is_val
     if not train.any():
@@ -75,7 +76,13 @@ def compute_features(
     try:
         table = _feature_table(study, feature_pass, config)
     except NoDiscriminativeFeatures as error:
-        raise _with_offer(error, study, feature_pass, config, progress) from None
+        smaller = _smaller_than_default(study, config, progress)
+        if smaller is None:
+            raise _with_offer(error, study, feature_pass, config, progress) from None
+        progress.note(f"note: {smaller.note}")
+        feature_pass.store.stop()
+        feature_pass = scan_study(study, step, config, progress, choice=smaller)
+        table = _feature_table(study, feature_pass, config)
     # Compressing and syncing wait for different resources, so the parts of the result are written in
     # parallel.
     with ThreadPoolExecutor(3) as pool:
@@ -205,6 +212,18 @@ def _choice(study: Study, config: FeaturesConfig, progress: Progress) -> Choice:
     if not epsilon >= 0 or np.isinf(epsilon):
         raise SettingsError(f"epsilon '{config.epsilon}': expected 'auto' or a number >= 0, e.g. 4")
     return Choice(epsilon)
+
+
+def _smaller_than_default(study: Study, config: FeaturesConfig, progress: Progress) -> Choice | None:
+    """Choose as `auto` does where nobody asked for an epsilon and the paper's leaves D empty."""
+    if config.epsilon != FeaturesConfig.epsilon:
+        return None
+    try:
+        choice = choose_epsilon(_outcomes(study, config, progress))
+    except NoDiscriminativeFeatures:
+        return None
+    note = DEFAULT_NOTE.format(default=config.epsilon, chosen=choice.epsilon)
+    return Choice(choice.epsilon, f"{note} {choice.note}".strip())
 
 
 def _outcomes(study: Study, config: FeaturesConfig, progress: Progress) -> list[Outcome]:

@@ -6,7 +6,6 @@ again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.common.inside import inside, read_json_file, replacing
+from core.common.inside import inside, read_bounded, replacing
 from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.parquet_limit import check_study_table
 from core.data.sources.source import ImageSource
 from core.errors import StudyError
 from core.research.visual_tokens.graph import Node, SceneGraph, Triple
 from core.research.visual_tokens.planted import scene_graph
+from core.storage.seals import Damaged, read_json, sealed_json
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -93,7 +93,8 @@ def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:
         return pd.DataFrame()
     try:
         check_study_table(path)
-        return pd.read_parquet(path, filters=[("image_id", "==", image_id)]).reset_index(drop=True)
+        rows = [("image_id", "==", image_id)]
+        return pd.read_parquet(path, filters=rows, page_checksum_verification=True).reset_index(drop=True)
     except Exception as error:
         raise StudyError(
             f"'{path}' cannot be read ({type(error).__name__}). Delete it, and run compositionality again"
@@ -101,11 +102,11 @@ def _of_image(study: Path, name: str, image_id: str) -> pd.DataFrame:
 
 
 def rank_weights(study: Path) -> list[float] | None:
-    """Return the learned weight of each rank, w_0 … w_7; None where no model with them was tried."""
+    """Return the learned weight of each rank, w_0 … w_7; None where none are kept or the file is damaged."""
     path = inside(study, f"{FOLDER}/{WEIGHTS}")
     try:
-        return [float(value) for value in read_json_file(path)["weights"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return [float(value) for value in read_json(read_bounded(path), ("weights", "model"))["weights"]]
+    except (OSError, ValueError, KeyError, TypeError, Damaged):
         return None
 
 
@@ -115,6 +116,6 @@ def keep_tables(study: Path, tables: Mapping[str, pd.DataFrame], weights: Mappin
     folder.mkdir(exist_ok=True)
     for name, table in tables.items():
         with replacing(folder / f"{name}.parquet", durable=False) as temporary:
-            table.to_parquet(temporary, index=False)
+            table.to_parquet(temporary, index=False, write_page_checksum=True)
     if weights is not None:
-        (folder / WEIGHTS).write_text(json.dumps(dict(weights)) + "\n", encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(sealed_json(weights))

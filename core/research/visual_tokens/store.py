@@ -3,12 +3,12 @@
 manifest.json; chunks `global/` (one row an image), `tangible/` (one row an object, `offsets.npy` says which
 are an image's) and `predicates/` (one row a word); tables `images.parquet` (image_id, split, width, height),
 `objects.parquet` (image_id, object, score, left, top, right, bottom, name) and `relations.parquet` (image_id,
-subject, object, predicate, score). It is written beside its place and renamed when it is whole.
+subject, object, predicate, score). It is written beside its place and renamed when it is whole. Each file is
+compared with its checksum in the manifest when it is first read; an older manifest has no checksums.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,13 @@ import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
-from core.common.inside import read_json_file
+from core.common.inside import parse_json, read_bounded
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import TokenError, did_you_mean
 from core.research.visual_tokens.graph import Node, SceneGraph, Triple
 from core.research.visual_tokens.tokens import ImageTokens
-from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, write_chunk
+from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, array_entry, file_sha256, write_chunk
+from core.storage.seals import checksum_fits, sealed_json
 
 MANIFEST, KIND, VERSION = "manifest.json", "visual tokens", 1
 ARRAYS = ("global", "tangible", "predicates")
@@ -62,7 +63,12 @@ class TokenFolder:
     def _array(self, name: str) -> ChunkedArray:
         entry = self.manifest["arrays"][name]
         rows = [chunk["rows"] for chunk in entry["chunks"]]
-        return ChunkedArray(self.path / name, rows, entry["dtype"], entry["shape"][1:], damaged=self._damaged)
+        checksums = [chunk.get("sha256") for chunk in entry["chunks"]]
+        return ChunkedArray(
+            *(self.path / name, rows, entry["dtype"], entry["shape"][1:]),
+            checksums=checksums,
+            damaged=self._damaged,
+        )
 
     def _check_manifest(self) -> None:
         """Raise ValueError or KeyError for what a later reader would trip over."""
@@ -79,7 +85,7 @@ class TokenFolder:
             np.empty((0, *array.shape[1:]), array.dtype)  # a width that numpy refuses
 
     def _damaged(self, what: str) -> TokenError:
-        return TokenError(f"'{self.path}': {what}. Extract the tokens again")
+        return _damaged(self.path, what)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -89,8 +95,14 @@ class TokenFolder:
         """Return the checksum of what the tokens were made from and with."""
         return str(self.manifest["fingerprint"])
 
+    def _unchanged(self, path: Path) -> Path:
+        checksum = self.manifest.get("files", {}).get(path.name)
+        if checksum is not None and path.is_file() and file_sha256(path) != checksum:
+            raise self._damaged(f"{path.name} has changed since it was written (checksum differs)")
+        return path
+
     def _table(self, name: str) -> pd.DataFrame:
-        path, kinds = self.path / f"{name}.parquet", COLUMNS[name]
+        path, kinds = self._unchanged(self.path / f"{name}.parquet"), COLUMNS[name]
         try:
             check_study_table(path)
             frame = pd.read_parquet(path, columns=list(kinds))
@@ -122,10 +134,11 @@ class TokenFolder:
     @cached_property
     def _offsets(self) -> np.ndarray:
         """(N + 1,) first object of each image."""
+        path = self._unchanged(self.path / "offsets.npy")
         try:
-            if not (self.path / "offsets.npy").is_file():  # a pipe would be waited for
+            if not path.is_file():  # a pipe would be waited for
                 raise FileNotFoundError
-            offsets = np.load(self.path / "offsets.npy")
+            offsets = np.load(path)
             if offsets.ndim != 1 or offsets.dtype.kind != "i":
                 raise ValueError("no list of whole numbers")
         except (OSError, ValueError, EOFError) as error:
@@ -284,9 +297,10 @@ class TokenWriter:
             "predicates": list(self._words),
             "arrays": {name: array_entry(lines) for name, lines in self._ledger.items()},
             **{f"n_{name}": len(rows) for name, rows in self._tables.items()},
+            "files": {path.name: file_sha256(path) for path in self._temporary.iterdir() if path.is_file()},
             **self._about,
         }
-        (self._temporary / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        (self._temporary / MANIFEST).write_bytes(sealed_json(manifest))
 
 
 def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]:
@@ -297,23 +311,34 @@ def token_tables(rows: Mapping[str, Sequence[tuple]]) -> dict[str, pd.DataFrame]
     }
 
 
+def _damaged(path: Path, what: str) -> TokenError:
+    return TokenError(f"'{path}': {what}. Extract the tokens again")
+
+
 def is_token_folder(path: str | Path) -> bool:
     """Return True for a folder of tokens of any version; a study has a manifest of that name, too."""
     return _manifest(path) is not None
 
 
-def _manifest(path: str | Path) -> dict[str, Any] | None:
+def _manifest(path: str | Path) -> tuple[dict[str, Any], bool] | None:
+    """Return the manifest, and whether it is as it was written as far as its checksum tells."""
     try:
-        manifest = read_json_file(Path(path) / MANIFEST)
+        content = read_bounded(Path(path) / MANIFEST)
+        manifest = parse_json(content)
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and manifest.get("kind") == KIND else None
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        return None
+    return manifest, checksum_fits(content) or not {"checksum", "files"} & set(manifest)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    if (manifest := _manifest(path)) is None:
+    if (held := _manifest(path)) is None:
         command = command_line("extract-tokens", "IMAGES", output=path)
         raise TokenError(f"'{path}' is no TOKENS folder. Make one: {command}")
+    manifest, sound = held
+    if not sound:
+        raise _damaged(path, f"{MANIFEST} has changed since it was written (checksum differs)")
     if (version := manifest.get("version")) != VERSION:
         raise TokenError(
             f"'{path}' holds {KIND} of version {version}, expected {VERSION}. Extract them again"

@@ -4,7 +4,7 @@ const instances = new WeakMap();
 function element(tag, className, text) {
   const node = document.createElement(tag);
   node.className = className;
-  if (text !== undefined) node.textContent = String(text ?? "").replaceAll(" %", "\u00a0%"); // stays with its number
+  if (text !== undefined) node.textContent = text ?? "";
   return node;
 }
 

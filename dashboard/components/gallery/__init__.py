@@ -1,4 +1,6 @@
-"""The one gallery: tiles of images with captions, opened by click or Enter, marked with ctrl, cmd or shift.
+"""The one gallery: tiles of images with captions, opened by click or Enter.
+
+Tiles are marked by their corner, with ctrl, cmd or shift, with Space, or by a box drawn with the mouse.
 
 The browser half (gallery.js) receives plain data and writes every text as text, so a label that contains
 markup stays inert. It keeps tiles whose id is still shown, so a rerun does not make the page flash.
@@ -22,6 +24,7 @@ class Tile:
 
     `beside` are further pictures of it (an overlay, its masks), drawn to the right of `src`; `names` says
     what each picture is, `src` included, to a pointer that rests on it. An empty address is drawn as absent.
+    `traces`: what people left on the image: signs or short texts, each with what it says in full.
     """
 
     id: int
@@ -30,6 +33,7 @@ class Tile:
     lines: tuple[str, ...] = ()
     verdict: str = ""
     badge: str = ""
+    traces: tuple[tuple[str, str], ...] = ()
     beside: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 

@@ -1,6 +1,7 @@
 // One instance of state per mounted gallery; Streamlit calls the default export again on every rerun.
 const instances = new WeakMap();
 
+const FAR = 8; // pixels that the mouse moves before a click becomes a box
 const MARKS = { correct: ["✓", "classified correctly"], wrong: ["✗", "misclassified"] };
 
 function setText(node, text) {
@@ -20,6 +21,12 @@ function makeTile(id, still) {
   button.dataset.id = String(id);
   const frames = element("span", "frames");
   frames.append(element("span", "badge"));
+  if (!still) {
+    const corner = element("span", "corner"); // Space and ctrl click mark without it
+    corner.setAttribute("aria-hidden", "true");
+    corner.title = "Mark";
+    frames.append(corner);
+  }
   button.append(frames, element("span", "lines"));
   return button;
 }
@@ -40,10 +47,11 @@ function updateFrames(button, tile) {
   const frames = button.querySelector(".frames");
   const badge = frames.querySelector(".badge");
   const sources = [tile.src, ...tile.beside];
-  while (frames.children.length - 1 > sources.length) badge.previousSibling.remove();
+  const shown = frames.getElementsByClassName("frame");
+  while (shown.length > sources.length) badge.previousSibling.remove();
   sources.forEach((src, at) => {
-    if (at === frames.children.length - 1) frames.insertBefore(makeFrame(), badge);
-    const frame = frames.children[at];
+    if (at === shown.length) frames.insertBefore(makeFrame(), badge);
+    const frame = shown[at];
     const image = frame.querySelector("img");
     const name = tile.names[at] ?? "";
     frame.dataset.missing = at ? `no ${name.toLowerCase()}` : "image is missing";
@@ -54,6 +62,22 @@ function updateFrames(button, tile) {
     if (image.alt !== alt) image.alt = alt;
     if (frame.title !== name) frame.title = name;
   });
+}
+
+function fillTraces(frames, traces) {
+  const wanted = JSON.stringify(traces);
+  if ((frames.dataset.traces ?? "[]") === wanted) return;
+  frames.dataset.traces = wanted;
+  frames.querySelector(".traces")?.remove();
+  if (!traces.length) return;
+  const holder = element("span", "traces");
+  for (const [short, whole] of traces) {
+    const trace = element("span", "trace");
+    trace.textContent = short;
+    trace.title = whole;
+    holder.append(trace);
+  }
+  frames.append(holder);
 }
 
 function fillLines(holder, tile) {
@@ -69,7 +93,7 @@ function fillLines(holder, tile) {
         mark.textContent = MARKS[tile.verdict][0];
         line.append(mark);
       }
-      line.append(document.createTextNode(text.replaceAll(" %", "\u00a0%")));
+      line.append(document.createTextNode(text));
       return line;
     }),
   );
@@ -77,8 +101,9 @@ function fillLines(holder, tile) {
 
 function updateTile(button, tile, { marking, still }, picked) {
   updateFrames(button, tile);
-  const verdict = MARKS[tile.verdict] ? `, ${MARKS[tile.verdict][1]}` : "";
-  if (!still) button.setAttribute("aria-label", `${tile.alt}${verdict}`);
+  fillTraces(button.querySelector(".frames"), tile.traces);
+  const said = [tile.alt, MARKS[tile.verdict]?.[1], ...tile.traces.map(([, whole]) => whole)];
+  if (!still) button.setAttribute("aria-label", said.filter(Boolean).join(", "));
   if (marking) button.setAttribute("aria-pressed", String(picked));
   else button.removeAttribute("aria-pressed");
   setText(button.querySelector(".badge"), tile.badge);
@@ -165,15 +190,55 @@ function awaitReturn(self, id) {
 
 function onClick(self, event) {
   const button = event.target.closest(".tile");
-  if (!button || self.still) return;
+  if (!button || self.still || (self.box?.drawn && event.detail)) return; // Enter has no detail
   const id = Number(button.dataset.id);
+  const marks = event.ctrlKey || event.metaKey || event.target.closest(".corner");
   self.current = id;
   if (self.marking && event.shiftKey) return markRange(self, id);
-  if (self.marking && (event.ctrlKey || event.metaKey)) return toggle(self, id);
+  if (self.marking && marks) return toggle(self, id);
   self.anchor = id;
   draw(self);
   if (!self.root.closest?.("[role=dialog]") && !document.querySelector("[role=dialog]")) awaitReturn(self, id);
   self.emit("opened", id);
+}
+
+// A box that is drawn with the mouse marks every tile that it touches. Fingers scroll instead.
+function listenForBox(self) {
+  const { root } = self;
+  root.onpointerdown = (event) => {
+    self.box = null; // the click that ended the last one is over
+    if (!self.marking || event.button || event.pointerType !== "mouse") return;
+    self.box = { x: event.clientX, y: event.clientY, drawn: null, inside: [] };
+  };
+  root.onpointermove = (event) => {
+    const { box } = self;
+    if (!box || !(event.buttons & 1)) return;
+    const [left, right] = [box.x, event.clientX].sort((a, b) => a - b);
+    const [top, bottom] = [box.y, event.clientY].sort((a, b) => a - b);
+    if (!box.drawn && Math.max(right - left, bottom - top) < FAR) return;
+    if (!box.drawn) {
+      root.setPointerCapture(event.pointerId);
+      root.append((box.drawn = element("div", "box")));
+    }
+    Object.assign(box.drawn.style, { left: `${left}px`, top: `${top}px` });
+    Object.assign(box.drawn.style, { width: `${right - left}px`, height: `${bottom - top}px` });
+    box.inside = [];
+    for (const [id, button] of self.buttons) {
+      const at = button.getBoundingClientRect();
+      const touched = at.left < right && at.right > left && at.top < bottom && at.bottom > top;
+      if (touched) box.inside.push(id);
+      button.classList.toggle("boxed", touched);
+    }
+  };
+  root.onpointerup = root.onpointercancel = (event) => {
+    const { box } = self;
+    if (!box?.drawn) return;
+    box.drawn.remove();
+    for (const button of self.buttons.values()) button.classList.remove("boxed");
+    if (event.type !== "pointerup" || !box.inside.length) return;
+    box.inside.forEach((id) => self.picked.add(id));
+    sendMarks(self);
+  };
 }
 
 function onKey(self, event) {
@@ -218,7 +283,9 @@ export default function (component) {
   self.root.style.setProperty("--tile", `${data.tile}px`);
   self.root.classList.toggle("fixed", data.columns > 0);
   self.root.style.setProperty("--columns", data.columns);
+  self.root.classList.toggle("marking", data.marking);
   self.root.onclick = (event) => onClick(self, event);
+  listenForBox(self);
   self.root.onkeydown = (event) => onKey(self, event);
   draw(self);
   return () => {

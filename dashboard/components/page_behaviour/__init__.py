@@ -1,7 +1,8 @@
-"""Behaviour of the page for which Streamlit has no setting: the browser's history, and lists that close.
+"""Behaviour of the page for which Streamlit has no setting: history, lists that close, percent signs.
 
 history.js: one step of the browser's history for each action of the reader, so that the back button leads to
 what was left. close_after_choice.js: the list of a field closes after a choice.
+percent_signs.js: no line begins with a percent sign.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _BEHAVIOUR = component(
     html="<span></span>",
     js="\n".join(
         (HERE / name).read_text(encoding="utf-8")
-        for name in ("history.js", "close_after_choice.js", "page_behaviour.js")
+        for name in ("history.js", "close_after_choice.js", "percent_signs.js", "page_behaviour.js")
     ),
 )
 

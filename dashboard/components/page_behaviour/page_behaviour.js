@@ -3,4 +3,5 @@ export default function ({ data }) {
   window.peregrineBehaviour = true;
   oneStepPerAction(data.kept);
   closeAfterChoice(data.closing);
+  keepPercentSigns();
 }

@@ -81,6 +81,10 @@ SCORES = {
 def cards(comparison: Comparison, other: str) -> None:
     """The headline numbers of both studies, each with its change."""
     card_names = [name for name in CARDS if comparison.value(name, other)][:MOST_CARDS]
+    if comparison.pair:
+        card_names = [
+            name for name in CARDS[:2] if np.isfinite(change_of(comparison, name, other).difference)
+        ]
     for name, column in zip(card_names, st.columns(max(len(card_names), 1)), strict=False):
         measure, change = MEASURES[name], change_of(comparison, name, other)
         before, after = (
@@ -101,7 +105,8 @@ def verdict(comparison: Comparison, other: str) -> None:
     """On what the other study is better and worse, and of which images the numbers are."""
     if sentence := verdict_sentence(comparison, other):
         st.subheader(widgets.plain(sentence.removesuffix(".")))
-        basis = f"Measured on {comparison.population}, mIoU on those with masks."
+        masked = "" if comparison.pair else ", mIoU on those with masks"
+        basis = f"Measured on {comparison.population}{masked}."
         st.caption(widgets.plain(f"{basis} {changed_sentence(comparison, other)}"))
 
 
@@ -122,9 +127,13 @@ def table(comparison: Comparison) -> None:
         ]
         body.append(f"<tr><th scope=row>{heading}</th>{''.join(parts)}</tr>")
     st.html(f"{STYLE}<table class=compare><thead>{cells[0]}</thead><tbody>{''.join(body)}</tbody></table>")
+    how = (
+        "from resampling the images; a change is measured on the same resampled images in both studies."
+        if comparison.pair is None
+        else "Wilson's of an accuracy, Newcombe's for paired samples of its change, else from resampling."
+    )
     st.caption(
-        "In brackets: 95 % intervals from resampling the images; a change is measured on the same resampled "
-        "images in both studies. Bold: the interval of the change leaves out 0."
+        f"In brackets: 95 % intervals {how} Bold: the interval of the change leaves out 0."
         + (" †: measured differently, see the notes above." if comparison.not_comparable else "")
     )
     download(comparison.shared.studies, numbers_table(comparison), comparison.among, name="compare")
@@ -188,8 +197,10 @@ def _cell(
     comparison: Comparison,
     other: str = "",
     options: FigureOptions = FigureOptions(),  # noqa: B008  (frozen)
-) -> CellRequest:
-    """What the sheet draws of the compared studies, `other` before the rest."""
+) -> CellRequest | None:
+    """What the sheet draws of the compared studies, `other` before the rest; None of two answers."""
+    if comparison.pair:
+        return None
     first, *rest = comparison.shared.studies
     rest.sort(key=lambda study: comparison.names[comparison.shared.studies.index(study)] != other)
     return cell_beside(CellRequest(entry, options, str(comparison.among)), first, rest)

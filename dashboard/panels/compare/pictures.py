@@ -12,6 +12,7 @@ import streamlit as st
 from core.charts import class_representations
 from core.charts.miou import MIOU
 from core.charts.options import FigureOptions
+from core.comparison.answers import answers_finding
 from core.comparison.compare import Comparison
 from core.comparison.sides import GAINED, LOST, RIGHT, WRONG
 from core.figures.cells import CellRequest
@@ -38,25 +39,31 @@ FIGURES = ("Overlap with masks", "Mean representations", "One feature")
 
 @stable_container
 def changed_sides(comparison: Comparison, other: str) -> None:
-    """Images that one study gets right and the other wrong, with the heatmaps of both."""
+    """Images that one study or answer gets right and the other wrong, with the heatmaps of both."""
     first, n = comparison.names[0], comparison.side_counts(other)
     if not sum(n.values()):
         st.caption("No image has a verdict in both studies.")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="compare_controls"):
-        title = f"{n[GAINED]:,} images became right, {n[LOST]:,} became wrong"
-        st.subheader(title, anchor=False, width="content")
-        side = choose_one("Which images", SIDES, key="compare_side", default=next(iter(SIDES)))
-    moved = comparison.changed(other, SIDES[side])
+        title, sides = f"{n[GAINED]:,} images became right, {n[LOST]:,} became wrong", SIDES
+        from_to = f"From {widgets.plain(first)} to {widgets.plain(other)}; "
+        if comparison.pair:
+            title = answers_finding(comparison)
+            sides = {f"Only {other} right": GAINED, f"Only {first} right": LOST, "Neither right": WRONG}
+            from_to = ""
+        st.subheader(widgets.plain(title), anchor=False, width="content")
+        default = next((name for name, side in sides.items() if n[side]), next(iter(sides)))
+        side = choose_one("Which images", sides, key="compare_side", default=default)
+    moved = comparison.changed(other, sides[side])
     if len(moved):
-        cell = _changed_cell(comparison, other, SIDES[side])
-        with with_menu("compare_changed", alt=f"images {SIDES[side]}", cell=cell):
+        cell = _changed_cell(comparison, other, sides[side])
+        with with_menu("compare_changed", alt=f"images {sides[side]}", cell=cell):
             _gallery(comparison, other, moved)
     else:
         st.caption("There is no such image.")
     st.caption(
-        f"From {widgets.plain(first)} to {widgets.plain(other)}; {n[RIGHT]:,} images are right in both, "
-        f"{n[WRONG]:,} wrong in both.{_heats_said(comparison, other, moved)}"
+        f"{from_to}{n[RIGHT]:,} images are right in both, {n[WRONG]:,} wrong in both."
+        f"{_heats_said(comparison, other, moved)}"
     )
 
 
@@ -64,7 +71,7 @@ def _gallery(comparison: Comparison, other: str, moved: pd.DataFrame) -> None:
     study = comparison.shared.studies[0]
     with_heat = _with_heat(comparison, other)
     names = ("Image", *(f"Heatmap in {comparison.names[at]}" for at in with_heat))
-    lines = {int(row["row"]): _lines(row) for row in moved.to_dict("records")}
+    lines = {int(row["row"]): _lines(row, comparison, other) for row in moved.to_dict("records")}
 
     def addresses(rows: list[int]) -> list[tuple[str, ...]]:
         sources = [served_studies.picture_urls(study, rows)]
@@ -101,6 +108,8 @@ def _changed_cell(comparison: Comparison, other: str, side: str) -> CellRequest 
 def _with_heat(comparison: Comparison, other: str) -> list[int]:
     """Which of the two studies hold heatmaps, by their number."""
     heats = comparison_reads.heats_of(comparison)
+    if comparison.pair:  # the heatmaps are of the representation, not of an answer
+        return [0] if heats[0] else []
     return [at for at in (0, comparison.names.index(other)) if heats[at]]
 
 
@@ -109,7 +118,7 @@ def _heats_said(comparison: Comparison, other: str, moved: pd.DataFrame) -> str:
     if not names:
         return ""
     what = "The heatmaps show where the discriminative features that fire on an image look"
-    line = f" {what}: in {' and in '.join(names)}."
+    line = f" {what}." if comparison.pair else f" {what}: in {' and in '.join(names)}."
     if (moved[["q_before", "q_after"]].to_numpy(float) == 0).any():
         line += (
             " Where Q is 0 none of them fires, and the heatmap is that of the strongest one; it may be dark."
@@ -125,9 +134,17 @@ def _overlays(study: Study, rows: list[int]) -> list[str]:
     ]
 
 
-def _lines(row: Mapping[str, Any]) -> tuple[str, str]:
+def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[str, str]:
     """What each study says of the image; then Q and confidence, before and after."""
     label = "" if widgets.undefined(row["label"]) else f"{row['label']}: "
+    if comparison.pair:
+        said = zip((comparison.names[0], other), ("before", "after"), strict=True)
+        parts = [
+            row[f"predicted_{when}"]
+            + ("" if np.isnan(sure := row[f"confidence_{when}"]) else f" {100 * sure:.0f} %")
+            for _, when in said
+        ]
+        return f"{label}{comparison.names[0]} {parts[0]}", f"{other} {parts[1]}"
     classes = f"{label}{row['predicted_before']} → {row['predicted_after']}"
     parts = []
     if not widgets.undefined(row["confidence_before"]):

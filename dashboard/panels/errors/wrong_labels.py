@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.formatting import counted
@@ -12,7 +11,7 @@ from core.store import Study
 from dashboard.cache import reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
-from dashboard.panels import traces
+from dashboard.panels import marks
 from dashboard.state import session
 
 PAGE = 24
@@ -36,11 +35,10 @@ def likely_wrong_list(
         return
     answer_slot.caption(f"{counted(len(table), 'label')} likely wrong, the least likely first.", help=HELP)
     rows = session.rows_held(study, table["image_id"])
-    facts = table.set_index(pd.Index(rows))
     with head:
-        picked = [row for row in session.picked_rows(study) if row in facts.index]
-        traces.of_images(study, facts.loc[picked or rows[:PAGE]], picked=bool(picked))
         download(study, table, population, name=TABLE)
+    suggested = dict(zip(rows, table["suggested"].astype(str), strict=True))
+    marks.action_bar(study, rows, key="wrong_labels_bar", suggested=suggested)
     captions = {row: _caption(fact) for row, fact in zip(rows, table.to_dict("records"), strict=True)}
     badges = {row: f"{100 * sure:.0f} %" for row, sure in zip(rows, table["confidence"], strict=True)}
     widgets.image_gallery(

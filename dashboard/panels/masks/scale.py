@@ -24,11 +24,24 @@ def overlap_scale(study: Study, population: Slice) -> None:
     table = reads.slice_table(study, population, "overlap_scale")
     sentence = overlap_sentence(table)
     st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
+    _preference(study, population)
     examples.example_overlays(study, population)
     if not np.isfinite(numbers(table, "value")).any():
         return
     show_chart(study, MIOU_SCALE, among=population, name="overlap_scale", title=None)
     st.caption(_images(table), help=widgets.help_text("overlap_controls"))
+
+
+def _preference(study: Study, population: Slice) -> None:
+    """How far the heat prefers the object, as one number."""
+    value, low, high, n = reads.object_preference(study, population)
+    if np.isfinite(low):
+        points = f"{100 * value:+.1f} points".replace("-", "−")
+        between = f"({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+        st.markdown(
+            f"**Object preference {points}** {between}, over {n:,} images with a mask of the object",
+            help=widgets.help_text("object_preference"),
+        )
 
 
 def _images(table: pd.DataFrame) -> str:

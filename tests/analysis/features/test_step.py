@@ -129,6 +129,26 @@ def test_compute_features__no_discriminative_features_offers_the_next_epsilon(st
 
 
 @pytest.mark.slow
+def test_compute_features__without_any_feature_at_the_default_takes_what_auto_takes(study_path, rng):
+    study = open_study(study_path(pictures=False))
+    raw = rng.normal(size=(len(study.images), 48)).clip(-2.5, 2.5).astype(np.float32)  # dense: no tail
+    with write_study(study.path) as writer, writer.step("embed", {}) as step:
+        step.table("images", study.images)
+        step.vector("representations", raw)
+    stored = []
+    for epsilon in (FeaturesConfig.epsilon, "auto"):
+        study = redo(open_study(study.path), epsilon=epsilon)
+        stored.append([study.summary("features")["epsilon"], study.vector("firing_features").tolist()])
+        stored[-1] += [study.vector("firing_by_feature_rows").tolist(), study.vector("firing_count").tolist()]
+    assert stored[0] == stored[1]
+    assert stored[0][0] == reference.auto_epsilon(raw[~study.is_val], 50, 95)[0] < 4
+    study = redo(study, epsilon=FeaturesConfig.epsilon)
+    assert "No feature is discriminative at epsilon 4, the paper's value." in notes_on_features(study)[0]
+    with pytest.raises(NoDiscriminativeFeatures, match="Run: python -m core features"):
+        redo(study, epsilon=5.0)  # what was asked for is not changed
+
+
+@pytest.mark.slow
 def test_compute_features__no_smaller_epsilon_offers_nothing(study_path):
     study = open_study(study_path(pictures=False))
     with write_study(study.path) as writer, writer.step("embed", {}) as step:

@@ -137,7 +137,8 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     assert 0 < len(expected) < study.is_val.sum()
     assert f"**{len(expected)}** selected" in all_text(app)
     assert {tile["id"] for tile in tiles(app, "map_gallery")} <= set(expected.tolist())
-    app.text_input(key="map_selected_name").set_value("left <half>")
+    app.session_state["map_selected_save"] = True  # AppTest has no click for a popover
+    app.run().text_input(key="map_selected_save_name").set_value("left <half>")
     next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
     assert not app.exception
     saved = Slice.parse(saved_slices.texts(study.path)["left <half>"])
@@ -211,10 +212,12 @@ def test_map__while_later_steps_are_missing(studies, open_page):
 
 
 def test_map__too_many_to_save_one_by_one(studies, open_page, monkeypatch):
-    from dashboard.panels import selection
+    from dashboard.panels import marks
 
-    monkeypatch.setattr(selection, "MOST_SAVED", 10)
+    monkeypatch.setattr(marks, "MOST_SAVED", 10)
     app = open_page("map", study="demo", map_outline=EVERYWHERE)
+    app.session_state["map_selected_save"] = True
+    app.run()
     assert "too many to name one by one" in all_text(app)
 
 
@@ -222,7 +225,8 @@ def test_saved_name_of_another_slice_is_refused_and_kept(studies, open_page):
     study = open_study(studies / "demo")
     saved_slices.save(study.path, "mine", Slice.parse("split=val"))
     app = open_page("map", study="demo", map_outline=EVERYWHERE)
-    app.text_input(key="map_selected_name").set_value("mine")
+    app.session_state["map_selected_save"] = True
+    app.run().text_input(key="map_selected_save_name").set_value("mine")
     next(button for button in app.button if "Save" in button.label and "images" in button.label).click().run()
     assert "already" in " ".join(problem.value for problem in app.warning)
     assert Slice.parse(saved_slices.texts(study.path)["mine"]) == Slice.parse("split=val")

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.charts.overlap_rows import VARIANTS
+from core.measures.object_preference import object_preference
 from core.measures.overlap_scale import overlap_scale
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
@@ -70,6 +71,10 @@ def test_scale__is_of_the_images_of_the_filter_and_its_sentence_stands_above(whe
     table = overlap_scale(study, images_of(study, where))
     sentence = overlap_sentence(table)
     assert app.subheader[0].value == sentence.removesuffix(".")
+    value, low, high, _ = object_preference(study, images_of(study, where))
+    if np.isfinite(low):
+        shown = f"**Object preference {100 * value:+.1f} points** ({100 * low:+.1f} to {100 * high:+.1f})"
+        assert shown in all_text(app).replace("−", "-")
     known = table.dropna(subset="value")
     if known.empty:
         return

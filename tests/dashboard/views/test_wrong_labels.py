@@ -25,6 +25,11 @@ def relabelled(folder, n: int = 6) -> list[str]:
     return images["image_id"][rows].tolist()
 
 
+def press(app, label: str) -> None:
+    next(one for one in app.button if one.label == label).click().run()
+    assert not app.exception
+
+
 @pytest.mark.slow
 def test_list__is_that_of_the_filter_and_is_marked_and_tagged(studies, open_page):
     changed = relabelled(studies / "demo")
@@ -35,16 +40,22 @@ def test_list__is_that_of_the_filter_and_is_marked_and_tagged(studies, open_page
     assert not app.exception and f"{len(table)} label" in all_text(app)
     shown = [study.images["image_id"][tile["id"]] for tile in tiles(app, "wrong_labels")]
     assert shown == table["image_id"].tolist()[: len(shown)] and "→" in str(tiles(app, "wrong_labels")[0])
-    app.session_state["trace_images"] = True  # AppTest has no click for a popover
+    app.session_state["wrong_labels_bar_label"] = True  # AppTest has no click for a popover
     app.run()
-    app.text_input(key="trace_images_tag").set_value("doubtful").run()
-    app.button(key="trace_save_images").click().run()
-    assert not app.exception
+    press(app, f"Mark {len(table)} labels as wrong")
+    app.session_state["wrong_labels_bar_tag"] = True
+    app.run()
+    app.multiselect(key="wrong_labels_bar_tag_names").set_value(["doubtful"]).run()
+    press(app, f"Tag {len(table)} images")
     kept = read_traces(studies / "demo").images
-    assert {name: one.wrong_label for name, one in kept.items()} == dict(
-        zip(table["image_id"][:24], table["suggested"][:24], strict=True)
-    )
+    suggested = dict(zip(table["image_id"], table["suggested"], strict=True))
+    assert {name: one.wrong_label for name, one in kept.items()} == suggested
     assert all(one.tags == ("doubtful",) for one in kept.values())
+    first = tiles(app, "wrong_labels")[0]["traces"]
+    assert [short for short, _ in first] == [f"⚑ {table['suggested'].iloc[0]}", "doubtful"]
+    press(app, "Undo")
+    assert {one.tags for one in read_traces(studies / "demo").images.values()} == {()}
+    assert app.button(key="wrong_labels_bar_undo").disabled  # the last action alone
     label = table["label"].iloc[0]
     app = open_page("errors", study="demo", where=f"label={label}", **TAB)
     assert len(tiles(app, "wrong_labels")) == min((table["label"] == label).sum(), 24)

@@ -78,3 +78,18 @@ def test_shown__damage_is_named(tmp_path):
     with pytest.raises(StudyError, match="swaps.parquet' cannot be read"):
         shown_tokens(Opened(tmp_path), 1)  # type: ignore[arg-type]
     assert rank_weights(tmp_path) is None
+
+
+@pytest.mark.parametrize("file", ["swaps.parquet", "weights.json"])
+def test_shown__one_changed_bit_is_noticed(tmp_path, file):
+    keep_tables(tmp_path, tables()[1], {"weights": [1, 2, 3]})
+    assert rank_weights(tmp_path) == [1, 2, 3]
+    content = bytearray((tmp_path / FOLDER / file).read_bytes())
+    value = content.index(b"0/2" if file == "swaps.parquet" else b"2,")
+    content[value] ^= 1
+    (tmp_path / FOLDER / file).write_bytes(content)
+    if file == "weights.json":
+        assert rank_weights(tmp_path) is None
+    else:
+        with pytest.raises(StudyError, match="swaps.parquet' cannot be read"):
+            shown_tokens(Opened(tmp_path), 1)  # type: ignore[arg-type]

@@ -16,10 +16,11 @@ from core.errors import TokenError
 from core.research.visual_tokens.graph import Node, SceneGraph, Triple
 from core.research.visual_tokens.store import TokenFolder, TokenWriter
 from core.research.visual_tokens.tokens import ImageTokens, pack_tokens
+from tests.manifests import without_checksums
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def written(tmp_path: Path) -> Path:
     boxes = np.array([[0, 0, 5, 5], [1, 1, 9, 9]], float)
     graph = SceneGraph(
         (Node("dog"), Node("cat")), boxes, np.array([0.9, 0.8]), (Triple(0, 1, "left of", 0.5),)
@@ -32,6 +33,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "tokens"
 
 
+@pytest.fixture
+def folder(written: Path) -> Path:
+    """As a stranger may write it, and as it was written before there were checksums."""
+    return without_checksums(written)
+
+
 def use(folder: Path) -> list[int]:
     opened = TokenFolder(folder)
     assert opened.fingerprint and opened.widths
@@ -40,6 +47,23 @@ def use(folder: Path) -> list[int]:
 
 def test_sound(folder: Path) -> None:
     assert use(folder) == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("at", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("manifest.json", "offsets.npy", "images.parquet", "objects.parquet", "relations.parquet"),
+        *("global/00000.npy", "tangible/00000.npy", "predicates/00000.npy"),
+    ],
+)
+def test_one_changed_bit_is_noticed(written: Path, file: str, at: float) -> None:
+    assert use(written) == [2, 2, 2, 2]
+    content = bytearray((written / file).read_bytes())
+    content[int(at * len(content))] ^= 1
+    (written / file).write_bytes(content)
+    with pytest.raises(TokenError, match="tokens again|is no TOKENS folder"):
+        use(written)
 
 
 def _array(**changes: Any) -> Callable[[dict[str, Any]], None]:

@@ -1,0 +1,127 @@
+"""Two answers of one study against each other: a comparison of the study with itself. No torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from core.answers.answer import HEAD, PROBE
+from core.common.dataframes import where, words
+from core.common.formatting import counted
+from core.common.statistics.intervals import wilson
+from core.comparison.compare import EVERYTHING, Comparison, fact_table, sort_measures
+from core.comparison.images import Shared
+from core.comparison.measures import judged_of, measure_table
+from core.comparison.notes import Note, chosen_by_result, few_error_notes
+from core.comparison.separation import separation_table
+from core.comparison.sides import side_table
+from core.errors import SettingsError
+from core.measures.paired_accuracy import PairedAccuracy, accuracy_by_class, paired_accuracy
+from core.slices.slice import Slice
+from core.store import Study
+
+OF_ANSWERS = (  # measures that depend on the answer, but for those that follow from its accuracy
+    *("accuracy", "q_correct", "q_misclassified", "q_gap", "q_auroc", "confidence_auroc", "confidence"),
+)
+NOT_OF_ANSWERS = ("n_features", "n_discriminative", "n_explainable", "n_interpretable_features", "n_concepts")
+
+
+def compare_answers(
+    study: Study, first: str, second: str, *, among: Slice = EVERYTHING, resamples: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare two answers of a study, on the images that both are judged on.
+
+    Raises:
+        SettingsError: the study has no such answer, or both are one. StudyError: no image is in `among`.
+        SliceError: the study lacks something that `among` names.
+    """
+    if first == second:
+        raise SettingsError(f"'{first}' is named twice; name two answers of the study")
+    names = first, second
+    studies = study.answering(first), study.answering(second)
+    val = np.stack([one.is_val for one in studies])
+    judged = np.asarray(val.all(0)) if val.any() else np.ones(study.n_images, bool)
+    rows = np.tile(np.arange(study.n_images), (2, 1))
+    shared = Shared(studies, list(names), rows, judged, _left_out(val, names)).narrowed(among)
+    places = shared.rows[0, shared.judged]
+    scores = [judged_of(one, places) for one in studies]
+    correct = np.stack([one.correct for one in scores])
+    predicted = np.array([words(one.table(PROBE, ["predicted"]), "predicted") for one in studies], object)
+    pair = paired_accuracy(correct, predicted[:, places])
+    measures = sort_measures(measure_table(scores, names, resamples=resamples, seed=seed))
+    measures = where(measures, measures["measure"].isin(OF_ANSWERS).to_numpy())
+    notes = [*shared.notes, *chosen_by_result(among, shared)]
+    notes += few_error_notes(dict(zip(names, correct, strict=True)))
+    return Comparison(
+        shared,
+        among,
+        _paired(measures, pair, names),
+        fact_table(shared).assign(**dict.fromkeys(NOT_OF_ANSWERS)),
+        accuracy_by_class(correct, shared.labels[shared.judged], names),
+        side_table(shared),
+        separation_table(shared, measures),
+        pd.DataFrame(),
+        None,
+        [],
+        list(map(Note, notes)),
+        frozenset(),
+        pair,
+    )
+
+
+def _left_out(val: np.ndarray, names: tuple[str, str]) -> list[str]:
+    """A note on each answer that is not judged on images that the other one is judged on."""
+    return [
+        f"{counted(n, 'image')} that {name} was fitted on are left out"
+        for name, mine, other in zip(names, val, val[::-1], strict=True)
+        if (n := int((other & ~mine).sum()))
+    ]
+
+
+def _paired(measures: pd.DataFrame, pair: PairedAccuracy, names: tuple[str, str]) -> pd.DataFrame:
+    """The accuracies on the images with both verdicts, with Wilson's intervals and that of the difference."""
+    others = where(measures, (measures["measure"] != "accuracy").to_numpy())
+    if not pair.n:
+        return others
+    rows = []
+    for name, right in zip(names, pair.n_right, strict=True):
+        ends = (pair.difference, pair.low, pair.high) if name == names[1] else [np.nan] * 3
+        rows.append(["accuracy", name, right / pair.n, *map(float, wilson(right, pair.n)), *ends, pair.n])
+    return pd.concat([pd.DataFrame(rows, columns=measures.columns), others], ignore_index=True)
+
+
+def answers_finding(comparison: Comparison) -> str:
+    """State what two answers show of each other; with a head and a probe, whether the representation holds
+    what the head misses. No full stop.
+    """
+    pair, (first, second) = comparison.pair, comparison.names
+    if pair is None or not pair.n:
+        return "No image has a verdict of both answers"
+    alone = {first: pair.only_first, second: pair.only_second}
+    if HEAD in alone and PROBE in alone and alone[PROBE]:
+        held = "the representation holds what the head misses"
+        return f"The probe is right on {counted(alone[PROBE], 'image')} that the head gets wrong: {held}"
+    said = " and ".join(f"{name} on {counted(n, 'image')}" for name, n in alone.items())
+    return f"Alone right are {said}"
+
+
+def agreement_lines(comparison: Comparison) -> list[str]:
+    """State in how many images two answers agree, who is right where, and what that shows."""
+    pair, (first, second) = comparison.pair, comparison.names
+    if pair is None or not pair.n:
+        return [answers_finding(comparison)]
+    ends = f"{100 * pair.agreement_low:.1f} to {100 * pair.agreement_high:.1f}"
+    return [
+        f"{first} and {second} agree on {100 * pair.agreement:.1f} % ({ends}) of {counted(pair.n, 'image')}",
+        f"right: both {pair.both_right:,}, only {first} {pair.only_first:,}, only {second} "
+        f"{pair.only_second:,}, neither {pair.both_wrong:,}; {mcnemar_text(pair)}",
+        answers_finding(comparison),
+    ]
+
+
+def mcnemar_text(pair: PairedAccuracy) -> str:
+    """
+    >>> mcnemar_text(PairedAccuracy(9, 9, 0, 0, 0, 0.0, 0.0, 0.0, 0.0004, 1.0, 1.0, 1.0))
+    "McNemar's test: p < 0.001"
+    """
+    return "McNemar's test: p " + ("< 0.001" if pair.p < 0.001 else f"= {pair.p:.3f}")

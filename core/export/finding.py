@@ -1,0 +1,148 @@
+"""What a study found, in one sentence: what the encoder sees, and where it goes wrong.
+
+Only what has evidence is said: words of discriminative features that passed their test, an accuracy whose
+interval lies above guessing or below it, a slice that is significantly worse.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from core.common.dataframes import words
+from core.common.formatting import counted, percent
+from core.common.statistics.chance import FEW
+from core.measures.object_preference import object_preference
+from core.slices.finder import judged
+from core.slices.firing_counts import count_firing_images, has_firing
+from core.slices.highlights import ClassAccuracy, class_accuracy, worst_slice
+from core.slices.inspection.populations import images_of
+from core.slices.inspection.words import SCENE, feature_words, named_from
+from core.slices.plain_names import plain_name
+from core.slices.slice import Slice
+from core.store import Narrowed, Study
+
+MOST = 3  # words, or classes, that the sentence names
+FAILS = 0.5  # error rate of a slice from which on it fails there
+
+
+def study_finding(study: Study, among: np.ndarray | None = None) -> str:
+    """Return what a study found in one sentence without its full stop.
+
+    Args:
+        study: read by the answer that it speaks of.
+        among: (n_images,) bool: images that it is narrowed to; None: the evaluation images, or all if there
+            are none. A narrowed study speaks of its own images.
+    """
+    if isinstance(study, Narrowed):
+        study, among = study.whole, study.chosen
+    shown = images_of(study, Slice()) if among is None else among
+    if not study.has("features"):
+        return "Not finished: its features are still to come"
+    verb, seen = _seen(study, shown)
+    sees = f"{verb} {_joined(seen)}" if seen else ""
+    accuracy = class_accuracy(study, among)
+    outcomes = judged(study, among)
+    # The probe knows its train images by heart.
+    of_train = study.answer is None and outcomes is not None and not (outcomes.mask & study.is_val).any()
+    if accuracy is None or of_train or (len(study.class_names) == 1 and accuracy.accuracy == 1):
+        return _without_outcomes(study, shown, sees, seen)
+    if among is None and accuracy.worst and not accuracy.beats_guessing:
+        return _useless(accuracy)
+    if object_preference(study, shown).high < 0:
+        sees = f"{sees or 'Its features look'}, more at the background than at the object"
+    wrong = _wrong(study, accuracy, among)
+    if sees and study.answer is None:
+        return f"{sees}; {wrong}"
+    return f"{sees}; {_subject(study)} {wrong}" if sees else _begun(f"{_subject(study)} {wrong}")
+
+
+def _seen(study: Study, shown: np.ndarray) -> tuple[str, list[str]]:
+    """Return the names of discriminative features that fire on most of some images, no two with a word in
+    common, and how they were seen: under the heat, or in the whole images.
+    """
+    if not (study.has("concepts") and has_firing(study)):  # a head's classes are no words of what is seen
+        return "", []
+    names, places = feature_words(study, named=False), named_from(study)
+    fires = count_firing_images(study, [shown])[0] * study.discriminative
+    images: dict[bool, Counter[str]] = defaultdict(Counter)
+    for feature, mine in names.items():
+        images[places.get(feature) == SCENE][mine[0]] += int(fires[feature])
+    under_heat = any(images[False].values())
+    listed: list[str] = []
+    for word, n in sorted(images[not under_heat].items(), key=lambda pair: (-pair[1], pair[0])):
+        if n and not any(set(word.split()) & set(other.split()) for other in listed):
+            listed.append(word)
+    return "Sees" if under_heat else "Reacts to scenes with", listed[:MOST]
+
+
+def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str]) -> str:
+    """Say what is known where no image is known to be right or wrong, or none can be wrong."""
+    if len(study.class_names) > 1:
+        if "probe" in study.missing():
+            return f"{sees or 'Not finished'}; where it goes wrong is still to come"
+        return f"{sees or 'Its features are known'}; no evaluation image tells where it goes wrong"
+    if seen:
+        return f"Groups these images by {_joined(seen)}"
+    if study.has("probe") and (answers := _answers(study, shown)):
+        return _begun(f"{_subject(study)} most often answers {answers}")
+    fires = count_firing_images(study, [shown])[0] > 0 if has_firing(study) else np.zeros(0, bool)
+    alive, images = f"{np.count_nonzero(fires):,} of {len(fires):,}", counted(int(shown.sum()), "image")
+    return f"{alive} features fire on these {images}; without labels and words nothing says what they mean"
+
+
+def _answers(study: Study, shown: np.ndarray) -> str:
+    """Name the most common answers on some images, each with its share."""
+    told = words(study.table("probe", ["predicted"])[shown].dropna(), "predicted")
+    common = sorted(Counter(told).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
+    return _joined([f"“{name}” ({percent(n / len(told), digits=0)})" for name, n in common])
+
+
+def _useless(accuracy: ClassAccuracy) -> str:
+    """Say that the answers are no better than guessing, or that so few images cannot tell."""
+    guess = f"always answering “{accuracy.common}”"
+    shares = f"{percent(accuracy.accuracy, digits=0)} correct against {percent(accuracy.guess, digits=0)}"
+    if accuracy.high < accuracy.guess:
+        return f"Does worse than {guess} ({shares}): try another encoder or layer"
+    if accuracy.n < FEW:
+        few = counted(accuracy.n, "evaluation image")
+        return f"Too few images: {few} cannot tell whether it beats {guess} ({shares})"
+    return f"Does no better than {guess} ({shares}): try another encoder or layer"
+
+
+def _wrong(study: Study, accuracy: ClassAccuracy, among: np.ndarray | None) -> str:
+    """Say on which images the answers are wrong, as far as that is more than chance."""
+    if accuracy.accuracy == 1:
+        return f"is right on all {counted(accuracy.n, 'image')}"
+    if accuracy.accuracy == 0:
+        return f"is wrong on all {counted(accuracy.n, 'image')}"
+    worst = worst_slice(study, among)
+    right = f"is right on {percent(accuracy.accuracy, digits=0)} of {counted(accuracy.n, 'image')}"
+    if worst is None:
+        return f"{right}, no kind of them clearly harder"
+    share = worst.errors / worst.n
+    words_of = {feature: ", ".join(mine) for feature, mine in feature_words(study).items()}
+    name, elsewhere = plain_name(Slice.parse(worst.where), words_of), percent(worst.rest, digits=0)
+    if share >= FAILS:
+        return f"fails on {name}"
+    return f"is weaker on {name} ({percent(share, digits=0)} wrong, elsewhere {elsewhere})"
+
+
+def _subject(study: Study) -> str:
+    """Name what gives the answers."""
+    if study.answer is None:
+        return "a linear probe"
+    return "its own classifier" if study.answer.kind == "head" else f"the answer {study.answer.name}"
+
+
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _joined(parts: list[str]) -> str:
+    """
+    >>> _joined(["sky"]), _joined(["grass", "sky", "brick"])
+    ('sky', 'grass, sky and brick')
+    """
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)

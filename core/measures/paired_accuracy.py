@@ -1,0 +1,123 @@
+"""Two answers on the same images: how often they agree, and which of them is right more often. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.common.statistics.intervals import wilson
+
+CLASS_COLUMNS = ["label", "study", "n", "accuracy", "difference", "difference_low", "difference_high"]
+
+
+@dataclass(frozen=True)
+class PairedAccuracy:
+    """Two answers on n images with a verdict of both.
+
+    Attributes:
+        only_first, only_second: images on which one of them alone is right.
+        difference: accuracy of the second minus that of the first, with its interval.
+        p: of McNemar's exact test that both are right equally often; NaN without images.
+        agreement: share of images that both give the same class, with its interval.
+    """
+
+    n: int
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    agreement: float
+    agreement_low: float
+    agreement_high: float
+
+    @property
+    def n_right(self) -> tuple[int, int]:
+        return self.both_right + self.only_first, self.both_right + self.only_second
+
+
+def paired_accuracy(correct: np.ndarray, predicted: np.ndarray) -> PairedAccuracy:
+    """Compare two answers on the images on which both have a verdict.
+
+    Args:
+        correct: (2, n) 1, 0 or NaN. predicted: (2, n) class names.
+    """
+    known = np.isfinite(correct).all(0)
+    first, second = correct[:, known] == 1
+    both, only_first, only_second = (
+        int(np.sum(mask)) for mask in (first & second, first & ~second, ~first & second)
+    )
+    n = int(known.sum())
+    agreed = int((predicted[0, known] == predicted[1, known]).sum())
+    low, high = difference_interval(both, only_first, only_second, n)
+    share_low, share_high = (float(end) for end in wilson(agreed, n))
+    return PairedAccuracy(
+        n,
+        both,
+        only_first,
+        only_second,
+        both_wrong=n - both - only_first - only_second,
+        difference=(only_second - only_first) / n if n else np.nan,
+        low=low,
+        high=high,
+        p=mcnemar(only_first, only_second) if n else np.nan,
+        agreement=agreed / n if n else np.nan,
+        agreement_low=share_low,
+        agreement_high=share_high,
+    )
+
+
+def difference_interval(both: int, only_first: int, only_second: int, n: int) -> tuple[float, float]:
+    """Bounds of the interval of p_2 - p_1 of paired samples (Newcombe 1998, method 10), in [-1, 1].
+
+    With e, f, g, h images right by both, the first, the second, none; Wilson's bounds l, u of each share p:
+    p_2 - p_1 - sqrt((p_2 - l_2)^2 - 2 phi (p_2 - l_2) (u_1 - p_1) + (u_1 - p_1)^2), likewise above, and
+    phi = (e h - f g) / sqrt((e + f) (g + h) (e + g) (f + h)), its numerator, where it is positive, less n / 2
+    and at least 0; phi = 0 where the root is 0. NaN for n = 0.
+    """
+    if not n:
+        return np.nan, np.nan
+    neither = n - both - only_first - only_second
+    right = both + only_first, both + only_second
+    shares = [one / n for one in right]
+    ends = [wilson(one, n) for one in right]
+    below = [share - float(low) for share, (low, _) in zip(shares, ends, strict=True)]
+    above = [float(high) - share for share, (_, high) in zip(shares, ends, strict=True)]
+    product = both * neither - only_first * only_second
+    product = max(product - n / 2, 0.0) if product > 0 else product
+    root = np.sqrt(float(right[0]) * (n - right[0]) * float(right[1]) * (n - right[1]))
+    phi = product / root if root else 0.0
+    apart = shares[1] - shares[0]
+    down = np.sqrt(max(below[1] ** 2 - 2 * phi * below[1] * above[0] + above[0] ** 2, 0.0))
+    up = np.sqrt(max(above[1] ** 2 - 2 * phi * above[1] * below[0] + below[0] ** 2, 0.0))
+    return float(apart - down), float(apart + up)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """p of McNemar's exact test: images that one answer alone gets right are as often those of either.
+
+    min(1, 2 P(X <= min(b, c))), X binomial of b + c draws with a half (McNemar 1947). 1 for b = c = 0.
+    """
+    from scipy.special import bdtr
+
+    fewer, all_of_one = min(only_first, only_second), only_first + only_second
+    return float(min(1.0, 2.0 * bdtr(fewer, all_of_one, 0.5))) if all_of_one else 1.0
+
+
+def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, names: tuple[str, str]) -> pd.DataFrame:
+    """The accuracy of both answers on each class, and the difference with its interval; columns
+    CLASS_COLUMNS, by class name.
+    """
+    known, rows = np.isfinite(correct).all(0) & ~pd.isna(labels), []
+    for label in sorted(set(labels[known])):
+        here = correct[:, known & (labels == label)]
+        pair = paired_accuracy(here, np.empty(here.shape, object))
+        first, second = (right / pair.n for right in pair.n_right)
+        rows.append([label, names[0], pair.n, first, np.nan, np.nan, np.nan])
+        rows.append([label, names[1], pair.n, second, pair.difference, pair.low, pair.high])
+    return pd.DataFrame(rows, columns=pd.Index(CLASS_COLUMNS))

@@ -1,0 +1,70 @@
+"""Two answers of one study against each other, on the page Compare."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.answers.answer import PROBE
+from core.common.command_line import command_line
+from core.comparison.answers import mcnemar_text
+from core.comparison.compare import Comparison
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import comparison_reads
+from dashboard.components import widgets
+from dashboard.components.choose_one import select_one
+from dashboard.panels.compare import numbers, pictures
+
+AGAINST = "compare_answer"  # widget key and part of the URL
+
+
+def answers(study: Study, among: Slice) -> None:
+    """The answer that the page reads, and another one of the study."""
+    mine = study.answer.name if study.answer else PROBE
+    others = [name for name in study.answers if name != mine]
+    if not others:
+        widgets.empty_state(
+            "This study has one answer",
+            "Add another one: the votes of the nearest images, or predictions of your own",
+            command_line("answers", study.path, add="knn"),
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="compare_answers_controls"):
+        st.caption(f"**{widgets.plain(mine)}** against", width="content")
+        other = select_one("Against", others, key=AGAINST, width=220)
+    comparison = comparison_reads.answers_compared(study, mine, other, among)
+    if comparison.pair is None or not comparison.pair.n:
+        widgets.empty_state(
+            "No image has a verdict of both answers",
+            "They are compared on images with a label that both can give, to which neither was fitted.",
+        )
+        return
+    numbers.verdict(comparison, other)
+    _agreement(comparison, other)
+    pictures.changed_sides(comparison, other)
+    with st.container(key="stacked_comparison"):
+        left, right = st.columns(2, gap="large")
+    with left:
+        numbers.classes(comparison, other)
+    with right:
+        numbers.distributions(comparison)
+    for note in comparison.notes:
+        st.caption(widgets.plain(str(note)))
+    with st.expander("All numbers", icon=":material/table:"):
+        numbers.table(comparison)
+
+
+def _agreement(comparison: Comparison, other: str) -> None:
+    pair = comparison.pair
+    assert pair is not None
+    of_answer, of_agreement = st.columns([2, 1])
+    with of_answer:
+        numbers.cards(comparison, other)
+    with of_agreement:
+        widgets.metric(
+            "Same class",
+            f"{100 * pair.agreement:.1f} %",
+            explain="agreement",
+            detail=f"{100 * pair.agreement_low:.1f} to {100 * pair.agreement_high:.1f}; "
+            f"{pair.n:,} images  \n{widgets.plain(mcnemar_text(pair))}",
+        )

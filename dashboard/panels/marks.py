@@ -1,0 +1,234 @@
+"""The bar above a gallery: what can be done with the marked images, or with all that the page shows.
+
+It is always there, so that a mark moves nothing. Each action is one change of the study's files, which *Undo*
+takes back as long as it was the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.common.formatting import counted
+from core.errors import PeregrineError
+from core.slices import saved_slices
+from core.slices.slice import Slice
+from core.store import Study
+from core.traces import limits, many
+from core.traces.traces import UNSURE
+from dashboard.cache import reads
+from dashboard.components import widgets
+from dashboard.components.chart import download, page_theme
+from dashboard.panels import traces
+from dashboard.state import problems, session
+
+MOST_SAVED = 20_000  # images that a slice names one by one; more would make its file slow to read
+LAST = "_last_action"  # of this session: the study, what was done, and what takes it back
+SUGGESTED, UNKNOWN = "As suggested below each image", "Unsure what they are"
+STYLE = (
+    "<style>:has(> .st-key-KEY_actions) {position: sticky; top: 0; z-index: 90}"
+    " .st-key-KEY_actions {background: SURFACE; padding: .15rem 0; min-height: 2.8rem}</style>"
+)
+
+
+def action_bar(
+    study: Study,
+    rows: np.ndarray | Sequence[int],
+    *,
+    key: str,
+    suggested: Mapping[int, str] | None = None,
+    sticky: bool = True,
+) -> tuple[list[int], DeltaGenerator]:
+    """Draw the bar for the marked images, or without any for all of `rows`; return the marks and the bar.
+
+    key: unique on the page. suggested: the class that the label of an image should be, by row.
+    """
+    if sticky:
+        st.html(STYLE.replace("KEY", key).replace("SURFACE", page_theme().background))
+    marked = session.picked_rows(study)
+    some = np.asarray(marked or rows, np.int64)
+    bar = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=f"{key}_actions")
+    with bar:
+        st.markdown(f"**{len(some):,}** marked" if marked else f"All **{len(some):,}**", width=88)
+        known = traces.known(study)
+        if known is not None:
+            _popover("Tag", "label", f"{key}_tag", some, partial(_tag, study, some, known.image_tags))
+            if study.labelled:
+                label = partial(_label, study, some, suggested or {})
+                _popover("Label is wrong", "flag", f"{key}_label", some, label)
+            _popover("Note", "edit_note", f"{key}_note", some, partial(_note, study, some))
+        _popover("Save as slice", "bookmark_add", f"{key}_save", some, partial(_slice, study, some))
+        _popover("Export", "download", f"{key}_export", some, partial(_export, study, some))
+        _undo(study, key)
+        st.button(
+            "Clear marks",
+            key=f"{key}_clear",
+            type="tertiary",
+            icon=":material/close:",
+            disabled=not marked,
+            on_click=session.pick_rows,
+            args=(study, []),
+        )
+    return marked, bar
+
+
+def _popover(label: str, icon: str, key: str, rows: np.ndarray, draw: Callable[[str], None]) -> None:
+    drawer = st.popover(
+        label,
+        icon=f":material/{icon}:",
+        key=key,
+        type="tertiary",
+        on_change="rerun",
+        disabled=not rows.size,
+    )
+    if drawer.open:
+        with drawer:
+            if problem := problems.take(key):
+                st.warning(widgets.plain(problem), icon=":material/error:")
+            draw(key)
+
+
+def _tag(study: Study, rows: np.ndarray, tags: list[str], key: str) -> None:
+    st.multiselect(
+        "Tags", tags, key=f"{key}_names", accept_new_options=True, max_selections=limits.MOST_TAGS,
+        placeholder="doubtful", help=traces.TAGS_HELP, select_all=False,
+    )  # fmt: skip
+
+    def names() -> tuple[str, ...]:
+        return tuple(session.value(f"{key}_names"))
+
+    of = counted(len(rows), "image")
+    with st.container(horizontal=True):
+        _button(study, rows, key, f"Tag {of}", lambda: {"add": names()}, f"Tagged {of}", primary=True)
+        _button(study, rows, key, "Untag", lambda: {"remove": names()}, f"Took the tags from {of}")
+
+
+def _label(study: Study, rows: np.ndarray, suggested: Mapping[int, str], key: str) -> None:
+    first = [SUGGESTED] if suggested else []
+    options = [*first, UNKNOWN, *(name for name in study.class_names if name != UNSURE)]
+    st.selectbox("They should be", options, key=f"{key}_class")
+
+    def wrong() -> dict[str, str]:
+        choice = session.value(f"{key}_class")
+        label = UNSURE if choice in (SUGGESTED, UNKNOWN) else choice
+        of = suggested if choice == SUGGESTED else {}
+        return dict(zip(_ids(study, rows), (of.get(row, label) for row in rows.tolist()), strict=True))
+
+    of = counted(len(rows), "label")
+    with st.container(horizontal=True):
+        _button(
+            study, rows, key, f"Mark {of} as wrong", lambda: {"wrong_label": wrong()},
+            f"Marked {of} as wrong", primary=True,
+        )  # fmt: skip
+        _button(study, rows, key, "Not wrong", lambda: {"wrong_label": ""}, f"Took the mark from {of}")
+
+
+def _note(study: Study, rows: np.ndarray, key: str) -> None:
+    st.text_area("Note", key=f"{key}_text", max_chars=limits.LONGEST_NOTE, height=110)
+    st.caption("It is put below the note that an image has already.")
+    of = counted(len(rows), "image")
+    what = f"Noted on {of}"
+    text = f"{key}_text"
+    _button(study, rows, key, f"Add to {of}", lambda: {"note": session.value(text)}, what, primary=True)
+
+
+def _button(
+    study: Study,
+    rows: np.ndarray,
+    key: str,
+    label: str,
+    wanted: Callable[[], dict[str, Any]],
+    says: str,
+    *,
+    primary: bool = False,
+) -> None:
+    """A button that changes what people left on the images; what it did can be undone."""
+
+    def act() -> None:
+        done = many.change_images(study, _ids(study, rows), **wanted())
+
+        def back() -> None:
+            left = many.take_back(study, done)
+            session.toast(f"Undone but on {counted(left, 'image')} that others changed" if left else "Undone")
+
+        _done(study, says if done else "They were so already", back if done else None)
+
+    kind = "primary" if primary else "secondary"
+    st.button(label, key=f"{key} {label}", type=kind, on_click=lambda: _try(key, act))
+
+
+def _slice(study: Study, rows: np.ndarray, key: str) -> None:
+    """A field for a name; the slice then stands among the saved ones of every view."""
+    if len(rows) > MOST_SAVED:
+        st.caption(
+            f"{len(rows):,} images are too many to name one by one (at most {MOST_SAVED:,}). "
+            "Choose fewer, or save the conditions of the filter instead."
+        )
+        return
+
+    def act() -> None:
+        where = Slice(image_ids=tuple(_ids(study, rows)))
+        name = saved_slices.save(study.path, session.value(f"{key}_name"), where)
+        session.set_widget(f"{key}_name", "")
+
+        def back() -> None:
+            saved_slices.delete(study.path, name)
+            session.toast(f"“{name}” is no longer saved")
+
+        _done(study, f"Saved the slice “{name}” with {counted(len(rows), 'image')}", back)
+
+    with st.form(f"{key}_form", border=False):
+        st.text_input("Name of the slice", key=f"{key}_name", placeholder="odd corner of the map")
+        label = f"Save {counted(len(rows), 'image')}"
+        st.form_submit_button(label, type="primary", on_click=lambda: _try(key, act))
+
+
+def _export(study: Study, rows: np.ndarray, key: str) -> None:
+    download(study, reads.with_traces(study, rows), name=key, label="List as CSV")
+
+
+def _undo(study: Study, key: str) -> None:
+    path, says, back = session.recall(LAST, (None, "", None))
+    here = path == study.path and back is not None
+
+    def undo() -> None:
+        session.set_widget(LAST, (None, "", None))
+        try:
+            back()
+        except PeregrineError as error:
+            session.notify(str(error))
+
+    st.button(
+        "Undo",
+        key=f"{key}_undo",
+        type="tertiary",
+        icon=":material/undo:",
+        disabled=not here,
+        help=f"Take back: {widgets.plain(says[0].lower() + says[1:])}" if here else None,
+        on_click=undo,
+    )
+
+
+def _done(study: Study, says: str, back: Callable[[], None] | None) -> None:
+    session.toast(says)
+    if back is not None:
+        session.set_widget(LAST, (study.path, says, back))
+
+
+def _try(key: str, act: Callable[[], None]) -> None:
+    """Act, and close the popover; or keep it open with what is wrong."""
+    try:
+        act()
+    except PeregrineError as error:
+        problems.keep(key, str(error))
+    else:
+        session.set_widget(key, False)
+
+
+def _ids(study: Study, rows: np.ndarray) -> list[str]:
+    return study.images["image_id"].iloc[rows].tolist()

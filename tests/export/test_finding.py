@@ -1,0 +1,148 @@
+"""What a study found, in one sentence: twelve kinds of study, each written through the real writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.export.finding import study_finding
+from core.export.summary import info
+from core.storage.writer import write_study
+from core.store import Study, open_study
+from tests.slices.inspection.worlds import VARIANTS, verdicts, write_array, write_firing
+
+WORDS = ("grass", "sky", "green grass", "brick", "yellow")  # of features that fire on ever fewer images
+N_FEATURES = len(WORDS)
+
+
+def write(
+    folder: Path,
+    *,
+    n: int = 80,
+    classes: tuple[str, ...] = ("ant", "bee"),
+    wrong_small: float = 0.9,
+    wrong: float = 0.05,
+    labels: str = "all",
+    words: bool = True,
+    under_heat: float = 1.0,
+    heat: float | None = None,
+    until: str = "",
+    head: bool = False,
+    probe: bool = True,
+) -> Study:
+    """Make a study of n evaluation images, an eighth of them of small objects, and as many train images.
+
+    Args:
+        wrong_small, wrong: share of the small and of the other evaluation images that are misclassified.
+        labels: all, none, or only of the images of the split train. until: the step after which it ended.
+        heat: share of the heat on the objects, which take half of each image.
+    """
+    rows = np.arange(2 * n)
+    split, place = np.where(rows < n, "train", "val"), rows % n
+    small, of = place % 8 == 0, np.array(classes, object)[place // 8 % len(classes)]
+    order = np.where(small, place // 8 / (n / 8), (place - place // 8 - 1) / (n - n / 8))
+    right = order >= np.where(small, wrong_small, wrong)
+    others = np.array([classes[(classes.index(name) + 1) % len(classes)] for name in of], object)
+    answers, ids = np.where(right, of, others), [f"{row:04d}" for row in rows]
+    seen = np.full(2 * n, labels == "all") | ((labels == "train") & (split == "train"))
+    correct = [bool(one) if known else None for one, known in zip(right, seen, strict=True)]
+    firing = rows[:, None] % (np.arange(N_FEATURES) + 2) == 0
+    with write_study(folder) as writer:
+        with writer.step("embed", {}) as step:
+            label = pd.array(np.where(seen, of, None), dtype="str")
+            step.table("images", pd.DataFrame({"image_id": ids, "path": ids, "split": split, "label": label}))
+            size = np.where(small, "small", "large")
+            step.table("attributes", pd.DataFrame({"image_id": ids, "size": size}))
+            write_array(step, "representations", np.ones((2 * n, N_FEATURES), np.float32), 32)
+            step.summary = {"n_images": 2 * n}
+        if until == "embed":
+            return open_study(folder)
+        with writer.step("features", {"epsilon": 4.0}, ("representations", "images")) as step:
+            write_firing(step, firing, by_row=True)
+            told = {"activation_rate": 40.0, "discriminative": True}
+            step.table("features", pd.DataFrame({"feature": range(N_FEATURES)} | told))
+        if words:
+            with writer.step("concepts", {}, ("representations",)) as step:
+                told_by = {"group": [*map(str, range(N_FEATURES))], "rank": 1, "word": WORDS, "kept": True}
+                step.table("concepts", pd.DataFrame(told_by | {"under_heat": under_heat}))
+        if until == "concepts":
+            return open_study(folder)
+        table = verdicts(ids, list(map(str, answers)), correct, pd.DataFrame({"confidence": right}))
+        table = table.assign(margin=0.1, energy=1.0, top5_correct=True)
+        if probe and (head or labels != "none"):
+            name = "answer_head" if head else "probe"
+            with writer.step("answers" if head else "probe", {}, ("representations",)) as step:
+                step.table(name, table)
+                fact = {"kind": "head", "n_matched": 2 * n, "n_outputs": len(classes)}
+                step.summary = {"answers": {"head": fact}} if head else {"top1": 0.5}
+        if heat is not None:
+            about = {"image_id": ids, "row": rows.astype("int32"), "mask": "core", "mask_area": 0.5}
+            with writer.step("overlap", {}, ("images",)) as step:
+                step.table("overlap", pd.DataFrame(about | dict.fromkeys(VARIANTS, heat)))
+    return open_study(folder)
+
+
+SEES = "Sees grass, sky and brick"  # not "green grass", which names no other thing
+KINDS = {
+    "good": ({}, f"{SEES}; fails on small objects"),
+    "useless": (
+        {"wrong_small": 0.5, "wrong": 0.5},
+        "Does no better than always answering “ant” (50 % correct against 50 %): "
+        "try another encoder or layer",
+    ),
+    "no labels": ({"labels": "none"}, "Groups these images by grass, sky and brick"),
+    "one class": ({"classes": ("ant",), "probe": False}, "Groups these images by grass, sky and brick"),
+    "tiny": (
+        {"n": 16, "wrong": 0.4},
+        "Too few images: 16 evaluation images cannot tell whether it beats always answering “ant” "
+        "(50 % correct against 50 %)",
+    ),
+    "unlabelled evaluation": (
+        {"labels": "train"},
+        f"{SEES}; no evaluation image tells where it goes wrong",
+    ),
+    "own head": ({"head": True}, f"{SEES}; its own classifier fails on small objects"),
+    "masks, heat on the background": (
+        {"heat": 0.2},
+        f"{SEES}, more at the background than at the object; fails on small objects",
+    ),
+    "no masks, words of scenes": (
+        {"under_heat": 0.1, "wrong_small": 0.35, "n": 160},
+        "Reacts to scenes with grass, sky and brick; is weaker on small objects (35 % wrong, elsewhere 5 %)",
+    ),
+    "no CLIP": ({"words": False}, "A linear probe fails on small objects"),
+    "finished halfway": ({"until": "concepts"}, f"{SEES}; where it goes wrong is still to come"),
+    "all correct": ({"wrong_small": 0.0, "wrong": 0.0}, f"{SEES}; is right on all 80 images"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_finding__of_twelve_kinds_of_study(tmp_path, kind):
+    options, sentence = KINDS[kind]
+    study = write(tmp_path / "study", **options).answering()
+    assert study_finding(study) == sentence == info(study)["finding"]
+
+
+def test_finding__without_labels_and_words_says_the_answers_or_that_nothing_is_known(tmp_path):
+    head = write(tmp_path / "head", labels="none", words=False, head=True).answering()
+    share = "“bee” (56 %) and “ant” (44 %)"
+    assert study_finding(head) == f"Its own classifier most often answers {share}"
+    bare = study_finding(write(tmp_path / "bare", labels="none", words=False))
+    assert bare.startswith("5 of 5 features fire on these 80 images; without labels and words")
+    assert study_finding(write(tmp_path / "begun", until="embed")).startswith("Not finished")
+
+
+def test_finding__of_a_slice_is_of_its_images(tmp_path):
+    study = write(tmp_path / "study")
+    large = study.where("size=large split=val")
+    assert study_finding(large) == f"{SEES}; is right on 94 % of 70 images, no kind of them clearly harder"
+    assert study_finding(study.where("correct=false")).endswith("; is wrong on all 13 images")
+    assert study_finding(study, large.chosen) == study_finding(large)
+
+
+def test_finding__worse_than_guessing_is_said(tmp_path):
+    study = write(tmp_path / "study", wrong=0.8)
+    assert study_finding(study).startswith("Does worse than always answering “ant” (19 % correct")

@@ -23,7 +23,9 @@ LONGEST = 4096  # characters of one field: the longest path that Linux accepts
 MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
-PAGES = ("single", "double", "wide")
+PAGES = (
+    *("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4"),
+)
 POSITIONAL = ("study", "cells")
 
 
@@ -138,17 +140,19 @@ class Resume(Command):
 
 @dataclass(frozen=True)
 class RequestHeatmaps(Command):
-    """Compute heatmaps of one image that the study does not hold."""
+    """Compute heatmaps of an image, and of further ones, that the study does not hold."""
 
     name: ClassVar[str] = "heatmaps"
     in_study: ClassVar[bool] = True
     study: Path
     image: str
     features: tuple[int, ...]
+    further: tuple[str, ...] = ()
 
     def _words(self) -> Iterator[str]:
-        features = ",".join(map(str, self.features))
-        yield from (str(self.study), _option("image", self.image), _option("feature", features))
+        yield str(self.study)
+        yield from (_option("image", image) for image in (self.image, *self.further))
+        yield _option("feature", ",".join(map(str, self.features)))
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "inter
 def no_studies(folder: Path) -> None:
     """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
     st.title("Welcome to Peregrine")
+    st.page_link(
+        "views/try_picture.py",
+        label="Try a picture: see what an encoder makes of a photograph of yours, at once",
+        icon=":material/add_photo_alternate:",
+    )
     st.markdown("There is no study yet. A study is one encoder on one image set; make one in a terminal:")
     st.code(command_line("demo"), language="bash")
     st.caption("or with your own images and encoder:")

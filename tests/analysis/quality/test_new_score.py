@@ -1,4 +1,4 @@
-"""A score of the logits is a function with its row in two tables: step, names, exports and tooltips follow."""
+"""A score of the logits is a function and two rows: step, names, exports and tooltips follow."""
 
 from __future__ import annotations
 

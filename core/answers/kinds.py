@@ -13,12 +13,15 @@ class Kind:
         summary: what it is, in a line.
         make: "module:function" that makes it, (study, request, progress) -> `outcome.AnswerValues`; "" for
             the probe, which is a step of its own.
+        cause: "module:function" that names the likely cause of chance level, (study, request, progress) -> a
+            line or None.
         fitted: something was fitted on the study's train images, so only the others are evaluation images.
     """
 
     name: str
     summary: str
     make: str = ""
+    cause: str = ""
     fitted: bool = False
 
 
@@ -26,7 +29,10 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind(
-            "head", "the classifier that the encoder's own checkpoint holds", "core.answers.head:head_answer"
+            "head",
+            "the classifier that the encoder's own checkpoint holds",
+            "core.answers.head:head_answer",
+            "core.analysis.probe.normalisation:likely_normalisation",
         ),
         Kind("probe", "the linear probe that the study trains", fitted=True),
         Kind("knn", "a vote of the 20 nearest train images", "core.answers.knn:knn_answer", fitted=True),

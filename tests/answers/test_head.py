@@ -206,6 +206,44 @@ def test_interrupted_and_resumed_logits_are_the_same_bytes(photographs, tmp_path
         assert again.manifest["items"][item] == whole.manifest["items"][item]
 
 
+class Waves(nn.Module):
+    """Tells four levels of grey apart by waves of the brightness: another scale of pixels moves it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grey, self.head = nn.Conv2d(3, 4, 1), nn.Linear(4, 4)
+        self.grey.weight.data.fill_(1 / 3)
+        self.grey.bias.data = -torch.tensor([-0.6, -0.2, 0.2, 0.6])  # pyright: ignore[reportOptionalMemberAccess]
+        self.head.weight.data, self.head.bias.data = 9 * torch.eye(4), torch.zeros(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.cos(9 * self.grey(x)).relu().mean((2, 3)))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("trusted")
+def test_a_wrong_normalisation_and_a_shuffled_order_are_named(tmp_path, run):
+    for number in range(48):
+        folder = tmp_path / "grey" / "abcd"[number % 4]
+        folder.mkdir(parents=True, exist_ok=True)
+        level = (0.2, 0.4, 0.6, 0.8)[number % 4] + 0.001 * (number // 4)
+        Image.new("RGB", (32, 32), (round(255 * level),) * 3).save(folder / f"{number}.png")
+    spec = "python:tests.answers.test_head:Waves"
+    wrong = studied(tmp_path / "wrong", tmp_path / "grey", spec)  # ImageNet's pixels are assumed
+    notes = wrong.answers["head"].facts["notes"]
+    assert wrong.answers["head"].facts["at_chance"], wrong.answers["head"]
+    named = "THE NORMALISATION IS LIKELY WRONG: on 48 of the images top-1 is 100.0 % with --mean 0.5,0.5,0.5"
+    assert named in notes[-1] and "25.0 % with that of the study" in notes[-1]
+    half = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    right = studied(tmp_path / "right", tmp_path / "grey", spec, **half)
+    assert right.answers["head"].facts["top1"] == 1.0 and not right.answers["head"].facts["at_chance"]
+    (tmp_path / "shuffled.txt").write_text("b\nc\nd\na\n")
+    assert run("answers", right.path, "--head-classes", tmp_path / "shuffled.txt").code == 0
+    notes = open_study(right.path).answers["head"].facts["notes"]
+    assert any("ORDER OF THE CLASSES IS LIKELY WRONG: top-1 is 0.0 %, but 100.0 %" in note for note in notes)
+    assert not any("NORMALISATION" in note for note in notes)
+
+
 def test_a_permuted_class_order_and_chance_level_are_named():
     from core.answers.classes import match_classes
     from core.answers.head import order_note

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from core.errors import SettingsError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,14 @@ KINDS = {
         Kind("file", "predictions that you have, from a file", "core.answers.predictions:file_answer"),
     )
 }
+
+
+def check_kinds(names: Iterable[str]) -> None:
+    """Raise SettingsError for a name that is no kind of answers which a study makes by itself."""
+    made = [name for name in KINDS if name != "file"]
+    for name in names:
+        if name not in made:
+            raise SettingsError(
+                f"--answers {name}: no such kind.{did_you_mean(name, made)} Kinds: {', '.join(made)}. "
+                "Predictions of a file are added afterwards: answers STUDY --add FILE"
+            )

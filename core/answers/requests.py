@@ -13,7 +13,7 @@ from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.common.device import resolve_device
 from core.config import AnswersConfig
-from core.errors import SettingsError, did_you_mean
+from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.reader import StudyReader
 from core.storage.chunked_array import file_sha256
 from core.storage.writer import write_study
@@ -134,6 +134,25 @@ def add_kinds(
     for kind in kinds:
         if kind not in (HEAD, answers.PROBE):
             add_answer(folder, kind, None, {"device": options.get("device", "auto")}, progress)
+
+
+def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
+    """Make those added answers again whose images, representations or file have changed, as they were made.
+
+    One that can no longer be made stays stale, with a note.
+    """
+    study, prefix = StudyReader(folder), OWN_STEP.format(name="")
+    for step in study.manifest["steps"]:
+        if not step.startswith(prefix) or study.state(step) != "stale":
+            continue
+        request = dict(study.settings(step))
+        what = request.pop("file", None) or request.get("kind")
+        del request["kind"]
+        try:
+            request["device"] = options.get("device", "auto")
+            add_answer(folder, str(what), step.removeprefix(prefix), request, progress)
+        except PeregrineError as error:
+            progress.note(f"the answer {step.removeprefix(prefix)} stays stale: {error}")
 
 
 def remove_answer(folder: str | Path, name: str) -> None:

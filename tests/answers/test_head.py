@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -12,11 +13,15 @@ import torchvision
 from PIL import Image
 from torch import nn
 
+from core.answers.head import matched
+from core.answers.outcome import Request
 from core.encoders.readout.head import Head, names_in, untrained
 from core.encoders.registry import load_encoder
+from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
 from core.store import Study, open_study
+from tests.answers.sorted_images import Labelled
 from tests.encoders.planted import narrow_resnet, stir
 
 SYNSETS = ("n01440764", "n01443537", "n02099601")
@@ -71,12 +76,22 @@ def test_the_head_of_a_library_gives_what_the_network_gives(family, name, option
     assert head.n_outputs == plain.shape[1] and (head.linear is not None) == linear
 
 
-@pytest.mark.parametrize(("key", "bias"), [("fc", True), ("fc", False), ("classifier", True)])
-def test_the_head_of_a_bare_or_wrapped_checkpoint(key, bias, tmp_path):
+@pytest.mark.parametrize(
+    ("wrap", "key", "bias"),
+    [
+        ("model.backbone.", "model.fc", True),  # Lightning
+        ("model.backbone.", "model.fc", False),
+        ("model.backbone.", "model.classifier", True),
+        ("module.", "module.fc", True),  # DistributedDataParallel
+        ("module.encoder.", "module.head", True),
+        ("_orig_mod.module.", "_orig_mod.module.fc", True),  # and compiled
+    ],
+)
+def test_the_head_of_a_bare_or_wrapped_checkpoint(wrap, key, bias, tmp_path):
     network, linear = narrow_resnet(), nn.Linear(64, 5, bias=bias)
     torch.nn.init.normal_(linear.weight, std=0.3)
-    state = {f"model.backbone.{name}": one for name, one in network.state_dict().items()}
-    state |= {f"model.{key}.{name}": one for name, one in linear.state_dict().items()}
+    state = {f"{wrap}{name}": one for name, one in network.state_dict().items()}
+    state |= {f"{key}.{name}": one for name, one in linear.state_dict().items()}
     torch.save(
         {"state_dict": state, "class_to_idx": {c: n for n, c in enumerate("abcde")}}, tmp_path / "l.ckpt"
     )
@@ -248,7 +263,6 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     from core.answers.classes import match_classes
     from core.answers.head import order_note
     from core.answers.outcome import AnswerValues
-    from tests.answers.sorted_images import Labelled
 
     rng = np.random.default_rng(0)
     names = [f"class {letter}" for letter in "abcdefgh"]
@@ -265,6 +279,25 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     assert order_note(study, guesses, match) == []
     constant = AnswerValues(names, np.full((200, 1), 2), {}, names)
     assert order_note(study, constant, match) == []
+
+
+class OfHead(Labelled):
+    path = "study"
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.DataFrame({"wordnet": SYNSETS, "name": ["tench", "goldfish", "golden retriever"]})
+
+    def summary(self, step: str) -> dict[str, dict[str, bool]]:
+        return {"head": {"assumed": True}}
+
+
+def test_labels_that_are_no_classes_of_the_head_are_one_clear_line():
+    study = OfHead(["cat", "dog"], ["cat", "dog"])
+    with pytest.raises(
+        SettingsError, match="no output of the head is a label.*tench, goldfish.*cat, dog"
+    ) as said:
+        matched(study, Request())  # pyright: ignore[reportArgumentType]
+    assert "\n" not in str(said.value) and "--head-classes FILE" in str(said.value)
 
 
 @pytest.mark.parametrize(

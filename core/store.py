@@ -30,6 +30,7 @@ from core.answers.answer import (
     default_answer,
     evaluated,
 )
+from core.bases.basis import Basis, bases_of
 from core.common.arrays import unit_rows
 from core.common.dataframes import select
 from core.common.score_names import SCORES
@@ -78,6 +79,11 @@ class Study(StudyReader):
     def answers(self) -> dict[str, Answer]:
         """What says which images are correct, by name; the default first."""
         return answers_of(self)
+
+    @property
+    def bases(self) -> dict[str, Basis]:
+        """The dictionaries that were fitted or loaded, by name: their codes are features, too."""
+        return bases_of(self)
 
     def is_made(self, table: str) -> bool:
         """Return True for a table that is computed as it is read, and not the stored one."""

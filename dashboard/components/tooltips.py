@@ -277,8 +277,7 @@ TEXTS: dict[str, Tooltip] = {
         FALCON + ", algorithm 1",
     ),
     "contribution": Tooltip(
-        "What a feature adds to the probe's logit of the class: its activation times its weight, averaged "
-        "over the images of this confusion.",
+        "What a feature adds to the probe's logit of the class: its activation times its weight.",
         r"(h \odot U_y)_j",
         DISSERTATION + ", section 4.5",
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import shlex
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.common.command_line import TYPED
+from core.common.command_line import TYPED, shell_text
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -24,7 +23,9 @@ LONGEST = 4096  # characters of one field: the longest path that Linux accepts
 MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
-PAGES = ("single", "double", "wide")
+PAGES = (
+    *("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4"),
+)
 POSITIONAL = ("study", "cells")
 
 
@@ -50,7 +51,7 @@ class Command:
     @property
     def shell(self) -> str:
         """Return the command as typed in a shell."""
-        return shlex.join([*TYPED, *self.words])
+        return shell_text([*TYPED, *self.words])
 
     @property
     def target(self) -> Path | None:

@@ -25,6 +25,7 @@ from dashboard.panels.features import (
     feature_table,
     group_list,
     one_feature,
+    without,
     word_list,
 )
 from dashboard.panels.features.headline import headline
@@ -100,6 +101,8 @@ def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: s
         feature_plot.feature_scatter(study, listed, population, controls.as_query(asked))
     else:
         _cards(study, population, asked, listed)
+    if form in ("Cards", "Table"):
+        without.without_panel(study, population, listed["feature"].to_numpy())
 
 
 def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed: pd.DataFrame) -> None:

@@ -289,13 +289,11 @@ def _similar(study: Study, one: Tried) -> None:
         return
     st.subheader("Similar images of this study", help=widgets.help_text("alike"))
     labels = reads.images(study)["label"]
-    captions = {
-        int(row): (
-            *(() if widgets.undefined(labels.iat[row]) else (str(labels.iat[row]),)),
-            f"cosine {cosine:.3f}",
-        )
-        for row, cosine in zip(rows, cosines, strict=True)
-    }
+    captions, spoken = {}, tried_reads.spoken(study)
+    for row, cosine in zip(rows, cosines, strict=True):
+        label = labels.iat[row]
+        named = () if widgets.undefined(label) else (spoken.get(str(label), str(label)),)
+        captions[int(row)] = (*named, f"cosine {cosine:.3f}")
     widgets.image_gallery(
         study,
         rows,

@@ -28,7 +28,7 @@ CORE_FLOORS = (
     ("core.reader",),
     ("core.traces",),
     ("core.slices",),
-    ("core.answers", "core.measures"),
+    ("core.answers", "core.bases", "core.measures"),
     ("core.store",),
     ("core.analysis",),
     ("core.training",),

@@ -11,7 +11,6 @@ from core.cli import (
     dashboard,
     figures,
     finetune,
-    probe,
     search,
     slices,
     steps,
@@ -37,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for add in (
         *(study.add_demo, study.add_analyze, study.add_resume, steps.add_steps),
-        *(search.add_search, steps.add_answers, study.add_info, study.add_export),
+        *(search.add_search, steps.add_answers, steps.add_basis, study.add_info, study.add_export),
         *(
             dashboard.add_dashboard,
             slices.add_slices,
@@ -48,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure_sheet,
         ),
         *(concepts.add_decompose, compare.add_compare, figures.add_report),
-        *(probe.add_transfer_probe, train.add_train, finetune.add_finetune),
+        *(train.add_train, finetune.add_finetune),
     ):
         add(commands)
     commands.begin("research")

@@ -12,7 +12,6 @@ from core.config.analysis import (
     AnswersConfig,
     EmbedConfig,
     FeaturesConfig,
-    FewShotConfig,
     HeatmapsConfig,
     MapConfig,
     MaskOptions,
@@ -22,6 +21,7 @@ from core.config.analysis import (
     QualityConfig,
     RunOptions,
 )
+from core.config.bases import BASIS_KINDS, BasisConfig
 from core.config.concepts import (
     CONCEPT_SCORES,
     ConceptsConfig,
@@ -41,9 +41,10 @@ __all__ = [
     "TOKEN_NORMS",
     "TOKENS",
     "AnswersConfig",
+    "BASIS_KINDS",
+    "BasisConfig",
     "EmbedConfig",
     "FeaturesConfig",
-    "FewShotConfig",
     "HeatmapsConfig",
     "MapConfig",
     "MaskOptions",

@@ -11,10 +11,12 @@ import streamlit as st
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses.pages import of_confusion
 from dashboard.cache import reads
-from dashboard.cache.features import feature_reads
+from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import (
     controls,
@@ -49,6 +51,7 @@ def features_page(study: Study, population: Slice) -> None:
     if form == "Words":
         word_list.word_table(study, population, asked.find)
         return
+    _pushed(study, population)
     _list(study, population, asked, form)
     _notes(study)
 
@@ -68,6 +71,20 @@ def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
             title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
             widgets.page_header(title, widgets.plain(headline(study, population, features)))
     return form
+
+
+@stable_container
+def _pushed(study: Study, population: Slice) -> None:
+    """What pushes the images of a confusion, beside what fires on them, which the page lists."""
+    if population.confusion is None:
+        return
+    true, predicted = population.confusion
+    if named := concept_reads.pushed_by(study, population, true, predicted):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            about = f"Pushed towards {predicted} by {named}. Below is what fires, which need not push."
+            st.caption(widgets.plain(about), width="content")
+            parts = of_confusion(true, predicted)
+            link("errors", "Open this confusion", study, icon="error_outline", **parts)
 
 
 @stable_container

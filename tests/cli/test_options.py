@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from core.analysis.probe import back_tests
-from core.analysis.probe.transfer import transfer_probe
 from core.charts.options import FigureOptions
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
@@ -20,6 +18,7 @@ from core.cli.options import Formatter, Parser, add_options, default_text
 from core.comparison.compare import compare
 from core.concepts import decomposition
 from core.config import (
+    BasisConfig,
     ConceptsConfig,
     EmbedConfig,
     FeaturesConfig,
@@ -37,6 +36,8 @@ from core.research.grids.definition import preset_values
 from core.research.human_study.study import export_tasks
 from core.research.small_clip.config import ClipTrainConfig
 from core.research.transfer.config import TransferConfig
+from core.research.transfer_learning import back_tests
+from core.research.transfer_learning.transfer import transfer_probe
 from core.research.visual_tokens.evaluation.planted_tests import N_ITEMS
 from core.research.visual_tokens.evaluation.run import BENCHMARKS, compositionality
 from core.research.visual_tokens.extract import extract_tokens
@@ -73,6 +74,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "resume": (FeaturesConfig, RunOptions),
     "transfer": (TransferConfig, RunOptions),
     "export": (RunOptions,),
+    "basis": (BasisConfig, RunOptions),
     "decompose": (RunOptions,),
     "slices": (RunOptions,),
     "figure": (FigureOptions,),

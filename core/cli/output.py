@@ -49,6 +49,7 @@ def info_text(report: Report) -> str:
             (report["answer"], _accuracy_line(report)),
             *(("probe", line) for line in report.get("probe_notes", [])),
             *(("answer", line) for line in _answer_lines(report)),
+            *(("basis", line) for one in report.get("bases", []) for line in (one["words"], *one["notes"])),
             *(("Q-Score", line) for line in _quality_lines(report)),
             ("errors", report.get("recommendation") or ""),
             ("labels", report.get("label_issues") or ""),

@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for add in (
         *(study.add_demo, study.add_analyze, study.add_resume, steps.add_steps),
-        *(search.add_search, steps.add_answers, study.add_info, study.add_export),
+        *(search.add_search, steps.add_answers, steps.add_basis, study.add_info, study.add_export),
         *(
             dashboard.add_dashboard,
             slices.add_slices,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from core.cli import options
 from core.cli.study import given
 from core.common.worker_group import is_first
-from core.config import RunOptions
+from core.config import BasisConfig, RunOptions
 from core.config.step import Step
 from core.jobs.progress import Progress
 from core.steps import STEPS
@@ -101,7 +103,7 @@ def add_answers(commands: Any) -> None:
     sub.add_argument(
         "--add",
         metavar="KIND|FILE",
-        help="head, probe or knn, or a file of predictions: .csv or .parquet with image_id or "
+        help="head, probe, knn or zero-shot, or a file of predictions: .csv or .parquet with image_id or "
         "path and predicted or a column a class, .npy of logits in the order of the images",
     )
     sub.add_argument("--name", metavar="NAME", help="name of the answer (default: the kind, or the file's)")
@@ -161,3 +163,61 @@ def answers_text(about: Mapping[str, Any]) -> str:
     if about["no_head"]:
         lines.append(f"no head: {about['no_head']}")
     return "\n".join(lines or ["no answers yet"])
+
+
+def add_basis(commands: Any) -> None:
+    """Add the command `basis`."""
+    summary = "add a dictionary whose latents are features, or load one, and list and remove them"
+    sub = options.add_command(
+        commands,
+        "basis",
+        basis,
+        summary,
+        "basis studies/mine --kind topk --name sae",
+        "basis studies/mine --load sae.pt --name published",
+    )
+    options.add_study(sub)
+    options.add_options(sub, BasisConfig)
+    sub.add_argument(
+        "--load",
+        type=Path,
+        metavar="FILE|FOLDER",
+        help="a dictionary of SAELens, saev, overcomplete, ViSAEBench, dictionary_learning or Prisma",
+    )
+    sub.add_argument("--name", metavar="NAME", help="name of the basis (default: the kind, or the file's)")
+    sub.add_argument("--remove", metavar="NAME", help="remove a basis")
+    options.add_options(sub, RunOptions, "device")
+    options.add_json(sub)
+
+
+def basis(args: argparse.Namespace) -> None:
+    """Add, load or remove a basis, and list those that the study has."""
+    from core.bases.requests import add_basis, remove_basis
+    from core.cli import output
+    from core.errors import SettingsError
+    from core.store import open_study
+
+    names = {field.name for field in dataclasses.fields(BasisConfig)}
+    given = {name: value for name, value in vars(args).items() if name in names}
+    name, device = getattr(args, "name", None), getattr(args, "device", "auto")
+    if "kind" in args and "load" in args:
+        raise SettingsError("--kind fits a basis and --load reads one: give one of them")
+    if "kind" not in args and (given or "name" in args) and "load" not in args:
+        raise SettingsError("what basis? Give --kind KIND, or --load FILE")
+    open_study(args.study)
+    if "remove" in args:
+        remove_basis(args.study, args.remove)
+    if "kind" in args:
+        with Progress.for_command(args.study, stages_total=1) as progress:
+            add_basis(args.study, name, BasisConfig(**given), progress, device=device)
+    bases = open_study(args.study).bases
+    lines = [{**one.facts, "words": one.words, "notes": one.notes} for one in bases.values()]
+    output.show({"study": str(args.study), "bases": lines}, bases_text, as_json="json" in args)
+
+
+def bases_text(about: Mapping[str, Any]) -> str:
+    """One line a basis, and its notes."""
+    lines = [
+        line for one in about["bases"] for line in (one["words"], *(f"  {note}" for note in one["notes"]))
+    ]
+    return "\n".join(lines or ["no bases yet: the features are the units of the encoder"])

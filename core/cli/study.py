@@ -70,7 +70,7 @@ def add_analyze(commands: Any) -> None:
         "--answers",
         type=options.names,
         metavar="KIND[,KIND]",
-        help="answers to add besides the head, which is taken where one fits: knn",
+        help="answers to add besides the head, which is taken where one fits: knn, zero-shot",
     )
     options.add_options(sub, MaskOptions)
     options.add_options(sub, ConceptsConfig, "captions", "clip")
@@ -127,7 +127,7 @@ def add_export(commands: Any) -> None:
         help="images, features, quality, probe, overlap, concepts, word_twins, groups, captions, "
         "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
         "traces_images, "
-        "traces_features, attributes, metrics, representations, heatmap or mask",
+        "traces_features, attributes, metrics, representations, basis, heatmap or mask",
     )
     sub.add_argument(
         "-o",
@@ -135,13 +135,14 @@ def add_export(commands: Any) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="file to write: .csv, .parquet, .json or .npy",
+        help="file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis",
     )
     options.add_where(sub, "only the images of this slice (tables features and metrics: computed on them)")
     options.add_answer(sub)
     sub.add_argument(
         "--slice", metavar="SLICE", help="as --where, but with images of all splits unless it names one"
     )
+    sub.add_argument("--basis", metavar="NAME", help="with TABLE basis: which one (`info` lists them)")
     group = sub.add_argument_group("heatmap or mask of one image")
     group.add_argument("--image", metavar="ID", help="image id")
     group.add_argument(
@@ -247,6 +248,10 @@ def export(args: argparse.Namespace) -> None:
         if "where" in args or "slice" in args:
             raise SettingsError(f"a {args.table} is of one image; leave out --where and --slice")
         return _export_frame(args)
+    if args.table == "basis":
+        return _export_basis(args)
+    if "basis" in args:
+        raise SettingsError("--basis belongs to the table 'basis'")
     study, among, images = _open(args.study).answering(getattr(args, "answer", None)), None, ""
     if "slice" in args:
         among = Slice.parse(args.slice)
@@ -259,6 +264,19 @@ def export(args: argparse.Namespace) -> None:
     print(f"{args.output}: {n_rows} rows{images}")
     if note := note_on_train_images(study, args.table, slice=among):
         print(f"note: {note}")
+
+
+def _export_basis(args: argparse.Namespace) -> None:
+    from core.errors import SettingsError
+    from core.export.bases import export_basis
+
+    study = _open(args.study)
+    name = getattr(args, "basis", None) or (next(iter(study.bases)) if len(study.bases) == 1 else None)
+    if name is None:
+        raise SettingsError(f"which basis? Give --basis NAME; it has: {', '.join(study.bases) or 'none'}")
+    if "where" in args or "slice" in args:
+        raise SettingsError("a basis is of all images; leave out --where and --slice")
+    print(f"{args.output}: {export_basis(study, name, args.output)} latents")
 
 
 def _export_frame(args: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from core.config.analysis import (
     QualityConfig,
     RunOptions,
 )
+from core.config.bases import BASIS_KINDS, BasisConfig
 from core.config.concepts import (
     CONCEPT_SCORES,
     ConceptsConfig,
@@ -40,6 +41,8 @@ __all__ = [
     "TOKEN_NORMS",
     "TOKENS",
     "AnswersConfig",
+    "BASIS_KINDS",
+    "BasisConfig",
     "EmbedConfig",
     "FeaturesConfig",
     "HeatmapsConfig",

@@ -74,7 +74,7 @@ MADE = {  # of what the study holds, when it is asked for
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,
 }
-TABLES = (*COLUMNS, "representations", "heatmap", "mask")
+TABLES = (*COLUMNS, "representations", "basis", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
 

@@ -53,6 +53,7 @@ def info(study: Study) -> dict[str, Any]:
             {"name": one.name, "kind": one.kind, "words": one.words, "notes": one.facts.get("notes", [])}
             for one in study.answers.values()
         ],
+        "bases": [{**one.facts, "words": one.words, "notes": one.notes} for one in study.bases.values()],
         "probe_notes": notes_on_probe(study),
         "q_auroc": quality.get("q_auroc"),
         "q_auroc_interval": quality.get("q_auroc_interval"),

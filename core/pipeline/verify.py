@@ -165,6 +165,7 @@ def _stranger(folder: Path, relative: str) -> Iterator[Problem]:
 
 
 def _begun(folder: Path) -> set[str]:
-    """Return the chunks of arrays whose step was interrupted: the same command resumes with them."""
+    """Return the chunks and trainings of steps that were interrupted: the same command resumes with them."""
+    states = {path.name for path in folder.glob(".basis-*.resume")}
     chunks = {path for ledger in folder.glob(f"*/{LEDGER}") for path in ledger.parent.glob("[0-9]*.npy")}
-    return {path.relative_to(folder).as_posix() for path in {*folder.glob(f"*/{LEDGER}"), *chunks}}
+    return states | {path.relative_to(folder).as_posix() for path in {*folder.glob(f"*/{LEDGER}"), *chunks}}

@@ -6,6 +6,7 @@ its order) is checked when the whole array is read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ INDICES = {
 }
 COUNTS = {"firing_count": "firing_features", "heatmap_count": "heatmap_features"}  # their sum is its length
 POINTERS = {"firing_by_feature_ptr": "firing_by_feature_rows"}  # ascending from 0 to its length
+OF_BASIS = re.compile(r"(basis_[^_]+)_(features|count)")  # the codes of a basis, as those that fire
 
 # column -> tables in which it is a key, and what it may hold
 FEATURES = r"[0-9]{1,9}(?:_[0-9]{1,9})*"  # one or several, as in "12_40"
@@ -52,6 +54,11 @@ def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
         return lambda values, whole: _outside(values, lowest, n)
     if name in COUNTS:
         total = _length(items, COUNTS[name])
+        return lambda values, whole: _not_the_counts_of(values, total, whole)
+    if basis := OF_BASIS.fullmatch(name):
+        if basis[2] == "features":
+            return lambda values, whole: _outside(values, 0, _length(items, f"{basis[1]}_decoder"))
+        total = _length(items, f"{basis[1]}_features")
         return lambda values, whole: _not_the_counts_of(values, total, whole)
     if name in POINTERS:
         total = _length(items, POINTERS[name])

@@ -27,7 +27,9 @@ from core.storage import manifest as manifests
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 OWN_FILES = {manifests.MANIFEST, "slices.json", "traces.json", PROGRESS, LOG, RESULT}
 OWN_FOLDERS = {"requested_heatmaps", "concept_cache", "visual_tokens"}
-HIDDEN = re.compile(r"\.lock|\..+\.(lock|tmp)|\.DS_Store")  # locks, files being written; of the system
+HIDDEN = re.compile(
+    r"\.lock|\..+\.(lock|tmp|resume)|\.DS_Store"
+)  # locks, files in writing, trainings; of the system
 CHUNK = re.compile(r"\d{5,}\.npy|ledger\.jsonl")
 KEPT_THERE = re.compile(r".+\.(npz|npy|parquet|json)")
 OF_JOBS = {PROGRESS, LOG, RESULT, ".lock"}  # are not copied

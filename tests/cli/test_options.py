@@ -18,6 +18,7 @@ from core.cli.options import Formatter, Parser, add_options, default_text
 from core.comparison.compare import compare
 from core.concepts import decomposition
 from core.config import (
+    BasisConfig,
     ConceptsConfig,
     EmbedConfig,
     FeaturesConfig,
@@ -73,6 +74,7 @@ CONFIGS: dict[str, tuple[type, ...]] = {
     "resume": (FeaturesConfig, RunOptions),
     "transfer": (TransferConfig, RunOptions),
     "export": (RunOptions,),
+    "basis": (BasisConfig, RunOptions),
     "decompose": (RunOptions,),
     "slices": (RunOptions,),
     "figure": (FigureOptions,),

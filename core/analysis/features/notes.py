@@ -16,7 +16,7 @@ AUTO_NOTES = {
     "few": "At no epsilon from 4 to 1 do half of the train images have a firing feature. "
     "Auto took the smallest that gives discriminative features.",
 }
-DEFAULT_NOTE = "No feature is discriminative at epsilon {default:g}, the paper's value. {chosen:g} was taken, as auto does."
+DEFAULT_NOTE = "No feature is discriminative at epsilon {default:g}. {chosen:g} was taken, as auto does."
 CONSTANT_NOTE = (
     "All train images have the same representation, so no feature tells them apart. "
     "Check the weights and the input size of the encoder."

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.concepts.interventions.removal import ALIKE, logits_without, random_alike, strongest_features
 from core.errors import ShapeError
+from core.measures.removal import ALIKE, logits_without, random_alike, strongest_features
 
 
 @pytest.fixture

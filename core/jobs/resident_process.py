@@ -1,35 +1,38 @@
-"""The process that keeps a CLIP loaded and embeds texts and pictures for another one: `python -m` starts it.
+"""The process that keeps a model loaded and answers for another one: `python -m` starts it.
 
-The first line that it reads says which CLIP, whose child it is and how long it may be idle. Then it answers
+The first line that it reads says which model, whose child it is and how long it may be idle. Then it answers
 requests, one at a time, as described in `resident.py`. It writes no file, downloads nothing and ends with its
 parent. [torch]
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import select
 import threading
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from core.data.sources.decode import CLIP_SIDE, decode, reduced
-from core.errors import ClipError, PeregrineError, UnreadableImage, first_line
-from core.jobs.uploads import HEAD, MOST_BYTES, check_picture
+import numpy as np
+
+from core.errors import PeregrineError, UnreadableImage, first_line
+from core.jobs.resident import KINDS
+from core.jobs.uploads import MOST_BYTES
+from core.topics import function_named
 
 LONGEST_LINE = 1 << 16
 MOST_THREADS = 4
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Load the CLIP that the first line names, then answer requests until they end or none comes."""
+    """Load the model that the first line names, then answer requests until they end or none comes."""
     order = json.loads(requests.readline(LONGEST_LINE))
     threading.Thread(target=_end_with, args=(order["parent"],), name="parent watch", daemon=True).start()
     try:
-        clip = _load(order["clip"])
-        _say(answers, {"fingerprint": clip.fingerprint, "width": clip.width, "clip": clip.name})
+        facts, answer = _load(order["kind"], order["model"])
+        _say(answers, facts)
     except Exception as error:
         return _say(answers, {"error": _line(error)})
     while select.select([requests], [], [], order["idle"])[0]:
@@ -38,35 +41,22 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             return None
         request = json.loads(line)
         data = requests.read(min(int(request["bytes"]), MOST_BYTES)) if "bytes" in request else None
-        _say(answers, _answer(clip, request, data))
+        _say(answers, _answer(answer, request, data))
     return None
 
 
-def _load(spec: str) -> Any:
-    """Load a CLIP whose weights are on this computer: opening a page must download nothing."""
+def _load(kind: str, model: str) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """Load a model whose weights are on this computer: opening a page must download nothing."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported
     import torch
 
-    from core.concepts.clip.clip import clip_is_here, load_clip
-
     torch.set_num_threads(min(torch.get_num_threads(), MOST_THREADS))
-    if not clip_is_here(spec):
-        raise ClipError(f"the weights of {spec} are not on this computer")
-    return load_clip(spec)
+    return function_named(KINDS[kind].load)(model)
 
 
-def _embed(clip: Any, request: dict[str, Any], data: bytes | None) -> Any:
-    """(width,) float32: CLIP of the text or of the picture in a request."""
-    if data is None:
-        return clip.embed_texts([str(request["text"])])[0]
-    check_picture(data[:HEAD], len(data))
-    return clip.embed_images([reduced(decode(data), CLIP_SIDE)])[0]
-
-
-def _answer(clip: Any, request: dict[str, Any], data: bytes | None) -> dict[str, Any]:
+def _answer(answer: Callable[..., Any], request: dict[str, Any], data: bytes | None) -> dict[str, Any]:
     try:
-        vector = _embed(clip, request, data)
-        return {"vector": base64.b64encode(vector.astype("<f4").tobytes()).decode()}
+        return answer(request, data)
     except Exception as error:
         return {"error": _line(error)}
 
@@ -79,8 +69,12 @@ def _line(error: Exception) -> str:
     return first_line(error) if is_ours else f"{type(error).__name__}: {first_line(error)}"
 
 
-def _say(answers: BinaryIO, message: dict[str, Any]) -> None:
-    answers.write(json.dumps(message).encode() + b"\n")
+def _say(answers: BinaryIO, message: Mapping[str, Any]) -> None:
+    arrays: dict[str, np.ndarray] = message.get("arrays", {})
+    told = {name: [one.dtype.str, list(one.shape)] for name, one in arrays.items()}
+    answers.write(json.dumps({**message, **({"arrays": told} if arrays else {})}).encode() + b"\n")
+    for one in arrays.values():
+        answers.write(np.ascontiguousarray(one).tobytes())
     answers.flush()
 
 

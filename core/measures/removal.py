@@ -9,9 +9,27 @@ from __future__ import annotations
 import numpy as np
 
 from core.errors import ShapeError
+from core.reader import StudyReader
 
 CONTRIBUTION, GRADIENT, ACTIVATION, RANDOM = ORDERS = ("contribution", "gradient", "activation", "random")
 ALIKE = 10  # a random feature is drawn among those at most so many places away in the image's order
+
+
+def train_means(study: StudyReader) -> np.ndarray:
+    """(n_features,) float64: the mean of each raw feature over the train images; over all where none is.
+
+    Where `failures` has not stored them, in one pass over the representations.
+    """
+    if study.has("feature_means"):
+        return study.vector("feature_means")
+    representations = study.array("representations")
+    train = ~study.is_val
+    if not train.any():
+        train[:] = True
+    total = np.zeros(representations.shape[1])
+    for start, chunk in representations.chunks():
+        total += chunk[train[start : start + len(chunk)]].sum(0, dtype=np.float64)
+    return total / max(np.count_nonzero(train), 1)
 
 
 def logits_without(

@@ -1,0 +1,1 @@
+"""Bases of features: dictionaries that turn representations into sparse codes."""

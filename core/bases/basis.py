@@ -1,0 +1,176 @@
+"""What a basis is, where a study keeps it, and which ones a study has. No torch.
+
+The basis NAME of a study is a table `basis_NAME` with a row for each latent, the arrays of its dictionary
+(`basis_NAME_decoder` and the others of PARTS), and the codes of the images, sparse by row: `basis_NAME_count`
+(n_images,) says how many latents are active on each image, `basis_NAME_features` and `basis_NAME_values`
+which and how strongly, image after image.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.bases.kinds import KINDS
+from core.common.command_line import command_line
+from core.errors import SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from core.reader import StudyReader
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
+UNITS = "units"
+STEP = "basis-{name}"  # the entry of the manifest
+TABLE = "basis_{name}"
+LATENTS = ("latent", "l0", "r2", "stability", "dead", "mean", "max")  # columns of the table
+PARTS = ("decoder", "offset", "encoder", "bias", "pre_bias", "threshold")  # arrays of the dictionary
+
+
+@dataclass(frozen=True)
+class Basis:
+    """One basis of a study.
+
+    Attributes:
+        kind: a name in KINDS. step: the entry of the manifest that made it.
+        card: size, k, on, r2, r2_val, l0, dead, stability, encoder, layer, tokens …; None where unknown.
+    """
+
+    name: str
+    kind: str
+    step: str
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def item(self, part: str) -> str:
+        """The array of the study that holds a part: one of PARTS, `count`, `features` or `values`.
+
+        >>> Basis("sae", "topk", "basis-sae").item("decoder")
+        'basis_sae_decoder'
+        """
+        return f"{self.table}_{part}"
+
+    @property
+    def table(self) -> str:
+        return TABLE.format(name=self.name)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What `info --json` says of it."""
+        numbers = {name: self.card.get(name) for name in ("size", "k", "r2", "l0", "dead", "stability")}
+        return {"name": self.name, "kind": self.kind, **numbers}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know before trusting it."""
+        return list(self.card.get("notes", ()))
+
+    @property
+    def words(self) -> str:
+        """What the basis is and how well it describes the images, in a line.
+
+        >>> card = {"size": 512, "k": 32, "on": "pooled", "r2": 0.941, "l0": 31.5}
+        >>> Basis("sae", "topk", "basis-sae", {**card, "dead": 0.02, "stability": 0.71}).words
+        'sae (topk, 512 latents, k 32, pooled): R2 .94, L0 31.5, 2 % dead, stability .71'
+        """
+        card = self.card
+        k = f", k {card['k']}" if card.get("k") else ""
+        start = f"{self.name} ({self.kind}, {card.get('size', 0):,} latents{k}, {card.get('on', 'pooled')})"
+        held_out = card.get("r2_val")
+        parts = [
+            f"R2 {_short(card.get('r2'))}"
+            + (f" ({_short(held_out)} on evaluation images)" if held_out is not None else ""),
+            f"L0 {card.get('l0') or 0:.1f}",
+            f"{100 * (card.get('dead') or 0):.0f} % dead",
+            "stability unknown"
+            if card.get("stability") is None
+            else f"stability {_short(card['stability'])}",
+        ]
+        return f"{start}: {', '.join(parts)}"
+
+
+def _short(value: float | None) -> str:
+    """
+    >>> _short(0.941), _short(-0.5), _short(1.0), _short(None)
+    ('.94', '-.50', '1.00', 'unknown')
+    """
+    return "unknown" if value is None else re.sub(r"^(-?)0\.", r"\1.", f"{value:.2f}")
+
+
+def bases_of(study: StudyReader) -> dict[str, Basis]:
+    """The bases that a study holds, by name, in the order of KINDS and by name."""
+    held = []
+    for step, entry in study.manifest["steps"].items():
+        card = entry["summary"].get("basis")
+        if not isinstance(card, dict) or study.state(step) != "done":
+            continue
+        name, kind = str(card.get("name")), card.get("kind")
+        if NAME.fullmatch(name) and kind in KINDS and step == STEP.format(name=name):
+            held.append(Basis(name, str(kind), step, card))
+    order = list(KINDS)
+    held.sort(key=lambda one: (order.index(one.kind), one.name))
+    return {one.name: one for one in held if study.has(one.table)}
+
+
+def basis_named(study: StudyReader, name: str) -> Basis:
+    """Raises SettingsError, with the command that adds one, where the study has no such basis."""
+    held = bases_of(study)
+    if name in held:
+        return held[name]
+    names = f"It has: {', '.join(held)}" if held else "It has none"
+    add = command_line("basis", study.path, kind="topk", name=name)
+    raise SettingsError(
+        f"no basis '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}. To add one: {add}"
+    )
+
+
+def check_basis_name(name: str) -> str:
+    if not NAME.fullmatch(name) or name == UNITS:
+        raise SettingsError(
+            f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
+            f"not '{UNITS}'"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of some images, sparse by row: image i has features[indptr[i] : indptr[i + 1]], ascending."""
+
+    indptr: np.ndarray  # (n + 1,) int64
+    features: np.ndarray  # (n_active,) int32
+    values: np.ndarray  # (n_active,) float32
+
+    def dense(self, size: int) -> np.ndarray:
+        """(n, size) float32, 0 where a latent is not active."""
+        n = len(self.indptr) - 1
+        whole = np.zeros((n, size), np.float32)
+        whole[np.repeat(np.arange(n), np.diff(self.indptr)), self.features] = self.values
+        return whole
+
+
+def codes_by_chunk(study: StudyReader, basis: Basis) -> Iterator[tuple[int, Codes]]:
+    """Yield pairs (row of the first image, codes), in the order of the images, a chunk at a time."""
+    counts, features, values = (study.array(basis.item(part)) for part in ("count", "features", "values"))
+    at = 0
+    for start, count in counts.chunks():
+        indptr = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])
+        stop = at + int(indptr[-1])
+        yield start, Codes(indptr, features.span(at, stop), values.span(at, stop))
+        at = stop
+
+
+def codes_of(study: StudyReader, basis: Basis) -> Codes:
+    """The codes of all images."""
+    counts = study.vector(basis.item("count"))
+    indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    return Codes(indptr, study.vector(basis.item("features")), study.vector(basis.item("values")))
+
+
+def latents_table(study: StudyReader, basis: Basis) -> pd.DataFrame:
+    """One row a latent, with the columns LATENTS."""
+    return study.table(basis.table, list(LATENTS))

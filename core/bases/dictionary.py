@@ -1,0 +1,218 @@
+"""A dictionary: how a vector becomes codes, and codes a vector again (docs/method.md 18.1).
+
+    x' = (x - m_i) / s_i                the normalisation of each vector; m_i = 0, s_i = 1 without one
+    z  = act((x' - pre_bias) @ encoder.T + bias)
+    x^ = (z @ decoder + offset) s_i + m_i
+
+Here m_i and s_i are of the vector itself. What is fitted by this project has its scaling folded into the
+weights, so codes are in the units of the vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+TOPK, MAGNITUDE, NEAREST, RELU, JUMP, RAW_TOPK, NMF = (
+    "topk",  # the k largest, then ReLU
+    "magnitude",  # the k largest in magnitude, with their signs
+    "nearest",  # 1 for the largest
+    "relu",
+    "jumprelu",  # what is above the latent's threshold, and positive
+    "raw-topk",  # the k largest, also where they are negative
+    "nmf",  # least squares with codes of at least 0, then the k largest
+)
+NORMS = ("none", "layer_norm", "sqrt_d", "unit")
+MOST_ENTRIES = 64 << 20  # of a block of codes before they are sparse
+LAYER_NORM_EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """The weights of a dictionary with M latents of vectors with r features.
+
+    Attributes:
+        decoder, encoder: (M, r). offset, pre_bias: (r,). bias: (M,). All float32.
+        activation: how the pre-activations become codes. k: active latents, of the kinds that keep k.
+        threshold: (M,), of `jumprelu`. norm: one of NORMS. facts: what a card says of it besides.
+    """
+
+    decoder: np.ndarray
+    offset: np.ndarray
+    encoder: np.ndarray
+    bias: np.ndarray
+    pre_bias: np.ndarray
+    activation: str
+    k: int | None = None
+    threshold: np.ndarray | None = None
+    norm: str = "none"
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return len(self.decoder)
+
+    @property
+    def width(self) -> int:
+        return self.decoder.shape[1]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by name, as a study stores them."""
+        held = {
+            name: getattr(self, name)
+            for name in ("decoder", "offset", "encoder", "bias", "pre_bias", "threshold")
+        }
+        return {name: np.asarray(one, np.float32) for name, one in held.items() if one is not None}
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Codes of n vectors as entries, by row and within a row by latent."""
+
+    n: int
+    rows: Tensor  # (n_active,) int64
+    latents: Tensor  # (n_active,) int64
+    values: Tensor  # (n_active,) float32
+
+    @property
+    def counts(self) -> Tensor:
+        import torch
+
+        return torch.bincount(self.rows, minlength=self.n)
+
+
+class Coder:
+    """A dictionary on a device, which encodes and decodes."""
+
+    def __init__(self, dictionary: Dictionary, device: str | torch.device = "cpu"):
+        import torch
+
+        self.about, self.device = dictionary, torch.device(device)
+        self.weights = {
+            name: torch.from_numpy(np.ascontiguousarray(one)).to(self.device)
+            for name, one in dictionary.arrays().items()
+        }
+
+    @property
+    def block_rows(self) -> int:
+        """How many vectors are encoded at once, so that memory is bounded."""
+        return max(1, MOST_ENTRIES // max(self.about.size, self.about.width))
+
+    def encode(self, raw: Tensor) -> SparseRows:
+        """(n, r) vectors -> codes; all n at once, see `block_rows`."""
+        import torch
+
+        about, weights = self.about, self.weights
+        if about.activation == NMF:
+            return _entries(torch.from_numpy(nmf_codes(raw.cpu().numpy(), about)).to(self.device), about.k)
+        mean, scale = normalisation(raw, about.norm)
+        x = raw if about.norm == "none" else (raw - mean) / scale
+        pre = torch.addmm(weights["bias"], x - weights["pre_bias"], weights["encoder"].T)
+        if about.activation in (RELU, JUMP):
+            above = weights["threshold"] if about.activation == JUMP else 0.0
+            return _entries(torch.where((pre > above) & (pre > 0), pre, 0.0), None)
+        ranked = pre.abs() if about.activation == MAGNITUDE else pre
+        k = 1 if about.activation == NEAREST else min(about.k or about.size, about.size)
+        latents = ranked.topk(k, dim=1, sorted=False).indices.sort(1).values
+        values = pre.gather(1, latents)
+        if about.activation == NEAREST:
+            values = torch.ones_like(values)
+        elif about.activation == TOPK:
+            values = values.clamp_min(0)
+        is_active = values != 0
+        rows = torch.arange(len(raw), device=self.device)[:, None].expand_as(latents)
+        return SparseRows(len(raw), rows[is_active], latents[is_active], values[is_active])
+
+    def decode(self, codes: SparseRows, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruct vectors from their codes.
+
+        Args:
+            raw: (n, r) the vectors, of which only the normalisation is taken.
+        Returns:
+            (n, r) reconstructions, and (n, 1) the scale s_i by which a latent's direction is multiplied.
+        """
+        import torch
+
+        starts = torch.cat([codes.counts.new_zeros(1), codes.counts.cumsum(0)[:-1]])
+        summed = torch.nn.functional.embedding_bag(
+            codes.latents, self.weights["decoder"], starts, mode="sum", per_sample_weights=codes.values
+        )
+        mean, scale = normalisation(raw, self.about.norm)
+        return (summed + self.weights["offset"]) * scale + mean, scale
+
+
+def normalisation(raw: Tensor, norm: str) -> tuple[Tensor, Tensor]:
+    """The m and s of each vector, (n, 1): x' = (x - m) / s. A vector without length or spread has s = 1."""
+    import torch
+
+    zero, one = raw.new_zeros(len(raw), 1), raw.new_ones(len(raw), 1)
+    if norm == "none":
+        return zero, one
+    if norm == "layer_norm":  # as SAELens and Prisma do it: ddof 1
+        mean = raw.mean(1, keepdim=True)
+        scale = (raw - mean).std(1, keepdim=True) + LAYER_NORM_EPS
+        return mean, scale
+    length = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
+    scale = length / raw.shape[1] ** 0.5 if norm == "sqrt_d" else length
+    return zero, torch.where(length > 0, scale, one)
+
+
+def _entries(dense: Tensor, k: int | None) -> SparseRows:
+    """The entries of dense codes that are not 0, of each row the k largest."""
+    import torch
+
+    if k is not None and k < dense.shape[1]:
+        kept = dense.topk(k, dim=1, sorted=False)
+        dense = torch.zeros_like(dense).scatter_(1, kept.indices, kept.values)
+    rows, latents = dense.nonzero(as_tuple=True)
+    return SparseRows(len(dense), rows, latents, dense[rows, latents])
+
+
+def nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
+    """(n, M) float32: codes of at least 0 whose sum of components is nearest to each vector."""
+    from sklearn.decomposition import non_negative_factorization
+
+    codes, _, _ = non_negative_factorization(
+        np.maximum(raw, 0, dtype=np.float64),
+        H=about.decoder.astype(np.float64),
+        n_components=about.size,
+        init="custom",
+        update_H=False,
+        tol=1e-4,
+        max_iter=200,
+    )
+    return codes.astype(np.float32)
+
+
+def check_dictionary(dictionary: Dictionary, width: int, where: str) -> Dictionary:
+    """Raise SettingsError for a dictionary that can encode nothing of vectors of this width."""
+    if dictionary.width != width:
+        raise SettingsError(
+            f"{where}: its vectors have {dictionary.width:,} features, those of this study {width:,}; it is "
+            "of another encoder or layer"
+        )
+    for name, one in dictionary.arrays().items():
+        if not np.isfinite(one).all():
+            raise SettingsError(f"{where}: {name} holds NaN or infinity, so it encodes nothing")
+    if dictionary.k is not None and dictionary.k > dictionary.size:
+        raise SettingsError(
+            f"{where}: k is {dictionary.k:,}, but it has {dictionary.size:,} latents; lower k"
+        )
+    return dictionary
+
+
+def with_gain(dictionary: Dictionary, gain: float) -> Dictionary:
+    """Multiply all codes by a factor, by what makes them."""
+    return replace(
+        dictionary,
+        encoder=(dictionary.encoder * gain).astype(np.float32),
+        bias=(dictionary.bias * gain).astype(np.float32),
+    )

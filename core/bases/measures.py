@@ -1,0 +1,128 @@
+"""How well a dictionary describes vectors: R2, L0, dead latents, what each latent adds, and stability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core.bases.basis import LATENTS
+from core.bases.dictionary import Coder, SparseRows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GATHERED = 1 << 24  # entries of decoder rows that are gathered at once
+
+
+@dataclass
+class Tally:
+    """Sums over vectors, in double precision, that are added block by block.
+
+    Attributes:
+        n: vectors. squared, total: sum of squares and sum of the vectors. error: sum of squared residuals.
+        active: entries of the codes.
+    """
+
+    n: int = 0
+    squared: float = 0.0
+    error: float = 0.0
+    active: int = 0
+    total: Any = 0.0
+
+    def add(self, raw: Tensor, residual: Tensor, counts: Tensor) -> None:
+        wide = raw.double()
+        self.n += len(raw)
+        self.squared += float((wide**2).sum())
+        self.error += float((residual.double() ** 2).sum())
+        self.total = self.total + wide.sum(0).cpu().numpy()
+        self.active += int(counts.sum())
+
+    @property
+    def variation(self) -> float:
+        """The sum of squared distances to the mean vector."""
+        return self.squared - float((np.asarray(self.total) ** 2).sum()) / self.n if self.n else 0.0
+
+    @property
+    def r2(self) -> float | None:
+        """1 - residual / variation; None without variation."""
+        return 1 - self.error / self.variation if self.n and self.variation > 1e-12 * self.squared else None
+
+    @property
+    def l0(self) -> float:
+        """Mean number of active latents of a vector."""
+        return self.active / self.n if self.n else 0.0
+
+
+@dataclass
+class LatentTally:
+    """What each latent does, added block by block: all (M,) float64."""
+
+    size: int
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.sums = {name: np.zeros(self.size) for name in ("active", "value", "gain", "max")}
+
+    def add(self, coder: Coder, codes: SparseRows, residual: Tensor, scale: Tensor) -> None:
+        """Add a block. `gain` is by how much the squared residual grows where the latent is left out."""
+        import torch
+
+        decoder, values = coder.weights["decoder"], codes.values.double()
+        along = torch.empty_like(codes.values)
+        step = max(1, GATHERED // decoder.shape[1])
+        for at in range(0, len(along), step):
+            here = slice(at, at + step)
+            along[here] = (decoder[codes.latents[here]] * residual[codes.rows[here]]).sum(1)
+        weighted = values * scale[codes.rows, 0].double()
+        lengths = (decoder.double() ** 2).sum(1)[codes.latents]
+        gain = 2 * weighted * along.double() + weighted**2 * lengths
+        for name, one in (("active", torch.ones_like(values)), ("value", values), ("gain", gain)):
+            added = torch.zeros(self.size, dtype=torch.float64, device=values.device)
+            self.sums[name] += added.index_add_(0, codes.latents, one).cpu().numpy()
+        most = torch.zeros(self.size, dtype=torch.float64, device=values.device)
+        most.scatter_reduce_(0, codes.latents, values.abs(), "amax")
+        self.sums["max"] = np.maximum(self.sums["max"], most.cpu().numpy())
+
+
+def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -> pd.DataFrame:
+    """One row a latent: the table of a basis, columns LATENTS.
+
+    l0: share of the vectors on which it is active, so that the column adds up to the L0. r2: the R2 that is
+    lost without it. mean: of its values where it is active. max: largest magnitude.
+    """
+    active = tally.sums["active"]
+    known = whole.r2 is not None
+    frame = {
+        "latent": np.arange(tally.size),
+        "l0": active / max(whole.n, 1),
+        "r2": tally.sums["gain"] / whole.variation if known else np.full(tally.size, np.nan),
+        "stability": np.full(tally.size, np.nan) if stable is None else stable,
+        "dead": active == 0,
+        "mean": np.divide(tally.sums["value"], active, out=np.zeros(tally.size), where=active > 0),
+        "max": tally.sums["max"],
+    }
+    return pd.DataFrame(frame)[list(LATENTS)]
+
+
+def stability(decoder: np.ndarray, others: list[np.ndarray], *, block: int = 1024) -> np.ndarray | None:
+    """(M,) float64: the largest |cosine| of each row with a row of another fit, averaged over the other fits.
+
+    NaN for a row without length; None without other fits.
+    """
+    if not others:
+        return None
+    own, found = _unit(decoder), np.zeros(len(decoder))
+    for other in map(_unit, others):
+        other[np.isnan(other)] = 0
+        for at in range(0, len(own), block):
+            found[at : at + block] += np.abs(own[at : at + block] @ other.T).max(1)
+    return found / len(others)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    wide = rows.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.divide(wide, length, out=np.full_like(wide, np.nan), where=length > 0)

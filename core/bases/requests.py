@@ -1,0 +1,77 @@
+"""Bases are added to a study, and removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.bases.basis import STEP, Basis, basis_named, check_basis_name
+from core.bases.encoding import NewBasis, write_basis
+from core.bases.kinds import KINDS
+from core.bases.measures import stability
+from core.bases.vectors import FitRun, Vectors
+from core.common.device import resolve_device
+from core.config import BasisConfig, as_settings
+from core.errors import SettingsError
+from core.reader import StudyReader
+from core.storage.manifest import digest
+from core.storage.writer import write_study
+from core.topics import function_named
+
+if TYPE_CHECKING:
+    from core.jobs.progress import Progress
+
+INPUTS = ("images", "representations")
+NOT_ON_POSITIONS = "--on positions is not there yet; leave it out"
+
+
+def add_basis(
+    folder: str | Path, name: str | None, config: BasisConfig, progress: Progress, *, device: str = "auto"
+) -> Basis:
+    """Fit a basis on the train images, encode all images, and return it; an interrupted training goes on.
+
+    Raises:
+        SettingsError: the kind, the size or k does not suit the vectors.
+    """
+    kind = KINDS[str(config.kind)]
+    name, where = check_basis_name(name or kind.name), resolve_device(device)
+    if config.on == "positions":
+        raise SettingsError(NOT_ON_POSITIONS)
+    settings = as_settings(config)
+    with write_study(folder) as writer, progress.step("basis"):
+        study, step = study_to_encode(folder), STEP.format(name=name)
+        if writer.is_current(step, settings, INPUTS):
+            progress.note(f"{name}: up to date")
+            return basis_named(study, name)
+        vectors = Vectors(study.array("representations"), np.flatnonzero(~study.is_val))
+        size = config.size or kind.default_size(vectors.width, len(vectors))
+        if config.size and config.k > size and kind.name != "kmeans":
+            raise SettingsError(f"--k {config.k}: there are only {size:,} latents (--size {size}); lower k")
+        mark = digest({"settings": settings, "of": study.manifest["items"]["representations"]})[:12]
+        run = FitRun(progress, where, writer.folder / f".basis-{name}-{mark}", settings, config.steps)
+        with writer.step(step, settings, INPUTS) as out:
+            fit = function_named(kind.fit)
+            fits = [fit(vectors, size, min(config.k, size), seed, run) for seed in range(config.seeds)]
+            stable = stability(fits[0].decoder, [one.decoder for one in fits[1:]])
+            facts = {"seeds": config.seeds, "n_train": len(vectors)}
+            new = NewBasis(name, kind.name, fits[0], config.on, stable, facts)
+            write_basis(study, out, new, where, progress)
+        for state in writer.folder.glob(f".basis-{name}-*.resume"):
+            state.unlink()
+    return basis_named(StudyReader(folder), name)
+
+
+def remove_basis(folder: str | Path, name: str) -> None:
+    """Remove a basis and its files."""
+    with write_study(folder) as writer:
+        writer.remove(basis_named(StudyReader(folder), name).step)
+
+
+def study_to_encode(folder: str | Path) -> StudyReader:
+    """Open a study that has representations; SettingsError for another."""
+    study = StudyReader(folder)
+    if not study.has("representations"):
+        raise SettingsError(f"'{study.path}' has no representations to make a basis of")
+    return study

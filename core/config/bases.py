@@ -1,0 +1,44 @@
+"""The settings of a basis of features (docs/method.md 18)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.config.settings import option
+
+BASIS_KINDS = ("topk", "matryoshka", "nmf", "pca", "kmeans", "random")
+ON = ("pooled", "positions")
+
+
+@dataclass(frozen=True)
+class BasisConfig:
+    """How a basis is fitted, and how images are encoded with it."""
+
+    kind: str | None = option("what to fit on the train images", None, choices=BASIS_KINDS)
+    size: int | None = option(
+        "number of latents",
+        None,
+        metavar="M",
+        minimum=1,
+        left_out="8 times the features, at most 16,384; as many as features for pca and kmeans, a quarter "
+        "for nmf",
+    )
+    k: int = option("most latents that are active at once", 32, metavar="K", minimum=1)
+    on: str = option(
+        "vectors to encode: one an image, or one a position of the last map", "pooled", choices=ON
+    )
+    seeds: int = option(
+        "fits with different seeds: more than one say how stable it is", 2, metavar="N", minimum=1
+    )
+    steps: int | None = option(
+        "training steps of topk and matryoshka",
+        None,
+        metavar="N",
+        minimum=1,
+        left_out="3,000 or one pass over the vectors, whichever is more",
+    )
+    pool_codes: str = option(
+        "code of an image with --on positions: maximum or mean over its positions",
+        "max",
+        choices=("max", "mean"),
+    )

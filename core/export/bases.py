@@ -1,0 +1,43 @@
+"""Export a basis of a study: its dictionary and codes as .npz, or a table of its latents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from core.bases.basis import basis_named, codes_of, latents_table
+from core.common.formatting import json_text
+from core.errors import SettingsError
+from core.export.files import WRITERS, complete_file
+from core.store import Study
+
+EXTENSIONS = (".npz", *WRITERS)
+
+
+def export_basis(study: Study, name: str, out: str | Path) -> int:
+    """Write a basis to a file, which appears only when complete.
+
+    Args:
+        out: .npz for `decoder` (M, r) and `offset` (r,), the codes of the images in the order of `images` as
+            CSR (`indptr`, `indices`, `data`; codes @ decoder + offset is the reconstruction), and `card`, a
+            JSON text. Another extension for the table of latents.
+    Returns:
+        the number of latents.
+    Raises:
+        SettingsError: the study has no such basis, or the extension is another.
+    """
+    out, basis = Path(out), basis_named(study, name)
+    if out.suffix.lower() not in EXTENSIONS:
+        raise SettingsError(f"'{out}': a basis is written as {', '.join(EXTENSIONS)} (choose by extension)")
+    table = latents_table(study, basis)
+    with complete_file(out) as temporary:
+        if out.suffix.lower() != ".npz":
+            WRITERS[out.suffix.lower()](table, temporary)
+            return len(table)
+        codes = codes_of(study, basis)
+        parts = {part: study.vector(basis.item(part)) for part in ("decoder", "offset")}
+        csr = {"indptr": codes.indptr, "indices": codes.features, "data": codes.values}
+        with open(temporary, "wb") as file:
+            np.savez(file, **parts, **csr, card=np.array(json_text(basis.card)))
+    return len(table)

@@ -51,7 +51,7 @@ def try_picture_page(study: Study | None) -> None:
     if state.name in ("refused", "failed"):
         widgets.empty_state("No picture can be tried here", state.why)
         return
-    _choose()
+    _choose(small=picture is not None)
     if why := session.recall(TROUBLE):
         st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
     if picture is None:
@@ -62,11 +62,11 @@ def try_picture_page(study: Study | None) -> None:
     _tried(study, picture)
 
 
-def _choose() -> None:
-    """The field for a picture, and the samples beside it."""
+def _choose(*, small: bool) -> None:
+    """The field for a picture, and the samples beside it; `small` where a picture is shown already."""
     number = session.recall(FILES, 0)  # another field after each picture, so that it is empty
     key = f"{FILE}_{number}"
-    left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
+    left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
     with left:
         st.file_uploader(
             "Drop a picture anywhere on this page, paste one, or choose a file",
@@ -75,6 +75,7 @@ def _choose() -> None:
             key=key,
             on_change=_bring,
             args=(key,),
+            label_visibility="collapsed" if small else "visible",
             help="It stays on this computer: a process reads it, and it is written nowhere.",
         )
     with right:
@@ -84,8 +85,8 @@ def _choose() -> None:
             [Tile(at, thumbnails[one], samples()[one].about) for at, one in enumerate(names)],
             key="try_samples",
             label="pictures to try",
-            tile=96,
-            columns=4,
+            tile=56 if small else 96,
+            columns=2 if small else 4,
             on_open=lambda at: _take(**{SAMPLE: names[at]}),
         )
     paste_and_drop(key)
@@ -158,7 +159,7 @@ def _tried(study: Study | None, picture: Picture) -> None:
         return
     before = tried_reads.look(study, picture, whole, ())
     after = tried_reads.look(study, picture, one, off)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([4, 6], gap="large")
     with left:
         boxes = Boxes(alteration.crop, alteration.covered)
         picture_marks(whole.preview, boxes, key="try_marks", name=picture.name, on_change=_mark)
@@ -288,13 +289,11 @@ def _similar(study: Study, one: Tried) -> None:
         return
     st.subheader("Similar images of this study", help=widgets.help_text("alike"))
     labels = reads.images(study)["label"]
-    captions = {
-        int(row): (
-            *(() if widgets.undefined(labels.iat[row]) else (str(labels.iat[row]),)),
-            f"cosine {cosine:.3f}",
-        )
-        for row, cosine in zip(rows, cosines, strict=True)
-    }
+    captions, spoken = {}, tried_reads.spoken(study)
+    for row, cosine in zip(rows, cosines, strict=True):
+        label = labels.iat[row]
+        named = () if widgets.undefined(label) else (spoken.get(str(label), str(label)),)
+        captions[int(row)] = (*named, f"cosine {cosine:.3f}")
     widgets.image_gallery(
         study,
         rows,

@@ -12,6 +12,7 @@ from core.jobs.progress import Progress
 from core.pictures.samples import samples
 from core.pipeline import run as pipeline
 from core.store import open_study
+from tests.browser.axe import violations
 from tests.browser.harness import dashboard
 
 pytestmark = pytest.mark.browser
@@ -56,6 +57,7 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
     expect(page.get_by_text("1 part covered, 1 feature switched off.")).to_be_visible()
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**covered=0.37*")
+    assert violations(page) == []
     page.get_by_role("button", name="Crop", exact=True).click()
     frame = page.locator(".stage").bounding_box()
     assert frame is not None

@@ -45,7 +45,7 @@ def test_list__is_that_of_the_filter_and_is_marked_and_tagged(studies, open_page
     press(app, f"Mark {len(table)} labels as wrong")
     app.session_state["wrong_labels_bar_tag"] = True
     app.run()
-    app.multiselect(key="wrong_labels_bar_tag_names").set_value(["doubtful"]).run()
+    app.selectbox(key="wrong_labels_bar_tag_name").set_value("doubtful").run()
     press(app, f"Tag {len(table)} images")
     kept = read_traces(studies / "demo").images
     suggested = dict(zip(table["image_id"], table["suggested"], strict=True))

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.results import peak_bytes
-from core.search import resident
+from core.jobs import resident
+from core.search.resident import embed_text
 from core.search.search import most_alike
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray, chunk_name
 
@@ -66,10 +67,9 @@ def main() -> None:
     cpu = (time.process_time() - busy) / repeats
     fifth = [timed(lambda query=query: most_alike(index, query, FOUND, among=among)) for query in queries]
     peak = peak_bytes()
-    loading = timed(lambda: resident.resident(CLIP).wait())
+    loading = timed(lambda: resident.resident("clip", CLIP).wait())
     texts = [
-        timed(lambda number=number: resident.embed_text(CLIP, f"a red ball {number}"))
-        for number in range(repeats)
+        timed(lambda number=number: embed_text(CLIP, f"a red ball {number}")) for number in range(repeats)
     ]
     resident.end_all()
     print(

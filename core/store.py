@@ -31,6 +31,7 @@ from core.answers.answer import (
     evaluated,
 )
 from core.bases.basis import Basis, bases_of
+from core.common.arrays import unit_rows
 from core.common.dataframes import select
 from core.common.score_names import SCORES
 from core.jobs.progress import Progress
@@ -41,7 +42,7 @@ from core.slices.evaluate import result_column
 from core.slices.inspection.populations import images_of, with_split
 from core.slices.slice import Slice
 from core.steps import STEPS, settings_of, step_of
-from core.storage.chunked_array import ChunkedArray
+from core.storage.chunked_array import ChunkedArray, MappedArray
 from core.storage.missing import Missing
 from core.storage.writer import Collected
 from core.topics import function_named
@@ -174,7 +175,10 @@ class Answered(Study):
         return list(frame.columns)
 
     def array(self, name: str) -> ChunkedArray:
-        return self.whole.array(self.answer.part(name) if name in PARTS else name)
+        array = self.whole.array(self.answer.part(name) if name in PARTS else name)
+        if name == "representations" and self.answer.facts.get("on_unit_rows"):
+            return MappedArray(array, unit_rows)  # what its weights are linear on
+        return array
 
     def vector(self, name: str) -> np.ndarray:
         if name in OF_FAILURES:
@@ -312,6 +316,9 @@ class Narrowed(Study):
             return table.loc[table["score"].isin(list(scores))].reset_index(drop=True)
         names = tuple(scores)
         return self._once((name, names), lambda: OF_SCORES[name](self.whole, self.inside, names))
+
+    def array(self, name: str) -> ChunkedArray:
+        return self.whole.array(name)
 
     def vector(self, name: str) -> np.ndarray:
         if name not in VECTORS or self._is_stored(name):

@@ -18,6 +18,9 @@ from typing import Any
 from core.config.step import Step
 
 TOPICS = (
+    "published_figures",
+    "rendered_scenes",
+    "transfer_learning",
     "domains",
     "fourier",
     "shortcuts",
@@ -52,6 +55,7 @@ class Topic:
 
     Attributes:
         steps: rows of `core.steps.STEPS`. items: what its commands write into a study, by command.
+        options: of commands of the workbench, such as "probe --curves", with the function that each asks for.
         commands: name functions that add a command to the parser; `add(commands)`.
         code_options: options of these commands whose value may name code to run.
         charts: name charts of studies, `core.charts.chart.Chart`.
@@ -65,6 +69,7 @@ class Topic:
 
     steps: tuple[Step, ...] = ()
     items: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
     code_options: tuple[str, ...] = ()
     charts: tuple[str, ...] = ()
@@ -79,6 +84,11 @@ class Topic:
 def topics() -> tuple[Topic, ...]:
     """Return what each topic adds, in the order of TOPICS."""
     return tuple(import_module(f"core.research.{name}.topic").TOPIC for name in TOPICS)
+
+
+def function_of_option(option: str) -> Any:
+    """Import the function of a topic that does what an option of the workbench asks for."""
+    return function_named({name: row for topic in topics() for name, row in topic.options.items()}[option])
 
 
 def function_named(name: str) -> Any:

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.pages import HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
+from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.stable_container import stable_container
@@ -79,6 +79,10 @@ def main() -> None:
         _run_with_notes(page, _if_ready(entry, facts_slot))
         return
     if entry is None:
+        session.set_current_study(None)
+        if name in ALSO_WITHOUT_STUDY:
+            _run_with_notes(page)
+            return
         study_progress.no_studies(served_studies.studies_folder())
         return
     _show(page, entry, facts_slot)

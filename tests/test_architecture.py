@@ -34,7 +34,7 @@ CORE_FLOORS = (
     ("core.training",),
     ("core.concepts",),
     ("core.search", "core.comparison"),
-    ("core.pipeline",),
+    ("core.pictures", "core.pipeline"),
     ("core.export",),
     ("core.charts",),
     ("core.figures",),
@@ -70,6 +70,10 @@ CORE_FOR_DASHBOARD = (
         "core.figures",
         "core.search.search",
         "core.search.resident",
+        "core.pictures.look",
+        "core.pictures.many",
+        "core.pictures.samples",
+        "core.pictures.seen",
     ),
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
@@ -191,14 +195,14 @@ def test_imports_that_break_a_rule_are_found(name, imported):
 
 
 def test_one_launcher_starts_the_jobs_of_the_dashboard():
-    """Nothing else there imports the job runner, or starts a process of its own, but for CLIP's."""
+    """Nothing else there imports the job runner, or starts a process of its own, but for resident models."""
     resident = {
         relative(path)
         for path in SOURCES
         if relative(path).startswith("dashboard/")
-        and any(is_in(imported, "core.search.resident") for imported in imports(path))
+        and any(is_in(imported, "core.jobs.resident") for imported in imports(path))
     }
-    assert resident == {"dashboard/jobs/clip_process.py"}
+    assert resident == {"dashboard/jobs/clip_process.py", "dashboard/jobs/encoder_process.py"}
     starts = (
         "core.jobs.runner",
         "subprocess",

@@ -19,8 +19,8 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.common.arrays import known_mean
 from core.common.dataframes import numbers, where
 from core.common.statistics.intervals import mean_intervals, wilson
-from core.concepts.rendered.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices
 from core.jobs.progress import Progress
+from core.research.rendered_scenes.fresh_slices import MOST_RENDERED, SCENES, check_fresh, verify_slices
 from core.slices.evaluate import result_column
 from core.slices.finder import worst_slices
 from core.slices.slice import Slice

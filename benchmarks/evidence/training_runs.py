@@ -16,8 +16,8 @@ from core.store import Study, open_study
 
 if TYPE_CHECKING:
     from benchmarks.evidence.training_table import Planned, Preset
-    from core.analysis.probe.evaluate import Represented
     from core.encoders.registry import Encoder
+    from core.research.transfer_learning.evaluate import Represented
 
 CONFIGS = Path("configs")
 JUDGED = (
@@ -85,9 +85,9 @@ def core_overlap(encoder: Encoder, images: Represented, study: Study, epsilon: f
     from core.analysis.features.definitions import highly_activating
     from core.analysis.gradcam.gradcam import channel_maps
     from core.analysis.overlap.iou import overlap_scores
-    from core.analysis.probe.evaluate import discriminative_mask
     from core.errors import NoDiscriminativeFeatures
     from core.heatmaps.combine import combine
+    from core.research.transfer_learning.evaluate import discriminative_mask
 
     frames = masked_frames(study.path)
     if frames is None or not encoder.pools_globally:
@@ -132,8 +132,8 @@ def masked_frames(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 def start_row(study: Study, device: str) -> dict[str, Any]:
     """The numbers of the start itself, from its study's representations."""
-    from core.analysis.probe.evaluate import Represented
-    from core.analysis.probe.transfer import encoder_of
+    from core.analysis.gradcam.on_demand import encoder_of
+    from core.research.transfer_learning.evaluate import Represented
     from core.slices.evaluate import class_column
 
     raw = study.array("representations")[:]

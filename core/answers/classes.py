@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.answers.wordnet import WORDNET
 from core.errors import SettingsError
 
-WORDNET = re.compile(r"n\d{8}")
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
 MOST_OUTPUTS = 1_000_000
 SHOWN = 3
@@ -115,7 +115,7 @@ def read_class_file(path: str | Path, n_outputs: int, labels: Sequence[str]) -> 
     Raises:
         SettingsError: it cannot be read, names another number of outputs, or none of the labels.
     """
-    names = _read(Path(path), n_outputs)
+    names = read_names(path, n_outputs)
     places = {plain(label): place for place, label in enumerate(labels)}
     if (code := np.array([places.get(plain(name), -1) for name in names])).max(initial=-1) >= 0:
         matched = set(code[code >= 0].tolist())
@@ -131,8 +131,9 @@ def read_class_file(path: str | Path, n_outputs: int, labels: Sequence[str]) -> 
     return match
 
 
-def _read(path: Path, n_outputs: int) -> list[str]:
+def read_names(file: str | Path, n_outputs: int) -> list[str]:
     """One name an output, "" where the file names none."""
+    path = Path(file)
     try:
         if path.stat().st_size > MOST_BYTES:
             raise SettingsError(f"'{path}' has {path.stat().st_size:,} bytes: a file of class names has less")

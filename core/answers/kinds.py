@@ -30,6 +30,11 @@ KINDS = {
         ),
         Kind("probe", "the linear probe that the study trains", fitted=True),
         Kind("knn", "a vote of the 20 nearest train images", "core.answers.knn:knn_answer", fitted=True),
+        Kind(
+            "zero-shot",
+            "the class whose texts are nearest, by the text tower of the encoder (open_clip)",
+            "core.concepts.clip.zero_shot:zero_shot_answer",
+        ),
         Kind("file", "predictions that you have, from a file", "core.answers.predictions:file_answer"),
     )
 }

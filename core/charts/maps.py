@@ -22,18 +22,11 @@ from core.store import Study
 
 STEPS = 64  # colours of a continuous scale
 MOST_CLASSES = 20  # classes with their own colour; more would not be distinguishable
-# Paul Tol's "muted" set, distinguishable with the common colour visions, and a lighter one for dark pages.
-# The second ten are as far from those and from one another as they can be, also without red or green cones.
-CLASS_COLOURS = (
-    "#332288", "#CC6677", "#117733", "#999933", "#88CCEE", "#AA4499", "#44AA99", "#882255", "#DDCC77",
-    "#661100", "#0C6CD8", "#F0906C", "#9C78F0", "#A84800", "#00D898", "#F084CC", "#00546C", "#544800",
-    "#6C3CB4", "#540054",
-)  # fmt: skip
-CLASS_COLOURS_DARK = (
-    "#8F7FE8", "#E8909E", "#4FB06C", "#C6C65C", "#88CCEE", "#D886CB", "#6FD3C4", "#D9628F", "#E9DC94",
-    "#D08A62", "#1878E4", "#D0482C", "#3CA8F0", "#90780C", "#B454C0", "#00904C", "#9C606C", "#7A5CE0",
-    "#2C8098", "#C03890",
-)  # fmt: skip
+# Seven hues that stay apart with every common colour vision (Okabe and Ito's, adapted to the page), each in
+# three shapes: no eye tells twenty hues apart.
+CLASS_COLOURS = ("#006DA8", "#E89F01", "#009F5C", "#C9879E", "#CF5E03", "#4BB2FE", "#3B3B3B")
+CLASS_COLOURS_DARK = ("#226EE1", "#F3C627", "#28A966", "#DC7BB6", "#D9531E", "#6AD8FF", "#F2F4F7")
+SHAPES = ("circle", "square", "triangle-up")
 OTHERS = "other classes"
 UNKNOWN = "not known"
 TAIL = 0.005  # share of the values at either end that may exceed a continuous scale
@@ -56,6 +49,7 @@ class Colouring:
         codes: (n,) uint8, indices into `palette`. palette: colours as #RRGGBB.
         names: meaning of each colour of the palette; empty for a continuous scale.
         low, high: the values at either end of the scale. title: the coloured quantity.
+        shapes: of each colour of the palette, places in `SHAPES`; empty where all are circles.
     """
 
     codes: np.ndarray
@@ -64,6 +58,7 @@ class Colouring:
     low: float = float("nan")
     high: float = float("nan")
     title: str = ""
+    shapes: tuple[int, ...] = ()
 
     def of(self, rows: np.ndarray) -> Colouring:
         """Return the colouring of some of the points."""
@@ -93,7 +88,8 @@ def by_name(
     ranked = [name for name in order if name in ranked] + [name for name in ranked if name not in order]
     own_colours = sorted(ranked[:MOST_CLASSES]) if not order else ranked[:MOST_CLASSES]
     hues = CLASS_COLOURS_DARK if theme.is_dark else CLASS_COLOURS
-    listed: dict[str, str] = dict(zip(own_colours, hues, strict=False))
+    listed = {name: hues[at % len(hues)] for at, name in enumerate(own_colours)}
+    shapes = tuple(at // len(hues) for at in range(len(own_colours)))
     if len(ranked) > MOST_CLASSES:
         listed[OTHERS] = theme.neutral
     if (codes_of_names < 0).any():
@@ -102,7 +98,11 @@ def by_name(
     codes = [places.get(word, places.get(OTHERS, 0)) for word in words]
     codes.append(places.get(UNKNOWN, 0))  # index -1 refers to the last one
     return Colouring(
-        np.array(codes, np.uint8)[codes_of_names], tuple(listed.values()), tuple(listed), title=title
+        np.array(codes, np.uint8)[codes_of_names],
+        tuple(listed.values()),
+        tuple(listed),
+        title=title,
+        shapes=(*shapes, *[0] * (len(listed) - len(shapes))),  # greys are circles
     )
 
 
@@ -206,8 +206,10 @@ def representation_map(
     marker = _amount_marker(colouring, theme) if colouring.is_scale else _name_marker(colouring)
     marker |= {"size": size, "opacity": 0.75}
     fig.add_trace(_dots(points, marker))  # one trace: no class on top
-    for colour, name in zip(colouring.palette, colouring.names, strict=False):
-        fig.add_trace(_dots(np.full((1, 2), np.nan), {"color": colour}, as_text(name), like=len(points)))
+    shapes = colouring.shapes or [0] * len(colouring.names)
+    for colour, shape, name in zip(colouring.palette, shapes, colouring.names, strict=False):
+        mark = {"color": colour, "symbol": SHAPES[shape]}
+        fig.add_trace(_dots(np.full((1, 2), np.nan), mark, as_text(name), like=len(points)))
     for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
         share = f" ({100 * shares[at]:.0f} % of the variance)" if len(shares) > at and kind == "pca" else ""
         axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False, constrain="domain")
@@ -227,7 +229,10 @@ def _name_marker(colouring: Colouring) -> dict:
     """Return the colours as steps of an integer scale, which takes less data than their names."""
     n = len(colouring.palette)
     steps = [[(at + side) / n, colour] for at, colour in enumerate(colouring.palette) for side in (0, 1)]
-    return {"color": colouring.codes, "cmin": -0.5, "cmax": n - 0.5, "colorscale": steps, "showscale": False}
+    scale = {"cmin": -0.5, "cmax": n - 0.5, "colorscale": steps, "showscale": False}
+    if any(colouring.shapes):
+        scale["symbol"] = np.array(SHAPES)[np.array(colouring.shapes)[colouring.codes]]
+    return {"color": colouring.codes} | scale
 
 
 def _amount_marker(colouring: Colouring, theme: Theme) -> dict:

@@ -16,7 +16,6 @@ from core.errors import HeatmapNotStored, PeregrineError, StudyError, Unreadable
 from core.store import Study
 
 STORED_ONLY = "stored"  # the device of a reader that computes nothing
-PCA_ROWS = 2000  # evenly spaced train images used to compute the principal component
 
 
 class StudyHeats:
@@ -102,37 +101,6 @@ class StudyHeats:
         values: Mapping[Any, Any] = scores.loc[image.row].to_dict()
         return replace(image, masks=masks, scores={str(kind): float(value) for kind, value in values.items()})
 
-    def along_directions(self, images: Sequence[Shown], label: int) -> tuple[list[Shown], list[str]]:
-        """Add heatmaps of a class's top, a lowly activating and a random feature, and of the first principal
-        component, to the images; return them and the names of these four."""
-        if self.options.device == STORED_ONLY:
-            raise HeatmapNotStored("the heatmaps of these directions are computed when the figure is made")
-        import torch
-
-        from core.analysis.gradcam import gradcam
-        from core.heatmaps.combine import resize_map, scale_map
-
-        study = self.study
-        means = study.vector("class_means")
-        discriminative = study.discriminative
-        features = {
-            "top feature": int(gradcam.class_top_features(means, discriminative)[label]),
-            "low feature": int(gradcam.lowly_activating_features(means)[label]),
-            "random feature": int(gradcam.random_features(len(means), 1, seed=self.options.seed)[0]),
-        }
-        pixels = torch.from_numpy(np.stack([image.pixels for image in images]))
-        single = gradcam.gradcam_maps(self.encoder, pixels, np.array(list(features.values())))
-        component = gradcam.pca_directions(self._sample(), 1)
-        along = gradcam.direction_maps(self.encoder, pixels, component)
-        maps = np.concatenate([single.cpu().numpy(), along.cpu().numpy()], axis=1)  # (n, 4, h, w)
-        heats = scale_map(resize_map(scale_map(maps), study.transform.input_size))
-        titles = [f"{name}<br>{feature}" for name, feature in features.items()] + ["principal<br>component 1"]
-        images_with_heats = [
-            replace(image, heats=dict(zip(titles, image_heats, strict=True)))
-            for image, image_heats in zip(images, heats, strict=True)
-        ]
-        return images_with_heats, titles
-
     @cached_property
     def encoder(self) -> Any:
         """Return the study's encoder, loaded with torch."""
@@ -140,11 +108,6 @@ class StudyHeats:
         from core.common.device import resolve_device
 
         return study_encoder(self.study, resolve_device(self.options.device))
-
-    def _sample(self) -> np.ndarray:
-        rows = np.flatnonzero(~self.study.is_val)
-        rows = rows if len(rows) else np.arange(self.study.n_images)
-        return self.study.array("representations").rows(rows[:: max(1, len(rows) // PCA_ROWS)])
 
     def _heat(self, row: int, features: Sequence[int] | None) -> np.ndarray:
         try:

@@ -172,7 +172,7 @@ def add_figure_sheet(commands: Any) -> None:
         action="append",
         required=True,
         metavar="FILE",
-        help="file to write: .pdf, .svg or .png; may be repeated",
+        help="file to write: .pdf, .svg, .png, or .zip (the page, its LaTeX, its numbers); may be repeated",
     )
     sub.add_argument(
         "--columns",
@@ -183,7 +183,8 @@ def add_figure_sheet(commands: Any) -> None:
     sub.add_argument(
         "--page",
         metavar="PAGE",
-        help="width of the page: single (3.5 in), double (7.25 in) or wide (11 in) (default: double)",
+        help="width of the page: single (3.5 in), double (7.25 in), wide (11 in), or of a venue: neurips, "
+        "icml-column, icml, cvpr-column, cvpr, eccv, a4 (default: double)",
     )
     sub.add_argument("--no-letters", action="store_true", help="omit the letters (a), (b) …")
     options.add_answer(sub)

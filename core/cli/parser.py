@@ -11,7 +11,6 @@ from core.cli import (
     dashboard,
     figures,
     finetune,
-    probe,
     search,
     slices,
     steps,
@@ -48,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure_sheet,
         ),
         *(concepts.add_decompose, compare.add_compare, figures.add_report),
-        *(probe.add_transfer_probe, train.add_train, finetune.add_finetune),
+        *(train.add_train, finetune.add_finetune),
     ):
         add(commands)
     commands.begin("research")

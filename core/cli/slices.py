@@ -13,7 +13,7 @@ from core.cli import options
 from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
 from core.config import RunOptions
 from core.errors import SettingsError
-from core.jobs.progress import Progress
+from core.topics import function_of_option
 
 if TYPE_CHECKING:
     from core.store import Study
@@ -186,7 +186,8 @@ def slices(args: argparse.Namespace) -> None:
         given = {name: getattr(args, name) for name in ("against", "min_images") if name in args}
         report = worst_report(study, args.worst, given)
         if "fresh" in args:
-            report |= fresh_report(study, args.worst, given, args.fresh, getattr(args, "device", "auto"))
+            device = getattr(args, "device", "auto")
+            report |= function_of_option("slices --fresh")(study, args.worst, given, args.fresh, device)
         output.show(report, worst_text, as_json="json" in args)
     else:
         output.show(saved_report(study), saved_text, as_json="json" in args)
@@ -284,22 +285,6 @@ def worst_report(study: Study, limit: int, given: Mapping[str, Any]) -> dict[str
 
     table = worst_slices(study, limit=limit, **given)
     return {"study": str(study.path), "slices": table.to_dict("records")}
-
-
-def fresh_report(study: Study, limit: int, given: Mapping[str, Any], n: int, device: str) -> dict[str, Any]:
-    """Return the worst slices with their error rates on fresh scenes, and that of usual scenes."""
-    from core.concepts.rendered.fresh_slices import check_fresh, verify_slices
-    from core.slices.finder import worst_slices
-
-    check_fresh(study)
-    from core.analysis.gradcam.on_demand import study_encoder
-    from core.common.device import resolve_device
-
-    table = worst_slices(study, limit=limit, **given)
-    with Progress.for_command(None, stages_total=2) as progress:
-        encoder = study_encoder(study, resolve_device(device))
-        table, usual = verify_slices(study, table, encoder, n=n, progress=progress)
-    return {"fresh": usual, "slices": table.to_dict("records")}
 
 
 def _fresh_line(row: Mapping[str, Any], usual: float) -> str:

@@ -103,7 +103,7 @@ def add_answers(commands: Any) -> None:
     sub.add_argument(
         "--add",
         metavar="KIND|FILE",
-        help="head, probe or knn, or a file of predictions: .csv or .parquet with image_id or "
+        help="head, probe, knn or zero-shot, or a file of predictions: .csv or .parquet with image_id or "
         "path and predicted or a column a class, .npy of logits in the order of the images",
     )
     sub.add_argument("--name", metavar="NAME", help="name of the answer (default: the kind, or the file's)")

@@ -70,7 +70,7 @@ def add_analyze(commands: Any) -> None:
         "--answers",
         type=options.names,
         metavar="KIND[,KIND]",
-        help="answers to add besides the head, which is taken where one fits: knn",
+        help="answers to add besides the head, which is taken where one fits: knn, zero-shot",
     )
     options.add_options(sub, MaskOptions)
     options.add_options(sub, ConceptsConfig, "captions", "clip")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -29,11 +30,10 @@ def command_line(*words: object, **options: object) -> str:
     >>> command_line("info", "-x"), command_line("heatmaps", "a", image="-1.png", seed=None)
     ('python -m core info ./-x', 'python -m core heatmaps a --image=-1.png')
     """
-    named = [_from_here(word) for word in words]
-    typed = [*TYPED, *(f"./{word}" if word.startswith("-") else word for word in named)]
+    typed = [*TYPED, *(_quoted(word, prefix="./") for word in words)]
     for name, value in options.items():
         typed += _option(f"--{name.replace('_', '-')}", value)
-    return shlex.join(typed)
+    return " ".join(typed)
 
 
 def python_module(name: str, *words: str) -> list[str]:
@@ -46,12 +46,34 @@ def python_module(name: str, *words: str) -> list[str]:
     return [sys.executable, *safe, "-m", name, *words]
 
 
-def _from_here(word: object) -> str:
-    """A path as it is typed in the working directory: a folder above it may hold the name of a user."""
-    if isinstance(word, Path) and word.is_absolute():
-        with suppress(ValueError, OSError):  # it lies elsewhere, or the working directory is gone
-            return str(word.relative_to(Path.cwd()))
-    return str(word)
+def shell_text(words: Iterable[str]) -> str:
+    """Return the words of a command that runs in the background as a user would type them in a shell."""
+    typed: list[str] = []
+    for word in words:
+        flag, _, value = word.partition("=")
+        if word.startswith("--") and os.path.isabs(value):
+            text = _quoted(Path(value))
+            typed += [flag, text] if text.startswith("~") else [f"{flag}={text}"]  # no shell expands =~
+        else:
+            typed.append(_quoted(Path(word) if os.path.isabs(word) else word))
+    return " ".join(typed)
+
+
+def short_path(path: Path) -> str:
+    """Write a path from the working directory or from ~: the folders above may hold the name of a user."""
+    with suppress(ValueError, OSError):  # it lies elsewhere, or the working directory is gone
+        return str(path.relative_to(Path.cwd()))
+    with suppress(ValueError, RuntimeError):
+        return f"~/{path.relative_to(Path.home())}"
+    return str(path)
+
+
+def _quoted(word: object, *, prefix: str = "") -> str:
+    """Quote a word; one that begins with a dash gets the prefix, and ~ stays free for the shell to expand."""
+    text = short_path(word) if isinstance(word, Path) and word.is_absolute() else str(word)
+    if isinstance(word, Path) and text.startswith("~/"):
+        return f"~/{shlex.quote(text[2:])}"
+    return shlex.quote(prefix + text if text.startswith("-") else text)
 
 
 def _option(flag: str, value: object) -> list[str]:
@@ -59,8 +81,8 @@ def _option(flag: str, value: object) -> list[str]:
         return []
     if value is True:
         return [flag]
-    text = _from_here(value)
-    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
+    text = _quoted(value, prefix=f"{flag}=")
+    return [text] if str(value).startswith("-") else [flag, text]
 
 
 def with_options(spec: str) -> tuple[str, dict[str, str]]:

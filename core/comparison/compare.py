@@ -34,7 +34,6 @@ from core.comparison.notes import (
     damage_notes,
     feature_notes,
     few_error_notes,
-    penalty_notes,
 )
 from core.comparison.separation import separation_table
 from core.comparison.sides import GAINED, LOST, SIDES, side_table, surest_first
@@ -187,7 +186,6 @@ def compare(
             *unlabelled_notes(shared),
             *notes,
             *map(Note, feature_notes(shared)),
-            *map(Note, penalty_notes(shared)),
             *map(Note, few_error_notes(dict(zip(shared.names, correct, strict=True)))),
         ],
         odd,

@@ -7,21 +7,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from core.analysis.probe.accuracy_estimates import (
-    TITLES,
-    errors_in_words,
-    estimate_in_words,
-    prediction_interval,
-)
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
-from core.common.formatting import counted, percent, signed
+from core.common.formatting import counted, number, percent, signed
 from core.common.statistics.intervals import percentile_interval
 from core.comparison.images import Shared
 from core.comparison.notes import Note
 from core.store import Study
 
+ASSUMED, ATC, CONFIDENCES, NUCLEAR, AGREEMENT = METHODS = (
+    *("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement"),
+)
+TITLES = {
+    ASSUMED: "the accuracy on evaluation images",
+    ATC: "average thresholded confidence",
+    CONFIDENCES: "difference of confidences",
+    NUCLEAR: "nuclear norm of the predictions",
+    AGREEMENT: "agreement of two probes",
+}
 TABLE, DRAWS, STEP = "accuracy_estimates", "accuracy_draws", "accuracy"
 TESTS = ("slices", "copies")
 ENDS = ("", "_low", "_high")
@@ -190,3 +195,60 @@ def _error(row: Mapping[str, Any], test: str) -> str:
 def number_or_dash(values: np.ndarray) -> list[str]:
     """One digit each; a dash for what is not known."""
     return [f"{value:.1f}" if np.isfinite(value) else UNKNOWN for value in values]
+
+
+def prediction_interval(estimate: ArrayLike, margin: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds within which the true accuracy is expected to lie, estimate -+ margin, in [0, 1].
+
+    Args:
+        margin: the 95th percentile of the absolute errors in back tests; NaN without any.
+    """
+    estimate, margin = np.asarray(estimate, np.float64), np.asarray(margin, np.float64)
+    return np.clip(estimate - margin, 0.0, 1.0), np.clip(estimate + margin, 0.0, 1.0)
+
+
+def estimate_in_words(estimate: float, margin: float | None) -> str:
+    """An estimate with its prediction interval, which is left out without back tests.
+
+    >>> estimate_in_words(0.7, 0.25), estimate_in_words(0.7, None)
+    ('70.0 % (prediction interval 45.0 % to 95.0 %)', '70.0 %')
+    """
+    if not _is_defined(margin):
+        return percent(estimate)
+    low, high = prediction_interval(estimate, float(margin or 0))
+    return f"{percent(estimate)} (prediction interval {percent(float(low))} to {percent(float(high))})"
+
+
+def errors_in_words(
+    error: float | None,
+    *,
+    noise: float | None,
+    assumed: float | None,
+    n_slices: float | None,
+    n_copies: float | None,
+) -> str:
+    """Say, after an estimate, how far off such estimates were in back tests, or that there were none.
+
+    Args:
+        error: mean error of the best method. noise: what chance alone gives. assumed: the error of taking the
+            accuracy on evaluation images. n_slices, n_copies: cases. All but the first may be unknown.
+
+    >>> errors_in_words(0.04, noise=0.03, assumed=None, n_slices=30, n_copies=0)
+    '; in back tests on 30 slices off by 4.0 points (chance alone: 3.0)'
+    """
+    if not _is_defined(error):
+        return "; no back test tells how far off that is"
+    counts = {"slices": n_slices, "sets of corrupted copies": n_copies}
+    cases = " and ".join(f"{n:.0f} {what}" for what, n in counts.items() if _is_defined(n) and n)
+    others = {"chance alone": noise, "assuming the accuracy on evaluation images": assumed}
+    beside = "; ".join(f"{what}: {_points(value)}" for what, value in others.items() if _is_defined(value))
+    on, within = f" on {cases}" if cases else "", f" ({beside})" if beside else ""
+    return f"; in back tests{on} off by {_points(error)} points{within}"
+
+
+def _is_defined(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value))
+
+
+def _points(share: float | None) -> str:
+    return number(None if share is None else 100 * share, 1)

@@ -13,7 +13,6 @@ from core.common.statistics.chance import untold
 from core.comparison.images import Shared
 from core.slices.evaluate import of_results
 from core.slices.slice import Slice
-from core.training.finetuning.recorded import trained_with_penalty_alone
 
 
 @dataclass(frozen=True)
@@ -49,16 +48,6 @@ def few_error_notes(correct: Mapping[str, np.ndarray]) -> list[str]:
         if few and (outcome == 0).any() and (outcome == 1).any():
             notes.append(f"how well scores predict the errors of {name} {few}, so its AUROCs are not judged")
     return notes
-
-
-def penalty_notes(shared: Shared) -> list[str]:
-    """A note on each encoder whose training with Q was a penalty of column norms alone."""
-    specs = [study.summary("embed").get("encoder", {}).get("spec") for study in shared.studies]
-    return [
-        f"the encoder of {name} was trained with the penalty of column norms alone: its reward for Q was zero"
-        for name, spec in zip(shared.names, specs, strict=True)
-        if trained_with_penalty_alone(spec)
-    ]
 
 
 def feature_notes(shared: Shared) -> list[str]:

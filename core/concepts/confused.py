@@ -1,51 +1,141 @@
-"""The features behind one confusion of the probe, over any of its images (docs/method.md 6.8). No torch."""
+"""The features behind one confusion, over any of its images, and the answer without one (docs/method.md 6.8).
+
+For answers that are linear in the features. No torch.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from core.concepts.failures import SIDES, PairSums, contributions, top_contributions, words_of_features
+from core.common.arrays import safe_divide
+from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_features
+from core.concepts.interventions.blame import ProbeWithMeans
+from core.concepts.interventions.removal import logits_without
 from core.config import FailuresConfig
-from core.storage.chunked_array import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from core.store import Study
 
+ALIKE = 20  # features of the nearest activation rate, taken out for comparison
 
-def behind_confusion(study: Study, rows: np.ndarray, true: str, predicted: str) -> pd.DataFrame:
-    """Find the features that speak for the answer and for the truth, over some images of one confusion.
 
-    The contribution of feature j to the logit of class y is raw h_j U'_yj, averaged over the images. Over all
-    images of the confusion these are the rows of the table `failure_pairs`, whose settings are used.
+@dataclass(frozen=True)
+class Without:
+    """What the answer would be on the images of a confusion without one feature.
+
+    Attributes:
+        answers: (n,) int, codes of the answers without it. to_true: images whose answer becomes the truth.
+        changed: images whose answer changes. changed_alike: the mean of that number over features that fire
+            as often, `n_alike` of them; NaN for none.
+        lead: mean lead of the answer over the truth, in logits. push: how much of it goes with the feature.
+    """
+
+    answers: np.ndarray
+    to_true: int
+    changed: int
+    changed_alike: float
+    n_alike: int
+    lead: float
+    push: float
+
+
+def pushes(raw: np.ndarray, means: np.ndarray, weights: np.ndarray, true: int, predicted: int) -> np.ndarray:
+    """How much each feature moves the lead of the answer over the truth, beside its usual activation.
+
+    push_ij = (raw_ij - m_j) (U'_aj - U'_tj), the answer a, the truth t: by so much the lead of image i falls
+    when feature j is set to its mean m_j.
 
     Args:
-        rows: (n,) int, images of the class `true` that the probe takes for `predicted`.
+        raw: (n, n_features) raw representations. means: (n_features,) of the train images. weights:
+            (n_classes, n_features), for raw h. true, predicted: class codes.
     Returns:
-        side ('predicted', 'true'), rank, feature, contribution, n_top (images that have the feature among
-        their own top features), words (separated by '; '); empty without images, or where the study holds no
-        representations or no probe.
+        (n, n_features) float64, in logits.
     """
-    columns = ["side", "rank", "feature", "contribution", "n_top", "words"]
-    if not (len(rows) and study.has("representations") and study.has("probe_weights")):
-        return pd.DataFrame(columns=columns)
+    toward = np.asarray(weights[predicted], np.float64) - np.asarray(weights[true], np.float64)
+    return (np.asarray(raw, np.float64) - means) * toward
+
+
+def behind_confusion(
+    study: Study, probe: ProbeWithMeans, rows: np.ndarray, true: str, predicted: str
+) -> pd.DataFrame:
+    """Find the features that push towards the answer and towards the truth, over images of one confusion.
+
+    Args:
+        probe: of the study. rows: (n,) int, images of the class `true` that are taken for `predicted`.
+    Returns:
+        side ('predicted', 'true'), rank, feature, push (`pushes`, mean over the images; towards the side, so
+        positive), share (of the mean lead), words (separated by '; '); empty without images.
+    """
     usual = FailuresConfig()
     settings = study.settings("failures") if study.has("failure_pairs") else {}
     words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
     names = study.class_names
-    truth, answer = (np.full(len(rows), names.index(name), np.int64) for name in (true, predicted))
-    weights = study.vector("probe_weights")
-    allowed = np.ones(weights.shape[1], bool)
+    truth, answer = names.index(true), names.index(predicted)
+    raw = study.array("representations").rows(rows).astype(np.float64)
+    if not len(rows):
+        return pd.DataFrame(columns=["side", "rank", "feature", "push", "share", "words"])
+    mean = pushes(raw, probe.means, probe.weights, truth, answer).mean(0)
+    lead = _lead(raw, probe, truth, answer)
+    allowed = np.ones(len(mean), bool)
     if settings.get("explained", usual.explained):
-        allowed = np.isin(np.arange(len(allowed)), list(words))
-    sums = PairSums(truth, answer, allowed, int(settings.get("top", usual.top)))
-    for start in range(0, len(rows), CHUNK_ROWS):
-        part = slice(start, start + CHUNK_ROWS)
-        raw = study.array("representations").rows(rows[part])
-        for side, classes in zip(SIDES, (answer[part], truth[part]), strict=True):
-            values = contributions(raw, weights, classes)
-            best = top_contributions(np.where(allowed, values, -np.inf), sums.top)[0]
-            sums.add(side, truth[part], answer[part], values, best)
-    return sums.table(study, words).loc[:, columns]
+        allowed = np.isin(np.arange(len(mean)), list(words))
+    parts = []
+    for side, sign in zip(SIDES, (1.0, -1.0), strict=True):
+        values = np.where(allowed, sign * mean, -np.inf)[None]
+        features, best = top_contributions(values, int(settings.get("top", usual.top)))
+        parts.append(top_rows(features, best, words, {}, side).rename(columns={"contribution": "push"}))
+    table = pd.concat(parts, ignore_index=True)
+    table["share"] = safe_divide(table["push"].to_numpy(), np.full(len(table), lead))
+    return table.loc[:, ["side", "rank", "feature", "push", "share", "words"]]
+
+
+def without_feature(
+    study: Study, probe: ProbeWithMeans, rows: np.ndarray, feature: int, true: str, predicted: str
+) -> Without:
+    """Take one feature out of the images of a confusion, and others that fire as often for comparison.
+
+    Args:
+        probe, rows, true, predicted: as for `behind_confusion`; at least one row.
+    """
+    names = study.class_names
+    truth, answer = names.index(true), names.index(predicted)
+    raw = study.array("representations").rows(rows).astype(np.float64)
+    logits = raw @ probe.weights.T + probe.bias
+
+    def answers(one: int) -> np.ndarray:
+        removed = np.full((len(rows), 1), one)
+        return logits_without(logits, raw, probe.means, probe.weights, removed).argmax(1)
+
+    now, here = logits.argmax(1), answers(feature)
+    alike = _firing_as_often(study, feature)
+    changed = [np.count_nonzero(answers(int(one)) != now) for one in alike]
+    return Without(
+        answers=here,
+        to_true=int(np.count_nonzero(here == truth)),
+        changed=int(np.count_nonzero(here != now)),
+        changed_alike=float(np.mean(changed)) if changed else np.nan,
+        n_alike=len(changed),
+        lead=_lead(raw, probe, truth, answer),
+        push=float(pushes(raw, probe.means, probe.weights, truth, answer)[:, feature].mean()),
+    )
+
+
+def _lead(raw: np.ndarray, probe: ProbeWithMeans, truth: int, answer: int) -> float:
+    """Mean logit of the answer minus that of the truth."""
+    toward = probe.weights[answer] - probe.weights[truth]
+    return float((raw @ toward).mean() + probe.bias[answer] - probe.bias[truth])
+
+
+def _firing_as_often(study: Study, feature: int) -> np.ndarray:
+    """(n,) int: the other features whose activation rate is nearest, at most ALIKE."""
+    if not study.has("features"):
+        return np.empty(0, np.int64)
+    table = study.table("features", ["feature", "activation_rate"])
+    numbers, rates = table["feature"].to_numpy(np.int64), table["activation_rate"].to_numpy(np.float64)
+    mine = rates[numbers == feature]
+    order = np.argsort(np.abs(rates - mine[0]), kind="stable")
+    return numbers[order][numbers[order] != feature][:ALIKE]

@@ -27,12 +27,12 @@ from core.concepts.groups import Groups, group_name
 from core.concepts.naming.majority import FALCON, MAJORITY, naming_of
 from core.concepts.naming.whole_images import look_at_images
 from core.concepts.naming.word_auc import add_aucs
-from core.concepts.rendered.word_twins import check_twins, write_twins
 from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, why_skipped
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
 from core.config import ConceptsConfig
 from core.errors import SettingsError
 from core.storage import manifest as manifests
+from core.topics import function_of_option
 
 if TYPE_CHECKING:
     import torch
@@ -66,8 +66,7 @@ def compute_concepts(
     if why := why_skipped(study, config):
         step.summary = {"skipped": why}
         return
-    if config.twins:
-        check_twins(study)
+    write_twins = function_of_option("concepts --twins")(study) if config.twins else None
     selection = look(study, config, progress)
     if not selection.units:
         step.summary = {"skipped": selection.why_none, **selection.numbers()}
@@ -75,10 +74,10 @@ def compute_concepts(
     tools = open_tools(study, config, device, progress)
     explained = explain(study, selection, tools, config, progress, device)
     step.summary = write_concept_tables(step, study, selection, explained, config, progress) | tools.about()
-    if config.twins:
+    if write_twins is not None:
         named = tables.concept_table(explained.units, tables.Ids(selection.probe))
         probe = selection.probe.rows
-        step.summary["word_twins"] = write_twins(step, study, named, probe, config.twins, progress, device)
+        step.summary["word_twins"] = write_twins(step, named, probe, config.twins, progress, device)
     step.summary["notes"] += tools.notes()
     for note in step.summary["notes"]:
         progress.note(f"note: {note}")

@@ -54,17 +54,6 @@ def check_map_options(options: Mapping[str, Any]) -> None:
         raise SettingsError("the UMAP map needs umap-learn. Run: pip install umap-learn; or use --method pca")
 
 
-def check_few_shot_options(options: Mapping[str, Any]) -> None:
-    """Check the numbers of images before any work is done."""
-    for shots in options.get("shots", ()):
-        if shots < 1:
-            raise SettingsError(f"--shots {shots}: at least one image of each class is needed")
-    if "shots" in options and not options["shots"]:
-        raise SettingsError("--shots needs at least one number of images, as in --shots 5,10")
-    if not options.get("lr", 1.0) > 0:
-        raise SettingsError(f"--lr {options['lr']:g}: expected a number above 0, e.g. 0.1")
-
-
 def has_umap() -> bool:
     """Return True when umap-learn is installed."""
     return bool(sys.modules.get("umap")) or _installed("umap")

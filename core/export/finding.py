@@ -18,7 +18,7 @@ from core.slices.finder import judged
 from core.slices.firing_counts import count_firing_images, has_firing
 from core.slices.highlights import ClassAccuracy, class_accuracy, worst_slice
 from core.slices.inspection.populations import images_of
-from core.slices.inspection.words import SCENE, feature_words, named_from
+from core.slices.inspection.words import SCENE, different_words, feature_words, named_from
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Narrowed, Study
@@ -70,10 +70,8 @@ def _seen(study: Study, shown: np.ndarray) -> tuple[str, list[str]]:
     for feature, mine in names.items():
         images[places.get(feature) == SCENE][mine[0]] += int(fires[feature])
     under_heat = any(images[False].values())
-    listed: list[str] = []
-    for word, n in sorted(images[not under_heat].items(), key=lambda pair: (-pair[1], pair[0])):
-        if n and not any(set(word.split()) & set(other.split()) for other in listed):
-            listed.append(word)
+    ranked = sorted(images[not under_heat].items(), key=lambda pair: (-pair[1], pair[0]))
+    listed = different_words(word for word, n in ranked if n)
     return "Sees" if under_heat else "Reacts to scenes with", listed[:MOST]
 
 

@@ -7,8 +7,8 @@ import re
 
 import pandas as pd
 
-QUOTED = re.compile(r"(?<=')/[^'\n]*/(?=[^'/\n])")  # these may hold spaces
-PLAIN = re.compile(r"(?<![\w.:/~-])/(?:[^/'\"\s,;]+/)+")
+QUOTED = re.compile(r"(?<=')/[^'\n]*/(?=[^'/\n])|~/(?='[^'\n]*')|(?<=~/')[^'\n]*/(?=[^'/\n])")  # with spaces
+PLAIN = re.compile(r"(?<![\w.:/~-])~?/(?:[^/'\"\s,;]+/)+")
 
 
 def without_folders(text: str) -> str:
@@ -16,6 +16,8 @@ def without_folders(text: str) -> str:
 
     >>> without_folders("no table in '/data/jo doe/mine': run it on /data/x.csv, a/b.csv or http://a/b")
     "no table in 'mine': run it on x.csv, a/b.csv or http://a/b"
+    >>> without_folders("Run: info ~/studies/a, or ~/'my studies/b c', or '/data/my studies/d'")
+    "Run: info a, or 'b c', or 'd'"
     """
     return PLAIN.sub("", QUOTED.sub("", text))
 

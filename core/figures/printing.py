@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 
 from core.errors import SettingsError
 from core.export.files import complete_file
 from core.figures.files import find_browser
+from core.figures.latex import FILE
 from core.figures.sheet import Sheet
 
-EXTENSIONS = (".pdf", ".png", ".svg")
+EXTENSIONS = (".pdf", ".png", ".svg", ".zip")
 PATIENCE = 120  # seconds
 DOTS = 2  # PNG pixels per CSS px
 COMMON = (
@@ -47,12 +49,32 @@ def write_sheet(sheet: Sheet, out: str | Path) -> Path:
         with complete_file(out) as temporary:
             temporary.write_text(sheet.svg, encoding="utf-8")
         return out
+    if out.suffix.lower() == ".zip":
+        with complete_file(out) as temporary:
+            _write_all(sheet, out.stem, temporary)
+        return out
     with tempfile.TemporaryDirectory(prefix="peregrine-") as folder, complete_file(out) as temporary:
         page, made = Path(folder) / "sheet.html", Path(folder) / f"sheet{out.suffix.lower()}"
         page.write_text(_document(sheet), encoding="utf-8")
         _browse(page, made, _wanted(made, sheet), Path(folder) / "profile")
         temporary.write_bytes(made.read_bytes())
     return out
+
+
+def _write_all(sheet: Sheet, stem: str, out: Path) -> None:
+    """Write everything that a paper takes: the page, the LaTeX that places it, and each panel's numbers."""
+    with tempfile.TemporaryDirectory(prefix="peregrine-") as folder, zipfile.ZipFile(out, "w") as archive:
+        pdf = write_sheet(sheet, Path(folder) / f"{stem}.pdf")
+        archive.write(pdf, pdf.name)
+        archive.writestr(f"{stem}.svg", sheet.svg)
+        archive.writestr(f"{stem}.tex", _renamed(sheet.latex, stem))
+        for panel, table in sheet.numbers.items():
+            archive.writestr(f"numbers/{panel}.csv", table.to_csv(index=False))
+
+
+def _renamed(latex: str, stem: str) -> str:
+    """Return LaTeX of a file of another name; braces of a caption are escaped, so they never match."""
+    return latex.replace(f"{{{FILE}.pdf}}", f"{{{stem}.pdf}}").replace(f"{{fig:{FILE}}}", f"{{fig:{stem}}}")
 
 
 def _document(sheet: Sheet) -> str:

@@ -6,21 +6,25 @@ import base64
 import html
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
+from core.charts.chart import frame_of
 from core.charts.fonts import font_faces
 from core.charts.options import FigureOptions
 from core.charts.other_studies import narrowed_studies, narrowed_study, one_line, open_other
 from core.charts.theme import PRINTED, layout_of, note_figure, paper_of_width
 from core.errors import PeregrineError, SettingsError
-from core.figures.catalogue import check_holds, draw
+from core.figures.catalogue import check_holds, read_chart
+from core.figures.catalogue import drawn as drawn_chart
 from core.figures.cells import CellRequest, parse_cell, title_of
 from core.figures.files import render_all
+from core.figures.latex import latex
 from core.figures.sheet_layout import (
     CAPTION_LINE,
     CAPTION_SIZE,
@@ -30,6 +34,7 @@ from core.figures.sheet_layout import (
     PAGE_WIDTH,
     SheetGrid,
     Slot,
+    letter_of,
     wrapped,
 )
 
@@ -56,13 +61,16 @@ class Cell:
 class Sheet:
     """A finished page as self-contained SVG, of which PDF and PNG are made, and its size in CSS px.
 
-    `problems` says of each cell that shows no figure, for want of another study, why.
+    `problems` says of each cell that shows no figure, for want of another study, why; `latex` places it in a
+    paper; `numbers` are those of each panel that has any, by letter and figure.
     """
 
     svg: str
     width: int
     height: int
     problems: tuple[str, ...] = ()
+    latex: str = ""
+    numbers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def make_sheet(
@@ -89,16 +97,18 @@ def make_sheet(
     for one in requests:
         if not one.is_picture and not one.of:
             check_holds(own_study[one.where], one.chart)
-    drawn, problems = {}, []
+    drawn, problems, frames = {}, [], {}
     for number, one in enumerate(requests):
         if one.is_picture:
             continue
         width = grid.drawn_width(one.span)
         if not one.others:
-            drawn[number] = _drawn([own_study[one.where]], one, width, grid.font)
-            continue
-        drawn[number], problem = _drawn_with_others(study, one, width, grid.font)
-        problems += [f"{title_of(one)}: {problem}"] if problem else []
+            drawn[number], frame = _drawn([own_study[one.where]], one, width, grid.font)
+        else:
+            drawn[number], frame, problem = _drawn_with_others(study, one, width, grid.font)
+            problems += [f"{title_of(one)}: {problem}"] if problem else []
+        if frame is not None:
+            frames[f"{letter_of(number)}_{one.name}"] = frame
     vectors = dict(zip(drawn, render_all(list(drawn.values()), "svg"), strict=True))
     cells = [
         _figure_cell(one, drawn[number], vectors[number], grid)
@@ -106,24 +116,31 @@ def make_sheet(
         else _picture_cell(study, one, grid)
         for number, one in enumerate(requests)
     ]
-    return replace(lay_out(cells, grid), problems=tuple(problems))
+    page = lay_out(cells, grid)
+    return replace(page, problems=tuple(problems), latex=latex(requests, grid), numbers=frames)
 
 
-def _drawn(studies: Sequence[Study], request: CellRequest, width: int, font: str) -> go.Figure:
-    return draw(studies, request.name, width=width, font=font, options=request.options)
+def _drawn(
+    studies: Sequence[Study], request: CellRequest, width: int, font: str
+) -> tuple[go.Figure, pd.DataFrame | None]:
+    """The figure of a cell, and its numbers."""
+    data = read_chart(studies, request.chart, request.options)
+    return drawn_chart(request.chart, data, request.options, paper_of_width(width, font)), frame_of(data)
 
 
-def _drawn_with_others(study: Study, request: CellRequest, width: int, font: str) -> tuple[go.Figure, str]:
-    """The figure of a cell that needs other studies, and why it is only a line; "" if it is not."""
+def _drawn_with_others(
+    study: Study, request: CellRequest, width: int, font: str
+) -> tuple[go.Figure, pd.DataFrame | None, str]:
+    """As `_drawn`, of a cell that needs other studies, and why it is only a line; "" if it is not."""
     try:
         first = open_other(study, request.of) if request.of else study
         studies = [first, *(open_other(study, name) for name in request.beside)]
-        return _drawn(_narrowed(studies, request), request, width, font), ""
+        return *_drawn(_narrowed(studies, request), request, width, font), ""
     except PeregrineError as error:
         problem = one_line(error)
         text = "<br>".join(map(html.escape, wrapped(problem, width, font)))
         theme = replace(paper_of_width(width, font), height=NOTE_HEIGHT)
-        return note_figure(text, theme), problem
+        return note_figure(text, theme), None, problem
 
 
 def _narrowed(studies: Sequence[Study], request: CellRequest) -> list[Study]:

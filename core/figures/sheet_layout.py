@@ -12,8 +12,17 @@ from dataclasses import dataclass
 from core.charts.fonts import wrapped_lines
 from core.charts.theme import COLUMN_WIDTH
 
-PAGE_WIDTH = COLUMN_WIDTH | {"wide": 1056}  # CSS px of 3.5, 7.25 and 11 in
-PAGE_TITLES = {"single": "3.5 in", "double": "7.25 in", "wide": "11 in"}
+PAGE_WIDTH = COLUMN_WIDTH | {  # CSS px, 96 an inch
+    **{"wide": 1056, "neurips": 528, "icml-column": 312, "icml": 648, "cvpr-column": 315, "cvpr": 660},
+    **{"eccv": 461, "a4": 605},
+}
+PAGE_TITLES = {
+    **{"single": "3.5 in", "double": "7.25 in", "wide": "11 in", "neurips": "NeurIPS, ICLR: 5.5 in"},
+    **{"icml-column": "ICML column: 3.25 in", "icml": "ICML page: 6.75 in"},
+    **{"cvpr-column": "CVPR column: 3.28 in", "cvpr": "CVPR page: 6.88 in"},
+    **{"eccv": "ECCV, LNCS: 4.8 in", "a4": "A4, 16 cm of text"},
+}
+BOTH_COLUMNS = ("double", "icml", "cvpr")  # pages that take both columns of a paper
 MARGIN, GAP = 12, 20  # CSS px around the page, and between cells
 LETTER = 16  # px; height of the line with (a), (b) … above a cell
 CAPTION_SIZE, CAPTION_LINE, CAPTION_SPACE = 10, 13, 4  # px; of the text below a cell

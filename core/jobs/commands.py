@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import shlex
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.common.command_line import TYPED
+from core.common.command_line import TYPED, shell_text
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -24,7 +23,9 @@ LONGEST = 4096  # characters of one field: the longest path that Linux accepts
 MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
-PAGES = ("single", "double", "wide")
+PAGES = (
+    *("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4"),
+)
 POSITIONAL = ("study", "cells")
 
 
@@ -50,7 +51,7 @@ class Command:
     @property
     def shell(self) -> str:
         """Return the command as typed in a shell."""
-        return shlex.join([*TYPED, *self.words])
+        return shell_text([*TYPED, *self.words])
 
     @property
     def target(self) -> Path | None:
@@ -139,17 +140,19 @@ class Resume(Command):
 
 @dataclass(frozen=True)
 class RequestHeatmaps(Command):
-    """Compute heatmaps of one image that the study does not hold."""
+    """Compute heatmaps of an image, and of further ones, that the study does not hold."""
 
     name: ClassVar[str] = "heatmaps"
     in_study: ClassVar[bool] = True
     study: Path
     image: str
     features: tuple[int, ...]
+    further: tuple[str, ...] = ()
 
     def _words(self) -> Iterator[str]:
-        features = ",".join(map(str, self.features))
-        yield from (str(self.study), _option("image", self.image), _option("feature", features))
+        yield str(self.study)
+        yield from (_option("image", image) for image in (self.image, *self.further))
+        yield _option("feature", ",".join(map(str, self.features)))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,6 +175,23 @@ def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mappin
     return {**options, **named}, f"no encoder was named: {next(iter(named.values()))}, {reason}"
 
 
+def _enlarged(source: ImageSource, encoder: Encoder, config: EmbedConfig) -> list[str]:
+    """Warn where the first images are enlarged at least twice and nobody asked for that size."""
+    if config.input_size is not None or config.resize is not None or not source.has_pictures:
+        return []
+    sides = []
+    for row in range(min(8, len(source.table))):
+        with contextlib.suppress(UnreadableImage):
+            sides.append(min(source.read(row).size))
+    side, view = int(np.median(sides or [0])), min(encoder.transform.sides)
+    if not 0 < 2 * side <= view:
+        return []
+    return [
+        f"the images are about {side} pixels wide and are enlarged to {view}: an encoder that was trained at "
+        f"their size needs --resize {side} --input-size {side}"
+    ]
+
+
 def load(
     config: EmbedConfig, source: ImageSource, run: RunOptions
 ) -> tuple[Encoder | np.ndarray, dict[str, Any]]:
@@ -216,6 +234,6 @@ def load(
         "token_norm": encoder.token_rule and encoder.token_rule.norm,
         "transform": encoder.transform.to_dict(),
         "fingerprint": encoder.fingerprint,
-        "assumptions": list(encoder.assumptions),
+        "assumptions": [*encoder.assumptions, *_enlarged(source, encoder, config)],
         "report": encoder.report.to_dict(),
     }

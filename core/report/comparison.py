@@ -11,6 +11,7 @@ from core.common.dataframes import numbers
 from core.comparison import text as said
 from core.comparison.compare import Comparison, compare
 from core.comparison.sides import GAINED, LOST
+from core.export.private_paths import without_folders
 from core.report.inputs import Source
 from core.report.page import Section, parts
 from core.slices.slice import Slice
@@ -48,7 +49,7 @@ def compared(
 
 def _numbers(comparison: Comparison) -> Section:
     head, *rows = said.headline_cells(comparison)
-    notes = [line for line in said.head(comparison).splitlines()]
+    notes = without_folders(said.head(comparison)).splitlines()
     return Section(
         "numbers",
         "Numbers side by side",

@@ -14,6 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.study_heats import StudyHeats
 from core.common.dataframes import numbers
 from core.errors import PeregrineError
+from core.export.private_paths import without_folders
 from core.report.page import parts, picture
 from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
@@ -52,7 +53,7 @@ class Source:
     def reason(self, step: str) -> str:
         """Explain why a step's results are not there."""
         skipped = self.study.summary(step).get("skipped")
-        return str(skipped or self.study.missing().get(step, "this study does not hold it."))
+        return without_folders(str(skipped or self.study.missing().get(step, "this study does not hold it.")))
 
     def tiles(self, rows: Iterable[int]) -> Markup:
         """Thumbnails with label, prediction and Q; images without a stored picture are named only."""

@@ -174,6 +174,22 @@ class ChunkedArray:
         return whole if dtype is None else whole.astype(dtype)
 
 
+class MappedArray(ChunkedArray):
+    """An array whose rows are a function of those of another one, computed chunk by chunk as they are read.
+
+    Args:
+        of: the other array. each: (n, …) rows -> (n, …) float32 rows of the same shape.
+    """
+
+    def __init__(self, of: ChunkedArray, each: Callable[[np.ndarray], np.ndarray]):
+        super().__init__(of.folder, np.diff(of.starts).tolist(), "float32", of.shape[1:])
+        self._of, self._each = of, each
+
+    def _open(self, chunk: int) -> np.ndarray:
+        start, stop = self.starts[chunk : chunk + 2].tolist()
+        return self._each(self._of.span(start, stop)).astype(self.dtype)
+
+
 def write_chunk(folder: Path, chunk: int, rows: np.ndarray) -> dict[str, Any]:
     """Store one chunk durably and return its ledger entry."""
     rows = np.ascontiguousarray(rows)

@@ -80,7 +80,7 @@ def _read(folder: Path) -> dict[str, Any]:
     if (fault := entry_fault(manifest)) is not None:
         raise _damaged(folder, fault)
     if version < FORMAT or not seals.checksum_fits(content):
-        command = command_line("analyze", f"{folder}-new", images="DIR")
+        command = command_line("analyze", folder.with_name(f"{folder.name}-new"), images="DIR")
         raise StudyError(f"'{folder}' was written by an earlier version of Peregrine. Run: {command}")
     return manifest
 

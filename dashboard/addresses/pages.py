@@ -7,6 +7,7 @@ from dataclasses import dataclass
 HOME = "overview"
 NEW_STUDY = "new_study"
 IMAGE_PAGE = "image"
+TRY_PICTURE = "try_picture"
 CONFUSED, ANSWERED = "failure_true", "failure_predicted"  # the classes of a confusion that is open
 
 
@@ -48,6 +49,13 @@ PAGES = {
             "Map",
             ":material/scatter_plot:",
             "Which images does the encoder find similar?",
+            "Study",
+        ),
+        Page(
+            "try_picture",
+            "Try a picture",
+            ":material/add_photo_alternate:",
+            "What does the encoder make of a picture of yours, and of parts of it?",
             "Study",
         ),
         Page(
@@ -111,6 +119,7 @@ PAGES = {
 }
 GROUPS = ("Study", "Features", "Errors", "Work")
 WITHOUT_STUDY = (NEW_STUDY,)  # pages that need none
+ALSO_WITHOUT_STUDY = (TRY_PICTURE,)  # pages of a study that do something where there is none
 
 
 def of_confusion(true: str, predicted: str) -> dict[str, str]:

@@ -11,7 +11,9 @@ from core.charts import maps
 from core.charts.maps import Colouring
 from core.charts.theme import theme_named
 from core.common.dataframes import numbers
+from core.measures.feature_rates import feature_differences
 from core.slices.inspection.populations import split_of
+from core.slices.inspection.words import different_words, slice_words
 from core.slices.map_clusters import Cluster, named_clusters
 from core.slices.slice import Slice
 from core.store import Study
@@ -24,6 +26,7 @@ ATTRIBUTE = "attribute:"  # before the name of a further column of the images
 TITLES = {"label": "Class", "predicted": "Predicted class"}
 TRUTHS = {"true": "yes", "false": "no"}  # as a filter writes them, and in words
 SEED = 0
+SIGNIFICANT = 0.05  # q of a feature or a word that sets a selection apart
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,22 @@ def outlined(study: Study, kind: str, where: Slice, outline: tuple[tuple[float, 
     """(m,) int64: rows of a slice that lie within an outline, drawn or not."""
     inside = _inside(study, kind, outline)
     return np.flatnonzero(inside & reads.mask(study, where))
+
+
+@cached_read(max_entries=16)
+def set_apart(
+    study: Study, kind: str, where: Slice, outline: tuple[tuple[float, float], ...]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The features and the words that are significantly more common on the images of a slice within an
+    outline than on its others, the largest difference first: see `feature_differences` and `slice_words`.
+    """
+    inside = _inside(study, kind, outline) & reads.mask(study, where)
+    others = reads.mask(study, where) & ~inside
+    tables = feature_differences(study, inside, others), pd.DataFrame({"difference": [], "q": []})
+    if study.has("concepts"):
+        tables = tables[0], slice_words(study, inside, others)
+    features, words = (one.loc[(one["difference"] > 0) & (one["q"] <= SIGNIFICANT)] for one in tables)
+    return features, words.loc[words["word"].isin(different_words(words["word"]))] if len(words) else words
 
 
 @cached_read(max_entries=8, spinner="Reading the feature on every image")

@@ -104,4 +104,10 @@ FEATURE_TEXTS: dict[str, tuple[str, str, str]] = {
         "",
         "docs/method.md",
     ),
+    "push": (
+        "By how much the lead of the answer over the truth falls, on average over these images, when the "
+        "feature is set to its mean over the train images.",
+        r"(h_j - m_j)\,(U'_{aj} - U'_{tj})",
+        "docs/method.md 6.8",
+    ),
 }

@@ -149,9 +149,9 @@ TEXTS: dict[str, Tooltip] = {
         "What lies outside the core mask is dimmed; the spurious mask is hatched.",
         source="Salient ImageNet, Singla & Feizi, ICLR 2022",
     ),
-    "object_preference": Tooltip(
-        "Share of the heat that lies on the object, minus the share of the image that the object takes. "
-        "0: as a uniform heatmap; 100 points: all heat on a tiny object; below 0: heat avoids the object."
+    "object_preference": Tooltip("Share of the heat on the object minus its share of the image; 0: uniform."),
+    "set_apart": Tooltip(
+        "Features and words that are on significantly more of these images than of the filter's others (q 5 %)."
     ),
     "miou": Tooltip(
         "How far heatmap and mask cover each other: 1 is the same region, 0 none in common.",
@@ -277,8 +277,7 @@ TEXTS: dict[str, Tooltip] = {
         FALCON + ", algorithm 1",
     ),
     "contribution": Tooltip(
-        "What a feature adds to the probe's logit of the class: its activation times its weight, averaged "
-        "over the images of this confusion.",
+        "What a feature adds to the probe's logit of the class: its activation times its weight.",
         r"(h \odot U_y)_j",
         DISSERTATION + ", section 4.5",
     ),

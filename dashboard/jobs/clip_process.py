@@ -1,7 +1,7 @@
 """The process that keeps the CLIP of a study loaded: the one place of the dashboard that starts it.
 
 The name of a CLIP comes from the study, which may be a stranger's, so trust.py is asked first whether it may
-be loaded. The process itself downloads nothing (core/search/resident.py). No streamlit.
+be loaded. The process itself downloads nothing (core/jobs/resident.py). No streamlit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import ClipError, PeregrineError
-from core.search import resident
+from core.jobs import resident
+from core.search.resident import KIND, embed_picture, embed_text
 from core.search.search import index_facts, tidy
 from core.store import Study
 from dashboard.jobs.trust import trust_clip
@@ -20,8 +21,8 @@ CHANGED = "the CLIP is not the one that embedded the images; prepare the search 
 
 
 @dataclass(frozen=True)
-class ClipState:
-    """State of the search by text: "none" (no index), "refused", "loading", "ready" or "failed", and why.
+class ModelState:
+    """State of a resident model: "none" (nothing asks for one), "refused", "loading", "ready", "failed"; why.
 
     seconds: for how long it has been loading.
     """
@@ -31,32 +32,32 @@ class ClipState:
     seconds: float = 0.0
 
 
-def prepare(study: Study) -> ClipState:
+def prepare(study: Study) -> ModelState:
     """Start loading the CLIP of a study's index, unless it is loaded; does not wait."""
     facts = index_facts(study)
     if not facts:
-        return ClipState("none")
+        return ModelState("none")
     if why := trust_clip(study.path, str(facts.get("clip"))):
-        return ClipState("refused", why)
+        return ModelState("refused", why)
     try:
-        one = resident.resident(str(facts["clip"]))
+        one = resident.resident(KIND, str(facts["clip"]))
     except PeregrineError as error:
-        return ClipState("failed", str(error))
+        return ModelState("failed", str(error))
     if one.state == "failed":
-        return ClipState("failed", one.error)
+        return ModelState("failed", one.error)
     if one.fingerprint and one.fingerprint != facts.get("clip_fingerprint"):
-        return ClipState("failed", CHANGED)
-    return ClipState("ready") if one.fingerprint else ClipState("loading", seconds=one.age)
+        return ModelState("failed", CHANGED)
+    return ModelState("ready") if one.fingerprint else ModelState("loading", seconds=one.age)
 
 
 def text_vector(study: Study, text: str) -> np.ndarray:
     """(d,) float32: what CLIP makes of a text; waits until it is loaded. Raises ClipError."""
-    return _sound(study, resident.embed_text(_clip(study), tidy(text)))
+    return _sound(study, embed_text(_clip(study), tidy(text)))
 
 
 def picture_vector(study: Study, picture: bytes) -> np.ndarray:
     """Embed an encoded picture, which is stored nowhere. Raises ClipError, UnreadableImage."""
-    return _sound(study, resident.embed_picture(_clip(study), picture))
+    return _sound(study, embed_picture(_clip(study), picture))
 
 
 def _clip(study: Study) -> str:

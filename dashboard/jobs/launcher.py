@@ -35,7 +35,7 @@ from dashboard.jobs.trust import trust
 
 KEPT = 40  # finished folders of checks, reports and sheets; older ones are removed
 REPORT = "report.html"
-SHEETS = {"PDF": "sheet.pdf", "SVG": "sheet.svg", "PNG": "sheet.png"}
+SHEETS = {"PDF": "sheet.pdf", "SVG": "sheet.svg", "PNG": "sheet.png", "ZIP": "sheet.zip"}
 
 
 def home() -> Path:

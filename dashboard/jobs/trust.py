@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -61,14 +61,26 @@ def trust_clip(study: Path, clip: str) -> str | None:
 
     Loading it reaches nothing of the study but this name.
     """
+    return _trusted(study, {"clip": clip}, "CLIP")
+
+
+def trust_encoder(study: Path, settings: Mapping[str, Any]) -> str | None:
+    """Return why the encoder that a study names may not be loaded to look at pictures; None where it may.
+
+    settings: what it is loaded with; loading it reaches nothing else of the study.
+    """
+    return _trusted(study, settings, "encoder")
+
+
+def _trusted(study: Path, settings: Mapping[str, Any], what: str) -> str | None:
     try:
         _check_served(study)
-        if not studies_are_trusted():
-            _check_value("clip", clip, study)
+        for key, value in {} if studies_are_trusted() else settings.items():
+            _check_value(key, value, study)
     except PeregrineError as error:
         return str(error)
     except (OSError, ValueError, TypeError):
-        return "What this study says of its CLIP cannot be read, so nothing is started with it."
+        return f"What this study says of its {what} cannot be read, so nothing is started with it."
     return None
 
 

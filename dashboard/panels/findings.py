@@ -13,7 +13,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import of_confusion
 from dashboard.cache import highlight_reads, reads
-from dashboard.cache.features import feature_reads
+from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, Picture, cards
 from dashboard.panels.errors.pictures import heat_pictures, thumbnails
@@ -66,6 +66,7 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
     worst = highlight_reads.worst_confusion(study, population)
     if worst is None:
         return None
+    pushed = concept_reads.pushed_by(study, population, worst.true, worst.predicted)
     return _card(
         study,
         "confusion",
@@ -75,6 +76,7 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
         if worst.of > 1
         else f"the only misclassified image of {worst.true}",
         pictures=thumbnails(study, worst.rows[:PICTURES]),
+        lines=(f"Pushed by {pushed}",) if pushed else (),
         action="Open this confusion →",
     )
 

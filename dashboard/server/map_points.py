@@ -169,6 +169,7 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request
     header: dict[str, Any] = {
         "n": len(drawn.rows),
         "palette": drawn.colouring.palette,
+        "shapes": drawn.colouring.shapes,
         "names": drawn.names,
         "shades": drawn.shades,
         "missing": maps.UNKNOWN if maps.UNKNOWN in drawn.names else "",

@@ -27,7 +27,7 @@ WHERE = "where"  # query parameter: the images that the views are about, as a sl
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
 OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER}  # parts of the URL that belong to no widget of a view
 
-_CURRENT = "_current_study"
+CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"
 _TOLD = "_told"
 _AMONG = "_image_among"
@@ -42,12 +42,12 @@ _PICKED = "_picked"  # all marked images, of which the link names the first
 
 def current_study() -> Study:
     """The study of this run. Views call it first; `main.py` has opened it before a view runs."""
-    return st.session_state[_CURRENT]
+    return st.session_state[CURRENT]
 
 
-def set_current_study(study: Study) -> None:
+def set_current_study(study: Study | None) -> None:
     """Called by `main.py` alone, once per run, before the view."""
-    st.session_state[_CURRENT] = study
+    st.session_state[CURRENT] = study
 
 
 def url_text(name: str) -> str | None:

@@ -81,7 +81,7 @@ def _only_one(study: Study) -> None:
     widgets.empty_state(
         "There is only one study here",
         "A second one over the same images is made by analysing them with another encoder",
-        command_line("analyze", second, images=images, encoder="torchvision:resnet50"),
+        command_line("analyze", second, images=Path(images), encoder="torchvision:resnet50"),
     )
     widgets.empty_state(
         "Or train this encoder on",

@@ -34,7 +34,7 @@ def errors_page(study: Study, population: Slice) -> None:
         else:
             widgets.needs(study, "probe", "The probe's verdict on each image")
     elif tab == CONFUSIONS:
-        confusions.confusion_matrix_part(study, population, head, answer_slot)
+        confusions.confusion_matrix_part(study, population, answer_slot)
     elif tab == LABELS:
         wrong_labels.likely_wrong_list(study, population, head, answer_slot)
     else:

@@ -11,10 +11,12 @@ import streamlit as st
 from core.common.dataframes import numbers
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses.pages import of_confusion
 from dashboard.cache import reads
-from dashboard.cache.features import feature_reads
+from dashboard.cache.features import concept_reads, feature_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import choose_one
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import (
     controls,
@@ -23,6 +25,7 @@ from dashboard.panels.features import (
     feature_table,
     group_list,
     one_feature,
+    without,
     word_list,
 )
 from dashboard.panels.features.headline import headline
@@ -48,6 +51,7 @@ def features_page(study: Study, population: Slice) -> None:
     if form == "Words":
         word_list.word_table(study, population, asked.find)
         return
+    _pushed(study, population)
     _list(study, population, asked, form)
     _notes(study)
 
@@ -70,6 +74,20 @@ def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
 
 
 @stable_container
+def _pushed(study: Study, population: Slice) -> None:
+    """What pushes the images of a confusion, beside what fires on them, which the page lists."""
+    if population.confusion is None:
+        return
+    true, predicted = population.confusion
+    if named := concept_reads.pushed_by(study, population, true, predicted):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            about = f"Pushed towards {predicted} by {named}. Below is what fires, which need not push."
+            st.caption(widgets.plain(about), width="content")
+            parts = of_confusion(true, predicted)
+            link("errors", "Open this confusion", study, icon="error_outline", **parts)
+
+
+@stable_container
 def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: str) -> None:
     if form == "Plot" and population_name(population):  # what never fires here may fire elsewhere
         listed = feature_reads.in_order(study, population, replace(asked, dead=True))
@@ -83,6 +101,8 @@ def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: s
         feature_plot.feature_scatter(study, listed, population, controls.as_query(asked))
     else:
         _cards(study, population, asked, listed)
+    if form in ("Cards", "Table"):
+        without.without_panel(study, population, listed["feature"].to_numpy())
 
 
 def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from core.jobs.commands import MakeSheet
 from core.store import Study
 from dashboard.addresses.pages import PAGES
 from dashboard.components import widgets
-from dashboard.components.choose_one import choose_one
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.sheet_preview import Content
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.sheet import on_the_sheet, preview
@@ -48,6 +48,7 @@ def _right(cells: list[CellRequest], drawn: list[Content], grid: SheetGrid, comm
     with st.container(key="sheet_files"):
         preview.files(session.current_study(), command)
     preview.sheet_preview_part(cells, drawn, grid)
+    preview.in_a_paper(cells, grid)
     preview.in_a_terminal(command)
 
 
@@ -59,10 +60,7 @@ def _look(*, drawn: bool) -> SheetGrid:
     pages = {title: name for name, title in PAGE_TITLES.items()}
     usual = PAGE_TITLES[SheetGrid.page]
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="sheet_controls"):
-        page = choose_one(
-            "Width of the page", pages, key="sheet_page", default=usual,
-            help="3.5 in is one column of a paper, 7.25 in two, 11 in a slide.",
-        )  # fmt: skip
+        page = select_one("Width of the page", pages, key="sheet_page", default=usual, width=220)
         columns = st.segmented_control(
             "Columns",
             [1, 2, 3, 4],

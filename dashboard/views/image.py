@@ -21,6 +21,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
 from dashboard.components.feature_heat_list import Row, feature_heat_list
+from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
@@ -74,6 +75,8 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
         widgets.page_header(
             widgets.plain(headline(facts)), widgets.plain(" · ".join(part for part in about if part))
         )
+        name = str(facts["image_id"])
+        link("try_picture", "Crop or cover it", study, icon="crop", of=name)
         detail.walk(study, opened)
 
 

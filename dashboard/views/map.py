@@ -20,9 +20,11 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache import map_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
 from dashboard.components.choose_one import choose_one, select_one
+from dashboard.components.page_link import link
 from dashboard.components.scatter import Outline, scatter
 from dashboard.panels import map_legend, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
@@ -43,6 +45,7 @@ REST = "The features after the domain prefix, meant to tell nothing of the domai
 PREFIX = "The domain prefix alone, meant to tell the domain."
 PARTS = {"rest": REST, "rest_umap": REST, "prefix": PREFIX, "prefix_umap": PREFIX}
 ACTIVATION = "Activation of a feature"
+MOST_APART = 4  # features, and words, that are named of a selection
 MOST_FOUND = 60  # images of a search that are ringed
 WIDEST = 1.7  # UMAP keeps neighbours and no distances: its axes have no unit, and may fill a wide page
 BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and below it on narrower pages
@@ -74,13 +77,10 @@ def map_page(study: Study, population: Slice) -> None:
         with st.container(key="map_left"):
             _scatter(study, request, n_chosen, outline, hits)
             _line(study, n_chosen, kind)
-            st.caption(
-                "Point at an image to see it, click to open it. *Lasso* and *Box* select. The wheel zooms "
-                "after a click on the map. The legend filters."
-            )
         if outline:
             with st.container(key="map_right", width=BESIDE, gap="small"):
-                _selected(study, map_reads.outlined(study, kind, population, outline))
+                apart = map_reads.set_apart(study, kind, population, outline)
+                _selected(study, map_reads.outlined(study, kind, population, outline), *apart)
     _figure(study, request)
 
 
@@ -195,6 +195,7 @@ def _line(study: Study, n_chosen: int, kind: str) -> None:
         line = f"PCA: the two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
     if n_chosen > map_reads.MOST_POINTS:
         line += f" A random {map_reads.MOST_POINTS:,} are drawn; a selection takes all that lie in it."
+    line += " Click an image to open it; *Lasso* and *Box* select; the legend filters."
     st.caption(line, help=widgets.help_text(f"map_{kind}"))
 
 
@@ -218,7 +219,7 @@ def _select(outline: Outline) -> None:
     session.set_url(OUTLINE, ";".join(f"{x:.6g},{y:.6g}" for x, y in outline) or None)
 
 
-def _selected(study: Study, rows: np.ndarray) -> None:
+def _selected(study: Study, rows: np.ndarray, features: pd.DataFrame, words: pd.DataFrame) -> None:
     """The images in the selection: how many, what to do with them, and what they are."""
     st.header("Selected images", anchor=False)
     st.markdown(f"**{len(rows):,}** selected{_shares(study, rows)}")
@@ -230,10 +231,33 @@ def _selected(study: Study, rows: np.ndarray) -> None:
             on_click=session.set_url,
             args=(OUTLINE, None),
         )
+    _set_apart(study, features.head(MOST_APART), words.head(MOST_APART))
     marks.action_bar(study, rows, key="map_selected", sticky=False)
     widgets.image_gallery(
         study, rows, key="map_gallery", page_size=20, select=True, tile=84, label="selected images"
     )
+
+
+def _set_apart(study: Study, features: pd.DataFrame, words: pd.DataFrame) -> None:
+    """What is more common on the selected images than on the others of the filter: features, and words."""
+    if features.empty:
+        return
+    st.markdown("**What sets them apart**", help=widgets.help_text("set_apart"))
+    named = feature_reads.names(study)
+    with st.container(gap=None):
+        for feature, here, elsewhere in features[["feature", "rate", "rate_against"]].itertuples(index=False):
+            name = widgets.plain(named.get(feature, "Feature"))
+            link("feature", f"{name} #{feature}: {_rates(here, elsewhere)}", study, feature=str(feature))
+    if len(words):
+        texts = [
+            f"{widgets.plain(word)} {_rates(here, elsewhere)}"
+            for word, here, elsewhere in words[["word", "rate", "rate_against"]].itertuples(index=False)
+        ]
+        st.caption("Words: " + "; ".join(texts))
+
+
+def _rates(here: float, elsewhere: float) -> str:
+    return f"{widgets.percent(here, digits=0)}, elsewhere {widgets.percent(elsewhere, digits=0)}"
 
 
 def _shares(study: Study, rows: np.ndarray) -> str:

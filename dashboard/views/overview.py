@@ -69,6 +69,7 @@ def overview_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(widgets.plain(highlight_reads.finding(study, population)), _sentence(study))
         tour.start(study)
+        link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
     filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()

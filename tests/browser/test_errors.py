@@ -153,3 +153,21 @@ def test_scores__a_click_on_a_dot_picks_it(reader, address, served):
     page.wait_for_timeout(500)
     settle(page)
     assert one.query()["score"] == ["Distinctiveness"]  # the page opens with a supervised one
+
+
+def test_overview_card__opens_the_confusion_under_the_feature_that_it_names(reader, address):
+    one = reader()
+    page = one.open(f"{address}/errors?study=seen&errors_tab=Confusions")
+    before = page.locator(".st-key-failure_true").bounding_box()
+    page = one.open(f"{address}/?study=seen")
+    card = page.locator("a.card", has_text=" taken for ")
+    true, predicted = card.locator(".title").inner_text().split(" taken for ")
+    first = card.locator(".line").first.inner_text().removeprefix("Pushed by ").split(" and ")[0]
+    card.click()
+    page.wait_for_selector(f"text=by which {predicted} leads {true}")
+    settle(page)
+    told = page.locator("p", has_text=f"by which {predicted} leads {true}")
+    assert told.inner_text().startswith(first) and "Without it" in told.inner_text()
+    assert "without it: " in page.locator(".st-key-failure_images .tile").first.inner_text()
+    page.get_by_text(f"Correct images under {first}").wait_for()
+    assert page.locator(".st-key-failure_true").bounding_box() == before  # the controls do not move

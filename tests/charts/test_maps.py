@@ -45,13 +45,22 @@ def test_by_name__the_most_common_have_colours_of_their_own():
     names = [f"c{n:02d}" for n in range(22) for _ in range(22 - n)] + [None]
     found = maps.by_name(names, title="Class")
     assert found.names == (*(f"c{n:02d}" for n in range(20)), maps.OTHERS, maps.UNKNOWN)
-    assert len(set(found.palette)) == 22 == len(found.names)
+    assert len(set(zip(found.palette, found.shapes, strict=True))) == 22 == len(found.names)
     assert found.names[found.codes[0]] == "c00"
     assert found.names[found.codes[-2]] == maps.OTHERS and found.names[found.codes[-1]] == maps.UNKNOWN
     assert not maps.by_name(["a", "b"]).is_scale and maps.by_name(["b", "a"]).names == ("a", "b")
 
 
-def oklab(colour):
+LEAST_APART = 0.06  # 0.02 is a just noticeable difference
+VISIONS = {  # on linear RGB: cones of one kind are missing (Machado, Oliveira and Fernandes 2009)
+    "usual": np.eye(3),
+    "no red cones": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "no green cones": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "no blue cones": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+def oklab(colour, vision):
     """Lightness and two hue axes in which equal distances look equal (Ottosson 2020)."""
     shares = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
     linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
@@ -69,16 +78,20 @@ def oklab(colour):
             [0.0259040371, 0.7827717662, -0.8086757660],
         ]
     )
-    return axes @ np.cbrt(cones @ linear)
+    return axes @ np.cbrt(cones @ np.clip(VISIONS[vision] @ linear, 0, 1))
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-def test_by_name__twenty_classes_have_colours_that_differ_to_the_eye(theme):
+@pytest.mark.parametrize("vision", VISIONS)
+def test_by_name__twenty_classes_differ_to_every_eye_by_colour_or_shape(theme, vision):
     found = maps.by_name([f"c{n:02d}" for n in range(20)], theme=theme)
-    assert len(found.palette) == 20 and maps.OTHERS not in found.names
-    places = np.array([oklab(colour) for colour in (*found.palette, theme.neutral)])
-    apart = np.linalg.norm(places[:, None] - places[None], axis=-1) + 9 * np.eye(21)
-    assert apart.min() > 0.06  # 0.02 is a just noticeable difference
+    assert len(found.palette) == 20 == len(set(zip(found.palette, found.shapes, strict=True)))
+    assert maps.OTHERS not in found.names
+    for shape in range(len(maps.SHAPES)):
+        mine = [colour for colour, one in zip(found.palette, found.shapes, strict=True) if one == shape]
+        places = np.array([oklab(colour, vision) for colour in mine])
+        apart = np.linalg.norm(places[:, None] - places[None], axis=-1) + 9 * np.eye(len(mine))
+        assert apart.min() > LEAST_APART, vision
 
 
 def test_by_verdict__usual_colours_and_unknown_only_where_there_is_one():

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from core.analysis.probe import back_tests
-from core.analysis.probe.transfer import transfer_probe
 from core.charts.options import FigureOptions
 from core.cli import build_parser
 from core.cli.dashboard import HOST, PORT
@@ -38,6 +36,8 @@ from core.research.grids.definition import preset_values
 from core.research.human_study.study import export_tasks
 from core.research.small_clip.config import ClipTrainConfig
 from core.research.transfer.config import TransferConfig
+from core.research.transfer_learning import back_tests
+from core.research.transfer_learning.transfer import transfer_probe
 from core.research.visual_tokens.evaluation.planted_tests import N_ITEMS
 from core.research.visual_tokens.evaluation.run import BENCHMARKS, compositionality
 from core.research.visual_tokens.extract import extract_tokens

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.common.command_line import PREFIX, command_line
+from core.jobs.commands import MakeReport
 from core.store import open_study
 from tests.command_line import Command, Said, contents, info_of, runner
 from tests.sampling import sample
@@ -49,6 +50,23 @@ def test_command_line__names_what_lies_below_the_working_directory_from_there(tm
     assert command_line("info", tmp_path / "-d") == "python -m core info ./-d"
     assert command_line("heatmaps", "a", masks=below) == "python -m core heatmaps a --masks studies/demo"
     assert command_line("info", beside) == f"python -m core info {beside}"
+
+
+def test_command_line__names_no_home_folder_and_runs_all_the_same(tmp_path, monkeypatch):
+    home, here = tmp_path / "home" / "jo doe", tmp_path / "here"
+    study = home / "my studies" / "-it's ~ $HOME"
+    study.mkdir(parents=True)
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    command = command_line("info", study, masks=home / "masks", clip="~/literal")
+    assert "jo doe" not in command
+    said = in_shell(command.replace(PREFIX_TEXT, "printf '%s\\n'", 1), here)
+    assert said.out.splitlines() == [
+        *("info", str(study), "--masks", str(home / "masks"), "--clip", "~/literal")
+    ]
+    job = MakeReport(study=study, output=home / "report.html")
+    assert "jo doe" not in job.shell and str(study) in job.words
 
 
 def named(message: str) -> str:

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.analysis.probe.accuracy_estimates import METHODS
-from core.analysis.probe.own_probe import ENDS
-from core.comparison.estimates import estimate_sentences, estimate_table, estimates_by_method
+from core.comparison.estimates import METHODS, estimate_sentences, estimate_table, estimates_by_method
 from core.comparison.images import shared_images
+from core.research.transfer_learning.own_probe import ENDS
 from core.storage.writer import write_study
 from core.store import open_study
 from tests import small

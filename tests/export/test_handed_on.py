@@ -16,6 +16,7 @@ from core.report.write import write_report
 from dashboard.app import ROUTES
 from tests.command_line import analyzed, runner
 from tests.data.sources.pictures import picture
+from tests.small import write_small_study
 
 HOME = "home of jo"
 
@@ -38,6 +39,9 @@ def test_tables_report_and_answers__of_a_study(tmp_path, capsys, monkeypatch):
     assert frame["path"].tolist() == frame["image_id"].tolist()
     write_report([study], tmp_path / "report.html")
     assert HOME not in (tmp_path / "report.html").read_text()
+    bare = write_small_study(tmp_path / HOME / "studies" / "bare", features=False)
+    text = write_report([bare], tmp_path / "bare.html").read_text()
+    assert "Run: python -m core probe &#39;bare&#39;" in text and str(tmp_path) not in text
     monkeypatch.setenv("PEREGRINE_STUDIES", str(study.path.parent))
     client = TestClient(Starlette(routes=ROUTES))
     for address in ("thumb/x/0", "thumb/mine/99", "overlay/mine/0?features=400", "table/mine/none.csv",

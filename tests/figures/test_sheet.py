@@ -6,12 +6,14 @@ import html
 import json
 import re
 import shutil
+import zipfile
 import zlib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from core.charts.fonts import text_width
@@ -30,6 +32,7 @@ from core.figures.sheet_layout import (
     PAGE_WIDTH,
     SheetGrid,
 )
+from core.jobs.commands import MakeSheet
 from core.slices.slice import Slice
 from core.store import open_study
 from tests.browser.harness import find_browser
@@ -37,6 +40,8 @@ from tests.command_line import runner
 from tests.comparison.comparable import add_concepts, second_study
 from tests.manifests import edited_manifest
 from tests.synthetic import make_seen_study, make_study
+
+NUMBERS = ("numbers/a_roc.csv", "numbers/b_baselines.csv")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,7 @@ def cells(*spans: int) -> list[Cell]:
 @pytest.mark.parametrize("page", PAGE_WIDTH)
 @pytest.mark.parametrize("columns", [1, 2, 3, 4])
 def test_lay_out__the_grid_that_was_asked_for(page, columns):
+    assert MakeSheet(Path("study"), ("roc",), page=page).page == page  # a job can be asked for it
     made = lay_out(cells(*[1] * 6), SheetGrid(page, columns, letters=False))
     boxes = places(made)
     assert made.width == PAGE_WIDTH[page] and len({round(wide, 3) for _, _, wide in boxes}) == 1
@@ -158,6 +164,9 @@ def test_make_sheet__order_sizes_and_panels(seen, monkeypatch):
     assert made.svg.count("data:image/png") == 3
 
 
+NUMBERS = ("numbers/a_roc.csv", "numbers/b_baselines.csv")
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with a second one of the same images beside it, both with words."""
@@ -247,11 +256,29 @@ def test_check_file(tmp_path, name):
 def test_command__one_page_of_vectors_with_fonts(seen, tmp_path, capsys):
     if find_browser() is None:
         pytest.skip("no Chromium")
-    out = tmp_path / "sheet.pdf"
+    out, everything = tmp_path / "sheet.pdf", tmp_path / "fig_errors.zip"
     said = runner(capsys)(
-        "figure-sheet", seen, "roc", "baselines", "-o", out, "--font", "sans", "--columns", "2"
+        *(
+            "figure-sheet",
+            seen,
+            "roc?caption=50 % of {sheet.pdf}",
+            "baselines",
+            "-o",
+            out,
+            "-o",
+            everything,
+        ),
+        *("--font", "sans", "--columns", "2"),
     )
     assert said.code == 0, said.err
+    with zipfile.ZipFile(everything) as archive:
+        names = archive.namelist()
+        assert names == [*(f"fig_errors.{kind}" for kind in ("pdf", "svg", "tex")), *NUMBERS]
+        text = archive.read("fig_errors.tex").decode()
+        scores = pd.read_csv(archive.open("numbers/b_baselines.csv"))
+    assert text.startswith("\\begin{figure*}[t]") and "[width=7.25in]{fig_errors.pdf}" in text
+    assert r"\textbf{(a)} 50 \% of \{sheet.pdf\}. \textbf{(b)} Every score" in text
+    assert {"score", "auroc"} <= set(scores.columns) and len(scores) > 5
     content = out.read_bytes()
     assert len(re.findall(rb"/Type\s*/Page\b", content)) == 1
     assert b"/FontFile2" in content and b"/Subtype /Image" not in content

@@ -14,9 +14,9 @@ from PIL import Image
 import tests.planted_encoder
 from core.config import RunOptions
 from core.pipeline.dry_run import plan
-from core.pipeline.embed import with_encoder
+from core.pipeline.embed import load, open_source, with_encoder
 from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_per_image, image_rates
-from core.steps import in_analysis
+from core.steps import in_analysis, settings_of
 from core.store import open_study
 from tests.command_line import QUICK, SMALL, photos
 
@@ -46,6 +46,18 @@ def test_samples__thumbnails_are_pictures(run, tmp_path):
         head, _, data = one["thumbnail"].partition(",")
         assert head == "data:image/jpeg;base64"
         assert Image.open(io.BytesIO(base64.b64decode(data))).size == (12, 10)
+
+
+@pytest.mark.parametrize(
+    ("size", "warned"), [({}, True), ({"input_size": 16}, False), ({"resize": 9}, False)]
+)
+def test_small_images__enlarged_unasked_a_note_names_the_flags(tmp_path, size, warned):
+    images = photos(tmp_path / "photos", {"cat": 6, "dog": 3})  # 12 x 10 pixels, for a view of 96
+    options = {"images": str(images), "encoder": "asset:simclr_glyphworld", "device": "cpu"}
+    config = settings_of("embed", options | size)
+    _, about = load(config, open_source(config), RunOptions(device="cpu"))
+    note = "the images are about 10 pixels wide and are enlarged to 96"
+    assert any(line.startswith(note) and "--input-size 10" in line for line in about["assumptions"]) == warned
 
 
 def test_masks_and_captions__are_counted(run, tmp_path):

@@ -9,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from core.analysis.gradcam.on_demand import on_demand, study_encoder
-from core.analysis.probe.transfer import encoder_of, transfer_probe
+from core.analysis.gradcam.on_demand import encoder_of, on_demand, study_encoder
 from core.cli.output import info_text
 from core.comparison.compare import fact_table
 from core.comparison.images import shared_images
@@ -20,6 +19,7 @@ from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.dry_run import plan
 from core.report.overview_section import _encoder as report_facts
+from core.research.transfer_learning.transfer import transfer_probe
 from core.storage import manifest as manifests
 from core.store import open_study
 from tests.analysis.gradcam.heatmap_studies import ENCODER, HALF, HERE, VIT, heatmaps, make, make_images

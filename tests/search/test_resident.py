@@ -16,7 +16,8 @@ from PIL import Image
 
 from core.common.processes import is_running, process_started
 from core.errors import ClipError, UnreadableImage
-from core.search import resident
+from core.jobs import resident
+from core.search.resident import LONGEST_TEXT, embed_picture, embed_text
 from tests.sampling import sample
 
 pytestmark = pytest.mark.slow
@@ -50,47 +51,47 @@ def gone(pid: int, started: str | None, patience: float = 30.0) -> bool:
 
 
 def test_answers__are_what_the_clip_itself_says_and_bad_input_is_one_line(clip, rng):
-    one = resident.resident(CLIP)
-    assert one.state == "loading" and resident.resident(CLIP) is one
+    one = resident.resident("clip", CLIP)
+    assert one.state == "loading" and resident.resident("clip", CLIP) is one
     for text in ("a red ball on grass", "ü" * 300, "\n--json $(touch x) \0"):
-        np.testing.assert_allclose(resident.embed_text(CLIP, text), clip.embed_texts([text])[0], atol=1e-5)
+        np.testing.assert_allclose(embed_text(CLIP, text), clip.embed_texts([text])[0], atol=1e-5)
     assert (one.state, one.fingerprint) == ("ready", clip.fingerprint)
     picture = Image.fromarray(rng.integers(0, 256, (70, 90, 3), np.uint8))
     expected = clip.embed_images([picture])[0]
-    np.testing.assert_allclose(resident.embed_picture(CLIP, png(picture)), expected, atol=1e-5)
+    np.testing.assert_allclose(embed_picture(CLIP, png(picture)), expected, atol=1e-5)
 
     for thin in ((1, 20_000), (300, 1)):
-        assert resident.embed_picture(CLIP, png(Image.new("RGB", thin))).shape == (clip.width,)
+        assert embed_picture(CLIP, png(Image.new("RGB", thin))).shape == (clip.width,)
 
     for data, what in ((b"%PDF-1.4", "a PDF document"), (b"", "empty"), (b"<svg>", "an SVG drawing")):
         with pytest.raises(UnreadableImage, match=what):
-            resident.embed_picture(CLIP, data)
+            embed_picture(CLIP, data)
     with pytest.raises(ClipError, match="the picture cannot be read: truncated") as caught:
-        resident.embed_picture(CLIP, png(picture)[:200])
+        embed_picture(CLIP, png(picture)[:200])
     assert "\n" not in str(caught.value)
-    for text in ("", "  ", "x" * (resident.LONGEST_TEXT + 1)):
+    for text in ("", "  ", "x" * (LONGEST_TEXT + 1)):
         with pytest.raises(ClipError, match="1 to 1,000 characters"):
-            resident.embed_text(CLIP, text)
+            embed_text(CLIP, text)
     began = time.monotonic()
-    resident.embed_text(CLIP, "a blue fish")
+    embed_text(CLIP, "a blue fish")
     assert time.monotonic() - began < 1.0
-    assert resident.resident(CLIP) is one  # none of it has ended the process
+    assert resident.resident("clip", CLIP) is one  # none of it has ended the process
 
 
 def test_process__is_started_again_after_it_was_killed(clip, monkeypatch):
-    first = resident.resident(CLIP)
+    first = resident.resident("clip", CLIP)
     assert first.wait() == "ready"
     os.kill(first.pid, signal.SIGKILL)
     monkeypatch.setenv("PEREGRINE_MAX_PIXELS", "10000")  # handed on to the next process
     expected = clip.embed_texts(["a red ball"])[0]
-    np.testing.assert_allclose(resident.embed_text(CLIP, "a red ball"), expected, atol=1e-5)
-    assert resident.resident(CLIP).pid != first.pid and first.state == "ended"
+    np.testing.assert_allclose(embed_text(CLIP, "a red ball"), expected, atol=1e-5)
+    assert resident.resident("clip", CLIP).pid != first.pid and first.state == "ended"
     with pytest.raises(ClipError, match="the picture cannot be read: .*pixels"):  # and is not decoded
-        resident.embed_picture(CLIP, png(Image.new("RGB", (200, 100))))
+        embed_picture(CLIP, png(Image.new("RGB", (200, 100))))
 
 
 def test_process__that_stops_answering_is_ended_and_the_reader_is_told():
-    one = resident.resident(CLIP)
+    one = resident.resident("clip", CLIP)
     assert one.wait() == "ready"
     os.kill(one.pid, signal.SIGSTOP)
     with pytest.raises(resident.Ended, match="ended before it answered"):
@@ -99,17 +100,17 @@ def test_process__that_stops_answering_is_ended_and_the_reader_is_told():
 
 
 def test_process__that_never_gets_loaded_is_ended(monkeypatch):
-    one = resident.resident(CLIP)
+    one = resident.resident("clip", CLIP)
     os.kill(one.pid, signal.SIGSTOP)
     monkeypatch.setattr(resident, "LONGEST_LOADING", 0.0)
     started = process_started(one.pid)
-    resident.resident(CLIP)
+    resident.resident("clip", CLIP)
     assert gone(one.pid, started) and one.wait(10.0) == "failed" and "ended with code -9" in one.error
 
 
 @pytest.mark.exhaustive("test_process__that_stops_answering_is_ended_and_the_reader_is_told ends it too")
 def test_process__ends_when_nobody_asks():
-    one = resident.resident(CLIP, idle=0.3)
+    one = resident.resident("clip", CLIP, idle=0.3)
     assert one.wait() == "ready"
     started = process_started(one.pid)
     assert gone(one.pid, started)
@@ -122,8 +123,8 @@ def test_process__ends_when_nobody_asks():
 @pytest.mark.parametrize("moment", sample(["ready", "loading"], 1))
 def test_process__ends_with_its_parent(moment):
     code = (
-        "import sys, time; from core.search import resident as r\n"
-        f"one = r.resident({CLIP!r})\n"
+        "import sys, time; from core.jobs import resident as r\n"
+        f"one = r.resident('clip', {CLIP!r})\n"
         f"{'one.wait()' if moment == 'ready' else ''}\n"
         "print(one.pid, flush=True); time.sleep(600)"
     )
@@ -153,18 +154,18 @@ def test_process__ends_with_its_parent(moment):
 def test_clip_that_cannot_be_loaded__says_why_and_is_not_tried_at_once_again(spec, why, monkeypatch):
     monkeypatch.setattr(resident, "RETRY_AFTER", 600.0)  # a crowded machine takes longer than usual to fail
     with pytest.raises(ClipError, match=why) as caught:
-        resident.embed_text(spec, "a red ball")
+        embed_text(spec, "a red ball")
     assert "\n" not in str(caught.value)
-    one = resident.resident(spec)
+    one = resident.resident("clip", spec)
     assert one.state == "failed" and why in one.error
-    assert resident.resident(spec) is one
+    assert resident.resident("clip", spec) is one
     monkeypatch.setattr(resident, "RETRY_AFTER", 0.0)
-    assert resident.resident(spec) is not one
+    assert resident.resident("clip", spec) is not one
 
 
 def test_processes__no_more_than_a_few_at_once(monkeypatch):
     monkeypatch.setattr(resident, "AT_ONCE", 1)
-    first = resident.resident(CLIP)
+    first = resident.resident("clip", CLIP)
     started = process_started(first.pid)
-    second = resident.resident("asset:none")
-    assert gone(first.pid, started) and resident.resident("asset:none") is second
+    second = resident.resident("clip", "asset:none")
+    assert gone(first.pid, started) and resident.resident("clip", "asset:none") is second

@@ -38,8 +38,8 @@ def start_study(images: str, start: str, folder: Path, *, epsilon: str, device: 
 
 def start_row(study: Study) -> dict[str, Any]:
     """Evaluate the start from its study's representations."""
-    from core.analysis.probe.evaluate import Represented
     from core.research.lambda_search.evaluate import judge_on_study
+    from core.research.transfer_learning.evaluate import Represented
     from core.slices.evaluate import class_column
 
     began = time.monotonic()

@@ -16,9 +16,7 @@ AUTO_NOTES = {
     "few": "At no epsilon from 4 to 1 do half of the train images have a firing feature. "
     "Auto took the smallest that gives discriminative features.",
 }
-DEFAULT_NOTE = (
-    "No feature is discriminative at epsilon {default:g}, the paper's value. {chosen:g} was taken, as auto does."
-)
+DEFAULT_NOTE = "No feature is discriminative at epsilon {default:g}. {chosen:g} was taken, as auto does."
 CONSTANT_NOTE = (
     "All train images have the same representation, so no feature tells them apart. "
     "Check the weights and the input size of the encoder."
@@ -43,43 +41,6 @@ def silent_note(rate: np.ndarray, *, low: float = 50.0, high: float = 95.0) -> s
         f"{int((rate == 0).sum()):,} of {len(rate):,} features fire on no train image. All others{rest} "
         "count as discriminative."
     )
-
-
-def curves_notes(rate: np.ndarray, *, epsilon: float, low: float = 50.0) -> list[str]:
-    """List what features that never fire do to the curves of kept features (docs/method.md 3.2).
-
-    As long as P_10s(A) = 0, the band [10 s, 100 - s] holds every feature that never fires. Empty where even
-    P_10(A) > 0.
-
-    Args:
-        rate: (n_features,) activation rates A_j in percent of the train images.
-        low: the study's lower percentile.
-
-    >>> curves_notes(np.array([0.0, 0.0, 2.0, 5.0]), epsilon=4, low=50)
-    ['2 of 4 features never fire at epsilon 4.', 'Up to the 30th percentile, no rare feature is removed.']
-    """
-    rate = np.asarray(rate, np.float64)
-    silent = [percent for percent in range(10, 100, 10) if len(rate) and np.percentile(rate, percent) == 0]
-    if not silent:
-        return []
-    notes = [
-        f"{int((rate == 0).sum()):,} of {len(rate):,} features never fire at epsilon {epsilon:g}.",
-        f"Up to the {silent[-1]}th percentile, no rare feature is removed.",
-    ]
-    if np.percentile(rate, low) == 0:
-        notes.append(f"P_{low:g}(A) = 0: run features with --epsilon auto, then probe --curves.")
-    return notes
-
-
-def notes_on_curves(study: Study) -> list[str]:
-    """Return the notes on a study's curves of kept features; for many studies there are none."""
-    if not study.has("features"):
-        return []
-    rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
-    epsilon = study.summary("features").get("epsilon")
-    if not isinstance(epsilon, (int, float)):
-        return []
-    return curves_notes(rate, epsilon=epsilon, low=_percentile(study.settings("features").get("low"), 50.0))
 
 
 def few_images_note(summary: dict[str, Any]) -> str:
@@ -107,13 +68,13 @@ def notes_on_features(study: Study) -> list[str]:
     stored = [
         note for name in ("constant_note", "epsilon_note") if isinstance(note := summary.get(name), str)
     ]
-    low, high = _percentile(settings.get("low"), 50.0), _percentile(settings.get("high"), 95.0)
+    low, high = stored_percentile(settings.get("low"), 50.0), stored_percentile(settings.get("high"), 95.0)
     rate = study.table("features", ["activation_rate"])["activation_rate"].to_numpy(np.float64)
     notes = [*stored, silent_note(rate, low=low, high=high), few_images_note(summary)]
     return [note for note in notes if note]
 
 
-def _percentile(value: object, default: float) -> float:
+def stored_percentile(value: object, default: float) -> float:
     """Read a percentile from a manifest, which may contain anything."""
     number = float(value) if isinstance(value, (int, float)) else default
     return number if 0 <= number <= 100 else default

@@ -54,6 +54,31 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
     return encoder
 
 
+def check_probed(study: Study) -> None:
+    """Raise StudyError for a study without a known encoder or discriminative features."""
+    about = study.summary("embed").get("encoder")
+    if about is None:
+        command = command_line("analyze", study.path)
+        raise StudyError(f"'{study.path}' is not finished. Run: {command} …")
+    if about["family"] == "given":
+        raise StudyError(
+            f"'{study.path}' was made from precomputed representations: there is no encoder. "
+            "Analyze the images with --encoder first"
+        )
+    if not study.has("features"):
+        raise StudyError(
+            f"'{study.path}' has no discriminative features (D): the step 'features' is "
+            f"{study.missing()['features']}"
+        )
+
+
+def encoder_of(study: Study, device: str = "cpu") -> Encoder:
+    """Load the encoder of a study as `study_encoder` does, in the precision that it was embedded with."""
+    encoder = study_encoder(study, device)
+    encoder.precision = study.settings("embed").get("precision", "auto")
+    return encoder
+
+
 def packed_maps(encoder: Encoder, pixels: torch.Tensor, features: Sequence[np.ndarray]) -> list[StoredMaps]:
     """Compute the maps of each image's own features, in stored form.
 

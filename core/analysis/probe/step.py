@@ -25,6 +25,7 @@ from core.jobs.progress import Progress
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter
 from core.store import Study
+from core.topics import function_of_option
 
 FEWEST_EVALUATED = 8  # with 7 images the 95 % interval of an accuracy is .35 to .59 wide
 NONE_HELD_OUT = "there are no evaluation images, and train has one image of each class"
@@ -181,8 +182,7 @@ def compute_probe(
     if note := rate_note(probe.lr, probe.searched):
         progress.note(f"note: {note}")
     if config.curves:
-        from core.analysis.probe.sparsity_curves import write_curves
-
+        write_curves = function_of_option("probe --curves")
         step.summary |= write_curves(study, step, train, rows, probe.lr, recipe, progress, device)
 
 

@@ -287,6 +287,20 @@ def _first_line(error: BaseException) -> str:
     return text if len(text) <= 160 else text[:159] + "…"
 
 
+def imagenet_names() -> Sequence[str]:
+    """What the authors of CLIP call the 1,000 classes of ImageNet, in their order."""
+    from open_clip import IMAGENET_CLASSNAMES
+
+    return IMAGENET_CLASSNAMES
+
+
+def imagenet_prompts(name: str) -> list[str]:
+    """The 80 prompts of a class that they use for ImageNet."""
+    from open_clip import OPENAI_IMAGENET_TEMPLATES
+
+    return [template(name) for template in OPENAI_IMAGENET_TEMPLATES]
+
+
 def build_model(model_cfg: dict[str, Any]) -> nn.Module:
     """Build an untrained open_clip model from a configuration (`embed_dim`, `vision_cfg`, `text_cfg`)."""
     from open_clip import CLIP, CustomTextCLIP

@@ -16,13 +16,14 @@ import pandas as pd
 from core.common.formatting import percent
 from core.common.statistics.intervals import mean_intervals, share_intervals
 from core.concepts.interventions.planted import PlantedAttributes
-from core.concepts.interventions.removal import (
+from core.measures.removal import (
     CONTRIBUTION,
     ORDERS,
     RANDOM,
     logits_without,
     random_alike,
     strongest_features,
+    train_means,
 )
 from core.storage.chunked_array import CHUNK_ROWS
 
@@ -51,20 +52,10 @@ class ProbeWithMeans:
 
     @classmethod
     def of(cls, study: Study) -> ProbeWithMeans:
-        """Read the probe of a study and the means; where these are not stored, in one pass over the
-        representations.
-        """
+        """Read the probe of a study and the means (see `train_means`)."""
         weights = study.vector("probe_weights").astype(np.float64)
         bias = study.vector("probe_bias").astype(np.float64)
-        if study.has("feature_means"):
-            return cls(weights, bias, study.vector("feature_means"))
-        train = ~study.is_val
-        total, n = np.zeros(weights.shape[1]), 0
-        for start, chunk in study.array("representations").chunks():
-            train_rows = chunk[train[start : start + len(chunk)]]
-            total += train_rows.sum(0, dtype=np.float64)
-            n += len(train_rows)
-        return cls(weights, bias, total / max(n, 1))
+        return cls(weights, bias, train_means(study))
 
 
 def without(

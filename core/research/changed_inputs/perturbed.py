@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from core.analysis.probe.transfer import encoder_of
+from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.representations import Pictures, picture_batches
 from core.common.command_line import command_line
 from core.common.dataframes import by_values, equals, numbers

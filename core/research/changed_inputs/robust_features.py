@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from core.analysis.gradcam.on_demand import encoder_of
 from core.analysis.probe.linear import Recipe
 from core.analysis.probe.step import Probe, train_probe
-from core.analysis.probe.transfer import encoder_of
 from core.analysis.quality.neighbours import sample_rows
 from core.analysis.representations import Pictures, picture_batches
 from core.common.device import check_device, run_options

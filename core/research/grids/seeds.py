@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds, student
+from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds, student
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from core.common.arrays import known_mean
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import format_duration
 from core.common.inside import replacing
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary
 from core.research.grids.definition import Grid, Values
+from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary
 from core.research.grids.runner import ERROR, SECONDS, finished, read_cells
 from core.research.grids.seeds import preset_of, summarise_arms
 

@@ -72,8 +72,8 @@ def raw_splits(job: CellJob, source: ImageSource, checkpoint: Path | None = None
     Returns:
         {"train": (n, n_features) float32 raw representations, "val": …}, rows as in the source.
     """
-    from core.analysis.probe.evaluate import represent_pixels
     from core.encoders.registry import load_encoder
+    from core.research.transfer_learning.evaluate import represent_pixels
     from core.training.augmentations.pixels import load_pixels
 
     encoder = load_encoder(str(checkpoint or job.output), device=job.device)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.analysis.probe.evaluate import (
+from core.research.transfer_learning.evaluate import (
     Represented,
     evaluate_representations,
     represent_pixels,

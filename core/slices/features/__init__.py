@@ -22,7 +22,7 @@ from core.slices.features.images import (
     strongest_images,
 )
 from core.slices.features.logits import class_push
-from core.slices.features.of_image import Decision, decision, features_of_image
+from core.slices.features.of_image import Decision, decision, features_of_image, ranked_features
 from core.slices.features.similar import similar_features
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "firing_rows",
     "most_common_classes",
     "more_often_on",
+    "ranked_features",
     "similar_features",
     "strongest_images",
 ]

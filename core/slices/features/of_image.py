@@ -59,6 +59,15 @@ def features_of_image(study: StudyReader, row: int) -> pd.DataFrame:
         _, _, answer, rival = of_classes
         weights = study.vector("probe_weights").astype(np.float64)
         push = (weights[answer] - weights[rival]) * raw
+    return ranked_features(raw, fires, push)
+
+
+def ranked_features(raw: np.ndarray, fires: np.ndarray, push: np.ndarray) -> pd.DataFrame:
+    """The table of `features_of_image` of any representation.
+
+    Args:
+        raw: (n_features,) float64. fires: (n_features,) bool. push: (n_features,), NaN without an answer.
+    """
     involved = np.flatnonzero(fires | (np.nan_to_num(push) != 0))
     activation = raw / max(float(np.linalg.norm(raw)), NORM_FLOOR)
     strength = np.abs(push) if np.isfinite(push).all() else activation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,19 @@ def best_words(
         if len(mine) < most and not any(word in other or other in word for other in mine):
             mine.append(word)
     return words_of
+
+
+def different_words(words: Iterable[str]) -> list[str]:
+    """Return words of which none has a word in common with one before it.
+
+    >>> different_words(["brick", "red brick wall", "wall", "sky"])
+    ['brick', 'wall', 'sky']
+    """
+    listed: list[str] = []
+    for word in words:
+        if not any(set(word.split()) & set(other.split()) for other in listed):
+            listed.append(word)
+    return listed
 
 
 def pushed_classes(weights: np.ndarray, names: Sequence[str], *, most: int = MOST_WORDS) -> list[list[str]]:

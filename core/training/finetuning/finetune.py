@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.analysis.probe.transfer import check_probed, encoder_of
+from core.analysis.gradcam.on_demand import check_probed, encoder_of
 from core.common.inside import replacing
 from core.common.readout import POOLED
 from core.config import as_settings

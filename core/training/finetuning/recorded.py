@@ -9,7 +9,6 @@ from core.common.assets import asset
 from core.common.inside import read_json_file
 from core.encoders.spec import parse_spec
 from core.errors import PeregrineError
-from core.training.regularizers.config import was_penalty_alone
 
 LARGEST = 1 << 20  # bytes of a sidecar; ours have 4 kB
 
@@ -32,9 +31,3 @@ def sidecar_settings(spec: str) -> dict[str, Any]:
     except (PeregrineError, OSError, ValueError, KeyError, TypeError):
         return {}
     return settings if isinstance(settings, dict) else {}
-
-
-def trained_with_penalty_alone(spec: object) -> bool:
-    """Return True if an encoder was trained "with Q" while the reward of eq. 3 was zero (see its sidecar)."""
-    regularizer = sidecar_settings(spec).get("regularizer") if isinstance(spec, str) else None
-    return isinstance(regularizer, dict) and was_penalty_alone(regularizer)

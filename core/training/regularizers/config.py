@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from core.config import option
 from core.errors import SettingsError
@@ -56,12 +54,3 @@ def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: b
         )
     if frozen and start is None:
         raise SettingsError("frozen = true keeps the weights of a start encoder: give one in start.")
-
-
-def was_penalty_alone(settings: Mapping[str, Any]) -> bool:
-    """Return True if stored settings use the first form of eq. 3, which had no `reading`.
-
-    It counted images without a firing discriminative feature as Q = 0 in alpha. Only these images were then
-    below alpha, so the reward was zero, and only the penalty of column norms was trained.
-    """
-    return settings.get("kind") == "q" and "reading" not in settings

@@ -12,10 +12,13 @@ from PIL import Image
 
 from core.common.dataframes import numbers, where
 from core.concepts import confused
+from core.concepts.confused import Without
 from core.errors import PeregrineError
 from core.slices.slice import Slice
+from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from dashboard.cache import inspection_reads, reads
+from dashboard.cache.image_reads import probe_with_means
 from dashboard.cache.reader import cached_read
 
 CROP_SIDE = 200  # pixels of the longer side of a crop
@@ -171,10 +174,28 @@ def confused_rows(study: Study, where: Slice, true: str, predicted: str) -> np.n
 
 @cached_read(max_entries=256)
 def behind_confusion(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:
-    """See `core.concepts.confused`: of the images of a filter."""
-    return confused.behind_confusion(
-        study, np.sort(confused_rows(study, where, true, predicted)), true, predicted
-    )
+    """See `core.concepts.confused`: of the images of a filter; empty where the answer is not linear."""
+    rows = confused_rows(study, where, true, predicted)[:CHUNK_ROWS]
+    if not (rows.size and study.has("representations") and study.has("probe_weights")):
+        return pd.DataFrame(columns=["side", "rank", "feature", "push", "share", "words"])
+    return confused.behind_confusion(study, probe_with_means(study), rows, true, predicted)
+
+
+@cached_read(max_entries=256)
+def without_feature(study: Study, rows: np.ndarray, feature: int, true: str, predicted: str) -> Without:
+    """See `core.concepts.confused`."""
+    return confused.without_feature(study, probe_with_means(study), rows, feature, true, predicted)
+
+
+def pushers(study: Study, where: Slice, true: str, predicted: str, n: int) -> list[int]:
+    """The features that push most towards the answer: the causes that every page names."""
+    behind = behind_confusion(study, where, true, predicted)
+    return behind["feature"][behind["side"] == "predicted"].astype(int).tolist()[:n]
+
+
+def pushed_by(study: Study, where: Slice, true: str, predicted: str, n: int = 2) -> str:
+    """Name them in a clause; empty where they are not known."""
+    return " and ".join(reads.feature_names(study, pushers(study, where, true, predicted, n)))
 
 
 @cached_read(max_entries=8)

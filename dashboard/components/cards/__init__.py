@@ -46,12 +46,15 @@ class Bar:
 
 @dataclass(frozen=True)
 class Button:
-    """A button of a card. `id` is what `on_press` gets; one that is not active only says how things are."""
+    """A button of a card. `id` is what `on_press` gets; one that is not active only says how things are. Of
+    several, one is `first`; the others have no frame.
+    """
 
     id: str
     label: str
     help: str = ""
     active: bool = True
+    first: bool = False
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ function fill(link, card) {
   }
 }
 
-function button(card, { id, label, help, active }) {
-  const made = element("button", "button", label);
+function button(card, { id, label, help, active, first }) {
+  const made = element("button", first ? "button first" : "button", label);
   made.type = "button";
   made.dataset.button = id;
   made.disabled = !active;

@@ -17,7 +17,8 @@ class Row:
     """One feature of the list. `id` is what `on_open` gets, `href` the page that it opens.
 
     push: in [-1, 1], the length and the side of its bar; None for no bar. text: the push in words.
-    src: address of the picture with its heatmap; empty where none is stored.
+    src: address of the picture with its heatmap; empty where none is stored. off: whether the feature is
+    switched off; None: it has no switch.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Row:
     text: str
     src: str
     marked: bool = False
+    off: bool | None = None
 
 
 _LOOKING = component(
@@ -49,6 +51,7 @@ def feature_heat_list(
     overlay_text: str,
     ends: tuple[str, str],
     on_open: Callable[[str], None],
+    on_switch: Callable[[str], None] | None = None,
 ) -> None:
     """Draw the picture, its heatmap, and the list.
 
@@ -56,13 +59,18 @@ def feature_heat_list(
         picture, overlay: addresses of the image and of its heatmap as a whole; an empty one is left out.
         name: the image, for a screen reader. overlay_text: what the whole heatmap is of.
         ends: what a push to the left and to the right speaks for; empty texts for no pushes.
-        on_open: gets the id of the row that was clicked; runs as a callback, before the next run.
+        on_open: gets the id of the row that was clicked, on_switch that of the row whose switch was; both run
+            as callbacks, before the next run.
     """
 
     def opened() -> None:
         if (row := st.session_state[key].opened) is not None:
             on_open(str(row))
 
+    def switched() -> None:
+        if on_switch is not None and (row := st.session_state[key].switched) is not None:
+            on_switch(str(row))
+
     data = {"rows": [asdict(row) for row in rows], "picture": picture, "overlay": overlay}
     data |= {"name": name, "said": overlay_text, "ends": list(ends)}
-    _LOOKING(key=key, data=data, on_opened_change=opened)
+    _LOOKING(key=key, data=data, on_opened_change=opened, on_switched_change=switched)

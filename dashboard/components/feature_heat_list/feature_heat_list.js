@@ -23,8 +23,21 @@ function show(figure, src, alt, caption) {
   if (words.textContent !== caption) words.textContent = caption;
 }
 
-function makeRow({ id, title, note, href, push, text, marked }) {
-  const item = document.createElement("li");
+function makeSwitch({ id, title, note, off }) {
+  const button = element("button", "switch");
+  button.type = "button";
+  button.dataset.id = id;
+  button.setAttribute("role", "switch");
+  button.setAttribute("aria-checked", String(!off));
+  button.setAttribute("aria-label", `${title} ${note}`);
+  button.title = off ? "Switch this feature on again" : "Switch this feature off";
+  return button;
+}
+
+function makeRow(row) {
+  const { id, title, note, href, push, text, marked, off } = row;
+  const item = element("li", off ? "item off" : "item");
+  if (off !== null) item.append(makeSwitch(row));
   const link = element("a", marked ? "row marked" : "row");
   link.dataset.id = id;
   if (href) link.setAttribute("href", href);
@@ -44,15 +57,19 @@ function makeRow({ id, title, note, href, push, text, marked }) {
   return item;
 }
 
+function overlayOf(self) {
+  return self.data.overlay ? self.views.lastElementChild : null;
+}
+
 function rest(self) {
   const { data } = self;
-  const overlay = self.views.children[1];
+  const overlay = overlayOf(self);
   if (overlay) show(overlay, data.overlay, `Heatmap of ${data.name}`, data.said);
 }
 
 function look(self, id) {
   const row = self.data.rows.find((one) => one.id === id);
-  const overlay = self.views.children[1];
+  const overlay = overlayOf(self);
   if (!row || !overlay) return;
   if (row.src) show(overlay, row.src, `Where ${row.title} ${row.note} looks`, `Where ${row.title} ${row.note} looks`);
   else show(overlay, self.data.overlay, `Heatmap of ${self.data.name}`, `${row.title} ${row.note}: its heatmap is not stored`);
@@ -70,11 +87,19 @@ function draw(self) {
   const content = JSON.stringify(data.rows);
   if (self.shown !== content) { // rows that are built again lose the focus
     self.shown = content;
+    const at = self.rows.getRootNode().activeElement?.closest?.(".switch")?.dataset.id;
     self.rows.replaceChildren(...data.rows.map(makeRow));
+    if (at) self.rows.querySelector(`.switch[data-id="${CSS.escape(at)}"]`)?.focus();
   }
 }
 
 function onClick(self, event) {
+  const button = event.target.closest(".switch");
+  if (button) {
+    button.setAttribute("aria-checked", String(button.getAttribute("aria-checked") !== "true")); // at once
+    self.emit("switched", button.dataset.id);
+    return;
+  }
   const link = event.target.closest(".row");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // the browser's new tab
   event.preventDefault();
@@ -93,7 +118,7 @@ export default function (component) {
   self.rows = parentElement.querySelector(".rows");
   self.data = data;
   self.emit = setTriggerValue;
-  const at = (event) => event.target.closest(".row")?.dataset.id;
+  const at = (event) => event.target.closest(".row, .switch")?.dataset.id;
   self.rows.onmouseover = (event) => at(event) && look(self, at(event));
   self.rows.onmouseleave = () => rest(self);
   if (!self.listens) {

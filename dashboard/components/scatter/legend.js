@@ -62,6 +62,7 @@ function entry(self, name, at) {
   const dot = document.createElement("span");
   dot.className = "dot";
   dot.style.background = self.palette[self.shades[at]];
+  dot.dataset.shape = self.shapes[self.shades[at]] ?? 0;
   item.append(dot, name);
   item.onpointerenter = item.onfocus = () => point(self, at);
   item.onpointerleave = item.onblur = () => point(self, -1);

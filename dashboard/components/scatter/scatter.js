@@ -6,10 +6,15 @@ const CORNERS = 80; // at most so many corners of an outline travel back
 const FAINT = 0.1;
 const TOOLS = 40; // pixels at the top that the tools cover
 
-const VERTEX = `attribute vec2 place; attribute vec4 colour; uniform vec2 zoom, shift; uniform float size;
-varying vec4 shade; void main() { gl_Position = vec4(place * zoom + shift, 0.0, 1.0); gl_PointSize = size;
-shade = colour; }`;
-const FRAGMENT = `precision mediump float; varying vec4 shade; void main() { float far = length(gl_PointCoord - 0.5);
+const VERTEX = `attribute vec2 place; attribute vec4 colour; attribute float shape; uniform vec2 zoom, shift;
+uniform float size; varying vec4 shade; varying float form; void main() {
+gl_Position = vec4(place * zoom + shift, 0.0, 1.0); gl_PointSize = size * (shape < 0.5 ? 1.0 : shape < 1.5 ? 1.1 : 1.5);
+shade = colour; form = shape; }`;
+// How far out a place lies: 0.5 is the edge of the circle, the square or the triangle.
+const FRAGMENT = `precision mediump float; varying vec4 shade; varying float form; void main() {
+vec2 from = abs(gl_PointCoord - 0.5); float down = gl_PointCoord.y - 0.5;
+float far = form < 0.5 ? length(from) : form < 1.5 ? max(from.x, from.y) * 1.15
+  : 2.0 * max(down, from.x * 0.866 - down * 0.5);
 if (far > 0.5) discard; float edge = 1.0 - smoothstep(0.36, 0.5, far);
 gl_FragColor = vec4(shade.rgb, 1.0) * (shade.a * edge); }`;
 
@@ -91,6 +96,7 @@ function webglPainter(gl) {
     name: "webgl",
     places: (xy) => fill("place", xy, 2, gl.FLOAT, false),
     colours: (rgba) => fill("colour", rgba, 4, gl.UNSIGNED_BYTE, true),
+    shapes: (bytes) => fill("shape", bytes, 1, gl.UNSIGNED_BYTE, false),
     draw(self, width, height, ratio) {
       const { view } = self;
       const across = acrossOf(self);
@@ -113,6 +119,7 @@ function plainPainter(pen) {
     name: "canvas",
     places() {},
     colours: (rgba) => (colours = rgba),
+    shapes() {},
     draw(self, width, height, ratio) {
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
       pen.clearRect(0, 0, width, height);
@@ -529,6 +536,7 @@ function show(self, points) {
     self.box = bounds(self.xy);
     self.grid = null; // made when a pointer looks for a point
   }
+  self.painter.shapes(self.codes.map((code) => self.shapes[code] ?? 0));
   self.stage.dataset.points = self.rows.length;
   drawLegend(self);
   measure(self);

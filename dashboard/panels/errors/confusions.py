@@ -27,23 +27,17 @@ from dashboard.state import session
 
 PAGE = 8
 PICTURES = 4
-REASONS = 2
 
 
-def confusion_matrix_part(
-    study: Study, population: Slice, head: DeltaGenerator, answer_slot: DeltaGenerator
-) -> None:
-    """Draw the section; `head`, the row of the page's headline, takes the controls, and `answer_slot`, the
-    line below the title, how many confusions there are.
-    """
+def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGenerator) -> None:
+    """Draw the section; `answer_slot`, the line below the title, says how many confusions there are."""
     pairs = reads.slice_table(study, population, "confusions").rename(columns={"n": "n_images"})
     if pairs.empty:
         widgets.empty_state("No confusions", "None of these images is misclassified.")
         return
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
     answer_slot.caption(f"{counted(n, 'pair')} of classes, at most {counted(most, 'image')} each.")
-    with head:
-        true, predicted = _choose(study, pairs)
+    true, predicted = _choose(study, pairs)
     with st.container(key="stacked_confusions"):
         left, right = st.columns([3, 2], gap="large")
     with right:
@@ -55,13 +49,15 @@ def confusion_matrix_part(
             _ranked(study, population, pairs, true, predicted)
         return
     rows = concept_reads.confused_rows(study, population, true, predicted)
+    feature = None
     with left:
         if rows.size:
-            one_confusion.images(study, population, rows, true, predicted)
+            feature = one_confusion.images(study, population, rows, true, predicted)
         else:
             _never(pairs, true, predicted)
     if rows.size:
-        one_confusion.features_behind(study, population, rows, true, predicted)
+        one_confusion.correct_under(study, population, feature, true, predicted)
+        one_confusion.features_behind(study, population, true, predicted)
 
 
 @stable_container
@@ -82,15 +78,15 @@ def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
         true = _class(study, pairs, "true", "Truth", CONFUSED)
         st.markdown("→", width="content")
         predicted = _class(study, pairs, "predicted", "Answer", ANSWERED)
-        if true or predicted:
-            st.button(
-                "All confusions",
-                key="failure_all",
-                icon=":material/arrow_back:",
-                type="tertiary",
-                on_click=_choose_both,
-                args=(None, None),
-            )
+        st.button(  # always there, so that nothing moves when a pair opens
+            "All confusions",
+            key="failure_all",
+            icon=":material/arrow_back:",
+            type="tertiary",
+            disabled=not (true or predicted),
+            on_click=_choose_both,
+            args=(None, None),
+        )
     return true, predicted
 
 
@@ -113,6 +109,7 @@ def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str) -
 def _choose_both(true: str | None, predicted: str | None) -> None:
     session.set_widget(CONFUSED, true)
     session.set_widget(ANSWERED, predicted)
+    session.set_url(one_confusion.UNDER, None)
 
 
 @stable_container
@@ -154,16 +151,9 @@ def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> 
 
 
 def _reason(study: Study, population: Slice, true: str, predicted: str) -> tuple[str, ...]:
-    """The features that add most to the answer."""
-    features = concept_reads.behind_confusion(study, population, true, predicted)
-    features = where(features, equals(features, "side", "predicted")).head(REASONS)
-    if features.empty:
-        return ()
-    named = [
-        f"#{number} ({words.split('; ')[0]})" if words else f"#{number}"
-        for number, words in zip(features["feature"], features["words"], strict=True)
-    ]
-    return (f"Pushed towards {predicted} by {' and '.join(named)}",)
+    """The features that push most towards the answer."""
+    named = concept_reads.pushed_by(study, population, true, predicted)
+    return (f"Pushed towards {predicted} by {named}",) if named else ()
 
 
 def _class_sizes(study: Study, population: Slice) -> dict[str, int]:

@@ -1,4 +1,6 @@
-"""One confusion of the probe: its images, and the features behind the answer and behind the truth."""
+"""One confusion: its images under the feature that pushes them, the answer without it, and correct images
+under it; and all features that push towards the answer or the truth.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,14 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import word_bars
-from core.common.dataframes import columns, equals, where
+from core.common.dataframes import equals, where
+from core.concepts.confused import Without
 from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.slice import Slice
+from core.storage.chunked_array import CHUNK_ROWS
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache import reads
+from dashboard.cache import heatmap_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
@@ -24,15 +28,21 @@ from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import heatmap_grid
 from dashboard.panels.errors.pictures import heat_pictures
+from dashboard.panels.image.heatmap import compute_missing
 from dashboard.state import session
 
 TILES = 12
+CORRECT = 4  # correct images of each class
 TOP_IMAGES = 4
+MOST = 5  # features that are offered
+UNDER = "under"  # part of the URL: the feature under which the images are shown
 
 
 @stable_container
-def images(study: Study, population: Slice, rows: np.ndarray, true: str, predicted: str) -> None:
-    """The images, most confident first, and the ways on."""
+def images(study: Study, population: Slice, rows: np.ndarray, true: str, predicted: str) -> int | None:
+    """The images under the feature that pushes them, most confident first, what the answer is without it, and
+    the ways on; returns that feature.
+    """
     n = len(rows)
     st.subheader(widgets.plain(f"{true} → {predicted}"), anchor=False)
     where = Slice.joined([population, Slice(confusion=(true, predicted))])
@@ -43,15 +53,130 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
             width="content",
         )
         link("images", "Open in Images", study, icon="photo_library", where=where)
-    label = "images of this confusion"
-    if study.has("heatmap_maps"):
-        heatmap_grid.gallery(
-            study, rows, OverlayStyle(), key="failure_images", kinds=("Original", "Overlay"), captions=_lines,
-            page_size=TILES, label=label,
-        )  # fmt: skip
-        st.caption("Heatmaps of the discriminative features that fire.")
+    feature = _choose_feature(study, population, true, predicted)
+    if feature is None:
+        _pictures(study, rows, feature, _lines, "failure_images", TILES)
+        return None
+    asked = rows[:CHUNK_ROWS]
+    without = concept_reads.without_feature(study, asked, feature, true, predicted)
+    st.markdown(_told(study, without, feature, true, predicted), help=widgets.help_text("push"))
+    answers = dict(zip(study.images["image_id"].iloc[asked], without.answers.tolist(), strict=True))
+
+    def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
+        answer = answers.get(fact["image_id"])
+        return (*_lines(fact), *(() if answer is None else (f"without it: {study.class_names[answer]}",)))
+
+    _compute_maps(study, population, rows, feature, (true, predicted))
+    _pictures(study, rows, feature, lines, "failure_images", TILES)
+    return feature
+
+
+def _choose_feature(study: Study, population: Slice, true: str, predicted: str) -> int | None:
+    """The feature under which the images are shown: the one of the address, else the one that pushes most."""
+    options = concept_reads.pushers(study, population, true, predicted, MOST)
+    if not options:
+        missing = study.why_missing("probe_weights") or study.why_missing("representations")
+        if missing is not None:
+            st.caption(widgets.plain(f"Which features push is not known: {missing.sentence}"))
+        return None
+    n_features = study.array("representations").shape[1]
+    asked = session.url_int(UNDER, below=n_features, what="feature")
+    options += [] if asked is None or asked in options else [asked]
+    feature = options[0] if asked is None else asked
+    names = dict(zip(reads.list_names(study, options), options, strict=True))
+    shown = next(name for name, number in names.items() if number == feature)
+    session.show_in_widget(f"_{UNDER}", shown)
+    st.selectbox(
+        "Under the feature",
+        list(names),
+        index=list(names).index(shown),
+        key=f"_{UNDER}",
+        on_change=lambda: session.set_url(UNDER, names[session.value(f"_{UNDER}")]),
+        help="First those that push most towards the answer",
+    )
+    return feature
+
+
+def _told(study: Study, without: Without, feature: int, true: str, predicted: str) -> str:
+    """How much of the lead the feature is, and what the answers are without it."""
+    answer, truth, n = widgets.plain(predicted), widgets.plain(true), len(without.answers)
+    share = f" ({widgets.percent(without.push / without.lead, digits=0)})" if without.lead > 0 else ""
+    other = without.changed - without.to_true
+    others = f" and {other:,} another class" if other else ""
+    line = (
+        f"**{widgets.plain(reads.feature_name(study, feature))}** is {without.push:.2f} of the "
+        f"{without.lead:.2f} logits{share} by which {answer} leads {truth}. "
+        f"Without it, **{without.to_true:,} of {n:,}** become {truth}{others}"
+    )
+    if not without.n_alike:
+        return f"{line}."
+    return (
+        f"{line}; without one of {without.n_alike} features that fire as often, {without.changed_alike:.1f} "
+        f"of {n:,} change."
+    )
+
+
+def _compute_maps(
+    study: Study, population: Slice, rows: np.ndarray, feature: int, classes: tuple[str, str]
+) -> None:
+    """A button that computes the heatmaps of the feature that are not stored, of all images shown."""
+    if not study.has("heatmap_maps"):
         return
-    widgets.image_gallery(study, rows, key="failure_images", captions=_lines, page_size=TILES, label=label)
+    correct = [_correct(study, population, feature, of)[0][:CORRECT] for of in classes]
+    shown = np.concatenate([rows[:TILES], *correct]).tolist()
+    missing = [row for row in shown if feature not in heatmap_reads.features_of(study, row)]
+    if missing:
+        compute_missing(study, missing, [feature])
+
+
+def _correct(study: Study, population: Slice, feature: int, of: str) -> tuple[np.ndarray, np.ndarray]:
+    """The correct images of a class and the feature's activation on them, the strongest first."""
+    rows = np.flatnonzero(reads.mask(study, Slice(split=population.split, labels=(of,), correct=True)))
+    values = heatmap_reads.activations(study, feature, rows)
+    order = np.argsort(-values, kind="stable")
+    return rows[order], values[order]
+
+
+def _pictures(
+    study: Study, rows: np.ndarray, feature: int | None, captions: widgets.Captions, key: str, n: int
+) -> None:
+    """The images and their heatmaps of one feature, with its activation; the images alone without any."""
+    badges, style = None, OverlayStyle()
+    stored = rows.tolist()
+    if feature is not None:
+        values = heatmap_reads.activations(study, feature, rows)
+        badges = {int(row): f"{value:.2f}" for row, value in zip(rows, values, strict=True)}
+        style = OverlayStyle(features=(feature,))
+        stored = [row for row in stored[:n] if feature in heatmap_reads.features_of(study, row)]
+    if study.has("heatmap_maps") and stored:
+        heatmap_grid.gallery(
+            study, rows, style, key=key, kinds=("Original", "Overlay"), captions=captions, badges=badges,
+            page_size=n, label="images of this confusion",
+        )  # fmt: skip
+        return
+    widgets.image_gallery(study, rows, key=key, captions=captions, badges=badges, page_size=n)
+
+
+@stable_container
+def correct_under(study: Study, population: Slice, feature: int | None, true: str, predicted: str) -> None:
+    """Correct images of both classes under the same feature: where it is strongest, and how strong it is."""
+    if feature is None:
+        return
+    confused = concept_reads.confused_rows(study, population, true, predicted)
+    here = heatmap_reads.activations(study, feature, confused).mean()
+    name = widgets.plain(reads.feature_name(study, feature))
+    st.subheader(f"Correct images under {name}", anchor=False)
+    for column, of in zip(st.columns(2, gap="large"), (predicted, true), strict=True):
+        rows, values = _correct(study, population, feature, of)
+        with column:
+            if not rows.size:
+                st.caption(widgets.plain(f"No image of {of} is classified correctly."))
+                continue
+            st.markdown(
+                f"**{widgets.plain(of)}**: {values.mean():.2f} on average on {len(rows):,} correct images "
+                f"({here:.2f} on those confused); the strongest:"
+            )
+            _pictures(study, rows[:CORRECT], feature, heatmap_grid.lines, f"failure_correct_{of}", CORRECT)
 
 
 def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
@@ -61,32 +186,32 @@ def _lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @stable_container
-def features_behind(study: Study, population: Slice, rows: np.ndarray, true: str, predicted: str) -> None:
-    """The features that speak for the answer, and those that speak for the truth."""
+def features_behind(study: Study, population: Slice, true: str, predicted: str) -> None:
+    """The features that push towards the answer, and those that push towards the truth."""
     table = concept_reads.behind_confusion(study, population, true, predicted)
     if table.empty:
-        widgets.needs(study, "representations" if not study.has("representations") else "probe_weights",
-                      "What the features behind a confusion are found from")  # fmt: skip
         return
     sides = (("predicted", f"Behind the answer, {predicted}"), ("true", f"Behind the truth, {true}"))
     for column, (side, title) in zip(st.columns(2, gap="large"), sides, strict=True):
         with column:
-            st.subheader(widgets.plain(title), help=widgets.help_text("contribution"), anchor=False)
+            st.subheader(widgets.plain(title), help=widgets.help_text("push"), anchor=False)
             part = where(table, equals(table, "side", side))
-            _side(study, part, side, (population, true, predicted), len(rows))
+            _side(study, part, side, (population, true, predicted))
     _wordless(study, table)
 
 
-def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str], n: int) -> None:
+def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str]) -> None:
     chart(
         study,
         f"failure_behind_{side}",
         lambda theme: word_bars.contribution_bars(
-            part, colour=theme.correct if side == "true" else theme.misclassified, theme=theme
-        ),
+            part.rename(columns={"push": "contribution"}),
+            colour=theme.correct if side == "true" else theme.misclassified,
+            theme=theme,
+        ).update_xaxes(title_text=f"pushes towards {of[1] if side == 'true' else of[2]}, in logits"),
         *of,
-        alt=f"What each feature adds to the logit of the {side} class",
-        data=columns(part, ["rank", "feature", "contribution", "n_top", "words"]),
+        alt=f"How much of the lead each feature is that pushes towards the {side} class",
+        data=part,
     )
     name = served_studies.name_of(study)
     cards(
@@ -96,7 +221,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
                 str(row["words"]).replace("; ", " · ") or f"Feature {row['feature']}",
                 href=session.href("feature", name, feature=str(row["feature"])),
                 note=f"#{row['feature']}" if row["words"] else reads.class_words(study, int(row["feature"])),
-                subtitle=f"among the strongest on {int(row['n_top']):,} of {n:,}",
+                subtitle=f"{row['push']:.2f} logits",
                 pictures=heat_pictures(study, int(row["feature"]), TOP_IMAGES),
             )
             for row in part.to_dict("records")

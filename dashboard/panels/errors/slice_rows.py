@@ -104,8 +104,8 @@ def _card(
             ),
         ),
         buttons=(
+            Button(FILTER, "Filter", "Show these images only, on every page", first=True),
             _save_button(name),
-            Button(FILTER, "Filter", "Show these images only, on every page"),
             Button(HEATMAPS, "Heatmaps", "Correct beside misclassified images of this slice"),
             *_sheet_button(study, where),
         ),

@@ -55,7 +55,7 @@ def heatmap_part(
     missing = sorted(set(features) - heatmap_reads.features_of(study, row))
     with left:
         if missing:
-            _compute(study, row, missing)
+            compute_missing(study, [row], missing)
         _pictures(study, row, facts, style, stored=not missing)
         heatmap_grid.legend(style.masks)
     with right:
@@ -167,16 +167,18 @@ def _overlaps(study: Study, row: int) -> None:
     st.caption("These numbers are of the heatmap of all discriminative features, whichever is shown.")
 
 
-def _compute(study: Study, row: int, missing: Sequence[int]) -> None:
-    """What is not stored: a button that computes it, its progress, or why it failed."""
+def compute_missing(study: Study, rows: Sequence[int], features: Sequence[int]) -> None:
+    """Maps that are not stored: a button that computes them, the progress, or why that failed."""
     job = read_job(study.path)
     if job is not None and job.running:
         follow(study.path, _waiting, every=0.7)
         return
+    these = "this image is" if len(rows) == 1 else f"{len(rows)} of these images is"
     with st.container(border=True):
-        st.markdown(f"The heatmap of {_names(study, missing)} on this image is not stored.")
-        command = RequestHeatmaps(study.path, str(study.images["image_id"].iat[row]), tuple(missing))
-        about = "Loads the encoder, which takes a few seconds. The map is kept beside the study."
+        st.markdown(f"The heatmap of {_names(study, features)} on {these} not stored.")
+        first, *further = study.images["image_id"].iloc[list(rows)].astype(str)
+        command = RequestHeatmaps(study.path, first, tuple(features), tuple(further))
+        about = "Loads the encoder, which takes a few seconds. The maps are kept beside the study."
         start_button(command, "Compute it now", key="detail_compute", about=about)
         if job is not None and list(job.arguments) == command.words and job.state == "failed":
             st.warning(widgets.plain(job.error or "It ended with an error."), icon=":material/warning:")

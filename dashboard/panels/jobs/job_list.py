@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from pathlib import Path
 
 import streamlit as st
 
+from core.common.command_line import shell_text
 from core.jobs.jobs import Job, format_duration, log_tail
 from core.steps import STEPS
 from dashboard.components.tooltips import plain
@@ -81,7 +81,7 @@ def _one(job: Job) -> None:
         controls(job)
     with st.expander("What the command printed", key=f"jobs_log_{job.folder}", on_change="rerun") as log:
         if log.open:
-            st.code(f"$ {shlex.join(job.command)}", language=None, wrap_lines=True)
+            st.code(f"$ {shell_text(job.command)}", language=None, wrap_lines=True)
             st.code(log_tail(job.folder, 15) or "Nothing yet.", language=None, wrap_lines=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.common.command_line import command_line
+from core.common.command_line import command_line, short_path
 from core.errors import PeregrineError
 from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.jobs.overall import overall
@@ -24,15 +24,22 @@ ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "inter
 def no_studies(folder: Path) -> None:
     """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
     st.title("Welcome to Peregrine")
+    st.page_link(
+        "views/try_picture.py",
+        label="Try a picture: see what an encoder makes of a photograph of yours, at once",
+        icon=":material/add_photo_alternate:",
+    )
     st.markdown("There is no study yet. A study is one encoder on one image set; make one in a terminal:")
     st.code(command_line("demo"), language="bash")
     st.caption("or with your own images and encoder:")
     st.code(
-        command_line("analyze", f"{_short(folder)}/mine", images="DIR", encoder="torchvision:resnet50"),
+        command_line("analyze", folder / "mine", images="DIR", encoder="torchvision:resnet50"),
         language="bash",
     )
     st.page_link("views/new_study.py", label="Or choose them here", icon=":material/add_circle:")
-    st.caption(f"Looking for studies in {widgets.plain(folder)}. They open here when they appear.")
+    st.caption(
+        f"Looking for studies in {widgets.plain(short_path(folder))}. They open here when they appear."
+    )
     _wait_for_study(folder)
 
 
@@ -53,7 +60,7 @@ def not_ready(entry: served_studies.Entry, error: PeregrineError | None) -> None
         widgets.empty_state(
             "This study holds no images yet",
             "No command is running in it.",
-            command_line("analyze", _short(entry.path), images="DIR", encoder="SPEC"),
+            command_line("analyze", entry.path, images="DIR", encoder="SPEC"),
         )
 
 
@@ -196,9 +203,3 @@ def reason(job: Job) -> str:
     if job.state == "interrupted":
         return ": it was killed, ran out of memory, or the machine restarted."
     return f": {widgets.plain(job.error or 'no reason given')}"
-
-
-def _short(path: Path) -> str:
-    """The path as one would type it from here."""
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)

@@ -10,6 +10,7 @@ import streamlit as st
 from core.errors import HeatmapNotStored, PeregrineError
 from core.export.table_file import file_stem
 from core.figures.cells import CellRequest, title_of
+from core.figures.latex import latex
 from core.figures.sheet_layout import SheetGrid, Slot
 from core.heatmaps.overlay_image import OverlayStyle
 from core.jobs.commands import MakeSheet
@@ -32,7 +33,7 @@ LATER = "Its heatmaps are not stored; they are computed when the file is made."
 EMPTY = 160.0  # px; height of a cell without a drawing
 SIDE = 720
 PAPER = 0.72  # height of a thumbnail's paper, divided by its width
-MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png"}
+MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png", "ZIP": "application/zip"}
 
 
 def contents(study: Study, cells: list[CellRequest], grid: SheetGrid) -> tuple[list[Content], dict[int, str]]:
@@ -105,6 +106,12 @@ def files(study: Study, command: MakeSheet) -> None:
         _make(command, job)
 
 
+def in_a_paper(cells: list[CellRequest], grid: SheetGrid) -> None:
+    """The LaTeX that places the sheet, with a caption of every panel, folded."""
+    with st.expander("In LaTeX"):
+        st.code(latex(cells, grid), language="latex", wrap_lines=True)
+
+
 def in_a_terminal(command: MakeSheet) -> None:
     """The command that writes the same sheet, folded."""
     with st.expander("The same in a terminal"):
@@ -119,7 +126,7 @@ def _make(command: MakeSheet, job: Job | None) -> None:
     if reason is not None:
         st.warning(plain(reason), icon=":material/shield:")
     st.button(
-        "Make PDF, SVG and PNG",
+        "Make PDF, SVG, PNG and LaTeX",
         key="sheet_make",
         type="primary",
         icon=":material/picture_as_pdf:",
@@ -133,7 +140,7 @@ def _downloads(study: Study, folder: Path) -> None:
     with st.container(horizontal=True, gap="small"):
         for kind, name in SHEETS.items():
             st.download_button(
-                f"Download {kind}",
+                f"Download {kind}" if kind != "ZIP" else "All, with LaTeX and numbers",
                 data=(folder / name).read_bytes,
                 file_name=f"{file_stem([served_studies.name_of(study)], 'figures')}{Path(name).suffix}",
                 mime=MIME[kind],

@@ -143,7 +143,7 @@ def test_compute_features__without_any_feature_at_the_default_takes_what_auto_ta
     assert stored[0] == stored[1]
     assert stored[0][0] == reference.auto_epsilon(raw[~study.is_val], 50, 95)[0] < 4
     study = redo(study, epsilon=FeaturesConfig.epsilon)
-    assert "No feature is discriminative at epsilon 4, the paper's value." in notes_on_features(study)[0]
+    assert "No feature is discriminative at epsilon 4." in notes_on_features(study)[0]
     with pytest.raises(NoDiscriminativeFeatures, match="Run: python -m core features"):
         redo(study, epsilon=5.0)  # what was asked for is not changed
 

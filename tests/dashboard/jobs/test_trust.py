@@ -25,7 +25,7 @@ from core.jobs.commands import (
 from core.jobs.jobs import read_job
 from dashboard.addresses import served_studies
 from dashboard.jobs import launcher
-from dashboard.jobs.trust import STUDY_ONLY, trust, trust_clip
+from dashboard.jobs.trust import STUDY_ONLY, trust, trust_clip, trust_encoder
 from tests.dashboard.conftest import all_text, write_progress
 from tests.dashboard.jobs.hostile import SETTINGS, SIDECARS, apply_setting, apply_sidecar
 from tests.manifests import edited_manifest
@@ -157,6 +157,23 @@ def test_trust_clip__only_its_name_counts(served, mark, clip, fits):
     apply_setting(served, "a shell command as encoder", mark)  # loading a CLIP does not reach the encoder
     assert (trust_clip(served, clip) is None) == fits
     assert trust_clip(served.parent, "asset:glyphworld")  # no study that is served
+
+
+@pytest.mark.parametrize(
+    ("encoder", "fits"),
+    [
+        ("asset:efficientnet_lite0", True),
+        ("torchvision:resnet50", True),
+        ("python:os:system", False),
+        ("torchvision:resnet50@/etc/passwd", False),
+        ("timm:resnet50?checkpoint_path=/etc/passwd", False),
+    ],
+)
+def test_trust_encoder__only_what_it_is_loaded_with_counts(served, encoder, fits):
+    assert (
+        trust_encoder(served, {"encoder": encoder, "layer": None, "mean": [0.5, 0.5, 0.5]}) is None
+    ) == fits
+    assert trust_encoder(served.parent, {"encoder": "asset:efficientnet_lite0"})  # no study that is served
 
 
 def test_trust__the_owner_may_say_so(served, mark, trusted):

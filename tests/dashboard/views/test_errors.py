@@ -9,6 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.answers.requests import add_answer
+from core.concepts.confused import behind_confusion, without_feature
+from core.concepts.interventions.blame import ProbeWithMeans
+from core.jobs.progress import Progress
 from core.measures.confusions import confusions
 from core.slices import saved_slices
 from core.slices.finder import worst_slices
@@ -84,7 +88,7 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
         shown = [int(one["src"].split("/")[-1].split("?")[0]) for one in card["pictures"]]
         assert inside[shown].all() and len(shown) == min(6, row["n"])
         assert [correct[at] for at in shown].count(False) == min(6, row["errors"])  # wrong ones first
-        assert [one["id"] for one in card["buttons"]] == ["save", "filter", "heatmaps", "sheet"]
+        assert [one["id"] for one in card["buttons"]] == ["filter", "save", "heatmaps", "sheet"]
 
 
 @pytest.mark.parametrize(
@@ -381,8 +385,6 @@ def test_ranked_list__of_one_class(worded, open_page):
 @pytest.mark.parametrize("step_ran", [True, False])
 def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, worded, open_page):
     row = pairs_of(worded).sort_values("n").iloc[-1]
-    table = worded.table("failure_pairs")
-    table = table[(table["true"] == row["true"]) & (table["predicted"] == row["predicted"])]
     if not step_ran:
         forget(worded.path, "failures")
     app = confused(open_page, row["true"], row["predicted"])
@@ -391,12 +393,21 @@ def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, 
     here = (probe["true"] == row["true"]) & (probe["predicted"] == row["predicted"]) & worded.is_val
     wanted = probe[here].sort_values("confidence", ascending=False, kind="stable")
     assert shown_rows(app, "failure_images") == wanted.index.tolist()
+    rows, classes = wanted.index.to_numpy(), (row["true"], row["predicted"])
+    probe_of = ProbeWithMeans.of(worded)
+    table = behind_confusion(open_study(worded.path), probe_of, rows, *classes)
+    first = int(table["feature"].iloc[0])
+    without = without_feature(worded, probe_of, rows, first, *classes)
+    assert f"**{without.to_true} of {len(rows)}** become {row['true']}" in all_text(app)
+    answers = [tile["lines"][1] for tile in tiles(app, "failure_images")]
+    names = worded.class_names
+    assert answers == [f"without it: {names[code]}" for code in without.answers[: len(answers)]]
     wordless = set()
     for side in ("true", "predicted"):
         part = table[table["side"] == side]
         bars, found = spec(app, f"failure_behind_{side}"), shown_cards(app, f"failure_features_{side}")
         n = len(part)
-        assert grid(bars["data"][0]["x"]).tolist()[:n] == pytest.approx(part["contribution"].tolist())
+        assert grid(bars["data"][0]["x"]).tolist()[:n] == pytest.approx(part["push"].tolist())
         assert bars["layout"]["yaxis"]["ticktext"][:n] == [f"Feature {number}" for number in part["feature"]]
         for card, number, words in zip(found, part["feature"], part["words"], strict=False):
             assert card["title"] == (words.replace("; ", " · ") or f"Feature {number}")
@@ -407,6 +418,42 @@ def test_pair__most_confident_images_first_and_features_of_both_sides(step_ran, 
         named = ", ".join(f"#{number}" for number in sorted(wordless))
         assert f"No words for {named}: too few images activate them highly." in all_text(app)
         assert all_text(app).count("No words") == 1
+
+
+def test_pair__its_pictures_are_of_the_feature_that_pushes(worded, open_page, started, trusted):
+    row = pairs_of(worded).sort_values("n").iloc[-1]
+    app = confused(open_page, row["true"], row["predicted"])
+    rows, classes = np.array(shown_rows(app, "failure_images")), (row["true"], row["predicted"])
+    table = behind_confusion(worded, ProbeWithMeans.of(worded), rows, *classes)
+    stored = int(np.bincount(worded.vector("heatmap_features")).argmax())
+    for feature, link in ((int(table["feature"].iloc[0]), {}), (stored, {"under": str(stored)})):
+        app = open_page("errors", study="seen", errors_tab="Confusions", failure_true=row["true"],
+                        failure_predicted=row["predicted"], **link)  # fmt: skip
+        assert not app.exception and f"**Feature {feature}** is " in all_text(app)
+        shown, absent = [], []
+        for key in ("failure_images", *(f"failure_correct_{row[side]}" for side in ("true", "predicted"))):
+            for tile in tiles(app, key):
+                held = feature in worded.heatmap_reader.features_of(tile["id"])
+                (shown if held else absent).append(tile["id"])
+                assert bool("".join(tile["beside"])) == held
+                assert not held or f"features={feature}&" in f"{tile['beside'][0]}&"
+        if absent:
+            app.button(key="detail_compute").click().run()
+            command = started[-1][0]
+            ids = worded.images["image_id"]
+            assert {command.image, *command.further} == {ids[one] for one in absent}
+            assert command.features == (feature,)
+
+
+def test_pair__of_an_answer_that_is_not_linear_says_so_in_one_line(worded, open_page, tmp_path):
+    predictions = worded.table("probe")[["image_id", "predicted"]]
+    predictions.to_csv(tmp_path / "theirs.csv", index=False)
+    add_answer(worded.path, str(tmp_path / "theirs.csv"), None, {"device": "cpu"}, Progress.silent())
+    row = pairs_of(worded).iloc[0]
+    app = open_page("errors", study="seen", errors_tab="Confusions", failure_true=row["true"],
+                    failure_predicted=row["predicted"], answer="theirs")  # fmt: skip
+    assert not app.exception and shown_rows(app, "failure_images")
+    assert all_text(app).count("is not linear") == 1
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def test_make__starts_the_command_with_every_cell(study, open_page, started, tru
     app.button(key="sheet_make").click().run()
     ((command, folder),) = started
     assert isinstance(command, MakeSheet) and command.cells == (text, "map") and command.columns == 3
-    assert [path.name for path in command.outputs] == ["sheet.pdf", "sheet.svg", "sheet.png"]
+    assert [path.name for path in command.outputs] == ["sheet.pdf", "sheet.svg", "sheet.png", "sheet.zip"]
     assert all(path.parent == folder for path in command.outputs)
 
 

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from core.charts import maps
+from core.measures.feature_rates import feature_differences
 from core.search.search import like_image
 from core.slices import saved_slices
 from core.slices.slice import Slice
@@ -23,6 +24,12 @@ from core.store import open_study
 from dashboard.app import ROUTES
 from dashboard.cache import map_reads
 from tests.dashboard.conftest import all_text, forget, spec, tiles
+
+
+def linked(app) -> list:
+    """The links of the features that set a selection apart."""
+    return [one.proto for one in app.get("page_link") if "elsewhere" in one.proto.label]
+
 
 EVERYWHERE = "-9,-9;9,-9;9,9;-9,9"
 
@@ -126,7 +133,8 @@ def test_points__an_address_that_nobody_wrote_is_not_found(studies, open_page, p
     assert client().get("points/nothing?v=1").status_code == 404
 
 
-def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_page):
+def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_page, monkeypatch):
+    monkeypatch.setattr(map_reads, "SIGNIFICANT", 1.0)
     study = open_study(studies / "demo")
     places = study.vector("map_pca")
     middle = float(np.median(places[:, 0]))
@@ -136,6 +144,10 @@ def test_map__link_restores_the_selection_and_it_becomes_a_slice(studies, open_p
     expected = np.flatnonzero(maps.inside_outline(places, corners) & study.is_val)
     assert 0 < len(expected) < study.is_val.sum()
     assert f"**{len(expected)}** selected" in all_text(app)
+    inside = np.isin(np.arange(study.n_images), expected)
+    apart = feature_differences(study, inside, study.is_val & ~inside)
+    first = apart[apart["difference"] > 0]["feature"].tolist()[:4]
+    assert [int(one.label.split("#")[1].split(":")[0]) for one in linked(app)] == first and first
     assert {tile["id"] for tile in tiles(app, "map_gallery")} <= set(expected.tolist())
     app.session_state["map_selected_save"] = True  # AppTest has no click for a popover
     app.run().text_input(key="map_selected_save_name").set_value("left <half>")

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from core.errors import ClipError
+from core.jobs import resident
 from core.jobs.commands import RunStep
 from core.jobs.jobs import Job
-from core.search import resident, search
+from core.search import search
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.storage.writer import write_study
@@ -52,10 +53,10 @@ def make_searched(folder, clip, *, fingerprint, width=6):
 @pytest.fixture(autouse=True)
 def process(monkeypatch):
     """The state of CLIP's process, which these tests set; one test has a real one."""
-    found = {"state": clip_process.ClipState("loading")}
+    found = {"state": clip_process.ModelState("loading")}
 
     def prepare(study):
-        return found["state"] if search.has_index(study) else clip_process.ClipState("none")
+        return found["state"] if search.has_index(study) else clip_process.ModelState("none")
 
     monkeypatch.setattr(clip_process, "prepare", prepare)
     return found
@@ -97,7 +98,7 @@ def test_search__within_the_filter(searched, open_page):
 
 
 def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, process, monkeypatch):
-    process["state"] = clip_process.ClipState("loading", seconds=7.2)
+    process["state"] = clip_process.ModelState("loading", seconds=7.2)
     app = open_page("images", study="demo", search="a dog")
     assert "There are none." not in all_text(app)
     assert f"{search_box.LOADING}: 7 s so far" in all_text(app)
@@ -105,7 +106,7 @@ def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, p
     assert ids(app) == np.flatnonzero(searched.is_val)[:48].tolist()
     vector = np.arange(6, dtype=np.float32)
     monkeypatch.setattr(clip_process, "text_vector", lambda study, text: vector)
-    process["state"] = clip_process.ClipState("ready")
+    process["state"] = clip_process.ModelState("ready")
     app.run()
     rows, _ = search.most_alike(searched.array(search.CLIP_IMAGES), vector, 48, among=searched.is_val)
     assert ids(app) == rows.tolist() and search_box.LOADING not in all_text(app)
@@ -113,20 +114,20 @@ def test_search__while_clip_loads_the_page_stays_as_it_is(searched, open_page, p
 
 @pytest.mark.parametrize("state", ["failed", "refused"])
 def test_search__why_clip_cannot_read_the_text_and_what_captions_say(searched, open_page, process, state):
-    process["state"] = clip_process.ClipState(state, "no *such* CLIP")
+    process["state"] = clip_process.ModelState(state, "no *such* CLIP")
     app = open_page("images", study="demo", search="red ball", where="split=train")
     assert "CLIP cannot read this text: no *such* CLIP" in unescaped(app.warning[0].value)
     assert ids(app) == [9, 4] and "whose nearest captions say “red ball”" in all_text(app)
 
 
 def test_search__another_clip_than_that_of_the_index_offers_to_prepare_it_again(searched, open_page, process):
-    process["state"] = clip_process.ClipState("failed", clip_process.CHANGED)
+    process["state"] = clip_process.ModelState("failed", clip_process.CHANGED)
     app = open_page("images", study="demo", search="red ball")
     assert "prepare the search again" in app.warning[0].value and buttons(app, "search_prepare")
 
 
 def test_search__only_where_captions_hold_the_words(searched, open_page, process, monkeypatch):
-    process["state"] = clip_process.ClipState("ready")
+    process["state"] = clip_process.ModelState("ready")
     monkeypatch.setattr(clip_process, "text_vector", lambda study, text: np.ones(6, np.float32))
     asked = {"search": "red ball", "where": "split=train", "search_captions": "true"}
     app = open_page("images", study="demo", **asked)
@@ -209,7 +210,7 @@ def test_like__a_link_to_what_is_not_there_is_dropped_with_a_note(searched, open
 
 
 def test_picture__is_searched_by_and_forgotten(searched, open_page, process, monkeypatch):
-    process["state"] = clip_process.ClipState("ready")
+    process["state"] = clip_process.ModelState("ready")
     vector = np.linspace(-1, 1, 6, dtype=np.float32)
     monkeypatch.setattr(clip_process, "picture_vector", lambda study, data: vector)
     digest = search_reads.keep_picture(searched, "my *bird*.png", b"pixels")
@@ -260,7 +261,7 @@ def test_search__by_a_real_process(studies, open_page, monkeypatch):
     clip = load_clip("asset:glyphworld")
     study = make_searched(studies / "demo", clip.name, fingerprint=clip.fingerprint, width=clip.width)
     app = open_page("images", study="demo")  # begins to load
-    assert resident.resident(clip.name).wait() == "ready"
+    assert resident.resident("clip", clip.name).wait() == "ready"
     app = open_page("images", study="demo", search="a red ball on grass")
     wanted = clip.embed_texts(["a red ball on grass"])[0]
     rows, _ = search.most_alike(study.array(search.CLIP_IMAGES), wanted, 48, among=study.is_val)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from core.common.statistics.seeds import NOT_ENOUGH
+from core.research.grids.over_seeds import NOT_ENOUGH
 from core.research.grids.seeds import paired_difference, ratio_of_means, summarise_arms
 
 

@@ -12,7 +12,6 @@ from plotly.subplots import make_subplots
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme, finish, note_figure, tint
 from core.common.dataframes import numbers
-from core.common.statistics.seeds import over_seeds
 from core.errors import SettingsError
 from core.research.domains.grids.domain_verdict import (
     ONE,
@@ -32,6 +31,7 @@ from core.research.grids.figures.grid_titles import (
     runs_note,
 )
 from core.research.grids.figures.text_table import text_table
+from core.research.grids.over_seeds import over_seeds
 from core.research.grids.seeds import by_seed, paired_difference, preset_of
 
 BASELINE = "baseline"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from core.common.dataframes import words
 from core.common.formatting import counted, full_sentence
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
+from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
 from core.research.grids.seeds import Ratio, by_seed, paired_difference, ratio_of_means
 
 HALF, POINT = 0.5, 0.01

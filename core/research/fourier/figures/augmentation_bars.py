@@ -10,9 +10,9 @@ from plotly.subplots import make_subplots
 
 from core.charts.theme import LIGHT, Theme, finish, tint
 from core.common.dataframes import words
-from core.common.statistics.seeds import over_seeds
 from core.research.fourier.grids.verdicts import ALL, METHODS, SIX, removal_verdict
 from core.research.grids.figures.grid_titles import headed, run_dots, runs_note
+from core.research.grids.over_seeds import over_seeds
 from core.research.grids.seeds import by_seed
 
 FOUR = ("amplitude", "phase", "mask", "mixture")

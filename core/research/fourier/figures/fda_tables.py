@@ -13,7 +13,6 @@ import plotly.graph_objects as go
 from core.charts.theme import LIGHT, Theme
 from core.common import dataframes
 from core.common.dataframes import words
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary, over_seeds
 from core.research.fourier.grids.verdicts import (
     METHODS,
     PAPER_ORDER,
@@ -23,6 +22,7 @@ from core.research.fourier.grids.verdicts import (
 )
 from core.research.grids.figures.grid_titles import runs_note
 from core.research.grids.figures.text_table import text_table
+from core.research.grids.over_seeds import NOT_ENOUGH, SeedSummary, over_seeds
 from core.research.grids.seeds import by_seed, paired_difference
 
 TRANSFER = {  # column: heading

@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.theme import LIGHT, Theme, finish, layout_of
-from core.common.statistics.seeds import over_seeds
 from core.research.fourier.grids.verdicts import dual_verdict, matrix_verdict
 from core.research.grids.figures.grid_titles import headed, seeds_words
+from core.research.grids.over_seeds import over_seeds
 from core.research.grids.seeds import by_seed, preset_of
 
 NAMES = {

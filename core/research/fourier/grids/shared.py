@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from core.analysis.probe.few_shot import few_shot_accuracy
 from core.analysis.probe.step import train_probe
 from core.errors import ImageSourceError, SettingsError
 from core.research.fourier.retrieval import precision_at_k
 from core.research.grids.definition import CellJob, Values
 from core.research.grids.runner import Row
 from core.research.grids.trained import HALF_WIDTH, cell_config, train_cell
+from core.research.transfer_learning.few_shot import few_shot_accuracy
 from core.training.augmentations.pixels import load_pixels
 from core.training.config import TrainConfig
 
@@ -172,8 +172,8 @@ def represented(
         by split: raw representations, class codes, and rows in the table of the source, all of the images
         that can be read.
     """
-    from core.analysis.probe.evaluate import represent_pixels
     from core.encoders.registry import load_encoder
+    from core.research.transfer_learning.evaluate import represent_pixels
 
     encoder = load_encoder(str(job.output), device=job.device)
     splits = load_pixels(source, min(encoder.transform.sides), cache=job.cache, workers=job.workers)

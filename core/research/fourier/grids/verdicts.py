@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from core.common.dataframes import words
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary
+from core.research.grids.over_seeds import NOT_ENOUGH, SeedSummary
 from core.research.grids.seeds import by_seed, paired_difference
 
 METHODS = {"simclr": "SimCLR", "byol": "BYOL", "moco": "MoCo v2", "simsiam": "SimSiam"}
@@ -43,7 +43,7 @@ def order_verdict(table: pd.DataFrame) -> str:
 def gain_verdict(gain: SeedSummary, paper: float) -> str:
     """Say whether an interval of gains holds the published gain, and whether it holds none.
 
-    >>> from core.common.statistics.seeds import over_seeds
+    >>> from core.research.grids.over_seeds import over_seeds
     >>> gain_verdict(over_seeds([0.01, 0.012, 0.014, 0.011, 0.013]), 0.013)
     "a gain, compatible with the paper's: +1.2 points (95 % interval +1.0 to +1.4, 5 runs)"
     """

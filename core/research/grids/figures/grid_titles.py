@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from core.charts.theme import Theme
 from core.common.dataframes import by_values
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary
 from core.research.grids.figures.text_table import sentence_lines
+from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary
 from core.research.grids.seeds import by_seed, paired_difference, preset_of
 
 

@@ -14,7 +14,6 @@ from plotly.subplots import make_subplots
 
 from core.charts.theme import LIGHT, PERCENT_AXIS, Theme, finish, note_figure, tint
 from core.common.dataframes import equals, numbers, where, words
-from core.common.statistics.seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
 from core.research.grids.figures.grid_titles import (
     fewest_seeds,
     grouped_by_sign,
@@ -23,6 +22,7 @@ from core.research.grids.figures.grid_titles import (
     run_dots,
     runs_note,
 )
+from core.research.grids.over_seeds import ENOUGH, NOT_ENOUGH, SeedSummary, over_seeds
 from core.research.shortcuts.correlation import Correlation, correlation_over_settings
 
 KNOWN_FACTORS = ("shape", "colour", "texture", "object", "digit")

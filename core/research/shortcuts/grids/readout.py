@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.analysis.probe.evaluate import represent_pixels
 from core.analysis.probe.step import train_probe
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
@@ -18,6 +17,7 @@ from core.errors import SettingsError
 from core.research.grids.definition import CellJob
 from core.research.shortcuts.grids.lbfgs import lbfgs_accuracy
 from core.research.shortcuts.training.ifm import ifm_info_nce
+from core.research.transfer_learning.evaluate import represent_pixels
 from core.training.augmentations.augment import augment
 from core.training.augmentations.pixels import load_pixels
 from core.training.config import AugmentConfig, TrainConfig

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary
 from core.research.grids.definition import UNTRAINED, CellJob, Values
+from core.research.grids.over_seeds import NOT_ENOUGH, SeedSummary
 from core.research.grids.runner import Row
 from core.research.grids.seeds import by_seed, paired_difference
 from core.research.grids.trained import HALF_WIDTH, cell_config, export_untrained, train_cell

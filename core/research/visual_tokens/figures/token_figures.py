@@ -14,10 +14,10 @@ from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.command_line import PROGRAM, command_line
 from core.common.inside import read_json_file
-from core.common.statistics.seeds import ENOUGH
 from core.data.sources.images import reopen_images
 from core.errors import SettingsError
 from core.figures.folder_chart import FolderChart
+from core.research.grids.over_seeds import ENOUGH
 from core.research.grids.seeds import preset_of
 from core.research.visual_tokens.beside_study import rank_weights, shown_tokens
 from core.research.visual_tokens.figures.scene_graph import attention_figure, scene_graph_figure

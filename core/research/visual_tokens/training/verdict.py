@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.common.statistics.seeds import NOT_ENOUGH, SeedSummary
+from core.research.grids.over_seeds import NOT_ENOUGH, SeedSummary
 from core.research.grids.seeds import by_seed, paired_difference
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import pytest
 from core.charts.options import FigureOptions
 from core.charts.theme import LIGHT, layout_of
 from core.common.dataframes import equals, numbers, where
-from core.common.statistics.seeds import NOT_ENOUGH, over_seeds
 from core.errors import SettingsError
 from core.research.fourier.figures.augmentation_bars import PANELS, augmentation_bars
 from core.research.fourier.figures.fda_examples import spread_rows
@@ -19,6 +18,7 @@ from core.research.fourier.figures.fda_tables import fda_table, fda_transfer
 from core.research.fourier.figures.view_matrix import dual_table, view_matrix
 from core.research.fourier.grids.verdicts import gain_verdict, ordered_verdict, removal_verdict
 from core.research.grids.figures.grid_figures import of_measure
+from core.research.grids.over_seeds import NOT_ENOUGH, over_seeds
 from core.research.grids.registry import load_grid
 from core.store import open_study
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common.statistics.seeds import NOT_ENOUGH
 from core.jobs.progress import Progress
 from core.research.grids.definition import CellJob, cells_of_grid, preset_values
+from core.research.grids.over_seeds import NOT_ENOUGH
 from core.research.grids.registry import load_grid
 from core.research.visual_tokens.evaluation.run import SwapScore
 from core.research.visual_tokens.settings import ExtractConfig

@@ -1,0 +1,122 @@
+"""Take features out of a representation and ask the probe again, in closed form (docs/method.md 6.8).
+
+A feature is taken out by setting it to its mean over the train images. The probe is linear, so its logits
+change by (mean - h_j) times the feature's weights: nothing else has to be computed again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.errors import ShapeError
+from core.reader import StudyReader
+
+CONTRIBUTION, GRADIENT, ACTIVATION, RANDOM = ORDERS = ("contribution", "gradient", "activation", "random")
+ALIKE = 10  # a random feature is drawn among those at most so many places away in the image's order
+
+
+def train_means(study: StudyReader) -> np.ndarray:
+    """(n_features,) float64: the mean of each raw feature over the train images; over all where none is.
+
+    Where `failures` has not stored them, in one pass over the representations.
+    """
+    if study.has("feature_means"):
+        return study.vector("feature_means")
+    representations = study.array("representations")
+    train = ~study.is_val
+    if not train.any():
+        train[:] = True
+    total = np.zeros(representations.shape[1])
+    for start, chunk in representations.chunks():
+        total += chunk[train[start : start + len(chunk)]].sum(0, dtype=np.float64)
+    return total / max(np.count_nonzero(train), 1)
+
+
+def logits_without(
+    logits: np.ndarray, raw: np.ndarray, means: np.ndarray, weights: np.ndarray, features: np.ndarray
+) -> np.ndarray:
+    """Logits after some features of each row were set to their means.
+
+    Args:
+        logits: (n, n_classes) of the rows as they are. raw: (n, n_features) raw representations. means:
+            (n_features,) of the train images. weights: (n_classes, n_features), the probe's, for raw h.
+        features: (n, k) int, those to remove from each row, each once; -1 for none.
+    Returns:
+        (n, n_classes) float64.
+    Raises:
+        ShapeError: the inputs disagree.
+    """
+    n, n_features = raw.shape
+    if weights.shape[1] != n_features or means.shape != (n_features,) or len(logits) != n:
+        raise ShapeError(f"logits {logits.shape}, raw {raw.shape} and weights {weights.shape} do not match")
+    changed = np.array(logits, np.float64)
+    rows = np.arange(n)
+    for removed in features.T:
+        change = np.where(removed < 0, 0.0, means[removed] - np.asarray(raw[rows, removed], np.float64))
+        changed += change[:, None] * weights[:, removed].T
+    return changed
+
+
+def strongest_features(
+    order: str, raw: np.ndarray, logits: np.ndarray, weights: np.ndarray, predicted: np.ndarray, top: int
+) -> np.ndarray:
+    """The features of each row that come first in an order, at most `top`.
+
+    'contribution': h_j U'_yj for the predicted class y, as failures are explained. 'gradient': gradient times
+    input of the probability of y, h_j (U'_yj - sum_c p_c U'_cj). 'activation': h_j.
+
+    Args:
+        raw, logits, weights: as for `logits_without`. predicted: (n,) int, y.
+    Returns:
+        (n, top) int64, largest first, ties by number; -1 where no more values are positive.
+    Raises:
+        ValueError: no such order.
+    """
+    raw, weights = np.asarray(raw, np.float64), np.asarray(weights, np.float64)
+    if order == CONTRIBUTION:
+        values = raw * weights[predicted]
+    elif order == GRADIENT:
+        from scipy.special import softmax  # here: it takes long to load, and most pages need it not
+
+        values = raw * (weights[predicted] - softmax(logits, axis=1) @ weights)
+    elif order == ACTIVATION:
+        values = raw
+    else:
+        raise ValueError(f"unknown order '{order}'")
+    first = np.argsort(-values, axis=1, kind="stable")[:, :top]
+    return np.where(np.take_along_axis(values, first, axis=1) > 0, first, -1)
+
+
+def random_alike(raw: np.ndarray, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each feature another one, drawn among those that are about as active in the same row.
+
+    Drawn are features at most `ALIKE` places away in the row's order of activation, none of `features` and
+    none twice, so that what they do is owed to their activation alone.
+
+    Args:
+        raw: (n, n_features). features: (n, k) int, -1 for none.
+    Returns:
+        (n, k) int64; -1 where there was none, or no other feature is near.
+    """
+    n, n_features = raw.shape
+    order = np.argsort(-np.asarray(raw, np.float64), axis=1, kind="stable")
+    position = np.empty_like(order)
+    np.put_along_axis(position, order, np.arange(n_features)[None].repeat(n, 0), axis=1)
+    drawn = np.full(features.shape, -1, np.int64)
+    reach = np.arange(-ALIKE, ALIKE + 1)
+    taken = np.zeros((n, n_features), bool)
+    row, column = np.nonzero(features >= 0)
+    taken[row, features[row, column]] = True
+    for at in range(features.shape[1]):
+        here = features[:, at] >= 0
+        near = position[np.arange(n), features[:, at]][:, None] + reach
+        inside = (near >= 0) & (near < n_features)
+        candidates = np.take_along_axis(order, np.clip(near, 0, n_features - 1), axis=1)
+        free = inside & ~np.take_along_axis(taken, candidates, axis=1) & here[:, None]
+        chance = np.where(free, rng.random(free.shape), -1.0)
+        best = chance.argmax(1)
+        has_candidate = free.any(1)
+        candidate = candidates[np.arange(n), best]
+        drawn[has_candidate, at] = candidate[has_candidate]
+        taken[np.flatnonzero(has_candidate), candidate[has_candidate]] = True
+    return drawn

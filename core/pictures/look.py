@@ -1,0 +1,249 @@
+"""What a study's answer makes of a picture that an encoder has seen, also without some features. No torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.answers.answer import HEAD, PROBE
+from core.answers.classes import WORDNET, match_classes
+from core.answers.outcome import ClassColumns
+from core.common.dataframes import words
+from core.heatmaps.combine import combine
+from core.heatmaps.overlay_image import draw_overlay, place_on_image
+from core.heatmaps.reader import StoredMaps
+from core.measures.removal import logits_without, train_means
+from core.pictures.seen import Glance
+from core.search.search import most_alike
+from core.slices.features import ranked_features
+from core.store import Study
+
+MOST_CLASSES = 5
+SHOWN = 14  # features
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A classifier as it answers for a picture.
+
+    Attributes:
+        name: of the answer in its study. names: what can be predicted; spoken: the same, in words where a
+            name is a WordNet id. column: (n_outputs,) place of each output in `names`, -1: left out.
+        means: (n_features,) what a feature is when it is switched off. weights, bias: of the outputs on the
+            raw representation; None where it is not linear on it.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    spoken: tuple[str, ...]
+    column: np.ndarray
+    means: np.ndarray
+    weights: np.ndarray | None = None
+    bias: np.ndarray | None = None
+
+    def shares(self, logits: np.ndarray) -> np.ndarray:
+        """(n, n_outputs) -> (n, n_names) probabilities: the softmax of the outputs, added up by meaning."""
+        used = self.column >= 0
+        shares = np.exp(logits[:, used] - logits[:, used].max(1, keepdims=True))
+        shares /= shares.sum(1, keepdims=True)
+        column = self.column[used]
+        if len(column) == len(self.names):
+            return shares[:, np.argsort(column)]
+        return np.stack([shares[:, column == code].sum(1) for code in range(len(self.names))], axis=1)
+
+    def codes(self, logits: np.ndarray) -> np.ndarray:
+        """(n,) the place in `names` of what logits predict."""
+        return self.shares(logits).argmax(1)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a classifier says of a picture.
+
+    Attributes:
+        classes: name, spoken, before, after: probabilities of the most likely classes with all features and
+            without those that are off, by `after`. Empty without a classifier.
+        answer, rival: what it says with all features, and the class that this is weighed against: the true
+            one where the answer is wrong, else the next; empty without a classifier. lead: in logits.
+        features: as `core.slices.features.features_of_image` lists them.
+    """
+
+    classes: pd.DataFrame
+    answer: str
+    rival: str
+    lead: float
+    features: pd.DataFrame
+
+
+def answering(study: Study) -> Answering | None:
+    """The classifier of the answer that a study is read by; the default where that one cannot be asked.
+
+    The encoder's own classifier answers with all its classes, as it does in the table of its answer.
+    """
+    kind = study.answer.kind if study.answer else PROBE
+    if kind not in (HEAD, PROBE) or (kind == PROBE and not study.has(PROBE)):
+        other = study.answering()
+        if other is not study and (other.answer.kind if other.answer else PROBE) in (HEAD, PROBE):
+            return answering(other)
+    if kind == HEAD or (kind == PROBE and not study.has("probe_weights")):
+        return _of_head(study)
+    if not study.has("probe_weights"):
+        return None
+    names = tuple(study.class_names)
+    weights, bias = (study.vector(f"probe_{part}").astype(np.float64) for part in ("weights", "bias"))
+    return Answering(PROBE, names, names, np.arange(len(names)), train_means(study), weights, bias)
+
+
+def _of_head(study: Study) -> Answering | None:
+    if not study.has("head_classes"):
+        return None
+    outputs, settings, labels = study.table("head_classes"), study.settings("answers"), study.class_names
+    own = list(zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True))
+    names = [[one for one in pair if one] for pair in own]
+    if settings.get("head_classes") and study.has("probe_weights"):  # only that file said what outputs mean
+        weights, bias = study.vector("probe_weights"), study.vector("probe_bias")
+        return of_outputs([[]] * len(labels), labels, weights, bias, train_means(study))
+    weights = study.vector("head_weights") if study.has("head_weights") else None
+    bias = study.vector("head_bias") if study.has("head_bias") else None
+    restrict = bool(settings.get("restrict"))
+    return of_outputs(names, labels, weights, bias, train_means(study), restrict=restrict)
+
+
+def of_outputs(
+    names: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    weights: np.ndarray | None,
+    bias: np.ndarray | None,
+    means: np.ndarray,
+    *,
+    restrict: bool = False,
+) -> Answering:
+    """A classifier whose outputs mean labels where they match, else what they are called themselves.
+
+    Args:
+        names: what each output may be called, as `match_classes` reads them.
+    """
+    match = match_classes(names, labels) if len(labels) else None
+    if match is None:
+        own = tuple(next(iter(one), f"output {at}") for at, one in enumerate(names))
+        columns = ClassColumns(own, np.arange(len(own)))
+    else:
+        columns = ClassColumns.of(match, labels, restrict=restrict)
+    spoken = list(columns.names)
+    for output in np.flatnonzero(columns.column >= 0)[::-1].tolist():
+        if WORDNET.fullmatch(columns.names[columns.column[output]]) and len(names[output]) > 1:
+            spoken[columns.column[output]] = names[output][-1].partition(",")[0]
+    if weights is None or bias is None:
+        return Answering(HEAD, columns.names, tuple(spoken), columns.column, means)
+    both = (np.asarray(one, np.float64) for one in (weights, bias))
+    return Answering(HEAD, columns.names, tuple(spoken), columns.column, means, *both)
+
+
+def look_of(
+    study: Study,
+    seen: Glance,
+    *,
+    off: Sequence[int] = (),
+    true: str | None = None,
+    asked: Answering | None = None,
+) -> Look:
+    """Say what a study's answer makes of a picture, and which features push it.
+
+    Args:
+        off: features set to their means, as `core.measures.removal` takes them out. true: the class of the
+            picture, if known.
+    """
+    return decide(answering(study), seen, off=off, true=true)
+
+
+def decide(
+    asked: Answering | None, seen: Glance, *, off: Sequence[int] = (), true: str | None = None
+) -> Look:
+    """The same without a study."""
+    raw, fires = seen.raw.astype(np.float64), seen.fires.astype(bool)
+    nothing = np.full(len(raw), np.nan)
+    if asked is None or len(asked.names) < 2:
+        empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})
+        return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing))
+    if asked.weights is None:
+        logits = changed = seen.logits.astype(np.float64)
+    else:
+        logits = raw @ asked.weights.T + asked.bias
+        removed = np.unique(np.asarray(off, np.int64))[None]
+        changed = logits_without(logits[None], raw[None], asked.means, asked.weights, removed)[0]
+    before, after = asked.shares(np.stack([logits, changed]))
+    order = np.argsort(-before, kind="stable")
+    answer, rival = int(order[0]), int(order[1])
+    if true in asked.names and asked.names.index(true) != answer:
+        rival = asked.names.index(true)
+    outputs = [_output(asked, logits, code) for code in (answer, rival)]
+    push = nothing if asked.weights is None else (asked.weights[outputs[0]] - asked.weights[outputs[1]]) * raw
+    return Look(
+        _likely(asked, before, after),
+        asked.spoken[answer],
+        asked.spoken[rival],
+        float(logits[outputs[0]] - logits[outputs[1]]),
+        ranked_features(raw, fires, push),
+    )
+
+
+def _output(asked: Answering, logits: np.ndarray, code: int) -> int:
+    """The output with the largest logit among those that mean a class."""
+    mine = np.flatnonzero(asked.column == code)
+    return int(mine[np.argmax(logits[mine])])
+
+
+def _likely(asked: Answering, before: np.ndarray, after: np.ndarray) -> pd.DataFrame:
+    first = {
+        *np.argsort(-before, kind="stable")[:2].tolist(),
+        *np.argsort(-after, kind="stable").tolist()[:MOST_CLASSES],
+    }
+    codes = np.array(sorted(first, key=lambda code: (-after[code], code)), int)
+    return pd.DataFrame(
+        {
+            "name": [asked.names[code] for code in codes],
+            "spoken": [asked.spoken[code] for code in codes],
+            "before": before[codes],
+            "after": after[codes],
+        }
+    )
+
+
+def nearest_images(study: Study, raw: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The images of a study most like a picture for its encoder: rows and cosines, the nearest first.
+
+    raw: (n_features,), the picture's representation.
+    """
+    if not np.any(raw):
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    return most_alike(study.array("representations"), raw, k)
+
+
+def heat_of(seen: Glance, features: Sequence[int]) -> np.ndarray | None:
+    """The heatmap of some features in the input view; None where one has no map."""
+    places = np.searchsorted(seen.features, np.asarray(features, np.int64))
+    held = places < len(seen.features)
+    if not len(features) or not held.all() or (seen.features[places] != features).any():
+        return None
+    stored = StoredMaps(*(part[places] for part in seen.stored_maps))
+    return combine(stored.restored(), stored.peaks, "mean", seen.sides.tolist())
+
+
+def picture_overlay(seen: Glance, features: Sequence[int], *, side: int, quality: int = 82) -> bytes:
+    """The picture with the heatmap of some features as JPEG; empty where one has no map."""
+    heat = heat_of(seen, features)
+    if heat is None:
+        return b""
+    ground = Image.open(io.BytesIO(seen.preview.tobytes()))
+    ground.thumbnail((side, side))
+    scale = np.array(ground.size) / seen.size
+    left, top, right, bottom = (seen.view * np.tile(scale, 2)).tolist()
+    drawn = draw_overlay(ground, place_on_image(heat, (left, top, right, bottom), *ground.size))
+    buffer = io.BytesIO()
+    drawn.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

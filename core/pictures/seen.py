@@ -1,0 +1,116 @@
+"""What an encoder makes of one picture, and how the picture may be altered before it looks. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+
+from core.errors import SettingsError
+from core.heatmaps.reader import StoredMaps
+from core.store import Study
+
+ShareBox = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture's sides
+MOST_COVERED = 20
+EPSILON = 4.0  # of the definition of firing, where no study says another
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """What is done to a picture before the encoder looks at it.
+
+    Attributes:
+        crop: the part that it is given; None: the whole. covered: parts that are painted over before.
+    Raises:
+        SettingsError: a box is empty or leaves the picture, or there are too many.
+    """
+
+    crop: ShareBox | None = None
+    covered: tuple[ShareBox, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.covered) > MOST_COVERED:
+            raise SettingsError(f"{len(self.covered)} parts are covered; the limit is {MOST_COVERED}")
+        for box in (*self.covered, *((self.crop,) if self.crop else ())):
+            left, top, right, bottom = box
+            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+                raise SettingsError(f"a box is left, top, right, bottom between 0 and 1; got {list(box)}")
+
+    @classmethod
+    def of(cls, crop: Sequence[float] | None, covered: Sequence[Sequence[float]]) -> Alteration:
+        """Read boxes as they come from a page, a request or a command. Raises SettingsError."""
+        return cls(None if crop is None else _box(crop), tuple(_box(one) for one in covered))
+
+    def __bool__(self) -> bool:
+        return self.crop is not None or bool(self.covered)
+
+
+def _box(values: Sequence[float]) -> ShareBox:
+    try:
+        left, top, right, bottom = (float(value) for value in values)
+    except (TypeError, ValueError):
+        raise SettingsError(f"a box is four numbers: left, top, right, bottom; got {values!r}") from None
+    return left, top, right, bottom
+
+
+def in_pixels(box: ShareBox, width: int, height: int) -> tuple[int, int, int, int]:
+    """The pixels that a box touches.
+
+    >>> in_pixels((0.25, 0.0, 0.5, 1.0), 10, 4)
+    (2, 0, 5, 4)
+    """
+    left, top, right, bottom = box
+    return floor(left * width), floor(top * height), ceil(right * width), ceil(bottom * height)
+
+
+def how_to_see(study: Study) -> dict[str, Any]:
+    """The options of `core.pictures.encode.see` with which a picture is seen as the images of a study are."""
+    return {
+        "epsilon": float(study.summary("features").get("epsilon", EPSILON)),
+        "dtype": str(study.settings("embed").get("dtype", "float32")),
+    }
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What an encoder makes of a picture.
+
+    Attributes:
+        raw: (n_features,) float32 representation. fires: (n_features,) bool, by the epsilon asked for.
+        logits: (n_outputs,) of the encoder's own classifier where it is not linear; else empty.
+        features, maps, peaks, floors: as in `StoredMaps`, of the features that maps were asked for.
+        preview: the upright picture with what is covered as JPEG, its longer side at most PREVIEW pixels.
+        size: its width and height in pixels. view: the part that the encoder saw, in these pixels (left, top,
+            right, bottom). sides: height and width of the input view.
+    """
+
+    raw: np.ndarray
+    fires: np.ndarray
+    logits: np.ndarray
+    features: np.ndarray
+    maps: np.ndarray
+    peaks: np.ndarray
+    floors: np.ndarray
+    preview: np.ndarray
+    size: np.ndarray
+    view: np.ndarray
+    sides: np.ndarray
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray]) -> Glance:
+        """From the arrays of an answer. Raises SettingsError where one is missing."""
+        try:
+            return cls(**{part.name: arrays[part.name] for part in fields(cls)})
+        except KeyError as error:
+            raise SettingsError(f"the encoder's answer lacks {error}") from None
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    @property
+    def stored_maps(self) -> StoredMaps:
+        return StoredMaps(self.features, self.maps, self.peaks, self.floors)

@@ -1,0 +1,13 @@
+"""What the topic adds to the workbench: figures of Kalibhat 2024 that no page shows. No torch."""
+
+from __future__ import annotations
+
+from core.topics import Topic
+
+TOPIC = Topic(
+    charts=(
+        "core.research.published_figures.kept_features:KEPT_FEATURES",
+        "core.research.published_figures.directions:DIRECTIONS",
+    ),
+    options={"probe --curves": "core.research.published_figures.sparsity_curves:write_curves"},
+)

@@ -1,0 +1,12 @@
+"""What the topic adds to the workbench: tests of words and slices on newly rendered scenes. No torch."""
+
+from __future__ import annotations
+
+from core.topics import Topic
+
+TOPIC = Topic(
+    options={
+        "concepts --twins": "core.research.rendered_scenes.word_twins:twins_of",
+        "slices --fresh": "core.research.rendered_scenes.fresh_slices:fresh_report",
+    },
+)

@@ -1,0 +1,178 @@
+"""Cached looks of encoders at pictures that people bring: kept in memory for a while, and written nowhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from dataclasses import dataclass, field
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.measures.switched_off import SwitchedOff
+from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
+from core.pictures.many import without_features
+from core.pictures.samples import samples
+from core.pictures.seen import Alteration, Glance
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import reads
+from dashboard.cache.reader import KEYS, cached_read
+from dashboard.jobs import encoder_process
+
+NEAREST = 12
+SIDE = 440  # pixels of a picture with its heatmap
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it was brought. true: its class, where it is an image of the study."""
+
+    name: str
+    data: bytes = field(repr=False)
+    true: str | None = None
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What is made of a picture: what the encoder saw, and the addresses of its heatmaps.
+
+    heats: by feature; whole: of all that speak, as the stored heatmap of an image.
+    """
+
+    seen: Glance
+    preview: str
+    whole: str
+    heats: dict[int, str]
+
+
+PARTS = {**KEYS, Picture: lambda one: one.digest, Alteration: repr}
+
+
+@st.cache_resource(max_entries=48, show_spinner=False, hash_funcs=PARTS)
+def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Tried:
+    """Let the encoder look at a picture; waits until it is loaded.
+
+    Raises:
+        UnreadableImage, EncoderError: one line with what is wrong.
+    """
+    seen = encoder_process.see(study, picture.data, alteration)
+    shown = decide(classifier(study), seen, true=picture.true).features["feature"].head(SHOWN).tolist()
+    whole = _of_whole(study, seen)
+    if not len(seen.features) and _has_maps(study):
+        wanted = tuple(sorted({*shown, *whole}))
+        seen = encoder_process.see(study, picture.data, alteration, wanted)
+    return Tried(
+        seen,
+        _address(seen.preview.tobytes()),
+        _address(picture_overlay(seen, whole, side=SIDE)),
+        {feature: _address(picture_overlay(seen, [feature], side=SIDE)) for feature in shown},
+    )
+
+
+def look(study: Study | None, picture: Picture, one: Tried, off: tuple[int, ...]) -> Look:
+    """What the answer makes of it without some features: nothing is computed but products of numbers."""
+    return decide(classifier(study), one.seen, off=off, true=picture.true)
+
+
+def classifier(study: Study | None) -> Answering | None:
+    """The classifier that is asked; without a study that of the packaged encoder."""
+    return _packaged() if study is None else _classifier(study)
+
+
+def spoken(study: Study) -> dict[str, str]:
+    """Labels in words, where they are WordNet ids."""
+    asked = classifier(study)
+    return {} if asked is None else dict(zip(asked.names, asked.spoken, strict=True))
+
+
+def speaks_for(study: Study | None, feature: int) -> str:
+    """The class that a feature speaks most for, in words, where there is nothing else to call it by."""
+    asked = classifier(study) if study is None else None
+    if asked is None or asked.weights is None:
+        return ""
+    return f"speaks for {asked.spoken[asked.column[int(asked.weights[:, feature].argmax())]]}"
+
+
+@cached_read(max_entries=32)
+def similar(study: Study, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and cosines of the images most like a picture."""
+    return nearest_images(study, raw, NEAREST)
+
+
+def sample(name: str) -> Picture | None:
+    """A picture that ships with Peregrine's packages."""
+    one = samples().get(name)
+    return None if one is None else Picture(one.about, one.path.read_bytes())
+
+
+@st.cache_resource(show_spinner=False)
+def thumbnails() -> dict[str, str]:
+    """Small pictures of the samples, as addresses that hold them."""
+    small = {}
+    for name, one in samples().items():
+        with Image.open(one.path) as picture:
+            picture.thumbnail((200, 200))
+            buffer = io.BytesIO()
+            picture.save(buffer, "JPEG")
+            small[name] = _address(buffer.getvalue())
+    return small
+
+
+@cached_read(max_entries=8)
+def of_study(study: Study, row: int) -> Picture:
+    """An image of a study as a picture to try, without loss. Raises UnreadableImage."""
+    buffer = io.BytesIO()
+    study.image(row).save(buffer, "PNG", compress_level=1)
+    label = study.images["label"].iat[row]
+    name = str(study.images["image_id"].iat[row])
+    return Picture(name, buffer.getvalue(), label if isinstance(label, str) else None)
+
+
+@cached_read(max_entries=32, spinner="Asking again for every image")
+def without(
+    study: Study, where: Slice, features: tuple[int, ...]
+) -> tuple[tuple[str, ...], np.ndarray, SwitchedOff]:
+    """See `without_features`: what can be predicted in words, the rows of the slice, and the predictions.
+
+    Raises:
+        SettingsError: no feature can be switched off.
+    """
+    rows = np.flatnonzero(reads.mask(study, where))
+    asked, made = without_features(study, rows, features)
+    return asked.spoken, rows, made
+
+
+def _of_whole(study: Study | None, seen: Glance) -> list[int]:
+    """The features of the heatmap of the picture as a whole: as those of a stored one."""
+    fires = seen.fires.astype(bool)
+    telling = np.ones(len(fires), bool)
+    if study is not None and study.has("features"):
+        telling = study.discriminative
+    if not (fires & telling).any():
+        return [int(np.argmax(np.where(telling, seen.raw, -np.inf)))] if telling.any() else []
+    return np.flatnonzero(fires & telling).tolist()
+
+
+def _has_maps(study: Study | None) -> bool:
+    return study is None or not study.summary("heatmaps").get("skipped")
+
+
+@cached_read(max_entries=8)
+def _classifier(study: Study) -> Answering | None:
+    return answering(study)
+
+
+@st.cache_resource(show_spinner=False)
+def _packaged() -> Answering | None:
+    return encoder_process.packaged_answering()
+
+
+def _address(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode() if jpeg else ""

@@ -1,0 +1,35 @@
+// The file field checks and uploads as if the file had been chosen in it.
+function give(uploader, files) {
+  const file = [...(files ?? [])].find((one) => one.type.startsWith("image/"));
+  const field = document.querySelector(`.st-key-${CSS.escape(uploader)} input[type=file]`);
+  if (!file || !field) return false;
+  const list = new DataTransfer();
+  list.items.add(file);
+  field.files = list.files;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+  return true;
+}
+
+export default function ({ data }) {
+  const inField = (event) => event.target.closest?.("[data-testid=stFileUploader]");
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  const onPaste = (event) => {
+    if (give(data.uploader, event.clipboardData?.files)) event.preventDefault();
+  };
+  const onDrag = (event) => {
+    if (hasFiles(event) && !inField(event)) event.preventDefault(); // or the browser would open the file
+  };
+  const onDrop = (event) => {
+    if (!hasFiles(event) || inField(event)) return;
+    event.preventDefault();
+    give(data.uploader, event.dataTransfer.files);
+  };
+  document.addEventListener("paste", onPaste);
+  document.addEventListener("dragover", onDrag);
+  document.addEventListener("drop", onDrop);
+  return () => {
+    document.removeEventListener("paste", onPaste);
+    document.removeEventListener("dragover", onDrag);
+    document.removeEventListener("drop", onDrop);
+  };
+}

@@ -1,0 +1,50 @@
+"""A picture on which boxes are drawn: one to crop it to, others that cover parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+HERE = Path(__file__).parent
+Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the sides
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """What is drawn on a picture."""
+
+    crop: Box | None = None
+    covered: tuple[Box, ...] = ()
+
+
+_MARKS = component(
+    "peregrine_picture_marks",
+    html='<div class="tools" role="toolbar" aria-label="Change the picture"></div>'
+    '<div class="stage"><img alt="" draggable="false"><div class="shade"></div></div>'
+    '<p class="hint" aria-live="polite"></p>',
+    css=(HERE / "picture_marks.css").read_text(encoding="utf-8"),
+    js=(HERE / "picture_marks.js").read_text(encoding="utf-8"),
+)
+
+
+def picture_marks(
+    picture: str, boxes: Boxes, *, key: str, name: str, on_change: Callable[[Any], None]
+) -> None:
+    """Draw the picture with its boxes.
+
+    Args:
+        picture: its address. name: for a screen reader. on_change: gets {"crop": box or None, "covered":
+            boxes} as the browser sends it; runs as a callback, before the next run.
+    """
+
+    def changed() -> None:
+        if (sent := st.session_state[key].changed) is not None:
+            on_change(sent)
+
+    data = {"picture": picture, "name": name, "crop": boxes.crop, "covered": boxes.covered}
+    _MARKS(key=key, data=data, on_changed_change=changed)

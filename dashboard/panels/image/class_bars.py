@@ -1,0 +1,64 @@
+"""The answer to a picture: its classes as bars, and what they were before the picture was changed."""
+
+from __future__ import annotations
+
+import html
+
+import streamlit as st
+
+from core.pictures.look import Look
+from dashboard.components import widgets
+from dashboard.components.chart import page_theme
+
+STYLE = (
+    "<style>.class-bars {display: grid; grid-template-columns: minmax(6rem, 11rem) 1fr 3.6rem;"
+    " gap: .4rem .75rem; align-items: center; font-variant-numeric: tabular-nums}"
+    " .class-bars .name {overflow: hidden; text-overflow: ellipsis; white-space: nowrap}"
+    " .class-bars .track {position: relative; height: 14px; border-radius: 4px;"
+    " background: rgba(128,140,155,.18)}"
+    " .class-bars .now {position: absolute; inset: 0 auto 0 0; border-radius: 4px; background: COLOUR;"
+    " transition: width .2s}"
+    " .class-bars .was {position: absolute; top: -3px; bottom: -3px; width: 2px; background: currentColor}"
+    " .class-bars .first {font-weight: 600} .class-bars .share {text-align: right}</style>"
+)
+UNCHANGED = "Switch a feature off below, or draw on the picture, and watch the answer."
+
+
+def answer(before: Look, after: Look, *, changed: str) -> None:
+    """Draw the answer and its classes.
+
+    Args:
+        before: to the whole picture with all features. after: to the picture as it is now. changed: what was
+            done to it, in words; empty for nothing.
+    """
+    if not len(after.classes):
+        st.caption("This study has no classifier, so there is no answer: these are the features that fire.")
+        return
+    first = after.classes.iloc[0]
+    said = widgets.plain(first["spoken"])
+    title = f"It says **{said}**, {widgets.percent(first['after'], digits=0)}"
+    if changed:
+        was = widgets.plain(before.classes["spoken"].iat[0])
+        same = before.classes["name"].iat[0] == first["name"]
+        title += f" – {'still' if same else f'before: **{was}**'}"
+    st.markdown(f"### {title}")
+    st.caption(
+        f"{changed[:1].upper()}{changed[1:]}. The marks are the whole picture." if changed else UNCHANGED
+    )
+    shares = dict(zip(before.classes["name"], before.classes["after"], strict=True))
+    lines = [
+        _line(row.spoken, row.after, shares.get(row.name, 0.0) if changed else None, at == 0)
+        for at, row in enumerate(after.classes.itertuples(index=False))
+    ]
+    style = STYLE.replace("COLOUR", page_theme().correct)
+    st.html(f'{style}<div class="class-bars">{"".join(lines)}</div>')
+
+
+def _line(name: str, share: float, was: float | None, first: bool) -> str:
+    mark = "" if was is None else f'<span class="was" style="left:{100 * was:.2f}%"></span>'
+    kind = "name first" if first else "name"
+    text = html.escape(name)
+    return (
+        f'<span class="{kind}" title="{text}">{text}</span><span class="track"><span class="now" '
+        f'style="width:{100 * share:.2f}%"></span>{mark}</span><span class="share">{100 * share:.1f} %</span>'
+    )

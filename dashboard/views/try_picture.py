@@ -1,0 +1,310 @@
+"""A picture of the reader's: the answer, the features that fire and where, and what changes the answer.
+
+The address holds which picture (`sample=NAME` or `of=IMAGE`; an uploaded one is in no address), its `crop`,
+what is `covered`, and which features are `off`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.common.formatting import full_sentence, signed
+from core.errors import PeregrineError, SettingsError
+from core.jobs import uploads
+from core.pictures.look import SHOWN, Look
+from core.pictures.samples import samples
+from core.pictures.seen import Alteration
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.addresses.pages import PAGES, TRY_PICTURE
+from dashboard.cache import reads
+from dashboard.cache.pictures import tried_reads
+from dashboard.cache.pictures.tried_reads import Picture, Tried
+from dashboard.components import widgets
+from dashboard.components.feature_heat_list import Row, feature_heat_list
+from dashboard.components.gallery import Tile, gallery
+from dashboard.components.picture_input import paste_and_drop
+from dashboard.components.picture_marks import Boxes, picture_marks
+from dashboard.jobs import encoder_process
+from dashboard.panels.image import class_bars
+from dashboard.state import session
+
+SAMPLE, OF, CROP, COVERED, OFF = "sample", "of", "crop", "covered", "off"  # parts of the address
+FILE, BROUGHT, TROUBLE, FILES = "try_file", "_try_brought", "_try_trouble", "_try_files"
+MOST_OFF = 64
+WITHOUT = (
+    "There is no study yet, so EfficientNet-Lite0 answers, which tells 1,000 classes of photographs apart."
+)
+
+
+def try_picture_page(study: Study | None) -> None:
+    page = PAGES[TRY_PICTURE]
+    widgets.page_header(page.title, page.question if study is not None else f"{page.question} {WITHOUT}")
+    picture = _picture(study)
+    for read in (_alteration, _off):  # now, or a link would lose them while the encoder loads
+        read()
+    state = encoder_process.prepare(study)  # begins to load while the reader looks for a picture
+    if state.name in ("refused", "failed"):
+        widgets.empty_state("No picture can be tried here", state.why)
+        return
+    _choose()
+    if why := session.recall(TROUBLE):
+        st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
+    if picture is None:
+        return
+    if state.name == "loading":
+        _wait(study)
+        return
+    _tried(study, picture)
+
+
+def _choose() -> None:
+    """The field for a picture, and the samples beside it."""
+    number = session.recall(FILES, 0)  # another field after each picture, so that it is empty
+    key = f"{FILE}_{number}"
+    left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
+    with left:
+        st.file_uploader(
+            "Drop a picture anywhere on this page, paste one, or choose a file",
+            type=list(uploads.EXTENSIONS),
+            max_upload_size=uploads.MOST_BYTES // 1_000_000,
+            key=key,
+            on_change=_bring,
+            args=(key,),
+            help="It stays on this computer: a process reads it, and it is written nowhere.",
+        )
+    with right:
+        names = list(samples())
+        thumbnails = tried_reads.thumbnails()
+        gallery(
+            [Tile(at, thumbnails[one], samples()[one].about) for at, one in enumerate(names)],
+            key="try_samples",
+            label="pictures to try",
+            tile=96,
+            columns=4,
+            on_open=lambda at: _take(**{SAMPLE: names[at]}),
+        )
+    paste_and_drop(key)
+
+
+def _bring(key: str) -> None:
+    """A file was chosen, dropped or pasted; it is judged by its content before anything decodes it."""
+    file = session.value(key)
+    if file is None:
+        return
+    data = file.getvalue()
+    session.set_widget(FILES, session.recall(FILES, 0) + 1)
+    _take()
+    try:
+        uploads.check_picture(data[: uploads.HEAD], len(data))
+        session.set_widget(BROUGHT, Picture(file.name[:80], data))
+    except PeregrineError as error:
+        session.set_widget(TROUBLE, str(error))
+
+
+def _take(**parts: str) -> None:
+    """Another picture: nothing is cropped, covered or off any more."""
+    for name in (BROUGHT, TROUBLE):
+        session.set_widget(name, None)
+    for name in (SAMPLE, OF, CROP, COVERED, OFF):
+        session.set_url(name, parts.get(name))
+
+
+def _picture(study: Study | None) -> Picture | None:
+    """The picture that is looked at; one that a link names in vain is dropped with a note."""
+    brought = session.recall(BROUGHT)
+    if brought is not None:
+        return brought
+    if (name := session.url_text(SAMPLE)) is not None:
+        if (picture := tried_reads.sample(name)) is not None:
+            return picture
+        session.set_url(SAMPLE, None)
+        session.notify(f"There is no sample {name[:60]!r}, so that part of the link was dropped.")
+    if (name := session.url_text(OF)) is not None and study is not None:
+        if rows := session.rows_held(study, [name]):
+            return tried_reads.of_study(study, rows[0])
+        session.set_url(OF, None)
+        session.notify(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
+    return None
+
+
+def _wait(study: Study | None) -> None:
+    @st.fragment(run_every=0.4)
+    def loading() -> None:
+        state = encoder_process.prepare(study)
+        if state.name != "loading":
+            st.rerun()
+        st.caption(f"Loading the encoder: {state.seconds:.0f} s so far. It stays loaded for ten minutes.")
+
+    loading()
+
+
+@st.fragment
+def _tried(study: Study | None, picture: Picture) -> None:
+    """Everything that changes with the boxes and switches, and nothing else of the page."""
+    if session.is_leaving():
+        st.rerun()
+    alteration, off = _alteration(), _off()
+    try:
+        with st.spinner("Looking …", show_time=False):
+            whole = tried_reads.tried(study, picture, Alteration())
+            one = tried_reads.tried(study, picture, alteration)
+    except PeregrineError as error:
+        st.error(widgets.plain(full_sentence(str(error))), icon=":material/error:")
+        return
+    before = tried_reads.look(study, picture, whole, ())
+    after = tried_reads.look(study, picture, one, off)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        boxes = Boxes(alteration.crop, alteration.covered)
+        picture_marks(whole.preview, boxes, key="try_marks", name=picture.name, on_change=_mark)
+    with right:
+        class_bars.answer(before, after, changed=_changed(alteration, off))
+        _reset(alteration, off)
+    _features(study, picture, one, after, off)
+    if study is not None:
+        _similar(study, one)
+
+
+def _changed(alteration: Alteration, off: tuple[int, ...]) -> str:
+    """What was done to the picture, in words; empty for nothing."""
+    parts = ["cropped"] if alteration.crop else []
+    if n := len(alteration.covered):
+        parts.append(f"{n} part{'s' * (n != 1)} covered")
+    if n := len(off):
+        parts.append(f"{n} feature{'s' * (n != 1)} switched off")
+    return ", ".join(parts)
+
+
+def _reset(alteration: Alteration, off: tuple[int, ...]) -> None:
+    if alteration or off:
+        st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
+
+
+def _undo() -> None:
+    for name in (CROP, COVERED, OFF):
+        session.set_url(name, None)
+
+
+def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off: tuple[int, ...]) -> None:
+    """The heatmap, and the features that push the answer most, each with a switch."""
+    table = made.features
+    off_too = table["feature"].isin(off).to_numpy()  # so that it can be switched on again
+    table = table[off_too | (np.arange(len(table)) < SHOWN)]
+    st.subheader("What it sees", help=widgets.help_text("contribution"))
+    pushes = table["push"].abs().max()
+    rows = [
+        _row(
+            study, int(feature), float(push), bool(fires), float(pushes), one.heats.get(int(feature), ""), off
+        )
+        for feature, push, fires in zip(table["feature"], table["push"], table["fires"], strict=True)
+    ]
+    feature_heat_list(
+        rows,
+        key="try_features",
+        picture="",
+        overlay=one.whole or one.preview,
+        name=picture.name,
+        overlay_text="Heatmap of the features that fire. Point at a feature to see where that one looks.",
+        ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
+        on_open=_open,
+        on_switch=_switch,
+    )
+
+
+def _row(
+    study: Study | None, feature: int, push: float, fires: bool, most: float, heat: str, off: tuple[int, ...]
+) -> Row:
+    words = reads.feature_words(study) if study is not None else {}
+    note = f"#{feature}" if feature in words else ""
+    if study is not None and not note and study.has("firing_features"):
+        note = reads.class_words(study, feature)
+    has_push = push == push and most > 0
+    where = served_studies.name_of(study) if study is not None else None
+    return Row(
+        id=str(feature),
+        title=words.get(feature, f"Feature {feature}").replace(", ", " · "),
+        note=note or tried_reads.speaks_for(study, feature),
+        href=session.href("feature", where, feature=str(feature)) if where else "",
+        push=push / most if has_push else None,
+        text=signed(push, 2) if has_push else "",
+        src=heat,
+        marked=fires,
+        off=feature in off if has_push else None,
+    )
+
+
+def _open(feature: str) -> None:
+    if session.recall(session.CURRENT) is not None:
+        session.go("feature", feature=feature)
+
+
+def _switch(feature: str) -> None:
+    off = set(_off()) ^ {int(feature)}
+    session.set_url(OFF, ",".join(map(str, sorted(off))) or None)
+
+
+def _mark(sent: Any) -> None:
+    """What the browser drew; anything that is no box leaves the picture as it was."""
+    try:
+        alteration = Alteration.of(sent.get("crop"), sent.get("covered") or ())
+    except (PeregrineError, AttributeError, TypeError):
+        return
+    session.set_url(CROP, _text([alteration.crop]) if alteration.crop else None)
+    session.set_url(COVERED, _text(alteration.covered) or None)
+
+
+def _text(boxes: Sequence[Sequence[float] | None]) -> str:
+    return ";".join(",".join(f"{side:.4g}" for side in box) for box in boxes if box)
+
+
+def _alteration() -> Alteration:
+    """What the address says of boxes; what is none is dropped with a note."""
+    crop, covered = session.url_text(CROP), session.url_text(COVERED)
+    try:
+        return Alteration.of(
+            crop.split(",") if crop else None, [one.split(",") for one in (covered or "").split(";") if one]
+        )
+    except SettingsError:
+        for name in (CROP, COVERED):
+            session.set_url(name, None)
+        session.notify("The boxes of this link are none, so that part of it was dropped.")
+        return Alteration()
+
+
+def _off() -> tuple[int, ...]:
+    parts = (session.url_text(OFF) or "").split(",")
+    return tuple(sorted({int(part) for part in parts if part.isdecimal() and len(part) < 7}))[:MOST_OFF]
+
+
+def _similar(study: Study, one: Tried) -> None:
+    """The images of the study that are most like the picture as it is now."""
+    rows, cosines = tried_reads.similar(study, one.seen.raw)
+    if not len(rows):
+        return
+    st.subheader("Similar images of this study", help=widgets.help_text("alike"))
+    labels = reads.images(study)["label"]
+    captions = {
+        int(row): (
+            *(() if widgets.undefined(labels.iat[row]) else (str(labels.iat[row]),)),
+            f"cosine {cosine:.3f}",
+        )
+        for row, cosine in zip(rows, cosines, strict=True)
+    }
+    widgets.image_gallery(
+        study,
+        rows,
+        key="try_similar",
+        captions=captions,
+        badges=lambda row: "",
+        tile=104,
+        label="images most like the picture",
+        on_open=lambda row: session.go("image", image=str(study.images["image_id"].iat[row])),
+    )
+
+
+try_picture_page(session.recall(session.CURRENT))

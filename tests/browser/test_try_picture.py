@@ -1,0 +1,76 @@
+"""Try a picture in a real Chromium with a real encoder: choose, see the answer, switch off, cover, undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from core.jobs.progress import Progress
+from core.pictures.samples import samples
+from core.pipeline import run as pipeline
+from core.store import open_study
+from tests.browser.harness import dashboard
+
+pytestmark = pytest.mark.browser
+LOADED = 180_000  # milliseconds in which a busy machine loads an encoder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    studies: Path = tmp_path_factory.mktemp("tried")
+    world = {"images": "glyphworld?train=60&val=40&size=64", "encoder": "asset:simclr_glyphworld"}
+    for step, options in (("embed", world), ("features", {"epsilon": 2.5}), ("probe", {"lr": 0.1})):
+        pipeline.run_step(step, studies / "world", {**options, "workers": 0}, Progress.silent())
+    return studies
+
+
+@pytest.fixture(scope="module")
+def address(chrome: object, folder: Path) -> Iterator[str]:
+    with dashboard(folder) as url:
+        yield url
+
+
+def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, folder, tmp_path):
+    study = open_study(folder / "world")
+    row = study.table("probe").iloc[5]
+    page = visitor().page
+    page.goto(f"{address}/try_picture?study=world&of={row['image_id']}")
+    first = page.locator(".class-bars .first")
+    expect(first).to_have_text(str(row["predicted"]), timeout=LOADED)  # what the study stores of this image
+    share = page.locator(".class-bars .share").first
+    before = share.inner_text()
+    assert before.startswith(f"{100 * row['confidence']:.1f}")
+    expect(page.get_by_text("cosine 1.000")).to_be_visible()  # itself, among the similar ones
+
+    switch = page.get_by_role("switch").first
+    switch.press("Space")
+    expect(page.get_by_text("1 feature switched off.")).to_be_visible()
+    expect(switch).to_have_attribute("aria-checked", "false")
+    assert share.inner_text() != before
+
+    page.get_by_role("button", name="Add a box").press("Enter")
+    expect(page.get_by_text("1 part covered, 1 feature switched off.")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**covered=0.37*")
+    page.get_by_role("button", name="Crop", exact=True).click()
+    frame = page.locator(".stage").bounding_box()
+    assert frame is not None
+    page.mouse.move(frame["x"] + 4, frame["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] * 0.6, frame["y"] + frame["height"] * 0.9, steps=4)
+    page.mouse.up()
+    expect(page.get_by_text("Cropped, 1 part covered, 1 feature switched off.")).to_be_visible()
+    page.get_by_role("button", name="Undo all changes").click()
+    expect(share).to_have_text(before)
+
+    wrong = tmp_path / "drawing.jpg"
+    wrong.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    field = page.locator("[data-testid=stFileUploader] input[type=file]")
+    field.set_input_files(wrong)
+    expect(page.get_by_text("This is an SVG drawing, not a pixel image")).to_be_visible()
+    field.set_input_files(samples()["flower"].path)
+    expect(page.get_by_alt_text("flower.jpg")).to_be_visible()
+    expect(share).not_to_have_text(before)

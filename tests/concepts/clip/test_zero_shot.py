@@ -1,0 +1,155 @@
+"""Zero-shot answers against open_clip's own loop and a slow one, with a small model of random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+
+from core.answers.requests import add_answer
+from core.common.arrays import unit_rows
+from core.concepts.clip.zero_shot import class_texts, text_tower
+from core.encoders.clip_towers import silent_logs
+from core.errors import SettingsError
+from core.jobs.progress import Progress
+from core.pipeline.run import analyze
+from core.store import Study, open_study
+
+LABELS = ("golden_retriever", "n01440764", "n03126707")  # tench; the crane of builders
+TEXTS = ["golden retriever", "tench", "construction crane"]
+CONFIG = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "patch_size": 8},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, np.ndarray, Study]:
+    """The logits of `expected_logits`, and a study of 18 images by the image tower."""
+    folder, rng = tmp_path_factory.mktemp("clip"), np.random.default_rng(0)
+    (folder / "tiny-of-tests.json").write_text(json.dumps(CONFIG))
+    open_clip.add_model_config(folder / "tiny-of-tests.json")
+    torch.manual_seed(3)
+    with silent_logs():
+        model: Any = open_clip.create_model("tiny-of-tests").eval()
+    for tower in (model.visual.conv1, model.token_embedding):  # so that pictures and texts differ
+        tower.weight.data *= 30
+    for constant in (model.visual.class_embedding, model.visual.positional_embedding):
+        constant.data.zero_()
+    torch.save(model.state_dict(), folder / "tiny.pt")
+    for number in range(18):
+        place = folder / "images" / LABELS[number % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
+        Image.fromarray(pixels).save(place / f"{number:02}.png")
+    given = {"images": str(folder / "images"), "encoder": f"open_clip:tiny-of-tests@{folder / 'tiny.pt'}"}
+    analyze(folder / "study", {**given, "workers": 0, "device": "cpu", "epsilon": 1.0}, Progress.silent())
+    add_answer(folder / "study", "zero-shot", None, {"device": "cpu"}, Progress.silent())
+    study = open_study(folder / "study")
+    return *expected_logits(model, study), study
+
+
+def expected_logits(model: Any, study: Study) -> tuple[np.ndarray, np.ndarray]:
+    """By open_clip's own classifier; and by the formula, one image and one prompt at a time."""
+    tokenizer: Any = open_clip.get_tokenizer("tiny-of-tests")
+    templates = open_clip.OPENAI_IMAGENET_TEMPLATES
+    apply: Any = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    with torch.no_grad():
+        classifier = open_clip.build_zero_shot_classifier(model, tokenizer, TEXTS, templates)
+        library, slow, means = [], [], []
+        for text in TEXTS:
+            total = torch.zeros(32, dtype=torch.float64)
+            for one in model.encode_text(tokenizer([template(text) for template in templates])).double():
+                total += one / one.norm()
+            means.append(total / len(templates) / (total / len(templates)).norm())
+        for row in range(study.n_images):
+            z = model.encode_image(apply(study.image(row))[None])
+            z = z / z.norm(dim=-1, keepdim=True)
+            library.append((model.logit_scale.exp() * z @ classifier)[0].numpy())
+            slow.append([float(model.logit_scale.exp()) * float(z[0].double() @ mean) for mean in means])
+    return np.stack(library), np.array(slow)
+
+
+@pytest.mark.slow
+def test_every_image_is_answered_as_by_open_clip(made):
+    library, slow, study = made
+    labels = study.class_names
+    assert labels == sorted(LABELS) and study.answers["zero-shot"].facts["linear"]
+    found = study.answering("zero-shot")
+    table = found.table("probe")
+    np.testing.assert_allclose(library, slow, atol=2e-4)
+    assert table["predicted"].tolist() == [labels[place] for place in library.argmax(1)]
+    assert table["predicted"].nunique() > 1 and table["correct"].notna().all()
+    shares = np.exp(slow - slow.max(1, keepdims=True))
+    np.testing.assert_allclose(table["confidence"], (shares / shares.sum(1, keepdims=True)).max(1), atol=1e-3)
+    assert "n03126707 is construction crane" in " ".join(study.answers["zero-shot"].facts["notes"])
+
+
+@pytest.mark.slow
+def test_its_weights_are_linear_on_the_unit_rows(made):
+    _, slow, study = made
+    found = study.answering("zero-shot")
+    h = found.vector("representations")
+    np.testing.assert_allclose(h, unit_rows(study.vector("representations")), atol=1e-6)
+    logits = h @ found.vector("probe_weights").T + found.vector("probe_bias")
+    np.testing.assert_allclose(logits, slow, atol=1e-3)
+    narrowed = found.where("correct=false")
+    np.testing.assert_array_equal(narrowed.array("probe_weights")[:], found.vector("probe_weights"))
+    np.testing.assert_array_equal(narrowed.array("representations").rows([3, 1]), h[[3, 1]])
+    wrong = found.table("probe").query("correct == False")["image_id"]
+    assert len(wrong) and set(found.table("failures")["image_id"]) == set(wrong)
+
+
+def test_names_of_a_file_and_numbers(tmp_path):
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    assert class_texts(["0", "1"], str(tmp_path / "names.txt")) == ["cat", "dog"]
+    with pytest.raises(SettingsError, match="these are numbers: --head-classes FILE"):
+        class_texts(["0", "1"], None)
+
+
+class Embedded:
+    def __init__(self, spec: str | None, **settings: object) -> None:
+        self.spec, self.given = spec, settings
+
+    def settings(self, step: str) -> dict[str, object]:
+        return self.given
+
+    def summary(self, step: str) -> dict[str, Any]:
+        return {"encoder": {"spec": self.spec}} if self.spec else {}
+
+
+@pytest.mark.parametrize(
+    ("study", "problem"),
+    [
+        (
+            Embedded("timm:resnet18@net.pth"),
+            "needs an encoder with a text tower, open_clip:NAME; this one is timm",
+        ),
+        (Embedded(None), "this one is not named"),
+        (Embedded("open_clip:ViT-B-32"), "random weights"),
+        (
+            Embedded("open_clip:ViT-B-32?pretrained=openai", layer="ln_post"),
+            r"has others \(--layer ln_post\)",
+        ),
+    ],
+)
+def test_no_text_tower_is_one_clear_line(study, problem):
+    with pytest.raises(SettingsError, match=problem) as caught:
+        text_tower(study)
+    assert "\n" not in str(caught.value)
+    assert text_tower(Embedded("open_clip:ViT-B-32?pretrained=openai")) == "ViT-B-32@openai"  # pyright: ignore[reportArgumentType]
+
+
+def test_the_command_says_it(shared_study: Path, run) -> None:
+    assert (
+        "zero-shot needs an encoder with a text tower"
+        in run("answers", shared_study, "--add", "zero-shot").error
+    )

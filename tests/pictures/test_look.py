@@ -1,0 +1,132 @@
+"""A picture of a study, looked at as if it were a stranger's, gives the numbers that the study stores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from core.analysis.gradcam.on_demand import study_encoder
+from core.errors import SettingsError
+from core.jobs.progress import Progress
+from core.pictures.encode import look_at, see
+from core.pictures.look import (
+    answering,
+    decide,
+    heat_of,
+    look_of,
+    nearest_images,
+    of_outputs,
+    picture_overlay,
+)
+from core.pictures.seen import Alteration, how_to_see
+from core.pipeline import run as pipeline
+from core.slices.features import decision, features_of_image
+from core.store import open_study
+from tests.analysis.gradcam.heatmap_studies import HALF, HERE, VIT, heatmaps, make, make_images
+from tests.shared import made_once
+
+pytestmark = pytest.mark.slow
+ROW = 15
+TINY = {"encoder": "timm:resnet10t?output_stride=8", "input_size": 64, "resize": 64}
+
+
+def make_answered(folder, encoder):
+    path = make(folder / "study", make_images(folder / "images"), encoder)
+    pipeline.run_step("probe", path, {"lr": 0.1, **HERE}, Progress.silent())
+    heatmaps(path, top=2)
+
+
+@pytest.fixture(scope="module", params=["closed form", "gradients"])
+def study(request, tmp_path_factory):
+    encoder = TINY if request.param == "closed form" else VIT
+    made = made_once(tmp_path_factory, f"looked {request.param[:6]}", lambda at: make_answered(at, encoder))
+    return open_study(made / "study")
+
+
+@pytest.fixture(scope="module")
+def encoder(study):
+    return study_encoder(study)
+
+
+def test_picture_of_the_study__gives_what_is_stored(study, encoder):
+    true = str(study.images["label"].iat[ROW])
+    seen, made = look_at(study, study.image(ROW), encoder=encoder)
+    raw = study.array("representations")[ROW]
+    assert_allclose(seen.raw, raw, atol=1e-5 * np.abs(raw).max())
+    stored, decided = features_of_image(study, ROW), decision(study, ROW)
+    assert decided is not None
+    same = look_of(study, seen, true=true)
+    assert (same.answer, same.rival) == (decided.answer, decided.rival)
+    assert same.lead == pytest.approx(decided.lead, abs=1e-4)
+    ours = same.features.set_index("feature").loc[stored["feature"]]
+    for column in ("activation", "push"):
+        assert_allclose(ours[column], stored[column], atol=1e-5)
+    assert_array_equal(ours["fires"], stored["fires"])
+    probe = study.table("probe").iloc[ROW]
+    assert made.classes["name"].iat[0] == probe["predicted"]
+    assert made.classes["after"].iat[0] == pytest.approx(probe["confidence"], abs=1e-5)
+    assert nearest_images(study, seen.raw, 1)[0].tolist() == [ROW]
+
+
+def test_heatmaps__are_those_of_the_study(study, encoder):
+    row = int(study.heatmap_reader.rows[-1])
+    features, _ = study.heatmap_reader.discriminative(row)
+    seen = see(encoder, study.image(row), **how_to_see(study), features=features.tolist())
+    heat = heat_of(seen, features)
+    assert heat is not None
+    assert_allclose(heat, study.heatmap(row), atol=HALF)
+    missing = next(j for j in range(99) if j not in features)
+    assert heat_of(seen, [missing]) is None and picture_overlay(seen, [missing], side=64) == b""
+
+
+def test_switching_off__is_the_answer_to_the_changed_vector_and_needs_no_encoder(study, encoder):
+    seen = see(encoder, study.image(ROW), **how_to_see(study))
+    asked = answering(study)
+    assert asked is not None and asked.weights is not None
+    off = look_of(study, seen).features["feature"].head(3).tolist()
+    changed = seen.raw.astype(np.float64)
+    changed[off] = study.vector("representations")[~study.is_val].astype(np.float64).mean(0)[off]
+    logits = asked.weights @ changed + asked.bias
+    expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    after = look_of(study, seen, off=off).classes.set_index("name")["after"]
+    assert_allclose(after.loc[list(asked.names)], expected, atol=1e-9)
+
+
+def test_alterations__what_the_encoder_gets(study, encoder):
+    picture = study.image(ROW)
+    crop, box = (0.1, 0.2, 0.7, 1.0), (0.0, 0.0, 0.5, 0.5)
+    whole = see(encoder, picture, **how_to_see(study))
+    cropped = see(encoder, picture, Alteration(crop), **how_to_see(study))
+    by_hand = see(encoder, picture.crop((9, 14, 63, 70)), **how_to_see(study))
+    assert_array_equal(cropped.raw, by_hand.raw)
+    assert_allclose(cropped.view, by_hand.view + [9, 14, 9, 14])
+    painted = picture.copy()
+    painted.paste(tuple(round(255 * one) for one in encoder.transform.mean), (0, 0, 45, 35))
+    covered = see(encoder, picture, Alteration(None, (box,)), **how_to_see(study))
+    assert_array_equal(covered.raw, see(encoder, painted, **how_to_see(study)).raw)
+    assert np.abs(covered.raw - whole.raw).max() > 0
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 1), (0.5, 0, 0.4, 1), (0, 0, 1.2, 1), (0, 0, float("nan"), 1)])
+def test_boxes__that_are_none_are_refused_in_one_line(box):
+    for crop, covered in ((box, ()), (None, [box])):
+        with pytest.raises(SettingsError, match="left, top, right, bottom") as caught:
+            Alteration.of(crop, covered)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(SettingsError, match="four numbers"):
+        Alteration.of([1, 2], ())
+
+
+def test_outputs__of_a_head_are_labels_or_keep_their_names(encoder, study):
+    names = [["n00000001", "cat, house cat"], ["n00000002", "dog"], ["n00000003", "tree"]]
+    weights = np.random.default_rng(0).normal(size=(3, encoder.n_features))
+    asked = of_outputs(names, ["n00000001", "n00000002"], weights, np.zeros(3), np.zeros(encoder.n_features))
+    assert asked.spoken == ("cat", "dog", "tree")
+    assert asked.names[:2] == ("n00000001", "n00000002")
+    seen = see(encoder, Image.new("RGB", (40, 40), "red"), **how_to_see(study))
+    made = decide(asked, seen)
+    assert made.classes["after"].sum() == pytest.approx(1.0)
+    logits = weights @ seen.raw.astype(np.float64)
+    assert made.answer == asked.spoken[asked.column[int(np.argmax(logits))]]

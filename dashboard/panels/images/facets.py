@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.common.captions import SPLITS
+from core.common.captions import SPLITS, named
 from core.slices.inspection.facets import CORRECT, FACETS, LABEL, PREDICTED, SPLIT
 from core.slices.slice import Slice
 from core.store import Study
@@ -34,12 +34,12 @@ def facet_counts(study: Study, population: Slice) -> None:
 
 def _facet(study: Study, population: Slice, facet: str) -> Facet:
     counts = slice_reads.facet(study, population, facet)
-    named = pressed(population, facet)
-    order = [*counts, *(value for value in named if value not in counts)]
-    listed = [value for at, value in enumerate(order) if at < MOST or value in named]
+    chosen = pressed(population, facet)
+    order = [*counts, *(value for value in chosen if value not in counts)]
+    listed = [value for at, value in enumerate(order) if at < MOST or value in chosen]
     values = tuple(
-        Value(value, WORDS.get(value, value) if facet not in SEVERAL else value, counts.get(value, 0),
-              value in named)
+        Value(value, WORDS.get(value, value) if facet not in SEVERAL else named(value), counts.get(value, 0),
+              value in chosen)
         for value in listed
     )  # fmt: skip
     return Facet(facet, TITLES[facet], values, left_out=len(order) - len(listed))

@@ -14,8 +14,8 @@ import pandas as pd
 from core.common.arrays import safe_divide
 from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_features
 from core.concepts.interventions.blame import ProbeWithMeans
-from core.concepts.interventions.removal import logits_without
 from core.config import FailuresConfig
+from core.measures.removal import logits_without
 
 if TYPE_CHECKING:
     from core.store import Study

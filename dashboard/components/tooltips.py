@@ -151,7 +151,7 @@ TEXTS: dict[str, Tooltip] = {
     ),
     "object_preference": Tooltip("Share of the heat on the object minus its share of the image; 0: uniform."),
     "set_apart": Tooltip(
-        "Features and words that are on significantly more of these images than of the filter's others (q 5 %)."
+        "Features and words on significantly more of these images than of the others of the filter (q 5 %)."
     ),
     "miou": Tooltip(
         "How far heatmap and mask cover each other: 1 is the same region, 0 none in common.",

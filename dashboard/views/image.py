@@ -36,7 +36,6 @@ FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
     "Similar images",
     "Scores",
 )
-STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
 SHOWN = 14
 SIDE = 560  # pixels of a picture
 SUGGESTED = 48
@@ -179,10 +178,7 @@ def _row(study: Study, number: int, push: float, fires: bool, most: float, sourc
 def _without_image(study: Study) -> None:
     """No image is named: choose one, or bring a picture."""
     widgets.page_header("Image", "What does the encoder see in this image?")
-    source = choose_one("Which image", SOURCES, key="image_of", default=STUDY)
-    if source == UPLOAD:
-        crops.uploaded(study)
-        return
+    link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
     filter_bar(study, image_filter.population())
     rows, wrong = _suggested(study)
     st.caption(

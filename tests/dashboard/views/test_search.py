@@ -334,7 +334,8 @@ def test_marked__with_heatmaps(seen, open_page):
 def test_marked__become_a_slice(studies, open_page):
     study = open_study(studies / "demo")
     app = open_page("images", study="demo", picked=marked(study, 4))
-    app.text_input(key="marked_name").set_value("my four")
+    app.session_state["images_bar_save"] = True  # AppTest has no click for a popover
+    app.run().text_input(key="images_bar_save_name").set_value("my four")
     next(button for button in app.button if button.label == "Save 4 images").click().run()
     assert not app.exception
     assert np.flatnonzero(Slice.parse(saved_slices.texts(study.path)["my four"]).mask(study)).tolist() == [

@@ -98,10 +98,10 @@ def wordnet_names() -> dict[str, str]:
     }
 
 
-def named(text: str) -> str:
+def with_class_names(text: str) -> str:
     """The text with the names of the WordNet ids that stand in it as words.
 
-    >>> named("n02099601 → n01440764, 54 %"), named("n02099601/1.jpg")
+    >>> with_class_names("n02099601 → n01440764, 54 %"), with_class_names("n02099601/1.jpg")
     ('golden retriever → tench, 54 %', 'n02099601/1.jpg')
     """
     return _ALONE.sub(lambda one: wordnet_names().get(one[0], one[0]), text)

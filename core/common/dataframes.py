@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from core.common.captions import named
+from core.common.captions import with_class_names
 
 
 def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
@@ -32,7 +32,7 @@ def as_text(name: str) -> str:
 
     A WordNet id is drawn as its name.
     """
-    return named(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return with_class_names(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:

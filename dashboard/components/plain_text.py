@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.common.captions import named
+from core.common.captions import with_class_names
 
 MARKUP = frozenset("\\`*_{}[]()#+-.!|<>$~:^&")
 # Streamlit turns these into icons, emoji, links and arrows once Markdown is parsed: no backslash helps.
@@ -18,5 +18,5 @@ def plain(text: object) -> str:
     A WordNet id has its name. A backslash stands before each sign of Markdown, and a joiner parts what
     Streamlit would replace.
     """
-    parted = REPLACED.sub(lambda sign: sign[0] + JOINER, named(str(text)))
+    parted = REPLACED.sub(lambda sign: sign[0] + JOINER, with_class_names(str(text)))
     return "".join(f"\\{letter}" if letter in MARKUP else letter for letter in parted)

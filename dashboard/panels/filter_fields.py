@@ -9,7 +9,7 @@ from typing import Literal
 
 import streamlit as st
 
-from core.common.captions import named
+from core.common.captions import with_class_names
 from core.common.score_names import score_label
 from core.errors import SliceError
 from core.slices.evaluate import TAG, TRACES, WRONG_LABEL, slice_columns
@@ -80,7 +80,7 @@ def classes(
         default=value,
         key=key,
         placeholder="Any class",
-        format_func=named,
+        format_func=with_class_names,
         on_change=changed,
         select_all=False,
         filter_mode="contains",
@@ -110,7 +110,7 @@ def _confusion(study: Study, current: Slice) -> None:
                 index=None,
                 key=key,
                 placeholder="Any",
-                format_func=named,
+                format_func=with_class_names,
                 on_change=changed,
             )
 

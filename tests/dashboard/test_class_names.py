@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.common.captions import named, wordnet_names
+from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
 from dashboard.components.plain_text import plain
 from tests.dashboard.conftest import tiles
@@ -17,7 +17,7 @@ IDS = ("n01440764", "n02099601", "n03126707", "n99999999")
 
 
 def test_ids_are_named_as_words_and_left_alone_in_paths():
-    assert named("n02099601 → n01440764.") == "golden retriever → tench."
+    assert with_class_names("n02099601 → n01440764.") == "golden retriever → tench."
     for kept in (
         "n99999999",
         "n02099601/3.jpg",
@@ -26,7 +26,7 @@ def test_ids_are_named_as_words_and_left_alone_in_paths():
         "n02099601.tar",
         "xn02099601",
     ):
-        assert named(kept) == kept
+        assert with_class_names(kept) == kept
     assert as_text("n01440764 & n02099601") == "tench &amp; golden retriever"
     assert plain("class n01440764") == "class tench"
     names = wordnet_names()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.common.captions import SPLITS, named
+from core.common.captions import SPLITS, with_class_names
 from core.slices.inspection.facets import (
     CORRECT,
     FACETS,
@@ -71,7 +71,8 @@ def _facet(study: Study, population: Slice, facet: str, found: np.ndarray | None
     n_here = slice_reads.count(study, population) if facet in population.ranges else 0
     values = tuple(
         Value(value, WORDS.get(value, value.replace("..", " to ") if ".." in value else value)
-              if facet not in SEVERAL else named(value), counts.get(value, n_here), value in chosen)
+              if facet not in SEVERAL else with_class_names(value),
+              counts.get(value, n_here), value in chosen)
         for value in listed
     )  # fmt: skip
     title = TITLES.get(facet) or image_filter.column_name(facet)

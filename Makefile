@@ -96,8 +96,9 @@ NUMERIC := $(addprefix tests/analysis/,$(addsuffix .py,features/test_chunk_scan 
 	quality/test_spectrum)) \
 	$(addprefix tests/concepts/,$(addsuffix .py,captions/test_nearest clip/test_clip test_falcon)) \
 	$(addprefix tests/encoders/test_,$(addsuffix .py,encoder transform)) \
-	$(addprefix tests/training/,$(addsuffix .py,augmentations/test_augment augmentations/test_fourier \
+	$(addprefix tests/training/,$(addsuffix .py,augmentations/test_augment \
 	methods/test_registry regularizers/test_losses regularizers/test_penalty)) \
+	tests/research/fourier/training/test_fourier.py \
 	tests/research/shortcuts/training/test_harder.py tests/research/shortcuts/training/test_ifm.py
 # Once is enough for these: they use no instructions of torch, or take long (two processes).
 ONE_THREAD := tests/common/test_bootstrap.py tests/concepts/test_groups.py tests/measures/test_metrics.py \

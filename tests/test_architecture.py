@@ -93,7 +93,10 @@ LARGE_FOLDERS = {"core/charts", "core/measures", "dashboard/views"}
 ONLY_IN = {
     "open_clip": ("core/concepts/clip/clip.py", "core/encoders/clip_towers.py"),
     "pytorch_grad_cam": ("core/analysis/gradcam/gradcam.py",),
-    "lightly": ("core/training/", "core/research/shortcuts/training/"),
+    "lightly": (
+        *("core/training/", "core/research/fourier/training/dual.py"),
+        "core/research/shortcuts/training/",
+    ),
     "numba": ("core/common/statistics/compiled.py",),
     "streamlit": ("dashboard/",),
 }

@@ -16,7 +16,6 @@ import pandas as pd
 from core.common.command_line import command_line
 from core.concepts.crop_store import WHOLE
 from core.concepts.naming import majority as majority_rule
-from core.concepts.naming.word_auc import truths_of
 from core.concepts.step import Selection, explain, look, make_cropper
 from core.concepts.tables import Ids, concept_table
 from core.concepts.tools import Tools, is_glyphworld, open_tools
@@ -30,6 +29,7 @@ from core.research.human_study.word_measures import (
     random_words,
     without_contrast,
 )
+from core.research.rendered_scenes.word_auc import truths_of
 from core.worlds.glyphworld.word_truth import TruthTable, WordTruth, cue_words
 
 if TYPE_CHECKING:

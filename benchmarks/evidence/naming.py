@@ -30,7 +30,6 @@ from core.common import dataframes
 from core.common.arrays import safe_divide
 from core.common.dataframes import by_values, equals, numbers, where
 from core.common.statistics.intervals import percentile_interval
-from core.concepts.naming.word_auc import activations_of, truths_of, word_aucs
 from core.concepts.step import look
 from core.concepts.tools import open_tools
 from core.config import ConceptsConfig
@@ -38,6 +37,7 @@ from core.jobs.progress import Progress
 from core.pipeline.run import run_step
 from core.research.human_study.methods import MAJORITY
 from core.research.human_study.word_measures import precision_at, recall_of_true
+from core.research.rendered_scenes.word_auc import activations_of, truths_of, word_aucs
 from core.store import Study, open_study
 
 FOLDER = Path("build/naming")

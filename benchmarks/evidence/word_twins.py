@@ -18,8 +18,8 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.common.arrays import known_mean
 from core.common.dataframes import by_values, equals, numbers, select, where
 from core.common.statistics.intervals import mean_intervals
-from core.concepts.naming.word_auc import activations_of
 from core.jobs.progress import Progress
+from core.research.rendered_scenes.word_auc import activations_of
 from core.research.rendered_scenes.word_twins import PAIRS, renderer, word_twins
 from core.worlds.glyphworld.twins import TwinMaker
 

@@ -26,7 +26,6 @@ from core.concepts.falcon import CONFIDENCES, K_CANDIDATES
 from core.concepts.groups import Groups, group_name
 from core.concepts.naming.majority import FALCON, MAJORITY, naming_of
 from core.concepts.naming.whole_images import look_at_images
-from core.concepts.naming.word_auc import add_aucs
 from core.concepts.tools import Tools, has_encoder, is_glyphworld, open_tools, why_skipped
 from core.concepts.units import Counterfactuals, Unit, choose_units, find_counterfactuals, no_groups
 from core.config import ConceptsConfig
@@ -253,7 +252,10 @@ def write_concept_tables(
     """Write every table of the step, and return its summary."""
     ids = tables.Ids(selection.probe)
     concepts = tables.concept_table(explained.units, ids)
-    aucs = add_aucs(concepts, study, selection.probe.rows, progress) if is_glyphworld(study) else None
+    aucs = None
+    if is_glyphworld(study):
+        add_aucs = function_of_option("concepts of planted words")
+        aucs = add_aucs(concepts, study, selection.probe.rows, progress)
     limits = explained.thresholds
     gamma = limits.gamma
     about = tables.explained_table(explained, config)

@@ -37,8 +37,8 @@ def concept_table(units: Sequence[UnitExplanation], ids: Ids) -> pd.DataFrame:
     """Table `concepts`: the words of each group, kept words first, then those discarded.
 
     elsewhere: share of the other images that show the word, where words are chosen by majority. auc, auc_low,
-    auc_high: NaN here (see `naming.word_auc`). under_heat: share of the group's crops in which CLIP sees the
-    word, NaN where whole images were described instead.
+    auc_high: NaN here (filled where the truth is known). under_heat: share of the group's crops in which CLIP
+    sees the word, NaN where whole images were described instead.
     """
     words = [unit.words for unit in units]
     counts = [len(frame) for frame in words]

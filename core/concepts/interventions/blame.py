@@ -15,7 +15,6 @@ import pandas as pd
 
 from core.common.formatting import percent
 from core.common.statistics.intervals import mean_intervals, share_intervals
-from core.concepts.interventions.planted import PlantedAttributes
 from core.measures.removal import (
     CONTRIBUTION,
     ORDERS,
@@ -26,6 +25,7 @@ from core.measures.removal import (
     train_means,
 )
 from core.storage.chunked_array import CHUNK_ROWS
+from core.topics import function_of_option
 
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
@@ -35,7 +35,6 @@ REMOVED = (1, 3, 5)  # how many features are taken out
 DRAWS = 5  # random features are drawn so many times, and the results averaged
 MISCLASSIFIED, CORRECT = "misclassified", "correct"
 MOST = 20_000  # images of each kind, drawn where there are more
-LEAST = 10  # errors of a cause for a row of its own
 COLUMNS = (
     *("order", "removed", "images", "n", "flip_rate", "flip_low", "flip_high"),
     *("to_true", "to_true_low", "to_true_high", "difference", "difference_low", "difference_high"),
@@ -97,11 +96,12 @@ def intervene(
         rates: table `interventions`, per order, number of removed features and kind of image: n, flip_rate
         (share whose predicted class changes), to_true (share whose new class is the true one; NaN for correct
         images), difference (of flip_rate to that of random features on the same images), each in [0, 1] with
-        a bootstrapped 95 % interval. by_cause: table `interventions_by_cause`, see `_by_cause`, and planted:
-        table `planted_attributes`, see `PlantedAttributes`; None for images whose truth is not known. means:
+        a bootstrapped 95 % interval. by_cause, planted: tables `interventions_by_cause` and
+        `planted_attributes`, see `PlantedAttributes`; None for images whose truth is not known. means:
         (n_features,) of the train images.
     """
-    probe, planted = ProbeWithMeans.of(study), PlantedAttributes.of(study, seed=seed)
+    probe = ProbeWithMeans.of(study)
+    planted = function_of_option("failures of planted causes").of(study, seed=seed)
     tables, causes = [], None
     with progress.stage(
         "interventions", total=sum(len(one) for one, _ in rows.values()), unit="images"
@@ -112,7 +112,7 @@ def intervene(
             outcome = _outcomes(study, probe, here, true, kind, seed, bar)
             tables.append(_rates(outcome, kind))
             if kind == MISCLASSIFIED and planted is not None:
-                causes = _by_cause(outcome, planted, here)
+                causes = planted.by_cause(outcome, here)
     rates = pd.concat(tables, ignore_index=True).loc[:, list(COLUMNS)]
     return Intervened(rates, causes, probe.means, None if planted is None else planted.table())
 
@@ -225,26 +225,3 @@ def _rates(outcome: Outcomes, kind: str) -> pd.DataFrame:
     mean, low, high, _ = mean_intervals(difference, within=(-1.0, 1.0))
     columns |= {"difference": mean, "difference_low": low, "difference_high": high}
     return pd.DataFrame(columns)
-
-
-def _by_cause(outcome: Outcomes, planted: PlantedAttributes, rows: np.ndarray) -> pd.DataFrame:
-    """Per planted cause of an error and order: cause, order, n, of_cause (share of the images whose first
-    removed feature responds to the background or companion that misled), flip_rate (with one feature
-    removed), each with Wilson's interval. of_cause is NaN for causes that are no attribute.
-    """
-    parts = []
-    causes = planted.causes[rows]
-    for cause in pd.unique(causes):
-        here = causes == cause
-        if not cause or here.sum() < LEAST:
-            continue
-        for order in ORDERS:
-            hit = planted.answers(rows[here], outcome.first[order][here], str(cause))
-            values = np.stack([hit, outcome.flips[order, 1][here]], axis=1)
-            mean, low, high, _ = share_intervals(values)
-            parts.append(
-                {"cause": str(cause), "order": order, "n": int(here.sum()), "of_cause": mean[0]}
-                | {"of_cause_low": low[0], "of_cause_high": high[0], "flip_rate": mean[1]}
-                | {"flip_low": low[1], "flip_high": high[1]}
-            )
-    return pd.DataFrame(parts)

@@ -10,6 +10,10 @@ TOPIC = Topic(
         "core.research.fourier.figures.fda_examples:RETRIEVAL_SHEET",
     ),
     folder_charts="core.research.fourier.figures.charts:FOLDER_CHARTS",
+    options={
+        "train [augment] view": "core.research.fourier.training.views:render_view",
+        "train [objective] dual": "core.research.fourier.training.dual:DualEncoder",
+    },
     grids={
         "fda-gain": ("core.research.fourier.grids.gain", "what Fourier augmentations add to each method"),
         "fda-views": (

@@ -12,9 +12,9 @@ import pandas as pd
 from core.common.arrays import known_mean, unit_rows
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import auroc_interval, mean_intervals
-from core.concepts.naming.word_auc import activations_of, group_activations
 from core.concepts.tools import has_encoder, is_glyphworld
 from core.errors import SettingsError
+from core.research.rendered_scenes.word_auc import activations_of, group_activations
 from core.worlds.glyphworld.painting import paint
 from core.worlds.glyphworld.scenes import ScenePlan
 from core.worlds.glyphworld.twins import TwinMaker

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from core.errors import SettingsError
+from core.topics import function_of_option
 from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
 from core.training.augmentations.config import AugmentConfig, view_settings
-from core.training.augmentations.views import render_view
 from core.training.config import TrainConfig
 from core.training.setup import derived_seed, epoch_order, grouped_order, local_views
 
@@ -102,10 +102,15 @@ class Batches:
         def on_device(parameters: list[ViewParameters]) -> list[ViewParameters]:
             return [views.part(part).to(self.device) for views in parameters]
 
-        large = [
-            render_view(images, views, self.config.crop_size, how, partial(self.generator, step, first, n))
-            for n, (views, how) in enumerate(zip(on_device(drawn.large), self.view_settings, strict=True))
-        ]
+        def rendered(number: int, views: ViewParameters, how: AugmentConfig) -> Tensor:
+            if how.recipe == "image":
+                return apply_views(images, views, self.config.crop_size)
+            generator = partial(self.generator, step, first, number)
+            render_view = function_of_option("train [augment] view")
+            return render_view(images, views, self.config.crop_size, how, generator)
+
+        each = zip(on_device(drawn.large), self.view_settings, strict=True)
+        large = [rendered(number, views, how) for number, (views, how) in enumerate(each)]
         if not drawn.local:
             return self.normalise(torch.cat(large)), None
         size = local_views(self.config)[0]

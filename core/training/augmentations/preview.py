@@ -1,6 +1,6 @@
 """Each augmentation on one image, at a strength that is chosen instead of drawn. NumPy alone, no torch.
 
-The same formulas as in `augment.py`, `fourier.py` and `frequency_image.py`; the tests compare them.
+The same formulas as in `augment.py` and of the topic Fourier; the tests compare them.
 """
 
 from __future__ import annotations

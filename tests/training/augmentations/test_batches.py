@@ -11,10 +11,10 @@ import torch
 from torch.testing import assert_close
 
 from core.errors import SettingsError
+from core.research.fourier.training.fourier import PhaseShift
 from core.training.augmentations.augment import ViewParameters, apply_views, draw_parameters
 from core.training.augmentations.batches import Batches, held
 from core.training.augmentations.config import AugmentConfig, FourierConfig
-from core.training.augmentations.fourier import PhaseShift
 from core.training.config import from_dict, to_dict
 from core.training.files import setting_changes
 

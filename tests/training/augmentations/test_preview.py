@@ -13,17 +13,17 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from core.errors import SettingsError
-from core.training.augmentations import augment, preview
-from core.training.augmentations.augment import ViewParameters, apply_views
-from core.training.augmentations.config import AugmentConfig, FourierConfig
-from core.training.augmentations.fourier import (
+from core.research.fourier.training.fourier import (
     AmplitudeRescale,
     GaussianMixtureMask,
     PhaseShift,
     RandomFrequencyMask,
 )
-from core.training.augmentations.frequency_image import to_frequency_image
-from tests.training.augmentations import reference_fourier as reference
+from core.research.fourier.training.frequency_image import to_frequency_image
+from core.training.augmentations import augment, preview
+from core.training.augmentations.augment import ViewParameters, apply_views
+from core.training.augmentations.config import AugmentConfig, FourierConfig
+from tests.research.fourier.training import reference_fourier as reference
 
 
 def draw(image: np.ndarray, name: str, seed: int = 0, **values: float) -> np.ndarray:

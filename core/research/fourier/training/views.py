@@ -18,10 +18,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from core.research.fourier.training.fourier import fourier_chain, fourier_spectra
+from core.research.fourier.training.frequency_image import spectra_as_images, to_frequency_image
 from core.training.augmentations.augment import ViewParameters, apply_views, centre_view
 from core.training.augmentations.config import AugmentConfig
-from core.training.augmentations.fourier import fourier_chain, fourier_spectra
-from core.training.augmentations.frequency_image import spectra_as_images, to_frequency_image
 
 
 def render_view(

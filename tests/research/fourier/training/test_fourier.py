@@ -12,8 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from core.errors import SettingsError, ShapeError
-from core.training.augmentations.config import FourierConfig
-from core.training.augmentations.fourier import (
+from core.research.fourier.training.fourier import (
     AmplitudeRescale,
     FourierTransform,
     GaussianMixtureMask,
@@ -21,6 +20,7 @@ from core.training.augmentations.fourier import (
     RandomFrequencyMask,
     fourier_chain,
 )
+from core.training.augmentations.config import FourierConfig
 
 KINDS = [AmplitudeRescale, PhaseShift, RandomFrequencyMask, GaussianMixtureMask]
 NOTHING: dict[type, dict[str, Any]] = {

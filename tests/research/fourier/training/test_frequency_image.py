@@ -9,8 +9,8 @@ import torch
 from torch.testing import assert_close
 
 from core.errors import SettingsError, ShapeError
-from core.training.augmentations.frequency_image import to_frequency_image
-from tests.training.augmentations.reference_fourier import dft
+from core.research.fourier.training.frequency_image import to_frequency_image
+from tests.research.fourier.training.reference_fourier import dft
 
 
 def pictures(n: int = 2, size: int = 4, seed: int = 3) -> torch.Tensor:

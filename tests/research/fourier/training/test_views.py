@@ -10,6 +10,9 @@ import torch
 from torch.testing import assert_close
 
 from core.errors import SettingsError
+from core.research.fourier.training.fourier import RandomFrequencyMask, fourier_chain
+from core.research.fourier.training.frequency_image import spectra_as_images, to_frequency_image
+from core.research.fourier.training.views import render_view
 from core.training.augmentations.augment import (
     apply_views,
     augment,
@@ -19,9 +22,6 @@ from core.training.augmentations.augment import (
 )
 from core.training.augmentations.batches import Batches
 from core.training.augmentations.config import AugmentConfig, FourierConfig
-from core.training.augmentations.fourier import RandomFrequencyMask, fourier_chain
-from core.training.augmentations.frequency_image import spectra_as_images, to_frequency_image
-from core.training.augmentations.views import render_view
 from core.training.config import from_dict, to_dict
 
 CPU = torch.device("cpu")

@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from core.training.augmentations.config import FourierConfig
-from core.training.augmentations.fourier import (
+from core.research.fourier.training.fourier import (
     AmplitudeRescale,
     GaussianMixtureMask,
     PhaseShift,
     RandomFrequencyMask,
     fourier_chain,
 )
-from tests.training.augmentations import reference_fourier as reference
+from core.training.augmentations.config import FourierConfig
+from tests.research.fourier.training import reference_fourier as reference
 
 SIZES = [(6, 6), (5, 6), (6, 5), (5, 7)]  # which frequencies are their own opposites depends on the parity
 EXACT = {"atol": 1e-6, "rtol": 0}  # the draws are float32

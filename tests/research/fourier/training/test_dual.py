@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core.errors import SettingsError
+from core.research.fourier.training.dual import DualEncoder, cross_info_nce
 from core.training import files
-from core.training.methods.dual import DualEncoder, cross_info_nce
 from core.training.setup import start_method
 from core.training.trainer import train
 

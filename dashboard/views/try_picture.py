@@ -6,12 +6,13 @@ what is `covered`, and which features are `off`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from core.common.dataframes import numbers, where
 from core.common.formatting import full_sentence, signed
 from core.errors import PeregrineError, SettingsError
 from core.jobs import uploads
@@ -194,15 +195,12 @@ def _undo() -> None:
 def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off: tuple[int, ...]) -> None:
     """The heatmap, and the features that push the answer most, each with a switch."""
     table = made.features
-    off_too = table["feature"].isin(off).to_numpy()  # so that it can be switched on again
-    table = table[off_too | (np.arange(len(table)) < SHOWN)]
-    st.subheader("What it sees", help=widgets.help_text("contribution"))
-    pushes = table["push"].abs().max()
+    off_too = table["feature"].isin(list(off)).to_numpy()  # so that it can be switched on again
+    table = where(table, off_too | (np.arange(len(table)) < SHOWN))
+    most = float(np.abs(numbers(table, "push")).max(initial=0.0))
     rows = [
-        _row(
-            study, int(feature), float(push), bool(fires), float(pushes), one.heats.get(int(feature), ""), off
-        )
-        for feature, push, fires in zip(table["feature"], table["push"], table["fires"], strict=True)
+        _row(study, int(row["feature"]), row["push"], bool(row["fires"]), most, one.heats, off)
+        for row in table.to_dict("records")
     ]
     feature_heat_list(
         rows,
@@ -218,22 +216,28 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
 
 
 def _row(
-    study: Study | None, feature: int, push: float, fires: bool, most: float, heat: str, off: tuple[int, ...]
+    study: Study | None,
+    feature: int,
+    push: float,
+    fires: bool,
+    most: float,
+    heats: Mapping[int, str],
+    off: tuple[int, ...],
 ) -> Row:
     words = reads.feature_words(study) if study is not None else {}
     note = f"#{feature}" if feature in words else ""
     if study is not None and not note and study.has("firing_features"):
         note = reads.class_words(study, feature)
     has_push = push == push and most > 0
-    where = served_studies.name_of(study) if study is not None else None
+    name = served_studies.name_of(study) if study is not None else None
     return Row(
         id=str(feature),
         title=words.get(feature, f"Feature {feature}").replace(", ", " · "),
         note=note or tried_reads.speaks_for(study, feature),
-        href=session.href("feature", where, feature=str(feature)) if where else "",
+        href=session.href("feature", name, feature=str(feature)) if name else "",
         push=push / most if has_push else None,
         text=signed(push, 2) if has_push else "",
-        src=heat,
+        src=heats.get(feature, ""),
         marked=fires,
         off=feature in off if has_push else None,
     )

@@ -12,7 +12,8 @@ from core.jobs.progress import Progress
 from core.pictures.samples import samples
 from core.pipeline import run as pipeline
 from core.store import open_study
-from tests.browser.harness import dashboard
+from tests.browser.axe import violations
+from tests.browser.harness import dashboard, settle
 
 pytestmark = pytest.mark.browser
 LOADED = 180_000  # milliseconds in which a busy machine loads an encoder
@@ -56,6 +57,9 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
     expect(page.get_by_text("1 part covered, 1 feature switched off.")).to_be_visible()
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**covered=0.37*")
+    settle(page)
+    page.wait_for_timeout(800)
+    assert violations(page) == []
     page.get_by_role("button", name="Crop", exact=True).click()
     frame = page.locator(".stage").bounding_box()
     assert frame is not None
@@ -73,5 +77,5 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
     field.set_input_files(wrong)
     expect(page.get_by_text("This is an SVG drawing, not a pixel image")).to_be_visible()
     field.set_input_files(samples()["flower"].path)
-    expect(page.get_by_alt_text("flower.jpg")).to_be_visible()
+    expect(page.get_by_alt_text("flower.jpg", exact=True)).to_be_visible()
     expect(share).not_to_have_text(before)

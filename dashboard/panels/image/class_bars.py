@@ -48,8 +48,8 @@ def answer(before: Look, after: Look, *, changed: str) -> None:
     st.caption(told if changed else UNCHANGED)
     shares = dict(zip(before.classes["name"], before.classes["after"], strict=True))
     lines = [
-        _line(row.spoken, row.after, shares.get(row.name, 0.0) if changed else None, at == 0)
-        for at, row in enumerate(after.classes.itertuples(index=False))
+        _line(str(row["spoken"]), row["after"], shares.get(row["name"], 0.0) if changed else None, at == 0)
+        for at, row in enumerate(after.classes.to_dict("records"))
     ]
     style = STYLE.replace("COLOUR", page_theme().correct)
     st.html(f'{style}<div class="class-bars">{"".join(lines)}</div>')

@@ -34,6 +34,8 @@ LAST = "_last_action"  # of this session: the study, what was done, and what tak
 SUGGESTED, UNKNOWN = "As suggested below each image", "Unsure what they are"
 STYLE = (
     "<style>:has(> .st-key-KEY_actions) {position: sticky; top: 0; z-index: 90}"
+    " :has(> header [data-testid=stExpandSidebarButton]) :has(> .st-key-KEY_actions) {top: 56px}"  # below it
+    " @media (max-width: 1000px) {:has(> .st-key-KEY_actions.st-key-KEY_actions) {top: 56px}}"
     " .st-key-KEY_actions {background: SURFACE; padding: .15rem 0; min-height: 2.8rem}</style>"
 )
 

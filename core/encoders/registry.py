@@ -169,7 +169,10 @@ def _from_checkpoint(
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
     expected = made.model.state_dict()
     others = {key: tensor for key, tensor in layout.state.items() if key not in expected}
-    return made, report, ({**others, **layout.beside}, names_in(file))
+    names = names_in(file)
+    if layout.kind == "transformers" and not names:
+        names = names_in({"idx_to_class": read_beside(path).get("id2label")})
+    return made, report, ({**others, **layout.beside}, names)
 
 
 def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -270,7 +271,7 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     told = np.where(rng.random(200) < 0.8, true, rng.integers(0, 8, 200))
     match = match_classes([[name] for name in names], names)
     assert match is not None
-    study = Labelled([names[one] for one in true], names)
+    study: Any = Labelled([names[one] for one in true], names)
     right = AnswerValues(names, told[:, None], {}, names)
     assert order_note(study, right, match) == []
     permuted = AnswerValues(names, np.roll(np.arange(8), 3)[told][:, None], {}, names)
@@ -292,11 +293,11 @@ class OfHead(Labelled):
 
 
 def test_labels_that_are_no_classes_of_the_head_are_one_clear_line():
-    study = OfHead(["cat", "dog"], ["cat", "dog"])
+    study: Any = OfHead(["cat", "dog"], ["cat", "dog"])
     with pytest.raises(
         SettingsError, match="no output of the head is a label.*tench, goldfish.*cat, dog"
     ) as said:
-        matched(study, Request())  # pyright: ignore[reportArgumentType]
+        matched(study, Request())
     assert "\n" not in str(said.value) and "--head-classes FILE" in str(said.value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from core.answers.head import matched
 from core.answers.outcome import Request
 from core.encoders.readout.head import Head, names_in, untrained
 from core.encoders.registry import load_encoder
-from core.errors import SettingsError
+from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
 from core.store import Study, open_study
@@ -103,6 +104,29 @@ def test_the_head_of_a_bare_or_wrapped_checkpoint(wrap, key, bias, tmp_path):
         torch.testing.assert_close(
             encoder.model(x) @ head.linear[0].T + head.linear[1], linear(network(x)), rtol=1e-4, atol=1e-4
         )
+
+
+def test_the_input_of_the_last_layer_is_a_representation_that_the_head_is_linear_on(tmp_path):
+    model = trained(torchvision.models.get_model("mobilenet_v3_small", num_classes=7))
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    spec = f"torchvision:mobilenet_v3_small@{tmp_path / 'net.pth'}"
+    plain, deeper = (load_encoder(spec, input_size=64, layer=layer) for layer in (None, "head-input"))
+    head = deeper.find_head()
+    assert isinstance(head, Head) and head.linear is not None
+    assert (plain.n_features, deeper.n_features) == (576, 1024) and plain.fingerprint != deeper.fingerprint
+    x = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        logits = deeper.model(x) @ head.linear[0].T + head.linear[1]
+        torch.testing.assert_close(logits, model(x), rtol=1e-4, atol=1e-4)
+    pixels = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    raw, maps = deeper.represent_with_map(pixels)
+    assert raw.shape == (1, 1024) and maps.shape[1] == 576
+    torch.save(trained(torchvision.models.get_model("squeezenet1_1")).state_dict(), tmp_path / "squeeze.pth")
+    spec = f"torchvision:squeezenet1_1@{tmp_path / 'squeeze.pth'}"
+    with pytest.raises(EncoderError, match="no chain of layers"):
+        load_encoder(spec, input_size=64, layer="head-input")
+    with pytest.raises(EncoderError, match="--layer head-input: the network has not been trained"):
+        load_encoder("timm:resnet10t", input_size=64, layer="head-input")
 
 
 def test_what_is_no_answer_says_so(tmp_path):
@@ -270,7 +294,7 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     told = np.where(rng.random(200) < 0.8, true, rng.integers(0, 8, 200))
     match = match_classes([[name] for name in names], names)
     assert match is not None
-    study = Labelled([names[one] for one in true], names)
+    study: Any = Labelled([names[one] for one in true], names)
     right = AnswerValues(names, told[:, None], {}, names)
     assert order_note(study, right, match) == []
     permuted = AnswerValues(names, np.roll(np.arange(8), 3)[told][:, None], {}, names)
@@ -292,11 +316,11 @@ class OfHead(Labelled):
 
 
 def test_labels_that_are_no_classes_of_the_head_are_one_clear_line():
-    study = OfHead(["cat", "dog"], ["cat", "dog"])
+    study: Any = OfHead(["cat", "dog"], ["cat", "dog"])
     with pytest.raises(
         SettingsError, match="no output of the head is a label.*tench, goldfish.*cat, dog"
     ) as said:
-        matched(study, Request())  # pyright: ignore[reportArgumentType]
+        matched(study, Request())
     assert "\n" not in str(said.value) and "--head-classes FILE" in str(said.value)
 
 

@@ -26,7 +26,7 @@ from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
-from dashboard.panels.image.removal import removal
+from dashboard.panels.image.removal import REMOVED, removal, switch, switched_off
 from dashboard.research import parts
 from dashboard.state import image_filter, session
 
@@ -91,18 +91,19 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     decided, table = image_reads.feature_contributions(study, row)
     table = table.head(SHOWN)
     numbers = table["feature"].tolist()
+    removed = switched_off(REMOVED, study.array("representations").shape[1])
     if decided is not None:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _said(decided, facts)
-            removal(study, row, numbers, None if widgets.undefined(label) else str(label))
+            removal(study, row, removed, None if widgets.undefined(label) else str(label))
     most = (
         float(np.fmax.reduce(np.abs(table["push"].to_numpy(float))))
         if decided is not None and len(table)
         else float("nan")
     )
     rows = [
-        _row(study, number, push, bool(fires), most, source)
+        _row(study, number, push, bool(fires), most, source, removed)
         for number, push, fires, source in zip(
             numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True
         )
@@ -123,6 +124,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             * (with_heat and heatmap_reads.shows_view(study, row)),
             ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
             on_open=lambda chosen: session.go("feature", feature=chosen),
+            on_switch=lambda chosen: switch(REMOVED, chosen),
         )
     st.caption(_note(decided is not None))
     similar.nearest(study, row)
@@ -162,7 +164,9 @@ def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:
     return [url if number in stored else "" for number, url in zip(numbers, urls, strict=True)]
 
 
-def _row(study: Study, number: int, push: float, fires: bool, most: float, source: str) -> Row:
+def _row(
+    study: Study, number: int, push: float, fires: bool, most: float, source: str, removed: tuple[int, ...]
+) -> Row:
     words = feature_reads.names(study)
     has_push = np.isfinite(push) and most > 0
     return Row(
@@ -174,6 +178,7 @@ def _row(study: Study, number: int, push: float, fires: bool, most: float, sourc
         text=signed(push, 2) if has_push else "",
         src=source,
         marked=fires,
+        off=number in removed if has_push else None,
     )
 
 

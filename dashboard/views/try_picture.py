@@ -32,11 +32,11 @@ from dashboard.components.picture_input import paste_and_drop
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
+from dashboard.panels.image.removal import switch, switched_off
 from dashboard.state import session
 
 SAMPLE, OF, CROP, COVERED, OFF = "sample", "of", "crop", "covered", "off"  # parts of the address
 FILE, BROUGHT, TROUBLE, FILES = "try_file", "_try_brought", "_try_trouble", "_try_files"
-MOST_OFF = 64
 WITHOUT = (
     "There is no study yet, so EfficientNet-Lite0 answers, which tells 1,000 classes of photographs apart."
 )
@@ -46,8 +46,8 @@ def try_picture_page(study: Study | None) -> None:
     page = PAGES[TRY_PICTURE]
     widgets.page_header(page.title, page.question if study is not None else f"{page.question} {WITHOUT}")
     picture = _picture(study)
-    for read in (_alteration, _off):  # now, or a link would lose them while the encoder loads
-        read()
+    for part in (CROP, COVERED, OFF):  # now, or a link would lose them while the encoder loads
+        session.url_text(part)
     state = encoder_process.prepare(study)  # begins to load while the reader looks for a picture
     if state.name in ("refused", "failed"):
         widgets.empty_state("No picture can be tried here", state.why)
@@ -150,14 +150,14 @@ def _tried(study: Study | None, picture: Picture) -> None:
     """Everything that changes with the boxes and switches, and nothing else of the page."""
     if session.is_leaving():
         st.rerun()
-    alteration, off = _alteration(), _off()
+    alteration = _alteration()
     try:
-        with st.spinner("Looking …", show_time=False):
-            whole = tried_reads.tried(study, picture, Alteration())
-            one = tried_reads.tried(study, picture, alteration)
+        whole = tried_reads.tried(study, picture, Alteration())
+        one = tried_reads.tried(study, picture, alteration)
     except PeregrineError as error:
         st.error(widgets.plain(full_sentence(str(error))), icon=":material/error:")
         return
+    off = switched_off(OFF, len(one.seen.raw))
     before = tried_reads.look(study, picture, whole, ())
     after = tried_reads.look(study, picture, one, off)
     left, right = st.columns([4, 6], gap="large")
@@ -211,7 +211,7 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
         overlay_text="Heatmap of the features that fire. Point at a feature to see where that one looks.",
         ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
         on_open=_open,
-        on_switch=_switch,
+        on_switch=lambda feature: switch(OFF, feature),
     )
 
 
@@ -248,11 +248,6 @@ def _open(feature: str) -> None:
         session.go("feature", feature=feature)
 
 
-def _switch(feature: str) -> None:
-    off = set(_off()) ^ {int(feature)}
-    session.set_url(OFF, ",".join(map(str, sorted(off))) or None)
-
-
 def _mark(sent: Any) -> None:
     """What the browser drew; anything that is no box leaves the picture as it was."""
     try:
@@ -279,11 +274,6 @@ def _alteration() -> Alteration:
             session.set_url(name, None)
         session.notify("The boxes of this link are none, so that part of it was dropped.")
         return Alteration()
-
-
-def _off() -> tuple[int, ...]:
-    parts = (session.url_text(OFF) or "").split(",")
-    return tuple(sorted({int(part) for part in parts if part.isdecimal() and len(part) < 7}))[:MOST_OFF]
 
 
 def _similar(study: Study, one: Tried) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,15 @@ from tests.browser.axe import violations
 from tests.browser.harness import dashboard, settle
 
 pytestmark = pytest.mark.browser
+BRING = """([data, kind, name]) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)), files = new DataTransfer();
+  files.items.add(new File([bytes], name, {type: "image/jpeg"}));
+  const options = {bubbles: true, cancelable: true};
+  document.body.dispatchEvent(
+    kind === "paste"
+      ? new ClipboardEvent(kind, {clipboardData: files, ...options})
+      : new DragEvent(kind, {dataTransfer: files, ...options}));
+}"""
 LOADED = 180_000  # milliseconds in which a busy machine loads an encoder
 
 
@@ -76,6 +86,8 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
     field = page.locator("[data-testid=stFileUploader] input[type=file]")
     field.set_input_files(wrong)
     expect(page.get_by_text("This is an SVG drawing, not a pixel image")).to_be_visible()
-    field.set_input_files(samples()["flower"].path)
-    expect(page.get_by_alt_text("flower.jpg", exact=True)).to_be_visible()
+    data = base64.b64encode(samples()["flower"].path.read_bytes()).decode()
+    for number, event in enumerate(("paste", "drop")):
+        page.evaluate(BRING, [data, event, f"{number}.jpg"])
+        expect(page.get_by_alt_text(f"{number}.jpg", exact=True)).to_be_visible()
     expect(share).not_to_have_text(before)

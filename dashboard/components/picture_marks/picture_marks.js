@@ -148,6 +148,7 @@ function onUp(self, event) {
   self.drag = null;
   self.ghost?.remove();
   self.ghost = null;
+  if (drag?.box) self.stage.querySelector(`[data-box="cover ${drag.at}"]`)?.focus(); // for the keys
   if (!drag || drag.box) return;
   const box = drawn(drag, shareOf(self, event));
   if (box[2] - box[0] < LEAST || box[3] - box[1] < LEAST) return;

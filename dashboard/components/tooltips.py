@@ -150,6 +150,7 @@ TEXTS: dict[str, Tooltip] = {
         source="Salient ImageNet, Singla & Feizi, ICLR 2022",
     ),
     "object_preference": Tooltip("Share of the heat on the object minus its share of the image; 0: uniform."),
+    "lone_features": Tooltip("No feature of the other study shares 20 % of the images on which it fires."),
     "set_apart": Tooltip(
         "Features and words on significantly more of these images than of the others of the filter (q 5 %)."
     ),

@@ -212,11 +212,11 @@ def _export(study: Study, rows: np.ndarray, key: str) -> None:
 
 
 def _undo(study: Study, key: str) -> None:
-    path, says, back = session.recall(LAST, (None, "", None))
-    here = path == study.path and back is not None
+    path, says, back = session.recall(LAST) or (None, "", lambda: None)
+    here = path == study.path
 
     def undo() -> None:
-        session.set_widget(LAST, (None, "", None))
+        session.set_widget(LAST, None)
         try:
             back()
         except PeregrineError as error:

@@ -17,6 +17,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
@@ -126,6 +127,7 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             on_switch=lambda chosen: switch(REMOVED, chosen),
         )
     st.caption(_note(decided is not None))
+    similar.nearest(study, row)
 
 
 def _note(decided: bool) -> str:
@@ -165,11 +167,11 @@ def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:
 def _row(
     study: Study, number: int, push: float, fires: bool, most: float, source: str, removed: tuple[int, ...]
 ) -> Row:
-    words = reads.feature_words(study)
+    words = feature_reads.names(study)
     has_push = np.isfinite(push) and most > 0
     return Row(
         id=str(number),
-        title=words.get(number, f"Feature {number}").replace(", ", " · "),
+        title=words.get(number, f"Feature {number}"),
         note=f"#{number}" if number in words else reads.class_words(study, number),
         href=session.href("feature", served_studies.name_of(study), feature=str(number)),
         push=float(push / most) if has_push else None,

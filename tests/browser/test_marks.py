@@ -36,6 +36,7 @@ def test_ten_wrong_labels__take_at_most_13_actions_and_one_to_undo(reader, addre
 
     for at in range(10):
         act(tiles.nth(at), modifiers=["Control"], no_wait_after=True)
+    page.wait_for_selector("text=10 marked")  # none of the quick ones was lost
     act(page.get_by_role("button", name="Label is wrong"))
     act(page.get_by_role("button", name="Mark 10 labels as wrong"))
     page.locator("[role=status]", has_text="Marked 10 labels as wrong").wait_for()
@@ -95,3 +96,5 @@ def test_marks__by_corner_range_and_box(reader, address):
     page.wait_for_selector("text=5 marked")
     expect(page.locator(MARKED)).to_have_count(5)
     assert not page.locator("[role=dialog]").count()  # neither opened an image
+    page.get_by_role("button", name="Clear marks").click()
+    expect(page.locator(MARKED)).to_have_count(0)

@@ -6,6 +6,7 @@ A column of numbers is counted in ranges, which are written as in a slice: `0.1.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -136,14 +137,14 @@ def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str,
 
 def _value_counts(study: StudyReader, column: str, among: np.ndarray) -> dict[str, int]:
     if slice_columns(study)[column] != TRACES:
-        texts = column_values(study, column)[among].dropna().map(_text)
-        return {str(value): int(n) for value, n in texts.value_counts().items()}
+        values = column_values(study, column).to_numpy(object)[among]
+        return dict(Counter(_text(value) for value in values if not pd.isna(value)))
     left = read_traces(study.path).images
     of = [left[name] for name in study.images["image_id"][among] if name in left]
     if column == WRONG_LABEL:
         n = sum(bool(one.wrong_label) for one in of)
         return {"true": n, "false": int(np.count_nonzero(among)) - n}
-    return dict(pd.Series([tag for one in of for tag in one.tags], dtype=object).value_counts())
+    return dict(Counter(tag for one in of for tag in one.tags))
 
 
 def _text(value: object) -> str:

@@ -26,6 +26,7 @@ UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is o
 CLEARER = 2.0  # times its share among all images: a class that tells features apart
 CLEAR_WORD = 0.6  # AUC of a word that a feature is called by without doubt
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
+OF_ANSWER = "answer_head_weights"  # by class of the study, where `core.answers` matched the outputs to labels
 
 
 def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd.DataFrame:
@@ -109,11 +110,17 @@ def pushed_classes(weights: np.ndarray, names: Sequence[str], *, most: int = MOS
 
 
 def _head_words(study: StudyReader, most: int) -> dict[int, list[str]]:
-    """Return the classes that each feature pushes in the encoder's own head; empty without a linear one."""
+    """Return the classes that each feature pushes in the encoder's own head; empty without a linear one.
+
+    Where the checkpoint does not name its outputs, the labels that they were matched to do.
+    """
     if not (study.has("head_weights") and study.has("head_classes")):
         return {}
     names = study.table("head_classes", ["name"])["name"].astype(str).tolist()
-    pushed = pushed_classes(study.vector("head_weights"), names, most=most) if all(names) else []
+    weights = "head_weights"
+    if not all(names):
+        names, weights = study.class_names, OF_ANSWER
+    pushed = pushed_classes(study.vector(weights), names, most=most) if study.has(weights) else []
     return {feature: classes for feature, classes in enumerate(pushed) if classes}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.common.captions import SPLITS
+from core.common.captions import SPLITS, with_class_names
 from core.slices.inspection.facets import (
     CORRECT,
     FACETS,
@@ -63,15 +63,16 @@ def _added(titles: dict[str, str]) -> list[str]:
 
 def _facet(study: Study, population: Slice, facet: str, found: np.ndarray | None) -> Facet:
     counts = slice_reads.facet(study, population, facet, found)
-    named = pressed(population, facet)
-    order = [*counts, *(value for value in named if value not in counts)]
+    chosen = pressed(population, facet)
+    order = [*counts, *(value for value in chosen if value not in counts)]
     if facet in population.ranges:
         order.sort(key=lambda text: range_in(facet, text))
-    listed = [value for at, value in enumerate(order) if at < MOST or value in named]
+    listed = [value for at, value in enumerate(order) if at < MOST or value in chosen]
     n_here = slice_reads.count(study, population) if facet in population.ranges else 0
     values = tuple(
         Value(value, WORDS.get(value, value.replace("..", " to ") if ".." in value else value)
-              if facet not in SEVERAL else value, counts.get(value, n_here), value in named)
+              if facet not in SEVERAL else with_class_names(value),
+              counts.get(value, n_here), value in chosen)
         for value in listed
     )  # fmt: skip
     title = TITLES.get(facet) or image_filter.column_name(facet)

@@ -11,6 +11,8 @@ import pytest
 
 from core.common.assets import asset
 from core.comparison.compare import compare
+from core.comparison.features import lone_features
+from core.comparison.images import shared_images
 from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
 from core.slices.slice import Slice
@@ -18,7 +20,7 @@ from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.panels.compare.pictures import TILES
 from tests.comparison.comparable import add_concepts, second_study
-from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
+from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.manifests import edited_manifest
 from tests.sampling import sample
 
@@ -315,3 +317,21 @@ def test_every_chart__can_be_added_to_the_sheet(both, open_page, figure):
     assert {"compare_classes", "compare_distributions", "compare_words"} <= set(held)
     assert len(held) > 3 or figure == "Overlap with masks"  # this study has no masks
     assert all(menu["sheet"] for menu in held.values()), held
+
+
+@pytest.mark.slow
+def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, monkeypatch):
+    monkeypatch.setattr("core.comparison.features.UNLIKE", 0.8)  # the planted features of the two are alike
+    monkeypatch.setattr("core.comparison.features.LEAST", 3)
+    shared = shared_images([open_study(both / name) for name in ("demo", "second")])
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception
+    gained, lost = lone_features(shared, 1, 0), lone_features(shared, 0, 1)
+    many = "feature" if len(gained) == 1 else "features"
+    assert f"{len(gained)} {many} gained, {len(lost)} lost" in [head.value for head in app.subheader]
+    for key, table, name in (("gained", gained, "second"), ("lost", lost, "demo")):
+        if len(table):
+            shown = drawn_cards(app, f"compare_lone_{key}")
+            assert [int(card["id"]) for card in shown] == table["feature"].tolist()[:4]
+            assert all(f"study={name}" in card["href"] for card in shown)
+    assert len(gained) + len(lost)

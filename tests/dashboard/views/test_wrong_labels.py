@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from core.store import open_study
@@ -44,7 +45,7 @@ def test_list__is_that_of_the_filter_and_is_marked_and_tagged(studies, open_page
     app.session_state["wrong_labels_bar_label"] = True  # AppTest has no click for a popover
     app.run()
     press(app, f"Mark {len(table)} labels as wrong")
-    other = study.images["image_id"][~study.is_val].iloc[0]
+    other = study.images["image_id"].iat[int(np.argmin(study.is_val))]
     changes.set_tags(study, other, ["doubtful"])  # AppTest cannot type a new one
     app.session_state["wrong_labels_bar_tag"] = True
     app.run().selectbox(key="wrong_labels_bar_tag_name").set_value("doubtful").run()

@@ -175,3 +175,12 @@ def test_feature_words__without_concepts_are_the_classes_that_the_head_pushes(tm
     head = dict(zip(["tench, Tinca tinca", "ray", "cock"], weights, strict=True))
     study = small.write_small_study(tmp_path / "study", head=head)
     assert feature_words(study) == {0: ["pushes tench"], 1: ["pushes ray"], 2: ["pushes cock"]}
+
+
+def test_feature_words__of_outputs_without_names_are_the_labels_that_they_were_matched_to(tmp_path):
+    weights = np.eye(3, small.N_FEATURES, dtype=np.float32)
+    study = small.write_small_study(tmp_path / "study", head={"": weights[0]})
+    assert feature_words(study) == {}
+    with write_study(study.path) as writer, writer.step("answers", {}) as step:
+        step.vector("answer_head_weights", weights)  # of cat, dog and golden retriever
+    assert feature_words(open_study(study.path))[2] == ["pushes golden retriever"]

@@ -34,21 +34,30 @@ class BasisKind:
         return max(1, min(int(self.times * width), MOST_LATENTS, n if self.within else MOST_LATENTS))
 
 
-_TRAINED, _CLASSICAL = "core.training.dictionaries", "core.bases.classical"
 KINDS = {
     kind.name: kind
     for kind in (
         BasisKind("units", "the features of the encoder as they are"),
-        BasisKind("topk", "a sparse autoencoder that keeps the k largest codes", f"{_TRAINED}:fit_topk"),
+        BasisKind(
+            "topk",
+            "a sparse autoencoder that keeps the k largest codes",
+            "core.training.dictionaries:fit_topk",
+        ),
         BasisKind(
             "matryoshka",
             "a sparse autoencoder whose first latents reconstruct on their own",
-            f"{_TRAINED}:fit_matryoshka",
+            "core.training.dictionaries:fit_matryoshka",
         ),
-        BasisKind("nmf", "non-negative matrix factorisation", f"{_CLASSICAL}:fit_nmf", 0.25, within=True),
-        BasisKind("pca", "principal components, each with a sign", f"{_CLASSICAL}:fit_pca", 1.0, within=True),
-        BasisKind("kmeans", "the nearest of some centres", f"{_CLASSICAL}:fit_kmeans", 1.0, within=True),
-        BasisKind("random", "random directions: a control", f"{_CLASSICAL}:fit_random"),
+        BasisKind(
+            "nmf", "non-negative matrix factorisation", "core.bases.classical:fit_nmf", 0.25, within=True
+        ),
+        BasisKind(
+            "pca", "principal components, each with a sign", "core.bases.classical:fit_pca", 1.0, within=True
+        ),
+        BasisKind(
+            "kmeans", "the nearest of some centres", "core.bases.classical:fit_kmeans", 1.0, within=True
+        ),
+        BasisKind("random", "random directions: a control", "core.bases.classical:fit_random"),
         BasisKind("file", "a dictionary that another library has trained"),
     )
 }

@@ -32,7 +32,7 @@ LONELY_SIGNS = """() => {
     return sign.getBoundingClientRect().top;
   };
   const lonely = new Set();
-  for (let width = 780; width > 300; width -= 3) {
+  for (let width = 780; width > 480; width -= 3) {
     main.style.width = `${width}px`;
     for (const text of texts) for (const match of text.data.matchAll(/\\S\\s%/g)) {
       if (Math.abs(top(text, match.index) - top(text, match.index + 2)) > 5) lonely.add(text.data);

@@ -11,10 +11,10 @@ import plotly.graph_objects as go
 from core.charts.chart import Chart, frame_of
 from core.charts.options import FigureOptions
 from core.charts.registry import CHARTS
-from core.charts.theme import LIGHT, Theme, paper, paper_of_width
+from core.charts.theme import LIGHT, Theme, layout_of, paper, paper_of_width
 from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
-from core.figures.fit_text import fit_text
+from core.figures.fit_text import fit_text, legend_room
 from core.steps import step_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def read_chart(studies: Study | Sequence[Study], chart: Chart, options: FigureOp
 
 def drawn(chart: Chart, data: Any, options: FigureOptions, theme: Theme) -> go.Figure:
     """Draw what `read_chart` returned, with no text cut."""
-    return fit_text(chart.draw(data, options, theme), theme)
+    figure = chart.draw(data, options, theme)
+    if theme.height is not None and layout_of(figure).height == theme.height:
+        layout_of(figure).height += legend_room(figure, theme)
+    return fit_text(figure, theme)
 
 
 def table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,6 +11,7 @@ from core.charts.fonts import text_width, wrapped_lines
 from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, printed_font
 
 LINE = 1.3  # height of a line, in font sizes
+LEGEND_ROW, LEGEND_MARK, USUAL_ROWS = 19, 45, 2  # px of a row, px beside a name; rows that every panel has
 BESIDE = 60  # px of a usual figure that the labels of an axis and its title take
 
 
@@ -26,6 +28,18 @@ def fit_text(figure: go.Figure, theme: Theme) -> go.Figure:
         _wrap_title(axis, theme, (height - margin - BESIDE) * _share(axis), font)
     _wrap_notes(figure, theme, font)
     return figure
+
+
+def legend_room(figure: go.Figure, theme: Theme) -> int:
+    """Return the height in px of the legend's rows beyond USUAL_ROWS, which the panel would lose to them."""
+    traces: Any = figure.data
+    names = [trace.name for trace in traces if trace.name and trace.showlegend is not False]
+    if not names or theme.width is None:
+        return 0
+    size, font = theme.font_size - 1, printed_font(theme)
+    widest = max(text_width(name, size, font=font) for name in names) + LEGEND_MARK
+    n_rows = math.ceil(len(names) / max(1, int(theme.width / widest)))
+    return LEGEND_ROW * max(n_rows - USUAL_ROWS, 0)
 
 
 def _share(axis: Any) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.charts.theme import USUAL_HEIGHT, Theme, layout_of, paper
-from core.figures.fit_text import fit_text
+from core.figures.fit_text import fit_text, legend_room
 
 SCATTER_POINTS = 20_000  # up to which WebGL points become vectors
 
@@ -31,7 +31,8 @@ def print_version(
     theme = paper(column=column, font=font)
     figure = go.Figure(draw(theme))
     if layout_of(figure).height == theme.height:  # the theme's own; some figures know theirs on paper
-        layout_of(figure).height = round(layout_of(figure).height * max(screen_height / USUAL_HEIGHT, 1.0))
+        height = layout_of(figure).height * max(screen_height / USUAL_HEIGHT, 1.0)
+        layout_of(figure).height = round(height + legend_room(figure, theme))
     fit_text(figure, theme)
     figure = go.Figure(data=[_as_vectors(trace) for trace in figure.data], layout=figure.layout)
     return figure.update_layout(width=theme.width)

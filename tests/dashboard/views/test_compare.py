@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common.assets import asset
 from core.comparison.compare import compare
 from core.comparison.features import lone_features
 from core.comparison.images import shared_images
@@ -21,7 +20,6 @@ from core.store import open_study
 from dashboard.panels.compare.pictures import TILES
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
-from tests.manifests import edited_manifest
 from tests.sampling import sample
 
 
@@ -212,52 +210,6 @@ def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
     (tile, *_) = tiles(app, "compare_gallery")
     assert tile["names"] == ["Image", "Heatmap in seen", "Heatmap in twin"]
     assert "/seen/" in tile["beside"][0] and "/twin/" in tile["beside"][1]
-
-
-ALONE = "was trained with the penalty of column norms alone: its reward for Q was zero"
-
-
-def spec_of(study, spec: str) -> None:
-    """Say in the manifest that the study's encoder is `spec`."""
-    with edited_manifest(study) as manifest:
-        manifest["steps"]["embed"]["summary"]["encoder"]["spec"] = spec
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("regularizer", "said"),
-    sample(
-        [
-            ({"kind": "q", "lambda1": 1e-4}, True),
-            ({"kind": "q", "lambda1": 1e-4, "reading": "sum"}, False),
-            (None, False),
-            ({"kind": "lasso"}, False),
-            ({"kind": "none"}, False),
-        ],
-        3,
-    ),
-)
-def test_note__only_where_the_sidecar_is_of_the_first_form(both, open_page, tmp_path, regularizer, said):
-    weights = tmp_path / "tuned.safetensors"
-    settings = {} if regularizer is None else {"regularizer": regularizer}
-    weights.with_name(f"{weights.name}.json").write_text(json.dumps({"settings": settings}))
-    spec_of(both / "second", f"resnet18@{weights}")
-    found = compare([open_study(both / name) for name in ("demo", "second")])
-    alone = [note.text for note in found.notes if ALONE in note.text]
-    assert alone == [f"the encoder of second {ALONE}"] * said
-    app = open_page("compare", study="demo", compare_with=["second"])
-    assert not app.exception
-    assert (f"The encoder of second {ALONE}." in all_text(app)) == said
-
-
-@pytest.mark.slow
-def test_note__of_the_shipped_encoder(both):
-    spec_of(both / "second", "asset:simclr_q_glyphworld")
-    found = compare([open_study(both / name) for name in ("demo", "second")])
-    sidecar = json.loads(asset("encoders/simclr_q_glyphworld.safetensors.json").read_text())
-    first_form = "reading" not in sidecar["regularizer"]
-    alone = [note.text for note in found.notes if ALONE in note.text]
-    assert alone == [f"the encoder of second {ALONE}"] * first_form
 
 
 @pytest.mark.slow

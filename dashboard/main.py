@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.answers.answer import Answer
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -148,10 +149,15 @@ def _answering(study: Study, slot: DeltaGenerator) -> Study:
                 "Whose mistakes",
                 names,
                 key=ANSWER_FIELD,
-                format_func=lambda name: study.answers[name].words,
+                format_func=lambda name: _title(study.answers[name]),
                 on_change=lambda: session.set_url(session.ANSWER, session.value(ANSWER_FIELD)),
             )
     return study.answering(head)
+
+
+def _title(answer: Answer) -> str:
+    top1 = answer.facts.get("top1")
+    return answer.title if top1 is None else f"{answer.title}, {100 * top1:.1f} %"
 
 
 def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) -> Study | None:

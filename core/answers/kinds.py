@@ -13,7 +13,7 @@ class Kind:
     """One kind of answer.
 
     Attributes:
-        summary: what it is, in a line.
+        title: what the pages call it. summary: what it is, in a line.
         make: "module:function" that makes it, (study, request, progress) -> `outcome.AnswerValues`; "" for
             the probe, which is a step of its own.
         cause: "module:function" that names the likely cause of chance level, (study, request, progress) -> a
@@ -22,6 +22,7 @@ class Kind:
     """
 
     name: str
+    title: str
     summary: str
     make: str = ""
     cause: str = ""
@@ -33,18 +34,31 @@ KINDS = {
     for kind in (
         Kind(
             "head",
+            "own classifier",
             "the classifier that the encoder's own checkpoint holds",
             "core.answers.head:head_answer",
             "core.analysis.probe.normalisation:likely_normalisation",
         ),
-        Kind("probe", "the linear probe that the study trains", fitted=True),
-        Kind("knn", "a vote of the 20 nearest train images", "core.answers.knn:knn_answer", fitted=True),
+        Kind("probe", "linear probe", "the linear probe that the study trains", fitted=True),
+        Kind(
+            "knn",
+            "nearest neighbours",
+            "a vote of the 20 nearest train images",
+            "core.answers.knn:knn_answer",
+            fitted=True,
+        ),
         Kind(
             "zero-shot",
+            "zero-shot by text",
             "the class whose texts are nearest, by the text tower of the encoder (open_clip)",
             "core.concepts.clip.zero_shot:zero_shot_answer",
         ),
-        Kind("file", "predictions that you have, from a file", "core.answers.predictions:file_answer"),
+        Kind(
+            "file",
+            "predictions",
+            "predictions that you have, from a file",
+            "core.answers.predictions:file_answer",
+        ),
     )
 }
 

@@ -14,6 +14,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.common.captions import with_class_names
 from core.common.formatting import counted
 from core.errors import PeregrineError
 from core.export.pictures import MOST_BYTES, MOST_PICTURES, pictures_zip
@@ -116,7 +117,7 @@ def _tag(study: Study, rows: np.ndarray, tags: list[str], key: str) -> None:
 def _label(study: Study, rows: np.ndarray, suggested: Mapping[int, str], key: str) -> None:
     first = [SUGGESTED] if suggested else []
     options = [*first, UNKNOWN, *(name for name in study.class_names if name != UNSURE)]
-    st.selectbox("They should be", options, key=f"{key}_class")
+    st.selectbox("They should be", options, key=f"{key}_class", format_func=with_class_names)
 
     def wrong() -> dict[str, str]:
         choice = session.value(f"{key}_class")

@@ -23,6 +23,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES, TRY_PICTURE
 from dashboard.cache import reads
+from dashboard.cache.features import feature_reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.cache.pictures.tried_reads import Picture, Tried
 from dashboard.components import widgets
@@ -224,7 +225,7 @@ def _row(
     heats: Mapping[int, str],
     off: tuple[int, ...],
 ) -> Row:
-    words = reads.feature_words(study) if study is not None else {}
+    words = feature_reads.names(study) if study is not None else {}
     note = f"#{feature}" if feature in words else ""
     if study is not None and not note and study.has("firing_features"):
         note = reads.class_words(study, feature)
@@ -232,7 +233,7 @@ def _row(
     name = served_studies.name_of(study) if study is not None else None
     return Row(
         id=str(feature),
-        title=words.get(feature, f"Feature {feature}").replace(", ", " · "),
+        title=words.get(feature, f"Feature {feature}"),
         note=note or tried_reads.speaks_for(study, feature),
         href=session.href("feature", name, feature=str(feature)) if name else "",
         push=push / most if has_push else None,

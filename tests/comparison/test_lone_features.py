@@ -14,7 +14,7 @@ from tests.synthetic import make_study
 
 def firing_sets(study: Study, rows: np.ndarray) -> list[set[str]]:
     pointers, images = study.vector("firing_by_feature_ptr"), study.array("firing_by_feature_rows")[:]
-    ids = study.images["image_id"].to_numpy()
+    ids = study.images["image_id"].tolist()
     shown = set(rows.tolist())
     ends = zip(pointers[:-1], pointers[1:], strict=True)
     return [{ids[row] for row in images[first:last] if row in shown} for first, last in ends]

@@ -10,7 +10,7 @@ import pytest
 from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
 from dashboard.components.plain_text import plain
-from tests.dashboard.conftest import tiles
+from tests.dashboard.conftest import drawn_cards, tiles
 from tests.synthetic import make_study
 
 IDS = ("n01440764", "n02099601", "n03126707", "n99999999")
@@ -49,3 +49,6 @@ def test_the_pages_show_names_and_filter_by_ids(tmp_path: Path, monkeypatch, ope
     )  # the id is what is filtered by
     assert app.multiselect(key="filter_labels").value == [IDS[1]]
     assert "tench" in app.multiselect(key="filter_labels").options
+    cards = drawn_cards(open_page("overview", study="demo"), "overview_first")
+    said = next(card["title"] + card["subtitle"] for card in cards if card["id"] == "confusion")
+    assert not any(name in said for name in IDS[:3])

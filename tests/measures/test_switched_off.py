@@ -33,6 +33,15 @@ def test_switched_off__is_the_answer_to_each_changed_vector(shared_study):
             without_features(study, rows, features)
 
 
+def test_train_means__are_stored_and_cost_no_pass(shared_study, monkeypatch):
+    study = open_study(shared_study)
+    raw, has = study.array("representations")[:].astype(float), study.has
+    assert has("raw_moments")
+    monkeypatch.setattr(study, "has", lambda item: item != "feature_means" and has(item))
+    monkeypatch.delattr(type(study.array("representations")), "chunks")
+    np.testing.assert_allclose(train_means(study), raw[~study.is_val].mean(0), rtol=1e-6)
+
+
 def test_table__by_hand():
     """Four images: right, wrong, of no known class, right; the second gets right, the last one wrong."""
     before, after = np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1])

@@ -57,11 +57,11 @@ def other_readouts(study: Study, device: str | torch.device = "cpu") -> Iterator
             yield f"layer (--layer {name})", _array(captured.output)
 
 
-def _pooled(output: Tensor) -> Tensor | None:
-    """The mean over the positions of a map or of tokens; a vector as it is."""
+def _pooled(output: Tensor) -> Tensor:
+    """The mean over the positions of a map or of tokens; another output flat."""
     if output.ndim == 4:
         return output.mean((2, 3))
-    return output.mean(1) if output.ndim == 3 else output.clone() if output.ndim == 2 else None
+    return output.mean(1) if output.ndim == 3 else output.reshape(len(output) if output.ndim else 1, -1)
 
 
 def _array(vectors: Tensor) -> np.ndarray:

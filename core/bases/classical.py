@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def fit_pca(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dict
             f"--size {size}: {len(sample):,} vectors of {vectors.width:,} features have {most:,} components"
         )
     with run.progress.stage("pca"):
-        pca = PCA(size, random_state=seed).fit(sample)
+        pca: Any = PCA(size, random_state=seed).fit(sample)
     mean = pca.mean_.astype(np.float32)
     return _linear(pca.components_, mean, MAGNITUDE, min(k, size))
 
@@ -39,7 +40,8 @@ def fit_kmeans(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> D
     mean = vectors.centre.astype(np.float32)
     with run.progress.stage("kmeans"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that many vectors are equal: some centres will be dead
-        kmeans = MiniBatchKMeans(size, batch_size=BATCH, n_init=1, random_state=seed).fit(sample - mean)
+        make: Any = MiniBatchKMeans
+        kmeans = make(size, batch_size=BATCH, n_init=1, random_state=seed).fit(sample - mean)
     centres = kmeans.cluster_centers_.astype(np.float32)
     bias = -0.5 * (centres.astype(np.float64) ** 2).sum(1)  # x.c - |c|2 / 2 is largest for the nearest
     return _linear(centres, mean, NEAREST, 1, bias=bias)
@@ -57,7 +59,8 @@ def fit_nmf(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> Dict
         )
     with run.progress.stage("nmf"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged to the last digit
-        nmf = MiniBatchNMF(size, init="random", batch_size=BATCH, random_state=seed).fit(sample)
+        make: Any = MiniBatchNMF
+        nmf = make(size, init="random", batch_size=BATCH, random_state=seed).fit(sample)
     lengths = np.linalg.norm(nmf.components_, axis=1, keepdims=True)
     components = nmf.components_ / np.where(lengths > 0, lengths, 1)
     return _linear(components, np.zeros(vectors.width, np.float32), NMF, min(k, size))

@@ -180,7 +180,8 @@ def nmf_codes(raw: np.ndarray, about: Dictionary) -> np.ndarray:
     """(n, M) float32: codes of at least 0 whose sum of components is nearest to each vector."""
     from sklearn.decomposition import non_negative_factorization
 
-    codes, _, _ = non_negative_factorization(
+    factorise: Any = non_negative_factorization
+    codes, _, _ = factorise(
         np.maximum(raw, 0, dtype=np.float64),
         H=about.decoder.astype(np.float64),
         n_components=about.size,

@@ -81,11 +81,11 @@ def _dictionary(
     if activation == JUMP:
         threshold = np.broadcast_to(np.asarray(threshold, np.float32), (size,))
     values = (decoder, offset, encoder, np.zeros(size) if bias is None else bias, subtracted)
-    arrays = (np.ascontiguousarray(one, np.float32) for one in values)
+    rows, centre, directions, shift, before = (np.ascontiguousarray(one, np.float32) for one in values)
     kept = k if activation in (TOPK, RAW_TOPK) else None
     facts = {"n_tensors": len(state), "notes": notes or []}
     held = None if activation != JUMP else np.array(threshold, np.float32)
-    return Dictionary(*arrays, activation, kept, held, norm, facts)
+    return Dictionary(rows, centre, directions, shift, before, activation, kept, held, norm, facts)
 
 
 def _kept(k: int | None, *said: Any) -> int | None:

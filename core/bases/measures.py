@@ -104,7 +104,7 @@ def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -
         "mean": np.divide(tally.sums["value"], active, out=np.zeros(tally.size), where=active > 0),
         "max": tally.sums["max"],
     }
-    return pd.DataFrame(frame)[list(LATENTS)]
+    return pd.DataFrame({name: frame[name] for name in LATENTS})
 
 
 def stability(decoder: np.ndarray, others: list[np.ndarray], *, block: int = 1024) -> np.ndarray | None:

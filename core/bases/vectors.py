@@ -90,7 +90,10 @@ class Vectors:
     @cached_property
     def centre(self) -> np.ndarray:
         """(r,) float64: the mean vector."""
-        return sum(block.sum(0, dtype=np.float64) for block in self.blocks()) / len(self)
+        total = np.zeros(self.width)
+        for block in self.blocks():
+            total += block.sum(0, dtype=np.float64)
+        return total / len(self)
 
     @cached_property
     def scale(self) -> float:

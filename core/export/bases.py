@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,8 +37,8 @@ def export_basis(study: Study, name: str, out: str | Path) -> int:
             WRITERS[out.suffix.lower()](table, temporary)
             return len(table)
         codes = codes_of(study, basis)
-        parts = {part: study.vector(basis.item(part)) for part in ("decoder", "offset")}
-        csr = {"indptr": codes.indptr, "indices": codes.features, "data": codes.values}
+        parts: dict[str, Any] = {part: study.vector(basis.item(part)) for part in ("decoder", "offset")}
+        parts |= {"indptr": codes.indptr, "indices": codes.features, "data": codes.values}
         with open(temporary, "wb") as file:
-            np.savez(file, **parts, **csr, card=np.array(json_text(basis.card)))
+            np.savez(file, **parts, card=np.array(json_text(basis.card)))
     return len(table)

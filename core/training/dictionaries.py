@@ -69,7 +69,13 @@ class Autoencoder(nn.Module):
 
 
 class DictionaryRun(ResumableRun):
-    """The training of one dictionary."""
+    """The training of one dictionary.
+
+    Attributes:
+        losses: tensors, so that no step waits for a GPU.
+    """
+
+    losses: list[Any]
 
     def __init__(self, vectors: Vectors, prefixes: tuple[int, ...], k: int, seed: int, run: FitRun) -> None:
         state = Path(f"{run.state}.{seed}.resume")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def cases() -> list[Case]:
     def overcomplete(folder: Path, **more: np.ndarray) -> Path:
         final = {"encoder__final_block__0__weight": w["W"], "encoder__final_block__0__bias": w["b"]}
         final |= {f"encoder__final_block__1__{name}": one for name, one in norm.items()}
-        more |= {"dictionary___weights": w["D"], "dictionary__multiplier": np.float32(0.2)}
+        more |= {"dictionary___weights": w["D"], "dictionary__multiplier": np.array(0.2, np.float32)}
         with_settings(folder, "config.json", {} if "thresholds" in more else {"top_k": K})
         return torch_file(folder / "sae.pt", **final, **more)
 
@@ -164,7 +165,7 @@ def cases() -> list[Case]:
         "activation": of_class("TopK", top_k=K, key="top-k", aux=of_class("AuxK")),
     }
     batched = {"d_model": R, "d_sae": M, "activation": of_class("BatchTopK", top_k=K, momentum=0.1)}
-    f = np.float32
+    f = partial(np.array, dtype=np.float32)
     return [
         Case(
             "SAELens",
@@ -254,7 +255,7 @@ def cases() -> list[Case]:
         Case(
             "dictionary_learning",
             "topk",
-            lambda p: learned(p, {"dict_class": "AutoEncoderTopK"}, b_dec=w["o"], k=np.int64(K)),
+            lambda p: learned(p, {"dict_class": "AutoEncoderTopK"}, b_dec=w["o"], k=np.array(K)),
             lambda x: topk(shifted(x), K),
         ),
         Case(
@@ -273,7 +274,7 @@ def cases() -> list[Case]:
             "dictionary_learning",
             "batchtopk",
             lambda p: learned(
-                p, {"dict_class": "BatchTopKSAE"}, b_dec=w["o"], k=np.int64(K), threshold=f(0.3)
+                p, {"dict_class": "BatchTopKSAE"}, b_dec=w["o"], k=np.array(K), threshold=f(0.3)
             ),
             lambda x: above(shifted(x), f(0.3)),
         ),

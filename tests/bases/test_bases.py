@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def test_codes_and_numbers_of_a_sparse_dictionary_are_those_of_a_loop(study, kin
     assert card["dead"] == pytest.approx((codes == 0).all(0).mean())
     table = study.table("basis_d")
     assert table["l0"].sum() == pytest.approx(card["l0"])
-    latent = int(table["r2"].idxmax())
+    latent = int(table["r2"].to_numpy().argmax())
     without = codes.copy()
     without[:, latent] = 0
     lost = ((raw - without @ decoder - offset) ** 2).sum() - errors.sum()
@@ -90,7 +91,8 @@ def test_kmeans_and_pca_are_those_of_scikit_learn(study):
     raw, train = raw_of(study), ~study.is_val
     fitted = raw[train].astype(np.float32)
     mean = fitted.mean(0, dtype=np.float64).astype(np.float32)
-    kmeans = MiniBatchKMeans(4, batch_size=4096, n_init=1, random_state=0).fit(fitted - mean)
+    make: Any = MiniBatchKMeans
+    kmeans = make(4, batch_size=4096, n_init=1, random_state=0).fit(fitted - mean)
     assert (dense(study, "kmeans").argmax(1) == kmeans.predict((raw - mean).astype(np.float32))).all()
     assert (dense(study, "kmeans").sum(1) == 1).all()
     pca = PCA(5, random_state=0).fit(fitted)

@@ -95,7 +95,6 @@ def test_the_auxiliary_gradient_is_that_of_autograd(rng, prefixes):
         torch.testing.assert_close(with_dead[name] - without[name], parameter.grad, rtol=1e-7, atol=1e-12)
 
 
-@pytest.mark.slow
 def test_a_planted_dictionary_is_recovered_and_another_is_not(tmp_path):
     """Few steps are enough for so wide vectors; the default is 3,000."""
     directions, x = planted(0)

@@ -316,7 +316,7 @@ class StudyReader:
         *,
         combine: str = "mean",
         opacity: float = 0.55,
-        colour_map: str = "turbo",
+        colour_map: str = "inferno",
         masks: Sequence[str] = (),
         mask_style: str = "region",
         max_side: int | None = None,

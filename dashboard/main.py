@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.answers.answer import Answer
 from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -118,7 +119,7 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
     if not study.has("images"):
         study_progress.not_ready(entry, None)
         return
-    study = _answering(study)
+    study = _answering(study, facts_slot)
     session.set_current_study(study)
     sheet.enter(entry.name)
     _above(page, entry, study)
@@ -133,8 +134,8 @@ def _opened(entry: served_studies.Entry, facts_slot: DeltaGenerator) -> Study:
     return study
 
 
-def _answering(study: Study) -> Study:
-    """The study as it reads with the chosen answer; with a selector where it has several."""
+def _answering(study: Study, slot: DeltaGenerator) -> Study:
+    """The study as it reads with the chosen answer; with a selector below its facts where it has several."""
     names = list(study.answers)
     head = session.url_text(session.ANSWER)
     if head is not None and head not in names:
@@ -143,15 +144,20 @@ def _answering(study: Study) -> Study:
     head = head if head in names else next(iter(names), None)
     if len(names) > 1:
         st.session_state[ANSWER_FIELD] = head
-        with st.sidebar:
+        with slot:
             st.selectbox(
                 "Whose mistakes",
                 names,
                 key=ANSWER_FIELD,
-                format_func=lambda name: study.answers[name].words,
+                format_func=lambda name: _title(study.answers[name]),
                 on_change=lambda: session.set_url(session.ANSWER, session.value(ANSWER_FIELD)),
             )
     return study.answering(head)
+
+
+def _title(answer: Answer) -> str:
+    top1 = answer.facts.get("top1")
+    return answer.title if top1 is None else f"{answer.title}, {100 * top1:.1f} %"
 
 
 def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) -> Study | None:
@@ -160,7 +166,7 @@ def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) ->
         study = _opened(entry, facts_slot) if entry else None
     except PeregrineError:
         return None
-    return study if study is not None and study.has("images") else None
+    return _answering(study, facts_slot) if study is not None and study.has("images") else None
 
 
 @stable_container

@@ -51,6 +51,15 @@ class Answer:
         return item if self.name == PROBE else f"{self.table}_{PARTS[item]}"
 
     @property
+    def title(self) -> str:
+        """What the pages call it: its kind, or the name that it was given.
+
+        >>> Answer("head", "head", "answers").title, Answer("preds-v2", "file", "answer-preds-v2").title
+        ('own classifier', 'preds-v2')
+        """
+        return KINDS[self.kind].title if self.name == self.kind and self.kind in KINDS else self.name
+
+    @property
     def words(self) -> str:
         """What the answer is, in a line.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.answers.wordnet import WORDNET
+from core.common.captions import WORDNET
 from core.errors import SettingsError
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB

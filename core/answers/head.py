@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.reader import StudyReader
 
 ITEMS = ("head_classes", "head_weights", "head_bias", "head_logits")  # what `embed` writes of a head
+WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
 NO_HEAD = "the encoder comes without a classifier"
 
 
@@ -38,6 +39,23 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     """
     if why := why_no_head(study):
         raise SettingsError(f"no head in '{study.path}': {why}")
+    match, columns = matched(study, request)
+    labels = study.class_names
+    with progress.stage("head", total=study.n_images, unit="images"):
+        answer = from_logits(_rows(study, request.device), study.n_images, columns)
+    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
+    answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
+    answer.notes = match.notes() + order_note(study, answer, match)
+    _add_weights(study, answer, match)
+    return answer
+
+
+def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
+    """The outputs of the head matched to the labels of a study, and what its logits become by that.
+
+    Raises:
+        SettingsError: none of its outputs is a label.
+    """
     outputs, labels = study.table("head_classes"), study.class_names
     names = [
         [one for one in pair if one]
@@ -51,14 +69,7 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
             match = match_classes([[]] * len(names), labels)
     if match is None:
         raise SettingsError(unmatched(names, labels))
-    columns = ClassColumns.of(match, labels, restrict=request.restrict)
-    with progress.stage("head", total=study.n_images, unit="images"):
-        answer = from_logits(_rows(study, request.device), study.n_images, columns)
-    answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
-    answer.facts = {"n_outputs": len(names), "matched": match.how, "n_matched": match.n_matched}
-    answer.notes = match.notes() + order_note(study, answer, match)
-    _add_weights(study, answer, match)
-    return answer
+    return match, ClassColumns.of(match, labels, restrict=request.restrict)
 
 
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
@@ -111,18 +122,9 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
         return []
     true = np.searchsorted(study.class_names, label.to_numpy(object)[rows].astype(str))
     predicted = answer.best[rows, 0].astype(np.int64)
-    order = np.argsort(true, kind="stable")
-    true, predicted = true[order], predicted[order]
-    turn = np.arange(len(true)) - np.searchsorted(true, true)  # the number of each among those of its label
-    n_names = len(answer.names)
-    pairs, counts = np.unique((true * n_names + predicted)[turn % 2 == 0], return_counts=True)
-    by_count = np.argsort(counts, kind="stable")
-    usual = np.full(len(study.class_names), -1)
-    usual[pairs[by_count] // n_names] = pairs[by_count] % n_names  # the most common one is written last
-    judged = turn % 2 == 1
+    share, judged = usual_share(true, predicted)
     if judged.sum() < 10:
         return []
-    share = float((usual[true] == predicted)[judged].mean())
     right = (
         np.searchsorted(study.class_names, np.array(answer.names, dtype=object)[predicted].astype(str))
         == true
@@ -133,7 +135,27 @@ def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[s
     if share < 2 * accuracy or share - max(accuracy, constant) < 0.2:  # one answer to all is no order
         return []
     return [
-        f"THE ORDER OF THE CLASSES IS LIKELY WRONG: top-1 is {100 * accuracy:.1f} %, but {100 * share:.1f} % "
+        f"{WRONG_ORDER}: top-1 is {100 * accuracy:.1f} %, but {100 * share:.1f} % "
         f"of the images get the answer that others of their label get. Classes were matched {match.how}; "
         "name them in the order of the outputs: --head-classes FILE"
     ]
+
+
+def usual_share(true: np.ndarray, predicted: np.ndarray) -> tuple[float, np.ndarray]:
+    """The share of images that get the answer that is usual for their label, and (n,) bool, those that count.
+
+    What is usual is read off every other image of a label, and counted on the others.
+
+    Args:
+        true, predicted: (n,) int >= 0, numbers of labels and of answers.
+    """
+    order = np.argsort(true, kind="stable")
+    turn = np.empty(len(true), int)  # the number of each image among those of its label
+    turn[order] = np.arange(len(true)) - np.searchsorted(true[order], true[order])
+    n_names = int(predicted.max(initial=0)) + 1
+    pairs, counts = np.unique((true * n_names + predicted)[turn % 2 == 0], return_counts=True)
+    by_count = np.argsort(counts, kind="stable")
+    usual = np.full(int(true.max(initial=0)) + 1, -1)
+    usual[pairs[by_count] // n_names] = pairs[by_count] % n_names  # the most common one is written last
+    judged = turn % 2 == 1
+    return float((usual[true] == predicted)[judged].mean()) if judged.any() else np.nan, judged

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from core.errors import SettingsError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -10,15 +13,19 @@ class Kind:
     """One kind of answer.
 
     Attributes:
-        summary: what it is, in a line.
+        title: what the pages call it. summary: what it is, in a line.
         make: "module:function" that makes it, (study, request, progress) -> `outcome.AnswerValues`; "" for
             the probe, which is a step of its own.
+        cause: "module:function" that names the likely cause of chance level, (study, request, progress) -> a
+            line or None.
         fitted: something was fitted on the study's train images, so only the others are evaluation images.
     """
 
     name: str
+    title: str
     summary: str
     make: str = ""
+    cause: str = ""
     fitted: bool = False
 
 
@@ -26,15 +33,42 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind(
-            "head", "the classifier that the encoder's own checkpoint holds", "core.answers.head:head_answer"
+            "head",
+            "own classifier",
+            "the classifier that the encoder's own checkpoint holds",
+            "core.answers.head:head_answer",
+            "core.analysis.probe.normalisation:likely_normalisation",
         ),
-        Kind("probe", "the linear probe that the study trains", fitted=True),
-        Kind("knn", "a vote of the 20 nearest train images", "core.answers.knn:knn_answer", fitted=True),
+        Kind("probe", "linear probe", "the linear probe that the study trains", fitted=True),
+        Kind(
+            "knn",
+            "nearest neighbours",
+            "a vote of the 20 nearest train images",
+            "core.answers.knn:knn_answer",
+            fitted=True,
+        ),
         Kind(
             "zero-shot",
+            "zero-shot by text",
             "the class whose texts are nearest, by the text tower of the encoder (open_clip)",
             "core.concepts.clip.zero_shot:zero_shot_answer",
         ),
-        Kind("file", "predictions that you have, from a file", "core.answers.predictions:file_answer"),
+        Kind(
+            "file",
+            "predictions",
+            "predictions that you have, from a file",
+            "core.answers.predictions:file_answer",
+        ),
     )
 }
+
+
+def check_kinds(names: Iterable[str]) -> None:
+    """Raise SettingsError for a name that is no kind of answers which a study makes by itself."""
+    made = [name for name in KINDS if name != "file"]
+    for name in names:
+        if name not in made:
+            raise SettingsError(
+                f"--answers {name}: no such kind.{did_you_mean(name, made)} Kinds: {', '.join(made)}. "
+                "Predictions of a file are added afterwards: answers STUDY --add FILE"
+            )

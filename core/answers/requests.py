@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from core.answers import answer as answers
 from core.answers.answer import HEAD, evaluated
-from core.answers.head import why_no_head
+from core.answers.head import WRONG_ORDER, why_no_head
 from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.common.device import resolve_device
 from core.config import AnswersConfig
-from core.errors import SettingsError, did_you_mean
+from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.reader import StudyReader
 from core.storage.chunked_array import file_sha256
 from core.storage.writer import write_study
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from core.storage.writer import StepWriter
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
-CHANCE = (
-    "at chance level: top-1 is not above the share of the most common class. The likely causes are a wrong "
-    "order of the classes (--head-classes FILE) and a wrong normalisation (--mean, --std)"
+CHANCE = "at chance level: top-1 is not above the share of the most common class"
+GUESSES = (
+    "The likely causes are a wrong order of the classes (--head-classes FILE) and a wrong normalisation "
+    "(--mean, --std)"
 )
 
 
@@ -71,7 +72,7 @@ def write_answer(
     table = outcome_table(study, answer)
     facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
     if facts["at_chance"]:
-        facts["notes"] = [*facts["notes"], CHANCE]
+        facts["notes"] = _with_cause(study, kind, answer.notes, request, progress)
     for note in facts["notes"]:
         progress.note(f"{name}: {note}")
     item = answers.TABLE.format(name=name)
@@ -80,6 +81,17 @@ def write_answer(
         step.vector(f"{item}_weights", answer.weights)
         step.vector(f"{item}_bias", answer.bias)
     step.summary = {"answers": {name: facts}}
+
+
+def _with_cause(
+    study: StudyReader, kind: str, notes: list[str], request: Request, progress: Progress
+) -> list[str]:
+    """The notes of an answer that is no better than chance, with the cause as far as it can be told."""
+    find = KINDS[kind].cause
+    if found := function_named(find)(study, request, progress) if find else None:
+        return [*(note for note in notes if not note.startswith(WRONG_ORDER)), f"{CHANCE}. {found}"]
+    of_order = any(note.startswith(WRONG_ORDER) for note in notes)
+    return [*notes, CHANCE if of_order else f"{CHANCE}. {GUESSES}"]
 
 
 def add_answer(
@@ -122,6 +134,25 @@ def add_kinds(
     for kind in kinds:
         if kind not in (HEAD, answers.PROBE):
             add_answer(folder, kind, None, {"device": options.get("device", "auto")}, progress)
+
+
+def remake_stale(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
+    """Make those added answers again whose images, representations or file have changed, as they were made.
+
+    One that can no longer be made stays stale, with a note.
+    """
+    study, prefix = StudyReader(folder), OWN_STEP.format(name="")
+    for step in study.manifest["steps"]:
+        if not step.startswith(prefix) or study.state(step) != "stale":
+            continue
+        request = dict(study.settings(step))
+        what = request.pop("file", None) or request.get("kind")
+        del request["kind"]
+        try:
+            request["device"] = options.get("device", "auto")
+            add_answer(folder, str(what), step.removeprefix(prefix), request, progress)
+        except PeregrineError as error:
+            progress.note(f"the answer {step.removeprefix(prefix)} stays stale: {error}")
 
 
 def remove_answer(folder: str | Path, name: str) -> None:

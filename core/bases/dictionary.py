@@ -216,3 +216,14 @@ def with_gain(dictionary: Dictionary, gain: float) -> Dictionary:
         encoder=(dictionary.encoder * gain).astype(np.float32),
         bias=(dictionary.bias * gain).astype(np.float32),
     )
+
+
+def folded(dictionary: Dictionary, mean: np.ndarray, factor: float) -> Dictionary:
+    """A dictionary for (x - mean) * factor as one for x, with the same codes."""
+    return replace(
+        dictionary,
+        encoder=(dictionary.encoder * factor).astype(np.float32),
+        pre_bias=(mean + dictionary.pre_bias / factor).astype(np.float32),
+        decoder=(dictionary.decoder / factor).astype(np.float32),
+        offset=(mean + dictionary.offset / factor).astype(np.float32),
+    )

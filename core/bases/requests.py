@@ -1,4 +1,4 @@
-"""Bases are added to a study, and removed."""
+"""Bases are added to a study, loaded from files of other libraries, and removed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.bases.basis import STEP, Basis, basis_named, check_basis_name
+from core.bases.dictionary import check_dictionary
 from core.bases.encoding import NewBasis, write_basis
+from core.bases.files import normalised, read_dictionary, weights_file
 from core.bases.kinds import KINDS
 from core.bases.measures import stability
+from core.bases.self_check import check_fit
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.config import BasisConfig, as_settings
 from core.errors import SettingsError
 from core.reader import StudyReader
+from core.storage.chunked_array import file_sha256
 from core.storage.manifest import digest
 from core.storage.writer import write_study
 from core.topics import function_named
@@ -23,6 +27,8 @@ from core.topics import function_named
 if TYPE_CHECKING:
     from core.jobs.progress import Progress
 
+READOUTS = "core.analysis.readouts:other_readouts"
+CHECKED = 2048  # vectors on which a loaded dictionary is checked before all images are encoded
 INPUTS = ("images", "representations")
 NOT_ON_POSITIONS = "--on positions is not there yet; leave it out"
 
@@ -61,6 +67,66 @@ def add_basis(
         for state in writer.folder.glob(f".basis-{name}-*.resume"):
             state.unlink()
     return basis_named(StudyReader(folder), name)
+
+
+def load_basis(
+    folder: str | Path,
+    path: str | Path,
+    name: str | None,
+    config: BasisConfig,
+    progress: Progress,
+    *,
+    device: str = "auto",
+    k: int | None = None,
+) -> Basis:
+    """Read a dictionary of another library, check that it fits, encode all images, and return the basis.
+
+    Args:
+        k: how many codes are kept; None: as the file says.
+    Raises:
+        CheckpointError: the file holds no dictionary. SettingsError: it encodes nothing of this study.
+    """
+    where = resolve_device(device)
+    name = check_basis_name(name or _name_of(Path(path)))
+    if config.on == "positions":
+        raise SettingsError(NOT_ON_POSITIONS)
+    dictionary, report = read_dictionary(path, k=k)
+    file = weights_file(Path(path))
+    settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}
+    with write_study(folder) as writer, progress.step("basis"):
+        study, step = study_to_encode(folder), STEP.format(name=name)
+        vectors = Vectors(study.array("representations"), np.flatnonzero(~study.is_val))
+        check_dictionary(dictionary, vectors.width, f"'{file}'")
+        sample = vectors.sample(0, CHECKED)
+        spread = vectors.width**0.5 / vectors.scale
+        length = float(np.linalg.norm(sample, axis=1).mean())
+        dictionary = normalised(
+            dictionary,
+            config.normalisation,
+            vectors.centre,
+            spread if config.normalisation == "centred" else length,
+        )
+        notes = check_fit(
+            dictionary,
+            sample,
+            f"'{file}'",
+            where,
+            readouts=lambda: function_named(READOUTS)(study, where),
+        )
+        notes = [report, *dictionary.facts["notes"], *notes]
+        for note in notes:
+            progress.note(f"{name}: {note}")
+        with writer.step(step, settings, INPUTS, {"file": file_sha256(file)}) as out:
+            facts = {"file": file.name, "notes": notes, "seeds": 1}
+            new = NewBasis(name, "file", dictionary, config.on, facts=facts)
+            write_basis(study, out, new, where, progress)
+    return basis_named(StudyReader(folder), name)
+
+
+def _name_of(path: Path) -> str:
+    """The name of a basis from that of its file or folder."""
+    stem = "".join(one if one.isascii() and one.isalnum() else "-" for one in path.stem).strip("-")
+    return (stem if stem[:1].isalpha() else f"file-{stem}")[:40].strip("-")
 
 
 def remove_basis(folder: str | Path, name: str) -> None:

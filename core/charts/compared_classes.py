@@ -15,6 +15,7 @@ from core.charts.marks import dots, interval
 from core.charts.options import FigureOptions
 from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import signed
 from core.common.statistics.intervals import leaves_out_0
@@ -81,7 +82,7 @@ def class_changes(
     change = numbers(after, "difference")
     drawn = np.sort(np.argsort(-np.abs(change), kind="stable")[:most])
     drawn = drawn[np.argsort(change[drawn], kind="stable")]  # plotly draws from the bottom
-    names = [as_text(name) for name in after["label"].to_numpy(object)[drawn]]
+    names = [as_text(shortened(with_class_names(name))) for name in after["label"].to_numpy(object)[drawn]]
     was, now = 100 * numbers(before, "accuracy")[drawn], 100 * numbers(after, "accuracy")[drawn]
     low, high = (100 * numbers(after, f"difference_{end}")[drawn] for end in ("low", "high"))
     n = numbers(after, "n")[drawn]

@@ -37,7 +37,6 @@ def add_decompose(commands: Any) -> None:
         "--top", type=options.POSITIVE, metavar="N", help="maximum number of features (default: 12)"
     )
     sub.add_argument("--pictures", action="store_true", help="include small crops in the result")
-    sub.add_argument("--remove-file", action="store_true", help="delete the --file after reading it")
     sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a JSON file")
     options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
@@ -49,30 +48,15 @@ def decompose(args: argparse.Namespace) -> None:
     from core.common import formatting
     from core.store import open_study
 
-    if "remove_file" in args:
-        _check_removable(args)
-    try:
-        study = open_study(args.study)
-        with Progress.for_command(None, stages_total=3) as progress:
-            result = _explain(study, args, progress)
-            if "output" in args:
-                replace_text(args.output, formatting.json_text(result))
-    finally:
-        if "remove_file" in args and "file" in args:
-            args.file.unlink(missing_ok=True)
+    study = open_study(args.study)
+    with Progress.for_command(None, stages_total=3) as progress:
+        result = _explain(study, args, progress)
+        if "output" in args:
+            replace_text(args.output, formatting.json_text(result))
     if "output" in args:
         print(f"{args.output}: {formatting.counted(len(result['features']), 'feature')}")
     else:
         output.show(result, result_text, as_json="json" in args)
-
-
-def _check_removable(args: argparse.Namespace) -> None:
-    """Raise SettingsError if --remove-file would delete anything but an uploaded image."""
-    from core.errors import SettingsError
-    from core.jobs.uploads import is_upload
-
-    if "file" not in args or not is_upload(args.file):
-        raise SettingsError("--remove-file only applies to images uploaded to the dashboard; leave it out")
 
 
 def _explain(study: Study, args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -110,11 +94,10 @@ def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
 
     if "image" in args:
         return study.image(args.image)
-    name = "the image" if "remove_file" in args else f"'{args.file}'"
     try:
         return decode(args.file)
     except UnreadableImage as error:
-        raise UnreadableImage(f"cannot read {name}: {_reason(args.file, error)}") from error
+        raise UnreadableImage(f"cannot read '{args.file}': {_reason(args.file, error)}") from error
 
 
 def _reason(path: Path, error: Exception) -> str:

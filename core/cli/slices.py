@@ -70,6 +70,7 @@ def add_inspect(commands: Any) -> None:
         "print everything about the images of a slice, and what makes them different from others",
         "inspect studies/demo --where label=bird",
         "inspect studies/demo --where label=bird --against label=dog --json",
+        "inspect studies/demo --where correct=false --without 3,98",
         notes=options.POPULATION,
     )
     options.add_study(sub)
@@ -78,6 +79,12 @@ def add_inspect(commands: Any) -> None:
         "--against",
         metavar="SLICE",
         help="compare with the images of this slice instead of all others of the same split",
+    )
+    sub.add_argument(
+        "--without",
+        type=options.FEATURES,
+        metavar="J,K",
+        help="also answer with these features switched off, beside as many random ones",
     )
     options.add_answer(sub)
     options.add_json(sub)
@@ -94,6 +101,15 @@ def inspect(args: argparse.Namespace) -> None:
     where = Slice.parse(args.where) if "where" in args else Slice()
     against = Slice.parse(args.against) if "against" in args else None
     report = {"study": str(study.path), **inspect_slice(study, where, against, means=True)}
+    if "without" in args:
+        import numpy as np
+
+        from core.measures.switched_off import switched_off_table
+        from core.pictures.many import without_features
+
+        rows = np.flatnonzero(study.where(where).inside)
+        _, made = without_features(study, rows, args.without)
+        report["without"] = switched_off_table(made).to_dict("records")
     output.show(report, inspection_text, as_json="json" in args)
 
 
@@ -122,6 +138,7 @@ def inspection_text(report: Mapping[str, Any]) -> str:
                 if row["difference"] > 0
             ),
             *(("words", _rates(f"{row['word']} on", row)) for row in report["words"][:SHOWN]),
+            *(("answer", _without_line(row)) for row in report.get("without", ())),
             *(("note", line) for line in report["notes"]),
         ]
     )
@@ -166,6 +183,12 @@ def _overlap_line(report: Mapping[str, Any], mask: str) -> str:
 def _feature_line(row: Mapping[str, Any]) -> str:
     words = f" ({', '.join(row['words'])})" if row["words"] else ""
     return _rates(f"{row['feature']}{words} fires on", row)
+
+
+def _without_line(row: Mapping[str, Any]) -> str:
+    ends = f" ({100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f})"
+    accuracy = f"accuracy {percent(row['accuracy'])}{ends}" if row["n_judged"] else "accuracy not defined"
+    return f"{row['features']}: {accuracy}, {percent(row['flipped'])} of the answers change"
 
 
 def _rates(name: str, row: Mapping[str, Any]) -> str:

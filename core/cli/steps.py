@@ -192,7 +192,7 @@ def add_basis(commands: Any) -> None:
 
 def basis(args: argparse.Namespace) -> None:
     """Add, load or remove a basis, and list those that the study has."""
-    from core.bases.requests import add_basis, remove_basis
+    from core.bases.requests import add_basis, load_basis, remove_basis
     from core.cli import output
     from core.errors import SettingsError
     from core.store import open_study
@@ -204,12 +204,20 @@ def basis(args: argparse.Namespace) -> None:
         raise SettingsError("--kind fits a basis and --load reads one: give one of them")
     if "kind" not in args and (given or "name" in args) and "load" not in args:
         raise SettingsError("what basis? Give --kind KIND, or --load FILE")
+    if "load" in args and (of_fits := sorted({"size", "seeds", "steps"} & set(given))):
+        raise SettingsError(f"--{of_fits[0]} belongs to --kind, not to --load")
+    if "normalisation" in given and "load" not in args:
+        raise SettingsError("--normalisation belongs to --load")
     open_study(args.study)
     if "remove" in args:
         remove_basis(args.study, args.remove)
     if "kind" in args:
         with Progress.for_command(args.study, stages_total=1) as progress:
             add_basis(args.study, name, BasisConfig(**given), progress, device=device)
+    if "load" in args:
+        with Progress.for_command(args.study, stages_total=1) as progress:
+            config, k = BasisConfig(**given), given.get("k")
+            load_basis(args.study, args.load, name, config, progress, device=device, k=k)
     bases = open_study(args.study).bases
     lines = [{**one.facts, "words": one.words, "notes": one.notes} for one in bases.values()]
     output.show({"study": str(args.study), "bases": lines}, bases_text, as_json="json" in args)

@@ -188,11 +188,13 @@ def _demo_in_background(folder: Path, *, fresh: bool, pool: str | None) -> None:
 
 def analyze(args: argparse.Namespace) -> None:
     """Run every step, or only check the inputs."""
+    from core.answers.kinds import check_kinds
     from core.cli import output
     from core.pipeline import run as pipeline
     from core.storage.manifest import refuse_foreign_folder
 
     settings = given(args)
+    check_kinds(getattr(args, "answers", ()))
     refuse_foreign_folder(args.study)
     if "dry_run" in args:
         from core.pipeline.dry_run import plan

@@ -52,3 +52,16 @@ def evenly(count: int, n: int) -> np.ndarray:
     ([0, 4, 8], [0, 1], [])
     """
     return np.unique(np.linspace(0, count - 1, min(n, count)).round().astype(int)) if count else np.arange(0)
+
+
+def one_of_each_first(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Return values with the first one of each kind in front, then the second ones, in their order.
+
+    >>> one_of_each_first(np.array([9, 8, 7, 6, 5]), np.array([0, 0, 1, 0, 1])).tolist()
+    [9, 7, 8, 5, 6]
+    """
+    by_kind = np.argsort(kinds, kind="stable")
+    sizes = np.bincount(np.unique(kinds, return_inverse=True)[1]) if len(kinds) else np.zeros(0, int)
+    ranks = np.empty(len(kinds), int)
+    ranks[by_kind] = np.arange(len(kinds)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return values[np.argsort(ranks, kind="stable")]

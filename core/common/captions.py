@@ -1,12 +1,24 @@
-"""Captions of pictures: the truth first, then what the probe predicts instead; names of splits and masks."""
+"""Captions of pictures: the truth first, then what the probe predicts instead; names of splits and classes.
+
+Classes that are WordNet ids have the names that timm's table of ImageNet's synsets gives them; timm itself is
+not imported, so this needs no torch.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+WORDNET = re.compile(r"n\d{8}")
+_ALONE = re.compile(r"(?<![\w/])n\d{8}(?![\w/]|\.\w)")  # a class in a sentence, and no part of a path
+_LEMMAS = ("data", "_info", "imagenet_synset_to_lemma.txt")  # of the 21,844 synsets, in timm
 SPLITS = {"val": "Evaluation", "train": "Train"}
 ON_MASKS = {"core": "object", "spurious": "background"}  # what the heat of a heatmap lies on
 LOOKS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}  # of features
@@ -56,3 +68,40 @@ def shortened(name: str, longest: int = 28) -> str:
     ('a very …', 'ant')
     """
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+@lru_cache(maxsize=1)
+def wordnet_names() -> dict[str, str]:
+    """The first name of each synset of ImageNet, by its id; empty without the table.
+
+    Where others share the first name, it is all of them; where others share all, the id stands behind.
+
+    >>> wordnet_names()["n02099601"], wordnet_names()["n03126707"]
+    ('golden retriever', 'crane (n03126707)')
+    """
+    timm = find_spec("timm")
+    folders = list(timm.submodule_search_locations or ()) if timm else []
+    path = Path(*folders[:1], *_LEMMAS)
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lemmas = {synset: names.strip() for synset, _, names in (line.partition("\t") for line in lines)}
+    firsts = {synset: names.partition(",")[0] for synset, names in lemmas.items()}
+    same_first, same = Counter(firsts.values()), Counter(lemmas.values())
+    return {
+        synset: first
+        if same_first[first] == 1
+        else f"{first} ({synset})"
+        if same[lemmas[synset]] > 1
+        else lemmas[synset]
+        for synset, first in firsts.items()
+    }
+
+
+def with_class_names(text: str) -> str:
+    """The text with the names of the WordNet ids that stand in it as words.
+
+    >>> with_class_names("n02099601 → n01440764, 54 %"), with_class_names("n02099601/1.jpg")
+    ('golden retriever → tench, 54 %', 'n02099601/1.jpg')
+    """
+    return _ALONE.sub(lambda one: wordnet_names().get(one[0], one[0]), text)

@@ -8,6 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from core.common.captions import with_class_names
+
 
 def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     """(n_rows,) float64 values of a column; NaN where missing, and everywhere when the column is absent."""
@@ -26,8 +28,11 @@ def words(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def as_text(name: str) -> str:
-    """Escape a name so that plotly draws it as is: plotly interprets tags and entities in every text."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Escape a name so that plotly draws it as is: plotly interprets tags and entities in every text.
+
+    A WordNet id is drawn as its name.
+    """
+    return with_class_names(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def where(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:

@@ -47,7 +47,11 @@ class EmbedConfig:
         group="images",
     )
     layer: str | None = option(
-        "layer to analyse", None, metavar="NAME", left_out="the last stage", group="encoder"
+        "layer to analyse; head-input: what the last layer of its classifier reads",
+        None,
+        metavar="NAME",
+        left_out="the last stage",
+        group="encoder",
     )
     pool: str | None = option(
         "how a map of the layer becomes one vector: the average of each channel (gap), its maximum, the "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.config.settings import option
 
 BASIS_KINDS = ("topk", "matryoshka", "nmf", "pca", "kmeans", "random")
+NORMALISATIONS = ("none", "layer_norm", "sqrt_d", "unit", "mean_norm", "centred")
 ON = ("pooled", "positions")
 
 
@@ -36,6 +37,12 @@ class BasisConfig:
         metavar="N",
         minimum=1,
         left_out="3,000 or one pass over the vectors, whichever is more",
+    )
+    normalisation: str | None = option(
+        "with --load: what is done to each vector first",
+        None,
+        choices=NORMALISATIONS,
+        left_out="what the file says",
     )
     pool_codes: str = option(
         "code of an image with --on positions: maximum or mean over its positions",

@@ -259,6 +259,11 @@ def _of_transformers(
         role="online",
         state=renamed.state,
         dropped=dict(dropped),
+        beside={
+            key: tensor
+            for key, tensor in dict(containers)[path].items()
+            if not key.startswith(renamed.prefix) or key.startswith("classifier.")
+        },
     )
 
 

@@ -31,6 +31,7 @@ from core.encoders.layout_names import PIXELS
 from core.encoders.layouts import TRANSFORMERS, Layout, recognise, renamed_by_order
 from core.encoders.packaged import PACKAGED
 from core.encoders.readout.head import Beside, head_of_network, names_in
+from core.encoders.readout.head_input import HEAD_INPUT, to_head_input
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD, Transform
@@ -60,7 +61,7 @@ def load_encoder(
         spec: torchvision:NAME, timm:NAME?key=value&…, open_clip:NAME?pretrained=TAG, each also with @PATH;
             resnet18@PATH; PATH; hf:ORG/NAME; asset:NAME; python:module:factory. `branch=student|teacher` and
             `prefix=…` select one of a file's encoders.
-        layer: dotted name; the representation is then the pooled output of that layer.
+        layer: dotted name; the representation is then the pooled output of that layer. Or HEAD_INPUT.
             Default: the last stage.
         pool: how the map of the layer is pooled, one of POOLINGS; None: gap, where there is a map.
         tokens, token_norm: which tokens of a transformer (TOKENS), before or after its final norm; None: as
@@ -86,6 +87,8 @@ def load_encoder(
             built, report, beside = _from_checkpoint(parsed, parsed.checkpoint, sidecar, flags)
         except CheckpointError as error:
             raise type(error)(_naming(error, parsed.checkpoint)) from error
+    to_head = layer == HEAD_INPUT
+    layer = None if to_head else layer
     encoder = Encoder(
         built.model,
         _overridden(built.transform, mean=mean, std=std, input_size=input_size, resize=resize),
@@ -101,7 +104,7 @@ def load_encoder(
         device=device,
     )
     encoder.find_head = partial(head_of_network, encoder, built, beside)
-    return encoder
+    return to_head_input(encoder) if to_head else encoder
 
 
 def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
@@ -159,14 +162,20 @@ def _from_checkpoint(
         and read_beside(path, PREPROCESSOR)
     ):
         sidecar = dataclasses.replace(sidecar, transform=made.transform.to_dict(), source=PREPROCESSOR)
+    notes_of_file = layout.notes
     layout, classifier = _named_like(made, layout)
+    if known is not None:  # a file that comes with the product: what its tensors are called is no news
+        layout = dataclasses.replace(layout, notes=notes_of_file)
     hint = _hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
     expected = made.model.state_dict()
     others = {key: tensor for key, tensor in layout.state.items() if key not in expected}
-    return made, report, ({**others, **layout.beside}, names_in(file))
+    names = names_in(file)
+    if layout.kind == "transformers" and not names:
+        names = names_in({"idx_to_class": read_beside(path).get("id2label")})
+    return made, report, ({**others, **layout.beside}, names)
 
 
 def _named_like(made: Built, layout: Layout) -> tuple[Layout, frozenset[str]]:

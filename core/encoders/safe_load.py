@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import io
 import pathlib
 import pickle
 import re
@@ -31,6 +32,7 @@ INERT_PACKAGES = (
     "mmengine", "vissl", "classy_vision", "fvcore", "yacs", "addict", "typing",
 )  # fmt: skip
 MAX_INERT = 64
+MOST_HEADER = 1 << 20  # bytes of a line before a checkpoint
 
 
 class Inert:
@@ -88,6 +90,27 @@ def _read_file(path: Path) -> dict[str, Any]:
     if isinstance(loaded, torch.nn.Module) or not isinstance(loaded, dict):
         raise CheckpointError(f"'{path}' holds a {type(loaded).__name__}, not a dictionary; {RESAVE}")
     return loaded
+
+
+def read_after_header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a file of one line of JSON and a checkpoint behind it, as saev writes it: both as dictionaries.
+
+    Raises:
+        CheckpointError: as `read_checkpoint`, or the line is no JSON object.
+    """
+    with path.open("rb") as file:
+        line = file.readline(MOST_HEADER)
+        behind = io.BytesIO(file.read())
+    try:
+        header = parse_json(line)
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise CheckpointError(f"'{path}' does not begin with a line of JSON; download or copy it again")
+    state = _read_torch(path, zipped=behind.getvalue()[:2] == b"PK", content=behind)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"'{path}' holds a {type(state).__name__}, not a dictionary; {RESAVE}")
+    return header, state
 
 
 def _kind(path: Path) -> str:
@@ -164,13 +187,15 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"'{path}' is not a readable safetensors file: {_first_line(error)}") from error
 
 
-def _read_torch(path: Path, *, zipped: bool) -> Any:
-    if zipped:
+def _read_torch(path: Path, *, zipped: bool, content: io.BytesIO | None = None) -> Any:
+    if zipped and content is None:
         _refuse_other_archives(path)
     stubs: list[Any] = []
     while True:
         try:
-            return _load(path, stubs, mmap=zipped)
+            if content is not None:
+                content.seek(0)
+            return _load(content or path, stubs, mmap=zipped and content is None)
         except pickle.UnpicklingError as error:
             global_name = _wanted_global(str(error))
             if (
@@ -189,7 +214,7 @@ def _read_torch(path: Path, *, zipped: bool) -> Any:
             ) from None
 
 
-def _load(path: Path, stubs: list[Any], *, mmap: bool) -> Any:
+def _load(path: Path | io.BytesIO, stubs: list[Any], *, mmap: bool) -> Any:
     with torch.serialization.safe_globals([*_allowed(), *stubs]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unusual pickle protocol does not concern the user
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)

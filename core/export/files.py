@@ -19,6 +19,7 @@ from core.answers.answer import answers_table
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
 from core.common.inside import replacing
+from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
 from core.export.private_paths import relative_paths
@@ -38,7 +39,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("q_all_features", "hoyer", "knn_similarity", "predicted", "confidence", "margin", "energy"),
         *("correct", "combined", "distinctiveness", "raw_distinctiveness", "soft_q", "whitened_norm"),
         *("pca_residual", "kpca_error", "gen", "nnguide", "fdbd", "she", "vim_residual"),
-        "calibrated",  # after `quality --calibrate`
+        "calibrated",  # after `quality --calibrate`; a score that is new in SCORES follows it
     ),
     "probe": (
         *("image_id", "split", "true", "predicted", "confidence", "margin", "energy", "correct"),
@@ -67,6 +68,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "attributes": (),  # all columns of the image source
     "metrics": (),  # how well each score predicts the probe's errors
 }
+COLUMNS["quality"] += tuple(name for name in SCORES if name not in COLUMNS["quality"])
 STORED_AS = {"metrics": "quality_metrics"}
 MADE = {  # of what the study holds, when it is asked for
     "answers": answers_table,

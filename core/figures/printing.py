@@ -7,6 +7,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from core.common.csv_text import csv_text
 from core.errors import SettingsError
 from core.export.files import complete_file
 from core.figures.files import find_browser
@@ -69,7 +70,7 @@ def _write_all(sheet: Sheet, stem: str, out: Path) -> None:
         archive.writestr(f"{stem}.svg", sheet.svg)
         archive.writestr(f"{stem}.tex", _renamed(sheet.latex, stem))
         for panel, table in sheet.numbers.items():
-            archive.writestr(f"numbers/{panel}.csv", table.to_csv(index=False))
+            archive.writestr(f"numbers/{panel}.csv", csv_text(table))
 
 
 def _renamed(latex: str, stem: str) -> str:

@@ -34,16 +34,19 @@ __all__ = [
 ]
 
 COLOUR_MAPS = {
-    "turbo": cv2.COLORMAP_TURBO,
+    "inferno": cv2.COLORMAP_INFERNO,
     "viridis": cv2.COLORMAP_VIRIDIS,
     "magma": cv2.COLORMAP_MAGMA,
-    "inferno": cv2.COLORMAP_INFERNO,
     "plasma": cv2.COLORMAP_PLASMA,
     "cividis": cv2.COLORMAP_CIVIDIS,
+    "turbo": cv2.COLORMAP_TURBO,
     "jet": cv2.COLORMAP_JET,  # as in the papers' figures
     "grey": None,
 }
-OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # unlike each other and turbo's ends
+OUTLINES = {
+    "core": (0, 220, 130),
+    "spurious": (255, 60, 200),
+}  # unlike each other and any heat
 MASK_STYLES = ("region", "outline")
 OUTSIDE_BRIGHTNESS = 0.6  # brightness factor outside the encoder's input view
 VIEW_LINE = (255, 255, 255)  # its border, on a dark line
@@ -68,7 +71,7 @@ class OverlayStyle:
     features: tuple[int, ...] = ()
     combine: str = "mean"
     opacity: float = 0.55
-    colour_map: str = "turbo"
+    colour_map: str = "inferno"  # its lightness rises evenly, so that no edge is made by colour alone
     masks: tuple[str, ...] = ()
     mask_style: str = "region"
 

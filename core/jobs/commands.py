@@ -169,22 +169,6 @@ class DecomposeImage(Command):
 
 
 @dataclass(frozen=True)
-class DecomposeUpload(Command):
-    """Decompose an uploaded image, which is deleted once it has been read."""
-
-    name: ClassVar[str] = "decompose"
-    study: Path
-    picture: Path
-    output: Path
-    true: str | None = None
-
-    def _words(self) -> Iterator[str]:
-        yield from (str(self.study), _option("file", self.picture), "--remove-file")
-        yield from () if self.true is None else (_option("true", self.true),)
-        yield from ("--pictures", _option("output", self.output))
-
-
-@dataclass(frozen=True)
 class MakeReport(Command):
     """Write a study's report as one HTML file."""
 
@@ -237,7 +221,7 @@ class BuildDemo(Command):
 COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
-        *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, DecomposeUpload, MakeReport),
+        *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, MakeReport),
         *(MakeSheet, BuildDemo),
     )
 }

@@ -1,7 +1,6 @@
-"""Uploaded images: checked, processed by a job in a private folder, and deleted. No torch.
+"""What an uploaded picture may be, and the private folders of jobs that look at one image. No torch.
 
-Only the result outlives the job, and only until it is fetched: the command deletes the image once it has
-been read, and abandoned folders are deleted too.
+Of such a job only the result outlives it, and only until it is fetched; abandoned folders are deleted.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ MOST_BYTES = 100_000_000
 AT_ONCE = 2  # each job holds an encoder and a picture in memory
 STALE = 1800.0  # seconds after which a folder that no job writes to is removed
 UNFETCHED = 120.0  # seconds that a finished result waits for its page
-PICTURE = "picture"
 
 ACCEPTED = "use a JPEG, PNG, WebP, GIF, BMP or TIFF file"
 KNOWN = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*")
@@ -91,25 +89,6 @@ def new_folder() -> Path:
         raise JobError(f"cannot write to '{root}': {error.strerror or error}") from error
 
 
-def keep_picture(folder: Path, data: bytes) -> Path:
-    """Write an uploaded image into its private folder.
-
-    Raises:
-        UnreadableImage: not an accepted image. OSError: it cannot be written.
-    """
-    check_picture(data[:HEAD], len(data))
-    path = folder / PICTURE
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-    return path
-
-
-def is_upload(path: Path) -> bool:
-    """Return True for an image in one of the private folders; only such files may be deleted."""
-    whole = path.resolve()
-    return whole.name == PICTURE and whole.parent.parent == uploads_folder() and not path.is_symlink()
-
-
 def fetch(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished job, or None if it left none."""
     try:
@@ -165,7 +144,7 @@ def _folders() -> list[Path]:
 def _touched(folder: Path) -> float:
     """Return the time of the last write to anything in the folder."""
     times = [0.0]
-    for path in (folder, folder / PROGRESS, folder / PICTURE, folder / RESULT):
+    for path in (folder, folder / PROGRESS, folder / RESULT):
         with contextlib.suppress(OSError):
             times.append(path.stat().st_mtime)
     return max(times)

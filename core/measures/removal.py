@@ -18,10 +18,12 @@ ALIKE = 10  # a random feature is drawn among those at most so many places away 
 def train_means(study: StudyReader) -> np.ndarray:
     """(n_features,) float64: the mean of each raw feature over the train images; over all where none is.
 
-    Where `failures` has not stored them, in one pass over the representations.
+    Where neither `failures` nor `features` has stored them, in one pass over the representations.
     """
     if study.has("feature_means"):
         return study.vector("feature_means")
+    if study.has("raw_moments"):
+        return study.vector("raw_moments")[0]
     representations = study.array("representations")
     train = ~study.is_val
     if not train.any():

@@ -137,7 +137,7 @@ def of_outputs(
     spoken = list(columns.names)
     for output in np.flatnonzero(columns.column >= 0)[::-1].tolist():
         if WORDNET.fullmatch(columns.names[columns.column[output]]) and len(names[output]) > 1:
-            spoken[columns.column[output]] = names[output][-1].partition(",")[0]
+            spoken[columns.column[output]] = str(names[output][-1]).partition(",")[0]
     if weights is None or bias is None:
         return Answering(HEAD, columns.names, tuple(spoken), columns.column, means)
     both = (np.asarray(one, np.float64) for one in (weights, bias))
@@ -170,7 +170,7 @@ def decide(
     if asked is None or len(asked.names) < 2:
         empty = pd.DataFrame({"name": [], "spoken": [], "before": [], "after": []})
         return Look(empty, "", "", np.nan, ranked_features(raw, fires, nothing))
-    if asked.weights is None:
+    if asked.weights is None or asked.bias is None:
         logits = changed = seen.logits.astype(np.float64)
     else:
         logits = raw @ asked.weights.T + asked.bias

@@ -40,7 +40,7 @@ class Alteration:
                 raise SettingsError(f"a box is left, top, right, bottom between 0 and 1; got {list(box)}")
 
     @classmethod
-    def of(cls, crop: Sequence[float] | None, covered: Sequence[Sequence[float]]) -> Alteration:
+    def of(cls, crop: Sequence[Any] | None, covered: Sequence[Sequence[Any]]) -> Alteration:
         """Read boxes as they come from a page, a request or a command. Raises SettingsError."""
         return cls(None if crop is None else _box(crop), tuple(_box(one) for one in covered))
 
@@ -48,7 +48,7 @@ class Alteration:
         return self.crop is not None or bool(self.covered)
 
 
-def _box(values: Sequence[float]) -> ShareBox:
+def _box(values: Sequence[Any]) -> ShareBox:
     try:
         left, top, right, bottom = (float(value) for value in values)
     except (TypeError, ValueError):

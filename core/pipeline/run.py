@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from core.answers.requests import remake_stale
 from core.common.device import check_device, run_options
-from core.common.worker_group import Ranks, join_ranks
+from core.common.worker_group import Ranks, is_first, join_ranks
 from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
@@ -88,6 +89,8 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
     steps = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
     configs = {step: settings_of(step, options, study.settings(step)) for step in steps}
     _analyze(folder, configs, options, progress)
+    if is_first():
+        remake_stale(folder, options, progress)
 
 
 def _own_words(options: Mapping[str, Any]) -> AbstractContextManager[None]:

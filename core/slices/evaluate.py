@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
-from core.common.dataframes import numbers
+from core.common.dataframes import numbers, words
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices.saved_file import with_saved
@@ -93,7 +93,10 @@ def _mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
         _check_known("split", [conditions.split], SPLITS)
         inside &= _equals(study, "split", (conditions.split,))
     for column, classes in _class_conditions(conditions):
-        _check_known(column, classes, study.class_names)
+        allowed = study.class_names
+        if column == "predicted" and not set(classes) <= set(allowed):  # an output may be no label
+            allowed = [*allowed, *dict.fromkeys(words(study.table("probe", [column]), column))]
+        _check_known(column, classes, allowed)
         inside &= _equals(study, column, classes)
     if conditions.correct is not None:
         inside &= _equals(study, "correct", ("true" if conditions.correct else "false",))
@@ -155,7 +158,7 @@ def result_column(study: StudyReader, column: str) -> np.ndarray:
     """
     if slice_columns(study).get(column) not in RESULTS:
         return np.full(study.n_images, np.nan)
-    return read_once(study, column, lambda: numbers(_column(study, column).to_frame(column), column))
+    return read_once(study, column, lambda: numbers(column_values(study, column).to_frame(column), column))
 
 
 def class_column(study: StudyReader, column: str) -> np.ndarray:
@@ -166,7 +169,7 @@ def class_column(study: StudyReader, column: str) -> np.ndarray:
         return np.full(study.n_images, -1)
 
     def read() -> np.ndarray:
-        codes, names = pd.factorize(_column(study, column))
+        codes, names = pd.factorize(column_values(study, column))
         positions = pd.Index(study.class_names, dtype=object).get_indexer(pd.Index(names, dtype=object))
         return np.append(positions, -1)[codes].astype(np.int64)  # a missing one has the code -1
 
@@ -193,8 +196,8 @@ def _class_conditions(where: Conditions) -> list[tuple[str, tuple[str, ...]]]:
     return [(column, classes) for column, classes in conditions if classes]
 
 
-def _column(study: StudyReader, column: str) -> pd.Series:
-    """One value per image, in the order of the images."""
+def column_values(study: StudyReader, column: str) -> pd.Series:
+    """One value per image, in the order of the images, of a column that is no trace."""
     tables = slice_columns(study)
     if column not in tables:
         raise _unknown_column(study, column, list(tables))
@@ -257,7 +260,7 @@ def _equals(study: StudyReader, column: str, values: tuple[str, ...], *, check: 
     """True where the column has one of the values; a missing value matches nothing."""
     if slice_columns(study).get(column) == TRACES:
         return _traced(study, column, values)
-    series = _column(study, column)
+    series = column_values(study, column)
     if pd.api.types.is_bool_dtype(series) or _holds_truth(series):
         _check_known(column, values, ("true", "false"))
         truths = [value == "true" for value in values]
@@ -296,7 +299,7 @@ def _holds_truth(series: pd.Series) -> bool:
 
 
 def _within(study: StudyReader, column: str, low: float, high: float) -> np.ndarray:
-    series = _column(study, column)
+    series = column_values(study, column)
     if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
         raise SliceError(f"column '{column}' is not numeric, so it has no range; write {column}=VALUE")
     values = series.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -1,6 +1,6 @@
 """Overlays: how one is asked for in an address, and how it is drawn. No streamlit: the route uses it too.
 
-`overlay/STUDY/ROW?features=3,98&combine=mean&opacity=0.55&colours=turbo&mask=core,spurious&masks_as=region&side=320&v=…`
+`overlay/STUDY/ROW?features=3,98&combine=mean&opacity=0.55&colours=viridis&mask=core,spurious&masks_as=region&side=320&v=…`
 """
 
 from __future__ import annotations

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from core.comparison.answers import compare_answers
 from core.comparison.compare import Comparison, compare
+from core.comparison.features import lone_features as core_lone_features
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
@@ -57,6 +59,19 @@ def answers_compared(study: Study, first: str, second: str, among: Slice) -> Com
         StudyError: none is in that slice.
     """
     return compare_answers(study, first, second, among=among)
+
+
+def lone_features(comparison: Comparison, one: int, other: int) -> pd.DataFrame:
+    """See `core.comparison.features.lone_features`."""
+    first, *others = comparison.shared.studies
+    return _lone_features(first, tuple(others), comparison.among, one, other)
+
+
+@cached_read(max_entries=16)
+def _lone_features(
+    study: Study, others: tuple[Study, ...], among: Slice, one: int, other: int
+) -> pd.DataFrame:
+    return core_lone_features(comparison(study, others, among).shared, one, other)
 
 
 def heats_of(comparison: Comparison) -> list[bool]:

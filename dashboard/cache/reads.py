@@ -17,6 +17,7 @@ from core.measures.object_preference import object_preference as core_object_pre
 from core.slices.features import feature_classes
 from core.slices.inspection.words import feature_words as core_feature_words
 from core.slices.inspection.words import named_from as core_named_from
+from core.slices.inspection.words import unsure_names
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces.tables import BETWEEN
@@ -289,7 +290,12 @@ def named_from(study: Study) -> dict[int, str]:
 def number_and_place(study: Study, feature: int) -> str:
     """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat"."""
     source = named_from(study).get(feature)
-    return f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
+    place = f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
+    unsure = feature in _unsure_names(study) and feature not in names_given(study)
+    return f"{place} · unsure" if unsure else place
+
+
+_unsure_names = cached_read(max_entries=8)(unsure_names)
 
 
 def names_given(study: Study) -> dict[int, str]:

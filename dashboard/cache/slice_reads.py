@@ -62,10 +62,21 @@ def count(study: Study, where: Slice) -> int:
     return int(np.count_nonzero(reads.mask(study, where)))
 
 
-@cached_read(max_entries=64)
-def facet(study: Study, where: Slice, name: str) -> dict[str, int]:
-    """See `facets.facet_counts`: of the images of a slice without its condition on the facet."""
-    return facets.facet_counts(study, name, reads.mask(study, facets.without_facet(where, name)))
+@cached_read(max_entries=64, names_features=True)  # which may count tags, that people change as names
+def facet(study: Study, where: Slice, name: str, found: np.ndarray | None = None) -> dict[str, int]:
+    """See `facets.facet_counts`: of the images of a slice without its condition on the facet, or of the rows
+    that a search has found.
+    """
+    among = np.zeros(study.n_images, bool)
+    among[slice(None) if found is None else found] = True
+    here = facets.without_facet(where, name) if found is None else where
+    return facets.facet_counts(study, name, among & reads.mask(study, here))
+
+
+@cached_read(max_entries=8, names_features=True)
+def further_facets(study: Study) -> list[str]:
+    """See `facets.further_facets`."""
+    return facets.further_facets(study)
 
 
 def saved(study: Study) -> dict[str, str]:

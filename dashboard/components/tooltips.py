@@ -150,9 +150,9 @@ TEXTS: dict[str, Tooltip] = {
         source="Salient ImageNet, Singla & Feizi, ICLR 2022",
     ),
     "object_preference": Tooltip("Share of the heat on the object minus its share of the image; 0: uniform."),
+    "lone_features": Tooltip("No feature of the other study shares 20 % of the images on which it fires."),
     "set_apart": Tooltip(
-        "Features and words that are on significantly more of these images than of the filter's others "
-        "(q 5 %)."
+        "Features and words on significantly more of these images than of the others of the filter (q 5 %)."
     ),
     "miou": Tooltip(
         "How far heatmap and mask cover each other: 1 is the same region, 0 none in common.",

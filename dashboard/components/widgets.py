@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.common.captions import headline
+from core.common.captions import headline, with_class_names
 from core.common.formatting import UNDEFINED, full_sentence
 from core.jobs.commands import Command
 from core.store import Study
@@ -166,7 +166,7 @@ def _traces(trace: ImageTrace | None) -> tuple[tuple[str, str], ...]:
     """What people left on an image, as badges: a flag for a wrong label, its tags, a pen for a note."""
     if not trace:
         return ()
-    should = "" if trace.wrong_label == UNSURE else f" {trace.wrong_label}"
+    should = "" if trace.wrong_label == UNSURE else f" {with_class_names(trace.wrong_label)}"
     said = f"label is wrong{f', should be{should}' if should else ''}"
     flag = ((f"⚑{should}", said),) if trace.wrong_label else ()
     note = (("✎", f"note: {trace.note}"),) if trace.note else ()

@@ -21,7 +21,6 @@ from core.jobs.commands import (
     Analyze,
     Command,
     DecomposeImage,
-    DecomposeUpload,
     MakeReport,
     MakeSheet,
     Resume,
@@ -98,23 +97,6 @@ def decompose_image(study: Study, image_id: str) -> Path:
     return _decompose(DecomposeImage(study.path.resolve(), image_id, folder / uploads.RESULT), folder)
 
 
-def decompose_upload(study: Study, data: bytes, *, true: str | None = None) -> Path:
-    """Look at an uploaded picture, which is removed once it has been read.
-
-    Raises:
-        UnreadableImage: no picture that is accepted. JobError: too many jobs at once, or none can be started.
-    """
-    uploads.check_picture(data[: uploads.HEAD], len(data))
-    folder = uploads.new_folder()
-    try:
-        picture = uploads.keep_picture(folder, data)
-    except BaseException:
-        uploads.discard(folder)
-        raise
-    result = folder / uploads.RESULT
-    return _decompose(DecomposeUpload(study.path.resolve(), picture, result, true=true), folder)
-
-
 def _decompose(command: Command, folder: Path) -> Path:
     try:
         if reason := refusal(command):
@@ -166,7 +148,7 @@ def resume_command(job: Job) -> Command | None:
     """
     try:
         command = command_to_resume(job.folder)
-        once = isinstance(command, DecomposeImage | DecomposeUpload) or getattr(command, "dry_run", False)
+        once = isinstance(command, DecomposeImage) or getattr(command, "dry_run", False)
         return None if once else command
     except JobError:
         pass

@@ -9,6 +9,7 @@ from typing import Literal
 
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.common.score_names import score_label
 from core.errors import SliceError
 from core.slices.evaluate import TAG, TRACES, WRONG_LABEL, slice_columns
@@ -79,6 +80,7 @@ def classes(
         default=value,
         key=key,
         placeholder="Any class",
+        format_func=with_class_names,
         on_change=changed,
         select_all=False,
         filter_mode="contains",
@@ -102,7 +104,15 @@ def _confusion(study: Study, current: Slice) -> None:
             session.show_in_widget(key, name)
     for column, key, label in zip(st.columns(2), keys, ("Images of", "taken for"), strict=True):
         with column:
-            st.selectbox(label, study.class_names, index=None, key=key, placeholder="Any", on_change=changed)
+            st.selectbox(
+                label,
+                study.class_names,
+                index=None,
+                key=key,
+                placeholder="Any",
+                format_func=with_class_names,
+                on_change=changed,
+            )
 
 
 def _range(study: Study, current: Slice, column: str, label: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
-from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle
+from core.heatmaps.overlay_image import COLOUR_MAPS, OverlayStyle, colour_table
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import KINDS, TILE, overlay_urls
@@ -182,14 +182,19 @@ SWATCHES = {
 
 
 @stable_container
-def legend(kinds: Sequence[str]) -> None:
-    """What is dimmed and what is hatched on the pictures."""
-    marks = "".join(
+def legend(kinds: Sequence[str], colour_map: str) -> None:
+    """What the colours of the heat mean, and what is dimmed and what is hatched on the pictures."""
+    steps = ",".join("rgb({},{},{})".format(*rgb) for rgb in colour_table(colour_map)[::32])
+    marks = (
+        '<span style="white-space:nowrap;margin-right:1.4em">no heat <span style="display:inline-block;'
+        f"width:7em;height:.85em;vertical-align:-.05em;border-radius:2px;margin:0 .4em;"
+        f'background:linear-gradient(90deg,{steps})"></span> the most of the image</span>'
+    )
+    marks += "".join(
         f'<span style="white-space:nowrap;margin-right:1.4em"><span style="display:inline-block;width:1.9em;'
         f'height:.85em;vertical-align:-.05em;border-radius:2px;margin-right:.5em;{SWATCHES[kind]}"></span>'
         f"{MEANINGS[kind]}</span>"
         for kind in KINDS
         if kind in kinds
     )
-    if marks:
-        st.html(f'<p style="margin:0;font-size:.875rem;opacity:.85">{marks}</p>')
+    st.html(f'<p style="margin:0;font-size:.875rem;opacity:.85">{marks}</p>')

@@ -14,8 +14,11 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.common.captions import with_class_names
 from core.common.formatting import counted
 from core.errors import PeregrineError
+from core.export.pictures import MOST_BYTES, MOST_PICTURES, pictures_zip
+from core.export.table_file import file_stem
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import Study
@@ -32,6 +35,8 @@ LAST = "_last_action"  # of this session: the study, what was done, and what tak
 SUGGESTED, UNKNOWN = "As suggested below each image", "Unsure what they are"
 STYLE = (
     "<style>:has(> .st-key-KEY_actions) {position: sticky; top: 0; z-index: 90}"
+    " :has(> header [data-testid=stExpandSidebarButton]) :has(> .st-key-KEY_actions) {top: 56px}"  # below it
+    " @media (max-width: 1000px) {:has(> .st-key-KEY_actions.st-key-KEY_actions) {top: 56px}}"
     " .st-key-KEY_actions {background: SURFACE; padding: .15rem 0; min-height: 2.8rem}</style>"
 )
 
@@ -94,24 +99,25 @@ def _popover(label: str, icon: str, key: str, rows: np.ndarray, draw: Callable[[
 
 
 def _tag(study: Study, rows: np.ndarray, tags: list[str], key: str) -> None:
-    st.multiselect(
-        "Tags", tags, key=f"{key}_names", accept_new_options=True, max_selections=limits.MOST_TAGS,
-        placeholder="doubtful", help=traces.TAGS_HELP, select_all=False,
+    # A list of one, which closes once a tag is chosen: that of several lies over the buttons.
+    st.selectbox(
+        "Tag", tags, index=None, key=f"{key}_name", accept_new_options=True, placeholder="doubtful",
+        help=traces.TAGS_HELP,
     )  # fmt: skip
 
-    def names() -> tuple[str, ...]:
-        return tuple(session.value(f"{key}_names"))
+    def names() -> list[str]:
+        return [session.value(f"{key}_name") or ""]
 
     of = counted(len(rows), "image")
     with st.container(horizontal=True):
         _button(study, rows, key, f"Tag {of}", lambda: {"add": names()}, f"Tagged {of}", primary=True)
-        _button(study, rows, key, "Untag", lambda: {"remove": names()}, f"Took the tags from {of}")
+        _button(study, rows, key, "Untag", lambda: {"remove": names()}, f"Took the tag from {of}")
 
 
 def _label(study: Study, rows: np.ndarray, suggested: Mapping[int, str], key: str) -> None:
     first = [SUGGESTED] if suggested else []
     options = [*first, UNKNOWN, *(name for name in study.class_names if name != UNSURE)]
-    st.selectbox("They should be", options, key=f"{key}_class")
+    st.selectbox("They should be", options, key=f"{key}_class", format_func=with_class_names)
 
     def wrong() -> dict[str, str]:
         choice = session.value(f"{key}_class")
@@ -189,15 +195,29 @@ def _slice(study: Study, rows: np.ndarray, key: str) -> None:
 
 
 def _export(study: Study, rows: np.ndarray, key: str) -> None:
-    download(study, reads.with_traces(study, rows), name=key, label="List as CSV")
+    table = reads.with_traces(study, rows)
+    download(study, table, name=key, label="List as CSV")
+    n = min(len(rows), MOST_PICTURES)
+    st.download_button(
+        f"{counted(n, 'picture')} as zip",
+        data=partial(pictures_zip, study, rows, table),
+        file_name=f"{file_stem([study.name], 'pictures')}.zip",
+        mime="application/zip",
+        key=f"{key}_zip",
+        type="tertiary",
+        icon=":material/photo_library:",
+        on_click="ignore",
+        help=f"A folder a class, and the list; at most {MOST_PICTURES:,} pictures or "
+        f"{MOST_BYTES / 1e6:.0f} MB",
+    )
 
 
 def _undo(study: Study, key: str) -> None:
-    path, says, back = session.recall(LAST, (None, "", None))
-    here = path == study.path and back is not None
+    path, says, back = session.recall(LAST) or (None, "", lambda: None)
+    here = path == study.path
 
     def undo() -> None:
-        session.set_widget(LAST, (None, "", None))
+        session.set_widget(LAST, None)
         try:
             back()
         except PeregrineError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
@@ -73,7 +74,7 @@ def _places(study: Study) -> dict[str, Go]:
         page.title: lambda name=page.name: session.go(name) for page in PAGES.values() if page.group
     }
     for label in study.class_names:
-        destinations[f"Class {label}"] = lambda label=label: _filtered(
+        destinations[f"Class {with_class_names(label)}"] = lambda label=label: _filtered(
             "features", str(Slice(labels=(label,)))
         )
     for number, name in slice_reads.names_by_feature(study).items():

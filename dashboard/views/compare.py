@@ -22,7 +22,7 @@ from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import answers, numbers, pictures, words
+from dashboard.panels.compare import answers, features, numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
@@ -132,6 +132,7 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     numbers.cards(comparison, other)
     _notes(comparison)
     _judged(comparison, other, judged)
+    features.gained_and_lost(comparison, other)
     numbers.estimates(comparison)
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison)

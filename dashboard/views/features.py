@@ -123,7 +123,8 @@ def _cards(study: Study, population: Slice, asked: feature_reads.Listing, listed
         if several and any(firing and not firing.few for firing in some["firing_class"]):
             what += " Grey bars: of the images on which it fires, the share of their most common class."
         if reads.named_from(study):
-            what += " Words: heat, seen in the crops around the heat; scene, only in the whole images."
+            what += " Words: heat, seen in the crops around the heat; scene, only in the whole images; "
+            what += "unsure, barely more common on its images (AUC below 0.6)."
         st.caption(what)
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.options import FigureOptions
+from core.common.arrays import one_of_each_first
 from core.common.dataframes import numbers
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
@@ -29,6 +30,7 @@ from dashboard.state import image_filter, session
 PICTURES, MEANS = PARTS = ("Pictures", "Mean representations")
 TILES = 12
 LOOK = "Where do the features look?"  # what is asked of images without labels
+VARIED = "varied"  # order: the most confident image of each class, then the second ones …
 STRONGEST = "strongest one"  # on pictures of the strongest feature, where none fires
 
 
@@ -59,7 +61,8 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
     with controls:
         choice, order, display = _choose(study, population)
     rows, texts = _ordered(study, choice, _rows(study, choice), *order)
-    heatmap_grid.legend([kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds])
+    kinds = [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds]
+    heatmap_grid.legend(kinds, display.style.colour_map)
     if not rows.size:
         _nothing(choice)
         return
@@ -115,12 +118,24 @@ def _ordered(
     else:
         values = _values(study, kind)[rows]
     texts = _badges(study, choice, rows, kind, values)
-    return rows[np.argsort(values if ascending else -values, kind="stable")], texts
+    rows = rows[np.argsort(values if ascending else -values, kind="stable")]
+    return (one_of_each_first(rows, _kinds_of(study, rows)) if kind == VARIED else rows), texts
+
+
+def _kinds_of(study: Study, rows: np.ndarray) -> np.ndarray:
+    """What an image is of: its class and whether it is correct; among images of one class, the answer."""
+    images = reads.images(study).iloc[rows]
+    column = "label" if images["label"].nunique() > 1 or "predicted" not in images else "predicted"
+    codes = images[column].factorize()[0]
+    if "correct" not in images:
+        return codes
+    return 2 * codes + images["correct"].fillna(False).to_numpy(bool)
 
 
 def _badges(study: Study, choice: Choice, rows: np.ndarray, kind: str, values: np.ndarray) -> dict[int, str]:
     """What the images are ordered by, unless their caption says it; and where nothing fires."""
-    if choice.feature is None and kind in ("confidence", "activation"):  # else the order says nothing of them
+    in_captions = kind in (VARIED, "confidence", "activation")  # the last: the order says nothing of them
+    if choice.feature is None and in_captions:
         silent = heatmap_reads.nothing_fires(study)
         return {int(row): STRONGEST for row in rows[silent[rows]]}
     if choice.feature is not None:
@@ -136,6 +151,8 @@ def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
     if choice.feature is not None:
         orders["Strongest activation first"] = ("activation", False)
     images = reads.images(study)
+    if choice.feature is None and study.labelled and "confidence" in images:
+        orders["One of each class first"] = (VARIED, False)
     for column, words in (
         ("confidence", ("Most confident", "Least confident")),
         ("q_score", ("Highest Q", "Lowest Q")),
@@ -153,7 +170,7 @@ def _orders(study: Study, choice: Choice) -> dict[str, tuple[str, bool]]:
 
 def _values(study: Study, column: str) -> np.ndarray:
     """(n_images,) float64 of a score or an overlap; NaN comes last in every order."""
-    images = reads.images(study)
+    images, column = reads.images(study), "confidence" if column == VARIED else column
     return numbers(images if column in images else heatmap_reads.overlaps(study), column)
 
 

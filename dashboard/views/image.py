@@ -17,6 +17,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
@@ -25,7 +26,7 @@ from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
-from dashboard.panels.image.removal import removal
+from dashboard.panels.image.removal import REMOVED, removal, switch, switched_off
 from dashboard.research import parts
 from dashboard.state import image_filter, session
 
@@ -36,7 +37,6 @@ FEATURES, HEATMAPS, CROPS, ALIKE, SCORES = PARTS = (
     "Similar images",
     "Scores",
 )
-STUDY, UPLOAD = SOURCES = ("An image of this study", "A picture of yours")
 SHOWN = 14
 SIDE = 560  # pixels of a picture
 SUGGESTED = 48
@@ -91,18 +91,19 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
     decided, table = image_reads.feature_contributions(study, row)
     table = table.head(SHOWN)
     numbers = table["feature"].tolist()
+    removed = switched_off(REMOVED, study.array("representations").shape[1])
     if decided is not None:
         label = facts.get("label")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _said(decided, facts)
-            removal(study, row, numbers, None if widgets.undefined(label) else str(label))
+            removal(study, row, removed, None if widgets.undefined(label) else str(label))
     most = (
         float(np.fmax.reduce(np.abs(table["push"].to_numpy(float))))
         if decided is not None and len(table)
         else float("nan")
     )
     rows = [
-        _row(study, number, push, bool(fires), most, source)
+        _row(study, number, push, bool(fires), most, source, removed)
         for number, push, fires, source in zip(
             numbers, table["push"], table["fires"], _sources(study, row, numbers), strict=True
         )
@@ -123,8 +124,10 @@ def _features(study: Study, row: int, facts: dict[str, Any]) -> None:
             * (with_heat and heatmap_reads.shows_view(study, row)),
             ends=(decided.rival, decided.answer) if decided is not None else ("", ""),
             on_open=lambda chosen: session.go("feature", feature=chosen),
+            on_switch=lambda chosen: switch(REMOVED, chosen),
         )
     st.caption(_note(decided is not None))
+    similar.nearest(study, row)
 
 
 def _note(decided: bool) -> str:
@@ -161,28 +164,28 @@ def _sources(study: Study, row: int, numbers: list[int]) -> list[str]:
     return [url if number in stored else "" for number, url in zip(numbers, urls, strict=True)]
 
 
-def _row(study: Study, number: int, push: float, fires: bool, most: float, source: str) -> Row:
-    words = reads.feature_words(study)
+def _row(
+    study: Study, number: int, push: float, fires: bool, most: float, source: str, removed: tuple[int, ...]
+) -> Row:
+    words = feature_reads.names(study)
     has_push = np.isfinite(push) and most > 0
     return Row(
         id=str(number),
-        title=words.get(number, f"Feature {number}").replace(", ", " · "),
+        title=words.get(number, f"Feature {number}"),
         note=f"#{number}" if number in words else reads.class_words(study, number),
         href=session.href("feature", served_studies.name_of(study), feature=str(number)),
         push=float(push / most) if has_push else None,
         text=signed(push, 2) if has_push else "",
         src=source,
         marked=fires,
+        off=number in removed if has_push else None,
     )
 
 
 def _without_image(study: Study) -> None:
     """No image is named: choose one, or bring a picture."""
     widgets.page_header("Image", "What does the encoder see in this image?")
-    source = choose_one("Which image", SOURCES, key="image_of", default=STUDY)
-    if source == UPLOAD:
-        crops.uploaded(study)
-        return
+    link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
     filter_bar(study, image_filter.population())
     rows, wrong = _suggested(study)
     st.caption(

@@ -47,7 +47,7 @@ def images_page(study: Study, population: Slice) -> None:
     else:
         rows = _sorted_rows(study, np.flatnonzero(reads.mask(study, population)), score, ascending)
     with words:
-        _line(study, rows)
+        _line(study, rows, searched=hits is not None)
     st.html(STYLE)
     marked, bar = marks.action_bar(study, rows, key="images_bar")
     with bar:
@@ -65,9 +65,8 @@ def images_page(study: Study, population: Slice) -> None:
                 f"{_below(study)}Arrow keys move, Enter opens. To mark images: click a corner; Ctrl, Cmd or "
                 "Shift click; Space; or draw a box with the mouse."
             )
-        if facets.worth_showing(study, population):
-            with st.container(key="images_facets_side", width=BESIDE):
-                facets.facet_counts(study, population)
+        with st.container(key="images_facets_side", width=BESIDE):
+            facets.facet_counts(study, population, None if hits is None else np.sort(rows))
 
 
 def _size() -> str:
@@ -100,9 +99,9 @@ def _below(study: Study) -> str:
     return "Below an image: class → answer, confidence. " if study.has("probe") else ""
 
 
-def _line(study: Study, rows: np.ndarray) -> None:
+def _line(study: Study, rows: np.ndarray, *, searched: bool) -> None:
     images = reads.images(study)
-    line = "" if len(rows) < len(images) else f"**{len(rows):,}** images"
+    line = f"**{len(rows):,}** found" if searched else ""
     if "correct" in images and rows.size:
         verdicts = images["correct"].iloc[rows].dropna()
         if len(verdicts):

@@ -137,7 +137,11 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
 
 def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     accuracy = highlight_reads.class_accuracy(study, population)
-    name = "Linear probe" if study.answer is None else widgets.plain(f"Answer {study.answer.name}")
+    name = (
+        "Linear probe"
+        if study.answer is None
+        else widgets.plain(study.answer.title[:1].upper() + study.answer.title[1:])
+    )
     if accuracy is None:
         why = NO_OUTCOMES if filtered and study.has("probe") else _why_no_accuracy(study)
         widgets.metric(name, "not defined", explain="accuracy", detail=why)

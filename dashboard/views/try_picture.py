@@ -6,12 +6,13 @@ what is `covered`, and which features are `off`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from core.common.dataframes import numbers, where
 from core.common.formatting import full_sentence, signed
 from core.errors import PeregrineError, SettingsError
 from core.jobs import uploads
@@ -22,6 +23,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES, TRY_PICTURE
 from dashboard.cache import reads
+from dashboard.cache.features import feature_reads
 from dashboard.cache.pictures import tried_reads
 from dashboard.cache.pictures.tried_reads import Picture, Tried
 from dashboard.components import widgets
@@ -31,11 +33,11 @@ from dashboard.components.picture_input import paste_and_drop
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
+from dashboard.panels.image.removal import switch, switched_off
 from dashboard.state import session
 
 SAMPLE, OF, CROP, COVERED, OFF = "sample", "of", "crop", "covered", "off"  # parts of the address
 FILE, BROUGHT, TROUBLE, FILES = "try_file", "_try_brought", "_try_trouble", "_try_files"
-MOST_OFF = 64
 WITHOUT = (
     "There is no study yet, so EfficientNet-Lite0 answers, which tells 1,000 classes of photographs apart."
 )
@@ -45,13 +47,13 @@ def try_picture_page(study: Study | None) -> None:
     page = PAGES[TRY_PICTURE]
     widgets.page_header(page.title, page.question if study is not None else f"{page.question} {WITHOUT}")
     picture = _picture(study)
-    for read in (_alteration, _off):  # now, or a link would lose them while the encoder loads
-        read()
+    for part in (CROP, COVERED, OFF):  # now, or a link would lose them while the encoder loads
+        session.url_text(part)
     state = encoder_process.prepare(study)  # begins to load while the reader looks for a picture
     if state.name in ("refused", "failed"):
         widgets.empty_state("No picture can be tried here", state.why)
         return
-    _choose()
+    _choose(small=picture is not None)
     if why := session.recall(TROUBLE):
         st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
     if picture is None:
@@ -62,11 +64,11 @@ def try_picture_page(study: Study | None) -> None:
     _tried(study, picture)
 
 
-def _choose() -> None:
-    """The field for a picture, and the samples beside it."""
+def _choose(*, small: bool) -> None:
+    """The field for a picture, and the samples beside it; `small` where a picture is shown already."""
     number = session.recall(FILES, 0)  # another field after each picture, so that it is empty
     key = f"{FILE}_{number}"
-    left, right = st.columns([3, 2], gap="medium", vertical_alignment="bottom")
+    left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
     with left:
         st.file_uploader(
             "Drop a picture anywhere on this page, paste one, or choose a file",
@@ -75,6 +77,7 @@ def _choose() -> None:
             key=key,
             on_change=_bring,
             args=(key,),
+            label_visibility="collapsed" if small else "visible",
             help="It stays on this computer: a process reads it, and it is written nowhere.",
         )
     with right:
@@ -84,8 +87,8 @@ def _choose() -> None:
             [Tile(at, thumbnails[one], samples()[one].about) for at, one in enumerate(names)],
             key="try_samples",
             label="pictures to try",
-            tile=96,
-            columns=4,
+            tile=56 if small else 96,
+            columns=2 if small else 4,
             on_open=lambda at: _take(**{SAMPLE: names[at]}),
         )
     paste_and_drop(key)
@@ -148,17 +151,17 @@ def _tried(study: Study | None, picture: Picture) -> None:
     """Everything that changes with the boxes and switches, and nothing else of the page."""
     if session.is_leaving():
         st.rerun()
-    alteration, off = _alteration(), _off()
+    alteration = _alteration()
     try:
-        with st.spinner("Looking …", show_time=False):
-            whole = tried_reads.tried(study, picture, Alteration())
-            one = tried_reads.tried(study, picture, alteration)
+        whole = tried_reads.tried(study, picture, Alteration())
+        one = tried_reads.tried(study, picture, alteration)
     except PeregrineError as error:
         st.error(widgets.plain(full_sentence(str(error))), icon=":material/error:")
         return
+    off = switched_off(OFF, len(one.seen.raw))
     before = tried_reads.look(study, picture, whole, ())
     after = tried_reads.look(study, picture, one, off)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([4, 6], gap="large")
     with left:
         boxes = Boxes(alteration.crop, alteration.covered)
         picture_marks(whole.preview, boxes, key="try_marks", name=picture.name, on_change=_mark)
@@ -193,15 +196,12 @@ def _undo() -> None:
 def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off: tuple[int, ...]) -> None:
     """The heatmap, and the features that push the answer most, each with a switch."""
     table = made.features
-    off_too = table["feature"].isin(off).to_numpy()  # so that it can be switched on again
-    table = table[off_too | (np.arange(len(table)) < SHOWN)]
-    st.subheader("What it sees", help=widgets.help_text("contribution"))
-    pushes = table["push"].abs().max()
+    off_too = table["feature"].isin(list(off)).to_numpy()  # so that it can be switched on again
+    table = where(table, off_too | (np.arange(len(table)) < SHOWN))
+    most = float(np.abs(numbers(table, "push")).max(initial=0.0))
     rows = [
-        _row(
-            study, int(feature), float(push), bool(fires), float(pushes), one.heats.get(int(feature), ""), off
-        )
-        for feature, push, fires in zip(table["feature"], table["push"], table["fires"], strict=True)
+        _row(study, int(row["feature"]), row["push"], bool(row["fires"]), most, one.heats, off)
+        for row in table.to_dict("records")
     ]
     feature_heat_list(
         rows,
@@ -212,27 +212,33 @@ def _features(study: Study | None, picture: Picture, one: Tried, made: Look, off
         overlay_text="Heatmap of the features that fire. Point at a feature to see where that one looks.",
         ends=(made.rival, made.answer) if made.answer and rows and rows[0].push is not None else ("", ""),
         on_open=_open,
-        on_switch=_switch,
+        on_switch=lambda feature: switch(OFF, feature),
     )
 
 
 def _row(
-    study: Study | None, feature: int, push: float, fires: bool, most: float, heat: str, off: tuple[int, ...]
+    study: Study | None,
+    feature: int,
+    push: float,
+    fires: bool,
+    most: float,
+    heats: Mapping[int, str],
+    off: tuple[int, ...],
 ) -> Row:
-    words = reads.feature_words(study) if study is not None else {}
+    words = feature_reads.names(study) if study is not None else {}
     note = f"#{feature}" if feature in words else ""
     if study is not None and not note and study.has("firing_features"):
         note = reads.class_words(study, feature)
     has_push = push == push and most > 0
-    where = served_studies.name_of(study) if study is not None else None
+    name = served_studies.name_of(study) if study is not None else None
     return Row(
         id=str(feature),
-        title=words.get(feature, f"Feature {feature}").replace(", ", " · "),
+        title=words.get(feature, f"Feature {feature}"),
         note=note or tried_reads.speaks_for(study, feature),
-        href=session.href("feature", where, feature=str(feature)) if where else "",
+        href=session.href("feature", name, feature=str(feature)) if name else "",
         push=push / most if has_push else None,
         text=signed(push, 2) if has_push else "",
-        src=heat,
+        src=heats.get(feature, ""),
         marked=fires,
         off=feature in off if has_push else None,
     )
@@ -241,11 +247,6 @@ def _row(
 def _open(feature: str) -> None:
     if session.recall(session.CURRENT) is not None:
         session.go("feature", feature=feature)
-
-
-def _switch(feature: str) -> None:
-    off = set(_off()) ^ {int(feature)}
-    session.set_url(OFF, ",".join(map(str, sorted(off))) or None)
 
 
 def _mark(sent: Any) -> None:
@@ -276,11 +277,6 @@ def _alteration() -> Alteration:
         return Alteration()
 
 
-def _off() -> tuple[int, ...]:
-    parts = (session.url_text(OFF) or "").split(",")
-    return tuple(sorted({int(part) for part in parts if part.isdecimal() and len(part) < 7}))[:MOST_OFF]
-
-
 def _similar(study: Study, one: Tried) -> None:
     """The images of the study that are most like the picture as it is now."""
     rows, cosines = tried_reads.similar(study, one.seen.raw)
@@ -288,13 +284,11 @@ def _similar(study: Study, one: Tried) -> None:
         return
     st.subheader("Similar images of this study", help=widgets.help_text("alike"))
     labels = reads.images(study)["label"]
-    captions = {
-        int(row): (
-            *(() if widgets.undefined(labels.iat[row]) else (str(labels.iat[row]),)),
-            f"cosine {cosine:.3f}",
-        )
-        for row, cosine in zip(rows, cosines, strict=True)
-    }
+    captions, spoken = {}, tried_reads.spoken(study)
+    for row, cosine in zip(rows, cosines, strict=True):
+        label = labels.iat[row]
+        named = () if widgets.undefined(label) else (spoken.get(str(label), str(label)),)
+        captions[int(row)] = (*named, f"cosine {cosine:.3f}")
     widgets.image_gallery(
         study,
         rows,

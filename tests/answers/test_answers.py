@@ -13,9 +13,10 @@ from sklearn.metrics import roc_auc_score
 
 from core.answers import knn
 from core.answers.requests import add_answer, remove_answer
-from core.errors import SettingsError
+from core.errors import SettingsError, SliceError
 from core.jobs.progress import Progress
 from core.store import Study, open_study
+from tests.manifests import edited_manifest
 
 
 @pytest.fixture
@@ -181,6 +182,56 @@ def test_a_bad_table_is_one_clear_line_and_changes_nothing(study, tmp_path, chan
         add(study, tmp_path / "bad.csv")
     assert list(open_study(study.path).answers) == ["probe"]
     assert (study.path / "manifest.json").read_bytes() == before
+
+
+def test_an_answer_whose_images_changed_is_made_again_by_resume(study, tmp_path, run):
+    told = written(study, tmp_path / "told.csv", predicted=study.images["label"])
+    before = add(add(study, "knn"), told).answering("knn").table("probe")
+    with edited_manifest(study.path) as manifest:
+        for step in ("answer-knn", "answer-told"):
+            manifest["steps"][step]["inputs"]["images"] = "of another day"
+    told.unlink()
+    assert list(open_study(study.path).answers) == ["probe"]
+    said = run("resume", study.path)
+    assert said.code == 0 and "the answer told stays stale: --add" in said.err
+    after = open_study(study.path)
+    assert list(after.answers) == ["probe", "knn"]
+    pd.testing.assert_frame_equal(after.answering("knn").table("probe"), before)
+
+
+def test_a_class_that_is_no_label_can_be_asked_for(study, tmp_path):
+    told = study.images["label"].to_numpy(object).copy()
+    told[np.flatnonzero(study.is_val)[:3]] = "goldfish"
+    held = add(study, written(study, tmp_path / "told.csv", predicted=told)).answering("told")
+    assert held.where("predicted=goldfish").n_chosen == 3
+    with pytest.raises(SliceError, match="no predicted 'goldfisch' in this study. Did you mean 'goldfish'"):
+        held.where("predicted=goldfisch")
+    with pytest.raises(SliceError, match="no predicted 'goldfish'"):  # of the probe there is none
+        study.where("predicted=goldfish")
+
+
+def test_kinds_are_checked_before_anything_runs(tmp_path, run):
+    said = run(
+        "analyze", tmp_path / "new", "--images", tmp_path, "--encoder", "x", "--answers", "knn,zeroshot"
+    )
+    assert "--answers zeroshot: no such kind. Did you mean 'zero-shot'?" in said.error
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_image_may_have_22_000_classes(study, tmp_path, rng):
+    n, n_outputs = study.n_images, 22_000
+    logits = rng.normal(size=(n, n_outputs)).astype(np.float32)
+    np.save(tmp_path / "wide.npy", logits)
+    names = [f"class {place}" for place in range(n_outputs)]
+    names[7], names[21_999] = "bee", "Ant"
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    held = add(study, tmp_path / "wide.npy", head_classes=str(tmp_path / "names.txt")).answering("wide")
+    expected = [{7: "bee", 21_999: "ant"}.get(place, names[place]) for place in logits.argmax(1).tolist()]
+    assert held.table("probe")["predicted"].tolist() == expected
+    assert (
+        held.table("probe")["correct"].isna().tolist()
+        == (~study.images["label"].isin(["ant", "bee"])).tolist()
+    )
 
 
 def test_bad_logits_are_one_clear_line(study, tmp_path):

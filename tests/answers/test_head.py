@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -12,11 +14,15 @@ import torchvision
 from PIL import Image
 from torch import nn
 
+from core.answers.head import matched
+from core.answers.outcome import Request
 from core.encoders.readout.head import Head, names_in, untrained
 from core.encoders.registry import load_encoder
+from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
 from core.store import Study, open_study
+from tests.answers.sorted_images import Labelled
 from tests.encoders.planted import narrow_resnet, stir
 
 SYNSETS = ("n01440764", "n01443537", "n02099601")
@@ -71,12 +77,22 @@ def test_the_head_of_a_library_gives_what_the_network_gives(family, name, option
     assert head.n_outputs == plain.shape[1] and (head.linear is not None) == linear
 
 
-@pytest.mark.parametrize(("key", "bias"), [("fc", True), ("fc", False), ("classifier", True)])
-def test_the_head_of_a_bare_or_wrapped_checkpoint(key, bias, tmp_path):
+@pytest.mark.parametrize(
+    ("wrap", "key", "bias"),
+    [
+        ("model.backbone.", "model.fc", True),  # Lightning
+        ("model.backbone.", "model.fc", False),
+        ("model.backbone.", "model.classifier", True),
+        ("module.", "module.fc", True),  # DistributedDataParallel
+        ("module.encoder.", "module.head", True),
+        ("_orig_mod.module.", "_orig_mod.module.fc", True),  # and compiled
+    ],
+)
+def test_the_head_of_a_bare_or_wrapped_checkpoint(wrap, key, bias, tmp_path):
     network, linear = narrow_resnet(), nn.Linear(64, 5, bias=bias)
     torch.nn.init.normal_(linear.weight, std=0.3)
-    state = {f"model.backbone.{name}": one for name, one in network.state_dict().items()}
-    state |= {f"model.{key}.{name}": one for name, one in linear.state_dict().items()}
+    state = {f"{wrap}{name}": one for name, one in network.state_dict().items()}
+    state |= {f"{key}.{name}": one for name, one in linear.state_dict().items()}
     torch.save(
         {"state_dict": state, "class_to_idx": {c: n for n, c in enumerate("abcde")}}, tmp_path / "l.ckpt"
     )
@@ -88,6 +104,29 @@ def test_the_head_of_a_bare_or_wrapped_checkpoint(key, bias, tmp_path):
         torch.testing.assert_close(
             encoder.model(x) @ head.linear[0].T + head.linear[1], linear(network(x)), rtol=1e-4, atol=1e-4
         )
+
+
+def test_the_input_of_the_last_layer_is_a_representation_that_the_head_is_linear_on(tmp_path):
+    model = trained(torchvision.models.get_model("mobilenet_v3_small", num_classes=7))
+    torch.save(model.state_dict(), tmp_path / "net.pth")
+    spec = f"torchvision:mobilenet_v3_small@{tmp_path / 'net.pth'}"
+    plain, deeper = (load_encoder(spec, input_size=64, layer=layer) for layer in (None, "head-input"))
+    head = deeper.find_head()
+    assert isinstance(head, Head) and head.linear is not None
+    assert (plain.n_features, deeper.n_features) == (576, 1024) and plain.fingerprint != deeper.fingerprint
+    x = torch.randn(3, 3, 64, 64)
+    with torch.no_grad():
+        logits = deeper.model(x) @ head.linear[0].T + head.linear[1]
+        torch.testing.assert_close(logits, model(x), rtol=1e-4, atol=1e-4)
+    pixels = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    raw, maps = deeper.represent_with_map(pixels)
+    assert raw.shape == (1, 1024) and maps.shape[1] == 576
+    torch.save(trained(torchvision.models.get_model("squeezenet1_1")).state_dict(), tmp_path / "squeeze.pth")
+    spec = f"torchvision:squeezenet1_1@{tmp_path / 'squeeze.pth'}"
+    with pytest.raises(EncoderError, match="no chain of layers"):
+        load_encoder(spec, input_size=64, layer="head-input")
+    with pytest.raises(EncoderError, match="--layer head-input: the network has not been trained"):
+        load_encoder("timm:resnet10t", input_size=64, layer="head-input")
 
 
 def test_what_is_no_answer_says_so(tmp_path):
@@ -206,11 +245,48 @@ def test_interrupted_and_resumed_logits_are_the_same_bytes(photographs, tmp_path
         assert again.manifest["items"][item] == whole.manifest["items"][item]
 
 
+class Waves(nn.Module):
+    """Tells four levels of grey apart by waves of the brightness: another scale of pixels moves it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grey, self.head = nn.Conv2d(3, 4, 1), nn.Linear(4, 4)
+        self.grey.weight.data.fill_(1 / 3)
+        self.grey.bias.data = -torch.tensor([-0.6, -0.2, 0.2, 0.6])  # pyright: ignore[reportOptionalMemberAccess]
+        self.head.weight.data, self.head.bias.data = 9 * torch.eye(4), torch.zeros(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.cos(9 * self.grey(x)).relu().mean((2, 3)))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("trusted")
+def test_a_wrong_normalisation_and_a_shuffled_order_are_named(tmp_path, run):
+    for number in range(48):
+        folder = tmp_path / "grey" / "abcd"[number % 4]
+        folder.mkdir(parents=True, exist_ok=True)
+        level = (0.2, 0.4, 0.6, 0.8)[number % 4] + 0.001 * (number // 4)
+        Image.new("RGB", (32, 32), (round(255 * level),) * 3).save(folder / f"{number}.png")
+    spec = "python:tests.answers.test_head:Waves"
+    wrong = studied(tmp_path / "wrong", tmp_path / "grey", spec)  # ImageNet's pixels are assumed
+    notes = wrong.answers["head"].facts["notes"]
+    assert wrong.answers["head"].facts["at_chance"], wrong.answers["head"]
+    named = "THE NORMALISATION IS LIKELY WRONG: on 48 of the images top-1 is 100.0 % with --mean 0.5,0.5,0.5"
+    assert named in notes[-1] and "25.0 % with that of the study" in notes[-1]
+    half = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    right = studied(tmp_path / "right", tmp_path / "grey", spec, **half)
+    assert right.answers["head"].facts["top1"] == 1.0 and not right.answers["head"].facts["at_chance"]
+    (tmp_path / "shuffled.txt").write_text("b\nc\nd\na\n")
+    assert run("answers", right.path, "--head-classes", tmp_path / "shuffled.txt").code == 0
+    notes = open_study(right.path).answers["head"].facts["notes"]
+    assert any("ORDER OF THE CLASSES IS LIKELY WRONG: top-1 is 0.0 %, but 100.0 %" in note for note in notes)
+    assert not any("NORMALISATION" in note for note in notes)
+
+
 def test_a_permuted_class_order_and_chance_level_are_named():
     from core.answers.classes import match_classes
     from core.answers.head import order_note
     from core.answers.outcome import AnswerValues
-    from tests.answers.sorted_images import Labelled
 
     rng = np.random.default_rng(0)
     names = [f"class {letter}" for letter in "abcdefgh"]
@@ -218,7 +294,7 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     told = np.where(rng.random(200) < 0.8, true, rng.integers(0, 8, 200))
     match = match_classes([[name] for name in names], names)
     assert match is not None
-    study = Labelled([names[one] for one in true], names)
+    study: Any = Labelled([names[one] for one in true], names)
     right = AnswerValues(names, told[:, None], {}, names)
     assert order_note(study, right, match) == []
     permuted = AnswerValues(names, np.roll(np.arange(8), 3)[told][:, None], {}, names)
@@ -227,6 +303,25 @@ def test_a_permuted_class_order_and_chance_level_are_named():
     assert order_note(study, guesses, match) == []
     constant = AnswerValues(names, np.full((200, 1), 2), {}, names)
     assert order_note(study, constant, match) == []
+
+
+class OfHead(Labelled):
+    path = "study"
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.DataFrame({"wordnet": SYNSETS, "name": ["tench", "goldfish", "golden retriever"]})
+
+    def summary(self, step: str) -> dict[str, dict[str, bool]]:
+        return {"head": {"assumed": True}}
+
+
+def test_labels_that_are_no_classes_of_the_head_are_one_clear_line():
+    study: Any = OfHead(["cat", "dog"], ["cat", "dog"])
+    with pytest.raises(
+        SettingsError, match="no output of the head is a label.*tench, goldfish.*cat, dog"
+    ) as said:
+        matched(study, Request())
+    assert "\n" not in str(said.value) and "--head-classes FILE" in str(said.value)
 
 
 @pytest.mark.parametrize(

@@ -200,19 +200,3 @@ def _in_gallery(expression: str) -> str:
 
 def _position(page) -> int:
     return int(page.locator("[role=dialog]").get_by_text(" of ").first.inner_text().split(" of ")[0])
-
-
-def test_gallery__quick_marks_all_count_and_move_no_tile(reader, address):
-    page = reader().open(f"{address}/images?study=demo")
-    tiles = page.locator(TILE)
-    tiles.nth(11).wait_for()
-    settle(page)
-    before = tiles.nth(11).bounding_box()
-    for at in range(10):
-        tiles.nth(at).click(modifiers=["Control"], no_wait_after=True)
-    page.wait_for_selector("text=10 marked")
-    settle(page)
-    expect(page.locator(f"{TILE}[aria-pressed=true]")).to_have_count(10)
-    assert tiles.nth(11).bounding_box() == before
-    page.get_by_role("button", name="Clear marks").click()
-    expect(page.locator(f"{TILE}[aria-pressed=true]")).to_have_count(0)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
+
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
+from core.slices.slice import Slice
 from core.store import open_study
+from core.traces import many
 from core.traces.traces import UNSURE, read_traces
 from tests.browser.harness import settle
 
@@ -31,6 +36,7 @@ def test_ten_wrong_labels__take_at_most_13_actions_and_one_to_undo(reader, addre
 
     for at in range(10):
         act(tiles.nth(at), modifiers=["Control"], no_wait_after=True)
+    page.wait_for_selector("text=10 marked")  # none of the quick ones was lost
     act(page.get_by_role("button", name="Label is wrong"))
     act(page.get_by_role("button", name="Mark 10 labels as wrong"))
     page.locator("[role=status]", has_text="Marked 10 labels as wrong").wait_for()
@@ -48,6 +54,33 @@ def test_ten_wrong_labels__take_at_most_13_actions_and_one_to_undo(reader, addre
     assert read_traces(study.path).images == {}
 
 
+def test_everything_that_the_filter_leaves__is_tagged_found_and_exported(reader, address, served):
+    study = open_study(served / "demo")
+    n = int(Slice.parse("split=val correct=false").mask(study).sum())
+    one = reader()
+    page = one.open(f"{address}/images?study=demo&where=correct%3Dfalse")
+    page.get_by_role("button", name="Tag", exact=False).first.click()
+    field = page.get_by_role("combobox", name="Tag", exact=True)
+    field.fill("look again")
+    field.press("Enter")
+    page.get_by_role("button", name=f"Tag {n} images").click()
+    page.locator("[role=status]", has_text=f"Tagged {n} images").wait_for()
+    page = one.open(f"{address}/images?study=demo&where=tag%3D%22look%20again%22")
+    page.get_by_role("button", name="Export").click()
+    files = []
+    for label in ("List as CSV", f"{n} pictures as zip"):
+        with page.expect_download() as begun:
+            page.get_by_role("button", name=label).click()
+        files.append(begun.value.path())
+    table = pd.read_csv(files[0])
+    assert len(table) == n and set(table["tags"]) == {"look again"} and not table["correct"].any()
+    with zipfile.ZipFile(files[1]) as packed:
+        listed = pd.read_csv(packed.open("images.csv"))
+        assert listed["image_id"].tolist() == table["image_id"].tolist()
+        assert set(packed.namelist()) == {"images.csv", *listed["file"].dropna()}
+    many.change_images(study, table["image_id"], remove=["look again"])
+
+
 def test_marks__by_corner_range_and_box(reader, address):
     page = reader().open(f"{address}/images?study=demo")
     tiles = page.locator(TILE)
@@ -63,3 +96,5 @@ def test_marks__by_corner_range_and_box(reader, address):
     page.wait_for_selector("text=5 marked")
     expect(page.locator(MARKED)).to_have_count(5)
     assert not page.locator("[role=dialog]").count()  # neither opened an image
+    page.get_by_role("button", name="Clear marks").click()
+    expect(page.locator(MARKED)).to_have_count(0)

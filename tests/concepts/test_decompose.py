@@ -17,7 +17,6 @@ from core.concepts.decompose import decompose, with_pictures
 from core.concepts.decomposition import stored
 from core.concepts.falcon import feature_crop
 from core.errors import SettingsError, StudyError
-from core.jobs import uploads
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.storage.writer import write_study
@@ -141,17 +140,11 @@ def test_command__a_file_and_an_image(study, tmp_path, capsys):
         (b"\xff\xd8\xff" + bytes(50), "truncated or corrupt"),
     ],
 )
-def test_command__a_file_that_is_no_picture_is_removed_where_that_was_asked(
-    study, tmp_path, monkeypatch, capsys, content, said
-):
-    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    path = uploads.new_folder() / uploads.PICTURE
+def test_command__a_file_that_is_no_picture(study, tmp_path, capsys, content, said):
+    path = tmp_path / "picture"
     path.write_bytes(content)
     words = ("decompose", study.path, "--file", path, "--device", "cpu")
     assert said in runner(capsys)(*words).error
-    assert path.exists()
-    assert said in runner(capsys)(*words, "--remove-file").error
-    assert not path.exists()
 
 
 def test_command__either_a_file_or_an_image(study, capsys):

@@ -49,7 +49,7 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     app.sidebar.selectbox(key="answer_field").select("deployed").run()
     assert app.query_params["answer"] == "deployed"
     shown = {one.label: one.value for one in app.metric}
-    assert shown["Answer deployed, accuracy"].startswith(f"{100 * (n_val - 7) / n_val:.1f}")
+    assert shown["Deployed, accuracy"].startswith(f"{100 * (n_val - 7) / n_val:.1f}")
 
 
 def test_two_answers_of_one_study_are_compared(answered, open_page):

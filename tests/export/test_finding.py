@@ -52,7 +52,7 @@ def write(
     firing = rows[:, None] % (np.arange(N_FEATURES) + 2) == 0
     with write_study(folder) as writer:
         with writer.step("embed", {}) as step:
-            label = pd.array(np.where(seen, of, None), dtype="str")
+            label = pd.Series(of, dtype="str").where(seen)
             step.table("images", pd.DataFrame({"image_id": ids, "path": ids, "split": split, "label": label}))
             size = np.where(small, "small", "large")
             step.table("attributes", pd.DataFrame({"image_id": ids, "size": size}))

@@ -28,9 +28,7 @@ def own_folder(tmp_path, monkeypatch):
 
 
 def kept() -> Path:
-    folder = uploads.new_folder()
-    uploads.keep_picture(folder, encoded("PNG"))
-    return folder
+    return uploads.new_folder()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -66,32 +64,6 @@ def test_check_picture__size():
         uploads.check_picture(b"\xff\xd8\xff", uploads.MOST_BYTES + 1)
 
 
-def test_is_upload__only_a_picture_in_a_private_folder(tmp_path):
-    folder = kept()
-    (tmp_path / "picture").touch()
-    (folder / "deeper").mkdir()
-    (folder / "deeper" / "picture").touch()
-    (folder / "link").symlink_to(tmp_path / "picture")
-    assert uploads.is_upload(folder / "picture")
-    for other in (
-        tmp_path / "picture",
-        folder / "deeper" / "picture",
-        folder / "link",
-        folder / "result.json",
-    ):
-        assert not uploads.is_upload(other)
-    (folder / "picture").unlink()
-    (folder / "picture").symlink_to(tmp_path / "picture")
-    assert not uploads.is_upload(folder / "picture")
-
-
-def test_remove_file__deletes_nothing_but_uploads(shared_study, tmp_path, run):
-    """Reproduction of safety.md 5a: `decompose STUDY --file FILE --remove-file`."""
-    (tmp_path / "precious.png").write_bytes(encoded("PNG"))
-    outcome = run("decompose", shared_study, "--file", tmp_path / "precious.png", "--remove-file")
-    assert "leave it out" in outcome.error and (tmp_path / "precious.png").exists()
-
-
 def test_at_once__the_next_waits(tmp_path):
     for _ in range(uploads.AT_ONCE):
         folder = kept()
@@ -105,7 +77,7 @@ def test_at_once__the_next_waits(tmp_path):
 def test_clean__old_folders_go_and_fresh_ones_stay(tmp_path):
     old, fresh = (kept() for _ in range(2))
     ago = time.time() - uploads.STALE - 10
-    for path in (old / uploads.PICTURE, old):
+    for path in (old,):
         os.utime(path, (ago, ago))
     assert uploads.clean() == 1
     assert not old.exists() and fresh.exists()

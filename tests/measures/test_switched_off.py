@@ -18,7 +18,7 @@ def test_switched_off__is_the_answer_to_each_changed_vector(shared_study):
     asked, made = without_features(study, rows, off)
     weights, bias = study.vector("probe_weights").astype(float), study.vector("probe_bias").astype(float)
     means = train_means(study)
-    for row, before, after in zip(rows, made.before, made.after, strict=True):
+    for row, before, after in zip(rows.tolist(), made.before, made.after, strict=True):
         raw = study.array("representations")[row].astype(float)
         assert before == np.argmax(weights @ raw + bias)
         raw[off] = means[off]
@@ -33,6 +33,15 @@ def test_switched_off__is_the_answer_to_each_changed_vector(shared_study):
             without_features(study, rows, features)
 
 
+def test_train_means__are_stored_and_cost_no_pass(shared_study, monkeypatch):
+    study = open_study(shared_study)
+    raw, has = study.array("representations")[:].astype(float), study.has
+    assert has("raw_moments")
+    monkeypatch.setattr(study, "has", lambda item: item != "feature_means" and has(item))
+    monkeypatch.delattr(type(study.array("representations")), "chunks")
+    np.testing.assert_allclose(train_means(study), raw[~study.is_val].mean(0), rtol=1e-6)
+
+
 def test_table__by_hand():
     """Four images: right, wrong, of no known class, right; the second gets right, the last one wrong."""
     before, after = np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1])
@@ -43,6 +52,6 @@ def test_table__by_hand():
     np.testing.assert_allclose(table["flipped"], [0, 0.5, 0.25])
     np.testing.assert_allclose(table[["fixed", "broken"]], [[0, 0], [1, 1], [0.5, 0.5]])
     assert (table["accuracy_low"] < table["accuracy"]).all()
-    nothing = SwitchedOff(*(np.empty(0),) * 2, np.empty((DRAWS, 0)), np.empty(0))
+    nothing = SwitchedOff(np.empty(0), np.empty(0), np.empty((DRAWS, 0)), np.empty(0))
     empty = switched_off_table(nothing).set_index("features")
     assert np.isnan(empty.loc[AT_RANDOM, "accuracy"]) and empty["n"].sum() == 0

@@ -84,7 +84,7 @@ def test_heatmaps__are_those_of_the_study(study, encoder):
 def test_switching_off__is_the_answer_to_the_changed_vector_and_needs_no_encoder(study, encoder):
     seen = see(encoder, study.image(ROW), **how_to_see(study))
     asked = answering(study)
-    assert asked is not None and asked.weights is not None
+    assert asked is not None and asked.weights is not None and asked.bias is not None
     off = look_of(study, seen).features["feature"].head(3).tolist()
     changed = seen.raw.astype(np.float64)
     changed[off] = study.vector("representations")[~study.is_val].astype(np.float64).mean(0)[off]

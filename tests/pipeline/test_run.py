@@ -138,7 +138,7 @@ def test_analyze__without_labels(tmp_path, rng):
 def test_analyze__no_epsilon_lets_anything_fire(tmp_path, rng):
     images = folder_of(tmp_path / "images", {"a": 10, "b": 10}, rng, n_features=4)
     with pytest.raises(Exception, match="epsilon"):
-        analyze(tmp_path / "study", images, epsilon=4.0)
+        analyze(tmp_path / "study", images, epsilon=4.5)
     study = open_study(tmp_path / "study")
     assert [study.state(step) for step in in_analysis()] == [
         *("done", "missing", "done", "done", "done"),

@@ -20,7 +20,7 @@ from core.storage.chunked_array import CHUNK_ROWS
 if TYPE_CHECKING:
     from core.store import Study
 
-NAMES = ("gen", "nnguide", "fdbd", "she", "vim_residual")
+OTHERS = ("nnguide", "fdbd", "she", "vim_residual")  # than those of logits alone
 KEPT = 1000  # components of ViM's principal subspace at 2,048 features, as in the paper
 GUIDED_ENTRIES = 1 << 26  # of evaluation rows that are compared with all train rows at a time
 TRAIN_ROWS = 25_600  # train images that ViM's subspace is computed from, as many as the spectrum's
@@ -33,11 +33,12 @@ def baseline_scores(
 
     On train images the probe would rate its own training.
     """
-    scores = {name: np.full(study.n_images, np.nan) for name in NAMES}
+    scores = {name: np.full(study.n_images, np.nan) for name in (*baselines.OF_LOGITS, *OTHERS)}
     if not (study.has("probe_weights") and study.has("val_logits") and study.is_val.any()):
         return scores
     logits, val = study.vector("val_logits").astype(np.float64), np.flatnonzero(study.is_val)
-    scores["gen"][val] = baselines.gen(logits)
+    for name, score in baselines.OF_LOGITS.items():
+        scores[name][val] = score(logits)
     energy = study.table("probe", ["energy"])["energy"].to_numpy(np.float64)
     scores["nnguide"][val] = baselines.nnguide(energy[val], largest_guidance(study, val, energy, device))
     weights, bias = (study.vector(name).astype(np.float64) for name in ("probe_weights", "probe_bias"))

@@ -5,6 +5,8 @@ All of them use labels, through the probe or by themselves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import eigh
 from scipy.special import softmax
@@ -80,6 +82,9 @@ def she(raw: np.ndarray, predicted: np.ndarray, patterns: np.ndarray) -> np.ndar
     """
     check_same_length("raw rows", len(raw), "predictions", len(predicted))
     return np.einsum("ij,ij->i", np.asarray(raw, np.float64), patterns[predicted])
+
+
+OF_LOGITS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"gen": gen}  # scores that need nothing else
 
 
 def vim_origin(weights: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from core.answers.classes import read_names
 from core.answers.knn import unit
 from core.answers.outcome import AnswerValues, ClassColumns, Request, from_logits
-from core.answers.wordnet import WORDNET, wordnet_names
+from core.common.captions import WORDNET, wordnet_names
 from core.concepts.clip.clip import imagenet_names, imagenet_prompts, load_clip
 from core.encoders.spec import parse_spec
 from core.errors import SettingsError
@@ -111,6 +111,7 @@ def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
             "zero-shot needs names of the classes, and these are numbers: --head-classes FILE"
         )
     known = wordnet_names() | dict(zip(ImageNetInfo().label_names(), imagenet_names(), strict=True))
+    known = {synset: name.partition(" (")[0] for synset, name in known.items()}
     ids = [label if WORDNET.fullmatch(label) else "" for label in labels]
     return [known.get(one, label.replace("_", " ")) for one, label in zip(ids, labels, strict=True)]
 

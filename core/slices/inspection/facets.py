@@ -1,16 +1,37 @@
-"""Numbers of images of a slice by class, prediction, correctness and split."""
+"""Numbers of images of a slice by class, prediction, correctness and split, and by any other column.
+
+A column of numbers is counted in ranges, which are written as in a slice: `0.1..0.2`.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
 from core.reader import StudyReader
-from core.slices.evaluate import class_column, result_column
+from core.slices.evaluate import (
+    TABLES,
+    TAG,
+    TRACES,
+    WRONG_LABEL,
+    class_column,
+    column_values,
+    mask,
+    read_once,
+    result_column,
+    slice_columns,
+)
 from core.slices.slice import Slice
+from core.traces.traces import read_traces
 
 LABEL, PREDICTED, CORRECT, SPLIT = FACETS = ("label", "predicted", "correct", "split")
+MOST_RANGES = 6
+MOST_VALUES = 1000  # of a column of texts that is a facet; one with more, such as a path, is none
+FEW_NUMBERS = 6  # a column of so many different numbers is counted by number
 
 
 def without_facet(where: Slice, facet: str) -> Slice:
@@ -21,27 +42,113 @@ def without_facet(where: Slice, facet: str) -> Slice:
         return replace(where, labels=())
     if facet == PREDICTED:
         return replace(where, predicted=())
-    return replace(where, correct=None) if facet == CORRECT else replace(where, split=None)
+    if facet in (CORRECT, SPLIT):
+        return replace(where, **{facet: None})
+    ranges, extras = (
+        {key: some for key, some in of.items() if key != facet} for of in (where.ranges, where.extras)
+    )
+    return replace(where, ranges=ranges, extras=extras)
 
 
-def facet_counts(study: StudyReader, facet: str, mask: np.ndarray) -> dict[str, int]:
-    """Count the images of each value of a facet, the most common value first, then in order of the alphabet.
+def further_facets(study: StudyReader) -> list[str]:
+    """The other columns by which images can be counted: those of several values, but not one an image."""
+    return [column for column in slice_columns(study) if column not in FACETS and _is_facet(study, column)]
+
+
+def _is_facet(study: StudyReader, column: str) -> bool:
+    table = slice_columns(study)[column]
+    if table == TRACES:
+        left = read_traces(study.path).images.values()
+        return any(one.tags if column == TAG else one.wrong_label for one in left)
+    if table not in TABLES:
+        return False
+    if ranges_of(study, column):
+        return True
+    n = column_values(study, column).dropna().astype(str).nunique()
+    return 1 < n < min(MOST_VALUES, study.n_images)
+
+
+def ranges_of(study: StudyReader, column: str) -> list[str]:
+    """The ranges in which a column of numbers is counted, at most MOST_RANGES that hold all of its values;
+    [] for other columns, and for one of few different numbers.
+
+    Their ends are round numbers: multiples of 1, 2 or 5 times a power of ten. Whole numbers are in one range
+    only; another number that is an end is in both.
+    """
+    if slice_columns(study).get(column) == TRACES:
+        return []
+    series = column_values(study, column)
+    if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
+        return []
+    values = read_once(study, f"number {column}", lambda: series.to_numpy(np.float64, na_value=np.nan))
+    values = values[np.isfinite(values)]
+    if len(np.unique(values)) <= FEW_NUMBERS:
+        return []
+    low, high, whole = float(values.min()), float(values.max()), bool(np.all(values == np.round(values)))
+    power = 10.0 ** math.floor(math.log10((high - low) / MOST_RANGES))
+    for step in (power * factor for factor in (1, 2, 5, 10, 20, 50)):
+        first, last = math.floor(low / step), math.ceil(high / step) + (whole and high % step == 0)
+        if last - first <= MOST_RANGES and (step >= 1 or not whole):
+            break
+    return [
+        range_text(column, (round(at * step, 12), round((at + 1) * step - whole, 12)))
+        for at in range(first, last)  # pyright: ignore[reportPossiblyUnboundVariable]
+    ]
+
+
+def range_text(column: str, ends: tuple[float, float]) -> str:
+    """Write a range as in a slice."""
+    return str(Slice(ranges={column: ends})).rpartition("=")[2]
+
+
+def range_in(column: str, text: str) -> tuple[float, float]:
+    """Read what `range_text` has written."""
+    return Slice.parse(f"x={text}").ranges["x"]
+
+
+def facet_counts(study: StudyReader, facet: str, among: np.ndarray) -> dict[str, int]:
+    """Count the images of each value of a facet, the most common value first, then in order of the alphabet;
+    ranges in their own order.
 
     Args:
-        facet: one of FACETS. mask: (n_images,) bool: the images that count.
+        facet: one of FACETS, or a column of `further_facets`. among: (n_images,) bool: the images that count.
     Returns:
-        number of images by value: names of classes, 'true' and 'false' for `correct`, 'val' and 'train'. A
-        value without images is left out; images without a value are in no count.
+        number of images by value: names of classes, 'true' and 'false' for `correct`, 'val' and 'train',
+        texts and ranges. A value without images is left out; images without a value are in no count.
     """
+    if ranges := ranges_of(study, facet) if facet not in FACETS else []:
+        held = {text: mask(Slice(ranges={facet: range_in(facet, text)}), study) for text in ranges}
+        return {text: n for text, inside in held.items() if (n := int(np.count_nonzero(inside & among)))}
     if facet == SPLIT:
-        n_val = int(np.count_nonzero(study.is_val & mask))
-        counts = {"val": n_val, "train": int(np.count_nonzero(mask)) - n_val}
+        n_val = int(np.count_nonzero(study.is_val & among))
+        counts = {"val": n_val, "train": int(np.count_nonzero(among)) - n_val}
     elif facet == CORRECT:
-        correct = result_column(study, "correct")[mask]
+        correct = result_column(study, "correct")[among]
         counts = {"true": int(np.sum(correct == 1)), "false": int(np.sum(correct == 0))}
+    elif facet not in FACETS:
+        counts = _value_counts(study, facet, among)
     else:
-        codes = class_column(study, facet)[mask]
+        codes = class_column(study, facet)[among]
         n = np.bincount(codes[codes >= 0], minlength=len(study.class_names))
         counts = dict(zip(study.class_names, n.tolist(), strict=True))
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     return {value: n for value, n in ranked if n}
+
+
+def _value_counts(study: StudyReader, column: str, among: np.ndarray) -> dict[str, int]:
+    if slice_columns(study)[column] != TRACES:
+        values = column_values(study, column).to_numpy(object)[among]
+        return dict(Counter(_text(value) for value in values if not pd.isna(value)))
+    left = read_traces(study.path).images
+    of = [left[name] for name in study.images["image_id"][among] if name in left]
+    if column == WRONG_LABEL:
+        n = sum(bool(one.wrong_label) for one in of)
+        return {"true": n, "false": int(np.count_nonzero(among)) - n}
+    return dict(Counter(tag for one in of for tag in one.tags))
+
+
+def _text(value: object) -> str:
+    """A value as a slice writes it."""
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    return f"{value:.12g}" if isinstance(value, float | np.floating) else str(value)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import safe_divide
+from core.common.dataframes import numbers
+from core.common.statistics.intervals import wilson
 from core.reader import StudyReader
 from core.slices import finder
 from core.slices.compare import trait_differences
@@ -19,7 +23,10 @@ MOST_WORDS = 2  # of a feature, where it is named
 UNDER, SCENE = "under the heat", "scene"
 KEYS = ["group", "word", "under_heat"]
 UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is of the images
+CLEARER = 2.0  # times its share among all images: a class that tells features apart
+CLEAR_WORD = 0.6  # AUC of a word that a feature is called by without doubt
 COLUMNS = ["word", "n", "n_against", "rate", "rate_against", "difference", "low", "high", "p", "q"]
+OF_ANSWER = "answer_head_weights"  # by class of the study, where `core.answers` matched the outputs to labels
 
 
 def slice_words(study: StudyReader, mask: np.ndarray, against: np.ndarray) -> pd.DataFrame:
@@ -103,11 +110,17 @@ def pushed_classes(weights: np.ndarray, names: Sequence[str], *, most: int = MOS
 
 
 def _head_words(study: StudyReader, most: int) -> dict[int, list[str]]:
-    """Return the classes that each feature pushes in the encoder's own head; empty without a linear one."""
+    """Return the classes that each feature pushes in the encoder's own head; empty without a linear one.
+
+    Where the checkpoint does not name its outputs, the labels that they were matched to do.
+    """
     if not (study.has("head_weights") and study.has("head_classes")):
         return {}
     names = study.table("head_classes", ["name"])["name"].astype(str).tolist()
-    pushed = pushed_classes(study.vector("head_weights"), names, most=most) if all(names) else []
+    weights = "head_weights"
+    if not all(names):
+        names, weights = study.class_names, OF_ANSWER
+    pushed = pushed_classes(study.vector(weights), names, most=most) if study.has(weights) else []
     return {feature: classes for feature, classes in enumerate(pushed) if classes}
 
 
@@ -125,6 +138,44 @@ def feature_words(study: StudyReader, *, most: int = MOST_WORDS, named: bool = T
         words = best_words(_concepts(study), most=most, on_object=features_on_object(study))
     names = read_traces(study.path).feature_names if named else {}
     return words | {feature: [name] for feature, name in names.items()}
+
+
+def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dict[int, str]:
+    """Return the class that tells a feature from others of the same words, where there is one.
+
+    It is the most common class of the train images on which the feature fires, where the lower end of the
+    interval of its share lies above `CLEARER` times the share of that class among all train images, and the
+    words do not say it already.
+    """
+    if not (study.has("classes") and "purity" in study.columns("features")):
+        return {}
+    classes = study.table("classes", ["label", "n_train"])
+    n_train, labels = int(np.count_nonzero(~study.is_val)), classes["label"].astype(str)
+    shares = dict(zip(labels, safe_divide(numbers(classes, "n_train"), n_train), strict=True))
+    table = study.table("features", ["feature", "activation_rate", "top_class", "purity"])
+    table = table.loc[(table["feature"].isin(list(words)) & table["top_class"].notna()).to_numpy(bool)]
+    fires = np.rint(numbers(table, "activation_rate") / 100 * n_train)
+    low, _ = wilson(numbers(table, "purity") * fires, fires)
+    alike = Counter(tuple(some) for some in words.values())
+    return {
+        int(feature): name
+        for feature, name, least in zip(table["feature"], table["top_class"].astype(str), low, strict=True)
+        if alike[tuple(words[feature])] > 1
+        and least > CLEARER * shares.get(name, 1.0)
+        and not any(name in word for word in words[feature])
+    }
+
+
+def unsure_names(study: StudyReader) -> set[int]:
+    """Return the features whose first word tells the images on which they fire from others only weakly: the
+    lower end of the interval of its AUC lies below `CLEAR_WORD`. Empty where it is not known.
+    """
+    if not (study.has("concepts") and "auc_low" in study.columns("concepts")):
+        return set()
+    table = study.table("concepts", ["group", "word", "auc_low"])
+    known = {(group, word): low for group, word, low in table.itertuples(index=False)}
+    words = feature_words(study, named=False)
+    return {feature for feature, some in words.items() if known[str(feature), some[0]] < CLEAR_WORD}
 
 
 def features_on_object(study: StudyReader) -> list[int]:

@@ -12,6 +12,7 @@ from core.common.dataframes import numbers, where
 from core.common.dataframes import words as texts
 from core.slices import features as slice_features
 from core.slices.features import firing_class
+from core.slices.inspection.words import classes_apart
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -115,8 +116,15 @@ def _strength(features: pd.DataFrame, sort: str) -> np.ndarray:
 
 @cached_read(max_entries=8, names_features=True)
 def names(study: Study) -> dict[int, str]:
-    """The name that people gave, else the two best words, as in "night sky · blue"; without any, nothing."""
-    return {feature: " · ".join(some) for feature, some in reads.kept_words(study).items()}
+    """The name that people gave, else the two best words, as in "night sky · blue"; without any, nothing.
+
+    Of several features with the same words each says which class it fires on, as far as there is such a one:
+    "yellow, on cat".
+    """
+    words, given = reads.kept_words(study), reads.names_given(study)
+    apart = classes_apart(study, {feature: some for feature, some in words.items() if feature not in given})
+    of_class = {feature: f", on {name}" for feature, name in apart.items()}
+    return {feature: " · ".join(some) + of_class.get(feature, "") for feature, some in words.items()}
 
 
 def every_class(population: Slice) -> Slice:

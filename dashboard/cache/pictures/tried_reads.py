@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import streamlit as st
@@ -66,10 +66,11 @@ def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Trie
     shown = decide(classifier(study), seen, true=picture.true).features["feature"].head(SHOWN).tolist()
     whole = _of_whole(study, seen)
     if not len(seen.features) and _has_maps(study):
+        whole = sorted(whole, key=lambda feature: -seen.raw[feature])[:SHOWN]  # each takes a pass of its own
         wanted = tuple(sorted({*shown, *whole}))
         seen = encoder_process.see(study, picture.data, alteration, wanted)
     return Tried(
-        seen,
+        replace(seen, features=seen.features[:0], maps=seen.maps[:0]),  # drawn now, and large
         _address(seen.preview.tobytes()),
         _address(picture_overlay(seen, whole, side=SIDE)),
         {feature: _address(picture_overlay(seen, [feature], side=SIDE)) for feature in shown},
@@ -112,6 +113,11 @@ def sample(name: str) -> Picture | None:
     return None if one is None else Picture(one.about, one.path.read_bytes())
 
 
+def about(name: str) -> str:
+    """What a sample shows."""
+    return samples()[name].about
+
+
 @st.cache_resource(show_spinner=False)
 def thumbnails() -> dict[str, str]:
     """Small pictures of the samples, as addresses that hold them."""
@@ -125,7 +131,7 @@ def thumbnails() -> dict[str, str]:
     return small
 
 
-@cached_read(max_entries=8)
+@cached_read(max_entries=2)
 def of_study(study: Study, row: int) -> Picture:
     """An image of a study as a picture to try, without loss. Raises UnreadableImage."""
     buffer = io.BytesIO()

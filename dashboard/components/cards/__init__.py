@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.components.v2 import component
+
+from core.common.captions import with_class_names
 
 HERE = Path(__file__).parent
 Tone = Literal["", "good", "bad", "quiet"]
@@ -88,6 +90,12 @@ _CARDS = component(
 )
 
 
+def _named(card: Card) -> dict[str, Any]:
+    """What a card says, with the names of classes that are WordNet ids."""
+    said = {"title": with_class_names(card.title), "subtitle": with_class_names(card.subtitle)}
+    return said | {"lines": [with_class_names(line) for line in card.lines]}
+
+
 def cards(
     items: Sequence[Card],
     *,
@@ -125,7 +133,7 @@ def cards(
     _CARDS(
         key=key,
         data={
-            "cards": [asdict(one) for one in items],
+            "cards": [asdict(one) | _named(one) for one in items],
             "label": label,
             "width": width,
             "wide": wide,

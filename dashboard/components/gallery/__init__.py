@@ -15,6 +15,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.components.v2 import component
 
+from core.common.captions import with_class_names
+
 HERE = Path(__file__).parent
 
 
@@ -79,7 +81,9 @@ def gallery(
     _GALLERY(
         key=key,
         data={
-            "tiles": [asdict(one) for one in tiles],
+            "tiles": [
+                asdict(one) | {"lines": [with_class_names(line) for line in one.lines]} for one in tiles
+            ],
             "label": label,
             "picked": [int(row) for row in picked],
             "turn": st.session_state.get(turn, 0),

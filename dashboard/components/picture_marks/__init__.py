@@ -42,9 +42,13 @@ def picture_marks(
             boxes} as the browser sends it; runs as a callback, before the next run.
     """
 
+    turn = f"{key}_turn"  # how often the browser has sent boxes
+
     def changed() -> None:
         if (sent := st.session_state[key].changed) is not None:
+            st.session_state[turn] = int(sent["turn"])
             on_change(sent)
 
-    data = {"picture": picture, "name": name, "crop": boxes.crop, "covered": boxes.covered}
+    data: dict[str, Any] = {"picture": picture, "name": name, "crop": boxes.crop, "covered": boxes.covered}
+    data["turn"] = st.session_state.get(turn, 0)
     _MARKS(key=key, data=data, on_changed_change=changed)

@@ -28,7 +28,8 @@ function send(self) {
   }
   self.pending = false;
   self.waiting = setTimeout(() => settle(self), 3000); // an answer that changes nothing is not heard of
-  self.emit("changed", { crop: self.crop, covered: self.covered });
+  self.turn += 1;
+  self.emit("changed", { crop: self.crop, covered: self.covered, turn: self.turn });
 }
 
 function settle(self) {
@@ -147,6 +148,7 @@ function onUp(self, event) {
   self.drag = null;
   self.ghost?.remove();
   self.ghost = null;
+  if (drag?.box) self.stage.querySelector(`[data-box="cover ${drag.at}"]`)?.focus(); // for the keys
   if (!drag || drag.box) return;
   const box = drawn(drag, shareOf(self, event));
   if (box[2] - box[0] < LEAST || box[3] - box[1] < LEAST) return;
@@ -159,7 +161,7 @@ export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   let self = instances.get(parentElement);
   if (!self) {
-    self = { mode: "cover", stage: parentElement.querySelector(".stage"), tools: parentElement.querySelector(".tools") };
+    self = { mode: "cover", turn: 0, stage: parentElement.querySelector(".stage"), tools: parentElement.querySelector(".tools") };
     self.shade = parentElement.querySelector(".shade");
     self.hint = parentElement.querySelector(".hint");
     self.stage.onpointerdown = (event) => onDown(self, event);
@@ -175,11 +177,12 @@ export default function (component) {
     self.pending = false;
   }
   image.alt = data.name;
-  if (!self.pending && !self.drag) {
+  if (!self.pending && !self.drag && data.turn >= self.turn) { // else it is of before the last change
+    self.turn = data.turn;
     self.crop = data.crop ?? null;
     self.covered = data.covered ?? [];
     draw(self);
   }
-  settle(self);
+  if (data.turn >= self.turn) settle(self);
   return () => instances.delete(parentElement);
 }

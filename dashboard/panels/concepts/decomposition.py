@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -41,15 +40,6 @@ def decomposition(study: Study, decomposed: Found, *, picture: str, crop: Callab
         _summary(study, decomposed)
     _features(study, decomposed, crop)
     _behind(study, decomposed)
-
-
-def as_json(decomposed: Found) -> bytes:
-    """The result without its pictures."""
-    features = [
-        {name: value for name, value in part.items() if name != "crop"} for part in decomposed["features"]
-    ]
-    plain = {name: value for name, value in decomposed.items() if name != "preview"} | {"features": features}
-    return json.dumps(plain, ensure_ascii=False, indent=1).encode()
 
 
 def _picture(decomposed: Found, address: str) -> None:

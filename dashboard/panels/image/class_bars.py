@@ -35,20 +35,21 @@ def answer(before: Look, after: Look, *, changed: str) -> None:
         st.caption("This study has no classifier, so there is no answer: these are the features that fire.")
         return
     first = after.classes.iloc[0]
-    said = widgets.plain(first["spoken"])
-    title = f"It says **{said}**, {widgets.percent(first['after'], digits=0)}"
-    if changed:
-        was = widgets.plain(before.classes["spoken"].iat[0])
-        same = before.classes["name"].iat[0] == first["name"]
-        title += f" – {'still' if same else f'before: **{was}**'}"
+    said, sure = widgets.plain(first["spoken"]), widgets.percent(first["after"], digits=0)
+    was = before.classes.iloc[0]
+    if changed and was["name"] == first["name"]:
+        title = f"Still **{said}**, {sure}"
+    elif changed:
+        title = f"Now **{said}**, {sure}; before **{widgets.plain(was['spoken'])}**"
+    else:
+        title = f"It says **{said}**, {sure}"
     st.markdown(f"### {title}")
-    st.caption(
-        f"{changed[:1].upper()}{changed[1:]}. The marks are the whole picture." if changed else UNCHANGED
-    )
+    told = f"{changed[:1].upper()}{changed[1:]}. The marks are the whole picture with all features."
+    st.caption(told if changed else UNCHANGED)
     shares = dict(zip(before.classes["name"], before.classes["after"], strict=True))
     lines = [
-        _line(row.spoken, row.after, shares.get(row.name, 0.0) if changed else None, at == 0)
-        for at, row in enumerate(after.classes.itertuples(index=False))
+        _line(str(row["spoken"]), row["after"], shares.get(row["name"], 0.0) if changed else None, at == 0)
+        for at, row in enumerate(after.classes.to_dict("records"))
     ]
     style = STYLE.replace("COLOUR", page_theme().correct)
     st.html(f'{style}<div class="class-bars">{"".join(lines)}</div>')

@@ -80,57 +80,6 @@ def _ask(study: Study, image_id: str, without: int) -> None:
         )
 
 
-def uploaded(study: Study) -> None:
-    """A picture that is not in the study: choose a file, and the same is said of it."""
-    if not _has_words(study):
-        return
-    st.caption(
-        "The picture goes to a job on this computer and nowhere else. It is deleted as soon as it has been "
-        "read; the result is gone when you leave, unless you save it."
-    )
-    file = st.file_uploader(
-        "A JPEG, PNG, WebP, GIF, BMP or TIFF file",
-        type=list(uploads.EXTENSIONS),
-        max_upload_size=uploads.MOST_BYTES // 1_000_000,
-        key="decompose_file",
-        on_change=_forget,
-    )
-    if file is None:
-        return
-    true = None
-    if study.has("probe_weights"):
-        true = st.selectbox(
-            "What it shows, if that is one of the classes",
-            study.class_names,
-            index=None,
-            key="decompose_true",
-            placeholder="Not said",
-            width=320,
-            on_change=_forget,
-        )
-    name = f"upload:{file.file_id}"
-    if (decomposed := _result(study, name)) is not None:
-        decomposition.decomposition(
-            study,
-            decomposed,
-            picture=str(decomposed.get("preview") or ""),
-            crop=lambda part: part.get("crop") or "",
-        )
-        _save(decomposed)
-    elif (folder := session.recall(JOB)) is not None:
-        _progress(study, Path(folder), name)
-    else:
-        _trouble()
-        st.button(
-            "Decompose this picture",
-            icon=":material/join_inner:",
-            type="primary",
-            key="decompose_start",
-            on_click=_begin,
-            args=(lambda: launcher.decompose_upload(study, file.getvalue(), true=true),),
-        )
-
-
 def _begin(start: Callable[[], Path]) -> None:
     _forget()
     try:
@@ -179,16 +128,3 @@ def _working(job: Job) -> None:
     done = min(len(job.stages_done) / max(job.stages_total, 3), 1.0)
     st.progress(done, text=f"{STAGES.get(job.stage or 'starting', 'Working')} …")
     st.button("Stop", key="decompose_stop", icon=":material/stop:", on_click=_forget)
-
-
-def _save(decomposed: dict[str, Any]) -> None:
-    st.download_button(
-        "Save the result as JSON",
-        data=lambda: decomposition.as_json(decomposed),
-        file_name="decomposition.json",
-        mime="application/json",
-        key="decompose_save",
-        icon=":material/download:",
-        type="tertiary",
-        on_click="ignore",
-    )

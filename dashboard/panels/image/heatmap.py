@@ -57,7 +57,7 @@ def heatmap_part(
         if missing:
             compute_missing(study, [row], missing)
         _pictures(study, row, facts, style, stored=not missing)
-        heatmap_grid.legend(style.masks)
+        heatmap_grid.legend(style.masks, style.colour_map)
     with right:
         verdict(facts)
         if not missing:

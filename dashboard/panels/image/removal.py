@@ -6,32 +6,37 @@ import numpy as np
 import streamlit as st
 
 from core.store import Study
-from dashboard.cache import image_reads, reads
+from dashboard.cache import image_reads
 from dashboard.components import widgets
-from dashboard.components.choose_one import select_some
 from dashboard.components.stable_container import stable_container
+from dashboard.state import session
 
 REMOVED = "removed"  # part of the URL
 SHOWN = 3  # classes
+MOST = 64  # features
+
+
+def switched_off(part: str, n_features: int) -> tuple[int, ...]:
+    """The features that a part of the address switches off; what is no feature of this study is left out."""
+    parts = (session.url_text(part) or "").split(",")
+    numbers = {int(one) for one in parts if one.isdecimal() and len(one) < 9}
+    return tuple(sorted(number for number in numbers if number < n_features))[:MOST]
+
+
+def switch(part: str, feature: str) -> None:
+    """Switch a feature off, or on again. Meant for callbacks."""
+    off = {*(session.url_text(part) or "").split(",")} - {""} ^ {feature}
+    session.set_url(part, ",".join(sorted(off)) or None)
 
 
 @stable_container
-def removal(study: Study, row: int, features: list[int], label: str | None) -> None:
-    """Choose features of the image to take away, and show the probabilities before and after.
+def removal(study: Study, row: int, removed: tuple[int, ...], label: str | None) -> None:
+    """The probabilities before and after features of the image were switched off.
 
-    features: those that are offered. label: the true class, if it is known.
+    label: the true class, if it is known.
     """
-    if not study.has("probe_weights"):
-        return
-    names = dict(zip(reads.list_names(study, features), features, strict=True))
-    with st.container(
-        horizontal=True, vertical_alignment="center", gap="small", width="content", key="removal"
-    ):
-        picked = select_some(
-            "Without these features", names, key=REMOVED, placeholder="Switch features off …", width=255
-        )
-        removed = tuple(sorted(names[name] for name in picked))
-        if removed:
+    if removed and study.has("probe_weights"):
+        with st.container(key="removal", width="content"):
             st.markdown(_told(study, row, removed, label), width="content", help=widgets.help_text("removal"))
 
 

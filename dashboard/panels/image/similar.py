@@ -15,6 +15,7 @@ from dashboard.research import parts
 from dashboard.state import session
 
 SHOWN = 12
+A_ROW = 8
 NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
@@ -40,6 +41,17 @@ def similar_images(study: Study, row: int) -> None:
     for show_more in parts.BELOW_SIMILAR_IMAGES:
         show_more(study, row)
     _for_another_study(study, row)
+
+
+def nearest(study: Study, row: int) -> None:
+    """A row of the nearest images for this encoder, where the comparison with all of them is quick."""
+    vectors = study.array("representations")
+    if len(vectors) * vectors.shape[1] > AT_ONCE:
+        return
+    rows, cosines = search_reads.alike(study, row, "representations", A_ROW)
+    if len(rows):
+        st.subheader("Nearest images for this encoder", anchor=False)
+        _gallery(study, row, rows, cosines, key="image_nearest", label="images most like this one")
 
 
 def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str) -> None:

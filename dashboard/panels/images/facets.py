@@ -1,12 +1,28 @@
-"""Lists of classes, predictions, verdicts and splits with their numbers of images; a click is a filter."""
+"""Lists of classes, predictions, verdicts, splits and further columns with their numbers of images; a click
+on a value is a filter.
+"""
 
 from __future__ import annotations
 
-from core.common.captions import SPLITS
-from core.slices.inspection.facets import CORRECT, FACETS, LABEL, PREDICTED, SPLIT
+import numpy as np
+import streamlit as st
+
+from core.common.captions import SPLITS, with_class_names
+from core.slices.inspection.facets import (
+    CORRECT,
+    FACETS,
+    LABEL,
+    PREDICTED,
+    SPLIT,
+    range_in,
+    range_text,
+    ranges_of,
+    without_facet,
+)
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import slice_reads
+from dashboard.components.choose_one import select_some
 from dashboard.components.facets import Facet, Value, facets
 from dashboard.state import image_filter
 
@@ -14,35 +30,53 @@ TITLES = {LABEL: "Class", PREDICTED: "Predicted as", CORRECT: "Verdict", SPLIT: 
 WORDS = {"true": "Correct", "false": "Misclassified", **SPLITS}
 SEVERAL = {LABEL: "labels", PREDICTED: "predicted"}  # fields of a slice that hold any number of values
 VERDICTS = {"true": True, "false": False}
+ADDED = "lists"  # part of the URL: the further columns
 MOST = 100  # values of a facet that travel to the browser
 
 
-def worth_showing(study: Study, population: Slice) -> bool:
-    """Whether there is more to choose from than the split."""
-    return any(len(slice_reads.facet(study, population, facet)) > 1 for facet in FACETS if facet != SPLIT)
+def facet_counts(study: Study, population: Slice, found: np.ndarray | None = None) -> None:
+    """Draw a list for each facet that has several values, or one that the filter names, and for each column
+    that the reader adds.
+
+    found: the rows that a search has found, which are counted then.
+    """
+    slot = st.container()
+    titles = {image_filter.column_name(name): name for name in slice_reads.further_facets(study)}
+    added = [titles[title] for title in _added(titles)]
+    lists = [_facet(study, population, facet, found) for facet in (*FACETS, *added)]
+    shown = [one for one in lists if len(one.values) > 1 or any(value.pressed for value in one.values)]
+    with slot:
+        facets(
+            shown if any(one.id != SPLIT for one in shown) else [],
+            key="images_facets",
+            on_press=lambda facet, value: toggle(study, facet, value),
+        )
+    if found is not None:
+        st.caption(f"Counted are the {len(found):,} images found.")
 
 
-def facet_counts(study: Study, population: Slice) -> None:
-    """Draw a list for each facet that has several values, or one that the filter names."""
-    facets_shown = [_facet(study, population, facet) for facet in FACETS]
-    facets(
-        [one for one in facets_shown if len(one.values) > 1 or any(value.pressed for value in one.values)],
-        key="images_facets",
-        on_press=lambda facet, value: toggle(study, facet, value),
-    )
+def _added(titles: dict[str, str]) -> list[str]:
+    if not titles:
+        return []
+    return select_some("Further columns", titles, key=ADDED, placeholder="Add a column", shows_label=True)
 
 
-def _facet(study: Study, population: Slice, facet: str) -> Facet:
-    counts = slice_reads.facet(study, population, facet)
-    named = pressed(population, facet)
-    order = [*counts, *(value for value in named if value not in counts)]
-    listed = [value for at, value in enumerate(order) if at < MOST or value in named]
+def _facet(study: Study, population: Slice, facet: str, found: np.ndarray | None) -> Facet:
+    counts = slice_reads.facet(study, population, facet, found)
+    chosen = pressed(population, facet)
+    order = [*counts, *(value for value in chosen if value not in counts)]
+    if facet in population.ranges:
+        order.sort(key=lambda text: range_in(facet, text))
+    listed = [value for at, value in enumerate(order) if at < MOST or value in chosen]
+    n_here = slice_reads.count(study, population) if facet in population.ranges else 0
     values = tuple(
-        Value(value, WORDS.get(value, value) if facet not in SEVERAL else value, counts.get(value, 0),
-              value in named)
+        Value(value, WORDS.get(value, value.replace("..", " to ") if ".." in value else value)
+              if facet not in SEVERAL else with_class_names(value),
+              counts.get(value, n_here), value in chosen)
         for value in listed
     )  # fmt: skip
-    return Facet(facet, TITLES[facet], values, left_out=len(order) - len(listed))
+    title = TITLES.get(facet) or image_filter.column_name(facet)
+    return Facet(facet, title, values, left_out=len(order) - len(listed))
 
 
 def pressed(population: Slice, facet: str) -> list[str]:
@@ -51,12 +85,16 @@ def pressed(population: Slice, facet: str) -> list[str]:
         return list(getattr(population, SEVERAL[facet]))
     if facet == CORRECT:
         return [value for value, correct in VERDICTS.items() if correct is population.correct]
-    return [population.split] if population.split else []
+    if facet == SPLIT:
+        return [population.split] if population.split else []
+    if facet in population.ranges:
+        return [range_text(facet, population.ranges[facet])]
+    return list(population.extras.get(facet, ()))
 
 
 def toggle(study: Study, facet: str, value: str) -> None:
-    """Put a value into the filter, or take it out; another verdict or split replaces the one before. Meant
-    for callbacks.
+    """Put a value into the filter, or take it out; another verdict, split or range replaces the one before.
+    Meant for callbacks.
     """
     current = image_filter.current(study)
     if facet in SEVERAL:
@@ -67,3 +105,12 @@ def toggle(study: Study, facet: str, value: str) -> None:
         image_filter.put(study, correct=None if current.correct is VERDICTS[value] else VERDICTS[value])
     elif facet == SPLIT:  # evaluation images are what a page shows without a word
         image_filter.put(study, split=None if value == "val" else value)
+    else:
+        now, rest = pressed(current, facet), without_facet(current, facet)
+        if ranges_of(study, facet):
+            new = {} if value in now else {facet: range_in(facet, value)}
+            image_filter.put(study, ranges={**rest.ranges, **new}, extras=rest.extras)
+        else:
+            kept = tuple(one for one in now if one != value) if value in now else (*now, value)
+            new = {facet: kept} if kept else {}
+            image_filter.put(study, ranges=rest.ranges, extras={**rest.extras, **new})

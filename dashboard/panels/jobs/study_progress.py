@@ -13,10 +13,14 @@ from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.jobs.overall import overall
 from core.steps import STEPS
 from dashboard.addresses import served_studies
+from dashboard.addresses.pages import TRY_PICTURE
+from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
+from dashboard.components.gallery import Tile, gallery
 from dashboard.components.job_follower import follow
 from dashboard.jobs import launcher
 from dashboard.panels.jobs.controls import controls
+from dashboard.state import session
 
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 
@@ -24,11 +28,19 @@ ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "inter
 def no_studies(folder: Path) -> None:
     """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
     st.title("Welcome to Peregrine")
-    st.page_link(
-        "views/try_picture.py",
-        label="Try a picture: see what an encoder makes of a photograph of yours, at once",
-        icon=":material/add_photo_alternate:",
+    st.markdown(
+        "**Try a picture**: see at once what an encoder makes of a photograph. Take one, or bring your own."
     )
+    names, small = list(tried_reads.thumbnails()), tried_reads.thumbnails()
+    gallery(
+        [Tile(at, small[name], tried_reads.about(name)) for at, name in enumerate(names)],
+        key="welcome_samples",
+        label="pictures to try",
+        tile=180,
+        columns=4,
+        on_open=lambda at: session.go(TRY_PICTURE, sample=names[at]),
+    )
+    st.page_link("views/try_picture.py", label="A picture of your own", icon=":material/add_photo_alternate:")
     st.markdown("There is no study yet. A study is one encoder on one image set; make one in a terminal:")
     st.code(command_line("demo"), language="bash")
     st.caption("or with your own images and encoder:")

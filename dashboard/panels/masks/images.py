@@ -33,7 +33,9 @@ def overlap_by_image(study: Study, population: Slice, controls: DeltaGenerator) 
         kinds = ("Overlay", "Masks")
         display = heatmap_grid.display(study, key="overlap_look", several=True, default=kinds)
     mask, ascending = ORDERS[order]
-    heatmap_grid.legend([kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds])
+    heatmap_grid.legend(
+        [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds], display.style.colour_map
+    )
     table = overlap_reads.rows(study, population)
     table = where(table, equals(table, "mask", mask) & np.isfinite(numbers(table, "energy")))
     table = table.sort_values("energy", ascending=ascending, kind="stable")

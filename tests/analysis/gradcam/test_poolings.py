@@ -11,6 +11,7 @@ from pytorch_grad_cam import GradCAM
 from core.analysis.gradcam.gradcam import channel_maps, direction_maps, gradcam_maps, method_of
 from core.config import POOLINGS
 from core.encoders.encoder import Encoder
+from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform
 from core.heatmaps.combine import combine
 from tests.encoders.planted import narrow_resnet, some_pixels
@@ -51,6 +52,19 @@ def test_closed_form__is_the_librarys_map(encoder):
         for image in range(len(pixels)):
             assert expected[image].max() > 0.9
             assert_allclose(heatmap(maps[image, at : at + 1]), expected[image], atol=SINGLE)
+
+
+def test_closed_form__is_the_librarys_map_for_the_packaged_encoder():
+    """A real network of photographs: its last map has channels that are zero nearly everywhere."""
+    encoder, pixels = load_encoder("asset:efficientnet_lite0"), some_pixels(224)[:1]
+    features = encoder.represent(pixels)[0].topk(2).indices.numpy()
+    maps = gradcam_maps(encoder, pixels, features)
+    assert (method_of(encoder), encoder.target_layer) == ("closed form", "bn2")
+    for at, j in enumerate(features):
+        expected = by_the_library(encoder, pixels, lambda raw, j=j: raw[j])
+        assert expected[0].max() > 0.9
+        ours = combine(np.asarray(maps[0, at : at + 1]), np.ones(1), "mean", 224)
+        assert_allclose(ours, expected[0], atol=SINGLE)
 
 
 def test_directions__are_the_librarys_maps(encoder, rng):

@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 
 from core.cli import build_parser
-from core.errors import JobError, UnreadableImage
-from core.jobs import uploads
+from core.errors import JobError
 from core.jobs.commands import (
     COMMANDS,
     Analyze,
     BuildDemo,
     Command,
     DecomposeImage,
-    DecomposeUpload,
     MakeReport,
     MakeSheet,
     RequestHeatmaps,
@@ -27,10 +25,8 @@ from core.jobs.commands import (
     command_of,
 )
 from core.jobs.jobs import list_jobs
-from core.store import open_study
 from dashboard.jobs import launcher
 from tests.dashboard.conftest import remember, stored_job, write_progress
-from tests.jobs.test_uploads import encoded
 
 ODD = "--json $(touch x); 'q' \"d\" \\ ü"
 
@@ -53,7 +49,6 @@ def every_command(study: Path) -> list[Command]:
         RequestHeatmaps(study, ODD, (3, 98)),
         RunStep("search", study, (("clip", ODD),)),
         DecomposeImage(study, ODD, study / "out.json"),
-        DecomposeUpload(study, study / "picture", study / "out.json", true=ODD),
         MakeReport(study, study / "report.html"),
         MakeSheet(
             study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
@@ -62,7 +57,7 @@ def every_command(study: Path) -> list[Command]:
     ]
 
 
-@pytest.mark.parametrize("number", range(13))
+@pytest.mark.parametrize("number", range(12))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
     parsed = vars(build_parser().parse_args(command.words))
@@ -77,7 +72,7 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     assert shlex.split(command.shell)[3:] == command.words
 
 
-@pytest.mark.parametrize("number", range(13))
+@pytest.mark.parametrize("number", range(12))
 def test_command__goes_through_its_record(tmp_path, number):
     command = every_command(tmp_path)[number]
     assert command_of(json.loads(json.dumps(command.record()))) == command
@@ -190,42 +185,3 @@ def test_all_jobs__running_first(studies):
     write_progress(launcher.home() / "report-x", state="failed", error="no browser", updated=5.0)
     assert [job.state for job in launcher.all_jobs()] == ["running", "failed", "done"]
     assert {job.folder for job in list_jobs(studies)} == {studies / "old", studies / "now"}
-
-
-@pytest.fixture
-def own_uploads(tmp_path, monkeypatch):
-    monkeypatch.setattr(uploads.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(uploads, "wait_for_page", lambda folder: None)
-
-
-def test_decompose_upload__a_private_folder_and_a_command_that_removes_the_picture(
-    studies, started, own_uploads, trusted
-):
-    data, study = encoded("PNG"), open_study(studies / "demo")
-    folder = launcher.decompose_upload(study, data, true="--cat")
-    assert (folder / uploads.PICTURE).read_bytes() == data
-    for path, mode in ((folder.parent, 0o700), (folder, 0o700), (folder / uploads.PICTURE, 0o600)):
-        assert path.stat().st_mode & 0o777 == mode
-    ((command, where),) = started
-    assert where == folder and command.target == study.path.resolve()
-    assert "--remove-file" in command.words and "--true=--cat" in command.words
-    launcher.discard(studies / "demo")
-    assert (studies / "demo").exists()
-    launcher.discard(folder)
-    assert not folder.exists()
-
-
-def test_decompose_upload__refused_before_anything_is_written(studies, started, own_uploads, trusted):
-    with pytest.raises(UnreadableImage):
-        launcher.decompose_upload(open_study(studies / "demo"), b"<svg>")
-    assert not started and not uploads.uploads_folder().exists()
-
-
-def test_decompose_upload__a_job_that_cannot_start_leaves_nothing(studies, monkeypatch, own_uploads, trusted):
-    def fail(command, *, folder):
-        raise JobError("no")
-
-    monkeypatch.setattr(launcher, "start_job", fail)
-    with pytest.raises(JobError):
-        launcher.decompose_upload(open_study(studies / "demo"), encoded("PNG"))
-    assert list(uploads.uploads_folder().iterdir()) == []

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.common.assets import asset
 from core.comparison.compare import compare
+from core.comparison.features import lone_features
+from core.comparison.images import shared_images
 from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
 from core.slices.slice import Slice
@@ -18,8 +19,7 @@ from core.storage.writer import write_study
 from core.store import open_study
 from dashboard.panels.compare.pictures import TILES
 from tests.comparison.comparable import add_concepts, second_study
-from tests.dashboard.conftest import all_text, drawn_charts, forget, grid, spec, tiles, unescaped
-from tests.manifests import edited_manifest
+from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
 
 
@@ -212,52 +212,6 @@ def test_heatmaps__of_both_studies_beside_the_image(studies, seen, open_page):
     assert "/seen/" in tile["beside"][0] and "/twin/" in tile["beside"][1]
 
 
-ALONE = "was trained with the penalty of column norms alone: its reward for Q was zero"
-
-
-def spec_of(study, spec: str) -> None:
-    """Say in the manifest that the study's encoder is `spec`."""
-    with edited_manifest(study) as manifest:
-        manifest["steps"]["embed"]["summary"]["encoder"]["spec"] = spec
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("regularizer", "said"),
-    sample(
-        [
-            ({"kind": "q", "lambda1": 1e-4}, True),
-            ({"kind": "q", "lambda1": 1e-4, "reading": "sum"}, False),
-            (None, False),
-            ({"kind": "lasso"}, False),
-            ({"kind": "none"}, False),
-        ],
-        3,
-    ),
-)
-def test_note__only_where_the_sidecar_is_of_the_first_form(both, open_page, tmp_path, regularizer, said):
-    weights = tmp_path / "tuned.safetensors"
-    settings = {} if regularizer is None else {"regularizer": regularizer}
-    weights.with_name(f"{weights.name}.json").write_text(json.dumps({"settings": settings}))
-    spec_of(both / "second", f"resnet18@{weights}")
-    found = compare([open_study(both / name) for name in ("demo", "second")])
-    alone = [note.text for note in found.notes if ALONE in note.text]
-    assert alone == [f"the encoder of second {ALONE}"] * said
-    app = open_page("compare", study="demo", compare_with=["second"])
-    assert not app.exception
-    assert (f"The encoder of second {ALONE}." in all_text(app)) == said
-
-
-@pytest.mark.slow
-def test_note__of_the_shipped_encoder(both):
-    spec_of(both / "second", "asset:simclr_q_glyphworld")
-    found = compare([open_study(both / name) for name in ("demo", "second")])
-    sidecar = json.loads(asset("encoders/simclr_q_glyphworld.safetensors.json").read_text())
-    first_form = "reading" not in sidecar["regularizer"]
-    alone = [note.text for note in found.notes if ALONE in note.text]
-    assert alone == [f"the encoder of second {ALONE}"] * first_form
-
-
 @pytest.mark.slow
 def test_estimates__are_shown_where_a_study_keeps_them(both, open_page):
     names = ("val_accuracy", "atc", "difference_of_confidences", "nuclear_norm", "agreement")
@@ -315,3 +269,21 @@ def test_every_chart__can_be_added_to_the_sheet(both, open_page, figure):
     assert {"compare_classes", "compare_distributions", "compare_words"} <= set(held)
     assert len(held) > 3 or figure == "Overlap with masks"  # this study has no masks
     assert all(menu["sheet"] for menu in held.values()), held
+
+
+@pytest.mark.slow
+def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, monkeypatch):
+    monkeypatch.setattr("core.comparison.features.UNLIKE", 0.8)  # the planted features of the two are alike
+    monkeypatch.setattr("core.comparison.features.LEAST", 3)
+    shared = shared_images([open_study(both / name) for name in ("demo", "second")])
+    app = open_page("compare", study="demo", compare_with=["second"])
+    assert not app.exception
+    gained, lost = lone_features(shared, 1, 0), lone_features(shared, 0, 1)
+    many = "feature" if len(gained) == 1 else "features"
+    assert f"{len(gained)} {many} gained, {len(lost)} lost" in [head.value for head in app.subheader]
+    for key, table, name in (("gained", gained, "second"), ("lost", lost, "demo")):
+        if len(table):
+            shown = drawn_cards(app, f"compare_lone_{key}")
+            assert [int(card["id"]) for card in shown] == table["feature"].tolist()[:4]
+            assert all(f"study={name}" in card["href"] for card in shown)
+    assert len(gained) + len(lost)

@@ -128,7 +128,7 @@ def test_add__a_picture_or_a_figure_from_the_box(study, open_page):
     title = next(one for one in box.options if one.startswith("Heatmap of "))
     app = box.set_value(title).run()
     assert [cell.name.partition(":")[0] for cell in on_sheet(app)] == ["roc", "heatmap"]
-    assert on_sheet(app)[1].options.colours == "turbo"  # the colours of the pages
+    assert on_sheet(app)[1].options.colours == "inferno"  # the colours of the pages
     assert app.selectbox(key="sheet_add").value is None
 
 

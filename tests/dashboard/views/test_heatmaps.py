@@ -34,11 +34,30 @@ def judged(study, *, correct: bool) -> np.ndarray:
     return fits.sort_values("confidence", ascending=False, kind="stable").index.to_numpy()
 
 
-def test_correct_left_and_misclassified_right__surest_first(study, open_page):
+def one_of_each(rows: np.ndarray, kinds: np.ndarray) -> list[int]:
+    """Take the first image of each kind that is left, again and again."""
+    left, taken = rows.tolist(), []
+    while left:
+        seen = set()
+        for row in [row for row in left if not (kinds[row] in seen or seen.add(kinds[row]))]:
+            taken.append(row)
+            left.remove(row)
+    return taken
+
+
+def test_correct_left_and_misclassified_right__surest_of_each_class_first(study, open_page):
     app = open_page("heatmaps", study="seen")
     assert not app.exception
+    labels = study.images["label"].to_numpy()
     for name, correct in (("heat_correct", True), ("heat_misclassified", False)):
-        assert rows_of(app, name) == judged(study, correct=correct)[:PER_PAGE].tolist()
+        assert rows_of(app, name) == one_of_each(judged(study, correct=correct), labels)[:PER_PAGE]
+    surest = open_page("heatmaps", study="seen", heat_sort="Most confident first")
+    assert rows_of(surest, "heat_correct") == judged(study, correct=True)[:PER_PAGE].tolist()
+    bees = open_page("heatmaps", study="seen", where="label=bee")
+    wrong = judged(study, correct=False)
+    wrong = wrong[labels[wrong] == "bee"]
+    answers = study.table("probe")["predicted"].to_numpy()
+    assert rows_of(bees, "heat_misclassified") == one_of_each(wrong, answers)[:PER_PAGE]
     assert {tile["verdict"] for tile in tiles(app, "heat_misclassified")} == {"wrong"}
     heads = [head.value for head in app.subheader]
     n_correct = len(judged(study, correct=True))

@@ -22,7 +22,6 @@ from core.research.visual_tokens.graph import Node, SceneGraph
 from core.slices.features import decision, feature_classes, features_of_image
 from core.store import Study, open_study
 from dashboard.jobs import launcher
-from dashboard.panels.concepts import decomposition
 from dashboard.panels.image.similar import same_class_words
 from dashboard.research.scene_graph import distinct_graphs
 from tests.dashboard.conftest import all_text, forget, grid, spec, tiles
@@ -213,11 +212,9 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
 
 def test_without_features__what_the_probe_says_then(worded, open_page):
     row = mistake(worded)
-    features = features_of_image(worded, row)["feature"].tolist()[:8]
-    app = opened(open_page, worded, row, "Features")
-    box = app.multiselect(key="removed")
-    assert len(box.options) >= 8
-    box.select(box.options[0]).select(box.options[1]).run()
+    features = features_of_image(worded, row)["feature"].tolist()
+    image = str(worded.images["image_id"].iat[row])
+    app = open_page("image", study="seen", image=image, removed=",".join(map(str, features[:2])))
     assert not app.exception
     before, after = blame.without(worded, blame.ProbeWithMeans.of(worded), row, features[:2])
     name = worded.class_names[int(np.argmax(before))]
@@ -225,10 +222,8 @@ def test_without_features__what_the_probe_says_then(worded, open_page):
     assert change in all_text(app)
     then = worded.class_names[int(np.argmax(after))]
     assert ("still says" in all_text(app)) == (then == name) and f"**{then}**" in all_text(app)
-    app = open_page(
-        "image", study="seen", image=str(worded.images["image_id"].iat[row]), removed="Feature -3"
-    )
-    assert not app.exception and not app.multiselect(key="removed").value
+    app = open_page("image", study="seen", image=image, removed="Feature -3,-1,99999999")
+    assert not app.exception and "still says" not in all_text(app) and "Without" not in all_text(app)
 
 
 def test_suggested__the_surest_mistakes(worded, open_page):
@@ -298,47 +293,18 @@ def jobs(worded, tmp_path, monkeypatch, trusted):
     return end
 
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
-
-
-def brought(open_page, content: bytes = PNG):
-    app = open_page("image", study="seen", image_of="A picture of yours")
-    app.file_uploader(key="decompose_file").set_value(("mine.png", content, "image/png")).run()
-    app.button(key="decompose_start").click().run()
-    return app
-
-
-def test_upload__result_is_shown_and_its_folder_is_gone(jobs, worded, open_page):
-    jobs["result"] = stored(worded, mistake(worded)) | {
-        "size": [64, 48],
-        "preview": "data:image/jpeg;base64,AA",
-    }
-    app = brought(open_page)
-    assert not app.exception and not app.error
-    assert "The classifier says" in all_text(app)
-    assert list(uploads.uploads_folder().iterdir()) == []
-    assert "--remove-file" in jobs["arguments"]
-
-
-@pytest.mark.parametrize("state", ["failed", "done"])
-def test_upload__a_job_without_a_result_says_why_and_leaves_nothing(state, jobs, open_page):
-    jobs |= {
-        "state": state,
-        "error": "cannot read the *picture*: truncated" if state == "failed" else None,
-    }
-    app = brought(open_page)
+@pytest.mark.parametrize("state", ["done", "failed"])
+def test_look_again__leaves_its_result_or_the_reason_and_no_folder(state, jobs, worded, open_page):
+    row = mistake(worded)
+    jobs |= {"state": state, "error": "no *encoder*" if state == "failed" else None}
+    if state == "done":
+        parts = stored(worded, row)
+        jobs["result"] = parts | {"size": [64, 48], "n_features": 4321}
+    app = opened(open_page, worded, row)
+    app.button(key="decompose_again").click().run()
     assert not app.exception
-    said = app.error[0].value.replace("\\", "")
-    assert ("*picture*: truncated" if state == "failed" else "without a result") in said
+    if state == "done":
+        assert "It activates **4321** features" in all_text(app)
+    else:
+        assert "No *encoder*" in app.error[0].value.replace("\\", "")
     assert list(uploads.uploads_folder().iterdir()) == []
-
-
-def test_upload__what_is_no_picture_is_refused_before_a_job(jobs, open_page):
-    app = brought(open_page, b"<svg onload=alert(1)>")
-    assert "SVG drawing" in app.error[0].value
-    assert "arguments" not in jobs and not uploads.uploads_folder().exists()
-
-
-def test_saved_result__has_no_pictures():
-    found = {"features": [{"feature": 3, "crop": "data:x"}], "preview": "data:y", "alpha": 0.1}
-    assert json.loads(decomposition.as_json(found)) == {"features": [{"feature": 3}], "alpha": 0.1}

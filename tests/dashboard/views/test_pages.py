@@ -53,6 +53,7 @@ TITLES = {
     "images": "Images",
     "figures": "Figures",
     "new_study": "New study",
+    "try_picture": "Try a picture",
 }
 VIEWS = tuple(TITLES)
 

@@ -18,6 +18,8 @@ from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
+from core.traces import changes, limits
+from core.traces.traces import read_traces
 from dashboard.cache import search_reads
 from dashboard.jobs import clip_process
 from dashboard.panels import search_box
@@ -334,7 +336,8 @@ def test_marked__with_heatmaps(seen, open_page):
 def test_marked__become_a_slice(studies, open_page):
     study = open_study(studies / "demo")
     app = open_page("images", study="demo", picked=marked(study, 4))
-    app.text_input(key="marked_name").set_value("my four")
+    app.session_state["images_bar_save"] = True  # AppTest has no click for a popover
+    app.run().text_input(key="images_bar_save_name").set_value("my four")
     next(button for button in app.button if button.label == "Save 4 images").click().run()
     assert not app.exception
     assert np.flatnonzero(Slice.parse(saved_slices.texts(study.path)["my four"]).mask(study)).tolist() == [
@@ -343,6 +346,25 @@ def test_marked__become_a_slice(studies, open_page):
         2,
         3,
     ]
+    app.button(key="images_bar_undo").click().run()
+    assert not app.exception and "my four" not in saved_slices.texts(study.path)
+
+
+def test_marked__get_a_note_and_what_is_refused_is_said(studies, open_page):
+    study = open_study(studies / "demo")
+    ids = marked(study, 2)
+    changes.set_note(study, ids[0], "x" * limits.LONGEST_NOTE)
+    app = open_page("images", study="demo", picked=ids[1])
+    app.session_state["images_bar_note"] = True
+    app.run().text_area(key="images_bar_note_text").set_value("blurred")
+    app.button(key="images_bar_note Add to 1 image").click().run()
+    assert not app.exception and read_traces(study.path).images[ids[1]].note == "blurred"
+    app = open_page("images", study="demo", picked=ids)
+    app.session_state["images_bar_note"] = True
+    app.run().text_area(key="images_bar_note_text").set_value("dark")
+    app.button(key="images_bar_note Add to 2 images").click().run()
+    assert not app.exception and "a note has at most" in app.warning[0].value
+    assert read_traces(study.path).images[ids[1]].note == "blurred"  # all or none
 
 
 def test_detail__picture_can_be_magnified(studies, open_page):

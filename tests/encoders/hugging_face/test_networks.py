@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from core.encoders.readout.head import Head
 from core.encoders.registry import load_encoder
 from core.errors import CheckpointError
 from tests.encoders.hugging_face.make_references import FILE, planted, planted_input
@@ -59,6 +60,31 @@ def test_as_transformers_5_names_them_in_memory_and_without_config(tmp_path, nam
     assert_close(output(encoder, name), torch.tensor(REFERENCES[name]["output"]), **TOLERANCE)
     if name in ("ViT", "CLIP"):
         assert any("2 attention heads assumed (no config.json" in line for line in encoder.assumptions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("ViT", "vit."), ("Swin", "swin."), ("ConvNeXt V2", "convnextv2.")]
+)
+def test_the_classifier_of_a_transformers_checkpoint_is_its_head(tmp_path, name, prefix):
+    state = {f"{prefix}{key}": tensor for key, tensor in planted(REFERENCES[name]["shapes"]).items()}
+    encoder = load_encoder(str(write(tmp_path / "plain", name)))
+    torch.manual_seed(0)
+    weight, bias = torch.randn(3, encoder.n_features), torch.randn(3)
+    save_file(state | {"classifier.weight": weight, "classifier.bias": bias}, tmp_path / "model.safetensors")
+    config = REFERENCES[name]["config"] | {"id2label": {"0": "tench", "2": "elk", "1": "cat, puss"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    encoder = load_encoder(str(tmp_path))
+    head = encoder.find_head()
+    assert isinstance(head, Head) and head.names == [["tench"], ["cat, puss"], ["elk"]] and not head.assumed
+    x = planted_input(REFERENCES[name]["size"])
+    with head.reading(encoder.base) as logits:
+        raw = encoder.model(x)
+        assert_close(
+            logits(), torch.tensor(REFERENCES[name]["output"]) @ weight.T + bias, rtol=1e-2, atol=1e-2
+        )
+    assert head.linear is not None
+    assert_close(raw @ head.linear[0].T + head.linear[1], logits(), rtol=1e-4, atol=1e-4)
 
 
 def test_images_are_prepared_as_the_preprocessor_says(tmp_path):

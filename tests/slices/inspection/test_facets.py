@@ -9,9 +9,13 @@ from core.slices.inspection.facets import (
     CORRECT,
     FACETS,
     LABEL,
+    MOST_RANGES,
     PREDICTED,
     SPLIT,
     facet_counts,
+    further_facets,
+    range_in,
+    ranges_of,
     without_facet,
 )
 from core.slices.slice import Slice
@@ -54,3 +58,26 @@ def test_without_facet__leaves_out_one_condition():
     for facet, text in left.items():
         assert facet not in {part.partition("=")[0] for part in text.split()}
         assert len(text.split()) == 4 and "q_score" in text
+
+
+def test_further_facets__every_column_of_several_values_but_names(world):
+    columns = further_facets(world.study)
+    assert "q_score" in columns and not {"image_id", "path", *FACETS} & set(columns)
+    whole = np.ones(len(world.raw), bool)
+    for column in columns:
+        counts = facet_counts(world.study, column, whole)
+        assert len(counts) > 1, column
+        for text, n in counts.items():  # what a click gives is what the list has said
+            assert int(Slice.parse(f"{column}={text}").mask(world.study).sum()) == n
+
+
+def test_ranges__round_ends_that_hold_every_number(world):
+    values = world.study.table("quality")["q_score"].to_numpy(float)
+    values = values[np.isfinite(values)]
+    ends = [range_in("q_score", text) for text in ranges_of(world.study, "q_score")]
+    assert 2 <= len(ends) <= MOST_RANGES
+    assert ends[0][0] <= values.min() and values.max() <= ends[-1][1]
+    assert [high for _, high in ends[:-1]] == [low for low, _ in ends[1:]]
+    step = np.diff(ends[0])[0]
+    assert round(step / 10 ** np.floor(np.log10(step) + 1e-9), 6) in (1, 2, 5)
+    assert ranges_of(world.study, "label") == []

@@ -7,9 +7,18 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
+from core.common.statistics.intervals import wilson
 from core.slices.finder import worst_slices
 from core.slices.inspection import words, worst_within
-from core.slices.inspection.words import COLUMNS, best_words, feature_words, named_from, pushed_classes
+from core.slices.inspection.words import (
+    COLUMNS,
+    best_words,
+    classes_apart,
+    feature_words,
+    named_from,
+    pushed_classes,
+    unsure_names,
+)
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
@@ -97,6 +106,30 @@ def test_named_from__says_where_the_words_were_seen(world, tmp_path):
     assert named_from(study) == {3: "under the heat", 5: "scene", 7: "scene"}
 
 
+def test_classes_apart__of_features_with_the_same_words_the_class_that_each_fires_on(tmp_path):
+    study = open_study(make_study(tmp_path / "study", n_train=80, n_val=8, epsilon=1.5))
+    features, train = study.table("features"), ~study.is_val
+    words = {feature: ["red"] for feature in range(48)} | {0: ["blue"]}  # no other is blue
+    expected = {}
+    for row in features.to_dict("records"):
+        n = round(row["activation_rate"] / 100 * train.sum())
+        if row["feature"] and isinstance(row["top_class"], str):
+            share = (study.images["label"][train] == row["top_class"]).mean()
+            if wilson(row["purity"] * n, n)[0] > 2 * share:
+                expected[row["feature"]] = row["top_class"]
+    assert classes_apart(study, words) == expected and 2 < len(expected) < 47
+    named = {feature: [f"red {name}"] for feature, name in expected.items()}  # which says it already
+    assert not set(classes_apart(study, named)) & set(named)
+
+
+def test_unsure_names__are_those_whose_first_word_tells_little(tmp_path):
+    folder = make_study(tmp_path / "seen", n_train=20, n_val=8)
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        table = pd.DataFrame(SEEN, columns=["group", "rank", "word", "kept", "under_heat"])
+        step.table("concepts", table.assign(auc_low=[0.59, 0.9, 0.6, 0.7, 0.1]))
+    assert unsure_names(open_study(folder)) == {3}
+
+
 def test_worst_within__are_the_slices_of_the_slice(world):
     where = Slice.parse("split=val predicted=ant,bee")
     mask = where.mask(world.study)
@@ -142,3 +175,12 @@ def test_feature_words__without_concepts_are_the_classes_that_the_head_pushes(tm
     head = dict(zip(["tench, Tinca tinca", "ray", "cock"], weights, strict=True))
     study = small.write_small_study(tmp_path / "study", head=head)
     assert feature_words(study) == {0: ["pushes tench"], 1: ["pushes ray"], 2: ["pushes cock"]}
+
+
+def test_feature_words__of_outputs_without_names_are_the_labels_that_they_were_matched_to(tmp_path):
+    weights = np.eye(3, small.N_FEATURES, dtype=np.float32)
+    study = small.write_small_study(tmp_path / "study", head={"": weights[0]})
+    assert feature_words(study) == {}
+    with write_study(study.path) as writer, writer.step("answers", {}) as step:
+        step.vector("answer_head_weights", weights)  # of cat, dog and golden retriever
+    assert feature_words(open_study(study.path))[2] == ["pushes golden retriever"]

@@ -58,6 +58,8 @@ def test_each_facet__counts_the_images_that_the_other_conditions_leave(where, st
         ("correct=false", CORRECT, "false", ""),
         ("", SPLIT, "train", "split=train"),
         ("split=train", SPLIT, "val", ""),
+        ("q_score=0.1..0.2", "q_score", "0.1..0.2", ""),
+        ("q_score=0.1..0.2 label=bee", "q_score", "0.2..0.3", "q_score=0.2..0.3 label=bee"),
     ],
 )
 def test_toggle__puts_a_value_into_the_filter_and_takes_it_out(
@@ -86,3 +88,18 @@ def test_images_without_labels__have_no_facets(studies, unlabelled_study, open_p
     shutil.copytree(unlabelled_study, studies / "bare")
     app = open_page("images", study="bare")
     assert not app.exception and shown(app) == {}
+
+
+def test_added_columns__are_counted_and_follow_a_search(study, open_page):
+    row = int(study.is_val.nonzero()[0][0])
+    app = open_page("images", study="seen", lists="Q-Score")
+    assert not app.exception
+    counts = shown(app)["q_score"]
+    assert sum(counts.values()) >= 38 and all(n(study, f"split=val q_score={text}") == one
+                                              for text, one in counts.items())  # fmt: skip
+    found = open_page(
+        "images", study="seen", lists="Q-Score", like=study.images["image_id"][row], where="label=bee"
+    )
+    assert not found.exception
+    assert sum(shown(found)[PREDICTED].values()) == n(study, "split=val label=bee")
+    assert "images found" in str([one.value for one in found.caption])

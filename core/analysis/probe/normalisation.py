@@ -1,0 +1,78 @@
+"""Whether a classifier at chance level was given pixels of another normalisation than it was trained with."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from core.analysis.gradcam.on_demand import study_encoder
+from core.answers.head import matched, usual_share
+from core.answers.outcome import Request
+from core.common.arrays import evenly
+from core.encoders.transform import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
+from core.errors import PeregrineError
+from core.jobs.progress import Progress
+from core.measures.paired_accuracy import difference_interval
+from core.store import Study
+
+IMAGES, BATCH = 256, 32
+COMMON = (  # mean and standard deviation of pixels in [0, 1]
+    (IMAGENET_MEAN, IMAGENET_STD),
+    ((0.5,) * 3, (0.5,) * 3),
+    ((0.0,) * 3, (1.0,) * 3),
+    ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),  # CLIP's
+    (CIFAR_MEAN, CIFAR_STD),
+    ((0.0,) * 3, (1 / 255,) * 3),  # not scaled at all
+)
+
+
+def likely_normalisation(study: Study, request: Request, progress: Progress) -> str | None:
+    """Name the common normalisation with which the head is right more often on 256 labelled images.
+
+    Returns:
+        one line; None where none is better than the study's own, where another order of the classes explains
+        more (`order_note`), or where the encoder or images cannot be read.
+    """
+    try:
+        encoder = study_encoder(study, request.device)
+        head = encoder.find_head()
+        match, columns = matched(study, request)
+        if isinstance(head, str):
+            return None
+        labels, names = study.images["label"].to_numpy(object), study.class_names
+        known = np.isin(labels, [names[code] for code in np.unique(match.code[match.code >= 0])])
+        rows = np.flatnonzero(known)
+        rows = rows[evenly(len(rows), IMAGES)]
+        own = tuple(encoder.transform.mean), tuple(encoder.transform.std)
+        tried = [own, *(one for one in COMMON if not np.allclose(one, own))]
+        best = np.zeros((len(tried), len(rows)), int)
+        with progress.stage("normalisations", total=len(rows), unit="images") as bar:
+            for start in range(0, len(rows), BATCH):
+                some = rows[start : start + BATCH]
+                pixels = np.stack([encoder.transform.pixels(study.image(int(row))) for row in some])
+                for place, (mean, std) in enumerate(tried):
+                    x = (torch.from_numpy(pixels).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
+                    with torch.no_grad(), head.reading(encoder.base) as logits:
+                        encoder.base(x.permute(0, 3, 1, 2).to(encoder.device))
+                        answers = columns.combined(logits().float()).argmax(1)
+                    best[place, start : start + BATCH] = answers.cpu().numpy()
+                bar.update(len(some))
+    except PeregrineError:
+        return None
+    right = np.array(columns.names, object)[best] == labels[rows]
+    place = int(right.sum(1).argmax())
+    both, first, second = (
+        int(one.sum())
+        for one in (right[0] & right[place], right[0] & ~right[place], ~right[0] & right[place])
+    )
+    order, _ = usual_share(np.searchsorted(names, labels[rows].astype(str)), best[0])  # what that explains
+    if not difference_interval(both, first, second, len(rows))[0] > 0:
+        return None
+    if right[place].mean() < order:
+        return None
+    mean, std = (",".join(f"{value:g}" for value in values) for values in tried[place])
+    shares = [f"{100 * right[one].mean():.1f} %" for one in (place, 0)]
+    return (
+        f"THE NORMALISATION IS LIKELY WRONG: on {len(rows)} of the images top-1 is {shares[0]} with "
+        f"--mean {mean} --std {std}, and {shares[1]} with that of the study"
+    )

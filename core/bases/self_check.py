@@ -1,0 +1,112 @@
+"""Whether a loaded dictionary fits the vectors of a study, and which mistake is likely where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.bases.dictionary import Coder, Dictionary
+from core.bases.files import normalised
+from core.bases.measures import Tally
+from core.config.bases import NORMALISATIONS
+from core.errors import PeregrineError, SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+LEAST_R2 = 0.5  # of a dictionary that fits
+BETTER = 0.2  # by how much another reading must be better to be named as the likely mistake
+DENSE = 0.2  # share of latents that are active at once, above which a latent is not sparse
+Readouts = Callable[[], Iterable[tuple[str, np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Described:
+    """How well a dictionary describes some vectors."""
+
+    r2: float
+    l0: float
+
+
+def fit_of(dictionary: Dictionary, vectors: np.ndarray, device: torch.device | str) -> Described:
+    """R2 (-inf without variation or where it overflows) and L0 of a dictionary on vectors (n, r)."""
+    import torch
+
+    coder, tally = Coder(dictionary, device), Tally()
+    for start in range(0, len(vectors), coder.block_rows):
+        raw = torch.from_numpy(vectors[start : start + coder.block_rows]).to(coder.device)
+        codes = coder.encode(raw)
+        tally.add(raw, raw - coder.decode(codes, raw)[0], codes.counts)
+    r2 = tally.r2
+    return Described(r2 if r2 is not None and np.isfinite(r2) else -np.inf, tally.l0)
+
+
+def check_fit(
+    dictionary: Dictionary,
+    vectors: np.ndarray,
+    where: str,
+    device: torch.device | str,
+    *,
+    readouts: Readouts | None = None,
+) -> list[str]:
+    """Return what a user should know before trusting a loaded dictionary.
+
+    Args:
+        vectors: (n, r) of the study. readouts: yields other readings of some images, in words: other tokens
+            and layers.
+    Raises:
+        SettingsError: no latent is active on any vector.
+    """
+    fit = fit_of(dictionary, vectors, device)
+    if fit.l0 == 0 or not dictionary.decoder.any():
+        tried = dict(_other_normalisations(dictionary, vectors, device))
+        best = max(tried, key=tried.__getitem__)
+        likely = (
+            f". Likely the {best}: with it R2 is {_number(tried[best])}" if tried[best] >= LEAST_R2 else ""
+        )
+        raise SettingsError(
+            f"{where}: no latent is active on any of {len(vectors):,} images, so it is dead, or of another "
+            f"layer, token or normalisation{likely}"
+        )
+    notes = []
+    if fit.l0 > DENSE * dictionary.size and dictionary.size > dictionary.width:
+        notes.append(
+            f"{fit.l0:,.0f} of {dictionary.size:,} latents are active on an image: they are not sparse"
+        )
+    if fit.r2 >= LEAST_R2:
+        return notes
+    start = f"R2 is {_number(fit.r2)} on this study's vectors: wrong layer, token or normalisation"
+    tried = dict(_other_normalisations(dictionary, vectors, device))
+    try:
+        for words, others in readouts() if readouts else ():
+            tried[words] = fit_of(dictionary, others, device).r2
+    except PeregrineError as error:
+        start += f" (other tokens and layers could not be tried: {error})"
+    best = max(tried, key=tried.__getitem__, default=None)
+    if best is None or tried[best] < max(LEAST_R2, fit.r2 + BETTER):
+        return [*notes, f"{start}. None of {len(tried)} others that were tried is better"]
+    return [*notes, f"{start}. Likely the {best}: with it R2 is {_number(tried[best])}"]
+
+
+def _other_normalisations(
+    dictionary: Dictionary, vectors: np.ndarray, device: torch.device | str
+) -> Iterable[tuple[str, float]]:
+    mean, length = vectors.mean(0), float(np.linalg.norm(vectors, axis=1).mean())
+    spread = float(np.sqrt(((vectors - mean) ** 2).sum(1).mean()))
+    for name in NORMALISATIONS:
+        if name != dictionary.norm:
+            other = normalised(dictionary, name, mean, spread if name == "centred" else length)
+            yield f"normalisation (--normalisation {name})", fit_of(other, vectors, device).r2
+    if dictionary.pre_bias.any():
+        zero = replace(dictionary, pre_bias=np.zeros_like(dictionary.pre_bias))
+        yield "decoder's bias, which is subtracted first", fit_of(zero, vectors, device).r2
+    elif dictionary.offset.any():
+        other = replace(dictionary, pre_bias=dictionary.offset)
+        yield "decoder's bias, which is not subtracted first", fit_of(other, vectors, device).r2
+
+
+def _number(r2: float) -> str:
+    return f"{r2:.2f}" if r2 > -10 else "far below 0"

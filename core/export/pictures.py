@@ -1,0 +1,71 @@
+"""Pictures of some images as one zip file: a folder a class, and a table of what is known of them."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.common.csv_text import csv_text
+from core.errors import PeregrineError
+from core.reader import StudyReader
+
+MOST_PICTURES = 2000
+MOST_BYTES = 200_000_000
+SMALL = 256  # pixels of the longer side up to which a picture is kept without loss
+WHEN = (1980, 1, 1, 0, 0, 0)  # the same pictures make the same file
+
+
+def pictures_zip(study: StudyReader, rows: Sequence[int] | np.ndarray, table: pd.DataFrame) -> bytes:
+    """Pack the pictures of images, as far as MOST_PICTURES and MOST_BYTES allow.
+
+    Args:
+        rows: (n,) image rows. table: what is known of them, a row each; written to `images.csv`, with a
+            column `file` that is empty for pictures that are left out or cannot be read.
+    Returns:
+        the zip file. Its folders are classes, so that it can be the images of another study.
+    """
+    buffer, files, used = io.BytesIO(), [], 0
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for at, row in enumerate(rows):
+            name, body = _picture(study, int(row)) if at < MOST_PICTURES else ("", b"")
+            fits = bool(body) and used + len(body) <= MOST_BYTES
+            files.append(name if fits else "")
+            if fits:
+                used += len(body)
+                packed.writestr(zipfile.ZipInfo(name, WHEN), body)
+        listed = csv_text(table.assign(file=files))
+        packed.writestr(zipfile.ZipInfo("images.csv", WHEN), listed, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _picture(study: StudyReader, row: int) -> tuple[str, bytes]:
+    """The name of a picture in the zip and its content; empty where it cannot be read now."""
+    try:
+        picture = study.image(row).convert("RGB")
+    except (PeregrineError, OSError, KeyError):
+        return "", b""
+    image_id, label = (study.images[column].iat[row] for column in ("image_id", "label"))
+    folder = "unlabelled" if pd.isna(label) else _plain(str(label))
+    stem = _plain(str(image_id).rpartition("/")[2].partition(".")[0])
+    kind = "png" if max(picture.size) <= SMALL else "jpg"
+    return f"{folder}/{row:07d}-{stem}.{kind}", _encoded(picture, kind)
+
+
+def _plain(text: str) -> str:
+    """A text as a name that every system takes, and none for a path."""
+    return re.sub(r"[^\w-]+", "-", text).strip("-")[:60] or "x"
+
+
+def _encoded(picture: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "png":
+        picture.save(buffer, "PNG")
+    else:
+        picture.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

@@ -1,0 +1,76 @@
+"""Features that one study has and the other lacks, in pictures."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.common.formatting import counted
+from core.comparison.compare import Comparison
+from core.comparison.features import LEAST
+from core.slices.inspection.populations import with_split
+from core.slices.slice import Slice
+from dashboard.addresses import served_studies
+from dashboard.cache import comparison_reads, reads
+from dashboard.cache.features import feature_reads
+from dashboard.components import widgets
+from dashboard.components.cards import Card, cards
+from dashboard.components.stable_container import stable_container
+from dashboard.panels.features import feature_cards
+from dashboard.state import session
+
+EACH = 4  # features on either side
+
+
+@stable_container
+def gained_and_lost(comparison: Comparison, other: str) -> None:
+    """Discriminative features of the other study that the first one has nothing like, and the other way."""
+    number = comparison.names.index(other)
+    if comparison.pair or not all(one.has("features") for one in comparison.shared.studies):
+        return
+    gained = comparison_reads.lone_features(comparison, number, 0)
+    lost = comparison_reads.lone_features(comparison, 0, number)
+    st.subheader(
+        f"{counted(len(gained), 'feature')} gained, {len(lost):,} lost",
+        anchor=False,
+        help=widgets.help_text("lone_features"),
+    )
+    if gained.empty and lost.empty:
+        st.caption(f"Each that fires on {LEAST} images or more resembles one of the other study.")
+        return
+    names = comparison.names[0], other
+    for column, table, at in zip(st.columns(2, gap="medium"), (gained, lost), (number, 0), strict=True):
+        with column:
+            only, than = (names[1], names[0]) if at else names
+            st.caption(f"Only in {widgets.plain(only)}, unlike any of {widgets.plain(than)}")
+            _cards(comparison, at, table.head(EACH))
+
+
+def _cards(comparison: Comparison, number: int, table: pd.DataFrame) -> None:
+    study = comparison.shared.studies[number]
+    numbers, population = tuple(table["feature"].tolist()), with_split(study, Slice())
+    if not numbers:
+        st.caption("None.")
+        return
+    name, words = served_studies.name_of(study), feature_reads.names(study)
+    pictures = feature_cards.pictures(study, population, numbers)
+    listed = [
+        Card(
+            str(feature),
+            title=words.get(feature, f"Feature {feature}"),
+            note=reads.number_and_place(study, feature) if feature in words else "",
+            subtitle=f"fires on {counted(n, 'image')}; most alike: #{closest}, "
+            f"{widgets.percent(likeness, digits=0)} of the images shared",
+            href=session.href("feature", name, feature=str(feature)),
+            pictures=pictures[feature],
+        )
+        for feature, n, closest, likeness in table.itertuples(index=False)
+    ]
+    cards(
+        listed,
+        key=f"compare_lone_{'gained' if number else 'lost'}",
+        label="features that only one of the studies has",
+        on_open=lambda feature: session.go("feature", study=name, feature=feature),
+        width=150,
+        pictures_first=True,
+    )

@@ -1,0 +1,64 @@
+"""Pictures of images as a zip: what is in it, its limits, and hostile names."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from core.errors import UnreadableImage
+from core.export import pictures
+from tests import small
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    study = small.write_small_study(tmp_path / "study")
+    colours = {row: Image.new("RGB", (300 if row == 1 else 8, 8), (20 * row, 0, 0)) for row in range(10)}
+
+    def image(row: int) -> Image.Image:
+        if row == 2:
+            raise UnreadableImage("gone")
+        return colours[row]
+
+    monkeypatch.setattr(study, "image", image)
+    return study
+
+
+def packed(study, rows) -> tuple[dict[str, bytes], pd.DataFrame]:
+    body = pictures.pictures_zip(study, rows, study.images.iloc[rows])
+    with zipfile.ZipFile(io.BytesIO(body)) as held:
+        files = {name: held.read(name) for name in held.namelist()}
+    return files, pd.read_csv(io.BytesIO(files.pop("images.csv")), keep_default_na=False)
+
+
+def test_zip__holds_the_pictures_by_class_and_names_those_left_out(study):
+    files, table = packed(study, [3, 1, 2])
+    assert table["image_id"].tolist() == study.images["image_id"].iloc[[3, 1, 2]].tolist()
+    assert table["file"].tolist() == [*files, ""] and [name[-4:] for name in files] == [".png", ".jpg"]
+    assert [name.split("/")[0] for name in files] == study.images["label"].iloc[[3, 1]].tolist()
+    first = np.asarray(Image.open(io.BytesIO(next(iter(files.values())))))
+    assert first.shape == (8, 8, 3) and (first[..., 0] == 60).all()
+
+
+def test_zip__stops_at_its_limits(study, monkeypatch):
+    monkeypatch.setattr(pictures, "MOST_PICTURES", 2)
+    assert len(packed(study, [3, 4, 5])[0]) == 2
+    files, _ = packed(study, [3])
+    monkeypatch.setattr(pictures, "MOST_BYTES", len(next(iter(files.values()))))
+    files, table = packed(study, [3, 4])
+    assert len(files) == 1 and table["file"].tolist() == [*files, ""]
+
+
+def test_zip__a_hostile_name_stays_in_its_folder(study):
+    study.images["image_id"] = [f"../../{row}\\..\\x|.png" for row in range(study.n_images)]
+    study.images["label"] = "../<b>/etc"
+    files, _ = packed(study, [3, 4])
+    assert len(files) == 2
+    for name in files:
+        folder, _, rest = name.partition("/")
+        assert folder == "b-etc" and ".." not in rest and not set(rest) & set("/\\|<>")

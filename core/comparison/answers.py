@@ -19,6 +19,7 @@ from core.errors import SettingsError
 from core.measures.paired_accuracy import PairedAccuracy, accuracy_by_class, paired_accuracy
 from core.slices.slice import Slice
 from core.store import Study
+from core.topics import function_of_option
 
 OF_ANSWERS = (  # measures that depend on the answer, but for those that follow from its accuracy
     *("accuracy", "q_correct", "q_misclassified", "q_gap", "q_auroc", "confidence_auroc", "confidence"),
@@ -60,7 +61,7 @@ def compare_answers(
         accuracy_by_class(correct, shared.labels[shared.judged], names),
         side_table(shared),
         separation_table(shared, measures),
-        pd.DataFrame(),
+        function_of_option("compare of estimates")(pd.DataFrame()),
         None,
         [],
         list(map(Note, notes)),

@@ -16,7 +16,6 @@ from core.analysis.quality.trust_check import read_check
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.readout import chosen_readout
-from core.comparison.estimates import estimate_table, unlabelled_notes
 from core.comparison.images import Shared, shared_images
 from core.comparison.images import study_names as study_names
 from core.comparison.measures import (
@@ -41,6 +40,7 @@ from core.comparison.words import Transfer, Words, compare_words, transfers
 from core.measures.paired_accuracy import PairedAccuracy
 from core.slices.slice import Slice
 from core.store import Study
+from core.topics import function_of_option
 
 EVERYTHING = Slice()
 FACTS = (
@@ -90,7 +90,8 @@ class Comparison:
             n_explainable, n_interpretable_features, n_concepts (None where not known), premise (whether Q can
             be trusted) and premise_facts (what stands beside that).
         classes: see `class_table`. sides: see `side_table`, one block for each study except the first.
-        separation: see `separation_table`. estimates: accuracy without labels, see `estimate_table`.
+        separation: see `separation_table`. estimates: accuracy without labels, as the topic
+            `transfer_learning` reads it: its `table`, `sentences()` and `by_method()`.
         words: None if fewer than two studies have concepts. notes: what a reader should know.
         not_comparable: measures and facts that mean different things because of different settings.
         pair: of two answers of one study (`core.comparison.answers`), None of studies.
@@ -103,7 +104,7 @@ class Comparison:
     classes: pd.DataFrame
     sides: pd.DataFrame
     separation: pd.DataFrame
-    estimates: pd.DataFrame
+    estimates: Any
     words: Words | None
     transfers: list[Transfer]
     notes: list[Note]
@@ -168,6 +169,7 @@ def compare(
     measures = sort_measures(pd.concat([part for part in parts if len(part)] or parts[:1]))
     correct = np.stack([one.correct for one in scores])
     labels = shared.labels[shared.judged]
+    estimates = function_of_option("compare of estimates")
     return Comparison(
         shared,
         among,
@@ -176,14 +178,14 @@ def compare(
         one_class_as_accuracy(class_accuracy_changes(correct, labels, shared.names, **settings), measures),
         side_table(shared),
         separation_table(shared, measures),
-        estimate_table(shared),
+        estimates.of(shared),
         compare_words(shared),
         transfers(shared),
         [
             *map(Note, shared.notes),
             *damage_notes(shared),
             *map(Note, chosen_by_result(among, shared)),
-            *unlabelled_notes(shared),
+            *estimates.notes(shared),
             *notes,
             *map(Note, feature_notes(shared)),
             *map(Note, few_error_notes(dict(zip(shared.names, correct, strict=True)))),
@@ -271,7 +273,7 @@ def report(comparison: Comparison) -> dict[str, Any]:
         "measures": records(titled(comparison.measures)),
         "facts": records(comparison.facts),
         "classes": records(comparison.classes),
-        "estimates": records(comparison.estimates),
+        "estimates": records(comparison.estimates.table),
         "side_counts": {name: comparison.side_counts(name) for name in comparison.names[1:]},
         "changed_sides": records(changed),
         "words": None

@@ -15,7 +15,6 @@ from core.common.formatting import counted, first_of, json_text, signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.answers import agreement_lines
 from core.comparison.compare import PERCENT, Comparison, records, report, titled
-from core.comparison.estimates import estimate_sentences
 from core.comparison.measures import MEASURES
 from core.comparison.sides import GAINED, LOST, SIDES
 from core.comparison.words import carries_words
@@ -70,7 +69,7 @@ def printed(comparison: Comparison) -> str:
             + ("" if comparison.pair else f" ({counted(len(comparison.names), 'study', 'studies')})"),
         ]
         parts.append(columns_text(changes))
-    parts += ["", *sides_lines(comparison), *estimate_sentences(comparison.estimates)]
+    parts += ["", *sides_lines(comparison), *comparison.estimates.sentences()]
     parts += [*word_lines(comparison), *transfer_lines(comparison)]
     return "\n".join(parts)
 
@@ -87,7 +86,7 @@ def markdown(comparison: Comparison) -> list[str]:
     if len(changes := class_change_rows(comparison, most=None)) > 1:
         lines += ["## Accuracy by class", "", *markdown_table(changes), ""]
     lines += ["## Changed sides", "", *(f"* {line}" for line in sides_lines(comparison)), ""]
-    if estimated := estimate_sentences(comparison.estimates):
+    if estimated := comparison.estimates.sentences():
         lines += ["## Accuracy without labels", "", *(f"* {line}" for line in estimated), ""]
     about_words = [*word_lines(comparison), *transfer_lines(comparison)]
     return [*lines, "## Words", "", *(f"* {line}" for line in about_words)] if about_words else lines

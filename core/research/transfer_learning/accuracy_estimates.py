@@ -10,8 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.comparison.estimates import AGREEMENT, ASSUMED, ATC, CONFIDENCES, METHODS, NUCLEAR
 from core.errors import ShapeError
+from core.research.transfer_learning.compared_estimates import (
+    AGREEMENT,
+    ASSUMED,
+    ATC,
+    CONFIDENCES,
+    METHODS,
+    NUCLEAR,
+)
 
 FEWEST = 10  # images on each side
 MOST_ROWS = 5000  # of the nuclear norm

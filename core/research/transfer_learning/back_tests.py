@@ -17,9 +17,9 @@ from torch import Tensor
 from core.common.arrays import known_mean
 from core.common.dataframes import numbers
 from core.common.statistics.intervals import percentile_interval
-from core.comparison.estimates import ASSUMED, METHODS
 from core.errors import SettingsError
 from core.research.transfer_learning.accuracy_estimates import Predictions, estimates
+from core.research.transfer_learning.compared_estimates import ASSUMED, METHODS
 
 BLUR, NOISE, CONTRAST = KINDS = ("blur", "noise", "contrast")
 STRENGTHS = {

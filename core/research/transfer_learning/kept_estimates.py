@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
-from core.comparison.estimates import DRAWS, METHODS, STEP, TABLE
 from core.errors import StudyError
+from core.research.transfer_learning.compared_estimates import DRAWS, METHODS, STEP, TABLE
 from core.research.transfer_learning.evaluate import Represented
 from core.research.transfer_learning.own_probe import BEST, ENDS, OF_TESTS, OWN, estimated_rows
 from core.slices.evaluate import class_column

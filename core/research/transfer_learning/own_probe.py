@@ -14,7 +14,12 @@ import torch
 from core.analysis.probe.step import Probe, train_probe
 from core.common.arrays import known_mean
 from core.common.formatting import percent
-from core.comparison.estimates import (
+from core.encoders.registry import Encoder
+from core.errors import PeregrineError
+from core.research.transfer_learning import back_tests
+from core.research.transfer_learning.accuracy_estimates import Predictions, resampled_estimates
+from core.research.transfer_learning.back_tests import BackTest
+from core.research.transfer_learning.compared_estimates import (
     ASSUMED,
     METHODS,
     TITLES,
@@ -22,11 +27,6 @@ from core.comparison.estimates import (
     estimate_in_words,
     prediction_interval,
 )
-from core.encoders.registry import Encoder
-from core.errors import PeregrineError
-from core.research.transfer_learning import back_tests
-from core.research.transfer_learning.accuracy_estimates import Predictions, resampled_estimates
-from core.research.transfer_learning.back_tests import BackTest
 from core.research.transfer_learning.evaluate import Represented, represent_pixels
 from core.store import Study
 

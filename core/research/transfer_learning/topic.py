@@ -24,5 +24,6 @@ TOPIC = Topic(
             on_request=True,
         ),
     ),
+    options={"compare of estimates": "core.research.transfer_learning.compared_estimates:ComparedEstimates"},
     commands=("core.research.transfer_learning.commands:add_transfer_probe",),
 )

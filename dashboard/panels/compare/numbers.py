@@ -12,7 +12,6 @@ from core.charts.options import FigureOptions
 from core.common.dataframes import numbers
 from core.common.score_names import score_label
 from core.comparison.compare import Comparison
-from core.comparison.estimates import estimate_sentences, estimates_by_method
 from core.comparison.measures import MEASURES
 from core.comparison.separation import scores_of, separation_sentence
 from core.comparison.text import STAR, amount, headline_rows, numbers_table
@@ -208,12 +207,12 @@ def _cell(
 
 def estimates(comparison: Comparison) -> None:
     """Accuracy without labels, where a study holds estimates of it."""
-    if not len(comparison.estimates):
+    if not len(comparison.estimates.table):
         return
     st.subheader("Accuracy estimated without labels")
-    st.markdown("\n".join(f"- {widgets.plain(line)}." for line in estimate_sentences(comparison.estimates)))
+    st.markdown("\n".join(f"- {widgets.plain(line)}." for line in comparison.estimates.sentences()))
     with st.expander("All methods, with their errors where the truth is known", icon=":material/table:"):
-        by_method = estimates_by_method(comparison.estimates)
+        by_method = comparison.estimates.by_method()
         st.dataframe(
             by_method, hide_index=True, alt="Every estimate of accuracy with its errors in back tests"
         )
@@ -225,4 +224,4 @@ def estimates(comparison: Comparison) -> None:
             "alone: the sampling noise of the accuracies that the estimates are compared with, on slices and "
             "on copies."
         )
-        download(comparison.shared.studies, comparison.estimates, name="accuracy_estimates")
+        download(comparison.shared.studies, comparison.estimates.table, name="accuracy_estimates")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.comparison.estimates import METHODS, estimate_in_words, prediction_interval
 from core.errors import ShapeError
 from core.research.transfer_learning.accuracy_estimates import (
     FEWEST,
@@ -17,6 +16,7 @@ from core.research.transfer_learning.accuracy_estimates import (
     threshold,
 )
 from core.research.transfer_learning.back_tests import on_copies
+from core.research.transfer_learning.compared_estimates import METHODS, estimate_in_words, prediction_interval
 
 
 def made(rng, n, *, sharpness=2.0, n_classes=5):

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-from core.comparison.estimates import ASSUMED, METHODS
 from core.errors import SettingsError
 from core.research.transfer_learning.accuracy_estimates import Predictions, estimates
 from core.research.transfer_learning.back_tests import (
@@ -27,6 +26,7 @@ from core.research.transfer_learning.back_tests import (
     on_slices,
     sampling_noise,
 )
+from core.research.transfer_learning.compared_estimates import ASSUMED, METHODS
 from tests.research.transfer_learning.test_accuracy_estimates import made
 
 

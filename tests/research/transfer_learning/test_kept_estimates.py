@@ -12,9 +12,9 @@ from numpy.testing import assert_allclose
 
 from core.cli import main
 from core.comparison.compare import compare
-from core.comparison.estimates import ASSUMED, METHODS
 from core.comparison.text import markdown, printed
 from core.data.sources.images import open_images
+from core.research.transfer_learning.compared_estimates import ASSUMED, METHODS
 from core.store import open_study
 from tests.tables import rows_where
 
@@ -79,10 +79,15 @@ def test_into__keeps_what_transfer_probe_says_of_the_same_images(begun, flat, ke
 def test_compare__shows_the_estimates_of_unlabelled_studies(kept, unlabelled):
     first, second = open_study(kept[0]), open_study(unlabelled)
     comparison = compare([first, second], resamples=20)
-    assert set(comparison.estimates["study"]) == {"kept"} and comparison.estimates["chosen"].sum() == 1
+    assert (
+        set(comparison.estimates.table["study"]) == {"kept"}
+        and comparison.estimates.table["chosen"].sum() == 1
+    )
     (note,) = [note for note in comparison.notes if "--into" in note.command]
     assert "not known without labels" in note.text and str(second.path) in note.command
-    (is_best,) = rows_where(comparison.estimates, comparison.estimates["chosen"]).to_dict("records")
+    (is_best,) = rows_where(comparison.estimates.table, comparison.estimates.table["chosen"]).to_dict(
+        "records"
+    )
     for text in (printed(comparison), "\n".join(markdown(comparison))):
         assert "kept: without labels, the probe of study is estimated to be right on" in text
         assert f"{100 * is_best['estimate']:.1f} %" in text and "of 30 images" in text

@@ -6,8 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.comparison.estimates import METHODS, estimate_sentences, estimate_table, estimates_by_method
 from core.comparison.images import shared_images
+from core.research.transfer_learning.compared_estimates import (
+    METHODS,
+    estimate_sentences,
+    estimate_table,
+    estimates_by_method,
+)
 from core.research.transfer_learning.own_probe import ENDS
 from core.storage.writer import write_study
 from core.store import open_study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,31 @@ COLUMNS = (
     *(f"gain_{test}{end}" for test in TESTS for end in ENDS),
     *("chosen", *OF_STUDY),
 )
+
+
+@dataclass(frozen=True)
+class ComparedEstimates:
+    """What `compare` asks for: the `estimate_table` of some studies, and what it says."""
+
+    table: pd.DataFrame
+
+    @classmethod
+    def of(cls, shared: Shared) -> ComparedEstimates:
+        """Read the estimates that the studies hold."""
+        return cls(estimate_table(shared))
+
+    def sentences(self) -> list[str]:
+        """See `estimate_sentences`."""
+        return estimate_sentences(self.table)
+
+    def by_method(self) -> pd.DataFrame:
+        """See `estimates_by_method`."""
+        return estimates_by_method(self.table)
+
+    @staticmethod
+    def notes(shared: Shared) -> list[Note]:
+        """See `unlabelled_notes`."""
+        return unlabelled_notes(shared)
 
 
 def estimate_table(shared: Shared) -> pd.DataFrame:

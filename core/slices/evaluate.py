@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
-from core.common.dataframes import numbers, words
+from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices.saved_file import with_saved
@@ -95,7 +95,7 @@ def _mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
     for column, classes in _class_conditions(conditions):
         allowed = study.class_names
         if column == "predicted" and not set(classes) <= set(allowed):  # an output may be no label
-            allowed = [*allowed, *dict.fromkeys(words(study.table("probe", [column]), column))]
+            allowed = [*allowed, *column_values(study, column).dropna().unique()]
         _check_known(column, classes, allowed)
         inside &= _equals(study, column, classes)
     if conditions.correct is not None:

@@ -9,7 +9,6 @@ which and how strongly, image after image.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -151,17 +150,6 @@ class Codes:
         whole = np.zeros((n, size), np.float32)
         whole[np.repeat(np.arange(n), np.diff(self.indptr)), self.features] = self.values
         return whole
-
-
-def codes_by_chunk(study: StudyReader, basis: Basis) -> Iterator[tuple[int, Codes]]:
-    """Yield pairs (row of the first image, codes), in the order of the images, a chunk at a time."""
-    counts, features, values = (study.array(basis.item(part)) for part in ("count", "features", "values"))
-    at = 0
-    for start, count in counts.chunks():
-        indptr = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])
-        stop = at + int(indptr[-1])
-        yield start, Codes(indptr, features.span(at, stop), values.span(at, stop))
-        at = stop
 
 
 def codes_of(study: StudyReader, basis: Basis) -> Codes:

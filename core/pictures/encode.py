@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,18 +12,15 @@ from PIL import Image
 
 from core.analysis.features.definitions import highly_activating
 from core.analysis.gradcam.gradcam import CLOSED, channel_maps, gradcam_maps, method_of
-from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.representations import as_stored
 from core.data.sources.decode import reduced
 from core.encoders.readout.head import Head
 from core.errors import EncoderError
 from core.heatmaps.reader import pack_maps
-from core.pictures.look import SHOWN, Look, look_of
-from core.pictures.seen import EPSILON, Alteration, Glance, how_to_see, in_pixels
+from core.pictures.seen import EPSILON, Alteration, Glance, in_pixels
 
 if TYPE_CHECKING:
     from core.encoders.registry import Encoder
-    from core.store import Study
 
 PREVIEW = 720  # pixels of the longer side
 MOST_MAPS = 1 << 24  # entries of the maps of all features; beyond it they have to be asked for
@@ -74,29 +70,6 @@ def see(
         view=np.array([left + crop[0], top + crop[1], right + crop[0], bottom + crop[1]], "<f4"),
         sides=np.array(encoder.transform.sides, "<i4"),
     )
-
-
-def look_at(
-    study: Study,
-    picture: Image.Image,
-    alteration: Alteration = Alteration(),  # noqa: B008  (frozen)
-    *,
-    off: Sequence[int] = (),
-    encoder: Encoder | None = None,
-) -> tuple[Glance, Look]:
-    """Look at a picture with the encoder of a study, and say what the study's answer makes of it.
-
-    Args:
-        off: features that are switched off. encoder: from `study_encoder`, if many pictures are looked at.
-    """
-    encoder = encoder or study_encoder(study)
-    seen = see(encoder, picture, alteration, **how_to_see(study))
-    made = look_of(study, seen, off=off)
-    if not len(seen.features):  # the layer has no closed form: only of the features that are shown
-        shown = made.features["feature"].head(SHOWN).tolist()
-        again = see(encoder, picture, alteration, **how_to_see(study), features=shown)
-        seen = replace(seen, **{name: again.arrays[name] for name in ("features", "maps", "peaks", "floors")})
-    return seen, made
 
 
 def _represented(

@@ -144,27 +144,15 @@ def of_outputs(
     return Answering(HEAD, columns.names, tuple(spoken), columns.column, means, *both)
 
 
-def look_of(
-    study: Study,
-    seen: Glance,
-    *,
-    off: Sequence[int] = (),
-    true: str | None = None,
-    asked: Answering | None = None,
+def decide(
+    asked: Answering | None, seen: Glance, *, off: Sequence[int] = (), true: str | None = None
 ) -> Look:
-    """Say what a study's answer makes of a picture, and which features push it.
+    """Say what an answer makes of a picture, and which features push it.
 
     Args:
         off: features set to their means, as `core.measures.removal` takes them out. true: the class of the
             picture, if known.
     """
-    return decide(answering(study), seen, off=off, true=true)
-
-
-def decide(
-    asked: Answering | None, seen: Glance, *, off: Sequence[int] = (), true: str | None = None
-) -> Look:
-    """The same without a study."""
     raw, fires = seen.raw.astype(np.float64), seen.fires.astype(bool)
     nothing = np.full(len(raw), np.nan)
     if asked is None or len(asked.names) < 2:

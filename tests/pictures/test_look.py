@@ -10,12 +10,11 @@ from PIL import Image
 from core.analysis.gradcam.on_demand import study_encoder
 from core.errors import SettingsError
 from core.jobs.progress import Progress
-from core.pictures.encode import look_at, see
+from core.pictures.encode import see
 from core.pictures.look import (
     answering,
     decide,
     heat_of,
-    look_of,
     nearest_images,
     of_outputs,
     picture_overlay,
@@ -52,12 +51,13 @@ def encoder(study):
 
 def test_picture_of_the_study__gives_what_is_stored(study, encoder):
     true = str(study.images["label"].iat[ROW])
-    seen, made = look_at(study, study.image(ROW), encoder=encoder)
+    seen = see(encoder, study.image(ROW), **how_to_see(study))
+    made = decide(answering(study), seen)
     raw = study.array("representations")[ROW]
     assert_allclose(seen.raw, raw, atol=1e-5 * np.abs(raw).max())
     stored, decided = features_of_image(study, ROW), decision(study, ROW)
     assert decided is not None
-    same = look_of(study, seen, true=true)
+    same = decide(answering(study), seen, true=true)
     assert (same.answer, same.rival) == (decided.answer, decided.rival)
     assert same.lead == pytest.approx(decided.lead, abs=1e-4)
     ours = same.features.set_index("feature").loc[stored["feature"]]
@@ -85,12 +85,12 @@ def test_switching_off__is_the_answer_to_the_changed_vector_and_needs_no_encoder
     seen = see(encoder, study.image(ROW), **how_to_see(study))
     asked = answering(study)
     assert asked is not None and asked.weights is not None and asked.bias is not None
-    off = look_of(study, seen).features["feature"].head(3).tolist()
+    off = decide(answering(study), seen).features["feature"].head(3).tolist()
     changed = seen.raw.astype(np.float64)
     changed[off] = study.vector("representations")[~study.is_val].astype(np.float64).mean(0)[off]
     logits = asked.weights @ changed + asked.bias
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-    after = look_of(study, seen, off=off).classes.set_index("name")["after"]
+    after = decide(answering(study), seen, off=off).classes.set_index("name")["after"]
     assert_allclose(after.loc[list(asked.names)], expected, atol=1e-9)
 
 

@@ -182,6 +182,7 @@ def plain_logits(study: Study, model: nn.Module) -> np.ndarray:
     return np.stack(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
 def test_a_study_of_a_classifier_reads_by_its_own_answers(name, photographs, tmp_path, run):
     model = trained(torchvision.models.get_model(name))
@@ -219,6 +220,7 @@ def test_a_study_of_a_classifier_reads_by_its_own_answers(name, photographs, tmp
         assert len(wrong) and set(read.table("failures")["image_id"]) == set(wrong)
 
 
+@pytest.mark.slow
 def test_interrupted_and_resumed_logits_are_the_same_bytes(photographs, tmp_path, monkeypatch):
     from core.analysis import representations
 

@@ -188,7 +188,7 @@ def legend(kinds: Sequence[str], colour_map: str) -> None:
     marks = (
         '<span style="white-space:nowrap;margin-right:1.4em">no heat <span style="display:inline-block;'
         f"width:7em;height:.85em;vertical-align:-.05em;border-radius:2px;margin:0 .4em;"
-        f'background:linear-gradient(90deg,{steps})"></span> the most of the image</span>'
+        f'background:linear-gradient(90deg,{steps})"></span> most</span>'
     )
     marks += "".join(
         f'<span style="white-space:nowrap;margin-right:1.4em"><span style="display:inline-block;width:1.9em;'
@@ -197,4 +197,4 @@ def legend(kinds: Sequence[str], colour_map: str) -> None:
         for kind in KINDS
         if kind in kinds
     )
-    st.html(f'<p style="margin:0;font-size:.875rem;opacity:.85">{marks}</p>')
+    st.html(f'<p style="margin:0;font-size:.875rem;opacity:.85">{marks}</p>', width="content")

@@ -93,14 +93,15 @@ def _list(study: Study, population: Slice, asked: feature_reads.Listing, form: s
         listed = feature_reads.in_order(study, population, replace(asked, dead=True))
     else:
         listed = feature_reads.in_order(study, population, asked)
-    if listed.empty:
-        _nothing(study, population, asked)
-    elif form == "Table":
-        feature_table.feature_table(listed, population, controls.as_query(asked))
-    elif form == "Plot":
-        feature_plot.feature_scatter(study, listed, population, controls.as_query(asked))
-    else:
-        _cards(study, population, asked, listed)
+    with st.container():  # what follows keeps its place, as in `stable_container`
+        if listed.empty:
+            _nothing(study, population, asked)
+        elif form == "Table":
+            feature_table.feature_table(listed, population, controls.as_query(asked))
+        elif form == "Plot":
+            feature_plot.feature_scatter(study, listed, population, controls.as_query(asked))
+        else:
+            _cards(study, population, asked, listed)
     if form in ("Cards", "Table"):
         without.without_panel(study, population, listed["feature"].to_numpy())
 

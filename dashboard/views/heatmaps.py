@@ -61,15 +61,16 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
     with controls:
         choice, order, display = _choose(study, population)
     rows, texts = _ordered(study, choice, _rows(study, choice), *order)
-    kinds = [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds]
-    heatmap_grid.legend(kinds, display.style.colour_map)
     if not rows.size:
         _nothing(choice)
         return
     with with_menu(
         "heat", alt="heatmaps of correct and of misclassified images", cell=_cell(choice, display)
     ):
-        _stored(study, choice, rows)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            kinds = [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds]
+            heatmap_grid.legend(kinds, display.style.colour_map)
+            _stored(study, choice, rows)
         _sides(study, choice, display, rows, texts)
     _sentence(study, choice)
 

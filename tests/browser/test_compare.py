@@ -78,7 +78,7 @@ def test_charts__go_to_the_sheet_and_to_its_files(visitor, pair):
     assert all("compared with second" in text for text in titles(page))
     if not EVERYTHING:  # test_sheet.py downloads a sheet, and tests/figures/test_sheet.py draws this one
         return
-    page.get_by_role("button", name="Make PDF, SVG and PNG").click()
+    page.get_by_role("button", name="Make PDF, SVG, PNG and LaTeX").click()
     with page.expect_download(timeout=120_000) as waiting:
         page.get_by_role("button", name="Download SVG").click(timeout=120_000)
     vector = Path(waiting.value.path()).read_text(encoding="utf-8")

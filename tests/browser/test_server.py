@@ -96,9 +96,9 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, address):
         assert waiting.value.suggested_filename.endswith(kind.lower())
 
 
-def test_upload__under_the_policy(watched, address, tmp_path):
+def test_upload__under_the_policy(watched, trusted_address, tmp_path):
     Image.new("RGB", (64, 48), "#806040").save(tmp_path / "mine.png")
-    page = watched.open(f"{address}/image?study=seen&image_of=A+picture+of+yours")
+    page = watched.open(f"{trusted_address}/try_picture?study=seen")
     with page.expect_response(lambda answer: "upload_file" in answer.url) as waiting:
         page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
     assert waiting.value.status < 300

@@ -85,7 +85,7 @@ def test_three_pages__to_a_pdf(visitor, trusted_address):
     ]
     abouts = page.locator(".cards .card .about").all_text_contents()
     assert abouts == ["evaluation images of bee"] * 3
-    page.get_by_role("button", name="Make PDF, SVG and PNG").click()
+    page.get_by_role("button", name="Make PDF, SVG, PNG and LaTeX").click()
     with page.expect_download(timeout=120_000) as waiting:
         page.get_by_role("button", name="Download PDF").click(timeout=120_000)
     assert waiting.value.suggested_filename == "seen_figures.pdf"

@@ -9,7 +9,7 @@ import pytest
 
 from core.jobs import uploads
 from core.store import open_study
-from tests.browser.harness import dashboard, settle
+from tests.browser.harness import dashboard
 from tests.browser.test_dashboard import _in_gallery
 
 pytestmark = pytest.mark.browser
@@ -42,21 +42,16 @@ def test_map_that_is_not_stored__is_computed_on_request(visitor, trusted_address
     assert feature in seen.heatmap_reader.features_of(0)
 
 
-def test_upload__is_refused_or_decomposed_and_nothing_stays(visitor, trusted_address, seen, tmp_path):
+def test_upload__is_refused_or_looked_at_and_nothing_stays(visitor, trusted_address, seen, tmp_path):
     drawing = tmp_path / "drawing.png"
     drawing.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>window.stolen=1</script></svg>")
     picture = tmp_path / "picture.png"
     seen.image(3).resize((320, 240)).save(picture)
     before = set(uploads.uploads_folder().glob("*"))
-    page = visitor().open(f"{trusted_address}/image?study=seen&image_of=A+picture+of+yours")
-    for path in (drawing, picture):
-        page.locator("input[type=file]").set_input_files(path)
-        page.locator(f"text={path.name}").wait_for()
-        settle(page)
-        page.get_by_role("button", name="Decompose this picture").click()
-        if path == drawing:
-            page.wait_for_selector("[data-testid=stAlert] >> text=SVG drawing", timeout=20_000)
-    page.wait_for_selector("text=The classifier says", timeout=120_000)
-    assert page.locator("img[alt='The image that is decomposed']").evaluate("one => one.naturalWidth") == 320
+    page = visitor().open(f"{trusted_address}/try_picture?study=seen")
+    page.locator("input[type=file]").set_input_files(drawing)
+    page.wait_for_selector("text=SVG drawing", timeout=20_000)
+    page.locator("input[type=file]").set_input_files(picture)
+    page.locator(".class-bars .first").wait_for(timeout=120_000)
     assert page.evaluate("window.stolen") is None
     assert set(uploads.uploads_folder().glob("*")) <= before

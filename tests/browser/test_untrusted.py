@@ -67,7 +67,7 @@ def test_view__works_and_runs_nothing(reader, address, place, view, study):
 def test_figure_sheet__says_why_and_starts_nothing(visitor, address, place, study):
     page = visitor().open(f"{address}/figures?study={study}&sheet={SHEET}")
     expect(page.get_by_text("if all studies served here are yours")).to_be_visible()
-    button = page.get_by_role("button", name="Make PDF, SVG and PNG")
+    button = page.get_by_role("button", name="Make PDF, SVG, PNG and LaTeX")
     expect(button).to_be_disabled()
     button.evaluate("one => { one.disabled = false; one.click(); }")
     page.wait_for_timeout(3000)

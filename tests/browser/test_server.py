@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.harness import ARGUMENTS, NOTE, dashboard, find_browser, settle, until
@@ -94,15 +93,6 @@ def test_pictures_charts_and_dialogs__under_the_policy(watched, address):
         with page.expect_download(timeout=60_000) as waiting:
             page.get_by_role("menuitem", name=kind, exact=True).click()
         assert waiting.value.suggested_filename.endswith(kind.lower())
-
-
-def test_upload__under_the_policy(watched, trusted_address, tmp_path):
-    Image.new("RGB", (64, 48), "#806040").save(tmp_path / "mine.png")
-    page = watched.open(f"{trusted_address}/try_picture?study=seen")
-    with page.expect_response(lambda answer: "upload_file" in answer.url) as waiting:
-        page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
-    assert waiting.value.status < 300
-    settle(page)
 
 
 def test_policy__stops_what_a_page_should_not_do(visitor, address):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def trusted_address(chrome, served) -> Iterator[str]:
+def address(chrome, served) -> Iterator[str]:
     """The studies' encoder is a `python:` one."""
     with dashboard(served, PEREGRINE_TRUST_STUDIES="1") as url:
         yield url
@@ -27,12 +27,12 @@ def seen(served):
     return open_study(served / "seen")
 
 
-def test_map_that_is_not_stored__is_computed_on_request(visitor, trusted_address, seen):
+def test_map_that_is_not_stored__is_computed_on_request(visitor, address, seen):
     held = seen.heatmap_reader.features_of(0)
     feature = next(number for number in range(32) if number not in held)
     image = quote(seen.images["image_id"].iat[0], safe="")
     one = visitor()
-    link = f"{trusted_address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
+    link = f"{address}/images?study=seen&image={image}&detail_part=Heatmap&detail_features={feature}"
     page = one.open(link)
     page.get_by_role("button", name="Compute it now").click()
     drawn = (
@@ -42,13 +42,13 @@ def test_map_that_is_not_stored__is_computed_on_request(visitor, trusted_address
     assert feature in seen.heatmap_reader.features_of(0)
 
 
-def test_upload__is_refused_or_looked_at_and_nothing_stays(visitor, trusted_address, seen, tmp_path):
+def test_upload__is_refused_or_looked_at_and_nothing_stays(watched, address, seen, tmp_path):
     drawing = tmp_path / "drawing.png"
     drawing.write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>window.stolen=1</script></svg>")
     picture = tmp_path / "picture.png"
     seen.image(3).resize((320, 240)).save(picture)
     before = set(uploads.uploads_folder().glob("*"))
-    page = visitor().open(f"{trusted_address}/try_picture?study=seen")
+    page = watched.open(f"{address}/try_picture?study=seen")
     page.locator("input[type=file]").set_input_files(drawing)
     page.wait_for_selector("text=SVG drawing", timeout=20_000)
     page.locator("input[type=file]").set_input_files(picture)

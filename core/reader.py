@@ -16,6 +16,7 @@ from core.common.command_line import command_line
 from core.common.inside import inside
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
 from core.steps import STEPS, in_analysis, step_of
+from core.storage import layers
 from core.storage import manifest as manifests
 from core.storage.bounds import fault_of
 from core.storage.chunked_array import ChunkedArray
@@ -44,8 +45,11 @@ class StudyReader:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.manifest = manifests.read_manifest(self.path)
+        self.manifest = layers.read_manifest(self.path)
+        self.below = layers.below(self.path)  # the study that this is a basis of
         self.name = self.path.resolve().name
+        if self.below is not None:
+            self.name = f"{self.below.resolve().name}/{self.name}"
         self._name_contents(self.manifest)
         self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
@@ -89,8 +93,12 @@ class StudyReader:
 
     def set_damage_aside(self) -> None:
         """Stop serving items that cannot be read; `damage` and `missing` describe the problem."""
-        served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
-        self._set_aside(find_damage(self.path, served))
+        held = [(name, item) for name, item in self.manifest["items"].items() if self.has(name)]
+        for folder in {self._home(item) for _, item in held}:
+            stored = {
+                name: item for name, item in held if layers.MADE not in item and self._home(item) == folder
+            }
+            self._set_aside(find_damage(folder, stored))
 
     def _set_aside(self, damage: dict[str, str]) -> None:
         self.damage = self.damage | damage
@@ -128,6 +136,16 @@ class StudyReader:
             )
         return entry
 
+    def _home(self, entry: dict[str, Any]) -> Path:
+        """The folder in which an item lies: that of the study below for what shows through in a basis."""
+        return self.below if self.below is not None and layers.BELOW in entry else self.path
+
+    @cached_property
+    def _whole(self) -> StudyReader:
+        """The study below."""
+        assert self.below is not None
+        return StudyReader(self.below)
+
     def columns(self, name: str) -> list[str]:
         """Return the names of a table's columns without reading the table."""
         return list(self._entry(name, "table")["columns"])
@@ -140,18 +158,21 @@ class StudyReader:
                 hint = did_you_mean(column, names)
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         try:
-            return read_stored_table(self.path, name, self._entry(name, "table"), columns)
+            entry = self._entry(name, "table")
+            return read_stored_table(self._home(entry), name, entry, columns)
         except Damaged as error:
             raise self._damage_found(name, str(error)) from error
 
     def array(self, name: str) -> ChunkedArray:
         """Return an array of any size, memory-mapped by chunk."""
         entry = self._entry(name, "array")
+        if name not in self._arrays and layers.MADE in entry:
+            self._arrays[name] = layers.read_made(self._whole, self.path.name, name, entry[layers.MADE])
         if name not in self._arrays:
             rows, width = [chunk["rows"] for chunk in entry["chunks"]], entry["shape"][1:]
             fault = fault_of(name, self.manifest["items"])
             say = partial(self._damage_found, name)
-            folder = inside(self.path, name)
+            folder = inside(self._home(entry), name)
             self._arrays[name] = ChunkedArray(folder, rows, entry["dtype"], width, fault=fault, damaged=say)
         return self._arrays[name]
 

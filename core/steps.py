@@ -53,6 +53,7 @@ STEPS: dict[str, Step] = {
                 *("top_images", "top_values", "activation_histogram", "histogram_edges", "raw_moments"),
             ),
             options=("epsilon",),
+            in_basis=True,
         ),
         Step(
             name="neighbours",
@@ -120,6 +121,7 @@ STEPS: dict[str, Step] = {
                 *("class_means_correct", "class_means_misclassified", "sparsity_curves", "sparsity_ranks"),
             ),
             needs_labels=True,
+            in_basis=True,
         ),
         Step(
             name="map",
@@ -135,6 +137,8 @@ STEPS: dict[str, Step] = {
             outputs=("map_pca", "map_umap"),
             running=(),
             check=checks.check_map_options,
+            in_basis=True,
+            shows_through=True,
         ),
         Step(
             name="heatmaps",
@@ -154,6 +158,7 @@ STEPS: dict[str, Step] = {
             ),
             running=IN_BATCHES,
             decodes=True,
+            in_basis=True,
         ),
         Step(
             name="overlap",
@@ -175,6 +180,7 @@ STEPS: dict[str, Step] = {
             options=("masks", "salient_imagenet"),
             running=IN_BATCHES,
             decodes=True,
+            in_basis=True,
         ),
         Step(
             name="concepts",
@@ -194,6 +200,7 @@ STEPS: dict[str, Step] = {
             ),
             options=("captions", "clip", "k", "min_images"),
             asked_each_time=("features", "explainable", "groups"),  # which units, not how
+            in_basis=True,
         ),
         Step(
             name="failures",
@@ -213,6 +220,7 @@ STEPS: dict[str, Step] = {
             ),
             running=(),
             asked_each_time=("explained",),
+            in_basis=True,
         ),
         Step(
             name="search",

@@ -30,7 +30,7 @@ from core.answers.answer import (
     default_answer,
     evaluated,
 )
-from core.bases.basis import Basis, bases_of
+from core.bases.basis import UNITS, Basis, bases_of
 from core.common.arrays import unit_rows
 from core.common.dataframes import select
 from core.common.score_names import SCORES
@@ -43,6 +43,7 @@ from core.slices.inspection.populations import images_of, with_split
 from core.slices.slice import Slice
 from core.steps import STEPS, settings_of, step_of
 from core.storage.chunked_array import ChunkedArray, MappedArray
+from core.storage.layers import layer
 from core.storage.missing import Missing
 from core.storage.writer import Collected
 from core.topics import function_named
@@ -84,6 +85,22 @@ class Study(StudyReader):
     def bases(self) -> dict[str, Basis]:
         """The dictionaries that were fitted or loaded, by name: their codes are features, too."""
         return bases_of(self)
+
+    @property
+    def basis(self) -> Basis | None:
+        """The basis in which the study is read; None for the encoder's own units."""
+        return bases_of(StudyReader(self.below)).get(self.path.name) if self.below is not None else None
+
+    def in_basis(self, name: str | None) -> Study:
+        """Return the study as it reads in a basis: its features are the latents (docs/method.md 18.5).
+
+        Args:
+            name: None or "units" for the encoder's own units.
+        Raises:
+            StudyError: the study has no such basis.
+        """
+        whole = self.below or self.path
+        return Study(whole if name in (None, UNITS) else layer(whole, str(name)))
 
     def is_made(self, table: str) -> bool:
         """Return True for a table that is computed as it is read, and not the stored one."""

@@ -16,6 +16,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from core.cli.options import in_basis
 from core.common.formatting import for_terminal
 from core.common.inside import inside
 from core.errors import DISK_FULL, PeregrineError, StudyError, without_middle
@@ -34,6 +35,7 @@ def run_guarded(args: argparse.Namespace) -> int:
     """Run `args.run(args)`; the user sees no traceback of its errors, except with `--debug`."""
     _let_interrupts_through()
     try:
+        in_basis(args)
         return args.run(args) or 0
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)

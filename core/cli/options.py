@@ -15,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, NoReturn
 
 from core.common.command_line import PROGRAM
-from core.errors import did_you_mean
+from core.errors import SettingsError, did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -196,6 +196,48 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in _parts(text))
 
 
+class Latents(tuple[int, ...]):
+    """Numbers of features of a basis."""
+
+    basis = ""
+
+
+def features(text: str) -> tuple[int, ...]:
+    """
+    >>> features("3, 98"), features("sae/3,98"), features("sae/3,sae/98").basis
+    ((3, 98), (3, 98), 'sae')
+    """
+    named = [part.rpartition("/") for part in _parts(text)]
+    read = Latents(int(number) for _, _, number in named)
+    bases = {basis for basis, _, _ in named if basis}
+    if len(bases) > 1:
+        raise ValueError
+    read.basis = next(iter(bases), "")
+    return read if read.basis else tuple(read)
+
+
+def in_basis(args: argparse.Namespace) -> None:
+    """Point a command to the basis that `--basis NAME`, or a feature written NAME/12, names.
+
+    Raises:
+        SettingsError: two bases are named.
+    """
+    if args.command == "basis" or getattr(args, "table", None) == "basis":
+        return
+    values = [*vars(args).values()]
+    bases = {value.basis for value in values if isinstance(value, Latents)}
+    bases |= {args.__dict__.pop("basis")} if "basis" in args else set()
+    if len(bases) > 1:
+        raise SettingsError(f"features of two bases ({', '.join(sorted(bases))}): name those of one")
+    for basis in bases - {"units"}:
+        from core.storage.layers import layer
+
+        if "studies" in args:
+            args.studies = [layer(study, basis) for study in args.studies]
+        elif getattr(args, "study", None) is not None:
+            args.study = layer(args.study, basis)
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """
     >>> numbers("0,1e-4")
@@ -270,7 +312,7 @@ def whole_number(minimum: float | None = None) -> Callable[[str], Any]:
 
 POSITIVE = whole_number(1)
 COUNT = whole_number()
-FEATURES = _reader(whole_numbers, "a list of feature numbers, as in 3 or 3,98")
+FEATURES = _reader(features, "a list of feature numbers, as in 3 or 3,98, or of latents, as in sae/3")
 NUMBERS = _reader(numbers, "a list of numbers, as in 1e-5,1e-4")
 
 
@@ -289,8 +331,18 @@ def add_where(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_basis(parser: argparse.ArgumentParser) -> None:
+    """Add the basis in which the study is read."""
+    parser.add_argument(
+        "--basis",
+        metavar="NAME",
+        help="read the study in this basis: features are its latents (`info` lists bases; default: units)",
+    )
+
+
 def add_answer(parser: argparse.ArgumentParser) -> None:
-    """Add the answer that says what is correct."""
+    """Add the answer that says what is correct, and the basis in which the study is read."""
+    add_basis(parser)
     parser.add_argument(
         "--answer",
         metavar="NAME",

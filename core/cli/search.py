@@ -22,6 +22,7 @@ def add_search(commands: Any) -> None:
         STEPS["search"].example,
     )
     options.add_study(sub)
+    options.add_basis(sub)
     sub.add_argument(
         "text", nargs="?", metavar="TEXT", help="text to search for; without it, only embed the images"
     )

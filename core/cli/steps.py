@@ -38,6 +38,8 @@ def add_step(commands: Any, step: Step) -> None:
         options.add_options(sub, RunOptions, *step.running)
     if step.name in OF_ANSWERS:
         options.add_answer(sub)
+    elif step.in_basis:
+        options.add_basis(sub)
     if step.name == "heatmaps":
         _add_single_heatmaps(sub)
     sub.add_argument("--redo", action="store_true", help="run the step even if nothing has changed")

@@ -62,6 +62,7 @@ def add_analyze(commands: Any) -> None:
         "analyze studies/mine --images photos --encoder resnet18@simclr.ckpt --epsilon auto",
     )
     options.add_study(sub)
+    options.add_basis(sub)
     options.add_options(sub, EmbedConfig)
     options.add_options(sub, FeaturesConfig, "epsilon")
     options.add_options(sub, ProbeConfig, "lr")
@@ -94,6 +95,7 @@ def add_resume(commands: Any) -> None:
     summary = "run the steps that are missing from a study, with its settings"
     sub = options.add_command(commands, "resume", resume, summary, "resume studies/mine")
     options.add_study(sub)
+    options.add_basis(sub)
     options.add_options(sub, FeaturesConfig, "epsilon")
     options.add_options(sub, RunOptions, "device", "batch_size", "workers")
     options.add_json(sub)
@@ -104,6 +106,7 @@ def add_info(commands: Any) -> None:
     summary = "summarise a study: its contents and what is missing"
     sub = options.add_command(commands, "info", info, summary, "info studies/demo")
     options.add_study(sub)
+    options.add_basis(sub)
     options.add_json(sub)
 
 
@@ -142,7 +145,6 @@ def add_export(commands: Any) -> None:
     sub.add_argument(
         "--slice", metavar="SLICE", help="as --where, but with images of all splits unless it names one"
     )
-    sub.add_argument("--basis", metavar="NAME", help="with TABLE basis: which one (`info` lists them)")
     group = sub.add_argument_group("heatmap or mask of one image")
     group.add_argument("--image", metavar="ID", help="image id")
     group.add_argument(
@@ -252,8 +254,6 @@ def export(args: argparse.Namespace) -> None:
         return _export_frame(args)
     if args.table == "basis":
         return _export_basis(args)
-    if "basis" in args:
-        raise SettingsError("--basis belongs to the table 'basis'")
     study, among, images = _open(args.study).answering(getattr(args, "answer", None)), None, ""
     if "slice" in args:
         among = Slice.parse(args.slice)

@@ -30,10 +30,27 @@ def command_line(*words: object, **options: object) -> str:
     >>> command_line("info", "-x"), command_line("heatmaps", "a", image="-1.png", seed=None)
     ('python -m core info ./-x', 'python -m core heatmaps a --image=-1.png')
     """
-    typed = [*TYPED, *(_quoted(word, prefix="./") for word in words)]
+    named = [_basis_of(word) for word in words]
+    options = next((basis for _, basis in named if basis), {}) | options
+    typed = [*TYPED, *(_quoted(word, prefix="./") for word, _ in named)]
     for name, value in options.items():
         typed += _option(f"--{name.replace('_', '-')}", value)
     return " ".join(typed)
+
+
+def _basis_of(word: object) -> tuple[object, dict[str, object]]:
+    """The study and the option for what is made in a basis of it: STUDY/bases/NAME.
+
+    >>> _basis_of(Path("studies/demo/bases/sae"))
+    (PosixPath('studies/demo'), {'basis': 'sae'})
+    """
+    if (
+        isinstance(word, Path)
+        and word.parent.name == "bases"
+        and (word.parents[1] / "manifest.json").exists()
+    ):
+        return word.parents[1], {"basis": word.name}
+    return word, {}
 
 
 def python_module(name: str, *words: str) -> list[str]:

@@ -209,6 +209,11 @@ def crop_key(study: Study, tools: Tools, config: ConceptsConfig) -> str:
         "images": study.manifest["steps"]["embed"]["inputs"].get("@images"),
         "rows": manifests.item_digest(study.manifest["items"]["images"]),
         "encoder": [encoder.get("fingerprint"), encoder.get("layer")] if has_encoder(study) else None,
+        **(
+            {"codes": manifests.item_digest(study.manifest["items"]["representations"])}
+            if study.below
+            else {}
+        ),
         "threshold": config.threshold,
         "clip": tools.clip.fingerprint,
         "captioner": [config.captioner, config.n_captions] if config.captioner else None,

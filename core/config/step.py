@@ -42,4 +42,6 @@ class Step:
     asked_each_time: tuple[str, ...] = ()  # settings that are not kept from the run before
     on_request: bool = False  # `analyze` leaves it to its own command; a study without it lacks nothing
     extra: bool = False  # `analyze` runs it, but a study without it lacks nothing
+    in_basis: bool = False  # it reads features, so that it has its own results in each basis
+    shows_through: bool = False  # in a basis that lacks them, its results of the study stand
     formulas: int = 0  # how often its formulas have changed: results of fewer changes are from earlier ones

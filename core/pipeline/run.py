@@ -24,6 +24,7 @@ from core.steps import (
     kept_settings,
     settings_of,
 )
+from core.storage import layers
 from core.storage.writer import StudyWriter, write_study
 from core.store import open_study
 from core.topics import function_named
@@ -42,6 +43,8 @@ def analyze(
         options: fields of the step configs and of RunOptions by name (`images`, `encoder`, `epsilon` …).
         by_step: fields of single steps, whose names mean something else in other steps (`k` of `concepts`).
     """
+    if layers.below(Path(folder)) is not None:
+        return resume(folder, options, progress)  # with what is known of the study
     named, which_encoder = with_encoder(folder, options)
     if which_encoder:
         progress.note(which_encoder)
@@ -80,16 +83,21 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
     Raises:
         StudyError: the images are not known, because `embed` did not finish.
     """
-    study = open_study(folder)
+    study, whole = open_study(folder), layers.below(Path(folder))
     if not study.settings("embed"):
         raise StudyError(
             f"'{folder}' does not record its images and encoder. Run the command that "
             "started it again; finished work is kept"
         )
     steps = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
-    configs = {step: settings_of(step, options, study.settings(step)) for step in steps}
+    if whole is not None:
+        steps = [step for step in steps if STEPS[step].in_basis]
+    configs = {
+        step: settings_of(step, options, _settings_before(step, folder, study.settings(step)))
+        for step in steps
+    }
     _analyze(folder, configs, options, progress)
-    if is_first():
+    if is_first() and whole is None:
         remake_stale(folder, options, progress)
 
 
@@ -105,6 +113,8 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
         options: as for `analyze`; `redo` runs the step even if nothing has changed.
     """
     ranks, row = join_ranks(), STEPS[step]
+    if layers.below(Path(folder)) is not None and not row.in_basis:
+        raise SettingsError(f"'{step}' is of the study in every basis; leave out --basis")
     if not row.makes_study:
         if not ranks.is_first:
             return {}
@@ -112,7 +122,7 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
         check_needs(step, folder)
     check_device(options)
     with _own_words(options), _opened_by_all(folder, ranks) as writer:
-        before = writer.manifest["steps"].get(step, {}).get("settings", {})
+        before = _settings_before(step, folder, writer.manifest["steps"].get(step, {}).get("settings", {}))
         config = settings_of(step, options, kept_settings(step, before, options))
         redo = bool(options.get("redo"))
         if redo and row.makes_study:
@@ -132,6 +142,14 @@ def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
             ranks.wait()
         ranks.wait()
         yield writer
+
+
+def _settings_before(step: str, folder: str | Path, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a step's last run; in a basis without one, those of the study, but for epsilon."""
+    whole = layers.below(Path(folder))
+    if settings or whole is None:
+        return settings
+    return {**open_study(whole).settings(step), **({"epsilon": "auto"} if step == "features" else {})}
 
 
 def check_needs(step: str, folder: str | Path) -> None:

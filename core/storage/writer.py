@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from core.common.inside import inside, replacing
 from core.errors import SettingsError, StudyBusy, StudyError
+from core.storage import layers
 from core.storage import manifest as manifests
 from core.storage.chunked_array import ArrayWriter, file_sha256, write_whole
 from core.storage.leftovers import remove_leftovers
@@ -91,8 +92,8 @@ class StudyWriter:
 
     def __init__(self, folder: Path, *, guest: bool = False):
         self.folder, self.guest = folder, guest
-        exists = (folder / manifests.MANIFEST).exists()
-        self.manifest = manifests.read_manifest(folder) if exists else manifests.empty_manifest()
+        exists = (folder / manifests.MANIFEST).exists() or layers.below(folder) is not None
+        self.manifest = layers.read_manifest(folder) if exists else manifests.empty_manifest()
         self._orphans: list[str] = []
 
     def is_current(
@@ -159,7 +160,7 @@ class StudyWriter:
             "summary": writer.summary,
             "outputs": sorted(writer.items),
         }
-        manifests.write_manifest(self.folder, self.manifest)
+        layers.write_manifest(self.folder, self.manifest)
         self._remove_leftovers(name, writer.items)
 
     def _put_back(self, name: str, entry: dict[str, Any], items: dict[str, Any]) -> None:
@@ -167,7 +168,7 @@ class StudyWriter:
         self.manifest["steps"][name] = entry
         self.manifest["items"] = items
         self._orphans = [item for item in self._orphans if item not in entry["outputs"]]
-        manifests.write_manifest(self.folder, self.manifest)
+        layers.write_manifest(self.folder, self.manifest)
 
     def forget(self, name: str) -> None:
         """Remove a step and its items from the manifest."""
@@ -178,7 +179,7 @@ class StudyWriter:
             self.manifest["items"].pop(item, None)
         self._orphans += entry["outputs"]
         if not self.guest:
-            manifests.write_manifest(self.folder, self.manifest)
+            layers.write_manifest(self.folder, self.manifest)
 
     def remove(self, name: str) -> None:
         """Remove a step with its files."""

@@ -19,16 +19,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from core.analysis.gradcam.latents import LatentEncoder
 from core.encoders.layers import as_map
 from core.encoders.readout.pooling import times_mean_gradient
 from core.encoders.registry import Encoder
 from core.errors import EncoderError, SettingsError, ShapeError
 
+AnyEncoder = Encoder | LatentEncoder
 CLOSED, LIBRARY = "closed form", "pytorch-grad-cam"
 METHODS = {"auto": "", "closed": CLOSED, "library": LIBRARY}
 
 
-def method_of(encoder: Encoder, method: str = "auto") -> str:
+def method_of(encoder: AnyEncoder, method: str = "auto") -> str:
     """Return how maps of an encoder are computed: "closed form" or "pytorch-grad-cam".
 
     Args:
@@ -47,7 +49,7 @@ def method_of(encoder: Encoder, method: str = "auto") -> str:
     return METHODS[method] or (CLOSED if encoder.pools_globally else LIBRARY)
 
 
-def channel_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def channel_maps(encoder: AnyEncoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Compute representations and the Grad-CAM maps of all features in one forward pass.
 
     Args:
@@ -63,7 +65,11 @@ def channel_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def gradcam_maps(
-    encoder: Encoder, pixels: Tensor, features: Sequence[int] | Tensor | np.ndarray, *, method: str = "auto"
+    encoder: AnyEncoder,
+    pixels: Tensor,
+    features: Sequence[int] | Tensor | np.ndarray,
+    *,
+    method: str = "auto",
 ) -> Tensor:
     """Compute Grad-CAM maps of selected features; the target is the raw activation.
 
@@ -78,6 +84,9 @@ def gradcam_maps(
     """
     numbers = _feature_matrix(features, len(pixels), encoder)
     is_feature, index = numbers >= 0, numbers.clamp(min=0)
+    if isinstance(encoder, LatentEncoder):
+        maps = _latent_maps(encoder, pixels, *encoder.of_latents(index), method)
+        return maps * is_feature[:, :, None, None]
     if method_of(encoder, method) == LIBRARY:
         return _library_maps(encoder, pixels, lambda raw: raw.gather(1, index.clone()) * is_feature.clone())
     _, maps = _weighted_maps(encoder, pixels)
@@ -86,7 +95,7 @@ def gradcam_maps(
 
 
 def direction_maps(
-    encoder: Encoder, pixels: Tensor, directions: Tensor | np.ndarray, *, method: str = "auto"
+    encoder: AnyEncoder, pixels: Tensor, directions: Tensor | np.ndarray, *, method: str = "auto"
 ) -> Tensor:
     """Compute Grad-CAM maps of the targets <direction, raw>: PCA components, sums of features.
 
@@ -102,13 +111,15 @@ def direction_maps(
     along = torch.as_tensor(directions, dtype=torch.float32, device=encoder.device)
     if along.ndim != 2 or along.shape[1] != encoder.n_features:
         raise ShapeError(f"directions must be (K, {encoder.n_features}), got {tuple(along.shape)}")
+    if isinstance(encoder, LatentEncoder):
+        return _latent_maps(encoder, pixels, *encoder.of_sums(along), method)
     if method_of(encoder, method) == LIBRARY:
         return _library_maps(encoder, pixels, lambda raw: raw @ along.T.clone())
     _, maps = _weighted_maps(encoder, pixels)
     return functional.relu(torch.einsum("kc,bchw->bkhw", along, maps)) / maps[0, 0].numel()
 
 
-def sum_map(encoder: Encoder, pixels: Tensor, features: Sequence[int] | np.ndarray) -> Tensor:
+def sum_map(encoder: AnyEncoder, pixels: Tensor, features: Sequence[int] | np.ndarray) -> Tensor:
     """Compute the Grad-CAM map of the sum of some features' raw activations.
 
     Right for every encoder, where the sum of the single maps is right only where no activation is negative
@@ -124,14 +135,29 @@ def sum_map(encoder: Encoder, pixels: Tensor, features: Sequence[int] | np.ndarr
     return direction_maps(encoder, pixels, total)
 
 
-def _weighted_maps(encoder: Encoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def _latent_maps(
+    encoder: LatentEncoder, pixels: Tensor, directions: Tensor, constants: Tensor, method: str
+) -> Tensor:
+    """(B, K, h, w) maps of latents: directions (B or 1, K, r) and constants (B or 1, K)."""
+    if method_of(encoder, method) == LIBRARY:
+        along = directions.clone()
+        return _library_maps(encoder, pixels, lambda raw: (encoder.normalised(raw)[:, None] * along).sum(2))
+    raw, maps = _weighted_maps(encoder, pixels)
+    positions = encoder.in_units_of(raw, maps).flatten(2)
+    before = (directions.expand(len(maps), -1, -1) @ positions).unflatten(2, maps.shape[2:])
+    return functional.relu(before + constants[..., None, None]) / maps[0, 0].numel()
+
+
+def _weighted_maps(encoder: AnyEncoder, pixels: Tensor) -> tuple[Tensor, Tensor]:
     """Return raw (B, r) and n w_j A_j (B, r, h, w): w_j the mean gradient of raw_j, n = h w."""
     method_of(encoder, "closed")
     raw, maps = encoder.represent_with_map(pixels)
     return raw, times_mean_gradient(maps, encoder.pool or "gap")
 
 
-def _feature_matrix(features: Sequence[int] | Tensor | np.ndarray, n_images: int, encoder: Encoder) -> Tensor:
+def _feature_matrix(
+    features: Sequence[int] | Tensor | np.ndarray, n_images: int, encoder: AnyEncoder
+) -> Tensor:
     """(B, K) int64 on the encoder's device."""
     numbers = torch.as_tensor(features, dtype=torch.int64, device=encoder.device)
     if numbers.ndim == 1:
@@ -147,7 +173,7 @@ def _feature_matrix(features: Sequence[int] | Tensor | np.ndarray, n_images: int
     return numbers
 
 
-def _library_maps(encoder: Encoder, pixels: Tensor, targets: Callable[[Tensor], Tensor]) -> Tensor:
+def _library_maps(encoder: AnyEncoder, pixels: Tensor, targets: Callable[[Tensor], Tensor]) -> Tensor:
     """Compute maps (B, K, h, w) of `targets`, raw (B, r) -> (B, K), with pytorch-grad-cam.
 
     `targets` clones the tensors that it holds: tensors made in inference mode cannot enter a gradient.
@@ -195,7 +221,7 @@ def _begin_graph(begun: list[Tensor]) -> Callable[[object, object, Tensor], Tens
     return hook
 
 
-def _copied_map(encoder: Encoder, size: Sequence[int]) -> Callable[[Tensor], Tensor]:
+def _copied_map(encoder: AnyEncoder, size: Sequence[int]) -> Callable[[Tensor], Tensor]:
     def copied(output: Tensor) -> Tensor:
         return as_map(output, encoder.target_layer, encoder.base, encoder.family, size).clone()
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
+from core.analysis.gradcam.latents import LatentEncoder
 from core.common.command_line import command_line
 from core.config import ENCODER_SETTINGS
 from core.encoders.registry import Encoder, load_encoder
@@ -27,8 +28,8 @@ from core.jobs.progress import Progress
 from core.store import Study
 
 
-def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
-    """Load the encoder that a study was made with, in single precision.
+def study_encoder(study: Study, device: str | torch.device = "cpu") -> Any:
+    """Load the encoder that a study was made with, in single precision; in a basis, its latents.
 
     Raises:
         EncoderError: it cannot be loaded, or its weights, transform or layer have changed.
@@ -51,7 +52,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Encoder:
             f"run: {command_line('embed', study.path)}"
         )
     encoder.precision = "float32"  # bfloat16 is less accurate than the half precision of stored maps
-    return encoder
+    return LatentEncoder(encoder, study) if study.below is not None else encoder
 
 
 def check_probed(study: Study) -> None:

@@ -45,11 +45,9 @@ class StudyReader:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self.manifest = layers.read_manifest(self.path)
+        self.manifest = layers.read_layered(self.path)
         self.below = layers.below(self.path)  # the study that this is a basis of
-        self.name = self.path.resolve().name
-        if self.below is not None:
-            self.name = f"{self.below.resolve().name}/{self.name}"
+        self.name = layers.name_of(self.path)
         self._name_contents(self.manifest)
         self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
@@ -93,11 +91,8 @@ class StudyReader:
 
     def set_damage_aside(self) -> None:
         """Stop serving items that cannot be read; `damage` and `missing` describe the problem."""
-        held = [(name, item) for name, item in self.manifest["items"].items() if self.has(name)]
-        for folder in {self._home(item) for _, item in held}:
-            stored = {
-                name: item for name, item in held if layers.MADE not in item and self._home(item) == folder
-            }
+        served = {name: item for name, item in self.manifest["items"].items() if self.has(name)}
+        for folder, stored in layers.by_home(self.path, self.below, served):
             self._set_aside(find_damage(folder, stored))
 
     def _set_aside(self, damage: dict[str, str]) -> None:
@@ -136,16 +131,6 @@ class StudyReader:
             )
         return entry
 
-    def _home(self, entry: dict[str, Any]) -> Path:
-        """The folder in which an item lies: that of the study below for what shows through in a basis."""
-        return self.below if self.below is not None and layers.BELOW in entry else self.path
-
-    @cached_property
-    def _whole(self) -> StudyReader:
-        """The study below."""
-        assert self.below is not None
-        return StudyReader(self.below)
-
     def columns(self, name: str) -> list[str]:
         """Return the names of a table's columns without reading the table."""
         return list(self._entry(name, "table")["columns"])
@@ -159,20 +144,21 @@ class StudyReader:
                 raise StudyError(f"no column '{column}' in table '{name}' of '{self.path}'.{hint}")
         try:
             entry = self._entry(name, "table")
-            return read_stored_table(self._home(entry), name, entry, columns)
+            return read_stored_table(layers.home(self.path, self.below, entry), name, entry, columns)
         except Damaged as error:
             raise self._damage_found(name, str(error)) from error
 
     def array(self, name: str) -> ChunkedArray:
         """Return an array of any size, memory-mapped by chunk."""
         entry = self._entry(name, "array")
-        if name not in self._arrays and layers.MADE in entry:
-            self._arrays[name] = layers.read_made(self._whole, self.path.name, name, entry[layers.MADE])
+        if name not in self._arrays and self.below is not None and layers.MADE in entry:
+            whole = StudyReader(self.below)
+            self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.MADE])
         if name not in self._arrays:
             rows, width = [chunk["rows"] for chunk in entry["chunks"]], entry["shape"][1:]
             fault = fault_of(name, self.manifest["items"])
             say = partial(self._damage_found, name)
-            folder = inside(self._home(entry), name)
+            folder = inside(layers.home(self.path, self.below, entry), name)
             self._arrays[name] = ChunkedArray(folder, rows, entry["dtype"], width, fault=fault, damaged=say)
         return self._arrays[name]
 

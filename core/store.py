@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from core.answers.answer import (
-    COLUMNS,
     PARTS,
     PROBE,
     Answer,
@@ -30,10 +29,10 @@ from core.answers.answer import (
     default_answer,
     evaluated,
 )
+from core.answers.as_read import answers_as_read, overlap_as_read, scores_as_read
 from core.bases.basis import UNITS, Basis, bases_of
 from core.common.arrays import unit_rows
 from core.common.dataframes import select
-from core.common.score_names import SCORES
 from core.jobs.progress import Progress
 from core.measures.overlap import overlap_by_class, summary_table
 from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
@@ -208,10 +207,10 @@ class Answered(Study):
     def _table(self, name: str) -> pd.DataFrame | None:
         """A table that differs with the answer; None for the others."""
         make = {
-            PROBE: self._of_images,
+            PROBE: lambda: answers_as_read(self.whole, self.answer, self._split),
             "images": lambda: self.whole.table(name).assign(split=self._split),
-            "quality": self._of_scores,
-            "overlap": self._of_overlap,
+            "quality": lambda: scores_as_read(self.whole.table("quality"), self.table(PROBE)),
+            "overlap": lambda: overlap_as_read(self.whole.table("overlap"), self.table(PROBE)),
             "overlap_summary": lambda: summary_table(self.table("overlap")),
             "overlap_by_class": lambda: overlap_by_class(self.table("overlap")),
             **dict.fromkeys(OF_FAILURES, lambda: self._failures[name]),
@@ -226,23 +225,6 @@ class Answered(Study):
     def _split(self) -> np.ndarray:
         """(n_images,) the split of each image; a drawn one may be void (see `evaluated`)."""
         return np.where(evaluated(self.whole, self.answer.kind), "val", "train").astype(object)
-
-    def _of_images(self) -> pd.DataFrame:
-        images, answers = self.whole.images, self.whole.table(self.answer.table, list(COLUMNS))
-        facts = {"image_id": images["image_id"], "split": self._split, "true": images["label"]}
-        return pd.concat([pd.DataFrame(facts), answers], axis=1)
-
-    def _of_scores(self) -> pd.DataFrame:
-        probe, scores = self.table(PROBE), self.whole.table("quality")
-        columns = [name for name in scores if name in probe or name not in SCORES or SCORES[name].label_free]
-        rows = probe if len(scores) == len(probe) else probe.set_index("image_id").loc[scores["image_id"]]
-        mine = {name: rows[name].array for name in columns if name in probe and name != "image_id"}
-        return scores[columns].assign(**mine)
-
-    def _of_overlap(self) -> pd.DataFrame:
-        frame = self.whole.table("overlap")
-        rows = frame["row"].to_numpy()
-        return frame.assign(correct=self.table(PROBE)["correct"].array[rows], split=self._split[rows])
 
     @cached_property
     def _failures(self) -> dict[str, Any]:

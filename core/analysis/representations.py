@@ -18,8 +18,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from core.common.formatting import counted
+from core.common.processes import tie
 from core.common.worker_group import Ranks
-from core.common.workers import tie
 from core.data.sources.decode import thumbnail_jpeg
 from core.data.sources.images import ImageSource
 from core.encoders.readout.head import Head

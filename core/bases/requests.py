@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +19,10 @@ from core.bases.self_check import check_fit
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.config import BasisConfig, as_settings
-from core.errors import SettingsError
+from core.errors import SettingsError, StudyError
 from core.reader import StudyReader
 from core.storage.chunked_array import file_sha256
+from core.storage.layers import layer
 from core.storage.manifest import digest
 from core.storage.writer import write_study
 from core.topics import function_named
@@ -130,9 +133,15 @@ def _name_of(path: Path) -> str:
 
 
 def remove_basis(folder: str | Path, name: str) -> None:
-    """Remove a basis and its files."""
+    """Remove a basis, its files and all that was made in it."""
     with write_study(folder) as writer:
         writer.remove(basis_named(StudyReader(folder), name).step)
+        made = layer(Path(folder), name)
+        if made.parent.is_symlink() or made.is_symlink():
+            raise StudyError(f"'{made}' is a link; it is left alone")
+        shutil.rmtree(made, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            made.parent.rmdir()  # where it was the last
 
 
 def study_to_encode(folder: str | Path) -> StudyReader:

@@ -16,7 +16,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from core.cli.options import in_basis
+from core.cli.latents import in_basis
 from core.common.formatting import for_terminal
 from core.common.inside import inside
 from core.errors import DISK_FULL, PeregrineError, StudyError, without_middle

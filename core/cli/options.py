@@ -14,8 +14,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn
 
+from core.cli.latents import features, names, parts_of
 from core.common.command_line import PROGRAM
-from core.errors import SettingsError, did_you_mean
+from core.errors import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -193,49 +194,7 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     >>> whole_numbers("3, 98")
     (3, 98)
     """
-    return tuple(int(part) for part in _parts(text))
-
-
-class Latents(tuple[int, ...]):
-    """Numbers of features of a basis."""
-
-    basis = ""
-
-
-def features(text: str) -> tuple[int, ...]:
-    """
-    >>> features("3, 98"), features("sae/3,98"), features("sae/3,sae/98").basis
-    ((3, 98), (3, 98), 'sae')
-    """
-    named = [part.rpartition("/") for part in _parts(text)]
-    read = Latents(int(number) for _, _, number in named)
-    bases = {basis for basis, _, _ in named if basis}
-    if len(bases) > 1:
-        raise ValueError
-    read.basis = next(iter(bases), "")
-    return read if read.basis else tuple(read)
-
-
-def in_basis(args: argparse.Namespace) -> None:
-    """Point a command to the basis that `--basis NAME`, or a feature written NAME/12, names.
-
-    Raises:
-        SettingsError: two bases are named.
-    """
-    if args.command == "basis" or getattr(args, "table", None) == "basis":
-        return
-    values = [*vars(args).values()]
-    bases = {value.basis for value in values if isinstance(value, Latents)}
-    bases |= {args.__dict__.pop("basis")} if "basis" in args else set()
-    if len(bases) > 1:
-        raise SettingsError(f"features of two bases ({', '.join(sorted(bases))}): name those of one")
-    for basis in bases - {"units"}:
-        from core.storage.layers import layer
-
-        if "studies" in args:
-            args.studies = [layer(study, basis) for study in args.studies]
-        elif getattr(args, "study", None) is not None:
-            args.study = layer(args.study, basis)
+    return tuple(int(part) for part in parts_of(text))
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -243,22 +202,7 @@ def numbers(text: str) -> tuple[float, ...]:
     >>> numbers("0,1e-4")
     (0.0, 0.0001)
     """
-    return tuple(float(part) for part in _parts(text))
-
-
-def names(text: str) -> tuple[str, ...]:
-    """
-    >>> names("dog, golden retriever")
-    ('dog', 'golden retriever')
-    """
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    """Return the entries of a list; ValueError where there is none."""
-    if not (parts := names(text)):
-        raise ValueError
-    return parts
+    return tuple(float(part) for part in parts_of(text))
 
 
 def _reader(convert: Callable[[str], Any], expected: str) -> Callable[[str], Any]:
@@ -336,7 +280,7 @@ def add_basis(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--basis",
         metavar="NAME",
-        help="read the study in this basis: features are its latents (`info` lists bases; default: units)",
+        help="read the study in this basis: features are its latents (`info` lists them); without it, by the encoder's units",
     )
 
 

@@ -41,8 +41,8 @@ def command_line(*words: object, **options: object) -> str:
 def _basis_of(word: object) -> tuple[object, dict[str, object]]:
     """The study and the option for what is made in a basis of it: STUDY/bases/NAME.
 
-    >>> _basis_of(Path("studies/demo/bases/sae"))
-    (PosixPath('studies/demo'), {'basis': 'sae'})
+    >>> _basis_of(Path("studies/demo"))  # without a manifest above, bases/sae is a study like any other
+    (PosixPath('studies/demo'), {})
     """
     if (
         isinstance(word, Path)

@@ -131,7 +131,7 @@ class Cropper:
         return self.store.locate(rows, units) if by_row else held
 
     def _batches(self, by_row: Mapping[int, list[str]]) -> Iterator[Originals]:
-        from core.common.workers import default_workers
+        from core.common.processes import default_workers
 
         rows = list(by_row)
         looks = self.load_encoder and any(set(units) != {WHOLE} for units in by_row.values())

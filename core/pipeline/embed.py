@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.common.formatting import counted
+from core.common.processes import default_workers
 from core.common.worker_group import Ranks
-from core.common.workers import default_workers
 from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.errors import UnreadableImage

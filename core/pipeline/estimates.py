@@ -14,8 +14,8 @@ from PIL import Image
 from core.analysis.features.definitions import highly_activating, normalise_rows
 from core.analysis.gradcam.gradcam import gradcam_maps, method_of
 from core.analysis.probe.linear import Recipe, ShuffledRows, Standard, fit
+from core.common.processes import default_workers
 from core.common.statistics.moments import Moments
-from core.common.workers import default_workers
 from core.config import EPSILON_CANDIDATES, RunOptions
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.registry import Encoder

@@ -17,7 +17,7 @@ from core.jobs.progress import LOG, PROGRESS
 from core.jobs.results import RESULT
 from core.search.search import FOLDER as SEARCHES
 from core.slices import saved_file
-from core.storage import seals
+from core.storage import layers, seals
 from core.storage.chunked_array import LEDGER, chunk_name, file_sha256
 from core.storage.leftovers import is_leftover, owner
 from core.storage.manifest import MANIFEST
@@ -63,6 +63,7 @@ def verify(study: Study | str | Path) -> list[Problem]:
         *_changed_caches(study, files),
         *_changed_kept_files(study),
         *_strangers(study, files),
+        *_of_bases(study),
         *(Problem(name, f"cannot be listed ({why})", "Change its permissions") for name, why in unlisted),
     ]
 
@@ -79,11 +80,24 @@ def _everything_in(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _changed_items(study: Study) -> Iterator[Problem]:
-    for name, item in sorted(study.manifest["items"].items()):
+    for name, item in _own_items(study):
         remedy = f"Run: {command_line(item['step'], study.path, redo=True)}"
         for relative, checksum in files_of(name, item):
             if what := _fault(study.path, relative, lambda path, expected=checksum: _compare(path, expected)):
                 yield Problem(relative, what, remedy)
+
+
+def _own_items(study: Study) -> list[tuple[str, dict[str, Any]]]:
+    return sorted((name, one) for name, one in study.manifest["items"].items() if layers.BELOW not in one)
+
+
+def _of_bases(study: Study) -> Iterator[Problem]:
+    """Yield the problems of what was made in the bases of a study."""
+    for name in study.bases:
+        if (layers.layer(study.path, name) / MANIFEST).exists():
+            for problem in verify(layers.layer(study.path, name)):
+                file = f"{layers.FOLDER}/{name}/{problem.file}"
+                yield Problem(file, problem.what, problem.remedy)
 
 
 def files_of(name: str, item: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -141,11 +155,12 @@ def _changed_kept_files(study: Study) -> Iterator[Problem]:
 
 def _strangers(study: Study, files: list[str]) -> Iterator[Problem]:
     """Yield the files that belong to no item of the manifest and to no known by-product."""
-    items = study.manifest["items"].items()
-    belongs = {relative for name, item in items for relative, _ in files_of(name, item)}
+    belongs = {relative for name, item in _own_items(study) for relative, _ in files_of(name, item)}
     belongs |= BESIDE | _begun(study.path)
     for relative in files:
         is_token_table = relative.startswith(f"{SHOWN_TOKENS}/") and is_inside(study.path, relative)
+        if relative.startswith(tuple(f"{layers.FOLDER}/{name}/" for name in study.bases)):
+            continue  # see `_of_bases`
         if relative not in belongs and not _is_cached(relative) and not is_token_table:
             yield from _stranger(study.path, relative)
 

@@ -106,7 +106,7 @@ def _embedded(
     study: Study, rows: range, clip: Any, run: RunOptions, bar: Bar
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield pairs of a row and its vector; missing images are skipped."""
-    from core.common.workers import default_workers
+    from core.common.processes import default_workers
 
     ids = dict(zip(rows, study.images["image_id"].iloc[rows], strict=True))
     reader: Any = OriginalReader(study.source, ids, None)

@@ -21,8 +21,8 @@ import numpy as np
 
 from core.common.command_line import command_line
 from core.common.inside import TooLarge, inside, parse_json, read_bounded, replacing
+from core.common.npy_files import map_npy
 from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
-from core.storage.npy_files import map_npy
 
 CHUNK_ROWS = 4096
 LEDGER, MOST_LEDGER = "ledger.jsonl", 256 << 20  # bytes

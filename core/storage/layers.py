@@ -46,7 +46,29 @@ def layer(study: Path, basis: str) -> Path:
     return study / FOLDER / basis
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def name_of(folder: Path) -> str:
+    """What a study is called: the name of its folder, for a basis after that of its study."""
+    whole, name = below(folder), folder.resolve().name
+    return name if whole is None else f"{whole.resolve().name}/{name}"
+
+
+def home(folder: Path, whole: Path | None, entry: Mapping[str, Any]) -> Path:
+    """The folder in which an item lies: that of the study below for what shows through."""
+    return whole if whole is not None and BELOW in entry else folder
+
+
+def by_home(
+    folder: Path, whole: Path | None, items: Mapping[str, dict[str, Any]]
+) -> list[tuple[Path, dict[str, dict[str, Any]]]]:
+    """The items that lie on disk, by the folder in which they do."""
+    held: dict[Path, dict[str, dict[str, Any]]] = {}
+    for name, entry in items.items():
+        if MADE not in entry:
+            held.setdefault(home(folder, whole, entry), {})[name] = entry
+    return [*held.items()]
+
+
+def read_layered(folder: Path) -> dict[str, Any]:
     """The manifest of a study, or of a basis with what shows through.
 
     Raises:
@@ -62,7 +84,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return _layered(of, own, folder.name, card)
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest of a study, or what is a basis's own of its."""
     own = {
         part: {name: entry for name, entry in manifest[part].items() if BELOW not in entry}

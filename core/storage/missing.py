@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from core.common.command_line import command_line
+from core.steps import STEPS
+from core.storage import layers
 
 State = Literal["missing", "stale", "damaged", "skipped", "whole"]
 REASONS: dict[State, str] = {
@@ -58,13 +60,21 @@ class Missing:
         return f"{self.reason}. Run: {self.command}" if self.command else self.reason
 
 
+def _command(step: str, folder: Path, **options: object) -> str:
+    """A step in the basis that a folder is of, or of its study where it is the same in every basis."""
+    whole = layers.below(folder)
+    return command_line(
+        step, folder if whole is None or (step in STEPS and STEPS[step].in_basis) else whole, **options
+    )
+
+
 def missing_step(folder: Path, step: str, state: str, item: str | None = None) -> Missing:
     """A step that was not run ("missing") or is "stale"."""
     reason: State = "stale" if state == "stale" else "missing"
-    return Missing(item, step, reason, REASONS[reason], command_line(step, folder))
+    return Missing(item, step, reason, REASONS[reason], _command(step, folder))
 
 
 def damaged_item(folder: Path, step: str, item: str, what: str) -> Missing:
     """An item that cannot be read. what: the file and its fault, as in "a.parquet is gone"."""
-    command = command_line(step, folder, redo=True)
+    command = _command(step, folder, redo=True)
     return Missing(item, step, "damaged", f"damaged: {what}", command)

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from core.common.inside import parse_json, replacing
+from core.common.npy_files import read_npy
 from core.errors import NotEnoughMemory, PeregrineError
 from core.storage.chunked_array import NO_ARRAY
-from core.storage.npy_files import read_npy
 
 CHECKSUM = "checksum"
 HEAD = re.compile(rb'\A\{\n "checksum": "([0-9a-f]{64})",\n')

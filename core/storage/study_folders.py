@@ -23,6 +23,7 @@ from core.jobs.results import RESULT
 from core.jobs.runner import forget, remembered
 from core.steps import BESIDE, STEPS
 from core.storage import manifest as manifests
+from core.storage.layers import FOLDER
 
 NAME = re.compile(r"[^\W_][\w .+-]{0,59}")  # one folder, not hidden, that every file system can hold
 OWN_FILES = {manifests.MANIFEST, "slices.json", "traces.json", PROGRESS, LOG, RESULT}
@@ -113,6 +114,10 @@ def _is_own(path: Path, items: set[str]) -> bool:
         return is_listed
     if not path.is_dir():
         return (is_listed and path.name not in items) or HIDDEN.fullmatch(path.name) is not None
+    if path.name == FOLDER:
+        return all(
+            one.is_dir() and not one.is_symlink() and not foreign_entries(one) for one in path.iterdir()
+        )
     if path.name in OWN_FOLDERS:
         return all(_is_ours(file, KEPT_THERE) for file in path.rglob("*"))
     array = path.name in items or (path / manifests.LEDGER).is_file()

@@ -93,7 +93,7 @@ class StudyWriter:
     def __init__(self, folder: Path, *, guest: bool = False):
         self.folder, self.guest = folder, guest
         exists = (folder / manifests.MANIFEST).exists() or layers.below(folder) is not None
-        self.manifest = layers.read_manifest(folder) if exists else manifests.empty_manifest()
+        self.manifest = layers.read_layered(folder) if exists else manifests.empty_manifest()
         self._orphans: list[str] = []
 
     def is_current(
@@ -160,7 +160,7 @@ class StudyWriter:
             "summary": writer.summary,
             "outputs": sorted(writer.items),
         }
-        layers.write_manifest(self.folder, self.manifest)
+        layers.write_layered(self.folder, self.manifest)
         self._remove_leftovers(name, writer.items)
 
     def _put_back(self, name: str, entry: dict[str, Any], items: dict[str, Any]) -> None:
@@ -168,7 +168,7 @@ class StudyWriter:
         self.manifest["steps"][name] = entry
         self.manifest["items"] = items
         self._orphans = [item for item in self._orphans if item not in entry["outputs"]]
-        layers.write_manifest(self.folder, self.manifest)
+        layers.write_layered(self.folder, self.manifest)
 
     def forget(self, name: str) -> None:
         """Remove a step and its items from the manifest."""
@@ -179,7 +179,7 @@ class StudyWriter:
             self.manifest["items"].pop(item, None)
         self._orphans += entry["outputs"]
         if not self.guest:
-            layers.write_manifest(self.folder, self.manifest)
+            layers.write_layered(self.folder, self.manifest)
 
     def remove(self, name: str) -> None:
         """Remove a step with its files."""

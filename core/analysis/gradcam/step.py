@@ -168,7 +168,7 @@ class _Run:
         return np.split(places, range(size, len(places), size))
 
     def _decoded(self, batches: list[tuple[int, np.ndarray]]) -> Iterator[Batch]:
-        from core.common.workers import default_workers
+        from core.common.processes import default_workers
 
         listed = [[int(row) for row in self.listing_row[places] if row >= 0] for _, places in batches]
         return picture_batches(

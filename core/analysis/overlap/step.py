@@ -76,7 +76,7 @@ def frame_batches(
     study: Study, masks: MaskSource, measured: Measured, options: RunOptions
 ) -> Iterator[tuple[int, int, FrameBatch]]:
     """Yield masks (and pixels if a map must be computed) of consecutive images."""
-    from core.common.workers import default_workers
+    from core.common.processes import default_workers
 
     transform, n = study.transform, len(measured.rows)
     size = max(1, min(options.batch_size, BATCH_PIXELS // math.prod(transform.sides)))

@@ -14,7 +14,7 @@ from core.analysis.quality.label_free.distinctiveness import LEAST_STD, raw_mome
 from core.analysis.representations import picture_batches
 from core.common.command_line import command_line
 from core.common.formatting import counted, percent
-from core.common.workers import default_workers
+from core.common.processes import default_workers
 from core.config import RunOptions
 from core.errors import EncoderError, MaskError, UnreadableImage
 from core.research.mask_interventions.alterations import ALTERATIONS

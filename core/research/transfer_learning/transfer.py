@@ -66,7 +66,7 @@ def transfer_probe(
         StudyError: a study lacks an encoder or D, or one of `into` has another encoder.
         ImageSourceError: a set cannot be listed.
     """
-    from core.common.workers import default_workers
+    from core.common.processes import default_workers
     from core.config import RunOptions
     from core.data.sources.images import open_images
 

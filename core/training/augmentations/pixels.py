@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from core.common.workers import tie
+from core.common.processes import tie
 from core.errors import ImageSourceError, UnreadableImage
 
 BLOCK = 256  # images that a worker decodes at a time

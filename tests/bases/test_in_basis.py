@@ -1,0 +1,120 @@
+"""A study in a basis: the same as an ordinary study of the dense codes, and untouched in its units."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.bases.requests import add_basis, remove_basis
+from core.cli import main
+from core.config import BasisConfig
+from core.errors import StudyError
+from core.jobs.progress import Progress
+from core.pipeline import run as pipeline
+from core.pipeline.verify import verify
+from core.storage import layers
+from core.storage.manifest import read_manifest
+from core.store import Study, open_study
+from tests.command_line import contents
+
+OF_FEATURES = ("features", "row_stats", "classes")
+ARRAYS = ("firing_features", "firing_count", "top_images", "top_values", "class_means", "raw_moments")
+
+
+@pytest.fixture(scope="module")
+def made(shared_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with a dictionary, and all steps in it."""
+    folder = Path(shutil.copytree(shared_study, tmp_path_factory.mktemp("in_basis") / "study"))
+    config = BasisConfig(kind="topk", size=24, k=4, steps=60, seeds=1)
+    add_basis(folder, "sae", config, Progress.silent(), device="cpu")
+    before = contents(folder)
+    pipeline.resume(layers.layer(folder, "sae"), {}, Progress.silent())
+    after = {name: text for name, text in contents(folder).items() if not str(name).startswith("bases/")}
+    assert after == before  # nothing of the units has changed
+    return folder
+
+
+def test_every_step_runs_in_a_basis(made):
+    study = open_study(made).in_basis("sae")
+    assert study.missing() == {} and study.basis is not None and study.basis.name == "sae"
+    assert study.array("representations").shape == (study.n_images, 24)
+    assert len(study.table("features")) == 24 and study.summary("embed")["encoder"]["n_features"] == 24
+    assert not verify(study) and not verify(open_study(made))
+
+
+def test_what_is_not_of_features_shows_through(made):
+    study, whole = open_study(made).in_basis("sae"), open_study(made)
+    pd.testing.assert_frame_equal(study.images, whole.images)
+    pd.testing.assert_frame_equal(study.table("probe"), whole.table("probe"))
+    assert study.thumbnail(0) == whole.thumbnail(0)
+    own = read_manifest(study.path)
+    assert "features" in own["steps"] and not {"embed", "probe", "neighbours"} & own["steps"].keys()
+    assert not [item for item, entry in own["items"].items() if layers.BELOW in entry or layers.MADE in entry]
+
+
+def test_weights_are_those_of_the_reconstruction(made):
+    study, whole = open_study(made).in_basis("sae"), open_study(made)
+    codes = study.array("representations")[:].astype(np.float64)
+    decoder, offset = (whole.vector(f"basis_sae_{part}").astype(np.float64) for part in ("decoder", "offset"))
+    logits = (codes @ decoder + offset) @ whole.vector("probe_weights").T + whole.vector("probe_bias")
+    ours = codes @ study.vector("probe_weights").T + study.vector("probe_bias")
+    np.testing.assert_allclose(ours, logits, atol=1e-4)
+
+
+def test_rows_in_any_order_are_those_of_the_codes(made):
+    array = open_study(made).in_basis("sae").array("representations")
+    whole = array[:]
+    rows = np.random.default_rng(0).permutation(len(array))[:40]
+    np.testing.assert_array_equal(array[rows], whole[rows])
+    np.testing.assert_array_equal(array[[-1, 3]], whole[[-1, 3]])
+    np.testing.assert_array_equal(np.concatenate([block for _, block in array.chunks()]), whole)
+
+
+def test_features_are_those_of_an_ordinary_study_of_the_codes(made, tmp_path):
+    study = open_study(made).in_basis("sae")
+    np.save(tmp_path / "codes.npy", study.array("representations")[:])
+    study.images[["image_id", "path", "split", "label"]].to_csv(tmp_path / "images.csv", index=False)
+    options = {"images": str(tmp_path / "images.csv"), "representations": str(tmp_path / "codes.npy")}
+    pipeline.run_step("embed", tmp_path / "twin", options, Progress.silent())
+    epsilon = study.summary("features")["epsilon"]
+    pipeline.run_step("features", tmp_path / "twin", {"epsilon": epsilon}, Progress.silent())
+    twin = open_study(tmp_path / "twin")
+    for name in OF_FEATURES:
+        pd.testing.assert_frame_equal(study.table(name), twin.table(name))
+    for name in ARRAYS:
+        np.testing.assert_array_equal(study.vector(name), twin.vector(name))
+
+
+def test_commands_take_a_basis_and_features_of_it(made, capsys):
+    assert main(["inspect", str(made), "--basis", "sae", "--where", "correct=false", "--json"]) == 0
+    in_basis = capsys.readouterr().out
+    assert main(["inspect", str(layers.layer(made, "sae")), "--where", "correct=false", "--json"]) == 0
+    assert capsys.readouterr().out == in_basis
+    assert main(["info", str(made), "--basis", "sea"]) == 2
+    assert "no basis 'sea'" in (error := capsys.readouterr().err) and "sae" in error
+    assert main(["probe", str(layers.layer(made, "sae"))]) == 2
+    assert "leave out --basis" in capsys.readouterr().err
+    assert main(["heatmaps", str(made), "--image", "a", "--feature", "sae/3", "--basis", "pca"]) == 2
+    assert "features of two bases" in capsys.readouterr().err
+
+
+def test_another_fit_makes_what_was_made_stale_and_removing_takes_all_with_it(made, tmp_path):
+    folder = Path(shutil.copytree(made, tmp_path / "study"))
+    config = BasisConfig(kind="topk", size=24, k=3, steps=60, seeds=1)
+    add_basis(folder, "sae", config, Progress.silent(), device="cpu")
+    study = open_study(folder).in_basis("sae")
+    assert study.state("features") == "stale" and study.state("probe") == "done"
+    said = str(study.missing()["features"])
+    assert "--basis sae" in said and "bases/sae" not in said
+    viewed = Study(layers.layer(folder, "sae"))
+    remove_basis(folder, "sae")
+    assert not layers.layer(folder, "sae").exists()
+    with pytest.raises(StudyError, match="no basis 'sae'"):
+        viewed.in_basis("sae")
+    with pytest.raises(StudyError, match="no basis 'sae'"):
+        open_study(viewed.path)
+    assert not verify(open_study(folder))

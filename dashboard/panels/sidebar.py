@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
+from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, GROUPS, HOME, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
 from dashboard.components.folding import fold_when_narrow
@@ -35,17 +35,23 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
         if entry is not None:
             palette.button()
         for group in GROUPS:
+            pages = [page for page in PAGES.values() if page.group == group and _opens(page, entry)]
             with st.container(gap=None, key=f"sidebar_{group.lower()}"):
-                st.caption(group)
-                for page in PAGES.values():
-                    if page.group == group:
-                        _link(page, name)
+                if pages:
+                    st.caption(group)
+                for page in pages:
+                    _link(page, name)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if entry is not None:
                 copy_link_button()
             theme_switch()
         fold_when_narrow(here)
     return facts_slot
+
+
+def _opens(page: Page, entry: served_studies.Entry | None) -> bool:
+    """Without a study, only the pages that show something."""
+    return entry is not None or page.name in (HOME, *ALSO_WITHOUT_STUDY)
 
 
 def _link(page: Page, study: str | None) -> None:

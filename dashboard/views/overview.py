@@ -27,7 +27,7 @@ from dashboard.components.chart import download
 from dashboard.components.page_link import link
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
-from dashboard.panels import findings, report, tour
+from dashboard.panels import findings, picture_field, report, tour
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.masks import none_yet
@@ -69,7 +69,7 @@ def overview_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(widgets.plain(highlight_reads.finding(study, population)), _sentence(study))
         tour.start(study)
-        link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
+        picture_field.slim_field()
     filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()

@@ -69,6 +69,16 @@ class Basis:
         return list(self.card.get("notes", ()))
 
     @property
+    def title(self) -> str:
+        """What the pages call it.
+
+        >>> Basis("sae", "topk", "basis-sae", {"size": 4096}).title
+        'sae: 4,096 latents (topk)'
+        """
+        kind = "" if self.name == self.kind else f" ({self.kind})"
+        return f"{self.name}: {self.card.get('size', 0):,} latents{kind}"
+
+    @property
     def words(self) -> str:
         """What the basis is and how well it describes the images, in a line.
 

@@ -17,7 +17,7 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard.addresses.served_studies import ANSWER
+from dashboard.addresses.served_studies import ANSWER, BASIS, split_basis
 
 STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
@@ -25,7 +25,15 @@ PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
-OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER}  # parts of the URL that belong to no widget of a view
+OWN = {
+    STUDY,
+    IMAGE,
+    PICKED,
+    WHERE,
+    SHEET,
+    ANSWER,
+    BASIS,
+}  # parts of the URL that belong to no widget of a view
 
 CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"
@@ -124,7 +132,9 @@ def href(page: str, study: str | None, **parts: str) -> str:
 
 def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
     """Query string of a link to a page: the study and the filter (by default the present one)."""
-    parts = {STUDY: study, WHERE: filter_text() if where is None else where, ANSWER: url_text(ANSWER)}
+    name, basis = split_basis(study or "")
+    read_by = {ANSWER: url_text(ANSWER), BASIS: basis or url_text(BASIS)}
+    parts = {STUDY: name, WHERE: filter_text() if where is None else where, **read_by}
     return {name: text for name, text in parts.items() if text}
 
 

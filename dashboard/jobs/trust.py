@@ -22,6 +22,7 @@ from core.encoders.trusted_code import TRUST, argument_problem, names_code, stud
 from core.errors import PeregrineError, SettingsError
 from core.figures.cells import parse_cell
 from core.jobs.commands import Analyze, Command, MakeSheet, RunStep
+from core.storage.layers import below
 from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
 
@@ -44,7 +45,8 @@ def trust(study: Path | None, command: Command) -> str | None:
     """
     try:
         if study is not None and not isinstance(command, Analyze):
-            for one in (study, *_others(study, command)):
+            whole = below(study)  # what a basis lacks comes from its study
+            for one in (study, *([whole] if whole else []), *_others(study, command)):
                 _check_served(one)
                 if not studies_are_trusted():
                     _check_study(one, command)
@@ -95,7 +97,7 @@ def _others(study: Path, command: Command) -> list[Path]:
 
 def _check_served(study: Path) -> None:
     served = {entry.path.resolve() for entry in served_studies.entries(served_studies.studies_folder())}
-    if study.resolve() not in served:
+    if (below(study) or study).resolve() not in served:
         raise SettingsError(f"'{study.name[:60]}' is not a study that is served here")
 
 

@@ -25,15 +25,7 @@ PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
-OWN = {
-    STUDY,
-    IMAGE,
-    PICKED,
-    WHERE,
-    SHEET,
-    ANSWER,
-    BASIS,
-}  # parts of the URL that belong to no widget of a view
+OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER, BASIS}  # parts of the URL of no widget of a view
 
 CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"

@@ -14,6 +14,7 @@ from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import counted
 from core.common.readout import layer_words, readout_words
+from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import is_filtered
@@ -287,6 +288,11 @@ def _steps(study: Study) -> None:
 
 def _next_step(study: Study, missing: dict[str, Missing]) -> None:
     step, why = next(iter(missing.items()))
+    if study.below is not None and len(missing) > 1:  # all that a basis lacks needs nothing to be chosen
+        command = Resume(study.path)
+        st.code(command.shell, language="bash", wrap_lines=True)
+        run_button(command, key="overview_next")
+        return
     st.caption(widgets.plain(f"{STEPS[step].title}: {why.reason}"))
     if (command := step_command(study, step, redo=why.redo)) is not None:
         st.code(command.shell, language="bash", wrap_lines=True)

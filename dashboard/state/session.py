@@ -1,8 +1,7 @@
 """Every session key and every part of the URL; nothing outside this folder touches either.
 
-The URL is the state: the choices of a view are widgets bound to the query string; the study, the filter of
-the images, the opened image and the picked images are written with `set_url`. A copied URL opens the same
-page. The filter is one part of the URL for all views, in a slice's text form: `where=split=val label=dog`.
+The URL is the state, and a copied one opens the same page: choices of a view are widgets bound to it; all
+else is written with `set_url`. One filter for all views, as a slice's text: `where=split=val label=dog`.
 """
 
 from __future__ import annotations
@@ -125,9 +124,8 @@ def href(page: str, study: str | None, **parts: str) -> str:
 def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
     """Query string of a link to a page: the study and the filter (by default the present one)."""
     name, basis = split_basis(study or "")
-    read_by = {ANSWER: url_text(ANSWER), BASIS: basis or url_text(BASIS)}
-    parts = {STUDY: name, WHERE: filter_text() if where is None else where, **read_by}
-    return {name: text for name, text in parts.items() if text}
+    parts = {STUDY: name, WHERE: filter_text() if where is None else where, ANSWER: url_text(ANSWER)}
+    return {name: text for name, text in (parts | {BASIS: basis or url_text(BASIS)}).items() if text}
 
 
 def enter_page(page: str) -> None:

@@ -31,6 +31,7 @@ STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "fa
 PATHS = frozenset({"masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 GLYPHWORLD = re.compile(r"glyphworld(\?[\w=&.-]*)?")
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
 
 
@@ -159,6 +160,8 @@ def _check_value(key: str, value: Any, study: Path) -> None:
     if not isinstance(value, str):
         return
     if key == "spec" and _is_glyphworld(value):  # where the images came from, not the encoder
+        return
+    if FINGERPRINT.fullmatch(value):  # of what a dictionary was fitted to; it names no file
         return
     if key in ("encoder", "spec", "start"):
         _check_encoder(value, study)

@@ -28,6 +28,7 @@ from dashboard.components.chart import download
 from dashboard.components.page_link import link
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
+from dashboard.jobs import launcher
 from dashboard.panels import findings, report, tour
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.jobs import study_progress
@@ -288,8 +289,8 @@ def _steps(study: Study) -> None:
 
 def _next_step(study: Study, missing: dict[str, Missing]) -> None:
     step, why = next(iter(missing.items()))
-    if study.below is not None and len(missing) > 1:  # all that a basis lacks needs nothing to be chosen
-        command = Resume(study.path)
+    command = Resume(study.path)  # all that a basis lacks needs nothing to be chosen
+    if study.below is not None and len(missing) > 1 and launcher.refusal(command) is None:
         st.code(command.shell, language="bash", wrap_lines=True)
         run_button(command, key="overview_next")
         return

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.addresses.pages import GROUPS, NEW_STUDY, PAGES, Page
+from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, GROUPS, HOME, NEW_STUDY, PAGES, Page
 from dashboard.components import widgets
 from dashboard.components.copy_link import copy_link_button
 from dashboard.components.folding import fold_when_narrow
@@ -34,11 +34,15 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
                 study_menu.menu(entry)
         if entry is not None:
             palette.button()
+        shown = [
+            one for one in PAGES.values() if entry is not None or one.name in (HOME, *ALSO_WITHOUT_STUDY)
+        ]
         for group in GROUPS:
-            with st.container(gap=None, key=f"sidebar_{group.lower()}"):
-                st.caption(group)
-                for page in PAGES.values():
-                    if page.group == group:
+            pages = [page for page in shown if page.group == group]
+            if pages:
+                with st.container(gap=None, key=f"sidebar_{group.lower()}"):
+                    st.caption(group)
+                    for page in pages:
                         _link(page, name)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if entry is not None:

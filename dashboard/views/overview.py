@@ -31,6 +31,7 @@ from dashboard.components.scale import scale
 from dashboard.jobs import launcher
 from dashboard.panels import findings, report, tour
 from dashboard.panels.filter_bar import filter_bar
+from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.masks import none_yet
 from dashboard.panels.new_study.encoder_titles import encoder_title
@@ -71,7 +72,9 @@ def overview_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(widgets.plain(highlight_reads.finding(study, population)), _sentence(study))
         tour.start(study)
-        link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
+        has_encoder = (study.summary("embed").get("encoder") or {}).get("family") != "given"
+        if has_encoder:
+            link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
     filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()
@@ -81,6 +84,9 @@ def overview_page(study: Study, population: Slice) -> None:
         widgets.empty_state("No images", "No images match the filter.")
     with first if gaps_matter else st.container():
         _unfinished(study)
+    if has_encoder:
+        st.subheader("Try a picture of your own")
+        picture_field(small=True, leads_there=True)
     with st.expander("About this study", icon=":material/info:"):
         left, right = st.columns(2, gap="large")
         with left:

@@ -15,9 +15,7 @@ import streamlit as st
 from core.common.dataframes import numbers, where
 from core.common.formatting import full_sentence, signed
 from core.errors import PeregrineError, SettingsError
-from core.jobs import uploads
 from core.pictures.look import SHOWN, Look
-from core.pictures.samples import samples
 from core.pictures.seen import Alteration
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -28,16 +26,13 @@ from dashboard.cache.pictures import tried_reads
 from dashboard.cache.pictures.tried_reads import Picture, Tried
 from dashboard.components import widgets
 from dashboard.components.feature_heat_list import Row, feature_heat_list
-from dashboard.components.gallery import Tile, gallery
-from dashboard.components.picture_input import paste_and_drop
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
 from dashboard.panels.image import class_bars
+from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field
 from dashboard.panels.image.removal import switch, switched_off
 from dashboard.state import session
 
-SAMPLE, OF, CROP, COVERED, OFF = "sample", "of", "crop", "covered", "off"  # parts of the address
-FILE, BROUGHT, TROUBLE, FILES = "try_file", "_try_brought", "_try_trouble", "_try_files"
 WITHOUT = (
     "There is no study yet, so EfficientNet-Lite0 answers, which tells 1,000 classes of photographs apart."
 )
@@ -56,68 +51,13 @@ def try_picture_page(study: Study | None) -> None:
     if state.name in ("refused", "failed"):
         widgets.empty_state("No picture can be tried here", state.why)
         return
-    _choose(small=picture is not None)
-    if why := session.recall(TROUBLE):
-        st.error(widgets.plain(full_sentence(why)), icon=":material/error:")
+    picture_field(small=picture is not None)
     if picture is None:
         return
     if state.name == "loading":
         _wait(study)
         return
     _tried(study, picture)
-
-
-def _choose(*, small: bool) -> None:
-    """The field for a picture, and the samples beside it; `small` where a picture is shown already."""
-    number = session.recall(FILES, 0)  # another field after each picture, so that it is empty
-    key = f"{FILE}_{number}"
-    left, right = st.columns([4, 1] if small else [3, 2], gap="medium", vertical_alignment="bottom")
-    with left:
-        st.file_uploader(
-            "Drop a picture anywhere on this page, paste one, or choose a file",
-            type=list(uploads.EXTENSIONS),
-            max_upload_size=uploads.MOST_BYTES // 1_000_000,
-            key=key,
-            on_change=_bring,
-            args=(key,),
-            label_visibility="collapsed" if small else "visible",
-            help="It stays on this computer: a process reads it, and it is written nowhere.",
-        )
-    with right:
-        names = list(samples())
-        thumbnails = tried_reads.thumbnails()
-        gallery(
-            [Tile(at, thumbnails[one], samples()[one].about) for at, one in enumerate(names)],
-            key="try_samples",
-            label="pictures to try",
-            tile=56 if small else 96,
-            columns=2 if small else 4,
-            on_open=lambda at: _take(**{SAMPLE: names[at]}),
-        )
-    paste_and_drop(key)
-
-
-def _bring(key: str) -> None:
-    """A file was chosen, dropped or pasted; it is judged by its content before anything decodes it."""
-    file = session.value(key)
-    if file is None:
-        return
-    data = file.getvalue()
-    session.set_widget(FILES, session.recall(FILES, 0) + 1)
-    _take()
-    try:
-        uploads.check_picture(data[: uploads.HEAD], len(data))
-        session.set_widget(BROUGHT, Picture(file.name[:80], data))
-    except PeregrineError as error:
-        session.set_widget(TROUBLE, str(error))
-
-
-def _take(**parts: str) -> None:
-    """Another picture: nothing is cropped, covered or off any more."""
-    for name in (BROUGHT, TROUBLE):
-        session.set_widget(name, None)
-    for name in (SAMPLE, OF, CROP, COVERED, OFF):
-        session.set_url(name, parts.get(name))
 
 
 def _picture(study: Study | None) -> Picture | None:

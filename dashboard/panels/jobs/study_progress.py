@@ -9,18 +9,16 @@ import streamlit as st
 
 from core.common.command_line import command_line, short_path
 from core.errors import PeregrineError
+from core.jobs.commands import BuildDemo
 from core.jobs.jobs import Job, format_duration, log_tail, read_job
 from core.jobs.overall import overall
 from core.steps import STEPS
 from dashboard.addresses import served_studies
-from dashboard.addresses.pages import TRY_PICTURE
-from dashboard.cache.pictures import tried_reads
 from dashboard.components import widgets
-from dashboard.components.gallery import Tile, gallery
-from dashboard.components.job_follower import follow
+from dashboard.components.job_follower import follow, start_button
 from dashboard.jobs import launcher
+from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
-from dashboard.state import session
 
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
 
@@ -28,30 +26,28 @@ ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "inter
 def no_studies(folder: Path) -> None:
     """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
     st.title("Welcome to Peregrine")
+    st.subheader("See what an encoder makes of a picture")
+    picture_field(small=False, leads_there=True)
+    st.subheader("Or study many")
     st.markdown(
-        "**Try a picture**: see at once what an encoder makes of a photograph. Take one, or bring your own."
+        "A study is one encoder on one image set: its features, its mistakes, and where it looks. "
+        "It opens here as soon as there is something to see."
     )
-    names, small = list(tried_reads.thumbnails()), tried_reads.thumbnails()
-    gallery(
-        [Tile(at, small[name], tried_reads.about(name)) for at, name in enumerate(names)],
-        key="welcome_samples",
-        label="pictures to try",
-        tile=180,
-        columns=4,
-        on_open=lambda at: session.go(TRY_PICTURE, sample=names[at]),
-    )
-    st.page_link("views/try_picture.py", label="A picture of your own", icon=":material/add_photo_alternate:")
-    st.markdown("There is no study yet. A study is one encoder on one image set; make one in a terminal:")
-    st.code(command_line("demo"), language="bash")
-    st.caption("or with your own images and encoder:")
-    st.code(
-        command_line("analyze", folder / "mine", images="DIR", encoder="torchvision:resnet50"),
-        language="bash",
-    )
-    st.page_link("views/new_study.py", label="Or choose them here", icon=":material/add_circle:")
-    st.caption(
-        f"Looking for studies in {widgets.plain(short_path(folder))}. They open here when they appear."
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        start_button(
+            BuildDemo(folder),
+            "Build the demo",
+            key="build_demo",
+            folder=folder / served_studies.DEFAULT,
+            kind="primary",
+            about="5,000 drawn pictures with known truth, and two small encoders that come with Peregrine",
+        )
+        st.page_link("views/new_study.py", label="Study your own images", icon=":material/add_circle:")
+    with st.expander("From a terminal"):
+        st.code(command_line("demo"), language="bash")
+        mine = command_line("analyze", folder / "mine", images="DIR", encoder="torchvision:resnet50")
+        st.code(mine, language="bash", wrap_lines=True)
+        st.caption(f"Studies are looked for in {widgets.plain(short_path(folder))}.")
     _wait_for_study(folder)
 
 

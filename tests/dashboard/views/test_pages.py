@@ -178,8 +178,10 @@ def test_no_studies__friendly_page_with_command(exists, tmp_path, monkeypatch, o
     monkeypatch.setenv("PEREGRINE_STUDIES", str(folder))
     app = open_page()
     assert not app.exception
-    assert "There is no study yet" in all_text(app)
-    assert "python -m core demo" in [code.value for code in app.code]
+    assert "A study is one encoder on one image set" in all_text(app)
+    build = next(button for button in app.button if button.label == "Build the demo")
+    assert not build.disabled
+    assert "python -m core demo" in [code.value for code in app.code]  # folded away
 
 
 def test_running_study__shows_progress_then_opens_by_itself(tmp_path, full_study, monkeypatch, open_page):

@@ -30,7 +30,7 @@ from core.answers.answer import (
     evaluated,
 )
 from core.answers.as_read import answers_as_read, overlap_as_read, scores_as_read
-from core.bases.basis import UNITS, Basis, bases_of
+from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.arrays import unit_rows
 from core.common.dataframes import select
 from core.jobs.progress import Progress
@@ -89,6 +89,11 @@ class Study(StudyReader):
     def basis(self) -> Basis | None:
         """The basis in which the study is read; None for the encoder's own units."""
         return bases_of(StudyReader(self.below)).get(self.path.name) if self.below is not None else None
+
+    @property
+    def latents(self) -> pd.DataFrame | None:
+        """A row for each latent of the basis in which the study is read (see LATENTS); None for units."""
+        return latents_table(StudyReader(self.below), self.basis) if self.basis and self.below else None
 
     def in_basis(self, name: str | None) -> Study:
         """Return the study as it reads in a basis: its features are the latents (docs/method.md 18.5).
@@ -178,9 +183,7 @@ class Answered(Study):
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         frame = self._table(name)
         if frame is None:
-            source = (
-                self.evaluation if name in OF_EVALUATION else self.whole
-            )  # what is stored is of the probe
+            source = self.evaluation if name in OF_EVALUATION else self.whole  # what is stored is the probe's
             return source.table(name, columns)
         return frame if columns is None else select(frame, columns)
 

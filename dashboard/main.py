@@ -9,7 +9,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.answers.answer import Answer
+from core.bases.basis import UNITS
 from core.errors import PeregrineError
+from core.storage.layers import layer
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
@@ -22,7 +24,12 @@ from dashboard.panels.jobs import study_progress
 from dashboard.server import gc_schedule
 from dashboard.state import image_filter, session, sheet
 
-ANSWER_FIELD = "answer_field"
+ANSWER_FIELD, BASIS_FIELD = "answer_field", "basis_field"
+WHAT_A_BASIS_IS = (
+    "The encoder's own units, or the latents of a dictionary that was fitted to them. A unit is one number "
+    "that the encoder computes. A latent is a direction of such numbers that few images have: each image is "
+    "described by a few latents. Trust a latent as far as its stability: how nearly another fit found it."
+)
 HERE = Path(__file__).resolve().parent
 # What Streamlit's theme has no setting for: numbers in columns line up; captions and commands can be read;
 # long names wrap on a narrow page; the fields of the filter are of one height; Streamlit's own download of a
@@ -119,19 +126,51 @@ def _show(page: st.Page, entry: served_studies.Entry, facts_slot: DeltaGenerator
     if not study.has("images"):
         study_progress.not_ready(entry, None)
         return
-    study = _answering(study, facts_slot)
     session.set_current_study(study)
     sheet.enter(entry.name)
-    _above(page, entry, study)
+    _above(page, served_studies.Entry(entry.name, study.path), study)
     _run_with_notes(page, study)
 
 
 def _opened(entry: served_studies.Entry, facts_slot: DeltaGenerator) -> Study:
     """The study, whose facts stand in the sidebar from then on. Raises PeregrineError where it is broken."""
     study = served_studies.open_current(entry.path)
-    study.has("images")  # raises where its manifest cannot be read
-    sidebar.facts(facts_slot, study)
-    return study
+    if not study.has("images"):  # raises where its manifest cannot be read
+        return study
+    study = _in_basis(study, facts_slot)
+    return _answering(study, facts_slot)
+
+
+def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
+    """The study as it reads in the chosen basis, with its facts; with a selector where it has bases."""
+    names = [UNITS, *study.bases]
+    name = session.url_text(session.BASIS)
+    if name is not None and name not in names:
+        session.notify(f"There is no basis {name[:60]!r} in this study; these are the encoder's own units.")
+        session.set_url(session.BASIS, None)
+    name = name if name in names else UNITS
+    read = study if name == UNITS else served_studies.open_current(layer(study.path, name))
+    with slot:
+        sidebar.facts(st.container(), read)
+        if len(names) > 1:
+            st.session_state[BASIS_FIELD] = name
+            st.selectbox(
+                "Features are",
+                names,
+                key=BASIS_FIELD,
+                format_func=lambda one: (
+                    study.bases[one].title if one in study.bases else "units of the encoder"
+                ),
+                on_change=_choose_basis,
+                help=WHAT_A_BASIS_IS,
+            )
+    return read
+
+
+def _choose_basis() -> None:
+    chosen = session.value(BASIS_FIELD)
+    session.set_url(session.BASIS, None if chosen == UNITS else chosen)
+    session.set_url("feature", None)  # a number means another feature there
 
 
 def _answering(study: Study, slot: DeltaGenerator) -> Study:
@@ -166,7 +205,7 @@ def _if_ready(entry: served_studies.Entry | None, facts_slot: DeltaGenerator) ->
         study = _opened(entry, facts_slot) if entry else None
     except PeregrineError:
         return None
-    return _answering(study, facts_slot) if study is not None and study.has("images") else None
+    return study if study is not None and study.has("images") else None
 
 
 @stable_container

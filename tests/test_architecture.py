@@ -78,7 +78,7 @@ CORE_FOR_DASHBOARD = (
     *("core.encoders.spec", "core.encoders.sidecar", "core.encoders.trusted_code"),
     *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
     *("core.analysis.quality.recommendation", "core.analysis.quality.label_free.consensus"),
-    *("core.analysis.probe.notes", "core.answers.answer"),
+    *("core.analysis.probe.notes", "core.answers.answer", "core.bases.basis"),
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
     "core.topics",

@@ -9,6 +9,7 @@ which and how strongly, image after image.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,16 @@ class Basis:
     def notes(self) -> list[str]:
         """What a user should know before trusting it."""
         return list(self.card.get("notes", ()))
+
+    @property
+    def title(self) -> str:
+        """What the pages call it.
+
+        >>> Basis("sae", "topk", "basis-sae", {"size": 4096}).title
+        'sae: 4,096 latents (topk)'
+        """
+        kind = "" if self.name == self.kind else f" ({self.kind})"
+        return f"{self.name}: {self.card.get('size', 0):,} latents{kind}"
 
     @property
     def words(self) -> str:
@@ -157,6 +168,33 @@ def codes_of(study: StudyReader, basis: Basis) -> Codes:
     counts = study.vector(basis.item("count"))
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     return Codes(indptr, study.vector(basis.item("features")), study.vector(basis.item("values")))
+
+
+SAME, ALIKE = 0.9, 0.7  # |cosine| with a latent of another fit
+
+
+def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
+    """What a latent is and whether to trust it, for somebody who knows only neurons.
+
+    Args:
+        row: of `latents_table`.
+
+    >>> row = {"latent": 12, "l0": 0.031, "r2": 0.0021, "stability": 0.95, "dead": False}
+    >>> about_latent(Basis("sae", "topk", "basis-sae", {}), row)[:71]
+    "Latent sae/12: a direction of the encoder's numbers, active on 3.1 % of"
+    """
+    start = f"Latent {basis.name}/{row['latent']}: a direction of the encoder's numbers"
+    if row["dead"]:
+        return f"{start} that is active on no image (dead)."
+    found, stability = "How stable it is, is not known: the basis has one fit (--seeds 2)", row["stability"]
+    if stability is not None and stability == stability:
+        found = "Another fit found the same direction" if stability >= SAME else "Another fit did not find it"
+        found = "Another fit found a similar direction" if ALIKE <= stability < SAME else found
+        found += f" (cosine {_short(stability)})"
+        found += "" if stability >= ALIKE else ": it may be an accident of the seed"
+    lost = f"{row['r2']:.4f}".lstrip("0") if row["r2"] >= 0.00005 else "less than .0001"
+    active = f"active on {100 * row['l0']:.1f} % of the images"
+    return f"{start}, {active}. {found}. Without it, R2 falls by {lost}."
 
 
 def latents_table(study: StudyReader, basis: Basis) -> pd.DataFrame:

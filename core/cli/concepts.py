@@ -27,6 +27,7 @@ def add_decompose(commands: Any) -> None:
         "decompose studies/demo --file photo.jpg --json",
     )
     options.add_study(sub)
+    options.add_basis(sub)
     which = sub.add_mutually_exclusive_group(required=True)
     which.add_argument("--image", metavar="ID", help="id of an image of the study")
     which.add_argument("--file", type=Path, metavar="PATH", help="any other image; it is not stored")

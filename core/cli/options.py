@@ -280,7 +280,7 @@ def add_basis(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--basis",
         metavar="NAME",
-        help="read the study in this basis: features are its latents (`info` lists them); without it, by the encoder's units",
+        help="read the study in this basis: features are its latents (`info` lists them; without it: units)",
     )
 
 

@@ -30,27 +30,23 @@ def command_line(*words: object, **options: object) -> str:
     >>> command_line("info", "-x"), command_line("heatmaps", "a", image="-1.png", seed=None)
     ('python -m core info ./-x', 'python -m core heatmaps a --image=-1.png')
     """
-    named = [_basis_of(word) for word in words]
-    options = next((basis for _, basis in named if basis), {}) | options
+    named = [basis_of(word) if isinstance(word, Path) else (word, "") for word in words]
+    options = {"basis": next((basis for _, basis in named if basis), None), **options}
     typed = [*TYPED, *(_quoted(word, prefix="./") for word, _ in named)]
     for name, value in options.items():
         typed += _option(f"--{name.replace('_', '-')}", value)
     return " ".join(typed)
 
 
-def _basis_of(word: object) -> tuple[object, dict[str, object]]:
-    """The study and the option for what is made in a basis of it: STUDY/bases/NAME.
+def basis_of(folder: Path) -> tuple[Path, str]:
+    """The study and the basis that a folder STUDY/bases/NAME is of; the folder itself and "" for another.
 
-    >>> _basis_of(Path("studies/demo"))  # without a manifest above, bases/sae is a study like any other
-    (PosixPath('studies/demo'), {})
+    >>> basis_of(Path("studies/demo"))
+    (PosixPath('studies/demo'), '')
     """
-    if (
-        isinstance(word, Path)
-        and word.parent.name == "bases"
-        and (word.parents[1] / "manifest.json").exists()
-    ):
-        return word.parents[1], {"basis": word.name}
-    return word, {}
+    at = folder.parent
+    is_basis = at.name == "bases" and (at.parent / "manifest.json").is_file()
+    return (at.parent, folder.name) if is_basis else (folder, "")
 
 
 def python_module(name: str, *words: str) -> list[str]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from core.common.command_line import TYPED, shell_text
+from core.common.command_line import TYPED, basis_of, shell_text
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -46,7 +46,7 @@ class Command:
     @property
     def words(self) -> list[str]:
         """Return the words after `python -m core`."""
-        return [self.name, *self._words()]
+        return [self.name, *_named(self._words(), self.target)]
 
     @property
     def shell(self) -> str:
@@ -125,7 +125,8 @@ class RunStep(Command):
     @property
     def words(self) -> list[str]:
         given = [_option(name, value) for name, value in self.options]
-        return [self.step, str(self.study), *given, *["--redo"] * self.redo]
+        words = [str(self.study), *given, *["--redo"] * self.redo]
+        return [self.step, *_named(words, self.study)]
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,14 @@ def _hints(kind: type[Command]) -> dict[str, Any]:
     """Map the fields of a command to their types."""
     hints = typing.get_type_hints(kind)
     return {part.name: hints[part.name] for part in dataclasses.fields(kind)}
+
+
+def _named(words: Iterable[str], study: Path | None) -> list[str]:
+    """The words of a command on what lies in a basis, which name the study and the basis."""
+    whole, basis = basis_of(study) if study is not None else (None, "")
+    if not basis:
+        return list(words)
+    return [*(str(whole) if word == str(study) else word for word in words), f"--basis={basis}"]
 
 
 def _option(name: str, value: object) -> str:

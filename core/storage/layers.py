@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core.common.command_line import command_line
+from core.common.command_line import basis_of, command_line
 from core.errors import StudyError, did_you_mean
 from core.steps import STEPS
 from core.storage import manifest as manifests
@@ -32,9 +32,8 @@ def below(folder: Path) -> Path | None:
 
     >>> below(Path("studies/demo"))
     """
-    at = folder.parent
-    is_layer = at.name == FOLDER and (at.parent / manifests.MANIFEST).is_file()
-    return at.parent if is_layer else None
+    study, basis = basis_of(folder)
+    return study if basis else None
 
 
 def layer(study: Path, basis: str) -> Path:

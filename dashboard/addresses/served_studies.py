@@ -10,9 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from core.errors import StudyError
+from core.storage.layers import FOLDER, below, layer
 from core.store import Study, open_study
 
 MANIFEST, PROGRESS = "manifest.json", "progress.json"
+BASIS = "basis"  # query parameter: the basis in which the study is read
 ANSWER = "answer"  # query parameter: the answer that says what is correct
 MAX_DEPTH = 3
 DEFAULT = "demo"
@@ -46,10 +48,25 @@ def resolve(folder: Path, name: str) -> Path:
     """
     parts = name.split("/")
     path = folder.joinpath(*parts)
+    name_of_study, basis = split_basis(name)
+    if basis:
+        whole = resolve(folder, name_of_study)
+        if basis in open_current(whole).bases:
+            return layer(whole, basis)
     sane = all(part and not part.startswith(".") and "\\" not in part and "\0" not in part for part in parts)
     if not sane or len(parts) > MAX_DEPTH or not _is_study(path):
         raise StudyError(f"no study '{name[:80]}'")
     return path
+
+
+def split_basis(name: str) -> tuple[str, str]:
+    """The name of a study and that of the basis in which it is read, "" for its units.
+
+    >>> split_basis("lab/demo/bases/sae"), split_basis("lab/demo")
+    (('lab/demo', 'sae'), ('lab/demo', ''))
+    """
+    study, _, basis = name.rpartition(f"/{FOLDER}/")
+    return (study, basis) if study else (name, "")
 
 
 def name_of(study: Study) -> str:
@@ -87,14 +104,25 @@ def asked_for(name: str, query: Mapping[str, str]) -> Study:
 
 def open_current(path: Path) -> Study:
     """The study as its manifest says now; opened again only when that has changed. Raises StudyError."""
-    try:
-        stamp = (path / MANIFEST).stat()
-    except OSError:
+    whole = below(path)
+    if whole is not None:
+        open_current(whole)  # looks for links out of it, too
+    stamps = [_stamp(one) for one in (path, whole) if one is not None]
+    if whole is None and stamps == [(0, 0)]:
         return open_study(path)
-    study = _open(path, stamp.st_mtime_ns, stamp.st_size)
+    study = _open(path, tuple(stamps))
     if "images" in study.damage:
         study.table("images")  # nothing can be shown without it: raises, and says what is wrong
     return study
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    """When a manifest was written, and its size; zeros where there is none yet."""
+    try:
+        stamp = (folder / MANIFEST).stat()
+    except OSError:
+        return 0, 0
+    return stamp.st_mtime_ns, stamp.st_size
 
 
 def forget() -> None:
@@ -126,7 +154,7 @@ def link_out(folder: Path) -> Path | None:
 
 
 @lru_cache(maxsize=32)
-def _open(path: Path, modified: int, size: int) -> Study:
+def _open(path: Path, stamps: tuple[tuple[int, int], ...]) -> Study:
     """Open a study without its damaged items, so that the views which do without them go on.
 
     A study may come from a stranger. A link in it could show any file of this machine, and a step that is run

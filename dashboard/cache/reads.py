@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.analysis.features.notes import notes_on_features
 from core.analysis.quality.trust_check import read_check
+from core.bases.basis import about_latent
 from core.common.score_names import available_scores
 from core.errors import PeregrineError
 from core.measures.object_preference import ObjectPreference
@@ -285,6 +286,17 @@ def named_from(study: Study) -> dict[int, str]:
     """See `core.slices.inspection.words.named_from`; without the features that people named."""
     given = names_given(study)
     return {feature: source for feature, source in core_named_from(study).items() if feature not in given}
+
+
+@cached_read(max_entries=8)
+def _latents(study: Study) -> pd.DataFrame | None:
+    return study.latents
+
+
+def latent_sentence(study: Study, feature: int) -> str:
+    """What a feature is where it is a latent, and whether to trust it; "" for a unit of the encoder."""
+    basis, latents = study.basis, _latents(study)
+    return "" if basis is None or latents is None else about_latent(basis, latents.iloc[feature].to_dict())
 
 
 def number_and_place(study: Study, feature: int) -> str:

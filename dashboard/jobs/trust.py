@@ -22,6 +22,7 @@ from core.encoders.trusted_code import TRUST, argument_problem, names_code, stud
 from core.errors import PeregrineError, SettingsError
 from core.figures.cells import parse_cell
 from core.jobs.commands import Analyze, Command, MakeSheet, RunStep
+from core.storage.layers import below
 from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
 
@@ -30,6 +31,7 @@ STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "fa
 PATHS = frozenset({"masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
 GLYPHWORLD = re.compile(r"glyphworld(\?[\w=&.-]*)?")
+FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 MOST_VALUES = 100_000  # of the settings of a study; a sound one has a few hundred
 
 
@@ -44,7 +46,8 @@ def trust(study: Path | None, command: Command) -> str | None:
     """
     try:
         if study is not None and not isinstance(command, Analyze):
-            for one in (study, *_others(study, command)):
+            whole = below(study)  # what a basis lacks comes from its study
+            for one in (study, *([whole] if whole else []), *_others(study, command)):
                 _check_served(one)
                 if not studies_are_trusted():
                     _check_study(one, command)
@@ -95,7 +98,7 @@ def _others(study: Path, command: Command) -> list[Path]:
 
 def _check_served(study: Path) -> None:
     served = {entry.path.resolve() for entry in served_studies.entries(served_studies.studies_folder())}
-    if study.resolve() not in served:
+    if (below(study) or study).resolve() not in served:
         raise SettingsError(f"'{study.name[:60]}' is not a study that is served here")
 
 
@@ -157,6 +160,8 @@ def _check_value(key: str, value: Any, study: Path) -> None:
     if not isinstance(value, str):
         return
     if key == "spec" and _is_glyphworld(value):  # where the images came from, not the encoder
+        return
+    if FINGERPRINT.fullmatch(value):  # of what a dictionary was fitted to; it names no file
         return
     if key in ("encoder", "spec", "start"):
         _check_encoder(value, study)

@@ -34,24 +34,22 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
                 study_menu.menu(entry)
         if entry is not None:
             palette.button()
+        shown = [
+            one for one in PAGES.values() if entry is not None or one.name in (HOME, *ALSO_WITHOUT_STUDY)
+        ]
         for group in GROUPS:
-            pages = [page for page in PAGES.values() if page.group == group and _opens(page, entry)]
-            with st.container(gap=None, key=f"sidebar_{group.lower()}"):
-                if pages:
+            pages = [page for page in shown if page.group == group]
+            if pages:
+                with st.container(gap=None, key=f"sidebar_{group.lower()}"):
                     st.caption(group)
-                for page in pages:
-                    _link(page, name)
+                    for page in pages:
+                        _link(page, name)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if entry is not None:
                 copy_link_button()
             theme_switch()
         fold_when_narrow(here)
     return facts_slot
-
-
-def _opens(page: Page, entry: served_studies.Entry | None) -> bool:
-    """Without a study, only the pages that show something."""
-    return entry is not None or page.name in (HOME, *ALSO_WITHOUT_STUDY)
 
 
 def _link(page: Page, study: str | None) -> None:
@@ -69,7 +67,8 @@ def facts(slot: DeltaGenerator, study: Study) -> None:
     """What the study is: its encoder, images and features."""
     lines = [f"{study.n_images:,} images"]
     if study.has("representations"):
-        lines.append(f"{study.array('representations').shape[1]:,} features")
+        of_units = "features" if study.below is None else f"latents of {widgets.plain(study.path.name)}"
+        lines.append(f"{study.array('representations').shape[1]:,} {of_units}")
     if study.encoder_name:
         lines.append(widgets.plain(encoder_title(study.encoder_name)))
     slot.caption("  \n".join(lines))

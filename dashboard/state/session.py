@@ -1,8 +1,7 @@
 """Every session key and every part of the URL; nothing outside this folder touches either.
 
-The URL is the state: the choices of a view are widgets bound to the query string; the study, the filter of
-the images, the opened image and the picked images are written with `set_url`. A copied URL opens the same
-page. The filter is one part of the URL for all views, in a slice's text form: `where=split=val label=dog`.
+The URL is the state, and a copied one opens the same page: choices of a view are widgets bound to it; all
+else is written with `set_url`. One filter for all views, as a slice's text: `where=split=val label=dog`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.store import Study
-from dashboard.addresses.served_studies import ANSWER
+from dashboard.addresses.served_studies import ANSWER, BASIS, split_basis
 
 STUDY = "study"  # query parameter and widget key of the study selector
 IMAGE = "image"  # query parameter: image_id of the opened image
@@ -25,7 +24,7 @@ PICKED = "picked"  # query parameter, repeated: image_ids marked in a gallery
 MAX_PICKED = 60  # more would make a URL nobody can paste
 WHERE = "where"  # query parameter: the images that the views are about, as a slice's text form
 SHEET = "sheet"  # query parameter: what is on the figure sheet, see `sheet.py`
-OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER}  # parts of the URL that belong to no widget of a view
+OWN = {STUDY, IMAGE, PICKED, WHERE, SHEET, ANSWER, BASIS}  # parts of the URL of no widget of a view
 
 CURRENT = "_current_study"  # None where there is none
 _NOTES = "_notes"
@@ -124,8 +123,9 @@ def href(page: str, study: str | None, **parts: str) -> str:
 
 def link_query(study: str | None, where: str | None = None) -> dict[str, str]:
     """Query string of a link to a page: the study and the filter (by default the present one)."""
-    parts = {STUDY: study, WHERE: filter_text() if where is None else where, ANSWER: url_text(ANSWER)}
-    return {name: text for name, text in parts.items() if text}
+    name, basis = split_basis(study or "")
+    parts = {STUDY: name, WHERE: filter_text() if where is None else where, ANSWER: url_text(ANSWER)}
+    return {name: text for name, text in (parts | {BASIS: basis or url_text(BASIS)}).items() if text}
 
 
 def enter_page(page: str) -> None:

@@ -14,6 +14,7 @@ from core.charts.miou_scale import CONTROL_NAMES
 from core.common.dataframes import equals, numbers, where
 from core.common.formatting import counted
 from core.common.readout import layer_words, readout_words
+from core.jobs.commands import Resume
 from core.measures.overlap_scale import ENCODER
 from core.slices.highlights import few_shot_words
 from core.slices.inspection.populations import is_filtered
@@ -27,8 +28,10 @@ from dashboard.components.chart import download
 from dashboard.components.page_link import link
 from dashboard.components.run_button import run_button, step_command
 from dashboard.components.scale import scale
-from dashboard.panels import findings, picture_field, report, tour
+from dashboard.jobs import launcher
+from dashboard.panels import findings, report, tour
 from dashboard.panels.filter_bar import filter_bar
+from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs import study_progress
 from dashboard.panels.masks import none_yet
 from dashboard.panels.new_study.encoder_titles import encoder_title
@@ -69,7 +72,9 @@ def overview_page(study: Study, population: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         widgets.page_header(widgets.plain(highlight_reads.finding(study, population)), _sentence(study))
         tour.start(study)
-        picture_field.slim_field()
+        has_encoder = (study.summary("embed").get("encoder") or {}).get("family") != "given"
+        if has_encoder:
+            link("try_picture", "Try a picture of your own", study, icon="add_photo_alternate")
     filter_bar(study, population)
     gaps_matter = bool(set(study.missing()) - NOT_SHOWN_HERE)
     first = st.container()
@@ -79,6 +84,9 @@ def overview_page(study: Study, population: Slice) -> None:
         widgets.empty_state("No images", "No images match the filter.")
     with first if gaps_matter else st.container():
         _unfinished(study)
+    if has_encoder:
+        st.subheader("Try a picture of your own")
+        picture_field(small=True, leads_there=True)
     with st.expander("About this study", icon=":material/info:"):
         left, right = st.columns(2, gap="large")
         with left:
@@ -287,6 +295,11 @@ def _steps(study: Study) -> None:
 
 def _next_step(study: Study, missing: dict[str, Missing]) -> None:
     step, why = next(iter(missing.items()))
+    command = Resume(study.path)  # all that a basis lacks needs nothing to be chosen
+    if study.below is not None and len(missing) > 1 and launcher.refusal(command) is None:
+        st.code(command.shell, language="bash", wrap_lines=True)
+        run_button(command, key="overview_next")
+        return
     st.caption(widgets.plain(f"{STEPS[step].title}: {why.reason}"))
     if (command := step_command(study, step, redo=why.redo)) is not None:
         st.code(command.shell, language="bash", wrap_lines=True)

@@ -28,10 +28,9 @@ from dashboard.components import widgets
 from dashboard.components.feature_heat_list import Row, feature_heat_list
 from dashboard.components.picture_marks import Boxes, picture_marks
 from dashboard.jobs import encoder_process
-from dashboard.panels import picture_field
 from dashboard.panels.image import class_bars
+from dashboard.panels.image.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE, picture_field
 from dashboard.panels.image.removal import switch, switched_off
-from dashboard.panels.picture_field import BROUGHT, COVERED, CROP, OF, OFF, SAMPLE
 from dashboard.state import session
 
 WITHOUT = (
@@ -41,6 +40,9 @@ WITHOUT = (
 
 def try_picture_page(study: Study | None) -> None:
     page = PAGES[TRY_PICTURE]
+    if study is not None and study.below is not None:
+        study = served_studies.open_current(study.below)
+        session.notify("A picture is tried with the encoder's own units, whatever the basis of the study.")
     widgets.page_header(page.title, page.question if study is not None else f"{page.question} {WITHOUT}")
     picture = _picture(study)
     for part in (CROP, COVERED, OFF):  # now, or a link would lose them while the encoder loads
@@ -49,7 +51,7 @@ def try_picture_page(study: Study | None) -> None:
     if state.name in ("refused", "failed"):
         widgets.empty_state("No picture can be tried here", state.why)
         return
-    picture_field.choose(small=picture is not None)
+    picture_field(small=picture is not None)
     if picture is None:
         return
     if state.name == "loading":

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.bases.basis import Basis, about_latent
 from core.bases.requests import add_basis, remove_basis
 from core.cli import main
 from core.config import BasisConfig
@@ -118,3 +119,16 @@ def test_another_fit_makes_what_was_made_stale_and_removing_takes_all_with_it(ma
     with pytest.raises(StudyError, match="no basis 'sae'"):
         open_study(viewed.path)
     assert not verify(open_study(folder))
+
+
+def test_a_latent_says_what_it_is_and_whether_to_trust_it():
+    basis = Basis("sae", "topk", "basis-sae", {})
+    row = {"latent": 3, "l0": 0.03, "r2": 0.002, "dead": False}
+    said = {
+        stability: about_latent(basis, {**row, "stability": stability})
+        for stability in (0.95, 0.75, 0.2, None, float("nan"))
+    }
+    assert "the same direction (cosine .95)" in said[0.95] and "a similar direction" in said[0.75]
+    assert "an accident of the seed" in said[0.2]
+    assert said[None] == list(said.values())[-1] and "--seeds 2" in said[None]
+    assert "dead" in about_latent(basis, {**row, "dead": True, "stability": None})

@@ -78,7 +78,7 @@ def opens(place):
 def test_study_from_the_browser(visitor, empty_address, place):
     shutil.rmtree(place / "studies" / "mine", ignore_errors=True)  # of a first try
     page = visitor().open(empty_address)
-    page.get_by_test_id("stMain").get_by_role("link", name="New study").click()
+    page.get_by_role("link", name="Study your own images").click()
     expect(page.get_by_role("heading", name="New study")).to_be_visible()
     page.locator("[class*=st-key-new_drop] input[type=file]").set_input_files(place / "roots" / "photos")
     dropped = str(place / "studies" / "dropped" / "photos")

@@ -8,9 +8,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.bases.dictionary import NEAREST, normalisation
+from core.bases.basis import PARTS
+from core.bases.dictionary import NEAREST, Coder, Dictionary, normalisation
 from core.encoders.registry import Encoder
 from core.store import Study
+
+
+def dictionary_of(study: Study) -> Dictionary:
+    """The dictionary of the basis in which a study is read."""
+    basis, whole = study.basis, Study(study.below or study.path)
+    assert basis is not None
+    parts = {
+        name: whole.vector(basis.item(name)).astype(np.float32)
+        for name in PARTS
+        if whole.has(basis.item(name))
+    }
+    about = basis.card
+    return Dictionary(
+        **parts, activation=about["activation"], k=about.get("k"), norm=about.get("normalisation") or "none"
+    )
 
 
 class LatentEncoder:
@@ -21,21 +37,24 @@ class LatentEncoder:
     """
 
     def __init__(self, encoder: Encoder, study: Study):
-        basis, whole = study.basis, Study(study.below or study.path)
-        assert basis is not None
-        self._encoder, self.n_features = encoder, int(basis.card["size"])
-        self.norm = str(basis.card.get("normalisation") or "none")
-        parts = {
-            name: torch.from_numpy(whole.vector(basis.item(name)).astype(np.float32)).to(encoder.device)
-            for name in ("encoder", "bias", "pre_bias")
-        }
-        self.rows = parts["encoder"]  # (M, r)
-        self.constant = parts["bias"] - parts["encoder"] @ parts["pre_bias"]  # (M,)
-        if basis.card.get("activation") == NEAREST:  # its bias compares centres, it says nothing of positions
-            self.constant = -parts["encoder"] @ parts["pre_bias"]
+        about = dictionary_of(study)
+        self._encoder, self.n_features, self.norm = encoder, about.size, about.norm
+        self._coder = Coder(about, encoder.device)
+        weights = self._coder.weights
+        self.rows = weights["encoder"]  # (M, r)
+        self.constant = weights["bias"] - self.rows @ weights["pre_bias"]  # (M,)
+        if about.activation == NEAREST:  # its bias compares centres, it says nothing of positions
+            self.constant = -self.rows @ weights["pre_bias"]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._encoder, name)
+
+    def represent(self, pixels: Tensor) -> Tensor:
+        """(B, S, S, 3) uint8 -> (B, M) codes."""
+        codes = self._coder.encode(self._encoder.represent(pixels).float())
+        dense = torch.zeros(codes.n, self.n_features, device=self._encoder.device)
+        dense[codes.rows, codes.latents] = codes.values
+        return dense
 
     def of_latents(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """(B, K) numbers -> their directions (B, K, r) and constants (B, K)."""

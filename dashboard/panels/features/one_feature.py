@@ -90,6 +90,8 @@ def header(
                 traces.of_feature(study, row["feature"])
             _steps(study, row["feature"], asked, features)
         st.caption(widgets.plain(sentence(study, population, row)))
+        if latent := reads.latent_sentence(study, row["feature"]):
+            st.caption(widgets.plain(latent))
         traces.note_of_feature(study, row["feature"])
 
 

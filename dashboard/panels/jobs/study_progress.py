@@ -17,7 +17,7 @@ from dashboard.addresses import served_studies
 from dashboard.components import widgets
 from dashboard.components.job_follower import follow, start_button
 from dashboard.jobs import launcher
-from dashboard.panels import picture_field
+from dashboard.panels.image.picture_field import picture_field
 from dashboard.panels.jobs.controls import controls
 
 ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "interrupted": "was interrupted"}
@@ -26,43 +26,28 @@ ENDINGS = {"failed": "stopped with an error", "cancelled": "was stopped", "inter
 def no_studies(folder: Path) -> None:
     """The page of an empty studies folder; becomes the dashboard by itself as soon as a study is there."""
     st.title("Welcome to Peregrine")
-    st.markdown("See which features of an image encoder fire, where they look, and where it goes wrong.")
-    columns = st.columns([6, 5], gap="medium")
-    with columns[0].container(border=True, height="stretch"):
-        st.subheader("Drop a picture")
-        st.markdown("A photograph, and what EfficientNet-Lite0 makes of it: nothing to set up.")
-        picture_field.field(picture_field.LABEL)
-        st.caption("or take one of these")
-        picture_field.sample_tiles(tile=180, columns=4)
-    with columns[1]:
-        with st.container(border=True):
-            st.subheader("Build the demo")
-            st.markdown(
-                "Two encoders of a drawn world, with masks, words and errors, on every page. It takes some "
-                "minutes; the pages fill while it runs."
-            )
-            demo = BuildDemo(folder)
-            start_button(
-                demo,
-                "Build the demo",
-                key="welcome_demo",
-                folder=folder / served_studies.DEFAULT,
-                kind="primary",
-            )
-        with st.container(border=True):
-            st.subheader("Your own images")
-            st.markdown("Drop a folder, choose an encoder, and see what was found before it starts.")
-            st.page_link("views/new_study.py", label="New study", icon=":material/add_circle:")
-    with st.expander("From a terminal", icon=":material/terminal:"):
+    st.subheader("See what an encoder makes of a picture")
+    picture_field(small=False, leads_there=True)
+    st.subheader("Or study many")
+    st.markdown(
+        "A study is one encoder on one image set: its features, its mistakes, and where it looks. "
+        "It opens here as soon as there is something to see."
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        start_button(
+            BuildDemo(folder),
+            "Build the demo",
+            key="build_demo",
+            folder=folder / served_studies.DEFAULT,
+            kind="primary",
+            about="5,000 drawn pictures with known truth, and two small encoders that come with Peregrine",
+        )
+        st.page_link("views/new_study.py", label="Study your own images", icon=":material/add_circle:")
+    with st.expander("From a terminal"):
         st.code(command_line("demo"), language="bash")
-        st.caption("or with your own images and encoder:")
-        st.code(
-            command_line("analyze", folder / "mine", images="DIR", encoder="torchvision:resnet50"),
-            language="bash",
-        )
-        st.caption(
-            f"Looking for studies in {widgets.plain(short_path(folder))}. They open here when they appear."
-        )
+        mine = command_line("analyze", folder / "mine", images="DIR", encoder="torchvision:resnet50")
+        st.code(mine, language="bash", wrap_lines=True)
+        st.caption(f"Studies are looked for in {widgets.plain(short_path(folder))}.")
     _wait_for_study(folder)
 
 

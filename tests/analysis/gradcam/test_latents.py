@@ -70,3 +70,12 @@ def test_maps_are_stored_and_asked_for_like_those_of_features(in_basis, capsys):
     assert '"n_maps": 1' in capsys.readouterr().out
     assert study.heatmap(row, [missing]).shape == study.heatmap(row).shape
     assert open_study(in_basis).heatmap_reader.features_of(row).max() >= 0  # the units' own maps stay
+
+
+def test_an_encoder_in_a_basis_represents_images_by_their_codes(in_basis):
+    study = open_study(in_basis).in_basis("sae")
+    encoder, rows = study_encoder(study), [0, 5, 9]
+    pixels = torch.from_numpy(np.stack([encoder.transform.pixels(study.image(row)) for row in rows]))
+    with torch.inference_mode():
+        codes = encoder.represent(pixels).numpy()
+    np.testing.assert_allclose(codes, study.array("representations")[rows], rtol=0.02, atol=0.02)

@@ -16,7 +16,7 @@ import pytest
 from core.analysis.quality.recommendation import advise, recommended
 from core.common.dataframes import numbers
 from core.common.score_names import score_in_sentence
-from core.jobs.commands import Analyze, BuildDemo
+from core.jobs.commands import Analyze
 from core.measures.feature_rates import feature_differences
 from core.measures.overlap_scale import overlap_scale
 from core.measures.score_aurocs import score_aurocs
@@ -26,7 +26,6 @@ from core.steps import STEPS, in_analysis
 from core.storage.writer import StudyWriter
 from core.store import open_study
 from dashboard.cache import reads
-from dashboard.panels.new_study.dry_run_panel import nothing_to_evaluate
 from tests.dashboard.conftest import (
     MAIN,
     all_text,
@@ -172,38 +171,17 @@ def test_overview__opens_what_is_to_be_looked_at_first(studies, open_page):
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_no_studies__pictures_the_demo_and_no_page_that_shows_nothing(
-    exists, tmp_path, monkeypatch, started, open_page
-):
+def test_no_studies__friendly_page_with_command(exists, tmp_path, monkeypatch, open_page):
     folder = tmp_path / "none"
     if exists:
         folder.mkdir()
     monkeypatch.setenv("PEREGRINE_STUDIES", str(folder))
     app = open_page()
     assert not app.exception
-    (terminal,) = [one for one in app.expander if one.label == "From a terminal"]
-    assert not terminal.proto.expanded and len(terminal.code) == len(app.code) == 2
-    links = {one.proto.label for one in app.sidebar.get("page_link")}
-    assert links == {"Overview", "Try a picture", "New study"}
-    assert app.get("file_uploader")
-    app.button(key="welcome_demo").click().run()
-    ((command, job_folder),) = started
-    assert command == BuildDemo(folder) and job_folder == folder / "demo"
-
-
-@pytest.mark.parametrize(
-    ("images", "warning"),
-    [
-        ({"n_classes": 0, "splits": {"val": 90}}, "carry no labels"),
-        ({"n_classes": 1, "splits": {"val": 90}}, "of one class"),
-        ({"n_classes": 2, "splits": {"train": 2}}, "No image is left for evaluation"),
-        ({"n_classes": 2, "splits": {"val": 4}}, "may be off by 49 points"),
-        ({"n_classes": 2, "splits": {"val": 400}}, ""),
-    ],
-)
-def test_study_that_cannot_be_evaluated__is_warned_of(images, warning):
-    text = nothing_to_evaluate(images)
-    assert warning in text and bool(warning) == bool(text)
+    assert "A study is one encoder on one image set" in all_text(app)
+    build = next(button for button in app.button if button.label == "Build the demo")
+    assert not build.disabled
+    assert "python -m core demo" in [code.value for code in app.code]  # folded away
 
 
 def test_running_study__shows_progress_then_opens_by_itself(tmp_path, full_study, monkeypatch, open_page):

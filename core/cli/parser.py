@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         *(search.add_search, steps.add_answers, steps.add_basis, study.add_info, study.add_export),
         *(
             dashboard.add_dashboard,
+            dashboard.add_mcp,
             slices.add_slices,
             slices.add_inspect,
             slices.add_notes,

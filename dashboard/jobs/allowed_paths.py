@@ -2,7 +2,8 @@
 
 PEREGRINE_ROOTS names the roots, separated as in PATH. Without it they are `data/`, `checkpoints/` and
 `build/` (where the shipped configs put what they train) of the working directory, as far as they exist: a
-project's own folders, and nothing of a home folder or of the disk. Links are followed before it is asked
+project's own folders, and nothing of a home folder or of the disk. Images that were dropped into the browser
+lie in a folder of the studies folder, which may be chosen too. Links are followed before it is asked
 where a path lies, so a link inside a root that leads out of it is refused. Studies are written below the
 studies folder only.
 """
@@ -25,10 +26,16 @@ ENCODER_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # no options: some read f
 CLIP_NAME = re.compile(r"(asset:[\w-]+|hf-hub:[\w.-]+/[\w.-]+|[\w.-]+@[\w.-]+)")
 
 
+def dropped_folder() -> Path:
+    """The folder of images that were dropped into the browser (dropped_images.py)."""
+    return studies_folder() / "dropped"
+
+
 def roots() -> list[Path]:
-    """The configured roots that exist, links resolved, each once."""
+    """The configured roots that exist and that of dropped images, links resolved, each once."""
     named = os.environ.get(ROOTS)
     folders = [part for part in named.split(os.pathsep) if part] if named else list(USUAL)
+    folders.append(str(dropped_folder()))
     return list(dict.fromkeys(Path(folder).resolve() for folder in folders if Path(folder).is_dir()))
 
 

@@ -21,7 +21,7 @@ from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, launcher
 from dashboard.panels.jobs import further_steps, job_list, study_progress
 from dashboard.panels.jobs.controls import open_by_name
-from dashboard.panels.new_study import augmentations, outlook, request
+from dashboard.panels.new_study import augmentations, drop, outlook, request
 from dashboard.panels.new_study.dry_run_panel import found_panel
 from dashboard.panels.new_study.encoder_titles import ASSETS
 from dashboard.state import session
@@ -116,6 +116,7 @@ def _images() -> dict[str, str]:
     if images == request.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
+        drop.folder_field()
     elif images == request.TABLE:
         about = "Columns path, label, perhaps split; or a file of Hugging Face, COCO, FiftyOne, Label Studio."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)
@@ -229,7 +230,9 @@ def _text(label: str, key: str, sample: str, help: str | None = None) -> str:
 def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
     """The dry run, or None with a line that says what is missing or wrong."""
     if missing := asked.missing:
-        st.info(f"Still to choose: {' and '.join(missing)}.", icon=":material/info:")
+        still = f"Still to choose: {' and '.join(missing)}."
+        st.info(still, icon=":material/info:")
+        st.button("Start", key="new_start_not_yet", icon=":material/play_arrow:", disabled=True, help=still)
         outlook.time_outlook(further_steps.chosen_study())
         if allowed_paths.roots():
             st.caption(
@@ -238,9 +241,8 @@ def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
             )
         else:
             st.info(
-                "No folder may be chosen yet: the browser sees only what you name. Put images in `data/`, "
-                f"or start with `{allowed_paths.ROOTS}=/photos:/models make dashboard`. "
-                "The embedded world needs no folder.",
+                "No folder of this computer may be chosen yet: drop one, put images in `data/`, or name "
+                f"folders in `{allowed_paths.ROOTS}`. The embedded world needs no folder.",
                 icon=":material/folder_off:",
             )
         return None

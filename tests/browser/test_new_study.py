@@ -78,8 +78,12 @@ def opens(place):
 def test_study_from_the_browser(visitor, empty_address, place):
     shutil.rmtree(place / "studies" / "mine", ignore_errors=True)  # of a first try
     page = visitor().open(empty_address)
-    page.get_by_role("link", name="Or choose them here").click()
+    page.get_by_role("link", name="Study your own images").click()
     expect(page.get_by_role("heading", name="New study")).to_be_visible()
+    page.locator("[class*=st-key-new_drop] input[type=file]").set_input_files(place / "roots" / "photos")
+    dropped = str(place / "studies" / "dropped" / "photos")
+    expect(page.get_by_role("textbox", name="Image folder")).to_have_value(dropped)
+    expect(page.get_by_text("left out, such as")).to_be_visible()  # a folder that tries to be markup
     page.goto(f"{empty_address}/{form(place, str(place / 'roots' / 'photos'), 'mine')}")
     expect(page.get_by_text(f"{N_IMAGES}", exact=True).first).to_be_visible(timeout=LONG)
     expect(page.get_by_text("120 tensors used, format plain state dict")).to_be_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from dashboard.components.tooltips import plain
 from dashboard.panels.new_study.encoder_titles import encoder_title
 
 Found = Mapping[str, Any]
+FEW_EVALUATED = 50  # images below which an accuracy says little
 FEW = 10  # images of the smallest class below which its numbers say little
 
 
@@ -72,10 +74,8 @@ def _warnings(report: Found) -> list[str]:
             f"{n} of {images['sampled']} images tried cannot be read, for example "
             f"{images['unreadable_in_sample'][0]}. Such images are skipped and listed."
         )
-    if not images["splits"].get("val") and images["classes"]:
-        lines.append(
-            "No image is left for evaluation, so there will be no accuracy and no errors to look at."
-        )
+    if why := nothing_to_evaluate(images):
+        lines.append(why)
     if (images.get("smallest_class") or FEW) < FEW:
         n = counted(images["smallest_class"], "image")
         lines.append(f"The smallest class has {n}, so per-class numbers are unreliable.")
@@ -83,6 +83,26 @@ def _warnings(report: Found) -> list[str]:
         free, needed = _size(report["free_bytes"]), _size(report["bytes"])
         lines.append(f"The disk has {free} free, and about {needed} are needed.")
     return lines
+
+
+def nothing_to_evaluate(images: Found) -> str:
+    """Why a study would know no errors, or too little of them; "" where it can be evaluated.
+
+    >>> nothing_to_evaluate({"n_classes": 5, "splits": {"val": 400}})
+    ''
+    """
+    n = images["splits"].get("val", 0)
+    rest = "so there will be no accuracy and no errors to look at"
+    if not images["n_classes"]:
+        return f"These images carry no labels, {rest}. Images in a folder for each class have them."
+    if images["n_classes"] == 1:
+        return f"All images are of one class, {rest}. With a second class there are."
+    if not n:
+        return f"No image is left for evaluation, {rest}. With five or more images a class there are."
+    if n < FEW_EVALUATED:
+        points = 98 / math.sqrt(n)  # half of a 95 % interval at 50 %
+        return f"{counted(n, 'evaluation image')}: the accuracy may be off by {points:.0f} points."
+    return ""
 
 
 def _facts(report: Found) -> dict[str, str]:

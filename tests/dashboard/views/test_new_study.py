@@ -19,6 +19,7 @@ from core.steps import in_analysis
 from core.store import Study
 from dashboard.jobs import launcher
 from dashboard.panels.new_study import encoder_titles, request
+from dashboard.panels.new_study.dry_run_panel import nothing_to_evaluate
 from tests.dashboard.conftest import all_text, forget, remember, stored_job, write_progress
 
 FOUND = {
@@ -440,3 +441,18 @@ def test_path__taking_one_closes_the_list(studies, tmp_path, open_page, monkeypa
     assert not app.exception
     assert app.text_input(key="new_images_path").value == str(roots / "photos")
     assert app.session_state["new_images_path_list"] is False
+
+
+@pytest.mark.parametrize(
+    ("images", "warning"),
+    [
+        ({"n_classes": 0, "splits": {"val": 90}}, "carry no labels"),
+        ({"n_classes": 1, "splits": {"val": 90}}, "of one class"),
+        ({"n_classes": 2, "splits": {"train": 2}}, "No image is left for evaluation"),
+        ({"n_classes": 2, "splits": {"val": 4}}, "may be off by 49 points"),
+        ({"n_classes": 2, "splits": {"val": 400}}, ""),
+    ],
+)
+def test_study_that_cannot_be_evaluated__is_warned_of(images, warning):
+    text = nothing_to_evaluate(images)
+    assert warning in text and bool(warning) == bool(text)

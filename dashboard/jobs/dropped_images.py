@@ -1,0 +1,149 @@
+"""Images that somebody drops to make a study of: which names and how many are taken, and where they lie.
+
+A study reads its images again and again, so they are kept: in a folder of the studies folder, which may then
+be chosen like the configured ones (allowed_paths.py). What is no picture by its content is left out. No
+streamlit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from core.common.formatting import counted
+from core.errors import PeregrineError, SettingsError
+from core.jobs import uploads
+from dashboard.jobs.allowed_paths import dropped_folder, short
+
+MOST_FILES, MOST_BYTES = 5_000, 2_000_000_000  # of one drop: they pass through the memory of the server
+DEEPEST, LONGEST = 8, 120  # folders, and characters of a name
+ALIEN = re.compile(r"[\x00-\x1f\x7f<>:\"|?*]")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The folder of the images, how many there are, and why others were left out."""
+
+    folder: Path
+    n: int
+    refused: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """What became of the drop, in a line.
+
+        >>> Kept(Path("birds"), 3, {"list.txt": "not a picture"}).text
+        '3 images are in birds. 1 file was left out, such as list.txt: not a picture.'
+        """
+        start = f"{counted(self.n, 'image')} {'is' if self.n == 1 else 'are'} in {short(self.folder)}."
+        if not self.refused:
+            return start
+        name, why = next(iter(self.refused.items()))
+        n = len(self.refused)
+        return f"{start} {counted(n, 'file')} {'was' if n == 1 else 'were'} left out, such as {name}: {why}."
+
+
+def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
+    """Write the pictures of a drop into a folder of their own; all of them, or nothing.
+
+    Args:
+        files: name, with the folders above it where a folder was dropped, and content.
+    Raises:
+        SettingsError: too many or too large, or no picture is among them; one line says what.
+    """
+    size = sum(len(data) for _, data in files)
+    if len(files) > MOST_FILES or size > MOST_BYTES:
+        raise SettingsError(
+            f"{len(files):,} files of {size / 1e6:,.0f} MB were dropped; the limit is {MOST_FILES:,} files "
+            f"and {MOST_BYTES / 1e6:,.0f} MB. Put them into a folder that may be chosen, and choose it"
+        )
+    pictures, refused = _sorted_out(files)
+    if not pictures:
+        why = f": {next(iter(refused.values()))}" if refused else ""
+        raise SettingsError(f"no picture is among what was dropped{why}")
+    top, places = within_one_folder(list(pictures))
+    folder = _new_folder(top or "pictures")
+    try:
+        for place, data in zip(places, pictures.values(), strict=True):
+            path = folder / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
+    return Kept(folder, len(places), refused)
+
+
+def safe_place(name: str) -> PurePosixPath | None:
+    """Where a dropped file lies below its folder; None for a name that no file here should have.
+
+    >>> safe_place("birds/owl/1.jpg"), safe_place("../../x.jpg"), safe_place(".git/x.png")
+    (PurePosixPath('birds/owl/1.jpg'), None, None)
+    """
+    parts = [part for part in name.replace("\\", "/").split("/") if part]
+    odd = any(part.startswith(".") or len(part) > LONGEST or ALIEN.search(part) for part in parts)
+    if odd or not parts or len(parts) > DEEPEST or name.startswith("/"):
+        return None
+    place = PurePosixPath(*parts)
+    return place if place.suffix.lower().lstrip(".") in uploads.EXTENSIONS else None
+
+
+def within_one_folder(places: Sequence[PurePosixPath]) -> tuple[str, list[PurePosixPath]]:
+    """The folder that holds everything, and the places below it; "" where there is none.
+
+    >>> within_one_folder([PurePosixPath("pets/cat/1.jpg"), PurePosixPath("pets/dog/1.jpg")])
+    ('pets', [PurePosixPath('cat/1.jpg'), PurePosixPath('dog/1.jpg')])
+    >>> within_one_folder([PurePosixPath("1.jpg")])
+    ('', [PurePosixPath('1.jpg')])
+    """
+    tops = {place.parts[0] if len(place.parts) > 1 else "" for place in places}
+    top = next(iter(tops)) if len(tops) == 1 else ""
+    return top, [PurePosixPath(*place.parts[1:]) if top else place for place in places]
+
+
+def _sorted_out(files: Sequence[tuple[str, bytes]]) -> tuple[dict[PurePosixPath, bytes], dict[str, str]]:
+    """The pictures by their places, and the reason for each other file that is not hidden."""
+    pictures: dict[PurePosixPath, bytes] = {}
+    refused: dict[str, str] = {}
+    for name, data in files:
+        place = safe_place(name)
+        if place is None:
+            refused[name[-60:]] = f"no name of a picture; {uploads.ACCEPTED}"
+            continue
+        try:
+            uploads.check_picture(data[: uploads.HEAD], len(data))
+        except PeregrineError as error:
+            refused[name[-60:]] = str(error)
+            continue
+        pictures[_free(place, pictures)] = data
+    return pictures, refused
+
+
+def _free(place: PurePosixPath, taken: Mapping[PurePosixPath, bytes]) -> PurePosixPath:
+    others = (place.with_stem(f"{place.stem}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([place], others) if one not in taken)
+
+
+def _new_folder(name: str) -> Path:
+    """An empty folder of this name, or of it and a number. Raises SettingsError."""
+    root = dropped_folder()
+    if any((root / mark).exists() for mark in ("manifest.json", "progress.json")):
+        raise SettingsError(f"'{short(root)}' is a study; rename it, so that images can be kept there")
+    for path in _numbered(root, name):
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
+    raise AssertionError  # the numbers do not end
+
+
+def _numbered(root: Path, name: str) -> Iterator[Path]:
+    yield root / name
+    yield from (root / f"{name}-{number}" for number in itertools.count(2))

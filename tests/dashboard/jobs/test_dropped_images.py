@@ -1,0 +1,98 @@
+"""Images that are dropped: what is written where, and what is left out."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from core.errors import SettingsError
+from core.jobs.commands import Analyze
+from dashboard.jobs import allowed_paths, dropped_images
+from dashboard.jobs.trust import trust
+
+
+def picture(colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path / "studies"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "studies"
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_folder__keeps_its_classes_and_may_then_be_chosen(studies):
+    with pytest.raises(SettingsError, match="not below a folder that may be chosen"):
+        allowed_paths.allowed(str(studies / "dropped" / "pets"))
+    files = [("pets/cat/1.png", picture()), ("pets/dog/1.png", picture("blue"))]
+    kept = dropped_images.keep(files)
+    assert kept.folder == studies / "dropped" / "pets" and not kept.refused
+    assert written(kept.folder) == ["cat/1.png", "dog/1.png"]
+    assert (kept.folder / "dog" / "1.png").read_bytes() == files[1][1]
+    path = allowed_paths.allowed(allowed_paths.short(kept.folder), folder=True)
+    command = Analyze(studies / "mine", images=str(path), encoder="asset:efficientnet_lite0")
+    assert path == kept.folder and trust(command.study, command) is None
+
+
+def test_second_drop_of_the_same_name__is_another_folder(studies):
+    first = dropped_images.keep([("pets/cat/1.png", picture())])
+    second = dropped_images.keep([("pets/cat/1.png", picture("blue"))])
+    assert second.folder.name == "pets-2" and written(first.folder) == ["cat/1.png"]
+
+
+def test_loose_pictures__of_one_name_are_both_kept():
+    kept = dropped_images.keep([("a.png", picture()), ("a.png", picture("blue"))])
+    assert written(kept.folder) == ["a-2.png", "a.png"] and kept.folder.name == "pictures"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../up.png",
+        "pets/../../up.png",
+        "/etc/up.png",
+        "pets/.hidden/1.png",
+        ".png",
+        "c\0.png",
+        "..\\up.png",
+        "pets/manifest.json",
+        "a/" * 9 + "1.png",
+        "x" * 200 + ".png",
+    ],
+)
+def test_odd_name__is_left_out_and_nothing_is_written_outside(name, studies):
+    kept = dropped_images.keep([("pets/good.png", picture()), (name, picture())])
+    assert len(kept.refused) == 1 and kept.n == 1
+    assert written(studies.parent) == [f"studies/dropped/pets/{written(kept.folder)[0]}"]
+
+
+def test_what_is_no_picture_by_its_content__is_left_out():
+    kept = dropped_images.keep([("1.png", picture()), ("2.png", b"%PDF-1.4"), ("3.jpg", b"")])
+    assert written(kept.folder) == ["1.png"]
+    assert "2 files were left out, such as 2.png: this is a PDF document" in kept.text
+
+
+def test_nothing_of_use__writes_nothing(studies, monkeypatch):
+    with pytest.raises(SettingsError, match="no picture is among .*HTML page"):
+        dropped_images.keep([("1.png", b"<html></html>")])
+    monkeypatch.setattr(dropped_images, "MOST_FILES", 1)
+    with pytest.raises(SettingsError, match="2 files .* the limit is 1 files"):
+        dropped_images.keep([("1.png", picture()), ("2.png", picture())])
+    assert not studies.exists()
+
+
+def test_study_that_lies_there__is_not_written_into(studies):
+    (studies / "dropped").mkdir(parents=True)
+    (studies / "dropped" / "manifest.json").write_text("{}")
+    with pytest.raises(SettingsError, match="is a study"):
+        dropped_images.keep([("1.png", picture())])

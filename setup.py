@@ -17,6 +17,7 @@ EXTRAS = {
     "umap": ("umap-learn",),
     "faiss": ("faiss-cpu",),
     "heic": ("pillow-heif",),
+    "mcp": ("mcp",),
 }
 FOR_TESTS = ("pytest",)
 

@@ -30,7 +30,7 @@ CORE_FLOORS = (
     ("core.slices",),
     ("core.answers", "core.bases", "core.measures"),
     ("core.store",),
-    ("core.analysis",),
+    ("core.analysis", "core.served"),
     ("core.training",),
     ("core.concepts",),
     ("core.search", "core.comparison"),
@@ -38,7 +38,7 @@ CORE_FLOORS = (
     ("core.export",),
     ("core.charts",),
     ("core.figures",),
-    ("core.report",),
+    ("core.mcp", "core.report"),
     ("core.cli",),
     ("core.research",),
     ("core.__main__",),
@@ -59,6 +59,7 @@ DASHBOARD_FLOORS = (
 # What the dashboard may import of core: none of it loads torch.
 CORE_FOR_DASHBOARD = (
     *("core.errors", "core.config", "core.steps", "core.store", "core.common", "core.storage", "core.jobs"),
+    "core.served",
     *(
         "core.heatmaps",
         "core.traces",
@@ -100,6 +101,7 @@ ONLY_IN = {
     ),
     "numba": ("core/common/statistics/compiled.py",),
     "streamlit": ("dashboard/",),
+    "mcp": ("core/mcp/server.py",),
 }
 
 

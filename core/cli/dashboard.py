@@ -1,4 +1,4 @@
-"""The command `dashboard`: replaces this process by the server. Nothing of the dashboard is imported here."""
+"""The commands `mcp`, and `dashboard`, which replaces this process by the server without importing it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,32 @@ def add_dashboard(commands: Any) -> None:
     )
 
 
+def add_mcp(commands: Any) -> None:
+    """Add the command `mcp`."""
+    summary = "let agents read studies: a read-only MCP server (needs the package `mcp`)"
+    sub = options.add_command(
+        commands, "mcp", mcp, summary, "mcp --studies studies", "mcp --studies studies --http 8600"
+    )
+    sub.add_argument(
+        "--studies",
+        type=Path,
+        metavar="FOLDER",
+        help=f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})",
+    )
+    sub.add_argument(
+        "--http",
+        type=port,
+        metavar="PORT",
+        help="answer at http://HOST:PORT/mcp, with the token in PEREGRINE_TOKEN, instead of stdin and stdout",
+    )
+    sub.add_argument("--host", metavar="ADDRESS", help=f"with --http: where to listen (left out: {HOST})")
+    sub.add_argument(
+        "--dashboard",
+        metavar="URL",
+        help=f"address of the dashboard that links go to (left out: http://{HOST}:{PORT})",
+    )
+
+
 def port(text: str) -> int:
     """Return a port number. Raises ArgumentTypeError for anything else."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
@@ -48,17 +74,38 @@ def port(text: str) -> int:
     return int(text)
 
 
+def mcp(args: argparse.Namespace) -> None:
+    """Serve agents until they leave or the user stops it."""
+    from importlib.util import find_spec
+
+    if find_spec("mcp") is None:
+        raise SettingsError("the package 'mcp' is not installed. Run: pip install 'mcp>=2,<3'")
+    from core.mcp.server import serve_agents
+    from core.served.token import TOKEN
+
+    http = (getattr(args, "host", HOST), args.http) if "http" in args else None
+    if http is None and "host" in args:
+        raise SettingsError("--host belongs to --http")
+    link = getattr(args, "dashboard", f"http://{HOST}:{PORT}")
+    serve_agents(_studies(args), link, http=http, token=os.environ.get(TOKEN, "").strip())
+
+
 def dashboard(args: argparse.Namespace) -> int:
     """Serve until the user stops it."""
-    studies = Path(getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES).resolve()
-    if studies.exists() and not studies.is_dir():
-        raise SettingsError(f"'{studies}' is a file. Give a folder of studies with --studies")
+    studies = _studies(args)
     os.environ[STUDIES] = str(studies)
     os.environ.setdefault(PROXIES, "")
     port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)
     address = host or os.environ.get("STREAMLIT_SERVER_ADDRESS") or HOST
     print(f"Peregrine: http://{address}:{port_given}   (studies in {studies}; Ctrl-C stops)", flush=True)
     return replace_process(server_command(port_given, host))
+
+
+def _studies(args: argparse.Namespace) -> Path:
+    studies = Path(getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES).resolve()
+    if studies.exists() and not studies.is_dir():
+        raise SettingsError(f"'{studies}' is a file. Give a folder of studies with --studies")
+    return studies
 
 
 def server_command(port: int, host: str | None = None) -> list[str]:

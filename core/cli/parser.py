@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         *(search.add_search, steps.add_answers, steps.add_basis, study.add_info, study.add_export),
         *(
             dashboard.add_dashboard,
+            dashboard.add_mcp,
             slices.add_slices,
             slices.add_inspect,
             slices.add_notes,
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure,
             figures.add_figure_sheet,
         ),
-        *(concepts.add_decompose, compare.add_compare, figures.add_report),
+        *(concepts.add_decompose, compare.add_compare, figures.add_report, figures.add_publish),
         *(train.add_train, finetune.add_finetune),
     ):
         add(commands)

@@ -275,20 +275,10 @@ def _note_line(what: str, parts: list[str]) -> str:
 
 
 def saved_report(study: Study) -> dict[str, Any]:
-    """Return name, where (the text form) and n_images of each saved slice; why, if it cannot be read."""
-    from core.errors import SliceError
+    """Return the saved slices, see `saved_slices.listed`."""
     from core.slices import saved_slices
-    from core.slices.slice import Slice
 
-    rows: list[dict[str, Any]] = []
-    for name, text in saved_slices.texts(study.path).items():
-        row: dict[str, Any] = {"name": name, "where": text, "n_images": None}
-        try:
-            row["n_images"] = int(Slice.parse(text).mask(study).sum())
-        except SliceError as error:
-            row["why"] = str(error)
-        rows.append(row)
-    return {"study": str(study.path), "slices": rows}
+    return {"study": str(study.path), "slices": saved_slices.listed(study)}
 
 
 def saved_text(report: Mapping[str, Any]) -> str:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 NO_SETTINGS = ("command", "run", "parser", "study", "json", "debug", "dry_run", "trust")
 DEFAULT_STUDIES = "studies"
-OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice
 
 
 def given(args: argparse.Namespace) -> dict[str, Any]:
@@ -242,7 +241,7 @@ def verify(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> None:
     """Write a table, a heatmap or a mask."""
     from core.errors import SettingsError
-    from core.export.files import export_table, note_on_train_images
+    from core.export.files import export_table, note_on_train_images, of_slice
     from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
 
@@ -258,10 +257,9 @@ def export(args: argparse.Namespace) -> None:
     if "slice" in args:
         among = Slice.parse(args.slice)
     if "where" in args:
-        among = with_split(study, Slice.parse(args.where))
-        images = f": {among.describe()}"
-        if args.table in OF_SLICES:
-            study, among = study.where(among), None
+        where = Slice.parse(args.where)
+        images = f": {with_split(study, where).describe()}"
+        study, among = of_slice(study, args.table, where)
     n_rows = export_table(study, args.table, args.output, slice=among)
     print(f"{args.output}: {n_rows} rows{images}")
     if note := note_on_train_images(study, args.table, slice=among):

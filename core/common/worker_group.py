@@ -12,7 +12,8 @@ from datetime import timedelta
 
 from core.errors import JobError
 
-SHARED = ("embed", "analyze", "demo", "train", "finetune")  # commands whose work several processes share
+# commands whose work several processes share
+SHARED = ("embed", "heatmaps", "search", "analyze", "resume", "demo", "train", "finetune")
 # The first process may work alone for hours while the others wait. A process that dies is noticed at once.
 PATIENCE = timedelta(days=14)
 TORCHRUN = (

@@ -32,6 +32,8 @@ class Step:
     running: tuple[str, ...] = ("device",)  # fields of config.RunOptions that are options of its command
     needs_labels: bool = False  # writes less, or nothing, for images without labels
     decodes: bool = False  # reads pictures in batches: its function also takes `options`, a config.RunOptions
+    # All processes of a torchrun share its work: its function also takes `ranks`, and the first ends it.
+    shared: bool = False
     # It makes the study, in all processes of a torchrun together. Its function is (study writer, config, run
     # options, progress, ranks) -> None, since there is no study yet that it could read.
     makes_study: bool = False

@@ -25,6 +25,7 @@ from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mea
 from core.export.private_paths import relative_paths
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import label_issues, why_no_probabilities
+from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
 from core.store import Study
 from core.traces import tables as traces
@@ -76,6 +77,7 @@ MADE = {  # of what the study holds, when it is asked for
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,
 }
+OF_SLICES = ("features", "metrics")  # tables without rows per image that are computed again for a slice
 TABLES = (*COLUMNS, "representations", "basis", "heatmap", "mask")
 EXTENSIONS = (".csv", ".parquet", ".json", ".npy")
 
@@ -156,6 +158,16 @@ def read_table(study: Study, table: str, *, slice: Slice | None = None) -> pd.Da
         frame = study.table(stored, columns=[name for name in COLUMNS[table] if name in held] or None)
         frame = without_image_folder(study, table, frame)
     return frame if slice is None or not slice else _only(study, table, frame, slice)
+
+
+def of_slice(study: Study, table: str, where: Slice | None) -> tuple[Study, Slice | None]:
+    """Return the study and the slice with which `read_table` reads a table of the images of a slice: a table
+    without rows per image is computed again for it.
+    """
+    if where is None:
+        return study, None
+    where = with_split(study, where)
+    return (study.where(where), None) if table in OF_SLICES else (study, where)
 
 
 def note_on_train_images(study: Study, table: str, *, slice: Slice | None = None) -> str:

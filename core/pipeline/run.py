@@ -63,7 +63,9 @@ def _analyze(
     with _opened_by_all(folder, ranks) as writer:
         for name, config in configs.items():
             step = STEPS[name]
-            if not (step.makes_study or ranks.is_first) or failed.keys() & set(step.needs):
+            if not (ranks.is_first or step.makes_study or step.shared):
+                continue
+            if failed.keys() & set(step.needs) and not step.shared:
                 continue
             try:
                 with progress.step(name):
@@ -116,9 +118,9 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
     if layers.below(Path(folder)) is not None and not row.in_basis:
         raise SettingsError(f"'{step}' is of the study in every basis; leave out --basis")
     if not row.makes_study:
-        if not ranks.is_first:
+        if not (ranks.is_first or row.shared):
             return {}
-        ranks = Ranks()
+        ranks = ranks if row.shared else Ranks()
         check_needs(step, folder)
     check_device(options)
     with _own_words(options), _opened_by_all(folder, ranks) as writer:
@@ -206,14 +208,22 @@ def _run(
 ) -> None:
     if step.makes_study:
         return function_named(step.function)(writer, config, run, progress, ranks)
+    if step.shared and ranks.size > 1:
+        ranks.wait()  # until all that the first has made alone is written
+        writer.read_again()
     settings, inputs = as_settings(config), step.inputs + step.more_inputs(config)
     study = open_study(writer.folder)
+    if step.shared and any(study.state(needed) != "done" for needed in step.needs):
+        return None  # the first process says why
     outside = function_named(step.outside)(study, config, run) if step.outside else None
     if not redo and writer.is_current(step.name, settings, inputs, outside):
         return progress.note(f"{step.name}: up to date")
     from core.common.device import resolve_device
 
     function, more = function_named(step.function), {"options": run} if step.decodes else {}
+    if step.shared:
+        more |= {"ranks": ranks}
+        ranks.wait()  # all have looked before the first changes the manifest
     with writer.step(step.name, settings, inputs, outside) as out:
         function(study, out, config, progress=progress, device=resolve_device(run.device), **more)
         if undeclared := out.items.keys() - set(step.outputs):

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from core.analysis.representations import picture_batches
+from core.common.worker_group import Ranks
 from core.concepts.clip.clip import clip_is_here
 from core.concepts.crops import OriginalReader
 from core.concepts.tools import DEFAULT_CLIP, clip_of, is_glyphworld, opened_clip
@@ -35,6 +36,7 @@ def compute_index(
     progress: Progress,
     device: str | torch.device = "cpu",
     options: RunOptions | None = None,
+    ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
 ) -> None:
     """Write the array `clip_images` (n_images, d) float16: CLIP of each whole image; zero where missing.
 
@@ -48,7 +50,9 @@ def compute_index(
         return
     clip = opened_clip(chosen_clip(study, config), str(device))
     with progress.stage("embed images with CLIP", total=study.n_images, unit="images") as bar:
-        n_missing = _write_chunks(study, step, clip, options or RunOptions(), bar)
+        n_missing = _write_chunks(study, step, clip, options or RunOptions(), bar, ranks)
+    if not ranks.is_first:
+        return
     step.summary = {
         "clip": clip.name,
         "clip_fingerprint": clip.fingerprint,
@@ -83,21 +87,28 @@ def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dic
     return {"clip": opened_clip(chosen_clip(study, config), str(resolve_device(run.device))).fingerprint}
 
 
-def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, bar: Bar) -> int:
-    """Embed chunk by chunk, resuming where an earlier run stopped; return the number of missing images."""
-    array = step.array(CLIP_IMAGES)
+def _write_chunks(study: Study, step: StepWriter, clip: Any, run: RunOptions, bar: Bar, ranks: Ranks) -> int:
+    """Embed chunk by chunk, resuming where an earlier run stopped; return the number of missing images.
+
+    Each process does its share of the chunks; the number is known to the first.
+    """
+    with ranks.first():
+        array = step.array(CLIP_IMAGES)
     starts = range(0, study.n_images, CHUNK_ROWS)
-    gone = 0
     for chunk, start in enumerate(starts):
         rows = range(start, min(start + CHUNK_ROWS, study.n_images))
         if array.has(chunk):
             bar.skip(len(rows))
-        else:
+        elif ranks.owns(chunk):
             vectors = np.zeros((len(rows), clip.width), np.float16)
             for row, vector in _embedded(study, rows, clip, run, bar):
                 vectors[row - start] = vector
             array.put(chunk, vectors, extra=int((~vectors.any(1)).sum()))
-        gone += array.extra(chunk)
+    ranks.wait()
+    if not ranks.is_first:
+        return 0
+    array.refresh()
+    gone = sum(array.extra(chunk) for chunk in range(len(starts)))
     step.finish_array(CLIP_IMAGES, len(starts))
     return gone
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from core.errors import SliceError, did_you_mean
+from core.reader import StudyReader
 from core.slices.saved_file import KEPT, LONGEST, MOST, texts
 from core.slices.slice import Slice
 
@@ -21,6 +23,19 @@ from core.slices.slice import Slice
 def stamp(folder: Path) -> tuple[int, int]:
     """Return a value that changes with every save, rename or deletion; (0, 0) if nothing was ever saved."""
     return KEPT.stamp(folder)
+
+
+def listed(study: StudyReader) -> list[dict[str, Any]]:
+    """Return name, where (the text form) and n_images of each saved slice; why, if it cannot be read."""
+    rows: list[dict[str, Any]] = []
+    for name, text in texts(study.path).items():
+        row: dict[str, Any] = {"name": name, "where": text, "n_images": None}
+        try:
+            row["n_images"] = int(Slice.parse(text).mask(study).sum())
+        except SliceError as error:
+            row["why"] = str(error)
+        rows.append(row)
+    return rows
 
 
 def save(folder: Path, name: str, where: Slice, *, overwrite: bool = False) -> str:

@@ -96,6 +96,10 @@ class StudyWriter:
         self.manifest = layers.read_layered(folder) if exists else manifests.empty_manifest()
         self._orphans: list[str] = []
 
+    def read_again(self) -> None:
+        """Take over what another process of the group has written meanwhile."""
+        self.manifest = layers.read_layered(self.folder)
+
     def is_current(
         self,
         step: str,

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ("--images", "glyphworld?train=64&val=32")  # three chunks, which two processes share unevenly
 ENCODER = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32", "--workers", "0")
 SMALL_CHUNKS = (
-    "import core.analysis.representations as r, core.cli, sys; r.CHUNK_ROWS = 32; sys.exit(core.cli.main())"
+    "import core.analysis.representations as r, core.analysis.gradcam.step as g, core.search.index as i;"
+    "import core.cli, sys; r.CHUNK_ROWS = i.CHUNK_ROWS = 32; g.CHUNK_IMAGES = 20; sys.exit(core.cli.main())"
 )
 
 

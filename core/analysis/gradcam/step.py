@@ -17,6 +17,7 @@ from core.analysis.gradcam.gradcam import LIBRARY, method_of
 from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
 from core.analysis.gradcam.selection import Pairs, wanted_pairs
 from core.analysis.representations import Batch, Pictures, picture_batches
+from core.common.worker_group import Ranks
 from core.config import HeatmapsConfig, RunOptions
 from core.encoders.registry import Encoder
 from core.errors import ImageSourceError
@@ -49,6 +50,7 @@ def compute_heatmaps(
     progress: Progress,
     device: str | torch.device = "cpu",
     options: RunOptions | None = None,
+    ranks: Ranks = Ranks(),  # noqa: B008  (frozen)
 ) -> None:
     """Write the maps of val, masked and top images (docs/method.md 4; see `wanted_pairs`).
 
@@ -71,8 +73,11 @@ def compute_heatmaps(
         return
     pairs = wanted_pairs(study, config)
     with progress.stage("heatmaps", total=len(pairs.rows), unit="images") as bar:
-        run = _Run(study, encoder, pairs, step, options or RunOptions())
+        run = _Run(study, encoder, pairs, step, options or RunOptions(), ranks)
         run.write_chunks(bar)
+        ranks.wait()
+        if not ranks.is_first:
+            return
         step.summary = run.finish()
     if step.summary["n_missing"]:
         progress.note(f"{step.summary['n_missing']} images are missing; see the table 'heatmaps_missing'")
@@ -119,23 +124,33 @@ class _Chunk:
 class _Run:
     """One run of the step over the missing chunks."""
 
-    def __init__(self, study: Study, encoder: Encoder, pairs: Pairs, step: StepWriter, options: RunOptions):
+    def __init__(
+        self,
+        study: Study,
+        encoder: Encoder,
+        pairs: Pairs,
+        step: StepWriter,
+        options: RunOptions,
+        ranks: Ranks,
+    ):
         self.study, self.encoder, self.pairs, self.step = study, encoder, pairs, step
-        self.options = options
+        self.options, self.ranks = options, ranks
         self.method = method_of(encoder)
         self.native = native_size(encoder)
         self.n_chunks = max(1, -(-len(pairs.rows) // CHUNK_IMAGES))
-        self.writers = [step.array(name) for name in ARRAYS]
+        with ranks.first():
+            self.writers = [step.array(name) for name in ARRAYS]
         ids = pd.Index(study.images["image_id"].iloc[pairs.rows])
         self.listing_row = pd.Index(study.source.table["image_id"]).get_indexer(ids)
 
     def write_chunks(self, bar: Bar) -> None:
-        """Write every missing chunk."""
+        """Write every missing chunk; this process does its share of them."""
         done = [chunk for chunk in range(self.n_chunks) if self._is_done(chunk)]
         bar.skip(sum(len(self._places(chunk)) for chunk in done))
         batches = [
             (chunk, places)
             for chunk in sorted(set(range(self.n_chunks)) - set(done))
+            if self.ranks.owns(chunk)
             for places in self._batches(chunk)
         ]
         collected = _Chunk()
@@ -195,6 +210,8 @@ class _Run:
 
     def finish(self) -> dict[str, Any]:
         """Enter the arrays and the table of missing images in the manifest, and return the summary."""
+        for writer in self.writers:
+            writer.refresh()
         extras = [self.writers[-1].extra(chunk) for chunk in range(self.n_chunks)]
         missing = [pair for extra in extras for pair in extra["missing"]]
         images = self.study.images.iloc[self.pairs.rows[[position for position, _ in missing]]]

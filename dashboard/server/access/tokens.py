@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections import OrderedDict
 
-from core.errors import SettingsError
+from core.served.token import SHORTEST, check_token, fits
 
-SHORTEST = 16  # characters
+__all__ = ["SHORTEST", "Tries", "admits", "check_token", "fits", "make_pass"]
+
 KEPT_S = 30 * 24 * 3600  # how long a browser is not asked again
 FREE_TRIES = 3
 LONGEST_WAIT_S = 60.0
 HELD_S = 2.0  # longest time for which the answer to a wrong token is held back
 MOST_CLIENTS = 1000
-
-
-def check_token(token: str) -> None:
-    """Raise SettingsError for a token that could be guessed."""
-    if len(token) < SHORTEST:
-        raise SettingsError(
-            f"PEREGRINE_TOKEN has {len(token)} characters and needs {SHORTEST} or more. "
-            'Make one: python -c "import secrets; print(secrets.token_urlsafe())"'
-        )
-
-
-def fits(given: str, token: str) -> bool:
-    """Return True when a given text is the token. The time it takes says nothing, not even of the length."""
-    digests = (hashlib.sha256(text.encode("utf-8", "replace")).digest() for text in (given, token))
-    return hmac.compare_digest(*digests)
 
 
 def make_pass(token: str, now: float) -> str:

@@ -1,0 +1,189 @@
+"""The MCP server: the tools of `tools.py` by the official SDK, over stdio, or over HTTP behind a token."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Image
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types import ToolAnnotations
+
+from core.common.formatting import json_text
+from core.errors import PeregrineError, SettingsError, without_middle
+from core.export.private_paths import without_folders
+from core.mcp.tools import MOST_PICTURES, StudyTools, bounded, stored_only
+from core.served.token import check_token, fits
+
+HELD_S = 2.0  # until a wrong token is answered
+SLICES = (
+    "A slice is a text such as 'label=dog correct=false', 'q_score=..0.1 split=val', 'feature=12', or "
+    "'@name' for a saved one. Without a split it means the evaluation images. "
+    "Start with `studies` and `describe`."
+)
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+
+
+def make_server(folder: Path, address: str) -> MCPServer:
+    """Return the server of the studies below a folder; `address` is that of their dashboard."""
+    server, studies = MCPServer("peregrine", instructions=SLICES), StudyTools(folder, address)
+
+    def tool(function: Callable[..., Any]) -> None:
+        server.add_tool(_guarded(function), annotations=READS, structured_output=False)
+
+    def list_studies() -> Any:
+        """List the studies: name, encoder, number of images, steps that are missing, and a link."""
+        return studies.studies()
+
+    def describe(study: str) -> Any:
+        """Describe a study: finding, accuracy, scores, steps, answers, saved slices and what is missing."""
+        return studies.describe(study)
+
+    def table(
+        study: str,
+        table: str,
+        where: str = "",
+        columns: list[str] | None = None,
+        offset: int = 0,
+        limit: int = 50,
+        answer: str = "",
+    ) -> Any:
+        """Read rows of a table of a slice, at most 200 a page. The resource peregrine://schema lists the
+        tables and what their columns mean.
+        """
+        return studies.table(study, table, where, columns or [], (offset, limit), answer)
+
+    def inspect(study: str, where: str = "", against: str = "", answer: str = "") -> Any:
+        """Say everything about a slice: accuracy, scores, confusions, features and words that differ."""
+        return studies.inspect(study, where, against, answer)
+
+    def worst(study: str, n: int = 10, answer: str = "") -> Any:
+        """Find the slices with the highest error rates, most significant first (at most 20)."""
+        return studies.worst(study, n, answer)
+
+    def image(
+        study: str, image_id: str, heatmap: bool = False, features: list[int] | None = None, answer: str = ""
+    ) -> Any:
+        """Show an image: facts, most active features and its thumbnail; with `heatmap`, the stored heatmap of
+        `features` over it (none named: those that fire).
+        """
+        facts, opened = studies.image(study, image_id, answer), studies.opened(study, answer)
+        shown = studies.picture(opened, facts["row"], (features or []) if heatmap else None)
+        return [_text(facts), Image(data=shown, format="jpeg")]
+
+    def feature(study: str, feature: int, pictures: int = 4, heatmap: bool = True, answer: str = "") -> Any:
+        """Show a feature: numbers, words, similar features and the images on which it is largest."""
+        facts, opened = studies.feature(study, feature, answer), studies.opened(study, answer)
+        rows = studies.top_rows(opened, feature)[: bounded(pictures, "pictures", 0, MOST_PICTURES)]
+        heats = [feature] if heatmap and opened.has("heatmap_maps") else None
+        shown = []
+        for row in rows:
+            try:
+                shown.append(studies.picture(opened, int(row), heats))
+            except PeregrineError:  # its heatmap is not stored
+                shown.append(studies.picture(opened, int(row), None))
+        return [_text(facts), *(Image(data=one, format="jpeg") for one in shown)]
+
+    def figure(
+        study: str, figure: str, where: str = "", features: list[int] | None = None, answer: str = ""
+    ) -> Any:
+        """Draw a figure of the catalogue as PNG: roc, baselines, q_distribution, worst_slices … ; a wrong
+        name lists them all.
+        """
+        return Image(
+            data=studies.figure(study, figure, where, answer, stored_only(features or [])), format="png"
+        )
+
+    def search(study: str, text: str, where: str = "", n: int = 24) -> Any:
+        """Find images by words: with CLIP where the study has an index, in captions, and by class names."""
+        return studies.search(study, text, where, n)
+
+    for one in (describe, table, inspect, image, feature, figure, search):
+        tool(one)
+    list_studies.__name__, worst.__name__ = "studies", "worst_slices"
+    tool(list_studies)
+    tool(worst)
+
+    def schema() -> str:
+        return json_text(studies.schema())
+
+    server.resource("peregrine://schema", mime_type="application/json", description="tables and columns")(
+        schema
+    )
+    return server
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn results into JSON, and errors into one line without folders of this machine."""
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = function(*args, **kwargs)
+        except PeregrineError as error:
+            raise ToolError(without_middle(without_folders(" ".join(str(error).split())))) from None
+        return result if isinstance(result, (list, Image)) else _text(result)
+
+    return guarded
+
+
+def _text(report: dict[str, Any]) -> str:
+    """Return a report as JSON without folders of this machine."""
+    return json_text(_plain(json.loads(json_text(report))))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    is_path = isinstance(value, str) and "://" not in value
+    return without_folders(value) if is_path else value
+
+
+def serve_agents(folder: Path, address: str, *, http: tuple[str, int] | None = None, token: str = "") -> None:
+    """Serve until the client leaves or the user stops it.
+
+    Args:
+        http: host and port to listen on; None: stdin and stdout.
+    Raises:
+        SettingsError: HTTP without a token that cannot be guessed.
+    """
+    server = make_server(folder, address)
+    if http is None:
+        server.run("stdio")
+        return
+    if not token:
+        raise SettingsError("--http needs a token in PEREGRINE_TOKEN")
+    check_token(token)
+    import uvicorn
+
+    host, port = http
+    uvicorn.run(http_app(server, host, port, token), host=host, port=port, log_level="warning")
+
+
+def http_app(server: MCPServer, host: str, port: int, token: str) -> Callable[..., Any]:
+    """Return the ASGI application: /mcp, answered only with `Authorization: Bearer TOKEN`."""
+    names = [f"{name}:{port}" for name in {host, "localhost", "127.0.0.1"}]
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=True, allowed_hosts=names)
+    app = server.streamable_http_app(host=host, transport_security=security, stateless_http=True)
+
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+            kind, _, word = given.partition(" ")
+            if kind.lower() != "bearer" or not fits(word.strip(), token):
+                await asyncio.sleep(HELD_S if given else 0)
+                headers = [(b"www-authenticate", b"Bearer"), (b"content-type", b"text/plain")]
+                await send({"type": "http.response.start", "status": 401, "headers": headers})
+                await send({"type": "http.response.body", "body": b"give the token: Authorization: Bearer"})
+                return
+        await app(scope, receive, send)
+
+    return guarded

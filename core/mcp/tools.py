@@ -1,0 +1,256 @@
+"""What agents may ask of the studies below a folder. Everything is bounded, nothing is written, and no path
+leads out of the studies: pictures are the thumbnails that a study holds.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from core.charts.options import FigureOptions
+from core.charts.study_heats import STORED_ONLY
+from core.charts.theme import layout_of
+from core.errors import SettingsError, StudyError, UnreadableImage, did_you_mean
+from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
+from core.export.meanings import meaning
+from core.export.private_paths import without_folders
+from core.export.summary import info
+from core.search import resident, search
+from core.served.studies import open_current, resolve, study_entries
+from core.slices.features.of_image import decision, features_of_image
+from core.slices.features.similar import similar_features
+from core.slices.finder import worst_slices
+from core.slices.inspection.populations import shown_images
+from core.slices.inspection.words import feature_words
+from core.slices.saved_slices import listed as saved_slices
+from core.slices.slice import Slice
+from core.store import Study
+
+MOST_ROWS, MOST_STUDIES, MOST_PICTURES, LISTED = 200, 200, 12, 20
+LONGEST_CELL = 2000  # characters
+LONGEST_WHERE = 2000
+WIDEST, TALLEST = 1600, 4000  # pixels of a picture of a figure, and of what it is drawn from
+READ_HERE = tuple(name for name in TABLES if name in COLUMNS)
+
+
+class NoOriginals:
+    """Stands for the images that a study was made from, which lie outside it."""
+
+    def read_id(self, image_id: str) -> Any:
+        raise UnreadableImage("original images are not served here; thumbnails are")
+
+
+class StudyTools:
+    """The studies below a folder, as agents see them."""
+
+    def __init__(self, folder: Path, address: str):
+        self.folder, self.address = folder.resolve(), address.rstrip("/")
+
+    def opened(self, name: str, answer: str = "") -> Study:
+        """Return a study by its name, as it reads with an answer, without what lies outside its folder.
+
+        Raises:
+            StudyError: no study of that name. SettingsError: it has no such answer.
+        """
+        try:
+            whole = open_current(resolve(self.folder, name))
+        except StudyError as error:
+            names = [entry.name for entry in study_entries(self.folder)]
+            if name in names:
+                raise
+            raise StudyError(f"{error}.{did_you_mean(name, names)} The tool `studies` lists them") from None
+        read = whole.answering(answer or None)
+        for study in (whole, read):
+            study.__dict__.update(source=NoOriginals(), masks=None)
+        return read
+
+    def studies(self) -> dict[str, Any]:
+        """List the studies: name, encoder, number of images and what is missing or wrong."""
+        listed = study_entries(self.folder)
+        rows = [self._row(entry.name) for entry in listed[:MOST_STUDIES]]
+        return {"studies": rows, "n_studies": len(listed)}
+
+    def _row(self, name: str) -> dict[str, Any]:
+        try:
+            study = self.opened(name)
+        except (StudyError, OSError) as error:
+            return {"study": name, "problem": without_folders(str(error))}
+        facts = {"study": name, "encoder": study.encoder_name, "n_images": study.n_images}
+        return {**facts, "missing": sorted(study.missing()), "link": self.link("overview", name)}
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return what `info` says of a study, and the slices saved in it."""
+        study = self.opened(name)
+        report = info(study)
+        return {
+            **report,
+            "path": name,
+            "slices": saved_slices(study)[:MOST_ROWS],
+            "link": self.link("overview", name),
+        }
+
+    def table(
+        self, name: str, table: str, where: str, columns: Sequence[str], page: tuple[int, int], answer: str
+    ) -> dict[str, Any]:
+        """Return rows of a table as `export --where` writes it; page: the first row and how many."""
+        if table not in READ_HERE:
+            hint = did_you_mean(table, READ_HERE)
+            raise SettingsError(f"no table '{table[:80]}'.{hint} Tables: {', '.join(READ_HERE)}")
+        study, among = of_slice(self.opened(name, answer), table, self.slice(where) if where else None)
+        frame = read_table(study, table, slice=among)
+        held = [str(column) for column in frame.columns]
+        for column in columns:
+            if column not in held:
+                hint = did_you_mean(column, held)
+                raise SettingsError(
+                    f"no column '{column[:80]}' in '{table}'.{hint} It has: {', '.join(held)}"
+                )
+        start, n = bounded(page[0], "offset", 0, 1 << 62), bounded(page[1], "limit", 1, MOST_ROWS)
+        part = frame.iloc[start : start + n][list(columns) or held]
+        next_offset = start + len(part) if start + len(part) < len(frame) else None
+        pages = {"n_rows": len(frame), "offset": start, "next_offset": next_offset}
+        note = note_on_train_images(study, table, slice=among)
+        return {"columns": list(part.columns), **pages, "rows": plain_rows(part), "note": note}
+
+    def inspect(self, name: str, where: str, against: str, answer: str) -> dict[str, Any]:
+        """Return what `inspect` says of a slice, with the first entries of its lists."""
+        from core.measures.inspect import inspect
+
+        other = self.slice(against) if against else None
+        report = inspect(self.opened(name, answer), self.slice(where), other, means=True)
+        cut = {key: value[:LISTED] if isinstance(value, list) else value for key, value in report.items()}
+        return {**cut, "link": self.link("images", name, where=where)}
+
+    def worst(self, name: str, n: int, answer: str) -> dict[str, Any]:
+        """Return the worst slices, most significant first, each with its page."""
+        table = worst_slices(self.opened(name, answer), limit=bounded(n, "n", 1, LISTED))
+        linked = [
+            {**row, "link": self.link("images", name, where=str(row["where"]))} for row in plain_rows(table)
+        ]
+        return {"slices": linked}
+
+    def image(self, name: str, image_id: str, answer: str) -> dict[str, Any]:
+        """Return the facts of an image: label, prediction, scores, most active features with words."""
+        study = self.opened(name, answer)
+        row = study.row_of(image_id)
+        facts: dict[str, Any] = {"image_id": image_id, "row": row}
+        facts |= plain_rows(study.images.iloc[[row]].drop(columns="path"))[0]
+        for table in ("probe", "quality"):
+            if study.has(table):
+                facts |= {"true": None} | plain_rows(read_table(study, table).iloc[[row]])[0]
+        if study.has("representations"):
+            words, made = feature_words(study), decision(study, row)
+            features = plain_rows(features_of_image(study, row).head(LISTED))
+            facts["features"] = [one | {"words": words.get(one["feature"], [])} for one in features]
+            facts["decision"] = vars(made) if made else None
+        return {**facts, "link": self.link("image", name, image=image_id)}
+
+    def feature(self, name: str, feature: int, answer: str) -> dict[str, Any]:
+        """Return the facts of a feature: rates, words, strongest images, similar features."""
+        study = self.opened(name, answer)
+        table = read_table(study, "features")
+        bounded(feature, "feature", 0, len(table) - 1)
+        facts: dict[str, Any] = plain_rows(table.iloc[[feature]])[0]
+        facts["words"] = feature_words(study).get(feature, [])
+        facts["top_images"] = list(study.images["image_id"].iloc[self.top_rows(study, feature)].astype(str))
+        if study.has("firing_by_feature_rows"):
+            facts["similar"] = plain_rows(similar_features(study, feature, shown_images(study)).head(5))
+        return {**facts, "link": self.link("feature", name, feature=str(feature))}
+
+    def top_rows(self, study: Study, feature: int) -> np.ndarray:
+        """Return the rows of the images on which a feature is largest; empty where they are not stored."""
+        top = study.vector("top_images")[feature] if study.has("top_images") else np.empty(0, np.int64)
+        return top[top >= 0][:MOST_PICTURES]
+
+    def picture(self, study: Study, row: int, features: Sequence[int] | None) -> bytes:
+        """Return the thumbnail of an image as JPEG; with a list of features, their stored heatmap over it."""
+        if features is None:
+            return study.thumbnail(row)
+        buffer = io.BytesIO()
+        shown = study.overlay(row, list(features) or None, ground=study.thumbnail_image(row))
+        shown.save(buffer, "JPEG", quality=85)
+        return buffer.getvalue()
+
+    def figure(self, name: str, figure: str, where: str, answer: str, options: FigureOptions) -> bytes:
+        """Return a figure of the catalogue as PNG, of what the study holds."""
+        from core.figures.catalogue import draw
+        from core.figures.files import render
+
+        study = self.opened(name, answer)
+        drawn = draw(study.where(self.slice(where)) if where else study, figure, options=options)
+        if (layout_of(drawn).height or 0) > TALLEST:
+            raise SettingsError(f"the figure is {layout_of(drawn).height} pixels high; narrow it by a slice")
+        shown = Image.open(io.BytesIO(render(drawn, "png")))
+        shown.thumbnail((WIDEST, WIDEST))
+        buffer = io.BytesIO()
+        shown.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def search(self, name: str, text: str, where: str, n: int) -> dict[str, Any]:
+        """Find images by words: with CLIP where they are embedded, in captions and by class names."""
+        study, text = self.opened(name), search.tidy(text)
+        if not search.plain_words(text):
+            raise SettingsError("nothing to search for: give a few words, as in 'a red ball on grass'")
+        among = self.slice(where).mask(study) if where else None
+        n, clip = bounded(n, "n", 1, MOST_ROWS), str(search.index_facts(study).get("clip", ""))
+        found: dict[str, Any] = {"text": text}
+        if clip.startswith("asset:"):  # the one that is shipped; others would be loaded at a study's word
+            rows, cosines = search.most_alike(
+                study.array(search.CLIP_IMAGES), resident.embed_text(clip, text), n, among=among
+            )
+            found["by_clip"] = search.hits(study, rows, cosines)
+        elif clip:
+            found["note"] = f"images are embedded with {clip}, which is not loaded here"
+        rows, cosines = search.said_of(study, text, among=among)
+        found["by_captions"] = search.hits(study, rows[:n], cosines[:n])
+        ids = study.images["image_id"].iloc[search.of_classes(study, text, among=among)[:n]]
+        found["by_class"] = [str(one) for one in ids]
+        return found
+
+    def schema(self) -> dict[str, Any]:
+        """Return the tables and what their columns mean."""
+        return {name: {column: meaning(column) for column in COLUMNS[name]} for name in READ_HERE}
+
+    def slice(self, text: str) -> Slice:
+        """Parse a slice. Raises SliceError; SettingsError for a text that is too long."""
+        if len(text) > LONGEST_WHERE:
+            raise SettingsError(f"a slice has at most {LONGEST_WHERE:,} characters; got {len(text):,}")
+        return Slice.parse(text)
+
+    def link(self, page: str, name: str, **parts: str) -> str:
+        """Return the address of a page of the dashboard."""
+        query = {key: value for key, value in {"study": name, **parts}.items() if value}
+        return f"{self.address}/{page}?{urlencode(query)}"
+
+
+def stored_only(features: Sequence[int]) -> FigureOptions:
+    """Return the options of a figure that computes no heatmap."""
+    return FigureOptions(features=tuple(features), device=STORED_ONLY)
+
+
+def bounded(value: int, name: str, least: int, most: int) -> int:
+    """Return a number within bounds. Raises SettingsError for another."""
+    if not least <= value <= most:
+        raise SettingsError(f"{name} is a number from {least} to {most:,}; got {str(value)[:30]}")
+    return value
+
+
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dicts, long texts cut and missing values None."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(name): _cell(value) for name, value in row.items()} for row in rows]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str) and len(value) > LONGEST_CELL:
+        return value[:LONGEST_CELL] + "…"
+    return value

@@ -1,0 +1,147 @@
+"""The MCP server, asked by the SDK's own client: over stdio in a process of its own, and over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+pytest.importorskip("mcp")
+from mcp import Client, StdioServerParameters, stdio_client
+
+from core.errors import SettingsError, UnreadableImage
+from core.export.files import COLUMNS
+from core.mcp.server import http_app, make_server, serve_agents
+from core.mcp.tools import READ_HERE, StudyTools
+from core.store import open_study
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "correct horse battery staple"
+HOSTILE: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("describe", {"study": "../shared"}, "no study"),
+    ("describe", {"study": "/etc"}, "no study"),
+    ("describe", {"study": "share"}, "Did you mean 'shared'"),
+    ("describe", {"study": 7}, "valid string"),
+    ("table", {"study": "shared", "table": "imges"}, "Did you mean 'images'"),
+    ("table", {"study": "shared", "table": "representations"}, "no table"),
+    ("table", {"study": "shared", "table": "images", "columns": ["lable"]}, "Did you mean 'label'"),
+    ("table", {"study": "shared", "table": "images", "limit": 10**9}, "from 1 to 200"),
+    ("table", {"study": "shared", "table": "images", "offset": -1}, "offset"),
+    ("table", {"study": "shared", "table": "images", "where": "label=" + "x" * 10**5}, "characters"),
+    ("table", {"study": "shared", "table": "images", "where": "nothing=1"}, "nothing"),
+    ("table", {"study": "shared", "table": "probe", "answer": "../x"}, "answer"),
+    ("image", {"study": "shared", "image_id": "../../etc/passwd"}, "no image"),
+    ("feature", {"study": "shared", "feature": 10**12}, "feature is a number"),
+    ("feature", {"study": "shared", "feature": 0, "pictures": 10**6}, "pictures"),
+    ("figure", {"study": "shared", "figure": "../roc"}, "no figure"),
+    ("search", {"study": "shared", "text": "!!"}, "nothing to search for"),
+)
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(one): (one.stat().st_size, one.stat().st_mtime_ns) for one in folder.rglob("*")}
+
+
+async def call(client: Client, name: str, **given: Any) -> Any:
+    result = await client.call_tool(name, given)
+    assert not result.is_error, result.content
+    return result.content
+
+
+async def read(client: Client, name: str, **given: Any) -> Any:
+    return json.loads((await call(client, name, **given))[0].text)
+
+
+@pytest.mark.slow
+def test_a_session_over_stdio_reads_a_study_and_writes_nothing(shared_study: Path) -> None:
+    before = files(shared_study)
+    command = ["-m", "core", "mcp", "--studies", str(shared_study.parent)]
+    asyncio.run(_session(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT), shared_study))
+    assert files(shared_study) == before
+
+
+async def _session(server: StdioServerParameters, folder: Path) -> None:
+    study = open_study(folder)
+    async with Client(stdio_client(server)) as client:
+        tools = (await client.list_tools()).tools
+        assert all(one.annotations and one.annotations.read_only_hint for one in tools)
+        assert "shared" in [row["study"] for row in (await read(client, "studies"))["studies"]]
+        described = await read(client, "describe", study="shared")
+        assert described["n_images"] == study.n_images
+        assert str(folder.parent) not in json.dumps(described)
+        first = await read(client, "table", study="shared", table="images", where="split=val", limit=3)
+        ids = study.images.loc[study.is_val, "image_id"].tolist()
+        assert [row["image_id"] for row in first["rows"]] == ids[:3]
+        assert (first["n_rows"], first["next_offset"]) == (len(ids), 3)
+        rest = await read(client, "table", study="shared", table="images", where="split=val", offset=3)
+        assert rest["rows"][0]["image_id"] == ids[3]
+        assert (await read(client, "inspect", study="shared", where="correct=false"))["accuracy"] == 0
+        assert "slices" in await read(client, "worst_slices", study="shared", n=2)
+        facts, picture = await call(client, "image", study="shared", image_id=ids[0])
+        assert json.loads(facts.text)["link"].endswith(f"image={ids[0].replace('/', '%2F')}")
+        assert base64.b64decode(picture.data) == study.thumbnail(ids[0])
+        feature = await call(client, "feature", study="shared", feature=0, pictures=1)
+        top = study.images["image_id"].iat[int(study.vector("top_images")[0][0])]
+        assert json.loads(feature[0].text)["top_images"][0] == top
+        assert Image.open(io.BytesIO(base64.b64decode(feature[1].data))).size[0] > 8
+        label = str(study.class_names[0])
+        assert (await read(client, "search", study="shared", text=label))["by_class"]
+        schema = await client.read_resource("peregrine://schema")
+        assert json.loads(schema.contents[0].text)["quality"]["correct"]  # pyright: ignore
+        for name, given, message in HOSTILE:
+            result = await client.call_tool(name, given)
+            text = " ".join(getattr(part, "text", "") for part in result.content)
+            assert result.is_error and message in text, (name, given, text)
+            assert str(folder.parent) not in text and len(text) < 2000
+
+
+@pytest.mark.slow
+def test_a_figure_comes_as_png_of_bounded_size(shared_study: Path) -> None:
+    async def drawn() -> Any:
+        async with Client(make_server(shared_study.parent, "http://x")) as client:
+            return await call(client, "figure", study="shared", figure="roc")
+
+    picture = Image.open(io.BytesIO(base64.b64decode(asyncio.run(drawn())[0].data)))
+    assert picture.format == "PNG" and 100 < max(picture.size) <= 1600
+
+
+def test_what_lies_outside_a_study_is_not_read(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its images and masks are named by paths that a stranger may have written."""
+    monkeypatch.setattr("core.data.sources.images.reopen_images", lambda _: pytest.fail("read"))
+    monkeypatch.setattr("core.data.masks.masks.open_masks", lambda **_: pytest.fail("read"))
+    study = StudyTools(shared_study.parent, "http://x").opened("shared")
+    for one in (study, study.where("split=val"), study.answering("probe")):
+        with pytest.raises(UnreadableImage, match="not served"):
+            one.image(0)
+        assert one.masks is None
+
+
+def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.mcp.server.HELD_S", 0.0)
+    app = http_app(make_server(shared_study.parent, "http://x"), "localhost", 8600, TOKEN)
+
+    async def status(headers: dict[str, str]) -> int:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8600") as client:
+            return (await client.post("/mcp", json={}, headers=headers)).status_code
+
+    assert asyncio.run(status({})) == 401
+    assert asyncio.run(status({"Authorization": "Bearer wrong"})) == 401
+    for token, message in (("", "needs a token"), ("short", "16 or more")):
+        with pytest.raises(SettingsError, match=message):
+            serve_agents(shared_study.parent, "http://x", http=("localhost", 8600), token=token)
+
+
+def test_every_column_of_the_schema_has_a_meaning() -> None:
+    from core.export.meanings import meaning
+
+    unknown = {column for name in READ_HERE for column in COLUMNS[name] if not meaning(column)}
+    assert not unknown

@@ -111,17 +111,16 @@ def row(name: str, study: Study, concepts: Concepts) -> str:
     truth = named(study, concepts)
 
     def mean(values: np.ndarray) -> str:
-        low, high = mean_intervals(values)
-        return with_interval(float(values.mean()), float(low), float(high))
+        centre, low, high, _ = (float(one[0]) for one in mean_intervals(values[:, None], within=(0.0, 1.0)))
+        return with_interval(centre, low, high)
 
     overlap, words = study.summary("overlap"), study.summary("concepts").get("word_auc") or {}
     score = study.table("quality_metrics").set_index("score").loc["q_score"]
     core, spurious = overlap.get("miou_core"), overlap.get("miou_spurious")
-    known = {
-        key: "" if card.get(key) is None else f"{card[key]:.2f}" for key in ("r2", "l0", "stability", "dead")
-    }
+    facts = (card.get(key) for key in ("r2", "l0", "stability", "dead"))
+    known = ["" if value is None else f"{value:.2f}" for value in facts]
     cells = (
-        *(name, f"{study.array('representations').shape[1]:,}", *known.values()),
+        *(name, f"{study.array('representations').shape[1]:,}", *known),
         *(mean(truth["ap"]), f"{truth['purity'].mean():.2f}", f"{truth['covered'].mean():.2f}"),
         *("" if value is None else f"{value:.3f}" for value in (words.get("mean"), core, spurious)),
         metric_text(score.to_dict(), "auroc"),

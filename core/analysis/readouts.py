@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.analysis.gradcam.on_demand import study_encoder
 from core.encoders.layers import capture
+from core.encoders.readout.positions import position_maps
 from core.encoders.readout.tokens import all_tokens, read_tokens, token_parts
 from core.errors import EncoderError, UnreadableImage
 from core.store import Study
@@ -20,15 +21,19 @@ DEEPEST = 3  # names of layers with more dots are parts of layers that are looke
 
 
 @torch.no_grad()
-def other_readouts(study: Study, device: str | torch.device = "cpu") -> Iterator[tuple[str, np.ndarray]]:
-    """Yield other vectors of some images, of the same width as the representations, with what they are.
+def other_readouts(
+    study: Study, device: str | torch.device = "cpu", *, on: str = "pooled"
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield other vectors of some images, of the same width as those read, with what they are.
 
+    Args:
+        on: what is read: "pooled", or "positions".
     Raises:
         PeregrineError: the encoder or the images are not there any more.
     """
     if not study.settings("embed").get("encoder"):
         raise EncoderError("the study has no encoder")
-    encoder, width = study_encoder(study, device), study.array("representations").shape[1]
+    encoder = study_encoder(study, device)
     rows = np.linspace(0, study.n_images - 1, min(N_IMAGES, study.n_images)).astype(int)
     pixels = []
     for row in rows.tolist():
@@ -38,22 +43,31 @@ def other_readouts(study: Study, device: str | torch.device = "cpu") -> Iterator
             continue
     if len(pixels) < 2:
         raise UnreadableImage("the images cannot be read")
-    x, parts = encoder.normalise(torch.from_numpy(np.stack(pixels))), token_parts(encoder.base)
-    if parts is not None:
+    images = torch.from_numpy(np.stack(pixels))
+    x, parts = encoder.normalise(images), token_parts(encoder.base)
+    read = {"pooled": encoder.represent(images), "positions": _single(position_maps(encoder, images))}
+    own, width = encoder.target_layer, read.pop(on).shape[1]
+    for other, vectors in read.items():
+        if vectors.shape[1] == width:
+            yield f"vectors (--on {other})", _array(vectors)
+    if parts is not None and on == "pooled":
         tokens = all_tokens(encoder.base, parts, x)
         for rule in parts.rules:
             vectors = read_tokens(tokens, parts, rule)
             if rule != encoder.token_rule and vectors.shape[1] == width:
                 yield f"tokens (--tokens {rule.tokens} --token-norm {rule.norm})", _array(vectors)
-    own = encoder.target_layer
+    flat = _pooled if on == "pooled" else _single
     layers = [name for name, _ in encoder.base.named_modules() if name and name.count(".") < DEEPEST]
     with ExitStack() as stack:
         held = {
-            name: stack.enter_context(capture(encoder.base.get_submodule(name), _pooled)) for name in layers
+            name: stack.enter_context(
+                capture(encoder.base.get_submodule(name), lambda output: _of_width(flat(output), width))
+            )
+            for name in layers
         }
         encoder.base(x)
     for name, captured in held.items():
-        if name != own and captured.output is not None and captured.output.shape[1] == width:
+        if name != own and captured.output is not None and len(captured.output):
             yield f"layer (--layer {name})", _array(captured.output)
 
 
@@ -62,6 +76,18 @@ def _pooled(output: Tensor) -> Tensor:
     if output.ndim == 4:
         return output.mean((2, 3))
     return output.mean(1) if output.ndim == 3 else output.reshape(len(output) if output.ndim else 1, -1)
+
+
+def _of_width(vectors: Tensor, width: int) -> Tensor:
+    """Nothing of vectors of another width, so that their memory is free."""
+    return vectors.clone() if vectors.shape[1:] == (width,) else vectors.new_zeros(0, width)
+
+
+def _single(output: Tensor) -> Tensor:
+    """The vectors of a map's positions, or of tokens, one below the other."""
+    if output.ndim == 4:
+        return output.flatten(2).transpose(1, 2).flatten(0, 1)
+    return output.flatten(0, -2) if output.ndim > 1 else output.reshape(1, -1)
 
 
 def _array(vectors: Tensor) -> np.ndarray:

@@ -3,7 +3,8 @@
 The basis NAME of a study is a table `basis_NAME` with a row for each latent, the arrays of its dictionary
 (`basis_NAME_decoder` and the others of PARTS), and the codes of the images, sparse by row: `basis_NAME_count`
 (n_images,) says how many latents are active on each image, `basis_NAME_features` and `basis_NAME_values`
-which and how strongly, image after image.
+which and how strongly, image after image. A basis on positions has `basis_NAME_position_count` and the like,
+position after position of an image, and an index of them (core/bases/position_index.py).
 """
 
 from __future__ import annotations

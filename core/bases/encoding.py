@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +11,24 @@ import numpy as np
 from core.bases.basis import TABLE
 from core.bases.dictionary import Coder, Dictionary, SparseRows
 from core.bases.measures import LatentTally, Tally, latents_frame
+from core.bases.position_index import write_index
+from core.bases.sampled import Positions, image_batches
+from core.common.formatting import counted
 from core.common.readout import readout_words
+from core.errors import ImageSourceError
 from core.reader import StudyReader
+from core.storage.chunked_array import ArrayWriter, chunk_name
 from core.storage.writer import StepWriter
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
-    from core.jobs.progress import Progress
+    from core.jobs.progress import Bar, Progress
 
-# Chunks of images: row of the first image, number of images, and blocks of their vectors, each with the image
-# (0 to n - 1) that every vector is of.
-VectorBlocks = Iterator[tuple[np.ndarray, np.ndarray]]
-Chunks = Iterator[tuple[int, int, VectorBlocks]]
+IMAGES = 512  # of a chunk where every position is encoded
+CODES = ("count", "features", "values")  # of images
+AT_POSITIONS = ("position_count", "position_features", "position_values")
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,41 @@ class NewBasis:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def pooled_chunks(study: StudyReader, size: int) -> Chunks:
-    """The representations, one vector an image."""
+@dataclass
+class Sums:
+    """What encoded vectors say of a dictionary, added block by block."""
 
-    def blocks(raw: np.ndarray) -> VectorBlocks:
-        for at in range(0, len(raw), size):
-            yield raw[at : at + size], np.arange(at, min(at + size, len(raw)))
+    latents: LatentTally
+    whole: Tally = field(default_factory=Tally)
+    held_out: Tally = field(default_factory=Tally)
 
-    for start, raw in study.array("representations").chunks():
-        yield start, len(raw), blocks(raw)
+    def encode(self, coder: Coder, raw: Tensor, is_val: np.ndarray) -> SparseRows:
+        """Encode a block (n, r), and add it; is_val: (n,) whether a vector is of an evaluation image."""
+        import torch
+
+        codes = coder.encode(raw)
+        decoded, scale = coder.decode(codes, raw)
+        residual, counts = raw - decoded, codes.counts
+        self.whole.add(raw, residual, counts)
+        if is_val.any():
+            inside = torch.from_numpy(np.array(is_val)).to(coder.device)
+            self.held_out.add(raw[inside], residual[inside], counts[inside])
+        self.latents.add(coder, codes, residual, scale)
+        return codes
+
+    def packed(self, width: int) -> np.ndarray:
+        """(1, n) float64, from which `include` adds it."""
+        parts = [one.packed(width) for one in (self.whole, self.held_out)]
+        return np.concatenate([*parts, *self.latents.sums.values()])[None]
+
+    def include(self, packed: np.ndarray, width: int) -> None:
+        """Add sums that were packed; the largest values are compared."""
+        cut = 4 + width
+        self.whole.include(packed[:cut])
+        self.held_out.include(packed[cut : 2 * cut])
+        for name, values in zip(self.latents.sums, np.split(packed[2 * cut :], 4), strict=True):
+            held = self.latents.sums[name]
+            self.latents.sums[name] = np.maximum(held, values) if name == "max" else held + values
 
 
 def write_basis(
@@ -61,43 +92,40 @@ def write_basis(
     device: torch.device,
     progress: Progress,
     *,
-    chunks: Callable[[int], Chunks] | None = None,
+    positions: Positions | None = None,
     pool_codes: str = "max",
+    state: Path | None = None,
 ) -> None:
     """Encode every image, chunk by chunk, and write the basis.
 
     Args:
-        chunks: rows of a block -> the vectors; None: the representations.
-        pool_codes: code of an image with many vectors: "max" or "mean" over them.
+        positions: what reads the positions of images, each of which is encoded; None: the representations.
+        pool_codes: code of an image with many positions: "max" or "mean" over them.
+        state: folder of the sums of an interrupted run on positions.
     """
-    item = TABLE.format(name=new.name)
-    coder = Coder(new.dictionary, device)
-    whole, held_out, latents = Tally(), Tally(), LatentTally(new.dictionary.size)
-    arrays = {part: out.array(f"{item}_{part}") for part in ("count", "features", "values")}
-    source = chunks(coder.block_rows) if chunks else pooled_chunks(study, coder.block_rows)
-    n_chunks = 0
+    coder, item = Coder(new.dictionary, device), TABLE.format(name=new.name)
     with progress.stage("encode", total=study.n_images, unit="images") as bar:
-        for chunk, (start, n, blocks) in enumerate(source):
-            parts = []
-            for vectors, images in blocks:
-                codes = _encoded(coder, vectors, study.is_val[start + images], whole, held_out, latents)
-                parts.append(_as_entries(codes, images))
-            entries = _of_images(parts, n, new.dictionary.size, pool_codes if chunks else None)
-            for part, values in zip(arrays, entries, strict=True):
-                arrays[part].put(chunk, values)
-            n_chunks = chunk + 1
-            bar.update(n)
-    for part in arrays:
-        out.finish_array(f"{item}_{part}", n_chunks)
+        if positions is None:
+            sums, extra = _encode_pooled(study, out, item, coder, bar), {}
+        else:
+            assert state is not None
+            run = _PositionRun(study, out, item, coder, positions, pool_codes)
+            sums, extra = run.encode(state, bar)
     for part, values in new.dictionary.arrays().items():
         out.vector(f"{item}_{part}", values)
-    frame = latents_frame(latents, whole, new.stable)
+    frame = latents_frame(sums.latents, sums.whole, new.stable)
     out.table(item, frame)
+    if positions is not None:
+        with progress.stage("index"):
+            write_index(out, item, new.dictionary.size, positions.n)
     alive = ~frame["dead"].to_numpy(bool)
     stable = frame["stability"].to_numpy()[alive]
+    whole, held_out = sums.whole, sums.held_out
+    about = card(study, new)
+    about |= {**extra, "notes": [*about.get("notes", ()), *extra.get("notes", ())]}
     out.summary = {
         "basis": {
-            **card(study, new),
+            **about,
             "r2": whole.r2,
             "r2_val": held_out.r2 if 0 < held_out.n < whole.n else None,
             "l0": whole.l0,
@@ -106,6 +134,122 @@ def write_basis(
             "n_vectors": whole.n,
         }
     }
+
+
+def _encode_pooled(study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar) -> Sums:
+    """Encode the representations, one vector an image."""
+    import torch
+
+    sums, n_chunks = Sums(LatentTally(coder.about.size)), 0
+    for start, raw in study.array("representations").chunks():
+        parts = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
+        for at in range(0, len(raw), coder.block_rows):
+            block = np.array(raw[at : at + coder.block_rows], np.float32)
+            is_val = study.is_val[start + at : start + at + len(block)]
+            codes = sums.encode(coder, torch.from_numpy(block).to(coder.device), is_val)
+            parts.append(_arrays(codes))
+        for part, values in zip(CODES, map(np.concatenate, zip(*parts, strict=True)), strict=True):
+            out.array(f"{item}_{part}").put(n_chunks, values)
+        n_chunks += 1
+        bar.update(len(raw))
+    for part in CODES:
+        out.finish_array(f"{item}_{part}", n_chunks)
+    return sums
+
+
+def _arrays(codes: SparseRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count of each row, latents and values."""
+    counts, latents, values = (one.cpu().numpy() for one in (codes.counts, codes.latents, codes.values))
+    return counts.astype(np.int32), latents.astype(np.int32), values.astype(np.float32)
+
+
+class _PositionRun:
+    """Encode the positions of all images, chunk by chunk; an interrupted run goes on."""
+
+    def __init__(
+        self,
+        study: StudyReader,
+        out: StepWriter,
+        item: str,
+        coder: Coder,
+        positions: Positions,
+        pool: str,
+    ) -> None:
+        self.study, self.out, self.coder, self.positions, self.pool = study, out, coder, positions, pool
+        self.names = [f"{item}_{part}" for part in (*CODES, *AT_POSITIONS)]
+
+    def encode(self, state: Path, bar: Bar) -> tuple[Sums, dict[str, Any]]:
+        """Write the codes of images and positions; return the sums, and what a card says besides.
+
+        Raises:
+            ImageSourceError: none of the images can be read.
+        """
+        n, width = self.study.n_images, self.positions.width
+        chunks = np.split(np.arange(n), range(IMAGES, n, IMAGES))
+        arrays, kept = [self.out.array(name) for name in self.names], ArrayWriter(state, self.out.fingerprint)
+        todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, kept))]
+        bar.skip(n - sum(len(chunks[chunk]) for chunk in todo))
+        stream = self.positions.read([rows for chunk in todo for rows in image_batches(chunks[chunk])])
+        for chunk in todo:
+            sums, parts = Sums(LatentTally(self.coder.about.size)), []
+            for wanted in image_batches(chunks[chunk]):
+                rows, vectors = next(stream)
+                parts.append(self._batch(wanted, rows, vectors, sums))
+                bar.update(len(wanted))
+            for array, columns in zip(arrays, zip(*parts, strict=True), strict=True):
+                array.put(chunk, np.concatenate(columns))
+            kept.put(chunk, sums.packed(width), [*self.positions.missing])  # written last
+            self.positions.missing.clear()
+        total = Sums(LatentTally(self.coder.about.size))
+        for chunk in range(len(chunks)):
+            total.include(np.load(state / chunk_name(chunk))[0], width)
+        missing = [one for chunk in range(len(chunks)) for one in kept.extra(chunk)]
+        if len(missing) == n:
+            raise ImageSourceError(f"none of the {n} images can be read (first: {missing[0][1]})")
+        for name in self.names:
+            self.out.finish_array(name, len(chunks))
+        notes = [f"{counted(len(missing), 'image')} could not be read and have no codes"] if missing else []
+        return total, {"grid": list(self.positions.grid), "pool_codes": self.pool, "notes": notes}
+
+    def _batch(
+        self, wanted: np.ndarray, rows: np.ndarray, vectors: Tensor, sums: Sums
+    ) -> tuple[np.ndarray, ...]:
+        """The six arrays of some images; those that could not be read have no codes."""
+        n, size = self.positions.n, self.coder.about.size
+        flat, is_val = vectors.flatten(0, 1), np.repeat(self.study.is_val[rows], n)
+        parts = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
+        for at in range(0, len(flat), self.coder.block_rows):
+            here = slice(at, at + self.coder.block_rows)
+            parts.append(_arrays(sums.encode(self.coder, flat[here].to(self.coder.device), is_val[here])))
+        counts, latents, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        image = np.searchsorted(wanted, rows)  # which of those wanted the vectors are of
+        pooled = pooled_codes(counts.reshape(-1, n), latents, values, size, self.pool)
+        at_image = [np.zeros(len(wanted), np.int32), np.zeros((len(wanted), n), np.int32)]
+        at_image[0][image] = (pooled != 0).sum(1)
+        at_image[1][image] = counts.reshape(-1, n)
+        small = np.uint16 if size <= 1 << 16 else np.int32
+        active = pooled.nonzero()
+        of_images = at_image[0], active[1].astype(np.int32), pooled[active]
+        return *of_images, at_image[1].ravel(), latents.astype(small), values
+
+
+def pooled_codes(
+    counts: np.ndarray, latents: np.ndarray, values: np.ndarray, size: int, pool: str
+) -> np.ndarray:
+    """(n, M) float32: the maximum or mean of codes over positions; a latent that is not active counts as 0.
+
+    Args:
+        counts: (n, P) active latents of each position. latents, values: position after position.
+    """
+    n, n_positions = counts.shape
+    cells = np.repeat(np.arange(n), counts.sum(1)) * size + latents
+    active = np.bincount(cells, minlength=n * size)
+    if pool == "mean":
+        sums = np.bincount(cells, values, minlength=n * size)
+        return (sums / n_positions).astype(np.float32).reshape(n, size)
+    most = np.full(n * size, -np.inf, np.float32)
+    np.maximum.at(most, cells, values)
+    return np.where(active < n_positions, np.maximum(most, 0), most).reshape(n, size)
 
 
 def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
@@ -128,58 +272,3 @@ def card(study: StudyReader, new: NewBasis) -> dict[str, Any]:
         **dictionary.facts,
         **new.facts,
     }
-
-
-def _encoded(
-    coder: Coder,
-    vectors: np.ndarray,
-    is_val: np.ndarray,
-    whole: Tally,
-    held_out: Tally,
-    latents: LatentTally,
-) -> SparseRows:
-    """Encode a block, and add what it says of the dictionary."""
-    import torch
-
-    raw = torch.from_numpy(np.array(vectors, np.float32)).to(coder.device)
-    codes = coder.encode(raw)
-    decoded, scale = coder.decode(codes, raw)
-    residual, counts = raw - decoded, codes.counts
-    whole.add(raw, residual, counts)
-    if is_val.any():
-        inside = torch.from_numpy(is_val).to(coder.device)
-        held_out.add(raw[inside], residual[inside], counts[inside])
-    latents.add(coder, codes, residual, scale)
-    return codes
-
-
-Entries = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # image, latent, value; vectors of each image
-
-
-def _as_entries(codes: SparseRows, images: np.ndarray) -> Entries:
-    rows = codes.rows.cpu().numpy()
-    return images[rows], codes.latents.cpu().numpy(), codes.values.cpu().numpy(), images
-
-
-def _of_images(
-    parts: list[Entries], n: int, size: int, pool: str | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count, latents and values of each image, from the entries of its vectors.
-
-    Args:
-        pool: over the vectors of an image: "max" or "mean"; None: it has one vector.
-    """
-    none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
-    image, latent, value, of = (np.concatenate(columns) for columns in zip(none, *parts, strict=True))
-    if pool is not None:
-        keys, place = np.unique(image * size + latent, return_inverse=True)
-        image, latent = keys // size, keys % size
-        if pool == "max":
-            pooled = np.full(len(keys), -np.inf, np.float32)
-            np.maximum.at(pooled, place, value)
-        else:
-            sums = np.bincount(place, value, minlength=len(keys))
-            pooled = (sums / np.bincount(of, minlength=n)[image]).astype(np.float32)
-        value = pooled
-    counts = np.bincount(image, minlength=n).astype(np.int32)
-    return counts, latent.astype(np.int32), value.astype(np.float32)

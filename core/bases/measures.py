@@ -40,6 +40,17 @@ class Tally:
         self.total = self.total + wide.sum(0).cpu().numpy()
         self.active += int(counts.sum())
 
+    def packed(self, width: int) -> np.ndarray:
+        """(4 + r,) float64, from which `include` adds it."""
+        total = np.broadcast_to(self.total, width)
+        return np.concatenate([[self.n, self.squared, self.error, self.active], total])
+
+    def include(self, packed: np.ndarray) -> None:
+        n, squared, error, active = packed[:4].tolist()
+        self.n, self.active = self.n + int(n), self.active + int(active)
+        self.squared, self.error = self.squared + squared, self.error + error
+        self.total = self.total + packed[4:]
+
     @property
     def variation(self) -> float:
         """The sum of squared distances to the mean vector."""

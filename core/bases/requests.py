@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
 from core.bases.kinds import KINDS
 from core.bases.measures import stability
+from core.bases.sampled import remove_states, sampled_positions
 from core.bases.self_check import check_fit
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 READOUTS = "core.analysis.readouts:other_readouts"
 CHECKED = 2048  # vectors on which a loaded dictionary is checked before all images are encoded
 INPUTS = ("images", "representations")
-NOT_ON_POSITIONS = "--on positions is not there yet; leave it out"
+POSITIONS = "core.analysis.positions:PositionReader"
 
 
 def add_basis(
@@ -46,30 +47,52 @@ def add_basis(
     """
     kind = KINDS[str(config.kind)]
     name, where = check_basis_name(name or kind.name), resolve_device(device)
-    if config.on == "positions":
-        raise SettingsError(NOT_ON_POSITIONS)
     settings = as_settings(config)
     with write_study(folder) as writer, progress.step("basis"):
         study, step = study_to_encode(folder), STEP.format(name=name)
         if writer.is_current(step, settings, INPUTS):
             progress.note(f"{name}: up to date")
             return basis_named(study, name)
-        vectors = Vectors(study.array("representations"), np.flatnonzero(~study.is_val))
-        size = config.size or kind.default_size(vectors.width, len(vectors))
-        if config.size and config.k > size and kind.name != "kmeans":
-            raise SettingsError(f"--k {config.k}: there are only {size:,} latents (--size {size}); lower k")
         mark = digest({"settings": settings, "of": study.manifest["items"]["representations"]})[:12]
-        run = FitRun(progress, where, writer.folder / f".basis-{name}-{mark}", settings, config.steps)
+        state = writer.folder / f".basis-{name}-{mark}"
+        if config.size and config.k > config.size and kind.name != "kmeans":
+            raise SettingsError(
+                f"--k {config.k}: there are only {config.size:,} latents (--size {config.size}); lower k"
+            )
+        positions = _reader(study, config, where)
+        vectors = _vectors(study, positions, state, progress)
+        size = config.size or kind.default_size(vectors.width, len(vectors))
+        run = FitRun(progress, where, state, settings, config.steps)
         with writer.step(step, settings, INPUTS) as out:
             fit = function_named(kind.fit)
             fits = [fit(vectors, size, min(config.k, size), seed, run) for seed in range(config.seeds)]
             stable = stability(fits[0].decoder, [one.decoder for one in fits[1:]])
             facts = {"seeds": config.seeds, "n_train": len(vectors)}
             new = NewBasis(name, kind.name, fits[0], config.on, stable, facts)
-            write_basis(study, out, new, where, progress)
-        for state in writer.folder.glob(f".basis-{name}-*.resume"):
-            state.unlink()
+            how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
+            write_basis(study, out, new, where, progress, **how)
+        remove_states(writer.folder, name)
     return basis_named(StudyReader(folder), name)
+
+
+def _reader(study: StudyReader, config: BasisConfig, device: Any) -> Any:
+    """What reads the positions of images; None for pooled vectors."""
+    return function_named(POSITIONS)(study, device) if config.on == "positions" else None
+
+
+def _vectors(
+    study: StudyReader, positions: Any, state: Path, progress: Progress, most: int | None = None
+) -> Vectors:
+    """The vectors of train images; of positions at most `most`, drawn by seed."""
+    if positions is None:
+        return Vectors(study.array("representations"), np.flatnonzero(~study.is_val))
+    folder = state.with_name(f"{state.name}.vectors")
+    return sampled_positions(study, positions, folder, progress, most=most)
+
+
+def _sums(state: Path) -> Path:
+    """The folder of the sums of a pass over positions."""
+    return state.with_name(f"{state.name}.sums")
 
 
 def load_basis(
@@ -91,15 +114,18 @@ def load_basis(
     """
     where = resolve_device(device)
     name = check_basis_name(name or _name_of(Path(path)))
-    if config.on == "positions":
-        raise SettingsError(NOT_ON_POSITIONS)
     dictionary, report = read_dictionary(path, k=k)
     file = weights_file(Path(path))
     settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}
+    settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
     with write_study(folder) as writer, progress.step("basis"):
         study, step = study_to_encode(folder), STEP.format(name=name)
-        vectors = Vectors(study.array("representations"), np.flatnonzero(~study.is_val))
-        check_dictionary(dictionary, vectors.width, f"'{file}'")
+        mark = digest({"settings": settings, "of": study.manifest["items"]["representations"]})[:12]
+        state = writer.folder / f".basis-{name}-{mark}"
+        positions = _reader(study, config, where)
+        width = positions.width if positions else study.array("representations").shape[1]
+        check_dictionary(dictionary, width, f"'{file}'")
+        vectors = _vectors(study, positions, state, progress, CHECKED)
         sample = vectors.sample(0, CHECKED)
         spread = vectors.width**0.5 / vectors.scale
         length = float(np.linalg.norm(sample, axis=1).mean())
@@ -114,7 +140,7 @@ def load_basis(
             sample,
             f"'{file}'",
             where,
-            readouts=lambda: function_named(READOUTS)(study, where),
+            readouts=lambda: function_named(READOUTS)(study, where, on=config.on),
         )
         notes = [report, *dictionary.facts["notes"], *notes]
         for note in notes:
@@ -122,7 +148,9 @@ def load_basis(
         with writer.step(step, settings, INPUTS, {"file": file_sha256(file)}) as out:
             facts = {"file": file.name, "notes": notes, "seeds": 1}
             new = NewBasis(name, "file", dictionary, config.on, facts=facts)
-            write_basis(study, out, new, where, progress)
+            how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
+            write_basis(study, out, new, where, progress, **how)
+        remove_states(writer.folder, name)
     return basis_named(StudyReader(folder), name)
 
 

@@ -68,13 +68,13 @@ def check_fit(
             f". Likely the {best}: with it R2 is {_number(tried[best])}" if tried[best] >= LEAST_R2 else ""
         )
         raise SettingsError(
-            f"{where}: no latent is active on any of {len(vectors):,} images, so it is dead, or of another "
+            f"{where}: no latent is active on any of {len(vectors):,} vectors, so it is dead, or of another "
             f"layer, token or normalisation{likely}"
         )
     notes = []
     if fit.l0 > DENSE * dictionary.size and dictionary.size > dictionary.width:
         notes.append(
-            f"{fit.l0:,.0f} of {dictionary.size:,} latents are active on an image: they are not sparse"
+            f"{fit.l0:,.0f} of {dictionary.size:,} latents are active on a vector: they are not sparse"
         )
     if fit.r2 >= LEAST_R2:
         return notes

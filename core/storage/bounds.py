@@ -27,7 +27,8 @@ INDICES = {
 }
 COUNTS = {"firing_count": "firing_features", "heatmap_count": "heatmap_features"}  # their sum is its length
 POINTERS = {"firing_by_feature_ptr": "firing_by_feature_rows"}  # ascending from 0 to its length
-OF_BASIS = re.compile(r"(basis_[^_]+)_(features|count)")  # the codes of a basis, as those that fire
+OF_BASIS = re.compile(r"(basis_[^_]+)(_position)?_(features|count)")  # its codes, as those that fire
+OF_INDEX = re.compile(r"(basis_[^_]+)_index_(places|count)")
 
 # column -> tables in which it is a key, and what it may hold
 FEATURES = r"[0-9]{1,9}(?:_[0-9]{1,9})*"  # one or several, as in "12_40"
@@ -56,9 +57,14 @@ def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
         total = _length(items, COUNTS[name])
         return lambda values, whole: _not_the_counts_of(values, total, whole)
     if basis := OF_BASIS.fullmatch(name):
-        if basis[2] == "features":
+        if basis[3] == "features":
             return lambda values, whole: _outside(values, 0, _length(items, f"{basis[1]}_decoder"))
-        total = _length(items, f"{basis[1]}_features")
+        total = _length(items, f"{basis[1]}{basis[2] or ''}_features")
+        return lambda values, whole: _not_the_counts_of(values, total, whole)
+    if index := OF_INDEX.fullmatch(name):
+        if index[2] == "places":
+            return lambda values, whole: _outside(values, 0, _length(items, f"{index[1]}_position_norm"))
+        total = _length(items, f"{index[1]}_index_places")
         return lambda values, whole: _not_the_counts_of(values, total, whole)
     if name in POINTERS:
         total = _length(items, POINTERS[name])

@@ -144,10 +144,15 @@ def _through_decoder(of: dict[str, Any], items: dict[str, Any], name: str, card:
     made = {"kind": "array", "dtype": "<f4", "step": "embed", BELOW: True}
     shape = [parts[0]["shape"][0], card["size"]]
     items["representations"] = {**made, "shape": shape, "chunks": chunks, MADE: CODES}
+    # A reconstruction is linear in the codes, but where each vector has its own scale, or an image has the
+    # largest codes of its positions.
+    pooled = of["steps"]["embed"]["summary"].get("encoder", {}).get("pool")
+    is_mean = card.get("on") != "positions" or (card.get("pool_codes"), pooled) == ("mean", "gap")
+    is_exact = is_mean and card.get("normalisation", "none") == "none"
     for item in [item for item in items if kind_of(item)]:
         entry = items.pop(item)
-        if card.get("normalisation", "none") != "none":
-            continue  # the scale of a reconstruction differs from image to image
+        if not is_exact:
+            continue
         mark = manifests.digest([entry["chunks"], of["items"][f"basis_{name}_decoder"]["chunks"]])
         shape = [entry["shape"][0], *([card["size"]] if kind_of(item) == WEIGHTS else [])]
         entry = {**entry, "dtype": "<f4", "shape": shape, MADE: kind_of(item)}

@@ -84,6 +84,9 @@ def gradcam_maps(
     """
     numbers = _feature_matrix(features, len(pixels), encoder)
     is_feature, index = numbers >= 0, numbers.clamp(min=0)
+    if isinstance(encoder, LatentEncoder) and encoder.on_positions:
+        codes = zip(encoder.code_maps(pixels), index, strict=True)
+        return torch.stack([functional.relu(map_[j]) for map_, j in codes]) * is_feature[:, :, None, None]
     if isinstance(encoder, LatentEncoder):
         maps = _latent_maps(encoder, pixels, *encoder.of_latents(index), method)
         return maps * is_feature[:, :, None, None]
@@ -111,6 +114,9 @@ def direction_maps(
     along = torch.as_tensor(directions, dtype=torch.float32, device=encoder.device)
     if along.ndim != 2 or along.shape[1] != encoder.n_features:
         raise ShapeError(f"directions must be (K, {encoder.n_features}), got {tuple(along.shape)}")
+    if isinstance(encoder, LatentEncoder) and encoder.on_positions:
+        sums = [torch.einsum("km,mhw->khw", along, map_) for map_ in encoder.code_maps(pixels)]
+        return functional.relu(torch.stack(sums))
     if isinstance(encoder, LatentEncoder):
         return _latent_maps(encoder, pixels, *encoder.of_sums(along), method)
     if method_of(encoder, method) == LIBRARY:

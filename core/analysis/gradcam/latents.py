@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from core.bases.basis import PARTS
 from core.bases.dictionary import NEAREST, Coder, Dictionary, normalisation
+from core.encoders.readout.positions import position_maps
 from core.encoders.registry import Encoder
 from core.store import Study
 
@@ -32,7 +34,8 @@ def dictionary_of(study: Study) -> Dictionary:
 class LatentEncoder:
     """An encoder whose features are the latents of a basis; in all else the encoder itself.
 
-    Where the representation is the mean of a map, the pre-activation of an image's latent is the mean of
+    In a basis on positions, a latent's map is its code at each position. In one on pooled vectors: where the
+    representation is the mean of a map, the pre-activation of an image's latent is the mean of
     those of its positions. So a latent's map is the pre-activation at each position, cut at 0.
     """
 
@@ -40,7 +43,10 @@ class LatentEncoder:
         about = dictionary_of(study)
         self._encoder, self.n_features, self.norm = encoder, about.size, about.norm
         self._coder = Coder(about, encoder.device)
-        weights = self._coder.weights
+        weights, card = self._coder.weights, study.basis.card if study.basis else {}
+        self.on_positions, self._pool = card.get("on") == "positions", card.get("pool_codes")
+        if self.on_positions:  # there are maps without a gradient, whatever the readout is
+            self.pools_globally = True
         self.rows = weights["encoder"]  # (M, r)
         self.constant = weights["bias"] - self.rows @ weights["pre_bias"]  # (M,)
         if about.activation == NEAREST:  # its bias compares centres, it says nothing of positions
@@ -50,11 +56,23 @@ class LatentEncoder:
         return getattr(self._encoder, name)
 
     def represent(self, pixels: Tensor) -> Tensor:
-        """(B, S, S, 3) uint8 -> (B, M) codes."""
+        """(B, S, S, 3) uint8 -> (B, M) codes; on positions, those of an image are pooled."""
+        if self.on_positions:
+            maps = [codes.flatten(1) for codes in self.code_maps(pixels)]
+            return torch.stack([one.mean(1) if self._pool == "mean" else one.amax(1) for one in maps])
         codes = self._coder.encode(self._encoder.represent(pixels).float())
         dense = torch.zeros(codes.n, self.n_features, device=self._encoder.device)
         dense[codes.rows, codes.latents] = codes.values
         return dense
+
+    def code_maps(self, pixels: Tensor) -> Iterator[Tensor]:
+        """Yield the codes of each image's positions (M, h, w), for a basis on positions."""
+        maps = position_maps(self._encoder, pixels)
+        for map_ in maps:
+            codes = self._coder.encode(map_.flatten(1).T.contiguous())
+            dense = map_.new_zeros(self.n_features, codes.n)
+            dense[codes.latents, codes.rows] = codes.values
+            yield dense.unflatten(1, maps.shape[2:])
 
     def of_latents(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """(B, K) numbers -> their directions (B, K, r) and constants (B, K)."""

@@ -263,7 +263,7 @@ def add_publish(commands: Any) -> None:
     """Add the command `publish`."""
     sample = "publish studies/demo -o site.zip"
     summary = "write a study as a web page with its pictures, which opens without a server"
-    sub = options.add_command(commands, "publish", publish, summary, sample)
+    sub = options.add_command(commands, "publish", publish, summary, sample, notes=options.POPULATION)
     options.add_study(sub)
     sub.add_argument(
         "-o",
@@ -277,6 +277,7 @@ def add_publish(commands: Any) -> None:
         sub.add_argument(
             f"--{name}", type=options.POSITIVE, metavar="N", help=f"at most N {name} (left out: {most:,})"
         )
+    options.add_where(sub, "publish only the images of this slice")
     options.add_answer(sub)
 
 
@@ -287,7 +288,7 @@ def publish(args: argparse.Namespace) -> None:
     from core.store import open_study
 
     check_site(args.output)
-    study = open_study(args.study).answering(getattr(args, "answer", None))
+    study = narrowed([open_study(args.study).answering(getattr(args, "answer", None))], vars(args))[0]
     most = {name: getattr(args, name) for name in ("images", "features") if name in args}
     with Progress.for_command(None, stages_total=3) as progress:
         written = write_site(study, args.output, **most, progress=progress)

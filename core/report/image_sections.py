@@ -23,7 +23,7 @@ from core.slices.finder import worst_slices
 from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
-from core.store import Study
+from core.store import Narrowed, Study
 
 FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS, SLICES = 8, 6, 6, 12, 20, 6
 
@@ -61,22 +61,21 @@ def feature_facts(study: Study, fact: Mapping[str, Any]) -> str:
 def slices(source: Source) -> Section:
     """The slices with the highest error rates, and the saved ones, each with some images."""
     section, study = Section("slices", "Slices"), source.study
-    if study.chosen is not None:
-        section.parts = [parts.paragraph("Slices are those of the whole study.")]
-        return section
-    words = {feature: ", ".join(named) for feature, named in feature_words(study).items()}
-    for row in worst_slices(study, limit=SLICES).to_dict("records"):
+    whole = study.whole if isinstance(study, Narrowed) else study
+    inside = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
+    words = {feature: ", ".join(named) for feature, named in feature_words(whole).items()}
+    for row in worst_slices(whole, limit=SLICES, among=study.chosen).to_dict("records"):
         where = Slice.parse(str(row["where"]))
         ends = f"{100 * row['low']:.0f} to {100 * row['high']:.0f}"
         rates = f"{percent(row['error_rate'])} ({ends}) of {counted(int(row['n']), 'image')} misclassified"
         beside = f"{rates}, others {percent(row['rest'])}: {row['where']}"
         section.parts += [parts.heading(with_class_names(plain_name(where, words))), parts.quiet(beside)]
-        section.parts.append(_some(source, where.mask(study)))
-    for saved in saved_slices.listed(study)[:SLICES]:
+        section.parts.append(_some(source, where.mask(whole) & inside))
+    for saved in saved_slices.listed(whole)[:SLICES]:
         count = "cannot be read" if saved["n_images"] is None else counted(saved["n_images"], "image")
         section.parts += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
         if saved["n_images"]:
-            section.parts.append(_some(source, Slice.parse(saved["where"]).mask(study)))
+            section.parts.append(_some(source, Slice.parse(saved["where"]).mask(whole) & inside))
     section.parts = section.parts or [parts.paragraph("None is saved, and none has clearly more errors.")]
     return section
 

@@ -166,7 +166,7 @@ class _Site:
 
     def _browser(self, n_images: int, n_features: int) -> Section:
         shown, study = int(shown_images(self.study).sum()), self.study
-        what = counted(shown, "evaluation image" if study.is_val.any() else "image")
+        what = counted(shown, "evaluation image" if study.chosen is None and study.is_val.any() else "image")
         total = len(study.table("features")) if study.has("features") else 0
         some = f"{n_images:,} of {what}, evenly spaced" if n_images < shown else f"all {what}"
         said = [f"This page lists {some}." if shown else "There is no image to list."]

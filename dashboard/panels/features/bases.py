@@ -80,7 +80,7 @@ def _cells(basis: Basis) -> list[str]:
         widgets.number(r2, digits=2),
         widgets.number(card.get("l0"), digits=1),
         widgets.percent(card.get("dead"), digits=0),
-        widgets.number(card.get("stability"), digits=2),
+        widgets.number(card.get("stability"), digits=2) if card.get("stability") is not None else "one fit",
     ]
 
 
@@ -109,10 +109,11 @@ def control_sentence(bases: list[Basis]) -> str:
     """
     found = {basis.name: basis for basis in bases if basis.card.get("r2") is not None}
     learned = [one for one in found.values() if one.kind not in CONTROLS]
-    controls = [one for one in found.values() if one.kind in CONTROLS]
     if not learned:
         return ""
     best = max(learned, key=_r2)
+    alike = [one for one in found.values() if one.card.get("on") == best.card.get("on")]
+    controls = [one for one in alike if one.kind in CONTROLS]
     if not controls:
         return (
             "No control is here yet: fit random, with as many latents and codes, to see what directions that "
@@ -141,8 +142,13 @@ def _fit(whole: Study) -> None:
         name = columns[2].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
         n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
         usual_size = min(KINDS[kind].default_size(vectors[1], n_train), n_train)  # no more than images
+        usual_k = min(32, usual_size)
+        if kind == "random" and (
+            learned := [one for one in whole.bases.values() if one.kind not in CONTROLS]
+        ):
+            usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
         size = columns[3].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
-        k = columns[4].number_input("Active at once", 1, value=min(32, usual_size), key=f"basis_k_{kind}")
+        k = columns[4].number_input("Active at once", 1, value=usual_k, key=f"basis_k_{kind}")
         seeds = columns[5].number_input("Fits", 1, 8, 2, key="basis_fits", help=HEADS["Stability"])
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
         try:

@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
 
+from core.bases.basis import Basis
 from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
@@ -19,6 +20,7 @@ from core.jobs.commands import FitBasis, RemoveBasis
 from core.jobs.progress import Progress
 from core.store import open_study
 from dashboard.cache.features import basis_reads
+from dashboard.panels.features.bases import control_sentence
 from tests.dashboard.conftest import all_text, tiles
 from tests.synthetic import make_seen_study
 
@@ -64,6 +66,20 @@ def test_panel__lists_bases_with_controls_also_where_nothing_is_computed_in_them
         assert f"{study.bases[name].card['r2_val']:.2f}" in text
     app.button(key="show_units").click().run()
     assert "basis" not in app.query_params and not started
+
+
+def test_control_sentence__compares_what_was_fitted_to_the_same_vectors():
+    def basis(kind: str, r2: float, on: str = "pooled") -> Basis:
+        return Basis(kind, kind, f"basis-{kind}", {"r2": 1.0, "r2_val": r2, "l0": 8, "on": on})
+
+    learned, control = basis("topk", 0.71), basis("random", 0.12)
+    assert control_sentence([control]) == ""
+    assert control_sentence([learned, control]) == (
+        "topk explains R2 0.71 with 8 active latents; as controls, random 0.12 with 8."
+    )
+    of_places = basis("random", 0.3, "positions")
+    for others in ([], [of_places]):
+        assert "No control is here yet" in control_sentence([learned, *others])
 
 
 def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page):

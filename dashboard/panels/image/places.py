@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
+from core.common.dataframes import numbers
 from core.common.formatting import counted
 from core.heatmaps.overlay_image import OverlayStyle
 from core.store import Study
@@ -23,6 +26,7 @@ from dashboard.state import session
 PLACES = "Places"  # what the page of an image calls this part
 PLACE = "place"  # part of the URL
 LISTED = 12  # latents
+HEAT = 96  # pixels of a heatmap, drawn half as large
 
 
 def places_part(study: Study, row: int, facts: dict[str, Any]) -> None:
@@ -55,9 +59,10 @@ def _latents(study: Study, row: int, place: int) -> None:
     _, columns = position_reads.grid(study)
     where = f"row {place // columns + 1}, column {place % columns + 1}"
     st.markdown(f"**{counted(len(table), 'latent')} {'is' if len(table) == 1 else 'are'} active** at {where}")
-    words, most = feature_reads.names(study), float(table["value"].abs().max()) if len(table) else 1.0
+    words, values = feature_reads.names(study), numbers(table, "value")
+    most = float(np.abs(values).max(initial=0.0)) or 1.0
     stored, name = heatmap_reads.features_of(study, row), served_studies.name_of(study)
-    for latent, value in table.head(LISTED).itertuples(index=False):
+    for latent, value in zip(table["latent"].head(LISTED).tolist(), values.tolist(), strict=False):
         address = session.href("feature", name, feature=str(latent))
         title = widgets.plain(words.get(latent, f"Latent {latent}"))
         stable = reads.stability(study, latent)
@@ -66,7 +71,11 @@ def _latents(study: Study, row: int, place: int) -> None:
         )
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if latent in stored:
-                st.image(overlay_urls(study, [row], [OverlayStyle(features=(latent,))], side=96)[0], width=48)
+                heat = overlay_urls(study, [row], [OverlayStyle(features=(latent,))], side=HEAT)[0]
+                st.html(
+                    f'<img src="{escape(heat)}" alt="where it is active" height="{HEAT // 2}">',
+                    width=HEAT // 2,
+                )
             st.markdown(f"[{title}]({address})" + f" :gray[{about}]" * bool(about), width="stretch")
             st.progress(min(abs(value) / most, 1.0), width=120)
             st.caption(f"{value:.2f}", width=48)

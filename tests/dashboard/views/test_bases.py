@@ -11,6 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
 
+from core.answers.requests import add_kinds
 from core.bases.basis import Basis
 from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
@@ -18,7 +19,9 @@ from core.bases.twins import twins
 from core.config import BasisConfig
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.jobs.progress import Progress
+from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
 from dashboard.panels.features.bases import control_sentence
 from tests.dashboard.conftest import all_text, tiles
@@ -137,6 +140,14 @@ def test_place_of_an_image__its_latents_and_where_else_they_are(on_places, monke
 def _parts(app: AppTest) -> list[str]:
     (buttons,) = [one for one in app.get("button_group") if one.proto.id.endswith("-image_part")]
     return [option.content for option in buttons.proto.options]
+
+
+def test_compare__a_basis_and_its_units_are_read_by_the_same_answer(served):
+    add_kinds(served, ["knn"], {}, Progress.silent())
+    study = open_study(served).in_basis("pca").answering("knn")
+    other = other_studies(study)["demo"]
+    assert other.below is None and other.answer is not None and other.answer.name == "knn"
+    assert comparison(study, (other,), Slice.parse("split=val")).shared.judged.any()
 
 
 def test_twins_of__units_are_the_axes(made):

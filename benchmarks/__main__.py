@@ -25,6 +25,7 @@ BENCHES = (
     "imagenet",
     "large",
     "peers",
+    "positions",
     "retrieve",
     "scores",
     "search",

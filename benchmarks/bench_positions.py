@@ -1,4 +1,4 @@
-"""Questions to the index of a basis on positions: where a latent is active, what is like a point of an image."""
+"""Questions to the index of a basis on positions: where a latent is active, what is like a point."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ study = open_study("studies/demo")
 study.table("quality").nsmallest(10, "q_score")
 study.where("label=bird").table("quality_metrics")
 study.answering("head").where("correct=false").table("probe")
-study.array("representations")[:100]
 study.image("train/dog/0001.jpg")
 """
 
@@ -39,6 +38,7 @@ from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, 
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
 from core.slices.inspection.populations import images_of, with_split
+from core.slices.notebook import DisplayedStudy
 from core.slices.slice import Slice
 from core.steps import STEPS, settings_of, step_of
 from core.storage.chunked_array import ChunkedArray, MappedArray
@@ -60,7 +60,7 @@ NONE_WRONG = "no image is known to be misclassified"
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 
-class Study(StudyReader):
+class Study(DisplayedStudy):
     """One encoder on one image set, read from its folder."""
 
     answer: Answer | None = None  # the answer that it is read by, if that is not the probe

@@ -17,6 +17,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ALSO_WITHOUT_STUDY, HOME, IMAGE_PAGE, PAGES, WITHOUT_STUDY, Page
 from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
+from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import palette, sidebar, tour
 from dashboard.panels.image import detail as image_detail
@@ -164,6 +165,7 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
                 on_change=_choose_basis,
                 help=WHAT_A_BASIS_IS,
             )
+            link("features", "All bases", read, icon="stacks", **{"features_as": "Bases"})
     return read
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.bases.basis import LATENTS
 from core.bases.dictionary import Coder, SparseRows
+from core.bases.twins import twins
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -118,22 +119,11 @@ def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -
     return pd.DataFrame({name: frame[name] for name in LATENTS})
 
 
-def stability(decoder: np.ndarray, others: list[np.ndarray], *, block: int = 1024) -> np.ndarray | None:
+def stability(decoder: np.ndarray, others: list[np.ndarray]) -> np.ndarray | None:
     """(M,) float64: the largest |cosine| of each row with a row of another fit, averaged over the other fits.
 
     NaN for a row without length; None without other fits.
     """
     if not others:
         return None
-    own, found = _unit(decoder), np.zeros(len(decoder))
-    for other in map(_unit, others):
-        other[np.isnan(other)] = 0
-        for at in range(0, len(own), block):
-            found[at : at + block] += np.abs(own[at : at + block] @ other.T).max(1)
-    return found / len(others)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    wide = rows.astype(np.float64)
-    length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.divide(wide, length, out=np.full_like(wide, np.nan), where=length > 0)
+    return np.sum([twins(decoder, other)[1] for other in others], axis=0) / len(others)

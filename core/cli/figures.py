@@ -259,6 +259,42 @@ def add_report(commands: Any) -> None:
     )
 
 
+def add_publish(commands: Any) -> None:
+    """Add the command `publish`."""
+    sample = "publish studies/demo -o site.zip"
+    summary = "write a study as a web page with its pictures, which opens without a server"
+    sub = options.add_command(commands, "publish", publish, summary, sample, notes=options.POPULATION)
+    options.add_study(sub)
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="new folder, or file that ends in .zip",
+    )
+    for name, most in (("images", 5000), ("features", 500)):
+        sub.add_argument(
+            f"--{name}", type=options.POSITIVE, metavar="N", help=f"at most N {name} (left out: {most:,})"
+        )
+    options.add_where(sub, "publish only the images of this slice")
+    options.add_answer(sub)
+
+
+def publish(args: argparse.Namespace) -> None:
+    """Write the site, and print its place and size."""
+    from core.jobs.progress import Progress
+    from core.report.site import check_site, size_of, write_site
+    from core.store import open_study
+
+    check_site(args.output)
+    study = narrowed([open_study(args.study).answering(getattr(args, "answer", None))], vars(args))[0]
+    most = {name: getattr(args, name) for name in ("images", "features") if name in args}
+    with Progress.for_command(None, stages_total=3) as progress:
+        written = write_site(study, args.output, **most, progress=progress)
+    print(f"{written}: {size_of(written) / 1e6:.1f} MB")
+
+
 def report(args: argparse.Namespace) -> None:
     """Write the report, and print its path and size."""
     from core.jobs.progress import Progress

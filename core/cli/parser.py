@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
             figures.add_figure,
             figures.add_figure_sheet,
         ),
-        *(concepts.add_decompose, compare.add_compare, figures.add_report),
+        *(concepts.add_decompose, compare.add_compare, figures.add_report, figures.add_publish),
         *(train.add_train, finetune.add_finetune),
     ):
         add(commands)

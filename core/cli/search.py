@@ -40,10 +40,12 @@ def search(args: argparse.Namespace) -> None:
     """Search, and print the matching images."""
     from core.cli import output
     from core.pipeline.text_search import run_search
+    from core.storage.layers import below
 
     given = {name: value for name, value in vars(args).items() if name not in ("study", "text", "json")}
-    with Progress.for_command(args.study, stages_total=1) as progress:
-        report = run_search(args.study, getattr(args, "text", None), given, progress)
+    folder = below(args.study) or args.study  # the images are the same in every basis
+    with Progress.for_command(folder, stages_total=1) as progress:
+        report = run_search(folder, getattr(args, "text", None), given, progress)
     output.show(report, matches_text, as_json="json" in args)
 
 

@@ -212,7 +212,8 @@ def basis(args: argparse.Namespace) -> None:
         raise SettingsError("--normalisation belongs to --load")
     open_study(args.study)
     if "remove" in args:
-        remove_basis(args.study, args.remove)
+        with Progress.for_command(args.study, stages_total=1):
+            remove_basis(args.study, args.remove)
     if "kind" in args:
         with Progress.for_command(args.study, stages_total=1) as progress:
             add_basis(args.study, name, BasisConfig(**given), progress, device=device)

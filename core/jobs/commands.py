@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.common.command_line import TYPED, basis_of, shell_text
+from core.config.bases import BASIS_KINDS
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -27,6 +29,7 @@ PAGES = (
     *("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4"),
 )
 POSITIONAL = ("study", "cells")
+BASIS = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,43 @@ class MakeSheet(Command):
 
 
 @dataclass(frozen=True)
+class RemoveBasis(Command):
+    """Remove a basis of a study, and all that was made in it. `of`: its name."""
+
+    name: ClassVar[str] = "basis"
+    in_study: ClassVar[bool] = True
+    study: Path
+    of: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not BASIS.fullmatch(self.of) or self.of == "units":
+            raise JobError(f"'{self.of[:40]}': a name is up to 40 letters, digits and -, a letter first")
+
+    def _words(self) -> Iterator[str]:
+        yield from (str(self.study), _option("remove", self.of))
+
+
+@dataclass(frozen=True)
+class FitBasis(RemoveBasis):
+    """Fit a dictionary to the representations of a study; its other fields are options of the command."""
+
+    method: str  # one of BASIS_KINDS
+    size: int
+    k: int
+    seeds: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method not in BASIS_KINDS or min(self.size, self.k, self.seeds) < 1:
+            raise JobError("a basis needs a known kind, and at least one latent, one code and one fit")
+
+    def _words(self) -> Iterator[str]:
+        yield from (str(self.study), _option("name", self.of), _option("kind", self.method))
+        yield from (_option(part, getattr(self, part)) for part in ("size", "k", "seeds"))
+
+
+@dataclass(frozen=True)
 class BuildDemo(Command):
     """Build the embedded studies."""
 
@@ -223,7 +263,7 @@ COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
         *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, MakeReport),
-        *(MakeSheet, BuildDemo),
+        *(MakeSheet, FitBasis, RemoveBasis, BuildDemo),
     )
 }
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mcp.server import MCPServer
-from mcp.server.mcpserver import Image
+from mcp.server.mcpserver import Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
@@ -135,7 +134,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _text(report: dict[str, Any]) -> str:
     """Return a report as JSON without folders of this machine."""
-    return json_text(_plain(json.loads(json_text(report))))
+    return json.dumps(_plain(json.loads(json_text(report))), ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

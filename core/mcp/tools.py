@@ -17,7 +17,7 @@ from PIL import Image
 from core.charts.options import FigureOptions
 from core.charts.study_heats import STORED_ONLY
 from core.charts.theme import layout_of
-from core.errors import SettingsError, StudyError, UnreadableImage, did_you_mean
+from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.export.meanings import meaning
 from core.export.private_paths import without_folders
@@ -40,11 +40,11 @@ WIDEST, TALLEST = 1600, 4000  # pixels of a picture of a figure, and of what it 
 READ_HERE = tuple(name for name in TABLES if name in COLUMNS)
 
 
-class NoOriginals:
-    """Stands for the images that a study was made from, which lie outside it."""
+class StoredPictures:
+    """Stand for the images that a study was made from, which lie outside it."""
 
-    def read_id(self, image_id: str) -> Any:
-        raise UnreadableImage("original images are not served here; thumbnails are")
+    def __init__(self, study: Study):
+        self.read_id = study.thumbnail_image
 
 
 class StudyTools:
@@ -68,7 +68,7 @@ class StudyTools:
             raise StudyError(f"{error}.{did_you_mean(name, names)} The tool `studies` lists them") from None
         read = whole.answering(answer or None)
         for study in (whole, read):
-            study.__dict__.update(source=NoOriginals(), masks=None)
+            study.__dict__.update(source=StoredPictures(study), masks=None)
         return read
 
     def studies(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class StudyTools:
         facts |= plain_rows(study.images.iloc[[row]].drop(columns="path"))[0]
         for table in ("probe", "quality"):
             if study.has(table):
-                facts |= {"true": None} | plain_rows(read_table(study, table).iloc[[row]])[0]
+                facts |= plain_rows(read_table(study, table).iloc[[row]])[0]
         if study.has("representations"):
             words, made = feature_words(study), decision(study, row)
             features = plain_rows(features_of_image(study, row).head(LISTED))

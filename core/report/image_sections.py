@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,20 @@ from core.analysis.features.notes import notes_on_features
 from core.charts.feature_points import telling_features
 from core.charts.sentences import bands_sentence
 from core.common.arrays import evenly
+from core.common.captions import with_class_names
 from core.common.dataframes import numbers
-from core.common.formatting import number, percent, signed, with_interval
+from core.common.formatting import counted, number, percent, signed, with_interval
 from core.report.charts import Charts
 from core.report.inputs import Source
 from core.report.page import Section, parts
+from core.slices import saved_slices
+from core.slices.finder import worst_slices
+from core.slices.inspection.words import feature_words
+from core.slices.plain_names import plain_name
+from core.slices.slice import Slice
+from core.store import Narrowed, Study
 
-FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS = 8, 6, 6, 12, 20
+FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS, SLICES = 8, 6, 6, 12, 20, 6
 
 
 def features(source: Source, charts: Charts) -> Section:
@@ -41,11 +49,44 @@ def features(source: Source, charts: Charts) -> Section:
     return section
 
 
-def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Markup]:
-    images = "train images" if source.study.chosen is None else "images of the slice"
+def feature_facts(study: Study, fact: Mapping[str, Any]) -> str:
+    """Say on how many images a feature fires, and on which class; fact: its row of the table `features`."""
+    images = "train images" if study.chosen is None else "images of the slice"
     facts = f"fires on {fact['activation_rate']:.3g} % of the {images}"
     if isinstance(fact["top_class"], str):
         facts += f", {percent(fact['purity'], 0)} of them {fact['top_class']}"
+    return with_class_names(facts)
+
+
+def slices(source: Source) -> Section:
+    """The slices with the highest error rates, and the saved ones, each with some images."""
+    section, study = Section("slices", "Slices"), source.study
+    whole = study.whole if isinstance(study, Narrowed) else study
+    inside = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
+    words = {feature: ", ".join(named) for feature, named in feature_words(whole).items()}
+    for row in worst_slices(whole, limit=SLICES, among=study.chosen).to_dict("records"):
+        where = Slice.parse(str(row["where"]))
+        ends = f"{100 * row['low']:.0f} to {100 * row['high']:.0f}"
+        rates = f"{percent(row['error_rate'])} ({ends}) of {counted(int(row['n']), 'image')} misclassified"
+        beside = f"{rates}, others {percent(row['rest'])}: {row['where']}"
+        section.parts += [parts.heading(with_class_names(plain_name(where, words))), parts.quiet(beside)]
+        section.parts.append(_some(source, where.mask(whole) & inside))
+    for saved in saved_slices.listed(whole)[:SLICES]:
+        count = "cannot be read" if saved["n_images"] is None else counted(saved["n_images"], "image")
+        section.parts += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
+        if saved["n_images"]:
+            section.parts.append(_some(source, Slice.parse(saved["where"]).mask(whole) & inside))
+    section.parts = section.parts or [parts.paragraph("None is saved, and none has clearly more errors.")]
+    return section
+
+
+def _some(source: Source, mask: np.ndarray) -> Markup:
+    rows = np.flatnonzero(mask)
+    return source.tiles(rows[evenly(len(rows), HEATS)])
+
+
+def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray | None) -> list[Markup]:
+    facts = feature_facts(source.study, fact)
     pieces = [parts.heading(source.feature_name(feature)), parts.quiet(facts)]
     if top is None:
         return pieces

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from core.charts.options import FigureOptions
 from core.charts.study_heats import StudyHeats
+from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.errors import PeregrineError
 from core.export.private_paths import without_folders
@@ -57,13 +58,13 @@ class Source:
 
     def tiles(self, rows: Iterable[int]) -> Markup:
         """Thumbnails with label, prediction and Q; images without a stored picture are named only."""
-        return parts.gallery(([self.thumbnail(int(row))], self._lines(int(row))) for row in rows)
+        return parts.gallery(([self.thumbnail(int(row))], self.lines(int(row))) for row in rows)
 
     def seen_tiles(self, rows: Iterable[int], features: Sequence[int] | None = None) -> Markup:
         """The same with the heatmap below each, where one is stored."""
         pairs = ((int(row), self._overlay(int(row), features)) for row in rows)
         return parts.gallery(
-            ([self.thumbnail(row), *([heat] if heat else [])], self._lines(row)) for row, heat in pairs
+            ([self.thumbnail(row), *([heat] if heat else [])], self.lines(row)) for row, heat in pairs
         )
 
     def thumbnail(self, row: int) -> Markup:
@@ -73,24 +74,31 @@ class Source:
             return parts.no_image()
 
     def _overlay(self, row: int, features: Sequence[int] | None) -> Markup | None:
+        body = self.overlay(row, features)
+        return picture(body, "jpeg", alt=f"heatmap of {self._name(row)}") if body else None
+
+    def overlay(self, row: int, features: Sequence[int] | None) -> bytes:
+        """Return the thumbnail of an image with its stored heatmap over it as JPEG; empty without one."""
         try:
             ground = self.study.thumbnail_image(row)
             overlay = self.study.overlay(row, features, ground=ground)
         except (PeregrineError, OSError, KeyError):
-            return None
+            return b""
         buffer = io.BytesIO()
         overlay.save(buffer, "JPEG", quality=JPEG)
-        return picture(buffer.getvalue(), "jpeg", alt=f"heatmap of {self._name(row)}")
+        return buffer.getvalue()
 
     def _name(self, row: int) -> str:
         return str(self.facts["image_id"].iat[row])
 
-    def _lines(self, row: int) -> list[str]:
+    def lines(self, row: int) -> list[str]:
+        """Return what stands below the picture of an image."""
         fact = self.facts.iloc[row]
         label, predicted, q = fact["label"], fact["predicted"], fact["q_score"]
         lines = [str(fact["image_id"]).rpartition("/")[2] if pd.isna(label) else str(label)]
         if not pd.isna(predicted) and not pd.isna(label) and str(predicted) != str(label):
             lines.append(f"taken for {predicted}")
+        lines = [with_class_names(line) for line in lines]
         return lines if pd.isna(q) else [*lines, f"Q {float(q):.3f}"]
 
 

@@ -48,13 +48,19 @@ def definitions() -> Markup:
     return Markup(TEMPLATES.get_template("definitions.html").render())
 
 
-def page(title: str, intro: Sequence[Markup], sections: Sequence[Section], *, script: str = "") -> str:
+def page(
+    title: str, intro: Sequence[Markup], sections: Sequence[Section], *, script: str = "", policy: str = ""
+) -> str:
     """Return the whole document.
 
     Args:
         script: JavaScript of ours that the page runs (figures that can be zoomed); "" for a page without any,
-            which its own content policy then forbids.
+            which its own content policy then forbids. policy: instead of the usual one.
     """
     return TEMPLATES.get_template("page.html").render(
-        title=title, intro=intro, sections=sections, script=script, policy=SCRIPTED if script else POLICY
+        title=title,
+        intro=intro,
+        sections=sections,
+        script=script,
+        policy=policy or (SCRIPTED if script else POLICY),
     )

@@ -58,9 +58,9 @@ def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) 
     with progress.step("charts"):
         charts = study_charts(studies[0], interactive=living)
     with progress.step("sections"):
-        sections = [*study_sections(source, charts), overview_section.settings(source), _terms()]
+        sections = [*study_sections(source, charts), overview_section.settings(source), definition_section()]
     intro = [*overview_section.introduction(source), *_said(note)]
-    return page(f"{studies[0].name}: report{of_slice}", intro, sections, script=_script(living))
+    return page(f"{studies[0].name}: report{of_slice}", intro, sections, script=plotly_script(living))
 
 
 def study_sections(source: Source, charts: Charts) -> list[Section]:
@@ -71,6 +71,7 @@ def study_sections(source: Source, charts: Charts) -> list[Section]:
         scores.quality(source, charts),
         scores.premise(source),
         image_sections.features(source, charts),
+        image_sections.slices(source),
         scores.worst_images(source),
         image_sections.heatmaps(source),
         image_sections.overlap(source, charts),
@@ -102,14 +103,20 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
                 sections.append(_of(section, name, at))
     intro = [parts.paragraph(f"{names[0]} is what the others are compared with.")]
     intro += [*overview_section.narrowed_to(first), *_said(note)]
-    return page(" / ".join(names) + ": comparison", intro, [*sections, _terms()], script=_script(living))
+    return page(
+        " / ".join(names) + ": comparison",
+        intro,
+        [*sections, definition_section()],
+        script=plotly_script(living),
+    )
 
 
 def _of(section: Section, name: str, at: int) -> Section:
     return Section(f"{section.anchor}-{at}", f"{section.title}: {name}", section.parts)
 
 
-def _terms() -> Section:
+def definition_section() -> Section:
+    """What the terms of the page mean."""
     return Section("definitions", "Definitions", [definitions()])
 
 
@@ -117,7 +124,8 @@ def _said(note: str) -> list[Markup]:
     return [parts.quiet(note)] if note else []
 
 
-def _script(living: bool) -> str:
+def plotly_script(living: bool) -> str:
+    """The script that draws charts which are no pictures."""
     if not living:
         return ""
     from plotly.offline import get_plotlyjs

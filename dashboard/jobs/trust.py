@@ -21,7 +21,7 @@ from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
 from core.figures.cells import parse_cell
-from core.jobs.commands import Analyze, Command, MakeSheet, RunStep
+from core.jobs.commands import Analyze, Command, FitBasis, MakeSheet, RemoveBasis, RunStep
 from core.storage.layers import below
 from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
@@ -104,7 +104,8 @@ def _check_served(study: Path) -> None:
 
 def _check_study(study: Path, command: Command) -> None:
     """Raise SettingsError for the first thing of a study that the command would reach and must not."""
-    if isinstance(command, RunStep) and command.step in STUDY_ONLY:
+    reads_study_only = isinstance(command, RunStep) and command.step in STUDY_ONLY
+    if reads_study_only or isinstance(command, FitBasis | RemoveBasis):
         served_studies.open_current(study)  # raises for what cannot be read
         return
     steps = served_studies.open_current(study).manifest["steps"].items()

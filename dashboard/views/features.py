@@ -19,6 +19,7 @@ from dashboard.components.choose_one import choose_one
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.features import (
+    bases,
     controls,
     feature_cards,
     feature_plot,
@@ -28,16 +29,21 @@ from dashboard.panels.features import (
     without,
     word_list,
 )
+from dashboard.panels.features.bases import BASES
 from dashboard.panels.features.headline import headline
 from dashboard.panels.features.population_name import population_name
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
-FORMS = ("Cards", "Table", "Plot", "Words", "Groups")
+FORM = "features_as"  # widget key and part of the URL
+FORMS = ("Cards", "Table", "Plot", "Words", "Groups", BASES)
 PAGE_SIZE = 24
 
 
 def features_page(study: Study, population: Slice) -> None:
+    if session.url_text(FORM) == BASES:  # also where nothing is computed in the basis yet
+        _bases(study)
+        return
     if not one_feature.ready(study):
         return
     features = feature_reads.listed(study, population)
@@ -60,7 +66,7 @@ def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
     """Title and finding, and on their right the form of the list."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="features_header"):
         title_slot = st.container()
-        form = choose_one("Show as", FORMS, key="features_as")
+        form = choose_one("Show as", FORMS, key=FORM)
     with title_slot:
         name = population_name(population)
         if form == "Groups":  # the step that finds groups knows no filter, so none stands here
@@ -71,6 +77,14 @@ def _header(study: Study, population: Slice, features: pd.DataFrame) -> str:
             title = f"Features of :blue[{widgets.plain(name)}]" if name else "Features"
             widgets.page_header(title, widgets.plain(headline(study, population, features)))
     return form
+
+
+def _bases(study: Study) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="features_header"):
+        with st.container():
+            widgets.page_header("Bases of features", bases.WHAT)
+        choose_one("Show as", FORMS, key=FORM)
+    bases.panel(study)
 
 
 @stable_container

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
+import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,14 @@ from PIL import Image
 
 pytest.importorskip("mcp")
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
 
-from core.errors import SettingsError, UnreadableImage
+from core.errors import SettingsError
 from core.export.files import COLUMNS
 from core.mcp.server import http_app, make_server, serve_agents
 from core.mcp.tools import READ_HERE, StudyTools
 from core.store import open_study
+from tests.browser.harness import free_port
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "correct horse battery staple"
@@ -87,6 +93,8 @@ async def _session(server: StdioServerParameters, folder: Path) -> None:
         assert "slices" in await read(client, "worst_slices", study="shared", n=2)
         facts, picture = await call(client, "image", study="shared", image_id=ids[0])
         assert json.loads(facts.text)["link"].endswith(f"image={ids[0].replace('/', '%2F')}")
+        labels = study.images["label"].to_numpy()[study.is_val]
+        assert json.loads(facts.text)["true"] == labels[0]
         assert base64.b64decode(picture.data) == study.thumbnail(ids[0])
         feature = await call(client, "feature", study="shared", feature=0, pictures=1)
         top = study.images["image_id"].iat[int(study.vector("top_images")[0][0])]
@@ -119,8 +127,7 @@ def test_what_lies_outside_a_study_is_not_read(shared_study: Path, monkeypatch: 
     monkeypatch.setattr("core.data.masks.masks.open_masks", lambda **_: pytest.fail("read"))
     study = StudyTools(shared_study.parent, "http://x").opened("shared")
     for one in (study, study.where("split=val"), study.answering("probe")):
-        with pytest.raises(UnreadableImage, match="not served"):
-            one.image(0)
+        assert one.image(0).size == one.thumbnail_image(0).size
         assert one.masks is None
 
 
@@ -145,3 +152,29 @@ def test_every_column_of_the_schema_has_a_meaning() -> None:
 
     unknown = {column for name in READ_HERE for column in COLUMNS[name] if not meaning(column)}
     assert not unknown
+
+
+@pytest.mark.slow
+def test_a_session_over_http_with_the_token(shared_study: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "core", "mcp", "--studies", str(shared_study.parent)]
+    environment = {**os.environ, "PEREGRINE_TOKEN": TOKEN}
+    with subprocess.Popen([*command, "--http", str(port)], cwd=ROOT, env=environment) as server:
+        try:
+            named = asyncio.run(_over_http(f"http://localhost:{port}/mcp"))
+        finally:
+            server.terminate()
+    assert "shared" in [row["study"] for row in named["studies"]]
+
+
+async def _over_http(url: str) -> Any:
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            socket.create_connection(("localhost", int(url.split(":")[2].split("/")[0]))).close()
+            break
+        await asyncio.sleep(0.1)
+    async with (
+        create_mcp_http_client(headers={"Authorization": f"Bearer {TOKEN}"}) as opened,
+        Client(streamable_http_client(url, http_client=opened)) as client,
+    ):
+        return await read(client, "studies")

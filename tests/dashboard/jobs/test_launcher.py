@@ -17,8 +17,10 @@ from core.jobs.commands import (
     BuildDemo,
     Command,
     DecomposeImage,
+    FitBasis,
     MakeReport,
     MakeSheet,
+    RemoveBasis,
     RequestHeatmaps,
     Resume,
     RunStep,
@@ -54,10 +56,12 @@ def every_command(study: Path) -> list[Command]:
             study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
         ),
         BuildDemo(study, fresh=True, pool="max"),
+        FitBasis(study, "sae", "topk", size=64, k=8),
+        RemoveBasis(study, "sae"),
     ]
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(14))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
     parsed = vars(build_parser().parse_args(command.words))
@@ -72,7 +76,7 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     assert shlex.split(command.shell)[3:] == command.words
 
 
-@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("number", range(14))
 def test_command__goes_through_its_record(tmp_path, number):
     command = every_command(tmp_path)[number]
     assert command_of(json.loads(json.dumps(command.record()))) == command
@@ -98,6 +102,9 @@ def test_command__goes_through_its_record(tmp_path, number):
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": [10**30]},
         {"kind": "RequestHeatmaps", "study": "s", "image": "i", "features": list(range(500))},
         {"kind": "MakeSheet", "study": "s", "cells": ["-o", "/x"]},
+        {"kind": "RemoveBasis", "study": "s", "of": "../units"},
+        {"kind": "FitBasis", "study": "s", "of": "units", "method": "topk", "size": 8, "k": 2},
+        {"kind": "FitBasis", "study": "s", "of": "sae", "method": "file", "size": 8, "k": 2},
         {"kind": "MakeSheet", "study": "s", "cells": ["sorted_activation"], "font": "--x"},
         {"kind": "Resume", "study": "s", "words": ["rm"]},
     ],

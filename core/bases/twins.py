@@ -1,0 +1,34 @@
+"""Which latents of two dictionaries are the same direction. No torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+BLOCK = 1024  # rows at once
+
+
+def twins(decoder: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find for each row the row of another dictionary that is most nearly the same direction.
+
+    t_i = argmax_j |cos(d_i, e_j)|; the sign is left out, as a latent may be written either way.
+
+    Args:
+        decoder: (M, r) the latents' directions. other: (L, r), L > 0.
+    Returns:
+        (M,) int64 t_i, and (M,) float64 |cos|; NaN for a row without length. A row of `other` without length
+        is nobody's twin, unless all are.
+    """
+    own, against = _unit(decoder), np.nan_to_num(_unit(other))
+    rows, cosines = np.empty(len(own), np.int64), np.empty(len(own))
+    for at in range(0, len(own), BLOCK):
+        alike = np.abs(own[at : at + BLOCK] @ against.T)  # (block, L)
+        rows[at : at + BLOCK] = alike.argmax(1)
+        cosines[at : at + BLOCK] = alike.max(1)
+    return rows, cosines
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1; NaN for one without length."""
+    wide = rows.astype(np.float64)
+    length = np.linalg.norm(wide, axis=1, keepdims=True)
+    return np.divide(wide, length, out=np.full_like(wide, np.nan), where=length > 0)

@@ -1,0 +1,205 @@
+"""The bases of a study: which there are, how good they are, one more, one less, and two side by side."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import streamlit as st
+
+from core.bases.basis import UNITS, Basis
+from core.bases.kinds import KINDS
+from core.common.dataframes import numbers
+from core.config.bases import BASIS_KINDS
+from core.errors import JobError
+from core.jobs.commands import FitBasis, RemoveBasis
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache.features import basis_reads
+from dashboard.components import widgets
+from dashboard.components.choose_one import select_one
+from dashboard.components.job_follower import begin, start_button
+from dashboard.jobs import launcher
+from dashboard.panels.jobs import study_progress
+from dashboard.state import session
+
+BASES = "Bases"  # what the page Features calls this panel
+WHAT = (
+    "What the features are: the numbers that the encoder computes, its units, or directions of them that a "
+    "dictionary found, its latents. An image is described by few latents, so one often means one thing."
+)
+CONTROLS = ("random", "pca")  # kinds that a dictionary has to beat
+HEADS = {
+    "Basis": "",
+    "R2": "Share of the variation between images that the latents reconstruct; of evaluation images, if any, "
+    "which no fit has seen.",
+    "Active": "L0: how many latents describe an image, on average.",
+    "Dead": "Latents that are active on no image.",
+    "Stability": "How nearly another fit, from another seed, found the same directions: mean |cosine|. Below "
+    ".7, many latents are accidents of the seed.",
+}
+WIDTHS = [5, 1.2, 1.2, 1.2, 1.4, 3]
+SHOWN = 200  # pairs of latents
+
+
+def panel(study: Study) -> None:
+    whole = study if study.below is None else served_studies.open_current(study.below)
+    if whole is not study:  # above the page stands what runs in the basis
+        study_progress.banner(served_studies.Entry(served_studies.name_of(whole), whole.path))
+    _list(study, whole)
+    _fit(whole)
+    if whole.bases:
+        _twins(study, whole)
+
+
+def _list(study: Study, whole: Study) -> None:
+    with st.container(border=True):
+        for column, (head, about) in zip(st.columns(WIDTHS), HEADS.items(), strict=False):
+            column.caption(head, help=about or None)
+        width = whole.array("representations").shape[1]
+        here = study.path.name if study.below is not None else UNITS
+        _row([f"**units of the encoder**: {width:,}", "1", "", "", ""], UNITS, here, whole)
+        for basis in whole.bases.values():
+            _row(_cells(basis), basis.name, here, whole)
+    if text := control_sentence(list(whole.bases.values())):
+        st.markdown(widgets.plain(text))
+
+
+def _cells(basis: Basis) -> list[str]:
+    card = basis.card
+    r2 = card.get("r2") if card.get("r2_val") is None else card["r2_val"]
+    role = f"  \n{KINDS[basis.kind].summary}"
+    role += ", on positions" if card.get("on") == "positions" else ""
+    return [
+        f"**{widgets.plain(basis.name)}**: {card.get('size', 0):,} latents{role}",
+        widgets.number(r2, digits=2),
+        widgets.number(card.get("l0"), digits=1),
+        widgets.percent(card.get("dead"), digits=0),
+        widgets.number(card.get("stability"), digits=2),
+    ]
+
+
+def _row(cells: list[str], name: str, here: str, whole: Study) -> None:
+    *columns, last = st.columns(WIDTHS, vertical_alignment="center")
+    for column, cell in zip(columns, cells, strict=True):
+        column.markdown(cell)
+    with last, st.container(horizontal=True, gap="small", horizontal_alignment="right"):
+        if name == here:
+            st.caption("shown now", width="content")
+        else:
+            st.button("Show", key=f"show_{name}", on_click=_show, args=(name,), help="Features are these")
+        if name != UNITS:
+            with st.popover("Remove", type="tertiary"):
+                st.caption("It goes with all that was computed in it. The images and units stay.")
+                st.button(
+                    f"Remove {name}", key=f"remove_{name}", on_click=_remove, args=(whole, name, name == here)
+                )
+
+
+def control_sentence(bases: list[Basis]) -> str:
+    """How much more of the images the best dictionary explains than directions that nobody learned.
+
+    >>> control_sentence([])
+    ''
+    """
+    found = {basis.name: basis for basis in bases if basis.card.get("r2") is not None}
+    learned = [one for one in found.values() if one.kind not in CONTROLS]
+    controls = [one for one in found.values() if one.kind in CONTROLS]
+    if not learned:
+        return ""
+    best = max(learned, key=_r2)
+    if not controls:
+        return (
+            "No control is here yet: fit random, with as many latents and codes, to see what directions that "
+            "nobody learned explain."
+        )
+    parts = [f"{one.name} {_r2(one):.2f} with {one.card.get('l0') or 0:.0f}" for one in controls]
+    start = f"{best.name} explains R2 {_r2(best):.2f} with {best.card.get('l0') or 0:.0f} active latents"
+    return f"{start}; as controls, {', '.join(parts)}."
+
+
+def _r2(basis: Basis) -> float:
+    held_out = basis.card.get("r2_val")
+    return float(basis.card["r2"] if held_out is None else held_out)
+
+
+def _fit(whole: Study) -> None:
+    """The form of one more; its command is fitted by the launcher, above the page stands how far it is."""
+    vectors = whole.array("representations").shape
+    with st.expander("Fit another one", icon=":material/add_circle:", expanded=not whole.bases):
+        columns = st.columns([3, 2, 1.5, 1.5, 1.5], vertical_alignment="bottom")
+        with columns[0]:
+            kind = select_one("Kind", BASIS_KINDS, key="basis_kind", shows_label=True)
+        usual = next(name for name in _names(kind) if name not in whole.bases)
+        name = columns[1].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
+        n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
+        usual_size = min(KINDS[kind].default_size(vectors[1], n_train), n_train)  # no more than images
+        size = columns[2].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
+        k = columns[3].number_input("Active at once", 1, value=min(32, usual_size), key=f"basis_k_{kind}")
+        seeds = columns[4].number_input("Fits", 1, 8, 2, key="basis_fits", help=HEADS["Stability"])
+        st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
+        try:
+            command = FitBasis(whole.path, (name or usual).strip(), kind, int(size), int(k), int(seeds))
+        except JobError as error:
+            st.error(widgets.plain(error), icon=":material/error:")
+            return
+        again = command.of in whole.bases
+        start_button(command, f"Fit {command.of} again" if again else "Fit", key="basis_fit", kind="primary")
+
+
+def _names(kind: str):
+    yield kind
+    yield from (f"{kind}-{number}" for number in itertools.count(2))
+
+
+def _twins(study: Study, whole: Study) -> None:
+    """Which latents of one basis another one has, too."""
+    names = [*whole.bases, UNITS]
+    st.subheader("Two bases side by side")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        here = study.path.name if study.below is not None else names[0]
+        mine = select_one("Latents of", names, key="twins_of", default=here, width=200)
+        st.caption("and the most similar ones of", width="content")
+        others = [name for name in names if name != mine]
+        other = select_one("Compared with", others, key="twins_with", width=200)
+    frame = basis_reads.twins_of(whole, mine, other)
+    cosines = numbers(frame, "cosine")
+    n = int(np.count_nonzero(cosines >= basis_reads.TWIN))
+    st.markdown(
+        f"**{n:,} of {len(frame):,}** of {widgets.plain(mine)} have a twin in {widgets.plain(other)} "
+        f"(|cosine| of their directions at least {basis_reads.TWIN}); "
+        f"the median of the best |cosine| is {widgets.number(float(np.median(cosines)), digits=2)}."
+    )
+    order = select_one("Order", ("twins first", "without a twin first"), key="twins_order", width=200)
+    shown = (frame if order == "twins first" else frame[::-1]).head(SHOWN)
+    name = served_studies.name_of(whole)
+    links = {
+        column: [session.href("feature", name, feature=str(one), basis=basis) for one in shown[column]]
+        for column, basis in (("latent", mine), ("twin", other))
+    }
+    st.dataframe(
+        shown.assign(**links),
+        hide_index=True,
+        alt=f"The latents of {mine}, and the most similar one of {other}",
+        column_config={
+            "latent": st.column_config.LinkColumn(mine, display_text=r"feature=(\d+)"),
+            "words": "its words",
+            "twin": st.column_config.LinkColumn(other, display_text=r"feature=(\d+)"),
+            "words_of_twin": "words of that one",
+            "cosine": st.column_config.ProgressColumn("|cosine|", format="%.2f", min_value=0, max_value=1),
+        },
+    )
+
+
+def _show(name: str) -> None:
+    session.set_url(session.BASIS, None if name == UNITS else name)
+
+
+def _remove(whole: Study, name: str, is_shown: bool) -> None:
+    command = RemoveBasis(whole.path, name)
+    if (why := launcher.refusal(command)) is not None:
+        session.notify(why)
+        return
+    if is_shown:
+        _show(UNITS)
+    begin(command)

@@ -45,7 +45,7 @@ def test_basis__is_chosen_computed_by_a_click_kept_and_missed_in_one_line(visito
     page.get_by_test_id("stSidebar").get_by_role("link", name="Features").click()
     expect(page).to_have_url(re.compile("/features.*basis=sae"))
     settle(page)
-    page.get_by_role("link", name=re.compile("#|Feature ")).first.click()
+    page.get_by_role("link", name=re.compile("#|Latent ")).first.click()
     expect(page).to_have_url(re.compile("/feature.*basis=sae"))
     expect(page.get_by_text(re.compile(r"Latent sae/\d+: a direction"))).to_be_visible()
 

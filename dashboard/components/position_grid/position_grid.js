@@ -6,6 +6,7 @@ function onKey(event, buttons, columns) {
   const next = buttons[buttons.indexOf(event.target) + (steps[event.key] ?? NaN)];
   if (!next) return;
   event.preventDefault();
+  event.stopPropagation(); // else the page turns to another image
   for (const one of buttons) one.tabIndex = one === next ? 0 : -1;
   next.focus();
 }

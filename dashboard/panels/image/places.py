@@ -73,7 +73,7 @@ def _latents(study: Study, row: int, place: int) -> None:
             if latent in stored:
                 heat = overlay_urls(study, [row], [OverlayStyle(features=(latent,))], side=HEAT)[0]
                 st.html(
-                    f'<img src="{escape(heat)}" alt="where it is active" height="{HEAT // 2}">',
+                    f'<img src="{escape(heat)}" alt="where it is active" width="{HEAT // 2}">',
                     width=HEAT // 2,
                 )
             st.markdown(f"[{title}]({address})" + f" :gray[{about}]" * bool(about), width="stretch")

@@ -70,7 +70,7 @@ class ClassColumns:
         column_of = np.full(len(labels), -1)
         column_of[held] = np.arange(len(held))
         column = np.where(match.code >= 0, column_of[match.code], -1)
-        names: list[str] = [labels[code] for code in held.tolist()]
+        names = [str(labels[int(code)]) for code in held]
         if not restrict:
             others = np.flatnonzero(match.code < 0)
             column[others] = len(names) + np.arange(len(others))

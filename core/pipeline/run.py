@@ -93,7 +93,7 @@ def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -
         )
     steps = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
     if whole is not None:
-        steps = [step for step in steps if STEPS[step].in_basis]
+        steps = [step for step in steps if STEPS[step].in_basis and not STEPS[step].shows_through]
     configs = {
         step: settings_of(step, options, _settings_before(step, folder, study.settings(step)))
         for step in steps

@@ -180,13 +180,13 @@ def read_made(whole: Any, name: str, item: str, made: str) -> ChunkedArray:
     part = f"basis_{name}_{{}}".format
     decoder = part("decoder")
     if made == CODES:
-        sparse = [whole.array(part(one)) for one in ("count", "features", "values")]
-        return DenseCodes(*sparse, int(whole.array(decoder).shape[0]))
-    values = whole.vector(item).astype(np.float64)
+        counts, features, values = (whole.array(part(one)) for one in ("count", "features", "values"))
+        return DenseCodes(counts, features, values, int(whole.array(decoder).shape[0]))
+    own = whole.vector(item).astype(np.float64)
     if made == WEIGHTS:
-        return Computed(whole.path / item, (values @ whole.vector(decoder).T.astype(np.float64)))
+        return Computed(whole.path / item, (own @ whole.vector(decoder).T.astype(np.float64)))
     weights = whole.vector(item.removesuffix(BIAS) + WEIGHTS).astype(np.float64)
-    return Computed(whole.path / item, values + weights @ whole.vector(part("offset")))
+    return Computed(whole.path / item, own + weights @ whole.vector(part("offset")))
 
 
 class DenseCodes(ChunkedArray):

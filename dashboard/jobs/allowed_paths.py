@@ -34,8 +34,8 @@ def dropped_folder() -> Path:
 def roots() -> list[Path]:
     """The configured roots that exist and that of dropped images, links resolved, each once."""
     named = os.environ.get(ROOTS)
-    folders = [part for part in named.split(os.pathsep) if part] if named else list(USUAL)
-    folders.append(str(dropped_folder()))
+    folders = [part for part in named.split(os.pathsep) if part] if named else USUAL
+    folders = [*folders, str(dropped_folder())]
     return list(dict.fromkeys(Path(folder).resolve() for folder in folders if Path(folder).is_dir()))
 
 

@@ -27,6 +27,9 @@ from core.export.files import COLUMNS
 from core.mcp.server import http_app, make_server, serve_agents
 from core.mcp.tools import READ_HERE, StudyTools
 from core.store import open_study
+from dashboard.addresses.pages import PAGES
+from dashboard.addresses.served_studies import BASIS
+from dashboard.state.session import IMAGE, WHERE
 from tests.browser.harness import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +148,14 @@ def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch:
     for token, message in (("", "needs a token"), ("short", "16 or more")):
         with pytest.raises(SettingsError, match=message):
             serve_agents(shared_study.parent, "http://x", http=("localhost", 8600), token=token)
+
+
+def test_a_link_opens_the_page_that_the_dashboard_opens(tmp_path: Path) -> None:
+    tools = StudyTools(tmp_path, "http://x/")
+    wanted = "http://x/feature?study=lab%2Fdemo&basis=sae&feature=3"
+    assert tools.link("feature", "lab/demo/bases/sae", feature="3") == wanted
+    pages = ("overview", "images", "image", "feature")
+    assert all(page in PAGES for page in pages) and (BASIS, IMAGE, WHERE) == ("basis", "image", "where")
 
 
 def test_every_column_of_the_schema_has_a_meaning() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
+from core.analysis.gradcam.gradcam import AnyEncoder, gradcam_maps, sum_map
 from core.analysis.gradcam.latents import LatentEncoder
 from core.common.command_line import command_line
 from core.config import ENCODER_SETTINGS
@@ -116,9 +116,9 @@ def on_demand(
     size = study.transform.input_size
     numbers = study.heatmap_reader.discriminative(row)[0] if features is None else features
     numbers = check_features(study, numbers)
-    encoder = encoder or study_encoder(study, device)
-    pixels = torch.from_numpy(encoder.transform.pixels(study.image(row)))[None]
-    maps = sum_map(encoder, pixels, numbers) if combine == "sum" else gradcam_maps(encoder, pixels, numbers)
+    looking: AnyEncoder = encoder or study_encoder(study, device)
+    pixels = torch.from_numpy(looking.transform.pixels(study.image(row)))[None]
+    maps = sum_map(looking, pixels, numbers) if combine == "sum" else gradcam_maps(looking, pixels, numbers)
     return combine_maps(maps[0].cpu().numpy(), np.ones(maps.shape[1]), combine, size)
 
 

@@ -80,7 +80,7 @@ CORE_FOR_DASHBOARD = (
     *("core.analysis.features.notes", "core.analysis.quality.trust_check"),
     *("core.analysis.quality.recommendation", "core.analysis.quality.label_free.consensus"),
     *("core.analysis.probe.notes", "core.answers.answer", "core.bases.basis"),
-    *("core.bases.kinds", "core.bases.twins"),
+    *("core.bases.kinds", "core.bases.position_index", "core.bases.twins"),
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
     "core.topics",

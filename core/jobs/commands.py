@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.common.command_line import TYPED, basis_of, shell_text
-from core.config.bases import BASIS_KINDS
+from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError
 from core.steps import STEPS
 
@@ -237,15 +237,16 @@ class FitBasis(RemoveBasis):
     size: int
     k: int
     seeds: int = 2
+    on: str = ON[0]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method not in BASIS_KINDS or min(self.size, self.k, self.seeds) < 1:
+        if self.method not in BASIS_KINDS or self.on not in ON or min(self.size, self.k, self.seeds) < 1:
             raise JobError("a basis needs a known kind, and at least one latent, one code and one fit")
 
     def _words(self) -> Iterator[str]:
         yield from (str(self.study), _option("name", self.of), _option("kind", self.method))
-        yield from (_option(part, getattr(self, part)) for part in ("size", "k", "seeds"))
+        yield from (_option(part, getattr(self, part)) for part in ("size", "k", "seeds", "on"))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from core.export.meanings import meaning
 from core.export.private_paths import without_folders
 from core.export.summary import info
 from core.search import resident, search
-from core.served.studies import open_current, resolve, study_entries
+from core.served.studies import open_current, resolve, split_basis, study_entries
 from core.slices.features.of_image import decision, features_of_image
 from core.slices.features.similar import similar_features
 from core.slices.finder import worst_slices
@@ -226,7 +226,8 @@ class StudyTools:
 
     def link(self, page: str, name: str, **parts: str) -> str:
         """Return the address of a page of the dashboard."""
-        query = {key: value for key, value in {"study": name, **parts}.items() if value}
+        study, basis = split_basis(name)
+        query = {key: value for key, value in {"study": study, "basis": basis, **parts}.items() if value}
         return f"{self.address}/{page}?{urlencode(query)}"
 
 

@@ -28,6 +28,8 @@ def other_studies(study: Study) -> dict[str, Study]:
             other = served_studies.open_current(entry.path)
         except PeregrineError:
             continue
+        if study.below is not None and other.path.resolve() == study.below.resolve():
+            other = other.answering(study.answer.name if study.answer else None)  # as the basis is read
         if other.has("images") and other.path.resolve() != study.path.resolve():
             others[entry.name] = other
     return dict(sorted(others.items(), key=lambda pair: not made_of_the_same(study, pair[1])))

@@ -299,6 +299,13 @@ def latent_sentence(study: Study, feature: int) -> str:
     return "" if basis is None or latents is None else about_latent(basis, latents.iloc[feature].to_dict())
 
 
+def stability(study: Study, latent: int) -> float | None:
+    """How nearly another fit found a latent; None for a unit, and where there was one fit."""
+    latents = _latents(study)
+    value = float("nan") if latents is None else float(latents["stability"].iat[latent])
+    return value if value == value else None
+
+
 def number_and_place(study: Study, feature: int) -> str:
     """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat"."""
     source = named_from(study).get(feature)

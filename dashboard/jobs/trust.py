@@ -27,6 +27,7 @@ from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
 
 # Steps that read nothing but what is stored in the study, whatever its settings say.
+POSITIONS = "positions"
 STUDY_ONLY = frozenset({"features", "neighbours", "probe", "quality", "map", "failures"})
 PATHS = frozenset({"masks", "salient_imagenet", "annotations", "captions", "representations", "root"})
 REMEDY = f"Run the command in a terminal, or set {TRUST}=1 if all studies served here are yours."
@@ -102,10 +103,15 @@ def _check_served(study: Path) -> None:
         raise SettingsError(f"'{study.name[:60]}' is not a study that is served here")
 
 
+def _reads_study_only(command: Command) -> bool:
+    if isinstance(command, FitBasis):
+        return command.on != POSITIONS  # which the encoder has to compute
+    return isinstance(command, RemoveBasis) or (isinstance(command, RunStep) and command.step in STUDY_ONLY)
+
+
 def _check_study(study: Path, command: Command) -> None:
     """Raise SettingsError for the first thing of a study that the command would reach and must not."""
-    reads_study_only = isinstance(command, RunStep) and command.step in STUDY_ONLY
-    if reads_study_only or isinstance(command, FitBasis | RemoveBasis):
+    if _reads_study_only(command):
         served_studies.open_current(study)  # raises for what cannot be read
         return
     steps = served_studies.open_current(study).manifest["steps"].items()

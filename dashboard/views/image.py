@@ -18,6 +18,7 @@ from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import heatmap_reads, image_reads, reads
 from dashboard.cache.features import feature_reads
+from dashboard.cache.pictures import position_reads
 from dashboard.components import widgets
 from dashboard.components.chart import with_menu
 from dashboard.components.choose_one import choose_one
@@ -26,6 +27,7 @@ from dashboard.components.page_link import link
 from dashboard.panels import traces
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.panels.image import crops, detail, heatmap, similar
+from dashboard.panels.image.places import PLACES, places_part
 from dashboard.panels.image.removal import REMOVED, removal, switch, switched_off
 from dashboard.research import parts
 from dashboard.state import image_filter, session
@@ -50,7 +52,7 @@ def image_page(study: Study) -> None:
     facts = reads.image_facts(study, opened.row)
     _header(study, opened, facts)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        part = _part()
+        part = _part(study)
         traces.of_image(study, facts)
     traces.note_of_image(study, facts)
     if part == HEATMAPS:
@@ -62,6 +64,8 @@ def image_page(study: Study) -> None:
         detail.neighbours(study, opened.row)
     elif part == SCORES:
         detail.scores(study, opened.row, facts)
+    elif part == PLACES:
+        places_part(study, opened.row, facts)
     elif part in parts.OF_AN_IMAGE:
         parts.OF_AN_IMAGE[part](study, opened.row, facts)
     else:
@@ -80,8 +84,9 @@ def _header(study: Study, opened: session.OpenedImage, facts: dict[str, Any]) ->
         detail.walk(study, opened)
 
 
-def _part() -> str:
-    return choose_one("Part", [*PARTS, *parts.OF_AN_IMAGE], key="image_part")
+def _part(study: Study) -> str:
+    places = [PLACES] if position_reads.has_places(study) else []
+    return choose_one("Part", [*PARTS, *places, *parts.OF_AN_IMAGE], key="image_part")
 
 
 def _features(study: Study, row: int, facts: dict[str, Any]) -> None:

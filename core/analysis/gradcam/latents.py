@@ -20,7 +20,7 @@ def dictionary_of(study: Study) -> Dictionary:
     """The dictionary of the basis in which a study is read."""
     basis, whole = study.basis, Study(study.below or study.path)
     assert basis is not None
-    parts = {
+    parts: dict[str, Any] = {
         name: whole.vector(basis.item(name)).astype(np.float32)
         for name in PARTS
         if whole.has(basis.item(name))

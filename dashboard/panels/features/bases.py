@@ -38,6 +38,11 @@ HEADS = {
     "Stability": "How nearly another fit, from another seed, found the same directions: mean |cosine|. Below "
     ".7, many latents are accidents of the seed.",
 }
+VECTORS = {"whole images": "pooled", "places in images": "positions"}
+ABOUT_VECTORS = (
+    "One vector an image, or one for each place of the encoder's last map: then the page of an image shows "
+    "which latents are active where you click. The encoder has to look at every image again for that."
+)
 WIDTHS = [5, 1.2, 1.2, 1.2, 1.4, 3]
 SHOWN = 200  # pairs of latents
 
@@ -75,7 +80,7 @@ def _cells(basis: Basis) -> list[str]:
         widgets.number(r2, digits=2),
         widgets.number(card.get("l0"), digits=1),
         widgets.percent(card.get("dead"), digits=0),
-        widgets.number(card.get("stability"), digits=2),
+        widgets.number(card.get("stability"), digits=2) if card.get("stability") is not None else "one fit",
     ]
 
 
@@ -104,10 +109,11 @@ def control_sentence(bases: list[Basis]) -> str:
     """
     found = {basis.name: basis for basis in bases if basis.card.get("r2") is not None}
     learned = [one for one in found.values() if one.kind not in CONTROLS]
-    controls = [one for one in found.values() if one.kind in CONTROLS]
     if not learned:
         return ""
     best = max(learned, key=_r2)
+    alike = [one for one in found.values() if one.card.get("on") == best.card.get("on")]
+    controls = [one for one in alike if one.kind in CONTROLS]
     if not controls:
         return (
             "No control is here yet: fit random, with as many latents and codes, to see what directions that "
@@ -127,19 +133,27 @@ def _fit(whole: Study) -> None:
     """The form of one more; its command is fitted by the launcher, above the page stands how far it is."""
     vectors = whole.array("representations").shape
     with st.expander("Fit another one", icon=":material/add_circle:", expanded=not whole.bases):
-        columns = st.columns([3, 2, 1.5, 1.5, 1.5], vertical_alignment="bottom")
+        columns = st.columns([2, 2.2, 2, 1.7, 1.7, 1.5], vertical_alignment="bottom", gap="small")
         with columns[0]:
             kind = select_one("Kind", BASIS_KINDS, key="basis_kind", shows_label=True)
+        with columns[1]:
+            on = select_one("Fitted to", list(VECTORS), key="basis_on", shows_label=True, help=ABOUT_VECTORS)
         usual = next(name for name in _names(kind) if name not in whole.bases)
-        name = columns[1].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
+        name = columns[2].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
         n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
         usual_size = min(KINDS[kind].default_size(vectors[1], n_train), n_train)  # no more than images
-        size = columns[2].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
-        k = columns[3].number_input("Active at once", 1, value=min(32, usual_size), key=f"basis_k_{kind}")
-        seeds = columns[4].number_input("Fits", 1, 8, 2, key="basis_fits", help=HEADS["Stability"])
+        usual_k = min(32, usual_size)
+        if kind == "random" and (
+            learned := [one for one in whole.bases.values() if one.kind not in CONTROLS]
+        ):
+            usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
+        size = columns[3].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
+        k = columns[4].number_input("Active at once", 1, value=usual_k, key=f"basis_k_{kind}")
+        seeds = columns[5].number_input("Fits", 1, 8, 2, key="basis_fits", help=HEADS["Stability"])
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
         try:
-            command = FitBasis(whole.path, (name or usual).strip(), kind, int(size), int(k), int(seeds))
+            sizes = int(size), int(k), int(seeds)
+            command = FitBasis(whole.path, (name or usual).strip(), kind, *sizes, VECTORS[on])
         except JobError as error:
             st.error(widgets.plain(error), icon=":material/error:")
             return

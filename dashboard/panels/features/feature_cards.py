@@ -68,9 +68,12 @@ def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     """The name of a feature, and in grey its number and where its words were seen, or of one without words
     the classes that it fires on.
     """
+    stable = reads.stability(study, int(row["feature"]))
+    trust = [f"stability {stable:.2f}"] if stable is not None else []
     if row["name"]:
-        return row["name"], reads.number_and_place(study, int(row["feature"]))
-    return f"Feature {row['feature']}", row["classes"]
+        return row["name"], " · ".join([reads.number_and_place(study, int(row["feature"])), *trust])
+    kind = "Feature" if study.below is None else "Latent"
+    return f"{kind} {row['feature']}", " · ".join([part for part in (row["classes"], *trust) if part])
 
 
 def _card(

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from streamlit.testing.v1 import AppTest
 
+from core.answers.requests import add_kinds
+from core.bases.basis import Basis
+from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
 from core.config import BasisConfig
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.jobs.progress import Progress
+from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
-from tests.dashboard.conftest import all_text
+from dashboard.panels.features.bases import control_sentence
+from tests.dashboard.conftest import all_text, tiles
+from tests.synthetic import make_seen_study
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +71,20 @@ def test_panel__lists_bases_with_controls_also_where_nothing_is_computed_in_them
     assert "basis" not in app.query_params and not started
 
 
+def test_control_sentence__compares_what_was_fitted_to_the_same_vectors():
+    def basis(kind: str, r2: float, on: str = "pooled") -> Basis:
+        return Basis(kind, kind, f"basis-{kind}", {"r2": 1.0, "r2_val": r2, "l0": 8, "on": on})
+
+    learned, control = basis("topk", 0.71), basis("random", 0.12)
+    assert control_sentence([control]) == ""
+    assert control_sentence([learned, control]) == (
+        "topk explains R2 0.71 with 8 active latents; as controls, random 0.12 with 8."
+    )
+    of_places = basis("random", 0.3, "positions")
+    for others in ([], [of_places]):
+        assert "No control is here yet" in control_sentence([learned, *others])
+
+
 def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page):
     app = open_page("features", study="demo", basis="pca", features_as="Bases")
     app.number_input(key="basis_size_topk").set_value(10)
@@ -76,6 +99,55 @@ def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, o
     assert {folder for _, folder in started} == {served} and "basis" not in app.query_params
     app.text_input(key="basis_name").set_value("../up").run()
     assert any("a name is up to 40 letters" in box.value for box in app.error)
+
+
+@pytest.fixture(scope="module")
+def on_places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study whose encoder is there, with a basis of its positions in which the features are computed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PEREGRINE_TRUST_STUDIES", "1")
+        folder = make_seen_study(tmp_path_factory.mktemp("places") / "demo", n_train=32, n_val=12)
+        config = BasisConfig(kind="random", size=30, k=3, seeds=1, on="positions")
+        add_basis(folder, "places", config, Progress.silent(), device="cpu")
+    return folder
+
+
+def test_place_of_an_image__its_latents_and_where_else_they_are(on_places, monkeypatch, open_page):
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(on_places.parent))
+    study = open_study(on_places)
+    basis, image = study.bases["places"], str(study.images["image_id"].iat[3])
+    rows, columns = basis.card["grid"]
+    place = columns + 1  # second row, second column
+    left, top, right, bottom = study.transform.box(*study.thumbnail_image(3).size)
+    width, height = study.thumbnail_image(3).size
+    x, y = (left + 1.5 / columns * (right - left)) / width, (top + 1.5 / rows * (bottom - top)) / height
+    asked = {"study": "demo", "basis": "places", "image": image, "image_part": "Places", "place": place}
+    app = open_page("image", **asked)
+    assert not app.exception
+    latents = at_position(study, basis, image, x, y)["latent"].tolist()
+    assert latents and f"**{len(latents)} latent" in all_text(app)
+    shown = re.findall(r"\[Latent (\d+)\]", all_text(app))
+    assert [int(latent) for latent in shown] == latents
+    assert "row 2, column 2" in all_text(app)
+    similar = similar_positions(study, basis, image, x, y)
+    assert [tile["id"] for tile in tiles(app, "image_places_similar")] == similar["row"].tolist()
+    outside = open_page("image", **(asked | {"place": rows * columns}))
+    assert any("There is no place" in box.value for box in outside.info)
+    of_units = open_page("image", **{name: asked[name] for name in ("study", "image")})
+    assert "Places" in _parts(app) and "Places" not in _parts(of_units)
+
+
+def _parts(app: AppTest) -> list[str]:
+    (buttons,) = [one for one in app.get("button_group") if one.proto.id.endswith("-image_part")]
+    return [option.content for option in buttons.proto.options]
+
+
+def test_compare__a_basis_and_its_units_are_read_by_the_same_answer(served):
+    add_kinds(served, ["knn"], {}, Progress.silent())
+    study = open_study(served).in_basis("pca").answering("knn")
+    other = other_studies(study)["demo"]
+    assert other.below is None and other.answer is not None and other.answer.name == "knn"
+    assert comparison(study, (other,), Slice.parse("split=val")).shared.judged.any()
 
 
 def test_twins_of__units_are_the_axes(made):

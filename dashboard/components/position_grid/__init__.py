@@ -1,0 +1,46 @@
+"""A picture with a grid of places, of which one is chosen: by a click, or with the arrow keys and Enter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+HERE = Path(__file__).parent
+
+_GRID = component(
+    "peregrine_position_grid",
+    html='<div class="stage"><img alt=""><div class="places" role="group"></div></div>',
+    css=(HERE / "position_grid.css").read_text(encoding="utf-8"),
+    js=(HERE / "position_grid.js").read_text(encoding="utf-8"),
+)
+
+
+def position_grid(
+    picture: str,
+    grid: tuple[int, int],
+    box: Sequence[float],
+    chosen: int | None,
+    *,
+    key: str,
+    name: str,
+    on_choose: Callable[[int], None],
+) -> None:
+    """Draw the picture.
+
+    Args:
+        picture: its address. grid: rows and columns. box: left, top, right, bottom of what the grid covers,
+            as shares of the picture's sides; it may reach out of it. chosen: a place, row by row.
+        name: of the picture, for a screen reader. on_choose: gets a place; runs as a callback, before the
+            next run.
+    """
+
+    def changed() -> None:
+        if (place := st.session_state[key].chosen) is not None:
+            on_choose(int(place))
+
+    data: dict[str, Any] = {"picture": picture, "grid": grid, "box": box, "chosen": chosen, "name": name}
+    _GRID(key=key, data=data, on_chosen_change=changed)

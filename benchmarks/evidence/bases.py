@@ -36,11 +36,11 @@ from core.store import Study, open_study
 K, SIZE, SEEDS = 16, 1024, 2
 BASES: dict[str, dict[str, Any]] = {
     "pca": {"size": 256},
-    "kmeans": {"size": 256},
-    "nmf": {"size": 128},
-    "random": {"size": SIZE},
     "topk": {"size": SIZE},
+    "random": {"size": SIZE},
+    "kmeans": {"size": 256},
     "matryoshka": {"size": SIZE},
+    "nmf": {"size": 128},
 }
 ON_POSITIONS = ("pca", "random", "topk", "matryoshka")
 FEWEST, TOP, COVERED = 20, 16, 0.3

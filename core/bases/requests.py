@@ -15,7 +15,7 @@ from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
 from core.bases.kinds import KINDS
 from core.bases.measures import stability
-from core.bases.sampled import remove_states, sampled_positions
+from core.bases.sampled import sampled_positions, states
 from core.bases.self_check import check_fit
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
@@ -48,7 +48,7 @@ def add_basis(
     kind = KINDS[str(config.kind)]
     name, where = check_basis_name(name or kind.name), resolve_device(device)
     settings = as_settings(config)
-    with write_study(folder) as writer, progress.step("basis"):
+    with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
         study, step = study_to_encode(folder), STEP.format(name=name)
         if writer.is_current(step, settings, INPUTS):
             progress.note(f"{name}: up to date")
@@ -71,7 +71,6 @@ def add_basis(
             new = NewBasis(name, kind.name, fits[0], config.on, stable, facts)
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
             write_basis(study, out, new, where, progress, **how)
-        remove_states(writer.folder, name)
     return basis_named(StudyReader(folder), name)
 
 
@@ -118,7 +117,7 @@ def load_basis(
     file = weights_file(Path(path))
     settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}
     settings |= {"pool_codes": config.pool_codes} if config.on == "positions" else {}
-    with write_study(folder) as writer, progress.step("basis"):
+    with write_study(folder) as writer, progress.step("basis"), states(writer.folder, name):
         study, step = study_to_encode(folder), STEP.format(name=name)
         mark = digest({"settings": settings, "of": study.manifest["items"]["representations"]})[:12]
         state = writer.folder / f".basis-{name}-{mark}"
@@ -150,7 +149,6 @@ def load_basis(
             new = NewBasis(name, "file", dictionary, config.on, facts=facts)
             how = {"positions": positions, "pool_codes": config.pool_codes, "state": _sums(state)}
             write_basis(study, out, new, where, progress, **how)
-        remove_states(writer.folder, name)
     return basis_named(StudyReader(folder), name)
 
 

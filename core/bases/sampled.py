@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from core.bases.vectors import Vectors
-from core.errors import ImageSourceError
+from core.errors import ImageSourceError, SettingsError
 from core.storage.chunked_array import ArrayWriter, ChunkedArray
 
 if TYPE_CHECKING:
@@ -90,7 +91,17 @@ def sampled_positions(
     return Vectors(ChunkedArray(folder, counts, "float32", (positions.width,)), np.arange(sum(counts)))
 
 
-def remove_states(folder: Path, name: str) -> None:
-    """Remove what interrupted runs of a basis have kept in a study's folder."""
+@contextmanager
+def states(folder: Path, name: str) -> Iterator[None]:
+    """Keep what interrupted runs of a basis have left in a study's folder until it is written, or refused."""
+    try:
+        yield
+    except SettingsError:
+        _remove_states(folder, name)
+        raise
+    _remove_states(folder, name)
+
+
+def _remove_states(folder: Path, name: str) -> None:
     for state in folder.glob(f".basis-{name}-{'?' * 12}.*"):
         shutil.rmtree(state) if state.is_dir() else state.unlink()

@@ -282,8 +282,17 @@ def too_many(study: Path, _: Path) -> None:
     add(study, k=SIZE + 1)
 
 
+def too_few(study: Path, _: Path) -> None:
+    add(study, kind="pca", size=33)
+
+
 @pytest.mark.parametrize(
-    ("ask", "said"), [(narrow, "have 5 features, those of this study 32"), (too_many, "only 40 latents")]
+    ("ask", "said"),
+    [
+        (too_few, "have 32 components"),
+        (narrow, "have 5 features, those of this study 32"),
+        (too_many, "only 40 latents"),
+    ],
 )
 def test_what_does_not_fit_is_one_line_and_changes_nothing(made, tmp_path, ask, said):
     before = contents(made)

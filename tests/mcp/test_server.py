@@ -11,6 +11,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from PIL import Image
 
 pytest.importorskip("mcp")
 from mcp import Client, StdioServerParameters, stdio_client
-from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 from core.errors import SettingsError
 from core.export.files import COLUMNS
@@ -55,6 +58,12 @@ HOSTILE: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
+def ran(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end in a thread of its own: browser tests leave a loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
 def files(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(one): (one.stat().st_size, one.stat().st_mtime_ns) for one in folder.rglob("*")}
 
@@ -73,7 +82,7 @@ async def read(client: Client, name: str, **given: Any) -> Any:
 def test_a_session_over_stdio_reads_a_study_and_writes_nothing(shared_study: Path) -> None:
     before = files(shared_study)
     command = ["-m", "core", "mcp", "--studies", str(shared_study.parent)]
-    asyncio.run(_session(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT), shared_study))
+    ran(_session(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT), shared_study))
     assert files(shared_study) == before
 
 
@@ -120,7 +129,7 @@ def test_a_figure_comes_as_png_of_bounded_size(shared_study: Path) -> None:
         async with Client(make_server(shared_study.parent, "http://x")) as client:
             return await call(client, "figure", study="shared", figure="roc")
 
-    picture = Image.open(io.BytesIO(base64.b64decode(asyncio.run(drawn())[0].data)))
+    picture = Image.open(io.BytesIO(base64.b64decode(ran(drawn())[0].data)))
     assert picture.format == "PNG" and 100 < max(picture.size) <= 1600
 
 
@@ -143,8 +152,8 @@ def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8600") as client:
             return (await client.post("/mcp", json={}, headers=headers)).status_code
 
-    assert asyncio.run(status({})) == 401
-    assert asyncio.run(status({"Authorization": "Bearer wrong"})) == 401
+    assert ran(status({})) == 401
+    assert ran(status({"Authorization": "Bearer wrong"})) == 401
     for token, message in (("", "needs a token"), ("short", "16 or more")):
         with pytest.raises(SettingsError, match=message):
             serve_agents(shared_study.parent, "http://x", http=("localhost", 8600), token=token)
@@ -172,7 +181,7 @@ def test_a_session_over_http_with_the_token(shared_study: Path) -> None:
     environment = {**os.environ, "PEREGRINE_TOKEN": TOKEN}
     with subprocess.Popen([*command, "--http", str(port)], cwd=ROOT, env=environment) as server:
         try:
-            named = asyncio.run(_over_http(f"http://localhost:{port}/mcp"))
+            named = ran(_over_http(f"http://localhost:{port}/mcp"))
         finally:
             server.terminate()
     assert "shared" in [row["study"] for row in named["studies"]]

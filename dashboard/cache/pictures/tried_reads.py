@@ -113,11 +113,6 @@ def sample(name: str) -> Picture | None:
     return None if one is None else Picture(one.about, one.path.read_bytes())
 
 
-def about(name: str) -> str:
-    """What a sample shows."""
-    return samples()[name].about
-
-
 @st.cache_resource(show_spinner=False)
 def thumbnails() -> dict[str, str]:
     """Small pictures of the samples, as addresses that hold them."""

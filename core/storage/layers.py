@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.common.command_line import basis_of, command_line
-from core.errors import StudyError, did_you_mean
+from core.errors import DamagedManifest, StudyError, did_you_mean
 from core.steps import STEPS
 from core.storage import manifest as manifests
 from core.storage.chunked_array import ChunkedArray
@@ -80,6 +80,9 @@ def read_layered(folder: Path) -> dict[str, Any]:
     card = card_of(of, whole, folder.name)
     has_own = (folder / manifests.MANIFEST).exists()
     own = manifests.read_manifest(folder) if has_own else manifests.empty_manifest()
+    if any({BELOW, MADE} & entry.keys() for part in ("steps", "items") for entry in own[part].values()):
+        what = "says of its own items that they lie in another study"
+        raise DamagedManifest(folder / manifests.MANIFEST, what, f"Delete '{folder}'")
     return _layered(of, own, folder.name, card)
 
 

@@ -13,12 +13,12 @@ from core.bases.basis import Basis, about_latent
 from core.bases.requests import add_basis, remove_basis
 from core.cli import main
 from core.config import BasisConfig
-from core.errors import StudyError
+from core.errors import DamagedManifest, StudyError
 from core.jobs.progress import Progress
 from core.pipeline import run as pipeline
 from core.pipeline.verify import verify
 from core.storage import layers
-from core.storage.manifest import read_manifest
+from core.storage.manifest import read_manifest, write_manifest
 from core.store import Study, open_study
 from tests.command_line import contents
 
@@ -132,3 +132,14 @@ def test_a_latent_says_what_it_is_and_whether_to_trust_it():
     assert "an accident of the seed" in said[0.2]
     assert said[None] == list(said.values())[-1] and "--seeds 2" in said[None]
     assert "dead" in about_latent(basis, {**row, "dead": True, "stability": None})
+
+
+@pytest.mark.parametrize("mark", [layers.BELOW, layers.MADE])
+def test_a_manifest_of_a_basis_cannot_point_elsewhere(made, tmp_path, mark):
+    folder = Path(shutil.copytree(made, tmp_path / "study")) / "bases" / "sae"
+    own = read_manifest(folder)
+    own["items"]["features"][mark] = "weights"
+    write_manifest(folder, own)
+    with pytest.raises(DamagedManifest, match="another study"):
+        open_study(folder)
+    assert open_study(folder.parents[1]).has("features")

@@ -49,7 +49,9 @@ def test_basis__is_chosen_computed_by_a_click_kept_and_missed_in_one_line(visito
     expect(page).to_have_url(re.compile("/feature.*basis=sae"))
     expect(page.get_by_text(re.compile(r"Latent sae/\d+: a direction"))).to_be_visible()
 
+    there = page.url
+    page.goto("about:blank")  # its pictures are gone, too
     remove_basis(with_basis, "sae")
-    page.reload()
+    page.goto(there)
     expect(page.get_by_test_id("stAlert").first).to_contain_text("There is no basis 'sae' in this study")
     assert "basis" not in one.query()

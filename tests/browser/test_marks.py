@@ -37,6 +37,7 @@ def test_ten_wrong_labels__take_at_most_13_actions_and_one_to_undo(reader, addre
     for at in range(10):
         act(tiles.nth(at), modifiers=["Control"], no_wait_after=True)
     page.wait_for_selector("text=10 marked")  # none of the quick ones was lost
+    settle(page)  # a bar that is drawn again closes its menu
     act(page.get_by_role("button", name="Label is wrong"))
     act(page.get_by_role("button", name="Mark 10 labels as wrong"))
     page.locator("[role=status]", has_text="Marked 10 labels as wrong").wait_for()

@@ -26,11 +26,12 @@ from pathlib import Path
 
 import pytest
 
+from core.cli.dashboard import STUDIES
+from core.cli.parser import build_parser
 from tests.browser.harness import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = {"core": "core", "dashboard": "dashboard", "assets": "core/_assets", "configs": "core/_configs"}
-ROOT_FILES = ("setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CITATION.cff")
 NOT_NEEDED = {"pytest", "tensorboard", "umap-learn"}
 PATIENCE = 400  # seconds; the machine may be busy
 SMALL_WORLD = "glyphworld?train=60&val=20"
@@ -84,14 +85,25 @@ class Installed:
         return self.run("peregrine", *words)
 
 
+def instructions(kind: str) -> list[list[str]]:
+    """The words of every instruction of a kind in the Dockerfile."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return [words for kind_of_line, *words in lines if kind_of_line == kind]
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source distribution, made from a copy of the checkout, unpacked."""
+    """The source distribution, made from what the Dockerfile copies of the checkout, unpacked."""
     copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("sdist")
-    for folder in SHIPPED:
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in (*ROOT_FILES, "requirements.txt", "requirements-dev.txt"):
-        shutil.copy(ROOT / name, copy / name)
+    for words in instructions("COPY"):
+        for name in [] if words[0].startswith("--from") else words[:-1]:
+            assert f"!{name}" in (ROOT / ".dockerignore").read_text().splitlines()
+            if (ROOT / name).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(ROOT / name, copy / words[-1], ignore=ignored, symlinks=True)
+            else:
+                shutil.copy(ROOT / name, copy / words[-1])
     code = f"from setuptools import build_meta; print(build_meta.build_sdist({str(out)!r}))"
     subprocess.run([sys.executable, "-c", code], cwd=copy, check=True, capture_output=True)
     (archive,) = out.glob("*.tar.gz")
@@ -164,6 +176,21 @@ def test_wheel__holds_every_file_of_the_packages_and_nothing_else(wheel: Path):
     assert names == listed
     endings = {Path(name).suffix for name in names}
     assert {".py", ".js", ".css", ".svg", ".html", ".toml", ".typed", ".safetensors", ".webp"} <= endings
+
+
+def test_dockerfile__installs_extras_that_there_are_and_serves_to_other_machines(wheel: Path):
+    (pip,) = [" ".join(words) for words in instructions("RUN") if "install" in words and "pip" in words]
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = [name for name in file.namelist() if name.endswith(".dist-info/METADATA")]
+        extras = message_from_string(file.read(name).decode()).get_all("Provides-Extra", [])
+    taken = re.findall(r"\[([a-z,]+)\]", pip)[0].split(",")
+    assert set(taken) <= set(extras) and "mcp" in taken
+    command = [json.loads(" ".join(words)) for kind in ("ENTRYPOINT", "CMD") for words in instructions(kind)]
+    assert command[0] == ["peregrine"]
+    given = build_parser().parse_args(command[1])
+    assert (given.host, given.port) == ("0.0.0.0", int(instructions("EXPOSE")[0][0]))
+    assert dict(word.split("=") for word in instructions("ENV")[0])[STUDIES] == instructions("VOLUME")[0][0]
+    assert instructions("USER") == [["peregrine"]]
 
 
 def test_wheel__needs_what_requirements_txt_lists_but_no_test_tools(wheel: Path):

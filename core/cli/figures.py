@@ -273,6 +273,11 @@ def add_publish(commands: Any) -> None:
         metavar="OUT",
         help="new folder, or file that ends in .zip",
     )
+    sub.add_argument(
+        "--to",
+        choices=("site", "tensorboard", "wandb", "mlflow"),
+        help="site, or numbers and pictures as a run of a tracker, in the folder OUT (left out: site)",
+    )
     for name, most in (("images", 5000), ("features", 500)):
         sub.add_argument(
             f"--{name}", type=options.POSITIVE, metavar="N", help=f"at most N {name} (left out: {most:,})"
@@ -287,12 +292,29 @@ def publish(args: argparse.Namespace) -> None:
     from core.report.site import check_site, size_of, write_site
     from core.store import open_study
 
-    check_site(args.output)
+    tracker = getattr(args, "to", "site")
+    if tracker == "site":
+        check_site(args.output)
     study = narrowed([open_study(args.study).answering(getattr(args, "answer", None))], vars(args))[0]
+    if tracker != "site":
+        return _track(study, tracker, args)
     most = {name: getattr(args, name) for name in ("images", "features") if name in args}
     with Progress.for_command(None, stages_total=3) as progress:
         written = write_site(study, args.output, **most, progress=progress)
     print(f"{written}: {size_of(written) / 1e6:.1f} MB")
+
+
+def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
+    from core.errors import SettingsError
+    from core.jobs.progress import Progress
+    from core.report.trackers import track
+
+    if "images" in args:
+        raise SettingsError(f"--images is of a site; --to {tracker} takes --features")
+    most = {"features": args.features} if "features" in args else {}
+    with Progress.for_command(None, stages_total=1) as progress:
+        written = track(study, tracker, args.output, **most, progress=progress)
+    print(f"{args.output}: {counted(written, 'number or picture', 'numbers and pictures')}")
 
 
 def report(args: argparse.Namespace) -> None:

@@ -1,0 +1,221 @@
+"""A study in an experiment tracker: its numbers, charts, features and mistakes as one run.
+
+TensorBoard, Weights & Biases and MLflow each take a number and a picture under a name; how, is their row of
+TRACKERS. Their packages are optional. Nothing leaves this computer unless the tracker's own environment
+variables say so: without them a run lies in the folder that was given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.charts.feature_points import telling_features
+from core.charts.options import FigureOptions
+from core.charts.theme import LIGHT
+from core.common.dataframes import numbers
+from core.errors import PeregrineError, SettingsError
+from core.export.summary import info
+from core.figures.catalogue import chart_named, drawn, read_chart
+from core.figures.files import find_browser, render_all
+from core.jobs.progress import Progress
+from core.measures.headline import NAMES, headline
+from core.report.charts import CHARTS
+from core.report.inputs import Source, lowest
+from core.slices.inspection.populations import shown_images
+from core.store import Study
+
+FEATURES, STRIP, SIDE = 24, 6, 160  # strips of pictures; pictures in each, and the pixels of their sides
+MISTAKES = 24
+OF_STUDY = (
+    "n_train",
+    "n_classes",
+    "n_features",
+    "n_discriminative",
+    "mean_firing",
+    "miou_core",
+    "miou_spurious",
+)
+INTERVALS = ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc")  # of every score
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a tracker does with a number, and with a picture, (height, width, 3) uint8, under a name."""
+
+    number: Callable[[str, float], None]
+    picture: Callable[[str, np.ndarray], None]
+
+
+def track(
+    study: Study, tracker: str, out: Path, *, features: int = FEATURES, progress: Progress | None = None
+) -> int:
+    """Write a study as one run of a tracker.
+
+    Args:
+        tracker: a name of TRACKERS. out: folder of its runs; made where there is none.
+        features: strips of so many features, the most telling first.
+    Returns:
+        how many numbers and pictures were written.
+    Raises:
+        SettingsError: its package is not installed, or `out` is a file.
+    """
+    progress = progress or Progress.silent()
+    check_tracker(tracker, out)
+    out.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with TRACKERS[tracker].start(out, study.name) as run:
+        for name, value in scalars(study).items():
+            run.number(name, value)
+            written += 1
+        with progress.step("pictures"):
+            for name, pixels in pictures(study, features):
+                run.picture(name, pixels)
+                written += 1
+    return written
+
+
+def check_tracker(tracker: str, out: Path) -> None:
+    """Raise SettingsError for a tracker or a place that cannot be written to, before any work is done."""
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"'{out}' is a file; give a folder for the runs of {tracker}")
+    package = TRACKERS[tracker].package
+    try:
+        import_module(package)
+    except ImportError:
+        raise SettingsError(f"--to {tracker} needs the package {package}: pip install {package}") from None
+
+
+def scalars(study: Study) -> dict[str, float]:
+    """Return every number of a study by name, those that are undefined left out.
+
+    Accuracy, confidence, Q and firing features of the images that are shown, with the ends of their 95 %
+    intervals; measures of each score as a predictor of errors, with theirs; and facts of the whole study.
+    """
+    told = headline(study, shown_images(study))
+    found: dict[str, float] = {"images/n": told["n"]}
+    for name in NAMES.values():
+        ends = zip(("", "/low", "/high"), (told[name], *told[f"{name}_interval"]), strict=True)
+        found |= {f"images/{name}{end}": value for end, value in ends}
+    if study.has("quality_metrics"):
+        table = study.table("quality_metrics")
+        for measure in INTERVALS:
+            for end in ("", "_low", "_high"):
+                values = zip(table["score"], numbers(table, f"{measure}{end}"), strict=True)
+                found |= {f"{measure}/{score}{end.replace('_', '/')}": value for score, value in values}
+    facts = info(study)
+    found |= {f"study/{name}": float("nan") if facts[name] is None else facts[name] for name in OF_STUDY}
+    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+
+
+def pictures(study: Study, features: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield charts, then the strongest images of features, then the mistakes of lowest Q, by name."""
+    yield from _charts(study)
+    source = Source(study)
+    top = study.vector("top_images") if study.has("top_images") and study.has("features") else None
+    for feature in [] if top is None else telling_features(study.table("features"))[:features]:
+        rows = [int(row) for row in top[feature] if row >= 0][:STRIP]
+        strip = [one for row in rows if (one := _pixels(source, row, int(feature))) is not None]
+        if strip:
+            yield f"features/{source.feature_name(feature)}", np.concatenate(strip, axis=1)
+    judged = source.judged
+    for row in lowest(judged[judged["correct"].eq(False)], "q_score", MISTAKES):
+        pixels = _pixels(source, row, None)
+        if pixels is not None:
+            yield f"mistakes/{row:07d} {', '.join(source.lines(row))}", pixels
+
+
+def _charts(study: Study) -> Iterator[tuple[str, np.ndarray]]:
+    try:
+        find_browser()
+    except SettingsError:
+        return  # charts are drawn by one
+    options = FigureOptions()
+    found = {}
+    for name in CHARTS:
+        chart = chart_named(name)
+        try:
+            found[name] = drawn(chart, read_chart(study, chart, options), options, LIGHT)
+        except PeregrineError:
+            continue  # the study does not hold what it needs
+    for name, body in zip(found, render_all(list(found.values()), "png"), strict=True):
+        yield f"charts/{name}", np.array(Image.open(BytesIO(body)).convert("RGB"))
+
+
+def _pixels(source: Source, row: int, feature: int | None) -> np.ndarray | None:
+    """The thumbnail of an image under a feature's heatmap, as a square; None where none is stored."""
+    body = source.overlay(row, None if feature is None else [feature])
+    try:
+        body = body or source.study.thumbnail(row)
+    except (PeregrineError, OSError, IndexError):
+        return None
+    return np.array(Image.open(BytesIO(body)).convert("RGB").resize((SIDE, SIDE)))
+
+
+@contextmanager
+def _tensorboard(out: Path, name: str) -> Iterator[Run]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(out / name)) as writer:
+        yield Run(
+            writer.add_scalar,
+            lambda title, pixels: writer.add_image(title, pixels, dataformats="HWC"),
+        )
+
+
+@contextmanager
+def _wandb(out: Path, name: str) -> Iterator[Run]:
+    import wandb  # pyright: ignore[reportMissingImports]
+
+    known = "WANDB_API_KEY" in os.environ or "WANDB_MODE" in os.environ  # else it would ask for a key
+    run = wandb.init(project="peregrine", name=name, dir=str(out), mode=None if known else "offline")
+    with run:
+        yield Run(
+            lambda title, value: run.summary.update({title: value}),
+            lambda title, pixels: run.log({title: wandb.Image(pixels)}),
+        )
+
+
+@contextmanager
+def _mlflow(out: Path, name: str) -> Iterator[Run]:
+    import mlflow  # pyright: ignore[reportMissingImports]
+
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        mlflow.set_tracking_uri(f"sqlite:///{out.resolve() / 'mlflow.db'}")
+        if mlflow.get_experiment_by_name("peregrine") is None:
+            mlflow.create_experiment("peregrine", (out.resolve() / "artifacts").as_uri())
+    mlflow.set_experiment("peregrine")
+    with mlflow.start_run(run_name=name):
+        yield Run(
+            lambda title, value: mlflow.log_metric(_plain(title), value),
+            lambda title, pixels: mlflow.log_image(pixels, f"{_plain(title)}.png"),
+        )
+
+
+def _plain(title: str) -> str:
+    """A title in the letters that MLflow takes for metrics and files, one file in its group."""
+    group, _, rest = title.partition("/")
+    return f"{group}/" + "".join(one if one.isalnum() or one in "_- " else "_" for one in rest)[:100]
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """A tracker: the package that it needs, and how a run is begun in a folder, under a name."""
+
+    package: str
+    start: Callable[[Path, str], AbstractContextManager[Run]]
+
+
+TRACKERS: dict[str, Tracker] = {
+    "tensorboard": Tracker("tensorboard", _tensorboard),
+    "wandb": Tracker("wandb", _wandb),
+    "mlflow": Tracker("mlflow", _mlflow),
+}

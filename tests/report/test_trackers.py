@@ -1,0 +1,87 @@
+"""A study as a run of a tracker: its numbers are the tables', a picture is the stored one, names are data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from core.errors import SettingsError
+from core.report import trackers
+from core.report.trackers import STRIP, track
+from core.slices.slice import Slice
+from core.store import open_study
+from tests.report.test_report import hostile, seen
+
+__all__ = ["hostile", "seen"]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def without_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise SettingsError("none here")
+
+    monkeypatch.setattr(trackers, "find_browser", none)
+
+
+def events_of(folder: Path) -> EventAccumulator:
+    (one,) = folder.iterdir()
+    events = EventAccumulator(str(one), size_guidance={"images": 0})
+    events.Reload()
+    return events
+
+
+def value(events: Any, name: str) -> float:
+    return events.Scalars(name)[0].value
+
+
+def test_tensorboard__holds_the_numbers_of_the_tables_and_the_stored_pictures(
+    seen: Path, tmp_path: Path
+) -> None:
+    study = open_study(seen)
+    written = track(study, "tensorboard", tmp_path / "runs", features=3)
+    events = events_of(tmp_path / "runs")
+    table = study.table("quality_metrics").set_index("score")
+    for score, row in table.iterrows():
+        if np.isfinite(row["auroc"]):
+            assert value(events, f"auroc/{score}") == np.float32(row["auroc"])
+            assert value(events, f"auroc/{score}/low") == np.float32(row["auroc_low"])
+    judged = study.table("probe").loc[study.is_val, "correct"]
+    assert value(events, "images/accuracy") == pytest.approx(judged.mean(), abs=1e-6)
+    shown = events.Tags()["images"]
+    strips = [name for name in shown if name.startswith("features/")]
+    assert len(strips) == 3 and any(name.startswith("mistakes/") for name in shown)
+    assert events.Images(strips[0])[0].width <= STRIP * trackers.SIDE
+    assert written == len(shown) + len(events.Tags()["scalars"])
+
+
+def test_a_slice__is_what_the_run_is_about(seen: Path, tmp_path: Path) -> None:
+    study = open_study(seen)
+    narrowed = study.where(Slice(correct=False))
+    track(narrowed, "tensorboard", tmp_path, features=1)
+    assert value(events_of(tmp_path), "images/accuracy") == 0
+    assert value(events_of(tmp_path), "images/n") == narrowed.n_chosen
+
+
+def test_names__of_a_hostile_study_lead_nowhere(hostile: Path, tmp_path: Path) -> None:
+    track(open_study(hostile), "tensorboard", tmp_path / "in" / "runs", features=2)
+    assert {one.name for one in tmp_path.iterdir()} == {"in"}
+    title = trackers._plain("features/Feature 1 (../../x, <b>)")
+    assert title == "features/Feature 1 _______x_ _b__"
+
+
+def test_a_tracker_that_is_not_installed__is_named_before_any_work(
+    seen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(SettingsError, match="--to wandb needs the package wandb: pip install wandb"):
+        track(open_study(seen), "wandb", tmp_path / "runs")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="is a file; give a folder"):
+        track(open_study(seen), "tensorboard", tmp_path / "file")
+    assert not (tmp_path / "runs").exists()

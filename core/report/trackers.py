@@ -73,11 +73,11 @@ def track(
     out.mkdir(parents=True, exist_ok=True)
     written = 0
     with TRACKERS[tracker].start(out, study.name) as run:
-        for name, value in scalars(study).items():
+        for name, value in tracked_numbers(study).items():
             run.number(name, value)
             written += 1
         with progress.step("pictures"):
-            for name, pixels in pictures(study, features):
+            for name, pixels in tracked_pictures(study, features):
                 run.picture(name, pixels)
                 written += 1
     return written
@@ -94,7 +94,7 @@ def check_tracker(tracker: str, out: Path) -> None:
         raise SettingsError(f"--to {tracker} needs the package {package}: pip install {package}") from None
 
 
-def scalars(study: Study) -> dict[str, float]:
+def tracked_numbers(study: Study) -> dict[str, float]:
     """Return every number of a study by name, those that are undefined left out.
 
     Accuracy, confidence, Q and firing features of the images that are shown, with the ends of their 95 %
@@ -116,18 +116,19 @@ def scalars(study: Study) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
-def pictures(study: Study, features: int) -> Iterator[tuple[str, np.ndarray]]:
+def tracked_pictures(study: Study, features: int) -> Iterator[tuple[str, np.ndarray]]:
     """Yield charts, then the strongest images of features, then the mistakes of lowest Q, by name."""
     yield from _charts(study)
     source = Source(study)
-    top = study.vector("top_images") if study.has("top_images") and study.has("features") else None
-    for feature in [] if top is None else telling_features(study.table("features"))[:features]:
+    known = study.has("top_images") and study.has("features")
+    top = study.vector("top_images") if known else np.empty((0, 0), np.int64)
+    for feature in telling_features(study.table("features"))[:features] if known else []:
         rows = [int(row) for row in top[feature] if row >= 0][:STRIP]
         strip = [one for row in rows if (one := _pixels(source, row, int(feature))) is not None]
         if strip:
             yield f"features/{source.feature_name(feature)}", np.concatenate(strip, axis=1)
-    judged = source.judged
-    for row in lowest(judged[judged["correct"].eq(False)], "q_score", MISTAKES):
+    mistakes = source.judged.query("correct == False")
+    for row in lowest(mistakes, "q_score", MISTAKES):
         pixels = _pixels(source, row, None)
         if pixels is not None:
             yield f"mistakes/{row:07d} {', '.join(source.lines(row))}", pixels

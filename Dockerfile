@@ -35,6 +35,6 @@ ENV PEREGRINE_STUDIES=/studies STREAMLIT_BROWSER_GATHER_USAGE_STATS=false
 VOLUME /studies
 EXPOSE 8501
 HEALTHCHECK --start-period=30s CMD \
-    ["python3", "-c", "from urllib.request import urlopen; urlopen('http://localhost:8501/_stcore/health', timeout=5)"]
+    ["python3", "-c", "import socket; socket.create_connection(('localhost', 8501), 5)"]
 ENTRYPOINT ["peregrine"]
 CMD ["dashboard", "--host", "0.0.0.0", "--port", "8501"]

@@ -42,6 +42,8 @@ WORKBENCH = (  # "module:chart"
     "core.charts.compared_classes:COMPARED_CLASSES",
     "core.charts.changed_heatmaps:CHANGED_HEATMAPS",
     "core.charts.compared_words:COMPARED_WORDS",
+    "core.charts.checkpoints:CHECKPOINTS",
+    "core.charts.checkpoints:CHECKPOINT_FEATURES",
 )
 GUESTS = tuple(row for topic in topics() for row in topic.charts)
 

@@ -32,6 +32,11 @@ def add_compare(commands: Any) -> None:
         help="two answers of one study against each other: head,probe",
     )
     sub.add_argument(
+        "--checkpoints",
+        action="store_true",
+        help="the studies are of one training, in its order: which numbers and features change along it",
+    )
+    sub.add_argument(
         "--where",
         metavar="SLICE",
         help="only the images of this slice of the first study: 'label=bee correct=false', '@saved'",
@@ -68,6 +73,8 @@ def compare(args: argparse.Namespace) -> None:
         "seed": given.get("seed", 0),
     }
     studies = [open_study(path) for path in given["studies"]]
+    if "checkpoints" in given:
+        return _along([study.answering(given.get("answer")) for study in studies], settings, given)
     if "answers" in given:
         if len(studies) != 1 or len(given["answers"]) != 2 or "answer" in given:
             raise SettingsError("--answers A,B is of one study: name it, and two of its answers")
@@ -82,4 +89,22 @@ def compare(args: argparse.Namespace) -> None:
     if "output" in given:
         comparison_text.write_comparison(comparison, given["output"])
         if "json" not in given:
+            print(given["output"])
+
+
+def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) -> None:
+    """Print the checkpoints of a training, and write what is printed if a file is named."""
+    from core.cli import output
+    from core.common import formatting
+    from core.comparison.checkpoints import along, checkpoints_report, checkpoints_text, write_checkpoints
+    from core.errors import SettingsError
+
+    if "answers" in given:
+        raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
+    found, as_json = along(studies, **settings), "json" in given
+    text = formatting.json_text(checkpoints_report(found)) if as_json else checkpoints_text(found)
+    output.say(text, as_json=as_json)
+    if "output" in given:
+        write_checkpoints(found, given["output"])
+        if not as_json:
             print(given["output"])

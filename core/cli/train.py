@@ -26,7 +26,7 @@ To continue an interrupted training, run the same command again."""
 TRAIN_OPTIONS = (
     *("output", "method", "images", "val", "arch", "export_arch", "stem", "epochs", "batch_size"),
     *("accumulate", "lr", "optimizer", "temperature", "image_size", "crop_size", "precision", "seed"),
-    *("device", "workers", "cache", "tensorboard"),
+    *("device", "workers", "cache", "tensorboard", "keep_every"),
 )
 
 

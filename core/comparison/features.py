@@ -37,14 +37,55 @@ def lone_features(shared: Shared, one: int, other: int) -> pd.DataFrame:
     if not all(has_firing(study) and study.has("features") for study in studies):
         return pd.DataFrame(columns=COLUMNS)
     mine, theirs = (_firing(shared.studies[at], shared.rows[at][shared.judged]) for at in (one, other))
-    both = (mine.T @ theirs).toarray()
-    n, n_theirs = (np.asarray(sets.sum(0)).ravel() for sets in (mine, theirs))
-    likeness = safe_divide(both, n[:, None] + n_theirs - both, empty=0.0)
-    closest = likeness.argmax(1)
-    best = likeness[np.arange(len(n)), closest]
+    n, (closest, best) = _sizes(mine), _closest(mine, theirs)
     alone = np.flatnonzero((best < UNLIKE) & (n >= LEAST) & studies[0].discriminative)
     alone = alone[np.argsort(-n[alone], kind="stable")]
     return pd.DataFrame({"feature": alone, "n": n[alone], "closest": closest[alone], "likeness": best[alone]})
+
+
+def features_along(shared: Shared, seed: int = 0) -> pd.DataFrame:
+    """Compare the discriminative features of the last study with all features of each one before it.
+
+    Likeness is that of `lone_features`, and a feature is there where its largest likeness reaches UNLIKE.
+    `by_chance` is the same against the images of the other study in a random order (a seeded permutation):
+    the largest of many likenesses of sets that have only their sizes in common.
+
+    Returns:
+        feature, n (images on which it fires, at least LEAST), study, closest (feature of that study),
+        likeness, by_chance, appears (the first study from which on it is there in every one), by study and
+        feature. Empty where a study has no firing sets.
+    """
+    names = [*COLUMNS[:2], "study", *COLUMNS[2:], "by_chance", "appears"]
+    if not all(has_firing(study) and study.has("features") for study in shared.studies):
+        return pd.DataFrame(columns=names)
+    sets = [
+        _firing(study, rows[shared.judged]) for study, rows in zip(shared.studies, shared.rows, strict=True)
+    ]
+    mine, n = sets[-1], _sizes(sets[-1])
+    kept = np.flatnonzero((n >= LEAST) & shared.studies[-1].discriminative)
+    order = np.random.default_rng(seed).permutation(mine.shape[0])
+    parts, there = [], np.ones((len(sets), len(kept)), bool)
+    for at, theirs in enumerate(sets):
+        closest, best = _closest(mine, theirs)
+        chance = _closest(mine, theirs[order])[1]
+        there[at] = best[kept] >= UNLIKE
+        columns = {"feature": kept, "n": n[kept], "study": shared.names[at], "closest": closest[kept]}
+        parts.append(pd.DataFrame({**columns, "likeness": best[kept], "by_chance": chance[kept]}))
+    stays = np.logical_and.accumulate(there[::-1])[::-1]  # from here on to the last
+    appears = np.array(shared.names, object)[stays.argmax(0)]
+    return pd.concat([part.assign(appears=appears) for part in parts], ignore_index=True)[names]
+
+
+def _sizes(sets: sparse.csr_array) -> np.ndarray:
+    return np.asarray(sets.sum(0)).ravel()
+
+
+def _closest(mine: sparse.csr_array, theirs: sparse.csr_array) -> tuple[np.ndarray, np.ndarray]:
+    """Return the feature of the others that is most like each of mine, and the likeness, both (n_mine,)."""
+    both = (mine.T @ theirs).toarray()
+    likeness = safe_divide(both, _sizes(mine)[:, None] + _sizes(theirs) - both, empty=0.0)
+    closest = likeness.argmax(1)
+    return closest, likeness[np.arange(len(closest)), closest]
 
 
 def _firing(study: Study, rows: np.ndarray) -> sparse.csr_array:

@@ -39,7 +39,9 @@ from core.training.section import sections
 
 # Settings that may differ when a training is resumed; everything else must stay for the result to make sense.
 # `epochs` is one of them so that a run can be shortened: the schedule is a function of the step alone.
-FREE_ON_RESUME = ("epochs", "output", "device", "workers", "cache", "checkpoint_minutes", "tensorboard")
+FREE_ON_RESUME = (
+    *("epochs", "output", "device", "workers", "cache", "checkpoint_minutes", "tensorboard", "keep_every"),
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,13 @@ class TrainConfig:
     checkpoint_minutes: float = 5.0
     # beside the log that is always written
     tensorboard: bool = option("also write TensorBoard event files to FILE.tensorboard", False)
+    keep_every: int = option(
+        "also keep the weights after every N epochs, as FILE-epochE: studies of them are read by compare "
+        "--checkpoints",
+        0,
+        metavar="N",
+        left_out="only the last",
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -44,6 +44,11 @@ def companion_path(output: Path, name: str) -> Path:
     return output.with_name(f"{output.name}.{name}.safetensors")
 
 
+def kept_path(output: Path, epoch: int) -> Path:
+    """Return the path of the weights that are kept after an epoch: encoder-epoch10.safetensors."""
+    return output.with_name(f"{output.stem}-epoch{epoch}{output.suffix}")
+
+
 def all_paths(output: Path) -> tuple[Path, ...]:
     """Return the paths of the weights and of the files that may lie beside them after a finished training."""
     beside = (sidecar_path(output), log_path(output), steps_path(output), head_path(output))

@@ -230,6 +230,8 @@ class TrainingRun(ResumableRun):
             row.update(self.monitor())
             self.export()
             self.save()
+        if self.config.keep_every and self.epoch % self.config.keep_every == 0:
+            self.export(files.kept_path(self.output, self.epoch))
         files.write_log(self.output, self.rows)
         self.events.write_epoch(self.step, row)
         self.progress.note("  ".join(f"{key} {value}" for key, value in row.items()))
@@ -302,7 +304,9 @@ class TrainingRun(ResumableRun):
             self.progress.note(f"resumed after step {self.step} ({epochs})")
         return resumed
 
-    def export(self) -> None:
+    def export(self, output: Path | None = None) -> None:
+        """Write the weights of now, with all that an analysis needs to know; None: to `self.output`."""
+        output = output or self.output
         config, arch = self.config, self.config.export_arch or self.config.arch
         last = next((row for row in reversed(self.rows) if "near_zero" in row), {})
         sidecar = {
@@ -320,5 +324,5 @@ class TrainingRun(ResumableRun):
             **self.method.sidecar(),
         }
         head = head_of(self.method)
-        files.export(self.output, self.method.backbone, sidecar, half=config.half, head=head)
-        files.export_companions(self.output, self.method.companions(), half=config.half)
+        files.export(output, self.method.backbone, sidecar, half=config.half, head=head)
+        files.export_companions(output, self.method.companions(), half=config.half)

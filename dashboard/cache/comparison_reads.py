@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from core.charts.checkpoints import FeaturesAlong, features_in_pictures
+from core.charts.options import FigureOptions
 from core.comparison.answers import compare_answers
+from core.comparison.checkpoints import Checkpoints, along
 from core.comparison.compare import Comparison, compare
 from core.comparison.features import lone_features as core_lone_features
 from core.errors import PeregrineError
@@ -61,6 +64,22 @@ def answers_compared(study: Study, first: str, second: str, among: Slice) -> Com
         StudyError: none is in that slice.
     """
     return compare_answers(study, first, second, among=among)
+
+
+@cached_read(max_entries=4, spinner="Reading the checkpoints")
+def checkpoints(studies: tuple[Study, ...], among: Slice) -> Checkpoints:
+    """Read studies as checkpoints of one training, on the images of a slice of the first.
+
+    Raises:
+        StudyError: they share no image, or none of that slice.
+    """
+    return along(studies, among=among)
+
+
+@cached_read(max_entries=4)
+def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tuple[int, ...]) -> FeaturesAlong:
+    """See `core.charts.checkpoints.features_in_pictures`."""
+    return features_in_pictures(checkpoints(studies, among), FigureOptions(features=features))
 
 
 def lone_features(comparison: Comparison, one: int, other: int) -> pd.DataFrame:

@@ -151,6 +151,7 @@ TEXTS: dict[str, Tooltip] = {
     ),
     "object_preference": Tooltip("Share of the heat on the object minus its share of the image; 0: uniform."),
     "lone_features": Tooltip("No feature of the other study shares 20 % of the images on which it fires."),
+    "features_along": Tooltip("It is there where a feature shares 20 % of the images on which either fires."),
     "set_apart": Tooltip(
         "Features and words on significantly more of these images than of the others of the filter (q 5 %)."
     ),

@@ -15,6 +15,7 @@ from core.comparison.text import premise_lines
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
+from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
@@ -22,13 +23,13 @@ from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import answers, features, numbers, pictures, words
+from dashboard.panels.compare import answers, checkpoints, features, numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 WHAT = "compare_what"
-STUDIES, ANSWERS = "Studies", "Answers"
+STUDIES, ANSWERS, CHECKPOINTS = "Studies", "Answers", "Checkpoints"
 MOST = 4  # studies beside the first
 OF_ALL = (
     "The filter applies to the images compared. Counts of features, words, and the overlap and mean "
@@ -36,28 +37,38 @@ OF_ALL = (
 )
 
 OF_ANSWERS = "The filter applies to the images compared."
+OF_CHECKPOINTS = "The filter applies to the images compared, as the first checkpoint answers them."
 
 
 def compare_page(study: Study, among: Slice) -> None:
     others = comparison_reads.other_studies(study)
+    alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     default = STUDIES if others or len(study.answers) < 2 else ANSWERS
-    what = default
+    kinds = [STUDIES, *[ANSWERS] * (len(study.answers) > 1), *[CHECKPOINTS] * bool(others)]
+    what, trained = default, ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
             answer_slot = widgets.page_header("Compare", PAGES["compare"].question)
-        if len(study.answers) > 1:
-            what = choose_one("What is compared", (STUDIES, ANSWERS), key=WHAT, default=default)
-        names = _choose(study, others) if what == STUDIES else []
+        if len(kinds) > 1:
+            what = choose_one("What is compared", kinds, key=WHAT, default=default)
+        names = _choose(others, alike) if what == STUDIES else []
+        if what == CHECKPOINTS:
+            mine = served_studies.name_of(study)
+            trained = checkpoints.choose_checkpoints({mine: study, **others}, [mine, *alike])
     if what == ANSWERS:
         filter_bar(study, among, says=OF_ANSWERS)
         _or_warning(lambda: answers.answers(study, among))
+        return
+    if what == CHECKPOINTS:
+        filter_bar(study, among, says=OF_CHECKPOINTS)
+        _or_warning(lambda: checkpoints.checkpoints(trained, among))
         return
     if not others:
         _only_one(study)
         return
     filter_bar(study, among, says=OF_ALL)
     if not names:
-        if any(comparison_reads.made_of_the_same(study, other) for other in others.values()):
+        if alike:
             st.caption("Choose at least one study to compare with.")
         else:
             _none_of_the_same(study)
@@ -102,10 +113,9 @@ def _none_of_the_same(study: Study) -> None:
     link("new_study", "New study of these images", study, icon="add_circle", **query)
 
 
-def _choose(study: Study, others: dict[str, Study]) -> list[str]:
+def _choose(others: dict[str, Study], alike: list[str]) -> list[str]:
     if not others:
         return []
-    alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     st.caption("Compared with", width="content")
     return select_some(
         "Compare with", others, key=WITH, default=alike[:1], most=MOST,

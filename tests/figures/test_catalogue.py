@@ -32,7 +32,7 @@ OF_IMAGES = ("fda_examples", "retrieval_sheet")  # a study that has only begun h
 NO_TABLE = (*OF_IMAGES, "ddm_features", "ddm_map", "perturbed_sheet", "robust_bars")
 PICTURES = (
     *("heatmaps", "mask_overlap", "feature_heatmaps", "transferred_features", "directions"),
-    *("changed_heatmaps", "perturbed_sheet", *OF_IMAGES),
+    *("changed_heatmaps", "checkpoint_features", "perturbed_sheet", *OF_IMAGES),
 )
 
 

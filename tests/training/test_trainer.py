@@ -16,6 +16,7 @@ from torch import nn
 
 from core.analysis.quality.spectrum import rankme, spectra
 from core.cli.train import add_train_arguments, run_train
+from core.encoders.registry import load_encoder
 from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
 from core.training import files, monitors, setup
@@ -318,6 +319,18 @@ def test_accumulate__resumes_to_the_same_bits(tiny_source, tiny_config, tmp_path
 def test_accumulate__parts_that_cannot_be(tiny_config, batch_size, accumulate):
     with pytest.raises(SettingsError, match="accumulate"):
         tiny_config(batch_size=batch_size, accumulate=accumulate)
+
+
+def test_keep_every__leaves_the_weights_of_each_epoch_and_changes_nothing_else(
+    tiny_source, tiny_config, tmp_path
+):
+    plain = train(tiny_config(epochs=2, output=str(tmp_path / "plain.safetensors")))
+    output = train(tiny_config(epochs=2, keep_every=1, output=str(tmp_path / "kept.safetensors")))
+    first, last = (tmp_path / f"kept-epoch{epoch}.safetensors" for epoch in (1, 2))
+    assert last.read_bytes() == output.read_bytes() == plain.read_bytes() != first.read_bytes()
+    assert [json.loads(files.sidecar_path(one).read_text())["epochs"] for one in (first, last)] == [1, 2]
+    assert not (tmp_path / "plain-epoch1.safetensors").exists()
+    assert load_encoder(str(first), device="cpu").n_features == load_encoder(str(output)).n_features
 
 
 def test_tensorboard__holds_what_the_log_holds_also_after_an_interruption(

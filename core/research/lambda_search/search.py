@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 SEARCH = "search.json"
 CHANGES = ("weight_change", "batchnorm_change", "statistics_change")
-OF_A_CELL = ("output", "device", "workers", "cache", "tensorboard", "checkpoint_minutes", "regularizer")
+OF_A_CELL = (
+    *("output", "device", "workers", "cache", "tensorboard", "keep_every", "checkpoint_minutes"),
+    "regularizer",
+)
 
 
 @dataclass(frozen=True)

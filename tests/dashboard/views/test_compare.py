@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.comparison import features
+from core.comparison.checkpoints import along, checkpoints_finding
 from core.comparison.compare import compare
 from core.comparison.features import lone_features
 from core.comparison.images import shared_images
@@ -287,3 +289,27 @@ def test_features_gained_and_lost__in_pictures_of_their_study(both, open_page, m
             assert [int(card["id"]) for card in shown] == table["feature"].tolist()[:4]
             assert all(f"study={name}" in card["href"] for card in shown)
     assert len(gained) + len(lost)
+
+
+@pytest.mark.slow
+def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page, monkeypatch):
+    monkeypatch.setattr(features, "LEAST", 3)  # the study is small
+    for name, source in (("epoch10", "second"), ("epoch2", "demo")):
+        (both / source).rename(both / name)
+    app = open_page("compare", study="epoch10", compare_what="Checkpoints")
+    assert not app.exception and not app.error
+    assert app.multiselect(key="compare_along").value == ["epoch2", "epoch10"]
+    data = along([open_study(both / name) for name in ("epoch2", "epoch10")])
+    assert unescaped(app.subheader[0].value) == checkpoints_finding(data) and len(data.features)
+    (drawn,) = [trace for trace in spec(app, "compare_checkpoints")["data"] if trace["xaxis"] == "x"]
+    accuracy = data.frame.loc[data.frame["measure"] == "accuracy", "value"]
+    assert grid(drawn["y"]).tolist() == pytest.approx((100 * accuracy).tolist())
+    appear = [name for name in data.names if len(data.appearing(name))]
+    assert app.segmented_control(key="compare_appear").options == ["Any", *appear]
+    app.segmented_control(key="compare_appear").set_value(appear[-1]).run()
+    assert not app.exception
+    assert "has no encoder transform" in all_text(app)  # one line in place of pictures that cannot be had
+    app.multiselect(key="compare_along").set_value(["epoch10"]).run()
+    assert "Choose two studies or more." in all_text(app) and not app.exception
+    app = open_page("compare", study="epoch10", compare_what="Checkpoints", compare_along=["<b>x", "epoch2"])
+    assert not app.exception

@@ -1,0 +1,217 @@
+"""A training by its checkpoints: numbers along it, and the features of the last one in each before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.charts.chart import MANY, Chart
+from core.charts.heat_panels import Shown, enlarged, heat_picture, overlay, short
+from core.charts.marks import dots, interval, line
+from core.charts.options import FigureOptions
+from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.picked_images import strongest_rows
+from core.charts.reading import whole_study
+from core.charts.study_heats import StudyHeats
+from core.charts.theme import LIGHT, Theme, finish, note_figure
+from core.common.arrays import evenly
+from core.common.dataframes import as_text, numbers
+from core.common.formatting import percent
+from core.comparison.checkpoints import DISCRIMINATIVE, THERE, Checkpoints, along, checkpoints_finding
+from core.comparison.compare import EVERYTHING
+from core.comparison.features import UNLIKE
+from core.errors import StudyError
+from core.slices.inspection.words import feature_words
+from core.store import Narrowed, Study
+
+PANELS = (  # title, its measures
+    ("Accuracy", ("accuracy",)),
+    ("Prediction of errors (AUROC)", ("confidence_auroc", "q_auroc")),
+    ("Overlap with masks (mIoU)", ("miou_core", "miou_spurious")),
+    ("Discriminative features", (DISCRIMINATIVE,)),
+    ("Last features already there", (THERE,)),
+)
+SERIES = {
+    "confidence_auroc": "by confidence",
+    "q_auroc": "by Q",
+    "miou_core": "core masks",
+    "miou_spurious": "spurious masks",
+}
+SHARES = ("accuracy", THERE)
+PANEL = 150  # pixels; height of a panel with its title
+FEATURES, NARROW = 8, 500  # rows of pictures; pixels below which panels stand in one column
+
+
+def read_checkpoints(studies: Sequence[Study], options: FigureOptions) -> Checkpoints:
+    """Read what the charts of a training show, of the slice of the first study."""
+    first = studies[0]
+    among = first.slice if isinstance(first, Narrowed) else EVERYTHING
+    return along([whole_study(study) for study in studies], among=among, seed=options.seed)
+
+
+def checkpoint_numbers(data: Checkpoints, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot every number along the checkpoints with its interval, a panel for those of one scale."""
+    shown = [(title, rows) for title, names in PANELS if len(rows := _rows(data.frame, names))]
+    if not shown:
+        return note_figure("None of these studies has evaluation images with verdicts, or features.", theme)
+    columns = 1 if (theme.width or NARROW) < NARROW or len(shown) == 1 else 2
+    n_rows = -(-len(shown) // columns)
+    scale = theme.font_size / LIGHT.font_size
+    height = (PANEL * n_rows + 90) * scale
+    fig = make_subplots(
+        rows=n_rows, cols=columns, subplot_titles=[title for title, _ in shown],
+        vertical_spacing=52 * scale / height, horizontal_spacing=0.12,
+    )  # fmt: skip
+    for number, (_, rows) in enumerate(shown):
+        at = {"row": number // columns + 1, "col": number % columns + 1}
+        for trace in _panel(rows, data.names, theme):
+            fig.add_trace(trace, **at)
+        measure = rows["measure"].iat[0]
+        unit, there = " %" if measure in SHARES else "", measure == THERE
+        fig.update_yaxes(ticksuffix=unit, nticks=5, rangemode="tozero" if there else "normal", **at)
+        below = number + columns >= len(shown)
+        names = [as_text(short(name)) if below else "" for name in data.names]
+        fig.update_xaxes(tickvals=np.arange(len(names)), ticktext=names, range=[-0.4, len(names) - 0.6], **at)
+    fig.update_annotations(font={"size": theme.font_size - 1, "color": theme.ink})
+    finish(fig, theme)
+    return fig.update_layout(height=round(height), margin_t=round(64 * scale))
+
+
+def _rows(frame: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    return frame.loc[frame["measure"].isin(measures)]
+
+
+def _panel(rows: pd.DataFrame, names: Sequence[str], theme: Theme) -> list[go.Scatter]:
+    colours = [theme.correct, theme.misclassified]
+    traces = []
+    for colour, (measure, part) in zip(colours, rows.groupby("measure", sort=False), strict=False):
+        scale = 100 if measure in SHARES else 1
+        x = part["study"].map(list(names).index).to_numpy()
+        value, low, high, chance = (
+            scale * numbers(part, key) for key in ("value", "low", "high", "by_chance")
+        )
+        unit = " %" if measure in SHARES else ""
+        trace = dots(
+            x,
+            value,
+            mode="lines+markers",
+            marker={"color": colour, "size": theme.stroke(7)},
+            line={"color": colour, "width": theme.stroke(1.5)},
+            name=SERIES.get(str(measure), ""),
+            showlegend=measure in SERIES,
+            customdata=part["study"].map(as_text),
+            hover=f"%{{customdata}}: <b>%{{y:.3~g}}{unit}</b> {SERIES.get(str(measure), '')}",
+        )
+        if np.isfinite(low).any():
+            trace.error_y = interval(value, low, high, colour=colour, thickness=theme.stroke(1.5))
+        traces.append(trace)
+        if np.isfinite(chance).any():
+            label = "the same by chance"
+            traces.append(
+                line(
+                    x, chance, colour=theme.neutral, width=theme.stroke(1.5), dash="dot", name=label,
+                    hover=f"{label}: %{{y:.3~g}} %",
+                )
+            )  # fmt: skip
+    return traces
+
+
+class FeaturesAlong(NamedTuple):
+    """Pictures of features along a training: `frame` has a row per feature and study."""
+
+    frame: pd.DataFrame
+    rows: list[tuple[str, list[tuple[Shown | None, str]]]]
+    names: list[str]
+
+
+def _features(studies: Sequence[Study], options: FigureOptions) -> FeaturesAlong:
+    """Choose features of the last study, spread over when they appear, and their likes in the others."""
+    return features_in_pictures(read_checkpoints(studies, options), options)
+
+
+def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesAlong:
+    """Read the strongest image of features of the last study, and of the most alike in each one before.
+
+    Args:
+        options: `features` names them; else `images` (8) of them, in the order in which they appear.
+    Raises:
+        StudyError: there is none to show.
+    """
+    table = data.features
+    order = [f for name in data.names for f in data.appearing(name)["feature"]]
+    chosen = [f for f in options.features if f in set(order)] if options.features else order
+    chosen = [int(chosen[at]) for at in evenly(len(chosen), options.images or FEATURES)]
+    if not chosen:
+        raise StudyError("no feature of the last study fires on enough images to be looked for in the others")
+    studies = data.comparison.shared.studies
+    sources = [StudyHeats(study, options) for study in studies]
+    words = feature_words(studies[-1])
+    kept = table.loc[table["feature"].isin(chosen)]
+    rows = []
+    for feature in chosen:
+        part = kept.loc[kept["feature"] == feature].set_index("study")
+        cells = []
+        for name, source in zip(data.names, sources, strict=True):
+            closest, likeness = int(part.at[name, "closest"]), float(part.at[name, "likeness"])
+            there = likeness >= UNLIKE and source.study.has("top_images")
+            shown = source.shown(strongest_rows(source.study, closest, 1)) if there else []
+            image = source.with_stored(shown[0], closest) if shown else None
+            cells.append((image, f"#{closest}, {percent(likeness, 0)}"))
+        title = "<br>".join([f"<b>{feature}</b>", *map(as_text, words.get(feature, []))])
+        rows.append((title, cells))
+    return FeaturesAlong(kept.reset_index(drop=True), rows, data.names)
+
+
+def picture_features(data: FeaturesAlong, colours: str, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot a row per feature: the strongest image of the most alike feature of each study, where it is there.
+
+    Below: that feature, and the share of images that both fire on.
+    """
+    strips = [
+        Strip(title, [_cell(image, caption, colours) for image, caption in cells])
+        for title, cells in data.rows
+    ]
+    headers = [Header(as_text(short(name)), at, at + 1) for at, name in enumerate(data.names)]
+    note = (
+        f"Features of {as_text(data.names[-1])} on the left. In each column: the feature most like it there, "
+        "on its strongest image, and the share of the images that both fire on (Jaccard). Empty: none is "
+        f"alike, the share is below {percent(UNLIKE, 0)}."
+    )
+    return picture_grid(strips, headers=headers, note=note, theme=theme)
+
+
+def _cell(image: Shown | None, caption: str, colours: str) -> Picture | None:
+    if image is None:
+        return None
+    name = next((name for name, heat in image.heats.items() if heat is not None), "")
+    heated = overlay(image, name, colours, caption=caption) if name else None
+    return heated or heat_picture(image, enlarged(image.pixels), caption=caption)
+
+
+CHECKPOINTS = Chart(
+    name="checkpoints",
+    title="accuracy, scores and features along the checkpoints of a training; --with",
+    needs=("features",),
+    table=read_checkpoints,
+    draw=lambda data, _, theme: checkpoint_numbers(data, theme=theme),
+    finding=checkpoints_finding,
+    alt=lambda data: f"Numbers along {len(data.names)} checkpoints. {checkpoints_finding(data)}",
+    studies=(2, MANY),
+    column="double",
+    same_images=True,
+)
+CHECKPOINT_FEATURES = Chart(
+    name="checkpoint_features",
+    title="features of the last checkpoint, and the most alike in each one before; --with",
+    needs=("features",),
+    table=_features,
+    draw=lambda data, options, theme: picture_features(data, options.colours, theme=theme),
+    studies=(2, MANY),
+    column="double",
+    same_images=True,
+)

@@ -1,0 +1,160 @@
+"""Studies in the order of one training: numbers along it, and when the features of the last one appear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.common.csv_text import write_csv
+from core.common.dataframes import numbers
+from core.common.formatting import counted, json_text, percent
+from core.comparison.compare import EVERYTHING, Comparison, compare
+from core.comparison.features import UNLIKE, features_along
+from core.comparison.measures import MEASURES, PERCENT
+from core.comparison.text import check_output, columns_text, markdown_table
+from core.slices.slice import Slice
+from core.store import Study
+
+SHOWN = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "miou_spurious", "mean_firing")
+DISCRIMINATIVE, THERE = "n_discriminative", "features_there"
+TITLES = {name: MEASURES[name].title for name in SHOWN} | {
+    DISCRIMINATIVE: "Discriminative features",
+    THERE: "Features of the last one that are there",
+}
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What changes along a training.
+
+    Attributes:
+        comparison: of the studies in their order.
+        frame: measure (a name of TITLES), study, value, low, high (95 %, NaN where there is no interval), n,
+            by_chance (of features_there, else NaN). Shares are from 0 to 1.
+        features: see `features_along`.
+    """
+
+    comparison: Comparison
+    frame: pd.DataFrame
+    features: pd.DataFrame
+
+    @property
+    def names(self) -> list[str]:
+        return self.comparison.names
+
+    def appearing(self, name: str) -> pd.DataFrame:
+        """The features of the last study that appear with a study, most frequent first: feature, n, and the
+        columns of `features` of that study."""
+        rows = self.features.loc[(self.features["appears"] == name) & (self.features["study"] == name)]
+        return rows.sort_values("n", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def along(
+    studies: Sequence[Study], *, among: Slice = EVERYTHING, resamples: int = 1000, seed: int = 0
+) -> Checkpoints:
+    """Read studies over the same images as checkpoints of one training, in the order that they are given.
+
+    Raises:
+        SettingsError, StudyError, SliceError: as `compare`.
+    """
+    comparison = compare(studies, among=among, resamples=resamples, seed=seed)
+    features = features_along(comparison.shared, seed)
+    return Checkpoints(comparison, _frame(comparison, features), features)
+
+
+def _frame(comparison: Comparison, features: pd.DataFrame) -> pd.DataFrame:
+    known = comparison.measures.loc[comparison.measures["measure"].isin(SHOWN)]
+    parts = [known[["measure", "study", "value", "low", "high", "n"]]]
+    facts = comparison.facts
+    if DISCRIMINATIVE in facts:
+        counts = facts.assign(measure=DISCRIMINATIVE, value=numbers(facts, DISCRIMINATIVE))
+        parts.append(counts.assign(n=numbers(facts, "n_features"))[["measure", "study", "value", "n"]])
+    if len(features):
+        there = features.assign(
+            value=features["likeness"] >= UNLIKE, by_chance=features["by_chance"] >= UNLIKE
+        )
+        shares = there.groupby("study", sort=False)[["value", "by_chance"]].mean().reset_index()
+        n = features["feature"].nunique()
+        parts.append(shares.assign(measure=THERE, n=n))
+    columns = ["measure", "study", "value", "low", "high", "n", "by_chance"]
+    frame = pd.concat(parts, ignore_index=True).reindex(columns=columns)
+    frame = frame.astype(dict.fromkeys(["value", "low", "high", "n", "by_chance"], "float64"))
+    frame = frame.loc[np.isfinite(frame["value"])]
+    order = frame["measure"].map(list(TITLES).index)
+    return frame.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+
+def checkpoints_finding(data: Checkpoints) -> str:
+    """Say in one sentence what changed from the first to the last, and what the features did."""
+    parts = []
+    accuracy = data.frame.loc[data.frame["measure"] == "accuracy"].set_index("study")["value"]
+    first, last = data.names[0], data.names[-1]
+    if {first, last} <= set(accuracy.index):
+        parts.append(f"accuracy goes from {percent(accuracy[first])} to {percent(accuracy[last])}")
+    if len(data.features):
+        n = data.features["feature"].nunique()
+        early = len(data.appearing(first))
+        parts.append(f"{early:,} of {counted(n, 'feature')} of {last} are there from {first} on")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:]
+
+
+def amounts(data: Checkpoints) -> list[list[str]]:
+    """A table of text: a row per measure, a column per study, its interval in brackets; the titles first."""
+    rows = [["", *data.names]]
+    for measure, part in data.frame.groupby("measure", sort=False):
+        cells = part.set_index("study")
+        rows.append([TITLES[str(measure)], *(_amount(str(measure), cells, name) for name in data.names)])
+    if len(data.features):
+        rows.append(["Appear here and stay", *(f"{len(data.appearing(name)):,}" for name in data.names)])
+    return rows
+
+
+def _amount(measure: str, cells: pd.DataFrame, name: str) -> str:
+    if name not in cells.index:
+        return ""
+    value, low, high, chance = (float(cells.at[name, key]) for key in ("value", "low", "high", "by_chance"))
+    if measure == DISCRIMINATIVE:
+        return f"{value:,.0f}"
+    if measure == THERE:
+        return f"{percent(value)} (by chance {percent(chance)})"
+    shares, digits = MEASURES[measure].unit == PERCENT, MEASURES[measure].digits
+    text = percent(value, digits) if shares else f"{value:.{digits}f}"
+    if not np.isfinite(low):
+        return text
+    scale = 100 if shares else 1
+    return f"{text} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+
+
+def checkpoints_report(data: Checkpoints) -> dict[str, Any]:
+    """Return the numbers and the features as a JSON-able dict."""
+    return {
+        "studies": data.names,
+        "n_judged": int(data.comparison.shared.judged.sum()),
+        "notes": list(map(str, data.comparison.notes)),
+        "numbers": data.frame.to_dict("records"),
+        "features": data.features.to_dict("records"),
+    }
+
+
+def checkpoints_text(data: Checkpoints, *, as_markdown: bool = False) -> str:
+    """Return what `compare --checkpoints` prints, or the same as Markdown."""
+    table = "\n".join(markdown_table(amounts(data))) if as_markdown else columns_text(amounts(data))
+    notes = [f"{'* ' * as_markdown}note: {note}" for note in data.comparison.notes]
+    return "\n".join([*notes, *([""] * bool(notes)), table, "", f"{checkpoints_finding(data)}."])
+
+
+def write_checkpoints(data: Checkpoints, path: Path) -> None:
+    """Write everything (.json), the numbers (.csv), or the printed text as Markdown (.md)."""
+    check_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        write_csv(data.frame, path)
+        return
+    report = json_text(checkpoints_report(data)) if path.suffix == ".json" else ""
+    path.write_text(f"{report or checkpoints_text(data, as_markdown=True)}\n", encoding="utf-8")

@@ -1,0 +1,102 @@
+"""Checkpoints of one training: numbers along it, and the features that appear with each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.charts.checkpoints import CHECKPOINT_FEATURES, CHECKPOINTS, checkpoint_numbers, picture_features
+from core.charts.options import FigureOptions
+from core.common.formatting import counted
+from core.comparison.checkpoints import Checkpoints, checkpoints_finding
+from core.errors import StudyError
+from core.figures.cells import CellRequest
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.cache import comparison_reads
+from dashboard.components import widgets
+from dashboard.components.chart import cell_beside, chart
+from dashboard.components.choose_one import choose_one, select_some
+
+ORDER, APPEAR = "compare_along", "compare_appear"  # widget keys and parts of the URL
+ANY = "Any"
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """Names in the order that a person counts them: epoch2 before epoch10.
+
+    >>> in_order(["epoch10", "epoch2", "start"])
+    ['epoch2', 'epoch10', 'start']
+    """
+
+    def key(name: str) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+    return sorted(names, key=lambda name: key(name.lower()))
+
+
+def choose_checkpoints(names: dict[str, Study], alike: Sequence[str]) -> tuple[Study, ...]:
+    """The studies that are read as a training, in the order in which they are chosen."""
+    st.caption("In the order of the training", width="content")
+    chosen = select_some(
+        "Checkpoints", in_order(list(names)), key=ORDER, default=in_order(alike),
+        placeholder="Studies in the order of the training", width=520,
+    )  # fmt: skip
+    return tuple(names[name] for name in chosen)
+
+
+def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
+    """The numbers along a training, and what appears when."""
+    if len(studies) < 2:
+        st.caption("Choose two studies or more.")
+        return
+    data = comparison_reads.checkpoints(studies, among)
+    st.subheader(widgets.plain(checkpoints_finding(data)), anchor=False)
+    st.caption(widgets.plain(f"Measured on {data.comparison.population}; bars are 95 % intervals."))
+    request = CellRequest(CHECKPOINTS.name, FigureOptions(), str(among))
+    chart(
+        studies[0],
+        "compare_checkpoints",
+        lambda theme: checkpoint_numbers(data, theme=theme),
+        *(among, *studies),
+        alt=CHECKPOINTS.described(data),
+        data=data.frame,
+        cell=cell_beside(request, studies[0], studies[1:]),
+    )
+    for note in data.comparison.notes:
+        st.caption(widgets.plain(f"{note.text}."))
+    if len(data.features):
+        _features(data, studies, among)
+
+
+def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> None:
+    counts = {name: len(data.appearing(name)) for name in data.names}
+    st.subheader(
+        "Which features appear when",
+        anchor=False,
+        help=widgets.help_text("features_along"),
+    )
+    said = ", ".join(f"{n:,} with {name}" for name, n in counts.items() if n)
+    n = data.features["feature"].nunique()
+    last = f"Of {counted(n, 'feature')} of {data.names[-1]}"
+    st.caption(widgets.plain(f"{last}: {said}, and stay from there on."))
+    among_names = [ANY, *(name for name, n in counts.items() if n)]
+    name = choose_one("Appear with", among_names, key=APPEAR, shows_label=True)
+    features = () if name == ANY else tuple(data.appearing(name)["feature"].tolist())
+    try:
+        found = comparison_reads.checkpoint_features(studies, among, features)
+    except StudyError as error:
+        st.caption(widgets.plain(f"{error}."))
+        return
+    request = CellRequest(CHECKPOINT_FEATURES.name, FigureOptions(features=features), str(among))
+    chart(
+        studies[0],
+        "compare_checkpoint_features",
+        lambda theme: picture_features(found, FigureOptions().colours, theme=theme),
+        *(among, features, *studies),
+        alt=CHECKPOINT_FEATURES.described(found),
+        data=found.frame,
+        cell=cell_beside(request, studies[0], studies[1:]),
+    )

@@ -79,7 +79,8 @@ def checkpoint_numbers(data: Checkpoints, *, theme: Theme = LIGHT) -> go.Figure:
         fig.update_xaxes(tickvals=np.arange(len(names)), ticktext=names, range=[-0.4, len(names) - 0.6], **at)
     fig.update_annotations(font={"size": theme.font_size - 1, "color": theme.ink})
     finish(fig, theme)
-    return fig.update_layout(height=round(height), margin_t=round(64 * scale))
+    above = round(72 * scale)  # the legend, and the title of a panel
+    return fig.update_layout(height=round(height), margin_t=above, legend_y=1 + 44 * scale / (height - above))
 
 
 def _rows(frame: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:

@@ -52,9 +52,9 @@ def compare_page(study: Study, among: Slice) -> None:
         if len(kinds) > 1:
             what = choose_one("What is compared", kinds, key=WHAT, default=default)
         names = _choose(others, alike) if what == STUDIES else []
-        if what == CHECKPOINTS:
-            mine = served_studies.name_of(study)
-            trained = checkpoints.choose_checkpoints({mine: study, **others}, [mine, *alike])
+    if what == CHECKPOINTS:
+        mine = served_studies.name_of(study)
+        trained = checkpoints.choose_checkpoints({mine: study, **others}, [mine, *alike])
     if what == ANSWERS:
         filter_bar(study, among, says=OF_ANSWERS)
         _or_warning(lambda: answers.answers(study, among))

@@ -9,8 +9,9 @@ import streamlit as st
 
 from core.charts.checkpoints import CHECKPOINT_FEATURES, CHECKPOINTS, checkpoint_numbers, picture_features
 from core.charts.options import FigureOptions
-from core.common.formatting import counted
+from core.common.formatting import counted, full_sentence
 from core.comparison.checkpoints import Checkpoints, checkpoints_finding
+from core.comparison.features import LEAST
 from core.errors import StudyError
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
@@ -39,10 +40,9 @@ def in_order(names: Sequence[str]) -> list[str]:
 
 def choose_checkpoints(names: dict[str, Study], alike: Sequence[str]) -> tuple[Study, ...]:
     """The studies that are read as a training, in the order in which they are chosen."""
-    st.caption("In the order of the training", width="content")
     chosen = select_some(
-        "Checkpoints", in_order(list(names)), key=ORDER, default=in_order(alike),
-        placeholder="Studies in the order of the training", width=520,
+        "Studies in the order of the training", in_order(list(names)), key=ORDER, default=in_order(alike),
+        placeholder="Choose two studies or more", shows_label=True,
     )  # fmt: skip
     return tuple(names[name] for name in chosen)
 
@@ -65,10 +65,13 @@ def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
         data=data.frame,
         cell=cell_beside(request, studies[0], studies[1:]),
     )
-    for note in data.comparison.notes:
-        st.caption(widgets.plain(f"{note.text}."))
     if len(data.features):
         _features(data, studies, among)
+    elif all(study.has("features") for study in studies):
+        st.caption(f"Features cannot be followed: none of the last fires on {LEAST} of these images or more.")
+    if notes := data.comparison.notes:
+        with st.expander(counted(len(notes), "note on these studies", "notes on these studies")):
+            st.markdown("\n".join(f"- {widgets.plain(full_sentence(note.text))}" for note in notes))
 
 
 def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> None:

@@ -68,15 +68,19 @@ def checkpoint_numbers(data: Checkpoints, *, theme: Theme = LIGHT) -> go.Figure:
         vertical_spacing=52 * scale / height, horizontal_spacing=0.12,
     )  # fmt: skip
     for number, (_, rows) in enumerate(shown):
-        at = {"row": number // columns + 1, "col": number % columns + 1}
+        row, col = number // columns + 1, number % columns + 1
         for trace in _panel(rows, data.names, theme):
-            fig.add_trace(trace, **at)
+            fig.add_trace(trace, row=row, col=col)
         measure = rows["measure"].iat[0]
         unit, there = " %" if measure in SHARES else "", measure == THERE
-        fig.update_yaxes(ticksuffix=unit, nticks=5, rangemode="tozero" if there else "normal", **at)
+        fig.update_yaxes(
+            ticksuffix=unit, nticks=5, rangemode="tozero" if there else "normal", row=row, col=col
+        )
         below = number + columns >= len(shown)
         names = [as_text(short(name)) if below else "" for name in data.names]
-        fig.update_xaxes(tickvals=np.arange(len(names)), ticktext=names, range=[-0.4, len(names) - 0.6], **at)
+        fig.update_xaxes(
+            tickvals=np.arange(len(names)), ticktext=names, range=[-0.4, len(names) - 0.6], row=row, col=col
+        )
     fig.update_annotations(font={"size": theme.font_size - 1, "color": theme.ink})
     finish(fig, theme)
     above = round(72 * scale)  # the legend, and the title of a panel

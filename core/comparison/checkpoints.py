@@ -78,9 +78,8 @@ def _frame(comparison: Comparison, features: pd.DataFrame) -> pd.DataFrame:
         there = features.assign(
             value=features["likeness"] >= UNLIKE, by_chance=features["by_chance"] >= UNLIKE
         )
-        shares = there.groupby("study", sort=False)[["value", "by_chance"]].mean().reset_index()
-        n = features["feature"].nunique()
-        parts.append(shares.assign(measure=THERE, n=n))
+        shares = pd.DataFrame(there.groupby("study", sort=False)[["value", "by_chance"]].mean())
+        parts.append(shares.reset_index().assign(measure=THERE, n=len(set(features["feature"]))))
     columns = ["measure", "study", "value", "low", "high", "n", "by_chance"]
     frame = pd.concat(parts, ignore_index=True).reindex(columns=columns)
     frame = frame.astype(dict.fromkeys(["value", "low", "high", "n", "by_chance"], "float64"))
@@ -97,7 +96,7 @@ def checkpoints_finding(data: Checkpoints) -> str:
     if {first, last} <= set(accuracy.index):
         parts.append(f"accuracy goes from {percent(accuracy[first])} to {percent(accuracy[last])}")
     if len(data.features):
-        n = data.features["feature"].nunique()
+        n = len(set(data.features["feature"]))
         early = len(data.appearing(first))
         parts.append(f"{early:,} of {counted(n, 'feature')} of {last} are there from {first} on")
     text = "; ".join(parts)

@@ -62,8 +62,9 @@ def features_along(shared: Shared, seed: int = 0) -> pd.DataFrame:
         _firing(study, rows[shared.judged]) for study, rows in zip(shared.studies, shared.rows, strict=True)
     ]
     mine, n = sets[-1], _sizes(sets[-1])
+    n_images = len(shared.rows[-1][shared.judged])
     kept = np.flatnonzero((n >= LEAST) & shared.studies[-1].discriminative)
-    order = np.random.default_rng(seed).permutation(mine.shape[0])
+    order = np.random.default_rng(seed).permutation(n_images)
     parts, there = [], np.ones((len(sets), len(kept)), bool)
     for at, theirs in enumerate(sets):
         closest, best = _closest(mine, theirs)
@@ -73,7 +74,7 @@ def features_along(shared: Shared, seed: int = 0) -> pd.DataFrame:
         parts.append(pd.DataFrame({**columns, "likeness": best[kept], "by_chance": chance[kept]}))
     stays = np.logical_and.accumulate(there[::-1])[::-1]  # from here on to the last
     appears = np.array(shared.names, object)[stays.argmax(0)]
-    return pd.concat([part.assign(appears=appears) for part in parts], ignore_index=True)[names]
+    return pd.concat([part.assign(appears=appears) for part in parts], ignore_index=True)
 
 
 def _sizes(sets: sparse.csr_array) -> np.ndarray:

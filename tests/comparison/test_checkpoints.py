@@ -68,8 +68,11 @@ def test_features__match_a_loop_over_sets(trained: list[Study]) -> None:
             expected.append(
                 (feature, len(fires), shared.names[at], closest, likeness, by_chance, shared.names[appears])
             )
-    rows = sorted(found.features.itertuples(index=False), key=lambda row: (row.feature, row.study))
-    assert [tuple(row) for row in rows] == sorted(expected, key=lambda row: (row[0], row[2])) and rows
+    rows = [tuple(row) for row in found.features.itertuples(index=False)]
+    assert sorted(rows, key=lambda row: (row[0], row[2])) == sorted(
+        expected, key=lambda row: (row[0], row[2])
+    )
+    assert rows
     assert len(set(found.features["appears"])) > 1  # some are new
     shares = found.frame.loc[found.frame["measure"] == THERE].set_index("study")
     likeness = pd.DataFrame(expected, columns=list(found.features)).set_index("study")

@@ -82,7 +82,7 @@ def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> No
         help=widgets.help_text("features_along"),
     )
     said = ", ".join(f"{n:,} with {name}" for name, n in counts.items() if n)
-    n = data.features["feature"].nunique()
+    n = len(set(data.features["feature"]))
     last = f"Of {counted(n, 'feature')} of {data.names[-1]}"
     st.caption(widgets.plain(f"{last}: {said}, and stay from there on."))
     among_names = [ANY, *(name for name, n in counts.items() if n)]

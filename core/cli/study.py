@@ -128,8 +128,8 @@ def add_export(commands: Any) -> None:
         metavar="TABLE",
         help="images, features, quality, probe, overlap, concepts, word_twins, groups, captions, "
         "highly_activating, failures, interventions, answers, skipped, neighbours, label_issues, "
-        "traces_images, "
-        "traces_features, attributes, metrics, representations, basis, heatmap or mask",
+        "concept_features (of each known class and attribute), bases (how well each names them), "
+        "traces_images, traces_features, attributes, metrics, representations, basis, heatmap or mask",
     )
     sub.add_argument(
         "-o",

@@ -22,7 +22,10 @@ from core.common.inside import replacing
 from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
+from core.export.bases_table import bases_table
 from core.export.private_paths import relative_paths
+from core.measures.concept_features import COLUMNS as CONCEPT_FEATURES
+from core.measures.concept_features import concept_features
 from core.measures.label_issues import COLUMNS as LABEL_ISSUES
 from core.measures.label_issues import label_issues, why_no_probabilities
 from core.slices.inspection.populations import with_split
@@ -64,6 +67,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "skipped": ("path", "reason"),
     "neighbours": ("image_id", "rank", "neighbour", "similarity"),
     "label_issues": LABEL_ISSUES,
+    "concept_features": CONCEPT_FEATURES,
+    "bases": (),  # a row a basis: facts, and means of concept_features with their intervals
     "traces_images": traces.IMAGE_COLUMNS,
     "traces_features": traces.FEATURE_COLUMNS,
     "attributes": (),  # all columns of the image source
@@ -74,6 +79,8 @@ STORED_AS = {"metrics": "quality_metrics"}
 MADE = {  # of what the study holds, when it is asked for
     "answers": answers_table,
     "label_issues": lambda study: _label_issues(study),
+    "concept_features": concept_features,
+    "bases": bases_table,
     "traces_images": traces.images_table,
     "traces_features": traces.features_table,
 }

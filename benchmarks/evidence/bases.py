@@ -57,7 +57,8 @@ def row(name: str, study: Study) -> str:
     means = concept_means(concept_features(study)).set_index("measure")
 
     def mean(measure: str) -> str:
-        return with_interval(*(float(means.at[measure, end]) for end in ("mean", "low", "high")))
+        centre, low, high = (float(means.at[measure, end]) for end in ("mean", "low", "high"))
+        return with_interval(centre, low, high)
 
     overlap, words = study.summary("overlap"), study.summary("concepts").get("word_auc") or {}
     score = study.table("quality_metrics").set_index("score").loc["q_score"]

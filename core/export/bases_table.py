@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.bases.basis import UNITS
+from core.common.dataframes import numbers
 from core.measures.concept_features import concept_features, concept_means
 from core.store import Study
 
@@ -26,7 +27,7 @@ def bases_table(study: Study) -> pd.DataFrame:
         width = read.array("representations").shape[1]
         row = {"basis": name, "kind": card["kind"], "on": card.get("on", "pooled"), "width": width, **facts}
         means = concept_means(concept_features(read))
-        row["n_concepts"] = int(means["n"].max())
+        row["n_concepts"] = int(numbers(means, "n").max())
         for measure, mean, low, high in means[["measure", "mean", "low", "high"]].itertuples(index=False):
             row |= {measure: mean, f"{measure}_low": low, f"{measure}_high": high}
         rows.append(row)

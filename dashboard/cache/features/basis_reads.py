@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.bases.basis import UNITS
 from core.bases.twins import twins
+from core.export.bases_table import bases_table
 from core.storage.layers import layer
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -31,6 +32,18 @@ def twins_of(study: Study, name: str, other: str) -> pd.DataFrame:
     frame.insert(1, "words", [mine.get(latent, "") for latent in frame["latent"]])
     frame.insert(3, "words_of_twin", [theirs.get(twin, "") for twin in frame["twin"]])
     return frame.dropna(subset="cosine").sort_values("cosine", ascending=False, kind="stable")
+
+
+@cached_read(max_entries=8, spinner="Asking the features of each basis what they know")
+def bases_known(study: Study, names: tuple[str, ...]) -> pd.DataFrame:
+    """See `core.export.bases_table`.
+
+    Args:
+        names: of the bases of the study, on which the table depends.
+    Raises:
+        StudyError: no concepts are known.
+    """
+    return bases_table(study)
 
 
 def in_basis(study: Study, name: str) -> Study:

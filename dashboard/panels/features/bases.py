@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.bases.basis import UNITS, Basis
 from core.bases.kinds import KINDS
 from core.common.dataframes import numbers
+from core.common.formatting import counted, full_sentence, with_interval
 from core.config.bases import BASIS_KINDS
-from core.errors import JobError
+from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.features import basis_reads
 from dashboard.components import widgets
+from dashboard.components.chart import download
 from dashboard.components.choose_one import select_one
 from dashboard.components.job_follower import begin, start_button
 from dashboard.jobs import launcher
@@ -43,6 +46,17 @@ ABOUT_VECTORS = (
     "One vector an image, or one for each place of the encoder's last map: then the page of an image shows "
     "which latents are active where you click. The encoder has to look at every image again for that."
 )
+TAKE = (
+    "Take a dictionary for features that can be looked at one by one: each is active on few images. Do not "
+    "expect it to know more of classes and attributes than the encoder's units do; better maps and scores "
+    "come mostly with random directions, too, so fit that control. Trust a latent as far as it is stable."
+)
+MEASURES = {  # by the head of their column
+    "Average precision": "ap",
+    "Negated": "inverted_ap",
+    "Five": "probe_ap",
+    "Purity of the top 16": "purity",
+}
 WIDTHS = [5, 1.2, 1.2, 1.2, 1.4, 3]
 SHOWN = 200  # pairs of latents
 
@@ -68,6 +82,40 @@ def _list(study: Study, whole: Study) -> None:
             _row(_cells(basis), basis.name, here, whole)
     if text := control_sentence(list(whole.bases.values())):
         st.markdown(widgets.plain(text))
+    st.caption(TAKE)
+    drawer = st.expander(
+        "How well each names what is known of the images", icon=":material/fact_check:", key="bases_known",
+        bind="query-params",
+    )  # fmt: skip
+    if drawer.open:
+        with drawer:
+            _known(whole)
+
+
+def _known(whole: Study) -> None:
+    """A row a basis: how well its single features stand for classes and attributes."""
+    try:
+        frame = basis_reads.bases_known(whole, tuple(whole.bases))
+    except StudyError as error:
+        st.caption(widgets.plain(full_sentence(str(error))))
+        return
+    cells = {"Basis": frame["basis"], "Features": frame["width"]}
+    for title, measure in MEASURES.items():
+        ends = frame[[measure, f"{measure}_low", f"{measure}_high"]].itertuples(index=False)
+        cells[title] = [with_interval(*one, digits=2) for one in ends]
+    st.dataframe(
+        pd.DataFrame(cells),
+        hide_index=True,
+        alt="How well the features of each basis stand for known concepts",
+    )
+    n, chance = int(frame["n_concepts"].iat[0]), float(frame["base_rate"].iat[0])
+    st.caption(
+        f"Means over {counted(n, 'class or attribute', 'classes and attributes')} with their 95 % intervals. "
+        "The feature is chosen on train images and judged on evaluation images; features that know nothing "
+        f"reach {chance:.2f}. Negated: the feature that is active everywhere but there. Five: a regression "
+        "on five features."
+    )
+    download(whole, frame, name="bases_known")
 
 
 def _cells(basis: Basis) -> list[str]:

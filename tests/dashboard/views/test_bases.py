@@ -17,8 +17,10 @@ from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
 from core.config import BasisConfig
+from core.export.bases_table import bases_table
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.jobs.progress import Progress
+from core.measures import concept_features
 from core.slices.slice import Slice
 from core.store import open_study
 from dashboard.cache.comparison_reads import comparison, other_studies
@@ -69,6 +71,21 @@ def test_panel__lists_bases_with_controls_also_where_nothing_is_computed_in_them
         assert f"{study.bases[name].card['r2_val']:.2f}" in text
     app.button(key="show_units").click().run()
     assert "basis" not in app.query_params and not started
+
+
+def test_panel__says_what_each_basis_knows_when_it_is_opened(served, open_page, monkeypatch):
+    app = open_page("features", study="demo", features_as="Bases")
+    assert not app.exception and len(app.dataframe) == 1  # nothing is computed before
+    app = open_page("features", study="demo", features_as="Bases", bases_known="true")
+    assert not app.exception and "No concepts are known" in all_text(app)
+    monkeypatch.setattr(concept_features, "FEWEST", 3)
+    app = open_page("features", study="demo", features_as="Bases", bases_known="true")
+    assert not app.exception
+    shown, expected = app.dataframe[0].value, bases_table(open_study(served))
+    assert shown["Basis"].tolist() == expected["basis"].tolist() == ["units", "pca", "random"]
+    assert [float(cell.split()[0]) for cell in shown["Average precision"]] == [
+        round(value, 2) for value in expected["ap"]
+    ]
 
 
 def test_control_sentence__compares_what_was_fitted_to_the_same_vectors():

@@ -15,7 +15,7 @@ export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 export PYTHONDONTWRITEBYTECODE :=  # else every process of every test compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-lowest test-numeric numeric-of-any numeric-of-avx2 coverage check lint types bench docs screenshots clean
+.PHONY: help setup setup-dev demo dashboard wheel test test-all test-fast test-slow test-lowest test-numeric numeric-of-any numeric-of-avx2 campaign coverage check lint types bench docs screenshots clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ test-all: test  ## run every test, and every case where the others run a sample
 
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
 	$(BIN)/python $(MEASURED_BY) -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)
+
+campaign: $(DEV_STAMP)  ## kills, full disks, flipped bits and malformed inputs by the hundred, as a table (40 minutes)
+	$(BIN)/python -m tests.campaign $(CAMPAIGN)
 
 coverage: $(DEV_STAMP)  ## run test-fast, a third slower, and print which share of core and dashboard it runs
 	@mkdir -p build

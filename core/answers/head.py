@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 ITEMS = ("head_classes", "head_weights", "head_bias", "head_logits")  # what `embed` writes of a head
 WRONG_ORDER = "THE ORDER OF THE CLASSES IS LIKELY WRONG"
+NOT_LINEAR = (
+    "not linear on the representation, so what needs weights cannot be had of it; on what its last layer "
+    "reads it is (analyze --layer head-input)"
+)
 NO_HEAD = "the encoder comes without a classifier"
 
 
@@ -101,7 +105,7 @@ def _rows(study: StudyReader, device: Any) -> Any:
 def _add_weights(study: StudyReader, answer: AnswerValues, match: Match) -> None:
     """Add the weights by class of the study, where each class is one output of a linear head."""
     if not study.has("head_weights"):
-        answer.notes.append("not linear on the representation: what needs weights cannot be had of it")
+        answer.notes.append(NOT_LINEAR)
     elif match.unmatched or not match.one_to_one:
         answer.notes.append("labels and outputs are not one to one: what needs weights cannot be had of it")
     else:

@@ -204,6 +204,8 @@ def test_a_study_of_a_classifier_reads_by_its_own_answers(name, photographs, tmp
     np.testing.assert_allclose(head.table("probe")["confidence"], shares.max(1), rtol=2e-3)
     assert head.is_val.all() and not study.is_val.all()  # nothing is fitted: every image is judged
     assert head.has("probe_weights") == (name == "resnet18")
+    notes = " ".join(study.answers["head"].facts["notes"])
+    assert ("--layer head-input" in notes) == (name != "resnet18")
     if name == "resnet18":
         places = [int(np.flatnonzero(ids == one)[0]) for one in SYNSETS]
         np.testing.assert_array_equal(

@@ -1,0 +1,1 @@
+"""Faults by the hundred, seeded, as a table: `make campaign`. The suite runs a few of each."""

@@ -1,0 +1,59 @@
+"""The campaign in small: a fault or two of each kind that no other test tries, and what its table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.campaign import __main__ as campaign
+from tests.campaign import writing
+from tests.campaign.outcome import Outcome
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["inputs", "addresses"])
+def test_faults_of_what_is_read__lose_nothing_and_show_nothing(name: str) -> None:
+    found, _ = campaign.tried(name, seed=1, share=0.02)
+    assert found.holds and found.tried >= 13 and found.refused, found
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive("tests/storage and tests/pipeline kill, fill and share in the same way")
+@pytest.mark.parametrize("name", ["kills", "full_disks", "two_writers", "readers_beside", "clocks"])
+def test_faults_of_what_is_written__lose_nothing(name: str) -> None:
+    found, _ = campaign.tried(name, seed=1, share=0.03)
+    assert found.holds and found.tried, found
+
+
+def test_table__ends_with_1_where_something_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def losing(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
+        return Outcome(tried=n, lost=n - 3, examples=["the third"])
+
+    monkeypatch.setitem(campaign.ROWS, "kills", ("a fault", 4, losing))
+    assert campaign.main(["--only", "kills", "-o", str(tmp_path / "t.md")]) == 1
+    printed = capsys.readouterr()
+    assert "| a fault | 4 | 0 | 1 | 0 | 0 |" in printed.out and "kills: the third" in printed.err
+    assert (tmp_path / "t.md").read_text() == printed.out
+    assert campaign.main(["--only", "kills", "--share", "0.75"]) == 0
+
+
+def test_a_study_that_differs_is_lost_and_two_lines_are_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome, study = Outcome(), tmp_path / "study"
+    study.mkdir()
+    (study / "a").write_text("1")
+    monkeypatch.setattr(writing, "ended", lambda words: "")
+    monkeypatch.setattr(writing, "verify", lambda folder: [])
+    writing.compare(outcome, study, {"a": b"1"}, [], "same")
+    assert outcome.lost == 0
+    writing.compare(outcome, study, {"a": b"2"}, [], "other")
+    assert outcome.lost == 1
+    outcome.said("note: x\nerror: one line\n", "one")
+    assert (outcome.refused, outcome.lines) == (1, 0)
+    outcome.said("Traceback …\nerror: a defect\n", "two")
+    assert outcome.lines == 1 and not outcome.holds

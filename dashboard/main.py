@@ -19,9 +19,10 @@ from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
-from dashboard.panels import palette, sidebar, tour
+from dashboard.panels import sidebar, tour
 from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
+from dashboard.panels.menus import palette
 from dashboard.server import gc_schedule
 from dashboard.state import image_filter, session, sheet
 
@@ -51,8 +52,9 @@ STYLE = """<style>
 [data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
 [data-testid=stSidebar] [data-testid=stPageLink] a:focus-visible { outline: 3px solid #EDF1F5;
   outline-offset: 1px }
-.st-key-study_menu_body { color: #EDF1F5 }
-[data-testid=stSidebar] .st-key-study_menu button[aria-expanded=true] { color: #F0C069 }
+:is(.st-key-study_menu_body, .st-key-views_menu_body) { color: #EDF1F5 }
+[data-testid=stSidebar] :is(.st-key-study_menu, .st-key-views_menu) button[aria-expanded=true] {
+  color: #F0C069 }
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }
 [data-testid=stMainBlockContainer] { padding: .9rem 2.5rem 3rem }
 [data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: .6rem }

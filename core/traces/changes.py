@@ -68,6 +68,32 @@ def set_feature_tags(
     _change_feature(study, feature, lambda one: replace(one, tags=_merged(one.tags, given, seen)))
 
 
+def save_view(study: StudyReader, name: str, address: str) -> str:
+    """Keep the address of a page under a name; return the name as kept.
+
+    Args:
+        address: a page and its query, without the study: "images?where=label%3Ddog".
+    """
+    if not (clean := limits.checked_name(name)):
+        raise TraceError("a view needs a name with letters, such as 'dogs under snow'")
+
+    def changed(traces: Traces) -> Traces:
+        if traces.views.get(clean, address) != address:
+            raise TraceError(f"a view '{clean}' already exists; choose another name, or remove that one")
+        return replace(traces, views={**traces.views, clean: address})
+
+    _change(study, changed)
+    return clean
+
+
+def remove_view(study: StudyReader, name: str) -> None:
+    """Forget a saved view; one that is gone already is no error."""
+    _change(
+        study,
+        lambda traces: replace(traces, views={key: one for key, one in traces.views.items() if key != name}),
+    )
+
+
 def _in_place_of(now: str, note: str, seen: str | None) -> str:
     if seen is not None and now not in (seen, note):
         raise TraceError("somebody else has changed this note meanwhile; read it, then save yours again")
@@ -84,7 +110,7 @@ def _change_image(study: StudyReader, image_id: str, change: Callable[[ImageTrac
 
     def changed(traces: Traces) -> Traces:
         new = change(traces.images.get(image_id, ImageTrace()))
-        return Traces({**traces.images, image_id: new}, traces.features)
+        return replace(traces, images={**traces.images, image_id: new})
 
     _change(study, changed)
 
@@ -99,7 +125,7 @@ def _change_feature(study: StudyReader, feature: int, change: Callable[[FeatureT
 
     def changed(traces: Traces) -> Traces:
         new = change(traces.features.get(number, FeatureTrace()))
-        return Traces(traces.images, {**traces.features, number: new})
+        return replace(traces, features={**traces.features, number: new})
 
     _change(study, changed)
 

@@ -6,8 +6,9 @@ for markup: letters, digits, spaces and a few others. A note is any text, and is
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.errors import TraceError
@@ -17,6 +18,8 @@ LONGEST_TAG = 30
 LONGEST_NOTE = 2000
 LONGEST_CLASS = 200
 MOST_TAGS = 12  # of one image or feature
+LONGEST_ADDRESS, MOST_VIEWS = 2000, 200
+ADDRESS = re.compile(r"[a-z_]{1,30}(\?[!-~]*)?")  # a page of the dashboard and its query
 IN_NAME = " -,'()"
 IN_TAG = " -_"
 
@@ -65,6 +68,26 @@ def checked_note(note: Any) -> str:
     text = _text(note, "a note").replace("\r\n", "\n").replace("\r", "\n")
     clean = "".join(sign for sign in text if sign in "\n\t" or _can_be_shown(sign)).strip()
     return _short(clean, "a note", LONGEST_NOTE)
+
+
+def checked_views(views: Any) -> dict[str, str]:
+    """Return saved views in alphabetical order: names like those of features, and addresses of pages.
+
+    Raises:
+        TraceError: one of them is none, or there are too many.
+    """
+    if not isinstance(views, Mapping):
+        raise TraceError("views are addresses by their names")
+    if len(views) > MOST_VIEWS:
+        raise TraceError(f"a study keeps at most {MOST_VIEWS} views; remove some first")
+    checked = {}
+    for name, address in sorted(views.items(), key=lambda pair: str(pair[0]).casefold()):
+        if not (clean := checked_name(name)):
+            raise TraceError("a view needs a name with letters, such as 'dogs under snow'")
+        checked[clean] = _short(_text(address, "an address"), "an address", LONGEST_ADDRESS)
+        if not ADDRESS.fullmatch(address):
+            raise TraceError(f"the address of a view is a page and its query, not {address[:40]!r}")
+    return checked
 
 
 def checked_class(name: Any) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from core.errors import TraceError, did_you_mean
 from core.reader import StudyReader
 from core.traces import limits
-from core.traces.traces import KEPT, UNSURE, ImageTrace, Traces, read_traces
+from core.traces.traces import KEPT, UNSURE, ImageTrace, read_traces
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _rewrite(
             now = traces.images.get(name, ImageTrace())
             if (new := change(name, now)) != now:
                 before[name], after[name] = now, new
-        return Traces({**traces.images, **after}, traces.features).content()
+        return replace(traces, images={**traces.images, **after}).content()
 
     KEPT.change(study.path, content)
     return ChangedTraces(before, after)

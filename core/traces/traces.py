@@ -1,4 +1,4 @@
-"""Work traces of a study: the notes, tags, doubts and names that people leave on its images and features.
+"""Work traces of a study: notes, tags, doubts and names that people leave on images and features, and views.
 
 from core.traces import changes, traces
 changes.set_tags(study, "val/dog/7.jpg", ["doubtful"])
@@ -21,7 +21,7 @@ from core.traces import limits
 
 FILE = "traces.json"
 REPAIR = "Move it away; or repair its texts and delete the line with its checksum"
-KEPT = KeptFile(FILE, ".traces.lock", ("images", "features"), "notes", DamagedTraces, REPAIR)
+KEPT = KeptFile(FILE, ".traces.lock", ("images", "features", "views"), "notes", DamagedTraces, REPAIR)
 UNSURE = "unsure"  # a wrong label, and no class is suggested instead
 
 
@@ -70,10 +70,14 @@ class FeatureTrace:
 
 @dataclass(frozen=True)
 class Traces:
-    """All traces of a study, by image id and by feature number."""
+    """All traces of a study: by image id, by feature number, and the addresses of saved views by name."""
 
     images: Mapping[str, ImageTrace] = field(default_factory=dict)
     features: Mapping[int, FeatureTrace] = field(default_factory=dict)
+    views: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "views", limits.checked_views(self.views))
 
     @property
     def image_tags(self) -> list[str]:
@@ -93,6 +97,7 @@ class Traces:
         return {
             "images": {key: _given(one) for key, one in sorted(self.images.items()) if one},
             "features": {str(key): _given(one) for key, one in sorted(self.features.items()) if one},
+            **({"views": dict(self.views)} if self.views else {}),
         }
 
 
@@ -115,9 +120,9 @@ def _parsed(held: dict[str, Any]) -> Traces:
     try:
         images = {str(key): ImageTrace(**one) for key, one in held["images"].items()}
         features = {_number(key): FeatureTrace(**one) for key, one in held["features"].items()}
+        return Traces(images, features, held.get("views", {}))
     except TraceError as error:
         raise Damaged(f"holds something that is no trace ({error})") from error
-    return Traces(images, features)
 
 
 def _number(key: str) -> int:

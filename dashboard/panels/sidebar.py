@@ -13,7 +13,7 @@ from dashboard.components.copy_link import copy_link_button
 from dashboard.components.folding import fold_when_narrow
 from dashboard.components.page_behaviour import page_behaviour
 from dashboard.components.theme_switch import theme_switch
-from dashboard.panels import palette, study_menu
+from dashboard.panels.menus import palette, saved_views, study_menu
 from dashboard.panels.new_study.encoder_titles import encoder_title
 from dashboard.state import session
 
@@ -33,7 +33,9 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
             if entry is not None:
                 study_menu.menu(entry)
         if entry is not None:
-            palette.button()
+            with st.container(gap=None, key="sidebar_go"):
+                palette.button()
+                saved_views.menu(entry)
         shown = [
             one for one in PAGES.values() if entry is not None or one.name in (HOME, *ALSO_WITHOUT_STUDY)
         ]

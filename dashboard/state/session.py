@@ -95,10 +95,10 @@ class Target:
     """A page to go to, and its query string."""
 
     page: str
-    query: dict[str, str]
+    query: dict[str, Any]
 
 
-def go(page: str, **parts: str) -> None:
+def go(page: str, **parts: str | list[str]) -> None:
     """Go to another page with the same study and filter, before the next run. Meant for callbacks.
 
     page: a name in `dashboard.addresses.pages`. parts: further parts of its address.

@@ -17,7 +17,7 @@ from core.errors import DamagedTraces, StudyError, TraceError
 from core.pipeline.verify import verify
 from core.store import Study, open_study
 from core.traces import changes, limits
-from core.traces.traces import UNSURE, FeatureTrace, ImageTrace, Traces, read_traces, traces_stamp
+from core.traces.traces import KEPT, UNSURE, FeatureTrace, ImageTrace, Traces, read_traces, traces_stamp
 from tests import small
 
 HOSTILE = [
@@ -72,6 +72,46 @@ def test_set_read_and_remove(study: Study) -> None:
     changes.note_feature(study, 2, "")
     changes.set_feature_tags(study, 2, [])
     assert read_traces(study.path) == Traces()
+
+
+def test_views__are_kept_renamed_by_nobody_and_removed(study: Study) -> None:
+    changes.set_note(study, ids(study)[0], "seen")
+    assert changes.save_view(study, " dogs  under snow ", "images?where=label%3Ddog") == "dogs under snow"
+    changes.save_view(study, "dogs under snow", "images?where=label%3Ddog")  # the same again
+    changes.save_view(study, "All", "compare")
+    held = read_traces(study.path)
+    assert list(held.views.items()) == [("All", "compare"), ("dogs under snow", "images?where=label%3Ddog")]
+    changes.set_tags(study, ids(study)[1], ["doubtful"])
+    assert read_traces(study.path).views == held.views and len(read_traces(study.path).images) == 2
+    with pytest.raises(TraceError, match="a view 'All' already exists"):
+        changes.save_view(study, "All", "images")
+    changes.remove_view(study, "All")
+    changes.remove_view(study, "All")
+    assert list(read_traces(study.path).views) == ["dogs under snow"] and verify(study) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://evil.example",
+        "//evil.example",
+        "images#x",
+        "images?a=b c",
+        "../x",
+        "",
+        "i?" + "a" * 2000,
+        "Images",
+    ],
+)
+def test_views__lead_to_pages_of_the_dashboard_only(study: Study, address: str) -> None:
+    with pytest.raises(TraceError, match="address"):
+        changes.save_view(study, "x", address)
+    for name in ("", "<b>", "a" * 41):
+        with pytest.raises(TraceError):
+            changes.save_view(study, name, "images")
+    KEPT.change(study.path, lambda: {"images": {}, "features": {}, "views": {"x": address}})
+    with pytest.raises(DamagedTraces):
+        read_traces(study.path)
 
 
 def test_nothing_of_the_study_changes(study: Study) -> None:

@@ -7,7 +7,7 @@ import pytest
 from core.slices import saved_slices
 from core.slices.slice import Slice
 from core.store import open_study
-from dashboard.panels import palette
+from dashboard.panels.menus import palette
 from dashboard.state import session
 
 

@@ -14,7 +14,8 @@ from dashboard.addresses.pages import PAGES
 from dashboard.cache import reads, slice_reads
 from dashboard.components import tooltips
 from dashboard.panels import saved_slices
-from dashboard.state import session
+from dashboard.panels.menus import saved_views
+from dashboard.state import session, view_address
 
 OPEN, CHOICE = "_palette", "palette_choice"
 Go = Callable[[], None]
@@ -79,6 +80,8 @@ def _places(study: Study) -> dict[str, Go]:
         )
     for number, name in slice_reads.names_by_feature(study).items():
         destinations[name] = lambda number=number: session.go("feature", feature=str(number))
+    for name, address in saved_views.known(study).items():
+        destinations[f"View {name}"] = lambda address=address: view_address.go_to(address)
     for name in saved_slices.names(study):
         destinations[f"Slice {name}"] = lambda name=name: _filtered(
             "images", saved_slices.applied(study, name)

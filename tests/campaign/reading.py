@@ -45,7 +45,7 @@ STRANGE = (
     b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.",
     b"\0" * 4096,
 )
-Reader = Callable[[Path], None]
+Reader = Callable[[Path], object]
 
 
 def whole_study(folder: Path) -> Path:
@@ -219,11 +219,11 @@ def _readers(folder: Path) -> dict[str, tuple[Path, Reader]]:
             lambda path: _command("answers", study, "--add", path, "--name", "x"),
         ),
         "dictionary": (basis, lambda path: _command("basis", study, "--load", path, "--name", "x")),
-        "captions": (captions, lambda path: open_bank(str(path)) and None),
-        "training settings": (config, lambda path: read_config(path) and None),
+        "captions": (captions, lambda path: open_bank(str(path))),
+        "training settings": (config, read_config),
         "slice of a link": (
             links,
-            lambda path: Slice.parse(path.read_bytes().decode("utf-8", "replace")) and None,
+            lambda path: Slice.parse(path.read_bytes().decode("utf-8", "replace")),
         ),
     }
 

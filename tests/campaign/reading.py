@@ -25,6 +25,7 @@ from core.concepts.captions.bank import open_bank
 from core.errors import PeregrineError
 from core.pipeline.verify import verify
 from core.slices.slice import Slice
+from core.storage.manifest import read_manifest
 from core.training.config import read_config
 from tests.bases.foreign_files import saev
 from tests.bases.foreign_files import weights as dictionary
@@ -68,15 +69,17 @@ def bits(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
 
 
 def deleted(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
-    """Single files taken away while the study is looked at."""
+    """Single files taken away while the study is looked at; `verify` names those of its results.
+
+    What people left and what is cached is not known to be missing once it is gone.
+    """
     study, outcome = whole_study(folder), Outcome()
-    files = files_of(study)
+    files, items = files_of(study), set(read_manifest(study)["items"])
     for at in rng.permutation(len(files))[:n]:
         body = files[at].read_bytes()
         files[at].unlink()
-        _damaged(
-            outcome, study, files[at].relative_to(study).as_posix(), named=files[at].parts[-2] != "searches"
-        )
+        name = files[at].relative_to(study).as_posix()
+        _damaged(outcome, study, name, named=name.partition("/")[0].partition(".")[0] in items)
         files[at].write_bytes(body)
     return outcome
 

@@ -77,7 +77,7 @@ def knn_result() -> Result:
     def bare() -> None:
         for block in queries.split(QUERIES):
             for part in parts:
-                block @ part.T
+                torch.mm(block, part.T)
 
     def whole() -> None:
         for block, rows_of in zip(queries.split(QUERIES), own.split(QUERIES), strict=True):

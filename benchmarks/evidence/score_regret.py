@@ -25,6 +25,7 @@ from benchmarks.__main__ import machine
 from benchmarks.evidence.poolings import STEPS
 from core.analysis.quality.label_free.calibration import calibrate
 from core.analysis.quality.recommendation import CALIBRATED, recommend
+from core.common.dataframes import numbers
 from core.common.score_names import SCORES, available_scores, score_label
 from core.jobs.progress import Progress
 from core.measures.metrics import auroc
@@ -79,14 +80,15 @@ def build(folder: Path, encoder: str, options: dict[str, Any]) -> Study:
 def answered(study: Study, encoder: str) -> Answered:
     """The probe's answer for evaluation images; without classes, that of the encoder's own head."""
     table = study.table("quality")
-    if (known := table["correct"].notna()).any():
-        table = table[(table["split"] == "val") & known].reset_index(drop=True)
-        correct = table["correct"].to_numpy(float)
+    known = np.isfinite(numbers(table, "correct"))
+    if known.any():
+        table = table.loc[(table["split"] == "val").to_numpy(bool) & known].reset_index(drop=True)
+        correct = numbers(table, "correct")
     else:
         confidence, correct = own_head(study, Path(encoder.partition("@")[2]))
         table = table.assign(confidence=confidence)
-    held = [name for name in available_scores(table) if np.isfinite(table[name].to_numpy(float)).all()]
-    return Answered(table[held], correct)
+    held = [name for name in available_scores(table) if np.isfinite(numbers(table, name)).all()]
+    return Answered(table.loc[:, held], correct)
 
 
 def own_head(study: Study, file: Path) -> tuple[np.ndarray, np.ndarray]:

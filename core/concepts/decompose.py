@@ -51,15 +51,13 @@ def decompose(
     """
     check_has_concepts(study)
     check_class(study, true)
-    encoder = encoder or study_encoder(study, device)
-    pixels = torch.from_numpy(encoder.transform.pixels(picture))[None]
+    used = study_encoder(study, device) if encoder is None else encoder
+    pixels = torch.from_numpy(used.transform.pixels(picture))[None]
     with torch.inference_mode():
-        raw = encoder.represent(pixels).float().cpu().numpy()
+        raw = used.represent(pixels).float().cpu().numpy()
     description = describe(study, raw[0], top=top, true=true)
     features = np.array([part["feature"] for part in description["features"]], np.int64)
-    for part, box in zip(
-        description["features"], _boxes(encoder, pixels, features, picture.size), strict=True
-    ):
+    for part, box in zip(description["features"], _boxes(used, pixels, features, picture.size), strict=True):
         part["box"] = box
     return description | {"size": list(picture.size)}
 

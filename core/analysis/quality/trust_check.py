@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
-from core.common.dataframes import equals, where
+from core.common.dataframes import equals, numbers, where
 from core.common.formatting import number, ordinal, percent
 from core.common.score_names import score_label
 from core.common.statistics.chance import Standing, against_chance, outcomes, untold
@@ -187,17 +187,17 @@ def headline(study: Study) -> dict[str, Any]:
     if study.answer is None or not study.has("quality_metrics"):
         return study.summary("quality")
     metrics = scores_of_answer(study)
-    of_q = metrics[metrics["score"] == Q].to_dict("records")
+    of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
     if not of_q:
         return {}
-    row, shown = of_q[0], study.table("quality", ["n_firing", "n_firing_discriminative"])[study.is_val]
+    row, shown = of_q[0], study.table("quality", ["n_firing", "n_firing_discriminative"]).loc[study.is_val]
     between = [float(row["auroc_low"]), float(row["auroc_high"])]
     return {
         "q_auroc": _float_or_none(row["auroc"]),
         "q_auroc_interval": None if np.isnan(between).any() else between,
         "base_rate": _float_or_none(1 - row["base_rate_error"]),
-        "mean_firing": float(shown["n_firing"].mean()),
-        "share_nonempty": float((shown["n_firing_discriminative"] > 0).mean()),
+        "mean_firing": float(numbers(shown, "n_firing").mean()),
+        "share_nonempty": float((numbers(shown, "n_firing_discriminative") > 0).mean()),
     }
 
 

@@ -102,6 +102,17 @@ def with_interval(value: float | None, low: float | None, high: float | None, di
     return text if UNDEFINED in (text, *ends) else f"{text} ({ends[0]} to {ends[1]})"
 
 
+def signed_interval(value: float, low: float, high: float, digits: int = 2) -> str:
+    """Return a change and the ends of its interval, each with its sign; "" without a change.
+
+    >>> signed_interval(0.078, 0.034, 0.123), signed_interval(-0.013, -0.028, 0.002)
+    ('+0.08 (+0.03 to +0.12)', '−0.01 (−0.03 to 0.00)')
+    """
+    if not math.isfinite(value):
+        return ""
+    return f"{signed(value, digits)} ({signed(low, digits)} to {signed(high, digits)})"
+
+
 def full_sentence(reason: str) -> str:
     """Begin a reason with a capital, and end it with a full stop.
 

@@ -87,15 +87,25 @@ def concept_features(study: StudyReader) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def concept_means(table: pd.DataFrame) -> pd.DataFrame:
+def concept_means(table: pd.DataFrame, minus: pd.DataFrame | None = None) -> pd.DataFrame:
     """The means over concepts of a table of `concept_features`, with Student's 95 % intervals.
 
+    Args:
+        minus: the table of another basis, of the same concepts: the means are of the differences, concept by
+            concept, whose interval is narrower than those of the two means.
     Returns:
         measure (MEANS; coverage: the share of concepts of ap above COVERED), mean, low, high, n.
     """
-    values = table.assign(coverage=(table["ap"] > COVERED).astype(float))
-    mean, low, high, n = mean_intervals(values[list(MEANS)].to_numpy(float), within=(0.0, 1.0))
+    values, smallest = _of_concepts(table), 0.0
+    if minus is not None:
+        values, smallest = values - _of_concepts(minus.set_index("concept").loc[table["concept"]]), -1.0
+    mean, low, high, n = mean_intervals(values, within=(smallest, 1.0))
     return pd.DataFrame({"measure": MEANS, "mean": mean, "low": low, "high": high, "n": n})
+
+
+def _of_concepts(table: pd.DataFrame) -> np.ndarray:
+    """(n_concepts, len(MEANS)) float64."""
+    return table.assign(coverage=(table["ap"] > COVERED).astype(float))[list(MEANS)].to_numpy(float)
 
 
 def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:

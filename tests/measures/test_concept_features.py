@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
@@ -103,6 +104,16 @@ def test_means__are_over_concepts_with_an_interval(study: Study) -> None:
     assert means.at["ap", "low"] < means.at["ap", "mean"] < means.at["ap", "high"]
 
 
+def test_differences__are_those_of_each_concept_in_any_order(study: Study) -> None:
+    table = concept_features(study)
+    other = table.assign(ap=table["ap"].to_numpy()[::-1] / 2).sample(frac=1, random_state=0)
+    means = concept_means(table, minus=other).set_index("measure")
+    apart = table["ap"] - other.set_index("concept")["ap"].loc[table["concept"]].to_numpy()
+    low, high = student.interval(0.95, len(apart) - 1, apart.mean(), apart.sem())
+    assert means.loc["ap", ["mean", "low", "high"]].tolist() == pytest.approx([apart.mean(), low, high])
+    assert means.at["purity", "mean"] == means.at["purity", "high"] == 0
+
+
 def test_features_that_know_nothing__reach_the_base_rate(study: Study, monkeypatch) -> None:
     raw = study.array("representations")[:]
     noise = np.random.default_rng(0).normal(size=raw.shape).astype(np.float32)
@@ -119,16 +130,21 @@ def test_features_that_know_nothing__reach_the_base_rate(study: Study, monkeypat
 
 @pytest.mark.slow
 def test_export__has_a_row_for_each_basis_and_is_that_of_the_basis(folder: Path, tmp_path: Path) -> None:
-    config = BasisConfig(kind="topk", size=24, k=4, steps=60, seeds=1)
-    add_basis(folder, "sae", config, Progress.silent(), device="cpu")
+    for name, kind in (("sae", "topk"), ("control", "random")):
+        config = BasisConfig(kind=kind, size=24, k=4, steps=60, seeds=1)
+        add_basis(folder, name, config, Progress.silent(), device="cpu")
     out = tmp_path / "bases.csv"
     assert main(["export", str(folder), "bases", "-o", str(out)]) == 0
     table = pd.read_csv(out).set_index("basis")
-    assert list(table.index) == ["units", "sae"] and table.at["sae", "width"] == 24
+    assert sorted(table.index[1:]) == ["control", "sae"] and table.at["sae", "width"] == 24
     for name in table.index:
         means = concept_means(concept_features(open_study(folder).in_basis(name))).set_index("measure")
         assert table.at[name, "ap"] == pytest.approx(means.at["ap", "mean"])
         assert table.at[name, "probe_ap_high"] == pytest.approx(means.at["probe_ap", "high"])
+        for against, other in (("units", "units"), ("random", "control")):
+            apart = table.at[name, "purity"] - table.at[other, "purity"]
+            found = table.at[name, f"purity_minus_{against}"]
+            assert np.isnan(found) if name == other else found == pytest.approx(apart, abs=1e-12)
     of_latents = tmp_path / "latents.csv"
     assert main(["export", str(folder), "concept_features", "--basis", "sae", "-o", str(of_latents)]) == 0
     assert pd.read_csv(of_latents)["feature"].max() < 24

@@ -11,7 +11,7 @@ import streamlit as st
 from core.bases.basis import UNITS, Basis
 from core.bases.kinds import KINDS
 from core.common.dataframes import numbers
-from core.common.formatting import counted, full_sentence, with_interval
+from core.common.formatting import counted, full_sentence, signed_interval, with_interval
 from core.config.bases import BASIS_KINDS
 from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
@@ -20,7 +20,7 @@ from dashboard.addresses import served_studies
 from dashboard.cache.features import basis_reads
 from dashboard.components import widgets
 from dashboard.components.chart import download
-from dashboard.components.choose_one import select_one
+from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.job_follower import begin, start_button
 from dashboard.jobs import launcher
 from dashboard.panels.jobs import study_progress
@@ -47,15 +47,21 @@ ABOUT_VECTORS = (
     "which latents are active where you click. The encoder has to look at every image again for that."
 )
 TAKE = (
-    "Take a dictionary for features that can be looked at one by one: each is active on few images. Do not "
-    "expect it to know more of classes and attributes than the encoder's units do; better maps and scores "
-    "come mostly with random directions, too, so fit that control. Trust a latent as far as it is stable."
+    "Take a dictionary for features that can be looked at one by one: each is active on few images, and "
+    "these have more in common than those of a unit or of a random direction. Do not expect it to know more "
+    "of classes and attributes as a whole; better maps and scores come mostly with random directions, too, "
+    "so fit that control. Trust a latent as far as it is stable."
 )
 MEASURES = {  # by the head of their column
     "Average precision": "ap",
     "Negated": "inverted_ap",
     "Five": "probe_ap",
     "Purity of the top 16": "purity",
+}
+KNOWN_AS = {  # by the end of their columns
+    "": "Means",
+    "_minus_units": "Differences from the units",
+    "_minus_random": "Differences from random directions",
 }
 WIDTHS = [5, 1.2, 1.2, 1.2, 1.4, 3]
 SHOWN = 200  # pairs of latents
@@ -99,10 +105,13 @@ def _known(whole: Study) -> None:
     except StudyError as error:
         st.caption(widgets.plain(full_sentence(str(error))))
         return
+    ends = [end for end in KNOWN_AS if f"ap{end}" in frame]
+    shown = choose_one("Shown", [KNOWN_AS[end] for end in ends], key="bases_known_as")
+    minus = next(end for end in ends if KNOWN_AS[end] == shown)
     cells = {"Basis": frame["basis"], "Features": frame["width"]}
     for title, measure in MEASURES.items():
-        ends = frame[[measure, f"{measure}_low", f"{measure}_high"]].itertuples(index=False)
-        cells[title] = [with_interval(*one, digits=2) for one in ends]
+        values = frame[[f"{measure}{minus}{end}" for end in ("", "_low", "_high")]].itertuples(index=False)
+        cells[title] = [signed_interval(*one) if minus else with_interval(*one, digits=2) for one in values]
     st.dataframe(
         pd.DataFrame(cells),
         hide_index=True,
@@ -113,7 +122,7 @@ def _known(whole: Study) -> None:
         f"Means over {counted(n, 'class or attribute', 'classes and attributes')} with their 95 % intervals. "
         "The feature is chosen on train images and judged on evaluation images; features that know nothing "
         f"reach {chance:.2f}. Negated: the feature that is active everywhere but there. Five: a regression "
-        "on five features."
+        "on five features. Differences are means over the same concepts, pair by pair."
     )
     download(whole, frame, name="bases_known")
 

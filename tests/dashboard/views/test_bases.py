@@ -16,6 +16,7 @@ from core.bases.basis import Basis
 from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
+from core.common.formatting import signed_interval
 from core.config import BasisConfig
 from core.export.bases_table import bases_table
 from core.jobs.commands import FitBasis, RemoveBasis
@@ -86,6 +87,15 @@ def test_panel__says_what_each_basis_knows_when_it_is_opened(served, open_page, 
     assert [float(cell.split()[0]) for cell in shown["Average precision"]] == [
         round(value, 2) for value in expected["ap"]
     ]
+    app = open_page(
+        "features", study="demo", features_as="Bases", bases_known="true",
+        bases_known_as="Differences from random directions",
+    )  # fmt: skip
+    text, of_itself = app.dataframe[0].value["Purity of the top 16"].iloc[1:]
+    values = expected.set_index("basis").loc[
+        "pca", [f"purity_minus_random{end}" for end in ("", "_low", "_high")]
+    ]
+    assert text == signed_interval(*values) and of_itself == ""
 
 
 def test_control_sentence__compares_what_was_fitted_to_the_same_vectors():

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SIDES = ("predicted", "true")
 SEPARATOR = "; "
 NO_PROBE = "no probe: failures need labels and the step 'probe'"
+NO_WEIGHTS = (
+    "what a latent adds to an answer is not known where its code is the largest of many positions, or each "
+    "vector is scaled on its own; fit the basis with --pool-codes mean"
+)
 NONE_WRONG = "the probe is right on every {split} image"
 NONE_JUDGED = "there are no evaluation images, so no error is known"
 
@@ -105,6 +109,9 @@ def compute_failures(
     check_failures_config(config)
     if not study.has("probe") or not study.labelled:
         step.summary = {"skipped": NO_PROBE}
+        return
+    if study.below is not None and not study.has("probe_weights"):
+        step.summary = {"skipped": NO_WEIGHTS}
         return
     rows, true, predicted = wrong_images(study, config.split)
     if not len(rows):

@@ -238,6 +238,8 @@ def test_heatmaps_of_latents_are_the_stored_codes(made, tmp_path):
         encoder.represent(pixels).numpy(), study.array("representations")[[row]], atol=1e-4 * codes.max()
     )
     assert not study.has("probe_weights")  # the largest codes of positions are no reconstruction
+    failures = pipeline.run_step("failures", folder / "bases" / "p", {}, Progress.silent())
+    assert "--pool-codes mean" in failures["skipped"]
     weights = np.zeros((1, SIZE), np.float32)
     weights[0, [3, 5]] = 1, 2
     summed = direction_maps(encoder, pixels, weights)[0, 0].numpy()

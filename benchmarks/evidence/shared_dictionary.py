@@ -19,7 +19,6 @@ import torch
 from benchmarks.__main__ import machine
 from core.bases.joint import Joint
 from core.bases.vectors import FitRun
-from core.common.statistics.intervals import percentile_interval
 from core.comparison.shared_dictionary import BOTH, FIRST, OTHER, known_to
 from core.jobs.progress import Progress
 from core.reader import StudyReader
@@ -34,7 +33,7 @@ def row(title: str, joint: Joint, args: argparse.Namespace) -> str:
         dictionary = fit_topk(joint.vectors, args.size, args.k, args.seed, run)
     columns, facts = joint.about(dictionary, device)
     sides = known_to(columns["told_by_first"], columns["told_by_other"])
-    low, high = percentile_interval(columns["share"])
+    low, high = np.nanpercentile(columns["share"], [2.5, 97.5])
     counts = [int((sides == side).sum()) for side in (BOTH, FIRST, OTHER)]
     r2 = " and ".join("not defined" if one is None else f"{one:.2f}" for one in facts["with"]["r2"])
     cells = (title, r2, int((sides != "").sum()), *counts, f"{low:.2f} to {high:.2f}")

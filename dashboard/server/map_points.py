@@ -18,6 +18,7 @@ import streamlit as st
 from core.charts import maps
 from core.charts.maps import Colouring
 from core.charts.theme import theme_named
+from core.common.captions import with_class_names
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
@@ -171,7 +172,9 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request
         "palette": drawn.colouring.palette,
         "shapes": drawn.colouring.shapes,
         "names": drawn.names,
+        "shown": [with_class_names(name) for name in drawn.names],
         "shades": drawn.shades,
+        "shared": drawn.colouring.place_of(maps.OTHERS),
         "missing": maps.UNKNOWN if maps.UNKNOWN in drawn.names else "",
         "title": drawn.colouring.title,
         "scale": _ends(drawn.colouring),

@@ -28,6 +28,7 @@ from dashboard.cache import map_reads, reads
 from dashboard.cache.reader import saved_stamp
 
 THEMES = ("light", "dark")
+FORMAT = 2  # of `packed`, in every address: what a browser keeps of an older one would not be understood
 ALIGNED = 4  # bytes: where the numbers begin
 NOTHING = np.empty(0, np.int32)
 
@@ -71,7 +72,7 @@ class Wanted:
             "theme": self.theme,
             "where": str(self.where),
             **served_studies.answer_query(study),
-            "v": "-".join(map(str, (study.digest, *saved_stamp(study, self.where)))),
+            "v": "-".join(map(str, (FORMAT, study.digest, *saved_stamp(study, self.where)))),
         }
         return f"points/{quote(served_studies.name_of(study))}?{urlencode(query)}"
 

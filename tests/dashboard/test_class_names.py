@@ -15,7 +15,7 @@ from core.common.dataframes import as_text
 from core.store import open_study
 from dashboard.components.cards import Bar, Card, _named
 from dashboard.components.plain_text import plain
-from dashboard.server.map_points import Wanted, packed
+from dashboard.server.map_points import FORMAT, Wanted, packed
 from tests.dashboard.conftest import drawn_cards, tiles
 from tests.synthetic import make_study
 
@@ -59,6 +59,7 @@ def test_bars_of_cards_and_the_legend_of_the_map_name_classes(tmp_path: Path):
     assert dict(zip(header["names"], header["shown"], strict=True)) == {
         one: with_class_names(one) for one in IDS
     }
+    assert f"v={FORMAT}-" in Wanted("pca", "label").address(study)  # a browser keeps what it has read
     assert "tench" in next(line["words"] for line in header["said"] if line["name"] == "Class")
 
 

@@ -12,6 +12,8 @@ from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.dataframes import as_text, numbers, words
 from core.common.score_names import SCORES, score_label
 
+MOST_UNCRAMPED = 10  # scores; names of more stand upright, and the numbers are smaller
+
 
 def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot AUROC of each score for failures of one cause against correct images; blue works, orange misleads.
@@ -26,7 +28,10 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     counts = dict(zip(words(table, "cause"), numbers(table, "n_errors"), strict=True))
     causes = sorted(counts, key=lambda cause: -counts[cause])
     grid = {name: _grid(table, name, causes, scores) for name in ("auroc", "low", "high")}
-    text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in grid["auroc"]]
+    many = len(scores) > MOST_UNCRAMPED
+    text = [
+        ["" if np.isnan(v) else f"{v:.2f}".lstrip("0" if many else "") for v in row] for row in grid["auroc"]
+    ]
     rows = [f"{as_text(cause)}  (n = {counts[cause]:,.0f})" for cause in causes]
     fig = go.Figure(
         cells(
@@ -42,13 +47,13 @@ def by_cause(table: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             hover="<b>%{x}</b><br>failures by %{y}<br>AUROC %{z:.3f} "
             "(%{customdata[0]:.3f} to %{customdata[1]:.3f})",
             text=text,
-            textfont={"color": theme.ink},
+            textfont={"color": theme.ink, "size": theme.font_size - (4 if many else 0)},
             customdata=np.dstack([grid["low"], grid["high"]]),
             zmin=0,
             zmax=1,
         )
     )
-    fig.update_xaxes(tickangle=-35, showline=False, ticks="", tickfont_color=theme.ink)
+    fig.update_xaxes(tickangle=-90 if many else -35, showline=False, ticks="", tickfont_color=theme.ink)
     fig.update_yaxes(autorange="reversed", showgrid=False, ticks="", tickfont_color=theme.ink)
     return finish(fig, theme, height=200 + 34 * len(rows))
 

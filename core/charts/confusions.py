@@ -14,7 +14,7 @@ from core.charts.marks import cells, click_cells
 from core.charts.options import FigureOptions
 from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure
-from core.common.captions import shortened
+from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers
 from core.errors import StudyError
 from core.store import Study
@@ -68,9 +68,7 @@ def confusion_matrix(
     if not filled:
         return note_figure(NO_ERRORS, theme)
     n = len(columns)
-    upright = 7 * max(
-        len(shortened(name, LONGEST_NAME)) for name in classes
-    )  # pixels that the names of the columns take
+    upright = 7 * max(len(_short(name)) for name in classes)  # pixels that the names of the columns take
     cell = max(SMALLEST_CELL, min(36, round(420 / n)))
     fig = go.Figure(
         cells(
@@ -135,10 +133,14 @@ def confusion_matrix(
     return fig.update_layout(shapes=shapes, margin_t=8)
 
 
+def _short(name: str) -> str:
+    return shortened(with_class_names(name), LONGEST_NAME)  # a WordNet id is short, its name may not be
+
+
 def _named_axis(names: list[str], theme: Theme) -> dict:
     return {
         "tickvals": np.arange(len(names)),
-        "ticktext": [as_text(shortened(name, LONGEST_NAME)) for name in names],
+        "ticktext": [as_text(_short(name)) for name in names],
         "showgrid": False,
         "ticks": "",
         "tickfont_color": theme.ink,

@@ -56,16 +56,18 @@ def class_bars(counts: pd.DataFrame, *, most: int = 10, theme: Theme = LIGHT) ->
     return fig.update_xaxes(title_text="images")
 
 
-def contribution_bars(features: pd.DataFrame, *, colour: str, theme: Theme = LIGHT) -> go.Figure:
+def contribution_bars(
+    features: pd.DataFrame, *, colour: str, theme: Theme = LIGHT, kind: str = "Feature"
+) -> go.Figure:
     """Plot each feature's contribution to the logit of a prediction, averaged over the images of a pair.
 
     Args:
         features: rows of table `failure_pairs` of one pair and side (feature, contribution, words).
-        colour: of the bars.
+        colour: of the bars. kind: what each is called: Feature or Latent.
     """
     if not len(features):
         return note_figure("No feature supports this answer.", theme)
-    names = [f"Feature {number}" for number in features["feature"].tolist()]
+    names = [f"{kind} {number}" for number in features["feature"].tolist()]
     notes = words(features, "words")
     return _bars(
         numbers(features, "contribution"), names, [colour] * len(names), notes, theme, digits=2

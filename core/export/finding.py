@@ -118,7 +118,7 @@ def _wrong(study: Study, accuracy: ClassAccuracy, among: np.ndarray | None) -> s
     worst = worst_slice(study, among)
     right = f"is right on {percent(accuracy.accuracy, digits=0)} of {counted(accuracy.n, 'image')}"
     if worst is None:
-        return f"{right}, no kind of them clearly harder"
+        return f"{right}, and no group of images is clearly harder"
     share = worst.errors / worst.n
     words_of = {feature: ", ".join(mine) for feature, mine in feature_words(study).items()}
     name, elsewhere = plain_name(Slice.parse(worst.where), words_of), percent(worst.rest, digits=0)

@@ -10,6 +10,7 @@ import pandas as pd
 from core.charts import maps
 from core.charts.maps import Colouring
 from core.charts.theme import theme_named
+from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.measures.feature_rates import feature_differences
 from core.slices.inspection.populations import split_of
@@ -187,7 +188,9 @@ def said(study: Study) -> tuple[Said, ...]:
     for column, name in (("label", "Class"), ("predicted", "Predicted")):
         if column in images and bool(images[column].notna().any()):
             codes, words = images[column].factorize()
-            lines.append(Said(name, codes.astype(np.int32), tuple(map(str, words))))
+            lines.append(
+                Said(name, codes.astype(np.int32), tuple(with_class_names(str(word)) for word in words))
+            )
     if "q_score" in images:
         lines.append(Said("Q", numbers(images, "q_score").astype(np.float32)))
     return tuple(lines)

@@ -18,6 +18,7 @@ import streamlit as st
 from core.charts import maps
 from core.charts.maps import Colouring
 from core.charts.theme import theme_named
+from core.common.captions import with_class_names
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
@@ -27,6 +28,7 @@ from dashboard.cache import map_reads, reads
 from dashboard.cache.reader import saved_stamp
 
 THEMES = ("light", "dark")
+FORMAT = 2  # of `packed`, in every address: what a browser keeps of an older one would not be understood
 ALIGNED = 4  # bytes: where the numbers begin
 NOTHING = np.empty(0, np.int32)
 
@@ -70,7 +72,7 @@ class Wanted:
             "theme": self.theme,
             "where": str(self.where),
             **served_studies.answer_query(study),
-            "v": "-".join(map(str, (study.digest, *saved_stamp(study, self.where)))),
+            "v": "-".join(map(str, (FORMAT, study.digest, *saved_stamp(study, self.where)))),
         }
         return f"points/{quote(served_studies.name_of(study))}?{urlencode(query)}"
 
@@ -171,7 +173,9 @@ def _packed(key: str, identity: tuple[Hashable, ...], *, _study: Study, _request
         "palette": drawn.colouring.palette,
         "shapes": drawn.colouring.shapes,
         "names": drawn.names,
+        "shown": [with_class_names(name) for name in drawn.names],
         "shades": drawn.shades,
+        "shared": drawn.colouring.place_of(maps.OTHERS),
         "missing": maps.UNKNOWN if maps.UNKNOWN in drawn.names else "",
         "title": drawn.colouring.title,
         "scale": _ends(drawn.colouring),

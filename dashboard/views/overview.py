@@ -41,6 +41,7 @@ from dashboard.state import image_filter, session
 
 OVERLAP = "Grad-CAM overlap with the object (mIoU)"
 NO_OUTCOMES = "Of no image here is it known whether it is classified correctly."
+FEW_OF_A_CLASS = 5  # images; of fewer, the class with the lowest accuracy says nothing
 NOT_SHOWN_HERE = {"map", "search"}  # steps of which this page shows nothing
 FACTS_STYLE = (  # the class twice: it has to weigh more than Streamlit's own rule for lists
     "<style>dl.facts.facts {display: grid; grid-template-columns: max-content 1fr; margin: 0; padding: 0}"
@@ -157,10 +158,11 @@ def _accuracy(study: Study, population: Slice, *, filtered: bool) -> None:
     if filtered:  # in a slice of one class, every guess would be right
         detail = f"{accuracy.n:,} images"
     else:
-        detail = f"{accuracy.n:,} evaluation images; guessing: {widgets.percent(accuracy.guess, digits=0)}"
+        guess = widgets.percent(accuracy.guess, digits=int(accuracy.guess < 0.01))
+        detail = f"{accuracy.n:,} evaluation images; guessing: {guess}"
     if filtered or (not accuracy.beats_guessing and accuracy.worst):
         detail = f"95 % interval: {100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}; {detail}"
-    if accuracy.worst:
+    if accuracy.worst and accuracy.n >= FEW_OF_A_CLASS * len(study.class_names):
         worst = widgets.percent(accuracy.worst_accuracy, digits=0)
         detail += f"; worst class: {widgets.plain(accuracy.worst)}, {worst}"
     if not filtered and (few := few_shot_words(study.summary("few-shot"))):

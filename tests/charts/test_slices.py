@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 from core.charts import confusions, worst_slices
+from core.charts.by_cause import by_cause
 from core.charts.theme import layout_of
 
 ROWS = pd.DataFrame(
@@ -53,3 +55,13 @@ def test_confusion_matrix__only_the_true_classes_asked_for():
     assert [list(one) for one in fig.data[1].customdata] == [["cat", "ant"], ["cat", "dog"]]
     framed = layout_of(fig).shapes[-1]
     assert (framed.x0, framed.x1, framed.y0, framed.y1) == (1.5, 2.5, -0.5, 0.5)
+
+
+@pytest.mark.parametrize(("n", "angle", "number"), [(3, -35, "0.50"), (23, -90, ".50")])
+def test_by_cause__names_and_numbers_of_many_scores_lie_over_no_other(n, angle, number):
+    scores = [f"score {at}" for at in range(n)]
+    table = pd.DataFrame(
+        {"cause": "small", "score": scores, "n_errors": 9, "auroc": 0.5, "low": 0.4, "high": 0.6}
+    )
+    fig = by_cause(table)
+    assert layout_of(fig).xaxis.tickangle == angle and fig.data[0].text[0][0] == number

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from core.charts.confusions import LONGEST_NAME, confusion_matrix
+from core.charts.theme import layout_of
 from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
+from core.store import open_study
+from dashboard.components.cards import Bar, Card, _named
 from dashboard.components.plain_text import plain
+from dashboard.server.map_points import FORMAT, Wanted, packed
 from tests.dashboard.conftest import drawn_cards, tiles
 from tests.synthetic import make_study
 
@@ -31,6 +37,30 @@ def test_ids_are_named_as_words_and_left_alone_in_paths():
     assert plain("class n01440764") == "class tench"
     names = wordnet_names()
     assert len(set(names.values())) == len(names) > 20_000  # none stands for two
+
+
+def test_the_confusion_matrix_cuts_long_names_and_has_room_for_them():
+    ids = ["n01440764", "n02107574"]  # tench, Greater Swiss Mountain dog
+    pairs = pd.DataFrame({"true": ids, "predicted": ids[::-1], "n_images": 1})
+    layout = layout_of(confusion_matrix(pairs, ids))
+    assert list(layout.xaxis.ticktext) == list(layout.yaxis.ticktext) == ["tench", "Greater Swiss Mou…"]
+    assert len(layout.xaxis.ticktext[1]) == LONGEST_NAME
+    plain_names = pairs.replace({ids[0]: "tench", ids[1]: "Greater Swiss Mountain dog"})
+    named = layout_of(confusion_matrix(plain_names, ["tench", "Greater Swiss Mountain dog"]))
+    assert layout.height == named.height
+
+
+def test_bars_of_cards_and_the_legend_of_the_map_name_classes(tmp_path: Path):
+    said = _named(Card("1", "a", bars=(Bar("of these n01440764", 0.5, "1 of 2"),)))
+    assert said["bars"][0]["label"] == "of these tench"
+    study = open_study(make_study(tmp_path / "demo", n_train=40, n_val=24, class_names=IDS, pictures=False))
+    body = packed(study, Wanted("pca", "label"))
+    header = json.loads(body[4 : 4 + int.from_bytes(body[:4], "little")])
+    assert dict(zip(header["names"], header["shown"], strict=True)) == {
+        one: with_class_names(one) for one in IDS
+    }
+    assert f"v={FORMAT}-" in Wanted("pca", "label").address(study)  # a browser keeps what it has read
+    assert "tench" in next(line["words"] for line in header["said"] if line["name"] == "Class")
 
 
 @pytest.mark.slow

@@ -138,7 +138,10 @@ def test_finding__without_labels_and_words_says_the_answers_or_that_nothing_is_k
 def test_finding__of_a_slice_is_of_its_images(tmp_path):
     study = write(tmp_path / "study")
     large = study.where("size=large split=val")
-    assert study_finding(large) == f"{SEES}; is right on 94 % of 70 images, no kind of them clearly harder"
+    assert (
+        study_finding(large)
+        == f"{SEES}; is right on 94 % of 70 images, and no group of images is clearly harder"
+    )
     assert study_finding(study.where("correct=false")).endswith("; is wrong on all 13 images")
     assert study_finding(study, large.chosen) == study_finding(large)
 

@@ -1,6 +1,6 @@
 // What is written on and below the map: the legend, which is a filter, and the words at clusters. scatter.js
 // comes after this file, and both are one script.
-const MOST_ENTRIES = 60; // of the legend; a filter by class holds the others
+const MOST_ENTRIES = 60; // of the legend; of more names, only those with a colour of their own are listed
 const SQUARE = 8; // pixels; side of the squares in which points are counted
 const AWAY = 12; // pixels away from its cluster for which a place must spare a point
 const ASTRAY = 25; // points that a place must spare, if it is nearer to another cluster
@@ -34,10 +34,12 @@ function drawLegend(self) {
   const title = document.createElement("span");
   title.className = "title";
   title.textContent = self.title;
-  const parts = self.names.slice(0, MOST_ENTRIES).map((name, at) => entry(self, name, at));
-  if (self.names.length > MOST_ENTRIES) {
+  const few = self.names.length <= MOST_ENTRIES;
+  const isListed = (name, at) => few || self.shades[at] !== self.shared || self.pressed.includes(name);
+  const parts = self.names.map((name, at) => isListed(name, at) && entry(self, name, at)).filter(Boolean);
+  if (parts.length < self.names.length) {
     const more = document.createElement("span");
-    more.textContent = `and ${self.names.length - MOST_ENTRIES} more`;
+    more.textContent = `and ${self.names.length - parts.length} more in grey; the filter above holds them`;
     parts.push(more);
   }
   if (self.scale) {
@@ -63,14 +65,15 @@ function entry(self, name, at) {
   dot.className = "dot";
   dot.style.background = self.palette[self.shades[at]];
   dot.dataset.shape = self.shapes[self.shades[at]] ?? 0;
-  item.append(dot, name);
+  const shown = self.shown[at];
+  item.append(dot, shown);
   item.onpointerenter = item.onfocus = () => point(self, at);
   item.onpointerleave = item.onblur = () => point(self, -1);
   if (filters) {
     const on = self.pressed.includes(name);
     item.type = "button";
     item.setAttribute("aria-pressed", String(on));
-    item.title = on ? `Take ${name} out of the filter` : `Show only ${name}`;
+    item.title = on ? `Take ${shown} out of the filter` : `Show only ${shown}`;
     item.classList.toggle("off", self.pressed.length > 0 && !on);
     item.onclick = () => {
       point(self, -1);

@@ -401,7 +401,7 @@ function showTip(self, at) {
     const line = document.createElement("p");
     const label = document.createElement("span");
     label.textContent = `${title} `;
-    line.append(label, self.names[self.values[at]]);
+    line.append(label, self.shown[self.values[at]]);
     parts.push(line);
   }
   if (self.pictures) {

@@ -72,8 +72,9 @@ def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     trust = [f"stability {stable:.2f}"] if stable is not None else []
     if row["name"]:
         return row["name"], " · ".join([reads.number_and_place(study, int(row["feature"])), *trust])
-    kind = "Feature" if study.below is None else "Latent"
-    return f"{kind} {row['feature']}", " · ".join([part for part in (row["classes"], *trust) if part])
+    return f"{reads.feature_kind(study)} {row['feature']}", " · ".join(
+        [part for part in (row["classes"], *trust) if part]
+    )
 
 
 def _card(

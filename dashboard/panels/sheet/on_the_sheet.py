@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import streamlit as st
@@ -146,14 +147,16 @@ def gallery(study: Study) -> None:
     """Pictures of figures of this study that are not on the sheet, each with a button that adds it."""
     by_name = {cell.name: cell for cell in _figures(study)[0]}
     used = {cell.name for cell in sheet.cells()}
-    there = [by_name[name] for name in SUGGESTED if name in by_name and name not in used][:N_SUGGESTED]
+    offered = (by_name[name] for name in SUGGESTED if name in by_name and name not in used)
+    drawn = ((cell, draw) for cell in offered if (draw := preview.thumbnail(study, cell)) is not None)
+    there = list(islice(drawn, N_SUGGESTED))
     if used and there:
         st.subheader("Add another figure", anchor=False)
     with st.container(key="sheet_empty"):
         for first in range(0, len(there), A_ROW):
-            for column, cell in zip(st.columns(A_ROW), there[first : first + A_ROW], strict=False):
+            for column, (cell, draw) in zip(st.columns(A_ROW), there[first : first + A_ROW], strict=False):
                 with column, st.container(gap="xsmall"):
-                    preview.thumbnail(study, cell, key=f"sheet_thumbnail_{cell.name}")
+                    draw(f"sheet_thumbnail_{cell.name}")
                     st.button(
                         title_of(cell),
                         key=f"sheet_suggested_{cell.name}",

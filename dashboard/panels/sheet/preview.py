@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,17 +60,22 @@ def sheet_preview_part(cells: list[CellRequest], drawn: list[Content], grid: She
     sheet_preview(drawn, slots, (grid.page_width, height), font=grid.font, key="sheet_preview")
 
 
-def thumbnail(study: Study, cell: CellRequest, *, key: str) -> None:
-    """Draw a cell alone, on paper of one shape for all cells."""
+def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
+    """What draws a cell alone, on paper of one shape for all cells, under a key; None where this study and
+    its filter give nothing to draw.
+    """
     grid = SheetGrid(
         "double" if not cell.is_picture and cell.chart.column == "double" else "single", 1, "sans"
     )
-    (content,), _ = contents(study, [cell], grid)
+    (content,), problems = contents(study, [cell], grid)
+    if problems:
+        return None
     width = grid.width_of()
     paper = max(width, content.height / PAPER), max(width * PAPER, content.height)
     left, top = (paper[0] - width) / 2, (paper[1] - content.height) / 2
     slot = Slot(left, top, width, content.height, letter="", caption=())
-    sheet_preview([content], [slot], (round(paper[0]), round(paper[1])), font="sans", key=key)
+    size = round(paper[0]), round(paper[1])
+    return lambda key: sheet_preview([content], [slot], size, font="sans", key=key)
 
 
 def _content(study: Study, cell: CellRequest, grid: SheetGrid) -> Content:

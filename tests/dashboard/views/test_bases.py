@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
@@ -16,6 +17,8 @@ from core.bases.basis import Basis
 from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
+from core.charts.theme import layout_of
+from core.charts.word_bars import contribution_bars
 from core.common.formatting import signed_interval
 from core.config import BasisConfig
 from core.export.bases_table import bases_table
@@ -24,6 +27,7 @@ from core.jobs.progress import Progress
 from core.measures import concept_features
 from core.slices.slice import Slice
 from core.store import open_study
+from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
 from dashboard.panels.features.bases import control_sentence
@@ -47,6 +51,16 @@ def served(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(made, tmp_path / "demo")
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
     return tmp_path / "demo"
+
+
+def test_units_of_a_basis_are_called_latents_in_lists_and_charts(made):
+    study = open_study(made)
+    for one, kind in ((study, "Feature"), (study.in_basis("pca"), "Latent")):
+        assert reads.feature_name(one, 3).startswith(f"{kind} 3")
+        assert reads.list_names(one, [3])[0].startswith(f"{kind} 3")
+        part = pd.DataFrame({"feature": [3], "contribution": [0.5], "words": [""]})
+        bars = contribution_bars(part, colour="#000000", kind=reads.feature_kind(one))
+        assert list(layout_of(bars).yaxis.ticktext) == [f"{kind} 3"]
 
 
 def test_twins__the_same_direction_whatever_its_sign_length_and_place():

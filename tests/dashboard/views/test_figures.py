@@ -15,6 +15,7 @@ from core.figures.sheet_layout import GAP, MARGIN
 from core.jobs.commands import MakeSheet
 from core.slices.slice import Slice
 from core.store import Study, open_study
+from dashboard.panels.sheet import preview as preview_panel
 from tests.dashboard.conftest import all_text
 
 
@@ -50,6 +51,13 @@ def on_sheet(app) -> list[CellRequest]:
 
 def suggested(app):
     return [button for button in app.button if (button.key or "").startswith("sheet_suggested_")]
+
+
+def test_gallery__leaves_out_what_cannot_be_drawn_here(study):
+    there = preview_panel.thumbnail(study, CellRequest("baselines", FigureOptions(), "split=val"))
+    assert there is not None
+    no_errors = CellRequest("heatmaps", FigureOptions(), "split=val correct=true")
+    assert preview_panel.thumbnail(study, no_errors) is None
 
 
 @pytest.mark.slow

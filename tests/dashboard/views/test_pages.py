@@ -130,8 +130,19 @@ def test_overview__headline_numbers_have_their_base_rates(studies, open_page):
     study = open_study(studies / "demo")
     assert shown["Linear probe, accuracy"] == f"{100 * study.summary('probe')['top1']:.1f} %"
     assert any("guessing: 25\N{NO-BREAK SPACE}%" in one.value for one in app.caption)  # no line ends between
+    assert "worst class" in all_text(app)
     rates = feature_differences(study, study.is_val, study.is_val & ~study.is_val)["rate"]
     assert shown["Active features"] == f"{(rates > 0).sum():,} of {len(rates):,}"
+
+
+@pytest.mark.parametrize(
+    ("guess", "n", "says"), [(1 / 500, 500, "guessing: 0.2"), (0.004, 8, "8 evaluation images")]
+)
+def test_overview__few_images_of_a_class_have_no_worst_class(guess, n, says, studies, open_page, monkeypatch):
+    known = ClassAccuracy(0.9, 0.8, 0.95, guess=guess, common="a", worst="b", worst_accuracy=0.0, n=n)
+    monkeypatch.setattr("dashboard.cache.highlight_reads.class_accuracy", lambda study, population: known)
+    said = all_text(open_page(study="demo"))
+    assert says in said and ("worst class" in said) == (n == 500)
 
 
 def test_overview__heat_on_the_object_is_that_of_masks_and_miou(seen, open_page):

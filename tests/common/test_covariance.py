@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose
 
 from core.common.statistics.covariance import Covariance
+from core.common.statistics.moments import BLOCK_ROWS, Moments
 from tests import reference_scores as reference
 
 RTOL = 1e-9  # float64 sums in another order
@@ -17,6 +21,22 @@ def test_of_rows__matches_loop(rng):
     assert covariance.n == 17
     assert_allclose(covariance.mean, mean, rtol=RTOL)
     assert_allclose(covariance.matrix, expected, rtol=RTOL, atol=1e-15)
+
+
+@pytest.mark.parametrize("statistics", [Covariance, Moments])
+def test_of_rows__of_several_blocks_and_never_all_in_float64(rng, statistics):
+    rows = (5.0 + rng.normal(size=(20 * BLOCK_ROWS + 3, 4))).astype(np.float32)
+    tracemalloc.start()
+    found = statistics.of_rows(rows)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < rows.nbytes
+    assert_allclose(found.mean, rows.mean(0, dtype=np.float64), rtol=RTOL)
+    expected = np.cov(rows.T.astype(np.float64), ddof=0) * len(rows)
+    scatter = found.scatter if isinstance(found, Covariance) else np.diag(found.m2)
+    assert_allclose(np.diag(scatter), np.diag(expected), rtol=RTOL)
+    if isinstance(found, Covariance):
+        assert_allclose(scatter, expected, rtol=RTOL)
 
 
 def test_merge__any_parts_give_the_same(rng):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]  (compiled)
+
+from core.common.statistics.moments import BLOCK_ROWS
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,18 @@ class Covariance:
 
     @classmethod
     def of_rows(cls, rows: np.ndarray) -> Covariance:
-        """Compute mean and scatter of `rows` (n, n_features), in two passes."""
+        """Compute mean and scatter of `rows` (n, n_features), in one pass around the mean of the first."""
         if not len(rows):
             return cls.empty(rows.shape[1])
-        wide = rows.astype(np.float64)
-        mean = wide.mean(0)
-        wide -= mean
-        return cls(len(rows), mean, wide.T @ wide)
+        near, n_features = rows[:BLOCK_ROWS].mean(0, dtype=np.float64), rows.shape[1]
+        sums, upper = np.zeros(n_features), np.zeros((n_features, n_features), order="F")
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = rows[start : start + BLOCK_ROWS] - near
+            sums += block.sum(0)
+            upper = dsyrk(1.0, block.T, beta=1.0, c=upper, overwrite_c=True)
+        gap = sums / len(rows)
+        upper = dsyrk(-len(rows), gap[:, None], beta=1.0, c=upper, overwrite_c=True)
+        return cls(len(rows), near + gap, upper + np.triu(upper, 1).T)
 
     def merge(self, other: Covariance) -> Covariance:
         """Combine two sets of rows. Overwrites the scatter of `other`, so that no third matrix is held."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLOCK_ROWS = 256  # rows widened to float64 at a time
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -32,9 +34,10 @@ class Moments:
         """Compute the moments of the columns of `rows` (n, n_features), in two passes."""
         if not len(rows):
             return cls.empty(rows.shape[1])
-        wide = rows.astype(np.float64)
-        mean = wide.mean(0)
-        return cls(len(rows), mean, np.square(wide - mean).sum(0))
+        mean, m2 = rows.mean(0, dtype=np.float64), np.zeros(rows.shape[1])
+        for start in range(0, len(rows), BLOCK_ROWS):
+            m2 += np.square(rows[start : start + BLOCK_ROWS] - mean).sum(0)
+        return cls(len(rows), mean, m2)
 
     def merge(self, other: Moments) -> Moments:
         """Combine the moments of two sets of rows."""

@@ -18,12 +18,13 @@ from torch import Tensor
 from core.common.device import resolve_device
 from core.errors import CaptionError, ShapeError
 
-BLOCK_ROWS = 8192  # captions multiplied at a time
-BLOCK_CROPS = 1024  # crops multiplied at a time: a tile of similarities takes 32 MB
+BLOCK_ROWS = 1024  # captions multiplied at a time: with the crops, a tile of similarities takes 4 MB
+GPU_BLOCK_ROWS = 8192  # a GPU waits for its launches with fewer
+BLOCK_CROPS = 1024  # crops multiplied at a time
 SMALLEST = (
     -126.0
 )  # smaller powers of 2 are denormal in float32: a hundred times slower, and negligible beside 1
-GROUP = 64  # the k largest of a tile lie in the k groups with the largest maxima
+GROUP = 32  # the k largest of a tile lie in the k groups with the largest maxima
 
 
 class ShardRows(Protocol):
@@ -58,7 +59,8 @@ def retrieve(
     torch_device = resolve_device(device)
     queries = torch.as_tensor(np.ascontiguousarray(crops, np.float32)).to(torch_device)
     states = [_Running(part, k, temperature) for part in queries.split(BLOCK_CROPS)]
-    for first, block in caption_blocks(shards, queries.shape[1]):
+    block_rows = BLOCK_ROWS if torch_device.type == "cpu" else GPU_BLOCK_ROWS
+    for first, block in caption_blocks(shards, queries.shape[1], block_rows):
         captions = block.to(torch_device, non_blocking=True)
         for state in states:
             state.add(captions, first)
@@ -69,22 +71,22 @@ def retrieve(
     return indices, cosine, logsumexp
 
 
-def caption_blocks(shards: Sequence[ShardRows], width: int) -> Iterator[tuple[int, Tensor]]:
-    """Yield (index of its first row, (BLOCK_ROWS, d) float32), over all shards; only the last one is shorter.
+def caption_blocks(shards: Sequence[ShardRows], width: int, n_rows: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield (index of its first row, (n_rows, d) float32), over all shards; only the last one is shorter.
 
     The memory of a block is reused for the next one.
     """
-    buffer, filled, first = torch.empty(BLOCK_ROWS, width), 0, 0
+    buffer, filled, first = torch.empty(n_rows, width), 0, 0
     for shard in shards:
         start = 0
         while start < len(shard):
-            stop = min(start + BLOCK_ROWS - filled, len(shard))
+            stop = min(start + n_rows - filled, len(shard))
             rows = np.asarray(_read(shard, start, stop))
             if rows.ndim != 2 or rows.shape[1] != width:
                 raise ShapeError(f"captions have shape {rows.shape}, crops {width} numbers: different CLIPs")
             buffer[filled : filled + len(rows)] = _tensor(rows)
             filled, start = filled + len(rows), stop
-            if filled == BLOCK_ROWS:
+            if filled == n_rows:
                 yield first, buffer
                 first, filled = first + filled, 0
     if filled:

@@ -41,7 +41,7 @@ def axes_of_covariance(covariance: Covariance) -> Principal:
     n_features = len(covariance.mean)
     if covariance.n < 2 or not np.trace(covariance.scatter) > 0:
         return Principal(covariance.mean, np.empty(0), np.empty((n_features, 0)))
-    variance, axes = eigh(covariance.matrix)
+    variance, axes = eigh(covariance.matrix, overwrite_a=True, driver="evd")
     variance, axes = variance[::-1], axes[:, ::-1]
     real = variance > ROUNDING * variance.sum()
     return Principal(covariance.mean, variance[real], axes[:, real])

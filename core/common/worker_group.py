@@ -1,25 +1,42 @@
-"""Several processes on one study (torchrun): share chunks, wait for each other, and leave the group."""
+"""Several processes on one study (torchrun): share chunks, wait for each other, and leave the group.
+
+A step shares its work in one of two ways. Where each process writes what it makes (`embed`, `heatmaps`,
+`search`), all of them run the step, and each does the chunks that it `owns`. Elsewhere the first process runs
+the step and `lead`s, and the others `help`: `map_in_order` gives each process another chunk when it is free.
+Results come in order, so that they do not depend on how many processes there are and how fast each is.
+"""
 
 from __future__ import annotations
 
 import atexit
 import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import starmap
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
-from core.errors import JobError
+from core.errors import JobError, PeregrineError
 
 # commands whose work several processes share
-SHARED = ("embed", "heatmaps", "search", "analyze", "resume", "demo", "train", "finetune")
+SHARED = (
+    *("embed", "features", "neighbours", "heatmaps", "search"),
+    *("analyze", "resume", "demo", "train", "finetune"),
+)
+MAX_THREADS = 8
 # The first process may work alone for hours while the others wait. A process that dies is noticed at once.
 PATIENCE = timedelta(days=14)
 TORCHRUN = (
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
     *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
 )
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -45,13 +62,8 @@ class Ranks:
         if self.size > 1:
             import torch.distributed
 
-            try:
+            with _unless_another_ended():
                 torch.distributed.barrier()
-            except RuntimeError as error:
-                raise JobError(
-                    f"process {self.rank} of {self.size} stops because another one has ended; see the error "
-                    "of that process"
-                ) from error
 
     @contextmanager
     def first(self) -> Iterator[None]:
@@ -61,6 +73,175 @@ class Ranks:
         yield
         if self.is_first:
             self.wait()
+
+    @contextmanager
+    def lead(self) -> Iterator[None]:
+        """Run the block in the first process; the others `help` with what `map_in_order` computes in it."""
+        if self.size == 1:
+            yield
+            return
+        _leading.append(self)
+        try:
+            yield
+        finally:
+            _leading.remove(self)
+            for other in range(1, self.size):
+                with suppress(JobError):  # one that has ended needs no end
+                    _send(END, other)
+
+    def help(self) -> None:
+        """Compute what the first process asks for until the block that it leads ends.
+
+        Raises:
+            JobError: the first process has ended early.
+        """
+        while (request := _receive(0)) is not END:
+            work, threads = request
+            with _torch_threads(threads), ThreadPoolExecutor(threads or own_threads()) as pool:
+                slots = [pool.submit(_serve, work, 1 + slot) for slot in range(threads or own_threads())]
+                for slot in slots:
+                    slot.result()
+
+
+END = None  # in place of a request or an item: there are no more
+_leading: list[Ranks] = []  # the group of the block that this process leads
+
+
+def map_in_order(
+    work: Callable[..., Result], items: Iterable[tuple[Any, ...]], *, threads: int | None = None
+) -> Iterator[Result]:
+    """Compute work(*item) of each item in several threads, and in the processes that `help`; yield in order.
+
+    Only a few results are held, and an item is asked for when one of the threads and processes is free.
+
+    Args:
+        work: in a block that `Ranks.lead` runs, it and the items are pickled.
+        threads: of each process; None: its share of the cores, each with one torch thread; 1: a single one,
+            with as many torch threads as there are.
+    """
+    others = range(1, _leading[-1].size) if _leading else range(0)
+    per_process = threads or own_threads()
+    with _torch_threads(threads):
+        if per_process == 1 and not others:
+            yield from starmap(work, items)
+            return
+        free: SimpleQueue[tuple[int, int]] = SimpleQueue()  # process and slot, 0 for this one
+        for slot in range(per_process):
+            for process in (0, *others):
+                free.put((process, 1 + slot))
+        for other in others:
+            _send((work, threads), other)
+        waiting: deque[Future[Result]] = deque()
+        pool = ThreadPoolExecutor(free.qsize())
+        most = free.qsize()
+
+        def compute(item: tuple[Any, ...]) -> Result:
+            process, slot = free.get()
+            try:
+                return _asked(process, slot, item) if process else work(*item)
+            finally:
+                free.put((process, slot))
+
+        try:
+            for item in items:
+                waiting.append(pool.submit(compute, item))
+                if len(waiting) > most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for other in others:
+                for slot in range(per_process):
+                    with suppress(JobError):
+                        _send(END, other, 1 + slot)
+
+
+def own_threads() -> int:
+    """Threads of this process: its share of the cores of its machine, if torchrun started several."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), MAX_THREADS))
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Restrict torch to one core per thread, because the threads together use all cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _torch_threads(threads: int | None) -> Any:
+    return one_torch_thread() if threads is None else nullcontext()
+
+
+def _asked(process: int, slot: int, item: tuple[Any, ...]) -> Any:
+    _send(item, process, slot)
+    result, error = _receive(process, slot)
+    if error is not None:
+        raise error
+    return result
+
+
+def _serve(work: Callable[..., Any], slot: int) -> None:
+    """Answer the first process with the results of `work`, or with its error."""
+    while (item := _receive(0, slot)) is not END:
+        try:
+            answer = work(*item), None
+        except Exception as error:
+            answer = None, _sendable(error)
+        _send(answer, 0, slot)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error as the first process raises it: it says which process had it."""
+    where = f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}: {error}"
+    if not isinstance(error, PeregrineError):
+        error.add_note(where)
+        return error
+    try:
+        error.args = (where,)
+        return pickle.loads(pickle.dumps(error))
+    except TypeError:  # one that is made of several parts
+        return JobError(where)
+
+
+def _send(value: Any, to: int, slot: int = 0) -> None:
+    import torch
+    import torch.distributed
+
+    content = torch.frombuffer(bytearray(pickle.dumps(value, pickle.HIGHEST_PROTOCOL)), dtype=torch.uint8)
+    with _unless_another_ended():
+        torch.distributed.send(torch.tensor([len(content)]), to, tag=slot)
+        torch.distributed.send(content, to, tag=slot)
+
+
+def _receive(source: int, slot: int = 0) -> Any:
+    import torch
+    import torch.distributed
+
+    length = torch.empty(1, dtype=torch.int64)
+    with _unless_another_ended():
+        torch.distributed.recv(length, source, tag=slot)
+        content = torch.empty(int(length), dtype=torch.uint8)
+        torch.distributed.recv(content, source, tag=slot)
+    return pickle.loads(content.numpy().data)
+
+
+@contextmanager
+def _unless_another_ended() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise JobError(
+            f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']} stops because another one has "
+            "ended; see the error of that process"
+        ) from error
 
 
 def join_ranks() -> Ranks:

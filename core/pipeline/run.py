@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -64,17 +64,24 @@ def _analyze(
         for name, config in configs.items():
             step = STEPS[name]
             if not (ranks.is_first or step.makes_study or step.shared):
+                ranks.help()
                 continue
-            if failed.keys() & set(step.needs) and not step.shared:
-                continue
-            try:
-                with progress.step(name):
-                    _run(writer, step, config, run_options(options), progress, ranks)
-                give_back_memory()
-            except NoDiscriminativeFeatures as error:  # the steps that can do without it still run
-                failed[name] = error
+            with _led(step, ranks):
+                if failed.keys() & set(step.needs) and not step.shared:
+                    continue
+                try:
+                    with progress.step(name):
+                        _run(writer, step, config, run_options(options), progress, ranks)
+                    give_back_memory()
+                except NoDiscriminativeFeatures as error:  # the steps that can do without it still run
+                    failed[name] = error
     if failed:
         raise next(iter(failed.values()))
+
+
+def _led(step: Step, ranks: Ranks) -> AbstractContextManager[None]:
+    """Let the other processes help with a step that they do not run."""
+    return nullcontext() if step.makes_study or step.shared else ranks.lead()
 
 
 def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
@@ -115,23 +122,34 @@ def run_step(step: str, folder: str | Path, options: Mapping[str, Any], progress
         options: as for `analyze`; `redo` runs the step even if nothing has changed.
     """
     ranks, row = join_ranks(), STEPS[step]
-    if layers.below(Path(folder)) is not None and not row.in_basis:
-        raise SettingsError(f"'{step}' is of the study in every basis; leave out --basis")
-    if not row.makes_study:
-        if not (ranks.is_first or row.shared):
-            return {}
-        ranks = ranks if row.shared else Ranks()
-        check_needs(step, folder)
-    check_device(options)
+    if not (ranks.is_first or row.makes_study or row.shared):
+        with _own_words(options):
+            ranks.help()
+        return {}
+    with _led(row, ranks):
+        if layers.below(Path(folder)) is not None and not row.in_basis:
+            raise SettingsError(f"'{step}' is of the study in every basis; leave out --basis")
+        if not row.makes_study:
+            ranks = ranks if row.shared else Ranks()
+            check_needs(step, folder)
+        check_device(options)
+        return _run_opened(row, folder, options, progress, ranks)
+
+
+def _run_opened(
+    row: Step, folder: str | Path, options: Mapping[str, Any], progress: Progress, ranks: Ranks
+) -> dict[str, Any]:
     with _own_words(options), _opened_by_all(folder, ranks) as writer:
-        before = _settings_before(step, folder, writer.manifest["steps"].get(step, {}).get("settings", {}))
-        config = settings_of(step, options, kept_settings(step, before, options))
+        before = _settings_before(
+            row.name, folder, writer.manifest["steps"].get(row.name, {}).get("settings", {})
+        )
+        config = settings_of(row.name, options, kept_settings(row.name, before, options))
         redo = bool(options.get("redo"))
         if redo and row.makes_study:
-            writer.forget(step)
-        with progress.step(step):
+            writer.forget(row.name)
+        with progress.step(row.name):
             _run(writer, row, config, run_options(options), progress, ranks, redo=redo)
-        return writer.manifest["steps"].get(step, {}).get("summary", {})
+        return writer.manifest["steps"].get(row.name, {}).get("summary", {})
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,23 +53,23 @@ def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:
     if name in INDICES:
         lowest, of = INDICES[name]
         n = items["representations"]["shape"][1] if of == COLUMNS else items[of]["shape"][0]
-        return lambda values, whole: _outside(values, lowest, n)
+        return partial(_outside, lowest, n)
     if name in COUNTS:
         total = _length(items, COUNTS[name])
-        return lambda values, whole: _not_the_counts_of(values, total, whole)
+        return partial(_not_the_counts_of, total)
     if basis := OF_BASIS.fullmatch(name):
         if basis[3] == "features":
-            return lambda values, whole: _outside(values, 0, _length(items, f"{basis[1]}_decoder"))
+            return partial(_outside, 0, _length(items, f"{basis[1]}_decoder"))
         total = _length(items, f"{basis[1]}{basis[2] or ''}_features")
-        return lambda values, whole: _not_the_counts_of(values, total, whole)
+        return partial(_not_the_counts_of, total)
     if index := OF_INDEX.fullmatch(name):
         if index[2] == "places":
-            return lambda values, whole: _outside(values, 0, _length(items, f"{index[1]}_position_norm"))
+            return partial(_outside, 0, _length(items, f"{index[1]}_position_norm"))
         total = _length(items, f"{index[1]}_index_places")
-        return lambda values, whole: _not_the_counts_of(values, total, whole)
+        return partial(_not_the_counts_of, total)
     if name in POINTERS:
         total = _length(items, POINTERS[name])
-        return lambda values, whole: _not_pointers_into(values, total, whole)
+        return partial(_not_pointers_into, total)
     return None
 
 
@@ -87,14 +88,14 @@ def _length(items: Mapping[str, dict[str, Any]], name: str) -> int:
     return int(items[name]["shape"][0])
 
 
-def _outside(values: np.ndarray, lowest: int, n: int) -> str | None:
+def _outside(lowest: int, n: int, values: np.ndarray, _: bool) -> str | None:
     if not values.size or (values.min() >= lowest and values.max() < n):
         return None
     wrong = values[(values < lowest) | (values >= n)].flat[0]
     return f"holds {wrong}, which is not one of {n:,}"
 
 
-def _not_the_counts_of(values: np.ndarray, total: int, whole: bool) -> str | None:
+def _not_the_counts_of(total: int, values: np.ndarray, whole: bool) -> str | None:
     if not values.size:
         return None
     if values.min() < 0 or values.max() > total:
@@ -104,8 +105,8 @@ def _not_the_counts_of(values: np.ndarray, total: int, whole: bool) -> str | Non
     return None
 
 
-def _not_pointers_into(values: np.ndarray, total: int, whole: bool) -> str | None:
-    if (what := _outside(values, 0, total + 1)) or not values.size:
+def _not_pointers_into(total: int, values: np.ndarray, whole: bool) -> str | None:
+    if (what := _outside(0, total + 1, values, whole)) or not values.size:
         return what
     if (np.diff(values.astype(np.int64)) < 0).any() or (whole and (values[0] != 0 or values[-1] != total)):
         return f"does not ascend from 0 to {total:,}"

@@ -70,6 +70,10 @@ class ChunkedArray:
         self.shape: tuple[int, ...] = (int(self.starts[-1]), *row_shape)
         self._last: tuple[int, np.ndarray] | None = None  # opening a chunk costs more than reading a few rows
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A process that shares work opens the chunks itself; what is wrong with them, the study says."""
+        return self.__dict__ | {"_last": None, "_damaged": None}
+
     def __len__(self) -> int:
         return self.shape[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ IMAGES = ("--images", "glyphworld?train=64&val=32")  # three chunks, which two p
 ENCODER = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32", "--workers", "0")
 SMALL_CHUNKS = (
     "import core.analysis.representations as r, core.analysis.gradcam.step as g, core.search.index as i;"
-    "import core.cli, sys; r.CHUNK_ROWS = i.CHUNK_ROWS = 32; g.CHUNK_IMAGES = 20; sys.exit(core.cli.main())"
+    "import core.analysis.quality.neighbours as n, core.cli, sys;"
+    "r.CHUNK_ROWS = i.CHUNK_ROWS = 32; g.CHUNK_IMAGES = 20; n.QUERY_ROWS = 12; sys.exit(core.cli.main())"
 )
 
 
@@ -48,6 +50,20 @@ def test_analyze__several_processes_make_the_study_of_one(alone, tmp_path, n):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Q-Score") == 1  # one of them prints
     assert contents(tmp_path / "study") == contents(alone)
+
+
+def test_killed_helper__is_reported_and_one_process_completes(alone, tmp_path, monkeypatch):
+    study = shutil.copytree(alone, tmp_path / "study")
+    killed = "import os, core.analysis.features.one_pass as f;"
+    killed += "f._scan = (lambda *_: os.kill(os.getpid(), 9)) if os.environ.get('RANK') == '1' else f._scan;"
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "SMALL_CHUNKS", killed + SMALL_CHUNKS)
+        done = torchrun(2, "features", study, "--redo")
+    assert done.returncode != 0 and "Signal 9 (SIGKILL)" in done.stderr, done.stderr  # it scanned a chunk
+    assert "this is a bug" not in done.stderr
+    done = torchrun(1, "features", study, "--epsilon", "1.5")
+    assert done.returncode == 0, done.stderr
+    assert contents(study) == contents(alone)
 
 
 @pytest.mark.exhaustive("test_analyze__several_processes_make_the_study_of_one runs these steps")

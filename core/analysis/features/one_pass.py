@@ -1,101 +1,61 @@
 """One pass over a study's representations: row statistics, firing sets, column statistics, top images.
 
-Several threads scan the chunks; results are used in order, so they do not depend on the number of threads.
+Several threads and processes scan the chunks; results are used in order, so that they do not depend on how
+many there are.
 """
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
-import torch
 
 from core.analysis.features.accumulators import TopImages
-from core.analysis.features.activations import Activations
 from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.kernels import firing_counts, place_rows
 from core.common.arrays import LEAST_NORM
 from core.common.statistics.moments import Moments
+from core.common.worker_group import map_in_order
 from core.jobs.progress import Bar
 from core.storage.chunked_array import ChunkedArray
 from core.storage.writer import StepWriter
 
 PIECE_ENTRIES = 1 << 20  # minimum firing entries per stored piece; written while others are scanned
-MAX_THREADS = 8
-Result = TypeVar("Result")
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Restrict torch to one core per thread, because the threads together use all cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def map_in_order(work: Callable[[int], Result], n: int) -> Iterator[Result]:
-    """Compute work(0), work(1) … in several threads; yield in order, and hold only a few results."""
-    threads = max(1, min(os.cpu_count() or 1, MAX_THREADS, n))
-    with one_torch_thread(), ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for number in range(n):
-                waiting.append(pool.submit(work, number))
-                if len(waiting) > threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+_of_thread = threading.local()  # the buffers of its scanner
 
 
 def scan_chunks(
-    array: ChunkedArray, group: np.ndarray, *, epsilon: float, sample: ActivationSample | None = None
-) -> Iterator[tuple[int, ChunkScan]]:
-    """Yield pairs (first row, scan) of every chunk, in order.
+    array: ChunkedArray, group: np.ndarray, *, epsilon: float, sampled: np.ndarray | None = None
+) -> Iterator[tuple[int, ChunkScan, np.ndarray]]:
+    """Yield (first row, scan, the sampled rows of it) of every chunk, in order.
 
     Args:
-        group: (n_images,) as for `Scanner.scan`. sample: rows whose values are recorded on the way.
+        group: (n_images,) as for `Scanner.scan`. sampled: rows of the study, ascending.
     """
-    per_thread = threading.local()
+    rows = np.empty(0, np.int64) if sampled is None else sampled
 
-    def work(chunk: int) -> tuple[int, ChunkScan]:
-        if not hasattr(per_thread, "scanner"):
-            per_thread.scanner = Scanner(array.shape[1], epsilon=epsilon)
-        start, raw = array.chunk_start(chunk), array.chunk(chunk)
-        result = per_thread.scanner.scan(raw, group[start : start + len(raw)])
-        if sample is not None:
-            sample.look(start, raw)
-        return start, result
+    def items() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        for chunk, (start, stop) in enumerate(pairwise(array.starts.tolist())):
+            first, last = np.searchsorted(rows, [start, stop])
+            yield chunk, group[start:stop], rows[first:last] - start
 
-    yield from map_in_order(work, array.n_chunks)
+    scans = map_in_order(partial(_scan, array, epsilon), items())
+    for start, (scan, here) in zip(array.starts.tolist(), scans, strict=False):  # starts end with the length
+        yield start, scan, here
 
 
-class ActivationSample:
-    """Collect the activations of some rows while several threads scan."""
-
-    def __init__(self, rows: np.ndarray, n_features: int, *, near_zero: float):
-        self.rows = rows
-        self.activations = Activations(n_features, near_zero=near_zero)
-        self._lock = threading.Lock()
-
-    def look(self, start: int, raw: np.ndarray) -> None:
-        """Add the sampled rows among the rows start, start + 1 … of `raw`."""
-        first, last = np.searchsorted(self.rows, [start, start + len(raw)])
-        part = raw[self.rows[first:last] - start]
-        with self._lock:  # counts are integers: the order of the threads does not matter
-            self.activations.update(part)
+def _scan(
+    array: ChunkedArray, epsilon: float, chunk: int, group: np.ndarray, sampled: np.ndarray
+) -> tuple[ChunkScan, np.ndarray]:
+    scanner, raw = getattr(_of_thread, "scanner", None), array.chunk(chunk)
+    if scanner is None or (scanner.n_features, scanner.epsilon) != (array.shape[1], epsilon):
+        scanner = _of_thread.scanner = Scanner(array.shape[1], epsilon=epsilon)
+    return scanner.scan(raw, group), np.asarray(raw[sampled])
 
 
 def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonCounts:
@@ -105,17 +65,18 @@ def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonC
         train: (n_images,) bool.
     """
     total = EpsilonCounts(array.shape[1])
-
-    def work(chunk: int) -> tuple[int, EpsilonCounts]:
-        start, raw = array.chunk_start(chunk), array.chunk(chunk)
-        counts = EpsilonCounts(array.shape[1])
-        counts.update(raw, train[start : start + len(raw)])
-        return len(raw), counts
-
-    for n_rows, counts in map_in_order(work, array.n_chunks):
+    spans = enumerate(pairwise(array.starts.tolist()))
+    items = ((chunk, train[start:stop]) for chunk, (start, stop) in spans)
+    for n_rows, counts in map_in_order(partial(_count, array), items):
         total.merge(counts)
         bar.update(n_rows)
     return total
+
+
+def _count(array: ChunkedArray, chunk: int, train: np.ndarray) -> tuple[int, EpsilonCounts]:
+    counts = EpsilonCounts(array.shape[1])
+    counts.update(array.chunk(chunk), train)
+    return len(train), counts
 
 
 def join_rows(parts: list[RowStatistics]) -> RowStatistics:
@@ -250,14 +211,21 @@ def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics
         return
     top.restart(weak)
     scale = 1.0 / np.maximum(rows.norm, LEAST_NORM)
-
-    def work(chunk: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        start, raw = array.chunk_start(chunk), array.chunk(chunk)
-        h = raw[:, weak].astype(np.float64)
-        h *= scale[start : start + len(raw), None]
-        values = h.astype(np.float32)
-        row, column = np.nonzero(values > top.least[weak])
-        return weak[column].astype(np.int32), values[row, column], (row + start).astype(np.int32)
-
-    for entries in map_in_order(work, array.n_chunks):
+    items = (
+        (chunk, scale[start:stop], top.least[weak])  # as it is when the chunk's turn comes
+        for chunk, (start, stop) in enumerate(pairwise(array.starts.tolist()))
+    )
+    for entries in map_in_order(partial(_entries_above, array, weak), items):
         top.add(*entries)
+
+
+def _entries_above(
+    array: ChunkedArray, columns: np.ndarray, chunk: int, scale: np.ndarray, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Feature, value and row of the entries of some columns that exceed the least of their column."""
+    h = array.chunk(chunk)[:, columns].astype(np.float64)
+    h *= scale[:, None]
+    values = h.astype(np.float32)
+    row, column = np.nonzero(values > least)
+    rows = (row + array.chunk_start(chunk)).astype(np.int32)
+    return columns[column].astype(np.int32), values[row, column], rows

@@ -19,7 +19,6 @@ from core.analysis.features.definitions import class_purity, discriminative_feat
 from core.analysis.features.epsilon import Choice, Outcome, choose_epsilon, next_smaller
 from core.analysis.features.notes import CONSTANT_NOTE, DEFAULT_NOTE, silent_note
 from core.analysis.features.one_pass import (
-    ActivationSample,
     FeatureStatistics,
     FiringStore,
     complete_top_images,
@@ -143,9 +142,10 @@ def scan_study(
     with progress.stage("features", total=len(array), unit="images") as bar:
         statistics, top = FeatureStatistics(array.shape[1], len(sizes)), TopImages(array.shape[1])
         sampled = sampled_rows(np.flatnonzero(train), array.shape[1])
-        sample = ActivationSample(sampled, array.shape[1], near_zero=config.near_zero)
+        activations = Activations(array.shape[1], near_zero=config.near_zero)
         store, parts = FiringStore(step, array.shape[1]), []
-        for start, scan in scan_chunks(array, group, epsilon=epsilon, sample=sample):
+        for start, scan, raw in scan_chunks(array, group, epsilon=epsilon, sampled=sampled):
+            activations.update(raw)
             parts.append(scan.rows)
             store.add(scan)
             statistics.update(scan, group[start : start + len(scan.count)])
@@ -154,7 +154,7 @@ def scan_study(
             bar.update(len(scan.count))
         rows = join_rows(parts)
         complete_top_images(top, array, rows, float(rows.threshold(epsilon).max()))
-    return FeaturePass(choice, rows, statistics, sizes, top, sample.activations, store)
+    return FeaturePass(choice, rows, statistics, sizes, top, activations, store)
 
 
 def _write_views(study: Study, step: StepWriter, feature_pass: FeaturePass) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.analysis.features.one_pass import one_torch_thread
 from core.common.statistics.moments import Moments
+from core.common.worker_group import one_torch_thread
 
 MEMORY_ENTRIES = 1 << 28  # float32 entries held at a time (1 GiB)
 SMALL_STEP = 100_000_000  # with fewer products, threads wait longer than they work

@@ -14,15 +14,18 @@ ddof 0. Undefined (NaN) where no feature varies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.analysis.features.chunk_scan import as_float32
 from core.analysis.features.kernels import score_deviations
-from core.analysis.features.one_pass import map_in_order
 from core.common.arrays import LEAST_NORM, safe_divide
 from core.common.statistics.moments import Moments
+from core.common.worker_group import map_in_order
 
 if TYPE_CHECKING:
     from core.storage.chunked_array import ChunkedArray
@@ -36,8 +39,8 @@ NAMES = ("distinctiveness", "raw_distinctiveness", "soft_q")
 def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np.ndarray]:
     """Compute the three scores (n_images,) float64 from the moments over the train images.
 
-    Several threads read a chunk each; a row's scores depend on no other row. They have the digits of float32,
-    as the rows have.
+    Several threads and processes read a chunk each; a row's scores depend on no other row. They have the
+    digits of float32, as the rows have.
     """
     array, table = study.array("representations"), study.table("features", ["mean", "std"])
     inverse, shift = scaling(*(table[name].to_numpy(np.float64) for name in ("mean", "std")))
@@ -45,17 +48,22 @@ def deviation_scores(study: Study, *, threshold: float = BEYOND) -> dict[str, np
     norm = study.table("row_stats", ["norm"])["norm"].to_numpy(np.float32)
     scale = np.float32(1.0) / np.maximum(norm, np.float32(LEAST_NORM))
 
-    def work(number: int) -> np.ndarray:
-        start, x = array.chunk_start(number), as_float32(array.chunk(number))
-        scores = np.empty((3, len(x)))
-        moments = (scale[start : start + len(x)], inverse, shift, raw_inverse, raw_shift)
-        score_deviations(x, *moments, np.float32(threshold), scores)
-        return scores
-
-    sums = np.concatenate([np.empty((3, 0)), *map_in_order(work, array.n_chunks)], 1)
+    moments = (inverse, shift, raw_inverse, raw_shift)
+    spans = enumerate(pairwise(array.starts.tolist()))
+    items = ((chunk, scale[start:stop]) for chunk, (start, stop) in spans)
+    parts = map_in_order(partial(_deviations, array, moments, np.float32(threshold)), items)
+    sums = np.concatenate([np.empty((3, 0)), *parts], 1)
     n_varying, n_raw = np.count_nonzero(inverse), np.count_nonzero(raw_inverse)
     means = (safe_divide(part, n) for part, n in zip(sums, (n_varying, n_raw, n_varying), strict=True))
     return dict(zip(NAMES, means, strict=True))
+
+
+def _deviations(
+    array: ChunkedArray, moments: Sequence[np.ndarray], threshold: np.float32, chunk: int, scale: np.ndarray
+) -> np.ndarray:
+    scores = np.empty((3, len(scale)))
+    score_deviations(as_float32(array.chunk(chunk)), scale, *moments, threshold, scores)
+    return scores
 
 
 def raw_moments(study: Study, array: ChunkedArray) -> np.ndarray:

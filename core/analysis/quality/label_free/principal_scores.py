@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from core.analysis.quality.label_free.principal import (
 )
 from core.common.arrays import unit_rows
 from core.common.statistics.covariance import Covariance
+from core.common.worker_group import map_in_order
 
 if TYPE_CHECKING:
     from core.jobs.progress import Bar
@@ -52,36 +55,49 @@ def write_principal_scores(
     covariance = train_covariance(array, in_train, bar)
     axes = axes_of_covariance(covariance)
     kernel = _kernel(covariance, seed)
-    residual, whitened = np.empty(len(array)), np.empty(len(array))
-    of_kernel = Covariance.empty(len(kernel.phases))
-    for start, h in unit_chunks(array):
-        here = slice(start, start + len(h))
-        residual[here], whitened[here] = pca_residual(h, axes), whitened_norm(h, axes)
-        of_kernel = of_kernel.merge(Covariance.of_rows(kernel.of(h[in_train[here]])))
+    of_kernel, scores = Covariance.empty(len(kernel.phases)), []
+    for of_chunk, *here in map_in_order(
+        partial(_scores, array, axes, kernel), _parts(array, in_train), threads=1
+    ):
+        of_kernel = of_kernel.merge(of_chunk)
+        scores.append(here)
         bar.update(1)
+    residual, whitened = map(np.concatenate, zip(*scores, strict=True))
+    errors = partial(_kernel_errors, array, kernel, axes_of_covariance(of_kernel))
     table = {
         "image_id": study.images["image_id"],
         "pca_residual": residual,
         "whitened_norm": whitened,
-        "kpca_error": _kernel_errors(array, study.is_val, kernel, axes_of_covariance(of_kernel)),
+        "kpca_error": np.concatenate([*map_in_order(errors, _parts(array, study.is_val), threads=1)]),
     }
     step.table("principal_scores", pd.DataFrame(table))
     return {"n_components": components_for(axes.variance, SHARE), "component_share": SHARE}
 
 
-def unit_chunks(array: ChunkedArray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first row and the normalised rows (n, n_features) float64 of every chunk."""
-    for start, chunk in array.chunks():
-        yield start, unit_rows(np.asarray(chunk))
-
-
 def train_covariance(array: ChunkedArray, in_train: np.ndarray, bar: Bar) -> Covariance:
-    """Covariance of the normalised rows of a mask, in one pass; holds one chunk and two matrices."""
+    """Covariance of the normalised rows of a mask, in one pass; holds few chunks and matrices."""
     covariance = Covariance.empty(array.shape[1])
-    for start, h in unit_chunks(array):
-        covariance = covariance.merge(Covariance.of_rows(h[in_train[start : start + len(h)]]))
+    for of_chunk in map_in_order(partial(_covariance, array), _parts(array, in_train), threads=1):
+        covariance = covariance.merge(of_chunk)
         bar.update(1)
     return covariance
+
+
+def _parts(array: ChunkedArray, mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield every chunk with its part of a mask of all rows."""
+    for chunk, (start, stop) in enumerate(pairwise(array.starts.tolist())):
+        yield chunk, mask[start:stop]
+
+
+def _covariance(array: ChunkedArray, chunk: int, mask: np.ndarray) -> Covariance:
+    return Covariance.of_rows(unit_rows(np.asarray(array.chunk(chunk)))[mask])
+
+
+def _scores(
+    array: ChunkedArray, axes: Principal, kernel: RandomFeatures, chunk: int, in_train: np.ndarray
+) -> tuple[Covariance, np.ndarray, np.ndarray]:
+    h = unit_rows(np.asarray(array.chunk(chunk)))
+    return Covariance.of_rows(kernel.of(h[in_train])), pca_residual(h, axes), whitened_norm(h, axes)
 
 
 def _kernel(covariance: Covariance, seed: int) -> RandomFeatures:
@@ -95,11 +111,9 @@ def _kernel(covariance: Covariance, seed: int) -> RandomFeatures:
 
 
 def _kernel_errors(
-    array: ChunkedArray, is_val: np.ndarray, kernel: RandomFeatures, axes: Principal
+    array: ChunkedArray, kernel: RandomFeatures, axes: Principal, chunk: int, is_val: np.ndarray
 ) -> np.ndarray:
-    scores = np.full(len(array), np.nan)
-    for start, chunk in array.chunks():
-        rows = np.flatnonzero(is_val[start : start + len(chunk)])
-        if len(rows):
-            scores[start + rows] = kpca_error(kernel.of(unit_rows(np.asarray(chunk[rows]))), axes)
+    scores = np.full(len(is_val), np.nan)
+    if is_val.any():
+        scores[is_val] = kpca_error(kernel.of(unit_rows(np.asarray(array.chunk(chunk)[is_val]))), axes)
     return scores

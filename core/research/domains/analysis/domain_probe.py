@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from core.analysis.features.one_pass import one_torch_thread
 from core.analysis.probe.linear import Recipe, Standard
 from core.analysis.probe.step import train_probe
 from core.common.statistics.intervals import wilson
 from core.common.statistics.moments import Moments
+from core.common.worker_group import one_torch_thread
 from core.research.domains.analysis.parts import DomainImages, part_slices
 
 LINEAR, MLP = "linear", "mlp"

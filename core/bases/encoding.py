@@ -10,6 +10,7 @@ import numpy as np
 
 from core.bases.basis import TABLE
 from core.bases.dictionary import Coder, Dictionary, SparseRows
+from core.bases.joint import Joint
 from core.bases.measures import LatentTally, Tally, latents_frame
 from core.bases.position_index import write_index
 from core.bases.sampled import Positions, image_batches
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 IMAGES = 512  # of a chunk where every position is encoded
 CODES = ("count", "features", "values")  # of images
+IN_FIRST = (
+    "its codes come from both encoders; heatmaps, and pictures that are tried, show the part that comes from "
+    "the encoder of this study"
+)
 AT_POSITIONS = ("position_count", "position_features", "position_values")
 
 
@@ -37,7 +42,8 @@ class NewBasis:
 
     Attributes:
         on: pooled or positions. stable: (M,) stability of each latent; None where unknown. facts: what its
-            card says besides what is measured.
+            card says besides what is measured. joint: the vectors of two encoders that it is of; None for
+            those of one.
     """
 
     name: str
@@ -46,6 +52,7 @@ class NewBasis:
     on: str = "pooled"
     stable: np.ndarray | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    joint: Joint | None = None
 
 
 @dataclass
@@ -106,14 +113,19 @@ def write_basis(
     coder, item = Coder(new.dictionary, device), TABLE.format(name=new.name)
     with progress.stage("encode", total=study.n_images, unit="images") as bar:
         if positions is None:
-            sums, extra = _encode_pooled(study, out, item, coder, bar), {}
+            sums, extra = _encode_pooled(study, out, item, coder, bar, new.joint), {}
         else:
             assert state is not None
             run = _PositionRun(study, out, item, coder, positions, pool_codes)
             sums, extra = run.encode(state, bar)
-    for part, values in new.dictionary.arrays().items():
+    joint, columns = new.joint, {}
+    for part, values in (joint.arrays_of(new.dictionary) if joint else new.dictionary.arrays()).items():
         out.vector(f"{item}_{part}", values)
-    frame = latents_frame(sums.latents, sums.whole, new.stable)
+    if joint:
+        with progress.stage("read-outs"):
+            columns, of_both = joint.about(new.dictionary, device)
+        extra = {**extra, **of_both, "notes": [IN_FIRST]}
+    frame = latents_frame(sums.latents, sums.whole, new.stable).assign(**columns)
     out.table(item, frame)
     if positions is not None:
         with progress.stage("index"):
@@ -136,12 +148,14 @@ def write_basis(
     }
 
 
-def _encode_pooled(study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar) -> Sums:
-    """Encode the representations, one vector an image."""
+def _encode_pooled(
+    study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar, joint: Joint | None
+) -> Sums:
+    """Encode the representations, of one encoder or of two, one vector an image."""
     import torch
 
     sums, n_chunks = Sums(LatentTally(coder.about.size)), 0
-    for start, raw in study.array("representations").chunks():
+    for start, raw in (joint or study.array("representations")).chunks():
         parts = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
         for at in range(0, len(raw), coder.block_rows):
             block = np.array(raw[at : at + coder.block_rows], np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -40,15 +40,24 @@ class FitRun:
     steps: int | None = None
 
 
+class RowsAtOnce(Protocol):
+    """Rows that are made as they are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class Vectors:
     """Vectors to fit a basis on.
 
     Args:
-        array: (n, r) of any float type. rows: (m,) the rows used, ascending.
+        array: (n, r) of any float type, with rows in any order. rows: (m,) the rows used, ascending.
     """
 
-    array: ChunkedArray | np.ndarray
+    array: ChunkedArray | np.ndarray | RowsAtOnce
     rows: np.ndarray
 
     def __post_init__(self) -> None:

@@ -37,6 +37,13 @@ def add_compare(commands: Any) -> None:
         help="the studies are of one training, in its order: which numbers and features change along it",
     )
     sub.add_argument(
+        "--shared",
+        nargs="?",
+        const="",
+        metavar="BASIS",
+        help="what two encoders know of the latents of a dictionary that `basis --with` has fitted to both",
+    )
+    sub.add_argument(
         "--where",
         metavar="SLICE",
         help="only the images of this slice of the first study: 'label=bee correct=false', '@saved'",
@@ -54,8 +61,6 @@ def add_compare(commands: Any) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     """Compare the studies or answers, print the result, and write it if a file is named."""
-    from core.cli import output
-    from core.common import formatting
     from core.comparison import text as comparison_text
     from core.comparison.answers import compare_answers
     from core.comparison.compare import compare as compare_studies
@@ -73,6 +78,8 @@ def compare(args: argparse.Namespace) -> None:
         "seed": given.get("seed", 0),
     }
     studies = [open_study(path) for path in given["studies"]]
+    if "shared" in given:
+        return _shared([study.answering(given.get("answer")) for study in studies], settings["among"], given)
     if "checkpoints" in given:
         return _along([study.answering(given.get("answer")) for study in studies], settings, given)
     if "answers" in given:
@@ -82,29 +89,38 @@ def compare(args: argparse.Namespace) -> None:
     else:
         studies = [study.answering(given.get("answer")) for study in studies]
         comparison = compare_studies(studies, **settings)
-    text = (
-        formatting.json_text(report(comparison)) if "json" in given else comparison_text.printed(comparison)
-    )
-    output.say(text, as_json="json" in given)
-    if "output" in given:
-        comparison_text.write_comparison(comparison, given["output"])
-        if "json" not in given:
-            print(given["output"])
+    _say(comparison, comparison_text.printed, report, comparison_text.write_comparison, given)
 
 
 def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) -> None:
     """Print the checkpoints of a training, and write what is printed if a file is named."""
-    from core.cli import output
-    from core.common import formatting
     from core.comparison.checkpoints import along, checkpoints_report, checkpoints_text, write_checkpoints
     from core.errors import SettingsError
 
     if "answers" in given:
         raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
-    found, as_json = along(studies, **settings), "json" in given
-    text = formatting.json_text(checkpoints_report(found)) if as_json else checkpoints_text(found)
-    output.say(text, as_json=as_json)
+    _say(along(studies, **settings), checkpoints_text, checkpoints_report, write_checkpoints, given)
+
+
+def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
+    """Print what either encoder knows of a shared dictionary, and write it if a file is named."""
+    from core.comparison.shared_dictionary import shared_dictionary, shared_report, shared_text, write_shared
+    from core.errors import SettingsError
+
+    if len(studies) != 2 or {"answers", "checkpoints"} & set(given):
+        raise SettingsError("--shared is of two studies: name both, without --answers or --checkpoints")
+    found = shared_dictionary(*studies, given["shared"] or None, among=among)
+    _say(found, shared_text, shared_report, write_shared, given)
+
+
+def _say(found: Any, text: Any, report: Any, write: Any, given: dict[str, Any]) -> None:
+    """Print a comparison as text or JSON, and write it if a file is named."""
+    from core.cli import output
+    from core.common import formatting
+
+    as_json = "json" in given
+    output.say(formatting.json_text(report(found)) if as_json else text(found), as_json=as_json)
     if "output" in given:
-        write_checkpoints(found, given["output"])
+        write(found, given["output"])
         if not as_json:
             print(given["output"])

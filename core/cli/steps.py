@@ -177,6 +177,7 @@ def add_basis(commands: Any) -> None:
         summary,
         "basis studies/mine --kind topk --name sae",
         "basis studies/mine --load sae.pt --name published",
+        "basis studies/mine --kind topk --with studies/other --name shared",
     )
     options.add_study(sub)
     options.add_options(sub, BasisConfig)
@@ -185,6 +186,14 @@ def add_basis(commands: Any) -> None:
         type=Path,
         metavar="FILE|FOLDER",
         help="a dictionary of SAELens, saev, overcomplete, ViSAEBench, dictionary_learning or Prisma",
+    )
+    sub.add_argument(
+        "--with",
+        dest="other",
+        type=Path,
+        metavar="STUDY",
+        help="with --kind: one code for this study and for another encoder's of the same images "
+        "(see `compare --shared`)",
     )
     sub.add_argument("--name", metavar="NAME", help="name of the basis (default: the kind, or the file's)")
     sub.add_argument("--remove", metavar="NAME", help="remove a basis")
@@ -208,6 +217,8 @@ def basis(args: argparse.Namespace) -> None:
         raise SettingsError("what basis? Give --kind KIND, or --load FILE")
     if "load" in args and (of_fits := sorted({"size", "seeds", "steps"} & set(given))):
         raise SettingsError(f"--{of_fits[0]} belongs to --kind, not to --load")
+    if "other" in args and "kind" not in args:
+        raise SettingsError("--with belongs to --kind")
     if "normalisation" in given and "load" not in args:
         raise SettingsError("--normalisation belongs to --load")
     open_study(args.study)
@@ -216,7 +227,8 @@ def basis(args: argparse.Namespace) -> None:
             remove_basis(args.study, args.remove)
     if "kind" in args:
         with Progress.for_command(args.study, stages_total=1) as progress:
-            add_basis(args.study, name, BasisConfig(**given), progress, device=device)
+            config, other = BasisConfig(**given), getattr(args, "other", None)
+            add_basis(args.study, name, config, progress, device=device, other=other)
     if "load" in args:
         with Progress.for_command(args.study, stages_total=1) as progress:
             config, k = BasisConfig(**given), given.get("k")

@@ -44,7 +44,7 @@ def bases_table(study: Study) -> pd.DataFrame:
         for control, other in against.items():
             if other not in (None, name):
                 means = concept_means(known[name], minus=known[other])
-                row |= _with_ends(means[means["measure"].isin(DIFFERENCES)], f"_minus_{control}")
+                row |= _with_ends(means.loc[means["measure"].isin(DIFFERENCES)], f"_minus_{control}")
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -1,0 +1,220 @@
+"""What two encoders know of the latents of a dictionary that they share (docs/method.md 18.8). No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.bases.basis import UNITS, Basis, codes_of
+from core.bases.joint import COLUMNS, mark_of
+from core.common.arrays import safe_divide
+from core.common.command_line import command_line
+from core.common.csv_text import write_csv
+from core.common.dataframes import numbers
+from core.common.formatting import counted, json_text, percent
+from core.comparison.compare import EVERYTHING
+from core.comparison.images import Shared, shared_images
+from core.comparison.text import check_output, columns_text, markdown_table
+from core.errors import SettingsError
+from core.slices.inspection.words import feature_words
+from core.slices.slice import Slice
+from core.store import Study
+
+KNOWS, LACKS = 0.9, 0.8  # AUROC from which an encoder knows where a latent is active; below which it does not
+BOTH, FIRST, OTHER, BETWEEN = "both", "first", "other", "between"
+PRINTED = 10  # latents of either side
+AMOUNTS = ("n", "accuracy_first", "accuracy_other", "only_first_right", "only_other_right")
+
+
+@dataclass(frozen=True)
+class SharedDictionary:
+    """The latents of two encoders over the images of a slice.
+
+    Attributes:
+        shared: the images that both have, of the slice. basis: of the first study.
+        frame: latent, words ("; " between them), known_to (BOTH; FIRST or OTHER: the one that knows what the
+            other lacks; BETWEEN: not clear; "" where too few images tell), COLUMNS of `core.bases.joint`, and
+            of the evaluation images on which the latent is active: n, the accuracy of either study (NaN
+            without answers), and how many only one of them answers right. Most different AUROC first.
+        codes: of all images of the first study, sparse.
+    """
+
+    shared: Shared
+    basis: Basis
+    frame: pd.DataFrame
+    codes: Any
+
+    @property
+    def names(self) -> list[str]:
+        return self.shared.names
+
+    def known_to(self, side: str) -> pd.DataFrame:
+        """The latents of one side, the most different ones first."""
+        return self.frame.loc[self.frame["known_to"] == side].reset_index(drop=True)
+
+    def strongest(self, latent: int, n: int) -> list[int]:
+        """Rows (of the first study) of the evaluation images of the slice with its largest codes."""
+        rows = self.shared.rows[0, self.shared.judged]
+        values = self.codes[rows][:, [latent]].toarray()[:, 0]
+        order = np.argsort(-values, kind="stable")[:n]
+        return rows[order[values[order] > 0]].tolist()
+
+    def verdicts(self, rows: list[int]) -> list[tuple[float, float]]:
+        """For images of the first study whether each study answers right: 1, 0 or NaN."""
+        at = np.searchsorted(self.shared.rows[0], rows)
+        sides = [_correct(study)[self.shared.rows[i, at]] for i, study in enumerate(self.shared.studies)]
+        return list(zip(*map(np.ndarray.tolist, sides), strict=True))
+
+
+def bases_shared_with(study: Study, other: Study) -> list[str]:
+    """The bases of a study whose codes are shared with another one, as that is now."""
+    if not other.has("representations"):
+        return []
+    mark = mark_of(other.in_basis(UNITS))
+    return [name for name, one in study.bases.items() if (one.card.get("with") or {}).get("mark") == mark]
+
+
+def shared_dictionary(
+    study: Study, other: Study, name: str | None = None, *, among: Slice = EVERYTHING
+) -> SharedDictionary:
+    """Read a shared dictionary beside the answers of both studies.
+
+    Args:
+        name: of the basis; None: that in which the first study is read, else the only one that they share.
+    Raises:
+        SettingsError: there is none, or there are several. StudyError, SliceError: as `compare`.
+    """
+    whole = study.in_basis(UNITS)
+    names, name = bases_shared_with(whole, other), name or (study.basis.name if study.basis else None)
+    if not names:
+        raise SettingsError(
+            f"'{study.path}' shares no dictionary with '{other.path}' as it is now. To fit one: "
+            f"{command_line('basis', study.path, kind='topk', name='shared', **{'with': other.path})}"
+        )
+    if name is None and len(names) > 1:
+        raise SettingsError(f"which dictionary? --shared NAME, one of: {', '.join(names)}")
+    name = name or names[0]
+    if name not in names:
+        raise SettingsError(f"'{name}' is not shared with '{other.path}'; shared are: {', '.join(names)}")
+    shared = shared_images([study, other]).narrowed(among)
+    basis = whole.bases[name]
+    codes = _sparse(whole, basis)
+    return SharedDictionary(shared, basis, _frame(whole, shared, basis, codes), codes)
+
+
+def _sparse(study: Study, basis: Basis) -> Any:
+    """(n_images, M) scipy CSR array."""
+    from scipy.sparse import csr_array
+
+    held = codes_of(study, basis)
+    shape = (study.n_images, int(basis.card["size"]))
+    return csr_array((held.values, held.features, held.indptr), shape=shape)
+
+
+def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFrame:
+    table = study.table(basis.table, ["latent", *COLUMNS])
+    words = feature_words(study.in_basis(basis.name))
+    sides = known_to(numbers(table, "told_by_first"), numbers(table, "told_by_other"))
+    frame = table.assign(
+        words=["; ".join(words.get(latent, [])) for latent in table["latent"]], known_to=sides
+    )
+    rows = shared.rows[:, shared.judged]
+    active = (codes[rows[0]] > 0).astype(np.float64)  # (n, M), sparse
+    first, other = (_correct(one)[here] for one, here in zip(shared.studies, rows, strict=True))
+    right = {
+        "accuracy_first": first,
+        "accuracy_other": other,
+        "only_first_right": (first == 1) & (other == 0),
+        "only_other_right": (first == 0) & (other == 1),
+    }
+    frame["n"] = np.asarray(active.sum(0)).ravel().astype(int)
+    for column, values in right.items():
+        known = np.isfinite(values.astype(float))
+        sums = active.T @ np.where(known, values, 0).astype(float)
+        is_share = column.startswith("accuracy")
+        frame[column] = safe_divide(sums, active.T @ known.astype(float)) if is_share else sums.astype(int)
+    apart = np.nan_to_num(np.abs(numbers(frame, "told_by_first") - numbers(frame, "told_by_other")), nan=-1)
+    columns = ["latent", "words", "known_to", *COLUMNS, *AMOUNTS]
+    return frame.iloc[np.argsort(-apart, kind="stable")][columns].reset_index(drop=True)
+
+
+def known_to(first: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Who knows a latent, by the AUROC of both encoders (M,): BOTH, FIRST, OTHER, BETWEEN; "" is unknown."""
+    conditions = [
+        ~(np.isfinite(first) & np.isfinite(other)),
+        (first >= KNOWS) & (other >= KNOWS),
+        (first >= KNOWS) & (other < LACKS),
+        (other >= KNOWS) & (first < LACKS),
+    ]
+    return np.select(conditions, ["", BOTH, FIRST, OTHER], BETWEEN)
+
+
+def _correct(study: Study) -> np.ndarray:
+    """(n_images,) float64: 1, 0, or NaN where the study does not say."""
+    if not study.has("probe"):
+        return np.full(study.n_images, np.nan)
+    return numbers(study.table("probe", ["correct"]), "correct")
+
+
+def shared_finding(data: SharedDictionary) -> str:
+    """Say in one sentence how much both know, and what either lacks."""
+    told = int(np.count_nonzero(data.frame["known_to"].to_numpy() != ""))
+    first, other = data.names
+    n = {side: len(data.known_to(side)) for side in (BOTH, FIRST, OTHER)}
+    return (
+        f"Of {counted(told, 'shared latent')}, both encoders know {n[BOTH]:,}; {first} lacks {n[OTHER]:,} "
+        f"that {other} knows, {other} lacks {n[FIRST]:,} that {first} knows"
+    )
+
+
+def shared_rows(data: SharedDictionary, side: str, most: int = PRINTED) -> list[list[str]]:
+    """A table of text of the latents of one side; the titles first."""
+    told, right = ([f"{what} {name}" for name in data.names] for what in ("AUROC", "right"))
+    rows = [["latent", "words", *told, "images", *right]]
+    for row in data.known_to(side).head(most).to_dict("records"):
+        told = (f"{row[column]:.2f}" for column in ("told_by_first", "told_by_other"))
+        right = (percent(row[f"accuracy_{one}"]) for one in ("first", "other"))
+        rows.append([f"{data.basis.name}/{row['latent']}", row["words"], *told, f"{row['n']:,}", *right])
+    return rows
+
+
+def shared_report(data: SharedDictionary) -> dict[str, Any]:
+    """Return everything as a JSON-able dict."""
+    return {
+        "studies": data.names,
+        "basis": data.basis.name,
+        "n_judged": int(data.shared.judged.sum()),
+        "r2": data.basis.card["with"]["r2"],
+        "finding": shared_finding(data),
+        "latents": data.frame.to_dict("records"),
+    }
+
+
+def shared_text(data: SharedDictionary, *, as_markdown: bool = False) -> str:
+    """Return what `compare --shared` prints, or the same as Markdown."""
+    first, other = data.names
+    r2 = zip(data.basis.card["with"]["r2"], data.names, strict=True)
+    explained = " and ".join(f"{one:.2f} of {name}" for one, name in r2 if one is not None)
+    lines = [f"{shared_finding(data)}.", f"{data.basis.name} explains R2 {explained}.", *data.shared.notes]
+    for side, has, lacks in ((OTHER, other, first), (FIRST, first, other)):
+        rows = shared_rows(data, side)
+        if len(rows) > 1:
+            title = f"What {has} knows and {lacks} lacks"
+            lines += ["", f"## {title}\n" if as_markdown else f"{title}:"]
+            lines.append("\n".join(markdown_table(rows)) if as_markdown else columns_text(rows))
+    return "\n".join(lines)
+
+
+def write_shared(data: SharedDictionary, path: Path) -> None:
+    """Write everything (.json), the latents (.csv), or the printed text as Markdown (.md)."""
+    check_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        write_csv(data.frame, path)
+        return
+    text = json_text(shared_report(data)) if path.suffix == ".json" else shared_text(data, as_markdown=True)
+    path.write_text(f"{text}\n", encoding="utf-8")

@@ -1,0 +1,212 @@
+"""A dictionary of two encoders: planted factors, read-outs against a loop, images by name, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+
+from core.bases.joint import FEWEST, STRENGTHS, told_by
+from core.bases.requests import add_basis
+from core.cli import main
+from core.comparison.shared_dictionary import bases_shared_with, shared_dictionary, shared_finding
+from core.config import BasisConfig
+from core.errors import PeregrineError, SettingsError
+from core.jobs.progress import Progress
+from core.pipeline.run import analyze
+from core.slices.slice import Slice
+from core.store import Study, open_study
+
+N, TRAIN, FACTORS = 600, 400, 12
+SEEN = {"first": np.arange(8), "other": np.arange(4, 12)}  # which factors an encoder sees
+LABELS = np.array(["bee", "ant", "cat", "dog"])
+
+
+def study_of(folder: Path, raw: np.ndarray, order: np.ndarray | None = None) -> Path:
+    order = np.arange(len(raw)) if order is None else order
+    table = pd.DataFrame({"image_id": [f"{i:04d}.png" for i in range(len(raw))]})
+    table["split"] = np.where(np.arange(len(raw)) < TRAIN, "train", "val")
+    table["label"] = LABELS[np.arange(len(raw)) % 4]
+    folder.mkdir(parents=True)
+    table.iloc[order].to_csv(folder / "images.csv", index=False)
+    np.save(folder / "raw.npy", raw[order].astype(np.float32))
+    images = {"images": str(folder / "images.csv"), "representations": str(folder / "raw.npy")}
+    analyze(folder / "study", images | {"epsilon": "auto", "bootstrap": 20, "workers": 0}, Progress.silent())
+    return folder / "study"
+
+
+@pytest.fixture(scope="module")
+def factors() -> np.ndarray:
+    random = np.random.default_rng(0)
+    values = (random.random((N, FACTORS)) < 0.15) * random.uniform(0.5, 1.5, (N, FACTORS))
+    return np.where(values >= np.sort(values, 1)[:, [-2]], values, 0)  # two of an image at most
+
+
+@pytest.fixture(scope="module")
+def views(factors: np.ndarray) -> dict[str, np.ndarray]:
+    """(r, FACTORS) the directions of the factors in both encoders, 0 where it sees none;."""
+    random, found = np.random.default_rng(1), {}
+    for name, width, size in (("first", 24, 1.0), ("other", 40, 50.0)):
+        basis = np.linalg.qr(random.normal(size=(width, FACTORS)))[0] * size
+        found[name] = basis * np.isin(np.arange(FACTORS), SEEN[name])
+    return found
+
+
+@pytest.fixture(scope="module")
+def pair(factors, views, tmp_path_factory) -> tuple[Path, Path]:
+    """Two studies of the same images, the second in another order; the first has the dictionary of both."""
+    folder = tmp_path_factory.mktemp("joint")
+    random = np.random.default_rng(2)
+    first = study_of(folder / "first", factors @ views["first"].T)
+    raw = factors @ views["other"].T
+    other = study_of(folder / "other", raw, random.permutation(N))
+    config = BasisConfig(kind="topk", size=FACTORS, k=2, steps=800, seeds=1)
+    add_basis(first, "both", config, Progress.silent(), device="cpu", other=other)
+    return first, other
+
+
+def codes(first: Path) -> np.ndarray:
+    return open_study(first).in_basis("both").array("representations")[:]
+
+
+def test_planted_factors__are_latents_and_each_is_known_to_who_sees_it(pair, views) -> None:
+    study = open_study(pair[0])
+    table = study.table("basis_both")
+    directions = np.concatenate([views["first"], views["other"] / 50])
+    halves = [study.vector("basis_both_decoder"), study.vector("basis_both_other_decoder") / 50]
+    latents = np.concatenate(halves, 1)
+    cosines = latents @ directions / np.linalg.norm(latents, axis=1)[:, None]
+    cosines /= np.linalg.norm(directions, axis=0)
+    best = cosines.argmax(0)
+    assert len(set(best)) == FACTORS and cosines.max(0).min() > 0.85
+    for factor, latent in enumerate(best):
+        sees = [factor in SEEN[name] for name in ("first", "other")]
+        told = table.loc[latent, ["told_by_first", "told_by_other"]].to_numpy(float)
+        assert all(one > 0.9 if seen else one < 0.8 for one, seen in zip(told, sees, strict=True)), told
+        assert table.at[latent, "share"] == pytest.approx(sees[0] / sum(sees), abs=0.12)
+
+
+def test_codes__are_one_code_that_reconstructs_both_in_the_order_of_the_first(pair, factors, views) -> None:
+    study, values = open_study(pair[0]), codes(pair[0]).astype(float)
+    r2 = study.bases["both"].card["with"]["r2"]
+    val = study.is_val
+    for name, part, found in zip(("first", "other"), ("", "other_"), r2, strict=True):
+        raw = factors @ views[name].T
+        made = values @ study.vector(f"basis_both_{part}decoder") + study.vector(f"basis_both_{part}offset")
+        left, spread = (raw - made)[val], (raw - raw[val].mean(0))[val]
+        assert found == pytest.approx(1 - np.square(left).sum() / np.square(spread).sum(), abs=1e-4)
+        assert found > 0.8
+
+
+def test_one_code_for_the_same_encoder_twice__has_no_side(pair, factors, views, tmp_path) -> None:
+    same = study_of(tmp_path / "same", 3 * factors @ views["first"].T)
+    twice = study_of(tmp_path / "twice", factors @ views["first"].T)
+    config = BasisConfig(kind="topk", size=FACTORS, k=2, steps=200, seeds=1)
+    add_basis(twice, "both", config, Progress.silent(), device="cpu", other=same)
+    table = open_study(twice).table("basis_both")
+    alive = table.loc[~table["dead"]]
+    np.testing.assert_allclose(alive["told_by_first"], alive["told_by_other"], atol=1e-3)
+    data = shared_dictionary(open_study(twice), open_study(same))
+    assert not set(data.frame["known_to"]) & {"first", "other"}
+
+
+def test_read_out__is_the_ridge_that_leaves_one_out_best_and_its_auroc() -> None:
+    random = np.random.default_rng(3)
+    x, judged = random.normal(size=(60, 5)) * 4 + 1, random.normal(size=(50, 5)) * 4 + 1
+    weights = random.normal(size=(5, 3))
+    active, truth = (one @ weights + random.normal(size=(len(one), 3)) * 6 > 2 for one in (x, judged))
+    active[:, 2] = False
+    active[: FEWEST - 1, 2] = True  # too few
+    found = told_by(x.astype(np.float32), active, judged.astype(np.float32), truth)
+    assert np.isnan(found[2])
+    scale = np.sqrt(x.var(0).mean())
+    a, b = (x - x.mean(0)) / scale, (judged - x.mean(0)) / scale
+    for latent in range(2):
+        target, errors = active[:, latent].astype(float), {}
+        for strength in STRENGTHS:
+            left_out = 0.0
+            for i in range(len(a)):
+                others = np.arange(len(a)) != i
+                guess = Ridge(strength).fit(a[others], target[others]).predict(a[[i]])[0]
+                left_out += (guess - target[i]) ** 2
+            errors[strength] = left_out
+        model = Ridge(min(errors, key=lambda one: errors[one])).fit(a, target)
+        scores = model.predict(b)
+        above = scores[truth[:, latent]][:, None] - scores[~truth[:, latent]]
+        assert found[latent] == pytest.approx(((above > 0) + (above == 0) / 2).mean(), abs=1e-6)
+
+
+def test_compared__counts_answers_on_the_images_of_each_latent(pair) -> None:
+    first, other = map(open_study, pair)
+    data = shared_dictionary(first, other, among=Slice.parse("label=bee,ant"))
+    values = codes(pair[0])
+    right = [
+        dict(zip(one.images["image_id"], one.table("probe")["correct"].astype(float), strict=True))
+        for one in (first, other)
+    ]
+    ids = first.images["image_id"]
+    inside = first.is_val & first.images["label"].isin(["bee", "ant"]).to_numpy()
+    assert set(data.frame["latent"]) == set(range(FACTORS))
+    for row in data.frame.to_dict("records"):
+        images = ids[inside & (values[:, row["latent"]] > 0)]
+        assert row["n"] == len(images)
+        for name, facts in zip(("first", "other"), right, strict=True):
+            assert row[f"accuracy_{name}"] == pytest.approx(np.mean([facts[one] for one in images]))
+        assert row["only_first_right"] == sum(right[0][one] > right[1][one] for one in images)
+        assert row["only_other_right"] == sum(right[0][one] < right[1][one] for one in images)
+    latent = int(data.frame["latent"].iat[0])
+    rows = data.strongest(latent, 3)
+    inside_rows = np.flatnonzero(inside)
+    assert rows == inside_rows[np.argsort(-values[inside_rows, latent], kind="stable")[:3]].tolist()
+    assert data.verdicts(rows) == [tuple(facts[ids[row]] for facts in right) for row in rows]
+    one, two = data.names
+    assert shared_finding(data) == (
+        f"Of 12 shared latents, both encoders know 4; {one} lacks 4 that {two} knows, {two} lacks 4 that "
+        f"{one} knows"
+    )
+
+
+def test_command__prints_what_either_lacks_and_writes_it(pair, tmp_path, capsys) -> None:
+    out = tmp_path / "shared.csv"
+    assert main(["compare", *map(str, pair), "--shared", "-o", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "both encoders know 4" in text and "both/" in text
+    assert len(pd.read_csv(out)) == FACTORS
+    for arguments, reason in (
+        (["--shared", "none"], "'none' is not shared"),
+        (["--shared", "--checkpoints"], "--shared is of two studies"),
+    ):
+        assert main(["compare", *map(str, pair), *arguments]) != 0
+        assert reason in capsys.readouterr().err
+    assert main(["compare", str(pair[1]), str(pair[0]), "--shared"]) != 0  # it is a basis of the first
+    assert "shares no dictionary with" in capsys.readouterr().err
+
+
+def test_a_second_encoder_that_changed__is_no_longer_the_one_that_was_shared(pair, factors, tmp_path) -> None:
+    changed = study_of(tmp_path / "changed", factors)
+    first = open_study(pair[0])
+    assert bases_shared_with(first, open_study(pair[1])) == ["both"]
+    assert bases_shared_with(first, open_study(changed)) == []
+
+
+def add(study: Study, other: Path, **settings: object) -> None:
+    config = BasisConfig(kind="pca", size=4, k=2, **settings)  # type: ignore[arg-type]
+    add_basis(study.path, "odd", config, Progress.silent(), device="cpu", other=other)
+
+
+def test_refusals__are_one_line_and_leave_the_study_as_it_is(pair, factors, tmp_path) -> None:
+    study, few = open_study(pair[0]), study_of(tmp_path / "few", factors[:500])
+    for other, settings, reason in (
+        (study.path, {}, "is the study itself"),
+        (few, {}, r"lacks 100 images of .*first: '0500.png'"),
+        (pair[1], {"on": "positions"}, "--with is of whole images"),
+    ):
+        with pytest.raises(SettingsError, match=reason) as caught:
+            add(study, other, **settings)
+        assert "\n" not in str(caught.value)
+    assert list(open_study(pair[0]).bases) == ["both"]
+    with pytest.raises(PeregrineError):
+        shared_dictionary(study, open_study(few))

@@ -16,6 +16,7 @@ from core.charts.options import FigureOptions
 from core.charts.reading import known_score, seeded_rows
 from core.charts.theme import LIGHT, Theme, finish, note_figure
 from core.common.arrays import safe_divide
+from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers
 from core.common.score_names import score_label
 from core.store import Study
@@ -29,6 +30,7 @@ CLASS_COLOURS_DARK = ("#226EE1", "#F3C627", "#28A966", "#DC7BB6", "#D9531E", "#6
 SHAPES = ("circle", "square", "triangle-up")
 OTHERS = "other classes"
 UNKNOWN = "not known"
+LONGEST_ENTRY = 16  # characters of a name in the legend: one column of a paper holds two beside each other
 TAIL = 0.005  # share of the values at either end that may exceed a continuous scale
 MOST_ON_A_MAP = 20_000  # points; more would only hide each other on paper
 AXES = {
@@ -209,7 +211,8 @@ def representation_map(
     shapes = colouring.shapes or [0] * len(colouring.names)
     for colour, shape, name in zip(colouring.palette, shapes, colouring.names, strict=False):
         mark = {"color": colour, "symbol": SHAPES[shape]}
-        fig.add_trace(_dots(np.full((1, 2), np.nan), mark, as_text(name), like=len(points)))
+        entry = as_text(shortened(with_class_names(name), LONGEST_ENTRY))
+        fig.add_trace(_dots(np.full((1, 2), np.nan), mark, entry, like=len(points)))
     for axis, at in ((fig.update_xaxes, 0), (fig.update_yaxes, 1)):
         share = f" ({100 * shares[at]:.0f} % of the variance)" if len(shares) > at and kind == "pca" else ""
         axis(title_text=f"{AXES[kind]} {at + 1}{share}", showgrid=False, constrain="domain")

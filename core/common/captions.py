@@ -103,5 +103,12 @@ def with_class_names(text: str) -> str:
 
     >>> with_class_names("n02099601 → n01440764, 54 %"), with_class_names("n02099601/1.jpg")
     ('golden retriever → tench, 54 %', 'n02099601/1.jpg')
+    >>> with_class_names("crane (n03126707)")  # it has its name already
+    'crane (n03126707)'
     """
-    return _ALONE.sub(lambda one: wordnet_names().get(one[0], one[0]), text)
+
+    def named(one: re.Match[str]) -> str:
+        name = wordnet_names().get(one[0], one[0])
+        return one[0] if name != one[0] and text[: one.end() + 1].endswith(name) else name
+
+    return _ALONE.sub(named, text)

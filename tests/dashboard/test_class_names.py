@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from core.charts.confusions import LONGEST_NAME, confusion_matrix
+from core.charts.maps import by_name, representation_map
 from core.charts.theme import layout_of
 from core.common.captions import with_class_names, wordnet_names
 from core.common.dataframes import as_text
@@ -35,6 +37,7 @@ def test_ids_are_named_as_words_and_left_alone_in_paths():
         assert with_class_names(kept) == kept
     assert as_text("n01440764 & n02099601") == "tench &amp; golden retriever"
     assert plain("class n01440764") == "class tench"
+    assert with_class_names(with_class_names("n03126707 n01440764")) == "crane (n03126707) tench"
     names = wordnet_names()
     assert len(set(names.values())) == len(names) > 20_000  # none stands for two
 
@@ -48,6 +51,12 @@ def test_the_confusion_matrix_cuts_long_names_and_has_room_for_them():
     plain_names = pairs.replace({ids[0]: "tench", ids[1]: "Greater Swiss Mountain dog"})
     named = layout_of(confusion_matrix(plain_names, ["tench", "Greater Swiss Mountain dog"]))
     assert layout.height == named.height
+
+
+def test_the_legend_of_a_printed_map_has_room_for_two_columns():
+    names = np.array(["n01440764", "n02107574"], object)  # tench, Greater Swiss Mountain dog
+    fig = representation_map(np.zeros((2, 2)), by_name(names))
+    assert [trace.name for trace in fig.data[1:]] == ["tench", "Greater Swiss M…"]
 
 
 def test_bars_of_cards_and_the_legend_of_the_map_name_classes(tmp_path: Path):

@@ -9,10 +9,12 @@ import pandas as pd
 
 from core.charts.checkpoints import FeaturesAlong, features_in_pictures
 from core.charts.options import FigureOptions
+from core.charts.shared_latents import LatentPictures, latents_in_pictures
 from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import Checkpoints, along
 from core.comparison.compare import Comparison, compare
 from core.comparison.features import lone_features as core_lone_features
+from core.comparison.shared_dictionary import SharedDictionary, shared_dictionary
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
@@ -80,6 +82,18 @@ def checkpoints(studies: tuple[Study, ...], among: Slice) -> Checkpoints:
 def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tuple[int, ...]) -> FeaturesAlong:
     """See `core.charts.checkpoints.features_in_pictures`."""
     return features_in_pictures(checkpoints(studies, among), FigureOptions(features=features))
+
+
+@cached_read(max_entries=4, spinner="Reading the shared dictionary")
+def shared(study: Study, other: Study, name: str, among: Slice) -> SharedDictionary:
+    """See `core.comparison.shared_dictionary.shared_dictionary`."""
+    return shared_dictionary(study, other, name, among=among)
+
+
+@cached_read(max_entries=4)
+def lacking(study: Study, other: Study, name: str, among: Slice) -> LatentPictures:
+    """See `core.charts.shared_latents.latents_in_pictures`."""
+    return latents_in_pictures(shared(study, other, name, among), FigureOptions())
 
 
 def lone_features(comparison: Comparison, one: int, other: int) -> pd.DataFrame:

@@ -23,13 +23,13 @@ from dashboard.components.choose_one import choose_one, select_some
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.jobs import allowed_paths
-from dashboard.panels.compare import answers, checkpoints, features, numbers, pictures, words
+from dashboard.panels.compare import answers, checkpoints, dictionary, features, numbers, pictures, words
 from dashboard.panels.filter_bar import filter_bar
 from dashboard.state import image_filter, session
 
 WITH, OTHER = "compare_with", "compare_to"  # widget keys and parts of the URL
 WHAT = "compare_what"
-STUDIES, ANSWERS, CHECKPOINTS = "Studies", "Answers", "Checkpoints"
+STUDIES, ANSWERS, CHECKPOINTS, DICTIONARY = "Studies", "Answers", "Checkpoints", "Shared dictionary"
 MOST = 4  # studies beside the first
 OF_ALL = (
     "The filter applies to the images compared. Counts of features, words, and the overlap and mean "
@@ -45,6 +45,7 @@ def compare_page(study: Study, among: Slice) -> None:
     alike = [name for name, other in others.items() if comparison_reads.made_of_the_same(study, other)]
     default = STUDIES if others or len(study.answers) < 2 else ANSWERS
     kinds = [STUDIES, *[ANSWERS] * (len(study.answers) > 1), *[CHECKPOINTS] * bool(others)]
+    kinds += [DICTIONARY] * bool(alike)
     what, trained = default, ()
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_header"):
         with st.container():
@@ -62,6 +63,10 @@ def compare_page(study: Study, among: Slice) -> None:
     if what == CHECKPOINTS:
         filter_bar(study, among, says=OF_CHECKPOINTS)
         _or_warning(lambda: checkpoints.checkpoints(trained, among))
+        return
+    if what == DICTIONARY:
+        filter_bar(study, among, says=OF_ANSWERS)
+        _or_warning(lambda: dictionary.dictionary(study, {name: others[name] for name in alike}, among))
         return
     if not others:
         _only_one(study)

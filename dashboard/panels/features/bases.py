@@ -48,9 +48,9 @@ ABOUT_VECTORS = (
 )
 TAKE = (
     "Take a dictionary for features that can be looked at one by one: each is active on few images, and "
-    "these have more in common than those of a unit or of a random direction. Do not expect it to know more "
-    "of classes and attributes as a whole; better maps and scores come mostly with random directions, too, "
-    "so fit that control. Trust a latent as far as it is stable."
+    "these have more in common than those of a unit or of a random direction. Of whole images it "
+    "knows no more of classes and attributes, of places a little more; better maps and scores come mostly "
+    "with random directions, too, so fit that control. Trust a latent as far as it is stable."
 )
 MEASURES = {  # by the head of their column
     "Average precision": "ap",

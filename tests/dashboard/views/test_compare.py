@@ -9,13 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.bases.requests import add_basis
 from core.comparison import features
 from core.comparison.checkpoints import along, checkpoints_finding
 from core.comparison.compare import compare
 from core.comparison.features import lone_features
 from core.comparison.images import shared_images
+from core.comparison.shared_dictionary import shared_dictionary, shared_finding
 from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
+from core.config import BasisConfig
+from core.jobs.progress import Progress
 from core.slices.slice import Slice
 from core.storage.writer import write_study
 from core.store import open_study
@@ -313,3 +317,19 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
     assert "Choose two studies or more." in all_text(app) and not app.exception
     app = open_page("compare", study="epoch10", compare_what="Checkpoints", compare_along=["<b>x", "epoch2"])
     assert not app.exception
+
+
+@pytest.mark.slow
+def test_shared_dictionary__says_what_either_lacks_or_how_to_fit_one(both, open_page):
+    app = open_page("compare", study="demo", compare_what="Shared dictionary")
+    assert not app.exception and any("--with" in one.value for one in app.code)
+    config = BasisConfig(kind="topk", size=16, k=2, steps=60, seeds=1)
+    add_basis(both / "demo", "both", config, Progress.silent(), device="cpu", other=both / "second")
+    app = open_page("compare", study="demo", compare_what="Shared dictionary", label="bee")
+    assert not app.exception and not app.error
+    data = shared_dictionary(
+        open_study(both / "demo"), open_study(both / "second"), among=Slice.parse("label=bee")
+    )
+    assert unescaped(app.subheader[0].value) == shared_finding(data)
+    drawn = [trace for trace in spec(app, "compare_shared_latents")["data"] if trace["mode"] == "markers"]
+    assert sum(len(grid(trace["x"])) for trace in drawn) == (data.frame["known_to"] != "").sum() > 0

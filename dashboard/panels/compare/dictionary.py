@@ -1,0 +1,126 @@
+"""A dictionary that two encoders share: which of its latents either of them lacks."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.bases.basis import UNITS
+from core.charts.options import FigureOptions
+from core.charts.shared_latents import LACKING_LATENTS, SHARED_LATENTS, picture_latents, shared_scatter
+from core.common.command_line import command_line
+from core.comparison.shared_dictionary import (
+    FIRST,
+    KNOWS,
+    LACKS,
+    OTHER,
+    SharedDictionary,
+    bases_shared_with,
+    shared_finding,
+)
+from core.errors import StudyError
+from core.figures.cells import CellRequest
+from core.slices.slice import Slice
+from core.store import Study
+from dashboard.addresses import served_studies
+from dashboard.cache import comparison_reads
+from dashboard.components import widgets
+from dashboard.components.chart import cell_beside, chart
+from dashboard.components.choose_one import select_one
+from dashboard.state import session
+
+WHAT = (
+    "One dictionary describes the images for both encoders: each latent has one code, and a direction in "
+    "either. An encoder knows a latent if its numbers alone tell where it is active."
+)
+SHOWN = 50  # latents in the table
+
+
+def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
+    """What either encoder knows of the latents that the study shares with one of `others`."""
+    whole = study.in_basis(UNITS)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        other = others[select_one("Shared with", others, key="compare_shared", shows_label=True, width=260)]
+        names = bases_shared_with(whole, other)
+        if names:
+            name = select_one("Dictionary", names, key="compare_dictionary", shows_label=True, width=260)
+    st.caption(WHAT)
+    if not names:
+        widgets.empty_state(
+            "These encoders share no dictionary yet",
+            "Fit one to the images of both; the words of its latents come with the second command",
+            command_line("basis", whole.path, kind="topk", name="shared", **{"with": other.path}),
+        )
+        st.code(command_line("resume", whole.path, basis="shared"), language="bash", wrap_lines=True)
+        return
+    data = comparison_reads.shared(whole, other, name, among)
+    st.subheader(widgets.plain(shared_finding(data)), anchor=False)
+    st.caption(
+        f"Knows: AUROC of {KNOWS} or more. Lacks: below {LACKS}, where the other one knows it. Judged on "
+        "evaluation images, whatever the filter is; answers are those of the images of the filter."
+    )
+    request = CellRequest(SHARED_LATENTS.name, FigureOptions(), str(among))
+    chart(
+        whole,
+        "compare_shared_latents",
+        lambda theme: shared_scatter(data, theme=theme),
+        *(among, name, other),
+        alt=SHARED_LATENTS.described(data),
+        data=data.frame,
+        cell=cell_beside(request, whole, [other]),
+    )
+    _pictures(data, whole, other, among)
+    _table(data, whole)
+
+
+def _pictures(data: SharedDictionary, whole: Study, other: Study, among: Slice) -> None:
+    """Images of the latents that one of them lacks."""
+    try:
+        found = comparison_reads.lacking(whole, other, data.basis.name, among)
+    except StudyError as error:
+        st.caption(widgets.plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
+        return
+    request = CellRequest(LACKING_LATENTS.name, FigureOptions(), str(among))
+    chart(
+        whole,
+        "compare_lacking_latents",
+        lambda theme: picture_latents(found, theme=theme),
+        *(among, data.basis.name, other),
+        alt=LACKING_LATENTS.described(found),
+        data=found.frame,
+        cell=cell_beside(request, whole, [other]),
+    )
+
+
+def _table(data: SharedDictionary, whole: Study) -> None:
+    """The latents of either side, each with a link to its page."""
+    rows = pd.concat([data.known_to(OTHER), data.known_to(FIRST)], ignore_index=True).head(SHOWN)
+    if rows.empty:
+        return
+    first, other = data.names
+    name = served_studies.name_of(whole)
+    links = [session.href("feature", name, feature=str(one), basis=data.basis.name) for one in rows["latent"]]
+    columns = {
+        "Latent": links,
+        "Words": rows["words"],
+        "Lacking in": [first if side == OTHER else other for side in rows["known_to"]],
+        f"AUROC {first}": rows["told_by_first"],
+        f"AUROC {other}": rows["told_by_other"],
+        "Images": rows["n"],
+        f"{first} right": 100 * rows["accuracy_first"],
+        f"{other} right": 100 * rows["accuracy_other"],
+    }
+    number, percent = (
+        st.column_config.NumberColumn(format="%.2f"),
+        st.column_config.NumberColumn(format="%.0f %%"),
+    )
+    st.dataframe(
+        pd.DataFrame(columns),
+        hide_index=True,
+        alt="The latents that one of the encoders lacks",
+        column_config={
+            "Latent": st.column_config.LinkColumn("Latent", display_text=r"feature=(\d+)"),
+            **{f"AUROC {one}": number for one in data.names},
+            **{f"{one} right": percent for one in data.names},
+        },
+    )

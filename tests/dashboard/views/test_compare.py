@@ -321,11 +321,11 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
 
 @pytest.mark.slow
 def test_shared_dictionary__says_what_either_lacks_or_how_to_fit_one(both, open_page):
-    app = open_page("compare", study="demo", compare_what="Shared dictionary")
+    app = open_page("compare", study="demo", compare_what="Dictionary")
     assert not app.exception and any("--with" in one.value for one in app.code)
     config = BasisConfig(kind="topk", size=16, k=2, steps=60, seeds=1)
     add_basis(both / "demo", "both", config, Progress.silent(), device="cpu", other=both / "second")
-    app = open_page("compare", study="demo", compare_what="Shared dictionary", label="bee")
+    app = open_page("compare", study="demo", compare_what="Dictionary", label="bee")
     assert not app.exception and not app.error
     data = shared_dictionary(
         open_study(both / "demo"), open_study(both / "second"), among=Slice.parse("label=bee")

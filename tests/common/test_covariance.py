@@ -25,7 +25,7 @@ def test_of_rows__matches_loop(rng):
 
 @pytest.mark.parametrize("statistics", [Covariance, Moments])
 def test_of_rows__of_several_blocks_and_never_all_in_float64(rng, statistics):
-    rows = (5.0 + rng.normal(size=(20 * BLOCK_ROWS + 3, 4))).astype(np.float32)
+    rows = (5.0 + rng.normal(size=(200 * BLOCK_ROWS + 3, 4))).astype(np.float32)  # far more than any buffer
     tracemalloc.start()
     found = statistics.of_rows(rows)
     held = tracemalloc.get_traced_memory()[1]

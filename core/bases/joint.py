@@ -146,17 +146,17 @@ def told_by(x: np.ndarray, active: np.ndarray, judged: np.ndarray, truth: np.nda
     from sklearn.linear_model import RidgeCV
     from sklearn.metrics import roc_auc_score
 
-    found = np.full(active.shape[1], np.nan)
+    areas = np.full(active.shape[1], np.nan)
     counts = [fewest for one in (active, truth) for fewest in (one.sum(0), (~one).sum(0))]
-    known = np.flatnonzero(np.min(counts, axis=0) >= FEWEST)
-    if not len(known):
-        return found
+    judgeable = np.flatnonzero(np.min(counts, axis=0) >= FEWEST)
+    if not len(judgeable):
+        return areas
     centre, spread = x.mean(0, dtype=np.float64), np.sqrt(x.var(0, dtype=np.float64).mean()) or 1.0
     ridge: Any = RidgeCV(alphas=STRENGTHS, alpha_per_target=True)
-    ridge.fit((x - centre) / spread, active[:, known].astype(np.float64))
+    ridge.fit((x - centre) / spread, active[:, judgeable].astype(np.float64))
     scores = ridge.predict((judged - centre) / spread).reshape(len(judged), -1)
-    found[known] = [roc_auc_score(truth[:, latent], scores[:, at]) for at, latent in enumerate(known)]
-    return found
+    areas[judgeable] = [roc_auc_score(truth[:, latent], scores[:, at]) for at, latent in enumerate(judgeable)]
+    return areas
 
 
 def _same_images(study: StudyReader, other: StudyReader) -> np.ndarray:

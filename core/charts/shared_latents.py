@@ -100,21 +100,21 @@ def latents_in_pictures(data: SharedDictionary, options: FigureOptions) -> Laten
     source, sides = StudyHeats(data.shared.studies[0], options), {}
     for side in (OTHER, FIRST):
         rows = data.known_to(side)
-        chosen = rows.loc[rows["latent"].isin(options.features)] if options.features else rows.head(LATENTS)
+        latents = rows.loc[rows["latent"].isin(options.features)] if options.features else rows.head(LATENTS)
         strips = []
-        for row in chosen.to_dict("records"):
+        for row in latents.to_dict("records"):
             images = source.shown(data.strongest(int(row["latent"]), options.images or IMAGES))
             verdicts = data.verdicts([image.row for image in images])
             words = [as_text(short(row["words"]))] if row["words"] else []
-            told = f"{row['told_by_first']:.2f} and {row['told_by_other']:.2f}"
-            title = "<br>".join([f"<b>{data.basis.name}/{row['latent']}</b>", *words, told])
+            areas = f"{row['told_by_first']:.2f} and {row['told_by_other']:.2f}"
+            title = "<br>".join([f"<b>{data.basis.name}/{row['latent']}</b>", *words, areas])
             strips.append((title, list(zip(images, verdicts, strict=True))))
         if strips:
             sides[side] = strips
     if not sides:
         raise StudyError("neither encoder lacks a latent that the other one knows")
-    kept = data.frame.loc[data.frame["known_to"].isin(sides)]
-    return LatentPictures(kept.reset_index(drop=True), sides, data.names)
+    shown = data.frame.loc[data.frame["known_to"].isin(sides)]
+    return LatentPictures(shown.reset_index(drop=True), sides, data.names)
 
 
 def picture_latents(data: LatentPictures, *, theme: Theme = LIGHT) -> go.Figure:

@@ -65,13 +65,14 @@ def compare(args: argparse.Namespace) -> None:
     from core.comparison.answers import compare_answers
     from core.comparison.compare import compare as compare_studies
     from core.comparison.compare import report
+    from core.comparison.result_files import check_output
     from core.errors import SettingsError
     from core.slices.slice import Slice
     from core.store import open_study
 
     given = vars(args)
     if "output" in given:
-        comparison_text.check_output(given["output"])
+        check_output(given["output"])
     settings = {
         "among": Slice.parse(given.get("where", "")),
         "resamples": given.get("bootstrap", 1000),
@@ -109,18 +110,19 @@ def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
 
     if len(studies) != 2 or {"answers", "checkpoints"} & set(given):
         raise SettingsError("--shared is of two studies: name both, without --answers or --checkpoints")
-    found = shared_dictionary(*studies, given["shared"] or None, among=among)
-    _say(found, shared_text, shared_report, write_shared, given)
+    first, other = studies
+    latents = shared_dictionary(first, other, given["shared"] or None, among=among)
+    _say(latents, shared_text, shared_report, write_shared, given)
 
 
-def _say(found: Any, text: Any, report: Any, write: Any, given: dict[str, Any]) -> None:
+def _say(compared: Any, text: Any, report: Any, write: Any, given: dict[str, Any]) -> None:
     """Print a comparison as text or JSON, and write it if a file is named."""
     from core.cli import output
     from core.common import formatting
 
     as_json = "json" in given
-    output.say(formatting.json_text(report(found)) if as_json else text(found), as_json=as_json)
+    output.say(formatting.json_text(report(compared)) if as_json else text(compared), as_json=as_json)
     if "output" in given:
-        write(found, given["output"])
+        write(compared, given["output"])
         if not as_json:
             print(given["output"])

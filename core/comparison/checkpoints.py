@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.csv_text import write_csv
 from core.common.dataframes import numbers
-from core.common.formatting import counted, json_text, percent
+from core.common.formatting import counted, percent
 from core.comparison.compare import EVERYTHING, Comparison, compare
 from core.comparison.features import UNLIKE, features_along
 from core.comparison.measures import MEASURES, PERCENT
-from core.comparison.text import check_output, columns_text, markdown_table
+from core.comparison.result_files import write_result
+from core.comparison.text import columns_text, markdown_table
 from core.slices.slice import Slice
 from core.store import Study
 
@@ -150,10 +150,9 @@ def checkpoints_text(data: Checkpoints, *, as_markdown: bool = False) -> str:
 
 def write_checkpoints(data: Checkpoints, path: Path) -> None:
     """Write everything (.json), the numbers (.csv), or the printed text as Markdown (.md)."""
-    check_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
-        write_csv(data.frame, path)
-        return
-    report = json_text(checkpoints_report(data)) if path.suffix == ".json" else ""
-    path.write_text(f"{report or checkpoints_text(data, as_markdown=True)}\n", encoding="utf-8")
+    write_result(
+        path,
+        table=lambda: data.frame,
+        everything=lambda: checkpoints_report(data),
+        text=lambda: checkpoints_text(data, as_markdown=True),
+    )

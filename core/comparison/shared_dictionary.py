@@ -13,12 +13,12 @@ from core.bases.basis import UNITS, Basis, codes_of
 from core.bases.joint import COLUMNS, mark_of
 from core.common.arrays import safe_divide
 from core.common.command_line import command_line
-from core.common.csv_text import write_csv
 from core.common.dataframes import numbers
-from core.common.formatting import counted, json_text, percent
+from core.common.formatting import counted, percent
 from core.comparison.compare import EVERYTHING
 from core.comparison.images import Shared, shared_images
-from core.comparison.text import check_output, columns_text, markdown_table
+from core.comparison.result_files import write_result
+from core.comparison.text import columns_text, markdown_table
 from core.errors import SettingsError
 from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
@@ -123,7 +123,7 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
         words=["; ".join(words.get(latent, [])) for latent in table["latent"]], known_to=sides
     )
     rows = shared.rows[:, shared.judged]
-    active = (codes[rows[0]] > 0).astype(np.float64)  # (n, M), sparse
+    active = (codes[rows[0]] != 0).astype(np.float64)  # (n, M), sparse
     first, other = (_correct(one)[here] for one, here in zip(shared.studies, rows, strict=True))
     right = {
         "accuracy_first": first,
@@ -133,10 +133,10 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
     }
     frame["n"] = np.asarray(active.sum(0)).ravel().astype(int)
     for column, values in right.items():
-        known = np.isfinite(values.astype(float))
-        sums = active.T @ np.where(known, values, 0).astype(float)
+        judged = np.isfinite(values.astype(float))
+        sums = active.T @ np.where(judged, values, 0).astype(float)
         is_share = column.startswith("accuracy")
-        frame[column] = safe_divide(sums, active.T @ known.astype(float)) if is_share else sums.astype(int)
+        frame[column] = safe_divide(sums, active.T @ judged.astype(float)) if is_share else sums.astype(int)
     apart = np.nan_to_num(np.abs(numbers(frame, "told_by_first") - numbers(frame, "told_by_other")), nan=-1)
     columns = ["latent", "words", "known_to", *COLUMNS, *AMOUNTS]
     return frame.iloc[np.argsort(-apart, kind="stable")][columns].reset_index(drop=True)
@@ -162,23 +162,23 @@ def _correct(study: Study) -> np.ndarray:
 
 def shared_finding(data: SharedDictionary) -> str:
     """Say in one sentence how much both know, and what either lacks."""
-    told = int(np.count_nonzero(data.frame["known_to"].to_numpy() != ""))
+    n_told = int(np.count_nonzero(data.frame["known_to"].to_numpy() != ""))
     first, other = data.names
     n = {side: len(data.known_to(side)) for side in (BOTH, FIRST, OTHER)}
     return (
-        f"Of {counted(told, 'shared latent')}, both encoders know {n[BOTH]:,}; {first} lacks {n[OTHER]:,} "
+        f"Of {counted(n_told, 'shared latent')}, both encoders know {n[BOTH]:,}; {first} lacks {n[OTHER]:,} "
         f"that {other} knows, {other} lacks {n[FIRST]:,} that {first} knows"
     )
 
 
 def shared_rows(data: SharedDictionary, side: str, most: int = PRINTED) -> list[list[str]]:
     """A table of text of the latents of one side; the titles first."""
-    told, right = ([f"{what} {name}" for name in data.names] for what in ("AUROC", "right"))
-    rows = [["latent", "words", *told, "images", *right]]
+    areas, right = ([f"{what} {name}" for name in data.names] for what in ("AUROC", "right"))
+    rows = [["latent", "words", *areas, "images", *right]]
     for row in data.known_to(side).head(most).to_dict("records"):
-        told = (f"{row[column]:.2f}" for column in ("told_by_first", "told_by_other"))
+        areas = (f"{row[column]:.2f}" for column in ("told_by_first", "told_by_other"))
         right = (percent(row[f"accuracy_{one}"]) for one in ("first", "other"))
-        rows.append([f"{data.basis.name}/{row['latent']}", row["words"], *told, f"{row['n']:,}", *right])
+        rows.append([f"{data.basis.name}/{row['latent']}", row["words"], *areas, f"{row['n']:,}", *right])
     return rows
 
 
@@ -211,10 +211,9 @@ def shared_text(data: SharedDictionary, *, as_markdown: bool = False) -> str:
 
 def write_shared(data: SharedDictionary, path: Path) -> None:
     """Write everything (.json), the latents (.csv), or the printed text as Markdown (.md)."""
-    check_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
-        write_csv(data.frame, path)
-        return
-    text = json_text(shared_report(data)) if path.suffix == ".json" else shared_text(data, as_markdown=True)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    write_result(
+        path,
+        table=lambda: data.frame,
+        everything=lambda: shared_report(data),
+        text=lambda: shared_text(data, as_markdown=True),
+    )

@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.common.csv_text import write_csv
 from core.common.dataframes import numbers
-from core.common.formatting import counted, first_of, json_text, signed
+from core.common.formatting import counted, first_of, signed
 from core.common.statistics.intervals import leaves_out_0
 from core.comparison.answers import agreement_lines
 from core.comparison.compare import PERCENT, Comparison, records, report, titled
 from core.comparison.measures import MEASURES
+from core.comparison.result_files import write_result
 from core.comparison.sides import GAINED, LOST, SIDES
 from core.comparison.words import carries_words
-from core.errors import SettingsError
 
-FORMATS = (".csv", ".json", ".md")
 FACT_TITLES = {
     "n_features": "Features",
     "n_discriminative": "Discriminative features",
@@ -42,21 +40,14 @@ OF_ANSWERS = (
 NOT_ALIKE = f" {DAGGER.strip()} not comparable, see the notes."
 
 
-def check_output(path: Path) -> None:
-    """Raise SettingsError for a file type that a comparison cannot be written to."""
-    if path.suffix not in FORMATS:
-        raise SettingsError(f"'{path}': a comparison can be written as {', '.join(FORMATS)}")
-
-
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write everything (.json), the headline table (.csv), or the printed text as Markdown tables (.md)."""
-    check_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
-        write_csv(numbers_table(comparison), path)
-    else:
-        text = json_text(report(comparison)) if path.suffix == ".json" else "\n".join(markdown(comparison))
-        path.write_text(text + "\n", encoding="utf-8")
+    write_result(
+        path,
+        table=lambda: numbers_table(comparison),
+        everything=lambda: report(comparison),
+        text=lambda: "\n".join(markdown(comparison)),
+    )
 
 
 def printed(comparison: Comparison) -> str:

@@ -28,7 +28,7 @@ def bases_table(study: Study) -> pd.DataFrame:
     whole = study.in_basis(UNITS)
     names = (UNITS, *whole.bases)
     read = {name: whole.in_basis(name) for name in names}
-    known = {name: concept_features(one) for name, one in read.items()}
+    tables = {name: concept_features(one) for name, one in read.items()}
     cards = {name: one.basis.card if one.basis else {"kind": UNITS} for name, one in read.items()}
     on = {name: card.get("on", "pooled") for name, card in cards.items()}
     controls = [name for name in names if cards[name]["kind"] == CONTROL]
@@ -37,13 +37,13 @@ def bases_table(study: Study) -> pd.DataFrame:
         facts = {key: cards[name].get(key) for key in ("r2", "l0", "dead", "stability")}
         width = read[name].array("representations").shape[1]
         row = {"basis": name, "kind": cards[name]["kind"], "on": on[name], "width": width, **facts}
-        means = concept_means(known[name])
+        means = concept_means(tables[name])
         row["n_concepts"] = int(numbers(means, "n").max())
         row |= _with_ends(means, "")
         against = {"units": UNITS, "random": min(controls, key=lambda one: on[one] != on[name], default=None)}
         for control, other in against.items():
             if other not in (None, name):
-                means = concept_means(known[name], minus=known[other])
+                means = concept_means(tables[name], minus=tables[other])
                 row |= _with_ends(means.loc[means["measure"].isin(DIFFERENCES)], f"_minus_{control}")
         rows.append(row)
     return pd.DataFrame(rows)

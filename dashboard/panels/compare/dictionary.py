@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.bases.basis import UNITS
+from core.charts.chart import Chart
 from core.charts.options import FigureOptions
 from core.charts.shared_latents import LACKING_LATENTS, SHARED_LATENTS, picture_latents, shared_scatter
+from core.charts.theme import Theme
 from core.common.command_line import command_line
+from core.common.formatting import full_sentence
 from core.comparison.shared_dictionary import (
     FIRST,
     KNOWS,
@@ -18,7 +25,7 @@ from core.comparison.shared_dictionary import (
     bases_shared_with,
     shared_finding,
 )
-from core.errors import StudyError
+from core.errors import PeregrineError
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
@@ -53,42 +60,40 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
         )
         st.code(command_line("resume", whole.path, basis="shared"), language="bash", wrap_lines=True)
         return
-    data = comparison_reads.shared(whole, other, name, among)
+    data = comparison_reads.shared(study, other, name, among)
     st.subheader(widgets.plain(shared_finding(data)), anchor=False)
     st.caption(
         f"Knows: AUROC of {KNOWS} or more. Lacks: below {LACKS}, where the other one knows it. Judged on "
         "evaluation images, whatever the filter is; answers are those of the images of the filter."
     )
-    request = CellRequest(SHARED_LATENTS.name, FigureOptions(), str(among))
-    chart(
-        whole,
-        "compare_shared_latents",
-        lambda theme: shared_scatter(data, theme=theme),
-        *(among, name, other),
-        alt=SHARED_LATENTS.described(data),
-        data=data.frame,
-        cell=cell_beside(request, whole, [other]),
-    )
-    _pictures(data, whole, other, among)
+    _chart(SHARED_LATENTS, data, lambda theme: shared_scatter(data, theme=theme), (study, other, name, among))
+    _pictures(study, other, name, among)
     _table(data, whole)
 
 
-def _pictures(data: SharedDictionary, whole: Study, other: Study, among: Slice) -> None:
+def _pictures(study: Study, other: Study, name: str, among: Slice) -> None:
     """Images of the latents that one of them lacks."""
     try:
-        found = comparison_reads.lacking(whole, other, data.basis.name, among)
-    except StudyError as error:
-        st.caption(widgets.plain(f"{str(error)[:1].upper()}{str(error)[1:]}."))
+        pictures = comparison_reads.lacking(study, other, name, among)
+    except PeregrineError as error:
+        st.caption(widgets.plain(full_sentence(str(error))))
         return
-    request = CellRequest(LACKING_LATENTS.name, FigureOptions(), str(among))
+    of = study, other, name, among
+    _chart(LACKING_LATENTS, pictures, lambda theme: picture_latents(pictures, theme=theme), of)
+
+
+def _chart(
+    what: Chart, data: Any, draw: Callable[[Theme], go.Figure], of: tuple[Study, Study, str, Slice]
+) -> None:
+    study, other, name, among = of
     chart(
-        whole,
-        "compare_lacking_latents",
-        lambda theme: picture_latents(found, theme=theme),
-        *(among, data.basis.name, other),
-        alt=LACKING_LATENTS.described(found),
-        data=found.frame,
-        cell=cell_beside(request, whole, [other]),
+        study,
+        f"compare_{what.name}",
+        draw,
+        *(among, name, other),
+        alt=what.described(data),
+        data=data.frame,
+        cell=cell_beside(CellRequest(what.name, FigureOptions(), str(among)), study, [other]),
     )
 
 
@@ -110,17 +115,14 @@ def _table(data: SharedDictionary, whole: Study) -> None:
         f"{first} right": 100 * rows["accuracy_first"],
         f"{other} right": 100 * rows["accuracy_other"],
     }
-    number, percent = (
-        st.column_config.NumberColumn(format="%.2f"),
-        st.column_config.NumberColumn(format="%.0f %%"),
-    )
+    area, percent = (st.column_config.NumberColumn(format=one) for one in ("%.2f", "%.0f %%"))
     st.dataframe(
         pd.DataFrame(columns),
         hide_index=True,
         alt="The latents that one of the encoders lacks",
         column_config={
             "Latent": st.column_config.LinkColumn("Latent", display_text=r"feature=(\d+)"),
-            **{f"AUROC {one}": number for one in data.names},
+            **{f"AUROC {one}": area for one in data.names},
             **{f"{one} right": percent for one in data.names},
         },
     )

@@ -108,7 +108,7 @@ class Joint:
             spread = np.square(parts[1] - parts[1].mean(0)).sum()
             r2.append(float(1 - np.square(parts[1] - parts[2]).sum() / spread) if spread > 0 else None)
         facts = {"study": self.other.path.name, "encoder_name": self.other.encoder_name or None}
-        facts |= {"mark": mark_of(self.other), "width": self.widths[1]}
+        facts |= {"mark": mark_of(self.other), "width": self.widths[1], "n_fitted": len(fitted)}
         return columns, {"with": {**facts, "r2": r2}}
 
     def _samples(self) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,9 @@ from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
 from core.store import Study
 
+ENOUGH = (
+    2  # images for each feature of an encoder, with which a read-out that fails says that it lacks something
+)
 KNOWS, LACKS = 0.9, 0.8  # AUROC from which an encoder knows where a latent is active; below which it does not
 BOTH, FIRST, OTHER, BETWEEN = "both", "first", "other", "between"
 PRINTED = 10  # latents of either side
@@ -58,7 +61,7 @@ class SharedDictionary:
 
     def strongest(self, latent: int, n: int) -> list[int]:
         """Rows (of the first study) of the evaluation images of the slice with its largest codes."""
-        rows = self.shared.rows[0, self.shared.judged]
+        rows = self.shared.rows[0, _looked_at(self.shared)]
         values = self.codes[rows][:, [latent]].toarray()[:, 0]
         order = np.argsort(-values, kind="stable")[:n]
         return rows[order[values[order] > 0]].tolist()
@@ -122,7 +125,7 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
     frame = table.assign(
         words=["; ".join(words.get(latent, [])) for latent in table["latent"]], known_to=sides
     )
-    rows = shared.rows[:, shared.judged]
+    rows = shared.rows[:, _looked_at(shared)]
     active = (codes[rows[0]] != 0).astype(np.float64)  # (n, M), sparse
     first, other = (_correct(one)[here] for one, here in zip(shared.studies, rows, strict=True))
     right = {
@@ -140,6 +143,24 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
     apart = np.nan_to_num(np.abs(numbers(frame, "told_by_first") - numbers(frame, "told_by_other")), nan=-1)
     columns = ["latent", "words", "known_to", *COLUMNS, *AMOUNTS]
     return frame.iloc[np.argsort(-apart, kind="stable")][columns].reset_index(drop=True)
+
+
+def _looked_at(shared: Shared) -> np.ndarray:
+    """(n_shared,) bool: the evaluation images; where there are none, all images."""
+    return shared.judged if shared.judged.any() else np.ones(shared.n_images, bool)
+
+
+def read_out_note(data: SharedDictionary) -> str:
+    """Say where too few images were fitted on for "lacks" to mean much; "" elsewhere."""
+    about = data.basis.card["with"]
+    width = max(int(about["width"]), data.shared.studies[0].in_basis(UNITS).array("representations").shape[1])
+    n_fitted = about["n_fitted"]
+    if n_fitted >= ENOUGH * width:
+        return ""
+    return (
+        f"read-outs were fitted on {counted(n_fitted, 'image')} with up to {width:,} features, so that an "
+        f"encoder lacks a latent may say only that the images are few ({ENOUGH * width:,} or more tell)"
+    )
 
 
 def known_to(first: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -190,6 +211,7 @@ def shared_report(data: SharedDictionary) -> dict[str, Any]:
         "n_judged": int(data.shared.judged.sum()),
         "r2": data.basis.card["with"]["r2"],
         "finding": shared_finding(data),
+        "note": read_out_note(data),
         "latents": data.frame.to_dict("records"),
     }
 
@@ -199,7 +221,8 @@ def shared_text(data: SharedDictionary, *, as_markdown: bool = False) -> str:
     first, other = data.names
     r2 = zip(data.basis.card["with"]["r2"], data.names, strict=True)
     explained = " and ".join(f"{one:.2f} of {name}" for one, name in r2 if one is not None)
-    lines = [f"{shared_finding(data)}.", f"{data.basis.name} explains R2 {explained}.", *data.shared.notes]
+    lines = [f"{shared_finding(data)}.", f"{data.basis.name} explains R2 {explained}."]
+    lines += [f"note: {note}" for note in (read_out_note(data), *data.shared.notes) if note]
     for side, has, lacks in ((OTHER, other, first), (FIRST, first, other)):
         rows = shared_rows(data, side)
         if len(rows) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,12 @@ from sklearn.linear_model import Ridge
 from core.bases.joint import FEWEST, STRENGTHS, told_by
 from core.bases.requests import add_basis
 from core.cli import main
-from core.comparison.shared_dictionary import bases_shared_with, shared_dictionary, shared_finding
+from core.comparison.shared_dictionary import (
+    bases_shared_with,
+    read_out_note,
+    shared_dictionary,
+    shared_finding,
+)
 from core.config import BasisConfig
 from core.errors import PeregrineError, SettingsError
 from core.jobs.progress import Progress
@@ -111,6 +117,9 @@ def test_one_code_for_the_same_encoder_twice__has_no_side(pair, factors, views, 
     np.testing.assert_allclose(alive["told_by_first"], alive["told_by_other"], atol=1e-3)
     data = shared_dictionary(open_study(twice), open_study(same))
     assert not set(data.frame["known_to"]) & {"first", "other"}
+    few = replace(data, basis=replace(data.basis, card={"with": {"width": 300, "n_fitted": 400}}))
+    assert "fitted on 400 images with up to 300 features" in read_out_note(few)
+    assert data.shared.judged.any() and not read_out_note(data)
 
 
 def test_read_out__is_the_ridge_that_leaves_one_out_best_and_its_auroc() -> None:
@@ -174,6 +183,7 @@ def test_command__prints_what_either_lacks_and_writes_it(pair, tmp_path, capsys)
     assert main(["compare", *map(str, pair), "--shared", "-o", str(out)]) == 0
     text = capsys.readouterr().out
     assert "both encoders know 4" in text and "both/" in text
+    assert "read-outs were fitted on" not in text  # 400 images, at most 40 features
     assert len(pd.read_csv(out)) == FACTORS
     for arguments, reason in (
         (["--shared", "none"], "'none' is not shared"),

@@ -23,6 +23,7 @@ from core.comparison.shared_dictionary import (
     OTHER,
     SharedDictionary,
     bases_shared_with,
+    read_out_note,
     shared_finding,
 )
 from core.errors import PeregrineError
@@ -66,6 +67,8 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
         f"Knows: AUROC of {KNOWS} or more. Lacks: below {LACKS}, where the other one knows it. Judged on "
         "evaluation images, whatever the filter is; answers are those of the images of the filter."
     )
+    if note := read_out_note(data):
+        st.caption(widgets.plain(full_sentence(note)))
     _chart(SHARED_LATENTS, data, lambda theme: shared_scatter(data, theme=theme), (study, other, name, among))
     _pictures(study, other, name, among)
     _table(data, whole)

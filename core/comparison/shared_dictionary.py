@@ -55,6 +55,13 @@ class SharedDictionary:
     def names(self) -> list[str]:
         return self.shared.names
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """See `about_other`."""
+        about = about_other(self.basis)
+        assert about is not None
+        return about
+
     def known_to(self, side: str) -> pd.DataFrame:
         """The latents of one side, the most different ones first."""
         return self.frame.loc[self.frame["known_to"] == side].reset_index(drop=True)
@@ -78,7 +85,21 @@ def bases_shared_with(study: Study, other: Study) -> list[str]:
     if not other.has("representations"):
         return []
     mark = mark_of(other.in_basis(UNITS))
-    return [name for name, one in study.bases.items() if (one.card.get("with") or {}).get("mark") == mark]
+    return [
+        name for name, one in study.bases.items() if (about := about_other(one)) and about["mark"] == mark
+    ]
+
+
+def about_other(basis: Basis) -> dict[str, Any] | None:
+    """What the card of a basis says of the second encoder (`core.bases.joint`): mark, width, n_fitted, and r2 of
+    both; None for a basis of one encoder, or a card that says something else."""
+    about = basis.card.get("with")
+    if not isinstance(about, dict):
+        return None
+    r2, counts = about.get("r2"), [about.get(name) for name in ("width", "n_fitted")]
+    is_pair = isinstance(r2, list) and len(r2) == 2
+    is_sound = is_pair and all(one is None or isinstance(one, float | int) for one in r2)
+    return about if is_sound and all(isinstance(one, int) for one in counts) and "mark" in about else None
 
 
 def shared_dictionary(
@@ -152,7 +173,7 @@ def _looked_at(shared: Shared) -> np.ndarray:
 
 def read_out_note(data: SharedDictionary) -> str:
     """Say where too few images were fitted on for "lacks" to mean much; "" elsewhere."""
-    about = data.basis.card["with"]
+    about = data.about
     width = max(int(about["width"]), data.shared.studies[0].in_basis(UNITS).array("representations").shape[1])
     n_fitted = about["n_fitted"]
     if n_fitted >= ENOUGH * width:
@@ -209,7 +230,7 @@ def shared_report(data: SharedDictionary) -> dict[str, Any]:
         "studies": data.names,
         "basis": data.basis.name,
         "n_judged": int(data.shared.judged.sum()),
-        "r2": data.basis.card["with"]["r2"],
+        "r2": data.about["r2"],
         "finding": shared_finding(data),
         "note": read_out_note(data),
         "latents": data.frame.to_dict("records"),
@@ -219,7 +240,7 @@ def shared_report(data: SharedDictionary) -> dict[str, Any]:
 def shared_text(data: SharedDictionary, *, as_markdown: bool = False) -> str:
     """Return what `compare --shared` prints, or the same as Markdown."""
     first, other = data.names
-    r2 = zip(data.basis.card["with"]["r2"], data.names, strict=True)
+    r2 = zip(data.about["r2"], data.names, strict=True)
     explained = " and ".join(f"{one:.2f} of {name}" for one, name in r2 if one is not None)
     lines = [f"{shared_finding(data)}.", f"{data.basis.name} explains R2 {explained}."]
     lines += [f"note: {note}" for note in (read_out_note(data), *data.shared.notes) if note]

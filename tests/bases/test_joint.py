@@ -14,6 +14,7 @@ from core.bases.joint import FEWEST, STRENGTHS, told_by
 from core.bases.requests import add_basis
 from core.cli import main
 from core.comparison.shared_dictionary import (
+    about_other,
     bases_shared_with,
     read_out_note,
     shared_dictionary,
@@ -117,7 +118,9 @@ def test_one_code_for_the_same_encoder_twice__has_no_side(pair, factors, views, 
     np.testing.assert_allclose(alive["told_by_first"], alive["told_by_other"], atol=1e-3)
     data = shared_dictionary(open_study(twice), open_study(same))
     assert not set(data.frame["known_to"]) & {"first", "other"}
-    few = replace(data, basis=replace(data.basis, card={"with": {"width": 300, "n_fitted": 400}}))
+    few = replace(
+        data, basis=replace(data.basis, card={"with": {**data.about, "width": 300, "n_fitted": 400}})
+    )
     assert "fitted on 400 images with up to 300 features" in read_out_note(few)
     assert data.shared.judged.any() and not read_out_note(data)
 
@@ -200,6 +203,15 @@ def test_a_second_encoder_that_changed__is_no_longer_the_one_that_was_shared(pai
     first = open_study(pair[0])
     assert bases_shared_with(first, open_study(pair[1])) == ["both"]
     assert bases_shared_with(first, open_study(changed)) == []
+
+
+@pytest.mark.parametrize(
+    "about", ["x", [1], {}, {"mark": "m"}, {"mark": "m", "width": 3, "n_fitted": "4", "r2": [1.0, None]}]
+)
+def test_a_card_that_says_something_else__shares_nothing(pair, about) -> None:
+    basis = open_study(pair[0]).bases["both"]
+    assert about_other(basis) == basis.card["with"]
+    assert about_other(replace(basis, card={**basis.card, "with": about})) is None
 
 
 def add(study: Study, other: Path, **settings: object) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.bases.basis import UNITS, Basis, codes_of
-from core.bases.joint import COLUMNS, mark_of
+from core.bases.joint import COLUMNS, SIDES, mark_of
 from core.common.arrays import safe_divide
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
@@ -91,15 +91,18 @@ def bases_shared_with(study: Study, other: Study) -> list[str]:
 
 
 def about_other(basis: Basis) -> dict[str, Any] | None:
-    """What the card of a basis says of the second encoder (`core.bases.joint`): mark, width, n_fitted, and r2 of
-    both; None for a basis of one encoder, or a card that says something else."""
+    """What the card of a basis says of a second encoder (`core.bases.joint`).
+
+    Returns:
+        mark, width, n_fitted, and r2 of both; None for a basis of one encoder, or a card that is not sound.
+    """
     about = basis.card.get("with")
-    if not isinstance(about, dict):
+    if not isinstance(about, dict) or not isinstance(about.get("mark"), str):
         return None
-    r2, counts = about.get("r2"), [about.get(name) for name in ("width", "n_fitted")]
-    is_pair = isinstance(r2, list) and len(r2) == 2
-    is_sound = is_pair and all(one is None or isinstance(one, float | int) for one in r2)
-    return about if is_sound and all(isinstance(one, int) for one in counts) and "mark" in about else None
+    r2, counts = about.get("r2"), (about.get("width"), about.get("n_fitted"))
+    if not isinstance(r2, list) or len(r2) != len(SIDES) or not all(isinstance(one, int) for one in counts):
+        return None
+    return about if all(one is None or isinstance(one, float | int) for one in r2) else None
 
 
 def shared_dictionary(

@@ -172,8 +172,8 @@ def _in_basis(study: Study, slot: DeltaGenerator) -> Study:
 
 
 def _choose_basis() -> None:
-    chosen = session.value(BASIS_FIELD)
-    session.set_url(session.BASIS, None if chosen == UNITS else chosen)
+    basis = session.value(BASIS_FIELD)
+    session.set_url(session.BASIS, None if basis == UNITS else basis)
     session.set_url("feature", None)  # a number means another feature there
 
 

@@ -60,12 +60,12 @@ class PositionReader:
         ids = self.study.images["image_id"]
         listing = pd.Index(self.study.source.table["image_id"])
         places = [listing.get_indexer(pd.Index(ids.iloc[rows])) for rows in batches]
-        known = [[int(place) for place in some if place >= 0] for some in places]
+        held = [[int(place) for place in some if place >= 0] for some in places]
         options = RunOptions(workers=self.workers)
         stream = picture_batches(
             Pictures(self.study.source, self.encoder.transform, 0),
-            known,
-            workers=default_workers(options, sum(map(len, known))),
+            held,
+            workers=default_workers(options, sum(map(len, held))),
             pin=self.encoder.device.type == "cuda",
         )
         for rows, some, batch in zip(batches, places, stream, strict=True):

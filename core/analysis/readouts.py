@@ -46,7 +46,7 @@ def other_readouts(
     images = torch.from_numpy(np.stack(pixels))
     x, parts = encoder.normalise(images), token_parts(encoder.base)
     read = {"pooled": encoder.represent(images), "positions": _single(position_maps(encoder, images))}
-    own, width = encoder.target_layer, read.pop(on).shape[1]
+    target, width = encoder.target_layer, read.pop(on).shape[1]
     for other, vectors in read.items():
         if vectors.shape[1] == width:
             yield f"vectors (--on {other})", _array(vectors)
@@ -67,7 +67,7 @@ def other_readouts(
         }
         encoder.base(x)
     for name, captured in held.items():
-        if name != own and captured.output is not None and len(captured.output):
+        if name != target and captured.output is not None and len(captured.output):
             yield f"layer (--layer {name})", _array(captured.output)
 
 

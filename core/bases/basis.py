@@ -187,15 +187,20 @@ def about_latent(basis: Basis, row: Mapping[str, Any]) -> str:
     start = f"Latent {basis.name}/{row['latent']}: a direction of the encoder's numbers"
     if row["dead"]:
         return f"{start} that is active on no image (dead)."
-    found, stability = "How stable it is, is not known: the basis has one fit (--seeds 2)", row["stability"]
+    other_fit, stability = (
+        "How stable it is, is not known: the basis has one fit (--seeds 2)",
+        row["stability"],
+    )
     if stability is not None and stability == stability:
-        found = "Another fit found the same direction" if stability >= SAME else "Another fit did not find it"
-        found = "Another fit found a similar direction" if ALIKE <= stability < SAME else found
-        found += f" (cosine {_short(stability)})"
-        found += "" if stability >= ALIKE else ": it may be an accident of the seed"
+        other_fit = (
+            "Another fit found the same direction" if stability >= SAME else "Another fit did not find it"
+        )
+        other_fit = "Another fit found a similar direction" if ALIKE <= stability < SAME else other_fit
+        other_fit += f" (cosine {_short(stability)})"
+        other_fit += "" if stability >= ALIKE else ": it may be an accident of the seed"
     lost = f"{row['r2']:.4f}".lstrip("0") if row["r2"] >= 0.00005 else "less than .0001"
     active = f"active on {100 * row['l0']:.1f} % of the images"
-    return f"{start}, {active}. {found}. Without it, R2 falls by {lost}."
+    return f"{start}, {active}. {other_fit}. Without it, R2 falls by {lost}."
 
 
 def latents_table(study: StudyReader, basis: Basis) -> pd.DataFrame:

@@ -76,15 +76,15 @@ def fit_random(vectors: Vectors, size: int, k: int, seed: int, run: FitRun) -> D
     rows = np.random.default_rng(seed).standard_normal((size, vectors.width))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     dictionary = _linear(rows, vectors.centre.astype(np.float32), TOPK, min(k, size))
-    coder, both, own = Coder(dictionary, run.device), 0.0, 0.0
+    coder, both, squared = Coder(dictionary, run.device), 0.0, 0.0
     with run.progress.stage("random"):
         sample = vectors.sample(seed, 4096)
         for start in range(0, len(sample), coder.block_rows):
             raw = torch.from_numpy(sample[start : start + coder.block_rows]).to(run.device)
             decoded = coder.decode(coder.encode(raw), raw)[0] - coder.weights["offset"]
             both += float((decoded * (raw - coder.weights["offset"])).sum())
-            own += float((decoded**2).sum())
-    return with_gain(dictionary, both / own if own > 0 else 1.0)
+            squared += float((decoded**2).sum())
+    return with_gain(dictionary, both / squared if squared > 0 else 1.0)
 
 
 def _linear(

@@ -170,8 +170,8 @@ def _entries(dense: Tensor, k: int | None) -> SparseRows:
     import torch
 
     if k is not None and k < dense.shape[1]:
-        kept = dense.topk(k, dim=1, sorted=False)
-        dense = torch.zeros_like(dense).scatter_(1, kept.indices, kept.values)
+        largest = dense.topk(k, dim=1, sorted=False)
+        dense = torch.zeros_like(dense).scatter_(1, largest.indices, largest.values)
     rows, latents = dense.nonzero(as_tuple=True)
     return SparseRows(len(dense), rows, latents, dense[rows, latents])
 

@@ -200,8 +200,11 @@ class _PositionRun:
         """
         n, width = self.study.n_images, self.positions.width
         chunks = np.split(np.arange(n), range(IMAGES, n, IMAGES))
-        arrays, kept = [self.out.array(name) for name in self.names], ArrayWriter(state, self.out.fingerprint)
-        todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, kept))]
+        arrays, packed = (
+            [self.out.array(name) for name in self.names],
+            ArrayWriter(state, self.out.fingerprint),
+        )
+        todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, packed))]
         bar.skip(n - sum(len(chunks[chunk]) for chunk in todo))
         stream = self.positions.read([rows for chunk in todo for rows in image_batches(chunks[chunk])])
         for chunk in todo:
@@ -212,12 +215,12 @@ class _PositionRun:
                 bar.update(len(wanted))
             for array, columns in zip(arrays, zip(*parts, strict=True), strict=True):
                 array.put(chunk, np.concatenate(columns))
-            kept.put(chunk, sums.packed(width), [*self.positions.missing])  # written last
+            packed.put(chunk, sums.packed(width), [*self.positions.missing])  # written last
             self.positions.missing.clear()
         total = Sums(LatentTally(self.coder.about.size))
         for chunk in range(len(chunks)):
             total.include(np.load(state / chunk_name(chunk))[0], width)
-        missing = [one for chunk in range(len(chunks)) for one in kept.extra(chunk)]
+        missing = [one for chunk in range(len(chunks)) for one in packed.extra(chunk)]
         if len(missing) == n:
             raise ImageSourceError(f"none of the {n} images can be read (first: {missing[0][1]})")
         for name in self.names:

@@ -62,10 +62,10 @@ def weights_file(path: Path) -> Path:
     for name in WEIGHTS:
         if (path / name).is_file():
             return path / name
-    found = sorted(one for one in path.iterdir() if one.suffix in (".pt", ".pth", ".safetensors"))
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(one.name for one in found[:5])
+    weights = sorted(one for one in path.iterdir() if one.suffix in (".pt", ".pth", ".safetensors"))
+    if len(weights) == 1:
+        return weights[0]
+    names = ", ".join(one.name for one in weights[:5])
     raise CheckpointError(f"'{path}' holds {names or 'no weights'}: name the file of the dictionary")
 
 

@@ -54,8 +54,8 @@ def recognise_dictionary(
     for layout in LIBRARIES:
         if layout.fits(state, config):
             return layout.name, layout.build(state, config, k)
-    names, known = ", ".join(sorted(state)[:8]), ", ".join(layout.name for layout in LIBRARIES)
-    raise UnknownLayout(f"holds no dictionary that is known ({known}); its weights: {names or 'none'}")
+    names, libraries = ", ".join(sorted(state)[:8]), ", ".join(layout.name for layout in LIBRARIES)
+    raise UnknownLayout(f"holds no dictionary that is known ({libraries}); its weights: {names or 'none'}")
 
 
 def _dictionary(
@@ -82,10 +82,10 @@ def _dictionary(
         threshold = np.broadcast_to(np.asarray(threshold, np.float32), (size,))
     values = (decoder, offset, encoder, np.zeros(size) if bias is None else bias, subtracted)
     rows, centre, directions, shift, before = (np.ascontiguousarray(one, np.float32) for one in values)
-    kept = k if activation in (TOPK, RAW_TOPK) else None
+    n_active = k if activation in (TOPK, RAW_TOPK) else None
     facts = {"n_tensors": len(state), "notes": notes or []}
     held = None if activation != JUMP else np.array(threshold, np.float32)
-    return Dictionary(rows, centre, directions, shift, before, activation, kept, held, norm, facts)
+    return Dictionary(rows, centre, directions, shift, before, activation, n_active, held, norm, facts)
 
 
 def _kept(k: int | None, *said: Any) -> int | None:

@@ -106,11 +106,11 @@ def latents_frame(tally: LatentTally, whole: Tally, stable: np.ndarray | None) -
     lost without it. mean: of its values where it is active. max: largest magnitude.
     """
     active = tally.sums["active"]
-    known = whole.r2 is not None
+    varies = whole.r2 is not None
     frame = {
         "latent": np.arange(tally.size),
         "l0": active / max(whole.n, 1),
-        "r2": tally.sums["gain"] / whole.variation if known else np.full(tally.size, np.nan),
+        "r2": tally.sums["gain"] / whole.variation if varies else np.full(tally.size, np.nan),
         "stability": np.full(tally.size, np.nan) if stable is None else stable,
         "dead": active == 0,
         "mean": np.divide(tally.sums["value"], active, out=np.zeros(tally.size), where=active > 0),

@@ -18,10 +18,10 @@ def twins(decoder: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarra
         (M,) int64 t_i, and (M,) float64 |cos|; NaN for a row without length. A row of `other` without length
         is nobody's twin, unless all are.
     """
-    own, against = _unit(decoder), np.nan_to_num(_unit(other))
-    rows, cosines = np.empty(len(own), np.int64), np.empty(len(own))
-    for at in range(0, len(own), BLOCK):
-        alike = np.abs(own[at : at + BLOCK] @ against.T)  # (block, L)
+    unit, against = _unit(decoder), np.nan_to_num(_unit(other))
+    rows, cosines = np.empty(len(unit), np.int64), np.empty(len(unit))
+    for at in range(0, len(unit), BLOCK):
+        alike = np.abs(unit[at : at + BLOCK] @ against.T)  # (block, L)
         rows[at : at + BLOCK] = alike.argmax(1)
         cosines[at : at + BLOCK] = alike.max(1)
     return rows, cosines

@@ -78,9 +78,9 @@ class Vectors:
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         order = np.argsort(rows, kind="stable")
-        found = np.empty((len(rows), self.width), np.float32)
-        found[order] = self.array[rows[order]]
-        return found
+        vectors = np.empty((len(rows), self.width), np.float32)
+        vectors[order] = self.array[rows[order]]
+        return vectors
 
     def take(self, places: np.ndarray) -> np.ndarray:
         """(len(places), r) float32: the vectors at `places`, 0 to m - 1."""

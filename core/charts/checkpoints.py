@@ -149,17 +149,17 @@ def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesA
     """
     table = data.features
     order = [f for name in data.names for f in data.appearing(name)["feature"]]
-    chosen = [f for f in options.features if f in set(order)] if options.features else order
-    chosen = [int(chosen[at]) for at in evenly(len(chosen), options.images or FEATURES)]
-    if not chosen:
+    numbers_shown = [f for f in options.features if f in set(order)] if options.features else order
+    numbers_shown = [int(numbers_shown[at]) for at in evenly(len(numbers_shown), options.images or FEATURES)]
+    if not numbers_shown:
         raise StudyError("no feature of the last study fires on enough images to be looked for in the others")
     studies = data.comparison.shared.studies
     sources = [StudyHeats(study, options) for study in studies]
     words = feature_words(studies[-1])
-    kept = table.loc[table["feature"].isin(chosen)]
+    of_features = table.loc[table["feature"].isin(numbers_shown)]
     rows = []
-    for feature in chosen:
-        part = kept.loc[kept["feature"] == feature].set_index("study")
+    for feature in numbers_shown:
+        part = of_features.loc[of_features["feature"] == feature].set_index("study")
         cells = []
         for name, source in zip(data.names, sources, strict=True):
             closest, likeness = int(part.at[name, "closest"]), float(part.at[name, "likeness"])
@@ -169,7 +169,7 @@ def features_in_pictures(data: Checkpoints, options: FigureOptions) -> FeaturesA
             cells.append((image, f"#{closest}, {percent(likeness, 0)}"))
         title = "<br>".join([f"<b>{feature}</b>", *map(as_text, words.get(feature, []))])
         rows.append((title, cells))
-    return FeaturesAlong(kept.reset_index(drop=True), rows, data.names)
+    return FeaturesAlong(of_features.reset_index(drop=True), rows, data.names)
 
 
 def picture_features(data: FeaturesAlong, colours: str, *, theme: Theme = LIGHT) -> go.Figure:

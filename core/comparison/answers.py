@@ -102,8 +102,8 @@ def answers_finding(comparison: Comparison) -> str:
     if HEAD in alone and PROBE in alone and alone[PROBE]:
         held = "the representation holds what the head misses"
         return f"The probe is right on {counted(alone[PROBE], 'image')} that the head gets wrong: {held}"
-    said = " and ".join(f"{name} on {counted(n, 'image')}" for name, n in alone.items())
-    return f"Alone right are {said}"
+    counts = " and ".join(f"{name} on {counted(n, 'image')}" for name, n in alone.items())
+    return f"Alone right are {counts}"
 
 
 def agreement_lines(comparison: Comparison) -> list[str]:

@@ -68,8 +68,8 @@ def along(
 
 
 def _frame(comparison: Comparison, features: pd.DataFrame) -> pd.DataFrame:
-    known = comparison.measures.loc[comparison.measures["measure"].isin(SHOWN)]
-    parts = [known[["measure", "study", "value", "low", "high", "n"]]]
+    measured = comparison.measures.loc[comparison.measures["measure"].isin(SHOWN)]
+    parts = [measured[["measure", "study", "value", "low", "high", "n"]]]
     facts = comparison.facts
     if DISCRIMINATIVE in facts:
         counts = facts.assign(measure=DISCRIMINATIVE, value=numbers(facts, DISCRIMINATIVE))

@@ -63,15 +63,20 @@ def features_along(shared: Shared, seed: int = 0) -> pd.DataFrame:
     ]
     mine, n = sets[-1], _sizes(sets[-1])
     n_images = len(shared.rows[-1][shared.judged])
-    kept = np.flatnonzero((n >= LEAST) & shared.studies[-1].discriminative)
+    frequent = np.flatnonzero((n >= LEAST) & shared.studies[-1].discriminative)
     order = np.random.default_rng(seed).permutation(n_images)
-    parts, there = [], np.ones((len(sets), len(kept)), bool)
+    parts, there = [], np.ones((len(sets), len(frequent)), bool)
     for at, theirs in enumerate(sets):
         closest, best = _closest(mine, theirs)
         chance = _closest(mine, theirs[order])[1]
-        there[at] = best[kept] >= UNLIKE
-        columns = {"feature": kept, "n": n[kept], "study": shared.names[at], "closest": closest[kept]}
-        parts.append(pd.DataFrame({**columns, "likeness": best[kept], "by_chance": chance[kept]}))
+        there[at] = best[frequent] >= UNLIKE
+        columns = {
+            "feature": frequent,
+            "n": n[frequent],
+            "study": shared.names[at],
+            "closest": closest[frequent],
+        }
+        parts.append(pd.DataFrame({**columns, "likeness": best[frequent], "by_chance": chance[frequent]}))
     stays = np.logical_and.accumulate(there[::-1])[::-1]  # from here on to the last
     appears = np.array(shared.names, object)[stays.argmax(0)]
     return pd.concat([part.assign(appears=appears) for part in parts], ignore_index=True)

@@ -92,9 +92,9 @@ def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str
 
 def _answers(study: Study, shown: np.ndarray) -> str:
     """Name the most common answers on some images, each with its share."""
-    told = words(study.table("probe", ["predicted"]).loc[shown].dropna(), "predicted")
-    common = sorted(Counter(told).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
-    return _joined([f"“{name}” ({percent(n / len(told), digits=0)})" for name, n in common])
+    predicted = words(study.table("probe", ["predicted"]).loc[shown].dropna(), "predicted")
+    common = sorted(Counter(predicted).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
+    return _joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
 
 
 def _useless(accuracy: ClassAccuracy) -> str:

@@ -71,8 +71,8 @@ def _line(error: Exception) -> str:
 
 def _say(answers: BinaryIO, message: Mapping[str, Any]) -> None:
     arrays: dict[str, np.ndarray] = message.get("arrays", {})
-    told = {name: [one.dtype.str, list(one.shape)] for name, one in arrays.items()}
-    answers.write(json.dumps({**message, **({"arrays": told} if arrays else {})}).encode() + b"\n")
+    shapes = {name: [one.dtype.str, list(one.shape)] for name, one in arrays.items()}
+    answers.write(json.dumps({**message, **({"arrays": shapes} if arrays else {})}).encode() + b"\n")
     for one in arrays.values():
         answers.write(np.ascontiguousarray(one).tobytes())
     answers.flush()

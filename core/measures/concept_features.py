@@ -119,7 +119,7 @@ def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:
         (n_concepts, n_features) float64.
     """
     n, n_features = values.shape
-    found = np.empty((len(has), n_features))
+    areas = np.empty((len(has), n_features))
     step = max(1, BLOCK // max(n, 1))
     for start in range(0, n_features, step):
         part = values[:, start : start + step]
@@ -133,8 +133,8 @@ def average_precision(values: np.ndarray, has: np.ndarray) -> np.ndarray:
             hits = one[order]
             precision = np.cumsum(hits, 0, dtype=np.float64) / np.arange(1, n + 1)[:, None]
             summed = np.where(hits, np.take_along_axis(precision, last, 0), 0.0).sum(0)
-            found[at, start : start + step] = summed / max(int(one.sum()), 1)
-    return found
+            areas[at, start : start + step] = summed / max(int(one.sum()), 1)
+    return areas
 
 
 def _precision(values: np.ndarray, truth: np.ndarray) -> float:

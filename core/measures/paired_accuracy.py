@@ -47,13 +47,13 @@ def paired_accuracy(correct: np.ndarray, predicted: np.ndarray) -> PairedAccurac
     Args:
         correct: (2, n) 1, 0 or NaN. predicted: (2, n) class names.
     """
-    known = np.isfinite(correct).all(0)
-    first, second = correct[:, known] == 1
+    in_all = np.isfinite(correct).all(0)
+    first, second = correct[:, in_all] == 1
     both, only_first, only_second = (
         int(np.sum(mask)) for mask in (first & second, first & ~second, ~first & second)
     )
-    n = int(known.sum())
-    agreed = int((predicted[0, known] == predicted[1, known]).sum())
+    n = int(in_all.sum())
+    agreed = int((predicted[0, in_all] == predicted[1, in_all]).sum())
     low, high = difference_interval(both, only_first, only_second, n)
     share_low, share_high = (float(end) for end in wilson(agreed, n))
     return PairedAccuracy(
@@ -113,9 +113,9 @@ def accuracy_by_class(correct: np.ndarray, labels: np.ndarray, names: tuple[str,
     """The accuracy of both answers on each class, and the difference with its interval; columns
     CLASS_COLUMNS, by class name.
     """
-    known, rows = np.isfinite(correct).all(0) & ~pd.isna(labels), []
-    for label in sorted(set(labels[known])):
-        here = correct[:, known & (labels == label)]
+    in_all, rows = np.isfinite(correct).all(0) & ~pd.isna(labels), []
+    for label in sorted(set(labels[in_all])):
+        here = correct[:, in_all & (labels == label)]
         pair = paired_accuracy(here, np.empty(here.shape, object))
         first, second = (right / pair.n for right in pair.n_right)
         rows.append([label, names[0], pair.n, first, np.nan, np.nan, np.nan])

@@ -80,17 +80,19 @@ def switched_off_table(made: SwitchedOff) -> pd.DataFrame:
         flipped_low, flipped_high (shares with Wilson's 95 % intervals; accuracy NaN where no class is
         known), fixed (wrong before and right now) and broken, numbers of images; of random features means.
     """
-    known = np.isfinite(made.true)
+    has_truth = np.isfinite(made.true)
     rows = []
     for name, codes in ((AS_IT_IS, made.before[None]), (WITHOUT, made.after[None]), (AT_RANDOM, made.random)):
         right, was = codes == made.true, made.before == made.true
-        values = np.stack([np.where(known, right.mean(0), np.nan), (codes != made.before).mean(0)], axis=1)
+        values = np.stack(
+            [np.where(has_truth, right.mean(0), np.nan), (codes != made.before).mean(0)], axis=1
+        )
         mean, low, high, _ = share_intervals(values)
         rows.append(
-            {"features": name, "n": len(known), "n_judged": int(known.sum())}
+            {"features": name, "n": len(has_truth), "n_judged": int(has_truth.sum())}
             | {"accuracy": mean[0], "accuracy_low": low[0], "accuracy_high": high[0]}
             | {"flipped": mean[1], "flipped_low": low[1], "flipped_high": high[1]}
-            | {"fixed": float((right & ~was & known).sum(1).mean())}
-            | {"broken": float((~right & was & known).sum(1).mean())}
+            | {"fixed": float((right & ~was & has_truth).sum(1).mean())}
+            | {"broken": float((~right & was & has_truth).sum(1).mean())}
         )
     return pd.DataFrame(rows)

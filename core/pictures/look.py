@@ -103,8 +103,8 @@ def _of_head(study: Study) -> Answering | None:
     if not study.has("head_classes"):
         return None
     outputs, settings, labels = study.table("head_classes"), study.settings("answers"), study.class_names
-    own = list(zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True))
-    names = [[one for one in pair if one] for pair in own]
+    outputs_words = list(zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True))
+    names = [[one for one in pair if one] for pair in outputs_words]
     if settings.get("head_classes") and study.has("probe_weights"):  # only that file said what outputs mean
         weights, bias = study.vector("probe_weights"), study.vector("probe_bias")
         return of_outputs([[]] * len(labels), labels, weights, bias, train_means(study))
@@ -130,8 +130,8 @@ def of_outputs(
     """
     match = match_classes(names, labels) if len(labels) else None
     if match is None:
-        own = tuple(next(iter(one), f"output {at}") for at, one in enumerate(names))
-        columns = ClassColumns(own, np.arange(len(own)))
+        class_names = tuple(next(iter(one), f"output {at}") for at, one in enumerate(names))
+        columns = ClassColumns(class_names, np.arange(len(class_names)))
     else:
         columns = ClassColumns.of(match, labels, restrict=restrict)
     spoken = list(columns.names)

@@ -155,12 +155,12 @@ class _Site:
             sections += [overview_section.settings(source), definition_section()]
             sections[-1].parts.append(parts.data(data))
             script = TEMPLATES.get_template("site.js").render()
-            own = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
             policy = SCRIPTED.replace("img-src data:", BESIDE)
             if living:  # charts that plotly draws are scripts of the page, too
                 script = f"{plotly_script(True)}\n{script}"
             else:
-                policy = policy.replace("script-src 'unsafe-inline'", f"script-src 'sha256-{own}'")
+                policy = policy.replace("script-src 'unsafe-inline'", f"script-src 'sha256-{script_hash}'")
             intro = overview_section.introduction(source)
             return page(study.name, intro, sections, script=script, policy=policy)
 
@@ -169,10 +169,12 @@ class _Site:
         what = counted(shown, "evaluation image" if study.chosen is None and study.is_val.any() else "image")
         total = len(study.table("features")) if study.has("features") else 0
         some = f"{n_images:,} of {what}, evenly spaced" if n_images < shown else f"all {what}"
-        said = [f"This page lists {some}." if shown else "There is no image to list."]
+        sentences = [f"This page lists {some}." if shown else "There is no image to list."]
         if n_features:
-            said.append(f"Of {total:,} features it lists the {n_features:,} most telling ones.")
-        return Section("browse", "Browse features and images", [parts.quiet(" ".join(said)), parts.browser()])
+            sentences.append(f"Of {total:,} features it lists the {n_features:,} most telling ones.")
+        return Section(
+            "browse", "Browse features and images", [parts.quiet(" ".join(sentences)), parts.browser()]
+        )
 
     def _image(self, row: int, there: bool) -> dict[str, Any]:
         fact = self.source.facts.iloc[row]

@@ -100,10 +100,10 @@ def tracked_numbers(study: Study) -> dict[str, float]:
     Accuracy, confidence, Q and firing features of the images that are shown, with the ends of their 95 %
     intervals; measures of each score as a predictor of errors, with theirs; and facts of the whole study.
     """
-    told = headline(study, shown_images(study))
-    found: dict[str, float] = {"images/n": told["n"]}
+    measured = headline(study, shown_images(study))
+    found: dict[str, float] = {"images/n": measured["n"]}
     for name in NAMES.values():
-        ends = zip(("", "/low", "/high"), (told[name], *told[f"{name}_interval"]), strict=True)
+        ends = zip(("", "/low", "/high"), (measured[name], *measured[f"{name}_interval"]), strict=True)
         found |= {f"images/{name}{end}": value for end, value in ends}
     if study.has("quality_metrics"):
         table = study.table("quality_metrics")
@@ -120,9 +120,9 @@ def tracked_pictures(study: Study, features: int) -> Iterator[tuple[str, np.ndar
     """Yield charts, then the strongest images of features, then the mistakes of lowest Q, by name."""
     yield from _charts(study)
     source = Source(study)
-    known = study.has("top_images") and study.has("features")
-    top = study.vector("top_images") if known else np.empty((0, 0), np.int64)
-    for feature in telling_features(study.table("features"))[:features] if known else []:
+    has_features = study.has("top_images") and study.has("features")
+    top = study.vector("top_images") if has_features else np.empty((0, 0), np.int64)
+    for feature in telling_features(study.table("features"))[:features] if has_features else []:
         rows = [int(row) for row in top[feature] if row >= 0][:STRIP]
         strip = [one for row in rows if (one := _pixels(source, row, int(feature))) is not None]
         if strip:
@@ -140,14 +140,14 @@ def _charts(study: Study) -> Iterator[tuple[str, np.ndarray]]:
     except SettingsError:
         return  # charts are drawn by one
     options = FigureOptions()
-    found = {}
+    pictures = {}
     for name in CHARTS:
         chart = chart_named(name)
         try:
-            found[name] = drawn(chart, read_chart(study, chart, options), options, LIGHT)
+            pictures[name] = drawn(chart, read_chart(study, chart, options), options, LIGHT)
         except PeregrineError:
             continue  # the study does not hold what it needs
-    for name, body in zip(found, render_all(list(found.values()), "png"), strict=True):
+    for name, body in zip(pictures, render_all(list(pictures.values()), "png"), strict=True):
         yield f"charts/{name}", np.array(Image.open(BytesIO(body)).convert("RGB"))
 
 
@@ -176,8 +176,8 @@ def _tensorboard(out: Path, name: str) -> Iterator[Run]:
 def _wandb(out: Path, name: str) -> Iterator[Run]:
     import wandb  # pyright: ignore[reportMissingImports]
 
-    known = "WANDB_API_KEY" in os.environ or "WANDB_MODE" in os.environ  # else it would ask for a key
-    run = wandb.init(project="peregrine", name=name, dir=str(out), mode=None if known else "offline")
+    has_key = "WANDB_API_KEY" in os.environ or "WANDB_MODE" in os.environ  # else it would ask for a key
+    run = wandb.init(project="peregrine", name=name, dir=str(out), mode=None if has_key else "offline")
     with run:
         yield Run(
             lambda title, value: run.summary.update({title: value}),

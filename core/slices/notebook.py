@@ -68,8 +68,8 @@ class Feature:
 
 
 def _card(title: str, lines: Iterable[str], pictures: Iterable[str]) -> str:
-    said = "".join(f"<div>{escape(line)}</div>" for line in lines)
-    return f"<div><strong>{escape(title)}</strong>{said}<div>{''.join(pictures)}</div></div>"
+    divs = "".join(f"<div>{escape(line)}</div>" for line in lines)
+    return f"<div><strong>{escape(title)}</strong>{divs}<div>{''.join(pictures)}</div></div>"
 
 
 def _thumbnail(study: StudyReader, row: int) -> str:

@@ -173,9 +173,9 @@ def gradients_of(
         residual = -error if high == size else residual
         loss += error.square().mean()
         to_x += error * (2 / x.numel())  # what the latents of low to high see: of all prefixes that hold them
-        own = torch.where(latents >= low, inside, 0)
-        to_decoder += _transposed(latents, own, size, to_x)
-        to_z = torch.where(own > 0, _sampled(latents, to_x, model.decoder), to_z)
+        of_these = torch.where(latents >= low, inside, 0)
+        to_decoder += _transposed(latents, of_these, size, to_x)
+        to_z = torch.where(of_these > 0, _sampled(latents, to_x, model.decoder), to_z)
     gradients = {
         "decoder": to_decoder,
         "encoder": _transposed(latents, to_z, size, centred),

@@ -315,9 +315,9 @@ def stability(study: Study, latent: int) -> float | None:
 def number_and_place(study: Study, feature: int) -> str:
     """What stands in grey behind the words of a feature on a card: "#482 · scene", "#43 · heat"."""
     source = named_from(study).get(feature)
-    place = f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
+    source_text = f"#{feature} · {source.split()[-1]}" if source else f"#{feature}"
     unsure = feature in _unsure_names(study) and feature not in names_given(study)
-    return f"{place} · unsure" if unsure else place
+    return f"{source_text} · unsure" if unsure else source_text
 
 
 _unsure_names = cached_read(max_entries=8)(unsure_names)

@@ -167,8 +167,8 @@ def _traces(trace: ImageTrace | None) -> tuple[tuple[str, str], ...]:
     if not trace:
         return ()
     should = "" if trace.wrong_label == UNSURE else f" {with_class_names(trace.wrong_label)}"
-    said = f"label is wrong{f', should be{should}' if should else ''}"
-    flag = ((f"⚑{should}", said),) if trace.wrong_label else ()
+    mark = f"label is wrong{f', should be{should}' if should else ''}"
+    flag = ((f"⚑{should}", mark),) if trace.wrong_label else ()
     note = (("✎", f"note: {trace.note}"),) if trace.note else ()
     return (*flag, *((tag, f"tagged {tag}") for tag in trace.tags), *note)
 

@@ -60,9 +60,9 @@ def action_bar(
     bar = st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key=f"{key}_actions")
     with bar:
         st.markdown(f"**{len(some):,}** marked" if marked else f"All **{len(some):,}**", width=88)
-        known = traces.known(study)
-        if known is not None:
-            _popover("Tag", "label", f"{key}_tag", some, partial(_tag, study, some, known.image_tags))
+        traced = traces.known(study)
+        if traced is not None:
+            _popover("Tag", "label", f"{key}_tag", some, partial(_tag, study, some, traced.image_tags))
             if study.labelled:
                 label = partial(_label, study, some, suggested or {})
                 _popover("Label is wrong", "flag", f"{key}_label", some, label)

@@ -78,8 +78,8 @@ def compare_page(study: Study, among: Slice) -> None:
         else:
             _none_of_the_same(study)
         return
-    chosen = tuple(others[name] for name in names)
-    _or_warning(lambda: _show(comparison_reads.comparison(study, chosen, among), answer_slot))
+    selected = tuple(others[name] for name in names)
+    _or_warning(lambda: _show(comparison_reads.comparison(study, selected, among), answer_slot))
 
 
 def _or_warning(show: Callable[[], None]) -> None:

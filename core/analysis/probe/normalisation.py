@@ -43,8 +43,8 @@ def likely_normalisation(study: Study, request: Request, progress: Progress) -> 
         known = np.isin(labels, [names[code] for code in np.unique(match.code[match.code >= 0])])
         rows = np.flatnonzero(known)
         rows = rows[evenly(len(rows), IMAGES)]
-        own = tuple(encoder.transform.mean), tuple(encoder.transform.std)
-        tried = [own, *(one for one in COMMON if not np.allclose(one, own))]
+        usual = tuple(encoder.transform.mean), tuple(encoder.transform.std)
+        tried = [usual, *(one for one in COMMON if not np.allclose(one, usual))]
         best = np.zeros((len(tried), len(rows)), int)
         with progress.stage("normalisations", total=len(rows), unit="images") as bar:
             for start in range(0, len(rows), BATCH):

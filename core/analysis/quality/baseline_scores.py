@@ -75,7 +75,7 @@ def largest_guidance(
     settings: NeighboursConfig = settings_of("neighbours", {}, study.settings("neighbours"))
     array, k = study.array("representations"), settings.k
     train = sample_rows(np.flatnonzero(~study.is_val), settings.max_train, settings.seed)
-    found, height = [np.empty((0, k), np.float32)], max(1, GUIDED_ENTRIES // array.shape[1])
+    largest, height = [np.empty((0, k), np.float32)], max(1, GUIDED_ENTRIES // array.shape[1])
     for first in range(0, len(val), height):
         queries = stored_unit_rows(array, val[first : first + height], device)
         best = queries.new_full((len(queries), k), -torch.inf)
@@ -87,8 +87,8 @@ def largest_guidance(
                 part = slice(at, at + QUERY_ROWS)
                 products = torch.cat([best[part], queries[part] @ bank.T], dim=1)
                 best[part] = products.topk(k, dim=1).values
-        found.append(best.masked_fill(best == -torch.inf, torch.nan).cpu().numpy())
-    return np.concatenate(found)
+        largest.append(best.masked_fill(best == -torch.inf, torch.nan).cpu().numpy())
+    return np.concatenate(largest)
 
 
 def correct_patterns(study: Study) -> np.ndarray:

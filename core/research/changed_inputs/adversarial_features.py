@@ -65,12 +65,12 @@ def targeted_fgsm(
             break
         now = x[active].detach().requires_grad_(k < steps)
         with torch.set_grad_enabled(k < steps):
-            found = logits(now)
-        hit = found.argmax(1) == targets[active]
+            outputs = logits(now)
+        hit = outputs.argmax(1) == targets[active]
         done[active[hit]], taken[active[hit]] = True, k
         if k == steps or bool(hit.all()):
             continue
-        loss = cross_entropy(found, targets[active], reduction="sum")
+        loss = cross_entropy(outputs, targets[active], reduction="sum")
         (gradient,) = torch.autograd.grad(loss, now)
         flat = gradient.flatten(1).abs().amax(1) == 0
         stuck[active[flat & ~hit]], taken[active[flat & ~hit]] = True, k

@@ -95,13 +95,13 @@ def feature_responses(
     """
     shape, n_images = (len(features), len(MEASURES)), len(areas)
     mean, low, high = (np.full(shape, np.nan) for _ in range(3))
-    n, kept = np.zeros(len(features), np.int64), np.full((len(features), len(ALTERATIONS)), np.nan)
+    n, retained = np.zeros(len(features), np.int64), np.full((len(features), len(ALTERATIONS)), np.nan)
     totals = {name: [0.0, 0.0] for name in CALLED}
     for start, stop in _blocks(len(features), n_images):
         block = slice(start, stop)
         before, after = _dense(pairs, features[block], n_images)
         n[block] = np.isfinite(before).sum(0)
-        kept[block] = safe_divide(np.nansum(after, axis=0), np.nansum(before, axis=0)[:, None])
+        retained[block] = safe_divide(np.nansum(after, axis=0), np.nansum(before, axis=0)[:, None])
         changes = measures_of(before, after, scales[block], areas).reshape(n_images, -1)
         part = mean_intervals(changes)[:3]
         mean[block], low[block], high[block] = (one.reshape(stop - start, -1) for one in part)
@@ -116,7 +116,7 @@ def feature_responses(
         if members.any():
             ends = percentile_interval(safe_divide(total, count))
             groups[name] = int(members.sum()), mean[members].mean(0), *ends
-    return Responses(features, n, mean, low, high, kept, groups)
+    return Responses(features, n, mean, low, high, retained, groups)
 
 
 def measures_of(before: np.ndarray, after: np.ndarray, scales: np.ndarray, areas: np.ndarray) -> np.ndarray:

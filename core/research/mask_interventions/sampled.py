@@ -83,11 +83,11 @@ def sample_pictures(study: Study, n: int, seed: int, *, workers: int, progress: 
     n_unusable = 0
     for split, of_split in (("val", study.is_val[rows]), ("train", ~study.is_val[rows])):
         here = np.random.default_rng([seed, 0]).permutation(rows[of_split])
-        kept, bits, lost = _usable(study, here, n, workers, progress)
+        usable, bits, lost = _usable(study, here, n, workers, progress)
         n_unusable += lost
-        if len(kept) >= 2:
-            order = np.argsort(kept)
-            return _drawn(study, kept[order], bits[order], split, int(of_split.sum()), n_unusable, seed)
+        if len(usable) >= 2:
+            order = np.argsort(usable)
+            return _drawn(study, usable[order], bits[order], split, int(of_split.sum()), n_unusable, seed)
     raise MaskError(
         f"'{study.path}' has {counted(len(rows), 'image')} with a core mask, and {n_unusable} of those masks "
         "are empty, cover the whole input view or cannot be read; two usable ones are needed. Give others: "

@@ -34,8 +34,8 @@ class NounPhrase:
 
     def names(self, node: Node) -> bool:
         """Return True if the phrase is true of an object."""
-        said = (self.noun, self.colour)
-        return said == (node.name, node.colour) and self.size in ("", node.size)
+        words = (self.noun, self.colour)
+        return words == (node.name, node.colour) and self.size in ("", node.size)
 
 
 @dataclass(frozen=True)

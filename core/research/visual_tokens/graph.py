@@ -77,18 +77,20 @@ class SceneGraph:
         The image has a token; objects are kept by score, then relations by score whose ends are kept.
         Equal scores: the earlier one.
         """
-        kept = np.sort(np.argsort(-self.scores, kind="stable")[: max(context - 1, 0)])
-        new_index = {int(old): new for new, old in enumerate(kept)}
+        strongest = np.sort(np.argsort(-self.scores, kind="stable")[: max(context - 1, 0)])
+        new_index = {int(old): new for new, old in enumerate(strongest)}
         inside = [t for t in self.triples if t.subject in new_index and t.object in new_index]
-        best = sorted(range(len(inside)), key=lambda i: -inside[i].score)[: max(context - 1 - len(kept), 0)]
+        best = sorted(range(len(inside)), key=lambda i: -inside[i].score)[
+            : max(context - 1 - len(strongest), 0)
+        ]
         triples = (inside[i] for i in sorted(best))
         graph = SceneGraph(
-            tuple(self.nodes[old] for old in kept),
-            self.boxes[kept],
-            self.scores[kept],
+            tuple(self.nodes[old] for old in strongest),
+            self.boxes[strongest],
+            self.scores[strongest],
             tuple(replace(t, subject=new_index[t.subject], object=new_index[t.object]) for t in triples),
         )
-        return graph, kept
+        return graph, strongest
 
 
 def check_triple(triple: Triple, n_nodes: int) -> None:

@@ -118,15 +118,15 @@ class PluggedSource:
 
 def above(segments: Segments, min_score: float, counts: Counts) -> Segments:
     """Leave out what scores too little."""
-    kept = np.flatnonzero(segments.scores > min_score).tolist()
-    counts.objects_below_score += len(segments.scores) - len(kept)
+    segment_numbers = np.flatnonzero(segments.scores > min_score).tolist()
+    counts.objects_below_score += len(segments.scores) - len(segment_numbers)
     return Segments(
         segments.global_features,
-        segments.embeddings[kept],
-        segments.boxes[kept],
-        None if segments.masks is None else [segments.masks[i] for i in kept],
-        segments.scores[kept],
-        None if segments.names is None else [segments.names[i] for i in kept],
+        segments.embeddings[segment_numbers],
+        segments.boxes[segment_numbers],
+        None if segments.masks is None else [segments.masks[i] for i in segment_numbers],
+        segments.scores[segment_numbers],
+        None if segments.names is None else [segments.names[i] for i in segment_numbers],
     )
 
 
@@ -171,9 +171,9 @@ def related(
         Triple(int(a), int(b), str(word), float(score))
         for a, b, word, score in relate(picture.image, segments)
     ]
-    kept = tuple(triple for triple in triples if triple.score > least)
-    counts.relations_below_score += len(triples) - len(kept)
-    return kept
+    likely = tuple(triple for triple in triples if triple.score > least)
+    counts.relations_below_score += len(triples) - len(likely)
+    return likely
 
 
 def image_tokens(

@@ -118,10 +118,10 @@ def pack_tokens(
 def _within(
     tokens: ImageTokens, context: int, index: int, shuffle: int | None
 ) -> tuple[SceneGraph, np.ndarray]:
-    graph, kept = tokens.graph.cut(context)
+    graph, nodes = tokens.graph.cut(context)
     if shuffle is not None:
         graph = shuffled(graph, np.random.default_rng((shuffle, index)).permutation(len(graph.nodes)))
-    return graph, tokens.embeddings[kept]
+    return graph, tokens.embeddings[nodes]
 
 
 def same_width(parts: Sequence[np.ndarray]) -> int:

@@ -173,9 +173,9 @@ def unsure_names(study: StudyReader) -> set[int]:
     if not (study.has("concepts") and "auc_low" in study.columns("concepts")):
         return set()
     table = study.table("concepts", ["group", "word", "auc_low"])
-    known = {(group, word): low for group, word, low in table.itertuples(index=False)}
+    lows = {(group, word): low for group, word, low in table.itertuples(index=False)}
     words = feature_words(study, named=False)
-    return {feature for feature, some in words.items() if known[str(feature), some[0]] < CLEAR_WORD}
+    return {feature for feature, some in words.items() if lows[str(feature), some[0]] < CLEAR_WORD}
 
 
 def features_on_object(study: StudyReader) -> list[int]:

@@ -166,10 +166,10 @@ def window_ground(plan: ScenePlan, window: Window, dice: Dice) -> str | None:
         return ground_name(plan, dice)
     level = sum(ground.horizon) / len(ground.horizon)
     below = (bottom - max(top, min(level, bottom))) / max(bottom - top, 1e-6)
-    own = below if ground.is_floor else 1 - below
-    if own >= MOSTLY:
+    share = below if ground.is_floor else 1 - below
+    if share >= MOSTLY:
         return ground_name(plan, dice)
-    return NEUTRAL_GROUNDS[NEUTRAL_WALL if ground.is_floor else NEUTRAL_FLOOR] if own < 0.15 else None
+    return NEUTRAL_GROUNDS[NEUTRAL_WALL if ground.is_floor else NEUTRAL_FLOOR] if share < 0.15 else None
 
 
 def absent_caption(facts: SceneFacts, dice: Dice, absent: Sequence[str]) -> str:

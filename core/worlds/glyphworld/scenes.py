@@ -214,8 +214,8 @@ def _draw_faults(dice: Dice, world: World) -> dict[str, float]:
 
 
 def _draw_ground(dice: Dice, label: str, agrees: bool, variants: int) -> Ground:
-    own = BACKGROUND_CUE[label]
-    kind = own if agrees else dice.pick([kind for kind in KINDS if kind != own])
+    cue = BACKGROUND_CUE[label]
+    kind = cue if agrees else dice.pick([kind for kind in KINDS if kind != cue])
     horizon = None
     if dice.chance(0.62):
         level = dice.between(0.22, 0.52) if kind in FLOORS else dice.between(0.58, 0.86)

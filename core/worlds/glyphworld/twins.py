@@ -56,12 +56,12 @@ SWAPS: dict[str, Callable[[ScenePlan, ScenePlan], ScenePlan]] = {
 
 def swapped(plan: ScenePlan, other: ScenePlan, attribute: str) -> ScenePlan:
     """Return the scene with one attribute (a key of SWAPS) of another scene."""
-    found = SWAPS[attribute](plan, other)
-    companion = found.companion
+    twin = SWAPS[attribute](plan, other)
+    companion = twin.companion
     return replace(
-        found,
-        background_agrees=found.ground.kind == BACKGROUND_CUE[found.label],
-        companion_agrees=None if companion is None else _agrees(companion, found.label),
+        twin,
+        background_agrees=twin.ground.kind == BACKGROUND_CUE[twin.label],
+        companion_agrees=None if companion is None else _agrees(companion, twin.label),
     )
 
 

@@ -49,8 +49,8 @@ class SceneTruth:
 
     def holds(self, text: str) -> bool:
         """Return True when a word is true; all words of a phrase must be true of the same thing."""
-        wanted = [word for word in text.lower().split() if word not in JOINING]
-        return bool(wanted) and any(all(word in part for word in wanted) for part in self.parts)
+        content_words = [word for word in text.lower().split() if word not in JOINING]
+        return bool(content_words) and any(all(word in part for word in content_words) for part in self.parts)
 
 
 def truth_of(plan: ScenePlan) -> SceneTruth:

@@ -67,8 +67,8 @@ def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Trie
     whole = _of_whole(study, seen)
     if not len(seen.features) and _has_maps(study):
         whole = sorted(whole, key=lambda feature: -seen.raw[feature])[:SHOWN]  # each takes a pass of its own
-        wanted = tuple(sorted({*shown, *whole}))
-        seen = encoder_process.see(study, picture.data, alteration, wanted)
+        features = tuple(sorted({*shown, *whole}))
+        seen = encoder_process.see(study, picture.data, alteration, features)
     return Tried(
         replace(seen, features=seen.features[:0], maps=seen.maps[:0]),  # drawn now, and large
         _address(seen.preview.tobytes()),

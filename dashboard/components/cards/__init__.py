@@ -92,9 +92,9 @@ _CARDS = component(
 
 def _named(card: Card) -> dict[str, Any]:
     """What a card says, with the names of classes that are WordNet ids."""
-    said = {"title": with_class_names(card.title), "subtitle": with_class_names(card.subtitle)}
+    texts = {"title": with_class_names(card.title), "subtitle": with_class_names(card.subtitle)}
     bars = [asdict(bar) | {"label": with_class_names(bar.label)} for bar in card.bars]
-    return said | {"lines": [with_class_names(line) for line in card.lines], "bars": bars}
+    return texts | {"lines": [with_class_names(line) for line in card.lines], "bars": bars}
 
 
 def cards(

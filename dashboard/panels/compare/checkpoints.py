@@ -40,11 +40,11 @@ def in_order(names: Sequence[str]) -> list[str]:
 
 def choose_checkpoints(names: dict[str, Study], alike: Sequence[str]) -> tuple[Study, ...]:
     """The studies that are read as a training, in the order in which they are chosen."""
-    chosen = select_some(
+    selected = select_some(
         "Studies in the order of the training", in_order(list(names)), key=ORDER, default=in_order(alike),
         placeholder="Choose two studies or more", shows_label=True,
     )  # fmt: skip
-    return tuple(names[name] for name in chosen)
+    return tuple(names[name] for name in selected)
 
 
 def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
@@ -81,15 +81,15 @@ def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> No
         anchor=False,
         help=widgets.help_text("features_along"),
     )
-    said = ", ".join(f"{n:,} with {name}" for name, n in counts.items() if n)
+    counts_text = ", ".join(f"{n:,} with {name}" for name, n in counts.items() if n)
     n = len(set(data.features["feature"]))
     last = f"Of {counted(n, 'feature')} of {data.names[-1]}"
-    st.caption(widgets.plain(f"{last}: {said}, and stay from there on."))
+    st.caption(widgets.plain(f"{last}: {counts_text}, and stay from there on."))
     among_names = [ANY, *(name for name, n in counts.items() if n)]
     name = choose_one("Appear with", among_names, key=APPEAR, shows_label=True)
     features = () if name == ANY else tuple(data.appearing(name)["feature"].tolist())
     try:
-        found = comparison_reads.checkpoint_features(studies, among, features)
+        pictures = comparison_reads.checkpoint_features(studies, among, features)
     except StudyError as error:
         st.caption(widgets.plain(f"{error}."))
         return
@@ -97,9 +97,9 @@ def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> No
     chart(
         studies[0],
         "compare_checkpoint_features",
-        lambda theme: picture_features(found, FigureOptions().colours, theme=theme),
+        lambda theme: picture_features(pictures, FigureOptions().colours, theme=theme),
         *(among, features, *studies),
-        alt=CHECKPOINT_FEATURES.described(found),
-        data=found.frame,
+        alt=CHECKPOINT_FEATURES.described(pictures),
+        data=pictures.frame,
         cell=cell_beside(request, studies[0], studies[1:]),
     )

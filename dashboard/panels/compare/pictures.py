@@ -138,11 +138,11 @@ def _lines(row: Mapping[str, Any], comparison: Comparison, other: str) -> tuple[
     """What each study says of the image; then Q and confidence, before and after."""
     label = "" if widgets.undefined(row["label"]) else f"{row['label']}: "
     if comparison.pair:
-        said = zip((comparison.names[0], other), ("before", "after"), strict=True)
+        sides = zip((comparison.names[0], other), ("before", "after"), strict=True)
         parts = [
             row[f"predicted_{when}"]
             + ("" if np.isnan(sure := row[f"confidence_{when}"]) else f" {100 * sure:.0f} %")
-            for _, when in said
+            for _, when in sides
         ]
         return f"{label}{comparison.names[0]} {parts[0]}", f"{other} {parts[1]}"
     classes = f"{label}{row['predicted_before']} → {row['predicted_after']}"

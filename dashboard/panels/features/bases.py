@@ -164,12 +164,12 @@ def control_sentence(bases: list[Basis]) -> str:
     >>> control_sentence([])
     ''
     """
-    found = {basis.name: basis for basis in bases if basis.card.get("r2") is not None}
-    learned = [one for one in found.values() if one.kind not in CONTROLS]
+    fitted = {basis.name: basis for basis in bases if basis.card.get("r2") is not None}
+    learned = [one for one in fitted.values() if one.kind not in CONTROLS]
     if not learned:
         return ""
     best = max(learned, key=_r2)
-    alike = [one for one in found.values() if one.card.get("on") == best.card.get("on")]
+    alike = [one for one in fitted.values() if one.card.get("on") == best.card.get("on")]
     controls = [one for one in alike if one.kind in CONTROLS]
     if not controls:
         return (

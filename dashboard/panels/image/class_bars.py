@@ -35,17 +35,17 @@ def answer(before: Look, after: Look, *, changed: str) -> None:
         st.caption("This study has no classifier, so there is no answer: these are the features that fire.")
         return
     first = after.classes.iloc[0]
-    said, sure = widgets.plain(first["spoken"]), widgets.percent(first["after"], digits=0)
+    spoken, sure = widgets.plain(first["spoken"]), widgets.percent(first["after"], digits=0)
     was = before.classes.iloc[0]
     if changed and was["name"] == first["name"]:
-        title = f"Still **{said}**, {sure}"
+        title = f"Still **{spoken}**, {sure}"
     elif changed:
-        title = f"Now **{said}**, {sure}; before **{widgets.plain(was['spoken'])}**"
+        title = f"Now **{spoken}**, {sure}; before **{widgets.plain(was['spoken'])}**"
     else:
-        title = f"It says **{said}**, {sure}"
+        title = f"It says **{spoken}**, {sure}"
     st.markdown(f"### {title}")
-    told = f"{changed[:1].upper()}{changed[1:]}. The marks are the whole picture with all features."
-    st.caption(told if changed else UNCHANGED)
+    caption = f"{changed[:1].upper()}{changed[1:]}. The marks are the whole picture with all features."
+    st.caption(caption if changed else UNCHANGED)
     shares = dict(zip(before.classes["name"], before.classes["after"], strict=True))
     lines = [
         _line(str(row["spoken"]), row["after"], shares.get(row["name"], 0.0) if changed else None, at == 0)

@@ -82,19 +82,19 @@ def _latents(study: Study, row: int, place: int) -> None:
 
 
 def _similar(study: Study, row: int, place: int) -> None:
-    found = position_reads.places_like(study, row, place)
-    if found.empty:
+    similar = position_reads.places_like(study, row, place)
+    if similar.empty:
         return
     st.subheader("Similar places in other images", anchor=False)
     labels = reads.images(study)["label"]
     tiles = []
-    for other, at, cosine in found.itertuples(index=False):
+    for other, at, cosine in similar.itertuples(index=False):
         label = labels.iat[other]
         named = () if widgets.undefined(label) else (str(label),)
         name = str(study.images["image_id"].iat[other])
         lines = (*named, f"cosine {cosine:.2f}")
         tiles.append(Tile(int(other), position_reads.marked(study, int(other), int(at)), name, lines))
-    places = dict(zip(found["row"].tolist(), found["place"].tolist(), strict=True))
+    places = dict(zip(similar["row"].tolist(), similar["place"].tolist(), strict=True))
 
     def opened(other: int) -> None:
         session.open_image(study, other)

@@ -63,16 +63,16 @@ def _added(titles: dict[str, str]) -> list[str]:
 
 def _facet(study: Study, population: Slice, facet: str, found: np.ndarray | None) -> Facet:
     counts = slice_reads.facet(study, population, facet, found)
-    chosen = pressed(population, facet)
-    order = [*counts, *(value for value in chosen if value not in counts)]
+    pressed_values = pressed(population, facet)
+    order = [*counts, *(value for value in pressed_values if value not in counts)]
     if facet in population.ranges:
         order.sort(key=lambda text: range_in(facet, text))
-    listed = [value for at, value in enumerate(order) if at < MOST or value in chosen]
+    listed = [value for at, value in enumerate(order) if at < MOST or value in pressed_values]
     n_here = slice_reads.count(study, population) if facet in population.ranges else 0
     values = tuple(
         Value(value, WORDS.get(value, value.replace("..", " to ") if ".." in value else value)
               if facet not in SEVERAL else with_class_names(value),
-              counts.get(value, n_here), value in chosen)
+              counts.get(value, n_here), value in pressed_values)
         for value in listed
     )  # fmt: skip
     title = TITLES.get(facet) or image_filter.column_name(facet)
@@ -111,6 +111,6 @@ def toggle(study: Study, facet: str, value: str) -> None:
             new = {} if value in now else {facet: range_in(facet, value)}
             image_filter.put(study, ranges={**rest.ranges, **new}, extras=rest.extras)
         else:
-            kept = tuple(one for one in now if one != value) if value in now else (*now, value)
-            new = {facet: kept} if kept else {}
+            values = tuple(one for one in now if one != value) if value in now else (*now, value)
+            new = {facet: values} if values else {}
             image_filter.put(study, ranges=rest.ranges, extras={**rest.extras, **new})

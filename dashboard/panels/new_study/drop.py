@@ -39,9 +39,9 @@ def _keep(key: str) -> None:
         return
     session.set_widget(DROPS, session.recall(DROPS, 0) + 1)
     try:
-        kept = dropped_images.keep([(file.name, file.getvalue()) for file in files])
+        folder = dropped_images.keep([(file.name, file.getvalue()) for file in files])
     except SettingsError as error:
         session.set_widget(TOLD, full_sentence(str(error)))
         return
-    session.set_widget(TOLD, kept.text)
-    session.set_widget("new_images_path", allowed_paths.short(kept.folder))
+    session.set_widget(TOLD, folder.text)
+    session.set_widget("new_images_path", allowed_paths.short(folder.folder))

@@ -83,8 +83,8 @@ def clustering_verdict(table: pd.DataFrame, robust: str, plain: str) -> str:
     Purity is that of the first clustering (at the last one no row is dropped); "better" is the paired
     difference of the mean top-1 over all styles, a probe of its own each, all features.
     """
-    kept, dropped = (by_seed(table, robust, f"first_purity_{side}") for side in ("kept", "dropped"))
-    purer = paired_difference(kept, dropped)
+    retained, dropped = (by_seed(table, robust, f"first_purity_{side}") for side in ("kept", "dropped"))
+    purer = paired_difference(retained, dropped)
     better = paired_difference(mean_top1(table, robust), mean_top1(table, plain))
     if not (purer.enough and better.enough):
         return f"Robust clusters: {NOT_ENOUGH}."

@@ -171,8 +171,8 @@ def _draw_chance(
 
 def chance_of(table: pd.DataFrame, name: str) -> np.ndarray:
     """(n_rows,) accuracy of always naming the most common level; of the mean: the factors' mean."""
-    own = factors_in(table) if name == "mean" else [name]
-    return np.mean([numbers(table, f"chance_{one}") for one in own], axis=0)
+    factors = factors_in(table) if name == "mean" else [name]
+    return np.mean([numbers(table, f"chance_{one}") for one in factors], axis=0)
 
 
 def _draw_levels(figure: go.Figure, levels: Sequence[float], n_panels: int, line: dict) -> None:

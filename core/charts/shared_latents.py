@@ -26,6 +26,7 @@ from core.comparison.shared_dictionary import (
     LACKS,
     OTHER,
     SharedDictionary,
+    latent_words,
     shared_dictionary,
     shared_finding,
 )
@@ -64,7 +65,10 @@ def shared_scatter(data: SharedDictionary, *, theme: Theme = LIGHT) -> go.Figure
         part = frame.loc[frame["known_to"] == side]
         if part.empty:
             continue
-        names = [f"{data.basis.name}/{row.latent} {row.words}".strip() for row in part.itertuples()]
+        names = [
+            f"{data.basis.name}/{row['latent']} {latent_words(row)}".strip()
+            for row in part.to_dict("records")
+        ]
         fig.add_trace(
             dots(
                 numbers(part, "told_by_first"),
@@ -105,7 +109,7 @@ def latents_in_pictures(data: SharedDictionary, options: FigureOptions) -> Laten
         for row in latents.to_dict("records"):
             images = source.shown(data.strongest(int(row["latent"]), options.images or IMAGES))
             verdicts = data.verdicts([image.row for image in images])
-            words = [as_text(short(row["words"]))] if row["words"] else []
+            words = [as_text(short(text))] if (text := latent_words(row)) else []
             areas = f"{row['told_by_first']:.2f} and {row['told_by_other']:.2f}"
             title = "<br>".join([f"<b>{data.basis.name}/{row['latent']}</b>", *words, areas])
             strips.append((title, list(zip(images, verdicts, strict=True))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.common.formatting import counted, percent
 from core.comparison.compare import EVERYTHING
+from core.comparison.features import UNLIKE
 from core.comparison.images import Shared, shared_images
 from core.comparison.result_files import write_result
 from core.comparison.text import columns_text, markdown_table
 from core.errors import SettingsError
+from core.measures.concept_features import known_concepts
 from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
 from core.store import Study
@@ -39,10 +42,12 @@ class SharedDictionary:
 
     Attributes:
         shared: the images that both have, of the slice. basis: of the first study.
-        frame: latent, words ("; " between them), known_to (BOTH; FIRST or OTHER: the one that knows what the
-            other lacks; BETWEEN: not clear; "" where too few images tell), COLUMNS of `core.bases.joint`, and
-            of the evaluation images on which the latent is active: n, the accuracy of either study (NaN
-            without answers), and how many only one of them answers right. Most different AUROC first.
+        frame: latent; words, "; " between them; concept, the known class or word of an attribute that is most
+            alike ("" below UNLIKE), and its likeness (share of the images with either that have both, Jaccard);
+            known_to: BOTH, FIRST or OTHER (the one that knows what the other lacks), BETWEEN (not clear), ""
+            (too few images tell); COLUMNS of `core.bases.joint`; and of the evaluation images on which the
+            latent is active n, the accuracy of either study (NaN without answers), and how many only one of
+            them answers right. Most different AUROC first.
         codes: of all images of the first study, sparse.
     """
 
@@ -158,6 +163,7 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
         "only_first_right": (first == 1) & (other == 0),
         "only_other_right": (first == 0) & (other == 1),
     }
+    frame["concept"], frame["likeness"] = _most_alike(study, codes)
     frame["n"] = np.asarray(active.sum(0)).ravel().astype(int)
     for column, values in right.items():
         judged = np.isfinite(values.astype(float))
@@ -165,8 +171,31 @@ def _frame(study: Study, shared: Shared, basis: Basis, codes: Any) -> pd.DataFra
         is_share = column.startswith("accuracy")
         frame[column] = safe_divide(sums, active.T @ judged.astype(float)) if is_share else sums.astype(int)
     apart = np.nan_to_num(np.abs(numbers(frame, "told_by_first") - numbers(frame, "told_by_other")), nan=-1)
-    columns = ["latent", "words", "known_to", *COLUMNS, *AMOUNTS]
+    columns = ["latent", "words", "concept", "likeness", "known_to", *COLUMNS, *AMOUNTS]
     return frame.iloc[np.argsort(-apart, kind="stable")][columns].reset_index(drop=True)
+
+
+def _most_alike(study: Study, codes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Of each latent the known concept that is most alike, (M,) object and float64."""
+    names, has = known_concepts(study)
+    n_latents = codes.shape[1]
+    if not names:
+        return np.full(n_latents, "", object), np.full(n_latents, np.nan)
+    active = (codes != 0).astype(np.float64)
+    both = (active.T @ has.T.astype(np.float64)).T  # (n_concepts, M)
+    either = has.sum(1)[:, None] + np.asarray(active.sum(0)).ravel() - both
+    likeness = safe_divide(both, either, empty=0.0)
+    best = likeness.argmax(0)
+    most = likeness[best, np.arange(n_latents)]
+    return np.where(most >= UNLIKE, np.array(names, object)[best], ""), most
+
+
+def latent_words(row: Mapping[str, Any]) -> str:
+    """What a latent of `frame` is called: its words, else the concept that is most alike."""
+    like = (
+        f"like {row['concept'].replace('=', ' ')} ({percent(row['likeness'], 0)})" if row["concept"] else ""
+    )
+    return row["words"] or like
 
 
 def _looked_at(shared: Shared) -> np.ndarray:
@@ -223,7 +252,9 @@ def shared_rows(data: SharedDictionary, side: str, most: int = PRINTED) -> list[
     for row in data.known_to(side).head(most).to_dict("records"):
         areas = (f"{row[column]:.2f}" for column in ("told_by_first", "told_by_other"))
         right = (percent(row[f"accuracy_{one}"]) for one in ("first", "other"))
-        rows.append([f"{data.basis.name}/{row['latent']}", row["words"], *areas, f"{row['n']:,}", *right])
+        rows.append(
+            [f"{data.basis.name}/{row['latent']}", latent_words(row), *areas, f"{row['n']:,}", *right]
+        )
     return rows
 
 

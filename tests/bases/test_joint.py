@@ -13,9 +13,11 @@ from sklearn.linear_model import Ridge
 from core.bases.joint import FEWEST, STRENGTHS, told_by
 from core.bases.requests import add_basis
 from core.cli import main
+from core.comparison import shared_dictionary as shared_module
 from core.comparison.shared_dictionary import (
     about_other,
     bases_shared_with,
+    latent_words,
     read_out_note,
     shared_dictionary,
     shared_finding,
@@ -151,7 +153,7 @@ def test_read_out__is_the_ridge_that_leaves_one_out_best_and_its_auroc() -> None
         assert found[latent] == pytest.approx(((above > 0) + (above == 0) / 2).mean(), abs=1e-6)
 
 
-def test_compared__counts_answers_on_the_images_of_each_latent(pair) -> None:
+def test_compared__counts_answers_on_the_images_of_each_latent(pair, monkeypatch) -> None:
     first, other = map(open_study, pair)
     data = shared_dictionary(first, other, among=Slice.parse("label=bee,ant"))
     values = codes(pair[0])
@@ -169,6 +171,15 @@ def test_compared__counts_answers_on_the_images_of_each_latent(pair) -> None:
             assert row[f"accuracy_{name}"] == pytest.approx(np.mean([facts[one] for one in images]))
         assert row["only_first_right"] == sum(right[0][one] > right[1][one] for one in images)
         assert row["only_other_right"] == sum(right[0][one] < right[1][one] for one in images)
+    monkeypatch.setattr(shared_module, "UNLIKE", 0.0)
+    again = shared_dictionary(first, other, among=Slice.parse("label=bee,ant"))
+    labels = first.images["label"].to_numpy(object)
+    for row in again.frame.to_dict("records"):
+        active = values[:, row["latent"]] != 0
+        alike = {one: (active & (labels == one)).sum() / (active | (labels == one)).sum() for one in LABELS}
+        assert row["likeness"] == pytest.approx(max(alike.values()))
+        assert alike[row["concept"].removeprefix("label=")] == max(alike.values())
+        assert latent_words(row).startswith(f"like {row['concept'].replace('=', ' ')} (")
     latent = int(data.frame["latent"].iat[0])
     rows = data.strongest(latent, 3)
     inside_rows = np.flatnonzero(inside)

@@ -23,6 +23,7 @@ from core.comparison.shared_dictionary import (
     OTHER,
     SharedDictionary,
     bases_shared_with,
+    latent_words,
     read_out_note,
     shared_finding,
 )
@@ -110,7 +111,7 @@ def _table(data: SharedDictionary, whole: Study) -> None:
     links = [session.href("feature", name, feature=str(one), basis=data.basis.name) for one in rows["latent"]]
     columns = {
         "Latent": links,
-        "Words": rows["words"],
+        "Words": [latent_words(row) for row in rows.to_dict("records")],
         "Lacking in": [first if side == OTHER else other for side in rows["known_to"]],
         f"AUROC {first}": rows["told_by_first"],
         f"AUROC {other}": rows["told_by_other"],

@@ -99,8 +99,11 @@ def picture_grid(
     fig.add_trace(_points(strips, layout))
     marks.put_on(fig)
     fig.update_layout(images=images, showlegend=False, meta={"note": note})
-    fig.update_xaxes(visible=False, range=[-1, layout.width + 1], fixedrange=True)
-    fig.update_yaxes(visible=False, range=[layout.height, 0], fixedrange=True)
+    # a wide screen leaves room on the right; stretched, frames would be wider than their pictures
+    fig.update_xaxes(range=[-1, layout.width + 1], constraintoward="left")
+    fig.update_yaxes(range=[layout.height, 0], scaleanchor="x", constraintoward="top")
+    for update in (fig.update_xaxes, fig.update_yaxes):
+        update(visible=False, fixedrange=True, constrain="domain")
     finish(fig, theme)
     return fig.update_layout(height=round(layout.height), margin={"l": 0, "r": 0, "t": 0, "b": 0})
 

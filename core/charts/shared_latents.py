@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.heat_panels import Shown, enlarged, heat_picture, short
+from core.charts.heat_panels import Shown, enlarged, heat_picture
 from core.charts.marks import dots, line, points_kind
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Picture, Strip, picture_grid
@@ -34,6 +35,7 @@ from core.errors import StudyError
 from core.store import Narrowed, Study
 
 LATENTS, IMAGES = 4, 6  # of either side, and of each
+LETTERS = 18  # of a line beside the pictures
 
 
 def read_shared(studies: Sequence[Study], options: FigureOptions) -> SharedDictionary:
@@ -109,7 +111,7 @@ def latents_in_pictures(data: SharedDictionary, options: FigureOptions) -> Laten
         for row in latents.to_dict("records"):
             images = source.shown(data.strongest(int(row["latent"]), options.images or IMAGES))
             verdicts = data.verdicts([image.row for image in images])
-            words = [as_text(short(text))] if (text := latent_words(row)) else []
+            words = [as_text(line) for line in textwrap.wrap(latent_words(row), LETTERS)]
             areas = f"{row['told_by_first']:.2f} and {row['told_by_other']:.2f}"
             title = "<br>".join([f"<b>{data.basis.name}/{row['latent']}</b>", *words, areas])
             strips.append((title, list(zip(images, verdicts, strict=True))))

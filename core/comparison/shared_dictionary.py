@@ -43,7 +43,7 @@ class SharedDictionary:
     Attributes:
         shared: the images that both have, of the slice. basis: of the first study.
         frame: latent; words, "; " between them; concept, the known class or word of an attribute that is most
-            alike ("" below UNLIKE), and its likeness (share of the images with either that have both, Jaccard);
+            alike ("" below UNLIKE), and its likeness (Jaccard: of images with either, the share with both);
             known_to: BOTH, FIRST or OTHER (the one that knows what the other lacks), BETWEEN (not clear), ""
             (too few images tell); COLUMNS of `core.bases.joint`; and of the evaluation images on which the
             latent is active n, the accuracy of either study (NaN without answers), and how many only one of

@@ -126,6 +126,7 @@ def _table(data: SharedDictionary, whole: Study) -> None:
         alt="The latents that one of the encoders lacks",
         column_config={
             "Latent": st.column_config.LinkColumn("Latent", display_text=r"feature=(\d+)"),
+            "Words": st.column_config.TextColumn(width=230),
             **{f"AUROC {one}": area for one in data.names},
             **{f"{one} right": percent for one in data.names},
         },

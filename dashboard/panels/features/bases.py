@@ -12,6 +12,7 @@ from core.bases.basis import UNITS, Basis
 from core.bases.kinds import KINDS
 from core.common.dataframes import numbers
 from core.common.formatting import counted, full_sentence, signed_interval, with_interval
+from core.comparison.shared_dictionary import about_other
 from core.config.bases import BASIS_KINDS
 from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
@@ -132,6 +133,8 @@ def _cells(basis: Basis) -> list[str]:
     r2 = card.get("r2") if card.get("r2_val") is None else card["r2_val"]
     role = f"  \n{KINDS[basis.kind].summary}"
     role += ", on positions" if card.get("on") == "positions" else ""
+    if other := about_other(basis):
+        role += f", shared with {widgets.plain(str(other.get('study') or 'another study'))}"
     return [
         f"**{widgets.plain(basis.name)}**: {card.get('size', 0):,} latents{role}",
         widgets.number(r2, digits=2),

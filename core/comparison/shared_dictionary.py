@@ -237,6 +237,8 @@ def _correct(study: Study) -> np.ndarray:
 def shared_finding(data: SharedDictionary) -> str:
     """Say in one sentence how much both know, and what either lacks."""
     n_told = int(np.count_nonzero(data.frame["known_to"].to_numpy() != ""))
+    if not n_told:
+        return f"No latent of {data.basis.name} is active on enough images to tell who knows it"
     first, other = data.names
     n = {side: len(data.known_to(side)) for side in (BOTH, FIRST, OTHER)}
     return (

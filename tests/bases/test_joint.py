@@ -185,6 +185,8 @@ def test_compared__counts_answers_on_the_images_of_each_latent(pair, monkeypatch
     inside_rows = np.flatnonzero(inside)
     assert rows == inside_rows[np.argsort(-values[inside_rows, latent], kind="stable")[:3]].tolist()
     assert data.verdicts(rows) == [tuple(facts[ids[row]] for facts in right) for row in rows]
+    unknown = replace(data, frame=data.frame.assign(known_to=""))
+    assert shared_finding(unknown) == "No latent of both is active on enough images to tell who knows it"
     one, two = data.names
     assert shared_finding(data) == (
         f"Of 12 shared latents, both encoders know 4; {one} lacks 4 that {two} knows, {two} lacks 4 that "

@@ -238,6 +238,7 @@ class FitBasis(RemoveBasis):
     k: int
     seeds: int = 2
     on: str = ON[0]
+    other: Path = Path()  # the study of another encoder that shares the dictionary
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -247,6 +248,7 @@ class FitBasis(RemoveBasis):
     def _words(self) -> Iterator[str]:
         yield from (str(self.study), _option("name", self.of), _option("kind", self.method))
         yield from (_option(part, getattr(self, part)) for part in ("size", "k", "seeds", "on"))
+        yield from [_option("with", self.other)] * bool(self.other.parts)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bases.basis import UNITS
+from core.bases.kinds import KINDS
 from core.charts.chart import Chart
 from core.charts.options import FigureOptions
 from core.charts.shared_latents import LACKING_LATENTS, SHARED_LATENTS, picture_latents, shared_scatter
 from core.charts.theme import Theme
-from core.common.command_line import command_line
 from core.common.formatting import full_sentence
 from core.comparison.shared_dictionary import (
     FIRST,
@@ -27,8 +27,10 @@ from core.comparison.shared_dictionary import (
     read_out_note,
     shared_finding,
 )
+from core.config import BasisConfig
 from core.errors import PeregrineError
 from core.figures.cells import CellRequest
+from core.jobs.commands import FitBasis
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -36,6 +38,7 @@ from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.chart import cell_beside, chart
 from dashboard.components.choose_one import select_one
+from dashboard.panels.features.bases import unused_name
 from dashboard.state import session
 
 WHAT = (
@@ -43,6 +46,7 @@ WHAT = (
     "either. An encoder knows a latent if its numbers alone tell where it is active."
 )
 SHOWN = 50  # latents in the table
+KIND = "topk"  # of a dictionary that is fitted here
 
 
 def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
@@ -55,12 +59,7 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
             name = select_one("Dictionary", names, key="compare_dictionary", shows_label=True, width=260)
     st.caption(WHAT)
     if not names:
-        widgets.empty_state(
-            "These encoders share no dictionary yet",
-            "Fit one to the images of both; the words of its latents come with the second command",
-            command_line("basis", whole.path, kind="topk", name="shared", **{"with": other.path}),
-        )
-        st.code(command_line("resume", whole.path, basis="shared"), language="bash", wrap_lines=True)
+        _fit(whole, other)
         return
     data = comparison_reads.shared(study, other, name, among)
     st.subheader(widgets.plain(shared_finding(data)), anchor=False)
@@ -73,6 +72,22 @@ def dictionary(study: Study, others: dict[str, Study], among: Slice) -> None:
     _chart(SHARED_LATENTS, data, lambda theme: shared_scatter(data, theme=theme), (study, other, name, among))
     _pictures(study, other, name, among)
     _table(data, whole)
+
+
+def _fit(whole: Study, other: Study) -> None:
+    """Two sizes and a button: one dictionary more, of the images of both."""
+    width = sum(one.array("representations").shape[1] for one in (whole, other))
+    usual = {"Latents": KINDS[KIND].default_size(width, whole.n_images), "Active at once": BasisConfig.k}
+    with st.container(horizontal=True, gap="small"):
+        sizes = [
+            st.number_input(label, 1, value=value, key=f"compare_fit_{label}", width=160)
+            for label, value in usual.items()
+        ]
+    widgets.empty_state(
+        "These encoders share no dictionary yet",
+        "Fit one to the images of both. Its latents get words when the study is read in it",
+        FitBasis(whole.path, unused_name(whole, "shared"), KIND, *sizes, other=other.path),
+    )
 
 
 def _pictures(study: Study, other: Study, name: str, among: Slice) -> None:

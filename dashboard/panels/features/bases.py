@@ -198,7 +198,7 @@ def _fit(whole: Study) -> None:
             kind = select_one("Kind", BASIS_KINDS, key="basis_kind", shows_label=True)
         with columns[1]:
             on = select_one("Fitted to", list(VECTORS), key="basis_on", shows_label=True, help=ABOUT_VECTORS)
-        usual = next(name for name in _names(kind) if name not in whole.bases)
+        usual = unused_name(whole, kind)
         name = columns[2].text_input("Name", placeholder=usual, key="basis_name", max_chars=40)
         n_train = int(np.count_nonzero(~whole.is_val)) or vectors[0]
         usual_size = min(KINDS[kind].default_size(vectors[1], n_train), n_train)  # no more than images
@@ -221,9 +221,10 @@ def _fit(whole: Study) -> None:
         start_button(command, f"Fit {command.of} again" if again else "Fit", key="basis_fit", kind="primary")
 
 
-def _names(kind: str):
-    yield kind
-    yield from (f"{kind}-{number}" for number in itertools.count(2))
+def unused_name(whole: Study, start: str) -> str:
+    """`start`, or with the first number that makes it the name of no basis of the study."""
+    names = itertools.chain([start], (f"{start}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in whole.bases)
 
 
 def _twins(study: Study, whole: Study) -> None:

@@ -56,7 +56,7 @@ def every_command(study: Path) -> list[Command]:
             study, ("sorted_activation", f"image:{ODD}"), (study / "a.pdf", study / "a.png"), 3, "sans", False
         ),
         BuildDemo(study, fresh=True, pool="max"),
-        FitBasis(study, "sae", "topk", size=64, k=8, on="positions"),
+        FitBasis(study, "sae", "topk", size=64, k=8, on="positions", other=study / "other"),
         RemoveBasis(study, "sae"),
     ]
 

@@ -16,6 +16,7 @@ from core.jobs.commands import (
     Analyze,
     Command,
     DecomposeImage,
+    FitBasis,
     MakeReport,
     MakeSheet,
     RequestHeatmaps,
@@ -319,6 +320,15 @@ def test_figure_sheet__of_another_study_is_checked_too(served, studies, mark, na
     assert "PEREGRINE_TRUST_STUDIES=1" in (launcher.refusal(MakeSheet(served, ("miou?with=other",))) or "")
     outside = shutil.copytree(served, studies.parent / "outside")
     told = launcher.refusal(MakeSheet(served, (f"miou?with=../{outside.name}",)))
+    assert told == "'outside' is not a study that is served here"
+
+
+def test_shared_dictionary__of_another_study_is_checked_too(served, studies):
+    of = served, "shared", "topk", 8, 2
+    shutil.copytree(served, studies / "other")
+    assert launcher.refusal(FitBasis(*of, other=studies / "other")) is None
+    outside = shutil.copytree(served, studies.parent / "outside")
+    told = launcher.refusal(FitBasis(*of, other=outside))
     assert told == "'outside' is not a study that is served here"
 
 

@@ -19,6 +19,7 @@ from core.comparison.shared_dictionary import shared_dictionary, shared_finding
 from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
 from core.config import BasisConfig
+from core.jobs.commands import FitBasis
 from core.jobs.progress import Progress
 from core.slices.slice import Slice
 from core.storage.writer import write_study
@@ -319,10 +320,20 @@ def test_checkpoints__in_counted_order_with_numbers_and_features(both, open_page
     assert not app.exception
 
 
-@pytest.mark.slow
-def test_shared_dictionary__says_what_either_lacks_or_how_to_fit_one(both, open_page):
+def test_shared_dictionary__is_fitted_by_a_click(both, started, open_page):
     app = open_page("compare", study="demo", compare_what="Dictionary")
-    assert not app.exception and any("--with" in one.value for one in app.code)
+    assert not app.exception
+    app.number_input(key="compare_fit_Latents").set_value(16)
+    app.number_input(key="compare_fit_Active at once").set_value(2).run()
+    (button,) = [one for one in app.button if "--with" in (one.key or "")]
+    button.click().run()
+    assert [command for command, _ in started] == [
+        FitBasis(both / "demo", "shared", "topk", size=16, k=2, other=both / "second")
+    ]
+
+
+@pytest.mark.slow
+def test_shared_dictionary__says_what_either_lacks(both, open_page):
     config = BasisConfig(kind="topk", size=16, k=2, steps=60, seeds=1)
     add_basis(both / "demo", "both", config, Progress.silent(), device="cpu", other=both / "second")
     app = open_page("compare", study="demo", compare_what="Dictionary", label="bee")

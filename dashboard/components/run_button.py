@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+import streamlit as st
+
+from core.errors import SettingsError
 from core.jobs.commands import Command, RunStep
 from core.steps import STEPS
 from core.store import Study
 from dashboard.components.job_follower import start_button
+from dashboard.components.tooltips import plain
 
 
 def run_button(command: Command, *, key: str) -> None:
@@ -23,3 +27,14 @@ def step_command(
     if step not in STEPS or STEPS[step].options is None:
         return None
     return RunStep(step, study.path, tuple((options or {}).items()), redo)
+
+
+def button_with(study: Study, step: str, options: Callable[[], Mapping[str, str]], label: str) -> None:
+    """The button of a step with options that were chosen; what is wrong with them, where something is."""
+    try:
+        command = step_command(study, step, options())
+    except SettingsError as error:
+        st.error(plain(error), icon=":material/error:")
+        return
+    if command is not None:
+        start_button(command, label, key=f"run_{step}_with", kind="primary")

@@ -15,6 +15,8 @@ from streamlit.delta_generator import DeltaGenerator
 from core.common.captions import headline, with_class_names
 from core.common.formatting import UNDEFINED, full_sentence
 from core.jobs.commands import Command
+from core.jobs.jobs import read_job
+from core.steps import STEPS
 from core.store import Study
 from core.traces.traces import UNSURE, ImageTrace
 from dashboard.addresses import served_studies
@@ -229,10 +231,20 @@ def needs(study: Study, item: str, what: str) -> bool:
     missing = study.why_missing(item)
     if missing is None:
         return True
+    if missing.state == "missing" and _comes(study, missing.step):
+        empty_state(f"{what}: being computed", "It appears here by itself; the bar above says how far it is.")
+        return False
     lacks = "cannot be read" if missing.state == "damaged" else "not computed"
     command = step_command(study, missing.step, redo=missing.redo) if missing.command else None
     empty_state(f"{what}: {lacks}", missing.sentence, command)
     return False
+
+
+def _comes(study: Study, step: str) -> bool:
+    """Whether a job runs that computes a step: the step itself, or a command of several, such as analyze."""
+    job = read_job(study.path)
+    first = job.arguments[0] if job is not None and job.running and job.arguments else None
+    return first is not None and (first == step or first not in STEPS)
 
 
 def page_header(title: str, question: str) -> DeltaGenerator:

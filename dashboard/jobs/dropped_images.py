@@ -1,4 +1,4 @@
-"""Images that somebody drops to make a study of: which names and how many are taken, and where they lie.
+"""Images, or masks of them, that somebody drops: which names and how many are taken, and where they lie.
 
 A study reads its images again and again, so they are kept: in a folder of the studies folder, which may then
 be chosen like the configured ones (allowed_paths.py). What is no picture by its content is left out. No
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from core.common.captions import ON_MASKS
 from core.common.formatting import counted
 from core.errors import PeregrineError, SettingsError
 from core.jobs import uploads
@@ -21,6 +22,7 @@ from dashboard.jobs.allowed_paths import dropped_folder, short
 
 MOST_FILES, MOST_BYTES = 5_000, 2_000_000_000  # of one drop: they pass through the memory of the server
 DEEPEST, LONGEST = 8, 120  # folders, and characters of a name
+CORE = next(iter(ON_MASKS))  # the folder of masks of objects
 ALIEN = re.compile(r"[\x00-\x1f\x7f<>:\"|?*]")
 
 
@@ -76,6 +78,30 @@ def keep(files: Sequence[tuple[str, bytes]]) -> Kept:
         shutil.rmtree(folder, ignore_errors=True)
         raise SettingsError(f"the images cannot be kept: {error.strerror or error}") from error
     return Kept(folder, len(places), refused)
+
+
+def keep_masks(files: Sequence[tuple[str, bytes]]) -> Kept:
+    """The same for masks of images; without a folder core or spurious, all of them are of the object (core).
+
+    Raises:
+        SettingsError: as `keep`.
+    """
+    by_kind = [(below_kind(name), data) for name, data in files]
+    named = [(f"masks/{name}", data) for name, data in by_kind if name is not None]
+    return keep(named or [(f"masks/{CORE}/{name}", data) for name, data in files])
+
+
+def below_kind(name: str) -> str | None:
+    """The name of a mask from its folder core or spurious on; None where it is in neither.
+
+    >>> below_kind("mine/Core/owl/1.png"), below_kind("mine/owl/1.png")
+    ('core/owl/1.png', None)
+    """
+    parts = name.split("/")
+    for depth, part in enumerate(parts[:-1]):
+        if part.lower() in ON_MASKS:
+            return "/".join([part.lower(), *parts[depth + 1 :]])
+    return None
 
 
 def safe_place(name: str) -> PurePosixPath | None:

@@ -116,7 +116,11 @@ def _images() -> dict[str, str]:
     if images == request.FOLDER:
         about = "CLASS/IMAGE, with or without train/ and val/, or flat without labels."
         path = path_field("Image folder", key="new_images_path", folder=True, help=about)
-        drop.folder_field()
+        drop.folder_field(
+            "Or drop a folder, or pictures, here",
+            about="Folders in the folder name the classes.",
+            path_key="new_images_path",
+        )
     elif images == request.TABLE:
         about = "Columns path, label, perhaps split; or a file of Hugging Face, COCO, FiftyOne, Label Studio."
         path = path_field("Table", key="new_images_table", endings=TABLES, help=about)

@@ -80,7 +80,9 @@ def test_study_from_the_browser(visitor, empty_address, place):
     page = visitor().open(empty_address)
     page.get_by_role("link", name="Study your own images").click()
     expect(page.get_by_role("heading", name="New study")).to_be_visible()
-    page.locator("[class*=st-key-new_drop] input[type=file]").set_input_files(place / "roots" / "photos")
+    page.locator("[class*=st-key-new_images_path_drop] input[type=file]").set_input_files(
+        place / "roots" / "photos"
+    )
     dropped = str(place / "studies" / "dropped" / "photos")
     expect(page.get_by_role("textbox", name="Image folder")).to_have_value(dropped)
     expect(page.get_by_text("left out, such as")).to_be_visible()  # a folder that tries to be markup

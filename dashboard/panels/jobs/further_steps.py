@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from core.errors import PeregrineError, SettingsError
+from core.errors import PeregrineError
 from core.jobs.jobs import read_job
 from core.steps import STEPS
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.components.path_picker import path_field
-from dashboard.components.run_button import run_button, step_command
+from dashboard.components.run_button import button_with, run_button, step_command
 from dashboard.components.tooltips import plain
+from dashboard.panels.masks.none_yet import mask_field
 from dashboard.panels.new_study import request
 from dashboard.state import session
 
-MASKS = {request.MASK_FOLDER: "A folder with core/ and spurious/", request.SALIENT: "Salient ImageNet"}
 WORDS = {request.WORD_FILE: "A caption file", request.GLYPH_WORDS: "Glyphworld's captions"}
 
 
@@ -40,7 +42,7 @@ def section() -> None:
     left, right = st.columns(2, gap="large")
     with left.expander("Compare heatmaps with masks", key="further_masks", on_change="rerun") as masks:
         if masks.open:
-            _overlap(study)
+            mask_field(study, key="further_masks")
     with right.expander("Name features with captions", key="further_words", on_change="rerun") as words:
         if words.open:
             _concepts(study)
@@ -60,13 +62,6 @@ def chosen_study() -> Study | None:
         return None
 
 
-def _overlap(study: Study) -> None:
-    kind = st.selectbox("Masks", list(MASKS), format_func=lambda one: MASKS[one], key="further_masks_kind")
-    path = path_field("Mask folder", key="further_masks_path", folder=True)
-    if path.strip():
-        _button(study, "overlap", lambda: request.mask_options(kind, path))
-
-
 def _concepts(study: Study) -> None:
     kind = st.selectbox("Captions", list(WORDS), format_func=lambda one: WORDS[one], key="further_words_kind")
     path = ""
@@ -79,14 +74,5 @@ def _concepts(study: Study) -> None:
         )
     clip = st.text_input("CLIP", key="further_clip", placeholder="ViT-B-32@openai") or ""
     if kind == request.GLYPH_WORDS or path.strip():
-        _button(study, "concepts", lambda: request.word_options(kind, path, clip))
-
-
-def _button(study: Study, step: str, options) -> None:
-    try:
-        command = step_command(study, step, options())
-    except SettingsError as error:
-        st.error(plain(error), icon=":material/error:")
-        return
-    if command is not None:
-        run_button(command, key=f"further_{step}_with")
+        options = partial(request.word_options, kind, path, clip)
+        button_with(study, "concepts", options, "Name the features")

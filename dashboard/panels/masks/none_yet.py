@@ -1,33 +1,76 @@
-"""What is said where a study has no masks: what a mask is, and the command that adds them."""
+"""What is shown where a study has no masks: what they would tell, and the fields that bring them."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import streamlit as st
 
 from core.common.command_line import command_line
+from core.slices.inspection.populations import with_split
+from core.slices.slice import Slice
 from core.store import Study
-from dashboard.components import widgets
+from dashboard.addresses import served_studies
 from dashboard.components.page_link import link
+from dashboard.components.path_picker import path_field
+from dashboard.components.run_button import button_with, step_command
+from dashboard.components.tooltips import plain
+from dashboard.jobs import dropped_images, launcher
+from dashboard.panels.masks.scale import overlap_scale
+from dashboard.panels.new_study import drop, request
 
-HOW_TO_ADD = (
-    "A mask marks the object (core), or what merely comes with it (spurious). Put the masks below one folder "
-    "DIR, in its folders core and spurious, each with the name of its image. Then run this command, or "
-    "choose the folder under New study, Further steps."
+MASKS = {request.MASK_FOLDER: "Pictures named like the images", request.SALIENT: "Salient ImageNet"}
+WHAT_THEY_TELL = (
+    "A mask is a picture that is white where the object is. With masks, this page tells whether the encoder "
+    "looks at the objects or at what is around them: as one number with its interval, by class, by feature, "
+    "and for misclassified images."
 )
 
 
 def no_masks_help(study: Study) -> bool:
-    """Say how masks are added to a study that was made without; where some were given, why none counts.
+    """Say what masks would tell and bring them; where some were given, say why none counts.
 
-    False, and nothing is said, where masks are not what is missing.
+    False, and nothing is drawn, where masks are not what is missing.
     """
     if not missing(study):
         return False
     summary = study.summary("overlap")
-    why = str(summary["skipped"]) if summary.get("masks") else HOW_TO_ADD
-    widgets.empty_state("No masks yet", why, command_line("overlap", study.path, masks="DIR"))
-    _way_to_add(study)
+    st.subheader("Does it look at the object? Masks would tell")
+    st.markdown(WHAT_THEY_TELL)
+    if summary.get("masks"):
+        st.warning(plain(str(summary["skipped"])), icon=":material/warning:")
+    left, right = st.columns(2, gap="large")
+    with left:
+        mask_field(study, key="masks")
+        with st.expander("The same in a terminal"):
+            st.code(command_line("overlap", study.path, masks="DIR"), language="bash", wrap_lines=True)
+    with right:
+        _example(study)
     return True
+
+
+def mask_field(study: Study, *, key: str) -> None:
+    """Choose or drop masks, and compare the heatmaps with them.
+
+    Args:
+        key: begins those of the fields, and their names in the URL.
+    """
+    kind = st.selectbox("Masks", list(MASKS), format_func=lambda one: MASKS[one], key=f"{key}_kind")
+    about = "Object masks, or folders core (the object) and spurious (what merely comes with it)."
+    path = path_field("Mask folder", key=f"{key}_path", folder=True, help=about)
+    command = step_command(study, "overlap")
+    if command is not None and (reason := launcher.refusal(command)):
+        st.caption(plain(f"Masks cannot be added from here: {reason}"))
+    elif kind == request.MASK_FOLDER:
+        drop.folder_field(
+            "Or drop a folder of masks here",
+            about=about,
+            path_key=f"{key}_path",
+            keep=dropped_images.keep_masks,
+        )
+    if path.strip():
+        options = partial(request.mask_options, kind, path)
+        button_with(study, "overlap", options, "Compare heatmaps with masks")
 
 
 def briefly_explained(study: Study) -> bool:
@@ -35,7 +78,7 @@ def briefly_explained(study: Study) -> bool:
     if not missing(study):
         return False
     st.caption("It needs masks of the objects, which this study does not have.")
-    _way_to_add(study)
+    link("masks", "Add masks", study, icon="arrow_forward")
     return True
 
 
@@ -45,5 +88,14 @@ def missing(study: Study) -> bool:
     return bool(skipped) and not study.summary("heatmaps").get("skipped")
 
 
-def _way_to_add(study: Study) -> None:
-    link("new_study", "Choose the mask folder", study, icon="arrow_forward")
+def _example(study: Study) -> None:
+    """What masks tell of the demo, where it is served."""
+    folders = {entry.name: entry.path for entry in served_studies.entries(served_studies.studies_folder())}
+    if (path := folders.get(served_studies.DEFAULT)) is None or path == study.path:
+        return
+    demo = served_studies.open_current(path)
+    if demo.has("overlap_summary"):
+        with st.container(border=True):
+            st.caption(f"An example, of the study {served_studies.DEFAULT}:")
+            overlap_scale(demo, with_split(demo, Slice()))
+            link("masks", "Open this example", demo, icon="arrow_forward", where="")

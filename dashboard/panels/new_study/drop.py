@@ -1,6 +1,8 @@
-"""The field into which a folder of images is dropped, to make a study of it."""
+"""The field into which a folder of images, or of their masks, is dropped."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -11,37 +13,36 @@ from dashboard.components.tooltips import plain
 from dashboard.jobs import allowed_paths, dropped_images
 from dashboard.state import session
 
-DROPS, TOLD = "_new_drops", "_new_told"
+Keep = Callable[[Sequence[tuple[str, bytes]]], dropped_images.Kept]
 
 
-def folder_field() -> None:
-    """A folder or pictures that are dropped are kept, and become the image folder."""
-    key = f"new_drop_{session.recall(DROPS, 0)}"  # another one after each drop, so that it is empty
+def folder_field(label: str, *, about: str, path_key: str, keep: Keep = dropped_images.keep) -> None:
+    """A folder or pictures that are dropped are kept, and become what the path field of `path_key` names."""
+    drops, told = f"_{path_key}_drops", f"_{path_key}_told"
+    key = f"{path_key}_drop_{session.recall(drops, 0)}"  # another one after each drop, so that it is empty
+
+    def take() -> None:
+        files = session.value(key)
+        if not files:
+            return
+        session.set_widget(drops, session.recall(drops, 0) + 1)
+        try:
+            kept = keep([(file.name, file.getvalue()) for file in files])
+        except SettingsError as error:
+            session.set_widget(told, full_sentence(str(error)))
+            return
+        session.set_widget(told, kept.text)
+        session.set_widget(path_key, allowed_paths.short(kept.folder))
+
     st.file_uploader(
-        "Or drop a folder, or pictures, here",
+        label,
         type=list(uploads.EXTENSIONS),
         accept_multiple_files="directory",
         max_upload_size=uploads.MOST_BYTES // 1_000_000,
         key=key,
-        on_change=_keep,
-        args=(key,),
-        help="Folders in the folder name the classes. "
-        f"At most {dropped_images.MOST_FILES:,} pictures. They are copied into the studies folder, and "
-        "leave this computer in no way.",
+        on_change=take,
+        help=f"{about} At most {dropped_images.MOST_FILES:,} pictures. They are copied into the studies "
+        "folder, and leave this computer in no way.",
     )
-    if told := session.recall(TOLD):
-        st.caption(plain(told))
-
-
-def _keep(key: str) -> None:
-    files = session.value(key)
-    if not files:
-        return
-    session.set_widget(DROPS, session.recall(DROPS, 0) + 1)
-    try:
-        folder = dropped_images.keep([(file.name, file.getvalue()) for file in files])
-    except SettingsError as error:
-        session.set_widget(TOLD, full_sentence(str(error)))
-        return
-    session.set_widget(TOLD, folder.text)
-    session.set_widget("new_images_path", allowed_paths.short(folder.folder))
+    if text := session.recall(told):
+        st.caption(plain(text))

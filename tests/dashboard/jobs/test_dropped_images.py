@@ -50,6 +50,19 @@ def test_second_drop_of_the_same_name__is_another_folder(studies):
     assert second.folder.name == "pets-2" and written(first.folder) == ["cat/1.png"]
 
 
+@pytest.mark.parametrize(
+    ("dropped", "kept"),
+    [
+        (["mine/core/1.png", "mine/spurious/1.png", "mine/1.png"], ["core/1.png", "spurious/1.png"]),
+        (["Core/owl/1.png"], ["core/owl/1.png"]),
+        (["mine/owl/1.png", "mine/2.png"], ["core/mine/2.png", "core/mine/owl/1.png"]),
+    ],
+)
+def test_masks__lie_below_core_and_spurious(dropped, kept):
+    folder = dropped_images.keep_masks([(name, picture()) for name in dropped]).folder
+    assert folder.name == "masks" and written(folder) == kept
+
+
 def test_loose_pictures__of_one_name_are_both_kept():
     kept = dropped_images.keep([("a.png", picture()), ("a.png", picture("blue"))])
     assert written(kept.folder) == ["a-2.png", "a.png"] and kept.folder.name == "pictures"

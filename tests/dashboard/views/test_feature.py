@@ -374,7 +374,7 @@ def test_without_masks__a_line_and_the_way_to_add_them(seen, open_page):
     assert not app.exception
     said = unescaped(all_text(app))
     assert "It needs masks of the objects" in said and "--masks" not in said
-    assert "Choose the mask folder" in [link.proto.label for link in app.get("page_link")]
+    assert "Add masks" in [link.proto.label for link in app.get("page_link")]
 
 
 def test_groups__that_it_belongs_to(worded, open_page):

@@ -310,14 +310,28 @@ def test_study_without_heatmaps__says_why_there_is_nothing_to_compare(studies, o
     assert "heatmaps need an encoder" in all_text(app)
 
 
-def test_study_without_masks__says_how_to_add_them(seen, open_page):
+def test_study_without_masks__says_how_to_add_them(seen, open_page, trusted):
     with edited_manifest(seen) as manifest:
         manifest["steps"]["overlap"]["summary"] = {"skipped": "no masks: give --masks DIR"}
     app = open_page("masks", study="seen")
     assert not app.exception
     said = all_text(app)
-    assert "No masks yet" in said and "in its folders core and spurious" in said
+    assert "Masks would tell" in app.subheader[0].value and "white where the object is" in said
+    assert "Or drop a folder of masks here" in [field.label for field in app.get("file_uploader")]
     assert [code.value for code in app.code] == [f"python -m core overlap {seen} --masks DIR"]
+
+
+def test_study_without_masks__a_folder_that_was_chosen_has_its_button(seen, open_page, tmp_path, monkeypatch):
+    monkeypatch.setenv("PEREGRINE_ROOTS", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    with edited_manifest(seen) as manifest:
+        manifest["steps"]["overlap"]["summary"] = {"skipped": "no masks: give --masks DIR"}
+    app = open_page("masks", study="seen", masks_path=str(tmp_path / "mine"))
+    assert not app.exception
+    assert "Compare heatmaps with masks" in [button.label for button in app.button]
+    app = open_page("masks", study="seen", masks_path=str(tmp_path / "gone"))
+    assert "there is no" in app.error[0].value
+    assert "Compare heatmaps with masks" not in [button.label for button in app.button]
 
 
 def test_without_overlap__the_command(seen, open_page):

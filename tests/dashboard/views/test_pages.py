@@ -220,8 +220,11 @@ def test_half_finished_study__views_show_what_is_there(studies, open_page):
         assert app.get("progress")
     said = all_text(open_page(study="demo"))
     assert "Still to come: Neighbours" in said and "python -m core neighbours" not in said
+    assert "not computed" not in all_text(open_page("predicting_errors", study="demo"))
+    assert "being computed" in all_text(open_page("predicting_errors", study="demo"))
     write_progress(studies / "demo", state="done")
     assert "python -m core neighbours" in all_text(open_page(study="demo"))
+    assert "not computed" in all_text(open_page("predicting_errors", study="demo"))
 
 
 def test_stopped_study__names_reason_and_command(studies, open_page):

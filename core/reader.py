@@ -47,6 +47,7 @@ class StudyReader:
         self.path = Path(path)
         self.manifest = layers.read_layered(self.path)
         self.below = layers.below(self.path)  # the study that this is a basis of
+        self.feature_kind = "Feature" if self.below is None else "Latent"  # what each is called
         self.name = layers.name_of(self.path)
         self._name_contents(self.manifest)
         self.damage: dict[str, str] = {}
@@ -280,8 +281,7 @@ class StudyReader:
         if masks is None:
             command = command_line("overlap", self.path, masks="DIR")
             raise StudyError(f"'{self.path}' has no masks. Run: {command}")
-        mask = masks.read(image_id, kind)
-        frame = masks.frame(image_id, kind)
+        mask, frame = masks.read(image_id, kind), masks.frame(image_id, kind)
         return in_encoder_frame(mask, frame, self.transform, size or self.image(image).size)
 
     def thumbnail(self, image: str | SupportsIndex) -> bytes:

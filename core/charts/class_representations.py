@@ -114,7 +114,7 @@ def class_representations(
     names = [as_text(str(class_names[number])) for number in classes]
     columns = [_column_name(number, (words or {}).get(number, "")) for number in features.tolist()]
     if words:
-        columns = [name if " #" in name else f"#{name}" for name in columns]
+        columns = [_numbered(name) for name in columns]
     fig = make_subplots(
         rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=_gap(len(classes), theme)
     )
@@ -152,7 +152,7 @@ def _cells(
         xgap=0.5,
         ygap=0.5,
         coloraxis="coloraxis2" if panel == "difference" else "coloraxis",
-        text=[[f"{name}, feature {column}" for column in columns] for name in names],
+        text=[[f"{name}, {_numbered(column)}" for column in columns] for name in names],
         customdata=None if n is None else [[size] * len(columns) for size in n],
         hovertemplate=f"<b>%{{text}}</b><br>{panel}: %{{z:.4f}}{sizes}<extra></extra>",
         hoverongaps=False,
@@ -172,6 +172,10 @@ def _column_name(feature: int, words: str) -> str:
     ('blue, sky #7', '7')
     """
     return f"{as_text(shortened(words, LONGEST_NAME))} #{feature}" if words else str(feature)
+
+
+def _numbered(column: str) -> str:
+    return column if " #" in column else f"#{column}"
 
 
 def _sizes(panel: str, counts: np.ndarray) -> str:

@@ -50,7 +50,7 @@ def add_points(
         marker={"color": colour, "size": theme.stroke(6), "opacity": 0.8},
         unselected={"marker": {"opacity": 0.8}},
         customdata=point_facts(rows),
-        hover="<b>feature %{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
+        hover="<b>#%{customdata[0]}</b><br>fires on %{customdata[1]:.3g} % of the "
         f"{images}%{{customdata[2]}}<br>{TAIL_LABEL[tail]}: {TAIL_MEANING[tail]}",
     )
     fig.add_trace(trace)
@@ -68,7 +68,7 @@ def mark_selected(
             row[x].to_numpy(float),
             y[at[:1]],
             mode="markers+text",
-            text=[f"feature {selected}"],
+            text=[f"#{selected}"],
             textposition="top left",
             textfont={"color": theme.ink},
             marker={"symbol": "circle-open", "size": 15, "color": theme.accent, "line": {"width": 3}},
@@ -76,7 +76,7 @@ def mark_selected(
             cliponaxis=False,
             showlegend=False,
             name="selected",
-            hover="<b>feature %{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %",
+            hover="<b>#%{customdata[0]}</b> (selected)<br>fires on %{customdata[1]:.3g} %",
         )
     )
 

@@ -280,7 +280,7 @@ def _table(study: Study, options: FigureOptions) -> Places:
     if options.features:
         raw = study.array("representations").rows(rows).astype(np.float64)
         value = safe_divide(raw[:, options.features[0]], np.linalg.norm(raw, axis=1), empty=0.0)
-        title = f"feature {options.features[0]}"
+        title = f"{study.feature_kind} {options.features[0]}"
     elif options.score != FigureOptions.score or not study.labelled:
         table = study.table("quality")
         score = known_score(table, options.score)

@@ -11,24 +11,17 @@ from core.common.score_names import SCORES, score_label
 
 
 def feature_sentence(
-    feature: int,
-    rate: float,
-    tail: str,
-    classes: str = "",
-    *,
-    name: str = "",
-    images: str = "training images",
+    name: str, rate: float, tail: str, classes: str = "", *, images: str = "training images"
 ) -> str:
     """Describe one feature in a sentence.
 
     Args:
+        name: what it is called, such as "Feature 12".
         rate: percent of the images on which it fires.
         tail: lower, middle or upper.
         classes: which class these images belong to, in words; "" without labels.
-        name: its display name if it has words; "" is "Feature 12".
         images: what the images are called.
     """
-    name = name or f"Feature {feature}"
     if not rate > 0:
         return f"{name} fires on none of the {images}."
     text = f"{name} fires on {_percent(rate)} of the {images}"

@@ -96,7 +96,7 @@ def _points(
         marker={"color": colour, "size": theme.stroke(8), "opacity": 0.85},
         unselected={"marker": {"opacity": 0.85}},
         customdata=data,
-        hover="<b>feature %{customdata[0]}</b> %{customdata[1]}<br>"
+        hover="<b>#%{customdata[0]}</b> %{customdata[1]}<br>"
         f"{here}: %{{y:.1f}} %<br>{elsewhere}: %{{x:.1f}} %",
     )
 
@@ -133,7 +133,7 @@ def sorted_rates(features: pd.DataFrame, *, log: bool = False, theme: Theme = LI
             rows.loc[part], rank[part], rate[part], TAIL_LABEL[tail], theme.tail(tail), ("", ""), theme
         )
         trace.hovertemplate = (
-            "<b>feature %{customdata[0]}</b> %{customdata[1]}<br>fires on %{y:.3g} %<extra></extra>"
+            "<b>#%{customdata[0]}</b> %{customdata[1]}<br>fires on %{y:.3g} %<extra></extra>"
         )
         fig.add_trace(trace)
     fig.update_xaxes(title_text="features that fire, rarest first", range=[0, len(rows) + 1])

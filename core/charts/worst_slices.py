@@ -103,7 +103,7 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     significant = numbers(table, "q") <= 0.05
     table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
     words_of = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
-    names = [plain_name(Slice.parse(str(text)), words_of) for text in table["where"]]
+    names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))
 
 

@@ -121,7 +121,8 @@ def _wrong(study: Study, accuracy: ClassAccuracy, among: np.ndarray | None) -> s
         return f"{right}, and no group of images is clearly harder"
     share = worst.errors / worst.n
     words_of = {feature: ", ".join(mine) for feature, mine in feature_words(study).items()}
-    name, elsewhere = plain_name(Slice.parse(worst.where), words_of), percent(worst.rest, digits=0)
+    name = plain_name(Slice.parse(worst.where), words_of, study.feature_kind)
+    elsewhere = percent(worst.rest, digits=0)
     if share >= FAILS:
         return f"fails on {name}"
     return f"is weaker on {name} ({percent(share, digits=0)} wrong, elsewhere {elsewhere})"

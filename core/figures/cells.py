@@ -202,8 +202,7 @@ def title_of(cell: CellRequest) -> str:
     title = title.replace("Q (--score)", score_label(cell.options.score))
     title = title.replace(" (--mask)", f" with the {cell.options.mask} mask")
     if cell.options.features and cell.name in OF_FEATURES:
-        numbers = ", ".join(map(str, cell.options.features))
-        title += f", feature{'s' if len(cell.options.features) > 1 else ''} {numbers}"
+        title += f", {', '.join(f'#{feature}' for feature in cell.options.features)}"
     title += f", in {study_name(cell.of)}" if cell.of else ""
     title += f", compared with {', '.join(map(study_name, cell.beside))}" if cell.beside else ""
     return title if title[1:2].isupper() else title[:1].upper() + title[1:]

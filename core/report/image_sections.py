@@ -69,7 +69,8 @@ def slices(source: Source) -> Section:
         ends = f"{100 * row['low']:.0f} to {100 * row['high']:.0f}"
         rates = f"{percent(row['error_rate'])} ({ends}) of {counted(int(row['n']), 'image')} misclassified"
         beside = f"{rates}, others {percent(row['rest'])}: {row['where']}"
-        section.parts += [parts.heading(with_class_names(plain_name(where, words))), parts.quiet(beside)]
+        name = plain_name(where, words, study.feature_kind)
+        section.parts += [parts.heading(with_class_names(name)), parts.quiet(beside)]
         section.parts.append(_some(source, where.mask(whole) & inside))
     for saved in saved_slices.listed(whole)[:SLICES]:
         count = "cannot be read" if saved["n_images"] is None else counted(saved["n_images"], "image")

@@ -47,9 +47,10 @@ class Source:
         return {feature: ", ".join(words) for feature, words in feature_words(self.study, most=WORDS).items()}
 
     def feature_name(self, feature: int) -> str:
-        """ "Feature 12 (brick wall, red)"."""
+        """ "Feature 12 (brick wall, red)", "Latent 12" in a basis."""
         words = self.words.get(int(feature))
-        return f"Feature {int(feature)} ({words})" if words else f"Feature {int(feature)}"
+        title = f"{self.study.feature_kind} {int(feature)}"
+        return f"{title} ({words})" if words else title
 
     def reason(self, step: str) -> str:
         """Explain why a step's results are not there."""

@@ -98,7 +98,7 @@ def worst_slices(
     )
     order = np.lexsort([-candidates["errors"], -candidates["low"], ~(candidates["q"] <= 0.05)])
     candidates = candidates.iloc[order[:limit]].reset_index(drop=True)
-    return _named(candidates, tokens, study.class_names, population.split)
+    return _named(candidates, tokens, study, population.split)
 
 
 def find(
@@ -174,13 +174,14 @@ def _tested(candidates: pd.DataFrame, wrong: np.ndarray, labels: np.ndarray, aga
     return candidates.loc[totals > n].reset_index(drop=True)
 
 
-def _named(candidates: pd.DataFrame, tokens: Tokens, classes: list[str], split: str | None) -> pd.DataFrame:
+def _named(candidates: pd.DataFrame, tokens: Tokens, study: StudyReader, split: str | None) -> pd.DataFrame:
     names, kinds, texts, also = [], [], [], []
+    classes, feature = study.class_names, study.feature_kind.lower()
     for label, trait, same in zip(candidates["label"], candidates["trait"], candidates["same"], strict=True):
         candidate = slice_of(tokens, int(trait), classes[label] if label >= 0 else None, split)
-        names.append(trait_name(tokens, int(trait)))
+        names.append(trait_name(tokens, int(trait), feature))
         kinds.append(tokens.kinds[trait] if trait >= 0 else "class")
-        others = [trait_name(tokens, other) for other in sorted({*same} - {int(trait), -1})]
+        others = [trait_name(tokens, other, feature) for other in sorted({*same} - {int(trait), -1})]
         also.append(first_of(others, LISTED_TOGETHER))
         texts.append(str(candidate))
     labels = [classes[label] if label >= 0 else None for label in candidates["label"]]
@@ -188,12 +189,12 @@ def _named(candidates: pd.DataFrame, tokens: Tokens, classes: list[str], split: 
     return named.loc[:, COLUMNS]
 
 
-def trait_name(tokens: Tokens, trait: int) -> str:
-    """'feature 12', a word, 'background: sand'; empty for no trait."""
+def trait_name(tokens: Tokens, trait: int, feature: str) -> str:
+    """'feature 12' (or 'latent 12'), a word, 'background: sand'; empty for no trait."""
     if trait < 0:
         return ""
     if tokens.kinds[trait] == FEATURE:
-        return f"feature {tokens.names[trait]}"
+        return f"{feature} {tokens.names[trait]}"
     column, name = tokens.within[trait], tokens.names[trait]
     return f"{column}: {name}" if column else name
 

@@ -42,7 +42,7 @@ class Cluster:
         share, outside: share of the class, or firing rate of the feature, in the cluster and outside.
         feature: whose words these are; None for a class.
         apart: words that tell it from other clusters of the same name; empty where there are none. apart_by:
-            the feature with these words.
+            the feature with these words. kind: what a feature is called.
     """
 
     words: str
@@ -56,6 +56,7 @@ class Cluster:
     feature: int | None = None
     apart: str = ""
     apart_by: int | None = None
+    kind: str = "Feature"
 
     @property
     def name(self) -> str:
@@ -66,13 +67,12 @@ class Cluster:
     def reason(self) -> str:
         """Return how the cluster got its name."""
         here, elsewhere = percent(self.share, digits=0), percent(self.outside, digits=0)
-        sentence = (
-            f"Feature {self.feature} fires on {here} of the {self.n:,} images here; elsewhere {elsewhere}."
-        )
+        sentence = f"{self.kind} {self.feature} fires on {here} of the {self.n:,} images here"
         if self.feature is None:
-            sentence = f"{here} of the {self.n:,} images here are {self.words}; elsewhere {elsewhere}."
+            sentence = f"{here} of the {self.n:,} images here are {self.words}"
+        sentence += f"; elsewhere {elsewhere}."
         if self.apart:
-            sentence += f" Among places with the same name, feature {self.apart_by} marks this one."
+            sentence += f" Among places of this name, {self.kind.lower()} {self.apart_by} marks this one."
         return sentence
 
 
@@ -129,7 +129,10 @@ def named_clusters(study: StudyReader, places: np.ndarray, mask: np.ndarray) -> 
             inside = members[number]
             bottom, top = places[inside, 1].min(), places[inside, 1].max()
             clusters.append(
-                Cluster(words, x, y, float(top), float(bottom), len(inside), share, outside, feature)
+                Cluster(
+                    *(words, x, y, float(top), float(bottom), len(inside), share, outside, feature),
+                    kind=study.feature_kind,
+                )
             )
             homes_of.append(inside)
     return _told_apart(study, clusters, homes_of)

@@ -64,7 +64,7 @@ class Feature:
             lines.append(f"{percent(fact['purity'], 0)} of them {with_class_names(fact['top_class'])}")
         top = study.vector("top_images")[number] if study.has("top_images") else np.empty(0, np.int64)
         pictures = (_seen(study, int(row), number) for row in top[top >= 0][:PICTURES])
-        return _card(f"Feature {number}" + (f" ({name})" if name else ""), lines, pictures)
+        return _card(f"{study.feature_kind} {number}" + (f" ({name})" if name else ""), lines, pictures)
 
 
 def _card(title: str, lines: Iterable[str], pictures: Iterable[str]) -> str:

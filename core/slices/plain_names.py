@@ -71,11 +71,11 @@ class Phrase:
     alone: bool = False
 
 
-def plain_name(where: Slice, words: Mapping[int, str] | None = None) -> str:
+def plain_name(where: Slice, words: Mapping[int, str] | None = None, kind: str = "feature") -> str:
     """Name a slice in plain words. The split is left out.
 
     Args:
-        words: of features, which the name then mentions.
+        words: of features, which the name then mentions. kind: what one of them is called.
 
     >>> plain_name(Slice.parse("split=val cause=small"))
     'small objects'
@@ -87,7 +87,7 @@ def plain_name(where: Slice, words: Mapping[int, str] | None = None) -> str:
     where = replace(where, split=None, name="")
     if not where:
         return "all images"
-    phrases = [_phrase(part, words or {}) for part in where.parts() if not part.labels]
+    phrases = [_phrase(part, words or {}, kind.lower()) for part in where.parts() if not part.labels]
     label = " or ".join(where.labels)
     if not phrases:
         return plural(label)
@@ -114,7 +114,7 @@ def _joined(clauses: list[str]) -> list[str]:
     return [*(clause for clause in clauses if clause not in relative), *([joined] if joined else [])]
 
 
-def _phrase(part: Slice, words: Mapping[int, str]) -> Phrase:
+def _phrase(part: Slice, words: Mapping[int, str], kind: str) -> Phrase:
     for column, values in part.extras.items():
         return _value(column, " or ".join(values))
     if part.correct is not None:
@@ -123,7 +123,7 @@ def _phrase(part: Slice, words: Mapping[int, str]) -> Phrase:
         return Phrase(behind=f"{part.confusion[0]} taken for {part.confusion[1]}", alone=True)
     for number in part.fires:
         in_brackets = f" ({words[number]})" if words.get(number) else ""
-        return Phrase(behind=f"on which feature {number}{in_brackets} fires")
+        return Phrase(behind=f"on which {kind} {number}{in_brackets} fires")
     for word in part.concepts:
         return Phrase(behind=f"{SAY}“{word}”")  # which is not always what the image shows
     return Phrase(behind=part.describe().removeprefix("images, "))

@@ -151,11 +151,6 @@ def neighbours(study: Study, row: int) -> pd.DataFrame:
     return near.loc[rows >= 0].reset_index(drop=True)
 
 
-def feature_kind(study: Study) -> str:
-    """What a unit of the study is called: a latent where it is one of a basis."""
-    return "Feature" if study.below is None else "Latent"
-
-
 def feature_name(study: Study, feature: int) -> str:
     """What a feature is called wherever it is shown: "Feature 12 (brick wall, red)", or "Feature 12" without
     concepts. Not safe in Markdown: a stranger's study may call any text a concept.
@@ -165,7 +160,7 @@ def feature_name(study: Study, feature: int) -> str:
 
 def feature_names(study: Study, features: Iterable[int]) -> list[str]:
     """`feature_name` of several features."""
-    words, kind = feature_words(study), feature_kind(study)
+    words, kind = feature_words(study), study.feature_kind
     return [
         f"{kind} {number} ({words[number]})" if number in words else f"{kind} {number}"
         for number in map(int, features)
@@ -180,7 +175,7 @@ def list_names(study: Study, features: Iterable[int]) -> list[str]:
     descriptions = (
         (number, words.get(number) or class_words(study, number)) for number in map(int, features)
     )
-    kind = feature_kind(study)
+    kind = study.feature_kind
     return [f"{kind} {number} ({text})" if text else f"{kind} {number}" for number, text in descriptions]
 
 

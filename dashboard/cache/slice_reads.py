@@ -154,7 +154,7 @@ def distinct(study: Study, places: tuple[str, ...]) -> np.ndarray:
 def _plain_names(study: Study, table: pd.DataFrame) -> list[str]:
     """What each slice is called; of two with the same name, each also says its trait."""
     words = reads.feature_words(study)
-    names = [plain_name(Slice.parse(str(text)), words) for text in table["where"]]
+    names = [plain_name(Slice.parse(str(text)), words, study.feature_kind) for text in table["where"]]
     shared = {name for name, n in Counter(names).items() if n > 1}
     return [
         f"{name} ({trait})" if name in shared and trait else name

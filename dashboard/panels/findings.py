@@ -86,7 +86,7 @@ def _slice(study: Study, population: Slice) -> tuple[Card, Target] | None:
     if worst is None:
         return None
     share = widgets.percent(worst.errors / worst.n, digits=0)
-    name = plain_name(Slice.parse(worst.where), reads.feature_words(study))
+    name = plain_name(Slice.parse(worst.where), reads.feature_words(study), study.feature_kind)
     return _card(
         study,
         "slice",
@@ -142,7 +142,7 @@ def feature_findings(
     listed = [
         Card(
             str(number),
-            title=words.get(number, f"Feature {number}"),
+            title=feature_reads.title(study, number),
             note=reads.number_and_place(study, number) if number in words else "",
             subtitle=lines[number],
             href=session.href("feature", name, feature=str(number)),

@@ -176,7 +176,7 @@ def _row(
     has_push = np.isfinite(push) and most > 0
     return Row(
         id=str(number),
-        title=words.get(number, f"Feature {number}"),
+        title=feature_reads.title(study, number),
         note=f"#{number}" if number in words else reads.class_words(study, number),
         href=session.href("feature", served_studies.name_of(study), feature=str(number)),
         push=float(push / most) if has_push else None,

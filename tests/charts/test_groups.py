@@ -78,7 +78,7 @@ def test_class_representations__columns_carry_the_words_of_their_features(rng):
     assert layout_of(fig).height > layout_of(bare).height  # room for them
     assert layout_of(fig).xaxis.ticklabeloverflow == "allow"  # else plotly hides the first name
     assert layout_of(fig).margin.l > (layout_of(bare).margin.l or 0)
-    assert fig.data[0].text[0][0] == "cat, feature blue, &lt;sky&gt; #7"
+    assert fig.data[0].text[0][0] == "cat, blue, &lt;sky&gt; #7"
 
 
 def test_class_representations__with_the_difference_on_top__each_scale_stands_beside_its_panels(rng):

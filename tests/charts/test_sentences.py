@@ -6,15 +6,15 @@ from core.charts.sentences import _percent, bands_sentence, feature_sentence
 
 
 def test_feature_sentence__names_the_classes_it_fires_on():
-    text = feature_sentence(98, 3.14, "middle", "mostly zebra, 80 of 135 images")
+    text = feature_sentence("Feature 98", 3.14, "middle", "mostly zebra, 80 of 135 images")
     assert text.startswith(
         "Feature 98 fires on 3.1 % of the training images (mostly zebra, 80 of 135 images); discriminative"
     )
 
 
 def test_feature_sentence__without_labels_and_without_firing():
-    assert "upper tail" in feature_sentence(1, 60.0, "upper")
-    assert feature_sentence(2, 0.0, "lower") == "Feature 2 fires on none of the training images."
+    assert "upper tail" in feature_sentence("Feature 1", 60.0, "upper")
+    assert feature_sentence("Latent 2", 0.0, "lower") == "Latent 2 fires on none of the training images."
 
 
 def test_bands_sentence__counts(features):

@@ -107,9 +107,7 @@ def test_names__clusters_of_one_name_are_told_apart_by_a_further_feature(world, 
     named = [one for one in found if one.words == "ant"]
     words = ", ".join(map_clusters.feature_words(world.study)[3])
     assert [one.name for one in named if one.x < 5 and one.y < 5] == [f"ant · {words}"]
-    assert "Among places with the same name, feature 3 marks this one." in " ".join(
-        one.reason for one in named
-    )
+    assert "Among places of this name, feature 3 marks this one." in " ".join(one.reason for one in named)
     assert len({one.name for one in found}) == len(found)
 
 

@@ -28,11 +28,11 @@ def compare_traits(
     sizes = int(np.count_nonzero(apart[0])), int(np.count_nonzero(apart[1]))
     table = trait_differences(traits, counts, sizes)
     named = zip(table["kind"], table["within"], table["name"], strict=True)
-    return table.assign(title=[_title(kind, within, name, words) for kind, within, name in named])
+    return table.assign(title=[_title(study, kind, within, name, words) for kind, within, name in named])
 
 
-def _title(kind: str, within: str, name: str, words: Mapping[int, str]) -> str:
+def _title(study: StudyReader, kind: str, within: str, name: str, words: Mapping[int, str]) -> str:
     if kind == FEATURE:
         meaning = words.get(int(name))
-        return f"Feature {name} ({meaning})" if meaning else f"Feature {name}"
+        return f"{study.feature_kind} {name}" + (f" ({meaning})" if meaning else "")
     return f"{within}: {name}" if within else name

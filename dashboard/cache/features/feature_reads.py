@@ -127,6 +127,11 @@ def names(study: Study) -> dict[int, str]:
     return {feature: " · ".join(some) + of_class.get(feature, "") for feature, some in words.items()}
 
 
+def title(study: Study, feature: int) -> str:
+    """What a feature is called on a card: its name, "Feature 12" without one, "Latent 12" in a basis."""
+    return names(study).get(feature) or f"{study.feature_kind} {feature}"
+
+
 def every_class(population: Slice) -> Slice:
     """The filter without its condition on the true class."""
     return Slice.joined(part for part in population.parts() if not part.labels)

@@ -48,9 +48,7 @@ def joint(study: Study) -> pd.DataFrame:
     joined = table.assign(
         name=[concept_reads.plain_name(group) for group in names],
         words=[text.replace("; ", " · ") for text in words(explained.reindex(names), "words")],
-        members=[
-            " | ".join(best.get(part, f"feature {part}") for part in group.split("_")) for group in names
-        ],
+        members=[" | ".join(best.get(part, f"#{part}") for part in group.split("_")) for group in names],
         explained=np.isin(names, explained.index.to_numpy(object)),
     )
     sizes = joined["n_features"].to_numpy(), -joined["n_images"].to_numpy()

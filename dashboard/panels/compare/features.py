@@ -57,7 +57,7 @@ def _cards(comparison: Comparison, number: int, table: pd.DataFrame) -> None:
     listed = [
         Card(
             str(feature),
-            title=words.get(feature, f"Feature {feature}"),
+            title=feature_reads.title(study, feature),
             note=reads.number_and_place(study, feature) if feature in words else "",
             subtitle=f"fires on {counted(n, 'image')}; most alike: #{closest}, "
             f"{widgets.percent(likeness, digits=0)} of the images shared",

@@ -260,7 +260,7 @@ def _feature_gallery(comparison: Comparison, number: int, study: Study, feature:
     def opened(row: int) -> None:
         session.open_image(first, first.row_of(study.images["image_id"].iat[row]))
 
-    label = f"images of feature {feature} in {comparison.names[number]}"
+    label = f"images of {study.feature_kind} {feature} in {comparison.names[number]}"
     options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
     cell = cell_beside(CellRequest("feature_heatmaps", options), study) if with_heat else None
     with with_menu(f"compare_top_{number}", alt=label, cell=cell):

@@ -139,11 +139,12 @@ def _feature(study: Study, at: int, part: Found, address: str) -> None:
     number = int(part["feature"])
     with st.container(border=True, gap="small", height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            link("feature", f"{at}. **Feature {number}**", study, feature=str(number))
+            link("feature", f"{at}. **{study.feature_kind} {number}**", study, feature=str(number))
             st.caption(f"activation {part['activation']:.3f}", width="content")
         if address:
             st.html(
-                f'<img src="{html.escape(address, quote=True)}" alt="Where feature {number} looks" '
+                f'<img src="{html.escape(address, quote=True)}" '
+                f'alt="Where {study.feature_kind} {number} looks" '
                 'style="display:block;width:100%;height:120px;object-fit:contain;border-radius:6px;'
                 'background:rgba(127,140,155,.16)">'
             )
@@ -166,12 +167,12 @@ def _named(study: Study, side: str, number: int, has_words: bool) -> None:
             captions={int(row): () for row in rows},
             badges=lambda row: "",
             tile=60,
-            label=f"images on which feature {number} is largest",
+            label=f"images on which {study.feature_kind} {number} is largest",
         )
 
 
-def _bars(table: pd.DataFrame, colour: str, theme: Theme) -> go.Figure:
-    return word_bars.contribution_bars(table, colour=getattr(theme, colour), theme=theme)
+def _bars(table: pd.DataFrame, colour: str, kind: str, theme: Theme) -> go.Figure:
+    return word_bars.contribution_bars(table, colour=getattr(theme, colour), kind=kind, theme=theme)
 
 
 def _behind(study: Study, decomposed: Found) -> None:
@@ -197,7 +198,7 @@ def _behind(study: Study, decomposed: Found) -> None:
             chart(
                 study,
                 f"decompose_{side}",
-                partial(_bars, table, colour),
+                partial(_bars, table, colour, study.feature_kind),
                 *(colour, *table["feature"], *table["contribution"], *table["words"]),
                 alt=f"What the strongest features add to the logit of the {side}",
                 data=table,

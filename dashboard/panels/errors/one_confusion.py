@@ -208,7 +208,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
             part.rename(columns={"push": "contribution"}),
             colour=theme.correct if side == "true" else theme.misclassified,
             theme=theme,
-            kind=reads.feature_kind(study),
+            kind=study.feature_kind,
         ).update_xaxes(title_text=f"pushes towards {of[1] if side == 'true' else of[2]}, in logits"),
         *of,
         alt=f"How much of the lead each feature is that pushes towards the {side} class",
@@ -219,7 +219,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
         [
             Card(
                 str(row["feature"]),
-                str(row["words"]).replace("; ", " · ") or f"{reads.feature_kind(study)} {row['feature']}",
+                str(row["words"]).replace("; ", " · ") or f"{study.feature_kind} {row['feature']}",
                 href=session.href("feature", name, feature=str(row["feature"])),
                 note=f"#{row['feature']}" if row["words"] else reads.class_words(study, int(row["feature"])),
                 subtitle=f"{row['push']:.2f} logits",

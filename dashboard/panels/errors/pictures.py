@@ -35,6 +35,6 @@ def heat_pictures(study: Study, feature: int, n: int) -> tuple[Picture, ...]:
     urls = overlay_urls(study, numbers, [OverlayStyle(features=(feature,))] * len(numbers))
     facts = reads.facts_of(study, numbers)
     return tuple(
-        Picture(url, f"{widgets.image_name(fact)}, heatmap of feature {feature}")
+        Picture(url, f"{widgets.image_name(fact)}, heatmap of {study.feature_kind} {feature}")
         for url, fact in zip(urls, facts, strict=True)
     )

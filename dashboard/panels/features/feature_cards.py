@@ -72,7 +72,7 @@ def title_and_note(study: Study, row: Row) -> tuple[str, str]:
     trust = [f"stability {stable:.2f}"] if stable is not None else []
     if row["name"]:
         return row["name"], " · ".join([reads.number_and_place(study, int(row["feature"])), *trust])
-    return f"{reads.feature_kind(study)} {row['feature']}", " · ".join(
+    return f"{study.feature_kind} {row['feature']}", " · ".join(
         [part for part in (row["classes"], *trust) if part]
     )
 
@@ -147,7 +147,9 @@ def pictures_of(study: Study, feature: int, rows: list[int], n_stored: int) -> t
     style = OverlayStyle(features=(feature,))
     addresses = overlay_urls(study, rows[:n_stored], [style] * n_stored)
     addresses += served_studies.picture_urls(study, rows[n_stored:])
-    kinds = [f"heatmap of feature {feature}"] * n_stored + ["no stored heatmap"] * (len(rows) - n_stored)
+    kinds = [f"heatmap of {study.feature_kind} {feature}"] * n_stored + ["no stored heatmap"] * (
+        len(rows) - n_stored
+    )
     facts = reads.facts_of(study, rows)
     return tuple(
         Picture(address, f"{_called(fact)}: {kind}")

@@ -42,7 +42,7 @@ def classes(study: Study, feature: int, tail: str, population: Slice) -> None:
             shares, colour=theme.tail(tail), selected=population.labels, images=images, theme=theme
         ),
         *(feature, population),
-        alt=f"Classes of the {images} on which feature {feature} fires",
+        alt=f"Classes of the {images} on which {study.feature_kind} {feature} fires",
         data=where(shares, numbers(shares, "images") > 0),
     )
 
@@ -85,7 +85,7 @@ def activations(study: Study, feature: int, tail: str, population: Slice) -> Non
             theme=theme,
         ),
         *(feature, population),
-        alt=f"Distribution of feature {feature}'s activation over the train images",
+        alt=f"Activation of {study.feature_kind} {feature} over the train images",
         data=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "images": counts}),
     )
     count = counted(len(marked), name.replace("images", "image", 1), name)
@@ -119,7 +119,7 @@ def push(study: Study, feature: int, population: Slice) -> None:
         "feature_push",
         lambda theme: figures.push_bars(weights, selected=population.labels, theme=theme),
         *(feature, population.labels),
-        alt=f"What feature {feature} adds to the logit of each class, against the average class",
+        alt=f"What {study.feature_kind} {feature} adds to the logit of each class, against the average class",
         data=weights,
     )
 
@@ -142,7 +142,7 @@ def heat(study: Study, feature: int) -> None:
         "feature_heat",
         lambda theme: figures.heat_lifts(rows, theme=theme),
         feature,
-        alt=f"Heat of feature {feature} on core and on spurious masks, against a uniform heatmap",
+        alt=f"Heat of {study.feature_kind} {feature} on both masks, against a uniform heatmap",
         data=rows,
     )
     parts = [

@@ -47,7 +47,9 @@ def strongest_images(study: Study, feature: int, population: Slice) -> None:
             if look == HEAT:
                 options = FigureOptions(features=(feature,), colours=OverlayStyle.colour_map)
                 cell = CellRequest("feature_heatmaps", options, str(population))
-            with with_menu("feature_pictures", alt=f"the images of feature {feature}", cell=cell):
+            with with_menu(
+                "feature_pictures", alt=f"the images of {study.feature_kind} {feature}", cell=cell
+            ):
                 if every or len(rows) <= EACH:  # too few to make three rows of them
                     key = "feature_every" if every else "feature_top"
                     _gallery(study, feature, rows, badges, look, key=key, page_size=48)
@@ -150,7 +152,7 @@ def _gallery(
         page_size=page_size,
         tile=TILE,
         columns=columns,
-        label=f"images on which feature {feature} fires",
+        label=f"images on which {study.feature_kind} {feature} fires",
         pictures=addresses,
         names=(look,),
     )

@@ -120,7 +120,7 @@ def _steps(study: Study, feature: int, asked: Listing, features: pd.DataFrame) -
 
 def _called(study: Study, feature: int) -> str:
     words = feature_reads.names(study).get(feature)
-    return widgets.plain(f"Feature {feature}" + (f" ({words})" if words else ""))
+    return widgets.plain(f"{study.feature_kind} {feature}" + (f" ({words})" if words else ""))
 
 
 def sentence(study: Study, population: Slice, row: dict[str, Any]) -> str:
@@ -134,7 +134,8 @@ def sentence(study: Study, population: Slice, row: dict[str, Any]) -> str:
         classes = (
             counted(firing.of, "image") if (firing := row["firing_class"]) and firing.few else row["classes"]
         )
-        return feature_sentence(row["feature"], 100 * rate, row["tail"], classes, images=images)
+        called = f"{study.feature_kind} {row['feature']}"
+        return feature_sentence(called, 100 * rate, row["tail"], classes, images=images)
     n = slice_reads.count(study, population)
     text = f"Fires on {round(rate * n):,} of {n:,} images of {name} ({widgets.percent(rate)})"
     if widgets.undefined(row["rate_against"]):

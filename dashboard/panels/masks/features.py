@@ -18,6 +18,7 @@ from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.overlay_images import overlay_urls
 from dashboard.cache import overlap_reads, reads
+from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Bar, Card, Picture, Tone, cards
 from dashboard.components.chart import download
@@ -99,14 +100,12 @@ def _chosen(wide: pd.DataFrame) -> pd.DataFrame:
 
 def _card(study: Study, population: Slice, row: Mapping[str, Any]) -> Card:
     feature = int(row["feature"])
-    name = reads.feature_name(study, feature)
-    words_of = name.partition(" (")[2].removesuffix(")")
     workers = str(row.get("keywords") or "")
     return Card(
         id=str(feature),
-        title=words_of or f"Feature {feature}",
+        title=feature_reads.title(study, feature),
         href=session.href("feature", served_studies.name_of(study), feature=str(feature)),
-        note=f"#{feature}" if words_of else reads.class_words(study, feature),
+        note=f"#{feature}" if feature in feature_reads.names(study) else reads.class_words(study, feature),
         tag=LOOKS[row["verdict"]],
         tone=TONES[row["verdict"]],
         pictures=_pictures(study, population, feature),

@@ -25,13 +25,15 @@ from core.export.bases_table import bases_table
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.jobs.progress import Progress
 from core.measures import concept_features
+from core.pipeline.run import resume
 from core.slices.slice import Slice
+from core.storage.layers import layer
 from core.store import open_study
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
 from dashboard.panels.features.bases import control_sentence
-from tests.dashboard.conftest import all_text, tiles
+from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.synthetic import make_seen_study
 
 
@@ -53,14 +55,44 @@ def served(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "demo"
 
 
+@pytest.fixture
+def in_basis(served: Path) -> Path:
+    """That study with the steps run in its principal components."""
+    resume(layer(served, "pca"), {}, Progress.silent())
+    return served
+
+
+PAGES = (
+    ("overview", {}),
+    ("features", {"where": "label=ant"}),
+    ("feature", {"feature": 2}),
+    ("image", {"image": "val/ant/0080.png"}),
+    ("errors", {"slices_least": 2, "slices_sure": "false"}),
+    ("errors", {"errors_tab": "Compare two"}),
+    ("map", {"colour": "Feature"}),
+    ("heatmaps", {"heat_part": "Mean representations"}),
+)
+
+
 def test_units_of_a_basis_are_called_latents_in_lists_and_charts(made):
     study = open_study(made)
     for one, kind in ((study, "Feature"), (study.in_basis("pca"), "Latent")):
         assert reads.feature_name(one, 3).startswith(f"{kind} 3")
         assert reads.list_names(one, [3])[0].startswith(f"{kind} 3")
         part = pd.DataFrame({"feature": [3], "contribution": [0.5], "words": [""]})
-        bars = contribution_bars(part, colour="#000000", kind=reads.feature_kind(one))
+        bars = contribution_bars(part, colour="#000000", kind=one.feature_kind)
         assert list(layout_of(bars).yaxis.ticktext) == [f"{kind} 3"]
+
+
+def test_no_page_of_a_basis_calls_a_latent_a_feature(in_basis, open_page):
+    shown = ""
+    for page, parts in PAGES:
+        app = open_page(page, study="demo", basis="pca", **parts)
+        assert not app.exception, page
+        shown = " ".join(str(node.proto) for node in app.main if hasattr(node, "proto"))
+        assert not re.findall(r"[^.]{0,60}\b[Ff]eatures? \d.{0,20}", shown), page
+    app = open_page("features", study="demo", basis="pca")
+    assert drawn_cards(app, "features_cards")[0]["title"].startswith("Latent ")
 
 
 def test_twins__the_same_direction_whatever_its_sign_length_and_place():

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.dataframes import where, words
+from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from core.reader import StudyReader
 
 VALUES = ("confidence", "margin", "energy")
+SHOWN = 3  # names in a note
 
 
 @dataclass(frozen=True)
@@ -156,10 +158,8 @@ def answer_facts(
     labels = words(where(study.images, judged), "label")
     common = int(np.unique(labels, return_counts=True)[1].max()) if n else 0
     low = float(wilson(n_right, n)[0]) if n else np.nan
-    others = (
-        ~pd.Series(table["predicted"]).isin(study.class_names).to_numpy()
-        & table["predicted"].notna().to_numpy()
-    )
+    predicted = pd.Series(table["predicted"])
+    others = (~predicted.isin(study.class_names) & predicted.notna()).to_numpy()
     top5 = table["top5_correct"].to_numpy(dtype=float, na_value=np.nan)[judged]
     return {
         "kind": kind,
@@ -172,6 +172,19 @@ def answer_facts(
         "other_classes": float(others[evaluated].mean()) if evaluated.any() else 0.0,
         "at_chance": bool(n and low <= common / n),
         "linear": found.weights is not None,
-        "notes": found.notes,
+        "notes": [*found.notes, *_other_classes_note(predicted.to_numpy(object)[others])],
         **found.facts,
     }
+
+
+def _other_classes_note(predicted: np.ndarray) -> list[str]:
+    """Say which classes are predicted that no image has as label, the most common first.
+
+    >>> _other_classes_note(np.array(["cello", "lute", "lute"]))
+    ["3 images predicted as classes that no image has as label: 'lute', 'cello'"]
+    """
+    names = pd.Series(predicted).value_counts().index.tolist()
+    if not names:
+        return []
+    few = ", ".join(f"'{name}'" for name in names[:SHOWN]) + " …" * (len(names) > SHOWN)
+    return [f"{counted(len(predicted), 'image')} predicted as classes that no image has as label: {few}"]

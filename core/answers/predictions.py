@@ -134,8 +134,7 @@ def _predicted_classes(
     predicted = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(row_of)
     predicted = predicted.map(_class_text, na_action="ignore")
     codes, names = pd.factorize(predicted)
-    strange = [name for name in names if name not in set(study.class_names)]
-    if len(strange) == len(names):
+    if not set(names) & set(study.class_names):
         raise SettingsError(
             f"no class that '{path}' predicts is a label of the study: it predicts {_few(names)}, the labels "
             f"are {_few(study.class_names)}"
@@ -148,14 +147,8 @@ def _predicted_classes(
                 bad = row_of[row_of >= 0][~np.isfinite(column[row_of[row_of >= 0]])][0]
                 raise SettingsError(f"'{path}' has no finite number in column {name}, row {bad + 1}")
             values[name] = np.append(column, np.nan)[row_of]
-    notes = []
-    if strange:
-        n = int(predicted.isin(strange).sum())
-        notes.append(
-            f"{counted(n, 'image')} predicted as classes that no image has as label: {_few(strange)}"
-        )
     best = codes.astype(np.int32)[:, None]
-    return AnswerValues(list(names), best, values, facts={"n_classes": len(names)}, notes=notes)
+    return AnswerValues(list(names), best, values, facts={"n_classes": len(names)})
 
 
 def _class_scores(study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray) -> AnswerValues:

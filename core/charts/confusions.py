@@ -157,6 +157,12 @@ def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:
     )
 
 
+def sides(pairs: pd.DataFrame, classes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return those of the classes that were mistaken (rows), and those that were answered (columns)."""
+    mistaken, answered = set(pairs["true"]), set(pairs["predicted"])
+    return [name for name in classes if name in mistaken], [name for name in classes if name in answered]
+
+
 class Confusions(NamedTuple):
     """Confusions: `frame` has a row per pair (true, predicted, n_images); the classes to draw, in order."""
 
@@ -177,8 +183,8 @@ def _table(study: Study, options: FigureOptions) -> Confusions:
 
 
 def _draw(data: Confusions, options: FigureOptions, theme: Theme) -> go.Figure:
-    truths = [name for name in data.classes if name in set(data.frame["true"])]
-    return confusion_matrix(*data, truths=truths, theme=theme)
+    rows, columns = sides(*data)
+    return confusion_matrix(data.frame, columns, truths=rows, theme=theme)
 
 
 CONFUSIONS = Chart(

@@ -81,7 +81,7 @@ def class_share_bars(
         )
     )
     longest = float(np.nanmax(part))
-    fig.update_xaxes(title_text="share of the images it fires on", ticksuffix=" %", range=[0, longest * 1.16])
+    fig.update_xaxes(title_text="of the images it fires on", ticksuffix=" %", range=[0, longest * 1.16])
     fig.update_yaxes(
         autorange="reversed",
         type="category",
@@ -187,7 +187,7 @@ def push_bars(
         reach=(low - 0.6 * reach, high + 0.6 * reach),
         theme=theme,
     )
-    return fig.update_xaxes(title_text="adds to the logit (mean class: 0)")
+    return fig.update_xaxes(title_text="logits, mean class: 0")
 
 
 def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:

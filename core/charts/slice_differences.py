@@ -14,6 +14,7 @@ from core.charts.options import FigureOptions
 from core.charts.reading import whole_study
 from core.charts.slice_rows import MOST_TRAITS, ROW, cut_name
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
+from core.common.captions import shortened
 from core.common.dataframes import as_text, numbers, words
 from core.errors import StudyError
 from core.slices import finder, inspection
@@ -23,6 +24,8 @@ from core.slices.inspection.words import feature_words
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
 from core.store import Narrowed, Study
+
+LONGEST_SIDE = 34  # characters of the name of a slice below the chart
 
 
 def differences(
@@ -70,11 +73,8 @@ def differences(
         )
     )
     Marks(theme).vertical(0.0).put_on(fig)
-    first, second = map(cut_name, names)
-    fig.update_xaxes(
-        title_text=f"Percentage points more common in {first} (right) or {second} (left)",
-        showgrid=True,
-    )
+    first, second = (as_text(shortened(name, LONGEST_SIDE)) for name in names)
+    fig.update_xaxes(title_text=f"← {second} · percentage points · {first} →", showgrid=True)
     name_rows(fig, [cut_name(title) for title in titles], theme)
     return finish(fig, theme, height=110 + ROW * len(table))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import streamlit as st
 
+from core.common.captions import with_class_names
 from dashboard.state import session
 
 Width = Literal["stretch"] | int
@@ -74,6 +75,39 @@ def select_one(
         disabled=disabled,
     )
     return choice or among[0]
+
+
+def select_class(
+    label: str,
+    classes: Sequence[str],
+    *,
+    key: str,
+    width: Width = "stretch",
+    default: str | None = None,
+    placeholder: str | None = None,
+    shows_label: bool = False,
+) -> str | None:
+    """Draw a list of classes, or of texts in which classes stand, by their names; return the chosen one.
+
+    The link keeps what was chosen as it is in `classes`: a WordNet id stays one. (A widget that is bound to
+    the link would write what it shows.)
+    """
+    _in_the_link(key, classes)
+    asked = session.url_text(key)
+    choice = asked if asked in classes else default
+    session.show_in_widget(key, choice)
+    st.selectbox(
+        label,
+        classes,
+        index=None if choice is None else classes.index(choice),
+        key=key,
+        format_func=with_class_names,
+        on_change=lambda: session.set_url(key, session.value(key)),
+        width=width,
+        placeholder=placeholder,
+        label_visibility="visible" if shows_label else "collapsed",
+    )
+    return choice
 
 
 def select_some(

@@ -244,5 +244,6 @@ def _check_path(text: str, study: Path) -> None:
     folders = [*allowed_paths.roots(), assets_folder(), served_studies.studies_folder(), study.resolve()]
     if not any(path.is_relative_to(folder) for folder in folders):
         raise SettingsError(
-            f"This study reads '{text[:120]}', outside the folders that {allowed_paths.ROOTS} names"
+            f"This study reads '{text[:120]}', outside the folders that {allowed_paths.ROOTS} names. "
+            "Start the dashboard with its folder in that variable"
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.common.captions import with_class_names
 from core.errors import PeregrineError
 from core.store import Study
 from core.traces import changes, limits
@@ -130,7 +131,9 @@ def _image_fields(study: Study, image_id: str, now: ImageTrace, tags: list[str])
             options,
             index=options.index(now.wrong_label),
             key=doubt,
-            format_func=lambda one: {RIGHT: "No", UNSURE: "Yes, unsure what it is"}.get(one, f"Yes: {one}"),
+            format_func=lambda one: {RIGHT: "No", UNSURE: "Yes, unsure what it is"}.get(
+                one, f"Yes: {with_class_names(one)}"
+            ),
         )
     _note_and_tags(note, tags_key, now.note, now.tags, tags)
 

@@ -65,8 +65,7 @@ def _headline(study: Study, population: Slice, why_not: str | None) -> None:
         if why_not is not None:
             return
         headline = inspection_reads.headline(study, population)
-        n = int(headline["accuracy_n"])
-        wrong = round(n * (1 - headline["accuracy"]))
+        n, wrong = int(headline["accuracy_n"]), confusions.n_errors(headline)
         what = "" if n == headline["n"] else " with a known answer"
         st.subheader(f"{widgets.percent(wrong / n)} wrong", anchor=False, width="content")
         st.caption(f"{wrong:,} of {n:,}{what}", width="content")

@@ -252,3 +252,14 @@ def test_bad_logits_are_one_clear_line(study, tmp_path):
         add(study, "knn", "probe")
     with pytest.raises(SettingsError, match="the probe is a step"):
         remove_answer(study.path, "probe")
+
+
+def test_classes_that_no_image_has_are_named_and_counted(study, tmp_path):
+    told = study.images["label"].to_numpy(object).copy()
+    told[:3], told[3] = "lute", "cello"
+    expected = "4 images predicted as classes that no image has as label: 'lute', 'cello'"
+    one = add(study, written(study, tmp_path / "classes.csv", predicted=told))
+    scores = {name: (told == name).astype(float) for name in (*study.class_names, "lute", "cello")}
+    other = add(study, written(study, tmp_path / "scores.csv", **scores))
+    assert one.answers["classes"].facts["notes"][-1] == expected
+    assert other.answers["scores"].facts["notes"][-1] == expected

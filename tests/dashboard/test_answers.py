@@ -91,3 +91,15 @@ def test_a_feature_of_a_study_in_which_every_image_is_judged(answered, open_page
     app = open_page("feature", study="demo", answer="deployed")
     assert open_study(answered).answering("deployed").is_val.all()
     assert not app.exception, app.exception
+
+
+def test_errors_whose_answer_is_no_label_are_counted_beside_the_confusions(answered, open_page, tmp_path):
+    study = open_study(answered)
+    told = study.answering("deployed").table("probe")["predicted"].to_numpy(object).copy()
+    told[np.flatnonzero(study.is_val & (told == study.images["label"].to_numpy(object)))[:3]] = "lute"
+    frame = pd.DataFrame({"image_id": study.images["image_id"], "predicted": told})
+    frame.to_csv(tmp_path / "wider.csv", index=False)
+    add_answer(study.path, str(tmp_path / "wider.csv"), None, {"device": "cpu"}, Progress.silent())
+    app = open_page("errors", study="demo", answer="wider", errors_tab="Confusions")
+    said = "3 further errors: the answer is a class that no image is labelled with."
+    assert not app.exception and said in all_text(app) and "10 of " in all_text(app)

@@ -91,3 +91,22 @@ def test_the_pages_show_names_and_filter_by_ids(tmp_path: Path, monkeypatch, ope
     cards = drawn_cards(open_page("overview", study="demo"), "overview_first")
     said = next(card["title"] + card["subtitle"] for card in cards if card["id"] == "confusion")
     assert not any(name in said for name in IDS[:3])
+
+
+def test_pickers_of_errors_name_classes_and_the_link_keeps_ids(tmp_path: Path, monkeypatch, open_page):
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
+    study = open_study(make_study(tmp_path / "demo", n_train=40, n_val=40, class_names=IDS))
+    wrong = study.table("probe")[study.is_val & ~study.table("probe")["correct"].to_numpy(bool)]
+    true = next(name for name in wrong["true"] if name in IDS[:3])
+    app = open_page("errors", study="demo", errors_tab="Confusions", failure_true=true)
+    assert app.selectbox(key="failure_true").value == true
+    for key in ("failure_true", "failure_predicted"):
+        options = app.selectbox(key=key).options
+        assert options and not set(options) & set(IDS[:3])
+    other = app.selectbox(key="failure_predicted").options[0]
+    app.selectbox(key="failure_predicted").select(other).run()
+    assert not app.exception and app.query_params["failure_true"] == true
+    assert with_class_names(app.query_params["failure_predicted"]) == other
+    app = open_page("errors", study="demo", errors_tab="Compare two", slices_b="no such slice")
+    assert not app.exception and app.selectbox(key="slices_b").value == "All other images"
+    assert not any(name in text for text in app.selectbox(key="slices_of").options for name in IDS[:2])

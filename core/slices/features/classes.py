@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.common.arrays import safe_divide
+from core.common.captions import with_class_names
 from core.common.formatting import counted
 from core.reader import StudyReader
 from core.slices.evaluate import class_column
@@ -78,8 +79,8 @@ class FiringClass:
 
     @property
     def few(self) -> bool:
-        """Return True when the images are too few for a class to mean something."""
-        return self.of < FEW_IMAGES
+        """Return True when the images are too few for a class to mean something, or no two are of one."""
+        return self.of < FEW_IMAGES or self.n < 2
 
     @property
     def often(self) -> str:
@@ -94,7 +95,7 @@ class FiringClass:
         """
         if self.few:
             return f"fires on {counted(self.of, 'image')}"
-        return f"{self.often} {self.name}, {self.n:,} of {counted(self.of, 'image')}"
+        return f"{self.often} {with_class_names(self.name)}, {self.n:,} of {counted(self.of, 'image')}"
 
     @property
     def clause(self) -> str:

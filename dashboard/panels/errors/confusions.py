@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -15,11 +18,12 @@ from core.slices.slice import Slice
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import ANSWERED, CONFUSED, of_confusion
-from dashboard.cache import reads
+from dashboard.cache import inspection_reads, reads
 from dashboard.cache.features import concept_reads
 from dashboard.components import widgets
 from dashboard.components.cards import Card, cards
 from dashboard.components.chart import chart
+from dashboard.components.choose_one import select_class
 from dashboard.components.stable_container import stable_container
 from dashboard.panels.errors import one_confusion
 from dashboard.panels.errors.pictures import thumbnails
@@ -32,11 +36,15 @@ PICTURES = 4
 def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGenerator) -> None:
     """Draw the section; `answer_slot`, the line below the title, says how many confusions there are."""
     pairs = reads.slice_table(study, population, "confusions").rename(columns={"n": "n_images"})
+    others = n_errors(inspection_reads.headline(study, population)) - int(pairs["n_images"].sum())
+    beside = f"{counted(others, 'further error')}: the answer is a class that no image is labelled with."
     if pairs.empty:
-        widgets.empty_state("No confusions", "None of these images is misclassified.")
+        text = beside if others else "None of these images is misclassified."
+        widgets.empty_state("No confusions", text)
         return
     n, most = len(pairs), int(pairs["n_images"].iloc[0])
-    answer_slot.caption(f"{counted(n, 'pair')} of classes, at most {counted(most, 'image')} each.")
+    said = f"{counted(n, 'pair')} of classes, at most {counted(most, 'image')} each."
+    answer_slot.caption(f"{said} {beside}" if others else said)
     true, predicted = _choose(study, pairs)
     with st.container(key="stacked_confusions"):
         left, right = st.columns([3, 2], gap="large")
@@ -58,6 +66,11 @@ def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGen
     if rows.size:
         one_confusion.correct_under(study, population, feature, true, predicted)
         one_confusion.features_behind(study, population, true, predicted)
+
+
+def n_errors(headline: Mapping[str, Any]) -> int:
+    """Return the number of misclassified images."""
+    return round(headline["accuracy_n"] * (1 - headline["accuracy"]))
 
 
 @stable_container
@@ -93,22 +106,12 @@ def _choose(study: Study, pairs: pd.DataFrame) -> tuple[str | None, str | None]:
 def _class(study: Study, pairs: pd.DataFrame, side: str, label: str, key: str) -> str | None:
     there = set(pairs[side])
     options = [name for name in study.class_names if name in there]
-    session.drop_unknown(key, options)
-    return st.selectbox(
-        label,
-        options,
-        index=None,
-        key=key,
-        bind="query-params",
-        width=180,
-        placeholder=f"{label}: any class",
-        label_visibility="collapsed",
-    )
+    return select_class(label, options, key=key, width=180, placeholder=f"{label}: any class")
 
 
 def _choose_both(true: str | None, predicted: str | None) -> None:
-    session.set_widget(CONFUSED, true)
-    session.set_widget(ANSWERED, predicted)
+    session.set_url(CONFUSED, true)
+    session.set_url(ANSWERED, predicted)
     session.set_url(one_confusion.UNDER, None)
 
 
@@ -136,13 +139,14 @@ def _ranked(
 
 def _card(study: Study, population: Slice, row: dict, sizes: dict[str, int]) -> Card:
     true, predicted, n = str(row["true"]), str(row["predicted"]), int(row["n_images"])
-    share = widgets.percent(n / sizes[true]) if sizes.get(true) else ""
+    size = sizes.get(true, 0)
+    share = f"{widgets.percent(n / size)} of the {counted(size, 'image')} of {true}" if size else ""
     return Card(
         f"{true} → {predicted}",
         f"{true} → {predicted}",
         href=session.href("errors", served_studies.name_of(study), **of_confusion(true, predicted)),
         note=counted(n, "image"),
-        subtitle=f"{share} of the {counted(sizes[true], 'image')} of {true}" if share else "",
+        subtitle=f"the only image of {true}" if size == 1 else share,
         pictures=thumbnails(
             study, concept_reads.confused_rows(study, population, true, predicted)[:PICTURES]
         ),
@@ -166,12 +170,12 @@ def _matrix(
     study: Study, population: Slice, pairs: pd.DataFrame, selected: tuple[str | None, str | None]
 ) -> None:
     classes = confusions.confused_classes(pairs, study.class_names)
-    truths = [name for name in classes if name in set(pairs["true"])]
+    truths, answers = confusions.sides(pairs, classes)
     pair = (selected[0], selected[1]) if selected[0] and selected[1] else None
     chart(
         study,
         "failure_matrix",
-        lambda theme: confusions.confusion_matrix(pairs, classes, truths=truths, selected=pair, theme=theme),
+        lambda theme: confusions.confusion_matrix(pairs, answers, truths=truths, selected=pair, theme=theme),
         *(population, pair),
         alt="Number of misclassified images of each true class, by the answer",
         data=pairs,

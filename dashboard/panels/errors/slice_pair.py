@@ -19,7 +19,7 @@ from core.store import Study
 from dashboard.cache import reads, slice_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart
-from dashboard.components.choose_one import choose_one, select_one
+from dashboard.components.choose_one import choose_one, select_class
 from dashboard.components.stable_container import stable_container
 from dashboard.panels import saved_slices
 from dashboard.state import image_filter
@@ -75,9 +75,11 @@ def _choose(study: Study, population: Slice) -> tuple[Side, Side]:
     options = _options(study, current, population)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         # What is usual depends on the filter, so each case has a name of its own in the link.
-        a = select_one("First slice", options, key="slices_a" if current else "slices_of", width=330)
+        names = list(options)
+        key = "slices_a" if current else "slices_of"
+        a = select_class("First slice", names, key=key, default=names[0], width=330) or names[0]
         st.caption("against", width="content")
-        b = select_one("Second slice", [REST, *options], key="slices_b", width=330)
+        b = select_class("Second slice", [REST, *names], key="slices_b", default=REST, width=330) or REST
     one = Side(a, options[a])
     if b != REST:
         return one, Side(b, options[b])

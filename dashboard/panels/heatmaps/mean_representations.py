@@ -20,7 +20,7 @@ from core.store import Study
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
-from dashboard.components.choose_one import press_some, select_one, select_some
+from dashboard.components.choose_one import press_some, select_class, select_some
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
@@ -143,7 +143,7 @@ def _finding(study: Study, means: Means, classes: np.ndarray, features: np.ndarr
 def _clicked(points: list[dict]) -> None:
     number, feature = points[-1]["customdata"][:2]
     names = session.current_study().class_names
-    session.set_widget("groups_class", names[int(number)])
+    session.set_url("groups_class", names[int(number)])
     session.set_widget("groups_feature", int(feature))
 
 
@@ -166,9 +166,10 @@ def _one(study: Study, population: Slice, means: Means) -> None:
     names, n_features = study.class_names, means["correct"].shape[1]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         usual = int(np.argmax(means["counts"].min(0)))
-        label = select_one(
+        label = select_class(
             "Class", names, key="groups_class", default=names[usual], width=200, shows_label=True
         )
+        assert label is not None  # there is a default
         number = names.index(label)
         session.url_int("groups_feature", below=n_features, what="feature")
         feature = st.number_input(

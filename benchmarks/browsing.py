@@ -164,6 +164,12 @@ def server_memory(address: str) -> int:
     return 0
 
 
+def server_handles(address: str) -> int:
+    """Files and connections that the server at this address holds open now (Linux)."""
+    port = address.rpartition(":")[2]
+    return sum(len(list((process / "fd").iterdir())) for process in _processes("streamlit", port))
+
+
 def processor_seconds(*words: str) -> float:
     """Processor time until now of the running processes whose command line holds all these words (Linux)."""
     ticks = 0

@@ -153,6 +153,53 @@ def test_read_out__is_the_ridge_that_leaves_one_out_best_and_its_auroc() -> None
         assert found[latent] == pytest.approx(((above > 0) + (above == 0) / 2).mean(), abs=1e-6)
 
 
+def test_columns__match_loops_over_what_is_stored(pair) -> None:
+    """`share`, `told_by_*` and who knows a latent, from representations, codes and directions alone."""
+    first, other = map(open_study, pair)
+    active, val = codes(pair[0]) != 0, first.is_val
+    place = {name: row for row, name in enumerate(other.images["image_id"])}
+    rows = [place[name] for name in first.images["image_id"]]
+    sides = (first.array("representations")[:], other.array("representations")[:][rows])
+    names = ("basis_both_decoder", "basis_both_other_decoder")
+    told, energies = [], []
+    for raw, name in zip(sides, names, strict=True):
+        raw, train = raw.astype(float), raw[~val].astype(float)
+        centred = train - train.mean(0)
+        scale = 1 / np.sqrt(np.mean([row @ row for row in centred]))
+        energies.append([scale**2 * (row @ row) for row in first.vector(name).astype(float)])
+        spread = np.sqrt(np.mean(centred**2))
+        told.append([_read_out(centred / spread, active[~val, latent], (raw[val] - train.mean(0)) / spread,
+                               active[val, latent]) for latent in range(FACTORS)])  # fmt: skip
+    table = first.table("basis_both")
+    expected = [a / (a + b) for a, b in zip(*energies, strict=True)]
+    np.testing.assert_allclose(table["share"], expected, atol=1e-5)
+    for side, areas in zip(("first", "other"), told, strict=True):
+        np.testing.assert_allclose(table[f"told_by_{side}"], areas, atol=1e-4)
+    known = shared_dictionary(first, other).frame.set_index("latent")["known_to"]
+    for latent, (one, two) in enumerate(zip(*told, strict=True)):
+        knows = [
+            "both" if one >= 0.9 and two >= 0.9 else "",
+            "first" if one >= 0.9 and two < 0.8 else "",
+            "other" if two >= 0.9 and one < 0.8 else "",
+        ]
+        assert known[latent] == ("".join(knows) or "between")
+    assert set(known) >= {"both", "first", "other"}
+
+
+def _read_out(x: np.ndarray, active: np.ndarray, judged: np.ndarray, truth: np.ndarray) -> float:
+    """AUROC of the ridge whose squared error without each image, by its leverage, is least."""
+    target, n = active - active.mean(), len(active)
+    scores_of = {}
+    for strength in 10.0 ** np.arange(-1, 6):
+        hat = x @ np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T)
+        error = np.mean(((target - hat @ target) / (1 - np.diag(hat) - 1 / n)) ** 2)
+        weights = np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T @ target)
+        scores_of[error] = judged @ weights
+    scores = scores_of[min(scores_of)]
+    pairs = [(one > two) + (one == two) / 2 for one in scores[truth] for two in scores[~truth]]
+    return float(np.mean(pairs))
+
+
 def test_compared__counts_answers_on_the_images_of_each_latent(pair, monkeypatch) -> None:
     first, other = map(open_study, pair)
     data = shared_dictionary(first, other, among=Slice.parse("label=bee,ant"))

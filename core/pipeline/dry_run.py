@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from core.answers.classes import match_classes
 from core.common.device import run_options
 from core.config import EmbedConfig
 from core.data.sources.decode import thumbnail_jpeg
@@ -18,7 +19,7 @@ from core.encoders.trusted_code import allowing
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.dry_run_extras import captions_found, clip_found, masks_found, sample_images
-from core.pipeline.embed import load, open_source, with_encoder
+from core.pipeline.embed import load, open_source, own_head, with_encoder
 from core.steps import settings_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
     return {
         "study": str(folder),
         "exists": (folder / "manifest.json").exists(),
-        "images": _found(source) | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
+        "images": _found(source)
+        | {"n_known_to_classifier": _n_known(encoder, source)}
+        | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
         "encoder": {key: about.get(key) for key in reported},
         "assumptions": about["assumptions"],
         "checkpoint": about.get("report"),
@@ -97,6 +100,17 @@ def _found(source: ImageSource) -> dict[str, Any]:
         "notes": list(source.notes),
         "first": table["image_id"].head(3).tolist(),
     }
+
+
+def _n_known(encoder: Encoder | np.ndarray, source: ImageSource) -> int:
+    """How many images have a label that is a class of the encoder's own classifier."""
+    head, _ = own_head(encoder)
+    labels = source.table["label"].dropna()
+    classes = sorted(labels.unique())
+    match = match_classes(head.names, classes) if head is not None and any(head.names) else None
+    if match is None:
+        return 0
+    return int(labels.isin([classes[code] for code in np.unique(match.code[match.code >= 0])]).sum())
 
 
 def _decode_sample(source: ImageSource) -> tuple[list[Image.Image], list[str], float]:

@@ -147,3 +147,9 @@ def test_without_an_encoder__a_study_keeps_its_own(run, tmp_path):
     named, line = with_encoder(tmp_path / "study", {"images": str(images)})
     assert named["encoder"] == open_study(tmp_path / "study").settings("embed")["encoder"]
     assert line is not None and line.endswith("as this study was made")
+
+
+def test_own_classifier__the_images_of_its_classes_are_counted(tmp_path):
+    images = photos(tmp_path / "photos", {"n01440764": 2, "n01484850": 1, "cat": 3})
+    options = {"images": str(images), "encoder": "asset:efficientnet_lite0", "device": "cpu"}
+    assert plan(tmp_path / "study", options)["images"]["n_known_to_classifier"] == 3

@@ -9,6 +9,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.components.v2 import component
 
+from core.common.captions import with_class_names
+
 HERE = Path(__file__).parent
 
 
@@ -72,5 +74,5 @@ def feature_heat_list(
             on_switch(str(row))
 
     data = {"rows": [asdict(row) for row in rows], "picture": picture, "overlay": overlay}
-    data |= {"name": name, "said": overlay_text, "ends": list(ends)}
+    data |= {"name": name, "said": overlay_text, "ends": [with_class_names(end) for end in ends]}
     _LOOKING(key=key, data=data, on_opened_change=opened, on_switched_change=switched)

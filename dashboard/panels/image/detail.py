@@ -235,6 +235,9 @@ def no_badge(row: int) -> str:
 
 
 def neighbours(study: Study, row: int) -> None:
+    """The nearest train images; nothing where the split leaves none to compare with."""
+    if not study.has("neighbours") and study.summary("neighbours").get("skipped"):
+        return
     st.header("Nearest train images", help=widgets.help_text("similarity"))
     near = reads.neighbours(study, row)
     if near.empty:

@@ -79,9 +79,9 @@ def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, k
 
 
 def same_class_words(labels: pd.Series, row: int, rows: np.ndarray, k: int = NEAREST) -> str:
-    """Precision at k in words; empty where the opened image has no label, or nothing was found."""
+    """Precision at k in words; empty without another image of its class, or where nothing was found."""
     label, nearest = labels.iat[row], list(rows[:k])
-    if widgets.undefined(label) or not nearest:
+    if widgets.undefined(label) or not nearest or np.count_nonzero(labels == label) < 2:
         return ""
     hits = sum(not widgets.undefined(labels.iat[other]) and labels.iat[other] == label for other in nearest)
     which = "The nearest image" if len(nearest) == 1 else f"Of the {len(nearest)} nearest, {hits}"

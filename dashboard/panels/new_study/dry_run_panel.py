@@ -33,6 +33,11 @@ def found_panel(report: Found, start: Callable[[], None]) -> None:
         st.metric("Features", f"{encoder['n_features']:,}")
     for line in _warnings(report):
         st.warning(plain(line), icon=":material/warning:")
+    if line := _judged_by(images):
+        st.info(plain(line), icon=":material/info:")
+    if report.get("seconds") is not None:
+        took, size = format_duration(report["seconds"]), _size(report["bytes"])
+        st.caption(f"About {took} on this machine, and {size} of its disk.")
     start()
     _samples(report.get("samples") or [])
     st.markdown("  \n".join(f"**{name}**: {plain(text)}" for name, text in _facts(report).items()))
@@ -65,6 +70,19 @@ def _split(name: str) -> str:
     return "evaluation" if name == "val" else name
 
 
+def _judged_by(images: Found) -> str:
+    """Which images the encoder's own classifier is judged on, where it is the only one that can be.
+
+    >>> _judged_by({"n_images": 9, "n_known_to_classifier": 9, "splits": {"train": 9}})
+    "No image is left to evaluate a linear probe; the encoder's own classifier is judged on 9 of 9 images."
+    """
+    n = images.get("n_known_to_classifier", 0)
+    if not n or images["splits"].get("val"):
+        return ""
+    judged = f"the encoder's own classifier is judged on {n:,} of {images['n_images']:,} images"
+    return f"No image is left to evaluate a linear probe; {judged}."
+
+
 def _warnings(report: Found) -> list[str]:
     """What would spoil the study or surprise later, in one line each."""
     images, lines = report["images"], []
@@ -91,7 +109,7 @@ def nothing_to_evaluate(images: Found) -> str:
     >>> nothing_to_evaluate({"n_classes": 5, "splits": {"val": 400}})
     ''
     """
-    n = images["splits"].get("val", 0)
+    n = max(images["splits"].get("val", 0), images.get("n_known_to_classifier", 0))
     rest = "so there will be no accuracy and no errors to look at"
     if not images["n_classes"]:
         return f"These images carry no labels, {rest}. Images in a folder for each class have them."

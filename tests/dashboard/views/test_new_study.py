@@ -451,6 +451,7 @@ def test_path__taking_one_closes_the_list(studies, tmp_path, open_page, monkeypa
         ({"n_classes": 2, "splits": {"train": 2}}, "No image is left for evaluation"),
         ({"n_classes": 2, "splits": {"val": 4}}, "may be off by 49 points"),
         ({"n_classes": 2, "splits": {"val": 400}}, ""),
+        ({"n_classes": 500, "splits": {"train": 500}, "n_known_to_classifier": 500}, ""),
     ],
 )
 def test_study_that_cannot_be_evaluated__is_warned_of(images, warning):

@@ -108,6 +108,16 @@ def by_name(
     )
 
 
+def names_tell(names: np.ndarray) -> bool:
+    """Whether the names that get their own colour are at least half of all; else nearly all is grey.
+
+    >>> names_tell(np.array(["cat", "dog"] * 9)), names_tell(np.arange(500))
+    (True, False)
+    """
+    counts = pd.Series(names).value_counts()
+    return bool(2 * counts.iloc[:MOST_CLASSES].sum() >= counts.sum())
+
+
 def legend_of(names: np.ndarray, colouring: Colouring) -> tuple[tuple[str, ...], np.ndarray, tuple[int, ...]]:
     """List every name that is drawn, also those that share a colour: own colours first, then by name.
 
@@ -273,7 +283,9 @@ class Places(NamedTuple):
 
 
 def _table(study: Study, options: FigureOptions) -> Places:
-    """Read the map (UMAP if available), and what colours it: a feature, a score but Q, or the class."""
+    """Read the map (UMAP if available), and what colours it: a feature, a score, or the class where a legend
+    can name most.
+    """
     kind = "umap" if study.has("map_umap") else "pca"
     rows = np.arange(study.n_images) if study.chosen is None else np.flatnonzero(study.chosen)
     rows = rows[seeded_rows(len(rows), MOST_ON_A_MAP, options.seed)]
@@ -281,7 +293,9 @@ def _table(study: Study, options: FigureOptions) -> Places:
         raw = study.array("representations").rows(rows).astype(np.float64)
         value = safe_divide(raw[:, options.features[0]], np.linalg.norm(raw, axis=1), empty=0.0)
         title = f"{study.feature_kind} {options.features[0]}"
-    elif options.score != FigureOptions.score or not study.labelled:
+    elif options.score != FigureOptions.score or not (
+        study.labelled and (options.classes or names_tell(study.images["label"].to_numpy(object)[rows]))
+    ):
         table = study.table("quality")
         score = known_score(table, options.score)
         value, title = numbers(table, score)[rows].astype(np.float64), score_label(score)

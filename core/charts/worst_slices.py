@@ -104,6 +104,7 @@ def _table(study: Study, options: FigureOptions) -> WorstSlices:
     table = table.loc[significant | ~significant.any()].head(options.images or MOST_SLICES)
     words_of = {feature: ", ".join(words) for feature, words in feature_words(whole).items()}
     names = [plain_name(Slice.parse(str(text)), words_of, study.feature_kind) for text in table["where"]]
+    names = [name.removeprefix("images on which ") for name in names]  # all rows are of images
     return WorstSlices(table.assign(name=names), float(outcomes.wrong[outcomes.mask].mean()))
 
 

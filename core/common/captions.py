@@ -62,11 +62,14 @@ def _missing(value: object) -> bool:
 
 
 def shortened(name: str, longest: int = 28) -> str:
-    """Shorten a name to stand beside a chart.
+    """Shorten a name to stand beside a chart: of synonyms the first, else its beginning.
 
-    >>> shortened("a very long name", 8), shortened("ant")
-    ('a very …', 'ant')
+    >>> shortened("a very long name", 8), shortened("ant"), shortened("hammerhead, hammerhead shark", 18)
+    ('a very …', 'ant', 'hammerhead')
     """
+    first = name.partition(", ")[0]
+    if len(first) <= longest < len(name) and "(" not in first:
+        return first
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 

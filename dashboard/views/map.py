@@ -156,6 +156,8 @@ def _choices(study: Study) -> dict[str, str]:
         columns |= {"Correct or misclassified": "correct", "Predicted class": "predicted"}
     for column in map_reads.attributes(study):
         columns.setdefault(column.replace("_", " ").capitalize(), f"{map_reads.ATTRIBUTE}{column}")
+    if study.labelled and not maps.names_tell(images["label"].to_numpy(object)) and len(columns) > 1:
+        columns["Class"] = columns.pop("Class")  # nearly all of it would be grey
     columns |= {score_label(column): column for column in reads.scores(study)}
     if study.has("row_stats"):
         columns[ACTIVATION] = "activation"
@@ -298,6 +300,8 @@ def _cell(study: Study, request: Wanted) -> CellRequest | None:
     """
     scores = [name for name in reads.scores(study) if name != FigureOptions.score]
     if request.kind != map_reads.kinds(study)[0] or request.by not in ("label", "activation", *scores):
+        return None
+    if request.by == "label" and not maps.names_tell(reads.images(study)["label"].to_numpy(object)):
         return None
     options = FigureOptions()
     if request.by == "activation":

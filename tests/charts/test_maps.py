@@ -13,6 +13,7 @@ from core.errors import StudyError
 from core.figures.catalogue import draw
 from core.store import open_study
 from tests.small import write_small_study
+from tests.synthetic import make_study
 
 
 def loop_inside(point, outline):
@@ -168,3 +169,12 @@ def test_legend__lists_every_name_also_those_that_share_a_colour():
     assert [listed[at] for at in values[:-1]] == names[:-1].tolist() and listed[values[-1]] == maps.UNKNOWN
     assert (np.array(shades)[values] == colouring.codes).all()
     assert len(set(shades[:20])) == 20 and set(shades[20:24]) == {colouring.place_of(maps.OTHERS)}
+
+
+def test_figure_map__where_a_legend_would_name_few_points_a_score_colours_them(tmp_path):
+    names = tuple(f"class {number:02}" for number in range(50))
+    study = open_study(
+        make_study(tmp_path / "many", n_train=100, n_val=50, n_features=60, n_classes=50, class_names=names)
+    )
+    assert maps.MAP.table(study, FigureOptions()).coloured != "class"
+    assert maps.MAP.table(study, FigureOptions(classes=names[:1])).coloured == "class"

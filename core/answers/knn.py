@@ -63,12 +63,13 @@ def unit(raw: torch.Tensor) -> torch.Tensor:
 
 
 def nearest(
-    queries: torch.Tensor, own: torch.Tensor, parts: list[torch.Tensor], rows: torch.Tensor
+    queries: torch.Tensor, query_rows: torch.Tensor, parts: list[torch.Tensor], rows: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The largest cosines (n, k) of each query with the keys, and their places among all keys.
 
     Args:
-        own: (n,) row of each query; the key of the same row is left out. rows: (n_keys,) row of each key.
+        query_rows: (n,) row of each query; the key of the same row is left out. rows: (n_keys,) of each
+            key.
     """
     import torch
 
@@ -76,8 +77,8 @@ def nearest(
     cosines, places, first = [], [], 0
     for keys in parts:
         products = queries @ keys.T
-        mine = torch.searchsorted(rows[first : first + len(keys)], own).clamp(max=len(keys) - 1)
-        is_own = rows[first : first + len(keys)][mine] == own
+        mine = torch.searchsorted(rows[first : first + len(keys)], query_rows).clamp(max=len(keys) - 1)
+        is_own = rows[first : first + len(keys)][mine] == query_rows
         products[is_own.nonzero()[:, 0], mine[is_own]] = -torch.inf
         nearest_cosines, at = products.topk(min(k, len(keys)), dim=1)
         cosines.append(nearest_cosines)

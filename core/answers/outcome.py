@@ -132,24 +132,24 @@ def from_logits(
     return AnswerValues(columns.names, best, values)
 
 
-def outcome_table(study: StudyReader, found: AnswerValues) -> pd.DataFrame:
+def outcome_table(study: StudyReader, answer: AnswerValues) -> pd.DataFrame:
     """The table `answer_NAME`, of a row an image and the columns of `answer.COLUMNS`."""
-    names = np.array([*found.names, None], dtype=object)
+    names = np.array([*answer.names, None], dtype=object)
     label = study.images["label"]
     true = pd.Index(names[:-1]).get_indexer(pd.Index(label.to_numpy(object)))
-    judged = label.notna().to_numpy() & (found.best[:, 0] >= 0)
-    if found.known is not None:
-        judged &= label.isin(list(found.known)).to_numpy()
-    verdicts = {"correct": found.best[:, 0] == true, "top5_correct": (found.best == true[:, None]).any(1)}
-    table = {"predicted": pd.array(names[found.best[:, 0]], dtype="str"), **found.values}
+    judged = label.notna().to_numpy() & (answer.best[:, 0] >= 0)
+    if answer.known is not None:
+        judged &= label.isin(list(answer.known)).to_numpy()
+    verdicts = {"correct": answer.best[:, 0] == true, "top5_correct": (answer.best == true[:, None]).any(1)}
+    table = {"predicted": pd.array(names[answer.best[:, 0]], dtype="str"), **answer.values}
     for name, right in verdicts.items():
-        unknown = ~judged | ((found.best.shape[1] == 1) & (name == "top5_correct"))
+        unknown = ~judged | ((answer.best.shape[1] == 1) & (name == "top5_correct"))
         table[name] = pd.arrays.BooleanArray(right & (true >= 0), unknown)
     return pd.DataFrame(table)
 
 
 def answer_facts(
-    study: StudyReader, table: pd.DataFrame, found: AnswerValues, kind: str, evaluated: np.ndarray
+    study: StudyReader, table: pd.DataFrame, answer: AnswerValues, kind: str, evaluated: np.ndarray
 ) -> dict:
     """What the summary of a study says of an answer, over its evaluation images."""
     judged = evaluated & table["correct"].notna().to_numpy()
@@ -171,9 +171,9 @@ def answer_facts(
         "n_left_out": int((evaluated & study.images["label"].notna().to_numpy() & ~judged).sum()),
         "other_classes": float(others[evaluated].mean()) if evaluated.any() else 0.0,
         "at_chance": bool(n and low <= common / n),
-        "linear": found.weights is not None,
-        "notes": [*found.notes, *_other_classes_note(predicted.to_numpy(object)[others])],
-        **found.facts,
+        "linear": answer.weights is not None,
+        "notes": [*answer.notes, *_other_classes_note(predicted.to_numpy(object)[others])],
+        **answer.facts,
     }
 
 

@@ -88,8 +88,8 @@ def _with_cause(
 ) -> list[str]:
     """The notes of an answer that is no better than chance, with the cause as far as it can be told."""
     find = KINDS[kind].cause
-    if found := function_named(find)(study, request, progress) if find else None:
-        return [*(note for note in notes if not note.startswith(WRONG_ORDER)), f"{CHANCE}. {found}"]
+    if extra_note := function_named(find)(study, request, progress) if find else None:
+        return [*(note for note in notes if not note.startswith(WRONG_ORDER)), f"{CHANCE}. {extra_note}"]
     of_order = any(note.startswith(WRONG_ORDER) for note in notes)
     return [*notes, CHANCE if of_order else f"{CHANCE}. {GUESSES}"]
 

@@ -209,10 +209,10 @@ class _PositionRun:
         stream = self.positions.read([rows for chunk in todo for rows in image_batches(chunks[chunk])])
         for chunk in todo:
             sums, parts = Sums(LatentTally(self.coder.about.size)), []
-            for wanted in image_batches(chunks[chunk]):
+            for images in image_batches(chunks[chunk]):
                 rows, vectors = next(stream)
-                parts.append(self._batch(wanted, rows, vectors, sums))
-                bar.update(len(wanted))
+                parts.append(self._batch(images, rows, vectors, sums))
+                bar.update(len(images))
             for array, columns in zip(arrays, zip(*parts, strict=True), strict=True):
                 array.put(chunk, np.concatenate(columns))
             packed.put(chunk, sums.packed(width), [*self.positions.missing])  # written last
@@ -229,7 +229,7 @@ class _PositionRun:
         return total, {"grid": list(self.positions.grid), "pool_codes": self.pool, "notes": notes}
 
     def _batch(
-        self, wanted: np.ndarray, rows: np.ndarray, vectors: Tensor, sums: Sums
+        self, images: np.ndarray, rows: np.ndarray, vectors: Tensor, sums: Sums
     ) -> tuple[np.ndarray, ...]:
         """The six arrays of some images; those that could not be read have no codes."""
         n, size = self.positions.n, self.coder.about.size
@@ -239,9 +239,9 @@ class _PositionRun:
             here = slice(at, at + self.coder.block_rows)
             parts.append(_arrays(sums.encode(self.coder, flat[here].to(self.coder.device), is_val[here])))
         counts, latents, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        image = np.searchsorted(wanted, rows)  # which of those wanted the vectors are of
+        image = np.searchsorted(images, rows)  # which of those images the vectors are of
         pooled = pooled_codes(counts.reshape(-1, n), latents, values, size, self.pool)
-        at_image = [np.zeros(len(wanted), np.int32), np.zeros((len(wanted), n), np.int32)]
+        at_image = [np.zeros(len(images), np.int32), np.zeros((len(images), n), np.int32)]
         at_image[0][image] = (pooled != 0).sum(1)
         at_image[1][image] = counts.reshape(-1, n)
         small = np.uint16 if size <= 1 << 16 else np.int32

@@ -93,16 +93,16 @@ def _bands(totals: np.ndarray) -> list[tuple[int, int]]:
 
 def _band(parts: _Parts, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
     """Places and values of the latents low to high - 1, by latent and within a latent by value."""
-    found: list[tuple[np.ndarray, ...]] = [
+    entries: list[tuple[np.ndarray, ...]] = [
         (np.zeros(0, parts.latents.dtype), np.zeros(0, np.uint32), np.zeros(0, np.float32))
     ]
     start = 0
     for counts, latents, values in parts.chunks():
         inside = np.flatnonzero((latents >= low) & (latents < high))
         places = np.searchsorted(np.cumsum(counts, dtype=np.int64), inside, side="right") + start
-        found.append((latents[inside], places.astype(np.uint32), values[inside]))
+        entries.append((latents[inside], places.astype(np.uint32), values[inside]))
         start += len(counts)
-    latents, places, values = (np.concatenate(columns) for columns in zip(*found, strict=True))
+    latents, places, values = (np.concatenate(columns) for columns in zip(*entries, strict=True))
     order = np.lexsort([places, -values, latents])
     return places[order], values[order]
 
@@ -187,7 +187,7 @@ def similar_positions(
         row, place, cosine; largest cosine first.
     """
     none = pd.DataFrame({"row": [], "place": [], "cosine": []}).astype({"row": int, "place": int})
-    place, own = place_of(study, basis, image, x, y), study._row(image)
+    place, image_row = place_of(study, basis, image, x, y), study._row(image)
     if place is None:
         return none
     latents, values = code_at(study, basis, image, place)
@@ -198,7 +198,7 @@ def similar_positions(
     for latent, value in zip(latents.tolist(), values.tolist(), strict=True):
         places, others = _entries(study, basis, starts, latent, MOST_OF_LATENT)
         dots[places] += value * others
-    dots[own * n_places : (own + 1) * n_places] = 0
+    dots[image_row * n_places : (image_row + 1) * n_places] = 0
     at = np.flatnonzero(dots > 0)
     if not at.size:
         return none

@@ -46,4 +46,4 @@ def escaped(text: str) -> str:
     >>> print(escaped(r"50 % → 60 % of a_b\c"))
     50 \% $\rightarrow$ 60 \% of a\_b\textbackslash{}c
     """
-    return re.sub("|".join(map(re.escape, SPECIAL)), lambda found: SPECIAL[found.group()], text)
+    return re.sub("|".join(map(re.escape, SPECIAL)), lambda match: SPECIAL[match.group()], text)

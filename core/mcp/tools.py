@@ -200,19 +200,19 @@ class StudyTools:
             raise SettingsError("nothing to search for: give a few words, as in 'a red ball on grass'")
         among = self.slice(where).mask(study) if where else None
         n, clip = bounded(n, "n", 1, MOST_ROWS), str(search.index_facts(study).get("clip", ""))
-        found: dict[str, Any] = {"text": text}
+        result: dict[str, Any] = {"text": text}
         if clip.startswith("asset:"):  # the one that is shipped; others would be loaded at a study's word
             rows, cosines = search.most_alike(
                 study.array(search.CLIP_IMAGES), resident.embed_text(clip, text), n, among=among
             )
-            found["by_clip"] = search.hits(study, rows, cosines)
+            result["by_clip"] = search.hits(study, rows, cosines)
         elif clip:
-            found["note"] = f"images are embedded with {clip}, which is not loaded here"
+            result["note"] = f"images are embedded with {clip}, which is not loaded here"
         rows, cosines = search.said_of(study, text, among=among)
-        found["by_captions"] = search.hits(study, rows[:n], cosines[:n])
+        result["by_captions"] = search.hits(study, rows[:n], cosines[:n])
         ids = study.images["image_id"].iloc[search.of_classes(study, text, among=among)[:n]]
-        found["by_class"] = [str(one) for one in ids]
-        return found
+        result["by_class"] = [str(one) for one in ids]
+        return result
 
     def schema(self) -> dict[str, Any]:
         """Return the tables and what their columns mean."""

@@ -101,19 +101,19 @@ def tracked_numbers(study: Study) -> dict[str, float]:
     intervals; measures of each score as a predictor of errors, with theirs; and facts of the whole study.
     """
     measured = headline(study, shown_images(study))
-    found: dict[str, float] = {"images/n": measured["n"]}
+    logged: dict[str, float] = {"images/n": measured["n"]}
     for name in NAMES.values():
         ends = zip(("", "/low", "/high"), (measured[name], *measured[f"{name}_interval"]), strict=True)
-        found |= {f"images/{name}{end}": value for end, value in ends}
+        logged |= {f"images/{name}{end}": value for end, value in ends}
     if study.has("quality_metrics"):
         table = study.table("quality_metrics")
         for measure in INTERVALS:
             for end in ("", "_low", "_high"):
                 values = zip(table["score"], numbers(table, f"{measure}{end}"), strict=True)
-                found |= {f"{measure}/{score}{end.replace('_', '/')}": value for score, value in values}
+                logged |= {f"{measure}/{score}{end.replace('_', '/')}": value for score, value in values}
     facts = info(study)
-    found |= {f"study/{name}": float("nan") if facts[name] is None else facts[name] for name in OF_STUDY}
-    return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+    logged |= {f"study/{name}": float("nan") if facts[name] is None else facts[name] for name in OF_STUDY}
+    return {name: float(value) for name, value in logged.items() if np.isfinite(value)}
 
 
 def tracked_pictures(study: Study, features: int) -> Iterator[tuple[str, np.ndarray]]:

@@ -79,11 +79,13 @@ def read_layered(folder: Path) -> dict[str, Any]:
     of = manifests.read_manifest(whole)
     card = card_of(of, whole, folder.name)
     has_own = (folder / manifests.MANIFEST).exists()
-    own = manifests.read_manifest(folder) if has_own else manifests.empty_manifest()
-    if any({BELOW, MADE} & entry.keys() for part in ("steps", "items") for entry in own[part].values()):
+    layer_manifest = manifests.read_manifest(folder) if has_own else manifests.empty_manifest()
+    if any(
+        {BELOW, MADE} & entry.keys() for part in ("steps", "items") for entry in layer_manifest[part].values()
+    ):
         what = "says of its own items that they lie in another study"
         raise DamagedManifest(folder / manifests.MANIFEST, what, f"Delete '{folder}'")
-    return _layered(of, own, folder.name, card)
+    return _layered(of, layer_manifest, folder.name, card)
 
 
 def write_layered(folder: Path, manifest: dict[str, Any]) -> None:
@@ -112,7 +114,9 @@ def card_of(manifest: Mapping[str, Any], study: Path, name: str) -> dict[str, An
     return card
 
 
-def _layered(of: dict[str, Any], own: dict[str, Any], name: str, card: dict[str, Any]) -> dict[str, Any]:
+def _layered(
+    of: dict[str, Any], layer_manifest: dict[str, Any], name: str, card: dict[str, Any]
+) -> dict[str, Any]:
     steps, items = {}, {}
     for step, entry in of["steps"].items():
         row = STEPS.get(step)
@@ -131,10 +135,10 @@ def _layered(of: dict[str, Any], own: dict[str, Any], name: str, card: dict[str,
     }
     embed = {**steps["embed"]["summary"], "encoder": {**encoder, **facts}}
     steps["embed"] = {**steps["embed"], "summary": embed}
-    for step, entry in own["steps"].items():
+    for step, entry in layer_manifest["steps"].items():
         items = {item: one for item, one in items.items() if one["step"] != step}
         steps[step] = entry
-    return {**own, "steps": steps, "items": {**items, **own["items"]}}
+    return {**layer_manifest, "steps": steps, "items": {**items, **layer_manifest["items"]}}
 
 
 def _through_decoder(of: dict[str, Any], items: dict[str, Any], name: str, card: Mapping[str, Any]) -> None:

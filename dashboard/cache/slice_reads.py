@@ -63,13 +63,13 @@ def count(study: Study, where: Slice) -> int:
 
 
 @cached_read(max_entries=64, names_features=True)  # which may count tags, that people change as names
-def facet(study: Study, where: Slice, name: str, found: np.ndarray | None = None) -> dict[str, int]:
+def facet(study: Study, where: Slice, name: str, search_rows: np.ndarray | None = None) -> dict[str, int]:
     """See `facets.facet_counts`: of the images of a slice without its condition on the facet, or of the rows
     that a search has found.
     """
     among = np.zeros(study.n_images, bool)
-    among[slice(None) if found is None else found] = True
-    here = facets.without_facet(where, name) if found is None else where
+    among[slice(None) if search_rows is None else search_rows] = True
+    here = facets.without_facet(where, name) if search_rows is None else where
     return facets.facet_counts(study, name, among & reads.mask(study, here))
 
 

@@ -148,7 +148,7 @@ def _button(
     rows: np.ndarray,
     key: str,
     label: str,
-    wanted: Callable[[], dict[str, Any]],
+    changes: Callable[[], dict[str, Any]],
     says: str,
     *,
     primary: bool = False,
@@ -156,7 +156,7 @@ def _button(
     """A button that changes what people left on the images; what it did can be undone."""
 
     def act() -> None:
-        done = many.change_images(study, _ids(study, rows), **wanted())
+        done = many.change_images(study, _ids(study, rows), **changes())
 
         def back() -> None:
             left = many.take_back(study, done)

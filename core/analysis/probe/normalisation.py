@@ -40,8 +40,8 @@ def likely_normalisation(study: Study, request: Request, progress: Progress) -> 
         if isinstance(head, str):
             return None
         labels, names = study.images["label"].to_numpy(object), study.class_names
-        known = np.isin(labels, [names[code] for code in np.unique(match.code[match.code >= 0])])
-        rows = np.flatnonzero(known)
+        has_answer = np.isin(labels, [names[code] for code in np.unique(match.code[match.code >= 0])])
+        rows = np.flatnonzero(has_answer)
         rows = rows[evenly(len(rows), IMAGES)]
         usual = tuple(encoder.transform.mean), tuple(encoder.transform.std)
         tried = [usual, *(one for one in COMMON if not np.allclose(one, usual))]

@@ -128,16 +128,16 @@ def advice(study: Study, metrics: pd.DataFrame | None = None) -> str:
     return advise(recommended(study), metrics)
 
 
-def advise(found: Recommendation | None, metrics: pd.DataFrame | None) -> str:
+def advise(recommended: Recommendation | None, metrics: pd.DataFrame | None) -> str:
     """Name the recommended score, what it is worth on some images, and why it is recommended.
 
     Empty where nothing can be recommended.
     """
-    if found is None:
+    if recommended is None:
         return ""
-    row = {} if metrics is None else score_row(metrics, found.score)
+    row = {} if metrics is None else score_row(metrics, recommended.score)
     worth = f" Here {claim(row, 'it')}." if row else ""
-    return f"Take {score_in_sentence(found.score)}.{worth} {found.reason}"
+    return f"Take {score_in_sentence(recommended.score)}.{worth} {recommended.reason}"
 
 
 def score_row(metrics: pd.DataFrame, score: str) -> dict[Any, Any]:

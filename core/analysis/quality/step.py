@@ -206,10 +206,10 @@ def why_not_judged(study: Study) -> str:
     return "" if study.is_val.any() else "there are no evaluation images"
 
 
-def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[str, Any]:
+def summarise(study: Study, table: pd.DataFrame, metrics: pd.DataFrame) -> dict[str, Any]:
     """Return headline numbers, the trust check and scores of the whole representation; None = undefined."""
     shown = table.loc[study.is_val] if study.is_val.any() else table
-    q = found.loc[found["score"] == "q_score"].iloc[0].to_dict()
+    q = metrics.loc[metrics["score"] == "q_score"].iloc[0].to_dict()
     features, dense = study.summary("features"), study.summary("neighbours")
     values = {
         "q_auroc": q["auroc"],
@@ -232,7 +232,7 @@ def summarise(study: Study, table: pd.DataFrame, found: pd.DataFrame) -> dict[st
         "q_auroc_interval": _interval(q, "auroc"),
         "q_auprc_interval": _interval(q, "auprc_correct"),
     }
-    evidence = trust_check.evidence_of(summary, found)
+    evidence = trust_check.evidence_of(summary, metrics)
     trust = trust_check.check_trust(evidence)
     return summary | {
         "q_rank": evidence.rank,

@@ -110,10 +110,10 @@ def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
         raise SettingsError(
             "zero-shot needs names of the classes, and these are numbers: --head-classes FILE"
         )
-    known = wordnet_names() | dict(zip(ImageNetInfo().label_names(), imagenet_names(), strict=True))
-    known = {synset: name.partition(" (")[0] for synset, name in known.items()}
+    names_by_synset = wordnet_names() | dict(zip(ImageNetInfo().label_names(), imagenet_names(), strict=True))
+    names_by_synset = {synset: name.partition(" (")[0] for synset, name in names_by_synset.items()}
     ids = [label if WORDNET.fullmatch(label) else "" for label in labels]
-    return [known.get(one, label.replace("_", " ")) for one, label in zip(ids, labels, strict=True)]
+    return [names_by_synset.get(one, label.replace("_", " ")) for one, label in zip(ids, labels, strict=True)]
 
 
 def class_embedding(texts: np.ndarray) -> np.ndarray:

@@ -85,8 +85,8 @@ def _minimal(task: dict[str, Any], field: str | None) -> tuple[str | None, bool]
                       side(one.get("width")) * side(one.get("height"))) for one in answer
                      if isinstance(one, dict)]  # fmt: skip
             return largest_class(boxes), True
-        if (told := _first(answer)) is not None:
-            return told, False
+        if (label := _first(answer)) is not None:
+            return label, False
     return None, False
 
 

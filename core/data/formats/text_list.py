@@ -98,7 +98,7 @@ def _parts(line: str) -> tuple[str, str | None]:
 def _in_order(lines: list[str], path: str, folder: str) -> Rows:
     """Pair labels with the images of a folder: by the number in their names, else sorted by name."""
     names = images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []
-    numbers = [int(found[1]) for name in names if (found := NUMBERED.search(name))]
+    numbers = [int(match[1]) for name in names if (match := NUMBERED.search(name))]
     if len(numbers) == len(names) > 0 and min(numbers) >= 1 and max(numbers) <= len(lines):
         named = [lines[at - 1] for at in numbers]
     elif len(names) == len(lines):

@@ -219,8 +219,8 @@ def _finish_swin(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Move each reduction to the beginning of the next stage; indices are computed, not loaded."""
     moved = {}
     for key, tensor in state.items():
-        if found := re.match(r"encoder\.layers\.(\d+)\.downsample\.(.*)", key):
-            moved[f"layers.{int(found[1]) + 1}.downsample.{found[2]}"] = tensor
+        if match := re.match(r"encoder\.layers\.(\d+)\.downsample\.(.*)", key):
+            moved[f"layers.{int(match[1]) + 1}.downsample.{match[2]}"] = tensor
         elif not key.endswith("relative_position_index"):
             moved[key] = tensor
     return moved

@@ -151,7 +151,7 @@ def _convnext(state: Tensors, config: Config, family: str) -> tuple[nn.Module, d
 
 
 def _count(state: Tensors, pattern: str) -> int:
-    numbers = {int(found[1]) for key in state if (found := re.match(pattern, key))}
+    numbers = {int(match[1]) for key in state if (match := re.match(pattern, key))}
     return max(numbers, default=-1) + 1
 
 

@@ -122,8 +122,8 @@ def _sprite(item: Item, size: int, blur: float) -> tuple[Image.Image, Image.Imag
     """Return RGB and alpha of one glyph: scaled, rotated, tinted and blurred."""
     sprite = load_atlas().sprites[item.glyph]
     scale = item.size * size / max(sprite.size)
-    wanted = (max(1, round(sprite.width * scale)), max(1, round(sprite.height * scale)))
-    sprite = sprite.resize(wanted, Image.Resampling.BICUBIC)
+    scaled_size = (max(1, round(sprite.width * scale)), max(1, round(sprite.height * scale)))
+    sprite = sprite.resize(scaled_size, Image.Resampling.BICUBIC)
     if item.flip:
         sprite = sprite.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     sprite = sprite.rotate(item.angle, Image.Resampling.BICUBIC, expand=True)

@@ -101,13 +101,13 @@ class TwinMaker:
         if not len(others):
             return []
         rng = np.random.default_rng([self.seed, len(others)])
-        found: list[Twins] = []
+        pairs: list[Twins] = []
         for row in np.flatnonzero(holds).tolist():
             twins = self._twins_of(self.plans[row], word, others, rng)
-            found += [twins] if twins else []
-            if len(found) == n:
+            pairs += [twins] if twins else []
+            if len(pairs) == n:
                 break
-        return found
+        return pairs
 
     def _twins_of(
         self, plan: ScenePlan, word: str, others: np.ndarray, rng: np.random.Generator

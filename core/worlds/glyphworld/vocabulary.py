@@ -43,16 +43,16 @@ def place_words(first: Item, second: Item) -> tuple[str, bool] | None:
 
 def relations_of(plan: ScenePlan) -> list[Relation]:
     """(subject, "left of" | "above" | "on", object) about the main object, named by its class."""
-    found: list[Relation] = []
+    relations: list[Relation] = []
     others = ([plan.companion] if plan.companion else []) + list(plan.distractors)
     for other in others:
         noun, words = glyph_of(other).noun, place_words(plan.main, other)
         if words is not None:
             relation, forward = words
-            found.append((plan.label, relation, noun) if forward else (noun, relation, plan.label))
+            relations.append((plan.label, relation, noun) if forward else (noun, relation, plan.label))
     if plan.ground.is_floor:
-        found.append((plan.label, "on", plan.ground.kind))
-    return found
+        relations.append((plan.label, "on", plan.ground.kind))
+    return relations
 
 
 def attributes_of(plan: ScenePlan, parts: dict[str, float]) -> list[str]:

@@ -22,10 +22,12 @@ from dashboard.components.page_link import link
 OUTLINED = 3  # boxes drawn on the picture: more would hide it
 COLUMNS = 3
 TOP_IMAGES = 5
-Found = Mapping[str, Any]
+Description = Mapping[str, Any]
 
 
-def decomposition(study: Study, decomposed: Found, *, picture: str, crop: Callable[[Found], str]) -> None:
+def decomposition(
+    study: Study, decomposed: Description, *, picture: str, crop: Callable[[Description], str]
+) -> None:
     """The whole result.
 
     Args:
@@ -42,7 +44,7 @@ def decomposition(study: Study, decomposed: Found, *, picture: str, crop: Callab
     _behind(study, decomposed)
 
 
-def _picture(decomposed: Found, address: str) -> None:
+def _picture(decomposed: Description, address: str) -> None:
     """The image with the boxes of its strongest features, each with its place in the list below."""
     size = decomposed.get("size")
     frames = (
@@ -80,7 +82,7 @@ def _frame(at: int, box: list[int] | None, size: list[int]) -> str:
     )
 
 
-def _verdict(decomposed: Found) -> None:
+def _verdict(decomposed: Description) -> None:
     answer, truth = decomposed["answer"], decomposed["truth"]
     if answer is None:
         return
@@ -97,7 +99,7 @@ def _verdict(decomposed: Found) -> None:
         st.badge("misclassified", icon=":material/close:", color="orange")
 
 
-def _summary(study: Study, decomposed: Found) -> None:
+def _summary(study: Study, decomposed: Description) -> None:
     n, n_shown = decomposed["n_features"], len(decomposed["features"])
     if not n:
         st.markdown(
@@ -124,7 +126,7 @@ def _summary(study: Study, decomposed: Found) -> None:
         )
 
 
-def _features(study: Study, decomposed: Found, crop: Callable[[Found], str]) -> None:
+def _features(study: Study, decomposed: Description, crop: Callable[[Description], str]) -> None:
     if not decomposed["features"]:
         return
     st.subheader("Its features", help=widgets.help_text("word_score"))
@@ -135,7 +137,7 @@ def _features(study: Study, decomposed: Found, crop: Callable[[Found], str]) -> 
                 _feature(study, at, part, crop(part))
 
 
-def _feature(study: Study, at: int, part: Found, address: str) -> None:
+def _feature(study: Study, at: int, part: Description, address: str) -> None:
     number = int(part["feature"])
     with st.container(border=True, gap="small", height="stretch"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -175,7 +177,7 @@ def _bars(table: pd.DataFrame, colour: str, kind: str, theme: Theme) -> go.Figur
     return word_bars.contribution_bars(table, colour=getattr(theme, colour), kind=kind, theme=theme)
 
 
-def _behind(study: Study, decomposed: Found) -> None:
+def _behind(study: Study, decomposed: Description) -> None:
     """The features that speak for the answer, and for the truth where that is another class."""
     answer, truth = decomposed["answer"], decomposed["truth"]
     if answer is None:

@@ -34,16 +34,16 @@ ADDED = "lists"  # part of the URL: the further columns
 MOST = 100  # values of a facet that travel to the browser
 
 
-def facet_counts(study: Study, population: Slice, found: np.ndarray | None = None) -> None:
+def facet_counts(study: Study, population: Slice, search_rows: np.ndarray | None = None) -> None:
     """Draw a list for each facet that has several values, or one that the filter names, and for each column
     that the reader adds.
 
-    found: the rows that a search has found, which are counted then.
+    search_rows: the rows that a search has found, which are counted then.
     """
     slot = st.container()
     titles = {image_filter.column_name(name): name for name in slice_reads.further_facets(study)}
     added = [titles[title] for title in _added(titles)]
-    lists = [_facet(study, population, facet, found) for facet in (*FACETS, *added)]
+    lists = [_facet(study, population, facet, search_rows) for facet in (*FACETS, *added)]
     shown = [one for one in lists if len(one.values) > 1 or any(value.pressed for value in one.values)]
     with slot:
         facets(
@@ -51,8 +51,8 @@ def facet_counts(study: Study, population: Slice, found: np.ndarray | None = Non
             key="images_facets",
             on_press=lambda facet, value: toggle(study, facet, value),
         )
-    if found is not None:
-        st.caption(f"Counted are the {len(found):,} images found.")
+    if search_rows is not None:
+        st.caption(f"Counted are the {len(search_rows):,} images found.")
 
 
 def _added(titles: dict[str, str]) -> list[str]:
@@ -61,8 +61,8 @@ def _added(titles: dict[str, str]) -> list[str]:
     return select_some("Further columns", titles, key=ADDED, placeholder="Add a column", shows_label=True)
 
 
-def _facet(study: Study, population: Slice, facet: str, found: np.ndarray | None) -> Facet:
-    counts = slice_reads.facet(study, population, facet, found)
+def _facet(study: Study, population: Slice, facet: str, search_rows: np.ndarray | None) -> Facet:
+    counts = slice_reads.facet(study, population, facet, search_rows)
     pressed_values = pressed(population, facet)
     order = [*counts, *(value for value in pressed_values if value not in counts)]
     if facet in population.ranges:

@@ -18,7 +18,7 @@ Keep = Callable[[Sequence[tuple[str, bytes]]], dropped_images.Kept]
 
 def folder_field(label: str, *, about: str, path_key: str, keep: Keep = dropped_images.keep) -> None:
     """A folder or pictures that are dropped are kept, and become what the path field of `path_key` names."""
-    drops, told = f"_{path_key}_drops", f"_{path_key}_told"
+    drops, message_key = f"_{path_key}_drops", f"_{path_key}_told"
     key = f"{path_key}_drop_{session.recall(drops, 0)}"  # another one after each drop, so that it is empty
 
     def take() -> None:
@@ -29,9 +29,9 @@ def folder_field(label: str, *, about: str, path_key: str, keep: Keep = dropped_
         try:
             kept = keep([(file.name, file.getvalue()) for file in files])
         except SettingsError as error:
-            session.set_widget(told, full_sentence(str(error)))
+            session.set_widget(message_key, full_sentence(str(error)))
             return
-        session.set_widget(told, kept.text)
+        session.set_widget(message_key, kept.text)
         session.set_widget(path_key, allowed_paths.short(kept.folder))
 
     st.file_uploader(
@@ -44,5 +44,5 @@ def folder_field(label: str, *, about: str, path_key: str, keep: Keep = dropped_
         help=f"{about} At most {dropped_images.MOST_FILES:,} pictures. They are copied into the studies "
         "folder, and leave this computer in no way.",
     )
-    if text := session.recall(told):
+    if text := session.recall(message_key):
         st.caption(plain(text))

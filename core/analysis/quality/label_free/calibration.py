@@ -84,9 +84,9 @@ def ranks_among(labelled: np.ndarray, scores: np.ndarray) -> np.ndarray:
         labelled: (n, n_scores), without NaN. scores: (n_images, n_scores).
     """
     columns = []
-    for known, values in zip(labelled.T, scores.T, strict=True):
-        place, first = np.unique(known, return_index=True)
-        middle = (share_below(known) + 0.5 / len(known))[first]  # tied values share their mean rank
+    for score, values in zip(labelled.T, scores.T, strict=True):
+        place, first = np.unique(score, return_index=True)
+        middle = (share_below(score) + 0.5 / len(score))[first]  # tied values share their mean rank
         columns.append(np.where(np.isnan(values), np.nan, np.interp(values, place, middle) - 0.5))
     return np.stack(columns, 1)
 

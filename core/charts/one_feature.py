@@ -11,10 +11,13 @@ import plotly.graph_objects as go
 from core.charts.marks import bars, dots, interval, name_rows
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
 from core.common.arrays import safe_divide
+from core.common.captions import shortened, with_class_names
 from core.common.dataframes import as_text, numbers, words
 from core.common.formatting import signed
 
 STANDOFF = 4  # pixels between the name of a row and its bar
+LONGEST_NAME = 20  # letters beside a bar: these charts stand three in a row
+ABOVE = 36  # pixels for the menu of the chart, which would lie on the first bar
 
 
 def class_shares(counts: np.ndarray, class_sizes: np.ndarray, class_names: list[str]) -> pd.DataFrame:
@@ -56,6 +59,7 @@ def class_share_bars(
         return note_figure(f"The feature fires on none of the labelled {images}.", theme)
     top = min(top, int((fires > 0).sum()))
     names = [as_text(name) for name in words(shares, "class")[:top]]
+    short = [as_text(_beside_a_bar(name)) for name in words(shares, "class")[:top]]
     part = numbers(shares, "part")[:top]
     counts = np.column_stack([fires, sizes])[:top]
     plain = colour or theme.discriminative
@@ -81,17 +85,27 @@ def class_share_bars(
         )
     )
     longest = float(np.nanmax(part))
-    fig.update_xaxes(title_text="of the images it fires on", ticksuffix=" %", range=[0, longest * 1.16])
+    fig.update_xaxes(title_text="share of its images", ticksuffix=" %", range=[0, longest * 1.3])
     fig.update_yaxes(
         autorange="reversed",
+        tickvals=names,
+        ticktext=[*short, *names[top:]],
         type="category",
         showgrid=False,
         ticks="",
         ticklabelstandoff=STANDOFF,
         tickfont_color=theme.ink,
     )
-    finish(fig, theme, height=80 + 24 * len(names))
-    return fig.update_layout(bargap=0.28, margin_t=4)
+    finish(fig, theme, height=80 + ABOVE + 24 * len(names))
+    return fig.update_layout(bargap=0.28, margin_t=ABOVE)
+
+
+def _beside_a_bar(name: str) -> str:
+    """
+    >>> _beside_a_bar("thresher, thrasher, threshing machine")
+    'thresher'
+    """
+    return shortened(with_class_names(name), LONGEST_NAME)
 
 
 def activation_histogram(
@@ -148,8 +162,9 @@ def activation_histogram(
         low, high = threshold
         marks = Marks(theme)
         marks.band(low, high, theme.accent, alpha=0.22)
-        text = "firing threshold of 90 % of the images"
-        marks.note(text, color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom")
+        marks.note(
+            "firing threshold", color=theme.accent, x=(low + high) / 2, y=1, yref="paper", yanchor="bottom"
+        )
         marks.put_on(fig)
     fig.update_layout(showlegend=False)
     fig.update_xaxes(title_text="activation (normalised)")
@@ -180,14 +195,15 @@ def push_bars(
     low, high = min(float(value.min()), 0.0), max(float(value.max()), 0.0)
     fig = bars(
         value,
-        names,
+        [_beside_a_bar(name) for name in names],
         colours=colours,
         texts=[signed(one, 2) for one in value],
         hovers=[f"{as_text(name)}: {signed(one, 3)}" for name, one in zip(names, value, strict=True)],
-        reach=(low - 0.6 * reach, high + 0.6 * reach),
+        reach=(low - 1.15 * reach if low < 0 else 0, high + reach),
         theme=theme,
     )
-    return fig.update_xaxes(title_text="logits, mean class: 0")
+    fig.update_xaxes(title_text="logits, mean class: 0")
+    return fig.update_layout(margin_t=ABOVE, height=fig.layout.height + ABOVE)
 
 
 def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:

@@ -101,3 +101,12 @@ def test_nothing_to_draw__gives_a_note(theme):
     ):
         assert not fig.data and texts(fig)
         assert layout_of(fig).annotations[0].font.color == theme.muted
+
+
+def test_class_names_that_are_long_are_their_first_synonym():
+    names = ["thresher, thrasher, threshing machine", "n01440764"]
+    shares = figures.class_shares(np.array([4, 3]), np.array([8, 8]), names)
+    fig = figures.class_share_bars(shares)
+    assert list(layout_of(fig).yaxis.ticktext) == ["thresher", "tench"]
+    push = pd.DataFrame({"label": names, "push": [3.0, -2.0]})
+    assert list(layout_of(figures.push_bars(push)).yaxis.ticktext) == ["thresher", "tench"]

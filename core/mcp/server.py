@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 from collections.abc import Callable
@@ -18,9 +17,13 @@ from core.common.formatting import json_text
 from core.errors import PeregrineError, SettingsError, without_middle
 from core.export.private_paths import without_folders
 from core.mcp.tools import MOST_PICTURES, StudyTools, bounded, stored_only
-from core.served.token import check_token, fits
+from core.served.token import check_token
+from core.served.tries import Tries
 
-HELD_S = 2.0  # until a wrong token is answered
+PROBLEMS = {
+    401: "give the token: Authorization: Bearer",
+    429: "too many wrong tokens from this address; wait a minute",
+}
 SLICES = (
     "A slice is a text such as 'label=dog correct=false', 'q_score=..0.1 split=val', 'feature=12', or "
     "'@name' for a saved one. Without a split it means the evaluation images. "
@@ -168,20 +171,26 @@ def serve_agents(folder: Path, address: str, *, http: tuple[str, int] | None = N
 
 
 def http_app(server: MCPServer, host: str, port: int, token: str) -> Callable[..., Any]:
-    """Return the ASGI application: /mcp, answered only with `Authorization: Bearer TOKEN`."""
+    """Return the ASGI application: /mcp, answered only with `Authorization: Bearer TOKEN`.
+
+    A wrong token is told at once, and slowed down from the fourth on, as at the dashboard.
+    """
     names = [f"{name}:{port}" for name in {host, "localhost", "127.0.0.1"}]
     security = TransportSecuritySettings(enable_dns_rebinding_protection=True, allowed_hosts=names)
     app = server.streamable_http_app(host=host, transport_security=security, stateless_http=True)
+    tries = Tries()
 
     async def guarded(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
             kind, _, word = given.partition(" ")
-            if kind.lower() != "bearer" or not fits(word.strip(), token):
-                await asyncio.sleep(HELD_S if given else 0)
+            client = (scope.get("client") or ("",))[0]
+            is_bearer = kind.lower() == "bearer"  # without a token there is nothing to guess
+            status = await tries.judge(client, word.strip(), token) if is_bearer else 401
+            if status != 200:
                 headers = [(b"www-authenticate", b"Bearer"), (b"content-type", b"text/plain")]
-                await send({"type": "http.response.start", "status": 401, "headers": headers})
-                await send({"type": "http.response.body", "body": b"give the token: Authorization: Bearer"})
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": PROBLEMS[status].encode()})
                 return
         await app(scope, receive, send)
 

@@ -144,16 +144,20 @@ def test_what_lies_outside_a_study_is_not_read(shared_study: Path, monkeypatch: 
 
 
 def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.mcp.server.HELD_S", 0.0)
+    monkeypatch.setattr("core.served.tries.HELD_S", 0.0)
     app = http_app(make_server(shared_study.parent, "http://x"), "localhost", 8600, TOKEN)
 
     async def status(headers: dict[str, str]) -> int:
-        transport = httpx.ASGITransport(app=app)
+        transport = httpx.ASGITransport(app=app, client=("127.0.0.9", 5))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8600") as client:
             return (await client.post("/mcp", json={}, headers=headers)).status_code
 
     assert ran(status({})) == 401
-    assert ran(status({"Authorization": "Bearer wrong"})) == 401
+    wrong = [ran(status({"Authorization": f"Bearer wrong{number}"})) for number in range(5)]
+    assert wrong == [401, 401, 401, 429, 429]
+    with pytest.raises(RuntimeError):  # let in: the server inside has not been started
+        ran(status({"Authorization": f"bearer {TOKEN}"}))
+    assert ran(status({})) == 401
     for token, message in (("", "needs a token"), ("short", "16 or more")):
         with pytest.raises(SettingsError, match=message):
             serve_agents(shared_study.parent, "http://x", http=("localhost", 8600), token=token)

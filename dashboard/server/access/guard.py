@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from core.errors import SettingsError
+from core.served.tries import Tries
 from dashboard.server.access import headers, login, tokens
 from dashboard.server.access.hosts import origin_host
 from dashboard.server.access.rules import TOKEN, Request, Rules, refusal
@@ -42,8 +43,8 @@ class Guard:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
-        self.app, self._read_rules, self._clock, self._sleep = app, read_rules, clock, sleep
-        self._tries = tokens.Tries()
+        self.app, self._read_rules, self._clock = app, read_rules, clock
+        self._tries = Tries(clock, sleep)
 
     @cached_property
     def rules(self) -> Rules:
@@ -96,31 +97,17 @@ class Guard:
             await self._pass_on(request, scope, receive, send)
         elif not request.bearer:
             await _ask(request, scope, receive, send)
-        elif (status := await self._judge(request, request.bearer, token)) == 200:
+        elif (status := await self._tries.judge(request.client, request.bearer, token)) == 200:
             await self._pass_on(request, scope, receive, send)
         else:
             await _answer(scope, receive, send, status, PROBLEMS[status])
-
-    async def _judge(self, request: Request, given: str, token: str) -> int:
-        """200 for the token, always; 401 for another text; 429, after a pause, for one too soon after others.
-
-        The token is let in at once even then: behind a proxy, all clients may have one address.
-        """
-        if tokens.fits(given, token):
-            return 200
-        now = self._clock()
-        if wait := self._tries.wait(request.client, now):
-            await self._sleep(min(wait, tokens.HELD_S))
-            return 429
-        self._tries.note(request.client, now)
-        return 401
 
     async def _take(self, token: str, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         """Give the browser a pass for the token in its form, and send it back to the page it asked for."""
         try:
             async with asyncio.timeout(SLOWEST_FORM):
                 given = await _form_token(receive)
-            status = await self._judge(request, given, token)
+            status = await self._tries.judge(request.client, given, token)
         except TimeoutError:
             status = 408
         if status != 200:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from core.errors import SettingsError
+from core.served.tries import numeric_address
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 USUAL_PORTS = (80, 443)  # a browser leaves them out
@@ -73,7 +73,7 @@ def hosts_of(served: Iterable[str], listed: Iterable[str]) -> Hosts:
                 f"PEREGRINE_HOSTS: '{name[:80]}' is no host name. "
                 "Write names with or without a port, with commas between: lab.example,10.0.0.7:8501"
             )
-    further = (_as_name(name) if _number(name) else name.strip().lower() for name in served)
+    further = (_as_name(name) if numeric_address(name) else name.strip().lower() for name in served)
     return Hosts(frozenset([*LOCAL, *filter(None, further)]), frozenset(filter(None, names)))
 
 
@@ -93,35 +93,15 @@ def origin_host(origin: str) -> str | None:
     return match["host"] if match and split_host(match["host"]) else None
 
 
-def is_loopback(address: str | None) -> bool:
-    """Return True when only this machine reaches a server that listens there; None is every address.
-
-    >>> [is_loopback(text) for text in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "lab.example", None)]
-    [True, True, True, False, False, False]
-    """
-    if address is None:
-        return False
-    number = _number(address)
-    return number.is_loopback if number else address.lower() == "localhost"
-
-
 def is_outside(address: str) -> bool:
     """Return True when a request arrived at a numeric address that other machines reach."""
-    number = _number(address)
+    number = numeric_address(address)
     return number is not None and not number.is_loopback
-
-
-def _number(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        number = ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(number, "ipv4_mapped", None) or number
 
 
 def _as_name(address: str) -> str | None:
     """A numeric address as a browser writes it in a Host header; None for a name, and for "all addresses"."""
-    number = _number(address)
+    number = numeric_address(address)
     if number is None or number.is_unspecified:
         return None
     return f"[{number}]" if number.version == 6 else str(number)

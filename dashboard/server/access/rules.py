@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from dashboard.server.access.headers import Header
-from dashboard.server.access.hosts import LOCAL, Hosts, is_loopback, is_outside
+from dashboard.server.access.hosts import Hosts, is_outside
 
 TOKEN, HOSTS = "PEREGRINE_TOKEN", "PEREGRINE_HOSTS"
 READING = ("GET", "HEAD")
 MOST_PASSES = 8
-LOOPBACK = LOCAL[0]
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ class Request:
         self.secure: bool = scope.get("scheme") in ("https", "wss")
         self.query: bytes = scope.get("query_string", b"")
         self.address, self.port = scope.get("server") or ("", None)
-        client: str = (scope.get("client") or ("",))[0]
-        self.client = LOOPBACK if is_loopback(client) else client  # this machine has 2^24 such addresses
+        self.client: str = (scope.get("client") or ("",))[0]
         self._headers: dict[bytes, list[str]] = {}
         for name, value in scope["headers"]:
             self._headers.setdefault(name.lower(), []).append(value.decode("latin-1"))

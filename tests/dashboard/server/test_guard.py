@@ -136,24 +136,6 @@ def test_pass__holds_for_its_token_and_its_time():
         assert not tokens.admits(wrong, TOKEN, 1000.0), wrong
 
 
-def test_tries__wait_longer_and_longer():
-    tries, now, waits = tokens.Tries(), 0.0, []
-    for _ in range(10):
-        waits.append(tries.wait("a", now))
-        now += waits[-1]
-        assert tries.wait("a", now) == 0
-        tries.note("a", now)
-    assert waits == [0, 0, 0, 2, 4, 8, 16, 32, 60, 60]
-    assert tries.wait("b", now) == 0
-
-
-def test_tries__remember_few_clients():
-    tries = tokens.Tries()
-    for client in range(3 * tokens.MOST_CLIENTS):
-        tries.note(str(client), 0.0)
-    assert len(tries._wrong) == tokens.MOST_CLIENTS
-
-
 def test_headers__ours_replace_and_nothing_is_shared():
     given = [(b"X-Frame-Options", b"ALLOWALL"), (b"Access-Control-Allow-Origin", b"*"), (b"etag", b"1")]
     assert headers.dressed(given, OURS) == [(b"etag", b"1"), *OURS]

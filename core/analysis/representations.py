@@ -214,6 +214,7 @@ def embed_chunks(
         if batch_rows.stop % CHUNK_ROWS == 0 or batch_rows.stop == len(source.table):
             chunk = batch_rows.start // CHUNK_ROWS
             shape = {"n_features": n_features, "n_outputs": head.n_outputs if head else 0}
+            _check_some_readable(buffer.unreadable, source)  # before the files of an earlier run are replaced
             buffer.write(step, chunk, **shape, dtype=dtype, thumbnails=bool(thumbnail_size))
             buffer = ChunkBuffer()
     ranks.wait()
@@ -255,15 +256,19 @@ def _finish(
         for chunk in range(n_chunks)
         for row, reason in step.array("representations").extra(chunk)["unreadable"]
     ]
+    _check_some_readable(unreadable, source)
+    for name in names:
+        step.finish_array(name, n_chunks)
+    return unreadable
+
+
+def _check_some_readable(unreadable: Sequence[tuple[int, str]], source: ImageSource) -> None:
     if len(unreadable) == len(source.table):
         row, reason = unreadable[0]
         raise ImageSourceError(
             f"none of the {len(unreadable)} images can be read (first: "
             f"{source.table['path'].iloc[row]}: {reason})"
         )
-    for name in names:
-        step.finish_array(name, n_chunks)
-    return unreadable
 
 
 def open_ready_representations(path: str) -> np.ndarray:

@@ -90,7 +90,8 @@ def replacing(path: Path, *, durable: bool = True, parents: bool = False) -> Ite
     """Yield a temporary name beside `path`, which is renamed to it; after an error, nothing is left behind.
 
     Args:
-        durable: the bytes are on the disk before the file has its name, so that no crash leaves it empty.
+        durable: the bytes are on the disk before the file has its name, so that no crash leaves it empty; and
+            the name is there before anything that follows is written.
         parents: make the folders that are missing.
     """
     if parents:
@@ -102,8 +103,33 @@ def replacing(path: Path, *, durable: bool = True, parents: bool = False) -> Ite
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
+        if durable:
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names of the files in a folder on the disk: syncing a file does not include its name."""
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:  # some file systems sync no folders, and some folders cannot be listed
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EACCES):
+            raise
+
+
+def make_durable_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, and put their names on the disk."""
+    if not folder.is_dir():
+        make_durable_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
 
 
 @contextmanager

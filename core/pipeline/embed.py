@@ -17,6 +17,7 @@ from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
+from core.storage.manifest import MANIFEST, last_settings
 from core.storage.writer import StepWriter, StudyWriter
 from core.store import open_study
 
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
 
 
 def run_embed(
-    writer: StudyWriter, config: EmbedConfig, run: RunOptions, progress: Progress, ranks: Ranks
+    writer: StudyWriter,
+    config: EmbedConfig,
+    run: RunOptions,
+    progress: Progress,
+    ranks: Ranks,
+    *,
+    redo: bool = False,
 ) -> None:
-    """Run the step in every process of a torchrun, unless the study is up to date.
+    """Run the step in every process of a torchrun, unless the study is up to date and nobody asks to redo it.
 
     Whether it is can be told only from the opened images and the loaded encoder: their fingerprints are what
     the step reads outside the study.
@@ -43,7 +50,8 @@ def run_embed(
         encoder, about = load(config, source, run)
     head, about_head = own_head(encoder)
     settings, outside["encoder"] = as_settings(config), about["fingerprint"]
-    is_current = writer.is_current("embed", settings, (), outside) and _same_head(writer, about_head)
+    is_current = not redo and writer.is_current("embed", settings, (), outside)
+    is_current &= _same_head(writer, about_head)
     ranks.wait()  # all have looked before the first changes the manifest
     if is_current:
         if run.strict:
@@ -168,7 +176,8 @@ def with_encoder(folder: str | Path, options: Mapping[str, Any]) -> tuple[Mappin
     """
     if not lacks_encoder(options):
         return options, None
-    settings = open_study(folder).settings("embed") if (Path(folder) / "manifest.json").is_file() else {}
+    has_one = (Path(folder) / MANIFEST).is_file()
+    settings = last_settings(open_study(folder).manifest, "embed") if has_one else {}
     its_own = {name: settings[name] for name in ("encoder", "representations") if settings.get(name)}
     named = its_own or {"encoder": default_encoder(options)}
     reason = "as this study was made" if its_own else "which is shipped; --encoder names another"

@@ -25,6 +25,7 @@ from core.steps import (
     settings_of,
 )
 from core.storage import layers
+from core.storage.manifest import last_settings
 from core.storage.writer import StudyWriter, write_study
 from core.store import open_study
 from core.topics import function_named
@@ -61,6 +62,7 @@ def _analyze(
     ranks = join_ranks()
     failed: dict[str, NoDiscriminativeFeatures] = {}
     with _opened_by_all(folder, ranks) as writer:
+        writer.asked |= {name: as_settings(config) for name, config in configs.items()}
         for name, config in configs.items():
             step = STEPS[name]
             if not (ranks.is_first or step.makes_study or step.shared):
@@ -87,24 +89,23 @@ def _led(step: Step, ranks: Ranks) -> AbstractContextManager[None]:
 def resume(folder: str | Path, options: Mapping[str, Any], progress: Progress) -> None:
     """Run every step that is missing or whose inputs have changed, with the stored settings.
 
+    Those of a step that was interrupted are the ones that the interrupted run was asked for.
+
     Args:
         options: settings to change, as for `analyze` (an `epsilon` that works), and fields of RunOptions.
     Raises:
         StudyError: the images are not known, because `embed` did not finish.
     """
-    study, whole = open_study(folder), layers.below(Path(folder))
-    if not study.settings("embed"):
+    manifest, whole = open_study(folder).manifest, layers.below(Path(folder))
+    if not last_settings(manifest, "embed"):
         raise StudyError(
             f"'{folder}' does not record its images and encoder. Run the command that "
             "started it again; finished work is kept"
         )
-    steps = [step for step in STEPS if not STEPS[step].on_request or study.settings(step)]
+    steps = [step for step in STEPS if not STEPS[step].on_request or last_settings(manifest, step)]
     if whole is not None:
         steps = [step for step in steps if STEPS[step].in_basis and not STEPS[step].shows_through]
-    configs = {
-        step: settings_of(step, options, _settings_before(step, folder, study.settings(step)))
-        for step in steps
-    }
+    configs = {step: settings_of(step, options, _settings_before(step, folder, manifest)) for step in steps}
     _analyze(folder, configs, options, progress)
     if is_first() and whole is None:
         remake_stale(folder, options, progress)
@@ -140,13 +141,9 @@ def _run_opened(
     row: Step, folder: str | Path, options: Mapping[str, Any], progress: Progress, ranks: Ranks
 ) -> dict[str, Any]:
     with _own_words(options), _opened_by_all(folder, ranks) as writer:
-        before = _settings_before(
-            row.name, folder, writer.manifest["steps"].get(row.name, {}).get("settings", {})
-        )
+        before = _settings_before(row.name, folder, writer.manifest)
         config = settings_of(row.name, options, kept_settings(row.name, before, options))
-        redo = bool(options.get("redo"))
-        if redo and row.makes_study:
-            writer.forget(row.name)
+        writer.asked[row.name], redo = as_settings(config), bool(options.get("redo"))
         with progress.step(row.name):
             _run(writer, row, config, run_options(options), progress, ranks, redo=redo)
         return writer.manifest["steps"].get(row.name, {}).get("summary", {})
@@ -157,19 +154,20 @@ def _opened_by_all(folder: str | Path, ranks: Ranks) -> Iterator[StudyWriter]:
     """Open the study in every process: the first holds the lock and changes nothing until all have read."""
     if not ranks.is_first:
         ranks.wait()
-    with write_study(folder, guest=not ranks.is_first) as writer:
+    with write_study(folder, guest=not ranks.is_first, shared=ranks.size > 1) as writer:
         if ranks.is_first:
             ranks.wait()
         ranks.wait()
         yield writer
 
 
-def _settings_before(step: str, folder: str | Path, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+def _settings_before(step: str, folder: str | Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """The settings of a step's last run; in a basis without one, those of the study, but for epsilon."""
-    whole = layers.below(Path(folder))
+    settings, whole = last_settings(manifest, step), layers.below(Path(folder))
     if settings or whole is None:
         return settings
-    return {**open_study(whole).settings(step), **({"epsilon": "auto"} if step == "features" else {})}
+    of_study = last_settings(open_study(whole).manifest, step)
+    return of_study | ({"epsilon": "auto"} if step == "features" else {})
 
 
 def check_needs(step: str, folder: str | Path) -> None:
@@ -225,7 +223,7 @@ def _run(
     redo: bool = False,
 ) -> None:
     if step.makes_study:
-        return function_named(step.function)(writer, config, run, progress, ranks)
+        return function_named(step.function)(writer, config, run, progress, ranks, redo=redo)
     if step.shared and ranks.size > 1:
         ranks.wait()  # until all that the first has made alone is written
         writer.read_again()

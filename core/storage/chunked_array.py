@@ -20,9 +20,18 @@ from typing import Any
 import numpy as np
 
 from core.common.command_line import command_line
-from core.common.inside import TooLarge, inside, parse_json, read_bounded, replacing
+from core.common.inside import (
+    TooLarge,
+    inside,
+    make_durable_folder,
+    parse_json,
+    read_bounded,
+    replacing,
+    sync_folder,
+)
 from core.common.npy_files import map_npy
 from core.errors import NotEnoughMemory, PeregrineError, ShapeError, StudyError, first_line
+from core.storage.leftovers import owner
 
 CHUNK_ROWS = 4096
 LEDGER, MOST_LEDGER = "ledger.jsonl", 256 << 20  # bytes
@@ -194,15 +203,19 @@ class MappedArray(ChunkedArray):
         return self._each(self._of.span(start, stop)).astype(self.dtype)
 
 
-def write_chunk(folder: Path, chunk: int, rows: np.ndarray) -> dict[str, Any]:
+def write_chunk(
+    folder: Path, chunk: int, rows: np.ndarray, before_rename: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Store one chunk durably and return its ledger entry."""
     rows = np.ascontiguousarray(rows)
     if rows.dtype == object:
         raise ShapeError(f"{folder.name}: chunks hold numbers, got dtype object")
+    make_durable_folder(folder)
     with replacing(folder / chunk_name(chunk)) as temporary:
         with open(temporary, "wb") as file:
             np.lib.format.write_array(file, rows, allow_pickle=False)
         checksum = file_sha256(temporary)
+        before_rename()
     return {
         "chunk": chunk,
         "rows": len(rows),
@@ -222,30 +235,43 @@ def array_entry(lines: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def write_whole(folder: Path, values: np.ndarray) -> dict[str, Any]:
+def write_whole(
+    folder: Path, values: np.ndarray, before_rename: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Store an array as a single chunk, which needs no ledger; return its manifest entry."""
-    folder.mkdir(parents=True, exist_ok=True)
-    line = write_chunk(folder, 0, values)
+    line = write_chunk(folder, 0, values, before_rename)
     for stale in folder.iterdir():
         if stale.name != chunk_name(0):
             stale.unlink()
+    sync_folder(folder)
     return array_entry([line])
 
 
 class ArrayWriter:
     """Write the chunks of one array, keeping those that an earlier, interrupted run has finished.
 
-    `fingerprint` identifies the inputs of the chunks: chunks with another fingerprint are discarded.
+    `fingerprint` identifies the inputs of the chunks: chunks with another fingerprint are discarded, but not
+    before the first chunk of this one is on the disk.
+
+    Args:
+        before_first: called before anything of another run is discarded.
     """
 
-    def __init__(self, folder: Path, fingerprint: str):
-        self.folder, self.fingerprint = folder, fingerprint
+    def __init__(self, folder: Path, fingerprint: str, before_first: Callable[[], None] = lambda: None):
+        self.folder, self.fingerprint, self._before_first = folder, fingerprint, before_first
         self.ledger = folder / LEDGER
         self.done: dict[int, dict[str, Any]] = {}
-        if self._ledger_fits():
+        self.has_begun = self._ledger_fits()
+        if self.has_begun:
             self._adopt_finished_chunks()
-        else:
-            self._start_again()
+
+    def begin(self) -> None:
+        """Discard the chunks of other inputs, unless this run or another process of it has done so."""
+        if not self.has_begun:
+            self._before_first()
+            self.has_begun = True
+            if not self._ledger_fits():
+                self._start_again()
 
     def _ledger_lines(self) -> list[dict[str, Any]]:
         lines = []
@@ -263,9 +289,7 @@ class ArrayWriter:
         return lines
 
     def _ledger_fits(self) -> bool:
-        if not self.ledger.exists():
-            return False
-        lines = self._ledger_lines()
+        lines = self._ledger_lines() if self.ledger.exists() else []
         return bool(lines) and lines[0].get("fingerprint") == self.fingerprint
 
     def _adopt_finished_chunks(self) -> None:
@@ -278,10 +302,12 @@ class ArrayWriter:
                 self.done[line["chunk"]] = line
 
     def _start_again(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_durable_folder(self.folder)
         for stale in self.folder.iterdir():
-            stale.unlink()
+            if owner(stale.name) is None:  # else the first chunk, about to get its name
+                stale.unlink()
         self._append({"fingerprint": self.fingerprint})
+        sync_folder(self.folder)
 
     def _append(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, ensure_ascii=False)
@@ -305,7 +331,7 @@ class ArrayWriter:
 
     def put(self, chunk: int, rows: np.ndarray, extra: Any = None) -> None:
         """Store one chunk durably; `extra` is a JSON-able value kept in the ledger until `finish`."""
-        line = write_chunk(self.folder, chunk, rows) | {"extra": extra}
+        line = write_chunk(self.folder, chunk, rows, self.begin) | {"extra": extra}
         self._append(line)
         self.done[chunk] = line
 
@@ -319,4 +345,5 @@ class ArrayWriter:
         if len({(line["dtype"], tuple(line["shape"])) for line in lines}) > 1:
             raise ShapeError(f"{self.folder.name}: chunks differ in dtype or row shape")
         self.ledger.unlink()
+        sync_folder(self.folder)
         return array_entry(lines)

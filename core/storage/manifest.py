@@ -21,7 +21,8 @@ from core.storage.manifest_check import entry_fault
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-PARTS = ("format", "steps", "items")
+UNFINISHED = "unfinished"  # settings by step, of steps that a run was asked for and that have no results
+PARTS = ("format", "steps", "items", UNFINISHED)
 OF_FORMULAS = "@formulas"  # among the inputs of a step
 
 
@@ -37,6 +38,12 @@ def digest(value: Any) -> str:
 
 def empty_manifest() -> dict[str, Any]:
     return {"format": FORMAT, "steps": {}, "items": {}}
+
+
+def last_settings(manifest: dict[str, Any], step: str) -> dict[str, Any]:
+    """The settings of a step's results, else those that an interrupted run was asked for; {} without both."""
+    entry = manifest["steps"].get(step)
+    return manifest.get(UNFINISHED, {}).get(step, {}) if entry is None else entry["settings"]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -27,6 +27,9 @@ def entry_fault(manifest: dict[str, Any]) -> str | None:
             return f"names an invalid item {name[:80]!r}"
         if fault := _item_fault(item):
             return f"has an invalid item '{name}': {fault}"
+    unfinished = manifest.get("unfinished", {})
+    if not isinstance(unfinished, dict) or not all(isinstance(one, dict) for one in unfinished.values()):
+        return "has invalid settings of unfinished steps"
     return None
 
 

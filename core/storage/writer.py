@@ -10,8 +10,9 @@ with write_study("studies/mine") as writer:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from core.common.inside import inside, replacing
-from core.errors import SettingsError, StudyBusy, StudyError
+from core.common.inside import inside, make_durable_folder, replacing
+from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
 from core.storage import layers
 from core.storage import manifest as manifests
 from core.storage.chunked_array import ArrayWriter, file_sha256, write_whole
@@ -31,10 +32,23 @@ from core.storage.table_files import type_names
 
 
 class StepWriter:
-    """Collect the items of one step; they enter the manifest together when the step ends."""
+    """Collect the items of one step; they enter the manifest together when the step ends.
 
-    def __init__(self, folder: Path, fingerprint: str):
+    Args:
+        before_first: called once, before the first file of an earlier run is replaced.
+        shared: other processes write chunks of the same arrays, which are therefore begun as they are opened.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        fingerprint: str,
+        *,
+        before_first: Callable[[], None] = lambda: None,
+        shared: bool = False,
+    ):
         self.folder, self.fingerprint = folder, fingerprint
+        self.has_begun, self._before_first, self._shared = False, before_first, shared
         self.summary: dict[str, Any] = {}
         self.items: dict[str, dict[str, Any]] = {}
         self._open: dict[str, ArrayWriter] = {}
@@ -42,15 +56,24 @@ class StepWriter:
     def array(self, name: str) -> ArrayWriter:
         """Return the writer of a chunked array, which can resume; end it with `finish_array`."""
         if name not in self._open:
-            self._open[name] = ArrayWriter(inside(self.folder, name), self.fingerprint)
+            self._open[name] = array = ArrayWriter(inside(self.folder, name), self.fingerprint, self.begin)
+            if self._shared:
+                array.begin()
+            if array.has_begun:
+                self.begin()
         return self._open[name]
+
+    def begin(self) -> None:
+        if not self.has_begun:
+            self._before_first()
+            self.has_begun = True
 
     def finish_array(self, name: str, n_chunks: int) -> None:
         self.items[name] = self._open.pop(name).finish(n_chunks)
 
     def vector(self, name: str, values: np.ndarray) -> None:
         """Store a small array in a single chunk."""
-        self.items[name] = write_whole(inside(self.folder, name), np.asarray(values))
+        self.items[name] = write_whole(inside(self.folder, name), np.asarray(values), self.begin)
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
         path = self.folder / f"{name}.parquet"
@@ -60,6 +83,7 @@ class StepWriter:
             words: Any = [field.name for field in arrow.schema if not pa.types.is_floating(field.type)]
             checked = {"compression": "zstd", "write_page_checksum": True}
             pq.write_table(arrow, temporary, use_dictionary=words, **checked)
+            self.begin()
         self.items[name] = {
             "kind": "table",
             "shape": [len(frame), len(frame.columns)],
@@ -88,12 +112,17 @@ class StudyWriter:
 
     A guest (another process of the same torchrun) writes chunks beside the process that holds the lock, but
     never the manifest.
+
+    Attributes:
+        asked: the settings of the steps that are to be run. Until a step has results, they are in the
+            manifest, so that `resume` knows them after a kill.
     """
 
-    def __init__(self, folder: Path, *, guest: bool = False):
-        self.folder, self.guest = folder, guest
+    def __init__(self, folder: Path, *, guest: bool = False, shared: bool = False):
+        self.folder, self.guest, self._shared = folder, guest, shared
         exists = (folder / manifests.MANIFEST).exists() or layers.below(folder) is not None
         self.manifest = layers.read_layered(folder) if exists else manifests.empty_manifest()
+        self.asked: dict[str, dict[str, Any]] = dict(self.manifest.get(manifests.UNFINISHED, {}))
         self._orphans: list[str] = []
 
     def read_again(self) -> None:
@@ -133,8 +162,8 @@ class StudyWriter:
         inputs: tuple[str, ...] = (),
         outside: dict[str, str] | None = None,
     ) -> Iterator[StepWriter]:
-        """Redo one step. Its earlier items leave the manifest first, so that no reader sees a mixture; they
-        come back where the step ends (refused settings, an error, Ctrl+C) before it writes anything.
+        """Redo one step. Its earlier items leave the manifest before the first file is replaced, so that no
+        reader sees a mixture, and a step that ends before (refused settings, a kill) loses nothing.
 
         Args:
             inputs: items of this study that the step reads; if one changes later, the step becomes stale.
@@ -142,20 +171,21 @@ class StudyWriter:
         """
         digests = self._inputs(name, inputs, outside)
         fingerprint = manifests.digest({"step": name, "settings": settings, "inputs": digests})
-        writer = StepWriter(self.folder, fingerprint)
         if self.guest:
-            yield writer
+            yield StepWriter(self.folder, fingerprint)
             return
-        before, items = self.manifest["steps"].get(name), dict(self.manifest["items"])
-        self.forget(name)
+        begin = partial(self.forget, name)
+        writer = StepWriter(self.folder, fingerprint, before_first=begin, shared=self._shared)
+        self._note_asked()
         try:
             yield writer
-        except BaseException:  # Ctrl+C too; once a file is replaced, the earlier entries are no longer true
-            if before is not None and not (writer.items or writer._open):
-                self._put_back(name, before, items)
+        except PeregrineError:
+            if not writer.has_begun and self.asked.pop(name, None) is not None:  # what is refused is not kept
+                self._note_asked()
             raise
         if writer._open:
             raise StudyError(f"step {name} left {', '.join(writer._open)} unfinished")
+        self.forget(name)
         for item, entry in writer.items.items():
             self.manifest["items"][item] = entry | {"step": name}
         self.manifest["steps"][name] = {
@@ -164,14 +194,21 @@ class StudyWriter:
             "summary": writer.summary,
             "outputs": sorted(writer.items),
         }
-        layers.write_layered(self.folder, self.manifest)
+        self._write()
         self._remove_leftovers(name, writer.items)
 
-    def _put_back(self, name: str, entry: dict[str, Any], items: dict[str, Any]) -> None:
-        """Undo `forget`, after a step that ended before it wrote anything."""
-        self.manifest["steps"][name] = entry
-        self.manifest["items"] = items
-        self._orphans = [item for item in self._orphans if item not in entry["outputs"]]
+    def _unfinished(self) -> dict[str, dict[str, Any]]:
+        return {step: one for step, one in self.asked.items() if step not in self.manifest["steps"]}
+
+    def _note_asked(self) -> None:
+        """Write what was asked for, unless the manifest says it already, or there is none yet."""
+        if self.manifest["steps"] and self._unfinished() != self.manifest.get(manifests.UNFINISHED, {}):
+            self._write()
+
+    def _write(self) -> None:
+        unfinished = {manifests.UNFINISHED: one} if (one := self._unfinished()) else {}
+        kept = {part: value for part, value in self.manifest.items() if part != manifests.UNFINISHED}
+        self.manifest = kept | unfinished
         layers.write_layered(self.folder, self.manifest)
 
     def forget(self, name: str) -> None:
@@ -183,7 +220,7 @@ class StudyWriter:
             self.manifest["items"].pop(item, None)
         self._orphans += entry["outputs"]
         if not self.guest:
-            layers.write_layered(self.folder, self.manifest)
+            self._write()
 
     def remove(self, name: str) -> None:
         """Remove a step with its files."""
@@ -204,11 +241,12 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWriter]:
+def write_study(path: str | Path, *, guest: bool = False, shared: bool = False) -> Iterator[StudyWriter]:
     """Open a study for writing; the folder is created if needed.
 
     Args:
         guest: take no lock, because another process of this torchrun holds it.
+        shared: there are such guests.
 
     Raises:
         StudyBusy: another process is writing to it.
@@ -220,7 +258,7 @@ def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWrite
         raise StudyError(f"'{folder}' is a file; a study is a folder")
     manifests.refuse_foreign_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_durable_folder(folder)
     except OSError as error:
         raise SettingsError(f"cannot make the study folder '{folder}': {error.strerror}") from None
     if guest:
@@ -237,7 +275,7 @@ def write_study(path: str | Path, *, guest: bool = False) -> Iterator[StudyWrite
         raise StudyError(f"cannot lock '{folder}' ('{folder / '.lock'}'): {error.strerror}") from None
     try:
         remove_leftovers(folder)
-        yield StudyWriter(folder)
+        yield StudyWriter(folder, shared=shared)
     finally:
         lock.release()
         if is_new and {path.name for path in folder.iterdir()} <= {".lock", "progress.json"}:

@@ -23,6 +23,7 @@ from core.errors import PeregrineError, SettingsError
 from core.figures.cells import parse_cell
 from core.jobs.commands import Analyze, Command, FitBasis, MakeSheet, RemoveBasis, RunStep
 from core.storage.layers import below
+from core.storage.manifest import UNFINISHED
 from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
 
@@ -116,8 +117,12 @@ def _check_study(study: Path, command: Command) -> None:
     if _reads_study_only(command):
         served_studies.open_current(study)  # raises for what cannot be read
         return
-    steps = served_studies.open_current(study).manifest["steps"].items()
-    stored = [(step, {name: entry.get(name) for name in ("settings", "summary")}) for step, entry in steps]
+    manifest = served_studies.open_current(study).manifest
+    stored = [
+        (step, {name: entry.get(name) for name in ("settings", "summary")})
+        for step, entry in manifest["steps"].items()
+    ]
+    stored += [(step, {"settings": one}) for step, one in manifest.get(UNFINISHED, {}).items()]
     values = [(step, key, value) for step, tree in stored for key, value in _values(tree)]
     for check in (_check_code, _check_value):  # code is the graver matter, so it is named first
         for step, key, value in values:

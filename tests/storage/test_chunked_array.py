@@ -134,8 +134,10 @@ def test_opening__does_not_parse_python(tmp_path, rng, monkeypatch, dtype):
 
 def test_resume__chunks_made_from_something_else_are_discarded(tmp_path, rng):
     ArrayWriter(tmp_path / "a", "old").put(0, rng.normal(size=(2, 2)))
-    assert not ArrayWriter(tmp_path / "a", "new").has(0)
-    assert not (tmp_path / "a" / chunk_name(0)).exists()
+    again = ArrayWriter(tmp_path / "a", "new")
+    assert not again.has(0) and (tmp_path / "a" / chunk_name(0)).exists()
+    again.put(1, rng.normal(size=(2, 2)))  # the first that takes their place
+    assert not (tmp_path / "a" / chunk_name(0)).exists() and ArrayWriter(tmp_path / "a", "new").has(1)
 
 
 def test_two_processes__write_different_chunks_of_one_array(tmp_path, rng):

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
 import shutil
+import sys
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -39,3 +43,39 @@ def test_step__that_has_written_is_not_taken_back(shared_study, tmp_path):
     folder = shutil.copytree(shared_study, tmp_path / "study")
     refused(folder, written=True)
     assert not open_study(folder).has("quality")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system which file a descriptor is of")
+def test_everything_that_a_manifest_names__is_on_the_disk_before_it(tmp_path, monkeypatch):
+    """Contents and names: a file that is synced and renamed can lose its name with the power."""
+    study, unsynced, n_manifests = tmp_path / "study", set(), 0
+    replace, fsync, mkdir = os.replace, os.fsync, os.mkdir
+
+    def synced(descriptor: int) -> None:
+        fsync(descriptor)
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        unsynced.difference_update([path, *[one for one in unsynced if os.path.dirname(one) == path]])
+
+    def replaced(source: object, target: Path) -> None:
+        nonlocal n_manifests
+        if Path(target).name == "manifest.json":
+            assert not unsynced
+            n_manifests += 1
+        replace(source, target)
+        unsynced.add(str(target))
+
+    def made(path: object, *mode: object) -> None:
+        mkdir(path, *mode)
+        unsynced.add(str(path))
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "mkdir", made)
+    for length in (3, 2):
+        with write_study(study) as writer, writer.step("quality", {"length": length}) as step:
+            step.table("quality", pd.DataFrame({"image_id": ["a"]}))
+            step.vector("scores", np.arange(length))
+            for chunk in range(length):
+                step.array("rows").put(chunk, np.ones((1, 1)))
+            step.finish_array("rows", length)
+    assert n_manifests == 3 and not unsynced  # once it is dropped, and once for each length

@@ -104,6 +104,12 @@ def test_trust__no_hostile_sidecar(served, mark, name):
     assert all(trust(served, command) for command in reaching(served))
 
 
+def test_trust__settings_of_a_step_that_did_not_end_are_looked_at(served):
+    with edited_manifest(served) as manifest:
+        manifest["unfinished"] = {"search": {"clip": "python:os:system"}}
+    assert all(trust(served, command) for command in reaching(served))
+
+
 @pytest.mark.parametrize("step", sorted(STUDY_ONLY))
 def test_trust__steps_that_read_only_the_study_run_also_of_one_that_names_code(served, mark, step):
     apply_setting(served, "a shell command as encoder", mark)

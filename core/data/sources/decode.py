@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import os
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -37,6 +39,8 @@ TRANSPOSE = {
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
 HTML = (b"<!doctype html", b"<html")
 CUT_SHORT = ("truncated", "not enough", "unexpected end")  # in Pillow's messages on truncated files
+MOMENTARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)
+PAUSES = (0.1, 1.0)  # seconds
 DRAFT_SCALES = (8, 4, 2)  # factors by which libjpeg can downscale while decoding
 
 
@@ -63,7 +67,9 @@ def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            return _decode(io.BytesIO(source) if isinstance(source, bytes) else source, at_least, limit)
+            return _decode_patiently(
+                io.BytesIO(source) if isinstance(source, bytes) else source, at_least, limit
+            )
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
@@ -77,6 +83,18 @@ def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None
 def _would_be_waited_for(path: str | Path) -> bool:
     """Return True for a pipe or a device, which could block; a foreign study may contain one."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def _decode_patiently(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Image.Image:
+    """Decode a file; again where a disk or a network fails for a moment, so that it is not skipped."""
+    for pause in PAUSES if isinstance(file, str | Path) else ():
+        try:
+            return _decode(file, at_least, limit)
+        except OSError as error:
+            if error.errno not in MOMENTARY:
+                raise
+            time.sleep(pause)
+    return _decode(file, at_least, limit)
 
 
 def _decode(file: str | Path | BinaryIO, at_least: int | None, limit: int) -> Image.Image:
@@ -212,6 +230,8 @@ def _reason(error: Exception, source: bytes | str | Path | BinaryIO) -> str:
             return reason
     if isinstance(error, UnidentifiedImageError):
         return _why_unidentified(_head(source))
+    if isinstance(error, OSError) and error.strerror:  # of the system; Pillow's have none
+        return f"cannot be read ({error.strerror})"
     text = str(error).lower()
     if isinstance(error, EOFError) or any(word in text for word in CUT_SHORT):
         return "truncated"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import os
 import sys
@@ -389,3 +390,23 @@ def test_pipe__is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(UnreadableImage, match="not a file"):
         decode(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("n_failures", "read"), [(2, True), (3, False)])
+def test_file_that_a_disk_fails_to_read_for_a_moment__is_read_again(tmp_path, monkeypatch, n_failures, read):
+    path, opened = tmp_path / "a.png", Image.open
+    Image.new("RGB", (3, 2), WHITE).save(path)
+    failures = [OSError(errno.EIO, "Input/output error")] * n_failures
+
+    def open_(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return opened(*args, **kwargs)
+
+    monkeypatch.setattr(decoding, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(Image, "open", open_)
+    if read:
+        assert decode(path).size == (3, 2)
+    else:
+        with pytest.raises(UnreadableImage, match=r"^cannot be read \(Input/output error\)$"):
+            decode(path)

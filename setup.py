@@ -18,6 +18,7 @@ EXTRAS = {
     "faiss": ("faiss-cpu",),
     "heic": ("pillow-heif",),
     "mcp": ("mcp",),
+    "s3": ("s3fs",),
 }
 FOR_TESTS = ("pytest",)
 

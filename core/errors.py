@@ -54,6 +54,14 @@ class UnreadableImage(PeregrineError):
     """One image cannot be decoded; the message is a short reason."""
 
 
+class RemoteError(PeregrineError):
+    """Data cannot be read by its address, after all attempts."""
+
+
+class AddressRefused(RemoteError):
+    """The owner has not named this address, or nothing is read from such an address."""
+
+
 class EncoderError(PeregrineError):
     """The encoder cannot be built, or lacks what the caller needs from it."""
 

@@ -27,6 +27,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from core.pipeline.memory import keep_freed_memory
+from tests.object_server import ObjectServer, object_server
 from tests.sampling import EVERYTHING
 from tests.shared import made_once
 
@@ -188,3 +189,17 @@ def pillows_own_limit() -> Iterator[None]:
     before = Image.MAX_IMAGE_PIXELS
     yield
     Image.MAX_IMAGE_PIXELS = before
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """An object server over `tmp_path / "objects"`, which the owner has named, and an empty cache."""
+    from core.common.remote import objects
+
+    (tmp_path / "objects").mkdir()
+    monkeypatch.setenv("PEREGRINE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PEREGRINE_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(objects, "FIRST_WAIT", 0.001)
+    with object_server(tmp_path / "objects") as server:
+        monkeypatch.setenv("PEREGRINE_URLS", server.url)
+        yield server

@@ -25,7 +25,7 @@ from core.data.sources.images import ImageSource
 from core.encoders.readout.head import Head
 from core.encoders.registry import Encoder
 from core.encoders.transform import Transform
-from core.errors import EncoderError, ImageSourceError, ShapeError, UnreadableImage
+from core.errors import EncoderError, ImageSourceError, RemoteError, ShapeError, UnreadableImage
 from core.jobs.progress import Bar
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.writer import StepWriter
@@ -51,6 +51,7 @@ class Pictures(Dataset):
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
         batch, pixels = Batch(), []
+        self.source.read_ahead(rows)
         for row in rows:
             try:
                 image = self.source.read(row)
@@ -92,7 +93,11 @@ def picture_batches(
         pin_memory=pin,
         worker_init_fn=partial(_begin_worker, tie()),
     )
-    yield from loader
+    try:
+        yield from loader
+    except RemoteError as error:  # of a worker, it comes with where it was raised
+        line = str(error).strip().splitlines()[-1]
+        raise RemoteError(line.removeprefix(f"{RemoteError.__module__}.RemoteError: ")) from None
 
 
 def _begin_worker(tie_to_parent: Callable[[], None], _: int) -> None:

@@ -20,6 +20,15 @@ MAY_NAME_CODE = (  # options whose value may name code to run
     *("encoder", "captioner", "arch", "export_arch"),
     *(name for topic in topics() for name in topic.code_options),
 )
+MAY_NAME_ADDRESSES = (
+    "images",
+    "val",
+    "masks",
+    "captions",
+    "encoder",
+    "study",
+    "studies",
+)  # the owner's words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,5 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not takes_part(shared):
         return 0
     named = [getattr(args, name, None) for name in MAY_NAME_CODE]
+    addresses = [getattr(args, name, None) for name in MAY_NAME_ADDRESSES]
     with allowing(*named, *getattr(args, "trust", ())):
-        return run_guarded(args)
+        return run_guarded(args, addresses)

@@ -14,11 +14,13 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 from core.cli.latents import in_basis
 from core.common.formatting import for_terminal
 from core.common.inside import inside
+from core.common.remote.addresses import grant
 from core.errors import DISK_FULL, PeregrineError, StudyError, without_middle
 from core.jobs.progress import LOG
 
@@ -31,11 +33,15 @@ KEPT = "completed work is kept"
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def run_guarded(args: argparse.Namespace) -> int:
-    """Run `args.run(args)`; the user sees no traceback of its errors, except with `--debug`."""
+def run_guarded(args: argparse.Namespace, addresses: Iterable[object] = ()) -> int:
+    """Run `args.run(args)`; the user sees no traceback of its errors, except with `--debug`.
+
+    addresses: words that may name data by address: where they do, it may be read.
+    """
     _let_interrupts_through()
     try:
         in_basis(args)
+        grant(addresses)
         return args.run(args) or 0
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Private folders of one user: records of jobs, and uploads waiting to be processed."""
+"""Private folders of one user: records of jobs, uploads waiting to be processed, what was read by URL."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def state_folder() -> Path:
     return Path(base).expanduser().resolve() / "peregrine"
 
 
-def make_private(folder: Path) -> Path:
-    """Create a folder that only this user can access, and return it.
+def make_private(folder: Path, setting: str = STATE) -> Path:
+    """Create a folder that only this user can access, and return it; `setting` is the variable that names it.
 
     Raises:
         JobError: it cannot be created, or another user owns it or may write to it.
@@ -34,8 +34,8 @@ def make_private(folder: Path) -> Path:
         about = folder.lstat()
     except OSError as error:
         raise JobError(
-            f"cannot write to '{folder}': {error.strerror or error}. Set {STATE}=FOLDER"
+            f"cannot write to '{folder}': {error.strerror or error}. Set {setting}=FOLDER"
         ) from error
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
-        raise JobError(f"'{folder}' is not a private folder of this user; delete it, or set {STATE}=FOLDER")
+        raise JobError(f"'{folder}' is not a private folder of this user; delete it, or set {setting}=FOLDER")
     return folder

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from core.common.assets import assets_folder
 from core.common.command_line import with_options
+from core.common.remote.addresses import check_granted, is_url, located
 from core.encoders.sidecar import read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
@@ -183,7 +184,13 @@ def _check_value(key: str, value: Any, study: Path) -> None:
         _check_clip(value, study)
     elif key in ("images", "val"):
         _check_images(value, study)
-    elif key in PATHS and value != "glyphworld" or os.path.isabs(value) or value.startswith("~"):
+    elif (
+        key in PATHS
+        and value != "glyphworld"
+        or os.path.isabs(value)
+        or value.startswith("~")
+        or is_url(value)
+    ):
         _check_path(value, study)
 
 
@@ -245,6 +252,8 @@ def _check_images(text: str, study: Path) -> None:
 
 def _check_path(text: str, study: Path) -> None:
     """Raise SettingsError for a path outside the study, the folders that may be chosen, and the assets."""
+    if is_url(text):
+        return check_granted(located(text))
     path = Path(text).expanduser().resolve()
     folders = [*allowed_paths.roots(), assets_folder(), served_studies.studies_folder(), study.resolve()]
     if not any(path.is_relative_to(folder) for folder in folders):

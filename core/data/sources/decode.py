@@ -17,8 +17,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from core.data.sources.pixel_limit import check_pixels, let_pillow_open, max_pixels, of_pillow
-from core.errors import UnreadableImage, first_line
+from core.common.remote.addresses import is_url
+from core.common.remote.objects import read_object, stat
+from core.data.sources.pixel_limit import check_bytes, check_pixels, let_pillow_open, max_pixels, of_pillow
+from core.errors import AddressRefused, UnreadableImage, first_line
 
 # Formats that an image source lists. Pillow detects fifty more by content, and starts Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "HEIF")
@@ -52,14 +54,17 @@ def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None
     size in the file counts: a progressive JPEG is held in full even when it is downscaled while decoding.
 
     Args:
-        source: encoded bytes, a path, or a binary file.
+        source: encoded bytes, a path, an address (s3://…), or a binary file.
         at_least: downscale a JPEG by 2, 4 or 8 while decoding (faster), if both sides stay at least this long
             and divide evenly, so that every box keeps its relative position. None decodes at full size.
     Returns:
         A loaded RGB image; `info["original_size"]` is the upright (width, height) in the file.
     Raises:
         UnreadableImage: with a short reason such as "truncated" or "not an image".
+        RemoteError: no server answers.
     """
+    if isinstance(source, str) and is_url(source):
+        source = _by_address(source)
     if isinstance(source, str | Path) and _would_be_waited_for(source):
         raise UnreadableImage("not a file")
     limit = max_pixels()
@@ -78,6 +83,17 @@ def decode(source: bytes | str | Path | BinaryIO, *, at_least: int | None = None
         raise UnreadableImage("too large for this machine's memory") from None
     except Exception as error:  # Pillow's plugins may raise any kind of error
         raise UnreadableImage(_reason(error, source)) from error
+
+
+def _by_address(url: str) -> bytes:
+    """Fetch a picture. RemoteError stays: a server that does not answer says nothing about the picture."""
+    try:
+        check_bytes(stat(url).size)
+        return read_object(url)
+    except AddressRefused as error:
+        raise UnreadableImage(str(error)) from None
+    except OSError as error:
+        raise UnreadableImage(_reason(error, b"")) from None
 
 
 def _would_be_waited_for(path: str | Path) -> bool:

@@ -9,8 +9,17 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.remote.addresses import is_url, located
 from core.data.sources.decode import decode
-from core.data.sources.folder_walk import Folder, Walk, images_below, leads_above, look_into, readable
+from core.data.sources.folder_walk import (
+    Folder,
+    Walk,
+    images_below,
+    leads_above,
+    look_into,
+    readable,
+    walk_by_address,
+)
 from core.data.sources.source import (
     SPLIT_NAMES,
     ListedSource,
@@ -42,7 +51,7 @@ class FolderSource(ListedSource):
     kind = "folder"
 
     def __init__(self, root: str | Path, seed: int | None = 0, class_level: int = 1):
-        self.root, self.seed, self.class_level = os.path.abspath(root), seed, class_level
+        self.root, self.seed, self.class_level = located(str(root)), seed, class_level
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> FolderSource:
@@ -53,24 +62,25 @@ class FolderSource(ListedSource):
         return {"kind": self.kind, "root": self.root, "seed": self.seed, **level}
 
     def read(self, row: int) -> Image.Image:
-        name = self.listing.places.get(row) or self.id_texts[row].as_py()
-        return decode(os.path.join(self.root, name))
+        return decode(self.place(row))
+
+    def place(self, row: int) -> str:
+        return os.path.join(self.root, self.listing.places.get(row) or self.id_texts[row].as_py())
 
     def read_id(self, image_id: str) -> Image.Image:
         path = os.path.join(self.root, image_id)
         leaves = os.path.isabs(image_id) or ".." in image_id.split("/")  # possible in a foreign study
-        if "listing" in self.__dict__ or leaves or not os.path.isfile(path):
+        is_there = is_url(path) or os.path.isfile(path)
+        if "listing" in self.__dict__ or leaves or not is_there:
             return super().read_id(image_id)
         return decode(path)
 
     def fingerprint(self) -> str:
-        odd = self.listing.places
-        names = (odd.get(row, image_id) for row, image_id in enumerate(self.table["image_id"]))
-        stamps = (file_stamp(os.path.join(self.root, name)) for name in names)
+        stamps = (file_stamp(self.place(row)) for row in range(len(self.table)))
         return digest_table(self.kind, self.table, stamps)
 
     def _list(self) -> Listing:
-        walk = Walk()
+        walk = walk_by_address(self.root) if is_url(self.root) else Walk()
         images, notes = _find(self.root, walk)
         if not images:
             raise _no_images(self.root, walk)
@@ -92,7 +102,7 @@ class FolderSource(ListedSource):
 
 def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
     top = look_into(root, walk)
-    split_of = _split_folders(root, top)
+    split_of = _split_folders(root, top, walk)
     if not split_of:
         return _find_classes(root, "", "all", top, walk)
     image_files, notes = [], []
@@ -153,7 +163,7 @@ def _used(images: list[ImageFile]) -> list[str]:
     return list(dict.fromkeys(image.name.split("/")[0] + "/" for image in images))
 
 
-def _split_folders(root: str, top: Folder) -> dict[str, str]:
+def _split_folders(root: str, top: Folder, walk: Walk) -> dict[str, str]:
     """Map folder names to "train" or "val", preferred evaluation folder first; empty if they are classes."""
     order = list(SPLIT_NAMES)
     named = sorted((name for name in top.folders if name in SPLIT_NAMES), key=order.index)
@@ -161,7 +171,7 @@ def _split_folders(root: str, top: Folder) -> dict[str, str]:
     if "train" in splits.values() and "val" in splits.values():
         return splits
     alone = len(splits) == 1 == len(top.folders)
-    return splits if alone and look_into(os.path.join(root, named[0]), Walk()).folders else {}
+    return splits if alone and look_into(os.path.join(root, named[0]), Walk(tree=walk.tree)).folders else {}
 
 
 def _find_classes(

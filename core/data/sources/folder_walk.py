@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.common.formatting import counted
+from core.common.remote.objects import objects_below
 from core.data.sources.source import IMAGE_EXTENSIONS, some
 from core.errors import ImageSourceError
 
@@ -21,6 +22,7 @@ class Walk:
     hidden: int = 0
     links: list[str] = field(default_factory=list)
     not_images: Counter[str] = field(default_factory=Counter)
+    tree: dict[str, Folder] | None = None  # all folders, where they are listed by address in one go
 
     def notes(self) -> list[str]:
         """Return one sentence for each kind of ignored item."""
@@ -50,6 +52,8 @@ def look_into(path: str, walk: Walk) -> Folder:
     Raises:
         ImageSourceError: it cannot be read.
     """
+    if walk.tree is not None:
+        return walk.tree.get(path, Folder([], []))
     folder = Folder([], [])
     try:
         with os.scandir(path) as entries:
@@ -61,6 +65,40 @@ def look_into(path: str, walk: Walk) -> Folder:
     folder.folders.sort()
     folder.images.sort()
     return folder
+
+
+def walk_by_address(root: str) -> Walk:
+    """List all below an address; `look_into` then asks nobody.
+
+    Raises:
+        ImageSourceError: nothing there, or not for these credentials.
+    """
+    try:
+        names = objects_below(root)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ImageSourceError(f"cannot list '{root}': {reason}. Check the address and credentials") from None
+    walk = Walk(tree={root: Folder([], [])})
+    for name in names:
+        _grow(walk, root, name.split("/"))
+    return walk
+
+
+def _grow(walk: Walk, root: str, parts: list[str]) -> None:
+    if any(part.startswith(".") or part in HIDDEN_FOLDERS or not part for part in parts):
+        walk.hidden += 1
+        return
+    assert walk.tree is not None
+    for depth, part in enumerate(parts[:-1]):
+        above = "/".join([root, *parts[:depth]])
+        if f"{above}/{part}" not in walk.tree:
+            walk.tree[f"{above}/{part}"] = Folder([], [])
+            walk.tree[above].folders.append(part)
+    ending = os.path.splitext(parts[-1])[1].lower()
+    if ending[1:] in IMAGE_EXTENSIONS:
+        walk.tree["/".join([root, *parts[:-1]])].images.append(parts[-1])
+    else:
+        walk.not_images[ending] += 1
 
 
 def _sort_in(entry: os.DirEntry[str], folder: Folder, walk: Walk) -> None:

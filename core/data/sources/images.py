@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.common.command_line import with_options
+from core.common.remote.addresses import check_granted, is_url, located
 from core.data.formats.annotated import SUFFIXES, AnnotatedSource, exported_file
 from core.data.formats.hugging_face import HuggingFaceSource, holds_pictures, is_data_set
 from core.data.formats.text_list import ground_truth
 from core.data.sources.folder import FolderSource, missing_folder
 from core.data.sources.folder_walk import any_images
 from core.data.sources.pair import PairSource
-from core.data.sources.shards import ShardSource, is_pattern, shard_paths
+from core.data.sources.shards import ShardSource, is_pattern, is_tar, matching_files, shard_paths
 from core.data.sources.source import ImageSource
 from core.data.sources.tables import (
     TABLE_SUFFIXES,
@@ -42,12 +44,14 @@ def open_images(
             `DIR/{000..010}.tar`, `torchvision:CIFAR10?root=DIR`, `glyphworld?preset=spurious`,
             `domains?root=DIR&domains=photo,sketch` (DOMAIN/CLASS/IMAGE),
             `tinted?images=DIR&colours=red,green&strength=1&seed=0`, `trifeature?train=2000`,
-            `composite?images=(glyphworld?train=2000)`.
+            `composite?images=(glyphworld?train=2000)`. Folders, tables of paths and shards by address too:
+            s3://, gs://, https://, file:// (docs/guide.md).
         val: the evaluation images, if stored elsewhere; any of the above.
         seed: of the stratified 80/20 split, used if the images come without a split.
         class_level: which level of folders names the class, in a folder; None: the first.
     Raises:
         ImageSourceError: no images, nothing readable, or an unknown kind; the message says what to do.
+        RemoteError: an address that the owner has not named, or that no server answers.
     """
     if val is not None:
         train, held = (_at_level(_source(str(part), None), class_level) for part in (spec, val))
@@ -76,9 +80,11 @@ def _source(spec: str, seed: int | None) -> ImageSource:
             return _guest(kind).from_spec(spec, lambda inner: _source(inner, seed), seed)
     if spec.startswith("torchvision:"):
         return TorchvisionSource.from_spec(spec, seed)
-    if "://" in spec or spec.startswith("pipe:"):
-        raise ImageSourceError(f"'{spec}' is not on this machine. Download it first, then give its folder")
+    if spec.startswith("pipe:"):
+        raise ImageSourceError(f"'{spec}' is a command and no place. Save its output, then give its folder")
     spec, options = with_options(spec)
+    if is_url(spec) and is_url(spec := located(spec)):
+        return _by_address(spec, options, seed)
     path = Path(spec).expanduser()
     if path.suffix.lower() == ".arrow" or (path.suffix.lower() == ".parquet" and _of_pictures(path)):
         return HuggingFaceSource(path, seed, **_known(spec, options, "label"))
@@ -100,6 +106,25 @@ def _source(spec: str, seed: int | None) -> ImageSource:
     if path.is_dir() and _holds_tars(path) and not any_images(str(path)):
         return ShardSource(shard_paths(str(path / "*.tar")), seed)
     return FolderSource(path, seed)
+
+
+def _by_address(url: str, options: dict[str, str], seed: int | None) -> ImageSource:
+    check_granted(re.split(r"[{*\[]", url)[0])
+    ending = os.path.splitext(url)[1].lower()
+    if ending in TABLE_SUFFIXES and not is_pattern(url):
+        return TableSource(url, seed, **_known(url, options, "root"))
+    _known(url, options)
+    if ending in (*SUFFIXES, ".arrow") or (ending in TABLE_SUFFIXES):
+        raise ImageSourceError(f"'{url}' is not read by address. Make a .csv of paths and labels, or copy it")
+    if is_pattern(url) or is_tar(url):
+        return ShardSource(shard_paths(url), seed)
+    try:
+        return _listed(FolderSource(url, seed))
+    except ImageSourceError as error:  # no images; perhaps there are shards
+        try:
+            return ShardSource(matching_files(f"{url}/*.tar"), seed)
+        except ImageSourceError:
+            raise error from None
 
 
 def _known(spec: str, options: dict[str, str], *names: str) -> dict[str, str]:

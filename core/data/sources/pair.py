@@ -52,6 +52,10 @@ class PairSource(ListedSource):
         part, inner = self.listing.places
         return self.parts[part[row]].read(int(inner[row]))
 
+    def place(self, row: int) -> str:
+        part, inner = self.listing.places
+        return self.parts[part[row]].place(int(inner[row]))
+
     def read_id(self, image_id: str) -> Image.Image:
         if self.prefixed:
             split, _, inner = image_id.partition("/")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import json
 import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from braceexpand import braceexpand
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.remote.addresses import is_url, located
+from core.common.remote.cache import cached, entry_of
+from core.common.remote.objects import objects_below, stat, stat_all
 from core.data.sources.decode import decode
 from core.data.sources.folder_walk import readable
 from core.data.sources.pixel_limit import check_bytes
@@ -35,7 +38,7 @@ from core.data.sources.source import (
     one_evaluation_split,
     unseen_classes_note,
 )
-from core.data.sources.tar_index import Member, index_tar, read_member
+from core.data.sources.tar_index import Member, index_tar, read_member, unreadable_shard
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 
 LABEL_FIELDS = ("label", "class")
@@ -44,19 +47,27 @@ MOST_FILES = 1_000_000  # that one pattern names
 MOST_BRACES = 20  # in a pattern: with two names each they are more than a million
 RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
 LONGEST_TEXT = 16_000_000  # bytes; longer .cls, .json or .txt files are not read
+LISTING_FORM = 1  # of what the cache keeps of a shard; counted up where `ShardSample` changes
 CAPTIONS_FROM = 50  # with more distinct texts than this, and than half the images, texts are captions
 
 
-@dataclass
-class ShardSample:
-    """One key of one shard; `name`: the file name that it had before it went into the shard."""
+class ShardSample(NamedTuple):
+    """One key of a shard; `name`: the file name that it had before it went into the shard."""
 
-    shard: int
     key: str
     image: Member
     name: str
     label: str | None
     text: str | None
+    shard: int = 0
+
+
+class ShardListing(NamedTuple):
+    """The samples of a shard with an image, how many have none, and where reading ended early, if it did."""
+
+    samples: list[ShardSample]
+    without: int
+    damage: str
 
 
 class ShardSource(ListedSource):
@@ -65,7 +76,7 @@ class ShardSource(ListedSource):
     kind = "shards"
 
     def __init__(self, paths: Sequence[str], seed: int | None = 0):
-        self.paths, self.seed = [os.path.abspath(path) for path in paths], seed
+        self.paths, self.seed = [located(path) for path in paths], seed
         self.names = shard_names(self.paths)
 
     @classmethod
@@ -84,9 +95,9 @@ class ShardSource(ListedSource):
             return super().read_id(image_id)
         for shard, name in enumerate(self.names):  # one shard's index is enough
             if image_id.startswith(f"{name}/"):
-                for key, members in _by_key(index_tar(self.paths[shard]).members).items():
-                    if f"{name}/{key}" == image_id and (image := _picture(members)):
-                        return self._decode(shard, image.offset, image.size)
+                for sample in listed_shard(self.paths[shard]).samples:
+                    if f"{name}/{sample.key}" == image_id:
+                        return self._decode(shard, sample.image.offset, sample.image.size)
         raise UnreadableImage("no longer in the source")
 
     def _decode(self, shard: int, offset: int, size: int) -> Image.Image:
@@ -132,16 +143,12 @@ class ShardSource(ListedSource):
 
     def _samples(self) -> tuple[list[ShardSample], list[str]]:
         samples, notes, without = [], [], 0
-        for shard, path in enumerate(self.paths):
-            index = index_tar(path)
-            groups = _by_key(index.members)
-            read = (_sample(path, shard, key, members) for key, members in groups.items())
-            readable = [sample for sample in read if sample]
-            samples += readable
-            without += len(groups) - len(readable)
-            if index.damage:
-                used = f"{counted(len(readable), 'image')} before the damage are used"
-                notes.append(f"shard {self.names[shard]} is damaged ({index.damage}): {used}")
+        for shard, listed in enumerate(map(listed_shard, self.paths)):
+            samples += [sample._replace(shard=shard) for sample in listed.samples]
+            without += listed.without
+            if listed.damage:
+                used = f"{counted(len(listed.samples), 'image')} before the damage are used"
+                notes.append(f"shard {self.names[shard]} is damaged ({listed.damage}): {used}")
         if without:
             notes.append(f"{counted(without, 'sample')} without an image ignored")
         return samples, notes
@@ -169,7 +176,7 @@ def shard_paths(spec: str) -> list[str]:
     Raises:
         ImageSourceError: nothing matches, a shard of the pattern is missing, or a file is not a tar file.
     """
-    spec = os.path.expanduser(spec)
+    spec = spec if is_url(spec) else os.path.expanduser(spec)
     if os.path.isfile(spec):
         return [_checked(spec)]
     return [_checked(path) for path in matching_files(spec)]
@@ -193,8 +200,10 @@ def matching_files(pattern: str) -> list[str]:
         raise ImageSourceError(f"braces do not match in '{pattern}'. Write shards/{{000..010}}.tar") from None
     if len(expanded) > MOST_FILES:
         raise too_many
-    paths = [path for one in expanded for path in (sorted(glob.glob(one)) if glob.has_magic(one) else [one])]
-    missing = [path for path in paths if not os.path.isfile(path)]
+    paths = [path for one in expanded for path in (_matches(one) if glob.has_magic(one) else [one])]
+    remote = stat_all(path for path in paths if is_url(path))
+    missing = [path for path in paths if not is_url(path) and not os.path.isfile(path)]
+    missing += [path for path, about in zip(filter(is_url, paths), remote, strict=True) if about is None]
     if not paths:
         raise ImageSourceError(
             f"no file matches '{pattern}'. Check the pattern, and quote it against the shell"
@@ -204,6 +213,18 @@ def matching_files(pattern: str) -> list[str]:
     return paths
 
 
+def _matches(pattern: str) -> list[str]:
+    """List the files of a glob, sorted; by address, wildcards stand in the last part."""
+    if not is_url(pattern):
+        return sorted(glob.glob(pattern))
+    folder = pattern.rpartition("/")[0]
+    try:
+        names = [f"{folder}/{name}" for name in objects_below(folder) if "/" not in name]
+    except OSError:
+        return []
+    return sorted(fnmatch.filter(names, pattern))
+
+
 def _missing_shard(missing: list[str], n_paths: int) -> ImageSourceError:
     folder = Path(missing[0]).parent
     near = did_you_mean(Path(missing[0]).name, os.listdir(folder)) if folder.is_dir() and n_paths == 1 else ""
@@ -211,9 +232,13 @@ def _missing_shard(missing: list[str], n_paths: int) -> ImageSourceError:
     return ImageSourceError(f"no such shard: '{missing[0]}' ({count}).{near or ' Check the pattern'}")
 
 
+def is_tar(path: str) -> bool:
+    """Return True for the name of a tar file, also of a compressed one."""
+    return re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", path.lower()) is not None
+
+
 def _checked(path: str) -> str:
-    name = os.path.basename(path).lower()
-    if not re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", name):
+    if not is_tar(path):
         raise ImageSourceError(
             f"'{path}' is a file, not a folder of images. "
             "Give a folder, a .csv, .tsv or .parquet table, a .json or .txt list, or .tar shards"
@@ -248,7 +273,36 @@ def _picture(members: dict[str, Member]) -> Member | None:
     return next((m for ending, m in members.items() if ending.rpartition(".")[2] in IMAGE_EXTENSIONS), None)
 
 
-def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> ShardSample | None:
+def listed_shard(path: str) -> ShardListing:
+    """List a shard; of one by address, the cache keeps the listing, since it takes all headers of the shard.
+
+    Raises:
+        ImageSourceError: it cannot be opened, or is compressed.
+    """
+    if not is_url(path):
+        return _list_shard(path)
+    try:
+        entry = entry_of("shard", LISTING_FORM, path, *stat(path))
+    except OSError as error:
+        raise unreadable_shard(path, error) from None
+
+    def fetch(file: Path) -> None:
+        file.write_text(json.dumps(_list_shard(path)), encoding="utf-8")
+
+    samples, without, damage = json.loads(cached(entry, fetch).read_bytes())
+    return ShardListing(
+        [ShardSample(key, Member(*image), *more) for key, image, *more in samples], without, damage
+    )
+
+
+def _list_shard(path: str) -> ShardListing:
+    index = index_tar(path)
+    groups = _by_key(index.members)
+    samples = [sample for key, members in groups.items() if (sample := _sample(path, key, members))]
+    return ShardListing(samples, len(groups) - len(samples), index.damage)
+
+
+def _sample(path: str, key: str, members: dict[str, Member]) -> ShardSample | None:
     image = _picture(members)
     if image is None:
         return None
@@ -260,7 +314,7 @@ def _sample(path: str, shard: int, key: str, members: dict[str, Member]) -> Shar
     fields = _json_fields(texts.get("json", ""))
     label = texts.get("cls") or _first(fields, LABEL_FIELDS, (str, int))
     name = _first(fields, NAME_FIELDS, (str,)) or image.name
-    return ShardSample(shard, key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
+    return ShardSample(key, image, name.replace("\\", "/"), label, texts.get("txt") or None)
 
 
 def _json_fields(text: str) -> dict[str, Any]:

@@ -17,7 +17,9 @@ import pyarrow as pa
 from PIL import Image
 
 from core.common.formatting import counted
-from core.errors import UnreadableImage
+from core.common.remote.addresses import is_url
+from core.common.remote.objects import fetch_ahead, stat
+from core.errors import AddressRefused, UnreadableImage
 
 VAL_SHARE = 0.2
 IMAGE_EXTENSIONS = frozenset(
@@ -71,6 +73,14 @@ class ImageSource(ABC):
         if row is None:
             raise UnreadableImage("no longer in the source")
         return self.read(row)
+
+    def place(self, row: int) -> str:
+        """Return the path or address of an image file; "" where it is part of another file."""
+        return ""
+
+    def read_ahead(self, rows: Iterable[int]) -> None:
+        """Fetch images by address at once, into the cache, where each `read` would wait for the server."""
+        fetch_ahead(place for row in rows if is_url(place := self.place(row)))
 
     @property
     def labelled(self) -> bool:
@@ -240,10 +250,12 @@ def unseen_classes_note(splits: Iterable[str], labels: Iterable[str | None]) -> 
 
 
 def file_stamp(path: str) -> str:
-    """Return the size and modification time of a file, or "missing"."""
+    """Return the size and modification time of a file (the version of an object), or "missing"."""
     try:
+        if is_url(path):
+            return "{}:{}".format(*stat(path))
         status = os.stat(path)
-    except OSError:
+    except (OSError, AddressRefused):
         return "missing"
     return f"{status.st_size}:{status.st_mtime_ns}"
 

@@ -12,6 +12,8 @@ import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.remote.addresses import is_url, listed_place, located
+from core.common.remote.objects import local_copy, stat_all
 from core.data.sources.decode import decode
 from core.data.sources.folder import missing_folder
 from core.data.sources.parquet_limit import check_image_rows
@@ -49,8 +51,8 @@ class TableSource(ListedSource):
     may_drop_rows = True
 
     def __init__(self, path: str | Path, seed: int | None = 0, root: str | Path | None = None):
-        self.path, self.seed = os.path.abspath(path), seed
-        self.root = os.path.abspath(os.path.expanduser(root)) if root else None
+        self.path, self.seed = located(str(path)), seed
+        self.root = located(os.path.expanduser(root)) if root else None
 
     @classmethod
     def reopen(cls, description: dict[str, Any]) -> TableSource:
@@ -64,7 +66,10 @@ class TableSource(ListedSource):
         path = self.path_texts[row].as_py()
         if self.root and not is_below(self.root, path):
             raise UnreadableImage(f"its path leaves '{self.root}', the folder of the images")
-        return decode(self._resolve(path))
+        return decode(self.place(row))
+
+    def place(self, row: int) -> str:
+        return self._resolve(self.path_texts[row].as_py())
 
     def fingerprint(self) -> str:
         stamps = (file_stamp(self._resolve(path)) for path in self.table["path"])
@@ -72,8 +77,8 @@ class TableSource(ListedSource):
 
     def _resolve(self, path: str) -> str:
         if self.root:  # a path outside is that of no file
-            return os.path.join(self.root, path) if is_below(self.root, path) else ""
-        return os.path.join(os.path.dirname(self.path), os.path.expanduser(path))
+            return listed_place(self.root, path) if is_below(self.root, path) else ""
+        return listed_place(os.path.dirname(self.path), path)
 
     def _list(self) -> Listing:
         self._check_root()
@@ -87,7 +92,7 @@ class TableSource(ListedSource):
         return self._listing_of(frame, roles)
 
     def _check_root(self) -> None:
-        if self.root and not os.path.isdir(self.root):
+        if self.root and not (is_url(self.root) or os.path.isdir(self.root)):
             raise missing_folder(Path(self.root))
 
     def _listing_of(self, frame: pd.DataFrame, roles: dict[str, str]) -> Listing:
@@ -128,7 +133,14 @@ class TableSource(ListedSource):
         return list(ids)
 
     def _missing_note(self, paths: Sequence[str]) -> list[str]:
-        missing = [path for path in paths if not os.path.exists(self._resolve(path))]
+        places = [self._resolve(path) for path in paths]
+        remote = [place for place in places if is_url(place)]
+        there = {place for place, about in zip(remote, stat_all(remote), strict=True) if about}
+        missing = [
+            path
+            for path, place in zip(paths, places, strict=True)
+            if not (place in there or os.path.exists(place))
+        ]
         if not missing:
             return []
         count = f"{len(missing):,} of {counted(len(paths), 'file')}"
@@ -217,7 +229,8 @@ def read_table_file(path: str) -> pd.DataFrame:
         ImageSourceError: the file is missing, empty, or not a table.
     """
     try:
-        frame = _read_parquet(path) if path.lower().endswith(".parquet") else _read_text(path)
+        file = local_copy(path) if is_url(path) else path
+        frame = _read_parquet(file) if path.lower().endswith(".parquet") else _read_text(file)
     except FileNotFoundError:
         folder = Path(path).parent
         names = sorted(os.listdir(folder)) if folder.is_dir() else []

@@ -9,6 +9,8 @@ import tarfile
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
+from core.common.remote.addresses import is_url
+from core.common.remote.objects import open_object, read_object
 from core.errors import ImageSourceError
 
 COMPRESSED = {
@@ -64,13 +66,19 @@ def index_tar(path: str) -> TarIndex:
         ImageSourceError: it cannot be opened, or is compressed.
     """
     try:
-        with open(path, "rb") as file:
+        with open_object(path) if is_url(path) else open(path, "rb") as file:
             _refuse_compressed(path, file.read(8))
+            length = file.seek(0, os.SEEK_END)
             file.seek(0)
-            return _index(file, os.fstat(file.fileno()).st_size)
+            return _index(file, length)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ImageSourceError(f"cannot read the shard '{path}': {reason}. Check its permissions") from None
+        raise unreadable_shard(path, error) from None
+
+
+def unreadable_shard(path: str, error: OSError) -> ImageSourceError:
+    """Return the error of a shard that the system or a store does not hand out."""
+    reason = (error.strerror or str(error)).lower()
+    return ImageSourceError(f"cannot read the shard '{path}': {reason}. Check its permissions")
 
 
 def _refuse_compressed(path: str, head: bytes) -> None:
@@ -113,5 +121,7 @@ def _index(file: BinaryIO, length: int) -> TarIndex:
 
 def read_member(path: str, offset: int, size: int) -> bytes:
     """Read the bytes of one member. Raises OSError; shorter than `size` if the file was truncated since."""
+    if is_url(path):
+        return read_object(path, offset, size)
     with open(path, "rb", buffering=0) as file:
         return os.pread(file.fileno(), size, offset)

@@ -1,0 +1,170 @@
+"""Images by address are the images of the folder, the table or the shards that lie there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from numpy.testing import assert_array_equal
+
+from core.data.sources import images
+from core.data.sources.images import open_images, reopen_images
+from core.errors import AddressRefused, ImageSourceError, RemoteError, UnreadableImage
+from tests.data.sources.pictures import class_folder, make_folder, make_tar, picture
+
+LAYOUTS = {
+    "classes": [
+        "dog/1.png",
+        "dog/2.png",
+        "cat/1.png",
+        "cat/deep/er/2 #50%.png",
+        "notes.txt",
+        ".hidden/1.png",
+    ],
+    "splits": ["train/dog/1.png", "train/cat/1.png", "val/dog/2.png", "val/cat/2.png", "other/x.png"],
+    "flat": ["a.png", "b.png", "c.jpeg"],
+    "one split": ["train/dog/1.png", "train/cat/1.png"],
+}
+
+
+def assert_same(remote, local) -> None:
+    assert remote.table.drop(columns="path").equals(local.table.drop(columns="path"))
+    assert remote.notes == local.notes and remote.split_given == local.split_given
+    for row in range(len(local.table)):
+        assert_array_equal(remote.read(row), local.read(row))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_folder__as_on_disk(server, layout):
+    folder = make_folder(server.root / "my photos", LAYOUTS[layout])
+    remote = open_images(f"{server.url}/my%20photos/")
+    assert_same(remote, open_images(folder))
+    again = reopen_images(json.loads(json.dumps(remote.describe())))
+    last = remote.table["image_id"].iloc[-1]
+    assert_array_equal(again.read_id(last), remote.read(len(remote.table) - 1))
+    assert again.fingerprint() == remote.fingerprint()
+
+
+def test_folder__its_fingerprint_follows_its_objects(server, monkeypatch):
+    folder = class_folder(server.root / "pets", {"dog": 2, "cat": 2})
+    before = open_images(f"{server.url}/pets").fingerprint()
+    (folder / "dog/0.png").write_bytes(picture(9))
+    assert open_images(f"{server.url}/pets").fingerprint() != before
+
+
+def test_folder__images_are_fetched_at_once_and_a_second_time_from_the_cache(server):
+    class_folder(server.root / "pets", {"dog": 8})
+    source = open_images(f"{server.url}/pets")
+    source.read_ahead(range(8))
+    asked = len(server.requests)
+    for row in range(8):
+        source.read(row)
+    assert len(server.requests) == asked
+
+
+def test_folder__what_fails_is_skipped_only_if_it_is_the_images_fault(server):
+    folder = class_folder(server.root / "pets", {"dog": 3})
+    source = open_images(f"{server.url}/pets")
+    (folder / "dog/1.png").unlink()
+    with pytest.raises(UnreadableImage, match="file not found"):
+        source.read(1)
+    server.broken = 1000
+    with pytest.raises(RemoteError, match="the server answers 503"):
+        source.read(2)
+
+
+@pytest.mark.parametrize("place", ["beside", "root", "addresses"])
+def test_table__paths_beside_it_below_a_root_and_by_address(server, tmp_path, place):
+    make_folder(server.root / "photos", ["1.png", "2.png", "3.png"])
+    before = {"beside": "../photos", "root": ".", "addresses": f"{server.url}/photos"}[place]
+    rows = [f"{before}/{name},{label}" for name, label in [("1.png", "a"), ("2.png", "b"), ("4.png", "b")]]
+    text = "\n".join(["path,label", *rows])
+    make_folder(server.root, {"lists/images.csv": text.encode()})
+    (tmp_path / "images.csv").write_text(text)
+    spec = {
+        "beside": f"{server.url}/lists/images.csv",
+        "root": f"{server.url}/lists/images.csv?root={server.url}/photos",
+        "addresses": str(tmp_path / "images.csv"),
+    }[place]
+    source = open_images(spec)
+    assert_array_equal(source.read(1), open_images(server.root / "photos").read(1))
+    with pytest.raises(UnreadableImage, match="file not found"):
+        source.read(2)
+    assert any("1 of 3 files not found" in note for note in source.notes)
+    assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
+
+
+def shards(folder):
+    for number in range(3):
+        members = {f"{key}.{end}": value for key in range(4) for end, value in (
+            ("png", picture(10 * number + key)), ("cls", str(key % 2)))}  # fmt: skip
+        make_tar(folder / f"train-{number:03}.tar", members)
+
+
+@pytest.mark.parametrize(
+    "spec", ["shards", "shards/train-{000..002}.tar", "shards/train-*.tar", "shards/train-001.tar"]
+)
+def test_shards__as_on_disk(server, spec):
+    shards(server.root / "shards")
+    remote = open_images(f"{server.url}/{spec}")
+    assert_same(remote, open_images(server.root / spec))
+    asked = len(server.requests)
+    again = reopen_images(remote.describe())
+    assert again.fingerprint() == remote.fingerprint()
+    assert_array_equal(again.read_id(remote.table["image_id"].iloc[2]), remote.read(2))
+    assert len(server.requests) == asked  # the listing of a shard is kept with it
+
+
+def test_shards__failing_and_cut_half_way(server):
+    shards(server.root / "shards")
+    server.broken, server.cut, server.only = 3, 3, ".tar"
+    assert_same(open_images(f"{server.url}/shards"), open_images(server.root / "shards"))
+
+
+def test_pair__from_two_places(server):
+    class_folder(server.root / "a", {"dog": 3})
+    class_folder(server.root / "b", {"dog": 2})
+    pair = open_images(f"{server.url}/a", val=str(server.root / "b"))
+    pair.read_ahead(range(5))
+    assert reopen_images(pair.describe()).read_id("train/dog/0.png").size == (6, 5)
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        ("nothing", "cannot list .*no such object. Check the address"),
+        ("empty", "no images in"),
+        ("shards/x-{0..3}.tar", r"no such shard: .* \(4 of 4 missing\)"),
+        ("lists/none.csv", "no such file"),
+        ("coco.json", "is not read by address"),
+        ("pets?label=x", "has no option 'label'"),
+        ("web.tar.gz", "is compressed"),
+    ],
+)
+def test_open__one_line_about_what_is_wrong(server, spec, match):
+    make_folder(
+        server.root, {"empty/notes.txt": b"x", "web.tar.gz": b"\x1f\x8b" + bytes(600), "pets/1.png": b"x"}
+    )
+    with pytest.raises(ImageSourceError, match=match) as error:
+        open_images(f"{server.url}/{spec}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_study_makes_nobody_fetch_an_address(server, monkeypatch, tmp_path):
+    """A stranger's study, table or list names addresses; the dashboard reopens images from just that."""
+    make_folder(server.root / "pets", ["1.png"])
+    shards(server.root / "shards")
+    sources = [open_images(f"{server.url}/{name}").describe() for name in ("pets", "shards")]
+    table = tmp_path / "images.csv"
+    table.write_text(f"path\n{server.url}/pets/1.png\n")
+    monkeypatch.setenv("PEREGRINE_URLS", "")
+    server.requests.clear()
+    ids = ("1.png", "train-000/0", f"{server.url}/pets/1.png")
+    for description, image_id in zip([*sources, open_images(table).describe()], ids, strict=True):
+        source = reopen_images(description)
+        with pytest.raises((UnreadableImage, RemoteError), match="named by a file, not by you"):
+            source.read_id(image_id)
+    for spec in (f"{server.url}/pets", f"{server.url}/shards/train-{{000..002}}.tar", f"{server.url}/t.csv"):
+        with pytest.raises(AddressRefused, match="PEREGRINE_URLS="):
+            images.open_images(spec)
+    assert server.requests == []

@@ -1,0 +1,114 @@
+"""Studies of images by address: over HTTP with faults, and out of a store that speaks S3."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from numpy.testing import assert_array_equal
+
+from core.store import open_study
+from tests.command_line import QUICK, SMALL
+from tests.data.sources.pictures import class_folder, make_tar, picture
+
+pytestmark = pytest.mark.slow
+SECRET = "Wb7verysecret"
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch) -> Iterator[str]:
+    """A bucket in a local S3 server (moto's); credentials come from the environment."""
+    from moto.server import ThreadedMotoServer
+
+    from core.common.remote import objects
+
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    settings = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": SECRET}
+    settings |= {"AWS_ENDPOINT_URL": "http://{}:{}".format(*store.get_host_and_port())}
+    settings |= {"AWS_DEFAULT_REGION": "us-east-1", "PEREGRINE_URLS": ""}
+    settings |= {"PEREGRINE_CACHE": str(tmp_path / "cache"), "PEREGRINE_STATE": str(tmp_path / "state")}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    objects._opened.cache_clear()  # an earlier test's store
+    fresh_client().makedirs("pictures", exist_ok=True)
+    yield "pictures"
+    store.stop()
+    objects._opened.cache_clear()
+
+
+def fresh_client():
+    import s3fs
+
+    return s3fs.S3FileSystem(skip_instance_cache=True)
+
+
+def upload(folder, bucket: str) -> None:
+    fresh_client().put(str(folder), f"s3://{bucket}/{folder.name}", recursive=True)
+
+
+def test_embed__out_of_s3_is_as_from_the_disk(bucket, tmp_path, run):
+    photos = class_folder(tmp_path / "pets", {"dog": 5, "cat #1%": 5})
+    members = {f"{n}.{end}": data for n in range(6) for end, data in (("png", picture(n)), ("cls", "x"))}
+    make_tar(tmp_path / "shards" / "train-0.tar", members)
+    for folder in (photos, tmp_path / "shards"):
+        upload(folder, bucket)
+    for name, local in (("pets", photos), ("shards", tmp_path / "shards")):
+        assert run("embed", tmp_path / "near", "--images", local, *SMALL, *QUICK[:4]).code == 0
+        assert (
+            run("embed", tmp_path / "far", "--images", f"s3://{bucket}/{name}", *SMALL, *QUICK[:4]).code == 0
+        )
+        near, far = open_study(tmp_path / "near"), open_study(tmp_path / "far")
+        assert list(near.images["image_id"]) == list(far.images["image_id"])
+        assert_array_equal(near.array("representations"), far.array("representations"))
+        assert_array_equal(far.image(0), near.image(0))
+    for folder in ("far", "cache", "state"):
+        for file in (tmp_path / folder).rglob("*"):
+            assert file.is_dir() or SECRET.encode() not in file.read_bytes(), file
+
+
+def test_embed__says_in_one_line_what_is_wrong_with_a_bucket(bucket, tmp_path, run, monkeypatch):
+    from core.common.remote import objects
+
+    assert "no such object" in run("embed", tmp_path / "s", "--images", "s3://nothing/x", *SMALL).error
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    objects._opened.cache_clear()
+    assert "needs credentials" in run("embed", tmp_path / "s", "--images", f"s3://{bucket}/x", *SMALL).error
+
+
+def test_embed__an_outage_stops_it_and_the_same_command_finishes_it(server, tmp_path, run):
+    """No image counts as unreadable because its server was away."""
+    class_folder(server.root / "pets", {"dog": 6, "cat": 6})
+    words = ("embed", tmp_path / "study", "--images", f"{server.url}/pets", *SMALL, "--device", "cpu")
+    server.only, server.broken = "dog/3.png", 1000
+    for workers in ("0", "2"):
+        assert "cannot read" in (error := run(*words, "--workers", workers).error)
+        assert "the server answers 503 (6 attempts)" in error and "worker" not in error
+        server.requests.clear()
+    server.broken, server.cut = 0, 3
+    assert run(*words, "--workers", "2").code == 0
+    study = open_study(tmp_path / "study")
+    assert len(study.images) == 12 and study.table("skipped").empty
+    assert study.image("dog/3.png").size == (6, 5)
+
+
+def test_embed__a_password_in_an_address_is_refused_and_written_nowhere(tmp_path, run, monkeypatch):
+    monkeypatch.setenv("PEREGRINE_STATE", str(tmp_path / "state"))
+    for address in (f"https://me:{SECRET}@example.org/pets", f"https://example.org/x.tar?Signature={SECRET}"):
+        said = run("embed", tmp_path / "study", "--images", address, *SMALL)
+        assert re.search("credentials by the environment|no option 'Signature'", said.error)
+        assert SECRET not in said.err + said.out
+    assert not any(SECRET.encode() in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_help_and_local_images_load_no_fsspec(tmp_path):
+    class_folder(tmp_path, {"dog": 2})
+    code = (
+        "import sys; from core.data.sources.images import open_images; "
+        f"open_images({str(tmp_path)!r}).read(0); sys.exit(bool({{'fsspec', 'aiohttp'}} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

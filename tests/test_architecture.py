@@ -71,6 +71,7 @@ CORE_FOR_DASHBOARD = (
         "core.figures",
         "core.search.search",
         "core.search.resident",
+        "core.search.text_fit",
         "core.pictures.look",
         "core.pictures.many",
         "core.pictures.samples",

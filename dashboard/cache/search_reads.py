@@ -13,6 +13,8 @@ import streamlit as st
 
 from core.errors import PeregrineError
 from core.search import search
+from core.search.text_fit import GENERIC, SAMPLE
+from core.search.text_fit import text_fit as fit_of_text
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -43,6 +45,16 @@ def by_text(study: Study, text: str, where: Slice, *, captioned: bool = False) -
     """
     words = search.tidy(text)
     return _nearest(study, text_vector(study, words), where, words if captioned else "")
+
+
+@cached_read(max_entries=256)
+def text_fit(study: Study, text: str, rows: tuple[int, ...]) -> float:
+    """See `core.search.text_fit`; of the first `rows` that were found. Raises ClipError."""
+    vectors = study.array(search.CLIP_IMAGES)
+    sample = np.unique(np.linspace(0, len(vectors) - 1, SAMPLE).astype(int))
+    generic = np.stack([text_vector(study, one) for one in GENERIC])
+    query = text_vector(study, search.tidy(text))
+    return fit_of_text(vectors.rows(np.array(rows)), vectors.rows(sample), query, generic)
 
 
 def by_picture(study: Study, digest: str, where: Slice) -> Found | None:

@@ -17,6 +17,7 @@ from core.jobs import uploads
 from core.jobs.commands import RunStep
 from core.jobs.jobs import Job, read_job
 from core.search.search import CLIP_IMAGES, LONGEST, has_index, index_facts, plain_words, tidy
+from core.search.text_fit import FITS, GENERIC, JUDGED
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads, search_reads
@@ -231,7 +232,20 @@ def _with_clip(study: Study, query: Query, where: Slice, note: str) -> search_re
     if hits is not None:
         only = " whose captions contain the words" if captioned else ""
         _say(about, study, hits, where, note, only=only)
+        if query.text and clip_process.prepare(study).name == "ready":
+            _admit_poor_fit(study, query.text, hits)
     return hits
+
+
+def _admit_poor_fit(study: Study, text: str, hits: search_reads.Found) -> None:
+    """A search always finds something: say where even the nearest images do not fit the text."""
+    fit = search_reads.text_fit(study, text, tuple(shown_rows(hits)[:JUDGED].tolist()))
+    if fit < FITS:
+        st.warning(
+            f"No image fits “{widgets.plain(text)}” well. For CLIP, “{GENERIC[0]}” or “{GENERIC[-1]}” fits "
+            "the nearest images about as well or better.",
+            icon=":material/search_off:",
+        )
 
 
 def _say(

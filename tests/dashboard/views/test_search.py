@@ -91,6 +91,19 @@ def test_search__what_clip_read_is_ranked_by_its_cosine(searched, open_page):
     assert not buttons(app, "search_prepare")
 
 
+@pytest.mark.parametrize("generic", [1, -1])  # words that fit anything: like the text, or unlike it
+def test_search__where_nothing_fits_says_so(searched, open_page, process, monkeypatch, generic):
+    seen = searched.array(search.CLIP_IMAGES).rows(np.flatnonzero(searched.is_val)[:1])[0]
+    signs = dict.fromkeys(search_reads.GENERIC, generic)
+    monkeypatch.setattr(clip_process, "text_vector", lambda study, text: signs.get(text, 1) * seen)
+    process["state"] = clip_process.ModelState("ready")
+    app = open_page("images", study="demo", search="a bus")
+    assert [one.value.startswith("No image fits “a bus” well") for one in app.warning] == [True][
+        : generic > 0
+    ]
+    assert ids(app)  # what is nearest is shown all the same
+
+
 def test_search__within_the_filter(searched, open_page):
     app = open_page("images", study="demo", search="a cat", where="split=train")
     found = by_text(searched, "a cat", 48, among=~searched.is_val)

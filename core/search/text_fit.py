@@ -1,0 +1,37 @@
+"""How well a text fits the images that CLIP finds for it: a search always finds something. No torch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.common.arrays import safe_divide
+
+GENERIC = ("object", "things", "stuff", "texture")  # the canonical phrases of Kerr et al. 2023
+JUDGED = 5  # nearest images
+SAMPLE = 2000  # images that give the spread of the cosines
+FITS = 0.5  # standard deviations; see docs/method.md
+
+
+def text_fit(nearest: np.ndarray, sample: np.ndarray, text: np.ndarray, generic: np.ndarray) -> float:
+    """How much better a text fits the images nearest to it than words that fit anything.
+
+    fit = median over the nearest i of (cos(text, i) - max_g cos(g, i)) / sd of cos(text, .) over a sample
+    (relevancy to canonical phrases as in Kerr et al. 2023, arXiv 2303.09553, in a unit of its own).
+
+    Args:
+        nearest: (m, d) vectors of the nearest images. sample: (n, d) of any images. text: (d,).
+        generic: (k, d) of words that fit anything. All of any length; zero rows have no cosine.
+    Returns:
+        standard deviations, higher is better, FITS or more is a fit; NaN where nothing varies or m is 0.
+    """
+    text, generic, nearest, sample = (_unit(one) for one in (text, generic, nearest, sample))
+    spread = float(np.nanstd(sample @ text)) if len(sample) else 0.0
+    if not len(nearest) or not spread > 1e-9:
+        return float("nan")
+    ahead = nearest @ text - (nearest @ generic.T).max(1)
+    return float(np.median(ahead) / spread)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    vectors = np.asarray(vectors, np.float64)
+    return safe_divide(vectors, np.linalg.norm(vectors, axis=-1, keepdims=True))

@@ -53,6 +53,7 @@ STYLE = """<style>
 [data-testid=stSidebar] [data-testid=stPageLink] a:focus-visible { outline: 3px solid #EDF1F5;
   outline-offset: 1px }
 :is(.st-key-study_menu_body, .st-key-views_menu_body) { color: #EDF1F5 }
+.st-key-view_save button * { color: #1F2A37 }
 [data-testid=stSidebar] :is(.st-key-study_menu, .st-key-views_menu) button[aria-expanded=true] {
   color: #F0C069 }
 [data-testid=stTooltipContent] .katex-display { padding: .15rem 0 .5rem; margin: .4rem 0 }

@@ -121,11 +121,12 @@ def _none_of_the_same(study: Study) -> None:
 def _choose(others: dict[str, Study], alike: list[str]) -> list[str]:
     if not others:
         return []
-    st.caption("Compared with", width="content")
-    return select_some(
-        "Compare with", others, key=WITH, default=alike[:1], most=MOST,
-        placeholder="Studies over the same images", width=320,
-    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+        st.caption("Compared with", width="content")
+        return select_some(
+            "Compare with", others, key=WITH, default=alike[:1], most=MOST,
+            placeholder="Studies over the same images", width=320,
+        )  # fmt: skip
 
 
 def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:

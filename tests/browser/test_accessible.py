@@ -27,13 +27,15 @@ def test_axe__an_opened_image(reader, address):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe__the_panel_of_a_study(reader, address, theme):
+def test_axe__the_panels_of_the_sidebar(reader, address, theme):
     page = reader(color_scheme=theme).open(f"{address}/images?study=demo")
-    page.get_by_test_id("stSidebar").get_by_role("button", name="Manage").click()
-    page.get_by_role("button", name="Duplicate").wait_for()
-    settle(page)
-    page.wait_for_timeout(500)
-    assert violations(page) == []
+    for panel, inside in (("Manage", "Duplicate"), ("Views", "Save view")):
+        page.get_by_test_id("stSidebar").get_by_role("button", name=panel).click()
+        page.get_by_role("button", name=inside).wait_for()
+        settle(page)
+        page.wait_for_timeout(500)
+        assert violations(page) == []
+        page.keyboard.press("Escape")
 
 
 def test_axe__finds_what_is_wrong(reader, address):

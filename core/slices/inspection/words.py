@@ -20,6 +20,7 @@ from core.slices.traits import CONCEPT, tokens_of
 from core.traces.traces import read_traces
 
 MOST_WORDS = 2  # of a feature, where it is named
+MOST_APART = 6  # words of a feature among which one is looked for that others of its name do not have
 UNDER, SCENE = "under the heat", "scene"
 KEYS = ["group", "word", "under_heat"]
 UNDER_HEAT = 0.45  # share of the crops: what `naming.majority.LEAST_SHARE` is of the images
@@ -164,6 +165,25 @@ def classes_apart(study: StudyReader, words: Mapping[int, Sequence[str]]) -> dic
         and least > CLEARER * shares.get(name, 1.0)
         and not any(name in word for word in words[feature])
     }
+
+
+def words_apart(study: StudyReader, names: Mapping[int, str]) -> dict[int, str]:
+    """Return the first further word of a feature that no other feature of the same name has, if there is one.
+
+    Args:
+        names: what features are called; those that are called alike are told apart.
+    """
+    features_of: dict[str, list[int]] = {}
+    for feature, name in names.items():
+        features_of.setdefault(name, []).append(feature)
+    words = feature_words(study, most=MOST_APART, named=False)
+    apart = {}
+    for name, features in features_of.items():
+        n_with = Counter(word for feature in features for word in words.get(feature, []))
+        for feature in features if len(features) > 1 else []:
+            of_its_own = (word for word in words.get(feature, []) if n_with[word] == 1 and word not in name)
+            apart |= {feature: word} if (word := next(of_its_own, "")) else {}
+    return apart
 
 
 def unsure_names(study: StudyReader) -> set[int]:

@@ -12,7 +12,7 @@ from core.common.dataframes import numbers, where
 from core.common.dataframes import words as texts
 from core.slices import features as slice_features
 from core.slices.features import firing_class
-from core.slices.inspection.words import classes_apart
+from core.slices.inspection.words import classes_apart, words_apart
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import heatmap_reads, inspection_reads, reads
@@ -118,13 +118,25 @@ def _strength(features: pd.DataFrame, sort: str) -> np.ndarray:
 def names(study: Study) -> dict[int, str]:
     """The name that people gave, else the two best words, as in "night sky · blue"; without any, nothing.
 
-    Of several features with the same words each says which class it fires on, as far as there is such a one:
-    "yellow, on cat".
+    Of several features with the same words each says which class it fires on, and of those that then still
+    have one name each says a further word of its own, as far as there are such: "yellow, on cat",
+    "yellow · sand, on cat".
     """
     words, given = reads.kept_words(study), reads.names_given(study)
-    apart = classes_apart(study, {feature: some for feature, some in words.items() if feature not in given})
-    of_class = {feature: f", on {name}" for feature, name in apart.items()}
-    return {feature: " · ".join(some) + of_class.get(feature, "") for feature, some in words.items()}
+    of_class = classes_apart(
+        study, {feature: some for feature, some in words.items() if feature not in given}
+    )
+    alike = {
+        feature: f"{' · '.join(some)}, {of_class.get(feature)}"
+        for feature, some in words.items()
+        if feature not in given
+    }
+    further = words_apart(study, alike)
+    return {
+        feature: " · ".join([*some, *([further[feature]] if feature in further else [])])
+        + (f", on {of_class[feature]}" if feature in of_class else "")
+        for feature, some in words.items()
+    }
 
 
 def title(study: Study, feature: int) -> str:

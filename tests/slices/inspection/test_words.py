@@ -18,6 +18,7 @@ from core.slices.inspection.words import (
     named_from,
     pushed_classes,
     unsure_names,
+    words_apart,
 )
 from core.slices.slice import Slice
 from core.storage.writer import write_study
@@ -89,6 +90,20 @@ def test_best_words__of_a_feature_on_the_object_are_those_under_the_heat():
     assert best_words(table) == usual
     assert best_words(table, on_object=[3, 5]) == usual | {3: ["dog"]}  # 5 has no word under the heat
     assert best_words(table.drop(columns="under_heat"), on_object=[3, 5]) == usual
+
+
+def test_words_apart__of_features_of_one_name_a_further_word_of_its_own(tmp_path):
+    folder = small.write_small_study(tmp_path / "study").path
+    words_of = {0: "yellow bright sand", 1: "yellow bright lemon", 2: "yellow bright", 3: "blue bright sea"}
+    rows = [
+        (str(feature), rank, word, True)
+        for feature, some in words_of.items()
+        for rank, word in enumerate(some.split(), 1)
+    ]
+    with write_study(folder) as writer, writer.step("concepts", {}) as step:
+        step.table("concepts", pd.DataFrame(rows, columns=["group", "rank", "word", "kept"]))
+    names = {feature: " · ".join(some.split()[:2]) for feature, some in words_of.items()}
+    assert words_apart(open_study(folder), names) == {0: "sand", 1: "lemon"}
 
 
 def test_named_from__says_where_the_words_were_seen(world, tmp_path):

@@ -20,6 +20,7 @@ from core.pipeline.verify import verify
 from core.storage import layers
 from core.storage.manifest import read_manifest, write_manifest
 from core.store import Study, open_study
+from tests import reference
 from tests.command_line import contents
 
 OF_FEATURES = ("features", "row_stats", "classes")
@@ -88,6 +89,59 @@ def test_features_are_those_of_an_ordinary_study_of_the_codes(made, tmp_path):
         pd.testing.assert_frame_equal(study.table(name), twin.table(name))
     for name in ARRAYS:
         np.testing.assert_array_equal(study.vector(name), twin.vector(name))
+
+
+def loop_codes(study: Study) -> np.ndarray:
+    """(n_images, M) codes from the sparse arrays, entry by entry."""
+    whole = study.in_basis("units")
+    counts, features, values = (whole.vector(f"basis_sae_{part}") for part in ("count", "features", "values"))
+    codes, at = np.zeros((study.n_images, 24)), 0
+    for row, count in enumerate(counts):
+        for entry in range(at, at + int(count)):
+            codes[row, features[entry]] = values[entry]
+        at += int(count)
+    return codes
+
+
+def test_quality_of_latents__matches_a_loop_over_the_codes(made):
+    study = open_study(made).in_basis("sae")
+    codes, is_train = loop_codes(study), ~study.is_val
+    epsilon, _ = reference.auto_epsilon(codes[is_train], 50, 95)
+    h = reference.normalise_rows(codes)
+    firing = reference.highly_activating(h, epsilon)
+    discriminative = reference.discriminative_features(reference.activation_rate(firing[is_train]), 50, 95)
+    table = study.table("quality")
+    assert study.summary("features")["epsilon"] == epsilon and discriminative.any()
+    np.testing.assert_array_equal(study.discriminative, discriminative)
+    expected = reference.q_score(h, discriminative, epsilon)
+    np.testing.assert_allclose(table["q_score"], expected, atol=1e-6)
+    assert table["n_firing"].tolist() == firing.sum(1).tolist() and (expected > 0).any()
+
+
+def test_failures_of_latents__match_a_loop_through_the_decoder(made):
+    study, whole = open_study(made).in_basis("sae"), open_study(made)
+    codes, classes = loop_codes(study), study.class_names
+    weights, decoder = whole.vector("probe_weights"), whole.vector("basis_sae_decoder")
+    probe, expected = whole.table("probe"), {}
+    labels, predicted = whole.images["label"], probe["predicted"]
+    wrong = [row for row in np.flatnonzero(whole.is_val) if labels[row] != predicted[row]]
+    for row in wrong:
+        for side, answer in (("predicted", predicted[row]), ("true", labels[row])):
+            direction = weights[classes.index(answer)].astype(float)
+            pushes = {}
+            for latent, code in enumerate(codes[row]):
+                push = code * sum(
+                    d * w for d, w in zip(decoder[latent].astype(float), direction, strict=True)
+                )
+                if push > 0:
+                    pushes[latent] = push
+            for rank, latent in enumerate(sorted(pushes, key=lambda one: -pushes[one])[:5], 1):
+                expected[whole.images["image_id"][row], side, rank] = latent, pushes[latent]
+    table = study.table("failures").set_index(["image_id", "side", "rank"])
+    assert wrong and set(table.index) == set(expected)
+    for key, (latent, push) in expected.items():
+        assert table.at[key, "feature"] == latent
+        assert table.at[key, "contribution"] == pytest.approx(push, rel=1e-4)
 
 
 def test_commands_take_a_basis_and_features_of_it(made, capsys):

@@ -17,6 +17,7 @@ from benchmarks.results import Absent, Result
 BENCHES = (
     "allocator",
     "answers",
+    "bases",
     "coverage",
     "embed",
     "features",

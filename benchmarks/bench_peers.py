@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import environment
+from benchmarks.peers import dictionaries, environment
 from benchmarks.peers.task import Task
 from benchmarks.peers.tasks import TASKS
 from benchmarks.results import Absent, Result
@@ -25,8 +25,11 @@ SMALLEST_MIB = 8.0  # a side that takes less memory counts as this: allocators k
 LEAST_MEMORY = 0.9  # theirs over ours: the same, up to what allocators round
 
 
-def run(*, small: bool = False) -> Iterator[Result | Absent]:
+def run(*, trainers: bool = False, small: bool = False) -> Iterator[Result | Absent]:
+    """Compare in all TASKS but the trainers of dictionaries, or in these only (`bench_bases` does so)."""
     for name, task in TASKS.items():
+        if (task in dictionaries.TASKS) != trainers:
+            continue
         try:
             yield from compared(name, task, environment.python_for(task.peer), small=small)
         except environment.PeerAbsent as reason:

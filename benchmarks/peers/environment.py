@@ -43,6 +43,8 @@ class Peer:
 SKLEARN = Peer("scikit-learn", "scikit-learn", ours=True)
 GRAD_CAM = Peer("pytorch-grad-cam", "grad-cam", ours=True)
 SEMANTIC_LENS = Peer("SemanticLens", "semanticlens")
+OVERCOMPLETE = Peer("overcomplete", "overcomplete")
+DICTIONARY_LEARNING = Peer("dictionary_learning", "dictionary-learning")
 CLIP_DISSECT = Peer("CLIP-Dissect", repository="Trustworthy-ML-Lab/CLIP-dissect", module="similarity")
 FALCON = Peer("falcon-explain", repository="NehaKalibhat/falcon-explain", module="falcon_utils")
 

@@ -1,0 +1,99 @@
+"""Bases of features: training and encoding beside bare matrix products, and steps in a basis beside units.
+
+Both sides take turns in one process with one thread, by its processor time (see step_ratios). Other trainers:
+benchmarks/peers/dictionaries.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import bench_peers
+from benchmarks.results import Absent, Result
+from benchmarks.step_ratios import Work, in_turns
+from benchmarks.studies import large_study
+from core.bases.dictionary import Coder
+from core.bases.requests import add_basis
+from core.bases.vectors import FitRun, Vectors
+from core.config import BasisConfig
+from core.jobs.progress import Progress
+from core.pipeline.run import run_step
+from core.storage.layers import layer
+from core.store import open_study
+from core.training.dictionaries import BATCH, DictionaryRun
+
+WIDTH, LATENTS, K = 512, 4096, 32
+ROUNDS = 5
+TRAINING_GOAL, ENCODING_GOAL, STEP_GOAL = 0.5, 0.7, 1.5
+N_IMAGES, STEPS = 20_000, ("features", "quality")
+
+
+def run() -> Iterator[Result | Absent]:
+    yield from against_products()
+    yield from in_a_basis()
+    yield from bench_peers.run(trainers=True)
+
+
+def against_products(size: int = LATENTS, width: int = WIDTH) -> Iterator[Result]:
+    """A training step beside the five products of a dense one, and encoding beside its one."""
+    raw = np.random.default_rng(0).standard_normal((2 * BATCH, width), np.float32)
+    device = torch.device("cpu")
+    setup = FitRun(Progress.silent(), device, Path("never-saved"), {}, 1000)
+    training = DictionaryRun(Vectors(raw, np.arange(len(raw))), (size,), K, 0, setup)
+    x = torch.from_numpy(raw[: training.batch_size])
+    coder, weights = Coder(training.dictionary(), device), training.model.encoder.detach().clone()
+    code, block = torch.zeros(len(x), size), x[: coder.block_rows]
+    seconds = in_turns(
+        {
+            "step": lambda: training.train_step(x),
+            "products": partial(_dense_step, x, weights, code),
+            "encode": lambda: coder.encode(block),
+            "product": lambda: block @ weights.T,
+        },
+        rounds=ROUNDS,
+    )
+    for name, plain, goal, of in (
+        ("step", "products", TRAINING_GOAL, f"five products of {len(x):,} vectors"),
+        ("encode", "product", ENCODING_GOAL, f"one product of {len(block):,} vectors"),
+    ):
+        share = seconds[plain] / seconds[name]
+        detail = f"{of} of {width} with {size:,} latents; {np.median(seconds[name]):.2f} s, "
+        detail += f"products {np.median(seconds[plain]):.2f} s"
+        yield Result(f"bases: products / {name}", float(np.median(share)), "x", goal, True, detail)
+
+
+def _dense_step(x: Tensor, weights: Tensor, code: Tensor) -> None:
+    """What a dense autoencoder multiplies: codes, reconstruction, and gradients of codes and both weights."""
+    _ = x @ weights.T, code @ weights, x @ weights.T, code.T @ x, code.T @ x
+
+
+def in_a_basis() -> Iterator[Result]:
+    """Steps of a study in a basis beside the same of its units, of about as many non-zeros an image."""
+    folder = large_study("bases", N_IMAGES, WIDTH)
+    sample = open_study(folder).array("representations")[:1000]
+    k = round(float((sample != 0).sum(1).mean()))
+    if "control" not in open_study(folder).bases:
+        config = BasisConfig(kind="random", size=LATENTS, k=k, seeds=1)
+        add_basis(folder, "control", config, Progress.silent(), device="cpu")
+    for name in STEPS:
+        works = {of: _step_of(name, place) for of, place in _places(folder).items()}
+        seconds = in_turns(works, rounds=3)
+        ratio = float(np.median(seconds["basis"] / seconds["units"]))
+        detail = f"{N_IMAGES:,} images, {WIDTH} units and {LATENTS:,} latents, {k} not 0; "
+        detail += f"units {np.median(seconds['units']):.1f} s"
+        yield Result(f"bases: {name}, basis / units", ratio, "x", STEP_GOAL, False, detail)
+
+
+def _places(folder: Path) -> dict[str, Path]:
+    return {"units": folder, "basis": layer(folder, "control")}
+
+
+def _step_of(name: str, folder: Path) -> Work:
+    options = {"redo": True, "device": "cpu", "epsilon": 2.0} if name == "features" else {"redo": True}
+    return lambda: run_step(name, folder, options, Progress.silent())

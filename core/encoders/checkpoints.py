@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from core.common.inside import MOST_BYTES, replacing
+from core.common.remote.addresses import located
+from core.common.remote.objects import local_copy, read_object, stat_all
 from core.encoders.layouts import Layout, recognise
 from core.encoders.safe_load import read_checkpoint
 from core.errors import CheckpointError
 
-__all__ = ["LoadReport", "load_strict", "read_checkpoint", "recognise"]
+__all__ = ["LoadReport", "copied_checkpoint", "load_strict", "read_checkpoint", "recognise"]
 
 # First parts of keys of heads, queues and pretext tasks, which never belong to a representation. The
 # classifier of a named architecture is known from the architecture itself.
@@ -47,6 +51,24 @@ class LoadReport:
             "unexpected": list(self.unexpected),
             "dropped": dict(self.dropped),
         }
+
+
+def copied_checkpoint(url: str) -> Path:
+    """Return the path of a copy in the cache of weights by address, with the sidecar `url`.json beside it.
+
+    Raises:
+        CheckpointError: no such file, or not for these credentials. AddressRefused, RemoteError.
+    """
+    try:
+        weights, sidecar = located(url), f"{located(url)}.json"
+        _, beside = stat_all([weights, sidecar])  # anew: either may have changed
+        path = Path(local_copy(weights))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CheckpointError(f"cannot read the weights '{url}': {reason}. Check the address") from None
+    with replacing(Path(f"{path}.json")) as temporary:
+        temporary.write_bytes(read_object(sidecar, 0, MOST_BYTES) if beside else b"{}")
+    return path
 
 
 def load_strict(

@@ -22,7 +22,7 @@ from core.encoders.architectures import (
     vision_transformer,
     vit_arguments,
 )
-from core.encoders.checkpoints import LoadReport, is_head, load_strict, read_checkpoint
+from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict, read_checkpoint
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
 from core.encoders.hugging_face.hub import repository, timm_sidecar
@@ -59,8 +59,8 @@ def load_encoder(
 
     Args:
         spec: torchvision:NAME, timm:NAME?key=value&…, open_clip:NAME?pretrained=TAG, each also with @PATH;
-            resnet18@PATH; PATH; hf:ORG/NAME; asset:NAME; python:module:factory. `branch=student|teacher` and
-            `prefix=…` select one of a file's encoders.
+            resnet18@PATH; PATH (or s3://…); hf:ORG/NAME; asset:NAME; python:module:factory.
+            `branch=student|teacher` and `prefix=…` select one of a file's encoders.
         layer: dotted name; the representation is then the pooled output of that layer. Or HEAD_INPUT.
             Default: the last stage.
         pool: how the map of the layer is pooled, one of POOLINGS; None: gap, where there is a map.
@@ -110,6 +110,8 @@ def load_encoder(
 def _located(spec: Spec) -> tuple[Spec, Sidecar | None]:
     """Return the SPEC with the file of an asset, or the folder of a repository of the hub, and what is known
     of it where no sidecar lies beside it."""
+    if spec.address:
+        return dataclasses.replace(spec, checkpoint=copied_checkpoint(spec.address)), None
     if spec.family == "hf":
         spec = Spec("", "", checkpoint=repository(spec), branch=spec.branch, prefix=spec.prefix)
     if spec.family != "asset":

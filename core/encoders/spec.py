@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.common.remote.addresses import SCHEMES, is_url
 from core.errors import SettingsError, did_you_mean
 
 FORMS = (
@@ -20,6 +21,7 @@ BRANCHES = {
     **dict.fromkeys(("student", "online", "query", "raw"), "online"),
     **dict.fromkeys(("teacher", "momentum", "target", "key", "ema"), "momentum"),
 }
+ADDRESS = re.compile(rf"^({'|'.join((*SCHEMES, 'file'))}):/+(?=.)")
 WORDS = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -40,6 +42,12 @@ class Spec:
         scheme = f"{self.family}:" if self.family in FAMILIES else ""
         arguments = "&".join(f"{key}={value}" for key, value in sorted(self.arguments.items()))
         return f"{scheme}{self.name}" + (f"?{arguments}" if arguments else "")
+
+    @property
+    def address(self) -> str | None:
+        """Return the checkpoint's address, where it is not a file here; Path writes `//` as `/`."""
+        url = ADDRESS.sub(r"\1://", str(self.checkpoint or ""))
+        return url if is_url(url) else None
 
     @property
     def short_name(self) -> str:

@@ -207,7 +207,7 @@ def _check_encoder(text: str, study: Path) -> None:
     if spec.family == "asset":
         return
     if spec.checkpoint is not None:
-        _check_path(str(spec.checkpoint), study)
+        _check_path(spec.address or str(spec.checkpoint), study)
         sidecar = read_sidecar(spec.checkpoint)
         if names_code(f"{sidecar.arch} {sidecar.arguments}"):
             raise SettingsError(

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from core.encoders.registry import load_encoder
 from core.encoders.sidecar import Sidecar, read_sidecar
 from core.encoders.transform import IMAGENET_MEAN, IMAGENET_STD
-from core.errors import CheckpointError
+from core.errors import AddressRefused, CheckpointError, CodeRefused, PeregrineError
 from tests.encoders.planted import head, linear, narrow_resnet, reference, some_pixels, stir, under
 
 
@@ -130,3 +130,41 @@ def test_a_bad_sidecar_is_an_error(text, message, tmp_path):
     (tmp_path / "a.ckpt.json").write_text(text)
     with pytest.raises(CheckpointError, match=message):
         read_sidecar(tmp_path / "a.ckpt")
+
+
+def test_weights_by_address_are_those_of_the_file(server, resnet18, tmp_path, monkeypatch):
+    """Through a server that fails and cuts answers, with the sidecar beside them, which may change later."""
+    path = save(server.root, dict(resnet18.state_dict()))
+    spec, sidecar = f"resnet18@{server.url}/last.ckpt", server.root / "last.ckpt.json"
+    sidecar.write_text(json.dumps({"transform": {"input_size": 64}}))
+    server.broken, server.cut = 2, 2
+    encoder = load_encoder(spec)
+    assert encoder.fingerprint == load_encoder(f"resnet18@{path}").fingerprint
+    assert encoder.transform.input_size == 64 and encoder.spec == spec
+    server.requests.clear()
+    sidecar.write_text(json.dumps({"transform": {"input_size": 96}, "arch": "python:os:system"}))
+    with pytest.raises(CodeRefused, match="named by a file|Python's library"):
+        load_encoder(f"{server.url}/last.ckpt")
+    assert "GET /last.ckpt" not in server.requests  # the weights are those in the cache
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "match"),
+    [
+        ("none.ckpt", CheckpointError, "cannot read the weights .*no such object"),
+        ("page.ckpt", CheckpointError, "page.ckpt"),
+        ("?Signature=Wb7secret", PeregrineError, "^(?!.*Wb7secret)"),
+    ],
+)
+def test_weights_by_address_that_are_none(server, name, error, match):
+    (server.root / "page.ckpt").write_text("<!DOCTYPE html><p>Not found")
+    with pytest.raises(error, match=match):
+        load_encoder(f"resnet18@{server.url}/{name}")
+
+
+def test_weights_that_a_file_names_by_address_are_not_fetched(server, resnet18, monkeypatch):
+    save(server.root, dict(resnet18.state_dict()))
+    monkeypatch.setenv("PEREGRINE_URLS", "")
+    with pytest.raises(AddressRefused, match="named by a file, not by you"):
+        load_encoder(f"resnet18@{server.url}/last.ckpt")
+    assert server.requests == []

@@ -111,7 +111,7 @@ def fetch_ahead(urls: Iterable[str]) -> None:
 
 
 def local_copy(url: str) -> str:
-    """Return the path of a whole copy in the cache, of the same ending, for readers that need a file.
+    """Return the path of a whole copy in the cache, which ends like the address, for readers of files.
 
     Raises:
         RemoteError: as `read_object`, or the object is larger than half the cache.
@@ -121,7 +121,7 @@ def local_copy(url: str) -> str:
     if whole.size > most_bytes() / 2:
         gigabytes = f"{2 * whole.size / 1e9:.0f}"
         raise RemoteError(f"'{url}' is larger than half the cache. Set {SIZE}={gigabytes} or more")
-    name = entry_of("copy", url, *whole)
+    entry = entry_of("copy", url, *whole)
 
     def fetch(path: Path) -> None:
         with open(path, "wb") as file:
@@ -129,7 +129,7 @@ def local_copy(url: str) -> str:
                 starts = range(first, min(first + AT_ONCE * BLOCK, whole.size), BLOCK)
                 file.writelines(_at_once(lambda start: _fetched(url, whole, start), starts))
 
-    return str(cached(name.with_name(name.name + os.path.splitext(url)[1]), fetch, whole.size))
+    return str(cached(entry.with_name(f"{entry.name}-{url.rpartition('/')[2][-80:]}"), fetch, whole.size))
 
 
 def open_object(url: str) -> BinaryIO:

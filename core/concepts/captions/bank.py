@@ -14,6 +14,8 @@ import pandas as pd
 from pandas.util import hash_array
 
 from core.common.inside import replacing
+from core.common.remote.addresses import is_url, located
+from core.common.remote.objects import local_copy
 from core.concepts.captions.files import (
     EMBEDDINGS,
     METADATA,
@@ -146,7 +148,7 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
 
     Args:
         spec: `glyphworld` (or `glyphworld?n=30000&seed=0`), a .txt, .csv, .tsv or .parquet file, or a
-            folder of clip-retrieval/LAION; `FILE?column=NAME` names the column.
+            folder of clip-retrieval/LAION; `FILE?column=NAME` names the column. A file may lie elsewhere (s3://…).
     Raises:
         CaptionError: no such bank, unknown format or column, fewer than two captions, not English.
     """
@@ -162,6 +164,9 @@ def open_bank(spec: str | Path, *, column: str | None = None) -> Bank:
 
 
 def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
+    if is_url(name):
+        name, _, named = name.partition("?column=")
+        return _copied(name), named or column
     path = Path(name)
     if "?column=" in name and not os.path.exists(path):
         start, _, named = name.rpartition("?column=")
@@ -173,6 +178,13 @@ def _path_and_column(name: str, column: str | None) -> tuple[Path, str | None]:
     if not (path.is_file() or path.is_dir()):  # a pipe or a device would be read for ever
         raise CaptionError(f"'{path}' is no regular file. Give a file, a LAION folder, or glyphworld")
     return path, column
+
+
+def _copied(url: str) -> Path:
+    try:
+        return Path(local_copy(located(url)))
+    except OSError as error:
+        raise CaptionError(f"no captions at '{url}': {error.strerror}. Check the address") from None
 
 
 def _bank_of(name: str, captions: pd.Series) -> Bank:

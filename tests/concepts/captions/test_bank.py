@@ -261,3 +261,11 @@ def test_laion__numbers_and_types_that_are_none(tmp_path):
     rows.rename(rows.with_name("text_emb_².npy"))
     with pytest.raises(CaptionError, match="needs metadata"):
         open_bank(folder)
+
+
+def test_bank__by_address(server):
+    (server.root / "my captions.csv").write_text("words,other\na red bird,1\na blue car on a street,2\n")
+    bank = open_bank(f"{server.url}/my%20captions.csv?column=words")
+    assert list(bank.texts([0, 1])) == ["a red bird", "a blue car on a street"]
+    with pytest.raises(CaptionError, match="no captions at .*none.txt': no such object"):
+        open_bank(f"{server.url}/none.txt")

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from core.common.formatting import counted
+from core.common.remote.addresses import is_url, located
 from core.data.masks.mask_match import match_names, without_extension
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
 from core.data.sources.folder import missing_folder
-from core.data.sources.folder_walk import Folder, Walk, images_below, look_into, readable
+from core.data.sources.folder_walk import Folder, Walk, images_below, look_into, readable, walk_by_address
 from core.data.sources.source import ImageSource, file_stamp, some
 from core.errors import ImageSourceError, MaskError
 
@@ -25,7 +26,7 @@ class FolderMasks(MaskSource):
     kind = "folder"
 
     def __init__(self, root: str | Path, source: ImageSource):
-        self.root, self.source = os.path.abspath(os.path.expanduser(root)), source
+        self.root, self.source = located(os.path.expanduser(root)), source
 
     def describe(self) -> dict[str, Any]:
         return {"kind": self.kind, "root": self.root}
@@ -54,7 +55,7 @@ class FolderMasks(MaskSource):
 
     def _same_name(self, image_id: str, mask: str) -> str | None:
         folder, _, end = image_id.rpartition("/")
-        if ".." in folder.split("/") or os.path.isabs(folder):
+        if ".." in folder.split("/") or os.path.isabs(folder) or is_url(self.root):
             return None
         try:
             names = os.listdir(os.path.join(self.root, mask, folder))
@@ -69,7 +70,8 @@ class FolderMasks(MaskSource):
         return "/".join(part for part in (mask, folder, end) if part)
 
     def _list(self) -> MaskListing:
-        folders, walk = _mask_folders(self.root), Walk()
+        walk = self._walk()
+        folders = _mask_folders(self.root, walk)
         table, places = self.source.table, {}
         ids, paths = list(table["image_id"]), list(table["path"])
         unmatched, ambiguous, n_masks = [], [], 0
@@ -89,6 +91,12 @@ class FolderMasks(MaskSource):
         report |= {"n_unmatched_masks": len(unmatched), "unmatched_masks": unmatched[:EXAMPLES]}
         report["notes"] += _notes(folders, unmatched, ambiguous) + walk.notes()
         return MaskListing(places, report)
+
+    def _walk(self) -> Walk:
+        try:
+            return walk_by_address(self.root) if is_url(self.root) else Walk()
+        except ImageSourceError as error:
+            raise MaskError(str(error)) from None
 
     def _names(self, folder: str | None, walk: Walk) -> list[str]:
         if folder is None:
@@ -112,12 +120,12 @@ class FolderMasks(MaskSource):
         )
 
 
-def _mask_folders(root: str) -> dict[str, str]:
+def _mask_folders(root: str, walk: Walk) -> dict[str, str]:
     """Map each kind to the name of its folder."""
-    if not os.path.isdir(root):
+    if not (is_url(root) or os.path.isdir(root)):
         raise _no_such_folder(root)
     try:
-        top = look_into(root, Walk())
+        top = look_into(root, Walk(tree=walk.tree))
     except ImageSourceError as error:
         raise MaskError(str(error)) from None
     folders = {kind: name for name in top.folders for kind in KINDS if name.lower() == kind}

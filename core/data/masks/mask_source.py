@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.remote.addresses import is_url
+from core.common.remote.objects import read_object
 from core.data.sources.decode import decode
 from core.errors import UnreadableImage
 
@@ -134,7 +137,8 @@ def read_mask(path: str | Path) -> np.ndarray:
         UnreadableImage: with a short reason.
     """
     values = np.asarray(decode(path)).max(axis=2)
-    with Image.open(path) as image:
+    file = io.BytesIO(read_object(str(path))) if is_url(path) else path  # from the cache by now
+    with Image.open(file) as image:
         opacity = _opacity(image)
         lossless = image.format != "JPEG"
     if opacity is not None and opacity.shape == values.shape:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from core.common.remote.addresses import is_url
 from core.data.masks.coco_masks import CocoMasks
 from core.data.masks.mask_folder import FolderMasks
 from core.data.masks.mask_source import KINDS, MaskSource
@@ -45,6 +46,9 @@ def open_masks(
         raise SettingsError("masks and salient-imagenet are two sources of masks. Give only one of them")
     if annotations is not None and salient_imagenet is None:
         raise SettingsError("annotations belong to Salient ImageNet. Give its folder too: --salient-imagenet")
+    for place in (masks, salient_imagenet, annotations):
+        if is_url(place) and (place is not masks or str(place).endswith(".json")):
+            raise MaskError("only a folder with core/ and spurious/ is read by address. Copy the other masks")
     if masks is not None and str(masks).lower().endswith(".json") and not Path(masks).is_dir():
         mask_source: MaskSource = CocoMasks(masks, source)
     elif masks is not None:

@@ -297,3 +297,17 @@ def test_read_mask__black_and_upright(tmp_path):
     (tmp_path / "m.jpg").write_bytes(encoded(Image.fromarray(pixels), "JPEG", exif=exif))
     mask = read_mask(tmp_path / "m.jpg")
     assert mask.shape == (16, 8) and not mask.any()
+
+
+def test_by_address__as_on_disk(server):
+    files = {"core/train/cat/1.png": 40, "core/val/dog/1.png": 90, "spurious/train/dog/2.png": 255}
+    near = opened(put_masks(server.root / "masks", files))
+    far = open_masks(masks=f"{server.url}/masks", source=NamedImages(PETS))
+    assert far is not None and table(far) == table(near) and far.report == near.report
+    again = reopen_masks(far.describe(), NamedImages(PETS))
+    for image_id, mask in table(near):
+        assert_array_equal(again.read(image_id, mask), near.read(image_id, mask))
+    assert again.fingerprint() == far.fingerprint()
+    for place, match in (("nothing", "cannot list .*no such object"), ("coco.json", "only a folder with")):
+        with pytest.raises(MaskError, match=match):
+            open_masks(masks=f"{server.url}/{place}", source=NamedImages(PETS))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import streamlit as st
 
+from core.common.captions import headline, with_class_names
+from core.common.dataframes import numbers
+from core.common.score_names import score_label
 from core.slices.inspection.populations import is_filtered
 from core.slices.plain_names import plain_name
 from core.slices.slice import Slice
@@ -22,6 +27,7 @@ from dashboard.panels.features.population_name import others_name, population_na
 from dashboard.state import session
 
 PICTURES = 4
+SUREST_FIRST = f"{score_label('confidence')}, highest first"  # an order of the page Images
 FEATURES = 4
 
 
@@ -66,6 +72,8 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
     worst = highlight_reads.worst_confusion(study, population)
     if worst is None:
         return None
+    if worst.n == 1 and (card := _surest_errors(study, population)):
+        return card  # no classes are confused twice, so none of them is the worst
     pushed = concept_reads.pushed_by(study, population, worst.true, worst.predicted)
     return _card(
         study,
@@ -78,6 +86,27 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
         pictures=thumbnails(study, worst.rows[:PICTURES]),
         lines=(f"Pushed by {pushed}",) if pushed else (),
         action="Open this confusion →",
+    )
+
+
+def _surest_errors(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    """The misclassified images of which the classifier is surest; None where there are fewer than two."""
+    images = reads.images(study)
+    wrong = images["correct"].eq(False).fillna(False).to_numpy(bool) & reads.mask(study, population)
+    rows = np.flatnonzero(wrong & np.isfinite(numbers(images, "confidence")))
+    if len(rows) < 2:
+        return None
+    rows = rows[np.argsort(-numbers(images, "confidence")[rows], kind="stable")]
+    where = replace(Slice.parse(session.filter_text()), correct=False)
+    return _card(
+        study,
+        "surest",
+        ("images", str(where), {"images_sort": SUREST_FIRST}),
+        title=f"The surest of {len(rows):,} errors",
+        subtitle="Each is of another pair of classes",
+        pictures=thumbnails(study, rows[:PICTURES]),
+        lines=(with_class_names(headline(reads.image_facts(study, int(rows[0])))),),
+        action="Open these images →",
     )
 
 

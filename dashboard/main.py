@@ -69,7 +69,7 @@ STYLE = """<style>
 .st-key-detail_titled { padding: .6rem 2rem .5rem 0 }
 [role=dialog] .st-key-detail_titled h2 { font-size: 1.25rem; padding: 0 }
 @keyframes said { 90% { opacity: 1 } 100% { opacity: 0; visibility: hidden } }
-[data-testid=stMetricLabel][data-testid] *,
+[data-testid=stMetricLabel][data-testid] *, [data-testid=stFileUploaderDropzoneInstructions] *,
 [data-testid=stMain] [data-testid=stPageLink] * { white-space: normal; overflow: visible }
 </style>"""
 

@@ -68,7 +68,7 @@ test-all: test  ## run every test, and every case where the others run a sample
 test-fast: $(DEV_STAMP)  ## run the tests that take no browser and no long computation
 	$(BIN)/python $(MEASURED_BY) -m pytest $(SHARED) -m "not slow and not browser" $(PYTEST_ARGS) $(TESTS)
 
-campaign: $(DEV_STAMP)  ## kills, full disks, flipped bits and malformed inputs by the hundred, as a table (40 minutes)
+campaign: $(DEV_STAMP)  ## kills, faults of disks, flipped bits and malformed inputs by the hundred, as a table (an hour)
 	$(BIN)/python -m tests.campaign $(CAMPAIGN)
 
 coverage: $(DEV_STAMP)  ## run test-fast, a third slower, and print which share of core and dashboard it runs

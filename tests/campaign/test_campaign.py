@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.campaign import __main__ as campaign
-from tests.campaign import writing
+from tests.campaign import disks, writing
 from tests.campaign.outcome import Outcome
 
 
@@ -24,6 +24,15 @@ def test_faults_of_what_is_read__lose_nothing_and_show_nothing(name: str) -> Non
 @pytest.mark.parametrize("name", ["kills", "full_disks", "two_writers", "readers_beside", "clocks"])
 def test_faults_of_what_is_written__lose_nothing(name: str) -> None:
     found, _ = campaign.tried(name, seed=1, share=0.03)
+    assert found.holds and found.tried, found
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive("test_disks.py meets the same faults by a small program")
+@pytest.mark.skipif(not disks.IS_POSSIBLE, reason="needs Linux and a C compiler")
+@pytest.mark.parametrize("name", ["read_only", "quotas", "failing_reads", "slow_reads", "power"])
+def test_faults_of_disks__lose_nothing(name: str) -> None:
+    found, _ = campaign.tried(name, seed=1, share=0.1)
     assert found.holds and found.tried, found
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,20 +34,22 @@ def command(folder: Path, study: Path) -> list[str]:
     return [sys.executable, "-m", "core", "analyze", str(study), "--images", str(pictures), *SMALL, *QUICK]
 
 
-def begun(words: list[str], file_size: int | None = None) -> subprocess.Popen[str]:
+def begun(
+    words: list[str], variables: Mapping[str, str] | None = None, *, file_size: int | None = None
+) -> subprocess.Popen[str]:
     def limit() -> None:
         if file_size is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
 
     return subprocess.Popen(
         words, cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        start_new_session=True, preexec_fn=limit,
+        start_new_session=True, preexec_fn=limit, env=os.environ | (variables or {}),
     )  # fmt: skip
 
 
-def ended(words: list[str]) -> str:
+def ended(words: list[str], variables: Mapping[str, str] | None = None) -> str:
     """Run a command to its end; what it says where it fails, else nothing."""
-    process = begun(words)
+    process = begun(words, variables)
     _, said = process.communicate()
     return said if process.returncode else ""
 

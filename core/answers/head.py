@@ -49,7 +49,9 @@ def head_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
         answer = from_logits(_rows(study, request.device), study.n_images, columns)
     answer.known = [labels[code] for code in np.unique(match.code[match.code >= 0])]
     answer.facts = {"n_outputs": len(match.code), "matched": match.how, "n_matched": match.n_matched}
-    answer.notes = match.notes() + order_note(study, answer, match)
+    answer.notes = match.notes() + (
+        usual_order_note(study, answer, match) or order_note(study, answer, match)
+    )
     _add_weights(study, answer, match)
     return answer
 
@@ -60,11 +62,7 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
     Raises:
         SettingsError: none of its outputs is a label.
     """
-    outputs, labels = study.table("head_classes"), study.class_names
-    names = [
-        [one for one in pair if one]
-        for pair in zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True)
-    ]
+    names, labels = _usual_names(study), study.class_names
     if request.head_classes:
         match = read_class_file(request.head_classes, len(names), labels)
     else:
@@ -74,6 +72,13 @@ def matched(study: StudyReader, request: Request) -> tuple[Match, ClassColumns]:
     if match is None:
         raise SettingsError(unmatched(names, labels))
     return match, ClassColumns.of(match, labels, restrict=request.restrict)
+
+
+def _usual_names(study: StudyReader) -> list[list[str]]:
+    """What each output is called by the checkpoint, or by the data set that has so many classes."""
+    outputs = study.table("head_classes")
+    pairs = zip(words(outputs, "wordnet"), words(outputs, "name"), strict=True)
+    return [[one for one in pair if one] for pair in pairs]
 
 
 def unmatched(names: list[list[str]], labels: list[str]) -> str:
@@ -113,6 +118,30 @@ def _add_weights(study: StudyReader, answer: AnswerValues, match: Match) -> None
         output_of[match.code[match.code >= 0]] = np.flatnonzero(match.code >= 0)
         answer.weights = study.vector("head_weights")[output_of]
         answer.bias = study.vector("head_bias")[output_of]
+
+
+def usual_order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[str]:
+    """Warn where outputs as they are matched without a file are right far more often than with it.
+
+    Read off the outputs that won, so only where each output is a class of its own.
+    """
+    usual = match_classes(_usual_names(study), study.class_names)
+    codes = {name: code for code, name in enumerate(study.class_names)}
+    output_of = {match.names[output]: output for output in np.flatnonzero(match.code < 0).tolist()}
+    output_of |= {study.class_names[match.code[one]]: one for one in np.flatnonzero(match.code >= 0).tolist()}
+    outputs = [output_of.get(name, -1) for name in answer.names]
+    if usual is None or not match.one_to_one or -1 in outputs or (usual.code == match.code).all():
+        return []
+    label = study.images["label"]
+    rows = np.flatnonzero(label.notna().to_numpy() & (answer.best[:, 0] >= 0))
+    true = np.array([codes[one] for one in label.to_numpy(object)[rows].astype(str)], int)
+    won = np.array(outputs)[answer.best[rows, 0]]
+    right, right_as_usual = match.code[won] == true, usual.code[won] == true
+    more, fewer = int((~right & right_as_usual).sum()), int((right & ~right_as_usual).sum())
+    if more - fewer < 3 * max(more + fewer, 1) ** 0.5:  # McNemar's z
+        return []
+    shares = f"{100 * right.mean():.1f} % {match.how}, but {100 * right_as_usual.mean():.1f} %"
+    return [f"{WRONG_ORDER}: top-1 is {shares} without --head-classes, {usual.how}"]
 
 
 def order_note(study: StudyReader, answer: AnswerValues, match: Match) -> list[str]:

@@ -16,8 +16,8 @@ class Kind:
         title: what the pages call it. summary: what it is, in a line.
         make: "module:function" that makes it, (study, request, progress) -> `outcome.AnswerValues`; "" for
             the probe, which is a step of its own.
-        cause: "module:function" that names the likely cause of chance level, (study, request, progress) -> a
-            line or None.
+        cause: "module:function" that names the likely cause of a low accuracy, (study, request, progress,
+            at_chance) -> a line or None.
         fitted: something was fitted on the study's train images, so only the others are evaluation images.
     """
 

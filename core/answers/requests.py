@@ -71,8 +71,7 @@ def write_answer(
     answer = function_named(KINDS[kind].make)(study, request, progress)
     table = outcome_table(study, answer)
     facts = answer_facts(study, table, answer, kind, evaluated(study, kind))
-    if facts["at_chance"]:
-        facts["notes"] = _with_cause(study, kind, answer.notes, request, progress)
+    facts["notes"] = _with_cause(study, kind, facts, request, progress)
     for note in facts["notes"]:
         progress.note(f"{name}: {note}")
     item = answers.TABLE.format(name=name)
@@ -84,11 +83,14 @@ def write_answer(
 
 
 def _with_cause(
-    study: StudyReader, kind: str, notes: list[str], request: Request, progress: Progress
+    study: StudyReader, kind: str, facts: Mapping[str, Any], request: Request, progress: Progress
 ) -> list[str]:
-    """The notes of an answer that is no better than chance, with the cause as far as it can be told."""
-    find = KINDS[kind].cause
-    if extra_note := function_named(find)(study, request, progress) if find else None:
+    """The notes of an answer, with the cause of a low accuracy as far as it can be told."""
+    find, notes, at_chance = KINDS[kind].cause, facts["notes"], facts["at_chance"]
+    extra_note = function_named(find)(study, request, progress, at_chance) if find else None
+    if not at_chance:
+        return [*notes, extra_note] if extra_note else notes
+    if extra_note:
         return [*(note for note in notes if not note.startswith(WRONG_ORDER)), f"{CHANCE}. {extra_note}"]
     of_order = any(note.startswith(WRONG_ORDER) for note in notes)
     return [*notes, CHANCE if of_order else f"{CHANCE}. {GUESSES}"]

@@ -54,12 +54,14 @@ class Encoder:
         classifier: the Linear at the end of the network, whose input is the representation; else None.
         assumptions: what was assumed, one line each, for users.
         report: where the weights were loaded.
+        normalisation_stated: mean and std came with the weights; else they are assumed, or the user's.
         fingerprint: sha256 over weights, transform, layer and architecture, and over a pooling or token rule
             that is not the network's own, and the classifier that is left out.
         precision: "auto" (mixed on CUDA, float32 elsewhere), "float32" or "mixed"; may be set at any time.
     """
 
     precision = "auto"
+    normalisation_stated = True
     find_head: Callable[[], Head | str] = staticmethod(
         lambda: NO_WEIGHTS
     )  # the classifier, or why there is none

@@ -35,6 +35,7 @@ class Built:
     arch: str
     weights: str  # where they come from
     assumptions: list[str] = field(default_factory=list)
+    transform_stated: bool = True  # it came with the weights
     layer: str | None = None  # if the user's factory chooses one
     pool: str | None = None  # likewise, and if it is not the network's own way
     tokens: str | None = None

@@ -82,6 +82,7 @@ def load_encoder(
         report = LoadReport(built.weights, "", len(built.model.state_dict()))
         if built.is_plain_module:
             built.assumptions += _assumed(built.transform, flags)
+            built.transform_stated = False
     else:
         try:
             built, report, beside = _from_checkpoint(parsed, parsed.checkpoint, sidecar, flags)
@@ -104,6 +105,7 @@ def load_encoder(
         device=device,
     )
     encoder.find_head = partial(head_of_network, encoder, built, beside)
+    encoder.normalisation_stated = built.transform_stated and not {"mean", "std"} & flags
     return to_head_input(encoder) if to_head else encoder
 
 
@@ -171,6 +173,7 @@ def _from_checkpoint(
     hint = _hint(spec, layout, path)
     report = load_strict(made.model, layout, name=made.arch, hint=hint, classifier=classifier)
     made.transform, more = _transform(made, layout, sidecar, flags)
+    made.transform_stated = bool(sidecar.transform)
     made.assumptions = [*notes, *made.assumptions, *layout.notes, *more]
     expected = made.model.state_dict()
     others = {key: tensor for key, tensor in layout.state.items() if key not in expected}

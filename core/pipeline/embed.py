@@ -94,6 +94,7 @@ def own_head(encoder: Encoder | np.ndarray) -> tuple[Head | None, dict[str, Any]
     if isinstance(head, str):
         return None, {"why": head}
     facts = {"n_outputs": head.n_outputs, "linear": head.linear is not None, "assumed": head.assumed}
+    facts["normalisation_stated"] = one.normalisation_stated
     return head, facts | {"fingerprint": head.fingerprint}
 
 

@@ -14,8 +14,10 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from core.answers.head import matched
-from core.answers.outcome import Request
+from core.analysis.probe.normalisation import likely_normalisation
+from core.answers.classes import Match
+from core.answers.head import matched, usual_order_note
+from core.answers.outcome import AnswerValues, Request
 from core.encoders.readout.head import Head, names_in, untrained
 from core.encoders.registry import load_encoder
 from core.errors import EncoderError, SettingsError
@@ -143,6 +145,23 @@ def test_what_is_no_answer_says_so(tmp_path):
     torch.save({**network.state_dict(), **mlp}, tmp_path / "mlp.pth")
     assert "no classifier" in str(load_encoder(str(tmp_path / "mlp.pth")).find_head())
     assert "not been trained" in str(load_encoder("timm:resnet10t", input_size=32).find_head())
+
+
+def test_a_file_is_doubted_where_the_outputs_are_right_without_it():
+    labels = list(SYNSETS) * 6  # few images a class: no other image says what is usual for a label
+    study: Any = OfHead(labels, list(SYNSETS))
+    outputs = np.array([SYNSETS.index(one) for one in labels])  # the network is right
+    names = list(SYNSETS)
+
+    def answer(code: np.ndarray) -> AnswerValues:
+        return AnswerValues(names, code[outputs][:, None], {}, names)
+
+    for order in ([1, 2, 0], [0, 1, 2]):
+        match = Match(np.array(order), [names[one] for one in order], "by shuffled.txt", ())
+        notes = usual_order_note(study, answer(np.array(order)), match)
+        assert len(notes) == (order != [0, 1, 2])
+        said = "top-1 is 0.0 % by shuffled.txt, but 100.0 % without --head-classes, by WordNet id"
+        assert not notes or said in notes[0]
 
 
 @pytest.mark.parametrize("n", [10, 1000])
@@ -277,20 +296,25 @@ def test_a_wrong_normalisation_and_a_shuffled_order_are_named(tmp_path, run):
     assert wrong.answers["head"].facts["at_chance"], wrong.answers["head"]
     named = "THE NORMALISATION IS LIKELY WRONG: on 48 of the images top-1 is 100.0 % with --mean 0.5,0.5,0.5"
     assert named in notes[-1] and "25.0 % with that of the study" in notes[-1]
+    request, silent = Request(), Progress.silent()
+    assert named in str(likely_normalisation(wrong, request, silent, at_chance=False))
     half = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
     right = studied(tmp_path / "right", tmp_path / "grey", spec, **half)
     assert right.answers["head"].facts["top1"] == 1.0 and not right.answers["head"].facts["at_chance"]
+    assert likely_normalisation(right, request, silent, at_chance=False) is None
     (tmp_path / "shuffled.txt").write_text("b\nc\nd\na\n")
     assert run("answers", right.path, "--head-classes", tmp_path / "shuffled.txt").code == 0
     notes = open_study(right.path).answers["head"].facts["notes"]
-    assert any("ORDER OF THE CLASSES IS LIKELY WRONG: top-1 is 0.0 %, but 100.0 %" in note for note in notes)
+    assert any(
+        "ORDER OF THE CLASSES IS LIKELY WRONG: top-1 is 0.0 % by shuffled.txt, but 100.0 %" in note
+        for note in notes
+    )
     assert not any("NORMALISATION" in note for note in notes)
 
 
 def test_a_permuted_class_order_and_chance_level_are_named():
     from core.answers.classes import match_classes
     from core.answers.head import order_note
-    from core.answers.outcome import AnswerValues
 
     rng = np.random.default_rng(0)
     names = [f"class {letter}" for letter in "abcdefgh"]

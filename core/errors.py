@@ -148,8 +148,14 @@ class JobError(PeregrineError):
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """Return a question naming the closest option, or an empty string when none is close."""
-    near = difflib.get_close_matches(str(name), [str(option) for option in options], n=1)
+    """Return a question naming the closest option, or an empty string when none is close.
+
+    >>> did_you_mean("--head", ["--seed", "--head-classes"])
+    " Did you mean '--head-classes'?"
+    """
+    texts = [str(option) for option in options]
+    begun = [text for text in texts if str(name) and text.startswith(f"{name}-")]
+    near = begun or difflib.get_close_matches(str(name), texts, n=1)
     return f" Did you mean '{near[0]}'?" if near else ""
 
 

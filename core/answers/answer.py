@@ -16,6 +16,7 @@ import pandas as pd
 
 from core.answers.kinds import KINDS
 from core.common.command_line import command_line
+from core.common.formatting import counted
 from core.errors import SettingsError, StudyError, did_you_mean
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Answer:
         """
         kind = "" if self.kind == self.name else f"{self.kind}, "
         outputs = self.facts.get("n_outputs") or self.facts.get("n_classes")
-        classes = f"{outputs:,} classes" if outputs else ""
+        classes = counted(outputs, "class", "classes") if outputs else ""
         about = f"{kind}{classes}".rstrip(", ")
         top1, n_wrong = self.facts.get("top1"), self.facts.get("n_wrong")
         accuracy = "accuracy unknown" if top1 is None else f"top-1 {100 * top1:.1f} %"

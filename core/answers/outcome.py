@@ -12,6 +12,7 @@ import pandas as pd
 from core.common.dataframes import where, words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
+from core.errors import SettingsError
 
 if TYPE_CHECKING:
     import torch
@@ -68,6 +69,7 @@ class ClassColumns:
 
     @classmethod
     def of(cls, match: Match, labels: Sequence[str], *, restrict: bool = False) -> ClassColumns:
+        """Raises SettingsError where fewer than two classes can be told apart."""
         held = np.unique(match.code[match.code >= 0])
         column_of = np.full(len(labels), -1)
         column_of[held] = np.arange(len(held))
@@ -77,6 +79,11 @@ class ClassColumns:
             others = np.flatnonzero(match.code < 0)
             column[others] = len(names) + np.arange(len(others))
             names += [_distinct(match.names[output], output, labels) for output in others.tolist()]
+        if len(names) < 2:
+            raise SettingsError(
+                f"only {names[0] if names else 'no class'} can be predicted, so nothing is told apart: an "
+                "answer needs two classes or more (of a single logit x, store 0 and x)"
+            )
         return cls(tuple(names), column)
 
     @property

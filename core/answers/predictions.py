@@ -60,7 +60,8 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
         match = match_classes([[]] * n_outputs, labels)
     else:
         raise SettingsError(
-            f"'{path}' has {n_outputs:,} columns, the study {counted(len(labels), 'class', 'classes')}; name "
+            f"'{path}' has {counted(n_outputs, 'column')}, the study "
+            f"{counted(len(labels), 'class', 'classes')}; name "
             "them: --head-classes FILE"
         )
     assert match is not None

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 OWN_STEP = "answer-{name}"  # the entry of the manifest of an answer that was added
 CHANCE = "at chance level: top-1 is not above the share of the most common class"
-GUESSES = (
-    "The likely causes are a wrong order of the classes (--head-classes FILE) and a wrong normalisation "
-    "(--mean, --std)"
-)
+GUESSES = {
+    "file": ". The likely cause is a wrong order of the classes (--head-classes FILE)",
+    HEAD: ". The likely causes are a wrong order of the classes (--head-classes FILE) and a wrong "
+    "normalisation (--mean, --std)",
+}
 
 
 def fingerprints(study: StudyReader, config: AnswersConfig, run: RunOptions) -> dict[str, str]:
@@ -93,7 +94,7 @@ def _with_cause(
     if extra_note:
         return [*(note for note in notes if not note.startswith(WRONG_ORDER)), f"{CHANCE}. {extra_note}"]
     of_order = any(note.startswith(WRONG_ORDER) for note in notes)
-    return [*notes, CHANCE if of_order else f"{CHANCE}. {GUESSES}"]
+    return [*notes, CHANCE if of_order else CHANCE + GUESSES.get(kind, "")]
 
 
 def add_answer(
@@ -108,7 +109,8 @@ def add_answer(
     if kind == "file" and not Path(what).is_file():
         hint = did_you_mean(what, KINDS)
         raise SettingsError(
-            f"--add {what}: no such file, and no kind of answers.{hint} Kinds: {', '.join(KINDS)}"
+            f"--add {what}: no such file, and no kind of answers.{hint} "
+            f"Kinds: {', '.join(one for one in KINDS if one != 'file')}"
         )
     name = answers.check_name(name or (kind if kind != "file" else _name_of(what)))
     if name == HEAD and kind != HEAD:

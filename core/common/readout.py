@@ -56,7 +56,7 @@ def weights_words(report: Mapping[str, Any] | None) -> str:
     """Say what was taken from a checkpoint, and what was left out; empty without one.
 
     >>> weights_words({"layout": "SimSiam", "matched": 120, "dropped": {"module.predictor": 6}})
-    '120 tensors used, format SimSiam; left out: module.predictor (6)'
+    '120 tensors used, format SimSiam; not of the representation: module.predictor (6)'
     >>> weights_words({"layout": "plain", "matched": 84})
     '84 tensors used, format plain state dict'
     """
@@ -65,7 +65,7 @@ def weights_words(report: Mapping[str, Any] | None) -> str:
     layout = "plain state dict" if report["layout"] == "plain" else report["layout"]
     dropped = ", ".join(f"{group} ({n})" for group, n in (report.get("dropped") or {}).items())
     used = f"{report['matched']:,} tensors used, format {layout}"
-    return f"{used}; left out: {dropped}" if dropped else used
+    return f"{used}; not of the representation: {dropped}" if dropped else used
 
 
 def chosen_readout(encoder: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

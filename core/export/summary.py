@@ -61,7 +61,7 @@ def info(study: Study) -> dict[str, Any]:
         "q_auprc_interval": quality.get("q_auprc_interval"),
         "base_rate": quality.get("base_rate"),
         "recommendation": advice(read, scores) or None,
-        "label_issues": study.summary("quality").get("label_issues"),
+        "label_issues": _label_issues(study, read),
         "premise": trust.sentence if trust else None,
         "premise_facts": trust.facts if trust else None,
         "miou_core": study.summary("overlap").get("miou_core"),
@@ -77,3 +77,9 @@ def info(study: Study) -> dict[str, Any]:
         "missing": {step: str(missing) for step, missing in study.missing().items()},
         "bytes": sum(path.stat().st_size for path in study.path.rglob("*") if path.is_file()),
     }
+
+
+def _label_issues(study: Study, read: Study) -> str | None:
+    """What the step quality says of labels, by the probe; which is not always the answer that is read."""
+    sentence = study.summary("quality").get("label_issues")
+    return f"By the linear probe, {sentence}" if sentence and read is not study else sentence

@@ -263,3 +263,9 @@ def test_classes_that_no_image_has_are_named_and_counted(study, tmp_path):
     other = add(study, written(study, tmp_path / "scores.csv", **scores))
     assert one.answers["classes"].facts["notes"][-1] == expected
     assert other.answers["scores"].facts["notes"][-1] == expected
+
+
+def test_an_answer_of_one_class_is_refused(study, tmp_path):
+    one = written(study, tmp_path / "one.csv", **{study.class_names[0]: np.zeros(study.n_images)})
+    with pytest.raises(SettingsError, match=f"only {study.class_names[0]} can be predicted"):
+        add(study, one)

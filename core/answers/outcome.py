@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.common.captions import with_class_names
 from core.common.dataframes import where, words
 from core.common.formatting import counted
 from core.common.statistics.intervals import wilson
@@ -193,5 +194,7 @@ def _other_classes_note(predicted: np.ndarray) -> list[str]:
     names = pd.Series(predicted).value_counts().index.tolist()
     if not names:
         return []
-    few = ", ".join(f"'{name}'" for name in names[:SHOWN]) + " …" * (len(names) > SHOWN)
+    few = ", ".join(f"'{with_class_names(str(name))}'" for name in names[:SHOWN]) + " …" * (
+        len(names) > SHOWN
+    )
     return [f"{counted(len(predicted), 'image')} predicted as classes that no image has as label: {few}"]

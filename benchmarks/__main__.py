@@ -27,6 +27,7 @@ BENCHES = (
     "large",
     "peers",
     "positions",
+    "ranks",
     "retrieve",
     "scores",
     "search",

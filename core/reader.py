@@ -14,6 +14,7 @@ from PIL import Image
 
 from core.common.command_line import command_line
 from core.common.inside import inside
+from core.common.worker_group import check_same
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
 from core.steps import STEPS, in_analysis, step_of
 from core.storage import layers
@@ -29,11 +30,6 @@ from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
 if TYPE_CHECKING:
     from core.encoders.transform import Transform
     from core.heatmaps.reader import HeatmapReader
-
-
-def _expected(step: str) -> bool:
-    """Whether a study without the step lacks something."""
-    return step in in_analysis() and not STEPS[step].extra
 
 
 class StudyReader:
@@ -54,6 +50,13 @@ class StudyReader:
         self._arrays: dict[str, ChunkedArray] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
+    def __reduce__(self) -> Any:
+        """A process that shares work opens the study itself, and must see the same images."""
+        return type(self), (self.path,), self.source.fingerprint()
+
+    def __setstate__(self, images: str) -> None:
+        check_same("images", self.source.fingerprint(), images)
+
     def __repr__(self) -> str:
         steps = ", ".join(step for step in STEPS if self.state(step) == "done") or "nothing yet"
         return f"<Study '{self.path}': {steps}>"
@@ -64,7 +67,8 @@ class StudyReader:
 
     def missing(self) -> dict[str, Missing]:
         """Steps that are not there, stale or damaged: why, and the command that makes them."""
-        states = {step: self.state(step) for step in STEPS if step in self.states or _expected(step)}
+        expected = {*self.states, *(step for step in in_analysis() if not STEPS[step].extra)}
+        states = {step: self.state(step) for step in STEPS if step in expected}
         missing = {step: missing_step(self.path, step, at) for step, at in states.items() if at != "done"}
         missing |= {one.step: one for one in map(self._damaged, self.damage)}
         return {step: missing[step] for step in STEPS if step in missing}
@@ -157,8 +161,7 @@ class StudyReader:
             self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.MADE])
         if name not in self._arrays:
             rows, width = [chunk["rows"] for chunk in entry["chunks"]], entry["shape"][1:]
-            fault = fault_of(name, self.manifest["items"])
-            say = partial(self._damage_found, name)
+            fault, say = fault_of(name, self.manifest["items"]), partial(self._damage_found, name)
             folder = inside(layers.home(self.path, self.below, entry), name)
             self._arrays[name] = ChunkedArray(folder, rows, entry["dtype"], width, fault=fault, damaged=say)
         return self._arrays[name]
@@ -257,9 +260,7 @@ class StudyReader:
 
         values = self.summary("embed").get("encoder", {}).get("transform")
         if values is None:
-            raise StudyError(
-                f"'{self.path}' was made from precomputed representations, so it has no encoder transform"
-            )
+            raise StudyError(f"'{self.path}' was made from representations, so it has no encoder transform")
         return Transform.from_dict(values)
 
     def mask(
@@ -277,8 +278,7 @@ class StudyReader:
         from core.data.masks.masks import in_encoder_frame
 
         image_id = str(self.images["image_id"].iat[self._row(image)])
-        masks = self.masks
-        if masks is None:
+        if (masks := self.masks) is None:
             command = command_line("overlap", self.path, masks="DIR")
             raise StudyError(f"'{self.path}' has no masks. Run: {command}")
         mask, frame = masks.read(image_id, kind), masks.frame(image_id, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,13 +33,13 @@ class PositionReader:
             loaded any more.
     """
 
-    def __init__(self, study: StudyReader, device: str | torch.device, *, workers: int | None = None) -> None:
+    def __init__(self, study: StudyReader, device: str | torch.device, workers: int | None = None) -> None:
         if study.summary("embed").get("encoder", {}).get("family") == "given":
             raise SettingsError(
                 "--on positions needs an encoder, and the study was made from ready representations; leave "
                 "it out"
             )
-        self.study, self.workers = study, workers
+        self.study, self.device, self.workers = study, device, workers
         self.encoder = study_encoder(Study(study.path), device)
         empty = torch.zeros(1, *self.encoder.transform.sides, 3, dtype=torch.uint8)
         _, self.width, *grid = position_maps(self.encoder, empty).shape
@@ -49,6 +50,10 @@ class PositionReader:
                 "embed larger images (--input-size) or take an earlier layer (--layer)"
             )
         self.missing: list[tuple[int, str]] = []
+
+    def __reduce__(self) -> Any:
+        """A process that shares work loads the encoder itself."""
+        return PositionReader, (self.study, self.device, self.workers)
 
     @property
     def n(self) -> int:

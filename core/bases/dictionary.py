@@ -101,6 +101,9 @@ class Coder:
             for name, one in dictionary.arrays().items()
         }
 
+    def __reduce__(self) -> Any:
+        return Coder, (self.about, self.device)
+
     @property
     def block_rows(self) -> int:
         """How many vectors are encoded at once, so that memory is bounded."""

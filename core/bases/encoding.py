@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +17,10 @@ from core.bases.joint import Joint
 from core.bases.measures import LatentTally, Tally, latents_frame
 from core.bases.position_index import write_index
 from core.bases.sampled import Positions, image_batches
+from core.bases.vectors import RowsAtOnce
 from core.common.formatting import counted
 from core.common.readout import readout_words
+from core.common.worker_group import stream_in_order
 from core.errors import ImageSourceError
 from core.reader import StudyReader
 from core.storage.chunked_array import ArrayWriter, chunk_name
@@ -33,6 +38,7 @@ IN_FIRST = (
     "its codes come from both encoders; heatmaps, and pictures that are tried, show the part that comes from "
     "the encoder of this study"
 )
+NOTHING = np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32)
 AT_POSITIONS = ("position_count", "position_features", "position_values")
 
 
@@ -78,7 +84,7 @@ class Sums:
         return codes
 
     def packed(self, width: int) -> np.ndarray:
-        """(1, n) float64, from which `include` adds it."""
+        """(1, n) float64, from which `include` adds it; those of chunks are added in their order."""
         parts = [one.packed(width) for one in (self.whole, self.held_out)]
         return np.concatenate([*parts, *self.latents.sums.values()])[None]
 
@@ -116,8 +122,8 @@ def write_basis(
             sums, extra = _encode_pooled(study, out, item, coder, bar, new.joint), {}
         else:
             assert state is not None
-            run = _PositionRun(study, out, item, coder, positions, pool_codes)
-            sums, extra = run.encode(state, bar)
+            encoder = _PositionEncoder(study, coder, positions, pool_codes)
+            sums, extra = _encode_positions(out, item, encoder, state, bar)
     joint, columns = new.joint, {}
     for part, values in (joint.arrays_of(new.dictionary) if joint else new.dictionary.arrays()).items():
         out.vector(f"{item}_{part}", values)
@@ -152,23 +158,32 @@ def _encode_pooled(
     study: StudyReader, out: StepWriter, item: str, coder: Coder, bar: Bar, joint: Joint | None
 ) -> Sums:
     """Encode the representations, of one encoder or of two, one vector an image."""
+    array, sums = study.array("representations"), Sums(LatentTally(coder.about.size))
+    spans = [range(*ends) for ends in pairwise(array.starts.tolist())]
+    encoded = stream_in_order(partial(_encoded_spans, study.is_val, coder, joint or array), spans)
+    for chunk, (span, (parts, packed)) in enumerate(zip(spans, encoded, strict=True)):
+        for part, values in zip(CODES, parts, strict=True):
+            out.array(f"{item}_{part}").put(chunk, values)
+        sums.include(packed[0], coder.about.width)
+        bar.update(len(span))
+    for part in CODES:
+        out.finish_array(f"{item}_{part}", len(spans))
+    return sums
+
+
+def _encoded_spans(
+    is_val: np.ndarray, coder: Coder, vectors: RowsAtOnce, spans: Sequence[range]
+) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+    """Yield the arrays CODES and the packed sums of each range of images."""
     import torch
 
-    sums, n_chunks = Sums(LatentTally(coder.about.size)), 0
-    for start, raw in (joint or study.array("representations")).chunks():
-        parts = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
-        for at in range(0, len(raw), coder.block_rows):
-            block = np.array(raw[at : at + coder.block_rows], np.float32)
-            is_val = study.is_val[start + at : start + at + len(block)]
-            codes = sums.encode(coder, torch.from_numpy(block).to(coder.device), is_val)
-            parts.append(_arrays(codes))
-        for part, values in zip(CODES, map(np.concatenate, zip(*parts, strict=True)), strict=True):
-            out.array(f"{item}_{part}").put(n_chunks, values)
-        n_chunks += 1
-        bar.update(len(raw))
-    for part in CODES:
-        out.finish_array(f"{item}_{part}", n_chunks)
-    return sums
+    for span in spans:
+        sums, parts = Sums(LatentTally(coder.about.size)), [NOTHING]
+        for at in range(span.start, span.stop, coder.block_rows):
+            rows = np.arange(at, min(at + coder.block_rows, span.stop))
+            block = torch.from_numpy(np.array(vectors[rows], np.float32)).to(coder.device)
+            parts.append(_arrays(sums.encode(coder, block, is_val[rows])))
+        yield [*map(np.concatenate, zip(*parts, strict=True))], sums.packed(coder.about.width)
 
 
 def _arrays(codes: SparseRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -177,56 +192,62 @@ def _arrays(codes: SparseRows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return counts.astype(np.int32), latents.astype(np.int32), values.astype(np.float32)
 
 
-class _PositionRun:
-    """Encode the positions of all images, chunk by chunk; an interrupted run goes on."""
+def _encode_positions(
+    out: StepWriter, item: str, encoder: _PositionEncoder, state: Path, bar: Bar
+) -> tuple[Sums, dict[str, Any]]:
+    """Encode the positions of all images, chunk by chunk; an interrupted run goes on.
 
-    def __init__(
-        self,
-        study: StudyReader,
-        out: StepWriter,
-        item: str,
-        coder: Coder,
-        positions: Positions,
-        pool: str,
-    ) -> None:
-        self.study, self.out, self.coder, self.positions, self.pool = study, out, coder, positions, pool
-        self.names = [f"{item}_{part}" for part in (*CODES, *AT_POSITIONS)]
+    Returns:
+        the sums, and what a card says besides.
+    Raises:
+        ImageSourceError: none of the images can be read.
+    """
+    n, width = encoder.study.n_images, encoder.positions.width
+    names = [f"{item}_{part}" for part in (*CODES, *AT_POSITIONS)]
+    chunks = np.split(np.arange(n), range(IMAGES, n, IMAGES))
+    arrays, packed = [out.array(name) for name in names], ArrayWriter(state, out.fingerprint)
+    todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, packed))]
+    bar.skip(n - sum(len(chunks[chunk]) for chunk in todo))
+    encoded = stream_in_order(encoder.encoded, [chunks[chunk] for chunk in todo])
+    for chunk, (parts, sums, missing) in zip(todo, encoded, strict=True):
+        for array, values in zip(arrays, parts, strict=True):
+            array.put(chunk, values)
+        packed.put(chunk, sums, missing)  # written last
+        bar.update(len(chunks[chunk]))
+    total = Sums(LatentTally(encoder.coder.about.size))
+    for chunk in range(len(chunks)):
+        total.include(np.load(state / chunk_name(chunk))[0], width)
+    missing = [one for chunk in range(len(chunks)) for one in packed.extra(chunk)]
+    if len(missing) == n:
+        raise ImageSourceError(f"none of the {n} images can be read (first: {missing[0][1]})")
+    for name in names:
+        out.finish_array(name, len(chunks))
+    notes = [f"{counted(len(missing), 'image')} could not be read and have no codes"] if missing else []
+    return total, {"grid": list(encoder.positions.grid), "pool_codes": encoder.pool, "notes": notes}
 
-    def encode(self, state: Path, bar: Bar) -> tuple[Sums, dict[str, Any]]:
-        """Write the codes of images and positions; return the sums, and what a card says besides.
 
-        Raises:
-            ImageSourceError: none of the images can be read.
-        """
-        n, width = self.study.n_images, self.positions.width
-        chunks = np.split(np.arange(n), range(IMAGES, n, IMAGES))
-        arrays, packed = (
-            [self.out.array(name) for name in self.names],
-            ArrayWriter(state, self.out.fingerprint),
-        )
-        todo = [c for c in range(len(chunks)) if not all(one.has(c) for one in (*arrays, packed))]
-        bar.skip(n - sum(len(chunks[chunk]) for chunk in todo))
-        stream = self.positions.read([rows for chunk in todo for rows in image_batches(chunks[chunk])])
-        for chunk in todo:
+@dataclass(frozen=True)
+class _PositionEncoder:
+    """Reads and encodes the positions of images; pool: how the codes of an image are pooled."""
+
+    study: StudyReader
+    coder: Coder
+    positions: Positions
+    pool: str
+
+    def encoded(
+        self, chunks: Sequence[np.ndarray]
+    ) -> Iterator[tuple[list[np.ndarray], np.ndarray, list[tuple[int, str]]]]:
+        """Yield the six arrays of each chunk of images, its packed sums, and which could not be read."""
+        stream = self.positions.read([rows for chunk in chunks for rows in image_batches(chunk)])
+        for chunk in chunks:
             sums, parts = Sums(LatentTally(self.coder.about.size)), []
-            for images in image_batches(chunks[chunk]):
+            for images in image_batches(chunk):
                 rows, vectors = next(stream)
                 parts.append(self._batch(images, rows, vectors, sums))
-                bar.update(len(images))
-            for array, columns in zip(arrays, zip(*parts, strict=True), strict=True):
-                array.put(chunk, np.concatenate(columns))
-            packed.put(chunk, sums.packed(width), [*self.positions.missing])  # written last
+            whole = [*map(np.concatenate, zip(*parts, strict=True))]
+            yield whole, sums.packed(self.positions.width), [*self.positions.missing]
             self.positions.missing.clear()
-        total = Sums(LatentTally(self.coder.about.size))
-        for chunk in range(len(chunks)):
-            total.include(np.load(state / chunk_name(chunk))[0], width)
-        missing = [one for chunk in range(len(chunks)) for one in packed.extra(chunk)]
-        if len(missing) == n:
-            raise ImageSourceError(f"none of the {n} images can be read (first: {missing[0][1]})")
-        for name in self.names:
-            self.out.finish_array(name, len(chunks))
-        notes = [f"{counted(len(missing), 'image')} could not be read and have no codes"] if missing else []
-        return total, {"grid": list(self.positions.grid), "pool_codes": self.pool, "notes": notes}
 
     def _batch(
         self, images: np.ndarray, rows: np.ndarray, vectors: Tensor, sums: Sums
@@ -234,7 +255,7 @@ class _PositionRun:
         """The six arrays of some images; those that could not be read have no codes."""
         n, size = self.positions.n, self.coder.about.size
         flat, is_val = vectors.flatten(0, 1), np.repeat(self.study.is_val[rows], n)
-        parts = [(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
+        parts = [NOTHING]
         for at in range(0, len(flat), self.coder.block_rows):
             here = slice(at, at + self.coder.block_rows)
             parts.append(_arrays(sums.encode(self.coder, flat[here].to(self.coder.device), is_val[here])))

@@ -8,7 +8,6 @@ of its dictionary are those of the first encoder, `basis_NAME_other_decoder` and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +56,10 @@ class Joint:
         each = [Vectors(self.arrays[0], self.train), Vectors(self.arrays[1], np.sort(self.rows[self.train]))]
         self.scales = [one.scale / one.width**0.5 for one in each]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A process that shares work needs the vectors, and not the images."""
+        return self.__dict__ | {"other": None}
+
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.rows), sum(self.widths)
@@ -68,11 +71,6 @@ class Joint:
             scale * np.asarray(part, np.float32) for scale, part in zip(self.scales, parts, strict=True)
         ]
         return np.concatenate(scaled, 1, dtype=np.float32)
-
-    def chunks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield pairs (number of the first row, block), in the chunks of the first study."""
-        for start, block in self.arrays[0].chunks():
-            yield start, self[np.arange(start, start + len(block))]
 
     @property
     def vectors(self) -> Vectors:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from core.bases.vectors import Vectors
+from core.common.worker_group import stream_in_order
 from core.errors import ImageSourceError, SettingsError
 from core.storage.chunked_array import ArrayWriter, ChunkedArray
 
@@ -70,25 +72,36 @@ def sampled_positions(
     array = ArrayWriter(folder, folder.name)
     todo = [chunk for chunk in range(len(chunks)) if not array.has(chunk)]
     batches = [(chunk, rows) for chunk in todo for rows in image_batches(chunks[chunk])]
-    parts: list[np.ndarray] = []
+    parts, missing = list[np.ndarray](), list[tuple[int, str]]()
     with progress.stage("positions", total=len(train), unit="images") as bar:
         bar.skip(len(train) - sum(len(chunks[chunk]) for chunk in todo))
-        stream = positions.read([rows for _, rows in batches])
-        for number, ((chunk, wanted), (rows, vectors)) in enumerate(zip(batches, stream, strict=True)):
-            for row, of_image in zip(rows.tolist(), vectors, strict=True):
-                rng = np.random.default_rng([seed, row])
-                places = np.sort(rng.choice(positions.n, each, replace=False))
-                parts.append(of_image[places.tolist()].cpu().numpy())
+        drawn = stream_in_order(partial(_drawn, positions, each, seed), [rows for _, rows in batches])
+        for number, ((chunk, wanted), (vectors, gone)) in enumerate(zip(batches, drawn, strict=True)):
+            parts.append(vectors)
+            missing += gone
             bar.update(len(wanted))
             if number + 1 == len(batches) or batches[number + 1][0] != chunk:
-                array.put(chunk, np.concatenate([np.zeros((0, positions.width), np.float32), *parts]))
+                array.put(chunk, np.concatenate(parts))
                 parts = []
     counts = [array.done[chunk]["rows"] for chunk in range(len(chunks))]
     if not sum(counts):
-        reason = positions.missing[0][1] if positions.missing else "there are no train images"
+        reason = missing[0][1] if missing else "there are no train images"
         raise ImageSourceError(f"none of the {len(train)} train images can be read ({reason})")
-    positions.missing.clear()  # the pass that encodes all images says which are missing
     return Vectors(ChunkedArray(folder, counts, "float32", (positions.width,)), np.arange(sum(counts)))
+
+
+def _drawn(
+    positions: Positions, each: int, seed: int, batches: Sequence[np.ndarray]
+) -> Iterator[tuple[np.ndarray, list[tuple[int, str]]]]:
+    """Yield `each` vectors of every image of each batch of rows, and which could not be read."""
+    for rows, vectors in positions.read(batches):
+        parts = [np.zeros((0, positions.width), np.float32)]
+        for row, of_image in zip(rows.tolist(), vectors, strict=True):
+            rng = np.random.default_rng([seed, row])
+            places = np.sort(rng.choice(positions.n, each, replace=False))
+            parts.append(of_image[places.tolist()].cpu().numpy())
+        yield np.concatenate(parts), [*positions.missing]
+        positions.missing.clear()  # the pass that encodes all images says which are missing
 
 
 @contextmanager

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 
 from core.cli.errors import run_guarded
 from core.cli.parser import build_parser
-from core.common.worker_group import SHARED, takes_part
+from core.common.worker_group import takes_part
 from core.encoders.trusted_code import allowing
 from core.topics import topics
 
 __all__ = ["build_parser", "main"]
 
+SHARED = (  # commands whose work several processes share
+    *("embed", "features", "neighbours", "heatmaps", "overlap", "concepts", "search", "basis"),
+    *("analyze", "resume", "demo", "train", "finetune"),
+)
 MAY_NAME_CODE = (  # options whose value may name code to run
     *("encoder", "captioner", "arch", "export_arch"),
     *(name for topic in topics() for name in topic.code_options),

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.cli import options
 from core.cli.study import given
-from core.common.worker_group import is_first
+from core.common.worker_group import is_first, join_ranks
 from core.config import BasisConfig, RunOptions
 from core.config.step import Step
 from core.jobs.progress import Progress
@@ -203,6 +203,14 @@ def add_basis(commands: Any) -> None:
 
 def basis(args: argparse.Namespace) -> None:
     """Add, load or remove a basis, and list those that the study has."""
+    if (ranks := join_ranks()).is_first:
+        with ranks.lead():
+            _basis(args)
+    else:
+        ranks.help()
+
+
+def _basis(args: argparse.Namespace) -> None:
     from core.bases.requests import add_basis, load_basis, remove_basis
     from core.cli import output
     from core.errors import SettingsError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +40,9 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def run_options(options: Mapping[str, Any]) -> RunOptions:
-    """Return the run options of a command; torchrun gives each process its own GPU."""
+    """Return the run options of a command."""
     names = {field.name for field in dataclasses.fields(RunOptions)}
-    run = RunOptions(**{name: value for name, value in options.items() if name in names})
-    if run.device == "cuda" and "LOCAL_RANK" in os.environ:
-        return dataclasses.replace(run, device=f"cuda:{os.environ['LOCAL_RANK']}")
-    return run
+    return RunOptions(**{name: value for name, value in options.items() if name in names})
 
 
 def check_device(options: Mapping[str, Any]) -> None:

@@ -106,9 +106,18 @@ def _watch() -> None:
     os._exit(1)
 
 
+def own_cores() -> int:
+    """Cores of this process: its share of those of its machine, if torchrun started several."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def default_workers(run: RunOptions, n_images: int) -> int:
-    """Number of decoding processes: as requested, else all cores but one, which feeds the encoder."""
+    """Number of decoding processes: as requested, else all own cores but one, which feeds the encoder.
+
+    One process has at least one; of several on one machine, each with a core, none has.
+    """
     if run.workers is not None:
         return max(run.workers, 0)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return 0 if n_images < 256 else max(1, min(16, cores - 1))
+    alone = os.environ.get("LOCAL_WORLD_SIZE", "1") == "1"
+    return 0 if n_images < 256 else max(int(alone), min(16, own_cores() - 1))

@@ -2,8 +2,9 @@
 
 A step shares its work in one of two ways. Where each process writes what it makes (`embed`, `heatmaps`,
 `search`), all of them run the step, and each does the chunks that it `owns`. Elsewhere the first process runs
-the step and `lead`s, and the others `help`: `map_in_order` gives each process another chunk when it is free.
-Results come in order, so that they do not depend on how many processes there are and how fast each is.
+the step and `lead`s, and the others `help`: `map_in_order` and `stream_in_order` give each process another
+chunk when it is free. Results come in order, so that they do not depend on how many processes there are and
+how fast each is.
 """
 
 from __future__ import annotations
@@ -13,22 +14,19 @@ import gc
 import os
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import starmap
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from core.errors import JobError, PeregrineError
+from core.common.processes import host_name, own_cores
+from core.errors import JobError, PeregrineError, SettingsError
 
-# commands whose work several processes share
-SHARED = (
-    *("embed", "features", "neighbours", "heatmaps", "search"),
-    *("analyze", "resume", "demo", "train", "finetune"),
-)
 MAX_THREADS = 8
 # The first process may work alone for hours while the others wait. A process that dies is noticed at once.
 PATIENCE = timedelta(days=14)
@@ -36,7 +34,8 @@ TORCHRUN = (
     *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
     *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
 )
-Result = TypeVar("Result")
+TOGETHER = 32  # items of a stream that a process is given at once, at most
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,20 @@ class Ranks:
         return chunk % self.size == self.rank
 
     def wait(self) -> None:
-        """Return when every process has reached this call.
-
-        Raises:
-            JobError: another process has ended early.
-        """
+        """Return when every process has reached this call; JobError if one of them has ended."""
         if self.size > 1:
             import torch.distributed
 
             with _unless_another_ended():
                 torch.distributed.barrier()
+
+    def agree(self, what: str, value: str) -> None:
+        """Raise SettingsError in a process that has another value than the first one, which goes on."""
+        if self.is_first:
+            for other in range(1, self.size):
+                _send(value, other)
+        else:
+            check_same(what, value, _receive(0))
 
     @contextmanager
     def first(self) -> Iterator[None]:
@@ -105,6 +108,20 @@ class Ranks:
 
 END = None  # in place of a request or an item: there are no more
 _leading: list[Ranks] = []  # the group of the block that this process leads
+
+
+def check_same(what: str, here: str, first: str) -> None:
+    """Raise SettingsError in a process whose files are others than those of the first process.
+
+    Args:
+        here, first: what identifies them in this process and in the first.
+    """
+    if here != first:
+        where = f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']}, on {host_name()}"
+        raise SettingsError(
+            f"{where}, sees other {what} than the first process. Every process needs the same files under "
+            "the same paths, with the same times"
+        )
 
 
 def map_in_order(
@@ -157,10 +174,29 @@ def map_in_order(
                         _send(END, other, 1 + slot)
 
 
+def stream_in_order(
+    work: Callable[[Sequence[Item]], Iterator[Result]], items: Sequence[Item]
+) -> Iterator[Result]:
+    """Yield what work(items) yields, one result an item, in order, also by the processes that `help`.
+
+    Alone, `work` gets all items at once and can read ahead; else each process gets some when it is free, and
+    `work` and the items are pickled.
+    """
+    if not _leading:
+        yield from work(items)
+        return
+    size = max(1, min(len(items) // (4 * _leading[-1].size), TOGETHER))  # four turns or more for each
+    parts = ((items[at : at + size],) for at in range(0, len(items), size))
+    for results in map_in_order(partial(_all_of, work), parts, threads=1):
+        yield from results
+
+
+def _all_of(work: Callable[[Sequence[Item]], Iterator[Result]], items: Sequence[Item]) -> list[Result]:
+    return [*work(items)]
+
+
 def own_threads() -> int:
-    """Threads of this process: its share of the cores of its machine, if torchrun started several."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, min(cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), MAX_THREADS))
+    return min(own_cores(), MAX_THREADS)
 
 
 @contextmanager
@@ -253,8 +289,22 @@ def join_ranks() -> Ranks:
 
     leave_at_exit()
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo", timeout=PATIENCE)
+        _see_one_gpu()
+        attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)} of {size}"  # the store keeps addresses
+        store, rank, _ = next(torch.distributed.rendezvous("env://", timeout=PATIENCE))
+        own = torch.distributed.PrefixStore(attempt, store)
+        group = {"store": own, "rank": rank, "world_size": size, "timeout": PATIENCE}
+        torch.distributed.init_process_group("gloo", **group)
     return Ranks(int(os.environ["RANK"]), size)
+
+
+def _see_one_gpu() -> None:
+    """Leave this process one GPU of its machine: the GPUs are given out in turns, before CUDA is started."""
+    import torch
+
+    every = ",".join(map(str, range(torch.cuda.device_count())))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", every).split(",")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(os.environ["LOCAL_RANK"]) % len(visible)]
 
 
 def is_first() -> bool:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.analysis.representations import picture_batches
+from core.common.worker_group import stream_in_order
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
 from core.concepts.falcon import Box, feature_crop
 from core.concepts.groups import group_features
@@ -104,6 +105,10 @@ class Cropper:
     def encoder(self) -> Encoder | None:
         return self.load_encoder and self.load_encoder()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A process that shares work loads the encoder itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "encoder"}
+
     def embed(self, rows: np.ndarray, units: np.ndarray, bar: Bar) -> Crops:
         """Return crops by study row and unit name (or `WHOLE`), embedding those that are missing.
 
@@ -118,11 +123,12 @@ class Cropper:
         by_row: dict[int, list[str]] = {}
         for row, unit in sorted(zip(lacking["row"].tolist(), lacking["unit"].tolist(), strict=True)):
             by_row.setdefault(row, []).append(unit)
-        collected: list[CropBatch] = []
-        for batch in self._batches(by_row):
-            collected.append(self._embed_batch(batch, by_row))
-            self.gone |= batch.gone
-            bar.update(len(collected[-1].rows))
+        pairs, collected = [*by_row.items()], list[CropBatch]()
+        batches = [dict(pairs[at : at + BATCH_IMAGES]) for at in range(0, len(pairs), BATCH_IMAGES)]
+        for crops, gone in stream_in_order(self._embedded, batches):
+            collected.append(crops)
+            self.gone |= gone
+            bar.update(len(crops.rows))
             if sum(len(part.rows) for part in collected) >= CROPS_A_FILE:
                 self.store.put(_stacked(collected))
                 collected = []
@@ -130,18 +136,23 @@ class Cropper:
             self.store.put(_stacked(collected))
         return self.store.locate(rows, units) if by_row else held
 
-    def _batches(self, by_row: Mapping[int, list[str]]) -> Iterator[Originals]:
+    def _embedded(
+        self, batches: Sequence[Mapping[int, list[str]]]
+    ) -> Iterator[tuple[CropBatch, dict[int, str]]]:
+        """Yield the crops of each batch (row -> units), and which images are missing."""
         from core.common.processes import default_workers
 
-        rows = list(by_row)
-        looks = self.load_encoder and any(set(units) != {WHOLE} for units in by_row.values())
+        rows = [row for batch in batches for row in batch]
+        looks = self.load_encoder and any(
+            set(units) != {WHOLE} for batch in batches for units in batch.values()
+        )
         transform = self.encoder.transform if looks and self.encoder else None
         ids = dict(zip(rows, self.study.images["image_id"].iloc[rows], strict=True))
         reader: Any = OriginalReader(self.study.source, ids, transform)
-        batches = [rows[start : start + BATCH_IMAGES] for start in range(0, len(rows), BATCH_IMAGES)]
         workers = default_workers(RunOptions(), len(rows))
-        stream: Any = picture_batches(reader, batches, workers=workers, pin=False)
-        return stream
+        stream: Any = picture_batches(reader, [*map(list, batches)], workers=workers, pin=False)
+        for by_row, originals in zip(batches, stream, strict=True):
+            yield self._embed_batch(originals, by_row), originals.gone
 
     def _embed_batch(self, batch: Originals, by_row: Mapping[int, list[str]]) -> CropBatch:
         boxes = self._boxes(batch, by_row)

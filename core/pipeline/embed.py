@@ -46,6 +46,7 @@ def run_embed(
     with progress.stage("scan"):
         source = open_source(config)
         outside = {"images": source.fingerprint()}
+        ranks.agree("images", outside["images"])
     with progress.stage("load"):
         encoder, about = load(config, source, run)
     head, about_head = own_head(encoder)

@@ -58,8 +58,8 @@ def _analyze(
     folder: str | Path, configs: Mapping[str, Any], options: Mapping[str, Any], progress: Progress
 ) -> None:
     """Run the outdated steps of `configs`; `options` says how fast and where."""
-    check_device(options)
     ranks = join_ranks()
+    check_device(options)
     failed: dict[str, NoDiscriminativeFeatures] = {}
     with _opened_by_all(folder, ranks) as writer:
         writer.asked |= {name: as_settings(config) for name, config in configs.items()}

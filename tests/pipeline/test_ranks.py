@@ -1,99 +1,145 @@
-"""Commands under a real torchrun: the work is shared or left to the first process, and nobody stops it."""
+"""Commands in several processes: the work is shared or left to the first process, and nobody stops it.
+
+Most groups are forked (`forked_ranks`), which costs no imports; one test starts a real torchrun.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.store import open_study
 from tests.command_line import contents
+from tests.data.sources.pictures import picture
 from tests.sampling import sample
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ("--images", "glyphworld?train=64&val=32")  # three chunks, which two processes share unevenly
-ENCODER = ("--encoder", "timm:resnet10t", "--input-size", "32", "--resize", "32", "--workers", "0")
-SMALL_CHUNKS = (
-    "import core.analysis.representations as r, core.analysis.gradcam.step as g, core.search.index as i;"
-    "import core.analysis.quality.neighbours as n, core.cli, sys;"
-    "r.CHUNK_ROWS = i.CHUNK_ROWS = 32; g.CHUNK_IMAGES = 20; n.QUERY_ROWS = 12; sys.exit(core.cli.main())"
+ENCODER = ("--encoder", "asset:simclr_glyphworld", "--workers", "0")
+WORDS = ("--captions", "glyphworld?n=400", "--k", "1.5")
+ANALYZE = (*IMAGES, *ENCODER, "--batch-size", "8", "--epsilon", "1.5", "--lr", "0.1")
+BASES = (
+    ("--kind", "random", "--size", "24", "--k", "3"),
+    ("--kind", "pca", "--size", "6", "--k", "3", "--on", "positions"),
 )
+SIZES = sample([3, 2, 4], 1)
+Run = tuple[int, list[str], dict[str, str]]
 
 
-def torchrun(n: int, *words: object) -> subprocess.CompletedProcess[str]:
-    """A command of ours in `n` processes (1: without torchrun), its chunks of 32 rows."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    launcher += ["--nproc-per-node", str(n), "--no-python"]
-    command = [*(launcher if n > 1 else []), sys.executable, "-c", SMALL_CHUNKS, *map(str, words)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, cwd=ROOT)
+def run_of(n: int, *words: object, **environment: str) -> Run:
+    return n, [*map(str, words)], environment
+
+
+def forked(*runs: Run) -> list[dict[str, Any]]:
+    """Run commands in groups of processes, one group after the other; see `forked_ranks`."""
+    command = [sys.executable, "-m", "tests.pipeline.forked_ranks"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, input=json.dumps(runs), capture_output=True, text=True, env=environment, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def whole_study(n: int, study: Path) -> list[Run]:
+    """A study with words and two bases, made by n processes."""
+    return [
+        run_of(n, "analyze", study, *ANALYZE),
+        run_of(n, "concepts", study, *WORDS),
+        *(run_of(n, "basis", study, *words, "--device", "cpu") for words in BASES),
+    ]
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> Path:
-    """The study of one process."""
-    study = tmp_path_factory.mktemp("ranks") / "alone"
-    done = torchrun(1, "analyze", study, *IMAGES, *ENCODER, "--epsilon", "1.5", "--lr", "0.1")
-    assert done.returncode == 0, done.stderr
-    return study
+def studies(tmp_path_factory) -> dict[int, Path]:
+    """The study of one process, and those of several, by their number."""
+    folder = tmp_path_factory.mktemp("ranks")
+    made = {n: folder / str(n) for n in (1, *SIZES)}
+    runs = [run for n, study in made.items() for run in whole_study(n, study)]
+    for (n, words, _), done in zip(runs, forked(*runs), strict=True):
+        assert done["codes"] == [0] * n, f"{words} in {n}: {done['err']}"
+        assert [bool(out) for out in done["out"]] == [True] + [False] * (n - 1)  # one of them prints
+    return made
 
 
-@pytest.mark.parametrize("n", sample([2, 3], 1))
-def test_analyze__several_processes_make_the_study_of_one(alone, tmp_path, n):
-    done = torchrun(n, "analyze", tmp_path / "study", *IMAGES, *ENCODER, "--epsilon", "1.5", "--lr", "0.1")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Q-Score") == 1  # one of them prints
-    assert contents(tmp_path / "study") == contents(alone)
+@pytest.fixture(scope="module")
+def alone(studies) -> Path:
+    return studies[1]
 
 
-def test_killed_helper__is_reported_and_one_process_completes(alone, tmp_path, monkeypatch):
+@pytest.mark.parametrize("n", SIZES)
+def test_several_processes__make_the_study_of_one(studies, n):
+    study = open_study(studies[1])
+    assert study.summary("concepts")["n_concepts"] and study.summary("overlap")["n_images"] == 96
+    assert len(study.bases) == len(BASES)
+    ours, theirs = contents(studies[1]), contents(studies[n])
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_group__that_ends_early_says_why_once_and_one_process_completes(alone, tmp_path):
     study = shutil.copytree(alone, tmp_path / "study")
-    killed = "import os, core.analysis.features.one_pass as f;"
-    killed += "f._scan = (lambda *_: os.kill(os.getpid(), 9)) if os.environ.get('RANK') == '1' else f._scan;"
-    with monkeypatch.context() as patch:
-        patch.setitem(globals(), "SMALL_CHUNKS", killed + SMALL_CHUNKS)
-        done = torchrun(2, "features", study, "--redo")
-    assert done.returncode != 0 and "Signal 9 (SIGKILL)" in done.stderr, done.stderr  # it scanned a chunk
-    assert "this is a bug" not in done.stderr
-    done = torchrun(1, "features", study, "--epsilon", "1.5")
+    for folder, n in (("pictures", 4), ("elsewhere", 3)):
+        (tmp_path / folder).mkdir()
+        for number in range(n):
+            (tmp_path / folder / f"{number}.png").write_bytes(picture(number))
+    images = "--images", tmp_path / "pictures", *ENCODER
+    killed, resumed, missing, unseen = forked(
+        run_of(2, "features", study, "--redo", KILLED="features"),
+        run_of(1, "features", study, "--epsilon", "1.5"),
+        run_of(2, "features", tmp_path / "none"),
+        run_of(2, "embed", tmp_path / "other", *images, BLIND=str(tmp_path / "elsewhere")),
+    )
+    assert killed["codes"] == [2, -9] and "because another one has ended" in killed["err"][0]
+    assert resumed["codes"] == [0] and contents(study) == contents(alone)
+    assert missing["codes"][0] == 2 and "".join(missing["err"]).count("error: no study at") == 1
+    assert unseen["codes"][1] == 2 and "sees other images than the first process" in unseen["err"][1]
+    assert "this is a bug" not in str([killed, missing, unseen])
+
+
+def test_torchrun__starts_a_killed_group_again_and_the_study_is_that_of_one(alone, tmp_path):
+    study = shutil.copytree(alone, tmp_path / "study")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launcher += ["--max-restarts", "1", "--monitor-interval", "0.1", "--no-python"]
+    ours = "from tests.pipeline.forked_ranks import command; import sys; sys.exit(command(sys.argv[1:]))"
+    words = ["features", str(study), "--redo"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILLED": "features"}
+    done = subprocess.run(
+        [*launcher, sys.executable, "-c", ours, *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
     assert done.returncode == 0, done.stderr
+    assert "Signal 9 (SIGKILL)" in done.stderr or "exitcode: -9" in done.stderr, done.stderr
     assert contents(study) == contents(alone)
 
 
-@pytest.mark.exhaustive("test_analyze__several_processes_make_the_study_of_one runs these steps")
-def test_steps__are_redone_by_one_of_two_processes(alone):
+@pytest.mark.exhaustive("test_several_processes__make_the_study_of_one runs these steps")
+def test_steps__are_redone_by_two_processes(alone):
     before = contents(alone)
-    redone = (("features", alone, "--redo"), ("embed", alone, "--redo", "--workers", "0"))
-    for words in sample(redone, 1):
-        done = torchrun(2, *words)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
-        assert contents(alone) == before
-    assert torchrun(2, "verify", alone).stdout.count("all files are intact") == 1
+    steps = ("features", "embed", "overlap", "concepts")
+    for words, done in zip(steps, forked(*(run_of(2, step, alone, "--redo") for step in steps)), strict=True):
+        assert done["codes"] == [0, 0], f"{words}: {done['err']}"
+    assert contents(alone) == before
+    (verified,) = forked(run_of(2, "verify", alone))
+    assert "".join(verified["out"]).count("all files are intact") == 1
 
 
-def test_error__is_said_once_and_the_others_leave(alone, tmp_path):
-    done = torchrun(2, "features", tmp_path / "none")
-    assert done.returncode != 0 and done.stderr.count("error: no study at") == 1
-    done = torchrun(2, "embed", alone, "--images", tmp_path, "--redo")  # busy or unreadable: rank 0 says it
-    assert done.returncode != 0 and "this is a bug" not in done.stderr
-
-
-@pytest.mark.exhaustive("test_analyze__several_processes_make_the_study_of_one waits in the same way")
-def test_demo__second_study_waits_for_the_first(tmp_path, monkeypatch):
-    small = "import core.pipeline.demo as d; d.SETTINGS['images'] = 'glyphworld?train=64&val=32';"
-    small += (
-        "import core.pipeline.run as p; p.STEPS = dict([*p.STEPS.items()][:2]);"  # later steps are not shared
-        "p.in_analysis = lambda: [*p.STEPS];"
-    )
-    monkeypatch.setitem(globals(), "SMALL_CHUNKS", small + SMALL_CHUNKS)
-    for words in sample(((), ("--fresh",)), 1):
-        done = torchrun(2, "demo", "--studies", tmp_path, *words)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.exhaustive("test_several_processes__make_the_study_of_one waits in the same way")
+def test_demo__second_study_waits_for_the_first(tmp_path):
+    for words in ((), ("--fresh",)):
+        (done,) = forked(run_of(2, "demo", "--studies", tmp_path, *words, SHORT="demo"))
+        assert done["codes"] == [0, 0], done["err"]
         for name in ("demo", "demo-finetuned"):
             assert open_study(tmp_path / name).state("features") == "done"

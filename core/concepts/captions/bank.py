@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,7 @@ from pandas.util import hash_array
 from core.common.inside import replacing
 from core.common.remote.addresses import is_url, located
 from core.common.remote.objects import local_copy
+from core.common.worker_group import stream_in_order
 from core.concepts.captions.files import (
     EMBEDDINGS,
     METADATA,
@@ -263,11 +265,13 @@ def _embed_shard(
 ) -> Shard:
     path = folder / f"{number:05d}.npy"
     if not _is_whole(path, (len(span), clip.width)):
-        rows = np.empty((len(span), clip.width), np.float16)
-        for start, part in _parts(span, 1024):
-            rows[start : start + len(part)] = clip.embed_texts(bank.texts(part))
+        rows, start = np.empty((len(span), clip.width), np.float16), 0
+        parts = [bank.texts(span[at : at + 1024]) for at in range(0, len(span), 1024)]
+        for vectors in stream_in_order(partial(_embedded, clip), parts):
+            rows[start : start + len(vectors)] = vectors
+            start += len(vectors)
             if bar is not None:
-                bar.update(len(part))
+                bar.update(len(vectors))
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.save(file, rows)
     elif bar is not None:
@@ -275,9 +279,8 @@ def _embed_shard(
     return Shard(path, len(span))
 
 
-def _parts(span: range, size: int) -> Iterator[tuple[int, range]]:
-    for start in range(0, len(span), size):
-        yield start, span[start : start + size]
+def _embedded(clip: TextEmbedder, parts: Sequence[Sequence[str]]) -> Iterator[np.ndarray]:
+    yield from map(clip.embed_texts, parts)
 
 
 def _is_whole(path: Path, shape: tuple[int, int]) -> bool:

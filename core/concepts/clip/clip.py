@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ class Clip:
         with torch.no_grad():
             tokens = torch.as_tensor(tokenizer(["a"])).to(self.device)
             self.width = int(self.model.encode_text(tokens).shape[1])
+
+    def __reduce__(self) -> Any:
+        """A process that shares work loads the weights itself."""
+        return load_again, (self.name, str(self.device), self.precision)
 
     @property
     def fingerprint(self) -> str:
@@ -134,6 +139,11 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu", precision: str =
         return _load_asset(Path(spec), spec, torch_device, precision)
     with silent_logs():
         return _load_open_clip(spec, torch_device, precision)
+
+
+@lru_cache(maxsize=1)
+def load_again(spec: str, device: str, precision: str) -> Clip:
+    return load_clip(spec, device=device, precision=precision)
 
 
 def clip_is_here(spec: str) -> bool:

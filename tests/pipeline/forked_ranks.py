@@ -1,0 +1,131 @@
+"""Commands of ours in several processes, as torchrun starts them, forked from one that has imported all.
+
+`python -m tests.pipeline.forked_ranks` reads a JSON list of runs, [n, [word, …], {environment}], from its
+input. For each it forks n processes, waits for them, and prints a line of JSON: their exit codes, and what
+each printed. One process is no fork: what it has compiled and loaded, later ones have, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import core.cli
+
+SMALL = {  # chunks and batches of so few images that each process gets some
+    "core.analysis.representations": {"CHUNK_ROWS": 32},
+    "core.search.index": {"CHUNK_ROWS": 32},
+    "core.analysis.gradcam.step": {"CHUNK_IMAGES": 20},
+    "core.analysis.quality.neighbours": {"QUERY_ROWS": 12},
+    "core.bases.encoding": {"IMAGES": 20},
+    "core.concepts.crops": {"BATCH_IMAGES": 8, "CROPS_A_FILE": 60},
+}
+MOST_SECONDS = 900
+KILLED, BLIND, SHORT = "KILLED", "BLIND", "SHORT"  # variables, see `in_trouble`
+
+
+def make_chunks_small() -> None:
+    for module, values in SMALL.items():
+        for name, value in values.items():
+            setattr(importlib.import_module(module), name, value)
+
+
+def in_trouble(words: list[str]) -> list[str]:
+    """What the environment asks for.
+
+    KILLED: the second process ends by SIGKILL in its first chunk of `features`; torchrun counts its restarts,
+    and in the second try it lives. BLIND: the folder that the second process has in place of --images. SHORT:
+    `demo` runs the first two steps on few images.
+    """
+    second = os.environ.get("RANK") == "1"
+    if KILLED in os.environ and second and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        one_pass: Any = importlib.import_module("core.analysis.features.one_pass")
+        one_pass._scan = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    if BLIND in os.environ and second:
+        words[words.index("--images") + 1] = os.environ[BLIND]
+    if SHORT in os.environ:
+        demo: Any = importlib.import_module("core.pipeline.demo")
+        pipeline: Any = importlib.import_module("core.pipeline.run")
+        demo.SETTINGS["images"] = "glyphworld?train=64&val=32"
+        pipeline.STEPS = dict([*pipeline.STEPS.items()][:2])
+        pipeline.in_analysis = lambda: [*pipeline.STEPS]
+    return words
+
+
+def command(words: list[str]) -> int:
+    """One process of a group, or the only one."""
+    make_chunks_small()
+    return core.cli.main(in_trouble(words))
+
+
+def _fork(words: list[str], environment: dict[str, str], files: list[Path]) -> int:
+    if pid := os.fork():
+        return pid
+    for number, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.update(environment)
+    sys.exit(command(words))  # ends as a process of torchrun does
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def run_here(words: list[str]) -> dict[str, list[Any]]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command(words)
+    return {"codes": [code], "out": [out.getvalue()], "err": [err.getvalue()]}
+
+
+def run(n: int, words: list[str], environment: dict[str, str]) -> dict[str, list[Any]]:
+    if n == 1:
+        return run_here(words)
+    folder = Path(tempfile.mkdtemp())
+    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(n)}
+    group["LOCAL_WORLD_SIZE"] = str(n)
+    pids, outputs = [], []
+    for rank in range(n):
+        own = {**group, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        files = [folder / f"{rank}.out", folder / f"{rank}.err"]
+        pids.append(_fork(words, {**own, **environment}, files))
+        outputs.append(files)
+    codes, end = dict.fromkeys(pids), time.monotonic() + MOST_SECONDS
+    while None in codes.values() and time.monotonic() < end:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid in codes:
+            codes[pid] = os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    for pid in (pid for pid, code in codes.items() if code is None):  # one that waits for ever
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    texts = [[file.read_text() for file in files] for files in outputs]
+    return {
+        "codes": [*codes.values()],
+        "out": [out for out, _ in texts],
+        "err": [err for _, err in texts],
+    }
+
+
+def main() -> None:
+    make_chunks_small()  # imports what a step needs, once for all processes
+    for name in ("pipeline.run", "concepts.step", "analysis.overlap.step", "bases.requests"):
+        importlib.import_module(f"core.{name}")
+    for n, words, environment in json.load(sys.stdin):
+        print(json.dumps(run(n, words, environment)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,7 @@ def bases_known(study: Study, names: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         StudyError: no concepts are known.
     """
-    return bases_table(study)
+    return bases_table(study, maps=False)
 
 
 def in_basis(study: Study, name: str) -> Study:

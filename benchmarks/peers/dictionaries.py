@@ -68,8 +68,9 @@ def _overcomplete(inputs: Inputs) -> Callable[[], np.ndarray]:
     import matplotlib
     import torch
 
-    if not hasattr(matplotlib.cm, "get_cmap"):  # it imports a function that matplotlib has removed
-        matplotlib.cm.get_cmap = matplotlib.colormaps.get_cmap
+    cm: Any = importlib.import_module("matplotlib.cm")
+    if not hasattr(cm, "get_cmap"):  # it imports a function that matplotlib has removed
+        cm.get_cmap = matplotlib.colormaps.get_cmap
     sae = importlib.import_module("overcomplete.sae")
     vectors, (size, k, steps) = inputs["vectors"], map(int, inputs["sizes"])
     torch.set_num_threads(1)

@@ -160,7 +160,8 @@ def _encode_pooled(
     """Encode the representations, of one encoder or of two, one vector an image."""
     array, sums = study.array("representations"), Sums(LatentTally(coder.about.size))
     spans = [range(*ends) for ends in pairwise(array.starts.tolist())]
-    encoded = stream_in_order(partial(_encoded_spans, study.is_val, coder, joint or array), spans)
+    vectors: Any = joint or array
+    encoded = stream_in_order(partial(_encoded_spans, study.is_val, coder, vectors), spans)
     for chunk, (span, (parts, packed)) in enumerate(zip(spans, encoded, strict=True)):
         for part, values in zip(CODES, parts, strict=True):
             out.array(f"{item}_{part}").put(chunk, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -203,7 +204,8 @@ def push_bars(
         theme=theme,
     )
     fig.update_xaxes(title_text="logits, mean class: 0")
-    return fig.update_layout(margin_t=ABOVE, height=fig.layout.height + ABOVE)
+    height: Any = fig.layout["height"]
+    return fig.update_layout(margin_t=ABOVE, height=height + ABOVE)
 
 
 def heat_lifts(rows: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:

@@ -35,7 +35,8 @@ TORCHRUN = (
     *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
 )
 TOGETHER = 32  # items of a stream that a process is given at once, at most
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -286,13 +287,14 @@ def join_ranks() -> Ranks:
     if size == 1:
         return Ranks()
     import torch.distributed
+    from torch.distributed.rendezvous import rendezvous
 
     leave_at_exit()
     if not torch.distributed.is_initialized():
         _see_one_gpu()
         attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)} of {size}"  # the store keeps addresses
-        store, rank, _ = next(torch.distributed.rendezvous("env://", timeout=PATIENCE))
-        own = torch.distributed.PrefixStore(attempt, store)
+        store, rank, _ = next(rendezvous("env://", timeout=PATIENCE))
+        own = torch.distributed.PrefixStore(attempt, store)  # pyright: ignore[reportPrivateImportUsage]
         group = {"store": own, "rank": rank, "world_size": size, "timeout": PATIENCE}
         torch.distributed.init_process_group("gloo", **group)
     return Ranks(int(os.environ["RANK"]), size)

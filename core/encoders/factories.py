@@ -35,7 +35,6 @@ class Built:
     arch: str
     weights: str  # where they come from
     assumptions: list[str] = field(default_factory=list)
-    transform_stated: bool = True  # it came with the weights
     layer: str | None = None  # if the user's factory chooses one
     pool: str | None = None  # likewise, and if it is not the network's own way
     tokens: str | None = None
@@ -44,6 +43,7 @@ class Built:
     # Tensors of the network with its classifier, in order, by name; where the library knows it.
     whole: Callable[[], Mapping[str, Tensor]] | None = None
     head: Callable[[], Sequence[HeadPart]] | None = None  # the classifier of the network, from its library
+    transform_stated: bool = True  # it came with the weights
 
 
 def build_architecture(spec: Spec, *, with_weights: bool) -> Built:

@@ -110,7 +110,8 @@ def _n_known(encoder: Encoder | np.ndarray, source: ImageSource) -> int:
     match = match_classes(head.names, classes) if head is not None and any(head.names) else None
     if match is None:
         return 0
-    return int(labels.isin([classes[code] for code in np.unique(match.code[match.code >= 0])]).sum())
+    matched = [classes[code] for code in np.unique(match.code[match.code >= 0])]
+    return int(np.count_nonzero(labels.isin(matched)))
 
 
 def _decode_sample(source: ImageSource) -> tuple[list[Image.Image], list[str], float]:

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from PIL import Image
 
 import tests.planted_encoder
 from core.config import RunOptions
-from core.pipeline import estimates
 from core.pipeline.dry_run import plan
 from core.pipeline.embed import load, open_source, with_encoder
 from core.pipeline.estimates import ImageRates, Sizes, estimate_steps, firing_per_image, image_rates
@@ -92,15 +90,16 @@ def test_steps__every_one_is_estimated_and_adds_up(run, tmp_path):
     assert steps["search"]["seconds"] is None and steps["search"]["note"] == "no CLIP is named"
 
 
-def test_estimates__grow_with_what_a_step_depends_on(monkeypatch):
-    by_the_processor = SimpleNamespace(perf_counter=time.process_time)  # other programs do not count
-    monkeypatch.setattr(estimates, "time", by_the_processor)
+def test_estimates__grow_with_what_a_step_depends_on():
     rows = np.random.default_rng(0).gamma(0.2, size=(32, 256)).astype(np.float32)
     rates = ImageRates(seconds=0.1, raw=rows, map_seconds=0.2, map_bytes=98)
 
     def estimated(**sizes):
         all_sizes = Sizes(**{"n_images": 10_000, "n_val": 2_000, "n_classes": 10, **sizes})
         return {one.step: one for one in estimate_steps(all_sizes, rates, {"epsilon": 4.0}, 1e6)}
+
+    def seconds(estimates, step: str) -> float:
+        return estimates[step].seconds
 
     plain, masked = estimated(), estimated(n_masked=500)
     assert plain["embed"].seconds == pytest.approx(1_000) and plain["embed"].bytes == 1e6
@@ -113,10 +112,10 @@ def test_estimates__grow_with_what_a_step_depends_on(monkeypatch):
     unlabelled = estimated(n_classes=0)
     assert unlabelled["probe"].seconds == 0 and unlabelled["probe"].note == "no labels"
 
+    again = [estimated() for _ in range(3)]  # the fastest: a busy machine can make one of them slow
+
     def times(step: str, **sizes) -> float:
-        now, usual = estimated(**sizes)[step].seconds, plain[step].seconds
-        assert now is not None and usual
-        return now / usual
+        return seconds(estimated(**sizes), step) / min(seconds(one, step) for one in again)
 
     assert times("features", n_images=8_000_000) > 5 and times("probe", n_classes=2_000) > 1.5
 

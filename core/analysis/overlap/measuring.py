@@ -63,7 +63,8 @@ class Measured:
     def joined(parts: Sequence[Measured]) -> Measured:
         """The measurements of the images of all parts."""
         names = ("scores", "area", "swept", "scale", "notes")
-        whole = Measured(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        columns: Any = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+        whole = Measured(*columns)
         for part in parts:
             whole.pairs += part.pairs
             whole.n_controls += part.n_controls

@@ -79,14 +79,14 @@ def _fit(whole: Study, other: Study) -> None:
     width = sum(one.array("representations").shape[1] for one in (whole, other))
     usual = {"Latents": KINDS[KIND].default_size(width, whole.n_images), "Active at once": BasisConfig.k}
     with st.container(horizontal=True, gap="small"):
-        sizes = [
+        size, k = (
             st.number_input(label, 1, value=value, key=f"compare_fit_{label}", width=160)
             for label, value in usual.items()
-        ]
+        )
     widgets.empty_state(
         "These encoders share no dictionary yet",
         "Fit one to the images of both. Its latents get words when the study is read in it",
-        FitBasis(whole.path, unused_name(whole, "shared"), KIND, *sizes, other=other.path),
+        FitBasis(whole.path, unused_name(whole, "shared"), KIND, size, k, other=other.path),
     )
 
 

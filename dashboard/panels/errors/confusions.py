@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import confusions
-from core.common.dataframes import equals, where
+from core.common.dataframes import equals, numbers, where
 from core.common.formatting import counted
 from core.figures.cells import CellRequest
 from core.slices.inspection.populations import with_split
@@ -36,7 +36,7 @@ PICTURES = 4
 def confusion_matrix_part(study: Study, population: Slice, answer_slot: DeltaGenerator) -> None:
     """Draw the section; `answer_slot`, the line below the title, says how many confusions there are."""
     pairs = reads.slice_table(study, population, "confusions").rename(columns={"n": "n_images"})
-    others = n_errors(inspection_reads.headline(study, population)) - int(pairs["n_images"].sum())
+    others = n_errors(inspection_reads.headline(study, population)) - int(numbers(pairs, "n_images").sum())
     beside = f"{counted(others, 'further error')}: the answer is a class that no image is labelled with."
     if pairs.empty:
         text = beside if others else "None of these images is misclassified."

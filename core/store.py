@@ -11,7 +11,6 @@ study.image("train/dog/0001.jpg")
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -234,7 +233,7 @@ class Answered(Study):
         """Tables and arrays of the step `failures` for this answer, by name, and its summary as ""."""
         step = Collected()
         settings = settings_of("failures", {}, self.settings("failures"))
-        before = copy(self)
+        before = Answered(self.whole, self.answer)
         before.__dict__["_failures"] = {}  # as the study is read before the step: it has none of these
         function_named(STEPS["failures"].function)(before, step, settings, progress=Progress.silent())
         return {**step.items, "": step.summary}

@@ -168,7 +168,7 @@ def _class_scores(study: StudyReader, path: str, table: pd.DataFrame, row_of: np
             f"'{path}' has {len(others):,} columns; at most {MOST_OUTPUTS:,} classes are read"
         )
     try:
-        scores = table[others].to_numpy(np.float32)
+        scores = table[others].to_numpy(np.float32, copy=True)
     except (TypeError, ValueError):
         raise SettingsError(f"'{path}' has texts among its columns of classes {_few(others)}") from None
     used = scores[row_of[row_of >= 0]]

@@ -31,7 +31,7 @@ def choose(page, part: float) -> str:
     page.mouse.click(x, y)
     page.wait_for_timeout(300)
     settle(page, patience=60)
-    found = re.search(r"feature (\d+)", str(named))
+    found = re.search(r"#(\d+)", str(named))
     assert found is not None, named
     return found.group(1)
 

@@ -157,9 +157,9 @@ def test_scores__a_click_on_a_dot_picks_it(reader, address, served):
 
 def test_overview_card__opens_the_confusion_under_the_feature_that_it_names(reader, address):
     one = reader()
-    page = one.open(f"{address}/errors?study=seen&errors_tab=Confusions")
+    page = one.open(f"{address}/errors?study=demo&errors_tab=Confusions")
     before = page.locator(".st-key-failure_true").bounding_box()
-    page = one.open(f"{address}/?study=seen")
+    page = one.open(f"{address}/?study=demo")
     card = page.locator("a.card", has_text=" taken for ")
     true, predicted = card.locator(".title").inner_text().split(" taken for ")
     first = card.locator(".line").first.inner_text().removeprefix("Pushed by ").split(" and ")[0]

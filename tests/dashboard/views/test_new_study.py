@@ -94,7 +94,11 @@ def test_check__shows_what_was_found(studies, checked, open_page):
         "Features": "512",
     }
     said = all_text(app) + " ".join(box.value for box in app.warning).replace("\\", "")
-    for part in ("120 tensors used, format MoCo; not of the representation: module.queue (2)", "22,141", "a red car"):
+    for part in (
+        "120 tensors used, format MoCo; not of the representation: module.queue (2)",
+        "22,141",
+        "a red car",
+    ):
         assert part in said
     assert "at layer4, maximum pooling, sees 96 × 96 pixels" in said
     assert "SimCLR on the embedded world; 512 features" in said

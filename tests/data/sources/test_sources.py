@@ -222,5 +222,8 @@ def test_info__shows_assumptions_dropped_keys_and_a_short_name(run, tmp_path):
     assert info["encoder"].endswith(str(path)) and info["encoder_name"] == "model.ckpt"
     assert open_study(tmp_path / "study").encoder_name == "model.ckpt"
     assert "model.ckpt, layer" in text and str(path.parent) not in text
-    assert info["checkpoint"]["dropped"] == {"projector": 2} and "left out: projector (2)" in text
+    assert (
+        info["checkpoint"]["dropped"] == {"projector": 2}
+        and "not of the representation: projector (2)" in text
+    )
     assert info["assumptions"] and all(line in text for line in info["assumptions"])

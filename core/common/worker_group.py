@@ -35,7 +35,7 @@ TORCHRUN = (
     *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
 )
 TOGETHER = 32  # items of a stream that a process is given at once, at most
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 Result = TypeVar("Result")
 
 
@@ -176,7 +176,7 @@ def map_in_order(
 
 
 def stream_in_order(
-    work: Callable[[Sequence[Item]], Iterator[Result]], items: Sequence[Item]
+    work: Callable[[Sequence[_Item]], Iterator[Result]], items: Sequence[_Item]
 ) -> Iterator[Result]:
     """Yield what work(items) yields, one result an item, in order, also by the processes that `help`.
 
@@ -192,7 +192,7 @@ def stream_in_order(
         yield from results
 
 
-def _all_of(work: Callable[[Sequence[Item]], Iterator[Result]], items: Sequence[Item]) -> list[Result]:
+def _all_of(work: Callable[[Sequence[_Item]], Iterator[Result]], items: Sequence[_Item]) -> list[Result]:
     return [*work(items)]
 
 
@@ -295,8 +295,7 @@ def join_ranks() -> Ranks:
         attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)} of {size}"  # the store keeps addresses
         store, rank, _ = next(rendezvous("env://", timeout=PATIENCE))
         own = torch.distributed.PrefixStore(attempt, store)  # pyright: ignore[reportPrivateImportUsage]
-        group = {"store": own, "rank": rank, "world_size": size, "timeout": PATIENCE}
-        torch.distributed.init_process_group("gloo", **group)
+        torch.distributed.init_process_group("gloo", store=own, rank=rank, world_size=size, timeout=PATIENCE)
     return Ranks(int(os.environ["RANK"]), size)
 
 

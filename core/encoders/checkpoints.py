@@ -61,7 +61,7 @@ def copied_checkpoint(url: str) -> Path:
     """
     try:
         weights, sidecar = located(url), f"{located(url)}.json"
-        _, beside = stat_all([weights, sidecar])  # anew: either may have changed
+        _, beside = stat_all([weights, sidecar])  # again: either may have changed
         path = Path(local_copy(weights))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

@@ -27,7 +27,7 @@ from dashboard.panels.features.population_name import others_name, population_na
 from dashboard.state import session
 
 PICTURES = 4
-SUREST_FIRST = f"{score_label('confidence')}, highest first"  # an order of the page Images
+CONFIDENT_FIRST = f"{score_label('confidence')}, highest first"  # an order of the page Images
 FEATURES = 4
 
 
@@ -72,7 +72,7 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
     worst = highlight_reads.worst_confusion(study, population)
     if worst is None:
         return None
-    if worst.n == 1 and (card := _surest_errors(study, population)):
+    if worst.n == 1 and (card := _confident_errors(study, population)):
         return card  # no classes are confused twice, so none of them is the worst
     pushed = concept_reads.pushed_by(study, population, worst.true, worst.predicted)
     return _card(
@@ -89,8 +89,8 @@ def _confusion(study: Study, population: Slice) -> tuple[Card, Target] | None:
     )
 
 
-def _surest_errors(study: Study, population: Slice) -> tuple[Card, Target] | None:
-    """The misclassified images of which the classifier is surest; None where there are fewer than two."""
+def _confident_errors(study: Study, population: Slice) -> tuple[Card, Target] | None:
+    """The misclassified images with the highest confidence; None where there are fewer than two."""
     images = reads.images(study)
     wrong = images["correct"].eq(False).fillna(False).to_numpy(bool) & reads.mask(study, population)
     rows = np.flatnonzero(wrong & np.isfinite(numbers(images, "confidence")))
@@ -100,9 +100,9 @@ def _surest_errors(study: Study, population: Slice) -> tuple[Card, Target] | Non
     where = replace(Slice.parse(session.filter_text()), correct=False)
     return _card(
         study,
-        "surest",
-        ("images", str(where), {"images_sort": SUREST_FIRST}),
-        title=f"The surest of {len(rows):,} errors",
+        "confident",
+        ("images", str(where), {"images_sort": CONFIDENT_FIRST}),
+        title=f"{len(rows):,} errors, the most confident first",
         subtitle="Each is of another pair of classes",
         pictures=thumbnails(study, rows[:PICTURES]),
         lines=(with_class_names(headline(reads.image_facts(study, int(rows[0])))),),

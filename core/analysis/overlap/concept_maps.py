@@ -147,7 +147,7 @@ def average_precision_of_entries(entries: Entries, has: np.ndarray, n_features: 
 
 
 def _within(values: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
-    """Cumulative sums that begin anew with each owner; owners ascend."""
+    """Cumulative sums that restart at each owner; owners are sorted."""
     total = np.cumsum(values)
     before = np.append(0, np.cumsum(np.bincount(owner, values, n)))[:-1]
     return total - before[owner]

@@ -59,7 +59,7 @@ def stat(url: str) -> Object:
 
 
 def stat_all(urls: Iterable[str]) -> list[Object | None]:
-    """Ask anew for each object, several at once; None where there is none that may be read."""
+    """Request size and version of each object again, in parallel; None where it cannot be read."""
     urls = list(urls)
     for url in urls:
         _known.pop(url, None)
@@ -100,7 +100,7 @@ def read_object(url: str, start: int = 0, size: int | None = None) -> bytes:
 
 
 def fetch_ahead(urls: Iterable[str]) -> None:
-    """Bring objects into the cache at once; what fails is left to whoever reads it."""
+    """Load objects into the cache in parallel; errors are ignored here and raised when the object is read."""
 
     def fetch(url: str) -> None:
         with suppress(OSError, RemoteError):

@@ -411,7 +411,9 @@ def test_overview__of_a_filter_without_images(seen, open_page):
     assert "No images match the filter." in all_text(app) and not app.metric
 
 
-def test_overview__where_no_classes_are_confused_twice_the_surest_errors_come_first(studies, open_page):
+def test_overview__where_no_classes_are_confused_twice_the_most_confident_errors_come_first(
+    studies, open_page
+):
     names = tuple(f"class {number:02}" for number in range(60))
     many = make_study(studies / "many", n_train=120, n_val=60, n_features=64, n_classes=60, class_names=names)
     images = reads.images(open_study(many))
@@ -419,7 +421,7 @@ def test_overview__where_no_classes_are_confused_twice_the_surest_errors_come_fi
     confused = wrong.groupby(["label", "predicted"], observed=True).size()
     assert len(wrong) > 1 and confused.max() == 1, "the study has to be of this kind"
     card = drawn_cards(open_page("overview", study="many"), "overview_first")[0]
-    assert (card["id"], card["title"]) == ("surest", f"The surest of {len(wrong)} errors")
+    assert (card["id"], card["title"]) == ("confident", f"{len(wrong)} errors, the most confident first")
     assert f"{100 * wrong['confidence'].max():.0f} %" in card["lines"][0]
     app = open_page("images", study="many", where="correct=false", images_sort="Confidence, highest first")
     assert app.selectbox(key="images_sort").value == "Confidence, highest first"

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from core.cli import main
 from core.storage import chunked_array
 from core.storage.manifest import FORMAT
 from core.store import open_study
@@ -23,40 +22,26 @@ from tests.command_line import (
     contents,
     info_of,
     photos,
-    write_given,
 )
 from tests.sampling import pairs_of, sample
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    return write_given(tmp_path_factory.mktemp("given"))
-
-
-@pytest.fixture(scope="module")
-def whole(given: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study of those words; nobody writes to it."""
-    study: Path = tmp_path_factory.mktemp("whole") / "study"
-    assert main(["analyze", str(study), *given]) == 0
-    return study
-
-
 @pytest.fixture
-def study(whole: Path, tmp_path: Path) -> Path:
+def study(analysed: Path, tmp_path: Path) -> Path:
     """A copy of it."""
-    return shutil.copytree(whole, tmp_path / "study")
+    return shutil.copytree(analysed, tmp_path / "study")
 
 
 @pytest.mark.slow
-def test_all_predictions_correct(run, whole):
-    told = info_of(run, whole)
+def test_all_predictions_correct(run, analysed):
+    told = info_of(run, analysed)
     assert told["accuracy"] == 1 and told["base_rate"] == 1
     assert told["q_auroc"] is None and told["q_auprc"] is None
-    metrics = open_study(whole).table("quality_metrics").set_index("score")
+    metrics = open_study(analysed).table("quality_metrics").set_index("score")
     assert "correct" in metrics["note"]["q_score"]
-    assert "not defined" in run("info", whole).out or "correct" in told["premise"]
+    assert "not defined" in run("info", analysed).out or "correct" in told["premise"]
 
 
 @pytest.mark.parametrize(
@@ -79,15 +64,15 @@ def test_unknown_names(run, tmp_path, monkeypatch, study, words, message):
     assert contents(study) == before and not list(tmp_path.glob("q.*"))
 
 
-def test_device__unknown_is_said_before_anything_is_done(run, tmp_path, given):
-    assert "unknown device 'gpu'" in run("analyze", tmp_path / "study", *given, "--device", "gpu").error
+def test_device__unknown_is_said_before_anything_is_done(run, tmp_path, analysis):
+    assert "unknown device 'gpu'" in run("analyze", tmp_path / "study", *analysis, "--device", "gpu").error
     assert not (tmp_path / "study").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fails_at", sample([3, 15, 0, 9], 2))
 def test_disk_full__keeps_what_is_finished_and_the_same_command_goes_on(
-    run, tmp_path, monkeypatch, given, whole, fails_at
+    run, tmp_path, monkeypatch, analysis, analysed, fails_at
 ):
     real, calls = chunked_array.write_chunk, []
 
@@ -99,10 +84,10 @@ def test_disk_full__keeps_what_is_finished_and_the_same_command_goes_on(
 
     with monkeypatch.context() as full:
         full.setattr(chunked_array, "write_chunk", write_chunk)
-        error = run("analyze", tmp_path / "study", *given).error
+        error = run("analyze", tmp_path / "study", *analysis).error
     assert "the disk is full" in error and "run the same command again" in error
-    assert run("analyze", tmp_path / "study", *given).code == 0
-    assert contents(tmp_path / "study") == contents(whole)
+    assert run("analyze", tmp_path / "study", *analysis).code == 0
+    assert contents(tmp_path / "study") == contents(analysed)
 
 
 DAMAGE = [
@@ -114,7 +99,7 @@ DAMAGE = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("damaged", "how"), pairs_of(DAMAGE, ["flip", "delete"]))
-def test_verify__names_a_damaged_file_and_redo_mends_it(run, given, study, damaged, how):
+def test_verify__names_a_damaged_file_and_redo_mends_it(run, analysis, study, damaged, how):
     assert run("verify", study).code == 0
     damage, step = damaged
     before, path = contents(study), study / damage
@@ -126,26 +111,26 @@ def test_verify__names_a_damaged_file_and_redo_mends_it(run, given, study, damag
     assert f"Run: python -m core {step} {study} --redo" in said.out
     assert run(step, study, "--redo").code == 0
     assert run("verify", study).code == 0
-    assert run("analyze", study, *given).code == 0 and contents(study) == before
+    assert run("analyze", study, *analysis).code == 0 and contents(study) == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("redo", [(), ("--redo",)])
 @pytest.mark.parametrize("words", [("features", "--epsilon", "1000"), ("quality", "--calibrate", "100000")])
-def test_refused_settings__leave_the_results_of_before(run, tmp_path, given, words, redo):
+def test_refused_settings__leave_the_results_of_before(run, tmp_path, analysis, words, redo):
     study = tmp_path / "study"
-    assert run("analyze", study, *given).code == 0
+    assert run("analyze", study, *analysis).code == 0
     before = contents(study)
     assert run(words[0], study, *words[1:], *redo).error
     assert contents(study) == before
 
 
 @pytest.mark.parametrize("command", ["info", "verify", "features", "export", "analyze"])
-def test_study__of_a_newer_format_is_left_alone(run, tmp_path, given, study, command):
+def test_study__of_a_newer_format_is_left_alone(run, tmp_path, analysis, study, command):
     manifest = json.loads((study / "manifest.json").read_text())
     (study / "manifest.json").write_text(json.dumps(manifest | {"format": FORMAT + 1}))
     before = contents(study)
-    more = {"export": ("quality", "-o", tmp_path / "q.csv"), "analyze": given}.get(command, ())
+    more = {"export": ("quality", "-o", tmp_path / "q.csv"), "analyze": analysis}.get(command, ())
     assert "Update Peregrine" in run(command, study, *more).error
     assert contents(study) == before
 
@@ -157,7 +142,7 @@ def test_study__with_a_damaged_manifest(run, study):
 
 
 @pytest.mark.slow
-def test_two_writers__the_second_is_told_and_the_first_goes_on(run, given, study):
+def test_two_writers__the_second_is_told_and_the_first_goes_on(run, analysis, study):
     before = contents(study)
     script = """
         import sys
@@ -175,7 +160,7 @@ def test_two_writers__the_second_is_told_and_the_first_goes_on(run, given, study
     )
     try:
         assert other.stdout and other.stdout.readline() == "writing\n"
-        assert "another process" in run("analyze", study, *given).error
+        assert "another process" in run("analyze", study, *analysis).error
         assert "another process" in run("probe", study, "--redo").error
         assert run("info", study).code == 0  # readers are not kept out
     finally:

@@ -14,25 +14,12 @@ from core.pipeline import run as pipeline
 from core.storage import writer
 from core.storage.manifest import UNFINISHED, read_manifest
 from core.store import open_study
-from tests.command_line import QUICK, SMALL, contents, photos, write_given
+from tests.command_line import QUICK, SMALL, contents, photos
 from tests.manifests import edited_manifest
 
 
 class Killed(BaseException):
     """Nobody handles it, so that it leaves on disk what a kill does."""
-
-
-@pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    return write_given(tmp_path_factory.mktemp("given"))
-
-
-@pytest.fixture(scope="module")
-def whole(given: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with settings that differ from the defaults; nobody writes to it."""
-    study: Path = tmp_path_factory.mktemp("whole") / "study"
-    assert main(["analyze", str(study), *given]) == 0
-    return study
 
 
 @pytest.fixture
@@ -54,12 +41,12 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def test_killed_redo__resume_takes_its_settings_and_the_study_is_as_if_nothing_had_been(
-    run, whole, tmp_path, killed
+    run, analysed, tmp_path, killed
 ):
-    expected = shutil.copytree(whole, tmp_path / "expected")
+    expected = shutil.copytree(analysed, tmp_path / "expected")
     assert run("features", expected, "--epsilon", "1.25").code == 0
     assert run("resume", expected).code == 0
-    study = shutil.copytree(whole, tmp_path / "study")
+    study = shutil.copytree(analysed, tmp_path / "study")
     killed("classes", "features", study, "--epsilon", "1.25", "--redo")
     assert open_study(study).state("features") == "missing"
     assert read_manifest(study)[UNFINISHED]["features"]["epsilon"] == 1.25
@@ -68,16 +55,16 @@ def test_killed_redo__resume_takes_its_settings_and_the_study_is_as_if_nothing_h
 
 
 def test_killed_analysis__resume_takes_the_settings_of_steps_that_had_not_begun(
-    run, given, whole, tmp_path, killed
+    run, analysis, analysed, tmp_path, killed
 ):
     study = tmp_path / "study"
-    killed("features", "analyze", study, *given)
+    killed("features", "analyze", study, *analysis)
     assert run("resume", study).code == 0
-    assert contents(study) == contents(whole)
+    assert contents(study) == contents(analysed)
 
 
-def test_killed_before_anything_is_written__the_results_of_before_stay(whole, tmp_path, killed, monkeypatch):
-    study = shutil.copytree(whole, tmp_path / "study")
+def test_killed_before_anything_is_written__older_results_stay(analysed, tmp_path, killed, monkeypatch):
+    study = shutil.copytree(analysed, tmp_path / "study")
 
     def compute(*_: object, **__: object) -> None:
         raise Killed
@@ -85,13 +72,13 @@ def test_killed_before_anything_is_written__the_results_of_before_stay(whole, tm
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr("core.analysis.features.step.compute_features", compute)
         main(["features", str(study), "--epsilon", "1.25"])
-    assert contents(study) == contents(whole)
+    assert contents(study) == contents(analysed)
 
 
-def test_refused_request__is_not_tried_again_by_resume(run, whole, tmp_path):
-    study = shutil.copytree(whole, tmp_path / "study")
+def test_refused_request__is_not_tried_again_by_resume(run, analysed, tmp_path):
+    study = shutil.copytree(analysed, tmp_path / "study")
     assert run("domains", study, "--column", "nowhere").error
-    assert contents(study) == contents(whole)
+    assert contents(study) == contents(analysed)
     assert run("resume", study).code == 0
 
 
@@ -113,21 +100,21 @@ def test_embed__redone_with_wrong_images_leaves_the_study(run, tmp_path):
     assert run("embed", study, "--redo").code == 0 and open_study(study).n_images == 7
 
 
-def test_embed__killed_while_it_is_redone__resume_knows_the_images(run, whole, tmp_path, killed):
-    study = shutil.copytree(whole, tmp_path / "study")
+def test_embed__killed_while_it_is_redone__resume_knows_the_images(run, analysed, tmp_path, killed):
+    study = shutil.copytree(analysed, tmp_path / "study")
     killed("images", "embed", study, "--redo")
     with pytest.raises(StudyError, match="no array 'representations'"):
         open_study(study).array("representations")
     assert run("resume", study).code == 0
-    assert contents(study) == contents(whole)
+    assert contents(study) == contents(analysed)
 
 
-def test_manifest__with_strange_unfinished_settings_is_refused(run, whole, tmp_path):
-    study = shutil.copytree(whole, tmp_path / "study")
+def test_manifest__with_strange_unfinished_settings_is_refused(run, analysed, tmp_path):
+    study = shutil.copytree(analysed, tmp_path / "study")
     for strange in ([], {"features": 3}):
         with edited_manifest(study) as manifest:
             manifest[UNFINISHED] = strange
         assert "invalid settings of unfinished steps" in run("info", study).error
         with pytest.raises(StudyError, match="unfinished"):
             pipeline.check_needs("probe", study)
-        shutil.copyfile(whole / "manifest.json", study / "manifest.json")
+        shutil.copyfile(analysed / "manifest.json", study / "manifest.json")

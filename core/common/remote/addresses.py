@@ -165,8 +165,9 @@ def _read_remembered(path: Path, changed: int) -> list[str]:
 
 def _without_secrets(text: str) -> str:
     """Return an address without user, password, query and fragment, for messages."""
+    chain, colons, last = text.rpartition("::")
     try:
-        parts = urlsplit(text.rpartition("::")[2])
+        parts = urlsplit(last)
     except ValueError:
         return "the address"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{chain if chain.isalnum() else ''}{colons}{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -19,7 +19,7 @@ from core.errors import SettingsError
 
 CACHE, SIZE = "PEREGRINE_CACHE", "PEREGRINE_CACHE_GB"
 USUAL_SIZE = "10"  # GB
-LOCK = "lock"
+LOCK, OUTER_LOCK = "lock", "outer_lock"  # a `fetch` under the outer one may itself read through the cache
 LOOK_AFTER = 1 / 64  # of the size: what a process writes until it looks whether the cache is full
 FULL, KEPT = 7 / 8, 3 / 4  # of the size; what is between full and the size is for eight processes at once
 
@@ -51,19 +51,20 @@ def entry_of(*parts: object) -> Path:
     return cache_folder() / name[:2] / name
 
 
-def cached(entry: Path, fetch: Callable[[Path], object], n_bytes: int = 0) -> Path:
+def cached(entry: Path, fetch: Callable[[Path], object], n_bytes: int = 0, lock: str = LOCK) -> Path:
     """Return the entry's file, filled by `fetch` once, whichever process or thread comes first.
 
     Args:
         fetch: writes the file of the name that it is given.
         n_bytes: the length of a whole entry; 0: any.
+        lock: OUTER_LOCK where `fetch` reads other entries; theirs is LOCK, or two processes wait for each other.
     """
     from filelock import FileLock
 
     if _is_whole(entry, n_bytes):
         return entry
     entry.parent.mkdir(mode=0o700, exist_ok=True)
-    with FileLock(entry.parent / LOCK):  # one of 256: two entries of one lock wait for each other
+    with FileLock(entry.parent / lock):  # one of 256: two entries of one lock wait for each other
         if not _is_whole(entry, n_bytes):
             _account(entry.parent.parent, n_bytes)
             with replacing(entry, durable=False) as temporary:
@@ -101,7 +102,7 @@ def _make_room(folder: Path, most: int, n_bytes: int) -> None:
     for _, size, path in sorted(entries):
         if total <= most * KEPT:
             return
-        if not path.endswith(f"/{LOCK}"):
+        if not path.endswith((f"/{LOCK}", f"/{OUTER_LOCK}")):
             with suppress(OSError):  # another process was faster
                 os.unlink(path)
             total -= size

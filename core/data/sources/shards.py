@@ -20,7 +20,7 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.common.remote.addresses import is_url, located
-from core.common.remote.cache import cached, entry_of
+from core.common.remote.cache import OUTER_LOCK, cached, entry_of
 from core.common.remote.objects import objects_below, stat, stat_all
 from core.data.sources.decode import decode
 from core.data.sources.folder_walk import readable
@@ -289,7 +289,7 @@ def listed_shard(path: str) -> ShardListing:
     def fetch(file: Path) -> None:
         file.write_text(json.dumps(_list_shard(path)), encoding="utf-8")
 
-    samples, without, damage = json.loads(cached(entry, fetch).read_bytes())
+    samples, without, damage = json.loads(cached(entry, fetch, lock=OUTER_LOCK).read_bytes())
     return ShardListing(
         [ShardSample(key, Member(*image), *more) for key, image, *more in samples], without, damage
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.common.remote import cache
-from core.common.remote.cache import cached, entry_of, most_bytes
+from core.common.remote.cache import OUTER_LOCK, cached, entry_of, most_bytes
 from core.errors import JobError, SettingsError
 
 ENTRY = 300_000  # bytes
@@ -62,6 +62,14 @@ def test_cache__a_half_entry_and_a_failed_one_do_not_count():
     with pytest.raises(ZeroDivisionError):
         cached(entry_of("fails"), lambda path: path.write_bytes(b"half") / 0)
     assert not entry_of("fails").exists()
+
+
+def test_cache__an_entry_made_of_others_whichever_locks_they_share():
+    inner = put(1)
+    inner.unlink()
+    outer = inner.with_name("made")  # of the same one of 256 locks
+    cached(outer, lambda path: path.write_bytes(put(1).read_bytes()), lock=OUTER_LOCK)
+    assert outer.read_bytes() == bytes(ENTRY)
 
 
 def test_cache__only_this_user_reads_it(tmp_path):

@@ -57,7 +57,7 @@ def cached(entry: Path, fetch: Callable[[Path], object], n_bytes: int = 0, lock:
     Args:
         fetch: writes the file of the name that it is given.
         n_bytes: the length of a whole entry; 0: any.
-        lock: OUTER_LOCK where `fetch` reads other entries; theirs is LOCK, or two processes wait for each other.
+        lock: OUTER_LOCK where `fetch` reads other entries, which take LOCK: so none waits for itself.
     """
     from filelock import FileLock
 

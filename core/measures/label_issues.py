@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from core.reader import StudyReader
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
+ACCURATE = 0.9
 LINEAR = ("probe_weights", "probe_bias")  # of the answer that the study is read by
 
 
@@ -92,16 +93,26 @@ def likely_wrong(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.
     return labelled[unlikely], shares[unlikely]
 
 
-def issues_sentence(table: pd.DataFrame, n_images: int) -> str:
-    """State how many labels are likely wrong, and which is the least likely one.
+def issues_sentence(table: pd.DataFrame, n_images: int, accuracy: float) -> str:
+    """State how many labels may be wrong, and which is the least likely one.
 
     Args:
-        table: `label_issues`. n_images: evaluation images with a label.
+        table: `label_issues`. n_images: evaluation images with a label. accuracy: as `own_errors`.
     """
     if table.empty:
         return ""
     first, sure = table.iloc[0], 100 * numbers(table, "confidence")[0]
-    count = (
-        f"{len(table):,} of {counted(n_images, 'label')} {'is' if len(table) == 1 else 'are'} likely wrong"
-    )
-    return f"{count}. First: {first['label']}, where {first['suggested']} is predicted with {sure:.0f} %."
+    count = f"{len(table):,} of {counted(n_images, 'label')} may be wrong"
+    example = f"First: {first['label']}, where {first['suggested']} is predicted with {sure:.0f} %."
+    return f"{count}. {example}{own_errors(accuracy)}"
+
+
+def own_errors(accuracy: float) -> str:
+    """Warn, from a space on, that a weak classifier lists its own errors; empty if it is right on nine in ten.
+
+    Args:
+        accuracy: in [0, 1], on the evaluation images. At .66 more than half of a list was (docs/RESULTS.md).
+    """
+    if accuracy >= ACCURATE:
+        return ""
+    return f" The classifier is right on {100 * accuracy:.0f} %, so many of these are errors of its own."

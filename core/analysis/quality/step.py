@@ -128,8 +128,10 @@ def compute_quality(
     step.summary |= calibration
     shown = where(table, judged.to_numpy(bool)) if len(scores) else table
     held = [name for name in scores if np.isfinite(numbers(shown, str(name))).any()]
-    if why := issues_sentence(label_issues(study, study.is_val), study.is_val.sum()):
-        step.summary["label_issues"] = why
+    issues = label_issues(study, study.is_val)
+    if len(issues):
+        accuracy = study.summary("probe")["top1"]
+        step.summary["label_issues"] = issues_sentence(issues, study.is_val.sum(), accuracy)
     step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), metrics)
 
 

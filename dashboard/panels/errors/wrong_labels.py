@@ -5,7 +5,7 @@ from __future__ import annotations
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.formatting import counted
-from core.measures.label_issues import why_no_probabilities
+from core.measures.label_issues import own_errors, why_no_probabilities
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import reads
@@ -18,7 +18,7 @@ PAGE = 24
 TABLE = "label_issues"
 HELP = (
     "Confident learning estimates how many labels are wrong; these are the ones that the classifier finds "
-    "least likely. Train images are left out: the classifier learnt their labels. Some are its own errors."
+    "least likely. Train images are left out: the classifier learnt their labels."
 )
 
 
@@ -33,7 +33,9 @@ def likely_wrong_list(
         why = why_no_probabilities(study) or "no label of these evaluation images is unlikely enough"
         widgets.empty_state("No label is likely wrong", f"{widgets.plain(why[0].upper() + why[1:])}.")
         return
-    answer_slot.caption(f"{counted(len(table), 'label')} likely wrong, the least likely first.", help=HELP)
+    warning = own_errors(study.summary("probe")["top1"])
+    text = f"{counted(len(table), 'label')} that may be wrong, the least likely first.{warning}"
+    answer_slot.caption(text, help=HELP)
     rows = session.rows_held(study, table["image_id"])
     with head:
         download(study, table, population, name=TABLE)

@@ -108,7 +108,7 @@ def issues_sentence(table: pd.DataFrame, n_images: int, accuracy: float) -> str:
 
 
 def own_errors(accuracy: float) -> str:
-    """Warn, from a space on, that a weak classifier lists its own errors; empty if it is right on nine in ten.
+    """Warn, from a space on, that a weak classifier lists its own errors; empty where it is right on 90 %.
 
     Args:
         accuracy: in [0, 1], on the evaluation images. At .66 more than half of a list was (docs/RESULTS.md).

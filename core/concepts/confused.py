@@ -20,6 +20,7 @@ from core.measures.removal import logits_without
 if TYPE_CHECKING:
     from core.store import Study
 
+COLUMNS = ["side", "rank", "feature", "push", "share", "too_little", "words"]
 ALIKE = 20  # features of the nearest activation rate, taken out for comparison
 
 
@@ -29,14 +30,16 @@ class Without:
 
     Attributes:
         answers: (n,) int, codes of the answers without it. to_true: images whose answer becomes the truth.
-        changed: images whose answer changes. changed_alike: the mean of that number over features that fire
-            as often, `n_alike` of them; NaN for none.
+        changed: images whose answer changes. too_little: the feature is weaker here than usual, so "without"
+            brings it back. changed_alike: the mean of `changed` over features that fire as often, `n_alike`
+            of them; NaN for none.
         lead: mean lead of the answer over the truth, in logits. push: how much of it goes with the feature.
     """
 
     answers: np.ndarray
     to_true: int
     changed: int
+    too_little: bool
     changed_alike: float
     n_alike: int
     lead: float
@@ -68,7 +71,8 @@ def behind_confusion(
         probe: of the study. rows: (n,) int, images of the class `true` that are taken for `predicted`.
     Returns:
         side ('predicted', 'true'), rank, feature, push (`pushes`, mean over the images; towards the side, so
-        positive), share (of the mean lead), words (separated by '; '); empty without images.
+        positive), share (of the mean lead), too_little (bool: it pushes because its mean activation here is
+        below the usual one), words (separated by '; '); empty without images.
     """
     usual = FailuresConfig()
     settings = study.settings("failures") if study.has("failure_pairs") else {}
@@ -77,7 +81,7 @@ def behind_confusion(
     truth, answer = names.index(true), names.index(predicted)
     raw = study.array("representations").rows(rows).astype(np.float64)
     if not len(rows):
-        return pd.DataFrame(columns=["side", "rank", "feature", "push", "share", "words"])
+        return pd.DataFrame(columns=COLUMNS)
     mean = pushes(raw, probe.means, probe.weights, truth, answer).mean(0)
     lead = _lead(raw, probe, truth, answer)
     allowed = np.ones(len(mean), bool)
@@ -90,7 +94,9 @@ def behind_confusion(
         parts.append(top_rows(features, best, words, {}, side).rename(columns={"contribution": "push"}))
     table = pd.concat(parts, ignore_index=True)
     table["share"] = safe_divide(table["push"].to_numpy(), np.full(len(table), lead))
-    return table.loc[:, ["side", "rank", "feature", "push", "share", "words"]]
+    weak = raw.mean(0) < probe.means  # (n_features,)
+    table["too_little"] = weak[table["feature"].to_numpy(np.int64)]
+    return table.loc[:, COLUMNS]
 
 
 def without_feature(
@@ -117,6 +123,7 @@ def without_feature(
         answers=here,
         to_true=int(np.count_nonzero(here == truth)),
         changed=int(np.count_nonzero(here != now)),
+        too_little=bool(raw[:, feature].mean() < probe.means[feature]),
         changed_alike=float(np.mean(changed)) if changed else np.nan,
         n_alike=len(changed),
         lead=_lead(raw, probe, truth, answer),

@@ -69,10 +69,14 @@ def test_behind_and_without__by_a_loop(worded, confusion):
         assert len(part) and part["feature"].tolist() == best
         assert_allclose(part["push"], sign * lost[best], rtol=1e-5)
         assert_allclose(part["share"], sign * lost[best] / np.mean(leads), rtol=1e-5)
+        weights = worded.vector("probe_weights")
+        toward = [sign * (weights[answer, j] - weights[truth, j]) for j in best]
+        assert part["too_little"].tolist() == [one < 0 for one in toward]  # only its lack can push
     feature = int(table["feature"].iloc[0])
     without = without_feature(worded, probe, rows, feature, true, predicted)
     assert without.answers.tolist() == answers[feature]
     assert without.to_true == answers[feature].count(truth)
+    assert without.too_little == table["too_little"].iloc[0]
     assert without.changed == sum(one != answer for one in answers[feature])
     assert_allclose([without.push, without.lead], [lost[feature], np.mean(leads)], rtol=1e-5)
     rates = worded.table("features").set_index("feature")["activation_rate"]

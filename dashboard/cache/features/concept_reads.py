@@ -177,7 +177,7 @@ def behind_confusion(study: Study, where: Slice, true: str, predicted: str) -> p
     """See `core.concepts.confused`: of the images of a filter; empty where the answer is not linear."""
     rows = confused_rows(study, where, true, predicted)[:CHUNK_ROWS]
     if not (rows.size and study.has("representations") and study.has("probe_weights")):
-        return pd.DataFrame(columns=["side", "rank", "feature", "push", "share", "words"])
+        return pd.DataFrame(columns=confused.COLUMNS)
     return confused.behind_confusion(study, probe_with_means(study), rows, true, predicted)
 
 
@@ -189,13 +189,22 @@ def without_feature(study: Study, rows: np.ndarray, feature: int, true: str, pre
 
 def pushers(study: Study, where: Slice, true: str, predicted: str, n: int) -> list[int]:
     """The features that push most towards the answer: the causes that every page names."""
-    behind = behind_confusion(study, where, true, predicted)
-    return behind["feature"][behind["side"] == "predicted"].astype(int).tolist()[:n]
+    return _behind_answer(study, where, true, predicted)["feature"].astype(int).tolist()[:n]
 
 
 def pushed_by(study: Study, where: Slice, true: str, predicted: str, n: int = 2) -> str:
-    """Name them in a clause; empty where they are not known."""
-    return " and ".join(reads.feature_names(study, pushers(study, where, true, predicted, n)))
+    """Name them in a clause, "Feature 3 and too little of Feature 8"; empty where they are not known."""
+    behind = _behind_answer(study, where, true, predicted).head(n)
+    names = reads.feature_names(study, behind["feature"])
+    return " and ".join(
+        f"too little of {name}" if weak else name
+        for name, weak in zip(names, behind["too_little"], strict=True)
+    )
+
+
+def _behind_answer(study: Study, where: Slice, true: str, predicted: str) -> pd.DataFrame:
+    behind = behind_confusion(study, where, true, predicted)
+    return behind.loc[behind["side"] == "predicted"]
 
 
 @cached_read(max_entries=8)

@@ -64,7 +64,10 @@ def images(study: Study, population: Slice, rows: np.ndarray, true: str, predict
 
     def lines(fact: Mapping[str, Any]) -> tuple[str, ...]:
         answer = answers.get(fact["image_id"])
-        return (*_lines(fact), *(() if answer is None else (f"without it: {study.class_names[answer]}",)))
+        return (
+            *_lines(fact),
+            *(() if answer is None else (f"{_changed(without)}: {study.class_names[answer]}",)),
+        )
 
     _compute_maps(study, population, rows, feature, (true, predicted))
     _pictures(study, rows, feature, lines, "failure_images", TILES)
@@ -97,22 +100,28 @@ def _choose_feature(study: Study, population: Slice, true: str, predicted: str) 
     return feature
 
 
+def _changed(without: Without) -> str:
+    """What setting the feature to its mean is: it goes, or comes back where there is too little of it."""
+    return "with as much of it as usual" if without.too_little else "without it"
+
+
 def _told(study: Study, without: Without, feature: int, true: str, predicted: str) -> str:
     """How much of the lead the feature is, and what the answers are without it."""
     answer, truth, n = widgets.plain(predicted), widgets.plain(true), len(without.answers)
     share = f" ({widgets.percent(without.push / without.lead, digits=0)})" if without.lead > 0 else ""
     other = without.changed - without.to_true
     others = f" and {other:,} another class" if other else ""
+    name = widgets.plain(reads.feature_name(study, feature))
     line = (
-        f"**{widgets.plain(reads.feature_name(study, feature))}** is {without.push:.2f} of the "
+        f"{'Too little of ' if without.too_little else ''}**{name}** is {without.push:.2f} of the "
         f"{without.lead:.2f} logits{share} by which {answer} leads {truth}. "
-        f"Without it, **{without.to_true:,} of {n:,}** become {truth}{others}"
+        f"{_changed(without).capitalize()}, **{without.to_true:,} of {n:,}** become {truth}{others}"
     )
     if not without.n_alike:
         return f"{line}."
     return (
-        f"{line}; without one of {without.n_alike} features that fire as often, {without.changed_alike:.1f} "
-        f"of {n:,} change."
+        f"{line}; the same done to one of {without.n_alike} features that fire as often changes "
+        f"{without.changed_alike:.1f} of {n:,}."
     )
 
 
@@ -222,7 +231,7 @@ def _side(study: Study, part: pd.DataFrame, side: str, of: tuple[Slice, str, str
                 str(row["words"]).replace("; ", " · ") or f"{study.feature_kind} {row['feature']}",
                 href=session.href("feature", name, feature=str(row["feature"])),
                 note=f"#{row['feature']}" if row["words"] else reads.class_words(study, int(row["feature"])),
-                subtitle=f"{row['push']:.2f} logits",
+                subtitle=f"{row['push']:.2f} logits{', by too little of it' if row['too_little'] else ''}",
                 pictures=heat_pictures(study, int(row["feature"]), TOP_IMAGES),
             )
             for row in part.to_dict("records")

@@ -370,7 +370,18 @@ def test_ranked_list__the_confusions_of_the_filter(where, worded, open_page):
     notes = [f"{n} image{'s' * (n != 1)}" for n in table["n"]]
     assert [card["note"] for card in found] == notes[:8]
     assert all(len(card["pictures"]) == min(4, n) for card, n in zip(found, table["n"], strict=False))
-    assert all(card["lines"][0].startswith("Pushed towards ") for card in found)
+    weights, code = worded.vector("probe_weights"), worded.class_names.index
+    for card in found:
+        true, told = card["title"].split(" → ")
+        probe, split = worded.table("probe"), Slice.parse(where).mask(worded) if where else worded.is_val
+        rows = np.flatnonzero(split & (probe["true"] == true) & (probe["predicted"] == told))
+        behind = behind_confusion(worded, ProbeWithMeans.of(worded), rows, true, told)["feature"]
+        causes = card["lines"][0].removeprefix(f"Pushed towards {told} by ").split(" and ")
+        for cause, feature in zip(causes, behind, strict=False):
+            lacks = bool(
+                weights[code(told), feature] < weights[code(true), feature]
+            )  # only its lack can push
+            assert cause.startswith(f"{'too little of ' * lacks}Feature {feature}")
 
 
 def test_ranked_list__of_one_class(worded, open_page):

@@ -47,7 +47,9 @@ STYLE = """<style>
 [class*="_controls"] :is([data-variant=segmented_control], [data-variant=pills]) { min-height: 2.5rem }
 [class*="st-key-sidebar_"] [data-testid=stCaptionContainer] p { font-size: .82rem; letter-spacing: .06em;
   text-transform: uppercase; padding: 0 0 .2rem .5rem }
-[data-testid=stSidebar] [data-testid=stPageLink] a { min-height: 2.1rem; padding: .3rem .5rem }
+[data-testid=stSidebar] [data-testid=stPageLink] a[data-testid] { min-height: 0; margin: 0;
+  padding: .05rem .5rem }
+[data-testid=stSidebar] [class*=st-key-link_] [data-testid=stElementContainer] { margin: 0 }
 [data-testid=stSidebar] .st-key-link_HERE a { background: #E5A93B }
 [data-testid=stSidebar] .st-key-link_HERE a * { color: #1F2A37; font-weight: 600 }
 [data-testid=stSidebar] [data-testid=stPageLink] a:focus-visible { outline: 3px solid #EDF1F5;

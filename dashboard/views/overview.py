@@ -140,7 +140,7 @@ def _headline(study: Study, population: Slice, *, filtered: bool) -> None:
             _features(study, population, filtered=filtered)
         with columns[2]:
             _overlap(study, population)
-    for note in (*reads.feature_notes(study), *notes_on_probe(study)):
+    for note in (*reads.feature_notes(study), *(notes_on_probe(study) if study.answer is None else ())):
         st.caption(widgets.plain(note))
 
 

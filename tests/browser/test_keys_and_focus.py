@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -160,6 +161,9 @@ def test_sidebar__its_links_keep_their_places_on_every_page(reader, address):
     page = reader().open(f"{address}/images?study=demo")
     link = page.get_by_test_id("stSidebar").get_by_role("link", name="Errors", exact=True)
     before = link.bounding_box()
+    links = page.get_by_test_id("stSidebar").get_by_test_id("stPageLink-NavLink").all()
+    boxes = [one.bounding_box() for one in links]
+    assert all(one["y"] + one["height"] <= below["y"] + 1 for one, below in itertools.pairwise(boxes))
     visit(page, "New study")
     page.wait_for_selector("h1:has-text('New study')")
     settle(page)

@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from core.analysis.probe import notes
 from core.answers.requests import add_answer
 from core.comparison.answers import compare_answers
 from core.jobs.progress import Progress
@@ -50,6 +51,12 @@ def test_the_selector_changes_whose_mistakes_are_shown(answered, open_page):
     assert app.query_params["answer"] == "deployed"
     shown = {one.label: one.value for one in app.metric}
     assert shown["Deployed, accuracy"].startswith(f"{100 * (n_val - 7) / n_val:.1f}")
+
+
+def test_a_note_on_the_probe_stands_beside_its_own_accuracy_only(answered, open_page, monkeypatch):
+    monkeypatch.setattr(notes, "notes_on_probe", lambda study: ["Another rate may be better."])
+    for answer, told in ({}, True), ({"answer": "deployed"}, False):
+        assert ("Another rate" in all_text(open_page("overview", study="demo", **answer))) == told
 
 
 def test_two_answers_of_one_study_are_compared(answered, open_page):

@@ -16,7 +16,7 @@ def rate_note(lr: float, searched: Mapping[float, float]) -> str:
         lr: of the probe. searched: rate -> accuracy on held-out train images; empty where `lr` was given.
 
     >>> rate_note(0.01, {0.03: 0.70, 0.01: 0.71})
-    'The probe learnt best at the smallest of 2 rates, 0.01. A smaller one may be better: probe --lr 0.003.'
+    'The probe learnt best at the smallest of 2 rates, 0.01. A smaller one, such as 0.003, may be better.'
     >>> rate_note(0.03, {0.1: 0.69, 0.03: 0.71, 0.01: 0.70}), rate_note(0.1, {0.1: 1.0, 0.03: 1.0})
     ('', '')
     """
@@ -31,7 +31,7 @@ def rate_note(lr: float, searched: Mapping[float, float]) -> str:
     end, beyond, next_rate = ends[lr]
     return (
         f"The probe learnt best at the {end} of {len(searched)} rates, {lr:g}. "
-        f"A {beyond} one may be better: probe --lr {next_rate:.1g}."
+        f"A {beyond} one, such as {next_rate:.1g}, may be better."
     )
 
 

@@ -68,7 +68,7 @@ def recommend(held: Collection[str], calibration: Mapping[str, Any] | None = Non
     if calibration and standing in ("level", "below"):
         caveat += f" On {calibration['n']:,} labelled images {none_works}."
     else:
-        caveat += " With labels of some images, quality --calibrate N tells which to use."
+        caveat += " Labels of some 200 images can tell which score to use (a calibration)."
     return Recommendation(DISTINCTIVENESS, caveat)
 
 

@@ -34,6 +34,7 @@ def test_recommend__by_what_there_is_and_never_the_combined_score(held, facts, s
     found = recommend(held, facts)
     assert found is not None and found.score == score
     assert ("Use it with care" in found.reason) == (score == "distinctiveness")
+    assert "--" not in found.reason  # a page shows it
     tried = score != "confidence" and facts is not None and facts["low"] < 0.5 and facts["n_errors"] > 7
     assert ("none of the scores without labels can be told from chance" in found.reason) == tried
 

@@ -110,6 +110,25 @@ def select_class(
     return choice
 
 
+def select_classes(
+    label: str, classes: Sequence[str], *, key: str, default: Sequence[str], most: int, help: str
+) -> list[str]:
+    """`select_class` of several, `most` of them; `default` where none is chosen."""
+    chosen = session.drop_unknown(key, classes)[:most] or list(default)
+    session.show_in_widget(key, chosen)
+    st.multiselect(
+        label,
+        classes,
+        default=chosen,
+        key=key,
+        format_func=with_class_names,
+        on_change=lambda: session.set_url(key, session.value(key)),
+        max_selections=most,
+        help=help,
+    )
+    return chosen
+
+
 def select_some(
     label: str,
     options: Iterable[str],

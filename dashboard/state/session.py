@@ -204,13 +204,15 @@ def here() -> tuple[Any, Any]:  # page and study of this run
     return st.session_state.get(_PAGE), st.session_state.get(STUDY)
 
 
-def drop_unknown(name: str, options: Iterable[str]) -> None:
-    """Say that a bound widget's part of the link names something this study lacks (Streamlit drops it)."""
-    allowed = set(options)
-    for text in st.query_params.get_all(name):
+def drop_unknown(name: str, options: Iterable[str]) -> list[str]:
+    """What a part of the link names among the options; of anything else it says that this study lacks it."""
+    allowed, linked = set(options), st.query_params.get_all(name)
+    st.session_state.setdefault(_READ, set()).add(name)
+    for text in linked:
         if text not in allowed:
             _noted().add(name)
             notify(f"This study has no {text[:60]!r}, so that part of the link was dropped.")
+    return [text for text in linked if text in allowed]
 
 
 def set_widget(widget: str, value: object) -> None:
@@ -334,10 +336,8 @@ def pick_rows(study: Study, rows: Sequence[int]) -> None:
 
 def _row_in_url(study: Study) -> int | None:
     name = url_text(IMAGE)
-    if name is None:
-        return None
-    row = _row_of(study, name)
-    if row is None:
+    row = None if name is None else _row_of(study, name)
+    if name is not None and row is None:
         set_url(IMAGE, None)
         notify(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
     return row

@@ -93,6 +93,19 @@ def test_the_pages_show_names_and_filter_by_ids(tmp_path: Path, monkeypatch, ope
     assert not any(name in said for name in IDS[:3])
 
 
+def test_the_classes_of_mean_representations_are_named_and_the_link_keeps_ids(
+    tmp_path: Path, monkeypatch, open_page
+):
+    monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
+    make_study(tmp_path / "demo", n_train=40, n_val=40, class_names=IDS)
+    link = {"study": "demo", "heat_part": "Mean representations", "groups_classes": [IDS[1], IDS[2]]}
+    app = open_page("heatmaps", **link)
+    field = app.multiselect(key="groups_classes")
+    assert field.value == [IDS[1], IDS[2]] and not set(field.options) & set(IDS[:3])
+    field.unselect(IDS[1]).run()
+    assert not app.exception and app.query_params["groups_classes"] == IDS[2]
+
+
 def test_pickers_of_errors_name_classes_and_the_link_keeps_ids(tmp_path: Path, monkeypatch, open_page):
     monkeypatch.setenv("PEREGRINE_STUDIES", str(tmp_path))
     study = open_study(make_study(tmp_path / "demo", n_train=40, n_val=40, class_names=IDS))

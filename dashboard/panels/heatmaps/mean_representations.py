@@ -20,7 +20,7 @@ from core.store import Study
 from dashboard.cache import heatmap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, show_chart
-from dashboard.components.choose_one import press_some, select_class, select_some
+from dashboard.components.choose_one import press_some, select_class, select_classes
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
 from dashboard.state import session
@@ -56,11 +56,11 @@ def _choose(study: Study, means: Means) -> tuple[np.ndarray, np.ndarray, tuple[s
     names = study.class_names
     usual = [names[number] for number in class_representations.choose_classes(means["counts"])]
     with st.popover("Classes", icon=":material/label:", key="groups_classes_popover"):
-        labels = select_some(
-            "Classes", names, key="groups_classes", default=usual, most=MOST_CLASSES, shows_label=True,
+        labels = select_classes(
+            "Classes", names, key="groups_classes", default=usual, most=MOST_CLASSES,
             help="First those with the most correct and misclassified images",
         )  # fmt: skip
-    classes = np.sort(np.array([names.index(name) for name in labels or usual], np.int64))
+    classes = np.sort(np.array([names.index(name) for name in labels], np.int64))
     features = class_representations.choose_features(
         reads.vector(study, "class_means"), _discriminative(study), classes
     )

@@ -43,7 +43,12 @@ def test_rates__reach_below_a_hundredth():
 @pytest.mark.parametrize(
     ("lr", "searched", "beginning", "remedy"),
     [
-        (0.001, {0.1: 0.5, 0.01: 0.6, 0.001: 0.7}, "at the smallest of 3 rates, 0.001.", "such as 0.0003, may be better."),
+        (
+            0.001,
+            {0.1: 0.5, 0.01: 0.6, 0.001: 0.7},
+            "at the smallest of 3 rates, 0.001.",
+            "as 0.0003, may be better.",
+        ),
         (0.3, {0.3: 0.7, 0.1: 0.5}, "at the largest of 2 rates, 0.3.", "such as 1, may be better."),
         (0.03, {0.1: 0.5, 0.03: 0.6, 0.01: 0.5}, "", ""),
         (0.3, {0.3: 0.7, 0.1: 0.5, 0.03: 0.7}, "", ""),  # one inside is as good

@@ -90,18 +90,18 @@ def telling_features(features: pd.DataFrame, strength: np.ndarray | None = None)
             firing train images that belong to the feature's most common class.
     Returns:
         the discriminative features with a defined strength or, if there are none, all features by how often
-        they fire.
+        they fire; that also orders equal strengths, as where each class has one image.
     """
-    number = features["feature"].to_numpy(np.int64)
+    number, rate = features["feature"].to_numpy(np.int64), numbers(features, "activation_rate")
     if strength is None:
-        value = numbers(features, "purity") * numbers(features, "activation_rate")
+        value = np.round(numbers(features, "purity") * rate, 9)  # of equal counts equal
     else:
         value = np.asarray(strength, np.float64)[number]
     candidates = features["discriminative"].to_numpy(bool) & np.isfinite(value)
     if not candidates.any():
-        candidates, value = np.ones(len(features), bool), numbers(features, "activation_rate")
-    order = np.flatnonzero(candidates)[np.argsort(-value[candidates], kind="stable")]
-    return number[order].tolist()
+        candidates, value = np.ones(len(features), bool), rate
+    order = np.lexsort((-rate, -value))
+    return number[order[candidates[order]]].tolist()
 
 
 def rated_images(study: Study) -> str:

@@ -145,7 +145,7 @@ def by_verdict(correct: np.ndarray, *, theme: Theme = LIGHT) -> Colouring:
     palette, names = (theme.correct, theme.misclassified), ("correct", "misclassified")
     if (codes == 2).any():
         palette, names = (*palette, theme.grid), (*names, UNKNOWN)
-    return Colouring(codes, palette, names, title="Result of the probe")
+    return Colouring(codes, palette, names, title="Result")
 
 
 def by_amount(values: np.ndarray, *, title: str = "", theme: Theme = LIGHT) -> Colouring:

@@ -397,7 +397,7 @@ function showTip(self, at) {
   });
   const parts = lines.filter(Boolean);
   const title = self.title;
-  if (self.names.length && title !== "Result of the probe" && !self.said.some(({ name }) => name.startsWith(title.split(" ")[0]))) {
+  if (self.names.length && title !== "Result" && !self.said.some(({ name }) => name.startsWith(title.split(" ")[0]))) {
     const line = document.createElement("p");
     const label = document.createElement("span");
     label.textContent = `${title} `;

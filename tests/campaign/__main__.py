@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.__main__ import machine
-from tests.campaign import disks, reading, writing
+from tests.campaign import disks, fuzzing, reading, writing
 from tests.campaign.outcome import Outcome, Row
 
 ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries it)
@@ -35,6 +35,7 @@ ROWS: dict[str, tuple[str, int, Row]] = {  # name: (fault, how many, what tries 
     "bits": ("one bit flipped, every kind of file", 400, reading.bits),
     "deleted": ("a file deleted under a viewer", 60, reading.deleted),
     "inputs": ("malformed inputs, so many for each of 17 readers", 60, reading.inputs),
+    "fuzz": ("inputs guided by coverage, so many seconds for each of 17 readers", 60, fuzzing.fuzz),
     "addresses": ("hostile addresses of the dashboard", 1000, reading.addresses),
 }
 HEAD = "| fault | tried | refused | lost | wrong | more than one line | seconds | of |"
@@ -67,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n".join(lines), flush=True)
     holds = True
     for name in args.only:
-        if ROWS[name][2].__module__ == disks.__name__ and not disks.IS_POSSIBLE:
-            print(f"{name}: not tried, it needs Linux and a C compiler", file=sys.stderr, flush=True)
+        module = sys.modules[ROWS[name][2].__module__]
+        if not getattr(module, "IS_POSSIBLE", True):
+            print(f"{name}: not tried, it needs {module.NEEDS}", file=sys.stderr, flush=True)
             continue
         found, seconds = tried(name, args.seed, args.share)
         lines.append(line(ROWS[name][0], found, seconds))

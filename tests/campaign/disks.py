@@ -25,6 +25,7 @@ from tests.dashboard.server.test_server import ask
 from tests.storage.flips import read_all
 
 IS_POSSIBLE = sys.platform == "linux" and shutil.which("cc") is not None
+NEEDS = "Linux and a C compiler"
 SOURCE = Path(__file__).with_name("faults.c")
 READ = """
 import sys

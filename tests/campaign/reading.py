@@ -107,14 +107,14 @@ def _damaged(outcome: Outcome, study: Path, name: str, *, named: bool = True) ->
 def inputs(rng: np.random.Generator, n: int, folder: Path) -> Outcome:
     """Files of users, cut, changed, joined or replaced: read, or refused in one line, within PATIENCE."""
     outcome, counts = Outcome(), Counter[str]()
-    for kind, (path, read) in _readers(folder).items():
+    for kind, (path, read) in readers(folder).items():
         whole, valid = path.read_bytes(), Outcome()
-        _read(valid, kind, path, read)
+        judge(valid, kind, path, read)
         if valid.refused or valid.wrong:
             outcome.went_wrong(f"the whole {kind} is not read: {valid.examples}")
         for _ in range(n):
             path.write_bytes(malformed(rng, whole))
-            _read(outcome, kind, path, read)
+            judge(outcome, kind, path, read)
             counts[kind] += 1
         path.write_bytes(whole)
     outcome.note = ", ".join(counts)
@@ -135,7 +135,7 @@ def malformed(rng: np.random.Generator, whole: bytes) -> bytes:
     return kinds[int(rng.integers(len(kinds)))]()
 
 
-def _read(outcome: Outcome, kind: str, path: Path, read: Reader) -> None:
+def judge(outcome: Outcome, kind: str, path: Path, read: Reader) -> None:
     said = io.StringIO()
     outcome.tried += 1
     try:
@@ -172,7 +172,7 @@ def _patience() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _readers(folder: Path) -> dict[str, tuple[Path, Reader]]:
+def readers(folder: Path) -> dict[str, tuple[Path, Reader]]:
     """A valid file of each kind, and what reads it."""
     given = write_given(folder)
     rows, raw = folder / "rows.csv", folder / "raw.npy"

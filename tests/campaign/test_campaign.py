@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.campaign import __main__ as campaign
-from tests.campaign import disks, writing
+from tests.campaign import disks, fuzzing, writing
 from tests.campaign.outcome import Outcome
 
 
@@ -34,6 +34,13 @@ def test_faults_of_what_is_written__lose_nothing(name: str) -> None:
 def test_faults_of_disks__lose_nothing(name: str) -> None:
     found, _ = campaign.tried(name, seed=1, share=0.1)
     assert found.holds and found.tried, found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not fuzzing.IS_POSSIBLE, reason=f"needs {fuzzing.NEEDS}")
+def test_inputs_guided_by_coverage__lose_nothing_and_show_nothing() -> None:
+    found, _ = campaign.tried("fuzz", seed=1, share=0.1)
+    assert found.holds and found.tried > 17 and found.refused, found
 
 
 def test_table__ends_with_1_where_something_is_lost(

@@ -206,6 +206,7 @@ def embed_chunks(
     batches = batches_of(todo, len(source.table), batch_size)
     n_features = encoder.shape[1] if ready else encoder.n_features
     buffer, stream = ChunkBuffer(), picture_batches(pictures, batches, workers=workers, pin=pin)
+    waiting: dict[int, ChunkBuffer] = {}  # as long as nothing was readable, an earlier run's files stay
     for batch_rows, batch in zip(batches, stream, strict=True):
         if strict and batch.unreadable:
             row, reason = batch.unreadable[0]
@@ -217,11 +218,14 @@ def embed_chunks(
         buffer.add(batch, raw, logits)
         bar.update(len(batch_rows))
         if batch_rows.stop % CHUNK_ROWS == 0 or batch_rows.stop == len(source.table):
-            chunk = batch_rows.start // CHUNK_ROWS
+            waiting[batch_rows.start // CHUNK_ROWS] = buffer
             shape = {"n_features": n_features, "n_outputs": head.n_outputs if head else 0}
-            _check_some_readable(buffer.unreadable, source)  # before the files of an earlier run are replaced
-            buffer.write(step, chunk, **shape, dtype=dtype, thumbnails=bool(thumbnail_size))
+            if buffer.rows or step.has_begun:
+                for chunk, one in waiting.items():
+                    one.write(step, chunk, **shape, dtype=dtype, thumbnails=bool(thumbnail_size))
+                waiting.clear()
             buffer = ChunkBuffer()
+    _check_some_readable([row for one in waiting.values() for row in one.unreadable], source)
     ranks.wait()
     return _finish(step, source, names, n_chunks) if ranks.is_first else []
 

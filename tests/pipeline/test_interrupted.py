@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.analysis import representations
 from core.cli import main
 from core.errors import StudyError
 from core.pipeline import run as pipeline
@@ -82,16 +83,18 @@ def test_refused_request__is_not_tried_again_by_resume(run, analysed, tmp_path):
     assert run("resume", study).code == 0
 
 
-def test_embed__redone_with_wrong_images_leaves_the_study(run, tmp_path):
+def test_embed__redone_with_wrong_images_leaves_the_study(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(representations, "CHUNK_ROWS", 4)  # two chunks
     images = photos(tmp_path / "photos", {"cat": 4, "dog": 4})
     study, words = tmp_path / "study", (*SMALL, *QUICK[:4])
     assert run("embed", study, "--images", images, *words).code == 0
     before, broken, none = contents(study), tmp_path / "broken", tmp_path / "none"
+    shutil.copytree(images, none)
     shutil.copytree(images, broken)
     for number, path in enumerate(sorted(broken.rglob("*.png"))):
         path.write_bytes(b"no picture" if number else path.read_bytes())
-    none.mkdir()
-    (none / "a.png").write_bytes(b"no picture")
+    for path in none.rglob("*.png"):
+        path.write_bytes(b"no picture")
     wrong = [("nowhere",), (none,), (broken, "--strict")]
     for folder, *more in wrong:
         assert run("embed", study, "--images", folder, *more, "--redo").error

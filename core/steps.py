@@ -136,6 +136,7 @@ STEPS: dict[str, Step] = {
             needs=("embed",),
             outputs=("map_pca", "map_umap"),
             running=(),
+            options=("method",),
             check=checks.check_map_options,
             in_basis=True,
             shows_through=True,

@@ -15,6 +15,7 @@ from core.charts import maps
 from core.charts.options import FigureOptions
 from core.charts.theme import Theme
 from core.common.score_names import score_label
+from core.config.checks import has_umap
 from core.figures.cells import CellRequest
 from core.slices.slice import Slice
 from core.store import Study
@@ -24,7 +25,9 @@ from dashboard.cache.features import feature_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, page_theme
 from dashboard.components.choose_one import choose_one, select_one
+from dashboard.components.job_follower import start_button
 from dashboard.components.page_link import link
+from dashboard.components.run_button import step_command
 from dashboard.components.scatter import Outline, scatter
 from dashboard.panels import map_legend, marks, search_box
 from dashboard.panels.filter_bar import filter_bar
@@ -47,6 +50,7 @@ PARTS = {"rest": REST, "rest_umap": REST, "prefix": PREFIX, "prefix_umap": PREFI
 ACTIVATION = "Activation of a feature"
 MOST_APART = 4  # features, and words, that are named of a selection
 MOST_FOUND = 60  # images of a search that are ringed
+MUCH = 0.3  # share of the variance from which on a plane shows most of what lies near what
 WIDEST = 1.7  # UMAP keeps neighbours and no distances: its axes have no unit, and may fill a wide page
 BESIDE = 380  # pixels of the selection, beside the map from 1280 pixels and below it on narrower pages
 STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%, 480px) }</style>"
@@ -77,6 +81,7 @@ def map_page(study: Study, population: Slice) -> None:
         with st.container(key="map_left"):
             _scatter(study, request, n_chosen, outline, hits)
             _line(study, n_chosen, kind)
+            _offer_umap(study, kind)
         if outline:
             with st.container(key="map_right", width=BESIDE, gap="small"):
                 apart = map_reads.set_apart(study, kind, population, outline)
@@ -194,11 +199,21 @@ def _line(study: Study, n_chosen: int, kind: str) -> None:
     if kind in PARTS:
         line = PARTS[kind]
     elif kind == "pca" and len(shares) == 2:
-        line = f"PCA: the two axes hold {widgets.percent(sum(shares), digits=0)} of the variance."
+        line = f"PCA: the two axes hold {widgets.percent(sum(shares), digits=0)} of the variance"
+        line += "." if sum(shares) >= MUCH else ", so images beside each other here need not be alike."
     if n_chosen > map_reads.MOST_POINTS:
         line += f" A random {map_reads.MOST_POINTS:,} are drawn; a selection takes all that lie in it."
     line += " Click an image to open it; *Lasso* and *Box* select; the legend filters."
     st.caption(line, help=widgets.help_text(f"map_{kind}"))
+
+
+def _offer_umap(study: Study, kind: str) -> None:
+    """A button that adds UMAP to a study whose PCA says little and which has no other map."""
+    little = sum(study.summary("map").get("shares", [1.0])) < MUCH
+    command = step_command(study, "map", {"method": "umap"})
+    if kind == "pca" and little and not study.has("map_umap") and has_umap() and command is not None:
+        about = "UMAP keeps the nearest neighbours of each image together. PCA stays beside it."
+        start_button(command, "Compute UMAP", key="map_umap_run", about=about)
 
 
 def _outline() -> tuple[tuple[float, float], ...]:

@@ -67,7 +67,8 @@ def _pictures(study: Study, population: Slice, controls: DeltaGenerator) -> None
     with with_menu(
         "heat", alt="heatmaps of correct and of misclassified images", cell=_cell(choice, display)
     ):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        line = st.container(horizontal=True, vertical_alignment="center", gap="small", key="heat_beside_menu")
+        with line:
             kinds = [kind for kind in heatmap_reads.mask_kinds(study) if kind in display.kinds]
             heatmap_grid.legend(kinds, display.style.colour_map)
             _stored(study, choice, rows)

@@ -34,7 +34,7 @@ def test_save_in_the_row__a_message_and_an_undo(reader, visitor, address, served
     page.get_by_role("button", name="Save: ").first.focus()
     page.keyboard.press("Enter")
     page.locator(TOAST, has_text="Saved as").wait_for()
-    page.get_by_role("button", name="Undo save: ").wait_for()
+    page.get_by_role("button", name="Unsave: ").wait_for()
     settle(page)
     assert page.locator("li").first.bounding_box()["y"] == before["y"]  # what the reader looks at stays
     saved = saved_slices.texts(served / "demo")
@@ -42,9 +42,9 @@ def test_save_in_the_row__a_message_and_an_undo(reader, visitor, address, served
     assert plain_name(Slice.parse(row["where"])).startswith(next(iter(saved))[:20])
     other = visitor().open(f"{address}/errors?study=demo&{ALL_ROWS}")  # another reader cannot undo it
     assert other.get_by_role("button", name="Saved: ").first.is_disabled()
-    page.get_by_role("button", name="Undo save: ").click()
+    page.get_by_role("button", name="Unsave: ").click()
     page.locator(TOAST, has_text="no longer saved").wait_for()
-    page.get_by_role("button", name="Undo save: ").wait_for(state="detached")
+    page.get_by_role("button", name="Unsave: ").wait_for(state="detached")
     assert saved_slices.texts(served / "demo") == {}
 
 

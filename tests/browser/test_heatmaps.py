@@ -65,6 +65,9 @@ def test_pictures__original_overlay_and_masks_load(reader, address):
 def test_look__changes_the_pictures_and_not_the_tiles(reader, address):
     one = reader()
     page = one.open(f"{address}/heatmaps?study=seen")
+    menu = page.locator(".st-key-heat_framed .peregrine-menu .more").first.bounding_box()
+    for part in page.locator(".st-key-heat_beside_menu > *").all():  # the menu covers nothing of the legend
+        assert (box := part.bounding_box())["x"] + box["width"] <= menu["x"]
     page.wait_for_function(_in_gallery(LOADED))
     source = "tiles[0].querySelectorAll('img')[1].src"
     before = page.evaluate(_in_gallery(f"(tiles[0].querySelectorAll('img')[1].kept = true, {source})"))

@@ -65,7 +65,7 @@ MARKS = {
     WORSE: ":orange[▼ worse:]",
     CHANGED: "◆ changed:",
     UNCLEAR: ":gray[◆ could be chance:]",
-    UNKNOWN: "change",
+    UNKNOWN: "",
 }
 CARDS = ("accuracy", "confidence_auroc", "q_auroc", "miou_core", "confidence")  # the first that are there
 MOST_CARDS = 4

@@ -32,7 +32,7 @@ from dashboard.panels.image.heatmap import compute_missing
 from dashboard.state import session
 
 TILES = 12
-CORRECT = 4  # correct images of each class
+CORRECT = 6  # correct images of each class
 TOP_IMAGES = 4
 MOST = 5  # features that are offered
 UNDER = "under"  # part of the URL: the feature under which the images are shown

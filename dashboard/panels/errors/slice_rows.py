@@ -140,7 +140,7 @@ def _save_button(name: str | None) -> Button:
     if name is None:
         return Button(SAVE, "Save", "Keep this slice in the study under its name")
     if name in session.recall(JUST_SAVED, ()):
-        return Button(UNDO, "Undo save", f"Take “{name}” out of the saved slices again")
+        return Button(UNDO, "Unsave", f"Take “{name}” out of the saved slices again")
     return Button(SAVED, "Saved", f"Saved as “{name}”", active=False)
 
 

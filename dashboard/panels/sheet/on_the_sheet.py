@@ -27,7 +27,7 @@ from dashboard.panels.sheet import preview
 from dashboard.state import session, sheet
 from dashboard.state.sheet import LONGEST_CAPTION
 
-SUGGESTED = (  # in this order, the first eight that the study has
+SUGGESTED = (  # in this order, the first nine that the study has
     "heatmaps",
     "baselines",
     "miou_scale",
@@ -41,8 +41,8 @@ SUGGESTED = (  # in this order, the first eight that the study has
     "sparsity",
     "map",
 )
-N_SUGGESTED = 8
-A_ROW = 4
+N_SUGGESTED = 9
+A_ROW = 3
 ADD = "sheet_add"
 USUAL_PICTURES = 4  # offered where no image is marked
 MOST_PICTURES = 24

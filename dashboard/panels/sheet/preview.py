@@ -61,8 +61,8 @@ def sheet_preview_part(cells: list[CellRequest], drawn: list[Content], grid: She
 
 
 def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
-    """What draws a cell alone, on paper of one shape for all cells, under a key; None where this study and
-    its filter give nothing to draw.
+    """What draws a cell alone, or its upper part, on paper of one shape, under a key; None where this study
+    and its filter give nothing to draw.
     """
     grid = SheetGrid(
         "double" if not cell.is_picture and cell.chart.column == "double" else "single", 1, "sans"
@@ -71,10 +71,9 @@ def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
     if problems:
         return None
     width = grid.width_of()
-    paper = max(width, content.height / PAPER), max(width * PAPER, content.height)
-    left, top = (paper[0] - width) / 2, (paper[1] - content.height) / 2
-    slot = Slot(left, top, width, content.height, letter="", caption=())
-    size = round(paper[0]), round(paper[1])
+    top = max(0.0, (width * PAPER - content.height) / 2)  # what is taller is cut, so that text can be read
+    slot = Slot(0, top, width, content.height, letter="", caption=())
+    size = round(width), round(width * PAPER)
     return lambda key: sheet_preview([content], [slot], size, font="sans", key=key)
 
 

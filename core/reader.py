@@ -13,13 +13,13 @@ import pandas as pd
 from PIL import Image
 
 from core.common.command_line import command_line
-from core.common.inside import inside
+from core.common.remote.place import as_path
 from core.common.worker_group import check_same
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
 from core.steps import STEPS, in_analysis, step_of
 from core.storage import layers
 from core.storage import manifest as manifests
-from core.storage.bounds import fault_of
+from core.storage.bounds import stored_array
 from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
 from core.storage.missing import LEFT_OUT, NO_LABELS, Missing, damaged_item, missing_step
@@ -40,7 +40,7 @@ class StudyReader:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = as_path(path)
         self.manifest = layers.read_layered(self.path)
         self.below = layers.below(self.path)  # the study that this is a basis of
         self.feature_kind = "Feature" if self.below is None else "Latent"  # what each is called
@@ -160,10 +160,8 @@ class StudyReader:
             whole = StudyReader(self.below)
             self._arrays[name] = layers.read_made(whole, self.path.name, name, entry[layers.MADE])
         if name not in self._arrays:
-            rows, width = [chunk["rows"] for chunk in entry["chunks"]], entry["shape"][1:]
-            fault, say = fault_of(name, self.manifest["items"]), partial(self._damage_found, name)
-            folder = inside(layers.home(self.path, self.below, entry), name)
-            self._arrays[name] = ChunkedArray(folder, rows, entry["dtype"], width, fault=fault, damaged=say)
+            folder, say = layers.home(self.path, self.below, entry), partial(self._damage_found, name)
+            self._arrays[name] = stored_array(folder, name, self.manifest["items"], say)
         return self._arrays[name]
 
     def vector(self, name: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.answers.answer import Answer
 from core.bases.basis import UNITS
-from core.errors import PeregrineError
+from core.errors import PeregrineError, RemoteError
 from core.storage.layers import layer
 from core.store import Study
 from dashboard.addresses import served_studies
@@ -19,6 +19,7 @@ from dashboard.components import folding, widgets
 from dashboard.components.chart import page_theme
 from dashboard.components.page_link import link
 from dashboard.components.stable_container import stable_container
+from dashboard.components.tooltips import plain
 from dashboard.panels import sidebar, tour
 from dashboard.panels.image import detail as image_detail
 from dashboard.panels.jobs import study_progress
@@ -86,7 +87,11 @@ def main() -> None:
     if (target := session.take_target()) is not None:
         st.switch_page(f"views/{target.page}.py", query_params=target.query)
     session.enter_page(name)
-    entry = _selected_study()
+    try:
+        entry = _selected_study()
+    except RemoteError as error:
+        st.error(plain(error), icon=":material/cloud_off:")
+        return
     facts_slot = sidebar.links(entry, name)
     st.set_page_config(page_title=" · ".join([page.title, *([entry.name] if entry else []), "Peregrine"]))
     if name in WITHOUT_STUDY:

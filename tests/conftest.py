@@ -27,7 +27,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from core.pipeline.memory import keep_freed_memory
-from tests.object_server import ObjectServer, object_server
+from tests.object_server import ObjectServer, object_server, s3_client, s3_server
 from tests.sampling import EVERYTHING
 from tests.shared import made_once
 
@@ -203,3 +203,20 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectSe
     with object_server(tmp_path / "objects") as server:
         monkeypatch.setenv("PEREGRINE_URLS", server.url)
         yield server
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a bucket in a local S3 server, reached by the environment, and an empty cache."""
+    from core.common.remote import objects, place
+
+    with s3_server() as environment:
+        ours = {"CACHE": str(tmp_path / "cache"), "STATE": str(tmp_path / "state"), "URLS": ""}
+        for name, value in {**environment, **{f"PEREGRINE_{name}": ours[name] for name in ours}}.items():
+            monkeypatch.setenv(name, value)
+        for known in (objects._known, place._asked, place._listed, place._folders):
+            known.clear()  # an earlier test's store
+        objects._opened.cache_clear()
+        s3_client().makedirs("bucket")
+        yield "s3://bucket"
+    objects._opened.cache_clear()

@@ -1,4 +1,4 @@
-"""A real object server for tests: files of a folder over HTTP, with parts, and with the faults of stores."""
+"""Real object servers for tests: files of a folder over HTTP, with the faults of stores; and one of S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
+
+SECRET = "Wb7verysecret"  # the password of the S3 server
 
 
 class ObjectServer(ThreadingHTTPServer):
@@ -104,3 +107,35 @@ def object_server(root: Path) -> Iterator[ObjectServer]:
             yield server
         finally:
             server.shutdown()
+
+
+@contextmanager
+def s3_server() -> Iterator[dict[str, str]]:
+    """Run an empty S3 server (moto's) until the block ends; yields the environment that reaches it."""
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+    from moto.server import ThreadedMotoServer
+
+    s3_backends[DEFAULT_ACCOUNT_ID].reset()  # what an earlier one of this process held
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    endpoint = "http://{}:{}".format(*store.get_host_and_port())
+    yield {
+        "AWS_ACCESS_KEY_ID": "someone",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    store.stop()
+
+
+def s3_client() -> Any:
+    """Return a client of the server that the environment names, which remembers nothing."""
+    import s3fs
+
+    return s3fs.S3FileSystem(skip_instance_cache=True, use_listings_cache=False)
+
+
+def upload(folder: Path, address: str) -> None:
+    """Put a folder with all that it holds to an address that is free."""
+    s3_client().put(str(folder), address, recursive=True)

@@ -19,7 +19,7 @@ def folder_name(study: Study, other: Study) -> str:
 
     A study beside it is named by its own folder: `second`.
     """
-    return Path(os.path.relpath(other.path, study.path.parent)).as_posix()
+    return Path(os.path.relpath(str(other.path), str(study.path.parent))).as_posix()
 
 
 def is_beside(name: str) -> bool:
@@ -38,7 +38,7 @@ def study_name(folder: str) -> str:
 
 def folder_of(study: Study, name: str) -> Path:
     """Return the folder that a name means; it need not exist."""
-    return Path(os.path.normpath(study.path.parent / name))
+    return type(study.path)(os.path.normpath(str(study.path.parent / name)))
 
 
 def open_other(study: Study, name: str) -> Study:
@@ -48,7 +48,7 @@ def open_other(study: Study, name: str) -> Study:
         StudyError: there is none of that name, or it cannot be read.
     """
     folder = folder_of(study, name)
-    if not folder.is_dir():
+    if not (folder.is_dir() or _is_study(folder)):
         raise StudyError(gone_study(name, [one.name for one in _folders(folder.parent)]))
     return open_study(folder)
 
@@ -60,9 +60,13 @@ def gone_study(name: str, there: Sequence[str]) -> str:
 
 def _folders(folder: Path) -> list[Path]:
     try:
-        return [one for one in folder.iterdir() if (one / "manifest.json").is_file()]
+        return [one for one in folder.iterdir() if _is_study(one)]
     except OSError:
         return []
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file()
 
 
 def narrowed_study(study: Study, where: Slice | None) -> Study:

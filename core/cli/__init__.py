@@ -32,6 +32,7 @@ MAY_NAME_ADDRESSES = (
     "encoder",
     "study",
     "studies",
+    "others",
 )  # the owner's words
 
 

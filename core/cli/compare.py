@@ -20,7 +20,7 @@ def add_compare(commands: Any) -> None:
     )
     sub.add_argument(
         "studies",
-        type=Path,
+        type=options.place,
         nargs="+",
         metavar="STUDY",
         help="two or more studies; the first is the reference. One with --answers",

@@ -11,6 +11,7 @@ from typing import Any
 from core.cli import options
 from core.common.assets import PACKAGE
 from core.common.command_line import python_module
+from core.common.remote.place import as_path
 from core.errors import SettingsError
 
 APP = PACKAGE.parent / "dashboard" / "app.py"
@@ -29,7 +30,7 @@ def add_dashboard(commands: Any) -> None:
     )
     sub.add_argument(
         "--studies",
-        type=Path,
+        type=options.place,
         metavar="FOLDER",
         help=f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})",
     )
@@ -49,7 +50,7 @@ def add_mcp(commands: Any) -> None:
     )
     sub.add_argument(
         "--studies",
-        type=Path,
+        type=options.place,
         metavar="FOLDER",
         help=f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})",
     )
@@ -102,7 +103,7 @@ def dashboard(args: argparse.Namespace) -> int:
 
 
 def _studies(args: argparse.Namespace) -> Path:
-    studies = Path(getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES).resolve()
+    studies = as_path(getattr(args, "studies", None) or os.environ.get(STUDIES) or DEFAULT_STUDIES).resolve()
     if studies.exists() and not studies.is_dir():
         raise SettingsError(f"'{studies}' is a file. Give a folder of studies with --studies")
     return studies

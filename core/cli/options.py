@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 
 from core.cli.latents import features, names, parts_of
 from core.common.command_line import PROGRAM
-from core.errors import did_you_mean
+from core.common.remote.place import as_path
+from core.errors import AddressRefused, did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
@@ -260,9 +261,17 @@ FEATURES = _reader(features, "a list of feature numbers, as in 3 or 3,98, or of 
 NUMBERS = _reader(numbers, "a list of numbers, as in 1e-5,1e-4")
 
 
+def place(text: str) -> Path:
+    """Read a folder, or the address of a study or of studies."""
+    try:
+        return as_path(text)
+    except AddressRefused as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the study that a command works on."""
-    parser.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
+    parser.add_argument("study", type=place, metavar="STUDY", help="folder of the study")
 
 
 POPULATION = "A slice holds evaluation images unless it names a split: 'split=train label=dog'."

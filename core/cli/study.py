@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
+from core.common.remote.place import as_path
 from core.common.worker_group import is_first
 from core.config import (
     AnswersConfig,
@@ -165,7 +166,9 @@ def demo(args: argparse.Namespace) -> None:
     """Build the demo study, and the one of the fine-tuned encoder."""
     from core.pipeline.demo import ENCODERS, FIRST, build
 
-    root = Path(args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES))
+    root = as_path(
+        args.studies if "studies" in args else os.environ.get("PEREGRINE_STUDIES", DEFAULT_STUDIES)
+    )
     if "background" in args:
         return _demo_in_background(root / FIRST, fresh="fresh" in args, pool=getattr(args, "pool", None))
     for name in [FIRST] if "single" in args else list(ENCODERS):

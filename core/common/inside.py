@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,17 +33,23 @@ def inside(folder: str | Path, relative: str | Path) -> Path:
     Raises:
         StudyError: the path leaves the folder, by a symbolic link, by `..` or because it is absolute.
     """
-    path = Path(folder) / relative
+    folder = folder if isinstance(folder, Path) else Path(folder)
+    path = folder / relative
     try:
-        home, leads_to = os.path.realpath(folder), os.path.realpath(path)
+        home, leads_to = _without_links(folder), _without_links(path)
     except (OSError, ValueError) as error:  # a name that no file can have
         raise StudyError(f"'{relative}' is not a valid file name in '{folder}': {error}") from error
-    if not Path(leads_to).is_relative_to(home):
+    if not leads_to.is_relative_to(home):
         raise StudyError(
             f"'{relative}' of '{folder}' points outside the study folder and is not read. "
             "Replace it by a copy of the file"
         )
     return path
+
+
+def _without_links(path: Path) -> Path:
+    """Where a path leads; one by address (`core.common.remote.place`) does so itself."""
+    return Path(os.path.realpath(path)) if type(path) is type(Path()) else path.resolve()
 
 
 def is_inside(folder: str | Path, relative: str | Path) -> bool:
@@ -60,13 +67,13 @@ class TooLarge(ValueError):
 
 def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
     """Read a whole file. Raises OSError, and TooLarge without reading it."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
+    state = Path(path).stat() if isinstance(path, str) else path.stat()
+    if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
         raise OSError(errno.EINVAL, "no regular file", str(path))
+    if state.st_size > most:
+        raise TooLarge(f"it has {state.st_size / 1e6:,.0f} MB; limit {most / 1e6:,.0f} MB")
     with open(path, "rb") as file:
-        n_bytes = os.fstat(file.fileno()).st_size
-        if n_bytes > most:
-            raise TooLarge(f"it has {n_bytes / 1e6:,.0f} MB; limit {most / 1e6:,.0f} MB")
-        return file.read()
+        return file.read(most)
 
 
 def read_json_file(path: str | Path, most: int = MOST_BYTES, hook: Hook | None = None) -> Any:

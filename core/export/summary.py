@@ -9,6 +9,7 @@ from core.analysis.probe.notes import notes_on_probe
 from core.analysis.quality.recommendation import advice
 from core.analysis.quality.trust_check import headline, read_check, scores_of_answer
 from core.common.readout import readout_words
+from core.common.remote.place import files_below
 from core.export.finding import study_finding
 from core.pipeline.verify import Problem, verify
 from core.steps import STEPS, in_analysis
@@ -75,7 +76,7 @@ def info(study: Study) -> dict[str, Any]:
             step: study.summary(step)["skipped"] for step in STEPS if study.summary(step).get("skipped")
         },
         "missing": {step: str(missing) for step, missing in study.missing().items()},
-        "bytes": sum(path.stat().st_size for path in study.path.rglob("*") if path.is_file()),
+        "bytes": sum(path.stat().st_size for path in files_below(study.path)),
     }
 
 

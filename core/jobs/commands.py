@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.common.command_line import TYPED, basis_of, shell_text
+from core.common.remote.place import as_path
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError
 from core.steps import STEPS
@@ -292,8 +293,7 @@ def command_of(record: Mapping[str, Any]) -> Command:
 @cache
 def _hints(kind: type[Command]) -> dict[str, Any]:
     """Map the fields of a command to their types."""
-    hints = typing.get_type_hints(kind)
-    return {part.name: hints[part.name] for part in dataclasses.fields(kind)}
+    return {part.name: typing.get_type_hints(kind)[part.name] for part in dataclasses.fields(kind)}
 
 
 def _named(words: Iterable[str], study: Path | None) -> list[str]:
@@ -319,7 +319,7 @@ def _typed(value: Any, hint: Any) -> Any:
     """Convert a JSON value to the type of a field; other values are left for the check."""
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
         return tuple(_typed(part, typing.get_args(hint)[0]) for part in value)
-    return Path(value) if isinstance(value, str) and hint is Path else value
+    return as_path(value) if isinstance(value, str) and hint is Path else value
 
 
 def _check_part(command: str, name: str, value: Any, hint: Any) -> None:

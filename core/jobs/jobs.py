@@ -206,9 +206,11 @@ def _with(job: Job, **changes: Any) -> Job:
 
 def _folders_with_progress(folder: Path, depth: int) -> list[Path]:
     """List the folders with a progress file; subfolders of a study are not searched."""
+    if not folder.is_dir():
+        return []
     if (folder / PROGRESS).is_file():
         return [folder]
-    if depth == 0 or not folder.is_dir():
+    if depth == 0:
         return []
     try:
         below = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")

@@ -9,10 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from core.common.inside import inside
+from core.common.remote.place import AddressPath
+from core.errors import PeregrineError
+from core.storage.chunked_array import ChunkedArray
 
 Fault = Callable[[np.ndarray, bool], str | None]  # (values, whether complete) -> problem or None
 
@@ -42,6 +48,21 @@ KEYS = {
     "tail": (("features",), "lower|middle|upper"),
     "verdict": (("overlap_by_feature",), "core|spurious|undecided"),
 }
+
+
+def stored_array(
+    folder: Path, name: str, items: Mapping[str, dict[str, Any]], damaged: Callable[[str], PeregrineError]
+) -> ChunkedArray:
+    """Return an array of a study; one by address is compared with its checksums as it is read.
+
+    Args:
+        items: the entries of the manifest. damaged: see ChunkedArray.
+    """
+    entry, of = items[name], inside(folder, name)
+    rows = [chunk["rows"] for chunk in entry["chunks"]]
+    checksums = [chunk["sha256"] for chunk in entry["chunks"] if isinstance(of, AddressPath)]
+    checks = {"fault": fault_of(name, items), "damaged": damaged, "checksums": checksums}
+    return ChunkedArray(of, rows, entry["dtype"], entry["shape"][1:], **checks)
 
 
 def fault_of(name: str, items: Mapping[str, dict[str, Any]]) -> Fault | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.common.inside import inside
+from core.common.remote.place import AddressPath
 from core.errors import StudyError
 from core.storage.chunked_array import chunk_name
 
@@ -25,6 +26,8 @@ def find_damage(folder: Path, items: dict[str, dict[str, Any]]) -> dict[str, str
     Args:
         items: entries of the manifest, by name.
     """
+    if isinstance(folder, AddressPath) and folder.listed() is None:
+        return {}  # each file is another request: what cannot be read is noticed when it is read
     faults = {name: _first_fault(folder, name, item) for name, item in sorted(items.items())}
     return {name: what for name, what in faults.items() if what}
 
@@ -53,6 +56,9 @@ def _fault(folder: Path, file: str, look: Callable[[Path, int], str | None], exp
 
 
 def _table_fault(path: Path, n_rows: int) -> str | None:
+    if isinstance(path, AddressPath):
+        path.stat()  # its end would be read by its own request
+        return None
     held = pq.read_metadata(path).num_rows
     return None if held == n_rows else f"has {held:,} rows instead of {n_rows:,}"
 

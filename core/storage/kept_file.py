@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from core.common.inside import MOST_BYTES, TooLarge, inside, read_bounded, refused_once, replacing
+from core.common.remote.place import as_path, check_writable
 from core.errors import DISK_FULL, DamagedKeptFile, StudyError
 from core.storage import seals
 
@@ -50,7 +51,7 @@ class KeptFile:
             DamagedKeptFile: the file has been changed or damaged, or cannot be parsed; it is left unchanged.
             StudyError: the file cannot be read or points outside the study folder.
         """
-        with refused_once(Path(folder) / self.name, DamagedKeptFile):
+        with refused_once(as_path(folder) / self.name, DamagedKeptFile):
             return self._read(folder, parse)
 
     def _read(self, folder: Path, parse: Callable[[dict[str, Any]], T]) -> T | None:
@@ -76,7 +77,7 @@ class KeptFile:
     def stamp(self, folder: Path) -> tuple[int, int]:
         """Return a value that changes with every change of the file; (0, 0) if there is none."""
         try:
-            state = (Path(folder) / self.name).stat()
+            state = (as_path(folder) / self.name).stat()
         except OSError:
             return 0, 0
         return state.st_mtime_ns, state.st_size
@@ -87,7 +88,8 @@ class KeptFile:
         Raises:
             StudyError: the study cannot be written to, or another process holds the lock for too long.
         """
-        path = Path(folder) / self.name
+        path = as_path(folder) / self.name
+        check_writable(path.parent)
         if not path.parent.is_dir():  # the lock would make the folder again
             raise StudyError(f"'{folder}' was renamed or deleted meanwhile, so {self.what} cannot be saved")
         try:

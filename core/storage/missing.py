@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.common.command_line import command_line
+from core.common.remote.place import AddressPath
 from core.steps import STEPS
 from core.storage import layers
 
@@ -61,7 +62,12 @@ class Missing:
 
 
 def _command(step: str, folder: Path, **options: object) -> str:
-    """A step in the basis that a folder is of, or of its study where it is the same in every basis."""
+    """A step in the basis that a folder is of, or of its study where it is the same in every basis.
+
+    None for a study by address, which is not written to.
+    """
+    if isinstance(folder, AddressPath):
+        return ""
     whole = layers.below(folder)
     return command_line(
         step, folder if whole is None or (step in STEPS and STEPS[step].in_basis) else whole, **options

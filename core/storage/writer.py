@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from core.common.inside import inside, make_durable_folder, replacing
+from core.common.remote.place import as_path, check_writable
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
 from core.storage import layers
 from core.storage import manifest as manifests
@@ -252,7 +253,8 @@ def write_study(path: str | Path, *, guest: bool = False, shared: bool = False) 
         StudyBusy: another process is writing to it.
         StudyError: the folder holds something else, or a study of a newer format.
     """
-    folder = Path(path)
+    folder = as_path(path)
+    check_writable(folder)
     is_new = not folder.exists()
     if not is_new and not folder.is_dir():
         raise StudyError(f"'{folder}' is a file; a study is a folder")

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from core.common.assets import assets_folder
 from core.common.command_line import with_options
 from core.common.remote.addresses import check_granted, is_url, located
+from core.common.remote.place import check_writable
 from core.encoders.sidecar import read_sidecar
 from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
@@ -24,7 +25,7 @@ from core.errors import PeregrineError, SettingsError
 from core.figures.cells import parse_cell
 from core.jobs.commands import Analyze, Command, FitBasis, MakeSheet, RemoveBasis, RunStep
 from core.storage.layers import below
-from core.storage.manifest import UNFINISHED
+from core.storage.manifest import MANIFEST, UNFINISHED
 from dashboard.addresses import served_studies
 from dashboard.jobs import allowed_paths
 
@@ -48,6 +49,8 @@ def trust(study: Path | None, command: Command) -> str | None:
         one sentence with what was found and what to do.
     """
     try:
+        if study is not None and command.in_study:
+            check_writable(study)
         if study is not None and not isinstance(command, Analyze):
             whole = below(study)  # what a basis lacks comes from its study
             for one in (study, *([whole] if whole else []), *_others(study, command)):
@@ -98,7 +101,7 @@ def _others(study: Path, command: Command) -> list[Path]:
         return []
     names = [name for cell in command.cells for name in parse_cell(cell).others]
     folders = {study.parent / name for name in names}
-    return sorted(folder for folder in folders if folder.exists())
+    return sorted(folder for folder in folders if folder.exists() or (folder / MANIFEST).is_file())
 
 
 def _check_served(study: Path) -> None:

@@ -83,6 +83,9 @@ def new_study_page() -> None:
     widgets.page_header(
         "New study", "Choose images and an encoder. What is found is shown before anything is computed."
     )
+    if widgets.is_said_to_be_read_only(served_studies.studies_folder()):
+        job_list.jobs_section()
+        return
     left, right = st.columns([5, 6], gap="large")
     with left:
         asked, name = _form()
@@ -291,14 +294,11 @@ def _stop_last_check(folder: Path) -> None:
 
 
 def _looking(job: Job) -> None:
-    st.progress(len(job.stages_done) / max(job.stages_total, 1), text=_doing(job))
+    text = f"Looking at the {job.stage} …" if job.stage not in (None, "starting") else "Starting …"
+    st.progress(len(job.stages_done) / max(job.stages_total, 1), text=text)
     st.caption("Looking at images, masks, captions and encoder; nothing is written.")
     if notes := [line for line in log_tail(job.folder, 3).splitlines() if line.startswith("note:")]:
         st.caption(plain(notes[-1]))
-
-
-def _doing(job: Job) -> str:
-    return f"Looking at the {job.stage} …" if job.stage not in (None, "starting") else "Starting …"
 
 
 def _start(asked: request.StudyRequest, name: str) -> None:

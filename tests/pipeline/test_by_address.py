@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from numpy.testing import assert_array_equal
@@ -13,41 +12,9 @@ from numpy.testing import assert_array_equal
 from core.store import open_study
 from tests.command_line import QUICK, SMALL
 from tests.data.sources.pictures import class_folder, make_tar, picture
+from tests.object_server import SECRET, upload
 
 pytestmark = pytest.mark.slow
-SECRET = "Wb7verysecret"
-
-
-@pytest.fixture
-def bucket(tmp_path, monkeypatch) -> Iterator[str]:
-    """A bucket in a local S3 server (moto's); credentials come from the environment."""
-    from moto.server import ThreadedMotoServer
-
-    from core.common.remote import objects
-
-    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    store.start()
-    settings = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": SECRET}
-    settings |= {"AWS_ENDPOINT_URL": "http://{}:{}".format(*store.get_host_and_port())}
-    settings |= {"AWS_DEFAULT_REGION": "us-east-1", "PEREGRINE_URLS": ""}
-    settings |= {"PEREGRINE_CACHE": str(tmp_path / "cache"), "PEREGRINE_STATE": str(tmp_path / "state")}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    objects._opened.cache_clear()  # an earlier test's store
-    fresh_client().makedirs("pictures", exist_ok=True)
-    yield "pictures"
-    store.stop()
-    objects._opened.cache_clear()
-
-
-def fresh_client():
-    import s3fs
-
-    return s3fs.S3FileSystem(skip_instance_cache=True)
-
-
-def upload(folder, bucket: str) -> None:
-    fresh_client().put(str(folder), f"s3://{bucket}/{folder.name}", recursive=True)
 
 
 def test_embed__out_of_s3_is_as_from_the_disk(bucket, tmp_path, run):
@@ -55,12 +22,10 @@ def test_embed__out_of_s3_is_as_from_the_disk(bucket, tmp_path, run):
     members = {f"{n}.{end}": data for n in range(6) for end, data in (("png", picture(n)), ("cls", "x"))}
     make_tar(tmp_path / "shards" / "train-0.tar", members)
     for folder in (photos, tmp_path / "shards"):
-        upload(folder, bucket)
+        upload(folder, f"{bucket}/{folder.name}")
     for name, local in (("pets", photos), ("shards", tmp_path / "shards")):
         assert run("embed", tmp_path / "near", "--images", local, *SMALL, *QUICK[:4]).code == 0
-        assert (
-            run("embed", tmp_path / "far", "--images", f"s3://{bucket}/{name}", *SMALL, *QUICK[:4]).code == 0
-        )
+        assert run("embed", tmp_path / "far", "--images", f"{bucket}/{name}", *SMALL, *QUICK[:4]).code == 0
         near, far = open_study(tmp_path / "near"), open_study(tmp_path / "far")
         assert list(near.images["image_id"]) == list(far.images["image_id"])
         assert_array_equal(near.array("representations"), far.array("representations"))
@@ -77,7 +42,7 @@ def test_embed__says_in_one_line_what_is_wrong_with_a_bucket(bucket, tmp_path, r
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     objects._opened.cache_clear()
-    assert "needs credentials" in run("embed", tmp_path / "s", "--images", f"s3://{bucket}/x", *SMALL).error
+    assert "needs credentials" in run("embed", tmp_path / "s", "--images", f"{bucket}/x", *SMALL).error
 
 
 def test_embed__an_outage_stops_it_and_the_same_command_finishes_it(server, tmp_path, run):

@@ -22,7 +22,7 @@ from core.common.inside import read_json_file, replacing
 from core.common.private_folder import make_private, state_folder
 from core.errors import AddressRefused, PeregrineError
 
-URLS = "PEREGRINE_URLS"
+URLS, STUDIES = "PEREGRINE_URLS", "PEREGRINE_STUDIES"  # what the owner names
 SCHEMES = {"s3": "s3fs", "gs": "gcsfs", "https": "aiohttp", "http": "aiohttp"}  # and the package of each
 REMEMBERED = "urls.json"
 MOST_REMEMBERED = 1000
@@ -95,7 +95,8 @@ def grant(texts: Iterable[object]) -> None:
     Raises:
         AddressRefused: as `located`.
     """
-    parts = [part for text in texts if text for part in _parts(str(text))]
+    words = [word for text in texts for word in (text if isinstance(text, list) else [text]) if word]
+    parts = [part for word in words for part in _parts(str(word))]
     folders = [_folder(part) for part in parts if is_url(part)]
     new = [folder for folder in folders if folder and not is_granted(folder)]
     if not new:
@@ -143,7 +144,7 @@ def _folder(text: str) -> str:
 
 def _named() -> list[str]:
     addresses = []
-    for text in os.environ.get(URLS, "").split():
+    for text in (*os.environ.get(URLS, "").split(), os.environ.get(STUDIES, "")):
         with suppress(AddressRefused):
             addresses.append(located(text))
     return [address for address in addresses if is_url(address)]

@@ -66,6 +66,29 @@ def stat_all(urls: Iterable[str]) -> list[Object | None]:
     return list(_at_once(_stat_or_none, urls))
 
 
+def is_known(url: str) -> bool:
+    """Return True for an object whose size and version need not be asked for."""
+    return url in _known and _known[url][1] >= time.monotonic()
+
+
+def forget_below(url: str) -> None:
+    """Ask again for the size and version of each object below a folder."""
+    for known in [known for known in list(_known) if known.startswith(f"{url}/")]:
+        _known.pop(known, None)
+
+
+def folders_in(url: str) -> list[str]:
+    """List the folders directly below a folder by name, sorted; none where nothing is. Raises RemoteError."""
+    root = f"{_path(url)}/" if url.startswith("http") else _path(url)
+    try:
+        entries = _patiently(url, lambda: _store(url).ls(root, detail=True))
+    except FileNotFoundError:
+        return []
+    folders = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
+    names = {name for folder, _, name in (one.rpartition("/") for one in folders) if folder in root}
+    return sorted(map(unquote, names) if url.startswith("http") else names)
+
+
 def objects_below(url: str) -> list[str]:
     """List every object below a folder by its name from there, sorted; `stat` then knows them.
 
@@ -99,12 +122,12 @@ def read_object(url: str, start: int = 0, size: int | None = None) -> bytes:
     return parts[start % BLOCK :][: max(end - start, 0)]
 
 
-def fetch_ahead(urls: Iterable[str]) -> None:
+def fetch_ahead(urls: Iterable[str], *, whole: bool = False) -> None:
     """Load objects into the cache in parallel; errors are ignored here and raised when the object is read."""
 
     def fetch(url: str) -> None:
         with suppress(OSError, RemoteError):
-            read_object(url, 0, BLOCK)
+            local_copy(url) if whole else read_object(url, 0, BLOCK)
 
     for _ in _at_once(fetch, urls):
         pass
@@ -230,9 +253,7 @@ def _reason(error: BaseException, url: str) -> str:
     if status in GONE or isinstance(error, FileNotFoundError):
         raise FileNotFoundError(errno.ENOENT, "no such object", url) from None
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
-        raise RemoteError(
-            f"'{url}' needs credentials, and the environment has none (docs/guide.md)"
-        ) from None
+        raise RemoteError(f"'{url}' needs credentials; the environment has none (docs/guide.md)") from None
     if status in FORBIDDEN or isinstance(error, PermissionError):
         raise PermissionError(errno.EACCES, "permission denied", url) from None
     if isinstance(status, int) and 400 <= status < 500 and status not in BUSY:
@@ -266,6 +287,7 @@ def _opened(scheme: str, process: int) -> Any:
     if scheme == "s3":
         wait = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
         options = {"config_kwargs": {"retries": {"total_max_attempts": 1}, **wait}}
+        options["max_concurrency"] = 1  # else it asks for each size again, which is known here
     return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
 
 

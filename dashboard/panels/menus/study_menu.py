@@ -8,10 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.common.formatting import format_bytes
+from core.common.remote.place import files_below
 from core.errors import PeregrineError
 from core.jobs.jobs import read_job
 from core.storage import study_folders
 from dashboard.addresses import served_studies
+from dashboard.components import widgets
 from dashboard.components.tooltips import plain
 from dashboard.state import session
 
@@ -27,6 +29,8 @@ def menu(entry: served_studies.Entry) -> None:
 
 
 def _contents(entry: served_studies.Entry) -> None:
+    if widgets.is_said_to_be_read_only(entry.path):
+        return
     job = read_job(entry.path)
     if job is not None and job.running:
         st.caption("A job is writing this study. It can be renamed or deleted when the job has ended.")
@@ -54,7 +58,7 @@ def _deletion(entry: served_studies.Entry) -> None:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(path.lstat().st_size for path in files_below(folder))
 
 
 def _rename(entry: served_studies.Entry, key: str) -> None:

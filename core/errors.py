@@ -1,7 +1,5 @@
 """Errors that a user can act on. Each message is one line: what is wrong, where, and what to do."""
 
-from __future__ import annotations
-
 import difflib
 import errno
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,6 @@
 A new step is one row of `STEPS` and one module with its function. Those of research come from its topics.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any

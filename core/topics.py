@@ -7,8 +7,6 @@ it. What is heavy is named as "module:name" and imported when it is used, so a t
 A new topic is one name in TOPICS and one such folder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache

@@ -6,8 +6,6 @@ file. The server is up before what answers these is loaded (by `warm_up.py`), so
 All requests, Streamlit's own and the WebSocket included, pass the guard first (see `dashboard.server`).
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable
 from pathlib import Path

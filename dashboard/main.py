@@ -1,7 +1,5 @@
 """The pages, the study selector, and what stands above every page: notes, progress, clear errors."""
 
-from __future__ import annotations
-
 from html import escape
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Read the positions of a study's images with its encoder, batch by batch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

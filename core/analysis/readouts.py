@@ -1,7 +1,5 @@
 """Other readings of a study's images: the vectors that other tokens and layers of its encoder give."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 

@@ -5,8 +5,6 @@ interrupted run resumes with the missing chunks, and any number of processes (`t
 share them with the same result.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial

@@ -1,7 +1,5 @@
 """Small numeric tools shared by the analysis."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Outputs of a classifier matched to the labels of a study: by WordNet id, name, index or order. No torch."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """The kinds of answers: one table. No torch; what is heavy is named, and imported when it is used."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Bases without a training of ours: scikit-learn's factorisations, and random directions as a control."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Read a dictionary from a file or folder of another library, without running anything from it."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The kinds of bases: one table. No torch; what is heavy is named, and imported when it is used."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MOST_LATENTS = 16_384  # of a width that is not given

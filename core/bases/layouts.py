@@ -4,8 +4,6 @@ What a library publishes as its forward pass is what its files mean here. Arrays
 from a file but numbers and texts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

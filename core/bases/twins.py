@@ -1,7 +1,5 @@
 """Which latents of two dictionaries are the same direction. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 
 BLOCK = 1024  # rows at once

@@ -1,7 +1,5 @@
 """For which cause of failure a score works: a cell per cause and score."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go

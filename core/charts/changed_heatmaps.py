@@ -1,7 +1,5 @@
 """Images that only one of two studies classifies correctly, with the heatmaps of both."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple

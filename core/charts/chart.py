@@ -1,7 +1,5 @@
 """A chart as an object: everything that a command, a page, a sheet and a report need to know of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A training by its checkpoints: numbers along it, and the features of the last one in each before it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Heatmaps of correct and misclassified images by class (Kalibhat 2024, Fig. 5)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Average representations of correct and misclassified images by class (Kalibhat 2024, Fig. 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

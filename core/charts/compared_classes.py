@@ -1,7 +1,5 @@
 """Accuracy of each class in two studies, and its change."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A score over correct and misclassified images in several studies."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The number of words that each pair of studies shares (Kalibhat, dissertation, Fig. B.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Groups of features: number of images per group, similarity of these, and words that a group adds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The confusion matrix: classes taken for each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

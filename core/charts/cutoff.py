@@ -1,7 +1,5 @@
 """The errors caught by a cut-off on a quality score."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Top images of features with their heatmaps (Kalibhat 2024, A.2 and A.10)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Features as points: their bands by activation rate, and the one that is picked."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go

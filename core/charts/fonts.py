@@ -1,7 +1,5 @@
 """The fonts of printed figures, which ship with Peregrine: their files, as CSS, and how wide a text is."""
 
-from __future__ import annotations
-
 import base64
 import re
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Images with heatmaps as pictures of a panel, in the encoder's input view."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 

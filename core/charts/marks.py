@@ -4,8 +4,6 @@ A mark takes numbers and a colour, and returns a trace. `hover` is plotly's temp
 Lines, bands and notes that lie behind the data are `theme.Marks`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

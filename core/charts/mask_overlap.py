@@ -1,7 +1,5 @@
 """Heatmaps against masks: image, heatmap, mask and their overlap (Kalibhat 2024, Fig. 6)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Overlap of heatmaps with core and spurious masks by correctness (Kalibhat 2024, Fig. 7)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

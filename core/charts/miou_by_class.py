@@ -1,7 +1,5 @@
 """Overlap of heatmaps with masks in each class."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures about one feature: its classes, its activations, its weight in the probe, its heat on masks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

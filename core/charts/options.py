@@ -1,7 +1,5 @@
 """Options of the figures in the catalogue."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.config import option

@@ -1,7 +1,5 @@
 """Other studies that a figure needs: named by their folders as seen from the folder that holds the study."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath

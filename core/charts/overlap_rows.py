@@ -1,7 +1,5 @@
 """Rows and titles that the charts of overlaps with masks share."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,9 +1,5 @@
 """Rows of images as a plotly figure, which embeds the images so that every export contains them."""
 
-from __future__ import annotations
-
-import base64
-import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +9,7 @@ from PIL import Image
 
 from core.charts.fonts import wrapped_lines
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure, printed_font
+from core.common.image_files import image_address, image_file
 
 SCREEN_WIDTH = 960  # pixels; layout width of a figure without a fixed width
 LARGEST_CELL, GAP, BREAK = 150, 3, 14  # pixels
@@ -210,13 +207,9 @@ def _image(picture: Picture, layout: _Layout, number: int, column: int) -> dict:
 
 def data_uri(image: Image.Image) -> str:
     """Return the picture as a data URI: a high-quality JPEG, or a PNG if that is small (flat colours)."""
-    buffer, kind = io.BytesIO(), "jpeg"
     if image.width * image.height <= AS_PNG and image.getcolors(64):
-        kind = "png"
-        image.save(buffer, "PNG")
-    else:
-        image.convert("RGB").save(buffer, "JPEG", quality=92)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        return image_address(image_file(image, "PNG"), "png")
+    return image_address(image_file(image.convert("RGB"), quality=92))
 
 
 def _points(strips: Sequence[Strip], layout: _Layout) -> go.Scatter:

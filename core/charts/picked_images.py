@@ -1,7 +1,5 @@
 """Which images the panels of heatmaps show: by class and correctness, evenly spaced, most telling first."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Class purity of features against their activation rate."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A score of each image against the overlap of its heatmap with a mask."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The distribution of a score over correct and misclassified images (Kalibhat 2024, Fig. 4)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Read the scores, classes and images of a study that options of charts name."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

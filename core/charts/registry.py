@@ -3,8 +3,6 @@
 Those of research come from its topics.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

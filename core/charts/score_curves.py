@@ -1,7 +1,5 @@
 """Curves of scores that predict errors: ROC, precision-recall, and risk-coverage."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The risk of images by two scores at once: a table of quantile cells, and its heat chart."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

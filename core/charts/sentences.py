@@ -1,7 +1,5 @@
 """Plain sentences about features and scores, built from the same tables as the figures."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """A dictionary that two encoders share: what either knows of each latent, and latents that one lacks."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple

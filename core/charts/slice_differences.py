@@ -1,7 +1,5 @@
 """Traits that are more common in one of two slices."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures about the features of a slice: how often each fires there and elsewhere."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go

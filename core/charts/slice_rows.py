@@ -1,7 +1,5 @@
 """Names and sizes of charts with a slice or a trait in each row."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

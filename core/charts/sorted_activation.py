@@ -1,7 +1,5 @@
 """Activation rates of all features in ascending order (Kalibhat 2024, Fig. 1)."""
 
-from __future__ import annotations
-
 import textwrap
 from typing import NamedTuple
 

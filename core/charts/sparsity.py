@@ -1,7 +1,5 @@
 """Activations sorted within each image, for correct and misclassified images (Kalibhat 2024, A.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

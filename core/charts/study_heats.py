@@ -1,7 +1,5 @@
 """The images of a study in the encoder's input view, with heatmaps, which are stored or computed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property

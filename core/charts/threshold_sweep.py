@@ -1,7 +1,5 @@
 """Overlap of heatmaps with masks by the threshold of the heatmap."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Bars of words, of classes, and of contributions to a prediction."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

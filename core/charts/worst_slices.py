@@ -1,7 +1,5 @@
 """Error rates of the worst slices."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -3,8 +3,6 @@
 Nothing heavy is imported here; a command imports what it needs when it runs.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The command `compare`: studies of the same images, or two answers of one study."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The commands `mcp`, and `dashboard`, which replaces this process by the server without importing it."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import subprocess

@@ -3,8 +3,6 @@
 0 success, 1 a bug in Peregrine (traceback in a file), 2 an error that the user can fix, 130 interrupted.
 """
 
-from __future__ import annotations
-
 import argparse
 import errno
 import os

@@ -1,7 +1,5 @@
 """Numbers of features on the command line, and the basis that they are of."""
 
-from __future__ import annotations
-
 import argparse
 
 from core.errors import SettingsError

@@ -3,8 +3,6 @@
 An option that is not given is absent from the namespace.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import re

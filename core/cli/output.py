@@ -1,7 +1,5 @@
 """The output of commands: a few aligned lines of text, or JSON."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any

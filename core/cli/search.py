@@ -1,7 +1,5 @@
 """The command `search`: the step that embeds the images with CLIP, and images found by a text."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The commands that run one step of a study, `search` excepted; `answers` also adds and removes."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 from collections.abc import Mapping

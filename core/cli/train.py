@@ -1,7 +1,5 @@
 """The command `train`. torch is imported only when the training starts."""
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import json

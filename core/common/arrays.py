@@ -1,7 +1,5 @@
 """Small numeric tools that need numpy alone, so that modules which use them load no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,18 +1,21 @@
-"""Paths of the files that ship with Peregrine: assets, example configs, and the version. No torch.
+"""Where Peregrine's own files are: those that ship with it, and the private ones of its user. No torch.
 
-In a checkout they lie beside `core/`; in an installed package they lie inside it (setup.py copies them).
+In a checkout the former lie beside `core/`, in an installed package inside it (setup.py copies them).
 """
 
-from __future__ import annotations
-
+import os
+import stat
 import tomllib
 from importlib import metadata
 from pathlib import Path
+
+from core.errors import JobError
 
 PROJECT = "peregrine-vision"
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder `core`
 CHECKOUT = PACKAGE.parent
 INSTALLED_ASSETS, INSTALLED_CONFIGS = "_assets", "_configs"
+STATE = "PEREGRINE_STATE"  # the variable that names the state folder
 
 
 def assets_folder() -> Path:
@@ -59,3 +62,33 @@ def version() -> str:
 def _shipped(installed: str, checkout: str) -> Path:
     inside = PACKAGE / installed
     return inside if inside.is_dir() else CHECKOUT / checkout
+
+
+def state_folder() -> Path:
+    """Return the folder of job records: PEREGRINE_STATE, else `peregrine` in the user's state folder.
+
+    It holds no part of a study, and nothing that is copied together with a study.
+    """
+    if named := os.environ.get(STATE):
+        return Path(named).expanduser().resolve()
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser().resolve() / "peregrine"
+
+
+def make_private(folder: Path, setting: str = STATE) -> Path:
+    """Create a folder that only this user can access, and return it; `setting` is the variable that names it.
+
+    Raises:
+        JobError: it cannot be created, or another user owns it or may write to it.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+    except OSError as error:
+        raise JobError(
+            f"cannot write to '{folder}': {error.strerror or error}. Set {setting}=FOLDER"
+        ) from error
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o022:
+        raise JobError(f"'{folder}' is not a private folder of this user; delete it, or set {setting}=FOLDER")
+    return folder

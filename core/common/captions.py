@@ -4,8 +4,6 @@ Classes that are WordNet ids have the names that timm's table of ImageNet's syns
 not imported, so this needs no torch.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Command lines for messages, ready to paste into a shell, and options behind paths in them. No torch."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import sys

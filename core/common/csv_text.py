@@ -13,8 +13,6 @@ therefore restores every text. Numbers, and texts that are just a number, stay a
 ['=1+1', 'a']
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Read table columns as plain arrays: an absent column is undefined everywhere, not an error."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Format numbers, sizes and durations as text, and reports as strict JSON."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

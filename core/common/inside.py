@@ -3,8 +3,6 @@
 Files are replaced in one go, so that a reader sees the old or the new one, never a part of it.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os

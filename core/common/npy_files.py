@@ -4,8 +4,6 @@ In Python 3.11, two threads that parse with `ast` at a time disturb each other (
 recursion depth mismatch"), and Streamlit parses a page each time that it draws it.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import struct

@@ -3,8 +3,6 @@
 A pid is reused, a pid together with its start time is not. Workers are tied to the process they work for.
 """
 
-from __future__ import annotations
-
 import ctypes
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """In words: how an encoder makes one vector of a map, or of tokens. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Display names of the quality scores, the same in every figure, table and sentence."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

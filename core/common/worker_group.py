@@ -7,8 +7,6 @@ chunk when it is free. Results come in order, so that they do not depend on how 
 how fast each is.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import os

@@ -1,7 +1,5 @@
 """Two answers of one study against each other: a comparison of the study with itself. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Studies in the order of one training: numbers along it, and when the features of the last one appear."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

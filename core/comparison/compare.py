@@ -3,8 +3,6 @@
 The other studies are compared with the first one: the start point before its fine-tunes, say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Every resample draws images once and evaluates all studies on the same draw. A d
 is then known far more precisely than the two numbers themselves, since hard images are hard for all.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

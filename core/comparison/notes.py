@@ -1,7 +1,5 @@
 """Notes that a reader of a comparison should know before trusting it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

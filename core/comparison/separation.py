@@ -1,7 +1,5 @@
 """Separation of correct from misclassified images by each score, in each of several studies. No torch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What two encoders know of the latents of a dictionary that they share (docs/method.md 18.8). No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which images became right or wrong from one study to another. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

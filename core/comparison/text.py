@@ -1,7 +1,5 @@
 """A comparison as text: for the terminal, and as Markdown, CSV or JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The verdict on one study against another, measure by measure, and in one sentence."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Compare the concepts of several studies: shared and unshared words, and transferred words. No torch."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ A file holds the crops of some images. Its folder is named by everything they de
 layer, CLIP, …), so another k, other features, words or captions reuse them, and an interrupted run resumes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

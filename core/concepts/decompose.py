@@ -5,8 +5,6 @@ See Kalibhat's dissertation, Fig. 4.5.
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from PIL import Image
 
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import study_encoder
+from core.common.image_files import image_address, image_file
 from core.concepts.across import check_has_concepts
 from core.concepts.crops import box_on_image
 from core.concepts.decomposition import TOP, check_class, describe
@@ -86,6 +85,5 @@ def _boxes(
 def _address(picture: Image.Image, side: int) -> str:
     scale = min(1.0, side / max(picture.size))
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    buffer = io.BytesIO()
-    picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    small = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return image_address(image_file(small, quality=88))

@@ -1,7 +1,5 @@
 """Groups of features that fire together on the same images (Kalibhat 2023, Algorithm 1)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The settings of each step: one frozen dataclass per step, saved with its result."""
 
-from __future__ import annotations
-
 from core.config.analysis import (
     ENCODER_SETTINGS,
     EPSILON_CANDIDATES,

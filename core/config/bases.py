@@ -1,7 +1,5 @@
 """The settings of a basis of features (docs/method.md 18)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.config.settings import option

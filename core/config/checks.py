@@ -1,7 +1,5 @@
 """Checks of a step's options before any work is done."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """The settings of the steps that name features in words: one frozen dataclass per step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.config.settings import option

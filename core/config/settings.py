@@ -1,7 +1,5 @@
 """Settings as options of the command line, and as stored configs."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """A step: one row of the table of steps. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

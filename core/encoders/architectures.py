@@ -1,7 +1,5 @@
 """ResNets and vision transformers in the sizes used by checkpoints, inferred from weight shapes."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

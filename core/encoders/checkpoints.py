@@ -1,7 +1,5 @@
 """Load the weights of a recognised checkpoint into a model, strictly: every encoder key must match."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field

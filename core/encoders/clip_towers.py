@@ -1,7 +1,5 @@
 """The image tower of a CLIP of open_clip as an encoder, with the pixels that it was trained on."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping

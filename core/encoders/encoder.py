@@ -1,7 +1,5 @@
 """An encoder: a model without its head, its transform and its target layer, which belong together."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Build the model of a SPEC without its head, with its transform."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import math

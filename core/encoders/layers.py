@@ -1,7 +1,5 @@
 """Find the layer that provides an encoder's maps, and capture its output."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

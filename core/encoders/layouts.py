@@ -3,8 +3,6 @@
 Keys are matched by prefix (startswith), never by substring: `momentum_backbone.` contains `backbone.`.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Encoders that come with a package which Peregrine depends on. No torch; nothing of the package runs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Load an Encoder from a SPEC: architecture, weights, transform, and all assumptions made."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """Read a checkpoint file without running any code from it."""
 
-from __future__ import annotations
-
 import argparse
 import collections
 import contextlib

@@ -1,7 +1,5 @@
 """Read the sidecar PATH.json of a checkpoint: metadata written by its trainer. No torch."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Parse the SPEC of an encoder. No torch."""
 
-from __future__ import annotations
-
 import ast
 import re
 from dataclasses import dataclass, field

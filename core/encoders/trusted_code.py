@@ -6,8 +6,6 @@ library (`allowing`), or by PEREGRINE_TRUST_STUDIES=1, which declares every stud
 the owner's. No torch.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

@@ -1,7 +1,5 @@
 """Export a basis of a study: its dictionary and codes as .npz, or a table of its latents."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The bases of a study side by side: how well their single features stand for known concepts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -5,8 +5,6 @@ that a spreadsheet would run as a formula gets a leading apostrophe; `pd.read_cs
 `core.common.csv_text.as_written`, restores every text. The other formats hold texts unchanged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path

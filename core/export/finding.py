@@ -4,8 +4,6 @@ Only what has evidence is said: words of discriminative features that passed the
 interval lies above guessing or below it, a slice that is significantly worse.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the columns of exported tables mean, in a few words each."""
 
-from __future__ import annotations
-
 from core.common.score_names import SCORES
 
 MEANINGS = {

@@ -1,7 +1,5 @@
 """Pictures of some images as one zip file: a folder a class, and a table of what is known of them."""
 
-from __future__ import annotations
-
 import io
 import re
 import zipfile
@@ -12,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.csv_text import csv_text
+from core.common.image_files import image_file
 from core.errors import PeregrineError
 from core.reader import StudyReader
 
@@ -63,9 +62,4 @@ def _plain(text: str) -> str:
 
 
 def _encoded(picture: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    if kind == "png":
-        picture.save(buffer, "PNG")
-    else:
-        picture.save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
+    return image_file(picture, "PNG") if kind == "png" else image_file(picture, quality=95)

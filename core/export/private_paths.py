@@ -1,7 +1,5 @@
 """Leave folders out of texts that are handed on: a home folder holds its user's name."""
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -1,7 +1,5 @@
 """Stream tables of a study as files, one part at a time, for any size. No torch."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Summarise what a study holds; `core.pipeline.verify` checks its files."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from core.analysis.features.notes import notes_on_features

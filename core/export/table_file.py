@@ -3,8 +3,6 @@
 Every such file is called STUDY_TABLE_SLICE, and says in columns of its own which study and slice it is of.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,10 +5,8 @@
 all use this form.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, quote, urlencode
 
 from core.charts.chart import Chart
@@ -128,24 +126,20 @@ def parse_cell(text: str, plain: FigureOptions | None = None) -> CellRequest:
 
 
 def _options(plain: FigureOptions, given: dict[str, list[str]]) -> FigureOptions:
-    kinds = {part.name: str(part.type) for part in fields(FigureOptions)}
+    kinds = get_type_hints(FigureOptions)
     try:
         return replace(plain, **{name: _value(kinds[name], texts) for name, texts in given.items()})
     except ValueError as error:
         raise SettingsError(f"an option of a cell cannot be read: {error}") from None
 
 
-def _value(kind: str, texts: list[str]) -> Any:
-    if kind.startswith("tuple[int"):
-        return tuple(int(text) for text in texts)
-    if kind.startswith("tuple"):
-        return tuple(texts)
-    last = texts[-1]
-    if kind.startswith("int"):
-        return int(last)
-    if kind.startswith("float"):
-        return float(last)
-    return last == "1" if kind == "bool" else last
+def _value(kind: Any, texts: list[str]) -> Any:
+    if get_origin(kind) is tuple:
+        return tuple(map(get_args(kind)[0], texts))
+    if kind is bool:
+        return texts[-1] == "1"
+    convert = next((number for number in (int, float) if number in (kind, *get_args(kind))), str)
+    return convert(texts[-1])
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,5 @@
 """Write figures to files: .html and .json with plotly alone, .svg, .png and .pdf with Chrome or Chromium."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Break the titles and notes of a figure for print, so that they fit on it."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Charts that are read from a folder or a file of research, not from a study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

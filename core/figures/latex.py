@@ -1,7 +1,5 @@
 """The LaTeX that places a figure sheet in a paper: its width, a caption of every panel, and a label."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """A chart of the dashboard drawn again for print: white ground, one or two columns wide, vectors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

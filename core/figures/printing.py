@@ -1,7 +1,5 @@
 """Print a figure sheet as a vector PDF, an SVG or a PNG; PDF and PNG with the browser that draws figures."""
 
-from __future__ import annotations
-
 import subprocess
 import tempfile
 import zipfile

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +17,7 @@ from core.charts.fonts import font_faces
 from core.charts.options import FigureOptions
 from core.charts.other_studies import narrowed_studies, narrowed_study, one_line, open_other
 from core.charts.theme import PRINTED, layout_of, note_figure, paper_of_width
+from core.common.image_files import image_address, image_file
 from core.errors import PeregrineError, SettingsError
 from core.figures.catalogue import check_holds, read_chart
 from core.figures.catalogue import drawn as drawn_chart
@@ -202,14 +201,13 @@ def _has_mask(study: Study, image: str, kind: str) -> bool:
 
 
 def _encoded(picture: Image.Image) -> tuple[bytes, str]:
-    buffer = io.BytesIO()
-    small = max(picture.size) <= 256
-    picture.save(buffer, "PNG") if small else picture.save(buffer, "JPEG", quality=92)
-    return buffer.getvalue(), "png" if small else "jpeg"
+    if max(picture.size) <= 256:
+        return image_file(picture, "PNG"), "png"
+    return image_file(picture, quality=92), "jpeg"
 
 
 def _source(cell: Cell) -> str:
-    return f"data:image/{cell.kind};base64,{base64.b64encode(cell.content).decode()}"
+    return image_address(cell.content, cell.kind)
 
 
 def _nested(cell: Cell, slot: Slot, number: int) -> str:

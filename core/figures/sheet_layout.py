@@ -3,8 +3,6 @@
 A cell takes one column, or as many as it spans; the page has a margin, and cells letters and captions.
 """
 
-from __future__ import annotations
-
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ The *input view* is the part of an image that the encoder sees: (S, S), S = `Tra
 (height, width) where that is a pair.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import cv2

@@ -4,8 +4,6 @@ The dashboard builds each command from the user's choices, never from text in a 
 turns into a list of words for the process and into a record that the dashboard can store.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import re

@@ -5,8 +5,6 @@ A job is a `python -m core …`; what it does stands in its folder: `progress.js
 from somebody else, so what it says is only shown: `core.jobs.runner` starts, stops and remembers.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import subprocess

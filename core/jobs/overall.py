@@ -4,8 +4,6 @@ Steps take different shares of an analysis (`Step.weight`). What the finished on
 with these images turns the shares into seconds; before one has finished, the rate of the present one does.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.jobs.jobs import Job

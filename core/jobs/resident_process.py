@@ -5,8 +5,6 @@ requests, one at a time, as described in `resident.py`. It writes no file, downl
 parent. [torch]
 """
 
-from __future__ import annotations
-
 import json
 import os
 import select

@@ -1,7 +1,5 @@
 """A job's report: the JSON that its command prints, as a file in the job's folder. No torch."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from pathlib import Path

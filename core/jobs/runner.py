@@ -1,11 +1,9 @@
 """Start, cancel and remember background jobs. No torch.
 
 A job is a `python -m core …` process in its own session, so it outlives the process that started it. The
-record of what was started is kept in a private folder of the user (`core.common.private_folder`), never in
+record of what was started is kept in a private folder of the user (`core.common.assets`), never in
 the study: only this record decides what to run again and which process may be stopped.
 """
-
-from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -18,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.common.assets import make_private, state_folder
 from core.common.command_line import PREFIX, python_module
-from core.common.private_folder import make_private, state_folder
 from core.common.processes import host_name, is_running, process_started, signal_group
 from core.errors import JobError
 from core.jobs.commands import Command, command_of

@@ -3,8 +3,6 @@
 Of such a job only the result outlives it, and only until it is fetched; abandoned folders are deleted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -14,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.common.private_folder import make_private
+from core.common.assets import make_private
 from core.errors import JobError, UnreadableImage
 from core.jobs.jobs import read_job
 from core.jobs.progress import PROGRESS

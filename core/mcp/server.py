@@ -1,7 +1,5 @@
 """The MCP server: the tools of `tools.py` by the official SDK, over stdio, or over HTTP behind a token."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Callable

@@ -2,8 +2,6 @@
 leads out of the studies: pictures are the thumbnails that a study holds.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from PIL import Image
 from core.charts.options import FigureOptions
 from core.charts.study_heats import STORED_ONLY
 from core.charts.theme import layout_of
+from core.common.image_files import image_file
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.export.files import COLUMNS, TABLES, note_on_train_images, of_slice, read_table
 from core.export.meanings import meaning
@@ -173,10 +172,8 @@ class StudyTools:
         """Return the thumbnail of an image as JPEG; with a list of features, their stored heatmap over it."""
         if features is None:
             return study.thumbnail(row)
-        buffer = io.BytesIO()
         shown = study.overlay(row, list(features) or None, ground=study.thumbnail_image(row))
-        shown.save(buffer, "JPEG", quality=85)
-        return buffer.getvalue()
+        return image_file(shown, quality=85)
 
     def figure(self, name: str, figure: str, where: str, answer: str, options: FigureOptions) -> bytes:
         """Return a figure of the catalogue as PNG, of what the study holds."""
@@ -189,9 +186,7 @@ class StudyTools:
             raise SettingsError(f"the figure is {layout_of(drawn).height} pixels high; narrow it by a slice")
         shown = Image.open(io.BytesIO(render(drawn, "png")))
         shown.thumbnail((WIDEST, WIDEST))
-        buffer = io.BytesIO()
-        shown.save(buffer, "PNG")
-        return buffer.getvalue()
+        return image_file(shown, "PNG")
 
     def search(self, name: str, text: str, where: str, n: int) -> dict[str, Any]:
         """Find images by words: with CLIP where they are embedded, in captions and by class names."""

@@ -1,7 +1,5 @@
 """Which classes are taken for which."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

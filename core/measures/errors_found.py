@@ -1,7 +1,5 @@
 """Errors found among the first n images looked at (docs/method.md 2.8)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

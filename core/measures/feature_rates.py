@@ -1,7 +1,5 @@
 """Firing rates and mean activations of each feature on the images of a slice, and against others."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Average representations of a slice's correct and misclassified images (Kalibhat 2024, Figs 3 and A.1)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

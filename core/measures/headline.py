@@ -1,7 +1,5 @@
 """The first numbers of a slice: accuracy, confidence, Q and firing features."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

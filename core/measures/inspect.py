@@ -1,7 +1,5 @@
 """Everything about a slice in one dict, as `python -m core inspect --json` prints it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -6,8 +6,6 @@ different weight for each image. AUROC, AUGRC and differences of AUROCs have int
 (docs/method.md 2.3), AUPRC and AURC those of the resamples.
 """
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

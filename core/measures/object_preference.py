@@ -1,7 +1,5 @@
 """Object preference: how much more of the heat lies on the object than a uniform heatmap would lay there."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

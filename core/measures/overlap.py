@@ -3,8 +3,6 @@
 `scores` is always the table `overlap`: one row per image and mask.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

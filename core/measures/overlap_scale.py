@@ -4,8 +4,6 @@ Controls: noise, a uniform heatmap, a blob in the centre, and the ceiling, which
 resolution of the encoder's maps. Variant `paper` of docs/method.md 5.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

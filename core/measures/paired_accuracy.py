@@ -1,7 +1,5 @@
 """Two answers on the same images: how often they agree, and which of them is right more often. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

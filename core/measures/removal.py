@@ -4,8 +4,6 @@ A feature is taken out by setting it to its mean over the train images. The prob
 change by (mean - h_j) times the feature's weights: nothing else has to be computed again.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.errors import ShapeError

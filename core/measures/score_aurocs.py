@@ -2,8 +2,6 @@
 them at once. The values are those of `core.measures.scores.score_metrics`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Everywhere `scores` is a frame of one column a score, higher = better, with a ro
 (n_images,) float64: 1 correct, 0 misclassified.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

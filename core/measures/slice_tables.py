@@ -4,8 +4,6 @@ Each function reads what a measure needs of the study and of a mask, (n_images,)
 that the step calls.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

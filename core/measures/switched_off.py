@@ -4,8 +4,6 @@ Beside it stand random features of the same number and of about the same activat
 owed to taking features away, not to these features.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The images of a population on which each feature is largest."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.common.arrays import unit_rows

@@ -1,7 +1,5 @@
 """AUROC of scores within predicted classes: what is left when the class itself tells nothing."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from PIL import Image
 from core.analysis.features.definitions import highly_activating
 from core.analysis.gradcam.gradcam import CLOSED, channel_maps, gradcam_maps, method_of
 from core.analysis.representations import as_stored
+from core.common.image_files import image_file
 from core.data.sources.decode import reduced
 from core.encoders.readout.head import Head
 from core.errors import EncoderError
@@ -98,6 +98,4 @@ def _covered(picture: Image.Image, alteration: Alteration, mean: Sequence[float]
 
 
 def _jpeg(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    reduced(picture.copy(), PREVIEW).save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
+    return image_file(reduced(picture.copy(), PREVIEW), quality=88)

@@ -1,7 +1,5 @@
 """What a study's answer makes of a picture that an encoder has seen, also without some features. No torch."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from core.answers.answer import HEAD, PROBE
 from core.answers.classes import WORDNET, match_classes
 from core.answers.outcome import ClassColumns
 from core.common.dataframes import words
+from core.common.image_files import image_file
 from core.heatmaps.combine import combine
 from core.heatmaps.overlay_image import draw_overlay, place_on_image
 from core.heatmaps.reader import StoredMaps
@@ -232,6 +231,4 @@ def picture_overlay(seen: Glance, features: Sequence[int], *, side: int, quality
     scale = np.array(ground.size) / seen.size
     left, top, right, bottom = (seen.view * np.tile(scale, 2)).tolist()
     drawn = draw_overlay(ground, place_on_image(heat, (left, top, right, bottom), *ground.size))
-    buffer = io.BytesIO()
-    drawn.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    return image_file(drawn, quality=quality)

@@ -1,7 +1,5 @@
 """The images of a slice without some features: `core.measures.switched_off` on a study. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ A request is {"crop", "covered", "epsilon", "dtype", "features", "logits"} with 
 {"head": true} for the encoder's own classifier.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

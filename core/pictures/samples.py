@@ -1,7 +1,5 @@
 """Photographs that everybody has: those that scikit-learn ships. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The embedded studies: one small image set embedded by the two encoders in `assets/`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.common.image_files import image_address
 from core.data.sources.decode import thumbnail_jpeg
 from core.errors import ClipError, UnreadableImage
 
@@ -41,7 +41,7 @@ def _data_uri(source: ImageSource, row: int) -> str:
         jpeg = thumbnail_jpeg(source.read(row), THUMBNAIL)
     except UnreadableImage:
         return ""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    return image_address(jpeg)
 
 
 def masks_found(source: ImageSource, options: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,7 +1,5 @@
 """Time and disk space of every step of an analysis, from rates measured on a few images and rows."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass

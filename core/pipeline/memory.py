@@ -5,8 +5,6 @@ page at its first touch, which takes an eighth to a half of the time of a networ
 (`make bench ONLY=allocator`). Kept memory is reused as it is; what a step leaves over goes back at its end.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

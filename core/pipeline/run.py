@@ -1,7 +1,5 @@
 """Running the steps of a study, as `core.steps` lists them. `analyze` runs all that are not current."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path

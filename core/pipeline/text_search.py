@@ -1,7 +1,5 @@
 """The command `search`: embed all images of a study with CLIP, once, and find those that match a text."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Check that the files of a study are what was written (`verify`): all contents, and no extra files."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

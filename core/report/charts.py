@@ -5,8 +5,6 @@ vectors, and the page runs no script at all, so that every mail program and view
 Chrome or Chromium when the report is made. `interactive` embeds plotly.js once instead, to hover and zoom.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The chapters of a comparison: numbers and their changes, classes, images that changed sides, words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import plotly.graph_objects as go

@@ -1,7 +1,5 @@
 """Sections on features: which they are, where they look, what they mean, and how they lead to errors."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

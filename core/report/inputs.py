@@ -1,8 +1,5 @@
 """Inputs of the sections of a report: facts of images, pictures, names of features."""
 
-from __future__ import annotations
-
-import io
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -14,6 +11,7 @@ from core.charts.options import FigureOptions
 from core.charts.study_heats import StudyHeats
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
+from core.common.image_files import image_file
 from core.errors import PeregrineError
 from core.export.private_paths import without_folders
 from core.report.page import parts, picture
@@ -85,9 +83,7 @@ class Source:
             overlay = self.study.overlay(row, features, ground=ground)
         except (PeregrineError, OSError, KeyError):
             return b""
-        buffer = io.BytesIO()
-        overlay.save(buffer, "JPEG", quality=JPEG)
-        return buffer.getvalue()
+        return image_file(overlay, quality=JPEG)
 
     def _name(self, row: int) -> str:
         return str(self.facts["image_id"].iat[row])

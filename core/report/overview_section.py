@@ -1,7 +1,5 @@
 """Sections on the origin of a study: images, encoder, settings, versions and command lines."""
 
-from __future__ import annotations
-
 import os
 import platform
 from collections import Counter

@@ -1,14 +1,13 @@
 """HTML of a report, from the templates beside it: every text is escaped, and nothing refers to a file."""
 
-from __future__ import annotations
-
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+from core.common.image_files import image_address
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 SCRIPTED = f"{POLICY}; script-src 'unsafe-inline'; connect-src 'none'"
@@ -40,7 +39,7 @@ class Section:
 
 def picture(content: bytes, kind: str, *, alt: str) -> Markup:
     """Return an image inside the page; `kind` is jpeg, png or svg+xml."""
-    return parts.image(f"data:image/{kind};base64,{base64.b64encode(content).decode()}", alt)
+    return parts.image(image_address(content, kind), alt)
 
 
 def definitions() -> Markup:

@@ -1,7 +1,5 @@
 """Sections on the Q-Score: it and its rivals, whether it can be trusted, and the images it puts last."""
 
-from __future__ import annotations
-
 import numpy as np
 from markupsafe import Markup
 

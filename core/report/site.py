@@ -5,8 +5,6 @@ script of ours; pictures lie beside it as files. Every text of a study is data t
 and the page's own policy runs no other script.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import shutil

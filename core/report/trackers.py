@@ -5,8 +5,6 @@ TRACKERS. Their packages are optional. Nothing leaves this computer unless the t
 variables say so: without them a run lies in the folder that was given.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

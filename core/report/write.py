@@ -1,7 +1,5 @@
 """The command `report`: one study, or several compared, as one HTML file that needs nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Embed a text or a picture at once, by a CLIP that stays loaded (`core/jobs/resident.py`). No torch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

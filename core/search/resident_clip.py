@@ -1,7 +1,5 @@
 """What the process of a CLIP loads and answers: texts and pictures as vectors. [torch]"""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

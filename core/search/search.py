@@ -5,8 +5,6 @@ the command `search`, which keeps those of texts in the study's `searches/` (out
 delete), or in a process in which it stays loaded (`resident.py`).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """How well a text fits the images that CLIP finds for it: a search always finds something. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.common.arrays import safe_divide

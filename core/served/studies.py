@@ -1,7 +1,5 @@
 """The studies below a folder, by name: nothing outside it can be named."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The token that lets others in: what may be one, and how it is compared."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 

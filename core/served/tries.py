@@ -1,7 +1,5 @@
 """How guessing of the token is slowed down, at the dashboard and at the server for agents alike."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import OrderedDict

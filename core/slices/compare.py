@@ -5,8 +5,6 @@ The interval of a difference of shares is Newcombe's, the test is Fisher's exact
 over all traits of a kind by the method of Benjamini and Hochberg.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

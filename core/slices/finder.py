@@ -11,8 +11,6 @@ The slices are selected and evaluated on the same images: q corrects for testing
 error rates are those of the worst candidates, and somewhat higher than new images would show.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

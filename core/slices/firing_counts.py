@@ -1,7 +1,5 @@
 """On how many images of a slice each feature fires, from the stored firing sets."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Everything is of the images with a known correctness: those of a mask `among`, (
 of the evaluation images, or of all where there is no evaluation split.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -6,8 +6,6 @@ that fires there most above its rate elsewhere. A cluster that neither marks has
 name are told apart by the words of a further feature; where nothing does, the largest one alone has the name.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, replace
 

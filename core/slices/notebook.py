@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -13,6 +11,7 @@ import numpy as np
 from core.common.arrays import evenly
 from core.common.captions import with_class_names
 from core.common.formatting import counted, percent
+from core.common.image_files import image_address, image_file
 from core.errors import PeregrineError, StudyError
 from core.reader import StudyReader
 from core.slices.highlights import class_accuracy
@@ -85,13 +84,11 @@ def _seen(study: StudyReader, row: int, feature: int) -> str:
         shown = study.overlay(row, [feature], ground=study.thumbnail_image(row))
     except (PeregrineError, OSError, KeyError):
         return _thumbnail(study, row)
-    buffer = io.BytesIO()
-    shown.save(buffer, "JPEG", quality=85)
-    return _image(study, row, buffer.getvalue())
+    return _image(study, row, image_file(shown, quality=85))
 
 
 def _image(study: StudyReader, row: int, body: bytes) -> str:
     fact = study.images.iloc[row]
     title = escape(" ".join(str(fact[name]) for name in ("image_id", "label")))
-    source = f"data:image/jpeg;base64,{base64.b64encode(body).decode()}"
+    source = image_address(body)
     return f'<img src="{source}" title="{title}" alt="{title}" style="max-width:{SIDE}px;margin:2px">'

@@ -1,7 +1,5 @@
 """Overlap of the heatmap of each image with its masks, one value per image of the study."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.common.dataframes import numbers

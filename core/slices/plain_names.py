@@ -3,8 +3,6 @@
 One table of rules by column and value; what no rule knows is named as it is, "tree, with hide = yes".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -7,8 +7,6 @@ Slice.parse('@"worst dogs" split=val').mask(study)
 Changes are safe against each other, see `core.storage.kept_file`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@ Values of arrays are checked as they are read, a slice as a slice. What only a w
 its order) is checked when the whole array is read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -5,8 +5,6 @@ checksum. Only a chunk that is in the ledger with a matching checksum counts as 
 resumes where it stopped, and several processes can write different chunks.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Quick check for unreadable files of a study; `verify` compares all contents."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ It is sealed and always replaced as a whole. Every change reads the file, change
 lock: two browsers, or a browser and a notebook, do not lose each other's changes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ below and shows through; `representations` are the codes; the classifiers' weigh
 top lies what the steps have made in the basis. Only the last is in the manifest of the layer's own folder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

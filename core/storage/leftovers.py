@@ -1,7 +1,5 @@
 """Temporary files left by killed writers: `.NAME.PID.tmp` beside the file that they were to replace."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

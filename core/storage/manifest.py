@@ -4,8 +4,6 @@ Its own checksum detects damage, but is no signature: someone who edits a manife
 new checksum (`write_manifest` does).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

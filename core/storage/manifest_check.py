@@ -4,8 +4,6 @@ A manifest may come from somebody else. It is checked once, when it is read, so 
 text in place of a number, or a shape that does not fit into memory.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Missing items of a study with the reason, as data; each page and command makes its own sentence of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

@@ -3,8 +3,6 @@
 A checksum is not a signature: anyone who changes a file on purpose can recompute it.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

@@ -4,8 +4,6 @@ Nothing is done through a link, to a folder outside, or while a command writes t
 holds other files than a study's is not deleted.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Read a table of a study from its Parquet file; damaged data is never taken for numbers."""
 
-from __future__ import annotations
-
 import os
 from functools import lru_cache
 from pathlib import Path

@@ -7,8 +7,6 @@ with write_study("studies/mine") as writer:
         step.summary = {"epsilon": 4.0}
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

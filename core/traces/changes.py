@@ -5,8 +5,6 @@ All functions raise TraceError for a text that may not be kept, and StudyError w
 image or feature, or cannot be written to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 

@@ -4,8 +4,6 @@ Tags and names are written into pages, charts and filters, so they hold no signs
 for markup: letters, digits, spaces and a few others. A note is any text, and is only ever shown as such.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping

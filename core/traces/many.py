@@ -7,8 +7,6 @@ many.take_back(study, done)
 A change is one write: where one image may not be changed, none is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 

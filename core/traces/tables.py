@@ -1,7 +1,5 @@
 """The traces of a study as tables."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from core.reader import StudyReader

@@ -7,8 +7,6 @@ traces.read_traces(study.path).images["val/dog/7.jpg"].tags
 They lie in `traces.json`, which is not a result and stays outside the manifest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

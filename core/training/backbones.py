@@ -1,7 +1,5 @@
 """Build untrained backbones: torchvision and timm classifiers without their classification layer."""
 
-from __future__ import annotations
-
 import ast
 from typing import Any
 

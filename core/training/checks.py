@@ -1,7 +1,5 @@
 """Checks of settings against the ranges and choices that their fields state. Free of torch."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The settings of one training, read from TOML or JSON and stored beside the weights. No torch."""
 
-from __future__ import annotations
-
 import dataclasses
 import tomllib
 import types

@@ -4,8 +4,6 @@ Nothing random depends on earlier computations: the vectors of a step follow fro
 written out, because with k codes a vector those of the weights are products with sparse matrices.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from pathlib import Path

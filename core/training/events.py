@@ -1,7 +1,5 @@
 """Write TensorBoard event files: loss and rate of every step, and every epoch's row of the log."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

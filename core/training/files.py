@@ -1,7 +1,5 @@
 """Files of a training: resume state, weights, sidecar, log. Each is written aside and then renamed."""
 
-from __future__ import annotations
-
 import csv
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Cheap indicators of collapse and of sparsity (Kalibhat 2024). No Q-Score: it must not guide training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The settings of each method's loss, and each method's default values. No torch."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Optimiser, schedule, precision and device of a training."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager

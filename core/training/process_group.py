@@ -6,8 +6,6 @@ Every process holds the same weights, queues and random state, and processes its
 The state saved by the first process is therefore valid for all, whatever their number.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 import os

@@ -1,7 +1,5 @@
 """The start of a training: network, order of the images, their statistics, and seeds."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os

@@ -1,7 +1,5 @@
 """Log every step of a method: OUTPUT.steps.csv, one line per step, and the means of an epoch."""
 
-from __future__ import annotations
-
 import csv
 import os
 from pathlib import Path

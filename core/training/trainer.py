@@ -5,8 +5,6 @@ a batch from (seed, step). The state is therefore the weights, the optimiser, th
 generators. With several processes, each takes its part of every batch; only the first writes and reports.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from pathlib import Path

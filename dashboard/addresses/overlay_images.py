@@ -3,9 +3,6 @@
 `overlay/STUDY/ROW?features=3,98&combine=mean&opacity=0.55&colours=viridis&mask=core,spurious&masks_as=region&side=320&v=…`
 """
 
-from __future__ import annotations
-
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -14,6 +11,7 @@ from urllib.parse import urlencode
 
 from PIL import Image
 
+from core.common.image_files import image_file
 from core.errors import SettingsError, UnreadableImage
 from core.heatmaps.overlay_image import COLOUR_MAPS, COMBINATIONS, MASK_STYLES, OverlayStyle, overlay_image
 from core.store import Study
@@ -98,9 +96,7 @@ def draw(study: Study, row: int, style: OverlayStyle, side: int) -> tuple[bytes,
     ground, lasting = _ground(study, row, side)
     upward = replace(style, masks=style.masks[::-1])  # the outline of the core on top
     picture = overlay_image(study, row, upward, ground=ground)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue(), lasting
+    return image_file(picture, quality=88), lasting
 
 
 def _ground(study: Study, row: int, side: int) -> tuple[Image.Image, bool]:

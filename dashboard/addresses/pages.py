@@ -1,7 +1,5 @@
 """The pages of the dashboard: one table that the sidebar, the tour and links read."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 HOME = "overview"

@@ -1,7 +1,5 @@
 """Numbers in addresses, read strictly: much that Python takes for a number (`1_0`, `nan`) is none here."""
 
-from __future__ import annotations
-
 import re
 
 from core.errors import SettingsError

@@ -1,7 +1,5 @@
 """Addresses of studies and of their pictures. No streamlit: the thumbnail route uses them too."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 

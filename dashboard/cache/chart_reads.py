@@ -1,7 +1,5 @@
 """Cached reads of what charts show; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from core.charts.options import FigureOptions

@@ -1,7 +1,5 @@
 """Which studies can be compared, and their comparison, cached; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Cached reads of heatmaps, masks and overlaps; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

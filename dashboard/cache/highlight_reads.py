@@ -1,7 +1,5 @@
 """Cached reads of what to look at first; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

@@ -1,14 +1,10 @@
 """Cached reads of one image; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
-import base64
-import io
-
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.image_files import image_address, image_file
 from core.concepts.interventions import blame
 from core.slices.features import Decision as Decision
 from core.slices.features import decision, features_of_image
@@ -63,6 +59,4 @@ def after_augmentation(
 
 
 def _as_address(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return image_address(image_file(picture, "PNG"), "png")

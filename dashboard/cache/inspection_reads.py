@@ -4,8 +4,6 @@ Every function takes the filter of a page and returns what holds of its images. 
 `reads.slice_table`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """Cached reads of the map; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Cached reads of how heatmaps overlap with masks, of the images of a slice; the rules are of `reader.py`."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

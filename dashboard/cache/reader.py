@@ -5,8 +5,6 @@ stale. Results are shared by all sessions: a data frame is returned as a copy-on
 read-only, so that no page changes what another one sees.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable
 from functools import wraps

@@ -1,7 +1,5 @@
 """Cached reads of tables, arrays, images and scores; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figures ready for the page, each rendered once: it costs plotly tens of milliseconds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable
 
 import plotly.graph_objects as go

@@ -1,7 +1,5 @@
 """Cached searches; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 import hashlib
 import threading
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """Cached reads of what stands on the figure sheet; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from core.charts.other_studies import folder_of, gone_study

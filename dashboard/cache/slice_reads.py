@@ -1,7 +1,5 @@
 """Cached reads of slices; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A chart: drawn once for all readers who see the same, and saved as svg, png, pdf or csv."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace

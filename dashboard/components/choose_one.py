@@ -1,7 +1,5 @@
 """One or several of a few options, as buttons or as a list to open; the choice is part of the link."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 

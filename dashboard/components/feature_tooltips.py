@@ -1,7 +1,5 @@
 """Meanings of the numbers on the pages of features; `tooltips.py` serves them with all others."""
 
-from __future__ import annotations
-
 # key -> what it means, its formula (LaTeX, or empty), its source
 FEATURE_TEXTS: dict[str, tuple[str, str, str]] = {
     "named_from": (

@@ -1,7 +1,5 @@
 """A link to a page of the dashboard, with the study, the filter and what else its address says."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.slices.slice import Slice

@@ -1,7 +1,5 @@
 """A field for a path, with a list to click through; only what `roots` allows is listed or taken."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

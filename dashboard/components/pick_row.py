@@ -1,7 +1,5 @@
 """A table of which a row can be picked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

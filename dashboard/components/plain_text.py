@@ -1,7 +1,5 @@
 """Names and words of a study inside Markdown: shown as they are, whatever they hold."""
 
-from __future__ import annotations
-
 import re
 
 from core.common.captions import with_class_names

@@ -1,7 +1,5 @@
 """A small button that starts the command a page shows, where a click may do that."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import streamlit as st

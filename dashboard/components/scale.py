@@ -1,7 +1,5 @@
 """One value on a scale from 0 to 1, with what it is compared with marked beside it."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Tooltips about scores: those of `core.common.score_names`, and of what is counted about them."""
 
-from __future__ import annotations
-
 from core.common.score_names import SCORES
 
 BOOK = "docs/method.md"

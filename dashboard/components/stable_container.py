@@ -1,7 +1,5 @@
 """A place on the page that stays, whatever is drawn in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar

@@ -1,7 +1,5 @@
 """Meanings of all numbers: one place for tooltips, written for people; formula and source with each."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from dashboard.components.feature_tooltips import FEATURE_TEXTS

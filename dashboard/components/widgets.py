@@ -1,7 +1,5 @@
 """Building blocks that views compose. None of them computes a result."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -8,8 +8,6 @@ where a path lies, so a link inside a root that leads out of it is refused. Stud
 studies folder only.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ The name of a CLIP comes from the study, which may be a stranger's, so trust.py 
 be loaded. The process itself downloads nothing (core/jobs/resident.py). No streamlit.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

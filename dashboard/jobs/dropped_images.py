@@ -5,8 +5,6 @@ be chosen like the configured ones (allowed_paths.py). What is no picture by its
 streamlit.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 import shutil

@@ -4,8 +4,6 @@ The encoder's name comes from the study, which may be a stranger's, so trust.py 
 be loaded. The process writes nothing and downloads nothing (core/jobs/resident.py). No streamlit.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -4,8 +4,6 @@ A command that makes or extends a study runs in the study's folder. Others (chec
 figure sheets) run in folders of their own in the user's state folder, which may be deleted at any time.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -14,7 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from core.common.private_folder import make_private, state_folder
+from core.common.assets import make_private, state_folder
 from core.errors import JobError, PeregrineError
 from core.jobs import uploads
 from core.jobs.commands import (

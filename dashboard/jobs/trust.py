@@ -5,8 +5,6 @@ a file outside the study, the folders that may be chosen (allowed_paths.py) and 
 PEREGRINE_TRUST_STUDIES=1 says that every study served is the owner's; then only the command's parts count.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator, Mapping

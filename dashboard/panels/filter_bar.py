@@ -2,8 +2,6 @@
 widgets here only show it and change it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 

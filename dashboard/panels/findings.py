@@ -1,7 +1,5 @@
 """The first page's findings: three places to look at first, and what the features look at, as cards."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Heatmaps as views show them: the controls of their style, rows of pictures, and what to do without them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The legend of the map as a filter: an entry stands for one value of what colours the points."""
 
-from __future__ import annotations
-
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache.map_reads import ATTRIBUTE, filter_values

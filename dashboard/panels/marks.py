@@ -4,8 +4,6 @@ It is always there, so that a mark moves nothing. Each action is one change of t
 takes back as long as it was the last one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """The report of a study from the Overview: made in the background, then offered as a download."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st

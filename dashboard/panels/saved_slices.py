@@ -1,7 +1,5 @@
 """Saved slices in the filter bar: chips that apply them, and a drawer to save, rename and delete."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import streamlit as st

@@ -3,8 +3,6 @@
 What is looked for stands in the address: `search=TEXT`, `like=IMAGE` or `picture=NAME`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Two to six marked images beside each other: pictures, heatmaps and numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

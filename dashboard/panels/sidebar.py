@@ -1,7 +1,5 @@
 """The sidebar: the study, and the pages in four groups."""
 
-from __future__ import annotations
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 

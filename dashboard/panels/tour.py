@@ -1,7 +1,5 @@
 """A tour of the demo in six steps: a card above the page says what to see. The URL holds the step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import streamlit as st

@@ -3,8 +3,6 @@
 Beside them only `marks.py` writes `traces.json`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a probe reads of the domain of an image, in one line of the overview."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The images nearest to an opened image's embedding, moved as implicit feature modification moves it."""
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 

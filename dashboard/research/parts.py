@@ -1,7 +1,5 @@
 """What research adds to the pages: one table, of which a page shows its row."""
 
-from __future__ import annotations
-
 from dashboard.research import domain_line, moved_embedding, scene_graph, transferred_words
 
 ON_THE_OVERVIEW = (domain_line.domain_probe_line,)  # (study)

@@ -1,7 +1,5 @@
 """The scene graph of an image, what an encoder of tokens looks at, and captions with exchanged words."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Words carried by a linear map between two encoders, in the view Compare."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.common.command_line import command_line

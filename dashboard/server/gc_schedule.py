@@ -4,8 +4,6 @@ Streamlit would collect at the end of every run, before the browser hears that t
 (`runner.postScriptGC`, off in the settings), and walk each time through everything the server holds.
 """
 
-from __future__ import annotations
-
 import atexit
 import gc
 import threading

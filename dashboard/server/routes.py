@@ -4,10 +4,7 @@ An address carries `?v=` with the study's digest, so browsers may keep what they
 stale one.
 """
 
-from __future__ import annotations
-
 import hashlib
-import io
 from pathlib import Path
 
 import plotly
@@ -15,6 +12,7 @@ from PIL import Image, ImageDraw
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from core.common.image_files import image_file
 from core.errors import PeregrineError, first_line
 from core.export.private_paths import without_folders
 from core.store import Study
@@ -126,13 +124,9 @@ def _lasting(request: Request, body: bytes, kind: str, identity: str) -> Respons
 
 def _encoded(picture: Image.Image) -> tuple[bytes, str]:
     """Small pictures as PNG, so that magnified pixels stay what they are; large ones as JPEG."""
-    small = max(picture.size) <= 256
-    buffer = io.BytesIO()
-    if small:
-        picture.save(buffer, "PNG")
-    else:
-        picture.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue(), "image/png" if small else "image/jpeg"
+    if max(picture.size) <= 256:
+        return image_file(picture, "PNG"), "image/png"
+    return image_file(picture, quality=90), "image/jpeg"
 
 
 def _placeholder(study: Study, row: int) -> bytes:
@@ -145,6 +139,4 @@ def _placeholder(study: Study, row: int) -> bytes:
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, side - band, side, side), fill="#26323F")
     draw.text((side // 2, side - band // 2), "image is missing", anchor="mm", fill="white", font_size=20)
-    buffer = io.BytesIO()
-    canvas.save(buffer, "PNG")
-    return buffer.getvalue()
+    return image_file(canvas, "PNG")

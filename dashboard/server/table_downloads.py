@@ -4,8 +4,6 @@
 memory nor a rerun.
 """
 
-from __future__ import annotations
-
 from urllib.parse import quote, urlencode
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """Load what the first page needs while the reader's browser is still starting."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 import threading

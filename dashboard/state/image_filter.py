@@ -1,7 +1,5 @@
 """The filter as the URL holds it: reading it for a study, and changing a part of it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Problems with typed text, from the run that tried it to the one that shows them."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 _PROBLEMS = "_problems"

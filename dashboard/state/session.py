@@ -4,8 +4,6 @@ The URL is the state, and a copied one opens the same page: choices of a view ar
 else is written with `set_url`. One filter for all views, as a slice's text: `where=split=val label=dog`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ The link is read once, when a session begins; afterwards the session knows bette
 leads to addresses from before a figure was added).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import streamlit as st

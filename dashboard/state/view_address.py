@@ -1,7 +1,5 @@
 """The address of a page as a saved view keeps it: of any study, so without its name and basis."""
 
-from __future__ import annotations
-
 from urllib.parse import parse_qs, urlencode
 
 import streamlit as st

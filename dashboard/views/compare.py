@@ -1,7 +1,5 @@
 """Compare: what differs between encoders on the same images, or between two answers of one study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Errors: which images are misclassified, which classes are confused, and how two slices differ."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.slices.slice import Slice

@@ -1,7 +1,5 @@
 """One feature: what it looks at, what it means in words, and what it does to the answer."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.slices.slice import Slice

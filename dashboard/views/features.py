@@ -1,7 +1,5 @@
 """Features: which fire on the images of the filter, what they look at, and what is special there."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

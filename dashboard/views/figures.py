@@ -1,7 +1,5 @@
 """Figures: charts, images and heatmaps on one page of vectors, in order, with captions, for a paper."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import streamlit as st

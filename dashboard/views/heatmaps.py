@@ -1,7 +1,5 @@
 """Heatmaps: where the encoder looks, on images that the probe gets right and on those it gets wrong."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

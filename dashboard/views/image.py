@@ -1,7 +1,5 @@
 """One image: its features and where they look, masks, crops in words, images like it, graph, scores."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Images: every image of the study; filter, sort, mark, open."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

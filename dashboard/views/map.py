@@ -1,7 +1,5 @@
 """Map: every image as a point; near ones are represented alike. Colour, select, open."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Masks and mIoU: do the heatmaps lie on the object, or on what merely comes with it?"""
 
-from __future__ import annotations
-
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 

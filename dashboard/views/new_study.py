@@ -1,7 +1,5 @@
 """New study: choose images and an encoder, see at once what was found, start, and follow what runs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Overview: what the encoder sees and where it goes wrong, in pictures; what to look at first."""
 
-from __future__ import annotations
-
 import html
 import math
 

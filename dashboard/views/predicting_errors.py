@@ -2,8 +2,6 @@
 trust.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

@@ -4,8 +4,6 @@ The address holds which picture (`sample=NAME` or `of=IMAGE`; an uploaded one is
 what is `covered`, and which features are `off`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

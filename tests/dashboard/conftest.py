@@ -18,7 +18,7 @@ from streamlit.components.v2.component_manager import BidiComponentManager
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from core.common.private_folder import make_private, state_folder
+from core.common.assets import make_private, state_folder
 from core.common.processes import host_name, process_started
 from core.jobs.commands import Command
 from core.jobs.jobs import Job, read_job

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import pytest
 
-from core.common.private_folder import state_folder
+from core.common.assets import state_folder
 from core.common.processes import host_name, is_running, process_started
 from core.errors import JobError
 from core.jobs import commands as job_commands

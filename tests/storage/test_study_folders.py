@@ -11,7 +11,7 @@ import time
 import pytest
 from filelock import FileLock
 
-from core.common.private_folder import make_private, state_folder
+from core.common.assets import make_private, state_folder
 from core.common.processes import host_name, process_started
 from core.errors import SettingsError, StudyBusy, StudyError
 from core.jobs import runner

@@ -1,7 +1,5 @@
 """Definitions: firing features, their activation rates, and D (Kalibhat et al. 2024, "Q")."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -6,8 +6,6 @@ plain loops. They release the GIL, sum in float64, and are compiled on the first
 cache.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

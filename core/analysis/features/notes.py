@@ -1,7 +1,5 @@
 """Sentences that a reader of D should know; written only here. No torch."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

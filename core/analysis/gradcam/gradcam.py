@@ -9,8 +9,6 @@ Maps have the layer's own resolution, after the ReLU and unscaled; `core.heatmap
 them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Heatmaps of latents: their own activation at each position, without a gradient (docs/method.md 18.5)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

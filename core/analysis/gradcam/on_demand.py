@@ -1,7 +1,5 @@
 """Compute heatmaps with the encoder on request: of any feature on any image of a study."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Select the maps to store: pairs of an image and a feature (docs/method.md 4)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

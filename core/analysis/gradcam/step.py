@@ -3,8 +3,6 @@
 A chunk holds 512 of the selected images, so an interrupted run resumes with the missing chunks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """How well maps of single latents mark what masks mark, over positions (docs/method.md 18.7). No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

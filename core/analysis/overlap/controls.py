@@ -4,8 +4,6 @@ Scored like any heatmap, they show the ceiling (the mask itself), the loss cause
 alone, and the floor (heat independent of the image).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

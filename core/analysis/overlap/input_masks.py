@@ -1,7 +1,5 @@
 """Core and spurious masks in the encoder's input view, read by worker processes batch by batch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -4,8 +4,6 @@ Many images at once, each separately; all sums are in float64. docs/method.md 5 
 Figs 6 and 7, use `paper`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The maps that the step `overlap` scores: stored maps are read, others are computed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

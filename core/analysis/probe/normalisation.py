@@ -1,7 +1,5 @@
 """Whether a classifier was given pixels of another normalisation than it was trained with."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

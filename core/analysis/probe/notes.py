@@ -1,7 +1,5 @@
 """Sentences that a reader of the probe's accuracy should know; written only here. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from core.store import Study

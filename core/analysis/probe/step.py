@@ -1,7 +1,5 @@
 """The linear probe on frozen representations (docs/method.md 3), and the step `probe`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

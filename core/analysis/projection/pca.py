@@ -1,7 +1,5 @@
 """Principal components of rows that are read block by block, in double precision."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 

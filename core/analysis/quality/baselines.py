@@ -3,8 +3,6 @@
 All of them use labels, through the probe or by themselves.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Q-Score and its label-free baselines: how well each image is represented (Kalibhat et al. 2024, "Q")."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

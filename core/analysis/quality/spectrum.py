@@ -1,7 +1,5 @@
 """Scores of a whole set of representations, from the spectrum of the raw rows: RankMe and alpha-ReQ."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

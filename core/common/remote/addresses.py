@@ -5,8 +5,6 @@ word. Nothing is fetched unless the owner named the address, or a folder above i
 PEREGRINE_URLS (docs/threat_model.md). What the command line names is remembered in the user's state folder.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import posixpath
@@ -17,9 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from core.common.assets import make_private, state_folder
 from core.common.command_line import with_options
 from core.common.inside import read_json_file, replacing
-from core.common.private_folder import make_private, state_folder
 from core.errors import AddressRefused, PeregrineError
 
 URLS, STUDIES = "PEREGRINE_URLS", "PEREGRINE_STUDIES"  # what the owner names

@@ -4,8 +4,6 @@ PEREGRINE_CACHE names its folder (else `peregrine` in the user's cache folder), 
 What was used longest ago goes first. A crash leaves no half entry: an entry of another length does not count.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os
@@ -13,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from core.common.assets import make_private
 from core.common.inside import replacing
-from core.common.private_folder import make_private
 from core.errors import SettingsError
 
 CACHE, SIZE = "PEREGRINE_CACHE", "PEREGRINE_CACHE_GB"

@@ -5,8 +5,6 @@ fails is repeated with back-off; an answer of another length than was asked for 
 kept in the cache under the object's version, so a changed object is read again.
 """
 
-from __future__ import annotations
-
 import errno
 import importlib.util
 import io

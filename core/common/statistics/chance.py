@@ -4,8 +4,6 @@ Below LEAST errors (or correct images) nothing is said: an interval from so few 
 whether it just leaves out 0.5 depends on single images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Loops that numba compiles on their first call; the only home of numba."""
 
-from __future__ import annotations
-
 import functools
 import threading
 from collections.abc import Callable

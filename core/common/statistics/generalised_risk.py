@@ -1,7 +1,5 @@
 """Area under the generalised risk-coverage curve (AUGRC), and its interval; numpy only."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.common.statistics.intervals import logit_interval

@@ -3,8 +3,6 @@
 All intervals are at 95 %. Undefined is NaN: the share of nothing, the spread of one value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

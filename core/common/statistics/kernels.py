@@ -1,7 +1,5 @@
 """Compiled loops over scores (numba)."""
 
-from __future__ import annotations
-
 from core.common.statistics.compiled import compiled
 
 

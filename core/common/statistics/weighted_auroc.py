@@ -1,7 +1,5 @@
 """AUROC of a score in one study, for any number of times that each image was drawn."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

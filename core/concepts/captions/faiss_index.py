@@ -4,8 +4,6 @@ It finds most of the nearest captions without reading the bank. `recall` states 
 answer is worthless without that number. The softmax normaliser needs every caption, so it stays unknown here.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Read captions from text files, tables and LAION folders; the content is text, never markup. No torch."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

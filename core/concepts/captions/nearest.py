@@ -5,8 +5,6 @@ across shards, so confidences depend on the division of the bank. Here, blocks a
 regardless of its shards: every number is the same, to the bit, for any sharding.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import Protocol

@@ -4,8 +4,6 @@ textblob's PatternParser provides parts of speech and noun chunks, simplemma the
 data. Words that are never concepts are listed in assets/discard_words.txt.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """CLIP through open_clip, which only this module imports: images and texts in, unit vectors out."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Sequence

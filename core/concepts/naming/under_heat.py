@@ -4,8 +4,6 @@ A word that whole images show may stand for what lies around the object that a f
 hold what lies under the heat, so they tell which of the words are seen there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

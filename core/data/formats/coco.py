@@ -1,7 +1,5 @@
 """COCO annotations: the label of an image is the class of its largest box."""
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from typing import Any

@@ -1,7 +1,5 @@
 """Columns of a Parquet or Arrow file: small ones at once, pictures one by one without holding the file."""
 
-from __future__ import annotations
-
 import errno
 import os
 from abc import ABC, abstractmethod

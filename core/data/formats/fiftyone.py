@@ -1,7 +1,5 @@
 """Exports of FiftyOne: `samples.json` of a FiftyOneDataset, `labels.json` of a classification data set."""
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

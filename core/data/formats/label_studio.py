@@ -1,7 +1,5 @@
 """Exports of Label Studio, JSON and JSON-MIN: choices are labels, boxes give the class of the largest one."""
 
-from __future__ import annotations
-
 import os
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Images with their labels as an annotation file lists them, and what the readers of such files share."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

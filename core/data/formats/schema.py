@@ -1,7 +1,5 @@
 """What the columns of a Hugging Face data set are: from the schema of its files, and what `datasets` adds."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,8 +1,6 @@
 """Lists of images in .txt files: `PATH LABEL` a line (torchvision, timm, Caffe), or only labels, in the order
 of the images' names, as ImageNet's validation set has them."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Masks of any data set: MASKS/core/… and MASKS/spurious/…, with the names of the images."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Sequence

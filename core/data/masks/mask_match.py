@@ -1,7 +1,5 @@
 """Match mask files to images by name alone, in time linear in both."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

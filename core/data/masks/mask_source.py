@@ -1,7 +1,5 @@
 """The interface of all sources of core and spurious masks, and the conversion of a mask file to numbers."""
 
-from __future__ import annotations
-
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Open the core and spurious masks of an image source, and map a mask to the encoder's input view."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The exact masks of a synthetic world, as a mask source."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property

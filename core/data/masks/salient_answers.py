@@ -1,7 +1,5 @@
 """Read Salient ImageNet's two small files: the folder of each class, and the workers' answers."""
 
-from __future__ import annotations
-
 import ast
 import csv
 import os

@@ -1,7 +1,5 @@
 """Salient ImageNet's folder on disk: `WNID/image_names_map.csv` and `WNID/feature_ID/NAME.JPEG`."""
 
-from __future__ import annotations
-
 import csv
 import os
 import re

@@ -1,7 +1,5 @@
 """Salient ImageNet (Singla & Feizi, ICLR 2022) as a mask source, read in its original layout."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import defaultdict

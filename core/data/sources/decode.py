@@ -1,7 +1,5 @@
 """One picture file into upright 8-bit RGB pixels, by the same rules for every format (docs/method.md 1.5)."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import importlib
@@ -17,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from core.common.image_files import image_file
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object, stat
 from core.data.sources.pixel_limit import check_bytes, check_pixels, let_pillow_open, max_pixels, of_pillow
@@ -293,6 +292,4 @@ def thumbnail_jpeg(image: Image.Image, size: int) -> bytes:
     """JPEG bytes of `image` with its longer side at most `size` pixels; smaller images keep their size."""
     small = image.copy() if max(image.size) <= size else image
     small.thumbnail((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=88, subsampling=0)
-    return buffer.getvalue()
+    return image_file(small, quality=88, subsampling=0)

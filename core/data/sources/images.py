@@ -1,7 +1,5 @@
 """Open images of any kind of source: the single entry point to every image source."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable

@@ -4,8 +4,6 @@ Rows can be claimed by the million, and a page of texts can name one long text i
 shows in the sizes that the file states of itself.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

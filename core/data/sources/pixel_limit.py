@@ -1,7 +1,5 @@
 """Limit the size of images: a few kilobytes can declare a gigabyte of pixels. No torch."""
 
-from __future__ import annotations
-
 import os
 import re
 import warnings

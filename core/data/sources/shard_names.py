@@ -1,7 +1,5 @@
 """Name a sample of a shard as in a folder of images, so that both are split in the same way."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

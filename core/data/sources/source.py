@@ -1,7 +1,5 @@
 """The interface of every image source, and their shared rules: split, fingerprint, notes."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """Repositories of the Hugging Face hub as encoders, `hf:ORG/NAME`: their folder on this machine."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ The kind of network is known from its keys alone. Query, key and value are joine
 the CLS token's part where timm adds none to it; whatever is no part of the image encoder is left out.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Build timm's network for weights of Hugging Face `transformers`: from their shapes, and config.json."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Which files a checkpoint in a folder is made of: one file of weights, or the shards that an index names."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

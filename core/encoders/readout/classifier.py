@@ -1,7 +1,5 @@
 """The input of a network's own classifier as its representation."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

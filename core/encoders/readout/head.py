@@ -1,7 +1,5 @@
 """The classifier that belongs to an encoder: found, loaded, and run in the encoder's own forward pass."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import re

@@ -1,7 +1,5 @@
 """The representation that an encoder's own classifier is linear on: what its last Linear reads."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from core.encoders.encoder import Encoder

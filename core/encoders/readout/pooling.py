@@ -1,7 +1,5 @@
 """Poolings of a layer's map into one vector (docs/method.md 1.6), and their effect on Grad-CAM (4.1)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional

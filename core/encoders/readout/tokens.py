@@ -1,7 +1,5 @@
 """Which tokens of a transformer become a vector, before or after its final norm (docs/method.md 1.7)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ With the true label it still holds what people see (robust features); with the t
 encoder reads (non-robust features).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

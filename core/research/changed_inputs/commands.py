@@ -1,7 +1,5 @@
 """The commands `perturbed` and `robust-features`: which features an encoder holds, by changing its inputs."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The settings of `perturbed` and `robust-features`. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.config.settings import option

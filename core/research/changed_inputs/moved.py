@@ -4,8 +4,6 @@ The move that makes a pair hardest takes the positive v+ to v+ - epsilon v, and 
 epsilon v, v the anchor. The image nearest to the moved point shows what it has become. numpy only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

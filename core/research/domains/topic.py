@@ -1,7 +1,5 @@
 """What the topic adds to the workbench. No torch."""
 
-from __future__ import annotations
-
 from core.config.step import IN_BATCHES, Step
 from core.research.domains.config import DomainTestsConfig, check_domain_options
 from core.topics import ImageSet, Topic

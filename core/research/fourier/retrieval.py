@@ -1,7 +1,5 @@
 """Retrieval: share of nearest images of the same class (Kalibhat's dissertation, Fig. 5.4). No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

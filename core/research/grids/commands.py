@@ -1,7 +1,5 @@
 """The command `grid`: named grids of trainings. torch is imported only when the grid starts."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ The interval is Student's, mean -+ t s / sqrt(n) with the 97.5th percentile t of
 s the standard deviation (ddof 1). Below ENOUGH runs it is left undefined, and the single values are shown.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Compare the arms of a grid over seeds: paired differences, ratios of means, summaries of all arms."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

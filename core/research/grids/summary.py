@@ -1,7 +1,5 @@
 """The table of a grid as Markdown: each arm over its seeds, with paired differences to the baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

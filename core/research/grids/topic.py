@@ -1,7 +1,5 @@
 """What the topic adds to the workbench. No torch."""
 
-from __future__ import annotations
-
 from core.topics import Topic
 
 TOPIC = Topic(commands=("core.research.grids.commands:add_grid",))

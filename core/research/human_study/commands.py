@@ -1,7 +1,5 @@
 """The command `human-study`: people rate words."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

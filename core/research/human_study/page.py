@@ -3,10 +3,6 @@
 It contains what workers may see (images, shuffled words), never the key.
 """
 
-from __future__ import annotations
-
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -16,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from core.common.assets import asset
+from core.common.image_files import image_address, image_file
 from core.errors import StudyError
 
 TEMPLATE = asset("human_study.html")
@@ -82,7 +79,5 @@ def _pictures(folder: Path, paths: str) -> list[str]:
         with Image.open(folder / name) as picture:
             small = picture.convert("RGB")
         small.thumbnail((SIDE, SIDE))
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=85)
-        questions.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
+        questions.append(image_address(image_file(small, quality=85)))
     return questions

@@ -3,8 +3,6 @@
 On Glyphworld the truth is known (`truth.py`); elsewhere only people can tell (`human_study.py`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The chart of the topic: of the folder of a search."""
 
-from __future__ import annotations
-
 import pandas as pd
 import plotly.graph_objects as go
 

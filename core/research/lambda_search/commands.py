@@ -1,7 +1,5 @@
 """The command `lambda-search`. torch is imported only when the training starts."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

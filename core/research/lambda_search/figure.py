@@ -1,7 +1,5 @@
 """Kalibhat et al. 2024, Fig. A.8: the effect of a grid of regulariser weights on accuracy and on Q."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go

@@ -3,8 +3,6 @@
 Pictures are the encoder's input views, so that what the encoder sees is altered, pixel by pixel.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -2,8 +2,6 @@
 (docs/method.md 5.4). numpy and pandas only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What a reader of the curves of kept features should know. No torch."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.analysis.features.notes import stored_percentile

@@ -1,7 +1,5 @@
 """Heatmaps of features and of a principal component on one class (Kalibhat 2024, A.11 to A.14)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple

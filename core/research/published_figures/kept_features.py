@@ -1,7 +1,5 @@
 """Kalibhat 2024, Figs 2, A.5, A.7: accuracy of a probe that uses only some of the features."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

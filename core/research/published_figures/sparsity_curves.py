@@ -1,7 +1,5 @@
 """Probe accuracy against the number of kept features (Kalibhat 2024, Fig. 2, A.5, A.7)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the topic adds to the workbench: figures of Kalibhat 2024 that no page shows. No torch."""
 
-from __future__ import annotations
-
 from core.topics import Topic
 
 TOPIC = Topic(

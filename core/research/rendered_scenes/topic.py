@@ -1,7 +1,5 @@
 """What the topic adds to the workbench: tests of words and slices on newly rendered scenes. No torch."""
 
-from __future__ import annotations
-
 from core.topics import Topic
 
 TOPIC = Topic(

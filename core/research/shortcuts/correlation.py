@@ -4,8 +4,6 @@ Encoders that differ in their seed only are not independent, so settings are dra
 all of its encoders.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

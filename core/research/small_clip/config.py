@@ -1,7 +1,5 @@
 """The settings of a CLIP training on Glyphworld, read from TOML. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Nothing random depends on earlier computations: images and captions of a step fo
 The state is therefore the weights, the optimiser, the step and torch's own generator.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict

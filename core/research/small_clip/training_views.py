@@ -1,7 +1,5 @@
 """Batches for the CLIP training: scenes and windows, each with a caption of what it shows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The command `transfer`: concepts in another study."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping
 from pathlib import Path

@@ -3,8 +3,6 @@
 On slices of the study's own evaluation images, and on corrupted copies of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

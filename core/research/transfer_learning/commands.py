@@ -1,7 +1,5 @@
 """The command `transfer-probe`: evaluate the encoder of a study on other image sets."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

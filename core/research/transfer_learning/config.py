@@ -1,7 +1,5 @@
 """The settings of the step `few-shot`. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 Uses the same functions as the steps of a study, without a study, when only the numbers are needed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any

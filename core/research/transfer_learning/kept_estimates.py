@@ -3,8 +3,6 @@
 For images without labels, which have no probe of their own. `compare` shows what is kept.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the topic adds to the workbench. No torch."""
 
-from __future__ import annotations
-
 from core.config.step import Step
 from core.research.transfer_learning.config import FewShotConfig, check_few_shot_options
 from core.topics import Topic

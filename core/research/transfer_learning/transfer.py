@@ -1,7 +1,5 @@
 """Evaluate a study's encoder on other images (Kalibhat 2024, Table A.2): probe, and Q with the study's D."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,5 @@
 """Show visual tokens in a study: graphs, attention and swaps of its images, for its pages."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The commands `extract-tokens`, `train-tokens` and `compositionality`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Mapping

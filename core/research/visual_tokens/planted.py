@@ -1,7 +1,5 @@
 """The exact scene graph of a Glyphworld scene, measured on its alpha (docs/method.md 16.1). No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

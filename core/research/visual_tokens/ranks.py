@@ -1,7 +1,5 @@
 """Ranks of pairs of tokens for additive attention, Kalibhat, dissertation, eq. 6.1 (docs/method.md 16.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The settings that decide the tokens of an image. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.config import option

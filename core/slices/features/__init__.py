@@ -3,8 +3,6 @@
 All results are exact, from the stored firing sets and probe weights. No torch.
 """
 
-from __future__ import annotations
-
 from core.slices.features.classes import (
     FiringClass,
     class_firing,

@@ -1,7 +1,5 @@
 """On how many images of each class a feature fires, within a slice."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

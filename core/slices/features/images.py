@@ -1,7 +1,5 @@
 """The images on which a feature fires, by how active it is there."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which classes the probe takes a feature for."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """The features of one image: how active they are, and how they push the probe's answer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Features that resemble one: they fire on the same images, or prefer the same classes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -4,8 +4,6 @@ All results are exact: they are recomputed from the firing sets and the tables o
 stores. No torch. Numbers of a slice are measures: see `core.measures`.
 """
 
-from __future__ import annotations
-
 from core.slices.inspection.populations import population
 from core.slices.inspection.words import slice_words as words
 from core.slices.inspection.words import worst_within

@@ -1,7 +1,5 @@
 """Traits more common in one slice than in another: features, words, values of columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

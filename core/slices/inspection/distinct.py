@@ -1,7 +1,5 @@
 """Which slices of a ranked list show errors of their own, so that a short list shows a variety."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 A column of numbers is counted in ranges, which are written as in a slice: `0.1..0.2`.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from dataclasses import replace

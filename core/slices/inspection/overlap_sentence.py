@@ -1,7 +1,5 @@
 """State in one sentence what the scale of mIoU says: heatmaps on the object, or on the background."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

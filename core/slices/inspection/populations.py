@@ -3,8 +3,6 @@
 A slice holds evaluation images unless it names a split, and all images in a study without evaluation images.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Words of the images of a slice, names of features, and the parts of a slice with the most errors."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any

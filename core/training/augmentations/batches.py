@@ -1,7 +1,5 @@
 """The images of each step and their random views, as a function of (seed, step) alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from typing import Any

@@ -4,8 +4,6 @@ Training reads every image hundreds of times; decoding it each time would cost m
 The array is memory-mapped: the part that fits stays in memory, the rest is read when needed.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 from collections.abc import Callable

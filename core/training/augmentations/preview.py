@@ -3,8 +3,6 @@
 The same formulas as in `augment.py` and of the topic Fourier; the tests compare them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Default settings of a fine-tuning and of a search of its weights. Free of torch."""
 
-from __future__ import annotations
-
 # Kalibhat 2024: LARS, warm-up and cosine, lr 1e-5, 50 epochs. timm's LARS multiplies the rate by a trust
 # ratio of 1e-3, so that weights move by about 1e-4 of themselves and mostly BatchNorm's statistics change:
 # the log says so.

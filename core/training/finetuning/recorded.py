@@ -1,7 +1,5 @@
 """Read what is recorded beside the weights of a study's encoder. No torch."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The interface between a self-supervised method and the trainer, and code shared by several methods."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import Any, TypeVar

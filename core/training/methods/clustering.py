@@ -1,7 +1,5 @@
 """Methods with soft cluster assignments, over views of two sizes: SwAV, DINO."""
 
-from __future__ import annotations
-
 import warnings
 
 import torch

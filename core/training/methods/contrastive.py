@@ -1,7 +1,5 @@
 """Methods that distinguish an image from others: SimCLR, MoCo v2."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -3,8 +3,6 @@
 FILE.head.safetensors holds the weights; which head it is follows from the settings in FILE.json.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

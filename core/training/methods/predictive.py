@@ -1,7 +1,5 @@
 """Methods that predict one view from the other, without negatives: BYOL, SimSiam."""
 
-from __future__ import annotations
-
 import torch
 from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import (

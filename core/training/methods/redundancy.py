@@ -1,7 +1,5 @@
 """Methods that decorrelate features over the batch: VICReg, Barlow Twins."""
 
-from __future__ import annotations
-
 from lightly.loss import BarlowTwinsLoss, VICRegLoss
 from lightly.models.modules.heads import BarlowTwinsProjectionHead, VICRegProjectionHead
 from torch import Tensor, nn

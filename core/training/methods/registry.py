@@ -4,8 +4,6 @@ A method is one class. It declares how many views it needs, turns them into a lo
 optimiser step (update a momentum encoder, say). The trainer depends on nothing else.
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from core.topics import function_of_option

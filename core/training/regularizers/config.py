@@ -1,7 +1,5 @@
 """Settings of the regulariser added to a training's loss. No torch; `penalty.py` implements them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.config import option

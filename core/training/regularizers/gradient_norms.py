@@ -1,7 +1,5 @@
 """Measure how strongly each term of a loss pulls at one tensor, in the backward pass of the training."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

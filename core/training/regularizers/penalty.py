@@ -3,8 +3,6 @@
 The wrapper is an ordinary Method, so the trainer does not depend on regularisers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -5,8 +5,6 @@ from it by `python -m core.worlds.glyphworld.atlas --font NotoColorEmoji.ttf`. O
 font.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import json

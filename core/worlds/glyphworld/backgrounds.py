@@ -4,8 +4,6 @@ Each (kind, variant) is a square tile, drawn once per process from a fixed seed 
 elementwise arithmetic, so that its bytes do not depend on the machine; scenes use windows cut from it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 

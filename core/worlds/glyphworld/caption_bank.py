@@ -1,7 +1,5 @@
 """The caption bank of Glyphworld: sentences of its grammar, many of which describe no scene. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 

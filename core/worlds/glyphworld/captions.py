@@ -4,8 +4,6 @@
 more: the same facts with clauses dropped, and descriptions of what windows show.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -4,8 +4,6 @@ Most nouns of the atlas have one colour, so that "a white dog" can be refused wi
 colour and place are drawn independently of each other: which caption is true can only be seen.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 

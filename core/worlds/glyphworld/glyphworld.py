@@ -1,7 +1,5 @@
 """Glyphworld, the embedded world (docs/method.md 8): scene i of a seed, drawn on demand, with its truth."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace

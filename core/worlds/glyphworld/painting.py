@@ -1,7 +1,5 @@
 """Draw a scene's pixels and masks with Pillow and integer arithmetic: the same bytes everywhere."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

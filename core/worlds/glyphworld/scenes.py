@@ -6,8 +6,6 @@ the cue of another class. Lengths are fractions of the image's side, except `blu
 scene).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache

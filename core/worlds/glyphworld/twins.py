@@ -1,7 +1,5 @@
 """Twins of Glyphworld scenes: one attribute is replaced, and everything else stays as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Describe a Glyphworld scene in words: its relations, attributes, and a caption."""
 
-from __future__ import annotations
-
 from core.worlds.glyphworld.atlas import Glyph, load_atlas
 from core.worlds.glyphworld.backgrounds import COLOUR_WORDS, FLOORS
 from core.worlds.glyphworld.scenes import FAULTS, Item, ScenePlan

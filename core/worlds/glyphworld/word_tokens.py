@@ -1,7 +1,5 @@
 """Words as tokens: the small vocabulary of the embedded CLIP. No torch."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """Ground truth of words for Glyphworld scenes, and for the images of a feature (docs/method.md 8)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache

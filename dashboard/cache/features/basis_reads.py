@@ -1,7 +1,5 @@
 """Two bases of a study side by side, read once."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

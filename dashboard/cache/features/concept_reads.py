@@ -1,9 +1,5 @@
 """Cached reads of concepts and failures; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
-import base64
-import io
 from collections import Counter
 
 import numpy as np
@@ -11,6 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.dataframes import numbers, where
+from core.common.image_files import image_address, image_file
 from core.concepts import confused
 from core.concepts.confused import Without
 from core.errors import PeregrineError
@@ -150,9 +147,7 @@ def crop_url(study: Study, row: int, box: tuple[float, float, float, float]) -> 
     except (PeregrineError, OSError, KeyError):
         return ""
     picture.thumbnail((CROP_SIDE, CROP_SIDE), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return image_address(image_file(picture, quality=85))
 
 
 def size_of(study: Study, row: int) -> list[int] | None:

@@ -1,7 +1,5 @@
 """Cached reads of the features of a slice, and of one feature on it; the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Cached reads of groups of features (FALCON, Algorithm 1); the rules are those of `reader.py`."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,14 +1,10 @@
 """What is at a place of an image in a basis of positions, and where it is elsewhere; read once."""
 
-from __future__ import annotations
-
-import base64
-import io
-
 import pandas as pd
 from PIL import ImageDraw
 
 from core.bases.position_index import at_position, grid_of, similar_positions
+from core.common.image_files import image_address, image_file
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.cache.reader import cached_read
@@ -58,9 +54,7 @@ def marked(study: Study, row: int, place: int) -> str:
     limits = [picture.width, picture.height] * 2
     pixels = [min(max(side * limit, 0), limit - 1) for side, limit in zip(sides, limits, strict=True)]
     ImageDraw.Draw(picture).rectangle(pixels, outline=OUTLINE, width=max(2, picture.width // 60))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return image_address(image_file(picture, quality=88))
 
 
 def _centre(study: Study, row: int, place: int) -> tuple[float, float]:

@@ -1,16 +1,13 @@
 """Cached looks of encoders at pictures that people bring: kept in memory for a while, and written nowhere."""
 
-from __future__ import annotations
-
-import base64
 import hashlib
-import io
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.common.image_files import image_address, image_file
 from core.measures.switched_off import SwitchedOff
 from core.pictures.look import SHOWN, Answering, Look, answering, decide, nearest_images, picture_overlay
 from core.pictures.many import without_features
@@ -120,20 +117,17 @@ def thumbnails() -> dict[str, str]:
     for name, one in samples().items():
         with Image.open(one.path) as picture:
             picture.thumbnail((200, 200))
-            buffer = io.BytesIO()
-            picture.save(buffer, "JPEG")
-            small[name] = _address(buffer.getvalue())
+            small[name] = _address(image_file(picture))
     return small
 
 
 @cached_read(max_entries=2)
 def of_study(study: Study, row: int) -> Picture:
     """An image of a study as a picture to try, without loss. Raises UnreadableImage."""
-    buffer = io.BytesIO()
-    study.image(row).save(buffer, "PNG", compress_level=1)
+    content = image_file(study.image(row), "PNG", compress_level=1)
     label = study.images["label"].iat[row]
     name = str(study.images["image_id"].iat[row])
-    return Picture(name, buffer.getvalue(), label if isinstance(label, str) else None)
+    return Picture(name, content, label if isinstance(label, str) else None)
 
 
 @cached_read(max_entries=32, spinner="Asking again for every image")
@@ -176,4 +170,4 @@ def _packaged() -> Answering | None:
 
 
 def _address(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode() if jpeg else ""
+    return image_address(jpeg) if jpeg else ""

@@ -5,8 +5,6 @@ The browser half (cards.js) receives plain data and writes every text as text, s
 stays inert. A card is a link: it opens in another tab like any other, and a click calls `on_open`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

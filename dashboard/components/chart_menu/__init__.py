@@ -2,8 +2,6 @@
 and is seen where a pointer or the focus is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

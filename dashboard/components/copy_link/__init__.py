@@ -1,7 +1,5 @@
 """A button that copies the page's address: it holds the whole state of the page."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from streamlit.components.v2 import component

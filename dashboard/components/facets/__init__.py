@@ -4,8 +4,6 @@ The browser half (facets.js) receives plain data and writes every text as text, 
 markup stays inert.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A picture, and beside it what is drawn over it: resting on a row of the list shows where that row looks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

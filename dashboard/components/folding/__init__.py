@@ -3,8 +3,6 @@
 Streamlit folds it only on a telephone. What a reader chose for wide windows is kept as it is.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from streamlit.components.v2 import component

@@ -6,8 +6,6 @@ The browser half (gallery.js) receives plain data and writes every text as text,
 markup stays inert. It keeps tiles whose id is still shown, so a rerun does not make the page flash.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Such a choice takes the arrow keys for itself, which is right for a reader who c
 for one who clicked it and goes on to the next image.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from streamlit.components.v2 import component

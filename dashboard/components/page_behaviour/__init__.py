@@ -5,8 +5,6 @@ what was left. close_after_choice.js: the list of a field closes after a choice.
 percent_signs.js: no line begins with a percent sign.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pictures that are pasted, or dropped anywhere on the page, go to the page's file field."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from streamlit.components.v2 import component

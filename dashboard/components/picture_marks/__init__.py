@@ -1,7 +1,5 @@
 """A picture on which boxes are drawn: one to crop it to, others that cover parts of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Streamlit's own chart element is drawn at least twice (first without a width) an
 a rerun with the same figure costs nothing, and one with another figure changes what is there without a flash.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path

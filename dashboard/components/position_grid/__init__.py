@@ -1,7 +1,5 @@
 """A picture with a grid of places, of which one is chosen: by a click, or with the arrow keys and Enter."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

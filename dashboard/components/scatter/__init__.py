@@ -6,8 +6,6 @@ click, an entry of the legend, or the outline of a selection, in the map's own c
 that travels, however many points lie in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The figures on the sheet as cards: dragged into order, moved with buttons or keys, captioned, removed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The figure sheet as it will be printed, drawn in the browser: the old one stays until the next is there."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

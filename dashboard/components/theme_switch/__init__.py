@@ -5,8 +5,6 @@ switch writes it for every page, and loads the page once more, which its address
 system changes its theme under an open page, the page is run again: its charts are drawn in the new colours.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from streamlit.components.v2 import component

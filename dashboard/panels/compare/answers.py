@@ -1,7 +1,5 @@
 """Two answers of one study against each other, on the page Compare."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.answers.answer import PROBE

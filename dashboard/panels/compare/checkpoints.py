@@ -1,7 +1,5 @@
 """Checkpoints of one training: numbers along it, and the features that appear with each."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

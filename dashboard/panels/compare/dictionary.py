@@ -1,7 +1,5 @@
 """A dictionary that two encoders share: which of its latents either of them lacks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Features that one study has and the other lacks, in pictures."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """The numbers of the view Compare: headline cards, the table, distributions, change by class."""
 
-from __future__ import annotations
-
 import html
 
 import numpy as np

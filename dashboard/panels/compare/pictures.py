@@ -1,7 +1,5 @@
 """The pictures of the view Compare: images that changed sides, and the paper's figures side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The words of the view Compare: shared concepts, words gained and lost."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.charts import compared_words

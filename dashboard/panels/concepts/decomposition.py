@@ -1,7 +1,5 @@
 """What a decomposed image looks like: the picture with numbered boxes, its features, and both answers."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """What a feature, or a group of features, means in words, and the evidence for it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

@@ -1,7 +1,5 @@
 """Parts of the page of one feature: its images, what contrast took away, its counterfactual images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

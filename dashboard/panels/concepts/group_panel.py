@@ -1,7 +1,5 @@
 """The panel of one group (Kalibhat 2023, Fig. 4.4): the joint concept, and below it each feature alone."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 
 import numpy as np

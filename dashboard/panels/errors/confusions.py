@@ -1,7 +1,5 @@
 """Which classes the probe confuses: a ranked list with pictures, the matrix beside it, and one confusion."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

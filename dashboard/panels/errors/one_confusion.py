@@ -2,8 +2,6 @@
 under it; and all features that push towards the answer or the truth.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

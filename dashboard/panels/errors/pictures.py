@@ -1,7 +1,5 @@
 """Small pictures of images on cards: as they are, or with the heatmap of a feature."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Two slices side by side: which two, their headline numbers, how they differ, and their images."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

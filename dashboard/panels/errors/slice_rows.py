@@ -1,7 +1,5 @@
 """Slices as rows: a plain name, the error rate with its interval, pictures, and what can be done with it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The worst slices of the images of a page: as rows with pictures, as a table, or as a chart."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

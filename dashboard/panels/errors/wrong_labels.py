@@ -1,7 +1,5 @@
 """Labels that are likely wrong: images whose label an answer is confident against, to mark, tag and save."""
 
-from __future__ import annotations
-
 from streamlit.delta_generator import DeltaGenerator
 
 from core.common.formatting import counted

@@ -1,7 +1,5 @@
 """The bases of a study: which there are, how good they are, one more, one less, and two side by side."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The row above a list of features: search, order, verdict, and whether silent features stand in it."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.store import Study

@@ -1,7 +1,5 @@
 """Features as cards: name, pictures with heatmaps, how often they fire, and where they look."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Charts of a single feature: its classes, its activations, the probe's weights, object and background."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

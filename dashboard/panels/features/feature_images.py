@@ -1,7 +1,5 @@
 """The images on which a feature fires: the most and least active ones and those between, with heatmaps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

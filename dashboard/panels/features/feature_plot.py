@@ -1,7 +1,5 @@
 """The list of features as a chart."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The list of features as a table."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Groups: features that fire together, and how what they mean together differs from each alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

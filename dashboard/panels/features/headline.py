@@ -1,7 +1,5 @@
 """The sentence above the list of features: what the filter's images make fire."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """What a page calls the images of its filter, in a title and in sentences."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from core.slices.slice import Slice

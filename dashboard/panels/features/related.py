@@ -1,7 +1,5 @@
 """What belongs to a feature: features like it, its groups, and its words with their evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

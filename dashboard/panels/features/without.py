@@ -1,7 +1,5 @@
 """Features switched off for all images of the filter: the accuracy before and after, and what changes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

@@ -1,7 +1,5 @@
 """The words of the features: which there are, which are typical of a filter, which features mean one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

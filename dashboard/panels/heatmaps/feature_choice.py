@@ -1,7 +1,5 @@
 """Choosing one feature by its words or number, first those that are strongest in the images of the page."""
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """Mean representations of the correct and of the misclassified images, by class and by feature."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The answer to a picture: its classes as bars, and what they were before the picture was changed."""
 
-from __future__ import annotations
-
 import html
 
 import streamlit as st

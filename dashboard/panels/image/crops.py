@@ -1,7 +1,5 @@
 """An image as crops with words: what it activates, and what speaks for the probe's answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

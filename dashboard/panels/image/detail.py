@@ -1,7 +1,5 @@
 """One image, opened from anywhere: the picture, what the probe says, its scores, features and neighbours."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -2,8 +2,6 @@
 stored computed on request.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Where a picture of the reader's comes in: chosen, dropped anywhere on the page, pasted, or a sample."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.common.formatting import full_sentence

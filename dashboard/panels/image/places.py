@@ -1,7 +1,5 @@
 """Click a place of an image: the latents that are active there, and where else they are."""
 
-from __future__ import annotations
-
 from html import escape
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the probe would say of an image without some of its features."""
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 

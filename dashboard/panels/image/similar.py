@@ -1,7 +1,5 @@
 """More images like an opened one: nearest in the encoder's space or in CLIP's, compared with every image."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

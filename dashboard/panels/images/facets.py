@@ -2,8 +2,6 @@
 on a value is a filter.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """Buttons of one job: stop what runs, go on with what stopped, open what is done."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """Steps that a study lacks, each with a button that starts it; masks and words are asked for."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """The list of commands in the background: how far each is, what went wrong, and its buttons."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is shown while a study is being made, when it is broken, and when there is none at all."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """mIoU by class, and of the correct against the misclassified images."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

@@ -1,7 +1,5 @@
 """Pictures above the scale of mIoU: the images whose heat lies most on the object, and on the background."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

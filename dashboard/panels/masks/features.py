@@ -1,7 +1,5 @@
 """The features that look at the object, at the background, or at neither more than the other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The images whose heat lies most, or least, on one of the masks."""
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator

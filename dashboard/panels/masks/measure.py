@@ -1,7 +1,5 @@
 """Which definition of the overlap the charts below the scale use."""
 
-from __future__ import annotations
-
 from core.charts.overlap_rows import VARIANTS
 from dashboard.components.choose_one import select_one
 

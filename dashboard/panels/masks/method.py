@@ -1,7 +1,5 @@
 """How mIoU is measured: the threshold, known heatmaps, and how it goes with a score of each image."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

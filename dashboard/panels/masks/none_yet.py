@@ -1,7 +1,5 @@
 """What is shown where a study has no masks: what they would tell, and the fields that bring them."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """The hero of the page Masks and mIoU: the scale, and in one sentence what it means."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

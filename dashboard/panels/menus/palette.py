@@ -1,7 +1,5 @@
 """Go to anything by its name: a page, a class, a feature, a saved slice, an image. Ctrl+K opens it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import streamlit as st

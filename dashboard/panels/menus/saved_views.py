@@ -1,7 +1,5 @@
 """Saved views in the sidebar: the page as it is now, kept under a name for everyone who opens the study."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.errors import PeregrineError

@@ -1,7 +1,5 @@
 """Rename, duplicate and delete the study that is chosen in the sidebar."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

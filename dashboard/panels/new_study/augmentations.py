@@ -1,7 +1,5 @@
 """What each augmentation of a training does, shown on an image of the open study."""
 
-from __future__ import annotations
-
 import html
 
 import numpy as np

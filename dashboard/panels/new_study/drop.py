@@ -1,7 +1,5 @@
 """The field into which a folder of images, or of their masks, is dropped."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """What a dry run found, drawn: counts, classes, samples, the checkpoint's layout, time and disk."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any

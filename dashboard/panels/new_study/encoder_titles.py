@@ -1,7 +1,5 @@
 """The shipped encoders by the names that a reader sees."""
 
-from __future__ import annotations
-
 ASSETS = {  # in this order
     "efficientnet_lite0": "EfficientNet-Lite0 (ImageNet-1k), for photographs",
     "simclr_glyphworld": "SimCLR on the embedded world",

@@ -1,7 +1,5 @@
 """What a study will be, shown beside the form as long as nothing is chosen: an example, and the way to it."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from core.slices.inspection.populations import with_split

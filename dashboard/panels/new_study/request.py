@@ -1,7 +1,5 @@
 """What a reader asks for in the view *New study*, as a command. No streamlit."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence

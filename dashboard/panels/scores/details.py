@@ -1,7 +1,5 @@
 """More on the scores, one part at a time: distribution, curves, causes, all numbers, and extreme images."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

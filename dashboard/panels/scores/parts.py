@@ -3,8 +3,6 @@
 The part stands in the address under its own name, `quality_plot=ROC`, whatever group it is in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import streamlit as st

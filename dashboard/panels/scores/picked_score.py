@@ -1,7 +1,5 @@
 """The picked score: a cut-off, what it catches in three numbers, and the images that it flags."""
 
-from __future__ import annotations
-
 import numpy as np
 import streamlit as st
 

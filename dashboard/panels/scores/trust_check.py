@@ -1,7 +1,5 @@
 """The trust check (docs/method.md 2.5): can the Q-Score be trusted for this study, and on what evidence."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is on the figure sheet: cards in their order, what can be added, and how an empty sheet is begun."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice

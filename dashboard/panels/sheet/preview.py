@@ -1,7 +1,5 @@
 """The sheet beside its cards, as it will be printed, and the files of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The outermost layer of the server: every request and every WebSocket handshake passes it, or is refused."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping

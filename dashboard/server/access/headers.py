@@ -1,7 +1,5 @@
 """The headers of every answer: what a page may load, who may frame it, who may read it."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

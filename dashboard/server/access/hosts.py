@@ -1,7 +1,5 @@
 """Host names and origins: which of them are the server's own."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The page that asks for the server's token."""
 
-from __future__ import annotations
-
 from html import escape
 
 STYLE = """

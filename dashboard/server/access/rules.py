@@ -1,7 +1,5 @@
 """Rules on the origin of a request, from its headers alone. No streamlit, no ASGI server, no clock."""
 
-from __future__ import annotations
-
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import cached_property

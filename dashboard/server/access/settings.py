@@ -1,7 +1,5 @@
 """Settings of the guard, read from Streamlit's configuration and the environment."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

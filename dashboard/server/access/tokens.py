@@ -1,7 +1,5 @@
 """The server's token: how it is compared, and what the browser keeps in its place."""
 
-from __future__ import annotations
-
 import hmac
 
 from core.served.token import SHORTEST, check_token, fits

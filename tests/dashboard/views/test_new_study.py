@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.common.assets import asset_names
-from core.common.private_folder import make_private, state_folder
+from core.common.assets import asset_names, make_private, state_folder
 from core.encoders.packaged import PACKAGED
 from core.errors import SettingsError, UnreadableImage
 from core.jobs.commands import Analyze, Command, RunStep

@@ -1,7 +1,5 @@
 """One score made of those without labels by a few labelled images (docs/method.md 2.8)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

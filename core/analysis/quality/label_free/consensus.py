@@ -1,7 +1,5 @@
 """Consensus of several scores of single images, without labels (docs/method.md 2.7)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

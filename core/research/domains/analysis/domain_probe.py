@@ -1,7 +1,5 @@
 """How well a probe tells the domain of an image, or its class in each domain (docs/method.md 14.3)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The parts of a representation with a domain prefix, and images with classes and domains. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

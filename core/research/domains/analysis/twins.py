@@ -1,7 +1,5 @@
 """Scenes found again in another domain, and features that classes share (docs/method.md 14.3). No torch."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 

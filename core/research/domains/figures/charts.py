@@ -1,7 +1,5 @@
 """The charts of the topic that are of grids."""
 
-from __future__ import annotations
-
 from core.research.domains.figures.domain_grids import ddm_bars, ddm_table
 from core.research.grids.figures.grid_figures import GridFigure
 

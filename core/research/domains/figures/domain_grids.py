@@ -2,8 +2,6 @@
 domain, arm by arm.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go

@@ -1,7 +1,5 @@
 """What the runs of 'domains' and 'tinted' say of disentangling: the protocols' sentences. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -3,8 +3,6 @@
 Each arm sees the same images, views and seeds (docs/method.md 14.4).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

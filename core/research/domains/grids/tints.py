@@ -4,8 +4,6 @@ dissertation, Figs 2.3, 2.4).
 One tint for all images loses the same hues without a second domain: it is the control (docs/method.md 14.4).
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

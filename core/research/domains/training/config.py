@@ -1,7 +1,5 @@
 """Settings of domain-disentangled training (docs/method.md 14). No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from core.config import option

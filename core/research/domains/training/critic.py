@@ -1,7 +1,5 @@
 """The critic of the domain-invariant objective, which trains itself beside the encoder."""
 
-from __future__ import annotations
-
 import math
 
 import torch

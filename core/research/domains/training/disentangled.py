@@ -4,8 +4,6 @@ dissertation, ch. 2).
 The wrapper is an ordinary Method, so the trainer does not depend on domains.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The domain of each training image: from a column, from the folders, or not known yet."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

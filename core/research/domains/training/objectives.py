@@ -1,7 +1,5 @@
 """The terms of domain-disentangled training as functions of tensors (Kalibhat, dissertation, section 2.4)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

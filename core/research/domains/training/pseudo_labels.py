@@ -1,7 +1,5 @@
 """Cluster the training images during the training, and report what was found."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

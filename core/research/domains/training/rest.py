@@ -1,7 +1,5 @@
 """A backbone without the domain prefix, as the method's own loss sees it."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from core.errors import SettingsError

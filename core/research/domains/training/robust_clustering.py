@@ -2,8 +2,6 @@
 section 2.5).
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The charts of the topic that are of grids."""
 
-from __future__ import annotations
-
 from core.research.fourier.figures.augmentation_bars import augmentation_bars
 from core.research.fourier.figures.fda_tables import fda_table, fda_transfer
 from core.research.fourier.figures.view_matrix import dual_table, view_matrix

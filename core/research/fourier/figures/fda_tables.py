@@ -2,8 +2,6 @@
 can say of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

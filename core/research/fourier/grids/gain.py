@@ -2,8 +2,6 @@
 left view.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from core.research.fourier.grids.shared import (

@@ -1,7 +1,5 @@
 """What the Fourier augmentation studies may conclude from a few seeds, as sentences (docs/method.md 15.4)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Two encoders, for images and for frequency images (Kalibhat, dissertation, section 5.6.1, Fig. 5.5)."""
 
-from __future__ import annotations
-
 import torch
 from lightly.models.modules.heads import SimCLRProjectionHead
 from lightly.utils import dist

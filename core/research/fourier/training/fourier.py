@@ -9,8 +9,6 @@ Each image gets its own random response; the result is clipped to [0, 1]. A chai
 frequencies and back once, and so clips once. All but the amplitude rescale keep the mean (DC).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Spectra as pictures for convolutional networks (Kalibhat, dissertation, section 5.6.1)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -11,8 +11,6 @@
 | f_of_image | F(A_im(x)) as a frequency image |
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

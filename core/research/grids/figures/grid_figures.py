@@ -1,7 +1,5 @@
 """A figure of a grid, which is read from the folder of a `grid` or of a `lambda-search`, not from a study."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

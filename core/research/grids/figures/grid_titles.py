@@ -1,8 +1,6 @@
 """What the figures of grids share: the finding above them in words, what their marks and runs are, the dots
 of single runs. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A table as a figure: rows of texts, a finding above, what the cells are below. No torch."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The charts of the topic: of grids."""
 
-from __future__ import annotations
-
 from core.research.grids.figures.grid_figures import GridFigure, of_rows
 from core.research.shortcuts.figures.grid_bars import (
     loss_readout_figure,

@@ -3,8 +3,6 @@
 Bars are means over seeds, with a 95 % t-interval where there are enough of them; each run is a dot.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

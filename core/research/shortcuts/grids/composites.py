@@ -4,8 +4,6 @@ After the STL-digits of the IFM paper (App. C.2, Figs 13 and 14). The digit is t
 colours are one of its features, so the usual colour changes stay off as for trifeature.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from core.data.sources.images import ImageSource, open_images

@@ -4,8 +4,6 @@ Temperatures without weights on the negatives, and hardness of the negatives at 
 trifeature.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from core.research.grids.definition import Grid, Values

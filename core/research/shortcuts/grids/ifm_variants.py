@@ -4,8 +4,6 @@ Plain InfoNCE, IFM, +norm, +pre-norm with epsilon absolute and relative to the e
 modified loss alone.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from core.research.grids.definition import Grid, Values

@@ -1,7 +1,5 @@
 """Logistic regression by L-BFGS, the readout of the IFM paper (Robinson et al. 2021, App. C.2.2)."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is read out of a trained encoder: factors by two kinds of probe, and its loss on held-out images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Encoders are trained on images with known factors, without grayscale and colour 
 them; each factor is read out of the frozen encoder by a linear probe on other images (IFM paper, section 2).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 After section 4.1 and Fig. 6 of the IFM paper, on trifeature; chance is 10 %, every level equally frequent.
 """
 
-from __future__ import annotations
-
 import itertools
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """A contrastive loss that weighs hard negatives more (Robinson et al. 2021b, ICLR; [40] of IFM's paper)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """The contrastive losses of SimCLR and MoCo that differ from NT-Xent: modified features, hard negatives."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

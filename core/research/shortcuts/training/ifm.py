@@ -1,7 +1,5 @@
 """Implicit feature modification: a contrastive loss on harder logits (Robinson et al. 2021, "I")."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -10,8 +10,6 @@ Shapes: anchors v (B, d). The others u are (B, d) with `dot = paired`, one for e
 anchor (negatives), a negative one away from it (positives).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

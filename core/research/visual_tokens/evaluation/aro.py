@@ -5,8 +5,6 @@ ROOT/COCO/coco_karpathy_{val,test}.json and ROOT/FLICKR/flickr30k_{val,test}.jso
 images relative to their folder. Nothing is downloaded.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path

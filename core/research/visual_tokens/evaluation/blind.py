@@ -3,8 +3,6 @@
 A test is called leaky if a model that sees no image is not at chance: its numbers then support no claim.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

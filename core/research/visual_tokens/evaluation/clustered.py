@@ -1,7 +1,5 @@
 """The interval of a share whose values come in clusters."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from core.common.arrays import safe_divide

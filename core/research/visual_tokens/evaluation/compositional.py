@@ -4,8 +4,6 @@ A tie is broken at random, exactly: each of the tied outcomes counts as its shar
 pair the same score is then at chance, and not at 100 % or 0 % as with an argmax.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import permutations
 from typing import NamedTuple

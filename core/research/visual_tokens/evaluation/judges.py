@@ -1,7 +1,5 @@
 """What is tried on tests of composition: models of `train-tokens`, and any CLIP as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tests of composition on composed scenes, with captions that are false by the graph. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 

@@ -2,8 +2,6 @@
 6.4. No torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ Either examples.jsonl with id, image_0, image_1, caption_0, caption_1, tag, seco
 images/NAME.png, or .parquet files whose image columns hold the bytes; both in ROOT or in ROOT/data.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Places for labels on a picture, so that none covers another."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Curves and tables of visual tokens: Kalibhat, dissertation, Fig. 6.4, Tables 6.1 and 6.2."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 A new figure is one row of FOLDER_CHARTS.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

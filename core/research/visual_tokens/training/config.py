@@ -1,7 +1,5 @@
 """The settings of a training on visual tokens, read from TOML. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A trained pair of an image tower and a text tower: built, stored, loaded, and asked for embeddings."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass

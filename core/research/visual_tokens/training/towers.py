@@ -1,7 +1,5 @@
 """What reads an image in a training on tokens: the token encoder, a patch ViT, or CLIP's own tower."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

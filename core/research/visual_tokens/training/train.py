@@ -5,8 +5,6 @@ Nothing random depends on earlier computations: the order and the captions of an
 and its number alone. The state is therefore the weights, the optimiser, the step and the log.
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

@@ -7,15 +7,13 @@ stays inert. A card is a link: it opens in another tab like any other, and a cli
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from core.common.captions import with_class_names
+from dashboard.components.browser_half import browser_half
 
-HERE = Path(__file__).parent
 Tone = Literal["", "good", "bad", "quiet"]
 
 
@@ -80,12 +78,7 @@ class Card:
     buttons: tuple[Button, ...] = ()
 
 
-_CARDS = component(
-    "peregrine_cards",
-    html='<ul class="cards"></ul>',
-    css=(HERE / "cards.css").read_text(encoding="utf-8"),
-    js=(HERE / "cards.js").read_text(encoding="utf-8"),
-)
+_CARDS = browser_half("cards", '<ul class="cards"></ul>')
 
 
 def _named(card: Card) -> dict[str, Any]:

@@ -6,12 +6,11 @@ markup stays inert.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import streamlit as st
-from streamlit.components.v2 import component
 
-HERE = Path(__file__).parent
+from dashboard.components.browser_half import browser_half
+
 FIRST = 6  # values of a facet that are in sight; "more" shows the others
 
 
@@ -35,12 +34,7 @@ class Facet:
     left_out: int = 0
 
 
-_FACETS = component(
-    "peregrine_facets",
-    html='<div class="facets"></div>',
-    css=(HERE / "facets.css").read_text(encoding="utf-8"),
-    js=(HERE / "facets.js").read_text(encoding="utf-8"),
-)
+_FACETS = browser_half("facets", '<div class="facets"></div>')
 
 
 def facets(items: Sequence[Facet], *, key: str, on_press: Callable[[str, str], None]) -> None:

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from core.common.captions import with_class_names
-
-HERE = Path(__file__).parent
+from dashboard.components.browser_half import browser_half
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,10 @@ class Row:
     off: bool | None = None
 
 
-_LOOKING = component(
-    "peregrine_feature_heat_list",
-    html='<div class="feature-heat-list"><div class="views"></div><div class="side"><p class="ends"></p>'
+_LOOKING = browser_half(
+    "feature_heat_list",
+    '<div class="feature-heat-list"><div class="views"></div><div class="side"><p class="ends"></p>'
     '<ol class="rows"></ol></div></div>',
-    css=(HERE / "feature_heat_list.css").read_text(encoding="utf-8"),
-    js=(HERE / "feature_heat_list.js").read_text(encoding="utf-8"),
 )
 
 

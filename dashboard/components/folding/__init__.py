@@ -3,15 +3,11 @@
 Streamlit folds it only on a telephone. What a reader chose for wide windows is kept as it is.
 """
 
-from pathlib import Path
-
-from streamlit.components.v2 import component
+from dashboard.components.browser_half import browser_half
 
 NARROW = 1000  # pixels of the window up to which the page needs the sidebar's room
 
-_FOLDING = component(
-    "peregrine_folding", html="", js=(Path(__file__).parent / "folding.js").read_text(encoding="utf-8")
-)
+_FOLDING = browser_half("folding", "")
 # Below Streamlit's own limit of 768 pixels the sidebar is a drawer already. While it is folded, the bar with
 # its button lies over the top of the page.
 STYLE = """

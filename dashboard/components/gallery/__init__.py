@@ -8,14 +8,11 @@ markup stays inert. It keeps tiles whose id is still shown, so a rerun does not 
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import streamlit as st
-from streamlit.components.v2 import component
 
 from core.common.captions import with_class_names
-
-HERE = Path(__file__).parent
+from dashboard.components.browser_half import browser_half
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,11 @@ class Tile:
     names: tuple[str, ...] = ()
 
 
-_GALLERY = component(
-    "peregrine_gallery",
-    html='<div class="gallery" role="group"></div>\n<p class="hint" aria-live="polite"></p>',
-    css=(HERE / "gallery.css").read_text(encoding="utf-8"),
-    js="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("zoom.js", "gallery.js")),
+_GALLERY = browser_half(
+    "gallery",
+    '<div class="gallery" role="group"></div>\n<p class="hint" aria-live="polite"></p>',
+    "zoom.js",
+    "gallery.js",
 )
 
 

@@ -4,15 +4,9 @@ Such a choice takes the arrow keys for itself, which is right for a reader who c
 for one who clicked it and goes on to the next image.
 """
 
-from pathlib import Path
+from dashboard.components.browser_half import browser_half
 
-from streamlit.components.v2 import component
-
-HERE = Path(__file__).parent
-
-_KEYS = component(
-    "peregrine_image_keys", html="<span></span>", js=(HERE / "image_keys.js").read_text(encoding="utf-8")
-)
+_KEYS = browser_half("image_keys", "<span></span>")
 
 
 def image_keys(previous: str, following: str) -> None:

@@ -6,20 +6,18 @@ percent_signs.js: no line begins with a percent sign.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from streamlit.components.v2 import component
+from dashboard.components.browser_half import browser_half
 
-HERE = Path(__file__).parent
 KEY = "page_behaviour"
 
-_BEHAVIOUR = component(
-    "peregrine_page_behaviour",
-    html="<span></span>",
-    js="\n".join(
-        (HERE / name).read_text(encoding="utf-8")
-        for name in ("history.js", "close_after_choice.js", "percent_signs.js", "page_behaviour.js")
-    ),
+_BEHAVIOUR = browser_half(
+    "page_behaviour",
+    "<span></span>",
+    "history.js",
+    "close_after_choice.js",
+    "percent_signs.js",
+    "page_behaviour.js",
 )
 
 

@@ -1,16 +1,8 @@
 """Pictures that are pasted, or dropped anywhere on the page, go to the page's file field."""
 
-from pathlib import Path
+from dashboard.components.browser_half import browser_half
 
-from streamlit.components.v2 import component
-
-HERE = Path(__file__).parent
-
-_INPUT = component(
-    "peregrine_picture_input",
-    html="<span hidden></span>",
-    js=(HERE / "picture_input.js").read_text(encoding="utf-8"),
-)
+_INPUT = browser_half("picture_input", "<span hidden></span>")
 
 
 def paste_and_drop(uploader: str) -> None:

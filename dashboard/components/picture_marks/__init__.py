@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.components.v2 import component
 
-HERE = Path(__file__).parent
+from dashboard.components.browser_half import browser_half
+
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the sides
 
 
@@ -20,13 +19,11 @@ class Boxes:
     covered: tuple[Box, ...] = ()
 
 
-_MARKS = component(
-    "peregrine_picture_marks",
-    html='<div class="tools" role="toolbar" aria-label="Change the picture"></div>'
+_MARKS = browser_half(
+    "picture_marks",
+    '<div class="tools" role="toolbar" aria-label="Change the picture"></div>'
     '<div class="stage"><img alt="" draggable="false"><div class="shade"></div></div>'
     '<p class="hint" aria-live="polite"></p>',
-    css=(HERE / "picture_marks.css").read_text(encoding="utf-8"),
-    js=(HERE / "picture_marks.js").read_text(encoding="utf-8"),
 )
 
 

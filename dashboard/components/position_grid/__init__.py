@@ -1,19 +1,14 @@
 """A picture with a grid of places, of which one is chosen: by a click, or with the arrow keys and Enter."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.components.v2 import component
 
-HERE = Path(__file__).parent
+from dashboard.components.browser_half import browser_half
 
-_GRID = component(
-    "peregrine_position_grid",
-    html='<div class="stage"><img alt=""><div class="places" role="group"></div></div>',
-    css=(HERE / "position_grid.css").read_text(encoding="utf-8"),
-    js=(HERE / "position_grid.js").read_text(encoding="utf-8"),
+_GRID = browser_half(
+    "position_grid", '<div class="stage"><img alt=""><div class="places" role="group"></div></div>'
 )
 
 

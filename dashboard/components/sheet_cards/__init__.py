@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import streamlit as st
-from streamlit.components.v2 import component
 
-HERE = Path(__file__).parent
+from dashboard.components.browser_half import browser_half
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,7 @@ class SheetCard:
     span: int = 1
 
 
-_CARDS = component(
-    "peregrine_sheet_cards",
-    html='<ol class="cards"></ol><p class="told" role="status"></p>',
-    css=(HERE / "sheet_cards.css").read_text(encoding="utf-8"),
-    js=(HERE / "sheet_cards.js").read_text(encoding="utf-8"),
-)
+_CARDS = browser_half("sheet_cards", '<ol class="cards"></ol><p class="told" role="status"></p>')
 
 
 def sheet_cards(

@@ -5,13 +5,9 @@ switch writes it for every page, and loads the page once more, which its address
 system changes its theme under an open page, the page is run again: its charts are drawn in the new colours.
 """
 
-from pathlib import Path
-
-from streamlit.components.v2 import component
-
 from dashboard.addresses.pages import PAGES
+from dashboard.components.browser_half import browser_half
 
-HERE = Path(__file__).parent
 CHOICES = {"Light": "Light", "Dark": "Dark", "System": "Auto"}
 BUTTONS = "".join(
     f'<button type="button" role="radio" data-theme="{theme}" title="{title}">{label}</button>'
@@ -20,11 +16,8 @@ BUTTONS = "".join(
     )
 )
 
-_SWITCH = component(
-    "peregrine_theme_switch",
-    html=f'<div class="themes" role="radiogroup" aria-label="Theme">{BUTTONS}</div>',
-    css=(HERE / "theme_switch.css").read_text(encoding="utf-8"),
-    js=(HERE / "theme_switch.js").read_text(encoding="utf-8"),
+_SWITCH = browser_half(
+    "theme_switch", f'<div class="themes" role="radiogroup" aria-label="Theme">{BUTTONS}</div>'
 )
 
 

@@ -5,11 +5,9 @@ did. Every other one is a table `answer_NAME` of one row an image and, where its
 representation, `answer_NAME_weights` and `answer_NAME_bias`, a row for each class of the study.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +16,7 @@ from core.answers.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.formatting import counted
 from core.errors import SettingsError, StudyError, did_you_mean
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 PROBE, HEAD = "probe", "head"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")

@@ -1,17 +1,11 @@
 """Tables of a study that hold a prediction, as they read with another answer than the probe."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from core.answers.answer import COLUMNS, Answer
 from core.common.score_names import SCORES
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 
 def answers_as_read(study: StudyReader, answer: Answer, split: np.ndarray) -> pd.DataFrame:

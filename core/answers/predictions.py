@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,8 @@ from core.common.dataframes import words
 from core.common.formatting import counted
 from core.data.sources.parquet_limit import check_image_rows
 from core.errors import SettingsError, first_line
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
-    from core.reader import StudyReader
+from core.jobs.progress import Progress
+from core.reader import StudyReader
 
 MOST_BYTES = 4_000_000_000  # of a table, which is read into memory
 MOST_OUTPUTS = 100_000

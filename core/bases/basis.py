@@ -7,23 +7,18 @@ which and how strongly, image after image. A basis on positions has `basis_NAME_
 position after position of an image, and an index of them (core/bases/position_index.py).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.bases.kinds import KINDS
 from core.common.command_line import command_line
 from core.errors import SettingsError, did_you_mean
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 UNITS = "units"

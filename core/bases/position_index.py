@@ -6,22 +6,17 @@ index_values (E,) float32     how strongly, descending within a latent
 position_norm (N P,) float32  length of each position's code
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from core.bases.basis import Basis
 from core.errors import SettingsError
+from core.reader import StudyReader
 from core.storage.chunked_array import ChunkedArray
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
-    from core.storage.writer import StepWriter
+from core.storage.writer import StepWriter
 
 MOST_ENTRIES = 16 << 20  # that are sorted at once, and of a chunk
 MOST_OF_LATENT = 1 << 16  # strongest entries of a latent among which similar positions are looked for

@@ -1,11 +1,9 @@
 """Bases are added to a study, loaded from files of other libraries, and removed."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,15 +20,13 @@ from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
 from core.config import BasisConfig, as_settings
 from core.errors import SettingsError, StudyError
+from core.jobs.progress import Progress
 from core.reader import StudyReader
 from core.storage.chunked_array import file_sha256
 from core.storage.layers import layer
 from core.storage.manifest import digest
 from core.storage.writer import write_study
 from core.topics import function_named
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 READOUTS = "core.analysis.readouts:other_readouts"
 CHECKED = 2048  # vectors on which a loaded dictionary is checked before all images are encoded

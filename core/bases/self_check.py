@@ -1,21 +1,16 @@
 """Whether a loaded dictionary fits the vectors of a study, and which mistake is likely where it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from core.bases.dictionary import Coder, Dictionary
 from core.bases.files import normalised
 from core.bases.measures import Tally
 from core.config.bases import NORMALISATIONS
 from core.errors import PeregrineError, SettingsError
-
-if TYPE_CHECKING:
-    import torch
 
 LEAST_R2 = 0.5  # of a dictionary that fits
 BETTER = 0.2  # by how much another reading must be better to be named as the likely mistake

@@ -1,8 +1,6 @@
 """How many errors are found by looking at the images in the order of a score, against other orders."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,9 +18,7 @@ from core.common.score_names import SCORES, score_in_sentence, score_label
 from core.measures.errors_found import RANDOM, SHARES, errors_found, share_of
 from core.measures.score_aurocs import score_aurocs
 from core.slices.inspection.populations import shown_images
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 USUAL_SHARE = 0.1  # of the images, where no number is given
 NOTHING = "There are no misclassified images to find."

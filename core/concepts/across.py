@@ -1,19 +1,15 @@
 """Compare words of studies: counts, and shared ones (Kalibhat, dissertation, Table B.1, Figs B.1, B.3)."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.common.command_line import command_line
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 NAMED = 3  # image ids named in an error
 

@@ -1,10 +1,8 @@
 """The probe images of a study and their highly activating entries, read chunk by chunk."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +10,7 @@ from core.common.arrays import unit_rows
 from core.concepts.falcon import K_CANDIDATES, EntryMoments, choose_k, largest_k
 from core.concepts.groups import Groups, find_groups, pack_pairs
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 SPLITS = ("val", "train", "all")
 

@@ -3,10 +3,7 @@
 For answers that are linear in the features. No torch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,9 +13,7 @@ from core.concepts.failures import SIDES, top_contributions, top_rows, words_of_
 from core.concepts.interventions.blame import ProbeWithMeans
 from core.config import FailuresConfig
 from core.measures.removal import logits_without
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 COLUMNS = ["side", "rank", "feature", "push", "share", "too_little", "words"]
 ALIKE = 20  # features of the nearest activation rate, taken out for comparison

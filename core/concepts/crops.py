@@ -3,13 +3,11 @@
 Each image is decoded once for all features that it activates; only a few images are in memory at a time.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,16 +23,13 @@ from core.concepts.falcon import Box, feature_crop
 from core.concepts.groups import group_features
 from core.config import RunOptions
 from core.data.sources.decode import CLIP_SIDE, reduced
-from core.encoders.transform import sides_of
+from core.data.sources.source import ImageSource
+from core.encoders.registry import Encoder
+from core.encoders.transform import Transform, sides_of
 from core.errors import UnreadableImage
 from core.heatmaps.combine import combine
-
-if TYPE_CHECKING:
-    from core.data.sources.source import ImageSource
-    from core.encoders.registry import Encoder
-    from core.encoders.transform import Transform
-    from core.jobs.progress import Bar
-    from core.store import Study
+from core.jobs.progress import Bar
+from core.store import Study
 
 BATCH_IMAGES = 16
 CROPS_A_FILE = 2048

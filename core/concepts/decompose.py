@@ -3,9 +3,7 @@
 See Kalibhat's dissertation, Fig. 4.5.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +16,9 @@ from core.concepts.across import check_has_concepts
 from core.concepts.crops import box_on_image
 from core.concepts.decomposition import TOP, check_class, describe
 from core.concepts.falcon import feature_crop
+from core.encoders.registry import Encoder
 from core.heatmaps.combine import singly_scaled
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
-    from core.store import Study
+from core.store import Study
 
 PREVIEW, CROP = 720, 200  # longer side in pixels of the images in a result
 

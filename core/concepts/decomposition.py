@@ -6,10 +6,8 @@ For an image of a study, everything comes from the study; for another image, `co
 computes the representation and the boxes with the encoder.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +17,7 @@ from core.concepts.across import check_has_concepts
 from core.concepts.failures import SEPARATOR, behind_class, behind_image, words_of_features
 from core.concepts.groups import group_name
 from core.errors import SettingsError, did_you_mean
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 TOP = 12
 NORM_FLOOR = 1e-12

@@ -1,19 +1,15 @@
 """The tables written by the step `concepts`. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.concepts.activating import HighActivations, ProbeImages, Threshold
+from core.concepts.explain import Explained, UnitExplanation
 from core.concepts.groups import Groups, group_name, is_interpretable
-
-if TYPE_CHECKING:
-    from core.concepts.activating import HighActivations, ProbeImages, Threshold
-    from core.concepts.explain import Explained, UnitExplanation
-    from core.config import ConceptsConfig
+from core.config import ConceptsConfig
 
 SEPARATOR = "; "
 AUCS = ("auc", "auc_low", "auc_high")

@@ -1,20 +1,15 @@
 """The units to explain: single features and groups of features, each with its highly activating images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.concepts.activating import HighActivations, ProbeImages, Threshold, why_none
 from core.concepts.falcon import CounterfactualSearch
 from core.concepts.groups import Groups, group_name
+from core.config import ConceptsConfig
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    from core.config import ConceptsConfig
 
 UNITS_AT_ONCE = 512  # units per counterfactual search: limits its memory
 

@@ -1,9 +1,7 @@
 """The catalogue of figures: each drawn by its name from a study, or from several that it compares."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,9 +14,7 @@ from core.common.command_line import command_line
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.figures.fit_text import fit_text, legend_room
 from core.steps import step_of
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 NAMES = tuple(CHARTS)
 STYLES = ("paper", "paper-single", "paper-double", "screen")

@@ -1,12 +1,9 @@
 """Figure sheet: several figures, images and heatmaps on one vector page, for a paper."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -36,9 +33,7 @@ from core.figures.sheet_layout import (
     letter_of,
     wrapped,
 )
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 NOTE_HEIGHT = 120  # CSS px, of a cell that only says why it shows no figure
 SIDE = 1200  # longer side in pixels of an image stored in the sheet

@@ -1,11 +1,8 @@
 """Draw heatmaps over images: colours, opacity and masks, at the image's own size. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,9 +11,7 @@ from PIL import Image
 from core.errors import SettingsError, ShapeError, did_you_mean
 from core.heatmaps.combine import COMBINATIONS, combine, place_on_image, resize_map, scale_map
 from core.heatmaps.reader import HeatmapReader
-
-if TYPE_CHECKING:
-    from core.storage.readable import ReadableStudy
+from core.storage.readable import ReadableStudy
 
 __all__ = [
     "COLOUR_MAPS",

@@ -4,12 +4,10 @@ A map is stored as (map - floor) / (peak - floor) in half precision, with floor 
 precision: a nearly flat map keeps its structure, and the scaled map is accurate to 2e-3 (docs/method.md 4).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +18,7 @@ from core.heatmaps.combine import check_combination
 from core.heatmaps.combine import combine as combine_maps
 from core.storage import manifest as manifests
 from core.storage import seals
-
-if TYPE_CHECKING:
-    from core.storage.readable import ReadableStudy
+from core.storage.readable import ReadableStudy
 
 REQUESTED = "requested_heatmaps"
 

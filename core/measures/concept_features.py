@@ -4,19 +4,13 @@ The feature of a concept is chosen on train images and judged on evaluation imag
 advantage by chance (docs/method.md 18.7).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from core.common.arrays import evenly
 from core.common.statistics.intervals import mean_intervals
 from core.errors import StudyError
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 FEWEST = 20  # images of either split that have a concept, and as many that do not
 MOST = 20_000  # images of either split that are looked at, evenly spaced

@@ -1,17 +1,11 @@
 """Images whose label is likely wrong: an answer is confident against it (docs/method.md 2.9)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from core.common.dataframes import numbers, where, words
 from core.common.formatting import counted
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
+from core.reader import StudyReader
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
 ACCURATE = 0.9

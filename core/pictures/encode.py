@@ -1,9 +1,6 @@
 """Let an encoder look at a picture that need not be of a study, by the functions of the steps. [torch]"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,12 +12,10 @@ from core.analysis.representations import as_stored
 from core.common.image_files import image_file
 from core.data.sources.decode import reduced
 from core.encoders.readout.head import Head
+from core.encoders.registry import Encoder
 from core.errors import EncoderError
 from core.heatmaps.reader import pack_maps
 from core.pictures.seen import EPSILON, Alteration, Glance, in_pixels
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
 
 PREVIEW = 720  # pixels of the longer side
 MOST_MAPS = 1 << 24  # entries of the maps of all features; beyond it they have to be asked for

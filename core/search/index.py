@@ -1,11 +1,10 @@
 """The step `search`: embed every image of a study with CLIP, for searches by a text or a picture. [torch]"""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from core.analysis.representations import picture_batches
@@ -19,9 +18,6 @@ from core.search.search import CLIP_IMAGES
 from core.storage.chunked_array import CHUNK_ROWS
 from core.storage.writer import StepWriter
 from core.store import Study
-
-if TYPE_CHECKING:
-    import torch
 
 BATCH_IMAGES = 32
 NO_PICTURES = "the study was made without pictures; a search by text needs them"

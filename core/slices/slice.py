@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +24,9 @@ from core.common.captions import split_images
 from core.common.formatting import joined
 from core.common.score_names import SCORES
 from core.errors import SliceError, did_you_mean
+from core.reader import StudyReader
 from core.slices import evaluate as slice_evaluate
 from core.slices import text as slice_text
-
-if TYPE_CHECKING:
-    from core.reader import StudyReader
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,15 @@
 """The parts of a study that the modules below the store read, as a protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-if TYPE_CHECKING:
-    from core.storage.chunked_array import ChunkedArray
-    from core.storage.missing import Missing
+from core.storage.chunked_array import ChunkedArray
+from core.storage.missing import Missing
 
 
 class ReadableStudy(Protocol):

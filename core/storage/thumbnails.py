@@ -1,18 +1,12 @@
 """Thumbnails of the images of a study: JPEG bytes, one after the other, in the array `thumbnails`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 from PIL import Image
 
 from core.common.command_line import command_line
 from core.data.sources.decode import decode
 from core.errors import StudyError, UnreadableImage
-
-if TYPE_CHECKING:
-    from core.storage.readable import ReadableStudy
+from core.storage.readable import ReadableStudy
 
 
 def thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:

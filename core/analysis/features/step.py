@@ -1,16 +1,15 @@
 """The step `features`: stream a study's representations and write all results of docs/method.md 1."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.analysis.features.accumulators import TopImages
 from core.analysis.features.activations import Activations, sampled_rows
@@ -34,9 +33,6 @@ from core.jobs.progress import Progress
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter
 from core.store import Study
-
-if TYPE_CHECKING:
-    import torch
 
 CONSTANT = 1e-6  # a smaller deviation relative to the mean is rounding: m2 is a difference of large numbers
 

@@ -3,13 +3,12 @@
 Images are streamed in batches and only a few numbers of each are kept, so memory does not grow with heatmaps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.analysis.overlap import tables
 from core.analysis.overlap.measuring import Measured, Measurer
@@ -21,9 +20,6 @@ from core.measures import overlap as measures
 from core.slices.overlap_values import CONTROLS, VARIANTS, control_column
 from core.storage.writer import StepWriter
 from core.store import Study
-
-if TYPE_CHECKING:
-    import torch
 
 NO_MASKS = "no masks: give --masks DIR or --salient-imagenet DIR"
 NO_HEATMAPS = "no heatmaps to compare with masks: {}"

@@ -3,13 +3,11 @@
 Both use rows of length 1, so near points are images whose representations have similar directions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from core.analysis.projection.pca import Components, principal_components
 from core.analysis.quality.neighbours import sample_rows
@@ -20,9 +18,6 @@ from core.jobs.progress import Bar, Progress
 from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
 from core.storage.writer import StepWriter
 from core.store import Study
-
-if TYPE_CHECKING:
-    import torch
 
 UMAP_FEATURES = 50  # principal components passed to UMAP: most of the variance, a fraction of the memory
 FEWEST_FOR_UMAP = 4

@@ -1,9 +1,5 @@
 """GEN, NNGuide, fDBD, SHE and ViM's residual of the evaluation images, from what a study holds."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 
@@ -16,9 +12,7 @@ from core.config import NeighboursConfig
 from core.slices.evaluate import class_column
 from core.steps import settings_of
 from core.storage.chunked_array import CHUNK_ROWS
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 OTHERS = ("nnguide", "fdbd", "she", "vim_residual")  # than those of logits alone
 KEPT = 1000  # components of ViM's principal subspace at 2,048 features, as in the paper

@@ -3,11 +3,8 @@
 All need full matrix products, which is why they form a separate step.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,14 +16,11 @@ from core.analysis.quality.spectrum import alpha_req, rankme, spectra
 from core.analysis.tensors import as_tensor
 from core.common.arrays import check_same_length
 from core.common.worker_group import map_in_order
-from core.storage.chunked_array import CHUNK_ROWS
-
-if TYPE_CHECKING:
-    from core.config import NeighboursConfig
-    from core.jobs.progress import Bar, Progress
-    from core.storage.chunked_array import ChunkedArray
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.config import NeighboursConfig
+from core.jobs.progress import Bar, Progress
+from core.storage.chunked_array import CHUNK_ROWS, ChunkedArray
+from core.storage.writer import StepWriter
+from core.store import Study
 
 QUERY_ROWS = 1024
 TRAIN_ENTRIES = 1 << 25  # train entries multiplied at a time

@@ -4,25 +4,19 @@ Over encoders the scores without labels change their strength and their sign, so
 where an answer's confidence is known. Every headline score is the one that `recommend` names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.common.dataframes import equals, where
 from core.common.score_names import SCORES, score_in_sentence
 from core.common.statistics.chance import against_chance, outcomes, untold
 from core.slices.evaluate import result_column, slice_columns
 from core.slices.inspection.populations import shown_images
-from core.store import Narrowed
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.store import Study
+from core.store import Narrowed, Study
 
 CONFIDENCE, CALIBRATED, DISTINCTIVENESS = "confidence", "calibrated", "distinctiveness"
 WORKED, MEASURED = 17, 18  # encoders on which distinctiveness beat chance, and all (docs/method.md 2.8)

@@ -1,12 +1,11 @@
 """The step `quality`: scores of every image, their prediction of the probe's errors, and the trust check."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.analysis.features.kernels import sum_excess
 from core.analysis.quality import trust_check
@@ -19,18 +18,14 @@ from core.analysis.quality.recommendation import advise, recommend
 from core.common.arrays import safe_divide
 from core.common.dataframes import numbers, where
 from core.common.score_names import SCORES
+from core.config import QualityConfig
+from core.jobs.progress import Progress
 from core.measures.group_means import group_means, vectors_of, with_outcome
 from core.measures.label_issues import issues_sentence, label_issues
 from core.measures.scores import score_causes, score_curves, score_metrics
 from core.measures.slice_tables import causes_of
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.config import QualityConfig
-    from core.jobs.progress import Progress
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.storage.writer import StepWriter
+from core.store import Study
 
 FROM_PROBE = ("confidence", "margin", "energy")  # columns of the table `probe`
 

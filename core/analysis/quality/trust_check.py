@@ -5,12 +5,10 @@ never given as its cause: encoders with few near-zero entries have been measured
 encoders with many with one that does not.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +19,7 @@ from core.common.formatting import number, ordinal, percent
 from core.common.score_names import score_label
 from core.common.statistics.chance import Standing, against_chance, outcomes, untold
 from core.measures.score_aurocs import score_aurocs
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 TRUSTED, UNRELIABLE, UNTESTED = "trusted", "unreliable", "untested"
 OF_USE = 0.55  # with many images an AUROC of .51 is surely above chance, and of no use

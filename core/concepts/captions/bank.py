@@ -1,14 +1,12 @@
 """Caption banks: opened from many formats, without duplicates, embedded once per CLIP. No torch."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -29,10 +27,8 @@ from core.concepts.captions.files import (
 )
 from core.concepts.captions.words import require_english
 from core.errors import CaptionError, did_you_mean
+from core.jobs.progress import Progress
 from core.worlds.glyphworld.caption_bank import glyph_captions, parse_bank_spec
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 SHARD_ROWS = 65_536
 SAMPLE = 200  # captions used to detect the language

@@ -12,18 +12,12 @@ interpretable above the cosine half-way between that of any two crops and 1. A s
 captions for every CLIP, so its thresholds are not scaled.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.concepts.naming.majority import LEAST_SHARE, MAJORITY, MOST_ELSEWHERE, naming_of
-from core.config import CONCEPT_SCORES
-
-if TYPE_CHECKING:
-    from core.config import ConceptsConfig
+from core.config import CONCEPT_SCORES, ConceptsConfig
 
 PAPER_TEMPERATURE, PAPER_FITTING, PAPER_GAMMA = 100.0, 0.284, 0.8
 NEAR = 0.02  # relative: 99.99 of a checkpoint is 100

@@ -4,12 +4,10 @@ logit_c = s cos(z, t_c), z the embedding of an image, t_c the mean of the unit e
 class, at length 1, and s the model's own factor (Radford et al. 2021). It is linear on the unit rows h.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from core.answers.classes import read_names
 from core.answers.knn import unit
@@ -18,12 +16,8 @@ from core.common.captions import WORDNET, wordnet_names
 from core.concepts.clip.clip import imagenet_names, imagenet_prompts, load_clip
 from core.encoders.spec import parse_spec
 from core.errors import SettingsError
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.jobs.progress import Progress
-    from core.reader import StudyReader
+from core.jobs.progress import Progress
+from core.reader import StudyReader
 
 OTHER_READOUT = (
     "layer",
@@ -40,7 +34,6 @@ def zero_shot_answer(study: StudyReader, request: Request, progress: Progress) -
         SettingsError: the encoder has no text tower, its embeddings are not stored, or classes have no names.
         ClipError: the text tower cannot be loaded.
     """
-    import torch
 
     labels = study.class_names
     names = class_texts(labels, request.head_classes)

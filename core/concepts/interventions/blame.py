@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from core.common.formatting import percent
 from core.common.statistics.intervals import mean_intervals, share_intervals
+from core.jobs.progress import Progress
 from core.measures.removal import (
     CONTRIBUTION,
     ORDERS,
@@ -25,11 +26,8 @@ from core.measures.removal import (
     train_means,
 )
 from core.storage.chunked_array import CHUNK_ROWS
+from core.store import Study
 from core.topics import function_of_option
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
-    from core.store import Study
 
 REMOVED = (1, 3, 5)  # how many features are taken out
 DRAWS = 5  # random features are drawn so many times, and the results averaged

@@ -5,21 +5,17 @@ themselves. A word's mass on an image is that of the captions that contain it. W
 into two groups, the upper one shows the word. No torch, and no truth is used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from core.concepts.falcon import TOP_WORDS, WordList
+from core.config import ConceptsConfig
 from core.errors import SettingsError, ShapeError
-
-if TYPE_CHECKING:
-    from core.config import ConceptsConfig
 
 MAJORITY, FALCON = NAMINGS = ("majority", "falcon")
 LEAST_SHARE = 0.45  # of the feature's images; below half, since CLIP overlooks some that show a word

@@ -1,11 +1,8 @@
 """Figures of `perturbed` and `robust-features`: neighbours of moved embeddings, and accuracies of probes."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,9 +14,7 @@ from core.charts.panels import Header, Picture, Strip, picture_grid
 from core.charts.theme import PERCENT_AXIS, Theme, finish, tint
 from core.common.dataframes import as_text, by_values, equals, numbers, where, words
 from core.comparison.images import study_names as names
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 KINDS = {
     "positive": "the image itself, moved away from its view",

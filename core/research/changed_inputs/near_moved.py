@@ -1,17 +1,11 @@
 """Images nearest to an embedding that is moved as implicit feature modification moves it. No torch."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from core.errors import StudyError
 from core.research.changed_inputs.moved import POSITIVE, VECTORS, VIEWS, moved
 from core.search.search import most_alike
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 
 def has_moved(study: Study) -> bool:

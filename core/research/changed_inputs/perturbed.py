@@ -1,12 +1,10 @@
 """The command `perturbed`: images nearest to perturbed embeddings, in the space that the loss compares."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +21,7 @@ from core.config import RunOptions, as_settings
 from core.encoders.encoder import Encoder
 from core.encoders.spec import parse_spec
 from core.errors import ImageSourceError, StudyError
+from core.jobs.progress import Progress
 from core.research.changed_inputs.config import PerturbedConfig
 from core.research.changed_inputs.moved import (
     NEGATIVE,
@@ -42,9 +41,6 @@ from core.training.augmentations.augment import augment
 from core.training.config import AugmentConfig, TrainConfig
 from core.training.methods.heads import load_head, recorded_config, unit_outputs
 from core.training.setup import derived_seed
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 STEP = "perturbed"
 HEAD, BACKBONE = "head", "backbone, not the trained space"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from core.common.statistics.intervals import wilson
 from core.config import RunOptions, as_settings
 from core.encoders.encoder import Encoder
 from core.errors import StudyError
+from core.jobs.progress import Progress
 from core.research.changed_inputs.adversarial_features import (
     Attacked,
     draw_targets,
@@ -34,9 +35,6 @@ from core.research.shortcuts.grids.readout import encode_views
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter, write_study
 from core.store import Study, open_study
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 STEP = "robust-features"
 TABLE = "robust_features"

@@ -1,21 +1,17 @@
 """What a grid is: its settings, its arms, and the function that runs a cell."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from core.common.command_line import command_line
 from core.errors import SettingsError, did_you_mean
+from core.jobs.progress import Progress
 from core.research.grids.runner import GridCell, Row, checkpoint, with_seeds
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.jobs.progress import Progress
 
 Values = Mapping[str, Any]
 UNTRAINED = "untrained"  # the arm whose encoder is only exported

@@ -1,19 +1,14 @@
 """Run a named grid into a folder."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from core.jobs.progress import Progress
 from core.research.grids.definition import PRESET, CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row, run_grid
 from core.research.grids.summary import write_summary
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from core.jobs.progress import Progress
 
 
 def run_named(

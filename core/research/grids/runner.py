@@ -4,8 +4,6 @@ A folder holds the settings that all cells share, one row a finished cell in cel
 of the cells. Rows that are there are never computed again, and never rewritten with other digits.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re
@@ -14,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
@@ -23,10 +21,8 @@ from core.common.csv_text import as_written, write_csv
 from core.common.dataframes import where
 from core.common.inside import replacing
 from core.errors import SettingsError, TrainingDiverged
+from core.jobs.progress import Progress
 from core.training import files
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 TABLE, SETTINGS, CHECKPOINTS = "cells.csv", "grid.json", "cells"
 ERROR, SECONDS = "error", "seconds"  # columns that every table may have

@@ -1,17 +1,13 @@
 """Explanations that people choose between, and the tables of a human study as text. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.common.formatting import counted, number
 from core.concepts.naming import majority
 from core.research.human_study.study import RELATED_PERCENT
 from core.research.human_study.word_measures import kept_words, random_words
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 FALCON, MAJORITY, RANDOM = "FALCON", "majority of whole images", "random words"
 RIVALS = (FALCON, "FALCON without crops", "CLIP-Dissect-like", RANDOM)

@@ -4,12 +4,10 @@ Two tasks. *Words*: which of six shuffled words fit group A (a feature's crops) 
 counterfactual images)? *Choice*: which of several explanations of the same crops fits best?
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +19,7 @@ from core.concepts.falcon import TOP_WORDS
 from core.errors import SettingsError, StudyError, UnreadableImage
 from core.research.human_study.page import write_page
 from core.research.human_study.word_measures import KS, kept_words, pooled
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 IMAGES_A, IMAGES_B = 9, 6
 WORD_TASKS, WORD_ANSWERS = "word_tasks.csv", "word_answers.csv"

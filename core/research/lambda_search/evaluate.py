@@ -1,23 +1,19 @@
 """Evaluate a checkpoint on a study's images without making a study for it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from core.encoders.registry import Encoder
+from core.encoders.transform import Transform
 from core.research.transfer_learning.evaluate import (
     Represented,
     evaluate_representations,
     represent_pixels,
     represent_source,
 )
+from core.store import Study
 from core.training.augmentations.pixels import load_pixels
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
-    from core.encoders.transform import Transform
-    from core.store import Study
 
 
 def study_images(

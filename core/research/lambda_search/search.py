@@ -1,24 +1,20 @@
 """The lambda search of Kalibhat 2024, Fig. A.8: one fine-tuning over a grid of weights, judged in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from core.errors import SettingsError
+from core.jobs.progress import Progress
 from core.research.grids.runner import GridCell, run_grid
 from core.research.lambda_search.evaluate import judge_on_study, study_images
+from core.store import Study
 from core.training import files
 from core.training.config import to_dict
 from core.training.finetuning.finetune import finetune, finetune_config
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
-    from core.store import Study
 
 SEARCH = "search.json"
 CHANGES = ("weight_change", "batchnorm_change", "statistics_change")

@@ -1,11 +1,10 @@
 """Which pictures are altered, and what each gets from another one: a background, an object, a mask."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from core.analysis.overlap.input_masks import MaskFrames, masked_images
 from core.analysis.overlap.iou import MASK_REGION
@@ -13,14 +12,10 @@ from core.analysis.representations import picture_batches
 from core.common.command_line import command_line
 from core.common.formatting import counted
 from core.errors import MaskError, UnreadableImage
+from core.jobs.progress import Progress
 from core.research.mask_interventions.alterations import alterations, fill_colour
 from core.slices.evaluate import class_column
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.jobs.progress import Progress
-    from core.store import Study
+from core.store import Study
 
 CORE = 0  # the kind of mask that covers the object, among KINDS
 BATCH = 32

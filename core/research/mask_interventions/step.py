@@ -1,8 +1,6 @@
 """The step `mask-interventions`: object or background blurred, removed or swapped (docs/method.md 5.4)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +14,11 @@ from core.common.command_line import command_line
 from core.common.formatting import counted, percent
 from core.common.processes import default_workers
 from core.config import RunOptions
+from core.encoders.encoder import Encoder
 from core.errors import EncoderError, MaskError, UnreadableImage
+from core.jobs.progress import Progress
 from core.research.mask_interventions.alterations import ALTERATIONS
+from core.research.mask_interventions.config import MaskInterventionsConfig
 from core.research.mask_interventions.responses import (
     CALLED,
     FiringPairs,
@@ -31,13 +32,8 @@ from core.research.mask_interventions.responses import (
 )
 from core.research.mask_interventions.sampled import AlteredPictures, Sampled, sample_pictures
 from core.slices.evaluate import class_column
-
-if TYPE_CHECKING:
-    from core.encoders.encoder import Encoder
-    from core.jobs.progress import Progress
-    from core.research.mask_interventions.config import MaskInterventionsConfig
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.storage.writer import StepWriter
+from core.store import Study
 
 
 def compute_mask_interventions(

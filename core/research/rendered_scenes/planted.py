@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from core.common.statistics.intervals import share_intervals
 from core.concepts.interventions.blame import ORDERS, Outcomes
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 CUES = ("background", "companion")  # causes of errors that are attributes of the scene as well
 MOST = 10_000  # train images that are looked at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,9 @@ from core.common.arrays import unit_rows
 from core.common.statistics.intervals import auroc_interval
 from core.concepts.groups import group_features
 from core.concepts.tables import AUCS
+from core.jobs.progress import Progress
+from core.store import Study
 from core.worlds.glyphworld.word_truth import TruthTable, truth_of
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
-    from core.store import Study
 
 MOST, FEWEST = 2000, 200  # images that are looked at
 

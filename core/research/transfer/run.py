@@ -1,19 +1,15 @@
 """The command `transfer`: a step of the target study, run again when its inputs have changed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.common.device import check_device, run_options
 from core.config import as_settings
+from core.jobs.progress import Progress
 from core.research.transfer.config import TransferConfig
 from core.storage.writer import write_study
 from core.store import open_study
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 
 def transfer(

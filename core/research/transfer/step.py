@@ -1,27 +1,22 @@
 """`transfer SOURCE TARGET`: transfer concepts between two studies over the same images, and check them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.analysis.features.definitions import normalise_rows
 from core.comparison.words import METHODS, carries_words
 from core.concepts.across import check_has_concepts, check_same_images
 from core.concepts.failures import SEPARATOR, words_of_features
 from core.errors import SettingsError
+from core.jobs.progress import Progress
 from core.research.transfer import transfer
+from core.research.transfer.config import TransferConfig
 from core.storage import manifest as manifests
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.jobs.progress import Progress
-    from core.research.transfer.config import TransferConfig
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.storage.writer import StepWriter
+from core.store import Study
 
 MOST_ROWS = 200_000  # images used to fit Z: its r^2 numbers need no more
 NO_DIRECT = "'{path}' has no concepts to check the transferred ones with"

@@ -4,14 +4,12 @@ Table 5.2 of Kalibhat's dissertation has 5 and 10 images of each class, drawn on
 several times, since which images are drawn matters more than most differences between encoders.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.analysis.features.definitions import Array
 from core.analysis.probe.linear import Recipe
@@ -25,9 +23,6 @@ from core.research.transfer_learning.config import FewShotConfig
 from core.slices.evaluate import class_column
 from core.storage.writer import StepWriter
 from core.store import Study
-
-if TYPE_CHECKING:
-    import torch
 
 LR = 0.1  # too few images to choose one
 

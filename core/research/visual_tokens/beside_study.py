@@ -4,12 +4,10 @@ It lies in STUDY/visual_tokens, outside the manifest, and may be deleted; `compo
 again.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +20,7 @@ from core.errors import StudyError
 from core.research.visual_tokens.graph import Node, SceneGraph, Triple
 from core.research.visual_tokens.planted import scene_graph
 from core.storage.seals import Damaged, read_json, sealed_json
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 FOLDER = "visual_tokens"
 GRAPHS = ("objects", "relations")

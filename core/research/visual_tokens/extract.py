@@ -1,29 +1,24 @@
 """Extract the visual tokens of images into a TOKENS folder: the command `extract-tokens`."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from core.concepts.clip.clip import load_clip
+from core.concepts.clip.clip import Clip, load_clip
 from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.images import open_images
+from core.data.sources.source import ImageSource
 from core.errors import SettingsError, TokenError, UnreadableImage
+from core.jobs.progress import Progress
 from core.research.visual_tokens.plugs import KeyedPicture, TokenSource
 from core.research.visual_tokens.segmenters import open_token_source
 from core.research.visual_tokens.settings import ExtractConfig
 from core.research.visual_tokens.store import TokenFolder, TokenWriter, is_token_folder
-
-if TYPE_CHECKING:
-    from core.concepts.clip.clip import Clip
-    from core.data.sources.source import ImageSource
-    from core.jobs.progress import Progress
 
 BLOCK = 64  # pictures at a time
 

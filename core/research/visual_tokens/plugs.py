@@ -4,12 +4,10 @@ A plug is named `python:package.module:factory`; the factory is called without a
 `Segmenter` or `RelationExtractor`. No torch.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -18,9 +16,7 @@ from core.encoders.trusted_code import check_code
 from core.errors import TokenError
 from core.research.visual_tokens.graph import Node, SceneGraph, Triple, clip_boxes
 from core.research.visual_tokens.tokens import ImageTokens
-
-if TYPE_CHECKING:
-    from core.worlds.glyphworld.scenes import ScenePlan
+from core.worlds.glyphworld.scenes import ScenePlan
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,20 @@
 The baseline is the same fine-tuning with kind "none". Encoder, images, transform and D come from the study.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.analysis.gradcam.on_demand import check_probed, encoder_of
 from core.common.inside import replacing
 from core.common.readout import POOLED
 from core.config import as_settings
 from core.encoders.readout.tokens import TokenPool
-from core.encoders.registry import load_encoder
+from core.encoders.registry import Encoder, load_encoder
 from core.encoders.spec import parse_spec
 from core.errors import EncoderError, ImageSourceError, SettingsError
+from core.jobs.progress import Progress
+from core.store import Study
 from core.training import files
 from core.training.config import TrainConfig, from_dict
 from core.training.finetuning.defaults import PAPER, PRACTICAL, WARMUP
@@ -24,11 +24,6 @@ from core.training.finetuning.recorded import sidecar_settings
 from core.training.finetuning.start import square_side, stem_of
 from core.training.objective import method_name, under_optimizer, with_defaults
 from core.training.setup import open_training_images
-
-if TYPE_CHECKING:
-    from core.encoders.registry import Encoder
-    from core.jobs.progress import Progress
-    from core.store import Study
 
 OF_IMAGES = ("augment", "batch_size", "crop_size", "precision")  # whichever the method
 # Of the start's own training, and without meaning for another.

@@ -1,19 +1,13 @@
 """Start a training from an existing encoder: any SPEC of the registry, strictly loaded."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 
 from core.encoders.registry import Encoder, load_encoder
+from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
 from core.training.backbones import build_backbone, count_features
-
-if TYPE_CHECKING:
-    from core.encoders.transform import Transform
-    from core.training.config import TrainConfig
+from core.training.config import TrainConfig
 
 
 def start_encoder(spec: str) -> Encoder:

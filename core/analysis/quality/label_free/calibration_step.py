@@ -1,11 +1,10 @@
 """Calibration of a study's label-free scores on labelled train images that its probe has not seen."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from core.analysis.probe.linear import fit
 from core.analysis.probe.step import recipe_of
@@ -15,17 +14,12 @@ from core.analysis.quality.label_free.consensus import combined_scores
 from core.analysis.quality.neighbours import nearest_rows, sample_rows, stored_unit_rows
 from core.analysis.tensors import as_tensor
 from core.common.score_names import SCORES
-from core.config import NeighboursConfig, ProbeConfig
+from core.config import NeighboursConfig, ProbeConfig, QualityConfig
 from core.errors import StudyError
+from core.jobs.progress import Bar
 from core.slices.evaluate import class_column
 from core.steps import settings_of
-
-if TYPE_CHECKING:
-    import torch
-
-    from core.config import QualityConfig
-    from core.jobs.progress import Bar
-    from core.store import Study
+from core.store import Study
 
 
 def calibration_rows(study: Study, config: QualityConfig) -> np.ndarray:

@@ -12,12 +12,9 @@ ddof 0. Undefined (NaN) where no feature varies.
   counts outliers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,10 +23,8 @@ from core.analysis.features.kernels import score_deviations
 from core.common.arrays import LEAST_NORM, safe_divide
 from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order
-
-if TYPE_CHECKING:
-    from core.storage.chunked_array import ChunkedArray
-    from core.store import Study
+from core.storage.chunked_array import ChunkedArray
+from core.store import Study
 
 LEAST_STD = 1e-12  # a feature that varies less over the train images is left out
 BEYOND = 1.0  # standard deviations from which soft Q counts

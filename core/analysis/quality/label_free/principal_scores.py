@@ -1,11 +1,9 @@
 """The table `principal_scores`: scores from principal components of the train images (docs/method.md 2.7)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,12 +21,10 @@ from core.analysis.quality.label_free.principal import (
 from core.common.arrays import unit_rows
 from core.common.statistics.covariance import Covariance
 from core.common.worker_group import map_in_order
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Bar
-    from core.storage.chunked_array import ChunkedArray
-    from core.storage.writer import StepWriter
-    from core.store import Study
+from core.jobs.progress import Bar
+from core.storage.chunked_array import ChunkedArray
+from core.storage.writer import StepWriter
+from core.store import Study
 
 MOST_FEATURES = 4096  # beyond, a covariance no longer fits in little memory
 MOST_RANDOM = 1024  # random features of the kernel

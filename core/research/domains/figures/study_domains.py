@@ -1,9 +1,6 @@
 """The figures of a study's domains: read its tables and call the drawing functions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,9 +15,7 @@ from core.common.dataframes import equals, numbers, where
 from core.errors import SettingsError
 from core.research.domains.analysis.parts import part_columns
 from core.research.domains.figures import domains
-
-if TYPE_CHECKING:
-    from core.store import Study
+from core.store import Study
 
 MOST_CLASSES = 5  # rows that can be told apart
 MOST_POINTS = 2000  # t-SNE and UMAP are computed for the figure

@@ -2,10 +2,7 @@
 images of queries.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,10 +16,8 @@ from core.common.dataframes import as_text
 from core.errors import StudyError
 from core.research.fourier.retrieval import precision_at_k
 from core.search.search import like_image
+from core.store import Study
 from core.training.augmentations.preview import PREVIEWS, augmented, centred
-
-if TYPE_CHECKING:
-    from core.store import Study
 
 FOUR = ("amplitude", "phase", "mask", "mixture")
 STRENGTHS = {  # of each transform: Table C.2's, and stronger, as Kalibhat varies them

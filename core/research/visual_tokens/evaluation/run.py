@@ -1,10 +1,8 @@
 """Try models on tests of composition, blind checks first: `compositionality` (docs/method.md 16.6)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +11,7 @@ from core.common.arrays import known_mean
 from core.common.statistics.intervals import mean_interval
 from core.data.sources.glyphworld import GlyphworldSource
 from core.errors import SettingsError, did_you_mean
+from core.jobs.progress import Progress
 from core.research.visual_tokens.evaluation.aro import aro_benchmarks
 from core.research.visual_tokens.evaluation.benchmark import Benchmark
 from core.research.visual_tokens.evaluation.blind import (
@@ -39,9 +38,6 @@ from core.research.visual_tokens.evaluation.planted_tests import (
 from core.research.visual_tokens.evaluation.stored_tokens import check_images_of, check_pictures_of
 from core.research.visual_tokens.evaluation.winoground import winoground_benchmark
 from core.research.visual_tokens.store import TokenFolder
-
-if TYPE_CHECKING:
-    from core.jobs.progress import Progress
 
 BENCHMARKS = ("glyphworld", "aro", "winoground")
 COMPOSED = "glyphworld?preset=compose&train=12000&val=2000&seed=0"

@@ -1,21 +1,17 @@
 """Whether the tokens of a folder are of a benchmark's own pictures: ids alone do not say so."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from core.data.sources.glyphworld import GlyphworldSource
 from core.data.sources.images import reopen_images
+from core.data.sources.source import ImageSource
 from core.errors import ImageSourceError, TokenError, UnreadableImage, first_line
 from core.research.visual_tokens.evaluation.benchmark import Benchmark
 from core.research.visual_tokens.store import TokenFolder
-
-if TYPE_CHECKING:
-    from core.data.sources.source import ImageSource
 
 DRAWN = ("glyphworld", "trifeature", "composite")  # kinds of sources that draw their pictures
 N_COMPARED = 8  # pictures of each test

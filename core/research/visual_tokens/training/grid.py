@@ -4,12 +4,10 @@ Every arm sees the same scenes and, for a seed, the same captions in the same or
 tokens, which are extracted once.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +17,7 @@ from core.concepts.clip.clip import load_clip
 from core.data.sources.glyphworld import GlyphworldSource
 from core.research.grids.definition import CellJob, Grid, Values
 from core.research.grids.runner import GridCell, Row, checkpoint
+from core.research.visual_tokens.evaluation.benchmark import Benchmark
 from core.research.visual_tokens.evaluation.blind import Bigrams
 from core.research.visual_tokens.evaluation.judges import ClipJudge, Judge, ModelJudge
 from core.research.visual_tokens.evaluation.planted_tests import planted_benchmarks, training_captions
@@ -34,9 +33,6 @@ from core.research.visual_tokens.training.train import train_tokens
 from core.research.visual_tokens.training.verdict import token_verdicts
 from core.training.files import log_path
 from core.worlds.glyphworld.scenes import Dice
-
-if TYPE_CHECKING:
-    from core.research.visual_tokens.evaluation.benchmark import Benchmark
 
 ARMS: dict[str, dict[str, Any]] = {  # arm: what differs from "tokens"
     "tokens": {},

@@ -37,13 +37,15 @@ BASES: dict[str, dict[str, Any]] = {
     "matryoshka": {"size": SIZE},
     "nmf": {"size": 128},
 }
+TRAINED = ("topk", "matryoshka")
 ON_POSITIONS = ("pca", "random", "topk", "matryoshka")
 
 
-def build(folder: Path, kind: str, on: str) -> Study:
-    """Fit a basis, and run every step in it; what is current is kept."""
+def build(folder: Path, kind: str, on: str, steps: int | None, most: int) -> Study:
+    """Fit a basis of at most so many latents, and run every step in it; what is current is kept."""
     name = kind if on == "pooled" else f"{kind}-positions"
-    config = BasisConfig(kind=kind, k=K, on=on, seeds=SEEDS, **BASES[kind])
+    own = {"size": min(BASES[kind]["size"], most)} | ({"steps": steps} if kind in TRAINED else {})
+    config = BasisConfig(kind=kind, k=K, on=on, seeds=SEEDS, **own)
     with Progress.for_command(folder, stages_total=1) as progress:
         add_basis(folder, name, config, progress)
     with Progress.for_command(layer(folder, name), stages_total=8) as progress:
@@ -74,7 +76,9 @@ def row(name: str, study: Study) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def report(folder: Path, kinds: Sequence[tuple[str, str]]) -> Iterator[str]:
+def report(
+    folder: Path, kinds: Sequence[tuple[str, str]], steps: int | None = None, most: int = SIZE
+) -> Iterator[str]:
     """The table, a basis a line."""
     whole = open_study(folder)
     n = len(known_concepts(whole)[0])
@@ -88,7 +92,7 @@ def report(folder: Path, kinds: Sequence[tuple[str, str]]) -> Iterator[str]:
     yield f"|{'---|' * 15}"
     yield row("units", whole)
     for kind, on in kinds:
-        yield row(kind if on == "pooled" else f"{kind}, positions", build(folder, kind, on))
+        yield row(kind if on == "pooled" else f"{kind}, positions", build(folder, kind, on, steps, most))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,13 +100,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("build/bases"))
     parser.add_argument("--pooled-only", action="store_true", help="leave out the positions")
+    parser.add_argument("--steps", type=int, help="of training; as the command basis takes them without")
+    parser.add_argument("--size", type=int, default=SIZE, help="latents of a basis, at most")
     args = parser.parse_args(argv)
     folder = args.output / args.study.name
     if not folder.exists():
         shutil.copytree(args.study, folder)
     kinds = [(kind, "pooled") for kind in BASES]
     kinds += [] if args.pooled_only else [(kind, "positions") for kind in ON_POSITIONS]
-    for line in report(folder, kinds):
+    for line in report(folder, kinds, args.steps, args.size):
         print(line, flush=True)
 
 

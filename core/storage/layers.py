@@ -15,7 +15,7 @@ from core.common.command_line import basis_of, command_line
 from core.errors import DamagedManifest, StudyError, did_you_mean
 from core.steps import STEPS
 from core.storage import manifest as manifests
-from core.storage.chunked_array import ChunkedArray
+from core.storage.chunked_array import ChunkedArray, chunk_name
 
 FOLDER = "bases"
 BELOW = "below"  # of a step or an item that shows through
@@ -214,7 +214,10 @@ class DenseCodes(ChunkedArray):
         """Where each image of a chunk begins (n + 1,), its latents and their codes, image after image."""
         counts, features, values = self.sparse
         begin = np.concatenate([[0], np.cumsum(counts.chunk(chunk), dtype=np.int64)])
-        return begin, features._sound(features.chunk(chunk)), values.chunk(chunk)
+        found, codes = features._sound(features.chunk(chunk)), values.chunk(chunk)
+        if (np.diff(begin) < 0).any() or not begin[-1] == len(found) == len(codes):
+            raise counts.damage(f"{counts.folder.name}/{chunk_name(chunk)} does not count its latents")
+        return begin, found, codes
 
     def _dense(self, chunk: int, start: int, stop: int) -> np.ndarray:
         begin, features, values = self.entries(chunk)

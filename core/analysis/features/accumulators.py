@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.analysis.features.kernels import keep_best
+from core.analysis.features.kernels import add_cells, keep_best, sum_cells
+from core.analysis.features.rows import ChunkRows
 from core.common.statistics.moments import Moments
+
+
+def by_group(group: np.ndarray) -> np.ndarray:
+    """ChunkRows with a group, of group (n,) int that is -1 for those without, in the order of the groups."""
+    return np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
 
 
 class ColumnSums:
@@ -14,30 +20,51 @@ class ColumnSums:
     Args:
         present: (n_present,) the groups that occur, ascending.
         local: (n,) position in `present` of each row's group; -1 for rows without a group.
+        chunk: the rows.
 
     Attributes:
-        sums: (n_present, n_features) float64 and squares: (n_features,) float64, of normalised rows.
+        sums: (n_present, n_features) float64 and squares: (n_features,) float64, of normalised rows. Of
+            sparse rows sums is (n_cells,), of the pairs `cells` of a position in `present` and a feature.
         raw_sums: (2, n_features) float64, sums and squared sums of the raw rows.
     """
 
-    def __init__(self, present: np.ndarray, local: np.ndarray, n_features: int):
+    def __init__(self, present: np.ndarray, local: np.ndarray, chunk: ChunkRows):
         self.present, self.local = present, local
-        self.sums = np.zeros((len(present), n_features))
-        self.squares = np.zeros(n_features)
-        self.raw_sums = np.zeros((2, n_features))
+        self.sums = np.zeros((0 if chunk.is_sparse else len(present), chunk.n_features))
+        self.squares = np.zeros(chunk.n_features)
+        self.raw_sums = np.zeros((2, chunk.n_features))
+        self.cells = np.zeros((0, 2), np.int32)
 
     @classmethod
-    def of_groups(cls, group: np.ndarray, n_features: int) -> ColumnSums:
+    def of_groups(cls, group: np.ndarray, chunk: ChunkRows) -> ColumnSums:
         """Prepare sums for rows of the given groups (n,) int; rows with -1 are left out."""
         member = group >= 0
         present, positions = np.unique(group[member], return_inverse=True)
         local = np.full(len(group), -1, np.int64)
         local[member] = positions
-        return cls(present, local, n_features)
+        return cls(present, local, chunk)
+
+    def sum_entries(self, chunk: ChunkRows, scale: np.ndarray) -> None:
+        """Sum sparse rows once they are scanned; scale (n,) float64 normalises them."""
+        if chunk.is_sparse:
+            cells, sums = np.empty((len(chunk.columns), 2), np.int32), np.empty(len(chunk.columns))
+            entries, latest = (chunk.begin, chunk.columns, chunk.values), np.full(chunk.n_features, -1)
+            n = sum_cells(by_group(self.local), self.local, *entries, scale, latest, cells, sums)
+            self.cells, self.sums = cells[:n], sums[:n]
+
+    def add_to(self, group_sums: np.ndarray) -> None:
+        """Add the sums to those of all groups, (n_groups, n_features) float64."""
+        if self.sums.ndim == 1:
+            add_cells(self.cells, self.sums, self.present, group_sums)
+        else:
+            group_sums[self.present] += self.sums
 
     def moments(self) -> Moments:
         """Moments of the normalised columns over all rows with a group."""
-        return Moments.from_sums(self._n_rows, self.sums.sum(0), self.squares)
+        n_features = len(self.squares)
+        is_sparse = self.sums.ndim == 1
+        sums = np.bincount(self.cells[:, 1], self.sums, n_features) if is_sparse else self.sums.sum(0)
+        return Moments.from_sums(self._n_rows, sums, self.squares)
 
     def raw_moments(self) -> Moments:
         """Moments of the raw columns."""

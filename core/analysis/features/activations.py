@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.analysis.features.kernels import count_bins
+from core.analysis.features.rows import ChunkRows
 
 BINS = 100
 SAMPLE_ENTRIES = 1 << 22  # 2,048 rows of 2,048 features, 8,192 of 512
@@ -31,12 +32,14 @@ class Activations:
         self.counts = np.zeros((n_features, 2 * bins), np.int64)
         self.n_rows = self.n_near_zero = self.n_negative = 0
 
-    def update(self, raw: np.ndarray) -> Activations:
-        """Add raw rows (n, n_features), float32 or float16."""
-        near_zero, negative = count_bins(np.ascontiguousarray(raw, np.float32), self.near_zero, self.counts)
+    def update(self, raw: ChunkRows) -> Activations:
+        """Add raw rows."""
+        for here, x in raw.blocks():
+            begin = raw.begin[here.start : here.stop + 1]
+            near_zero, negative = count_bins(x, begin, raw.columns, self.near_zero, self.counts)
+            self.n_near_zero += near_zero
+            self.n_negative += negative
         self.n_rows += len(raw)
-        self.n_near_zero += near_zero
-        self.n_negative += negative
         return self
 
     def merge(self, other: Activations) -> None:

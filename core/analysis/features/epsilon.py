@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.features.chunk_scan import as_float32, check_finite_squares
+from core.analysis.features.chunk_scan import check_finite_squares
 from core.analysis.features.definitions import percentile_bounds, within_percentiles
 from core.analysis.features.kernels import count_levels
 from core.analysis.features.notes import AUTO_NOTES
+from core.analysis.features.rows import ChunkRows
 from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures
-
-BLOCK_ROWS = 256  # rows widened to float32 at a time
 
 
 class EpsilonCounts:
@@ -41,21 +40,21 @@ class EpsilonCounts:
     def firing(self) -> np.ndarray:
         return self._highest[::-1].cumsum(0)[::-1]
 
-    def update(self, chunk: np.ndarray, train: np.ndarray) -> None:
+    def update(self, chunk: ChunkRows, train: np.ndarray) -> None:
         """Add one chunk.
 
         Args:
-            chunk: (n, n_features) float32 or float16, raw. train: (n,) bool, the rows to count.
+            chunk: n raw rows. train: (n,) bool, the rows to count.
         Raises:
             StudyError: a row holds NaN or infinity.
         """
         deviations, train = np.empty(len(chunk)), np.ascontiguousarray(train, bool)
-        for first in range(0, len(chunk), BLOCK_ROWS):
-            here = slice(first, first + BLOCK_ROWS)
-            block = as_float32(chunk[here])
+        for here, x in chunk.blocks():
+            begin = chunk.begin[here.start : here.stop + 1]
             count_levels(
-                block, train[here], self.epsilons, deviations[here], self._highest_image, self._highest
-            )
+                x, begin, chunk.columns, train[here], self.epsilons, deviations[here],
+                self._highest_image, self._highest,
+            )  # fmt: skip
         check_finite_squares(deviations)
         self.n_images += int(np.count_nonzero(train))
 

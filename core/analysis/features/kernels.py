@@ -22,8 +22,9 @@ REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infin
 
 @compiled(fastmath=REORDER)
 def scan_rows(
-    x, bits, start, group, epsilon, moments, sums, squares, raw_sums, count, features, values, excess
-):
+    x, bits, begin, columns, start, group, epsilon, moments, sums, squares, raw_sums,
+    count, n_firing, features, values, excess,
+):  # fmt: skip
     """Compute row statistics, firing sets and column sums of raw rows from `start` on, until the buffers are
     full.
 
@@ -31,18 +32,21 @@ def scan_rows(
 
     Args:
         x: (n, r) float32, and bits: the same memory as int32: non-negative floats keep their order, and
-            negative ones are negative. group: (n,) int64 row of `sums`; -1 leaves a row out of the columns.
+            negative ones are negative. begin, columns: where sparse rows are not 0, as in `ChunkRows`; else
+            empty. group: (n,) int64 row of `sums`; -1 leaves a row out of the columns.
     Fills:
         moments (5, n) float64: mean, sum of squares, deviation, maximum, sum of magnitudes, of raw rows.
-        count (n,) number of firing entries of each row; for each, in order, features int32, values float32
-            (h_ij) and excess float32 (h_ij - mu_i), each with space for at least r.
+        count (n,) number of firing entries of each row; for each, in order, after the n_firing that are
+            there, features int32, values float32 (h_ij) and excess float32 (h_ij - mu_i), each with space for
+            at least r.
     Adds to:
-        sums (groups, r) float64: h; squares (r,) float64: h²; raw_sums (2, r) float64: raw and raw².
+        sums (groups, r) float64: h, but not of sparse rows (see `sum_cells`); squares (r,) float64: h²;
+        raw_sums (2, r) float64: raw and raw².
     Returns:
         the first row not processed, and the number of firing entries.
     """
     n, r = x.shape
-    n_spans, n_firing = (r + SPAN - 1) // SPAN, 0
+    n_spans, sparse = (r + SPAN - 1) // SPAN, len(begin) > 0
     highest = np.empty(n_spans, np.int32)
     single = np.empty(1, np.float32)
     as_bits = single.view(np.int32)
@@ -96,10 +100,14 @@ def scan_rows(
         single[0] = threshold  # rounding keeps order: nothing below the rounded threshold is above it
         lowest = as_bits[0] if threshold >= 0 else LEAST_BITS
         first = n_firing
+        by_entry = sparse and threshold >= 0  # no 0 fires
         # Few entries fire, so most spans are skipped by their maximum alone.
-        for span in range(n_spans):
-            if highest[span] >= lowest:
-                for j in range(span * SPAN, min(r, (span + 1) * SPAN)):
+        for span in range(1 if by_entry else n_spans):
+            if by_entry or highest[span] >= lowest:
+                start_at = begin[i] if by_entry else span * SPAN
+                stop_at = begin[i + 1] if by_entry else min(r, (span + 1) * SPAN)
+                for at in range(start_at, stop_at):
+                    j = columns[at] if by_entry else at
                     # The integers rule out most entries; float64 decides, as in the definition.
                     if bits[i, j] >= lowest and np.float64(x[i, j]) > threshold:
                         features[n_firing] = j
@@ -109,7 +117,15 @@ def scan_rows(
         count[i] = n_firing - first
 
         owner = group[i]
-        if owner >= 0:
+        if sparse and owner >= 0:
+            for entry in range(begin[i], begin[i + 1]):
+                j = columns[entry]
+                value = np.float64(x[i, j])
+                h = value * scale
+                squares[j] += h * h
+                raw_sums[0, j] += value
+                raw_sums[1, j] += value * value
+        elif owner >= 0:
             for j in range(r):
                 value = np.float64(x[i, j])
                 h = value * scale
@@ -121,33 +137,78 @@ def scan_rows(
 
 
 @compiled()
-def firing_counts(features, count, group, firing):
-    """firing[j, group of i] += 1 for each firing entry of rows i with group[i] >= 0.
+def make_dense(before, begin, columns, values, dense):
+    """Make sparse rows dense: zero the entries of the rows that `dense` holds, and write those of others.
 
     Args:
-        features: (n_firing,) firing features, row by row. count: (n,) number of them in each row.
-        firing: (n_features, n_groups) int64, is increased.
+        before, begin: where the entries of each of these and of those begin, and where they end. columns,
+        values: (n_entries,) of all. dense: (n, r) float32.
     """
-    start = 0
-    for i in range(len(count)):
-        stop = start + count[i]
-        if group[i] >= 0:
-            for entry in range(start, stop):
-                firing[features[entry], group[i]] += 1
-        start = stop
+    for i in range(len(before) - 1):
+        for entry in range(before[i], before[i + 1]):
+            dense[i, columns[entry]] = 0
+    for i in range(len(begin) - 1):
+        for entry in range(begin[i], begin[i + 1]):
+            dense[i, columns[entry]] = values[entry]
+
+
+@compiled()
+def sum_cells(order, group, begin, columns, values, scale, latest, cells, sums):
+    """Sum normalised sparse rows by group and feature.
+
+    Args:
+        order: rows, group by group. group: (n,) int64. begin, columns, values: as in `ChunkRows`. scale: (n,)
+        float64, h_i = scale_i x_i. latest: (r,) int64, all -1.
+        cells: (n_entries, 2) int32 and sums: (n_entries,) float64, filled: pairs that occur, and their sums.
+    Returns:
+        the number of pairs.
+    """
+    n, first, now = 0, 0, -1
+    for i in order:
+        if group[i] != now:
+            first, now = n, group[i]
+        for entry in range(begin[i], begin[i + 1]):
+            j = columns[entry]
+            if latest[j] < first:  # not of this group yet
+                latest[j], cells[n, 0], cells[n, 1], sums[n] = n, now, j, 0.0
+                n += 1
+            h = np.float64(values[entry]) * scale[i]
+            sums[latest[j]] += h
+    return n
+
+
+@compiled()
+def add_cells(cells, sums, groups, group_sums):
+    """group_sums[groups[g], j] += the sum of each pair (g, j) of `cells`, as `sum_cells` returns them."""
+    for cell in range(len(sums)):
+        group_sums[groups[cells[cell, 0]], cells[cell, 1]] += sums[cell]
+
+
+@compiled()
+def firing_counts(order, begin, features, group, firing):
+    """firing[group of i, j] += 1 for each firing entry (i, j) of the rows i of `order`.
+
+    Args:
+        order: rows, group by group, which keeps the counts of a group in the cache. begin: (n + 1,) where the
+        firing features of each row begin in features, (n_firing,). group: (n,).
+        firing: (n_groups, n_features) int64, is increased.
+    """
+    for i in order:
+        for entry in range(begin[i], begin[i + 1]):
+            firing[group[i], features[entry]] += 1
 
 
 @compiled(fastmath=REORDER)
-def count_levels(x, train, epsilons, deviations, images, features):
+def count_levels(x, begin, columns, train, epsilons, deviations, images, features):
     """Count the entries and rows of raw rows by the highest threshold that they exceed.
 
     An entry exceeds level k when h_ij > mu_i + epsilons[k] sigma_i, decided as in
     `features.highly_activating`.
 
     Args:
-        x: (n, r) float32. train: (n,) bool, the rows to count. epsilons: (k,) float64, ascending. deviations:
-        (n,) float64, filled with the standard deviation of each row: NaN or infinite if the row is, 0 for a
-        row that is not counted.
+        x: (n, r) float32. begin, columns: where sparse rows are not 0, as in `ChunkRows`; else empty. train:
+        (n,) bool, the rows to count. epsilons: (k,) float64, ascending. deviations: (n,) float64, filled
+        with the standard deviation of each row: NaN or infinite if the row is, 0 for one not counted.
         images: (k,) int64 and features: (k, r) int64, increased: rows and entries whose highest level is k.
     """
     n, r = x.shape
@@ -165,7 +226,9 @@ def count_levels(x, train, epsilons, deviations, images, features):
         deviations[i] = deviation
         tie, top = TIE * (abs(mean) + deviation), -1
         lowest = epsilons[0] * deviation + tie
-        for j in range(r):
+        by_entry = len(begin) > 0 and -mean <= lowest  # no 0 exceeds it
+        for at in range(begin[i] if by_entry else 0, begin[i + 1] if by_entry else r):
+            j = columns[at] if by_entry else at
             excess = np.float64(x[i, j]) - mean
             if excess > lowest:
                 level = 0
@@ -200,26 +263,6 @@ def keep_best(features, values, owners, best_rows, best_values, least):
 
 
 @compiled()
-def sum_excess(excess, features, count, selected, totals, n_chosen):
-    """totals[:, i] = sum of the excess of row i over its chosen firing entries, and over all firing entries.
-
-    Args:
-        excess, features: (n_firing,), row by row. count: (n,), entries per row. selected: (n_features,) bool.
-        totals: (2, n) float64, n_chosen: (n,) int32, the number of chosen entries; both are filled.
-    """
-    entry = 0
-    for i in range(len(count)):
-        some, every, number = 0.0, 0.0, 0
-        for _ in range(count[i]):
-            every += excess[entry]
-            if selected[features[entry]]:
-                some += excess[entry]
-                number += 1
-            entry += 1
-        totals[0, i], totals[1, i], n_chosen[i] = some, every, number
-
-
-@compiled()
 def place_rows(features, count, start, free, rows):
     """rows[free[j]++] = row, for each firing entry (row, j) of the rows start, start + 1 …"""
     entry = 0
@@ -232,11 +275,13 @@ def place_rows(features, count, start, free, rows):
 
 
 @compiled(fastmath=REORDER)
-def count_bins(x, near_zero, counts):
+def count_bins(x, begin, columns, near_zero, counts):
     """Histogram of each feature of normalised rows, in bins evenly spaced in sqrt(|h|).
 
     Args:
-        x: (n, r) float32 raw rows. near_zero: share of the row's maximum below which an entry is near zero.
+        x: (n, r) float32 raw rows. begin, columns: where sparse rows are not 0, as in `ChunkRows`; else
+            empty.
+        near_zero: share of the row's maximum below which an entry is near zero.
         counts: (r, 2 * bins) int64, increased: bins of [-1, 0), then bins of [0, 1].
     Returns:
         the number of near-zero entries, and of negative entries.
@@ -244,7 +289,7 @@ def count_bins(x, near_zero, counts):
     n, r = x.shape
     bins = counts.shape[1] // 2
     n_near_zero, n_negative = 0, 0
-    bin_of = np.empty(r, np.int32)
+    bin_of, active, sparse = np.empty(r, np.int32), np.empty(r, np.float32), len(begin) > 0
     for i in range(n):
         square, peak = 0.0, x[i, 0]
         for j in range(r):
@@ -252,49 +297,24 @@ def count_bins(x, near_zero, counts):
             peak = max(peak, x[i, j])
         scale = np.float32(1.0 / max(math.sqrt(square), LEAST_NORM))
         limit = np.float32(near_zero) * peak if peak > 0 else np.float32(np.inf)
-        for j in range(r):
-            n_near_zero += x[i, j] < limit
-            n_negative += x[i, j] < 0
-            root = np.float32(bins) * np.sqrt(abs(x[i, j] * scale))
+        values = x[i]
+        if sparse:
+            values = active[: begin[i + 1] - begin[i]]
+            for at in range(len(values)):
+                values[at] = x[i, columns[begin[i] + at]]
+            n_near_zero += (r - len(values)) * (limit > 0)
+        for at in range(len(values)):
+            n_near_zero += values[at] < limit
+            n_negative += values[at] < 0
+            root = np.float32(bins) * np.sqrt(abs(values[at] * scale))
             away = np.int32(root)
             below = bins - away - (root > away)
-            bin_of[j] = max(below, 0) if x[i, j] < 0 else bins + min(away, bins - 1)
-        for j in range(r):
-            counts[j, bin_of[j]] += 1
+            bin_of[at] = max(below, 0) if values[at] < 0 else bins + min(away, bins - 1)
+        for at in range(len(values)):
+            j = columns[begin[i] + at] if sparse else at
+            counts[j, bin_of[at]] += 1
+            if sparse:
+                counts[j, bins] -= 1  # of the zeros, which are counted below
+    if sparse:
+        counts[:, bins] += n
     return n_near_zero, n_negative
-
-
-@compiled(fastmath=REORDER)
-def score_deviations(x, scale, inverse, shift, raw_inverse, raw_shift, threshold, scores):
-    """Sum what each row's features deviate from the train means, in standard deviations.
-
-    z_ij = h_ij inverse_j - shift_j, with inverse_j = 1 / s_j and shift_j = m_j / s_j; both 0 for a feature
-    without spread, whose z is then 0. In float32, as the rows are, and summed in float64 by span.
-
-    Args:
-        x: (n, r) float32 raw rows. scale: (n,) float32, h_i = scale_i x_i. inverse, shift: (r,) float32, of
-        normalised rows. raw_inverse, raw_shift: (r,) float32, of raw rows. threshold: float32, at least 0.
-        scores: (3, n) float64, filled: sum of z², sum of z² of the raw row, sum of max(0, z - threshold).
-    """
-    n, r = x.shape
-    for i in range(n):
-        normalised, raw, beyond = 0.0, 0.0, 0.0
-        for span in range(r // SPAN):
-            a, b, c = np.float32(0.0), np.float32(0.0), np.float32(0.0)
-            for k in range(SPAN):
-                j = span * SPAN + k
-                z = x[i, j] * scale[i] * inverse[j] - shift[j]
-                z_raw = x[i, j] * raw_inverse[j] - raw_shift[j]
-                a += z * z
-                b += z_raw * z_raw
-                c += (z - threshold) + abs(z - threshold)  # twice max(0, …), in vector instructions
-            normalised += np.float64(a)
-            raw += np.float64(b)
-            beyond += np.float64(c)
-        for j in range(r - r % SPAN, r):
-            z = x[i, j] * scale[i] * inverse[j] - shift[j]
-            z_raw = x[i, j] * raw_inverse[j] - raw_shift[j]
-            normalised += z * z
-            raw += z_raw * z_raw
-            beyond += (z - threshold) + abs(z - threshold)
-        scores[0, i], scores[1, i], scores[2, i] = normalised, raw, 0.5 * beyond

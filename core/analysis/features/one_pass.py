@@ -14,10 +14,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from core.analysis.features.accumulators import TopImages
+from core.analysis.features.accumulators import TopImages, by_group
 from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.epsilon import EpsilonCounts
 from core.analysis.features.kernels import firing_counts, place_rows
+from core.analysis.features.rows import ChunkRows
 from core.common.arrays import LEAST_NORM
 from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order
@@ -31,7 +32,7 @@ _of_thread = threading.local()  # the buffers of its scanner
 
 def scan_chunks(
     array: ChunkedArray, group: np.ndarray, *, epsilon: float, sampled: np.ndarray | None = None
-) -> Iterator[tuple[int, ChunkScan, np.ndarray]]:
+) -> Iterator[tuple[int, ChunkScan, ChunkRows]]:
     """Yield (first row, scan, the sampled rows of it) of every chunk, in order.
 
     Args:
@@ -51,11 +52,12 @@ def scan_chunks(
 
 def _scan(
     array: ChunkedArray, epsilon: float, chunk: int, group: np.ndarray, sampled: np.ndarray
-) -> tuple[ChunkScan, np.ndarray]:
-    scanner, raw = getattr(_of_thread, "scanner", None), array.chunk(chunk)
+) -> tuple[ChunkScan, ChunkRows]:
+    scanner = getattr(_of_thread, "scanner", None)
     if scanner is None or (scanner.n_features, scanner.epsilon) != (array.shape[1], epsilon):
         scanner = _of_thread.scanner = Scanner(array.shape[1], epsilon=epsilon)
-    return scanner.scan(raw, group), np.asarray(raw[sampled])
+    rows = ChunkRows.of_chunk(array, chunk)
+    return scanner.scan(rows, group), rows.take(sampled)
 
 
 def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonCounts:
@@ -75,7 +77,7 @@ def count_epsilons(array: ChunkedArray, train: np.ndarray, bar: Bar) -> EpsilonC
 
 def _count(array: ChunkedArray, chunk: int, train: np.ndarray) -> tuple[int, EpsilonCounts]:
     counts = EpsilonCounts(array.shape[1])
-    counts.update(array.chunk(chunk), train)
+    counts.update(ChunkRows.of_chunk(array, chunk), train)
     return len(train), counts
 
 
@@ -100,21 +102,26 @@ class FeatureStatistics:
         self.moments = Moments.empty(n_features)  # of normalised rows
         self.raw_moments = Moments.empty(n_features)
         self.group_sums = np.zeros((n_groups, n_features))
-        self.firing = np.zeros((n_features, n_groups), np.int64)
+        self._firing = np.zeros((n_groups, n_features), np.int64)
+
+    @property
+    def firing(self) -> np.ndarray:
+        return self._firing.T
 
     def update(self, scan: ChunkScan, group: np.ndarray) -> None:
         """Add one chunk; `group` (n,) of its rows, -1 = left out."""
         self.moments = self.moments.merge(scan.columns.moments())
         self.raw_moments = self.raw_moments.merge(scan.columns.raw_moments())
-        self.group_sums[scan.columns.present] += scan.columns.sums
-        firing_counts(scan.features, scan.count, group, self.firing)
+        scan.columns.add_to(self.group_sums)
+        begin = np.concatenate([[0], np.cumsum(scan.count, dtype=np.int64)])
+        firing_counts(by_group(group), begin, scan.features, group, self._firing)
 
     def merge(self, other: FeatureStatistics) -> None:
         """Add the statistics of `other`."""
         self.moments = self.moments.merge(other.moments)
         self.raw_moments = self.raw_moments.merge(other.raw_moments)
         self.group_sums += other.group_sums
-        self.firing += other.firing
+        self._firing += other._firing
 
 
 class FiringStore:
@@ -223,9 +230,16 @@ def _entries_above(
     array: ChunkedArray, columns: np.ndarray, chunk: int, scale: np.ndarray, least: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feature, value and row of the entries of some columns that exceed the least of their column."""
-    h = array.chunk(chunk)[:, columns].astype(np.float64)
+    rows, start = ChunkRows.of_chunk(array, chunk), array.chunk_start(chunk)
+    if rows.stored is None:
+        bound = np.full(array.shape[1], np.inf, np.float32)
+        bound[columns] = least  # which 0 does not exceed
+        row = np.repeat(np.arange(len(rows)), np.diff(rows.begin))
+        values = (rows.values * scale[row]).astype(np.float32)
+        above = values > bound[rows.columns]
+        return rows.columns[above], values[above], (row[above] + start).astype(np.int32)
+    h = rows.stored[:, columns].astype(np.float64)
     h *= scale[:, None]
     values = h.astype(np.float32)
     row, column = np.nonzero(values > least)
-    rows = (row + array.chunk_start(chunk)).astype(np.int32)
-    return columns[column].astype(np.int32), values[row, column], rows
+    return columns[column].astype(np.int32), values[row, column], (row + start).astype(np.int32)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from core.analysis.features.kernels import sum_excess
 from core.analysis.quality import trust_check
 from core.analysis.quality.baseline_scores import baseline_scores
+from core.analysis.quality.kernels import sum_excess
 from core.analysis.quality.label_free.calibration import calibration_sentence
 from core.analysis.quality.label_free.calibration_step import calibrate_study, calibration_rows
 from core.analysis.quality.label_free.consensus import combined_scores, refused

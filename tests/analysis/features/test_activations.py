@@ -8,14 +8,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.features import activations
 from core.analysis.features.activations import Activations, sampled_rows
+from core.analysis.features.rows import ChunkRows
 from tests import reference
+
+
+def rows_of(raw: np.ndarray) -> ChunkRows:
+    return ChunkRows(raw, raw.shape[1])
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["sparse", "signed"])
 def test_activations__equal_numpy(rng, signed):
     raw = (rng.normal(size=(50, 7)) if signed else rng.gamma(0.3, size=(50, 7))).astype(np.float32)
     raw[3] = 0
-    activations = Activations(7, near_zero=0.1).update(raw)
+    activations = Activations(7, near_zero=0.1).update(rows_of(raw))
     counts, edges = activations.histogram()
     h = reference.normalise_rows(raw)
     assert (counts.sum(1) == 50).all() and activations.n_rows == 50
@@ -30,7 +35,7 @@ def test_activations__equal_numpy(rng, signed):
 
 
 def test_histogram__by_hand_and_cropped():
-    activations = Activations(2, bins=4).update(np.array([[3.0, 4.0], [1.0, 0.0]], np.float16))
+    activations = Activations(2, bins=4).update(rows_of(np.array([[3.0, 4.0], [1.0, 0.0]], np.float16)))
     counts, edges = activations.histogram()
     assert_allclose(edges, [0, 1 / 16, 1 / 4, 9 / 16, 1])
     assert_array_equal(counts, [[0, 0, 0, 2], [1, 0, 0, 1]])  # 0.6 and 1; 0.8 and 0
@@ -41,8 +46,8 @@ def test_histogram__by_hand_and_cropped():
 
 def test_activations__merge_is_update(rng):
     raw = rng.normal(size=(30, 5)).astype(np.float32)
-    whole, part = Activations(5).update(raw), Activations(5).update(raw[:11])
-    part.merge(Activations(5).update(raw[11:]))
+    whole, part = Activations(5).update(rows_of(raw)), Activations(5).update(rows_of(raw[:11]))
+    part.merge(Activations(5).update(rows_of(raw[11:])))
     assert_array_equal(part.counts, whole.counts)
     assert part.near_zero_share == whole.near_zero_share and part.n_rows == 30
 
@@ -54,5 +59,5 @@ def test_sampled_rows__even_and_limited(monkeypatch):
 
 
 def test_activations__without_rows():
-    activations = Activations(3).update(np.empty((0, 3), np.float32))
+    activations = Activations(3).update(rows_of(np.empty((0, 3), np.float32)))
     assert activations.histogram()[0].sum() == 0 and np.isnan(activations.near_zero_share)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.features import chunk_scan
+from core.analysis.features import chunk_scan, rows
 from core.analysis.features.chunk_scan import RowStatistics, Scanner
 from core.analysis.features.definitions import highly_activating, normalise_rows
 from core.analysis.features.one_pass import FeatureStatistics, rows_by_feature
+from core.analysis.features.rows import ChunkRows
 from core.analysis.tensors import row_moments
 from core.errors import StudyError
 from tests import reference, reference_scores
@@ -28,7 +29,7 @@ def raw_rows(rng: np.random.Generator, n: int, r: int, dtype: str = "float32") -
 
 def scan(raw: np.ndarray, epsilon: float = 2.0, group: np.ndarray | None = None) -> chunk_scan.ChunkScan:
     group = np.zeros(len(raw), int) if group is None else group
-    return Scanner(raw.shape[1], epsilon=epsilon).scan(raw, group)
+    return Scanner(raw.shape[1], epsilon=epsilon).scan(ChunkRows(raw, raw.shape[1]), group)
 
 
 def dense(scanned: chunk_scan.ChunkScan, r: int) -> np.ndarray:
@@ -42,6 +43,7 @@ def dense(scanned: chunk_scan.ChunkScan, r: int) -> np.ndarray:
 @pytest.mark.parametrize("epsilon", [0.0, 2.0, 4.0])
 def test_scan__same_sets_as_the_loop(rng, monkeypatch, dtype, epsilon):
     monkeypatch.setattr(chunk_scan, "BLOCK_ENTRIES", 600)
+    monkeypatch.setattr(rows, "BLOCK_ENTRIES", 600)
     raw = raw_rows(rng, 40, 64, dtype)
     scanned = scan(raw, epsilon)
     h = reference.normalise_rows(raw)
@@ -72,7 +74,7 @@ def test_scan__decides_in_double_at_the_threshold(rng, offset):
 
 
 def special_rows(rng: np.random.Generator, kind: str, r: int) -> np.ndarray:
-    """Rows on which a compiled loop and tensor arithmetic could part."""
+    """ChunkRows on which a compiled loop and tensor arithmetic could part."""
     raw = rng.gamma(0.3, size=(30, r))
     match kind:
         case "tied":

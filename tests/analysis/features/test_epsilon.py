@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from core.analysis.features.definitions import highly_activating
 from core.analysis.features.epsilon import EpsilonCounts, Outcome, choose_epsilon, next_smaller
 from core.analysis.features.notes import silent_note
+from core.analysis.features.rows import ChunkRows
 from core.config import EPSILON_CANDIDATES
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from tests import reference
@@ -16,7 +17,7 @@ from tests import reference
 
 def counted(raw: np.ndarray, train: np.ndarray | None = None, **options) -> EpsilonCounts:
     counts = EpsilonCounts(raw.shape[1], **options)
-    counts.update(raw, np.ones(len(raw), bool) if train is None else train)
+    counts.update(ChunkRows(raw, raw.shape[1]), np.ones(len(raw), bool) if train is None else train)
     return counts
 
 

@@ -18,8 +18,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from core.analysis.features.chunk_scan import as_float32
-from core.analysis.features.kernels import score_deviations
+from core.analysis.features.rows import ChunkRows
+from core.analysis.quality.kernels import score_deviations
 from core.common.arrays import LEAST_NORM, safe_divide
 from core.common.statistics.moments import Moments
 from core.common.worker_group import map_in_order
@@ -57,7 +57,8 @@ def _deviations(
     array: ChunkedArray, moments: Sequence[np.ndarray], threshold: np.float32, chunk: int, scale: np.ndarray
 ) -> np.ndarray:
     scores = np.empty((3, len(scale)))
-    score_deviations(as_float32(array.chunk(chunk)), scale, *moments, threshold, scores)
+    for here, x in ChunkRows.of_chunk(array, chunk).blocks():
+        score_deviations(x, scale[here], *moments, threshold, scores[:, here])
     return scores
 
 

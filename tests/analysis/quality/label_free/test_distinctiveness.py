@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from core.analysis.features.kernels import score_deviations
+from core.analysis.quality.kernels import score_deviations
 from core.analysis.quality.label_free.distinctiveness import scaling
 from core.common.arrays import safe_divide
 from tests import reference_scores as reference

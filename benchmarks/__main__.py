@@ -18,6 +18,7 @@ BENCHES = (
     "allocator",
     "answers",
     "bases",
+    "bases_scale",
     "coverage",
     "embed",
     "features",

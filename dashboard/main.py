@@ -61,6 +61,10 @@ STYLE = """<style>
 [data-testid=stMainBlockContainer] { padding: .9rem 2.5rem 3rem }
 [data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: .6rem }
 [data-testid=stMain] h1 { padding: 0 0 .9rem }
+@media (max-width: 1000px) {
+  [data-testid=stMain] :has(> .st-key-page_header) { min-width: min(100%, 26rem) }
+  [data-testid=stButtonGroup] > [role=radiogroup] { flex-wrap: wrap; row-gap: .3rem }
+}
 .peregrine-said { position: fixed; right: 2rem; bottom: 2rem; z-index: 99; padding: .6rem 1rem;
   border-radius: 6px; color: #fff; background: #1F2A37; border: 1px solid #8A95A3;
   animation: said 6s forwards; pointer-events: none }

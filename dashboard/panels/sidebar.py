@@ -24,7 +24,9 @@ def links(entry: served_studies.Entry | None, here: str) -> DeltaGenerator:
     """
     name = entry.name if entry else None
     with st.sidebar:
-        page_behaviour(no_step=(session.PICKED, session.SHEET), closing=("filter_labels",))
+        page_behaviour(
+            no_step=(session.PICKED, session.SHEET), closing=("filter_labels",), asking=palette.CHOICE
+        )
         facts_slot = st.container()
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="sidebar_studies"):
             _link(PAGES[NEW_STUDY], name)

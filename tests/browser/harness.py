@@ -30,6 +30,10 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# As with a mouse: without one, whatever a pointer would uncover is always shown.
+MOUSE = (
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
+)
 # What the page says of violations of the policy; the console says it too, of workers as well.
 NOTE = """document.addEventListener(
   "securitypolicyviolation", (event) => (window.broken ??= []).push(event.violatedDirective),
@@ -104,12 +108,12 @@ def _wait_until_up(server: subprocess.Popen[str], said: IO[str], address: str, p
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """A headless browser (playwright's Browser)."""
+def chromium(*further: str) -> Iterator[Any]:
+    """A headless browser (playwright's Browser) with `further` arguments, such as `MOUSE`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=[*ARGUMENTS, *further])
         try:
             yield browser
         finally:

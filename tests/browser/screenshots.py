@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from core.charts.feature_points import telling_features
 from core.store import open_study
-from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settle
+from tests.browser.harness import MOUSE, ROOT, chromium, dashboard, find_browser, settle
 
 VIEWS = (
     "overview",
@@ -90,7 +90,7 @@ def take(studies: Path, study: str, out: Path) -> list[Path]:
 def take_windows(studies: Path, study: str, out: Path) -> list[Path]:
     """Write what one sees of some views on opening them, and return the paths."""
     taken, links = [], _links(studies, study)
-    with dashboard(studies) as address, chromium() as browser:
+    with dashboard(studies) as address, chromium(MOUSE) as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
         for name in IN_DOCS:
             page.goto(f"{address}/{links[name]}")

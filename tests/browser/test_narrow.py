@@ -79,6 +79,9 @@ def test_names_of_numbers__end_before_their_card(visitor, address):
     page = one.open(f"{address}/predicting_errors?study=seen&quality_plot=Trust")
     page.locator("[data-testid=stMetric]").nth(3).wait_for()
     assert page.evaluate(BEYOND, ["[data-testid=stMetricLabel] p", "label > div"]) == []
+    page.set_viewport_size({"width": 640, "height": 400})  # 1280 at 200 %: choices wrap, and none is cut
+    page.wait_for_timeout(300)
+    assert page.evaluate(BEYOND, ["[role=radiogroup] p", "[data-testid=stMain] [role=radiogroup]"]) == []
 
 
 def test_places_to_look_first__stand_in_one_row(visitor, address):

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.browser
 def go(page, text: str) -> None:
     page.keyboard.press("Control+k")
     field = page.locator("[role=dialog] input").first
-    expect(field).to_be_visible()
-    field.fill(text)
+    expect(field).to_be_focused()  # one types at once
+    page.keyboard.type(text)
     page.wait_for_timeout(300)
-    field.press("Enter")
+    page.keyboard.press("Enter")
     expect(page.locator("[role=dialog]")).to_have_count(0)
 
 

@@ -1,7 +1,9 @@
 """A recorded walk through the dashboard: `python -m tests.browser.walk [STUDIES]` writes docs/walk.webp.
 
 A minute in a real Chromium on the embedded studies: one frame before each click, with the pointer where it
-goes, and one after it, with a line that says what is seen.
+goes, and one after it, with a line that says what is seen. Where STUDIES also holds `photographs`, labelled
+and read by EfficientNet-Lite0, that encoder is shown at work on a photograph that scikit-learn ships; no
+picture of that study is shown.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.browser.harness import ROOT, chromium, dashboard, find_browser, settle
+from tests.browser.harness import MOUSE, ROOT, chromium, dashboard, find_browser, settle
 
 SIZE = {"width": 1280, "height": 760}
 SHOWN = 960  # pixels of a frame's width
@@ -24,6 +26,7 @@ POINT_MS, LOOK_MS = 900, 3600
 QUALITY = 62
 LARGEST = 5_000_000  # bytes of the file
 INK, PAPER, POINTER = "#F1F4F7", "#263341", "#E5A93B"
+PHOTOGRAPHS = "photographs"
 MAIN = "[data-testid=stMain]"
 
 
@@ -53,6 +56,12 @@ def search(page: Any) -> None:
     page.keyboard.type("a red car in the snow")
     page.keyboard.press("Enter")
     page.wait_for_selector(f"{MAIN} >> text=nearest to")
+
+
+def photographs(page: Any) -> None:
+    page.keyboard.type(PHOTOGRAPHS)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{MAIN} >> text=It says daisy", timeout=60_000)
 
 
 STEPS = (
@@ -93,13 +102,30 @@ STEPS = (
     ),
     Step("Compare two encoders: better, worse, or could it be chance?", link("Compare")),
 )
+OF_PHOTOGRAPHS = (
+    Step("Try a picture of your own, or a photograph that everybody has.", link("Try a picture")),
+    Step(
+        "The embedded encoder knows a toy world: to it, a dahlia is a boat.",
+        lambda page: page.locator(MAIN).locator(".tile").nth(1),
+        lambda page: page.wait_for_selector(f"{MAIN} >> text=It says", timeout=60_000),
+    ),
+    Step(
+        "EfficientNet-Lite0, which is shipped, knows photographs: a daisy, with the heat on the petals.",
+        lambda page: page.get_by_test_id("stSidebar").get_by_role("combobox", name="Study"),
+        photographs,
+    ),
+    Step(
+        "Switch off a feature that speaks for it, and the answer changes at once.",
+        lambda page: page.locator(MAIN).get_by_role("switch").first,
+    ),
+)
 
 
-def walk(page: Any, address: str) -> list[tuple[Image.Image, int]]:
+def walk(page: Any, address: str, steps: tuple[Step, ...]) -> list[tuple[Image.Image, int]]:
     """Every frame and the milliseconds that it is shown."""
     page.goto(address)
     frames: list[tuple[Image.Image, int]] = []
-    for step in STEPS:
+    for step in steps:
         _rest(page)
         if step.target is not None:
             aim = step.target(page)
@@ -166,9 +192,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if find_browser() is None:
         raise SystemExit("error: no Chromium found. Install it, or name it in the variable CHROMIUM")
-    with dashboard(arguments.studies.resolve()) as address, chromium() as browser:
+    steps = STEPS + (OF_PHOTOGRAPHS if (arguments.studies / PHOTOGRAPHS).is_dir() else ())
+    with dashboard(arguments.studies.resolve()) as address, chromium(MOUSE) as browser:
         page = browser.new_page(viewport=SIZE, color_scheme="light")
-        frames = walk(page, address)
+        frames = walk(page, address, steps)
     save(frames, arguments.out)
     seconds = sum(shown for _, shown in frames) / 1000
     print(f"{arguments.out}: {len(frames)} frames, {seconds:.0f} s, {arguments.out.stat().st_size:,} bytes")

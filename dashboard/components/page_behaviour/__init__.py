@@ -1,7 +1,8 @@
-"""Behaviour of the page for which Streamlit has no setting: history, lists that close, percent signs.
+"""Behaviour of the page for which Streamlit has no setting: history, lists that close, focus, percent signs.
 
 history.js: one step of the browser's history for each action of the reader, so that the back button leads to
-what was left. close_after_choice.js: the list of a field closes after a choice.
+what was left. close_after_choice.js: the list of a field closes after a choice. focus_field.js: a dialog
+that asks for one thing begins in its field.
 percent_signs.js: no line begins with a percent sign.
 """
 
@@ -16,16 +17,20 @@ _BEHAVIOUR = browser_half(
     "<span></span>",
     "history.js",
     "close_after_choice.js",
+    "focus_field.js",
     "percent_signs.js",
     "page_behaviour.js",
 )
 
 
-def page_behaviour(*, no_step: Sequence[str], closing: Sequence[str]) -> None:
+def page_behaviour(*, no_step: Sequence[str], closing: Sequence[str], asking: str) -> None:
     """Draw nothing. Meant for the sidebar, which every page has.
 
     Args:
         no_step: parts of the address whose change alone is no step of the history.
         closing: keys of the fields for several choices whose list closes after each.
+        asking: key of the field that has the focus when its dialog opens.
     """
-    _BEHAVIOUR(key=KEY, data={"kept": list(no_step), "closing": list(closing)}, height=1, width=1)
+    _BEHAVIOUR(
+        key=KEY, data={"kept": list(no_step), "closing": list(closing), "asking": asking}, height=1, width=1
+    )

@@ -3,5 +3,6 @@ export default function ({ data }) {
   window.peregrineBehaviour = true;
   oneStepPerAction(data.kept);
   closeAfterChoice(data.closing);
+  focusField(data.asking);
   keepPercentSigns();
 }

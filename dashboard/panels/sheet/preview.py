@@ -32,6 +32,7 @@ LATER = "Its heatmaps are not stored; they are computed when the file is made."
 EMPTY = 160.0  # px; height of a cell without a drawing
 SIDE = 720
 PAPER = 0.72  # height of a thumbnail's paper, divided by its width
+MOST_SHRUNK = 1.25  # how much taller than that a figure may be to be shown whole
 MIME = {"PDF": "application/pdf", "SVG": "image/svg+xml", "PNG": "image/png", "ZIP": "application/zip"}
 
 
@@ -69,9 +70,10 @@ def thumbnail(study: Study, cell: CellRequest) -> Callable[[str], None] | None:
     if problems:
         return None
     width = grid.width_of()
-    top = max(0.0, (width * PAPER - content.height) / 2)  # what is taller is cut, so that text can be read
-    slot = Slot(0, top, width, content.height, letter="", caption=())
-    size = round(width), round(width * PAPER)
+    height = max(width * PAPER, min(content.height, MOST_SHRUNK * width * PAPER))
+    top = max(0.0, (height - content.height) / 2)  # what is still taller is cut, so that text can be read
+    slot = Slot((height / PAPER - width) / 2, top, width, content.height, letter="", caption=())
+    size = round(height / PAPER), round(height)
     return lambda key: sheet_preview([content], [slot], size, font="sans", key=key)
 
 

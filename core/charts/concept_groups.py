@@ -160,7 +160,10 @@ def interpretability(
                 selected=same,
                 unselected=same,
                 customdata=[[str(units["group"].iat[at])] for at in rows],
-                hovertext=[_hover_text(str(names[at]), n_images[at], cosine[at]) for at in rows],
+                hovertext=[
+                    f"<b>{as_text(names[at])}</b><br>{n_images[at]:,.0f} images, cosine {cosine[at]:.3f}"
+                    for at in rows
+                ],
                 hoverinfo="text",
             )
         )
@@ -174,10 +177,6 @@ def interpretability(
     low, high = min(float(np.nanmin(cosine)), gamma), max(float(np.nanmax(cosine)), gamma)
     fig.update_yaxes(title_text="mean CLIP cosine of its crops", range=[low - 0.05, high + 0.1])
     return finish(fig, theme, height=320)
-
-
-def _hover_text(name: str, n_images: float, cosine: float) -> str:
-    return f"<b>{as_text(name)}</b><br>{n_images:,.0f} images, cosine {cosine:.3f}"
 
 
 def word_table(concepts: pd.DataFrame, units: Sequence[str], *, most: int = MOST_WORDS) -> pd.DataFrame:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options
+from core.common import formatting
+from core.errors import SettingsError
 
 
 def add_compare(commands: Any) -> None:
@@ -64,7 +66,6 @@ def compare(args: argparse.Namespace) -> None:
     from core.comparison.compare import compare as compare_studies
     from core.comparison.compare import report
     from core.comparison.result_files import check_output
-    from core.errors import SettingsError
     from core.slices.slice import Slice
     from core.store import open_study
 
@@ -94,7 +95,6 @@ def compare(args: argparse.Namespace) -> None:
 def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) -> None:
     """Print the checkpoints of a training, and write what is printed if a file is named."""
     from core.comparison.checkpoints import along, checkpoints_report, checkpoints_text, write_checkpoints
-    from core.errors import SettingsError
 
     if "answers" in given:
         raise SettingsError("--checkpoints is of studies, --answers of two answers of one study: give one")
@@ -104,7 +104,6 @@ def _along(studies: list[Any], settings: dict[str, Any], given: dict[str, Any]) 
 def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
     """Print what either encoder knows of a shared dictionary, and write it if a file is named."""
     from core.comparison.shared_dictionary import shared_dictionary, shared_report, shared_text, write_shared
-    from core.errors import SettingsError
 
     if len(studies) != 2 or {"answers", "checkpoints"} & set(given):
         raise SettingsError("--shared is of two studies: name both, without --answers or --checkpoints")
@@ -116,7 +115,6 @@ def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
 def _say(compared: Any, text: Any, report: Any, write: Any, given: dict[str, Any]) -> None:
     """Print a comparison as text or JSON, and write it if a file is named."""
     from core.cli import output
-    from core.common import formatting
 
     as_json = "json" in given
     output.say(formatting.json_text(report(compared)) if as_json else text(compared), as_json=as_json)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
+from core.common.formatting import aligned, counted, json_text, percent
 from core.config import RunOptions
+from core.errors import UnreadableImage
 from core.jobs.progress import Progress, replace_text
 
 if TYPE_CHECKING:
@@ -46,16 +48,15 @@ def add_decompose(commands: Any) -> None:
 def decompose(args: argparse.Namespace) -> None:
     """Explain the image, and print the result or write it."""
     from core.cli import output
-    from core.common import formatting
     from core.store import open_study
 
     study = open_study(args.study)
     with Progress.for_command(None, stages_total=3) as progress:
         result = _explain(study, args, progress)
         if "output" in args:
-            replace_text(args.output, formatting.json_text(result))
+            replace_text(args.output, json_text(result))
     if "output" in args:
-        print(f"{args.output}: {formatting.counted(len(result['features']), 'feature')}")
+        print(f"{args.output}: {counted(len(result['features']), 'feature')}")
     else:
         output.show(result, result_text, as_json="json" in args)
 
@@ -91,7 +92,6 @@ def _true_class(study: Study, args: argparse.Namespace) -> str | None:
 def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
     """Return the image to explain; UnreadableImage names it."""
     from core.data.sources.decode import decode
-    from core.errors import UnreadableImage
 
     if "image" in args:
         return study.image(args.image)
@@ -103,7 +103,6 @@ def _picture(study: Study, args: argparse.Namespace) -> Image.Image:
 
 def _reason(path: Path, error: Exception) -> str:
     """Say why a file cannot be decoded; its first bytes often tell more than the decoder."""
-    from core.errors import UnreadableImage
     from core.jobs.uploads import HEAD, check_format
 
     try:
@@ -119,8 +118,6 @@ def _reason(path: Path, error: Exception) -> str:
 
 def result_text(result: Mapping[str, Any]) -> str:
     """Return the result as the lines that the command prints."""
-    from core.common.formatting import aligned, counted, percent
-
     n, lines = result["n_features"], []
     of_all = f"; the strongest {len(result['features'])} are shown" if n > len(result["features"]) else ""
     lines.append(("activates", f"{counted(n, 'feature')} above {result['alpha']:.3f}{of_all}"))

@@ -11,6 +11,9 @@ from core.charts.options import FigureOptions
 from core.cli import options
 from core.common.command_line import PROGRAM
 from core.common.formatting import counted
+from core.errors import SettingsError
+from core.jobs.progress import Progress
+from core.steps import step_of
 
 if TYPE_CHECKING:
     from core.charts.chart import Chart
@@ -63,7 +66,6 @@ def figure(args: argparse.Namespace) -> None:
     if "list" in given or "name" not in given:
         print(listing())
         return
-    from core.errors import SettingsError
     from core.figures.catalogue import chart_named, draw
     from core.figures.files import check_file, write_figure
     from core.figures.folder_chart import folder_charts
@@ -141,7 +143,6 @@ def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
 def _theme(given: dict[str, Any], column: str) -> Theme:
     """Return the theme of a figure that is not of a study."""
     from core.charts.theme import LIGHT, paper
-    from core.errors import SettingsError
     from core.figures.catalogue import STYLES
 
     style = given.get("style", "paper")
@@ -197,7 +198,6 @@ def figure_sheet(args: argparse.Namespace) -> None:
     from core.figures.printing import check_sheet_file, write_sheet
     from core.figures.sheet import check_sheet, make_sheet
     from core.figures.sheet_layout import SheetGrid
-    from core.jobs.progress import Progress
     from core.store import open_study
 
     given = vars(args)
@@ -232,8 +232,6 @@ def listing() -> str:
 
 
 def _steps(chart: Chart) -> str:
-    from core.steps import step_of
-
     return ", ".join(dict.fromkeys(step_of(item) or item for item in chart.needs))
 
 
@@ -292,7 +290,6 @@ def add_publish(commands: Any) -> None:
 
 def publish(args: argparse.Namespace) -> None:
     """Write the site, and print its place and size."""
-    from core.jobs.progress import Progress
     from core.report.site import check_site, size_of, write_site
     from core.store import open_study
 
@@ -309,8 +306,6 @@ def publish(args: argparse.Namespace) -> None:
 
 
 def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
-    from core.errors import SettingsError
-    from core.jobs.progress import Progress
     from core.report.trackers import track
 
     if "images" in args:
@@ -323,7 +318,6 @@ def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Write the report, and print its path and size."""
-    from core.jobs.progress import Progress
     from core.report.write import check_report_file, write_report
     from core.store import open_study
 

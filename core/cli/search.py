@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.cli import options
+from core.common.formatting import counted
 from core.config import RunOptions, SearchConfig
 from core.jobs.progress import Progress
 from core.steps import STEPS
@@ -49,8 +50,6 @@ def search(args: argparse.Namespace) -> None:
 
 def matches_text(report: Mapping[str, Any]) -> str:
     """Return one line per image, most similar first."""
-    from core.common.formatting import counted
-
     lines = [f"{hit['cosine']:.3f}  {hit['image_id']}" for hit in report["found"]]
     if not report["text"]:
         return f"{counted(report['n_images'], 'image')} embedded with {report['clip']}"

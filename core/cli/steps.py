@@ -11,6 +11,7 @@ from core.cli.study import given
 from core.common.worker_group import is_first, join_ranks
 from core.config import BasisConfig, RunOptions
 from core.config.step import Step
+from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.steps import STEPS
 from core.topics import topics
@@ -77,7 +78,6 @@ def run_step(args: argparse.Namespace) -> None:
 def _of_answer(args: argparse.Namespace, name: str) -> dict[str, Any]:
     """What a step says of an answer."""
     from core.analysis.quality.recommendation import advise, recommended
-    from core.errors import StudyError
     from core.store import open_study
 
     study = open_study(args.study).answering(name)
@@ -118,7 +118,6 @@ def answers(args: argparse.Namespace) -> None:
     """Add or remove an answer, and list those that the study has."""
     from core.answers.requests import add_answer, remove_answer
     from core.cli import output
-    from core.errors import SettingsError
     from core.pipeline import run as pipeline
     from core.store import open_study
 
@@ -211,7 +210,6 @@ def basis(args: argparse.Namespace) -> None:
 def _basis(args: argparse.Namespace) -> None:
     from core.bases.requests import add_basis, load_basis, remove_basis
     from core.cli import output
-    from core.errors import SettingsError
     from core.store import open_study
 
     names = {field.name for field in dataclasses.fields(BasisConfig)}

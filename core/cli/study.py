@@ -19,6 +19,7 @@ from core.config import (
     ProbeConfig,
     RunOptions,
 )
+from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.steps import in_analysis
 
@@ -243,7 +244,6 @@ def verify(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> None:
     """Write a table, a heatmap or a mask."""
-    from core.errors import SettingsError
     from core.export.files import export_table, note_on_train_images, of_slice
     from core.slices.inspection.populations import with_split
     from core.slices.slice import Slice
@@ -270,7 +270,6 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _export_basis(args: argparse.Namespace) -> None:
-    from core.errors import SettingsError
     from core.export.bases import export_basis
 
     study = _open(args.study)
@@ -283,7 +282,6 @@ def _export_basis(args: argparse.Namespace) -> None:
 
 
 def _export_frame(args: argparse.Namespace) -> None:
-    from core.errors import SettingsError
     from core.export.files import export_frame
 
     if "image" not in args:

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.analysis.representations import picture_batches
+from core.common.processes import default_workers
 from core.common.worker_group import stream_in_order
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
 from core.concepts.falcon import Box, feature_crop
@@ -135,8 +136,6 @@ class Cropper:
         self, batches: Sequence[Mapping[int, list[str]]]
     ) -> Iterator[tuple[CropBatch, dict[int, str]]]:
         """Yield the crops of each batch (row -> units), and which images are missing."""
-        from core.common.processes import default_workers
-
         rows = [row for batch in batches for row in batch]
         looks = self.load_encoder and any(
             set(units) != {WHOLE} for batch in batches for units in batch.values()

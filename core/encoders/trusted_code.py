@@ -70,7 +70,7 @@ def check_code(name: str, arguments: Mapping[str, Any] | None = None) -> None:
             f"'{name}' is code named by a file, not by you. If it is yours, add --trust '{name}' to the "
             f"command, or set {TRUST}=1 if all studies and checkpoints are yours"
         )
-    if any(_holds_text(value) for value in (arguments or {}).values()):
+    if any(not isinstance(value, bool | int | float | None) for value in (arguments or {}).values()):
         raise CodeRefused(
             f"'{name}' passes text to code and is named by a file, not by you. If it is yours, add "
             f"--trust '{name}' to the command"
@@ -113,10 +113,6 @@ def _canonical(name: str) -> str:
         return parse_spec(text).arch
     except SettingsError:
         return text
-
-
-def _holds_text(value: Any) -> bool:
-    return not isinstance(value, bool | int | float | type(None))
 
 
 def _is_plain(value: Any) -> bool:

@@ -129,16 +129,13 @@ def _drawn_with_others(
     try:
         first = open_other(study, request.of) if request.of else study
         studies = [first, *(open_other(study, name) for name in request.beside)]
-        return *_drawn(_narrowed(studies, request), request, width, font), ""
+        studies = narrowed_studies(studies, request.slice, same_images=request.chart.same_images)
+        return *_drawn(studies, request, width, font), ""
     except PeregrineError as error:
         problem = one_line(error)
         text = "<br>".join(map(html.escape, wrapped(problem, width, font)))
         theme = replace(paper_of_width(width, font), height=NOTE_HEIGHT)
         return note_figure(text, theme), None, problem
-
-
-def _narrowed(studies: Sequence[Study], request: CellRequest) -> list[Study]:
-    return narrowed_studies(studies, request.slice, same_images=request.chart.same_images)
 
 
 def check_sheet(

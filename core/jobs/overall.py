@@ -42,7 +42,7 @@ def overall(job: Job) -> Overall | None:
     share = _share(job, scale)
     left = None
     if scale is not None:
-        present = max((1 - share) * weights[at] * scale, _stage_left(job))
+        present = max((1 - share) * weights[at] * scale, job.eta_s or 0.0, 0.0)
         left = present + sum(weights[at + 1 :]) * scale
     done = sum(weights[:at]) + share * weights[at]
     return Overall(at + 1, len(names), job.stage, done / sum(weights), left)
@@ -66,7 +66,3 @@ def _share(job: Job, scale: float | None) -> float:
     if scale is None or job.stage not in STEPS:
         return 0.0
     return min(max(job.step_s, 0.0) / (STEPS[job.stage].weight * scale), UNFINISHED)
-
-
-def _stage_left(job: Job) -> float:
-    return max(job.eta_s or 0.0, 0.0)

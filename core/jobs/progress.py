@@ -73,13 +73,14 @@ class Bar:
         self.done += n
         if self._drawing is not None:
             self._drawing.update(n)
-        elif self._progress.terminal and self.done != self.total and self._quiet_for(SAY_EVERY):
+        elif (
+            self._progress.terminal
+            and self.done != self.total
+            and time.monotonic() - self._last_note >= SAY_EVERY
+        ):
             self._last_note = time.monotonic()
             self._progress.note(self.describe())
         self._progress._write(self)
-
-    def _quiet_for(self, seconds: float) -> bool:
-        return time.monotonic() - self._last_note >= seconds
 
     def skip(self, n: int) -> None:
         """Count `n` units as done by an earlier run: they do not enter the rate."""

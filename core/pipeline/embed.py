@@ -17,6 +17,7 @@ from core.config import ENCODER_SETTINGS, EmbedConfig, RunOptions, as_settings
 from core.config.checks import default_encoder, lacks_encoder
 from core.errors import UnreadableImage
 from core.jobs.progress import Progress
+from core.storage.chunked_array import file_sha256
 from core.storage.manifest import MANIFEST, last_settings
 from core.storage.writer import StepWriter, StudyWriter
 from core.store import open_study
@@ -209,7 +210,6 @@ def load(
     """The encoder (or the ready representations) and what a study remembers of it."""
     if config.representations:
         from core.analysis.representations import load_ready_representations
-        from core.storage.chunked_array import file_sha256
 
         raw = load_ready_representations(config.representations, len(source.table))
         return raw, {

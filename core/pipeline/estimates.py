@@ -213,8 +213,6 @@ def _with_clip(step: str, sizes: Sizes, rates: ImageRates, clip: Any) -> Estimat
         return Estimate(step, 0.0, note="no captions")
     if clip is None or isinstance(clip, str):
         return Estimate(step, None, note=clip or "no CLIP is named")
-    from PIL import Image
-
     picture = [Image.new("RGB", (224, 224))] * 4
     each = _timed(lambda: clip.embed_images(picture), times=2) / len(picture)
     if step == "search":

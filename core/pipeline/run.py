@@ -1,5 +1,6 @@
 """Running the steps of a study, as `core.steps` lists them. `analyze` runs all that are not current."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -7,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.answers.requests import remake_stale
-from core.common.device import check_device, run_options
+from core.common.device import check_device, resolve_device, run_options
 from core.common.worker_group import Ranks, is_first, join_ranks
 from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
@@ -187,7 +188,6 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
     check_needs("heatmaps", folder)
     check_device(options)
     from core.analysis.gradcam import step as heatmap_step
-    from core.common.device import resolve_device
 
     device = resolve_device(run_options(options).device)
     with progress.step("heatmaps"):
@@ -198,8 +198,6 @@ def request_heatmaps(folder: str | Path, options: Mapping[str, Any], progress: P
 
 def delete_study(folder: str | Path) -> None:
     """Delete a study's files; a folder that holds anything else is refused."""
-    import shutil
-
     path = Path(folder)
     if not path.exists():
         return
@@ -232,8 +230,6 @@ def _run(
     outside = function_named(step.outside)(study, config, run) if step.outside else None
     if not redo and writer.is_current(step.name, settings, inputs, outside):
         return progress.note(f"{step.name}: up to date")
-    from core.common.device import resolve_device
-
     function, more = function_named(step.function), {"options": run} if step.decodes else {}
     if step.shared:
         more |= {"ranks": ranks}

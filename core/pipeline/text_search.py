@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core.common.device import resolve_device, run_options
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.pipeline.run import run_step
@@ -65,7 +66,6 @@ def _embed_images(folder: str | Path, options: Mapping[str, Any], progress: Prog
 
 
 def _read_by_clip(text: str, clip: str, options: Mapping[str, Any]) -> Any:
-    from core.common.device import resolve_device, run_options
     from core.search import index
 
     return index.opened_clip(clip, str(resolve_device(run_options(options).device))).embed_texts([text])[0]

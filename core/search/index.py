@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 
 from core.analysis.representations import picture_batches
+from core.common.device import resolve_device
+from core.common.processes import default_workers
 from core.common.worker_group import Ranks
 from core.concepts.clip.clip import clip_is_here
 from core.concepts.crops import OriginalReader
@@ -76,8 +78,6 @@ def _named(study: Study, config: SearchConfig) -> str | None:
 
 def clip_fingerprint(study: Study, config: SearchConfig, run: RunOptions) -> dict[str, str]:
     """Return the identity of the CLIP model; {} where the step would be skipped."""
-    from core.common.device import resolve_device
-
     if why_no_index(study, config):
         return {}
     return {"clip": opened_clip(chosen_clip(study, config), str(resolve_device(run.device))).fingerprint}
@@ -113,8 +113,6 @@ def _embedded(
     study: Study, rows: range, clip: Any, run: RunOptions, bar: Bar
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield pairs of a row and its vector; missing images are skipped."""
-    from core.common.processes import default_workers
-
     ids = dict(zip(rows, study.images["image_id"].iloc[rows], strict=True))
     reader: Any = OriginalReader(study.source, ids, None)
     batches = [list(rows[at : at + BATCH_IMAGES]) for at in range(0, len(rows), BATCH_IMAGES)]

@@ -107,11 +107,6 @@ def _lone_features(
     return core_lone_features(comparison(study, others, among).shared, one, other)
 
 
-def heats_of(comparison: Comparison) -> list[bool]:
-    """Which of the studies hold heatmaps."""
-    return [study.has("heatmap_maps") for study in comparison.shared.studies]
-
-
 def rows_in(comparison: Comparison, number: int, rows: Sequence[int]) -> list[int]:
     """Where images of the first study stand in another one; each of them is one of those compared."""
     return comparison.shared.rows[number, np.searchsorted(comparison.shared.rows[0], rows)].tolist()

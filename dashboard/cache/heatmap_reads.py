@@ -76,11 +76,6 @@ def heatmap_features(study: Study, row: int) -> tuple[list[int], bool]:
     return features.tolist(), bool(fallback)
 
 
-def sums_are_stored(study: Study) -> bool:
-    """Whether the heatmap of a sum of features can be drawn from stored maps."""
-    return study.heatmap_reader.sums_are_exact
-
-
 @cached_read(max_entries=256)
 def activations(study: Study, feature: int, rows: np.ndarray) -> np.ndarray:
     """(n_rows,) float64: the feature's activation on each image, of representations of length 1."""

@@ -88,7 +88,8 @@ def controls(study: Study, *, key: str, several: bool, plain: OverlayStyle | Non
 
 
 def _combination(study: Study, key: str, plain: OverlayStyle) -> str:
-    options = [word for word, how in COMBINE.items() if how != "sum" or heatmap_reads.sums_are_stored(study)]
+    exact = study.heatmap_reader.sums_are_exact  # the heatmap of a sum can be drawn from stored maps
+    options = [word for word, how in COMBINE.items() if how != "sum" or exact]
     before = next((word for word in options if COMBINE[word] == plain.combine), options[0])
     about = widgets.help_text("combine")
     word = choose_one(

@@ -120,15 +120,14 @@ def _manage(study: Study, held: list[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.button("Apply", key="slice_apply", on_click=session.set_filter, args=(applied(study, name),))
         st.button(
-            "Delete", key="slice_delete", icon=":material/delete:", on_click=_deleting, args=(study, name)
+            "Delete",
+            key="slice_delete",
+            icon=":material/delete:",
+            on_click=lambda: _try(lambda: saved_slices.delete(study.path, name)),
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("New name", key=RENAMED, max_chars=saved_slices.LONGEST)
         st.button("Rename", key="slice_rename", on_click=_renaming, args=(study, name))
-
-
-def _deleting(study: Study, name: str) -> None:
-    _try(lambda: saved_slices.delete(study.path, name))
 
 
 def _renaming(study: Study, name: str) -> None:

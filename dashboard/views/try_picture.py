@@ -108,7 +108,8 @@ def _tried(study: Study | None, picture: Picture) -> None:
         picture_marks(whole.preview, boxes, key="try_marks", name=picture.name, on_change=_mark)
     with right:
         class_bars.answer(before, after, changed=_changed(alteration, off))
-        _reset(alteration, off)
+        if alteration or off:
+            st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
     _features(study, picture, one, after, off)
     if study is not None:
         _similar(study, one)
@@ -122,11 +123,6 @@ def _changed(alteration: Alteration, off: tuple[int, ...]) -> str:
     if n := len(off):
         parts.append(f"{n} feature{'s' * (n != 1)} switched off")
     return ", ".join(parts)
-
-
-def _reset(alteration: Alteration, off: tuple[int, ...]) -> None:
-    if alteration or off:
-        st.button("Undo all changes", icon=":material/undo:", key="try_reset", on_click=_undo)
 
 
 def _undo() -> None:

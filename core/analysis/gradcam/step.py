@@ -15,6 +15,7 @@ from core.analysis.gradcam.gradcam import LIBRARY, method_of
 from core.analysis.gradcam.on_demand import on_demand, packed_maps, request_heatmaps, study_encoder
 from core.analysis.gradcam.selection import Pairs, wanted_pairs
 from core.analysis.representations import Batch, Pictures, picture_batches
+from core.common.processes import default_workers
 from core.common.worker_group import Ranks
 from core.config import HeatmapsConfig, RunOptions
 from core.encoders.registry import Encoder
@@ -181,8 +182,6 @@ class _Run:
         return np.split(places, range(size, len(places), size))
 
     def _decoded(self, batches: list[tuple[int, np.ndarray]]) -> Iterator[Batch]:
-        from core.common.processes import default_workers
-
         listed = [[int(row) for row in self.listing_row[places] if row >= 0] for _, places in batches]
         return picture_batches(
             Pictures(self.study.source, self.encoder.transform, 0),

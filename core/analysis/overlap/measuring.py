@@ -17,6 +17,7 @@ from core.analysis.overlap.input_masks import FrameBatch, MaskFrames, masked_ima
 from core.analysis.overlap.iou import MASK_REGION, SWEPT, overlap_scores, overlap_sweep
 from core.analysis.overlap.maps import HeatBatch, HeatSource
 from core.analysis.representations import picture_batches
+from core.common.processes import default_workers
 from core.config import OverlapConfig, RunOptions
 from core.data.masks.masks import KINDS, MaskSource
 from core.slices.overlap_values import CONTROLS, VARIANTS
@@ -132,8 +133,6 @@ class Measurer:
 
     def measure(self, batches: Sequence[range]) -> Iterator[Measured]:
         """Yield the measurements of each batch of positions; masks are read ahead."""
-        from core.common.processes import default_workers
-
         assert self.masks is not None
         ids = self.study.images["image_id"].iloc[self.rows].tolist()
         unstored = self.heat.unstored

@@ -81,7 +81,8 @@ def compute_quality(
     Args:
         device: for NNGuide and the probe of a calibration; all else is sparse or a single pass.
     """
-    held = _calibration_rows(study, config)
+    # before any work, since a number may be impossible
+    held = calibration_rows(study, config) if config.calibrate else None
     if n_images := int(np.count_nonzero(with_outcome(study, study.is_val)[0])):
         with progress.stage("class means", total=n_images, unit="images") as bar:
             for name, values in vectors_of(group_means(study, study.is_val, bar.update)).items():
@@ -128,11 +129,6 @@ def compute_quality(
         accuracy = study.summary("probe")["top1"]
         step.summary["label_issues"] = issues_sentence(issues, study.is_val.sum(), accuracy)
     step.summary["recommendation"] = advise(recommend(held, calibration.get("calibration")), metrics)
-
-
-def _calibration_rows(study: Study, config: QualityConfig) -> np.ndarray | None:
-    """The images of a calibration, None without one; before any work, since a number may be impossible."""
-    return calibration_rows(study, config) if config.calibrate else None
 
 
 def quality_table(

@@ -82,7 +82,9 @@ def caption_blocks(shards: Sequence[ShardRows], width: int, n_rows: int) -> Iter
             rows = np.asarray(_read(shard, start, stop))
             if rows.ndim != 2 or rows.shape[1] != width:
                 raise ShapeError(f"captions have shape {rows.shape}, crops {width} numbers: different CLIPs")
-            buffer[filled : filled + len(rows)] = _tensor(rows)
+            buffer[filled : filled + len(rows)] = torch.from_numpy(
+                rows if rows.flags.writeable else rows.copy()
+            )
             filled, start = filled + len(rows), stop
             if filled == n_rows:
                 yield first, buffer
@@ -94,10 +96,6 @@ def caption_blocks(shards: Sequence[ShardRows], width: int, n_rows: int) -> Iter
 def _read(shard: ShardRows, start: int, stop: int) -> np.ndarray:
     read = getattr(shard, "read", None)
     return read(start, stop) if read else shard[start:stop]  # type: ignore[index]
-
-
-def _tensor(rows: np.ndarray) -> Tensor:
-    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
 
 
 class _Running:

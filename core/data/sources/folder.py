@@ -116,7 +116,8 @@ def _find(root: str, walk: Walk) -> tuple[list[ImageFile], list[str]]:
         image_files += images
         notes += more if images else [f"{name}/ holds no images"]
     if ignored:
-        notes.append(f"ignored beside {' and '.join(_used(image_files))}: {some(ignored)}")
+        used = dict.fromkeys(image.name.split("/")[0] + "/" for image in image_files)
+        notes.append(f"ignored beside {' and '.join(used)}: {some(ignored)}")
     if top.images:
         notes.append(f"{counted(len(top.images), 'image')} ignored, outside train/ and val/")
     return image_files, notes
@@ -157,10 +158,6 @@ def at_class_level(images: list[ImageFile], level: int) -> tuple[list[ImageFile]
 def _folders(image: ImageFile) -> list[str]:
     """Return the names of the folders that an image lies in, from the level of its class folder down."""
     return image.name.split("/")[int(image.split != "all") : -1]
-
-
-def _used(images: list[ImageFile]) -> list[str]:
-    return list(dict.fromkeys(image.name.split("/")[0] + "/" for image in images))
 
 
 def _split_folders(root: str, top: Folder, walk: Walk) -> dict[str, str]:

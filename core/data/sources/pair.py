@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,9 @@ class PairSource(ListedSource):
                 notes.append(f"{split}: {counted(left, 'image')} of its other split ignored")
         if self.prefixed:
             notes.append("some ids occur in both image sets: all begin with train/ or val/")
-        notes += unseen_classes_note(table["split"], _none_for_missing(table["label"]))
+        notes += unseen_classes_note(
+            table["split"], [label if isinstance(label, str) else None for label in table["label"]]
+        )
         part_of = np.repeat([0, 1], [len(r) for r in rows])
         return Listing(table, notes, self._extras(rows), places=(part_of, np.concatenate(rows)))
 
@@ -104,7 +106,3 @@ def _rows(part: ImageSource, split: str) -> np.ndarray:
 def _taken(part: ImageSource, rows: np.ndarray, split: str, prefixed: bool) -> pd.DataFrame:
     table = part.table.iloc[rows].assign(split=split).astype({"split": "str"})
     return table.assign(image_id=f"{split}/" + table["image_id"]) if prefixed else table
-
-
-def _none_for_missing(labels: Iterable[Any]) -> list[str | None]:
-    return [label if isinstance(label, str) else None for label in labels]

@@ -62,7 +62,7 @@ def tried(study: Study | None, picture: Picture, alteration: Alteration) -> Trie
     seen = encoder_process.see(study, picture.data, alteration)
     shown = decide(classifier(study), seen, true=picture.true).features["feature"].head(SHOWN).tolist()
     whole = _of_whole(study, seen)
-    if not len(seen.features) and _has_maps(study):
+    if not len(seen.features) and (study is None or not study.summary("heatmaps").get("skipped")):
         whole = sorted(whole, key=lambda feature: -seen.raw[feature])[:SHOWN]  # each takes a pass of its own
         features = tuple(sorted({*shown, *whole}))
         seen = encoder_process.see(study, picture.data, alteration, features)
@@ -153,10 +153,6 @@ def _of_whole(study: Study | None, seen: Glance) -> list[int]:
     if not (fires & telling).any():
         return [int(np.argmax(np.where(telling, seen.raw, -np.inf)))] if telling.any() else []
     return np.flatnonzero(fires & telling).tolist()
-
-
-def _has_maps(study: Study | None) -> bool:
-    return study is None or not study.summary("heatmaps").get("skipped")
 
 
 @cached_read(max_entries=8)

@@ -105,7 +105,7 @@ def _changed_cell(comparison: Comparison, other: str, side: str) -> CellRequest 
 
 def _with_heat(comparison: Comparison, other: str) -> list[int]:
     """Which of the two studies hold heatmaps, by their number."""
-    heats = comparison_reads.heats_of(comparison)
+    heats = [study.has("heatmap_maps") for study in comparison.shared.studies]
     if comparison.pair:  # the heatmaps are of the representation, not of an answer
         return [0] if heats[0] else []
     return [at for at in (0, comparison.names.index(other)) if heats[at]]

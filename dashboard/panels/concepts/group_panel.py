@@ -45,7 +45,7 @@ def row(study: Study, feature: str, *, joint: Collection[str]) -> None:
                 st.markdown(_badges(words, {word: "blue" for word in words if word in joint}))
                 lost = bool(joint) and any(word not in joint for word in words)
                 st.caption("Blue: also said of the group." * (lost and any(word in joint for word in words)))
-                _to_feature(study, feature)
+                link("feature", "Captions and counterfactuals", study, icon="lightbulb", feature=feature)
             else:
                 st.caption("No words: too few images activate it highly to explain it by itself.")
         with right:
@@ -73,10 +73,6 @@ def _no_words(study: Study, group: str) -> None:
     st.caption(f"{why}, and more than {least} are needed to explain a group.")
     if n > 1:
         st.code(command_line("concepts", study.path, min_images=n - 1), "bash", wrap_lines=True)
-
-
-def _to_feature(study: Study, feature: str) -> None:
-    link("feature", "Captions and counterfactuals", study, icon="lightbulb", feature=feature)
 
 
 def _images(study: Study, group: str) -> None:

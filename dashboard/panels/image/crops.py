@@ -68,7 +68,8 @@ def _ask(study: Study, image_id: str, without: int) -> None:
     features = "one of these features looks" if without == 1 else f"{without} of these features look"
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.caption(f"Where {features} is not stored: the encoder has to look again.", width="content")
-        _trouble()
+        if why := session.recall(TROUBLE):  # the last job did not begin, or ended without a result
+            st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
         st.button(
             "Look again",
             icon=":material/center_focus_strong:",
@@ -84,12 +85,6 @@ def _begin(start: Callable[[], Path]) -> None:
         session.set_widget(JOB, str(start()))
     except PeregrineError as error:
         session.set_widget(TROUBLE, str(error))
-
-
-def _trouble() -> None:
-    """Why the last job did not begin, or ended without a result."""
-    if why := session.recall(TROUBLE):
-        st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
 
 
 def _forget() -> None:

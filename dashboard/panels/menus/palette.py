@@ -43,11 +43,7 @@ def search_palette(study: Study) -> None:
     _dialog(study)
 
 
-def _closed() -> None:
-    session.set_widget(OPEN, None)
-
-
-@st.dialog("Go to", on_dismiss=_closed)
+@st.dialog("Go to", on_dismiss=lambda: session.set_widget(OPEN, None))
 def _dialog(study: Study) -> None:
     if session.recall(OPEN) is None:  # something was chosen: leave, and go there
         st.rerun()

@@ -58,8 +58,7 @@ def _contents(study: Study) -> None:
                 key=f"view_remove_{name}",
                 type="tertiary",
                 help=f"Remove the view {plain(name)}",
-                on_click=_removing,
-                args=(study, name),
+                on_click=lambda name=name: _try(lambda: changes.remove_view(study, name)),
             )
     if not views:
         st.caption("A view is a page with its filter and choices. None is saved in this study yet.")
@@ -73,10 +72,6 @@ def _saving(study: Study) -> None:
         session.set_widget(NAME, "")
 
     _try(keep)
-
-
-def _removing(study: Study, name: str) -> None:
-    _try(lambda: changes.remove_view(study, name))
 
 
 def _try(act) -> None:

@@ -17,6 +17,7 @@ from core.errors import AddressRefused, RemoteError, StudyError
 from core.served import studies as served
 from core.slices import saved_slices
 from core.slices.slice import Slice
+from core.storage import bounds
 from core.store import Study, open_study
 from tests.manifests import edited_manifest
 from tests.object_server import s3_client, upload
@@ -73,7 +74,7 @@ def test_commands__as_on_disk(far, shared_study, tmp_path, run, command):
     assert near == here
 
 
-def without_places(content: bytes, folder: Path, address: str) -> bytes | dict[str, bytes]:
+def without_places(content: bytes, folder: Path, address: str) -> object:
     """The bytes without where the study lies, commands that would write to it, and charts with random ids."""
     if content[:2] == b"PK":
         pages = zipfile.ZipFile(BytesIO(content))
@@ -84,7 +85,9 @@ def without_places(content: bytes, folder: Path, address: str) -> bytes | dict[s
 
 def test_it_is_listed_once_and_each_file_is_fetched_once(granted, caplog):
     study = open_study(granted)
-    study.table("quality"), study.table("quality", ["q_score"]), study.array("representations")[:5]
+    study.table("quality")
+    study.table("quality", ["q_score"])
+    study.array("representations")[:5]
     asked = [str(record.args) for record in caplog.records if "/bucket/studies" in str(record.args)]
     assert_array_equal(open_study(granted).vector("top_images"), study.vector("top_images"))
     assert len([one for one in asked if "HEAD" in one]) == 0
@@ -194,3 +197,20 @@ def test_slices_and_notes_are_read_and_not_written(granted, shared_study, tmp_pa
     later()
     assert [one["name"] for one in saved_slices.listed(study)] == ["wrong"]
     assert study.where("@wrong").n_chosen == open_study(near).where("@wrong").n_chosen > 0
+
+
+def test_a_few_rows_of_a_large_chunk_are_read_alone(granted, shared_study, monkeypatch, caplog):
+    monkeypatch.setattr(bounds, "LARGE", 1)
+    monkeypatch.setattr(place, "PART", 64)
+    near, study = open_study(shared_study), open_study(granted)
+    array, same = study.array("representations"), near.array("representations")
+    for rows in ([5], [5], [-1], slice(7, 8)):
+        assert_array_equal(array[rows], same[rows])
+    assert study.thumbnail(3) == near.thumbnail(3)
+    parts = [str(record.args) for record in caplog.records if "representations" in str(record.args)]
+    assert len(parts) > 3 and all("206" in one for one in parts)
+    for row in range(bounds.MOST_PARTS + 1):
+        assert_array_equal(array[row], same[row])
+    assert_array_equal(array[::2], same[::2])
+    whole = [str(record.args) for record in caplog.records if "representations" in str(record.args)]
+    assert sum("200" in one for one in whole) == 1

@@ -99,6 +99,10 @@ class ChunkedArray:
             self._last = last = (chunk, self._open(chunk))
         return last[1]
 
+    def part(self, chunk: int, rows: Any) -> np.ndarray:
+        """Return rows of a chunk: a slice, or their numbers in it."""
+        return self.chunk(chunk)[rows]
+
     def _open(self, chunk: int) -> np.ndarray:
         file = f"{self.folder.name}/{chunk_name(chunk)}"
         path = inside(self.folder.parent, file)
@@ -127,8 +131,7 @@ class ChunkedArray:
         return StudyError(f"{what}. Run: {command_line('verify', self.folder.parent)}")
 
     def _sound(self, values: np.ndarray) -> np.ndarray:
-        what = self._fault(values, len(values) == len(self)) if self._fault else None
-        if what:
+        if self._fault and (what := self._fault(values, len(values) == len(self))):
             raise self.damage(f"{self.folder.name} {what}")
         return values
 
@@ -144,18 +147,16 @@ class ChunkedArray:
             raise IndexError(f"row out of range for {self.folder.name} with {len(self)} rows")
         row_numbers = np.where(row_numbers < 0, row_numbers + len(self), row_numbers)
         selected = np.empty((len(row_numbers), *self.shape[1:]), self.dtype)
-        if (
-            row_numbers[1:] >= row_numbers[:-1]
-        ).all():  # the usual order: each chunk's rows are a slice of `wanted`
+        if (row_numbers[1:] >= row_numbers[:-1]).all():  # as usual: those of each chunk are a slice
             edges = np.searchsorted(row_numbers, self.starts)
             for home in np.flatnonzero(np.diff(edges)).tolist():
                 here = slice(edges[home], edges[home + 1])
-                selected[here] = self.chunk(home)[row_numbers[here] - self.starts[home]]
+                selected[here] = self.part(home, row_numbers[here] - self.starts[home])
             return self._sound(selected)
         homes = np.searchsorted(self.starts, row_numbers, side="right") - 1
         for home in np.unique(homes):
             here = np.flatnonzero(homes == home)
-            selected[here] = self.chunk(home)[row_numbers[here] - self.starts[home]]
+            selected[here] = self.part(home, row_numbers[here] - self.starts[home])
         return self._sound(selected)
 
     def span(self, start: int, stop: int) -> np.ndarray:
@@ -168,7 +169,7 @@ class ChunkedArray:
             if low >= stop:
                 break
             if high > start:
-                parts.append(np.asarray(self.chunk(number)[max(start - low, 0) : stop - low]))
+                parts.append(np.asarray(self.part(number, slice(max(start - low, 0), min(stop, high) - low))))
         return self._sound(np.concatenate(parts))
 
     def __getitem__(self, key: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:

@@ -20,10 +20,10 @@ def thumbnail_bytes(study: ReadableStudy, row: int) -> bytes:
     start, end = int(ends[here - 1]) if here else 0, int(ends[here])
     if end == start:
         raise StudyError(f"the image in row {row} of '{study.path}' has no thumbnail")
-    pictures = study.array("thumbnails").chunk(chunk)
-    if not 0 <= start < end or ends[-1] != len(pictures):
+    pictures = study.array("thumbnails")
+    if not 0 <= start < end or ends[-1] != np.diff(pictures.starts)[chunk]:
         raise sizes.damage("thumbnail_sizes do not match the thumbnails")
-    return pictures[start:end].tobytes()
+    return pictures.part(chunk, slice(start, end)).tobytes()
 
 
 def thumbnail_picture(study: ReadableStudy, row: int) -> Image.Image:

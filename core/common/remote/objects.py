@@ -104,9 +104,11 @@ def objects_below(url: str) -> list[str]:
     return sorted(listed)
 
 
-def read_object(url: str, start: int = 0, size: int | None = None) -> bytes:
+def read_object(url: str, start: int = 0, size: int | None = None, *, block: int = 0) -> bytes:
     """Read an object or a part of it, through the cache; less than `size` where it ends.
 
+    Args:
+        block: bytes of what is read and kept at a time; 0: BLOCK.
     Raises:
         FileNotFoundError, PermissionError: as the store says.
         AddressRefused: the owner has not named it.
@@ -115,9 +117,10 @@ def read_object(url: str, start: int = 0, size: int | None = None) -> bytes:
     check_granted(url)
     whole = stat(url)
     end = whole.size if size is None else min(start + size, whole.size)
-    blocks = range(start // BLOCK, -(-end // BLOCK)) if end > start else range(0)
-    parts = b"".join(_at_once(lambda block: _block(url, whole, block), blocks))
-    return parts[start % BLOCK :][: max(end - start, 0)]
+    block = block or BLOCK
+    starts = range(start - start % block, end, block) if end > start else range(0)
+    parts = b"".join(_at_once(lambda first: _block(url, whole, first, block), starts))
+    return parts[start % block :][: max(end - start, 0)]
 
 
 def fetch_ahead(urls: Iterable[str], *, whole: bool = False) -> None:
@@ -148,7 +151,7 @@ def local_copy(url: str) -> str:
         with open(path, "wb") as file:
             for first in range(0, whole.size, AT_ONCE * BLOCK):
                 starts = range(first, min(first + AT_ONCE * BLOCK, whole.size), BLOCK)
-                file.writelines(_at_once(lambda start: _fetched(url, whole, start), starts))
+                file.writelines(_at_once(lambda start: _fetched(url, whole, start, BLOCK), starts))
 
     return str(cached(entry.with_name(f"{entry.name}-{url.rpartition('/')[2][-80:]}"), fetch, whole.size))
 
@@ -180,23 +183,20 @@ class _Reader(io.RawIOBase):
         return len(data)
 
 
-def _block(url: str, whole: Object, block: int) -> bytes:
-    start = block * BLOCK
-    length = min(BLOCK, whole.size - start)
+def _block(url: str, whole: Object, start: int, block: int) -> bytes:
+    entry, length = entry_of(url, *whole, start, block), min(block, whole.size - start)
     try:
-        path = cached(
-            entry_of(url, *whole, start), lambda path: path.write_bytes(_fetched(url, whole, start)), length
-        )
+        path = cached(entry, lambda path: path.write_bytes(_fetched(url, whole, start, block)), length)
         return path.read_bytes()
     except OSError as error:  # no room on the disk, or removed before it was read: then without the cache
         if error.errno not in (*DISK_FULL, errno.ENOENT) or error.filename == url:
             raise
-        return _fetched(url, whole, start)
+        return _fetched(url, whole, start, block)
 
 
-def _fetched(url: str, whole: Object, start: int) -> bytes:
+def _fetched(url: str, whole: Object, start: int, block: int) -> bytes:
     """Fetch the block from `start`: all of it, or raise."""
-    end = min(start + BLOCK, whole.size)
+    end = min(start + block, whole.size)
     is_part = (start, end) != (0, whole.size)
     asked = {"start": start, "end": end} if is_part else {}
 
@@ -284,6 +284,7 @@ def _opened(scheme: str, process: int) -> Any:
         options["headers"] = {"Accept-Encoding": "identity"}  # or lengths would be those of compressed bytes
     if scheme == "s3":
         wait = {"connect_timeout": TIMEOUT, "read_timeout": TIMEOUT}
+        wait |= {"max_pool_connections": 2 * AT_ONCE}
         options = {"config_kwargs": {"retries": {"total_max_attempts": 1}, **wait}}
         options["max_concurrency"] = 1  # else it asks for each size again, which is known here
     return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)

@@ -11,8 +11,10 @@ import os
 import posixpath
 import stat as modes
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Thread
@@ -24,6 +26,7 @@ from core.errors import StudyError
 
 FRESH = 10  # seconds in which a store is not asked again about a file or a folder
 MOST_ASKED = 100_000
+PART = 1 << 16  # bytes that are fetched for a part of a file
 SMALL, MOST_AHEAD = 1 << 20, 200  # bytes of a file, and files, that are fetched before they are asked for
 
 # By address: until when it is known …
@@ -121,6 +124,16 @@ class AddressPath(type(Path())):  # pyright: ignore[reportGeneralTypeIssues, rep
         if not missing_ok:
             check_writable(self)
 
+    def n_bytes(self) -> int:
+        """Return the size of the version of an object that is read."""
+        return objects.stat(str(self)).size
+
+    def parts(self, ranges: Sequence[tuple[int, int]]) -> bytes:
+        """Read parts of an object, (first byte, number of bytes) each, many at a time."""
+        with ThreadPoolExecutor(min(objects.AT_ONCE, len(ranges))) as pool:
+            read = partial(objects.read_object, str(self), block=PART)
+            return b"".join(pool.map(lambda part: read(*part), ranges))
+
     def listed(self) -> frozenset[str] | None:
         """Return the names of all objects below a folder as it was last looked at; None where no list is."""
         return _listed[str(self)][1] if str(self) in _listed else None
@@ -155,10 +168,11 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def fetch_small_files(folder: Path) -> None:
-    """Begin to copy the small files of a study by address, many at a time: its pages read most of them."""
+    """Begin to copy small tables and arrays of a study by address, many at a time: most pages read them."""
     if isinstance(folder, AddressPath) and (names := folder.listed()):
-        urls = [f"{folder}/{name}" for name in sorted(names, key=lambda name: (name.count("/"), name))]
-        small = [url for url in urls if objects.is_known(url) and objects.stat(url).size <= SMALL]
+        early = [name for name in names if name.endswith((".parquet", "/00000.npy"))]
+        urls = [f"{folder}/{name}" for name in sorted(early, key=lambda name: (name.count("/"), name))]
+        small = [url for url in urls if objects.stat(url).size <= SMALL]
         Thread(
             target=objects.fetch_ahead, args=(small[:MOST_AHEAD],), kwargs={"whole": True}, daemon=True
         ).start()

@@ -35,12 +35,12 @@ def of_image(study: Study, row: int) -> None:
     image_id = str(study.images["image_id"].iat[row])
     decomposed = _result(study, image_id) or stored(study, row) | {"size": concept_reads.size_of(study, row)}
     picture = served_studies.picture_url(study, row, "image")
-    decomposition.decomposition(
-        study, decomposed, picture=picture, crop=lambda part: _crop(study, row, part["box"])
-    )
     without = sum(part["box"] is None for part in decomposed["features"])
     if without and _result(study, image_id) is None:
         _ask(study, image_id, without)
+    decomposition.decomposition(
+        study, decomposed, picture=picture, crop=lambda part: _crop(study, row, part["box"])
+    )
 
 
 def _has_words(study: Study) -> bool:
@@ -65,13 +65,15 @@ def _ask(study: Study, image_id: str, without: int) -> None:
     if folder is not None:
         _progress(study, Path(folder), image_id)
         return
-    features = "one of these features looks" if without == 1 else f"{without} of these features look"
+    features, they = ("one of its features looks", "it looks")
+    if without > 1:
+        features, they = (f"{without} of its features look", "they look")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.caption(f"Where {features} is not stored: the encoder has to look again.", width="content")
+        st.caption(f"Where {features} is not stored.", width="content")
         if why := session.recall(TROUBLE):  # the last job did not begin, or ended without a result
             st.error(widgets.plain(why[:1].upper() + why[1:]), icon=":material/error:")
         st.button(
-            "Look again",
+            f"Compute where {they}",
             icon=":material/center_focus_strong:",
             key="decompose_again",
             on_click=_begin,

@@ -206,6 +206,9 @@ def test_image_of_the_study__what_is_not_stored_can_be_asked_for(worded, open_pa
 
     monkeypatch.setattr(launcher, "decompose_image", fail)
     app = opened(open_page, worded, row)
+    assert app.button(key="decompose_again").label.startswith("Compute where ")
+    said = "\n".join(one.value for one in app.caption)
+    assert said.index("is not stored") < said.index("The boxes say")  # above what lacks them
     app.button(key="decompose_again").click().run()
     assert asked == [worded.images["image_id"].iat[row]]
     assert "2 images are being processed already" in app.error[0].value

@@ -206,10 +206,9 @@ def _line(study: Study, n_chosen: int, kind: str) -> None:
 
 
 def _offer_umap(study: Study, kind: str) -> None:
-    """A button that adds UMAP to a study whose PCA says little and which has no other map."""
-    little = sum(study.summary("map").get("shares", [1.0])) < MUCH
+    """A button that adds UMAP to a study that has only PCA."""
     command = step_command(study, "map", {"method": "umap"})
-    if kind == "pca" and little and not study.has("map_umap") and has_umap() and command is not None:
+    if kind == "pca" and not study.has("map_umap") and has_umap() and command is not None:
         about = "UMAP keeps the nearest neighbours of each image together. PCA stays beside it."
         start_button(command, "Compute UMAP", key="map_umap_run", about=about)
 

@@ -16,7 +16,7 @@ from core.common.formatting import (
     step_times,
 )
 from core.common.readout import layer_words, readout_words, weights_words
-from core.jobs.results import keep_result
+from core.jobs.progress import keep_result
 
 Report = Mapping[str, Any]
 

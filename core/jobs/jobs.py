@@ -16,8 +16,7 @@ from typing import Any
 from core.common.command_line import PREFIX
 from core.common.formatting import format_duration
 from core.common.processes import host_name, is_running, process_started
-from core.jobs.progress import LOG, PROGRESS, read_record
-from core.jobs.results import LONGEST_RESULT, RESULT
+from core.jobs.progress import LOG, LONGEST_RESULT, PROGRESS, RESULT, read_record
 
 __all__ = ["Job", "list_jobs", "log_tail", "read_job", "read_report", "format_duration"]
 

@@ -32,6 +32,8 @@ LOG = "log.txt"
 JOB_MARK = "PEREGRINE_JOB"  # set in the environment of a command that was started as a job …
 JOB_FOLDER = "PEREGRINE_JOB_FOLDER"  # … and the folder for its progress
 LONGEST_RECORD = 1 << 20  # bytes; longer progress files are not read
+RESULT = "result.json"  # a job's report: the JSON that its command prints
+LONGEST_RESULT = 16 << 20
 WRITE_EVERY = 0.25  # seconds: at most 4 writes a second
 SAY_EVERY = 15.0  # seconds between plain lines when there is no terminal for a bar
 
@@ -292,3 +294,13 @@ class Progress:
             busy = other.get("state") == "running" and other.get("pid") != os.getpid()
             self._mine = not (busy and is_running(other.get("pid"), other.get("pid_started")))
         return self._mine
+
+
+def keep_result(text: str) -> None:
+    """Write the JSON that a command prints to the folder of its job, too; nothing where it is no job.
+
+    A full disk loses the file and not the job.
+    """
+    if folder := os.environ.get(JOB_FOLDER):
+        with contextlib.suppress(OSError):
+            replace_text(Path(folder) / RESULT, text)

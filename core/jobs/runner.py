@@ -22,8 +22,7 @@ from core.common.processes import host_name, is_running, process_started, signal
 from core.errors import JobError
 from core.jobs.commands import Command, command_of
 from core.jobs.jobs import Job, children, read_job
-from core.jobs.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, read_record, write_record
-from core.jobs.results import RESULT
+from core.jobs.progress import JOB_FOLDER, JOB_MARK, LOG, PROGRESS, RESULT, read_record, write_record
 
 LAUNCH = tuple(python_module("core"))
 STOPPED = "stopped; run the same command to resume"

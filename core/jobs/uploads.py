@@ -15,8 +15,7 @@ from typing import Any
 from core.common.assets import make_private
 from core.errors import JobError, UnreadableImage
 from core.jobs.jobs import read_job
-from core.jobs.progress import PROGRESS
-from core.jobs.results import RESULT
+from core.jobs.progress import PROGRESS, RESULT
 from core.jobs.runner import forget
 
 EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")

@@ -15,8 +15,7 @@ from core.common.formatting import json_text
 from core.errors import PeregrineError, SettingsError, without_middle
 from core.export.private_paths import without_folders
 from core.mcp.tools import MOST_PICTURES, StudyTools, bounded, stored_only
-from core.served.token import check_token
-from core.served.tries import Tries
+from core.served.token import Tries, check_token
 
 PROBLEMS = {
     401: "give the token: Authorization: Bearer",

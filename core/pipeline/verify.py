@@ -12,8 +12,7 @@ from core.common.remote.place import AddressPath
 from core.concepts.crop_store import FOLDER as CROPS
 from core.errors import DamagedKeptFile, DamagedManifest, StudyError
 from core.heatmaps.reader import REQUESTED
-from core.jobs.progress import LOG, PROGRESS
-from core.jobs.results import RESULT
+from core.jobs.progress import LOG, PROGRESS, RESULT
 from core.search.search import FOLDER as SEARCHES
 from core.slices import saved_file
 from core.storage import layers, seals

@@ -16,8 +16,7 @@ from filelock import FileLock, Timeout
 
 from core.common.formatting import format_bytes
 from core.errors import PeregrineError, SettingsError, StudyBusy, StudyError
-from core.jobs.progress import LOG, PROGRESS
-from core.jobs.results import RESULT
+from core.jobs.progress import LOG, PROGRESS, RESULT
 from core.jobs.runner import forget, remembered
 from core.steps import BESIDE, STEPS
 from core.storage import manifest as manifests

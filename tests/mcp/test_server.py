@@ -144,7 +144,7 @@ def test_what_lies_outside_a_study_is_not_read(shared_study: Path, monkeypatch: 
 
 
 def test_http_answers_only_who_brings_the_token(shared_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.served.tries.HELD_S", 0.0)
+    monkeypatch.setattr("core.served.token.HELD_S", 0.0)
     app = http_app(make_server(shared_study.parent, "http://x"), "localhost", 8600, TOKEN)
 
     async def status(headers: dict[str, str]) -> int:

@@ -18,7 +18,7 @@ from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one, select_one, select_some
 from dashboard.components.stable_container import stable_container
-from dashboard.panels.masks import measure
+from dashboard.panels.masks.method import choose_variant
 
 MASKS = {"Object": "core", "Background": "spurious"}
 IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
@@ -28,7 +28,7 @@ IMAGES = {"With both masks": "both masks", "With any mask": "any mask"}
 def by_class(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """A dot and an interval a class of the page's images, correct and misclassified ones apart."""
     with controls:
-        mask, variant = _mask(key="overlap_class_mask"), measure.choose_variant()
+        mask, variant = _mask(key="overlap_class_mask"), choose_variant()
     table = overlap_reads.by_class(study, population, variant)
     if table.empty:
         widgets.empty_state("No classes to compare", "No image of a known class has a heatmap and a mask.")
@@ -80,7 +80,7 @@ def by_correctness(study: Study, population: Slice, controls: DeltaGenerator) ->
     """Bars of the correct and the misclassified images, also of other studies; a uniform heatmap beside."""
     with controls:
         images, others = _options(study)  # first, so that the variant stands where `by_class` has it
-        variant = measure.choose_variant()
+        variant = choose_variant()
     tables = {served_studies.name_of(study): overlap_reads.by_group(study, population, variant)}
     for name, other in others.items():
         valid, _ = slice_reads.checked(other, str(population))

@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts.options import FigureOptions
+from core.charts.overlap_rows import VARIANTS
 from core.charts.q_against_miou import Q_AGAINST_MIOU
 from core.charts.threshold_sweep import SWEPT, THRESHOLD_SWEEP
 from core.common.dataframes import equals, numbers, where
@@ -18,7 +19,6 @@ from dashboard.components import widgets
 from dashboard.components.chart import show_chart
 from dashboard.components.choose_one import select_one
 from dashboard.components.stable_container import stable_container
-from dashboard.panels.masks import measure
 from dashboard.state import session
 
 MASKS = ("core", "spurious")
@@ -37,7 +37,7 @@ CONTROLS = {
 def overlap_method(study: Study, population: Slice, controls: DeltaGenerator) -> None:
     """The score of each image of the page against its overlap; then what holds for the whole study."""
     with controls:
-        variant = measure.choose_variant()
+        variant = choose_variant()
         score = _score(study)
     if score is None:
         widgets.needs(study, "quality", "The table of quality scores")
@@ -119,3 +119,9 @@ def _sweep(study: Study, variant: str) -> None:
     if options.variant != variant:
         line += " The measure chosen above has no threshold; this is the paper's."
     st.caption(line)
+
+
+def choose_variant() -> str:
+    """Draw the choice; return a key of VARIANTS."""
+    titles = {title: name for name, title in VARIANTS.items()}
+    return titles[select_one("Measured by", titles, key="overlap_variant", width=290)]

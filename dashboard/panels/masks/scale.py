@@ -1,19 +1,23 @@
-"""The hero of the page Masks and mIoU: the scale, and in one sentence what it means."""
+"""The hero of the page Masks and mIoU: the scale, in a sentence what it means, and pictures of either end."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.charts.miou_scale import MIOU_SCALE
+from core.common.captions import LOOKS, ON_MASKS
 from core.common.dataframes import equals, numbers, where
+from core.heatmaps.overlay_image import OverlayStyle
 from core.slices.inspection.overlap_sentence import overlap_sentence
 from core.slices.slice import Slice
 from core.store import Study
-from dashboard.cache import reads
+from dashboard.cache import overlap_reads, reads
 from dashboard.components import widgets
 from dashboard.components.chart import show_chart
 from dashboard.components.stable_container import stable_container
-from dashboard.panels.masks import examples
+from dashboard.panels import heatmap_grid
+
+EACH = 2  # pictures of either end
 
 
 @stable_container
@@ -23,7 +27,7 @@ def overlap_scale(study: Study, population: Slice) -> None:
     sentence = overlap_sentence(table)
     st.subheader(sentence.removesuffix("."), help=widgets.help_text("miou"))
     _preference(study, population)
-    examples.example_overlays(study, population)
+    example_overlays(study, population)
     if not np.isfinite(numbers(table, "value")).any():
         return
     show_chart(study, MIOU_SCALE, among=population, name="overlap_scale", title=None)
@@ -52,3 +56,32 @@ def _images(table: pd.DataFrame) -> str:
         return f"Based on {those} a heatmap and both masks."
     counts = [f"**{count:,}** with a {mask} mask" for mask, count in masks.items() if count]
     return f"Based on images that have a heatmap and a mask: {' and '.join(counts)}."
+
+
+@stable_container
+def example_overlays(study: Study, population: Slice) -> None:
+    """Draw two images for each mask, with heatmap and masks side by side."""
+    table = overlap_reads.rows(study, population)
+    table = where(table, np.isfinite(numbers(table, "energy")))
+    sides = {mask: where(table, equals(table, "mask", mask)) for mask in ON_MASKS}
+    if any(len(side) < EACH for side in sides.values()):
+        return
+    for column, (mask, side) in zip(st.columns(2, gap="medium"), sides.items(), strict=True):
+        with column, st.container(gap="xxsmall"):
+            st.markdown(f"**Most {LOOKS[mask]}**")
+            _pictures(study, mask, side.sort_values("energy", ascending=False, kind="stable"))
+
+
+def _pictures(study: Study, mask: str, side: pd.DataFrame) -> None:
+    rows, shares = side["row"].to_numpy(np.int64), numbers(side, "energy")
+    for number, column in enumerate(st.columns(EACH, gap="small")):
+        with column:
+            heatmap_grid.gallery(
+                study,
+                rows[number : number + 1],
+                OverlayStyle(),
+                key=f"overlap_example_{mask}_{number}",
+                kinds=("Overlay", "Masks"),
+                badges=lambda row, share=shares[number]: widgets.percent(share, digits=0),
+                label=f"image with the {'second ' * number}largest share of its heat on the {mask} mask",
+            )

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from core.errors import SettingsError
-from core.served.tries import Tries
+from core.served.token import Tries
 from dashboard.server.access import headers, login, tokens
 from dashboard.server.access.hosts import origin_host
 from dashboard.server.access.rules import TOKEN, Request, Rules, refusal

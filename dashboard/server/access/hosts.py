@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.errors import SettingsError
-from core.served.tries import numeric_address
+from core.served.token import numeric_address
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 USUAL_PORTS = (80, 443)  # a browser leaves them out

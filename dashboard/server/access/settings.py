@@ -6,7 +6,7 @@ from pathlib import Path
 from streamlit import config, file_util
 
 from core.errors import SettingsError
-from core.served.tries import is_loopback
+from core.served.token import is_loopback
 from dashboard.server.access import headers, tokens
 from dashboard.server.access.hosts import hosts_of
 from dashboard.server.access.rules import HOSTS, TOKEN, Rules

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from core.served.tries import MOST_CLIENTS, Tries
+from core.served.token import MOST_CLIENTS, Tries
 
 
 def test_tries__wait_longer_and_longer():

@@ -9,12 +9,12 @@ from core.data.formats.rows import (
     NotThisForm,
     Rows,
     entries,
+    image_names,
     largest_class,
     scalars,
     side,
     text_or_none,
 )
-from core.data.sources.folder_walk import Walk, images_below
 from core.data.sources.source import SPLIT_NAMES, some
 from core.errors import ImageSourceError, did_you_mean
 
@@ -90,7 +90,7 @@ def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> Ro
     if not isinstance(labels, dict) or not isinstance(classes, (list, type(None))):
         raise NotThisForm("'labels' is no object, or 'classes' no list")
     folder = os.path.join(os.path.dirname(path), "data")
-    names = images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []
+    names = image_names(folder)
     by_key: dict[str, str] = {key: name for name in names for key in (os.path.splitext(name)[0], name)}
     paths = [by_key.get(key, key) for key in map(str, labels)]
     unlisted = len(set(names) - set(paths))

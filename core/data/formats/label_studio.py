@@ -2,11 +2,13 @@
 
 import os
 import re
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from core.common.formatting import counted
-from core.data.formats.rows import LARGEST, NotThisForm, Rows, largest_class, side, text_or_none
+from core.common.remote.addresses import is_url
+from core.data.formats.rows import LARGEST, NotThisForm, Rows, image_names, largest_class, side, text_or_none
 from core.data.sources.source import IMAGE_EXTENSIONS
 
 UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
@@ -21,6 +23,7 @@ def read_label_studio(tree: list[dict[str, Any]], path: str, label: str | None =
     """Return the images of the tasks; of several annotations of a task, the first that was not cancelled."""
     paths, labels, several, from_boxes = [], [], 0, 0
     folder = os.path.dirname(path)
+    far = frozenset(image_names(folder)) if is_url(folder) else None  # one listing for all of them
     for task in tree:
         reference = _reference(task)
         if reference is None:
@@ -30,7 +33,7 @@ def read_label_studio(tree: list[dict[str, Any]], path: str, label: str | None =
         several += len({name for name, _ in labelled}) > 1
         name, is_box = labelled[0] if labelled else _minimal(task, label)
         from_boxes += is_box
-        paths.append(_file(reference, folder))
+        paths.append(_file(reference, folder, far))
         labels.append(name)
     notes = [f"{LARGEST} ({counted(from_boxes, 'image')})"] if from_boxes else []
     if several:
@@ -109,11 +112,12 @@ def _path(reference: str) -> str:
     return unquote(served).lstrip("/") if parts.scheme or served != parts.path else reference
 
 
-def _file(reference: str, folder: str) -> str:
+def _file(reference: str, folder: str, far: Collection[str] | None) -> str:
     """Return the path below the images' folder: as it stands, else its name, with or without the upload's
     prefix; a file at an address counts if it was downloaded beside the export."""
     path = _path(reference)
     name = path.rpartition("/")[2]
     names = [path, name, UPLOAD.sub("", name), f"images/{name}", f"images/{UPLOAD.sub('', name)}"]
     safe = [one for one in names if "\0" not in one and ".." not in one.split("/") and not os.path.isabs(one)]
-    return next((one for one in safe if os.path.isfile(os.path.join(folder, one))), path)
+    is_there = far.__contains__ if far is not None else lambda one: os.path.isfile(os.path.join(folder, one))
+    return next(filter(is_there, safe), path)

@@ -2,8 +2,15 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+from core.common.remote.addresses import is_url, listed_place
+from core.common.remote.objects import objects_below
+from core.common.remote.place import as_path
+from core.data.sources.folder_walk import Walk, images_below
+from core.data.sources.source import IMAGE_EXTENSIONS
 
 LARGEST = "the label is the class of the largest box"
 TRIED = 50  # file names that are looked for to find the folder of the images
@@ -74,8 +81,24 @@ def scalars(items: Sequence[Mapping[str, Any]], but: Iterable[str]) -> dict[str,
 
 def image_root(rows: Rows, beside: str) -> str:
     """Return the first of the folders that holds one of the first images; else the first."""
-    folders = [os.path.normpath(os.path.join(beside, folder)) for folder in rows.folders]
+    folders = [listed_place(beside, folder) for folder in rows.folders]
+    folders = [folder if is_url(folder) else os.path.normpath(folder) for folder in folders]
     for folder in folders:
-        if any(os.path.isfile(os.path.join(folder, path)) for path in rows.paths[:TRIED] if "\0" not in path):
+        if any(is_file(listed_place(folder, path)) for path in rows.paths[:TRIED] if "\0" not in path):
             return folder
     return folders[0]
+
+
+def is_file(place: str) -> bool:
+    """Return True where a file is, on this machine or by an address that the owner has named."""
+    return as_path(place).is_file()
+
+
+def image_names(folder: str) -> list[str]:
+    """List the images below a folder, also by address, by their names from there; none without a folder."""
+    if is_url(folder):
+        with suppress(FileNotFoundError):
+            names = objects_below(folder)
+            return [name for name in names if name.rpartition(".")[2].lower() in IMAGE_EXTENSIONS]
+        return []
+    return images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from core.common.formatting import counted
 from core.common.inside import read_bounded
-from core.data.formats.rows import Rows
-from core.data.sources.folder_walk import Walk, images_below
+from core.common.remote.place import as_path
+from core.data.formats.rows import Rows, image_names, is_file
 from core.data.sources.source import IMAGE_EXTENSIONS
 from core.errors import ImageSourceError
 
@@ -31,7 +31,7 @@ def read_text_list(path: str, root: str | None) -> Rows:
         ImageSourceError: it is too large, no text, empty, or has another number of labels than of images.
     """
     try:
-        text = read_bounded(path, MOST_BYTES).decode("utf-8-sig")
+        text = read_bounded(as_path(path), MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise ImageSourceError(f"no such file: '{path}'. Check the path") from None
     except UnicodeDecodeError:
@@ -95,7 +95,7 @@ def _parts(line: str) -> tuple[str, str | None]:
 
 def _in_order(lines: list[str], path: str, folder: str) -> Rows:
     """Pair labels with the images of a folder: by the number in their names, else sorted by name."""
-    names = images_below(folder, Walk(), root=folder) if os.path.isdir(folder) else []
+    names = image_names(folder)
     numbers = [int(match[1]) for name in names if (match := NUMBERED.search(name))]
     if len(numbers) == len(names) > 0 and min(numbers) >= 1 and max(numbers) <= len(lines):
         named = [lines[at - 1] for at in numbers]
@@ -118,11 +118,11 @@ def named_labels(labels: Sequence[str | None], folders: Sequence[str]) -> tuple[
     """
     given = {label for label in labels if label is not None}
     places = [os.path.join(folder, name) for folder in dict.fromkeys(folders) for name in NAMES_BESIDE]
-    file = next((file for file in places if os.path.isfile(file)), None)
+    file = next(filter(is_file, places), None)
     if file is None or not given:
         return list(labels), []
     try:
-        lines = read_bounded(file).decode("utf-8-sig").splitlines()
+        lines = read_bounded(as_path(file)).decode("utf-8-sig").splitlines()
     except (OSError, ValueError):
         return list(labels), [f"'{os.path.basename(file)}' cannot be read: labels stay as they are"]
     names = _names([line.strip() for line in lines if line.strip()], given)

@@ -111,6 +111,8 @@ def _by_address(url: str, options: dict[str, str], seed: int | None) -> ImageSou
     ending = os.path.splitext(url)[1].lower()
     if ending in TABLE_SUFFIXES and not is_pattern(url):
         return TableSource(url, seed, **_known(url, options, "root"))
+    if ending in SUFFIXES and not is_pattern(url):
+        return AnnotatedSource(url, seed, **_known(url, options, "root", "label"))
     _known(url, options)
     if ending in (*SUFFIXES, ".arrow") or (ending in TABLE_SUFFIXES):
         raise ImageSourceError(f"'{url}' is not read by address. Make a .csv of paths and labels, or copy it")

@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from core.data.sources import images
 from core.data.sources.images import open_images, reopen_images
 from core.errors import AddressRefused, ImageSourceError, RemoteError, UnreadableImage
+from tests.data.formats.test_annotated import THREE, choice, coco
 from tests.data.sources.pictures import class_folder, make_folder, make_tar, picture
 
 LAYOUTS = {
@@ -94,6 +95,31 @@ def test_table__paths_beside_it_below_a_root_and_by_address(server, tmp_path, pl
     assert reopen_images(source.describe()).fingerprint() == source.fingerprint()
 
 
+FIFTYONE = [{"filepath": f"data/{name}", "label": {"_cls": "Classification", "label": "x"}} for name in THREE]
+TASKS = [{"data": {"image": f"/data/upload/1/{name}"}, "annotations": [choice("cat")]} for name in THREE[:2]]
+ANNOTATIONS = {
+    "annotations/instances_train2017.json": coco(),
+    "labels.json": {"classes": ["a", "b"], "labels": {"a": 1, "b": 0, "sub/c": 1}},
+    "samples.json": {"samples": FIFTYONE},
+    "export.json": TASKS,
+    "list.txt": "train2017/a.png 1\ntrain2017/sub/c.png 0",
+    "train2017/val.txt": "1\n0\n1",
+}
+
+
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_annotation_files__as_on_disk(server, name):
+    for folder in ("data", "train2017", "images"):
+        make_folder(server.root / folder, THREE)
+    value = ANNOTATIONS[name]
+    text = value if isinstance(value, str) else json.dumps(value)
+    make_folder(server.root, {name: text.encode(), "classes.txt": b"cat\ndog"})
+    remote = open_images(f"{server.url}/{name}")
+    assert_same(remote, open_images(server.root / name))
+    assert len(remote.table) >= 2 and remote.table["label"].notna().any()
+    assert reopen_images(remote.describe()).fingerprint() == remote.fingerprint()
+
+
 def shards(folder):
     for number in range(3):
         members = {f"{key}.{end}": value for key in range(4) for end, value in (
@@ -136,7 +162,9 @@ def test_pair__from_two_places(server):
         ("empty", "no images in"),
         ("shards/x-{0..3}.tar", r"no such shard: .* \(4 of 4 missing\)"),
         ("lists/none.csv", "no such file"),
-        ("coco.json", "is not read by address"),
+        ("coco.json", "no such file"),
+        ("list.txt", "no such file"),
+        ("pictures.arrow", "is not read by address"),
         ("pets?label=x", "has no option 'label'"),
         ("web.tar.gz", "is compressed"),
     ],

@@ -1,8 +1,14 @@
-"""Overcomplete and dictionary_learning: a TopK dictionary, trained by each on the same batches."""
+"""Overcomplete and dictionary_learning: a TopK dictionary, trained by each on the same batches.
+
+`make bench ONLY=bases` compares them in processes of their own; after it
+`build/peers/venv/bin/python -m benchmarks.peers.dictionaries [ROUNDS]` in turns in one, by processor time.
+"""
 
 from __future__ import annotations
 
 import importlib
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,10 +115,13 @@ def _dictionary_learning(inputs: Inputs) -> Callable[[], np.ndarray]:
     return train
 
 
-def _r2(inputs: Inputs, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, str]:
+def _score(inputs: Inputs, decoded: np.ndarray) -> float:
     x = inputs["vectors"][:JUDGED].astype(np.float64)
-    spread = np.square(x - x.mean(0)).sum()
-    mine, other = (float(1 - np.square(x - one).sum() / spread) for one in (ours, theirs))
+    return float(1 - np.square(x - decoded).sum() / np.square(x - x.mean(0)).sum())
+
+
+def _r2(inputs: Inputs, ours: np.ndarray, theirs: np.ndarray) -> tuple[float, str]:
+    mine, other = _score(inputs, ours), _score(inputs, theirs)
     return max(0.0, other - mine), f"by which the R2 of ours, {mine:.3f}, is below theirs, {other:.3f}"
 
 
@@ -120,3 +129,21 @@ TASKS = tuple(
     Task("TopK dictionary", peer, _planted, _ours, theirs, _r2, WORSE)
     for peer, theirs in ((OVERCOMPLETE, _overcomplete), (DICTIONARY_LEARNING, _dictionary_learning))
 )
+
+
+def main() -> None:
+    """Train the same dictionary by all three in turns: one process, one thread, by its processor time."""
+    inputs, seconds, results = _planted(small=False), dict[str, list[float]](), dict[str, np.ndarray]()
+    works = {"ours": _ours, "overcomplete": _overcomplete, "dictionary_learning": _dictionary_learning}
+    for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
+        for name, side in works.items():
+            work, began = side(inputs), time.process_time()
+            results[name] = work()
+            seconds.setdefault(name, []).append(time.process_time() - began)
+            ratio = np.median(np.array(seconds[name]) / seconds["ours"])
+            about = f"{seconds[name][-1]:.1f} s, {ratio:.2f} of ours, R2 {_score(inputs, results[name]):.4f}"
+            print(f"{name:<20} {about}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

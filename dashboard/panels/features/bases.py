@@ -46,9 +46,10 @@ ABOUT_VECTORS = (
     "which latents are active where you click. The encoder has to look at every image again for that."
 )
 TAKE = (
-    "Take a dictionary for features that can be looked at one by one: each is active on few images, and "
-    "these have more in common than those of a unit or of a random direction. Of whole images it "
-    "knows no more of classes and attributes, of places a little more; better maps and scores come mostly "
+    "Take a dictionary for features that can be looked at one by one: each is active on few images. "
+    "Whether these have more in common than those of a unit depends on the encoder: below are the "
+    "differences of this study. Where it was measured, latents of whole images knew no more of classes and "
+    "attributes than units, of places a little more. Better maps and scores come mostly "
     "with random directions, too, so fit that control. Trust a latent as far as it is stable."
 )
 MEASURES = {  # by the head of their column

@@ -51,7 +51,6 @@ COMMANDS = {
     "of a slice": ["export", "STUDY", "metrics", "-o", "FILE.csv", "--where", "correct=false"],
     "representations": ["export", "STUDY", "representations", "-o", "FILE.npy"],
     "figure": ["figure", "STUDY", "roc", "-o", "FILE.json"],
-    "report": ["report", "STUDY", "-o", "FILE.html"],
     "publish": ["publish", "STUDY", "-o", "FILE.zip"],
     "compare": ["compare", "STUDY", "OTHER", "-o", "FILE.json"],
     "verify": ["verify", "STUDY", "--json"],
@@ -174,7 +173,6 @@ def test_a_store_that_goes_away_in_the_middle(granted, monkeypatch):
     [
         ("features", "STUDY"),
         ("analyze", "STUDY", "--images", "x", "--encoder", "resnet18"),
-        ("resume", "STUDY"),
         ("answers", "STUDY", "--add", "knn"),
         ("heatmaps", "STUDY", "--image", "0", "--feature", "1"),
     ],

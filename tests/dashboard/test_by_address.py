@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from core.common.private_folder import state_folder
+from core.common.assets import state_folder
 from core.jobs.commands import MakeReport, RunStep
 from dashboard.addresses import served_studies
 from dashboard.addresses.pages import PAGES

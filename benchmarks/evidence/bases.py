@@ -44,8 +44,8 @@ ON_POSITIONS = ("pca", "random", "topk", "matryoshka")
 def build(folder: Path, kind: str, on: str, steps: int | None, most: int) -> Study:
     """Fit a basis of at most so many latents, and run every step in it; what is current is kept."""
     name = kind if on == "pooled" else f"{kind}-positions"
-    own = {"size": min(BASES[kind]["size"], most)} | ({"steps": steps} if kind in TRAINED else {})
-    config = BasisConfig(kind=kind, k=K, on=on, seeds=SEEDS, **own)
+    size, steps = min(BASES[kind]["size"], most), steps if kind in TRAINED else None
+    config = BasisConfig(kind=kind, k=K, on=on, seeds=SEEDS, size=size, steps=steps)
     with Progress.for_command(folder, stages_total=1) as progress:
         add_basis(folder, name, config, progress)
     with Progress.for_command(layer(folder, name), stages_total=8) as progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import partial
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -14,6 +14,7 @@ from PIL import Image
 
 from core.common.command_line import command_line
 from core.common.remote.place import as_path
+from core.common.threadsafe import cached_property
 from core.common.worker_group import check_same
 from core.errors import StudyError, UnreadableImage, article, did_you_mean
 from core.steps import STEPS, in_analysis, step_of

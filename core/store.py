@@ -11,7 +11,6 @@ study.image("train/dog/0001.jpg")
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from core.answers.as_read import answers_as_read, overlap_as_read, scores_as_rea
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.arrays import unit_rows
 from core.common.dataframes import select
+from core.common.threadsafe import cached_property
 from core.jobs.progress import Progress
 from core.measures.overlap import overlap_by_class, summary_table
 from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS

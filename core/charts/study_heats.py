@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from core.charts.heat_panels import Shown
 from core.charts.options import FigureOptions
+from core.common.threadsafe import cached_property
 from core.errors import HeatmapNotStored, PeregrineError, StudyError, UnreadableImage
 from core.store import Study
 

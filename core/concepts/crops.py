@@ -6,7 +6,6 @@ Each image is decoded once for all features that it activates; only a few images
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch.utils.data import Dataset
 from core.analysis.gradcam.gradcam import gradcam_maps, sum_map
 from core.analysis.representations import picture_batches
 from core.common.processes import default_workers
+from core.common.threadsafe import cached_property
 from core.common.worker_group import stream_in_order
 from core.concepts.crop_store import WHOLE, CropBatch, Crops, CropStore
 from core.concepts.falcon import Box, feature_crop

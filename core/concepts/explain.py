@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from core.common.threadsafe import cached_property
 from core.concepts.clip.thresholds import Thresholds, clip_temperature, thresholds_of
 from core.concepts.crop_store import WHOLE, Crops
 from core.concepts.falcon import TOP_WORDS, confidence_of, contrast, word_scores

@@ -5,7 +5,6 @@ precision: a nearly flat map keeps its structure, and the scaled map is accurate
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from core.common.command_line import command_line
 from core.common.inside import inside
+from core.common.threadsafe import cached_property
 from core.errors import HeatmapNotStored, SettingsError, StudyError
 from core.heatmaps.combine import check_combination
 from core.heatmaps.combine import combine as combine_maps

@@ -1,7 +1,6 @@
 """Inputs of the sections of a report: facts of images, pictures, names of features."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from core.charts.study_heats import StudyHeats
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.image_files import image_file
+from core.common.threadsafe import cached_property
 from core.errors import PeregrineError
 from core.export.private_paths import without_folders
 from core.report.page import parts, picture

@@ -50,7 +50,7 @@ def test_reading__row_out_of_range(tmp_path, rng):
         array.rows([4])
 
 
-def test_chunks_are_plain_npy_files(tmp_path, rng):
+def test_chunks_are_plain_threadsafe(tmp_path, rng):
     whole = rng.normal(size=(5, 2))
     write(tmp_path / "a", whole, [3, 2])
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["00000.npy", "00001.npy"]

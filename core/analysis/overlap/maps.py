@@ -1,7 +1,6 @@
 """The maps that the step `overlap` scores: stored maps are read, others are computed."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ import torch
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import study_encoder
 from core.analysis.gradcam.selection import discriminative_pairs, strongest_discriminative
+from core.common.threadsafe import cached_property
 from core.encoders.registry import Encoder
 from core.heatmaps.combine import OF_SINGLES, singly_scaled
 from core.heatmaps.reader import StoredMaps

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from core.analysis.overlap.iou import MASK_REGION, SWEPT, overlap_scores, overla
 from core.analysis.overlap.maps import HeatBatch, HeatSource
 from core.analysis.representations import picture_batches
 from core.common.processes import default_workers
+from core.common.threadsafe import cached_property
 from core.config import OverlapConfig, RunOptions
 from core.data.masks.masks import KINDS, MaskSource
 from core.slices.overlap_values import CONTROLS, VARIANTS

@@ -4,7 +4,6 @@ All need full matrix products, which is why they form a separate step.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from core.analysis.quality.label_free.principal_scores import write_principal_sc
 from core.analysis.quality.spectrum import alpha_req, rankme, spectra
 from core.analysis.tensors import as_tensor
 from core.common.arrays import check_same_length
+from core.common.threadsafe import cached_property
 from core.common.worker_group import map_in_order
 from core.config import NeighboursConfig
 from core.jobs.progress import Bar, Progress

@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -22,6 +21,7 @@ from PIL import Image
 
 from core.common.formatting import counted
 from core.common.inside import read_json_file
+from core.common.threadsafe import cached_property
 from core.data.formats.columns_on_disk import ColumnFile, open_column_file
 from core.data.formats.schema import Columns, find_roles, image_columns
 from core.data.sources.decode import decode

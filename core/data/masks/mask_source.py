@@ -4,7 +4,6 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from PIL import Image
 from core.common.formatting import counted
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object
+from core.common.threadsafe import cached_property
 from core.data.sources.decode import decode
 from core.errors import UnreadableImage
 

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
+from core.common.threadsafe import cached_property
 from core.data.masks.mask_source import KINDS, MaskListing, MaskSource, coverage, no_mask
 from core.data.sources.pair import PairSource
 from core.data.sources.source import ImageSource

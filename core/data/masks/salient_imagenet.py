@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from core.common.formatting import counted
+from core.common.threadsafe import cached_property
 from core.data.masks.mask_match import last_part
 from core.data.masks.mask_source import EXAMPLES, KINDS, MaskListing, MaskSource, coverage, no_mask, read_mask
 from core.data.masks.salient_answers import CLASSES_FILE, Pair, read_judgements

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from core.common.threadsafe import cached_property
 from core.data.sources.source import ImageSource, image_table
 from core.errors import ImageSourceError
 from core.worlds.glyphworld.glyphworld import PIXELS_VERSION, Glyphworld

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 from core.common.formatting import counted
 from core.common.remote.addresses import is_url
 from core.common.remote.objects import fetch_ahead, stat
+from core.common.threadsafe import cached_property
 from core.errors import AddressRefused, UnreadableImage
 
 VAL_SHARE = 0.2

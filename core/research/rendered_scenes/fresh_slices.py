@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from core.common.arrays import safe_divide, unit_rows
 from core.common.command_line import command_line
 from core.common.dataframes import numbers, words
 from core.common.statistics.intervals import wilson
+from core.common.threadsafe import cached_property
 from core.concepts.groups import group_features
 from core.concepts.tools import has_encoder, is_glyphworld
 from core.data.sources.glyphworld import GlyphworldSource

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.threadsafe import cached_property
 from core.data.sources.source import ImageSource, image_table, one_evaluation_split, unseen_classes_note
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 

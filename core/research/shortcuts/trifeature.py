@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.common.threadsafe import cached_property
 from core.data.sources.source import ImageSource, image_table
 from core.errors import ImageSourceError, UnreadableImage, did_you_mean
 from core.worlds.glyphworld.atlas import FOLDER, INDEX, SHEET, load_atlas

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from core.analysis.probe.step import Probe, train_probe
 from core.common.arrays import known_mean
 from core.common.formatting import percent
+from core.common.threadsafe import cached_property
 from core.encoders.registry import Encoder
 from core.errors import PeregrineError
 from core.research.transfer_learning import back_tests

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +21,7 @@ import pandas as pd
 
 from core.common.command_line import command_line
 from core.common.inside import parse_json, read_bounded
+from core.common.threadsafe import cached_property
 from core.data.sources.parquet_limit import check_study_table
 from core.errors import TokenError, did_you_mean
 from core.research.visual_tokens.graph import Node, SceneGraph, Triple

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
 
+from core.common.threadsafe import cached_property
 from core.errors import SettingsError
 from core.served.token import Tries
 from dashboard.server.access import headers, login, tokens

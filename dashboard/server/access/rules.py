@@ -2,9 +2,9 @@
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
+from core.common.threadsafe import cached_property
 from dashboard.server.access.headers import Header
 from dashboard.server.access.hosts import Hosts, is_outside
 

@@ -1,16 +1,39 @@
-"""Read .npy files without `ast`, with which numpy reads their headers.
+"""What several threads may do at once in Python 3.11: read .npy files, and compute attributes once.
 
-In Python 3.11, two threads that parse with `ast` at a time disturb each other (SystemError: "AST constructor
-recursion depth mismatch"), and Streamlit parses a page each time that it draws it.
+numpy reads the headers of files with `ast`. Two threads that parse with it at a time disturb each other
+(SystemError: "AST constructor recursion depth mismatch"), and Streamlit parses a page each time it draws it.
+
+`functools.cached_property` has one lock for all instances. Where the attributes of two studies ask for each
+other's, two threads would wait for each other for ever. As from Python 3.12 on, there is none here.
 """
 
+import functools
 import math
 import re
 import struct
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING or sys.version_info >= (3, 12):
+    from functools import cached_property as cached_property
+else:
+
+    class cached_property(functools.cached_property):  # noqa: N801
+        """As in Python 3.12: two threads may both compute the value, and one of them is kept."""
+
+        def __get__(self, instance: Any, owner: type | None = None) -> Any:
+            if instance is None:
+                return self
+            held = instance.__dict__
+            return (
+                held[self.attrname]
+                if self.attrname in held
+                else held.setdefault(self.attrname, self.func(instance))
+            )
+
 
 LONGEST_HEADER = 10_000  # bytes, as in numpy
 PLAIN = re.compile(

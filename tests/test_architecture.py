@@ -84,7 +84,7 @@ CORE_FOR_DASHBOARD = (
     *("core.bases.kinds", "core.bases.position_index", "core.bases.twins"),
     "core.training.augmentations.preview",
     *("core.concepts.confused", "core.concepts.decomposition", "core.concepts.interventions"),
-    *("core.topics", "core.pipeline.memory"),
+    "core.topics",
 )
 # What its pages of research may import besides.
 RESEARCH_FOR_DASHBOARD = (

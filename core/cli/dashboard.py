@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import options
-from core.common.assets import MEMORY, PACKAGE, USUAL_MEMORY, bytes_of
+from core.common.assets import PACKAGE
 from core.common.command_line import python_module
 from core.common.remote.place import as_path
 from core.errors import SettingsError
@@ -92,7 +92,6 @@ def mcp(args: argparse.Namespace) -> None:
 def dashboard(args: argparse.Namespace) -> int:
     """Serve until the user stops it."""
     studies = _studies(args)
-    bytes_of(MEMORY, USUAL_MEMORY)
     os.environ[STUDIES] = str(studies)
     os.environ.setdefault(PROXIES, "")
     port_given, host = getattr(args, "port", PORT), getattr(args, "host", None)

@@ -1,23 +1,20 @@
-"""Where Peregrine's own files are, those that ship with it and the private ones of its user, and how much
-room its user gives it. No torch.
+"""Where Peregrine's own files are: those that ship with it, and the private ones of its user. No torch.
 
 In a checkout the former lie beside `core/`, in an installed package inside it (setup.py copies them).
 """
 
-import math
 import os
 import stat
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from core.errors import JobError, SettingsError
+from core.errors import JobError
 
 PROJECT = "peregrine-vision"
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder `core`
 CHECKOUT = PACKAGE.parent
 INSTALLED_ASSETS, INSTALLED_CONFIGS = "_assets", "_configs"
-MEMORY, USUAL_MEMORY = "PEREGRINE_MEMORY_GB", 7  # that the dashboard may hold until it forgets what it read
 STATE = "PEREGRINE_STATE"  # the variable that names the state folder
 
 
@@ -43,20 +40,6 @@ def asset_names(folder: str, ending: str) -> list[str]:
 def configs_folder() -> Path:
     """Return the folder of the example configs for training."""
     return _shipped(INSTALLED_CONFIGS, "configs")
-
-
-def bytes_of(variable: str, usual: float) -> int:
-    """Return a size that a variable gives in gigabytes. Raises SettingsError where it is no number."""
-    text = os.environ.get(variable, str(usual))
-    try:
-        size = float(text)
-    except ValueError:
-        size = math.nan
-    if not 0.01 <= size < math.inf:
-        raise SettingsError(
-            f"{variable} is '{text}', not a number of gigabytes from 0.01. Write {variable}={usual}"
-        )
-    return int(size * 1e9)
 
 
 def version() -> str:

@@ -52,15 +52,6 @@ def _started_from_ps(pid: int) -> str | None:
     return None if len(answer) < 2 or answer[0].startswith("Z") else answer[1].strip()
 
 
-def held_memory() -> int:
-    """Return the bytes of this process that are in memory and in no file; 0 where the system does not say."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return 0
-    return 1024 * int((status.partition("RssAnon:")[2].split() or ["0"])[0])
-
-
 def is_running(pid: int | None, started: str | None) -> bool:
     """Return True when `pid` runs on this machine and was started at `started`."""
     if pid is None:

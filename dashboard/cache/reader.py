@@ -22,13 +22,6 @@ from core.traces.traces import traces_stamp
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_caches: list[Any] = []  # of every function
-
-
-def forget_reads() -> None:
-    """Empty the caches of all functions."""
-    for one in _caches:
-        one.clear()
 
 
 def _array_key(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
@@ -64,8 +57,6 @@ def cached_read(
         @wraps(read)  # Streamlit tells caches apart by a function's name and source
         def cached(*args: Any, stamps: tuple[int, ...], **kwargs: Any) -> Any:
             return _read_only(read(*args, **kwargs))  # pyright: ignore[reportCallIssue]
-
-        _caches.append(cached)
 
         @wraps(read)
         def returned(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from core.common.assets import bytes_of, make_private
+from core.common.assets import make_private
 from core.common.inside import replacing
+from core.errors import SettingsError
 
 CACHE, SIZE = "PEREGRINE_CACHE", "PEREGRINE_CACHE_GB"
-USUAL_SIZE = 10  # GB
+USUAL_SIZE = "10"  # GB
 LOCK, OUTER_LOCK = "lock", "outer_lock"  # a `fetch` under the outer one may itself read through the cache
 LOOK_AFTER = 1 / 64  # of the size: what a process writes until it looks whether the cache is full
 FULL, KEPT = 7 / 8, 3 / 4  # of the size; what is between full and the size is for eight processes at once
@@ -25,7 +26,14 @@ _written: dict[int, float] = {}  # by process: bytes since it last looked; the f
 
 def most_bytes() -> int:
     """Return the size of the cache in bytes. Raises SettingsError for a variable that is no number."""
-    return bytes_of(SIZE, USUAL_SIZE)
+    text = os.environ.get(SIZE, USUAL_SIZE)
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not 0.01 <= size < math.inf:
+        raise SettingsError(f"{SIZE} is '{text}', not a number of gigabytes from 0.01. Write {SIZE}=10")
+    return int(size * 1e9)
 
 
 def cache_folder() -> Path:

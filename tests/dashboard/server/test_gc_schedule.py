@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from core.served.studies import open_current
 from dashboard.server import gc_schedule
 
 
@@ -73,22 +72,3 @@ def test_after_run__what_a_first_run_loaded_is_not_walked_again(timers):
 def test_streamlit_itself_collects_nothing_after_a_run():
     settings = Path(__file__).parents[3] / ".streamlit" / "config.toml"
     assert tomllib.loads(settings.read_text())["runner"]["postScriptGC"] is False
-
-
-def test_after_run__caches_beyond_the_memory_that_is_given_are_emptied(
-    timers, monkeypatch, studies, open_page
-):
-    assert not open_page("features", study="demo").exception
-    study, knot = open_current(studies / "demo"), Knot()
-    knot.study = study  # a ring that a first run left, which later collections do not walk
-    gc.freeze()
-    gone = weakref.ref(study)
-    del study, knot
-    timers.pop().run_out()
-    assert gone() is not None
-    monkeypatch.setenv("PEREGRINE_MEMORY_GB", "0.01")
-    gc_schedule.after_run("features")
-    timers.pop().run_out()
-    assert gone() is None
-    assert not open_page("features", study="demo").exception
-    timers.pop().run_out()

@@ -139,7 +139,7 @@ class AddressPath(type(Path())):  # pyright: ignore[reportGeneralTypeIssues, rep
         return _listed[str(self)][1] if str(self) in _listed else None
 
     def look(self, file: str) -> None:
-        """Ask the store anew what lies in a folder, which has to hold this file.
+        """List again what lies in a folder, which has to hold this file.
 
         Raises:
             StudyError: it does not, or may not be read. RemoteError.

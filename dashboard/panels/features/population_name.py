@@ -10,12 +10,14 @@ MOST_CLASSES = 3  # that are named
 def population_name(population: Slice) -> str:
     """Name the images of a filter in a few words; empty for a filter that names at most a split.
 
-    >>> subject(Slice(split="val", labels=("bird",))), subject(Slice(split="val"))
+    >>> population_name(Slice(split="val", labels=("bird",))), population_name(Slice(split="val"))
     ('bird', '')
-    >>> subject(Slice(labels=("bird", "cat"), correct=False)), subject(Slice(correct=True))
+    >>> population_name(Slice(labels=("bird", "cat"), correct=False)), population_name(Slice(correct=True))
     ('misclassified bird or cat', 'correctly classified images')
-    >>> subject(Slice(confusion=("bird", "cat"))), subject(Slice(labels=("bird",), fires=(3,)))
-    ('bird taken for cat', 'bird, filtered')
+    >>> population_name(Slice(confusion=("bird", "cat")))
+    'bird taken for cat'
+    >>> population_name(Slice(labels=("bird",), fires=(3,)))
+    'bird, filtered'
     """
     plain = replace(population, name="", split=None)
     if not plain:
@@ -32,7 +34,7 @@ def population_name(population: Slice) -> str:
 def others_name(population: Slice) -> str:
     """Name the images that those of a filter are compared with.
 
-    >>> others(Slice(labels=("bird",), split="val")), others(Slice(correct=False))
+    >>> others_name(Slice(labels=("bird",), split="val")), others_name(Slice(correct=False))
     ('other classes', 'all other images')
     """
     return (

@@ -1,5 +1,7 @@
 """Images whose label is likely wrong: an answer is confident against it (docs/method.md 2.9)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -9,6 +11,9 @@ from core.reader import StudyReader
 
 COLUMNS = ("image_id", "label", "suggested", "label_quality", "confidence")
 ACCURATE = 0.9
+BLOCK = 2**22  # probabilities held at once
+LOWEST_THRESHOLD = 2e-6  # of the probability from which cleanlab counts an image for a class
+LogitsOf = Callable[[np.ndarray], np.ndarray]
 LINEAR = ("probe_weights", "probe_bias")  # of the answer that the study is read by
 
 
@@ -26,19 +31,19 @@ def label_issues(study: StudyReader, mask: np.ndarray) -> pd.DataFrame:
     """
     if why_no_probabilities(study):
         return pd.DataFrame({name: [] for name in COLUMNS})
-    classes, is_val = list(study.class_names), study.is_val
-    truth = pd.Categorical(words(study.images, "label"), categories=classes).codes[is_val]
-    logits = _logits(study, np.flatnonzero(is_val))
-    order, shares = likely_wrong(logits, truth)
-    rows = np.flatnonzero(is_val)[order]
-    values = (
-        study.images["image_id"].to_numpy()[rows],
-        np.array(classes, object)[truth[order]],
-        np.array(classes, object)[shares.argmax(1)],
-        shares[np.arange(len(order)), truth[order]],
-        shares.max(1),
+    classes, is_val = np.array(study.class_names, object), study.is_val
+    truth = pd.Categorical(words(study.images, "label"), categories=list(classes)).codes[is_val]
+    found = likely_wrong(_logits(study, np.flatnonzero(is_val)), truth)
+    rows = np.flatnonzero(is_val)[found["row"]]
+    table = pd.DataFrame(
+        {
+            "image_id": study.images["image_id"].to_numpy()[rows],
+            "label": classes[truth[found["row"]]],
+            "suggested": classes[found["suggested"]],
+            "label_quality": found["label_quality"],
+            "confidence": found["confidence"],
+        }
     )
-    table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
     return where(table, mask[rows]).reset_index(drop=True)
 
 
@@ -51,40 +56,71 @@ def why_no_probabilities(study: StudyReader) -> str:
     return study.summary("probe").get("skipped") or "there is no classifier. Run the step probe"
 
 
-def _logits(study: StudyReader, rows: np.ndarray) -> np.ndarray:
+def _logits(study: StudyReader, images: np.ndarray) -> LogitsOf:
+    """Of rows among `images`, the rows of the study that are evaluated."""
     if study.has("val_logits"):
-        return study.array("val_logits").rows(np.arange(len(rows)))
+        return study.array("val_logits").rows
     weights, bias = (study.vector(item) for item in LINEAR)
-    return study.array("representations").rows(rows) @ weights.T + bias
+    return lambda rows: study.array("representations").rows(images[rows]) @ weights.T + bias
 
 
-def likely_wrong(logits: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the labels that an answer is confident against.
+def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
+    """Find the labels that an answer is confident against, a block of images at a time.
 
-    Confident learning (Northcutt, Jiang and Chuang 2021), as cleanlab computes it, estimates how many labels
+    Confident learning (Northcutt, Jiang and Chuang 2021), as cleanlab counts it, estimates how many labels
     are wrong; those of the lowest probability are taken, as long as another class is predicted.
 
     Args:
-        logits: (n_images, n_classes) of images that the answer was not trained on. truth: (n_images,) class
-            codes, -1 where there is no label.
+        logits_of: gives, for rows of images that the answer was not trained on, (len(rows), n_classes)
+            logits. truth: (n_images,) class codes, -1 where there is no label.
     Returns:
-        rows, the least likely label first; and the class probabilities (len(rows), n_classes) of these.
+        row, suggested (the code of the predicted class), label_quality and confidence (probabilities of the
+        label and of that class), the least likely label first.
     """
-    from cleanlab.filter import find_label_issues  # here: it takes a second to load
+    from cleanlab.count import compute_confident_joint  # here: it takes a second to load
+
+    rows = np.flatnonzero(truth >= 0)
+    present, codes = np.unique(truth[rows], return_inverse=True)
+    table = pd.DataFrame({"row": rows, "suggested": -1, "label_quality": np.nan, "confidence": np.nan})
+    if len(present) < 2:
+        return table[:0]
+    block_rows = max(BLOCK // logits_of(rows[:1]).shape[1], 1)
+    parts, own = [], np.empty(len(rows))
+    differs = np.empty(len(rows), bool)  # from the label, among the classes that are labels here
+    for start in range(0, len(rows), block_rows):
+        block = slice(start, start + block_rows)
+        shares, among = _probabilities(logits_of(rows[block]), present)
+        here = np.arange(len(shares))
+        parts.append((shares.argmax(1), shares[here, truth[rows[block]]], shares.max(1)))
+        own[block] = among[here, codes[block]]
+        differs[block] = among.argmax(1) != codes[block]
+    for name, values in zip(table.columns[1:], zip(*parts, strict=True), strict=True):
+        table[name] = np.concatenate(values)
+    thresholds = np.maximum(np.bincount(codes, own) / np.bincount(codes), LOWEST_THRESHOLD)
+    n_wrong, other = 0, np.flatnonzero(differs)
+    for start in range(0, len(other), block_rows):
+        block = other[start : start + block_rows]
+        _, among = _probabilities(logits_of(rows[block]), present)
+        _, confident = compute_confident_joint(
+            codes[block],
+            among,
+            thresholds=thresholds,
+            calibrate=False,
+            return_indices_of_off_diagonals=True,
+        )
+        n_wrong += len(confident)
+    unlikely = table.iloc[np.sort(np.argsort(own, kind="stable")[:n_wrong])]
+    unlikely = where(unlikely, unlikely["suggested"].to_numpy() != truth[unlikely["row"]])
+    return unlikely.sort_values("label_quality", kind="stable").reset_index(drop=True)
+
+
+def _probabilities(logits: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of all classes, and of those that are labels here among themselves."""
     from scipy.special import softmax
 
-    labelled = np.flatnonzero(truth >= 0)
-    present = np.unique(truth[labelled])
-    shares = softmax(np.asarray(logits[labelled], np.float64), axis=1)
-    if len(present) < 2:
-        return labelled[:0], shares[:0]
-    codes = np.searchsorted(present, truth[labelled])
-    among = shares[:, present] / shares[:, present].sum(1, keepdims=True)
-    issues = find_label_issues(codes, among, filter_by="low_self_confidence", n_jobs=1)
-    given = shares[np.arange(len(labelled)), truth[labelled]]
-    unlikely = np.flatnonzero(issues & (shares.argmax(1) != truth[labelled]))
-    unlikely = unlikely[np.argsort(given[unlikely], kind="stable")]
-    return labelled[unlikely], shares[unlikely]
+    shares = softmax(np.asarray(logits, np.float64), axis=1)
+    among = shares[:, present]
+    return shares, among / among.sum(1, keepdims=True)
 
 
 def issues_sentence(table: pd.DataFrame, n_images: int, accuracy: float) -> str:

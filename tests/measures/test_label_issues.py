@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from cleanlab.filter import find_label_issues
 from scipy.special import softmax
 
 from core.export.files import export_table
@@ -29,11 +30,14 @@ def planted_logits(rng, n: int = 400, n_classes: int = 5):
 
 def test_likely_wrong__finds_planted_labels_and_orders_them_by_their_probability(rng):
     logits, given, changed = planted_logits(rng)
-    rows, shares = likely_wrong(logits, given)
+    table = likely_wrong(logits.__getitem__, given)
+    rows, shares = table["row"], softmax(logits, 1)[table["row"]]
     assert np.isin(rows, changed).mean() > 0.9 and np.isin(changed, rows).mean() > 0.7
-    quality = shares[np.arange(len(rows)), given[rows]]
-    assert (np.diff(quality) >= 0).all() and (shares.argmax(1) != given[rows]).all()
-    assert len(likely_wrong(logits, logits.argmax(1))[0]) == 0  # the answer agrees with every label
+    np.testing.assert_array_equal(table["label_quality"], shares[np.arange(len(rows)), given[rows]])
+    np.testing.assert_array_equal(table["suggested"], shares.argmax(1))
+    np.testing.assert_array_equal(table["confidence"], shares.max(1))
+    assert (np.diff(table["label_quality"]) >= 0).all() and (table["suggested"] != given[rows]).all()
+    assert likely_wrong(logits.__getitem__, logits.argmax(1)).empty  # the answer agrees with every label
 
 
 def slow_count(shares: np.ndarray, given: np.ndarray) -> int:
@@ -46,24 +50,28 @@ def slow_count(shares: np.ndarray, given: np.ndarray) -> int:
     return n
 
 
-def test_likely_wrong__are_as_many_as_confident_learning_counts(rng):
+@pytest.mark.parametrize("block", [7 * 5, 2**22])
+def test_likely_wrong__are_as_many_as_confident_learning_counts(rng, monkeypatch, block):
+    monkeypatch.setattr("core.measures.label_issues.BLOCK", block)
     logits, given, _ = planted_logits(rng, n=900)
     logits *= 0.4  # so that the answer is often wrong, and unsure
     shares = softmax(logits, 1)
     quality = shares[np.arange(900), given]
     lowest = np.argsort(quality, kind="stable")[: slow_count(shares, given)]
     expected = lowest[shares[lowest].argmax(1) != given[lowest]]
-    np.testing.assert_array_equal(likely_wrong(logits, given)[0], expected)
+    table = likely_wrong(logits.__getitem__, given)
+    np.testing.assert_array_equal(table["row"], expected)
+    listed = find_label_issues(given, shares, filter_by="low_self_confidence", n_jobs=1)
+    np.testing.assert_array_equal(np.sort(table["row"]), np.flatnonzero(listed & (shares.argmax(1) != given)))
 
 
 def test_likely_wrong__without_some_labels_or_classes(rng):
     logits, given, changed = planted_logits(rng)
     unknown = np.where(given == 3, -1, given)
-    rows, shares = likely_wrong(logits, unknown)
-    assert len(rows) and (unknown[rows] >= 0).all() and shares.shape[1] == 5
-    for few in (np.full(400, -1), np.where(given == 3, 3, -1)):
-        assert len(likely_wrong(logits, few)[0]) == 0
-    assert len(likely_wrong(logits[:0], given[:0])[0]) == 0
+    rows = likely_wrong(logits.__getitem__, unknown)["row"]
+    assert len(rows) and (unknown[rows] >= 0).all()
+    for few in (np.full(400, -1), np.where(given == 3, 3, -1), given[:0]):
+        assert likely_wrong(logits.__getitem__, few).empty
 
 
 @pytest.mark.slow

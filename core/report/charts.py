@@ -63,25 +63,28 @@ def choose_interactive(interactive: bool) -> tuple[bool, str]:
 
 def study_charts(study: Study, *, interactive: bool) -> Charts:
     """Every chart of a report that the study holds the tables for."""
-    figures: dict[str, go.Figure] = {}
-    described: list[str] = []
-    options = FigureOptions()
+    figures = drawable(study)
+    titles = [chart_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
+    pieces = embed(
+        [figure for figure, _ in figures.values()],
+        [title if title[1:2].isupper() else title[0].upper() + title[1:] for title in titles],
+        interactive,
+        [alt for _, alt in figures.values()],
+    )
+    return Charts(dict(zip(figures, pieces, strict=True)))
+
+
+def drawable(study: Study) -> dict[str, tuple[go.Figure, str]]:
+    """Draw the charts that the study holds the tables for, by name; with each its text for screen readers."""
+    figures, options = {}, FigureOptions()
     for name in CHARTS:
         chart = chart_named(name)
         try:
             table = read_chart(study, chart, options)
-            figures[name] = drawn(chart, table, options, LIGHT)
+            figures[name] = drawn(chart, table, options, LIGHT), chart.described(table)
         except PeregrineError:
-            continue  # its section says why there is nothing
-        described.append(chart.described(table))
-    titles = [chart_named(name).title.partition(";")[0].replace(" (--score)", "") for name in figures]
-    pieces = embed(
-        list(figures.values()),
-        [title if title[1:2].isupper() else title[0].upper() + title[1:] for title in titles],
-        interactive,
-        described,
-    )
-    return Charts(dict(zip(figures, pieces, strict=True)))
+            continue  # its chapter says why there is nothing
+    return figures
 
 
 def embed(

@@ -13,9 +13,8 @@ from core.common.arrays import evenly
 from core.common.captions import with_class_names
 from core.common.dataframes import numbers
 from core.common.formatting import counted, number, percent, signed, with_interval
-from core.report.charts import Charts
 from core.report.inputs import Source
-from core.report.page import Section, parts
+from core.report.page import parts
 from core.slices import saved_slices
 from core.slices.finder import worst_slices
 from core.slices.inspection.words import feature_words
@@ -26,25 +25,24 @@ from core.store import Narrowed, Study
 FEATURES, TOP_IMAGES, HEATS, PAIRS, CONCEPTS, SLICES = 8, 6, 6, 12, 20, 6
 
 
-def features(source: Source, charts: Charts) -> Section:
+def features(source: Source) -> list[Markup]:
     """State how many fire how often, and show the most telling ones with words and top images."""
-    section, study = Section("features", "Features"), source.study
+    study = source.study
     if not study.has("features"):
-        section.parts = [parts.paragraph(source.reason("features"))]
-        return section
+        return []
     table, summary = study.table("features"), study.summary("features")
-    section.parts = [
+    pieces = [
         parts.paragraph(f"{bands_sentence(table)} Epsilon is {summary.get('epsilon', float('nan')):g}."),
         *(parts.paragraph(note) for note in notes_on_features(study)),
-        *charts.row("sorted_activation", "purity"),
+        *source.charts.row("sorted_activation", "purity"),
         parts.heading("The most telling discriminative features"),
         parts.quiet("With the images on which each is largest, and where it looks if that is stored."),
     ]
     by_number = {row["feature"]: row for row in table.to_dict("records")}
     top = study.vector("top_images") if study.has("top_images") else None
     for feature in telling_features(table)[:FEATURES]:
-        section.parts += _feature(source, feature, by_number[feature], top)
-    return section
+        pieces += _feature(source, feature, by_number[feature], top)
+    return pieces
 
 
 def feature_facts(study: Study, fact: Mapping[str, Any]) -> str:
@@ -56,27 +54,27 @@ def feature_facts(study: Study, fact: Mapping[str, Any]) -> str:
     return with_class_names(facts)
 
 
-def slices(source: Source) -> Section:
+def slices(source: Source) -> list[Markup]:
     """The slices with the highest error rates, and the saved ones, each with some images."""
-    section, study = Section("slices", "Slices"), source.study
+    study = source.study
     whole = study.whole if isinstance(study, Narrowed) else study
     inside = np.ones(study.n_images, bool) if study.chosen is None else study.chosen
     words = {feature: ", ".join(named) for feature, named in feature_words(whole).items()}
+    pieces: list[Markup] = []
     for row in worst_slices(whole, limit=SLICES, among=study.chosen).to_dict("records"):
         where = Slice.parse(str(row["where"]))
         ends = f"{100 * row['low']:.0f} to {100 * row['high']:.0f}"
         rates = f"{percent(row['error_rate'])} ({ends}) of {counted(int(row['n']), 'image')} misclassified"
         beside = f"{rates}, others {percent(row['rest'])}: {row['where']}"
         name = plain_name(where, words, study.feature_kind)
-        section.parts += [parts.heading(with_class_names(name)), parts.quiet(beside)]
-        section.parts.append(_some(source, where.mask(whole) & inside))
+        pieces += [parts.heading(with_class_names(name)), parts.quiet(beside)]
+        pieces.append(_some(source, where.mask(whole) & inside))
     for saved in saved_slices.listed(whole)[:SLICES]:
         count = "cannot be read" if saved["n_images"] is None else counted(saved["n_images"], "image")
-        section.parts += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
+        pieces += [parts.heading(f"Saved: {saved['name']}"), parts.quiet(f"{count}: {saved['where']}")]
         if saved["n_images"]:
-            section.parts.append(_some(source, Slice.parse(saved["where"]).mask(whole) & inside))
-    section.parts = section.parts or [parts.paragraph("None is saved, and none has clearly more errors.")]
-    return section
+            pieces.append(_some(source, Slice.parse(saved["where"]).mask(whole) & inside))
+    return pieces or [parts.paragraph("None is saved, and none has clearly more errors.")]
 
 
 def _some(source: Source, mask: np.ndarray) -> Markup:
@@ -94,30 +92,27 @@ def _feature(source: Source, feature: int, fact: dict[str, Any], top: np.ndarray
     return [*pieces, source.seen_tiles(rows, [feature]) if seen else source.tiles(rows)]
 
 
-def heatmaps(source: Source) -> Section:
+def heatmaps(source: Source) -> list[Markup]:
     """Correct and misclassified images with the heatmap of what fires on them."""
-    section, study = Section("heatmaps", "Where the discriminative features look"), source.study
+    study = source.study
     if not study.has("heatmap_maps"):
-        section.parts = [parts.paragraph(source.reason("heatmaps"))]
-        return section
+        return []
     firing = numbers(source.judged, "n_firing_discriminative") > 0
+    pieces: list[Markup] = []
     for name, verdict in (("Correct images", 1), ("Misclassified images", 0)):
         images = source.judged.loc[firing & (numbers(source.judged, "correct") == verdict)]
         rows = images["row"].to_numpy()[evenly(len(images), HEATS)]
         if len(rows):
-            section.parts += [parts.heading(name), source.seen_tiles(rows)]
-    if not section.parts:
-        rows = source.judged["row"].to_numpy()
-        section.parts = [source.seen_tiles(rows[evenly(len(rows), HEATS)])]
-    return section
+            pieces += [parts.heading(name), source.seen_tiles(rows)]
+    rows = source.judged["row"].to_numpy()
+    return pieces or [source.seen_tiles(rows[evenly(len(rows), HEATS)])]
 
 
-def overlap(source: Source, charts: Charts) -> Section:
+def overlap(source: Source) -> list[Markup]:
     """mIoU with both kinds of mask, beside what a uniform heatmap has."""
-    section, study = Section("overlap", "Overlap of heatmaps and masks (mIoU)"), source.study
+    study = source.study
     if not study.has("overlap_summary"):
-        section.parts = [parts.paragraph(source.reason("overlap"))]
-        return section
+        return []
     summary = study.table("overlap_summary")
     paper = summary.loc[summary["variant"] == "paper"]
     both = paper.loc[paper["images"] == "both masks"]
@@ -127,8 +122,8 @@ def overlap(source: Source, charts: Charts) -> Section:
         for row in both.to_dict("records")
     ]
     head = ["Mask", "Images", "Split", "mIoU (95 % interval)", "n"]
-    section.parts = [
-        *charts.row("miou", "threshold_sweep"),
+    pieces = [
+        *source.charts.row("miou", "threshold_sweep"),
         parts.table(head, rows, caption="Variant of the paper."),
     ]
     if study.has("overlap_controls"):
@@ -138,22 +133,21 @@ def overlap(source: Source, charts: Charts) -> Section:
             for row in controls.loc[controls["variant"] == "paper"].to_dict("records")
         ]
         head = ["Heatmap", "Mask", "mIoU (95 % interval)", "n"]
-        section.parts += [parts.heading("What other heatmaps would have"), parts.table(head, control_rows)]
+        pieces += [parts.heading("What other heatmaps would have"), parts.table(head, control_rows)]
     if notes := study.summary("overlap").get("notes"):
-        section.parts.append(parts.bullets(notes))
-    return section
+        pieces.append(parts.bullets(notes))
+    return pieces
 
 
 def _amount(row: dict) -> str:
     return with_interval(float(row["mean"]), float(row["low"]), float(row["high"]))
 
 
-def failures(source: Source) -> Section:
+def failures(source: Source) -> list[Markup]:
     """The features that push the most common confusions."""
-    section, study = Section("failures", "Features behind the errors"), source.study
+    study = source.study
     if not study.has("failure_pairs"):
-        section.parts = [parts.paragraph(source.reason("failures"))]
-        return section
+        return []
     pairs = study.table("failure_pairs")
     by_pair: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in pairs.loc[pairs["side"] == "predicted"].to_dict("records"):
@@ -167,18 +161,17 @@ def failures(source: Source) -> Section:
         ]
         rows.append([true, predicted, f"{int(part[0]['n_images']):,}", "; ".join(named)])
     caption = "Contribution of the strongest features to the logit of the class that was answered."
-    section.parts = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=caption)]
+    pieces = [parts.table(["Class", "Taken for", "Images", "Features"], rows, caption=caption)]
     if interventions := study.summary("failures").get("interventions"):
-        section.parts.append(parts.paragraph(f"{interventions[0].upper()}{interventions[1:]}."))
-    return section
+        pieces.append(parts.paragraph(f"{interventions[0].upper()}{interventions[1:]}."))
+    return pieces
 
 
-def concepts(source: Source) -> Section:
+def concepts(source: Source) -> list[Markup]:
     """List the words of the features with most highly activating images."""
-    section, study = Section("concepts", "Concepts"), source.study
+    study = source.study
     if not study.has("explained"):
-        section.parts = [parts.paragraph(source.reason("concepts"))]
-        return section
+        return []
     summary = study.summary("concepts")
     explained = study.table("explained")
     explained = explained.sort_values("n_images", ascending=False, kind="stable").head(CONCEPTS)
@@ -198,7 +191,7 @@ def concepts(source: Source) -> Section:
         f"above alpha = {number(summary.get('alpha'))}."
     )
     head = ["Feature", "Words, best first", "Images", "Likeness of their crops", "Interpretable"]
-    section.parts = [parts.paragraph(text), parts.table(head, rows)]
+    pieces = [parts.paragraph(text), parts.table(head, rows)]
     if notes := summary.get("notes"):
-        section.parts.append(parts.bullets(notes))
-    return section
+        pieces.append(parts.bullets(notes))
+    return pieces

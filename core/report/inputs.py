@@ -14,6 +14,7 @@ from core.common.image_files import image_file
 from core.common.threadsafe import cached_property
 from core.errors import PeregrineError
 from core.export.private_paths import without_folders
+from core.report.charts import Charts
 from core.report.page import parts, picture
 from core.slices.inspection.populations import shown_images
 from core.slices.inspection.words import feature_words
@@ -24,10 +25,12 @@ WORDS = 3  # of a feature
 
 
 class Source:
-    """One study, with what several sections need; nothing is computed that the study does not hold."""
+    """One study with its charts, and what several chapters need; nothing is computed that the study does
+    not hold.
+    """
 
-    def __init__(self, study: Study):
-        self.study = study
+    def __init__(self, study: Study, charts: Charts | None = None):
+        self.study, self.charts = study, charts or Charts({})
 
     @cached_property
     def facts(self) -> pd.DataFrame:

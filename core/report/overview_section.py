@@ -22,7 +22,7 @@ from core.common.statistics.intervals import wilson
 from core.export.finding import study_finding
 from core.export.private_paths import without_folders
 from core.report.inputs import Source
-from core.report.page import Section, parts
+from core.report.page import parts
 from core.steps import STEPS
 from core.storage.manifest import digest
 from core.store import Study
@@ -31,7 +31,7 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "pandas", "pyarrow", "plotl
 SAMPLES, CLASSES = 12, 30
 
 
-def holds(source: Source) -> Section:
+def holds(source: Source) -> list[Markup]:
     """Counts, classes, samples, and everything that was assumed or left out."""
     study, embed = source.study, source.study.summary("embed")
     encoder = embed.get("encoder") or {}
@@ -47,18 +47,16 @@ def holds(source: Source) -> Section:
         ("Features", f"{encoder.get('n_features', 0):,}", layer_words(encoder)),
     ]
     samples = source.judged["row"].to_numpy()
-    section = Section("holds", "What it holds", [parts.cards(numbers_shown), parts.facts(_encoder(study))])
+    pieces = [parts.cards(numbers_shown), parts.facts(_encoder(study))]
     if study.has("thumbnails"):
-        section.parts += [
-            parts.heading("Some of the images"),
-            source.tiles(samples[evenly(len(samples), SAMPLES)]),
-        ]
+        some = samples[evenly(len(samples), SAMPLES)]
+        pieces += [parts.heading("Some of the images"), source.tiles(some)]
     if study.has("classes") and study.labelled:
-        section.parts += [parts.heading("Classes"), _classes(source)]
+        pieces += [parts.heading("Classes"), _classes(source)]
     notes = [without_folders(note) for note in (*embed.get("notes", []), *encoder.get("assumptions", []))]
     if notes:
-        section.parts += [parts.heading("Assumed, ignored or noted"), parts.bullets(notes)]
-    return section
+        pieces += [parts.heading("Assumed, ignored or noted"), parts.bullets(notes)]
+    return pieces
 
 
 def _encoder(study: Study) -> list[tuple[object, object]]:
@@ -96,30 +94,19 @@ def _classes(source: Source) -> Markup:
     return parts.table(["Class", "Train", "Evaluation", "Accuracy (95 % interval)"], rows, caption=caption)
 
 
-def settings(source: Source) -> Section:
+def settings(source: Source) -> list[Markup]:
     """Everything that is needed to make the study again, but for the folders that files lie in."""
-    study = source.study
-    rows = [
-        (
-            step,
-            ", ".join(
-                f"{name} {_plain(value)}" for name, value in study.settings(step).items() if value is not None
-            ),
-        )
-        for step in done_steps(study)
+    study, rows = source.study, []
+    for step in done_steps(study):
+        given = {name: value for name, value in study.settings(step).items() if value is not None}
+        rows.append((step, ", ".join(f"{name} {_plain(value)}" for name, value in given.items())))
+    return [
+        parts.table(["Step", "Settings"], rows),
+        parts.heading("Command lines"),
+        parts.listing("\n".join(command_lines(study))),
+        parts.heading("Versions"),
+        parts.facts([("Report made with", versions()), ("Study", f"digest {digest(study.manifest)}")]),
     ]
-    commands = "\n".join(command_lines(study))
-    return Section(
-        "settings",
-        "Settings, versions and commands",
-        [
-            parts.table(["Step", "Settings"], rows),
-            parts.heading("Command lines"),
-            parts.listing(commands),
-            parts.heading("Versions"),
-            parts.facts([("Report made with", versions()), ("Study", f"digest {digest(study.manifest)}")]),
-        ],
-    )
 
 
 def done_steps(study: Study) -> list[str]:
@@ -194,15 +181,13 @@ def _slice_words(study: Any) -> str:
     return study.slice.describe()
 
 
-def accuracy(source: Source) -> Section:
+def accuracy(source: Source) -> list[Markup]:
     """The probe's accuracy beside guessing, and what it confuses."""
     study = source.study
     images = "evaluation images" if study.chosen is None else "images"
-    section = Section("accuracy", "Accuracy")
     probe = study.summary("probe")
     if probe.get("top1") is None:
-        section.parts = [parts.paragraph(source.reason("probe"))]
-        return section
+        return []
     labels = source.judged["label"].dropna().value_counts(normalize=True)
     n, base = int(probe.get("n_val") or 0), float(labels.iloc[0]) if len(labels) else None
     low, high = wilson(float(probe["top1"]) * n, n)
@@ -214,9 +199,7 @@ def accuracy(source: Source) -> Section:
         cards.append(("Top-5", percent(probe["top5"]), f"{n:,} {images}"))
     if probe.get("train_top1") is not None:
         cards.append(("On train images", percent(probe["train_top1"]), "optimistic: it was trained on them"))
-    notes = map(parts.paragraph, notes_on_probe(study))
-    section.parts = [parts.cards(cards), *notes, *_confusions(source)]
-    return section
+    return [parts.cards(cards), *map(parts.paragraph, notes_on_probe(study)), *_confusions(source)]
 
 
 def _confusions(source: Source, most: int = 12) -> list[Markup]:

@@ -11,9 +11,8 @@ from core.common.arrays import evenly
 from core.common.dataframes import numbers
 from core.common.formatting import number, percent, with_interval
 from core.common.score_names import score_label
-from core.report.charts import Charts
 from core.report.inputs import Source, lowest
-from core.report.page import Section, parts
+from core.report.page import parts
 
 SHOWN = 12
 COLUMNS = {  # of the table of scores
@@ -25,23 +24,20 @@ COLUMNS = {  # of the table of scores
 }
 
 
-def quality(source: Source, charts: Charts) -> Section:
+def quality(source: Source) -> list[Markup]:
     """Every score with its interval, beside guessing and the base rates."""
-    section, study = Section("quality", "Q-Score and its rivals"), source.study
+    study = source.study
     if not study.has("quality_metrics"):
-        section.parts = [parts.paragraph(source.reason("quality"))]
-        return section
+        return []
     metrics = study.table("quality_metrics").sort_values("auroc", ascending=False, kind="stable")
-    section.parts.append(parts.strong(baselines.finding(metrics)))
+    pieces = [parts.strong(baselines.finding(metrics))]
     if sentence := advice(study):
-        section.parts.append(parts.paragraph(sentence))
+        pieces.append(parts.paragraph(sentence))
     of_q = metrics.loc[metrics["score"] == "q_score"].to_dict("records")
     if of_q:
-        section.parts.append(parts.cards(_headline(of_q[0])))
-    section.parts += charts.row("errors_found", "baselines", "q_distribution", "roc", "risk_coverage")
-    section.parts.append(_metrics(metrics.to_dict("records")))
-    section.parts += charts.row("by_cause")
-    return section
+        pieces.append(parts.cards(_headline(of_q[0])))
+    pieces += source.charts.row("errors_found", "baselines", "q_distribution", "roc", "risk_coverage")
+    return [*pieces, _metrics(metrics.to_dict("records")), *source.charts.row("by_cause")]
 
 
 def _headline(of_q: dict) -> list[tuple[str, str, str]]:
@@ -75,14 +71,12 @@ def _metrics(rows: list[dict]) -> Markup:
     return parts.table(head, cells, caption=n)
 
 
-def premise(source: Source) -> Section:
+def premise(source: Source) -> list[Markup]:
     """State whether the Q-Score can be trusted, and the facts beside that verdict."""
-    section, summary = Section("premise", "Trust check"), source.study.summary("quality")
-    trust = read_check(source.study)
+    summary, trust = source.study.summary("quality"), read_check(source.study)
     if trust is None:
-        section.parts = [parts.paragraph(source.reason("quality"))]
-        return section
-    section.parts = [
+        return []
+    return [
         parts.strong(trust.sentence),
         parts.paragraph(trust.facts),
         *(parts.paragraph(note) for note in notes_on_features(source.study)),
@@ -101,31 +95,27 @@ def premise(source: Source) -> Section:
             ]
         ),
     ]
-    return section
 
 
-def worst_images(source: Source) -> Section:
+def worst_images(source: Source) -> list[Markup]:
     """Images with the lowest Q, and errors of which the probe is most confident."""
-    section, study = Section("worst", "Worst images"), source.study
+    study = source.study
     if not study.has("quality"):
-        section.parts = [parts.paragraph(source.reason("quality"))]
-        return section
+        return []
     q = numbers(source.judged, "q_score")
     zero = int((q == 0).sum())
     positive = source.judged.loc[q > 0]
-    section.parts = [
+    none = source.judged.loc[q == 0, "row"].to_numpy()
+    rows = [*none[evenly(len(none), SHOWN // 2)].tolist(), *lowest(positive, "q_score", SHOWN // 2)]
+    pieces = [
         parts.heading("Lowest Q-Scores"),
         parts.quiet(
             f"{zero:,} of {int(np.isfinite(q).sum()):,} images have Q = 0: no discriminative "
             "feature fires on them. First some of these, then the lowest above 0.",
         ),
+        source.tiles(rows),
     ]
-    none = source.judged.loc[q == 0, "row"].to_numpy()
-    rows = [*none[evenly(len(none), SHOWN // 2)].tolist(), *lowest(positive, "q_score", SHOWN // 2)]
-    section.parts.append(source.tiles(rows))
-    if study.has("probe"):
-        section.parts += _most_confident_errors(source)
-    return section
+    return [*pieces, *_most_confident_errors(source)] if study.has("probe") else pieces
 
 
 def _most_confident_errors(source: Source) -> list[Markup]:

@@ -30,7 +30,7 @@ from core.report.charts import choose_interactive, study_charts
 from core.report.image_sections import feature_facts
 from core.report.inputs import Source
 from core.report.page import SCRIPTED, TEMPLATES, Section, page, parts
-from core.report.write import definition_section, plotly_script, study_sections
+from core.report.write import plotly_script, study_sections
 from core.slices.inspection.populations import shown_images
 from core.store import Study
 
@@ -143,14 +143,13 @@ class _Site:
         study, source = self.study, self.source
         living, _ = choose_interactive(False)
         with self.progress.step("charts"):
-            charts = study_charts(study, interactive=living)
+            source.charts = study_charts(study, interactive=living)
         with self.progress.step("page"):
             pictures = {row: self._image(row, there) for row, there in kept.items()}
             data = {"rows": rows, "pictures": pictures, "features": cards}
-            sections = study_sections(source, charts)
+            sections = study_sections(source)
             at = next(i for i, one in enumerate(sections) if one.anchor == "features") + 1
             sections[at:at] = [self._browser(len(rows), len(cards))]
-            sections += [overview_section.settings(source), definition_section()]
             sections[-1].parts.append(parts.data(data))
             script = TEMPLATES.get_template("site.js").render()
             script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -17,16 +17,13 @@ import numpy as np
 from PIL import Image
 
 from core.charts.feature_points import telling_features
-from core.charts.options import FigureOptions
-from core.charts.theme import LIGHT
 from core.common.dataframes import numbers
 from core.errors import PeregrineError, SettingsError
 from core.export.summary import info
-from core.figures.catalogue import chart_named, drawn, read_chart
 from core.figures.files import find_browser, render_all
 from core.jobs.progress import Progress
 from core.measures.headline import NAMES, headline
-from core.report.charts import CHARTS
+from core.report.charts import drawable
 from core.report.inputs import Source, lowest
 from core.slices.inspection.populations import shown_images
 from core.store import Study
@@ -137,15 +134,9 @@ def _charts(study: Study) -> Iterator[tuple[str, np.ndarray]]:
         find_browser()
     except SettingsError:
         return  # charts are drawn by one
-    options = FigureOptions()
-    pictures = {}
-    for name in CHARTS:
-        chart = chart_named(name)
-        try:
-            pictures[name] = drawn(chart, read_chart(study, chart, options), options, LIGHT)
-        except PeregrineError:
-            continue  # the study does not hold what it needs
-    for name, body in zip(pictures, render_all(list(pictures.values()), "png"), strict=True):
+    figures = drawable(study)
+    pictures = render_all([figure for figure, _ in figures.values()], "png")
+    for name, body in zip(figures, pictures, strict=True):
         yield f"charts/{name}", np.array(Image.open(BytesIO(body)).convert("RGB"))
 
 

@@ -1,6 +1,7 @@
 """The command `report`: one study, or several compared, as one HTML file that needs nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
@@ -9,11 +10,44 @@ from core.errors import SettingsError
 from core.export.files import complete_file
 from core.jobs.progress import Progress
 from core.report import image_sections, overview_section, scores
-from core.report.charts import Charts, choose_interactive, embed, study_charts
+from core.report.charts import choose_interactive, embed, study_charts
 from core.report.comparison import compared
 from core.report.inputs import Source
 from core.report.page import Section, definitions, page, parts
 from core.store import Narrowed, Study
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter about one study: its parts, or why there are none: what `step` says of its results."""
+
+    anchor: str
+    title: str
+    step: str
+    parts: Callable[[Source], list[Markup]]
+
+    def of(self, source: Source) -> Section:
+        why = [] if (drawn := self.parts(source)) else [parts.paragraph(source.reason(self.step))]
+        return Section(self.anchor, self.title, drawn or why)
+
+
+HOLDS = Chapter("holds", "What it holds", "embed", overview_section.holds)
+ACCURACY = Chapter("accuracy", "Accuracy", "probe", overview_section.accuracy)
+SETTINGS = Chapter("settings", "Settings, versions and commands", "embed", overview_section.settings)
+CHAPTERS = (
+    HOLDS,
+    ACCURACY,
+    Chapter("quality", "Q-Score and its rivals", "quality", scores.quality),
+    Chapter("premise", "Trust check", "quality", scores.premise),
+    Chapter("features", "Features", "features", image_sections.features),
+    Chapter("slices", "Slices", "probe", image_sections.slices),
+    Chapter("worst", "Worst images", "quality", scores.worst_images),
+    Chapter("heatmaps", "Where the discriminative features look", "heatmaps", image_sections.heatmaps),
+    Chapter("overlap", "Overlap of heatmaps and masks (mIoU)", "overlap", image_sections.overlap),
+    Chapter("failures", "Features behind the errors", "failures", image_sections.failures),
+    Chapter("concepts", "Concepts", "concepts", image_sections.concepts),
+    SETTINGS,
+)
 
 
 def write_report(
@@ -51,31 +85,18 @@ def check_report_file(out: Path) -> None:
 
 
 def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
-    source = Source(studies[0])
     of_slice = " of a slice" if studies[0].chosen is not None else ""
     with progress.step("charts"):
-        charts = study_charts(studies[0], interactive=living)
+        source = Source(studies[0], study_charts(studies[0], interactive=living))
     with progress.step("sections"):
-        sections = [*study_sections(source, charts), overview_section.settings(source), definition_section()]
+        sections = study_sections(source)
     intro = [*overview_section.introduction(source), *_said(note)]
     return page(f"{studies[0].name}: report{of_slice}", intro, sections, script=plotly_script(living))
 
 
-def study_sections(source: Source, charts: Charts) -> list[Section]:
-    """Every section about one study, but settings and definitions."""
-    return [
-        overview_section.holds(source),
-        overview_section.accuracy(source),
-        scores.quality(source, charts),
-        scores.premise(source),
-        image_sections.features(source, charts),
-        image_sections.slices(source),
-        scores.worst_images(source),
-        image_sections.heatmaps(source),
-        image_sections.overlap(source, charts),
-        image_sections.failures(source),
-        image_sections.concepts(source),
-    ]
+def study_sections(source: Source) -> list[Section]:
+    """Every chapter about one study, its settings and the definitions."""
+    return [*(chapter.of(source) for chapter in CHAPTERS), definition_section()]
 
 
 def _several(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:
@@ -93,12 +114,9 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
     with progress.step("sections"):
         for at, (study, name) in enumerate(zip(studies, names, strict=True)):
             source = Source(study)
-            for section in (
-                overview_section.holds(source),
-                overview_section.accuracy(source),
-                overview_section.settings(source),
-            ):
-                sections.append(_of(section, name, at))
+            for chapter in (HOLDS, ACCURACY, SETTINGS):
+                section = chapter.of(source)
+                sections.append(Section(f"{section.anchor}-{at}", f"{section.title}: {name}", section.parts))
     intro = [parts.paragraph(f"{names[0]} is what the others are compared with.")]
     intro += [*overview_section.narrowed_to(first), *_said(note)]
     return page(
@@ -107,10 +125,6 @@ def _several(studies: Sequence[Study], living: bool, note: str, progress: Progre
         [*sections, definition_section()],
         script=plotly_script(living),
     )
-
-
-def _of(section: Section, name: str, at: int) -> Section:
-    return Section(f"{section.anchor}-{at}", f"{section.title}: {name}", section.parts)
 
 
 def definition_section() -> Section:

@@ -21,7 +21,6 @@ from core.figures.catalogue import draw
 from core.figures.cells import CellRequest
 from core.measures.slice_tables import QUICK, TABLES, VECTORS
 from core.report import scores as report_scores
-from core.report.charts import Charts
 from core.report.inputs import Source
 from core.slices.inspection.populations import with_split
 from core.slices.slice import Slice
@@ -196,7 +195,7 @@ def test_figure_and_report__say_what_the_page_shows(study, folder):
         assert_frame_equal(pairs, other.table("confusions"))
         for name, vector in heatmap_reads.group_means(study, population).items():
             np.testing.assert_array_equal(vector, other.vector(heatmap_reads.GROUP_MEANS[name]))
-        told = str(report_scores.quality(Source(other), Charts({})).parts)
+        told = str(report_scores.quality(Source(other)))
         for row in score_reads.metrics(study, population, tuple(aurocs["score"])).to_dict("records"):
             for column in ("auroc", "auprc_correct", "auprc_error", "aurc", "augrc"):
                 assert with_interval(row[column], row[f"{column}_low"], row[f"{column}_high"]) in told

@@ -79,7 +79,7 @@ def test_note__is_told_with_the_accuracy_and_goes_with_the_next_probe(of_before,
     (note,) = notes_on_probe(study)
     assert note.startswith("The probe learnt best at the smallest of 4 rates, 0.01.")
     assert info(study)["probe_notes"] == [note] and note in run("info", of_before).out
-    assert note in str(accuracy(Source(study)).parts)
+    assert note in str(accuracy(Source(study)))
     other = open_study(shutil.copytree(of_before, of_before.parent / "other"))
     assert feature_notes(shared_images([study, other]))[0] == f"in study, t{note[1:]}"
     outcome = run("probe", of_before, "--device", "cpu")

@@ -1,19 +1,48 @@
-"""Checks of settings against the ranges and choices that their fields state. Free of torch."""
+"""Checks of settings against the ranges and choices that their fields state. Free of torch.
+
+A range stands in the type of a field, as in `momentum: Share = 0.9`.
+"""
 
 import dataclasses
-from typing import Any
+import typing
+from collections.abc import Callable
+from math import inf
+from typing import Annotated, Any
 
 from core.errors import SettingsError, did_you_mean
 
 
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a value must do, in the words of the message, and whether one does it."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+Positive = Annotated[float, Rule("be above 0", lambda value: value > 0)]
+NotNegative = Annotated[float, Rule("be 0 or more", lambda value: 0 <= value < inf)]
+NotNegativeOrNone = Annotated[float | None, Rule("be 0 or more", lambda value: 0 <= value < inf)]
+Share = Annotated[float, Rule("lie between 0 and 1", lambda value: 0 <= value <= 1)]
+Count = Annotated[int, Rule("be at least 1", lambda value: value >= 1)]
+CountFrom0 = Annotated[int, Rule("be at least 0", lambda value: value >= 0)]
+Ends = tuple[float, float]
+Ascending = Annotated[Ends, Rule("be two ascending numbers above 0", lambda ends: 0 < ends[0] <= ends[1])]
+AscendingFrom0 = Annotated[
+    Ends, Rule("be two ascending numbers, not below 0", lambda ends: 0 <= ends[0] <= ends[1])
+]
+Shares = Annotated[Ends, Rule("be two ascending shares up to 1", lambda ends: 0 < ends[0] <= ends[1] <= 1)]
+
+
 def check_settings(config: Any, *, prefix: str = "") -> None:
-    """Check each setting against the `minimum` and the `choices` in its field's metadata.
+    """Check each setting against the rule in its type, and the `minimum` and `choices` in its metadata.
 
     Args:
         prefix: what stands before the name of a setting in a message, such as "regularizer.".
     Raises:
         SettingsError: the first setting that is out of range.
     """
+    hints = typing.get_type_hints(type(config), include_extras=True)
     for setting in dataclasses.fields(config):
         name, value = f"{prefix}{setting.name}", getattr(config, setting.name)
         minimum, choices = setting.metadata.get("minimum"), setting.metadata.get("choices")
@@ -22,3 +51,7 @@ def check_settings(config: Any, *, prefix: str = "") -> None:
         if choices and value not in choices:
             named = f"{', '.join(choices[:-1])} or {choices[-1]}"
             raise SettingsError(f"{name} = '{value}' must be {named}.{did_you_mean(str(value), choices)}")
+        for rule in getattr(hints[setting.name], "__metadata__", ()):
+            if value is not None and not rule.holds(value):
+                shown = list(value) if isinstance(value, tuple) else value
+                raise SettingsError(f"{name} = {shown} must {rule.words}.")

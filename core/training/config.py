@@ -19,7 +19,7 @@ from core.training.augmentations.config import (
     check_recipes,
     complete_right,
 )
-from core.training.checks import check_settings
+from core.training.checks import Count, NotNegative, NotNegativeOrNone, Positive, check_settings
 from core.training.objective import (
     DEFAULTS,
     OBJECTIVES,
@@ -72,16 +72,16 @@ class TrainConfig:
     )
     # lars: for batches of 1,024 and more; muon: for few epochs (docs/RESULTS.md)
     optimizer: str = option("optimiser", "sgd", choices=("sgd", "lars", "adamw", "muon"))
-    lr: float = option("learning rate per 256 images", 0.5, metavar="LR")  # scaled by batch_size / 256
+    lr: Positive = option("learning rate per 256 images", 0.5, metavar="LR")  # scaled by batch_size / 256
     momentum: float = 0.9
-    weight_decay: float = 5e-4
-    weight_decay_end: float | None = None  # value at the last step, approached along a cosine; None: constant
+    weight_decay: NotNegative = 5e-4
+    weight_decay_end: NotNegativeOrNone = None  # at the last step, approached along a cosine; None: constant
     warmup_epochs: float = option("epochs of warm-up", 5.0, metavar="N")
     clip_norm: float = 0.0  # largest norm of the gradient; 0: any
     # 0.5 in lightly; 0.1 to 0.2 learn faster with batches this small
-    temperature: float = option("temperature of the contrastive loss", 0.2, metavar="T")
-    head_hidden: int = 512
-    head_out: int = 128
+    temperature: Positive = option("temperature of the contrastive loss", 0.2, metavar="T")
+    head_hidden: Count = 512
+    head_out: Count = 128
     image_size: int = option(
         "size at which images are stored and the encoder is analysed",
         96,
@@ -104,7 +104,7 @@ class TrainConfig:
     precision: str = option("bf16 is mixed precision, on CPU and CUDA", "fp32", choices=("fp32", "bf16"))
     half: bool = True  # weights are written in half precision
     seed: int = option("random seed of weights, order of images and views", 0, metavar="N")
-    monitor_every: int = 5  # epochs
+    monitor_every: Count = 5  # epochs
     monitor_train: int = 4000  # images a kNN classifier may look at
     monitor_val: int = 1000  # images it is tried on
     device: str = option("auto, cpu, cuda or cuda:N", "auto", metavar="NAME")
@@ -144,15 +144,6 @@ def check(config: TrainConfig) -> None:
     check_objective(config.objective)
     check_regularizer(config.regularizer, start=config.start, frozen=config.frozen)
     check_settings(config)
-    for name in ("monitor_every", "head_hidden", "head_out"):
-        if getattr(config, name) < 1:
-            raise SettingsError(f"{name} = {getattr(config, name)} must be at least 1.")
-    for name in ("lr", "temperature"):
-        if not getattr(config, name) > 0:
-            raise SettingsError(f"{name} = {getattr(config, name)} must be above 0.")
-    for name in ("weight_decay", "weight_decay_end"):
-        if not 0 <= (getattr(config, name) or 0.0) < float("inf"):
-            raise SettingsError(f"{name} = {getattr(config, name)} must be 0 or more.")
     micro, left = divmod(config.batch_size, config.accumulate)
     if left or micro < 2:
         raise SettingsError(

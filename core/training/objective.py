@@ -1,12 +1,16 @@
 """The settings of each method's loss, and each method's default values. No torch."""
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from math import inf
+from typing import Annotated, Any, TypeVar
 
 from core.errors import SettingsError, did_you_mean
+from core.training.checks import Count, CountFrom0, NotNegative, Positive, Rule, Share, Shares, check_settings
 
-IFM_VARIANTS = ("default", "norm", "pre_norm")
+SEVERAL = Rule("be at least 2", lambda value: value >= 2)
+SIZE = Rule("be at least 1", lambda value: value >= 1)
+WEIGHT = Rule("be 0 or more", lambda value: 0 <= value <= inf)
+BELOW_1 = Rule("be at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
 @dataclass(frozen=True)
@@ -18,48 +22,49 @@ class ObjectiveConfig:
 class MomentumSettings(ObjectiveConfig):
     """Of methods with a momentum encoder."""
 
-    momentum: float = 0.99  # initial share of the momentum encoder that a step keeps
-    momentum_end: float = 1.0  # value at the last step, approached along a cosine
+    momentum: Share = 0.99  # initial share of the momentum encoder that a step keeps
+    momentum_end: Share = 1.0  # value at the last step, approached along a cosine
 
 
 @dataclass(frozen=True)
 class SmallViewSettings(ObjectiveConfig):
     """Of methods with small views, if they are asked for."""
 
-    local_size: int | None = None  # of small views in pixels; None: half of crop_size
-    local_scale: tuple[float, float] = (0.08, 0.3)  # small views' share of the image area
+    local_size: Annotated[int | None, SIZE] = None  # of small views in pixels; None: half of crop_size
+    local_scale: Shares = (0.08, 0.3)  # small views' share of the image area
 
 
 @dataclass(frozen=True)
 class HarderSettings(ObjectiveConfig):
     """Of methods whose logits can be made harder: IFM, and weights of negatives."""
 
-    ifm_epsilon: float = 0.0  # implicit feature modification; the paper's is 0.1, 0 is off
-    ifm_alpha: float = 1.0  # weight of the modified loss relative to the plain one; inf: modified loss alone
-    ifm_variant: str = (
-        "default"  # norm: modified features are scaled to unit length; pre_norm: before the norm
-    )
+    ifm_epsilon: NotNegative = 0.0  # implicit feature modification; the paper's is 0.1, 0 is off
+    # weight of the modified loss relative to the plain one; inf: modified loss alone
+    ifm_alpha: Annotated[float, WEIGHT] = 1.0
+    # norm: modified features are scaled to unit length; pre_norm: before the norm
+    ifm_variant: str = field(default="default", metadata={"choices": ("default", "norm", "pre_norm")})
     ifm_detach: bool = True  # norm: no gradient through the modification itself
     ifm_relative: bool = False  # pre_norm: epsilon is a share of each embedding's length
-    ifm_steps: int = 0  # pre_norm: steps of projected gradient; 0: the optimum in closed form
-    hard_beta: float = 0.0  # hardness of the negatives' weights; 0: all negatives count alike
-    hard_tau_plus: float = 0.0  # share of negatives that are of the anchor's class, corrected for; 0: none
+    ifm_steps: CountFrom0 = 0  # pre_norm: steps of projected gradient; 0: the optimum in closed form
+    hard_beta: NotNegative = 0.0  # hardness of the negatives' weights; 0: all negatives count alike
+    # share of negatives that are of the anchor's class, corrected for; 0: none
+    hard_tau_plus: Annotated[float, BELOW_1] = 0.0
 
 
 @dataclass(frozen=True)
 class ClusterSettings(SmallViewSettings):
     """Of methods with prototypes."""
 
-    prototypes: int = 512  # outputs of the head
-    frozen: float = 0.01  # share of the training during which the last layer is frozen
-    local_crops: int = 4  # additional small views per image; 0 for none
+    prototypes: Annotated[int, SEVERAL] = 512  # outputs of the head
+    frozen: Share = 0.01  # share of the training during which the last layer is frozen
+    local_crops: CountFrom0 = 4  # additional small views per image; 0 for none
 
 
 @dataclass(frozen=True)
 class SimCLRSettings(SmallViewSettings, HarderSettings):
     """Of simclr."""
 
-    local_pairs: int = 0  # small views per image, each a positive of both large ones; 0 for none
+    local_pairs: CountFrom0 = 0  # small views per image, each a positive of both large ones; 0 for none
     dual: bool = False  # a second encoder, for the frequency image that is the right view
     cross_only: bool = False  # dual: negatives only from the other encoder, as in CLIP
 
@@ -68,41 +73,41 @@ class SimCLRSettings(SmallViewSettings, HarderSettings):
 class MoCoSettings(MomentumSettings, HarderSettings):
     """Of moco."""
 
-    queue: int = 0  # images stored per view
+    queue: CountFrom0 = 0  # images stored per view
 
 
 @dataclass(frozen=True)
 class SwAVSettings(ClusterSettings):
     """Of swav."""
 
-    queue: int = 0  # images stored per view
-    queue_from: float = 0.15  # share of the training after which the queue is used
+    queue: CountFrom0 = 0  # images stored per view
+    queue_from: Share = 0.15  # share of the training after which the queue is used
     prototype_bias: bool = False  # lightly's layer has a bias, the paper's has none
-    sinkhorn_epsilon: float = 0.05
-    sinkhorn_iterations: int = 3
+    sinkhorn_epsilon: Positive = 0.05
+    sinkhorn_iterations: Count = 3
 
 
 @dataclass(frozen=True)
 class BYOLSettings(MomentumSettings):
     """Of byol."""
 
-    predictor_hidden: int = 512
+    predictor_hidden: Count = 512
 
 
 @dataclass(frozen=True)
 class DINOSettings(MomentumSettings, ClusterSettings):
     """Of dino."""
 
-    bottleneck: int = 256
-    teacher_temperature: float = 0.04
-    center_momentum: float = 0.9
+    bottleneck: Count = 256
+    teacher_temperature: Positive = 0.04
+    center_momentum: Share = 0.9
 
 
 @dataclass(frozen=True)
 class SimSiamSettings(ObjectiveConfig):
     """Of simsiam."""
 
-    predictor_hidden: int = 512
+    predictor_hidden: Count = 512
     constant_predictor_rate: bool = True  # the predictor's rate follows no schedule
 
 
@@ -237,8 +242,8 @@ def with_defaults(values: dict[str, Any]) -> dict[str, Any]:
 def settings_for(method: str, values: dict[str, Any], where: str) -> dict[str, Any]:
     """Return the settings of a table [objective] that the method has.
 
-    Others do nothing and are left out: tables of earlier versions name those of all methods, and one file
-    may serve several. What asks for another training than this method's is an error.
+    Others do nothing and are left out, so that one file may serve several methods. What asks for another
+    training than this method's is an error.
 
     Raises:
         SettingsError: a setting that no method has, or one that this method cannot follow.
@@ -264,50 +269,7 @@ def own_settings(objective: ObjectiveConfig, kind: type[Own]) -> Own:
 
 def check_objective(config: ObjectiveConfig) -> None:
     """Raise SettingsError for the first invalid value."""
-    given = dataclasses.asdict(config)
-    least = {
-        "prototypes": 2,
-        "predictor_hidden": 1,
-        "bottleneck": 1,
-        "sinkhorn_iterations": 1,
-        "local_size": 1,
-    }
-    for name, smallest in {**least, "queue": 0, "local_crops": 0, "local_pairs": 0}.items():
-        if given.get(name) is not None and given[name] < smallest:
-            raise SettingsError(f"objective.{name} = {given[name]} must be at least {smallest}.")
-    for name in ("momentum", "momentum_end", "queue_from", "frozen", "center_momentum"):
-        if not 0 <= given.get(name, 0) <= 1:
-            raise SettingsError(f"objective.{name} = {given[name]} must lie between 0 and 1.")
-    for name in ("sinkhorn_epsilon", "teacher_temperature"):
-        if not given.get(name, 1) > 0:
-            raise SettingsError(f"objective.{name} = {given[name]} must be above 0.")
-    for name in ("ifm_epsilon", "ifm_alpha"):
-        if not given.get(name, 0) >= 0:
-            raise SettingsError(f"objective.{name} = {given[name]} must be 0 or more.")
-    if isinstance(config, HarderSettings):
-        check_harder(config)
-    if isinstance(config, SmallViewSettings):
-        low, high = config.local_scale
-        if not 0 < low <= high <= 1:
-            raise SettingsError(
-                f"objective.local_scale = [{low}, {high}] must be two ascending shares up to 1."
-            )
-
-
-def check_harder(config: HarderSettings) -> None:
-    """Raise SettingsError for a variant of IFM or a weighting of negatives that there is not."""
-    if config.ifm_variant not in IFM_VARIANTS:
-        raise SettingsError(
-            f"objective.ifm_variant = '{config.ifm_variant}' should be one of {', '.join(IFM_VARIANTS)}."
-            f"{did_you_mean(config.ifm_variant, IFM_VARIANTS)}"
-        )
-    if config.ifm_steps < 0:
-        raise SettingsError(f"objective.ifm_steps = {config.ifm_steps} must be at least 0.")
-    if not 0 <= config.hard_beta < float("inf"):
-        raise SettingsError(f"objective.hard_beta = {config.hard_beta} must be 0 or more.")
-    if not 0 <= config.hard_tau_plus < 1:
-        raise SettingsError(
-            f"objective.hard_tau_plus = {config.hard_tau_plus} must be at least 0 and below 1."
-        )
-    if config.ifm_epsilon and (config.hard_beta or config.hard_tau_plus):
+    check_settings(config, prefix="objective.")
+    harder = config if isinstance(config, HarderSettings) else HarderSettings()
+    if harder.ifm_epsilon and (harder.hard_beta or harder.hard_tau_plus):
         raise SettingsError("objective.ifm_epsilon and hard_beta (or hard_tau_plus) exclude each other.")

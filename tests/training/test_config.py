@@ -68,8 +68,8 @@ def test_to_dict__round_trips_through_json():
         ({"method": "dino", "objective": {"teacher_temperature": 0.0}}, "must be above 0"),
         ({"augment": {"hue_shift": 1}}, r"\[augment\]: unknown setting"),
         ({"augment": {"crop_scale": [0.5]}}, "crop_scale = .* should be two numbers"),
-        ({"augment": {"crop_scale": [0.5, 2]}}, "above the whole image"),
-        ({"augment": {"crop_scale": [0.5, 0.2]}}, "two ascending numbers"),
+        ({"augment": {"crop_scale": [0.5, 2]}}, "two ascending shares up to 1"),
+        ({"augment": {"crop_ratio": [0.5, 0.2]}}, "two ascending numbers"),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.config import option
 from core.errors import SettingsError, did_you_mean
-from core.training.checks import check_settings
+from core.training.checks import Ascending, AscendingFrom0, Count, Share, Shares, check_settings
 
 IMAGE_VIEWS = ("x", "image", "fda", "both")
 FREQUENCY_VIEWS = ("f", "fda_f", "f_of_image")
@@ -21,16 +21,16 @@ SCALES = ("log", "linear")
 class FourierConfig:
     """FDA's augmentations (docs/method.md 7.4), with the dissertation's values; a probability of 0: none."""
 
-    amplitude: float = 0.2  # probability that an image's amplitudes are rescaled
-    amplitude_scale: tuple[float, float] = (0.8, 1.75)
+    amplitude: Share = 0.2  # probability that an image's amplitudes are rescaled
+    amplitude_scale: AscendingFrom0 = (0.8, 1.75)
     amplitude_mean: bool = True  # the mean (DC) is rescaled as well, which changes colours
-    phase: float = 0.2
-    phase_angle: tuple[float, float] = (0.4, 0.7)  # radians
-    mask: float = 0.5
-    mask_fraction: tuple[float, float] = (0.01, 0.1)  # share of the frequencies to drop
-    mixture: float = 0.2
-    mixture_kernels: int = 20
-    mixture_sigma: tuple[float, float] = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
+    phase: Share = 0.2
+    phase_angle: AscendingFrom0 = (0.4, 0.7)  # radians
+    mask: Share = 0.5
+    mask_fraction: AscendingFrom0 = (0.01, 0.1)  # share of the frequencies to drop
+    mixture: Share = 0.2
+    mixture_kernels: Count = 20
+    mixture_sigma: Ascending = (10.0, 15.0)  # modes at 224 pixels; scales with the crop
     mixture_isotropic: bool = False  # one sigma for both axes of a kernel instead of one for each
     clip_each: bool = False  # clip to [0, 1] after each of the four instead of once, as earlier versions did
     # before: between the crop and the rest; after: on the finished view
@@ -45,19 +45,19 @@ class AugmentConfig:
     `[augment.right]` names what differs on the right; `from_dict` completes it from the left.
     """
 
-    crop_scale: tuple[float, float] = (0.2, 1.0)  # share of the image's area
-    crop_ratio: tuple[float, float] = (0.75, 4 / 3)  # width / height
-    flip: float = 0.5
-    jitter: float = 0.8  # probability that an image's colours are changed at all
+    crop_scale: Shares = (0.2, 1.0)  # share of the image's area
+    crop_ratio: Ascending = (0.75, 4 / 3)  # width / height
+    flip: Share = 0.5
+    jitter: Share = 0.8  # probability that an image's colours are changed at all
     brightness: float = 0.4
     contrast: float = 0.4
     saturation: float = 0.4
     hue: float = 0.1  # turns of the colour circle
-    grayscale: float = 0.2
-    blur: float = 0.5
-    blur_sigma: tuple[float, float] = (0.1, 0.6)  # crop pixels; SimCLR's (0.1, 2.0) at 224, scaled to 64
-    solarize: float = 0.0  # probability that bright pixels are inverted; BYOL's right view has 0.2
-    solarize_threshold: float = 0.5  # pixels in [0, 1] from here on become 1 - pixel
+    grayscale: Share = 0.2
+    blur: Share = 0.5
+    blur_sigma: Ascending = (0.1, 0.6)  # crop pixels; SimCLR's (0.1, 2.0) at 224, scaled to 64
+    solarize: Share = 0.0  # probability that bright pixels are inverted; BYOL's right view has 0.2
+    solarize_threshold: Share = 0.5  # pixels in [0, 1] from here on become 1 - pixel
     fourier: FourierConfig | None = None  # [augment.fourier]; None: off
     view: str | None = None  # one of RECIPES; None: "both" with [augment.fourier], else "image"
     frequency_scale: str = option("scale of frequency images", "log", choices=SCALES)
@@ -103,14 +103,6 @@ def complete_right(augment: dict[str, Any]) -> dict[str, Any]:
 def check_augment(config: AugmentConfig, where: str = "augment") -> None:
     """Raise SettingsError for the first invalid value of both views."""
     check_settings(config, prefix=f"{where}.")
-    for name in ("flip", "jitter", "grayscale", "blur", "solarize", "solarize_threshold"):
-        _check_share(f"{where}.{name}", getattr(config, name))
-    for name in ("crop_scale", "crop_ratio", "blur_sigma"):
-        low, high = getattr(config, name)
-        if not 0 < low <= high:
-            raise SettingsError(f"{where}.{name} = [{low}, {high}] must be two ascending numbers above 0.")
-    if config.crop_scale[1] > 1:
-        raise SettingsError(f"{where}.crop_scale ends at {config.crop_scale[1]}, above the whole image (1).")
     if config.view is not None and config.view not in RECIPES:
         raise SettingsError(
             f"{where}.view = '{config.view}' is unknown.{did_you_mean(config.view, RECIPES)} "
@@ -131,17 +123,8 @@ def check_augment(config: AugmentConfig, where: str = "augment") -> None:
 def check_fourier(config: FourierConfig, where: str) -> None:
     """Raise SettingsError for the first invalid value."""
     check_settings(config, prefix=f"{where}.")
-    for name in ("amplitude", "phase", "mask", "mixture"):
-        _check_share(f"{where}.{name}", getattr(config, name))
-    least = {"amplitude_scale": 0.0, "phase_angle": 0.0, "mask_fraction": 0.0, "mixture_sigma": 1e-6}
-    for name, smallest in least.items():
-        low, high = getattr(config, name)
-        if not smallest <= low <= high:
-            raise SettingsError(
-                f"{where}.{name} = [{low}, {high}] must be two ascending numbers, not below 0."
-            )
-    if config.mask_fraction[1] > 1 or config.mixture_kernels < 1:
-        raise SettingsError(f"{where} needs a mask_fraction of at most 1 and at least 1 mixture_kernels.")
+    if config.mask_fraction[1] > 1:
+        raise SettingsError(f"{where}.mask_fraction ends at {config.mask_fraction[1]}, above all (1).")
 
 
 def check_recipes(augment: AugmentConfig, *, dual: bool, crop_size: int) -> None:
@@ -169,8 +152,3 @@ def check_recipes(augment: AugmentConfig, *, dual: bool, crop_size: int) -> None
         )
     if crop_size % 2:
         raise SettingsError(f"crop_size = {crop_size} is odd, but frequency images need an even width.")
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise SettingsError(f"{name} = {value} must lie between 0 and 1.")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.config import option
 from core.errors import SettingsError
-from core.training.checks import check_settings
+from core.training.checks import NotNegative, NotNegativeOrNone, check_settings
 
 KINDS = ("none", "q", "lasso")
 READINGS = ("sum", "printed", "mean")
@@ -22,12 +22,12 @@ class RegularizerConfig:
         "regulariser: q (Q-Score), lasso or none", "none", choices=KINDS, flags=("--regularizer",)
     )
     study: str | None = None  # whose discriminative features D are meant; its table `features` is read
-    epsilon: float | None = None  # firing threshold in standard deviations; None: the study's
-    lambda1: float = option("weight of the term that raises low Q-Scores", 1e-4, metavar="L")
-    lambda2: float = option(
+    epsilon: NotNegativeOrNone = None  # firing threshold in standard deviations; None: the study's
+    lambda1: NotNegative = option("weight of the term that raises low Q-Scores", 1e-4, metavar="L")
+    lambda2: NotNegative = option(
         "weight of the penalty on features that are active on much of a batch", 1e-4, metavar="L"
     )
-    weight: float = option("weight of the Lasso", 1e-2, metavar="L")
+    weight: NotNegative = option("weight of the Lasso", 1e-2, metavar="L")
     # What eq. 3 divides by the 2N rows of a batch: nothing ("sum"), the reward ("printed") or both terms
     # ("mean"). Only "sum" lets the paper's search of lambda1 at lambda2 = 0 (Fig. A.8) matter at 1e-4.
     reading: str = option(
@@ -41,11 +41,6 @@ class RegularizerConfig:
 def check_regularizer(config: RegularizerConfig, *, start: str | None, frozen: bool) -> None:
     """Raise SettingsError for the first value that cannot work."""
     check_settings(config, prefix="regularizer.")
-    for name in ("lambda1", "lambda2", "weight"):
-        if not 0 <= getattr(config, name) < float("inf"):
-            raise SettingsError(f"regularizer.{name} = {getattr(config, name)} must be 0 or more.")
-    if config.epsilon is not None and not config.epsilon >= 0:
-        raise SettingsError(f"regularizer.epsilon = {config.epsilon} must be 0 or more.")
     if config.kind == "q" and config.study is None:
         raise SettingsError(
             "regularizer.kind = 'q' needs discriminative features: give their study in regularizer.study."

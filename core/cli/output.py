@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from core.common.captions import with_class_names
 from core.common.formatting import (
     aligned,
     counted,
@@ -22,8 +23,8 @@ Report = Mapping[str, Any]
 
 
 def show(report: Report, text: Callable[[Report], str], *, as_json: bool) -> None:
-    """Print a report through `text`, or as JSON."""
-    say(json_text(report) if as_json else text(report), as_json=as_json)
+    """Print a report through `text`, with the names of classes that are WordNet ids, or as JSON."""
+    say(json_text(report) if as_json else with_class_names(text(report)), as_json=as_json)
 
 
 def say(printed: str, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ not imported, so this needs no torch.
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,6 +97,21 @@ def wordnet_names() -> dict[str, str]:
         else lemmas[synset]
         for synset, first in firsts.items()
     }
+
+
+@lru_cache(maxsize=1)
+def _synsets() -> dict[str, str]:
+    return {name: synset for synset, name in wordnet_names().items()}
+
+
+def class_id(name: str, classes: Container[str]) -> str:
+    """The class that is meant: a name that is none of `classes` may be that of a WordNet id.
+
+    >>> class_id("golden retriever", ["n02099601"]), class_id("dog", ["dog"])
+    ('n02099601', 'dog')
+    """
+    synset = _synsets().get(name, name)
+    return synset if name not in classes and synset in classes else name
 
 
 def with_class_names(text: str) -> str:

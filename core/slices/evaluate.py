@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 
+from core.common.captions import class_id, with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
@@ -96,6 +97,7 @@ def _mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
         allowed = study.class_names
         if column == "predicted" and not set(classes) <= set(allowed):  # an output may be no label
             allowed = [*allowed, *column_values(study, column).dropna().unique()]
+        classes = tuple(class_id(one, allowed) for one in classes)
         _check_known(column, classes, allowed)
         inside &= _equals(study, column, classes)
     if conditions.correct is not None:
@@ -332,12 +334,12 @@ def _number(column: str, value: str) -> float:
         raise SliceError(f"column '{column}' holds numbers, not '{value}'; write {column}=0.1..0.3") from None
 
 
-def _check_known(column: str, values: Iterable[str], allowed: Iterable[str]) -> None:
-    allowed = list(allowed)
+def _check_known(column: str, values: Iterable[str], allowed: Collection[str]) -> None:
     for value in values:
         if value not in allowed:
-            few = f" It has: {', '.join(allowed[:20])}{' …' if len(allowed) > 20 else ''}" if allowed else ""
-            short = f"no {column} '{value}' in this study.{did_you_mean(value, allowed)}"
+            names = [with_class_names(one) for one in allowed]
+            few = f" It has: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}" if names else ""
+            short = f"no {column} '{value}' in this study.{did_you_mean(with_class_names(value), names)}"
             raise SliceError(f"{short}{few}", short=short)
 
 

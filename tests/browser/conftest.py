@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.harness import NOTE, REQUIRED, Visitor, chromium, dashboard, find_browser
+from tests.browser.harness import NOTE, PATIENCE, REQUIRED, Visitor, chromium, dashboard, find_browser
 from tests.concepts.worded import make_worded
 from tests.shared import made_once
 from tests.synthetic import make_seen_study, make_study
@@ -30,7 +30,7 @@ def chrome() -> Iterator[object]:
         pytest.skip(message)
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+    expect.set_options(timeout=1000 * PATIENCE)
     with chromium() as browser:
         yield browser
 

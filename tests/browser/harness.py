@@ -40,6 +40,7 @@ NOTE = """document.addEventListener(
 )"""
 NO_PLACEHOLDER = "() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
 HARMLESS = ("_stcore",)  # Streamlit asks below the page's own path first, and gets a 404
+PATIENCE = 60.0  # seconds: a busy machine is slow, not wrong
 SIZE = {"width": 1280, "height": 800}
 BACKGROUND = "() => getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
 WHITE = "rgb(255, 255, 255)"  # the background in light
@@ -63,7 +64,7 @@ _ports: set[int] = set()  # of dashboards that have ended
 
 @contextmanager
 def dashboard(
-    studies: Path, *, patience: float = 60.0, port: int | None = None, **variables: str
+    studies: Path, *, patience: float = PATIENCE, port: int | None = None, **variables: str
 ) -> Iterator[str]:
     """Serve the studies below a folder; gives the address, and stops the server afterwards.
 
@@ -120,7 +121,7 @@ def chromium(*further: str) -> Iterator[Any]:
             browser.close()
 
 
-def until(page: Any, holds: str, *, patience: float = 60.0) -> None:
+def until(page: Any, holds: str, *, patience: float = PATIENCE) -> None:
     """Wait until a function of the page is true, also under a policy without eval."""
     deadline = time.monotonic() + patience
     while not page.evaluate(holds):
@@ -129,7 +130,7 @@ def until(page: Any, holds: str, *, patience: float = 60.0) -> None:
         page.wait_for_timeout(50)
 
 
-def settle(page: Any, *, patience: float = 60.0) -> None:
+def settle(page: Any, *, patience: float = PATIENCE) -> None:
     """Wait until the script has run, no placeholder is left and the pictures in sight have loaded."""
     page.wait_for_timeout(150)
     page.wait_for_selector(IDLE, timeout=1000 * patience)
@@ -151,6 +152,7 @@ class Visitor:
 
     def __init__(self, browser, **options):
         self.context = browser.new_context(viewport=SIZE, **options)
+        self.context.set_default_timeout(1000 * PATIENCE)
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.scripts: dict[str, str] = {}  # and by which name the browser knows them

@@ -123,3 +123,18 @@ def test_pickers_of_errors_name_classes_and_the_link_keeps_ids(tmp_path: Path, m
     app = open_page("errors", study="demo", errors_tab="Compare two", slices_b="no such slice")
     assert not app.exception and app.selectbox(key="slices_b").value == "All other images"
     assert not any(name in text for text in app.selectbox(key="slices_of").options for name in IDS[:2])
+
+
+def test_commands_name_the_classes_and_take_their_names(tmp_path, run):
+    study = make_study(tmp_path / "demo", n_train=40, n_val=40, class_names=IDS, pictures=False)
+    by_id, by_name = (
+        run("inspect", study, "--where", f'label="{one}"') for one in (IDS[1], "golden retriever")
+    )
+    assert by_id.out == by_name.out and "of golden retriever" in by_id.out and IDS[1] not in by_id.out
+    assert (
+        "images, tench taken for golden" in run("inspect", study, "--where", "confusion=tench>n02099601").out
+    )
+    assert run("export", study, "images", "--where", "label=tench", "-o", tmp_path / "tench.csv").code == 0
+    assert set(pd.read_csv(tmp_path / "tench.csv")["label"]) == {IDS[0]}
+    line = run("inspect", study, "--where", 'label="golden retriver"').error
+    assert "Did you mean 'golden retriever'?" in line and "It has: tench," in line

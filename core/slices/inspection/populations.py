@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.common.captions import class_id
 from core.reader import StudyReader
 from core.slices.compare import separate
 from core.slices.evaluate import named_splits, names_images
@@ -40,8 +41,18 @@ def images_of(study: StudyReader, where: Slice) -> np.ndarray:
 
 def with_split(study: StudyReader, where: Slice) -> Slice:
     """Return the slice with the split that it means: the evaluation split, unless it names a split or single
-    images, itself or by a saved slice, or the study has no evaluation images.
+    images, itself or by a saved slice, or the study has no evaluation images. Classes are those of the study
+    (`class_id`).
     """
+    known = study.class_names
+    if where.labels or where.predicted:
+        labels, predicted = (
+            tuple(class_id(one, known) for one in ids) for ids in (where.labels, where.predicted)
+        )
+        where = replace(where, labels=labels, predicted=predicted)
+    if where.confusion:
+        true, told = where.confusion
+        where = replace(where, confusion=(class_id(true, known), class_id(told, known)))
     if named_splits(where, study) or names_images(where, study) or not study.is_val.any():
         return where
     return replace(where, split="val")

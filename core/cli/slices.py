@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options
+from core.common.command_line import command_line
 from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
 from core.config import RunOptions
 from core.errors import SettingsError
@@ -284,7 +285,8 @@ def saved_report(study: Study) -> dict[str, Any]:
 def saved_text(report: Mapping[str, Any]) -> str:
     """Return one line per slice."""
     if not report["slices"]:
-        return "no slices saved; save one in the dashboard or with core.slices.saved_slices.save"
+        worst = command_line("slices", report["study"], worst=10)
+        return f"no slices saved; save one in the dashboard. To find the worst: {worst}"
     lines = []
     for row in report["slices"]:
         n = "cannot be read" if row["n_images"] is None else f"{row['n_images']:,} images"

@@ -69,11 +69,8 @@ METRICS: dict[str, Metric] = {
 def ranked(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the rows of `quality_metrics` that have `metric`, best first, with `rank` from 1.
 
-    Scores that are equal in the three digits shown share a rank, and none is better than the other. A table
-    of an earlier version may lack the metric: then there are no rows.
+    Scores that are equal in the three digits shown share a rank, and none is better than the other.
     """
-    if metric not in metrics:
-        return metrics.iloc[:0].assign(rank=0)
     value = numbers(metrics, metric) * (-1 if METRICS[metric].higher_is_better else 1)
     order = np.argsort(value, kind="stable")[: int(np.isfinite(value).sum())]
     rounded = value[order].round(3)
@@ -169,7 +166,7 @@ def ranked_scores(
     """
     rows = ranked(metrics, metric)
     if rows.empty:
-        return note_figure(_why_empty(metrics, metric), theme)
+        return note_figure(_why_empty(metrics), theme)
     info = METRICS[metric]
     labels = [_axis_label(score, selected) for score in rows["score"]]
     fig = go.Figure()
@@ -241,10 +238,7 @@ def _span(rows: pd.DataFrame, metric: str, base: float) -> list[float]:
     return [max(low - room, 0.0), min(high + room, 1.02)]
 
 
-def _why_empty(metrics: pd.DataFrame, metric: str = "auroc") -> str:
-    if metric not in metrics:
-        name = METRICS[metric].title.split(",")[0]
-        return f"This study lacks {name}: an earlier version made its scores. Run the step quality again."
+def _why_empty(metrics: pd.DataFrame) -> str:
     notes = [note for note in words(metrics, "note") if note]
     return notes[0] if notes else "No score could be evaluated in this study."
 

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.heat_panels import Shown, enlarged, facts_of, heat_picture, original, overlay, short
+from core.charts.heat_panels import Shown, facts_of, heated, original, short
 from core.charts.options import FigureOptions
 from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import check_side_by_side
@@ -76,11 +76,12 @@ def _draw(data: Changed, options: FigureOptions, theme: Theme) -> go.Figure:
     columns = [images for side in data.sides.values() for images in side]
     strips = [Strip("", [replace(original(images[0]), verdict="") for images in columns])]
     for at, layer in enumerate(data.layers):
-        pictures = []
-        for images in columns:
-            image, answer = images[at], as_text(short(images[at].predicted))
-            heated = overlay(image, layer, options.colours, caption=answer)
-            pictures.append(heated or heat_picture(image, enlarged(image.pixels), caption=answer))
+        shown = [images[at] for images in columns]
+        answers = [as_text(short(image.predicted)) for image in shown]
+        pictures = [
+            heated(image, options.colours, caption=answer, layer=layer)
+            for image, answer in zip(shown, answers, strict=True)
+        ]
         strips.append(Strip(as_text(layer), pictures))
     stops = np.cumsum([len(side) for side in data.sides.values()]).tolist()
     spans = zip(data.sides, [0, *stops], stops, strict=False)

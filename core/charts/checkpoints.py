@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import MANY, Chart
-from core.charts.heat_panels import Shown, enlarged, heat_picture, overlay, short
+from core.charts.heat_panels import Shown, heated, short
 from core.charts.marks import dots, interval, line
 from core.charts.options import FigureOptions
-from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import strongest_rows
 from core.charts.reading import whole_study
 from core.charts.study_heats import StudyHeats
@@ -176,7 +176,7 @@ def picture_features(data: FeaturesAlong, colours: str, *, theme: Theme = LIGHT)
     Below: that feature, and the share of images that both fire on.
     """
     strips = [
-        Strip(title, [_cell(image, caption, colours) for image, caption in cells])
+        Strip(title, [heated(image, colours, caption=text) if image else None for image, text in cells])
         for title, cells in data.rows
     ]
     headers = [Header(as_text(short(name)), at, at + 1) for at, name in enumerate(data.names)]
@@ -186,14 +186,6 @@ def picture_features(data: FeaturesAlong, colours: str, *, theme: Theme = LIGHT)
         f"alike, the share is below {percent(UNLIKE, 0)}."
     )
     return picture_grid(strips, headers=headers, note=note, theme=theme)
-
-
-def _cell(image: Shown | None, caption: str, colours: str) -> Picture | None:
-    if image is None:
-        return None
-    name = next((name for name, heat in image.heats.items() if heat is not None), "")
-    heated = overlay(image, name, colours, caption=caption) if name else None
-    return heated or heat_picture(image, enlarged(image.pixels), caption=caption)
 
 
 CHECKPOINTS = Chart(

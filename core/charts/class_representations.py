@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.charts.chart import Chart
-from core.charts.marks import click_cells
+from core.charts.marks import click_cells, name_rows
 from core.charts.options import FigureOptions
 from core.charts.reading import class_numbers
 from core.charts.theme import LIGHT, Marks, Theme, finish, note_figure
@@ -202,14 +202,8 @@ def _dress(
         corner = {"x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": f"y{axis} domain"}
         marks.note(PANEL_TITLE[panel], color=theme.ink, small=False, **corner, yanchor="bottom", yshift=2)
     marks.put_on(fig)
-    fig.update_yaxes(
-        tickvals=np.arange(len(classes)),
-        ticktext=[as_text(shortened(str(name))) for name in classes],
-        range=[len(classes) - 0.5, -0.5],
-        showgrid=False,
-        ticks="",
-        tickfont_color=theme.ink,
-    )
+    names = [as_text(shortened(str(name))) for name in classes]
+    name_rows(fig, names, theme, span={"range": [len(classes) - 0.5, -0.5]})
     step = -(-len(columns) // MOST_FEATURE_TICKS)
     fig.update_xaxes(
         tickvals=np.arange(0, len(columns), step),

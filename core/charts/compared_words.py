@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import MANY, Chart
-from core.charts.marks import cells
+from core.charts.marks import cells, named_axis
 from core.charts.options import FigureOptions
 from core.charts.reading import shared_of_slice
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -45,9 +45,9 @@ def concept_matrix(matrix: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             texttemplate="%{z:.0f}", textfont_size=theme.font_size + 2, hovertext=hover, hoverinfo="text",
         )
     )  # fmt: skip
-    axis = {"tickvals": np.arange(n), "ticktext": names, "showgrid": False, "ticks": "", "showline": False}
-    fig.update_xaxes(axis, side="top", range=[-0.5, n - 0.5], tickfont_color=theme.ink)
-    fig.update_yaxes(axis, range=[n - 0.5, -0.5], tickfont_color=theme.ink)
+    axis = named_axis(names, theme) | {"showline": False}
+    fig.update_xaxes(axis, side="top", range=[-0.5, n - 0.5])
+    fig.update_yaxes(axis, range=[n - 0.5, -0.5])
     return finish(fig, theme, height=72 * n + 90)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.marks import cells, dots, name_rows
+from core.charts.marks import cells, dots, name_rows, named_axis
 from core.charts.theme import LIGHT, TRANSPARENT, Marks, Theme, finish, note_figure, tint
 from core.common.dataframes import as_text, numbers, words
 
@@ -235,14 +235,8 @@ def word_matrix(
     at = units.index(joint)
     ends = {"x0": at - 0.5, "x1": at + 0.5, "y0": -0.5, "y1": len(words) - 0.5}
     line = {"type": "rect", "line": {"color": theme.accent, "width": 2}} | ends
-    fig.update_xaxes(
-        tickvals=np.arange(len(units)),
-        ticktext=[as_text(names[unit]) for unit in units],
-        side="top",
-        showline=False,
-        ticks="",
-        tickfont_color=theme.ink,
-    )
+    columns = named_axis([as_text(names[unit]) for unit in units], theme)
+    fig.update_xaxes(columns, side="top", showline=False)
     name_rows(fig, [as_text(word) for word in words], theme, span={"autorange": "reversed"})
     finish(fig, theme, height=90 + 24 * len(words))
     return fig.update_layout(shapes=[line], margin_t=8)

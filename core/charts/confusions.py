@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.marks import cells, click_cells
+from core.charts.marks import cells, click_cells, named_axis
 from core.charts.options import FigureOptions
 from core.charts.reading import narrowed_of
 from core.charts.theme import LIGHT, Theme, finish, note_figure
@@ -118,7 +118,7 @@ def confusion_matrix(
     if selected is not None and selected[0] in rows and selected[1] in columns:
         shapes.append(_frame(columns.index(selected[1]), rows.index(selected[0]), theme.accent))
     fig.update_xaxes(
-        _named_axis(columns, theme),
+        named_axis([as_text(_short(name)) for name in columns], theme),
         title_text="the answer",
         side="top",
         showline=False,
@@ -126,23 +126,14 @@ def confusion_matrix(
         tickangle=-90,  # upright names stand in the middle of their columns; slanted ones lean out of them
         tickfont_size=theme.font_size - 3 if n > MOST_WITH_NUMBERS else theme.font_size - 1,
     )
-    fig.update_yaxes(_named_axis(rows, theme), title_text="truth", range=[len(rows) - 0.5, -0.5])
+    truths_axis = named_axis([as_text(_short(name)) for name in rows], theme)
+    fig.update_yaxes(truths_axis, title_text="truth", range=[len(rows) - 0.5, -0.5])
     finish(fig, theme, height=max(cell * len(rows), 60) + 100 + upright)
     return fig.update_layout(shapes=shapes, margin_t=8)
 
 
 def _short(name: str) -> str:
     return shortened(with_class_names(name), LONGEST_NAME)  # a WordNet id is short, its name may not be
-
-
-def _named_axis(names: list[str], theme: Theme) -> dict:
-    return {
-        "tickvals": np.arange(len(names)),
-        "ticktext": [as_text(_short(name)) for name in names],
-        "showgrid": False,
-        "ticks": "",
-        "tickfont_color": theme.ink,
-    }
 
 
 def _frame(x: int, y: int, colour: str, *, fill: str | None = None) -> dict:

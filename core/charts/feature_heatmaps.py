@@ -7,17 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.chart import Chart
-from core.charts.heat_panels import (
-    Shown,
-    enlarged,
-    facts_of,
-    filled_up,
-    heat_picture,
-    overlay,
-    short,
-)
+from core.charts.heat_panels import Shown, facts_of, filled_up, heated, short
 from core.charts.options import FigureOptions
-from core.charts.panels import Header, Picture, Strip, picture_grid
+from core.charts.panels import Header, Strip, picture_grid
 from core.charts.picked_images import strongest_rows, top_images_of
 from core.charts.study_heats import StudyHeats
 from core.charts.theme import Theme
@@ -25,13 +17,6 @@ from core.common.dataframes import as_text
 from core.comparison.images import study_names
 from core.errors import StudyError
 from core.store import Study
-
-
-def _with_feature(image: Shown, colours: str) -> Picture:
-    name = next((name for name, heat in image.heats.items() if heat is not None), "")
-    caption = as_text(short(image.label))
-    heated = overlay(image, name, colours, caption=caption) if name else None
-    return heated or heat_picture(image, enlarged(image.pixels), caption=caption)
 
 
 class FeatureRows(NamedTuple):
@@ -99,9 +84,10 @@ def _draw(data: FeatureRows, options: FigureOptions, theme: Theme) -> go.Figure:
     for number, (title, images) in enumerate(data.rows):
         beside = data.other[number] if data.other else []
         row = [*filled_up(images, n_first), *filled_up(beside, n_other)]
-        strips.append(
-            Strip(title, [_with_feature(image, options.colours) if image else None for image in row])
-        )
+        pictures = [
+            heated(one, options.colours, caption=as_text(short(one.label))) if one else None for one in row
+        ]
+        strips.append(Strip(title, pictures))
     ends = zip(data.headers, (0, n_first), (n_first, n_first + n_other), strict=True)
     headers = [Header(as_text(text), start, stop) for text, start, stop in ends if text and stop > start]
     breaks = [n_first] if n_other else []

@@ -63,6 +63,13 @@ def overlay(image: Shown, layer: str, colours: str, *, caption: str = "") -> Pic
     )
 
 
+def heated(image: Shown, colours: str, *, caption: str, layer: str = "") -> Picture:
+    """Return the image with the heatmap of a layer (default: the first that there is); plain without one."""
+    name = layer or next((name for name, heat in image.heats.items() if heat is not None), "")
+    drawn = overlay(image, name, colours, caption=caption)
+    return drawn or heat_picture(image, enlarged(image.pixels), caption=caption)
+
+
 def enlarged(pixels: np.ndarray) -> Image.Image:
     """Enlarge a picture to at least SIDE pixels per side."""
     image = Image.fromarray(pixels)

@@ -129,14 +129,13 @@ def name_rows(
     settings: dict[str, Any] = span or {"range": [len(names) - 0.4, -0.6]}
     if standoff is not None:
         settings = settings | {"ticklabelstandoff": standoff}
-    fig.update_yaxes(
-        tickvals=np.arange(len(names)),
-        ticktext=list(names),
-        showgrid=False,
-        ticks="",
-        tickfont_color=theme.ink,
-        **settings,
-    )
+    fig.update_yaxes(named_axis(names, theme), **settings)
+
+
+def named_axis(names: Sequence[str], theme: Theme) -> dict[str, Any]:
+    """Return settings of an axis with a name, as markup, at each whole number from 0."""
+    ticks = {"tickvals": np.arange(len(names)), "ticktext": list(names), "ticks": ""}
+    return {**ticks, "showgrid": False, "tickfont_color": theme.ink}
 
 
 def cells(

@@ -56,13 +56,6 @@ def test_ranked_scores__the_legend_has_the_colour_of_the_others_also_where_the_b
     assert colours == {"q_score": LIGHT.correct, "norm": LIGHT.accent}
 
 
-def test_ranked_scores__a_metric_that_an_older_study_lacks_is_a_note(metrics):
-    older = metrics.drop(columns=["augrc", "augrc_low", "augrc_high"])
-    assert figures.ranked(older, "augrc").empty
-    assert "lacks AUGRC" in layout_of(figures.ranked_scores(older, metric="augrc")).annotations[0].text
-    assert len(figures.ranked_scores(older).data) == 2
-
-
 def test_rank_sentence__is_honest(metrics):
     text = figures.rank_sentence(metrics, "q_score")
     assert "ranks 3 of 3 scores, and 2 of the 2 that need no labels" in text

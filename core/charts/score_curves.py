@@ -1,6 +1,6 @@
 """Curves of scores that predict errors: ROC, precision-recall, and risk-coverage."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +18,45 @@ from core.common.score_names import score_label
 from core.common.statistics.chance import CHANCE, Standing, against_chance, outcomes, untold
 from core.store import Study
 
-CURVES = ("roc", "pr", "pr_error", "risk")
-MEASURES = {  # kind of curve: measure, its base rate (None: 0.5), what it says
-    "roc": ("auroc", None, "AUROC"),
-    "pr": ("auprc_correct", "base_rate_correct", "AUPRC of correct images"),
-    "pr_error": ("auprc_error", "base_rate_error", "AUPRC of errors"),
+
+@dataclass(frozen=True)
+class CurveKind:
+    """A kind of curve: its measure (a column of `quality_metrics`) as the legend and the finding call it.
+
+    Attributes:
+        base: column of the base rate, what guessing gives; "": the diagonal. guess: that line in words.
+    """
+
+    plot: str
+    measure: str
+    short: str
+    says: str
+    x: str
+    y: str
+    base: str = ""
+    guess: str = ""
+
+
+KINDS = {
+    "roc": CurveKind(
+        *("ROC", "auroc", "AUROC", "AUROC"),
+        *("misclassified images scored above the threshold", "correct images scored above it"),
+    ),
+    "pr": CurveKind(
+        *("Precision-recall", "auprc_correct", "AUPRC", "AUPRC of correct images"),
+        *("recall: correctly classified images found", "precision: correctly classified among the found"),
+        *("base_rate_correct", "base rate: {:.1f} % of the images are correctly classified"),
+    ),
+    "pr_error": CurveKind(
+        *("Finding errors", "auprc_error", "AUPRC", "AUPRC of errors"),
+        *("recall: misclassified images found", "precision: misclassified among the found"),
+        *("base_rate_error", "base rate: {:.1f} % of the images are misclassified"),
+    ),
+    "risk": CurveKind(
+        *("Risk-coverage", "aurc", "AURC", "mean risk"),
+        *("coverage: images kept, best score first", "risk: errors among the kept"),
+        *("base_rate_error", "keeping all, or keeping at random: {:.1f} % errors"),
+    ),
 }
 STANDINGS: dict[Standing, str] = {
     "above": "better than chance",
@@ -32,76 +66,18 @@ STANDINGS: dict[Standing, str] = {
 }
 
 
-def roc(curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT) -> go.Figure:
-    """Plot the ROC of scores as predictors of a correct classification, with the chance diagonal.
+def score_curve(
+    curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], kind: str, *, theme: Theme = LIGHT
+) -> go.Figure:
+    """Plot a curve of scores as predictors of errors, with what guessing gives.
 
     Args:
-        curves: table `quality_curves` (score, curve, x, y).
-        metrics: table `quality_metrics`.
+        curves: table `quality_curves` (score, curve, x, y). metrics: table `quality_metrics`.
         scores: the first is drawn prominently, the others as thin lines.
+        kind: roc; pr, of correct images, high scores first (the paper's numbers); pr_error, of errors, low
+            scores first; risk: the error rate of the images kept, best scores first.
     """
-    fig, reason = _curve_figure(curves, metrics, scores, "roc", "auroc", "AUROC", theme)
-    if reason:
-        return note_figure(reason, theme)
-    fig.add_trace(diagonal("chance: 0.500", theme))
-    fig.update_xaxes(title_text="misclassified images scored above the threshold", **PERCENT_AXIS)
-    fig.update_yaxes(title_text="correct images scored above it", **PERCENT_AXIS)
-    return _legend_below(fig, theme)
-
-
-def precision_recall(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    scores: list[str],
-    *,
-    positive: str = "correct",
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot precision against recall, with the base rate of a random score as a line.
-
-    Args:
-        positive: `correct` (high scores first; the paper's numbers) or `error` (low scores first).
-    """
-    kind = {"correct": "pr", "error": "pr_error"}[positive]
-    fig, reason = _curve_figure(curves, metrics, scores, kind, f"auprc_{positive}", "AUPRC", theme)
-    if reason:
-        return note_figure(reason, theme)
-    base = metric_row(metrics, scores[0]).get(f"base_rate_{positive}", np.nan)
-    word = {"correct": "correctly classified", "error": "misclassified"}[positive]
-    if np.isfinite(base):
-        text = f"base rate: {100 * base:.1f} % of the images are {word}"
-        Marks(theme).horizontal(100 * base, text, below=base > 0.1).put_on(fig)  # the curve runs above it
-    fig.update_xaxes(title_text=f"recall: {word} images found", **PERCENT_AXIS)
-    fig.update_yaxes(title_text=f"precision: {word} among the found", **PERCENT_AXIS)
-    return _legend_below(fig, theme)
-
-
-def risk_coverage(
-    curves: pd.DataFrame, metrics: pd.DataFrame, scores: list[str], *, theme: Theme = LIGHT
-) -> go.Figure:
-    """Plot the error rate of the kept images against their share, best scores first."""
-    fig, reason = _curve_figure(curves, metrics, scores, "risk", "aurc", "AURC", theme)
-    if reason:
-        return note_figure(reason, theme)
-    base = metric_row(metrics, scores[0]).get("base_rate_error", np.nan)
-    if np.isfinite(base):
-        text = f"keeping all, or keeping at random: {100 * base:.1f} % errors"
-        Marks(theme).horizontal(100 * base, text).put_on(fig)
-    fig.update_xaxes(title_text="coverage: images kept, best score first", **PERCENT_AXIS)
-    fig.update_yaxes(title_text="risk: errors among the kept", ticksuffix=" %", rangemode="tozero")
-    return _legend_below(fig, theme)
-
-
-def _curve_figure(
-    curves: pd.DataFrame,
-    metrics: pd.DataFrame,
-    scores: list[str],
-    kind: str,
-    metric: str,
-    metric_name: str,
-    theme: Theme,
-) -> tuple[go.Figure, str]:
-    fig = go.Figure()
+    about, fig = KINDS[kind], go.Figure()
     of_kind = curves.loc[curves["curve"] == kind]
     others = iter([theme.upper, theme.accent, theme.discriminative])
     for position, score in enumerate(scores):
@@ -109,11 +85,22 @@ def _curve_figure(
         if row and len(points):
             strong = position == 0
             colour = theme.correct if strong else next(others, theme.neutral)
-            legend = f"{score_label(score)}: {metric_name} {metric_with_interval(row, metric)}"
-            fig.add_trace(
-                _curve_trace(points, legend, score_label(score), colour, theme.stroke(3 if strong else 1.5))
-            )
-    return fig, "" if len(list(fig.data)) else _why_none(metrics, scores[0])
+            legend = f"{score_label(score)}: {about.short} {metric_with_interval(row, about.measure)}"
+            stroke = theme.stroke(3 if strong else 1.5)
+            fig.add_trace(_curve_trace(points, legend, score_label(score), colour, stroke))
+    if not len(list(fig.data)):
+        return note_figure(_why_none(metrics, scores[0]), theme)
+    base = metric_row(metrics, scores[0]).get(about.base, np.nan)
+    if not about.base:
+        fig.add_trace(diagonal("chance: 0.500", theme))
+    elif np.isfinite(base):
+        below = kind != "risk" and base > 0.1  # the curve runs above it
+        Marks(theme).horizontal(100 * base, about.guess.format(100 * base), below=below).put_on(fig)
+    fig.update_xaxes(title_text=about.x, **PERCENT_AXIS)
+    reach = {"ticksuffix": " %", "rangemode": "tozero"} if kind == "risk" else PERCENT_AXIS
+    fig.update_yaxes(title_text=about.y, **reach)
+    finish(fig, theme, height=430)
+    return fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
 
 
 def _curve_trace(points: pd.DataFrame, legend: str, name: str, colour: str, stroke: float) -> go.Scatter:
@@ -141,12 +128,6 @@ def metric_with_interval(row: dict[str, Any], metric: str) -> str:
     return with_interval(value, low, high)
 
 
-def _legend_below(fig: go.Figure, theme: Theme) -> go.Figure:
-    finish(fig, theme, height=430)
-    fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)
-    return fig
-
-
 def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     """State what the curve of a score says: its measure, and whether that is better than chance.
 
@@ -160,16 +141,14 @@ def curve_finding(metrics: pd.DataFrame, score: str, kind: str) -> str:
     n_wrong, n_right = outcomes(row.iloc[0].to_dict())
     if few := untold(n_wrong, n_right):
         return f"{label}: what it is worth {few}"
+    about = KINDS[kind]
+    chance = numbers(row, about.base)[0] if about.base else CHANCE
+    value, low, high = (numbers(row, f"{about.measure}{end}")[0] for end in ("", "_low", "_high"))
     if kind == "risk":
-        error = numbers(row, "base_rate_error")[0]
-        value, low, high = (numbers(row, name)[0] for name in ("aurc", "aurc_low", "aurc_high"))
-        better = "better" if high < error else "worse" if low > error else "no better"
-        return f"{label}: mean risk {value:.2f}, {better} than leaving images out at random ({error:.2f})"
-    column, base, name = MEASURES[kind]
-    chance = CHANCE if base is None else numbers(row, base)[0]
-    value, low, high = (numbers(row, f"{column}{end}")[0] for end in ("", "_low", "_high"))
+        better = "better" if high < chance else "worse" if low > chance else "no better"
+        return f"{label}: {about.says} {value:.2f}, {better} than leaving images out at random ({chance:.2f})"
     standing = STANDINGS[against_chance(low, high, n_wrong, n_right, chance=chance)]
-    return f"{label}: {name} {value:.2f}, {standing} ({chance:.2f})"
+    return f"{label}: {about.says} {value:.2f}, {standing} ({chance:.2f})"
 
 
 class Curves(NamedTuple):
@@ -181,7 +160,7 @@ class Curves(NamedTuple):
     kind: str
 
 
-def _curves(name: str, title: str, kind: str, draw: Callable[..., go.Figure], **more: str) -> Chart:
+def _curves(name: str, title: str, kind: str) -> Chart:
     """Make the chart of a kind of curve."""
 
     def table(study: Study, options: FigureOptions) -> Curves:
@@ -196,18 +175,13 @@ def _curves(name: str, title: str, kind: str, draw: Callable[..., go.Figure], **
         title=title,
         needs=("probe", "quality", "quality_metrics", "quality_curves"),
         table=table,
-        draw=lambda data, _, theme: draw(*data[:3], **more, theme=theme),
+        draw=lambda data, _, theme: score_curve(*data, theme=theme),
         finding=lambda data: curve_finding(data.metrics, data.scores[0], kind),
-        alt=lambda data: f"{PLOTS[kind]} of {', '.join(map(score_label, data.scores))}",
+        alt=lambda data: f"{KINDS[kind].plot} of {', '.join(map(score_label, data.scores))}",
     )
 
 
-PLOTS = {"roc": "ROC", "pr": "Precision-recall", "pr_error": "Finding errors", "risk": "Risk-coverage"}
-ROC = _curves("roc", "ROC of Q (--score)", "roc", roc)
-PRECISION_RECALL = _curves(
-    "precision_recall", "precision and recall of correct images", "pr", precision_recall
-)
-FINDING_ERRORS = _curves(
-    "finding_errors", "precision and recall of errors", "pr_error", precision_recall, positive="error"
-)
-RISK_COVERAGE = _curves("risk_coverage", "errors among the images kept", "risk", risk_coverage)
+ROC = _curves("roc", "ROC of Q (--score)", "roc")
+PRECISION_RECALL = _curves("precision_recall", "precision and recall of correct images", "pr")
+FINDING_ERRORS = _curves("finding_errors", "precision and recall of errors", "pr_error")
+RISK_COVERAGE = _curves("risk_coverage", "errors among the images kept", "risk")

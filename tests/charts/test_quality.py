@@ -76,7 +76,7 @@ def test_distribution_finding__without_labels_says_nothing_of_correctness():
 
 
 def test_roc__draws_the_curve_with_chance_and_interval(curves, metrics):
-    fig = score_curves.roc(curves, metrics, ["q_score", "confidence"])
+    fig = score_curves.score_curve(curves, metrics, ["q_score", "confidence"], "roc")
     assert [t.name for t in fig.data] == [
         "Q-Score: AUROC 0.550 (0.530 to 0.580)",
         "Confidence: AUROC 0.850 (0.830 to 0.880)",
@@ -87,15 +87,15 @@ def test_roc__draws_the_curve_with_chance_and_interval(curves, metrics):
     assert list(fig.data[2].x) == list(fig.data[2].y)
 
 
-@pytest.mark.parametrize(("positive", "base"), [("correct", 80), ("error", 20)])
-def test_precision_recall__has_its_base_rate_line(curves, metrics, positive, base):
-    fig = score_curves.precision_recall(curves, metrics, ["q_score"], positive=positive)
+@pytest.mark.parametrize(("kind", "base"), [("pr", 80), ("pr_error", 20)])
+def test_precision_recall__has_its_base_rate_line(curves, metrics, kind, base):
+    fig = score_curves.score_curve(curves, metrics, ["q_score"], kind)
     assert_allclose([s.y0 for s in layout_of(fig).shapes], [base])
     assert f"base rate: {base}.0 %" in texts(fig)
 
 
 def test_risk_coverage__has_the_overall_error_rate(curves, metrics):
-    fig = score_curves.risk_coverage(curves, metrics, ["norm"])
+    fig = score_curves.score_curve(curves, metrics, ["norm"], "risk")
     assert_allclose([s.y0 for s in layout_of(fig).shapes], [20])
     assert_allclose(fig.data[0].y, 100 * np.array([0, 0.5, 1.0]))
 
@@ -104,10 +104,11 @@ def test_risk_coverage__has_the_overall_error_rate(curves, metrics):
 def test_undefined_metrics__give_their_reason(curves, metrics, theme):
     undefined = metrics.assign(auroc=np.nan, note="every image is classified correctly")
     nothing = curves.iloc[:0]
-    for draw in (score_curves.roc, score_curves.precision_recall, score_curves.risk_coverage):
-        fig = draw(nothing, undefined, ["q_score"], theme=theme)
+    for kind in score_curves.KINDS:
+        fig = score_curves.score_curve(nothing, undefined, ["q_score"], kind, theme=theme)
         assert not fig.data and "every image is classified correctly" in texts(fig)
-        assert layout_of(draw(nothing, metrics.iloc[:0], ["q_score"], theme=theme)).annotations
+        fig = score_curves.score_curve(nothing, metrics.iloc[:0], ["q_score"], kind, theme=theme)
+        assert layout_of(fig).annotations
     empty = q_distribution.score_histogram(np.array([np.nan]), None)
     assert not q_distribution.score_distribution(empty, score="norm", theme=theme).data
 
@@ -129,14 +130,16 @@ def test_constant_scores_have_one_bin_with_everything():
 
 
 def test_paper_style_fixes_size_and_type(curves, metrics):
-    fig = score_curves.roc(curves, metrics, ["q_score"], theme=paper(column="double", font="sans"))
+    fig = score_curves.score_curve(
+        curves, metrics, ["q_score"], "roc", theme=paper(column="double", font="sans")
+    )
     assert layout_of(fig).width == 696 and layout_of(fig).template.layout.font.size == 10
     with pytest.raises(ValueError, match="column is single or double"):
         paper(column="triple")
 
 
 def test_figures_survive_json(curves, metrics):
-    assert isinstance(score_curves.roc(curves, metrics, ["q_score"]).to_json(), str)
+    assert isinstance(score_curves.score_curve(curves, metrics, ["q_score"], "roc").to_json(), str)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)

@@ -1,10 +1,9 @@
 """The command `compare`: studies of the same images, or two answers of one study."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from core.cli import options
+from core.cli import options, output
 from core.common import formatting
 from core.errors import SettingsError
 
@@ -48,9 +47,7 @@ def add_compare(commands: Any) -> None:
         metavar="SLICE",
         help="only the images of this slice of the first study: 'label=bee correct=false', '@saved'",
     )
-    sub.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="also write the result: .csv, .json or .md"
-    )
+    options.add_output(sub, "also write the result: .csv, .json or .md", required=False)
     sub.add_argument(
         "--bootstrap", type=options.POSITIVE, metavar="N", help="bootstrap resamples (default: 1000)"
     )
@@ -114,8 +111,6 @@ def _shared(studies: list[Any], among: Any, given: dict[str, Any]) -> None:
 
 def _say(compared: Any, text: Any, report: Any, write: Any, given: dict[str, Any]) -> None:
     """Print a comparison as text or JSON, and write it if a file is named."""
-    from core.cli import output
-
     as_json = "json" in given
     output.say(formatting.json_text(report(compared)) if as_json else text(compared), as_json=as_json)
     if "output" in given:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli import options
+from core.cli import options, output
 from core.common.formatting import aligned, counted, json_text, percent
 from core.config import RunOptions
 from core.errors import UnreadableImage
@@ -40,14 +40,13 @@ def add_decompose(commands: Any) -> None:
         "--top", type=options.POSITIVE, metavar="N", help="maximum number of features (default: 12)"
     )
     sub.add_argument("--pictures", action="store_true", help="include small crops in the result")
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the result to a JSON file")
+    options.add_output(sub, "write the result to a JSON file", required=False)
     options.add_options(sub, RunOptions, "device")
     options.add_json(sub)
 
 
 def decompose(args: argparse.Namespace) -> None:
     """Explain the image, and print the result or write it."""
-    from core.cli import output
     from core.store import open_study
 
     study = open_study(args.study)

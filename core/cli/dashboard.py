@@ -26,12 +26,7 @@ def add_dashboard(commands: Any) -> None:
     sub = options.add_command(
         commands, "dashboard", dashboard, summary, "dashboard --studies studies --port 8501"
     )
-    sub.add_argument(
-        "--studies",
-        type=options.place,
-        metavar="FOLDER",
-        help=f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})",
-    )
+    _add_studies(sub)
     sub.add_argument("--port", type=port, metavar="N", help=f"port to listen on (default: {PORT})")
     sub.add_argument(
         "--host",
@@ -46,12 +41,7 @@ def add_mcp(commands: Any) -> None:
     sub = options.add_command(
         commands, "mcp", mcp, summary, "mcp --studies studies", "mcp --studies studies --http 8600"
     )
-    sub.add_argument(
-        "--studies",
-        type=options.place,
-        metavar="FOLDER",
-        help=f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})",
-    )
+    _add_studies(sub)
     sub.add_argument(
         "--http",
         type=port,
@@ -64,6 +54,11 @@ def add_mcp(commands: Any) -> None:
         metavar="URL",
         help=f"address of the dashboard that links go to (left out: http://{HOST}:{PORT})",
     )
+
+
+def _add_studies(sub: argparse.ArgumentParser) -> None:
+    about = f"serve every study below this folder (default: ${STUDIES}, or {DEFAULT_STUDIES})"
+    sub.add_argument("--studies", type=options.place, metavar="FOLDER", help=about)
 
 
 def port(text: str) -> int:

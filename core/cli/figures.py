@@ -32,8 +32,7 @@ def add_figure(commands: Any) -> None:
     sub = options.add_command(commands, "figure", figure, summary, sample, notes=options.POPULATION)
     sub.add_argument("study", type=options.place, nargs="?", metavar="STUDY", help="folder of the study")
     sub.add_argument("name", nargs="?", metavar="NAME", help="name of the figure; see --list")
-    files = f"file to write: {EXTENSIONS}; {TABLE} for its numbers"
-    sub.add_argument("-o", "--output", type=Path, metavar="FILE", help=files)
+    options.add_output(sub, f"file to write: {EXTENSIONS}; {TABLE} for its numbers", required=False)
     sub.add_argument("--list", action="store_true", help="list the figures and the steps that each needs")
     sub.add_argument(
         "--with",
@@ -88,12 +87,11 @@ def figure(args: argparse.Namespace) -> None:
     paths = (given["study"], *given.get("others", []))
     studies = [open_study(path).answering(given.get("answer")) for path in paths]
     studies = narrowed(studies, given, same_images=chart_named(name).same_images)
-    chart_options = {key: given[key] for key in FigureOptions.__dataclass_fields__ if key in given}
     if as_table:
-        print(f"{_write_table(studies, name, FigureOptions(**chart_options), given['output'])}{_of(studies)}")
+        print(f"{_write_table(studies, name, _chart_options(given), given['output'])}{_of(studies)}")
         return
     theme = {key: given[key] for key in ("style", "font") if key in given}
-    chart = draw(studies, name, **theme, options=FigureOptions(**chart_options))
+    chart = draw(studies, name, **theme, options=_chart_options(given))
     print(f"{write_figure(chart, given['output'])}{_of(studies)}")
     layout: Any = chart.layout
     if layout.meta and layout.meta.get("note"):
@@ -134,10 +132,14 @@ def _of(studies: Sequence[Any]) -> str:
 
 def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
     """Return a chart of a folder, which is not a study."""
-    chart_options = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    if chart.score:
-        chart_options.setdefault("score", chart.score)
-    return chart.draw(given["study"], FigureOptions(**chart_options), _theme(given, chart.column))
+    chart_options = _chart_options(({"score": chart.score} if chart.score else {}) | given)
+    return chart.draw(given["study"], chart_options, _theme(given, chart.column))
+
+
+def _chart_options(given: Mapping[str, Any]) -> FigureOptions:
+    """The options of figures among those that were given."""
+    names = FigureOptions.__dataclass_fields__
+    return FigureOptions(**{name: value for name, value in given.items() if name in names})
 
 
 def _theme(given: dict[str, Any], column: str) -> Theme:
@@ -166,15 +168,8 @@ def add_figure_sheet(commands: Any) -> None:
         "'roc?where=label=bird&score=confidence&caption=Birds', or of studies in the same folder: "
         "'compared_classes?with=STUDY2'",
     )
-    sub.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        action="append",
-        required=True,
-        metavar="FILE",
-        help="file to write: .pdf, .svg, .png, or .zip (the page, its LaTeX, its numbers); may be repeated",
-    )
+    files = "file to write: .pdf, .svg, .png, or .zip (the page, its LaTeX, its numbers); may be repeated"
+    options.add_output(sub, files, action="append")
     sub.add_argument(
         "--columns",
         type=options.POSITIVE,
@@ -198,19 +193,18 @@ def figure_sheet(args: argparse.Namespace) -> None:
     from core.figures.printing import check_sheet_file, write_sheet
     from core.figures.sheet import check_sheet, make_sheet
     from core.figures.sheet_layout import SheetGrid
-    from core.store import open_study
 
     given = vars(args)
     look = {name: given[name] for name in ("page", "columns", "font") if name in given}
     grid = SheetGrid(**look, letters="no_letters" not in given)
-    chart_options = {name: given[name] for name in FigureOptions.__dataclass_fields__ if name in given}
-    check_sheet(given["names"], grid, FigureOptions(**chart_options))
+    chart_options = _chart_options(given)
+    check_sheet(given["names"], grid, chart_options)
     for out in given["output"]:
         check_sheet_file(out)
     with Progress.for_command(None, stages_total=2) as progress:
         with progress.step("figures"):
-            study = open_study(args.study).answering(given.get("answer"))
-            sheet = make_sheet(study, given["names"], grid, options=FigureOptions(**chart_options))
+            study = options.study_of(args)
+            sheet = make_sheet(study, given["names"], grid, options=chart_options)
         with progress.step("page"):
             for out in given["output"]:
                 print(write_sheet(sheet, out))
@@ -251,7 +245,7 @@ def add_report(commands: Any) -> None:
         metavar="STUDY",
         help="one or several of the same images",
     )
-    sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write: .html")
+    options.add_output(sub, "file to write: .html")
     options.add_where(sub, "report only on the images of this slice")
     options.add_answer(sub)
     sub.add_argument(
@@ -267,14 +261,7 @@ def add_publish(commands: Any) -> None:
     summary = "write a study as a web page with its pictures, which opens without a server"
     sub = options.add_command(commands, "publish", publish, summary, sample, notes=options.POPULATION)
     options.add_study(sub)
-    sub.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="OUT",
-        help="new folder, or file that ends in .zip",
-    )
+    options.add_output(sub, "new folder, or file that ends in .zip", metavar="OUT")
     sub.add_argument(
         "--to",
         choices=("site", "tensorboard", "wandb", "mlflow"),
@@ -291,12 +278,11 @@ def add_publish(commands: Any) -> None:
 def publish(args: argparse.Namespace) -> None:
     """Write the site, and print its place and size."""
     from core.report.site import check_site, size_of, write_site
-    from core.store import open_study
 
     tracker = getattr(args, "to", "site")
     if tracker == "site":
         check_site(args.output)
-    study = narrowed([open_study(args.study).answering(getattr(args, "answer", None))], vars(args))[0]
+    study = narrowed([options.study_of(args)], vars(args))[0]
     if tracker != "site":
         return _track(study, tracker, args)
     most = {name: getattr(args, name) for name in ("images", "features") if name in args}

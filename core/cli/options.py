@@ -302,9 +302,23 @@ def add_answer(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def study_of(args: argparse.Namespace) -> Any:
+    """Open the study of a command that has the options of `add_answer`."""
+    from core.store import open_study
+
+    return open_study(args.study).answering(getattr(args, "answer", None))
+
+
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the seed of a command without a config."""
     parser.add_argument("--seed", type=COUNT, metavar="N", help=f"random seed of {what} (default: 0)")
+
+
+def add_output(
+    parser: argparse.ArgumentParser, help: str, *, metavar: str = "FILE", required: bool = True, **more: Any
+) -> None:
+    """Add the file or folder that a command writes."""
+    parser.add_argument("-o", "--output", type=Path, metavar=metavar, required=required, help=help, **more)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from core.cli import options
+from core.cli import options, output
 from core.common.formatting import counted
 from core.config import RunOptions, SearchConfig
 from core.jobs.progress import Progress
@@ -37,7 +37,6 @@ def add_search(commands: Any) -> None:
 
 def search(args: argparse.Namespace) -> None:
     """Search, and print the matching images."""
-    from core.cli import output
     from core.pipeline.text_search import run_search
     from core.storage.layers import below
 

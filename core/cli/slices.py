@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.cli import options
+from core.cli import options, output
 from core.common.command_line import command_line
 from core.common.formatting import aligned, counted, first_of, number, percent, with_interval
 from core.config import RunOptions
@@ -93,12 +93,10 @@ def add_inspect(commands: Any) -> None:
 
 def inspect(args: argparse.Namespace) -> None:
     """Print everything about a slice."""
-    from core.cli import output
     from core.measures.inspect import inspect as inspect_slice
     from core.slices.slice import Slice
-    from core.store import open_study
 
-    study = open_study(args.study).answering(getattr(args, "answer", None))
+    study = options.study_of(args)
     where = Slice.parse(args.where) if "where" in args else Slice()
     against = Slice.parse(args.against) if "against" in args else None
     report = {"study": str(study.path), **inspect_slice(study, where, against, means=True)}
@@ -200,10 +198,7 @@ def _rates(name: str, row: Mapping[str, Any]) -> str:
 
 def slices(args: argparse.Namespace) -> None:
     """Print the saved slices or the worst ones."""
-    from core.cli import output
-    from core.store import open_study
-
-    study = open_study(args.study).answering(getattr(args, "answer", None))
+    study = options.study_of(args)
     if "fresh" in args and "worst" not in args:
         raise SettingsError("--fresh measures the worst slices again; add --worst N")
     if "worst" in args:
@@ -227,7 +222,6 @@ def add_notes(commands: Any) -> None:
 
 def notes(args: argparse.Namespace) -> None:
     """Print the traces of a study."""
-    from core.cli import output
     from core.store import open_study
 
     output.show(notes_report(open_study(args.study)), notes_text, as_json="json" in args)

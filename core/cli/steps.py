@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.cli import options
+from core.cli import options, output
 from core.cli.study import given
 from core.common.worker_group import is_first, join_ranks
 from core.config import BasisConfig, RunOptions
@@ -56,7 +56,6 @@ def _add_single_heatmaps(sub: argparse.ArgumentParser) -> None:
 def run_step(args: argparse.Namespace) -> None:
     """Run the step and print its summary."""
     from core.answers.answer import PROBE, default_answer
-    from core.cli import output
     from core.pipeline import run as pipeline
     from core.storage.manifest import refuse_foreign_folder
     from core.store import open_study
@@ -117,7 +116,6 @@ def add_answers(commands: Any) -> None:
 def answers(args: argparse.Namespace) -> None:
     """Add or remove an answer, and list those that the study has."""
     from core.answers.requests import add_answer, remove_answer
-    from core.cli import output
     from core.pipeline import run as pipeline
     from core.store import open_study
 
@@ -209,7 +207,6 @@ def basis(args: argparse.Namespace) -> None:
 
 def _basis(args: argparse.Namespace) -> None:
     from core.bases.requests import add_basis, load_basis, remove_basis
-    from core.cli import output
     from core.store import open_study
 
     names = {field.name for field in dataclasses.fields(BasisConfig)}

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli import options
+from core.cli import options, output
 from core.common.remote.place import as_path
 from core.common.worker_group import is_first
 from core.config import (
@@ -133,14 +133,8 @@ def add_export(commands: Any) -> None:
         "concept_features (of each known class and attribute), bases (how well each names them), "
         "traces_images, traces_features, attributes, metrics, representations, basis, heatmap or mask",
     )
-    sub.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis",
-    )
+    files = "file to write: .csv, .parquet, .json or .npy; .npz for the dictionary and codes of a basis"
+    options.add_output(sub, files)
     options.add_where(sub, "only the images of this slice (tables features and metrics: computed on them)")
     options.add_answer(sub)
     sub.add_argument(
@@ -194,7 +188,6 @@ def _demo_in_background(folder: Path, *, fresh: bool, pool: str | None) -> None:
 def analyze(args: argparse.Namespace) -> None:
     """Run every step, or only check the inputs."""
     from core.answers.kinds import check_kinds
-    from core.cli import output
     from core.pipeline import run as pipeline
     from core.storage.manifest import refuse_foreign_folder
 
@@ -233,7 +226,6 @@ def info(args: argparse.Namespace) -> None:
 
 def verify(args: argparse.Namespace) -> int:
     """Print the problems of a study; the exit code is 1 if there are any."""
-    from core.cli import output
     from core.pipeline.verify import verify as find_problems
 
     problems = [str(problem) for problem in find_problems(args.study)]
@@ -310,7 +302,6 @@ def print_study(folder: Path, *, as_json: bool) -> None:
     """Print the summary of a study; of several processes, only the first prints."""
     if not is_first():
         return
-    from core.cli import output
     from core.export.summary import info as describe
 
     output.show(describe(_open(folder)), output.info_text, as_json=as_json)

@@ -12,7 +12,7 @@ from core.comparison.answers import compare_answers
 from core.comparison.checkpoints import Checkpoints, along
 from core.comparison.compare import Comparison, compare
 from core.comparison.features import lone_features as core_lone_features
-from core.comparison.shared_dictionary import SharedDictionary, shared_dictionary
+from core.comparison.shared_dictionary import shared_dictionary
 from core.errors import PeregrineError
 from core.slices.slice import Slice
 from core.store import Study
@@ -56,14 +56,7 @@ def comparison(study: Study, others: tuple[Study, ...], among: Slice) -> Compari
     return compare((study, *others), among=among)
 
 
-@cached_read(max_entries=8, spinner="Comparing the answers")
-def answers_compared(study: Study, first: str, second: str, among: Slice) -> Comparison:
-    """Compare two answers of a study on the images of one of its slices.
-
-    Raises:
-        StudyError: none is in that slice.
-    """
-    return compare_answers(study, first, second, among=among)
+answers_compared = cached_read(max_entries=8, spinner="Comparing the answers")(compare_answers)
 
 
 @cached_read(max_entries=4, spinner="Reading the checkpoints")
@@ -82,16 +75,13 @@ def checkpoint_features(studies: tuple[Study, ...], among: Slice, features: tupl
     return features_in_pictures(checkpoints(studies, among), FigureOptions(features=features))
 
 
-@cached_read(max_entries=4, spinner="Reading the shared dictionary")
-def shared(study: Study, other: Study, name: str, among: Slice) -> SharedDictionary:
-    """See `core.comparison.shared_dictionary.shared_dictionary`."""
-    return shared_dictionary(study, other, name, among=among)
+shared = cached_read(max_entries=4, spinner="Reading the shared dictionary")(shared_dictionary)
 
 
 @cached_read(max_entries=4)
 def lacking(study: Study, other: Study, name: str, among: Slice) -> LatentPictures:
     """See `core.charts.shared_latents.latents_in_pictures`."""
-    return latents_in_pictures(shared(study, other, name, among), FigureOptions())
+    return latents_in_pictures(shared(study, other, name, among=among), FigureOptions())
 
 
 def lone_features(comparison: Comparison, one: int, other: int) -> pd.DataFrame:

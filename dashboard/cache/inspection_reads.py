@@ -5,7 +5,7 @@ Every function takes the filter of a page and returns what holds of its images. 
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,12 +20,13 @@ T = TypeVar("T")
 population = cached_read(max_entries=64)(inspection.population)
 
 
-def of_filter(measure: Callable[[Study, np.ndarray], T]) -> Callable[[Study, Slice], T]:
-    """Let a measure of images, (n_images,) bool, take the filter that holds them."""
+def of_filter(measure: Callable[..., T]) -> Callable[..., T]:
+    """Let a measure whose last argument are images, (n_images,) bool, take the filter that holds them."""
 
     @named_after(measure)
-    def of_its_images(study: Study, where: Slice) -> T:
-        return measure(study, population(study, where)[0])
+    def of_its_images(study: Study, *arguments: Any) -> T:
+        *others, where = arguments
+        return measure(study, *others, population(study, where)[0])
 
     return of_its_images
 

@@ -62,7 +62,8 @@ def cached_read(
         def returned(*args: P.args, **kwargs: P.kwargs) -> T:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()  # one entry, whichever way an argument is given
-            stamps = saved_stamp(*bound.args, names_features=names_features)
+            given = (*bound.args, *bound.kwargs.values())
+            stamps = saved_stamp(*given, names_features=names_features)
             result: Any = cached(*bound.args, stamps=stamps, **bound.kwargs)
             return _view(result)
 

@@ -71,10 +71,7 @@ def facet(study: Study, where: Slice, name: str, search_rows: np.ndarray | None 
     return facets.facet_counts(study, name, among & reads.mask(study, here))
 
 
-@cached_read(max_entries=8, names_features=True)
-def further_facets(study: Study) -> list[str]:
-    """See `facets.further_facets`."""
-    return facets.further_facets(study)
+further_facets = cached_read(max_entries=8, names_features=True)(facets.further_facets)
 
 
 def saved(study: Study) -> dict[str, str]:

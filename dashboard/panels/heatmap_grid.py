@@ -142,7 +142,7 @@ def gallery(
         rows,
         key=key,
         captions=captions,
-        badges=badges or (lambda row: ""),
+        badges=badges,
         page_size=page_size,
         tile=round(scale * WIDTHS[len(kinds)]),
         label=label,

@@ -58,7 +58,6 @@ def _gallery(
         rows,
         key=f"detail_moved_{kind}",
         captions=captions,
-        badges=lambda other: "",
         tile=104,
         label=f"images nearest to the moved embedding, {kind}",
         on_open=lambda other: session.step_image(study, other),

@@ -231,7 +231,6 @@ def _similar(study: Study, one: Tried) -> None:
         rows,
         key="try_similar",
         captions=captions,
-        badges=lambda row: "",
         tile=104,
         label="images most like the picture",
         on_open=lambda row: session.go("image", image=str(study.images["image_id"].iat[row])),

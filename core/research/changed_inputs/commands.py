@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.cli import options
+from core.cli import options, output
 from core.config import RunOptions
 from core.jobs.progress import Progress
 from core.research.changed_inputs.config import PerturbedConfig, RobustConfig
@@ -69,8 +69,6 @@ def robust_features(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace, function: Callable[[Any, Mapping[str, Any], Progress], Any]) -> None:
-    from core.cli import output
-
     given = {name: value for name, value in vars(args).items() if name not in ("study", "json")}
     with Progress.for_command(args.study, stages_total=1) as progress:
         summary = function(args.study, given, progress)

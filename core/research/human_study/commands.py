@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from core.cli import options
+from core.cli import options, output
 from core.common.command_line import command_line
 
 
@@ -36,7 +36,6 @@ def add_human_study(commands: Any) -> None:
 
 def human_study(args: argparse.Namespace) -> None:
     """Export the tasks of a study, or summarise the answers as in the paper's tables."""
-    from core.cli import output
     from core.common import formatting
     from core.errors import SettingsError
     from core.research.human_study.methods import answers_report, answers_text, methods_of

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.cli import options
+from core.cli import options, output
 from core.config import RunOptions
 from core.jobs.progress import Progress
 from core.research.transfer.config import TransferConfig
@@ -30,7 +30,6 @@ def add_transfer(commands: Any) -> None:
 
 def transfer(args: argparse.Namespace) -> None:
     """Fit the linear map, and print its summary."""
-    from core.cli import output
     from core.research.transfer.run import transfer
 
     settings = {name: value for name, value in vars(args).items() if name not in ("source", "study")}

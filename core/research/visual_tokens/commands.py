@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.cli import options
+from core.cli import options, output
 from core.cli.train import FRESH, given_settings
 from core.config import EmbedConfig
 from core.errors import SettingsError
@@ -119,7 +119,6 @@ def add_compositionality(commands: Any) -> None:
 
 def compositionality(args: argparse.Namespace) -> None:
     """Print the blind checks, then every model's results."""
-    from core.cli import output
     from core.common.formatting import json_text
     from core.research.visual_tokens.evaluation.run import compositionality as try_models
 

@@ -250,17 +250,8 @@ def _strongest_plain(study: Study, population: Slice, feature: int, limit: int) 
     return activations(study, feature, population)[0][:limit].tolist()
 
 
-@cached_read(max_entries=128)
-def activations(study: Study, feature: int, population: Slice) -> tuple[np.ndarray, np.ndarray]:
-    """See `core.slices.features.feature_activations`."""
-    mask, _ = inspection_reads.population(study, population)
-    return slice_features.feature_activations(study, feature, mask)
-
-
-@cached_read(max_entries=64)
-def similar(study: Study, feature: int, population: Slice) -> pd.DataFrame:
-    """See `core.slices.features.similar_features`."""
-    return slice_features.similar_features(study, feature, inspection_reads.population(study, population)[0])
+activations = cached_read(max_entries=128)(inspection_reads.of_filter(slice_features.feature_activations))
+similar = cached_read(max_entries=64)(inspection_reads.of_filter(slice_features.similar_features))
 
 
 @cached_read(max_entries=64)

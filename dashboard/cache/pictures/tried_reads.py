@@ -155,14 +155,8 @@ def _of_whole(study: Study | None, seen: Glance) -> list[int]:
     return np.flatnonzero(fires & telling).tolist()
 
 
-@cached_read(max_entries=8)
-def _classifier(study: Study) -> Answering | None:
-    return answering(study)
-
-
-@st.cache_resource(show_spinner=False)
-def _packaged() -> Answering | None:
-    return encoder_process.packaged_answering()
+_classifier = cached_read(max_entries=8)(answering)
+_packaged = st.cache_resource(show_spinner=False)(encoder_process.packaged_answering)
 
 
 def _address(jpeg: bytes) -> str:

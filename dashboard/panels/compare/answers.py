@@ -30,7 +30,7 @@ def answers(study: Study, among: Slice) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="compare_answers_controls"):
         st.caption(f"**{widgets.plain(mine)}** against", width="content")
         other = select_one("Against", others, key=AGAINST, width=220)
-    comparison = comparison_reads.answers_compared(study, mine, other, among)
+    comparison = comparison_reads.answers_compared(study, mine, other, among=among)
     if comparison.pair is None or not comparison.pair.n:
         widgets.empty_state(
             "No image has a verdict of both answers",

@@ -165,7 +165,6 @@ def _named(study: Study, side: str, number: int, has_words: bool) -> None:
             rows,
             key=f"decompose_{side}_{number}",
             captions={int(row): () for row in rows},
-            badges=lambda row: "",
             tile=60,
             label=f"images on which {study.feature_kind} {number} is largest",
         )

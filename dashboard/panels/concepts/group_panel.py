@@ -94,7 +94,6 @@ def _images(study: Study, group: str) -> None:
         rows[:CROPS],
         key=f"group_images_{group}",
         captions={int(one): () for one in rows[:CROPS]},
-        badges=lambda row: "",
         tile=TILE,
         label=f"images of {concept_reads.plain_name(group)}",
         pictures=lambda some: [(_crop(study, row, boxes),) for row in some],

@@ -242,7 +242,6 @@ def _galleries(study: Study, sides: tuple[Side, Side], masks: list[np.ndarray]) 
                 np.flatnonzero(mask),
                 key=f"slices_images_{key}",
                 page_size=TILES,
-                badges=lambda row: "",
                 tile=96,
                 label=f"images of {side.name}",
             )

@@ -311,6 +311,5 @@ def _images(study: Study, where: Slice, label: str) -> None:
         slice_rows.worst_first(study, where),
         key="slices_gallery",
         page_size=TILES,
-        badges=lambda row: "",
         label=label,
     )

@@ -54,7 +54,7 @@ def without_panel(study: Study, population: Slice, listed: np.ndarray) -> None:
         for at in changed.tolist()
     }
     widgets.image_gallery(
-        study, rows[changed], key="without_images", captions=captions, badges=lambda row: "", marked=False,
+        study, rows[changed], key="without_images", captions=captions, marked=False,
         page_size=TILES, tile=112, label="images whose answer changes",
     )  # fmt: skip
 

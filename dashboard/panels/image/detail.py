@@ -203,7 +203,6 @@ def _feature(study: Study, row: int, feature: dict) -> None:
             rows,
             key=f"detail_feature_{number}",
             captions={int(one): () for one in rows},
-            badges=no_badge,
             tile=72,
             label=f"images on which {feature['name']} is largest",
             on_open=lambda other: session.step_image(study, other),
@@ -228,10 +227,6 @@ def _label(label: object) -> tuple[str, ...]:
     return () if widgets.undefined(label) else (str(label),)
 
 
-def no_badge(row: int) -> str:
-    return ""
-
-
 def neighbours(study: Study, row: int) -> None:
     """The nearest train images; nothing where the split leaves none to compare with."""
     if not study.has("neighbours") and study.summary("neighbours").get("skipped"):
@@ -254,7 +249,6 @@ def neighbours(study: Study, row: int) -> None:
         near["row"].to_numpy(),
         key="detail_neighbours",
         captions=captions,
-        badges=no_badge,
         tile=104,
         label="nearest train images",
         on_open=lambda other: session.step_image(study, other),

@@ -69,7 +69,6 @@ def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, k
         rows,
         key=key,
         captions=captions,
-        badges=lambda other: "",
         tile=104,
         label=label,
         on_open=lambda other: session.step_image(study, other),

@@ -130,7 +130,6 @@ def _strip(
         rows[order],
         key="quality_flagged",
         captions=_truth_first,
-        badges=lambda row: "",
         page_size=TILES,
         columns=4,
         label="images looked at, lowest score first",

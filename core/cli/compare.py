@@ -5,6 +5,7 @@ from typing import Any
 
 from core.cli import options, output
 from core.common import formatting
+from core.common.inside import check_output_file
 from core.errors import SettingsError
 
 
@@ -62,13 +63,13 @@ def compare(args: argparse.Namespace) -> None:
     from core.comparison.answers import compare_answers
     from core.comparison.compare import compare as compare_studies
     from core.comparison.compare import report
-    from core.comparison.result_files import check_output
+    from core.comparison.result_files import FORMATS
     from core.slices.slice import Slice
     from core.store import open_study
 
     given = vars(args)
     if "output" in given:
-        check_output(given["output"])
+        check_output_file(given["output"], "a comparison", FORMATS)
     settings = {
         "among": Slice.parse(given.get("where", "")),
         "resamples": given.get("bootstrap", 1000),

@@ -11,13 +11,13 @@ from core.charts.options import FigureOptions
 from core.cli import options
 from core.common.command_line import PROGRAM
 from core.common.formatting import counted
+from core.common.inside import check_output_file
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.steps import step_of
 
 if TYPE_CHECKING:
     from core.charts.chart import Chart
-    from core.charts.theme import Theme
     from core.figures.folder_chart import FolderChart
     from core.store import Study
 
@@ -132,26 +132,17 @@ def _of(studies: Sequence[Any]) -> str:
 
 def _of_folder(chart: FolderChart, given: dict[str, Any]) -> Any:
     """Return a chart of a folder, which is not a study."""
+    from core.figures.catalogue import theme_of
+
     chart_options = _chart_options(({"score": chart.score} if chart.score else {}) | given)
-    return chart.draw(given["study"], chart_options, _theme(given, chart.column))
+    theme = theme_of(given.get("style", "paper"), chart.column, given.get("font", "serif"))
+    return chart.draw(given["study"], chart_options, theme)
 
 
 def _chart_options(given: Mapping[str, Any]) -> FigureOptions:
     """The options of figures among those that were given."""
     names = FigureOptions.__dataclass_fields__
     return FigureOptions(**{name: value for name, value in given.items() if name in names})
-
-
-def _theme(given: dict[str, Any], column: str) -> Theme:
-    """Return the theme of a figure that is not of a study."""
-    from core.charts.theme import LIGHT, paper
-    from core.figures.catalogue import STYLES
-
-    style = given.get("style", "paper")
-    if style not in STYLES:
-        raise SettingsError(f"unknown style '{style}'. Styles: {', '.join(STYLES)}")
-    column = style.partition("-")[2] or column
-    return LIGHT if style == "screen" else paper(column=column, font=given.get("font", "serif"))
 
 
 def add_figure_sheet(commands: Any) -> None:
@@ -304,10 +295,10 @@ def _track(study: Any, tracker: str, args: argparse.Namespace) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Write the report, and print its path and size."""
-    from core.report.write import check_report_file, write_report
+    from core.report.write import ENDINGS, write_report
     from core.store import open_study
 
-    check_report_file(args.output)
+    check_output_file(args.output, "a report", ENDINGS)
     studies = narrowed(
         [open_study(path).answering(getattr(args, "answer", None)) for path in args.studies], vars(args)
     )

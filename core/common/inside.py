@@ -7,12 +7,12 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.errors import StudyError
+from core.errors import SettingsError, StudyError
 
 MOST_BYTES = 8 << 20  # of a manifest, a sidecar, saved slices …; a manifest of ten million images has 4 MB
 MOST_REMEMBERED = 64
@@ -162,3 +162,19 @@ def _stamp(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()
     return state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size
+
+
+def check_output_file(out: Path, what: str, endings: Sequence[str]) -> str:
+    """Return the ending of a file that is to be written; called before any work is done.
+
+    Args:
+        what: is written, in words. endings: those that it may have.
+    Raises:
+        SettingsError: the file has another ending, or is a folder.
+    """
+    if (ending := out.suffix.lower()) not in endings:
+        has = f"'{out.suffix}'" if ending else "no extension"
+        raise SettingsError(f"'{out}' has {has}; {what} can be written as {', '.join(endings)}")
+    if out.is_dir():
+        raise SettingsError(f"'{out}' is a folder; name a file in it")
+    return ending

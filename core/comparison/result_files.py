@@ -8,15 +8,9 @@ import pandas as pd
 
 from core.common.csv_text import write_csv
 from core.common.formatting import json_text
-from core.errors import SettingsError
+from core.common.inside import check_output_file
 
 FORMATS = (".csv", ".json", ".md")
-
-
-def check_output(path: Path) -> None:
-    """Raise SettingsError for a file type that a comparison cannot be written to."""
-    if path.suffix not in FORMATS:
-        raise SettingsError(f"'{path}': a comparison can be written as {', '.join(FORMATS)}")
 
 
 def write_result(
@@ -27,10 +21,10 @@ def write_result(
     text: Callable[[], str],
 ) -> None:
     """Write what is compared: the table (.csv), everything (.json), or the text, which is Markdown (.md)."""
-    check_output(path)
+    ending = check_output_file(path, "a comparison", FORMATS)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".csv":
+    if ending == ".csv":
         write_csv(table(), path)
         return
-    written = json_text(everything()) if path.suffix == ".json" else text()
+    written = json_text(everything()) if ending == ".json" else text()
     path.write_text(f"{written}\n", encoding="utf-8")

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.bases.basis import basis_named, codes_of, latents_table
 from core.common.formatting import json_text
-from core.errors import SettingsError
+from core.common.inside import check_output_file
 from core.export.files import WRITERS, complete_file
 from core.store import Study
 
@@ -27,12 +27,11 @@ def export_basis(study: Study, name: str, out: str | Path) -> int:
         SettingsError: the study has no such basis, or the extension is another.
     """
     out, basis = Path(out), basis_named(study, name)
-    if out.suffix.lower() not in EXTENSIONS:
-        raise SettingsError(f"'{out}': a basis is written as {', '.join(EXTENSIONS)} (choose by extension)")
+    ending = check_output_file(out, "a basis", EXTENSIONS)
     table = latents_table(study, basis)
     with complete_file(out) as temporary:
-        if out.suffix.lower() != ".npz":
-            WRITERS[out.suffix.lower()](table, temporary)
+        if ending != ".npz":
+            WRITERS[ending](table, temporary)
             return len(table)
         codes = codes_of(study, basis)
         parts: dict[str, Any] = {part: study.vector(basis.item(part)) for part in ("decoder", "offset")}

@@ -16,7 +16,7 @@ import pandas as pd
 from core.answers.answer import answers_table
 from core.common.command_line import command_line
 from core.common.csv_text import write_csv
-from core.common.inside import replacing
+from core.common.inside import check_output_file, replacing
 from core.common.score_names import SCORES
 from core.concepts.interventions.blame import COLUMNS as INTERVENTIONS
 from core.errors import HeatmapNotStored, SettingsError, StudyError, did_you_mean
@@ -207,13 +207,7 @@ def _check(table: str, out: Path) -> None:
         hint = did_you_mean(table, TABLES)
         raise SettingsError(f"no table '{table}'.{hint} Tables: {', '.join(TABLES)}")
     extensions = (".npy",) if table in ("representations", "heatmap", "mask") else EXTENSIONS
-    if out.suffix.lower() not in extensions:
-        ending = f"'{out.suffix}'" if out.suffix else "no extension"
-        raise SettingsError(
-            f"'{out}' has {ending}; {table} can be written as {', '.join(extensions)} (choose by extension)"
-        )
-    if out.is_dir():
-        raise SettingsError(f"'{out}' is a folder; name a file in it, such as {out / (table + '.csv')}")
+    check_output_file(out, table, extensions)
 
 
 def _check_there(study: Study, table: str, item: str) -> None:

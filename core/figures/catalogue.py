@@ -42,7 +42,7 @@ def draw(
         StudyError: a study lacks data of the figure; the message names the command that makes it.
     """
     chart, options = chart_named(name), options or FigureOptions()
-    theme = theme_of(style, chart, font) if width is None else paper_of_width(width, font)
+    theme = theme_of(style, chart.column, font) if width is None else paper_of_width(width, font)
     return drawn(chart, read_chart(studies, chart, options), options, theme)
 
 
@@ -86,15 +86,19 @@ def chart_named(name: str) -> Chart:
     return CHARTS[name]
 
 
-def theme_of(style: str, chart: Chart, font: str = "serif") -> Theme:
-    """Return the theme of a style; SettingsError for an unknown style or font."""
+def theme_of(style: str, column: str, font: str = "serif") -> Theme:
+    """Return the theme of a style; SettingsError for an unknown style or font.
+
+    Args:
+        column: width of the chart where the style names none, single or double.
+    """
     if style not in STYLES:
         raise SettingsError(f"no style '{style}'.{did_you_mean(style, STYLES)} Styles: {', '.join(STYLES)}")
     if font not in FONTS:
         raise SettingsError(f"no font '{font}'.{did_you_mean(font, FONTS)} Fonts: {', '.join(FONTS)}")
     if style == "screen":
         return LIGHT
-    return paper(column=style.partition("-")[2] or chart.column, font=font)
+    return paper(column=style.partition("-")[2] or column, font=font)
 
 
 def check_holds(study: Study, chart: Chart) -> None:

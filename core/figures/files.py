@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from core.charts.fonts import font_faces
 from core.charts.theme import layout_of
+from core.common.inside import check_output_file
 from core.errors import SettingsError
 from core.export.files import complete_file
 
@@ -60,12 +61,7 @@ def write_figure(figure: go.Figure, out: str | Path) -> Path:
 
 def check_file(out: Path) -> str:
     """Return the extension if the file can be written; raise SettingsError otherwise, before any work."""
-    extension = out.suffix.lower()
-    if extension not in EXTENSIONS:
-        ending = f"'{out.suffix}'" if out.suffix else "no extension"
-        raise SettingsError(f"'{out}' has {ending}; a figure can be written as {', '.join(EXTENSIONS)}")
-    if out.is_dir():
-        raise SettingsError(f"'{out}' is a folder; give a file in it")
+    extension = check_output_file(out, "a figure", EXTENSIONS)
     if extension in STATIC:
         find_browser()
     return extension

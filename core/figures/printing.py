@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from core.common.csv_text import csv_text
+from core.common.inside import check_output_file
 from core.errors import SettingsError
 from core.export.files import complete_file
 from core.figures.files import find_browser
@@ -29,10 +30,7 @@ COMMON = (
 
 def check_sheet_file(out: Path) -> None:
     """Raise SettingsError for a file type that a sheet cannot be written to, before any work is done."""
-    if out.suffix.lower() not in EXTENSIONS:
-        raise SettingsError(f"'{out}': a figure sheet can be written as {', '.join(EXTENSIONS)}")
-    if out.is_dir():
-        raise SettingsError(f"'{out}' is a folder; give a file in it")
+    check_output_file(out, "a figure sheet", EXTENSIONS)
     find_browser()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from core.common.inside import check_output_file
 from core.errors import SettingsError
 from core.export.files import complete_file
 from core.jobs.progress import Progress
@@ -15,6 +16,8 @@ from core.report.comparison import compared
 from core.report.inputs import Source
 from core.report.page import Section, definitions, page, parts
 from core.store import Narrowed, Study
+
+ENDINGS = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def write_report(
         SettingsError: the file is no .html, or there is no study. StudyError: the studies share no image.
     """
     out, progress = Path(out), progress or Progress.silent()
-    check_report_file(out)
+    check_output_file(out, "a report", ENDINGS)
     if not studies:
         raise SettingsError("which study? Name one or more")
     living, note = choose_interactive(interactive)
@@ -74,14 +77,6 @@ def write_report(
     with complete_file(out) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="replace")
     return out
-
-
-def check_report_file(out: Path) -> None:
-    """SettingsError for a file that a report cannot be written to, before any work is done."""
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise SettingsError(f"'{out}': a report is an .html file")
-    if out.is_dir():
-        raise SettingsError(f"'{out}' is a folder; name a file in it")
 
 
 def _one(studies: Sequence[Study], living: bool, note: str, progress: Progress) -> str:

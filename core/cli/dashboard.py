@@ -15,9 +15,8 @@ from core.errors import SettingsError
 APP = PACKAGE.parent / "dashboard" / "app.py"
 PORT, HOST = 8501, "localhost"
 STUDIES, DEFAULT_STUDIES = "PEREGRINE_STUDIES", "studies"
-PROXIES = (
-    "FORWARDED_ALLOW_IPS"  # uvicorn believes their X-Forwarded- headers; its own default is this machine
-)
+# uvicorn believes their X-Forwarded- headers; its own default is this machine
+PROXIES = "FORWARDED_ALLOW_IPS"
 
 
 def add_dashboard(commands: Any) -> None:

@@ -25,9 +25,8 @@ from core.slices.inspection.words import feature_words
 from core.slices.slice import Slice
 from core.store import Study
 
-ENOUGH = (
-    2  # images for each feature of an encoder, with which a read-out that fails says that it lacks something
-)
+# images for each feature of an encoder, with which a read-out that fails says that it lacks something
+ENOUGH = 2
 KNOWS, LACKS = 0.9, 0.8  # AUROC from which an encoder knows where a latent is active; below which it does not
 BOTH, FIRST, OTHER, BETWEEN = "both", "first", "other", "between"
 PRINTED = 10  # latents of either side

@@ -93,9 +93,8 @@ class TrainConfig:
     crop_size: int = option("size of the random crops", 64, metavar="N", unit="pixels", minimum=1)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     objective: ObjectiveConfig = field(default_factory=SimCLRSettings)  # of the class of `method`
-    start: str | None = (
-        None  # SPEC of an encoder to begin from, with its pixel statistics; None: random weights
-    )
+    # SPEC of an encoder to begin from, with its pixel statistics; None: random weights
+    start: str | None = None
     frozen: bool = option("control run: keep the weights fixed and update only BatchNorm statistics", False)
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     sections: Mapping[str, Any] = field(  # of research; each is a table of its own name in a file

@@ -7,7 +7,6 @@ import math
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +56,6 @@ class CocoMasks(MaskSource):
         for shape in shapes:
             full |= _drawn(shape, width, height)
         return full.astype(np.float32)
-
-    def _image_ids(self) -> Sequence[str]:
-        return list(self.source.table["image_id"])
 
     def _list(self) -> MaskListing:
         try:

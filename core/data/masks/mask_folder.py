@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +40,6 @@ class FolderMasks(MaskSource):
             stamp = file_stamp(os.path.join(self.root, self.listing.places[mask][image_id]))
             digest.update(f"{image_id}\0{mask}\0{stamp}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
-
-    def _image_ids(self) -> Sequence[str]:
-        return list(self.source.table["image_id"])
 
     def _find(self, image_id: str, mask: str) -> str | None:
         """Return the mask's name below the root; before listing, the image's own name is tried first."""

@@ -2,7 +2,7 @@
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from core.common.remote.addresses import is_url
 from core.common.remote.objects import read_object
 from core.common.threadsafe import cached_property
 from core.data.sources.decode import decode
+from core.data.sources.source import ImageSource
 from core.errors import UnreadableImage
 
 KINDS = ("core", "spurious")
@@ -52,6 +53,7 @@ class MaskSource(ABC):
     """
 
     kind: str
+    source: ImageSource
 
     @abstractmethod
     def _list(self) -> MaskListing: ...
@@ -92,8 +94,8 @@ class MaskSource(ABC):
         ]
         return pd.DataFrame(rows, columns=["image_id", "mask"]).astype("str")
 
-    @abstractmethod
-    def _image_ids(self) -> Sequence[str]: ...
+    def _image_ids(self) -> list[str]:
+        return list(self.source.table["image_id"])
 
     @property
     def report(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The exact masks of a synthetic world, as a mask source."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -52,9 +51,6 @@ class PlantedMasks(MaskSource):
     @cached_property
     def _rows(self) -> pd.Index:
         return pd.Index(self.source.table["image_id"])
-
-    def _image_ids(self) -> Sequence[str]:
-        return list(self._rows)
 
     def _list(self) -> MaskListing:
         ids = self._image_ids()

@@ -120,9 +120,6 @@ class SalientImageNet(MaskSource):
         wnid = next((one for one in candidates if one in self._indices), None)
         return TrainImage(str(wnid), name) if wnid else None
 
-    def _image_ids(self) -> Sequence[str]:
-        return list(self.source.table["image_id"])
-
     def _list(self) -> MaskListing:
         wnids, missing_classes = self._class_folders()
         rows, ambiguous = self._match(wnids)

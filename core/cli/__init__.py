@@ -12,8 +12,6 @@ from core.common.worker_group import takes_part
 from core.encoders.trusted_code import allowing
 from core.topics import topics
 
-__all__ = ["build_parser", "main"]
-
 SHARED = (  # commands whose work several processes share
     *("embed", "features", "neighbours", "heatmaps", "overlap", "concepts", "search", "basis"),
     *("analyze", "resume", "demo", "train", "finetune"),

@@ -9,24 +9,8 @@ import numpy as np
 from PIL import Image
 
 from core.errors import SettingsError, ShapeError, did_you_mean
-from core.heatmaps.combine import COMBINATIONS, combine, place_on_image, resize_map, scale_map
-from core.heatmaps.reader import HeatmapReader
+from core.heatmaps.combine import place_on_image
 from core.storage.readable import ReadableStudy
-
-__all__ = [
-    "COLOUR_MAPS",
-    "COMBINATIONS",
-    "MASK_STYLES",
-    "OUTLINES",
-    "HeatmapReader",
-    "OverlayStyle",
-    "combine",
-    "draw_overlay",
-    "overlay_image",
-    "place_on_image",
-    "resize_map",
-    "scale_map",
-]
 
 COLOUR_MAPS = {
     "inferno": cv2.COLORMAP_INFERNO,

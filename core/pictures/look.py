@@ -13,8 +13,8 @@ from core.answers.classes import WORDNET, match_classes
 from core.answers.outcome import ClassColumns
 from core.common.dataframes import words
 from core.common.image_files import image_file
-from core.heatmaps.combine import combine
-from core.heatmaps.overlay_image import draw_overlay, place_on_image
+from core.heatmaps.combine import combine, place_on_image
+from core.heatmaps.overlay_image import draw_overlay
 from core.heatmaps.reader import StoredMaps
 from core.measures.removal import logits_without, train_means
 from core.pictures.seen import Glance

@@ -13,7 +13,8 @@ from PIL import Image
 
 from core.common.image_files import image_file
 from core.errors import SettingsError, UnreadableImage
-from core.heatmaps.overlay_image import COLOUR_MAPS, COMBINATIONS, MASK_STYLES, OverlayStyle, overlay_image
+from core.heatmaps.combine import COMBINATIONS
+from core.heatmaps.overlay_image import COLOUR_MAPS, MASK_STYLES, OverlayStyle, overlay_image
 from core.store import Study
 from dashboard.addresses import served_studies
 from dashboard.addresses.parameters import share, whole

@@ -11,16 +11,8 @@ from PIL import Image
 
 from core.encoders.transform import Transform
 from core.errors import SettingsError, ShapeError
-from core.heatmaps.overlay_image import (
-    COMBINATIONS,
-    colour_table,
-    combine,
-    draw_overlay,
-    limited,
-    place_on_image,
-    resize_map,
-    scale_map,
-)
+from core.heatmaps.combine import COMBINATIONS, combine, place_on_image, resize_map, scale_map
+from core.heatmaps.overlay_image import colour_table, draw_overlay, limited
 from tests import reference
 
 SINGLE = 1e-5  # float32 through a resize and two scalings

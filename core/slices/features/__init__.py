@@ -22,24 +22,3 @@ from core.slices.features.images import (
 from core.slices.features.logits import class_push
 from core.slices.features.of_image import Decision, decision, features_of_image, ranked_features
 from core.slices.features.similar import similar_features
-
-__all__ = [
-    "LEVELS",
-    "Decision",
-    "FiringClass",
-    "at_levels",
-    "class_firing",
-    "class_push",
-    "decision",
-    "feature_activations",
-    "feature_classes",
-    "features_of_image",
-    "firing_class",
-    "firing_pairs",
-    "firing_rows",
-    "most_common_classes",
-    "more_often_on",
-    "ranked_features",
-    "similar_features",
-    "strongest_images",
-]

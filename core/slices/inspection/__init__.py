@@ -7,5 +7,3 @@ stores. No torch. Numbers of a slice are measures: see `core.measures`.
 from core.slices.inspection.populations import population
 from core.slices.inspection.words import slice_words as words
 from core.slices.inspection.words import worst_within
-
-__all__ = ["population", "words", "worst_within"]

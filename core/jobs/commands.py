@@ -5,7 +5,6 @@ turns into a list of words for the process and into a record that the dashboard 
 """
 
 import dataclasses
-import inspect
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,10 +17,9 @@ from core.common.command_line import TYPED, basis_of, shell_text
 from core.common.remote.place import as_path
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError
+from core.jobs.fields import check_field, field_parts
 from core.steps import STEPS
 
-LONGEST = 4096  # characters of one field: the longest path that Linux accepts
-MOST_PARTS = 200
 SAMPLES = 12
 FONTS = ("serif", "sans")
 PAGES = (
@@ -43,7 +41,7 @@ class Command:
 
     def __post_init__(self) -> None:
         for part, hint in _hints(type(self)).items():
-            _check_part(self.name, part, getattr(self, part), hint)
+            check_field(self.name, part, getattr(self, part), hint)
 
     @property
     def words(self) -> list[str]:
@@ -69,7 +67,7 @@ class Command:
         for part in dataclasses.fields(self):
             value = getattr(self, part.name)
             if part.name in POSITIONAL:
-                yield from map(str, _parts(value))
+                yield from map(str, field_parts(value))
             elif value is True:
                 yield f"--{part.name.replace('_', '-')}"
             elif value not in (False, "", None):
@@ -251,6 +249,18 @@ class FitBasis(RemoveBasis):
 
 
 @dataclass(frozen=True)
+class AddAnswer(Command):
+    """Add the votes of the nearest train images as an answer of a study."""
+
+    name: ClassVar[str] = "answers"
+    in_study: ClassVar[bool] = True
+    study: Path
+
+    def _words(self) -> Iterator[str]:
+        yield from (str(self.study), _option("add", "knn"))
+
+
+@dataclass(frozen=True)
 class BuildDemo(Command):
     """Build the embedded studies."""
 
@@ -265,7 +275,7 @@ COMMANDS: dict[str, type[Command]] = {
     kind.__name__: kind
     for kind in (
         *(Analyze, RunStep, Resume, RequestHeatmaps, DecomposeImage, MakeReport),
-        *(MakeSheet, FitBasis, RemoveBasis, BuildDemo),
+        *(MakeSheet, FitBasis, RemoveBasis, AddAnswer, BuildDemo),
     )
 }
 
@@ -318,31 +328,3 @@ def _typed(value: Any, hint: Any) -> Any:
     if isinstance(value, list) and typing.get_origin(hint) is tuple:
         return tuple(_typed(part, typing.get_args(hint)[0]) for part in value)
     return as_path(value) if isinstance(value, str) and hint is Path else value
-
-
-def _check_part(command: str, name: str, value: Any, hint: Any) -> None:
-    """Raise JobError for a field of the wrong type, of excessive length, or with a NUL character."""
-    if not _fits(value, hint):
-        kind = inspect.formatannotation(hint)
-        raise JobError(f"'{name}' of the command '{command}' must be {kind}, got {str(value)[:60]!r}")
-    texts = [part for one in _parts(value) for part in _parts(one) if isinstance(part, str | Path)]
-    if any(len(str(text)) > LONGEST or "\0" in str(text) for text in texts):
-        raise JobError(f"'{name}' of the command '{command}' is too long or contains a NUL; change it")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    kinds = typing.get_args(hint)
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, tuple) or len(value) > MOST_PARTS:
-            return False
-        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
-        return len(kinds) == len(value) and all(map(_fits, value, kinds))
-    if kinds:  # a union
-        return any(_fits(value, kind) for kind in kinds)
-    if hint is int:
-        return type(value) is int and abs(value) < 2**31
-    return isinstance(value, hint)
-
-
-def _parts(value: Any) -> tuple[Any, ...]:
-    return value if isinstance(value, tuple) else (value,)

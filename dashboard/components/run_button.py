@@ -1,4 +1,4 @@
-"""A small button that starts the command a page shows, where a click may do that."""
+"""A small button that starts a command, where a click may do that, and the same in a terminal, folded."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,8 +14,11 @@ from dashboard.components.tooltips import plain
 
 def run_button(command: Command, *, key: str) -> None:
     """The button; where a click may not start the command, it is disabled and says why."""
-    about = "Starts this command in the background; its progress is shown above."
-    start_button(command, "Run", key=f"run_{key}", about=about)
+    about = "Runs in the background; its progress is shown above."
+    with st.container(horizontal=True, vertical_alignment="center"):
+        start_button(command, "Run", key=f"run_{key}", about=about)
+        with st.popover("In a terminal", type="tertiary"):
+            st.code(command.shell, language="bash", wrap_lines=True)
 
 
 def step_command(

@@ -218,12 +218,10 @@ def empty_state(what: str, why: str, command: Command | str | None = None) -> No
     with st.container(border=True):
         st.markdown(f"**{plain(what)}**")
         st.caption(plain(full_sentence(why)))
-        if command:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                text = command if isinstance(command, str) else command.shell
-                st.code(text, language="bash", wrap_lines=True)
-                if not isinstance(command, str):
-                    run_button(command, key=f"{what}: {text}")
+        if isinstance(command, str):
+            st.code(command, language="bash", wrap_lines=True)
+        elif command:
+            run_button(command, key=f"{what}: {command.shell}")
 
 
 @stable_container

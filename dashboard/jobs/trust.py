@@ -21,7 +21,7 @@ from core.encoders.spec import Spec, parse_spec
 from core.encoders.trusted_code import TRUST, argument_problem, names_code, studies_are_trusted
 from core.errors import PeregrineError, SettingsError
 from core.figures.cells import parse_cell
-from core.jobs.commands import Analyze, Command, FitBasis, MakeSheet, RemoveBasis, RunStep
+from core.jobs.commands import AddAnswer, Analyze, Command, FitBasis, MakeSheet, RemoveBasis, RunStep
 from core.storage.layers import below
 from core.storage.manifest import MANIFEST, UNFINISHED
 from dashboard.addresses import served_studies
@@ -111,7 +111,9 @@ def _check_served(study: Path) -> None:
 def _reads_study_only(command: Command) -> bool:
     if isinstance(command, FitBasis):
         return command.on != POSITIONS  # which the encoder has to compute
-    return isinstance(command, RemoveBasis) or (isinstance(command, RunStep) and command.step in STUDY_ONLY)
+    return isinstance(command, (AddAnswer, RemoveBasis)) or (
+        isinstance(command, RunStep) and command.step in STUDY_ONLY
+    )
 
 
 def _check_study(study: Path, command: Command) -> None:

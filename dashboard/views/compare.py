@@ -6,9 +6,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.common.command_line import command_line
 from core.common.formatting import full_sentence
 from core.comparison.compare import Comparison
+from core.comparison.separation import scores_of
 from core.comparison.text import premise_lines
 from core.errors import PeregrineError
 from core.slices.slice import Slice
@@ -67,14 +67,14 @@ def compare_page(study: Study, among: Slice) -> None:
         _or_warning(lambda: dictionary.dictionary(study, {name: others[name] for name in alike}, among))
         return
     if not others:
-        _only_one(study)
+        _alone(study, "There is only one study here")
         return
     filter_bar(study, among, says=OF_ALL)
     if not names:
         if alike:
             st.caption("Choose at least one study to compare with.")
         else:
-            _none_of_the_same(study)
+            _alone(study, "No other study is of these images")
         return
     selected = tuple(others[name] for name in names)
     _or_warning(lambda: _show(comparison_reads.comparison(study, selected, among), answer_slot))
@@ -88,32 +88,22 @@ def _or_warning(show: Callable[[], None]) -> None:
         st.warning(_sentence(str(error)), icon=":material/difference:")
 
 
-def _only_one(study: Study) -> None:
-    """How to make a second study over the same images."""
-    second = study.path.parent / "second"
-    images = str(study.settings("embed").get("images") or "DIR")
-    widgets.empty_state(
-        "There is only one study here",
-        "A second one over the same images is made by analysing them with another encoder",
-        command_line("analyze", second, images=Path(images), encoder="torchvision:resnet50"),
-    )
-    widgets.empty_state(
-        "Or train this encoder on",
-        "Fine-tuning writes a checkpoint, which is then analysed in the same way",
-        command_line("finetune", study.path, method="simclr", regularizer="q", output="tuned.safetensors"),
-    )
-
-
 @stable_container
-def _none_of_the_same(study: Study) -> None:
-    """The way to a second study where the others are of other images."""
-    images = str(study.settings("embed").get("images") or "")
-    widgets.empty_state(
-        "No other study is of these images",
-        "Analyse them with another encoder, or choose above a study that shares some of them.",
-    )
-    query = {"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {}
-    link("new_study", "New study of these images", study, icon="add_circle", **query)
+def _alone(study: Study, title: str) -> None:
+    """The ways to something that this study can be compared with."""
+    st.subheader(title)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        st.markdown("**Another encoder**")
+        st.caption("One that is shipped, one of torchvision or timm, or a checkpoint of your own.")
+        images = str(study.settings("embed").get("images") or "")
+        query = {"new_images_path": allowed_paths.short(Path(images))} if Path(images).is_dir() else {}
+        link("new_study", "New study of these images", study, icon="add_circle", **query)
+    if not study.labelled or len(study.answers) > 1:
+        return
+    with right.container(border=True, height="stretch"):
+        st.markdown("**Another answer of this encoder**")
+        answers.add_button(study)
 
 
 def _choose(others: dict[str, Study], alike: list[str]) -> list[str]:
@@ -145,7 +135,8 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
         pictures.changed_sides(comparison, other)
     numbers.cards(comparison, other)
     _notes(comparison)
-    _judged(comparison, other, judged)
+    if len(comparison.classes) or scores_of(comparison.separation):  # else there are no labels
+        _judged(comparison, other, judged)
     features.gained_and_lost(comparison, other)
     numbers.estimates(comparison)
     with st.expander("All numbers", icon=":material/table:"):
@@ -197,12 +188,12 @@ def _sentence(text: str) -> str:
 
 @stable_container
 def _notes(comparison: Comparison) -> None:
-    """What makes the studies hard to compare, and the commands that mend it."""
+    """What makes the studies hard to compare; the commands that mend it are folded."""
     for note in comparison.notes:
-        with st.container(border=True):
-            st.markdown(f":material/difference: {_sentence(note.text)}")
-            if note.command:
-                st.code(note.command, language="bash", wrap_lines=True)
+        st.caption(f":material/difference: {_sentence(note.text)}")
+    if commands := [note.command for note in comparison.notes if note.command]:
+        with st.expander("What mends this, in a terminal", icon=":material/terminal:"):
+            st.code("\n".join(commands), language="bash", wrap_lines=True)
 
 
 @stable_container

@@ -297,12 +297,10 @@ def _next_step(study: Study, missing: dict[str, Missing]) -> None:
     step, why = next(iter(missing.items()))
     command = Resume(study.path)  # all that a basis lacks needs nothing to be chosen
     if study.below is not None and len(missing) > 1 and launcher.refusal(command) is None:
-        st.code(command.shell, language="bash", wrap_lines=True)
         run_button(command, key="overview_next")
         return
     st.caption(widgets.plain(f"{STEPS[step].title}: {why.reason}"))
     if (command := step_command(study, step, redo=why.redo)) is not None:
-        st.code(command.shell, language="bash", wrap_lines=True)
         run_button(command, key="overview_next")
     else:
         st.code(why.command, language="bash", wrap_lines=True)

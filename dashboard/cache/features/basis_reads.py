@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from core.bases.basis import UNITS
+from core.bases.basis import SAME, UNITS, codes_of
 from core.bases.twins import twins
+from core.common.dataframes import numbers
 from core.export.bases_table import bases_table
 from core.storage.layers import layer
 from core.store import Study
@@ -12,6 +13,8 @@ from dashboard.addresses import served_studies
 from dashboard.cache.features import feature_reads
 from dashboard.cache.reader import cached_read
 
+MOST_IMAGES = 100_000  # of which the codes are looked through for a picture
+EXAMPLES = 8
 TWIN = 0.9  # |cosine| from which two latents are the same direction
 
 
@@ -42,6 +45,23 @@ def bases_known(study: Study, names: tuple[str, ...]) -> pd.DataFrame:
         StudyError: no concepts are known.
     """
     return bases_table(study, maps=False)
+
+
+@cached_read(max_entries=32)
+def example(study: Study, name: str) -> tuple[int, list[int]]:
+    """The latent that explains most, of those that another fit found as far as that is known, and the images
+    on which it is strongest, the strongest first: none in studies of more than MOST_IMAGES.
+    """
+    basis = study.bases[name]
+    table = study.table(basis.table, ["latent", "r2", "stability"])
+    is_found = np.nan_to_num(numbers(table, "stability"), nan=1) >= SAME
+    latent = int(table["latent"].iloc[np.lexsort((numbers(table, "r2"), is_found))[-1]])
+    if study.n_images > MOST_IMAGES:
+        return latent, []
+    codes = codes_of(study, basis)
+    at = np.flatnonzero(codes.features == latent)
+    at = at[np.argsort(-codes.values[at], kind="stable")][:EXAMPLES]
+    return latent, (np.searchsorted(codes.indptr, at, side="right") - 1).tolist()
 
 
 def in_basis(study: Study, name: str) -> Study:

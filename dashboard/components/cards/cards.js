@@ -67,7 +67,9 @@ function fill(link, card) {
     words.append(head, subtitle, ...rest, action);
     link.replaceChildren(words, pictures);
   } else {
-    words.append(head, subtitle, pictures, ...rest, action);
+    const below = element("span", "below");
+    below.append(...rest, action);
+    words.append(head, subtitle, pictures, below);
     link.replaceChildren(words);
   }
 }

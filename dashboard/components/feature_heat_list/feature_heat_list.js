@@ -44,15 +44,17 @@ function makeRow(row) {
   const words = element("span", "words", title);
   words.title = `${title} ${note}`;
   words.append(element("span", "note", note));
-  const track = element("span", "track");
+  link.append(words);
   if (push !== null) {
+    const track = element("span", "track");
     const bar = element("span", push < 0 ? "push left" : "push");
     const width = Math.min(1, Math.abs(push)) * 50;
     bar.style.width = `${width}%`;
     bar.style.left = push < 0 ? `${50 - width}%` : "50%";
     track.append(bar);
+    link.append(track);
   }
-  link.append(words, push === null ? element("span", "") : track, element("span", "value", text));
+  link.append(element("span", "value", text));
   item.append(link);
   return item;
 }

@@ -3,14 +3,15 @@
 import streamlit as st
 
 from core.answers.answer import PROBE
-from core.common.command_line import command_line
 from core.comparison.answers import mcnemar_text
 from core.comparison.compare import Comparison
+from core.jobs.commands import AddAnswer
 from core.slices.slice import Slice
 from core.store import Study
 from dashboard.cache import comparison_reads
 from dashboard.components import widgets
 from dashboard.components.choose_one import select_one
+from dashboard.components.job_follower import start_button
 from dashboard.panels.compare import numbers, pictures
 
 AGAINST = "compare_answer"  # widget key and part of the URL
@@ -21,11 +22,9 @@ def answers(study: Study, among: Slice) -> None:
     mine = study.answer.name if study.answer else PROBE
     others = [name for name in study.answers if name != mine]
     if not others:
-        widgets.empty_state(
-            "This study has one answer",
-            "Add another one: the votes of the nearest images, or predictions of your own",
-            command_line("answers", study.path, add="knn"),
-        )
+        with st.container(border=True):
+            st.markdown("**This study has one answer**")
+            add_button(study)
         return
     with st.container(horizontal=True, vertical_alignment="center", key="compare_answers_controls"):
         st.caption(f"**{widgets.plain(mine)}** against", width="content")
@@ -50,6 +49,12 @@ def answers(study: Study, among: Slice) -> None:
         st.caption(widgets.plain(str(note)))
     with st.expander("All numbers", icon=":material/table:"):
         numbers.table(comparison)
+
+
+def add_button(study: Study) -> None:
+    """The button of another answer, which needs nothing but the labels."""
+    st.caption("Another one is a vote of the 20 nearest train images.")
+    start_button(AddAnswer(study.path), "Add nearest neighbours", key="compare_add_answer")
 
 
 def _agreement(comparison: Comparison, other: str) -> None:

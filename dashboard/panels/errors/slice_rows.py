@@ -88,7 +88,7 @@ def _card(
         href=session.href("errors", served_studies.name_of(study), slice=where, **link),
         note=f"{int(row['n']):,} images",
         tag=_saved_as(name, str(row["name"])) if name else "" if row["q"] <= 0.05 else "could be chance",
-        subtitle=source_of(study, row) + (f"; the same images: {also}" if also else ""),
+        subtitle="; ".join(filter(None, [source_of(study, row), also and f"the same images: {also}"])),
         pictures=thumbnails(study, rows),
         bars=(
             Bar(
@@ -118,7 +118,7 @@ def source_of(study: Study, row: dict) -> str:
     """Where the images' trait comes from, in as few words as it takes."""
     trait, kind = str(row["trait"]), str(row["kind"])
     if kind == "feature":
-        return f"{trait} {reads.where_it_fires(study, int(trait.rpartition(' ')[2]))}".rstrip()
+        return reads.where_it_fires(study, int(trait.rpartition(" ")[2]))  # its title has the number
     if kind == "column":
         column, _, value = trait.rpartition(": ")
         return f"{column.replace('_', ' ')}: {map_reads.TRUTHS.get(value, value)}"

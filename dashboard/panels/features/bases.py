@@ -1,6 +1,7 @@
 """The bases of a study: which there are, how good they are, one more, one less, and two side by side."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -16,41 +17,35 @@ from core.errors import JobError, StudyError
 from core.jobs.commands import FitBasis, RemoveBasis
 from core.store import Study
 from dashboard.addresses import served_studies
-from dashboard.cache.features import basis_reads
-from dashboard.components import widgets
+from dashboard.cache.features import basis_reads, feature_reads
+from dashboard.components import cards, widgets
 from dashboard.components.chart import download
 from dashboard.components.choose_one import choose_one, select_one
 from dashboard.components.job_follower import begin, start_button
 from dashboard.jobs import launcher
+from dashboard.panels.errors.pictures import thumbnails
 from dashboard.panels.jobs import study_progress
-from dashboard.state import session
+from dashboard.state import image_filter, session
 
 BASES = "Bases"  # what the page Features calls this panel
 WHAT = (
-    "What the features are: the numbers that the encoder computes, its units, or directions of them that a "
-    "dictionary found, its latents. An image is described by few latents, so one often means one thing."
+    "A unit is one number that the encoder computes. A latent is a direction of many units, found so that "
+    "few are active on an image: one often stands for one thing."
 )
 CONTROLS = ("random", "pca")  # kinds that a dictionary has to beat
-HEADS = {
-    "Basis": "",
-    "R2": "Share of the variation between images that the latents reconstruct; of evaluation images, if any, "
-    "which no fit has seen.",
-    "Active": "L0: how many latents describe an image, on average.",
-    "Dead": "Latents that are active on no image.",
-    "Stability": "How nearly another fit, from another seed, found the same directions: mean |cosine|. Below "
-    ".7, many latents are accidents of the seed.",
-}
+ABOUT_STABILITY = (
+    "How nearly another fit, from another seed, found the same directions: mean |cosine|. Below .7, many "
+    "latents are accidents of the seed."
+)
+ABOUT_R2 = (
+    "Explained: the share of the variation between images that the latents reconstruct (R2), of evaluation "
+    "images where there are any, which no fit has seen."
+)
+STABLE = 0.7
 VECTORS = {"whole images": "pooled", "places in images": "positions"}
 ABOUT_VECTORS = (
     "One vector an image, or one for each place of the encoder's last map: then the page of an image shows "
     "which latents are active where you click. The encoder has to look at every image again for that."
-)
-TAKE = (
-    "Take a dictionary for features that can be looked at one by one: each is active on few images. "
-    "Whether these have more in common than those of a unit depends on the encoder: below are the "
-    "differences of this study. Where it was measured, latents of whole images knew no more of classes and "
-    "attributes than units, of places a little more. Better maps and scores come mostly "
-    "with random directions, too, so fit that control. Trust a latent as far as it is stable."
 )
 MEASURES = {  # by the head of their column
     "Average precision": "ap",
@@ -63,39 +58,87 @@ KNOWN_AS = {  # by the end of their columns
     "_minus_units": "Differences from the units",
     "_minus_random": "Differences from random directions",
 }
-WIDTHS = [5, 1.2, 1.2, 1.2, 1.4, 3]
 SHOWN = 200  # pairs of latents
+PICTURES = 4
 
 
 def panel(study: Study) -> None:
     whole = study if study.below is None else served_studies.open_current(study.below)
     if whole is not study:  # above the page stands what runs in the basis
         study_progress.banner(served_studies.Entry(served_studies.name_of(whole), whole.path))
-    _list(study, whole)
-    _fit(whole)
-    if whole.bases:
-        _twins(study, whole)
-
-
-def _list(study: Study, whole: Study) -> None:
-    with st.container(border=True):
-        for column, (head, about) in zip(st.columns(WIDTHS), HEADS.items(), strict=False):
-            column.caption(head, help=about or None)
-        width = whole.array("representations").shape[1]
-        here = study.path.name if study.below is not None else UNITS
-        _row([f"**units of the encoder**: {width:,}", "1", "", "", ""], UNITS, here, whole)
-        for basis in whole.bases.values():
-            _row(_cells(basis), basis.name, here, whole)
-    if text := control_sentence(list(whole.bases.values())):
-        st.markdown(widgets.plain(text))
-    st.caption(TAKE)
-    drawer = st.expander(
-        "How well each names what is known of the images", icon=":material/fact_check:", key="bases_known",
-        bind="query-params",
+    title, why = advice(list(whole.bases.values()))
+    st.subheader(widgets.plain(title), help=f"{ABOUT_R2} {ABOUT_STABILITY}")
+    st.caption(widgets.plain(why))
+    here = study.path.name if study.below is not None else UNITS
+    shown = [_units(whole, here), *(_card(whole, basis, here) for basis in whole.bases.values())]
+    cards.cards(
+        shown, key="bases_cards", label="Bases of the study", on_open=_show, spread=True, width=250,
     )  # fmt: skip
+    if whole.bases:
+        _drawer("What each knows of classes and attributes", "bases_known", "fact_check", _known, whole)
+        _drawer("Two side by side", "bases_twins", "compare_arrows", lambda one: _twins(study, one), whole)
+    _fit(whole)
+    _removal(whole, here)
+
+
+def _drawer(title: str, key: str, icon: str, draw: Callable[[Study], None], whole: Study) -> None:
+    drawer = st.expander(title, icon=f":material/{icon}:", key=key, bind="query-params")
     if drawer.open:
         with drawer:
-            _known(whole)
+            draw(whole)
+
+
+def _units(whole: Study, here: str) -> cards.Card:
+    width, unit, rows = whole.array("representations").shape[1], 0, []
+    if whole.has("firing_features"):
+        among = image_filter.population()
+        unit = int(feature_reads.in_order(whole, among, feature_reads.Listing())["feature"].iat[0])
+        rows = feature_reads.activations(whole, unit, among)[0].tolist()
+    return cards.Card(
+        UNITS,
+        "units",
+        note=f"{width:,}",
+        tag="shown now" if here == UNITS else "",
+        href=_address(whole, UNITS),
+        subtitle="the numbers of the encoder itself",
+        pictures=thumbnails(whole, rows[:PICTURES]),
+        bars=(cards.Bar("explained", 1, "100 %", "quiet"),),
+        lines=(
+            *_pictured("unit", unit, rows),
+            "All have a value on every image",
+        ),
+        action="" if here == UNITS else "Show units",
+    )
+
+
+def _card(whole: Study, basis: Basis, here: str) -> cards.Card:
+    card = basis.card
+    latent, rows = basis_reads.example(whole, basis.name)
+    bars = [cards.Bar("explained", max(_r2(basis), 0), widgets.percent(_r2(basis), digits=0))]
+    if (stability := card.get("stability")) is not None:
+        tone = "quiet" if basis.kind in CONTROLS else "good" if stability >= STABLE else "bad"
+        bars.append(cards.Bar("found again by another fit", stability, f"{stability:.2f}", tone, mark=STABLE))
+    lines = [f"{card.get('l0') or 0:.0f} active on an image"]
+    if dead := card.get("dead"):
+        lines.append(f"{widgets.percent(dead, digits=0)} are never active")
+    about = KINDS[basis.kind].summary + (", on positions" if card.get("on") == "positions" else "")
+    if other := about_other(basis):
+        about += f", shared with {other.get('study') or 'another study'}"
+    return cards.Card(
+        basis.name, basis.name, note=f"{card.get('size', 0):,} latents", subtitle=about,
+        tag="shown now" if basis.name == here else "", href=_address(whole, basis.name),
+        pictures=thumbnails(whole, rows[:PICTURES]), bars=tuple(bars),
+        lines=(*_pictured("latent", latent, rows), ", ".join(lines)),
+        action="" if basis.name == here else f"Show latents of {basis.name}",
+    )  # fmt: skip
+
+
+def _pictured(kind: str, number: int, rows: list[int]) -> list[str]:
+    return [f"Pictures: where {kind} {number} is strongest"] if rows else []
+
+
+def _address(whole: Study, name: str) -> str:
+    return session.href("features", served_studies.name_of(whole), basis=name)
 
 
 def _known(whole: Study) -> None:
@@ -127,60 +170,47 @@ def _known(whole: Study) -> None:
     download(whole, frame, name="bases_known")
 
 
-def _cells(basis: Basis) -> list[str]:
-    card = basis.card
-    r2 = card.get("r2") if card.get("r2_val") is None else card["r2_val"]
-    role = f"  \n{KINDS[basis.kind].summary}"
-    role += ", on positions" if card.get("on") == "positions" else ""
-    if other := about_other(basis):
-        role += f", shared with {widgets.plain(str(other.get('study') or 'another study'))}"
-    return [
-        f"**{widgets.plain(basis.name)}**: {card.get('size', 0):,} latents{role}",
-        widgets.number(r2, digits=2),
-        widgets.number(card.get("l0"), digits=1),
-        widgets.percent(card.get("dead"), digits=0),
-        widgets.number(card.get("stability"), digits=2) if card.get("stability") is not None else "one fit",
-    ]
+def advice(bases: list[Basis]) -> tuple[str, str]:
+    """Which basis to look at, and why, from how much each explains and how stable it is.
 
-
-def _row(cells: list[str], name: str, here: str, whole: Study) -> None:
-    *columns, last = st.columns(WIDTHS, vertical_alignment="center")
-    for column, cell in zip(columns, cells, strict=True):
-        column.markdown(cell)
-    with last, st.container(horizontal=True, gap="small", horizontal_alignment="right"):
-        if name == here:
-            st.caption("shown now", width="content")
-        else:
-            st.button("Show", key=f"show_{name}", on_click=_show, args=(name,), help="Features are these")
-        if name != UNITS:
-            with st.popover("Remove", type="tertiary"):
-                st.caption("It goes with all that was computed in it. The images and units stay.")
-                st.button(
-                    f"Remove {name}", key=f"remove_{name}", on_click=_remove, args=(whole, name, name == here)
-                )
-
-
-def control_sentence(bases: list[Basis]) -> str:
-    """How much more of the images the best dictionary explains than directions that nobody learned.
-
-    >>> control_sentence([])
-    ''
+    >>> advice([])[0]
+    'Read the units'
     """
-    fitted = {basis.name: basis for basis in bases if basis.card.get("r2") is not None}
-    learned = [one for one in fitted.values() if one.kind not in CONTROLS]
+    fitted = [basis for basis in bases if basis.card.get("r2") is not None]
+    learned = [one for one in fitted if one.kind not in CONTROLS]
     if not learned:
-        return ""
-    best = max(learned, key=_r2)
-    alike = [one for one in fitted.values() if one.card.get("on") == best.card.get("on")]
-    controls = [one for one in alike if one.kind in CONTROLS]
-    if not controls:
+        return "Read the units", "No dictionary has been fitted. One gives latents to look at one by one."
+    best = max(learned, key=lambda one: ((one.card.get("stability") or 0) >= STABLE, _r2(one)))
+    alike = [one for one in fitted if one.kind == "random" and one.card.get("on") == best.card.get("on")]
+    control = max(alike, key=_r2, default=None)
+    explains = f"{best.name} explains {_of(best)}"
+    if control is None:
         return (
-            "No control is here yet: fit random, with as many latents and codes, to see what directions that "
-            "nobody learned explain."
+            f"Fit a control before you trust {best.name}",
+            f"{explains}; random directions, fitted below, say how much of that nobody had to learn.",
         )
-    parts = [f"{one.name} {_r2(one):.2f} with {one.card.get('l0') or 0:.0f}" for one in controls]
-    start = f"{best.name} explains R2 {_r2(best):.2f} with {best.card.get('l0') or 0:.0f} active latents"
-    return f"{start}; as controls, {', '.join(parts)}."
+    against = f"random directions {_of(control)}"
+    if _r2(best) <= _r2(control):
+        return "Read the units", f"{explains}, no more than {against}."
+    stability = best.card.get("stability")
+    if stability is None:
+        return (
+            f"Look at {best.name} with care",
+            f"{explains}, {against}. One fit cannot say how stable it is.",
+        )
+    if stability < STABLE:
+        return (
+            f"Read the units; do not trust single latents of {best.name}",
+            f"{explains}, {against}, but another fit finds other latents (similarity {stability:.2f}).",
+        )
+    return (
+        f"Look at latents of {best.name}, measure with the units",
+        f"{explains}, {against}, and another fit finds the same latents (similarity {stability:.2f}).",
+    )
+
+
+def _of(basis: Basis) -> str:
+    return f"{widgets.percent(_r2(basis), digits=0)} with {basis.card.get('l0') or 0:.0f} active latents"
 
 
 def _r2(basis: Basis) -> float:
@@ -191,7 +221,7 @@ def _r2(basis: Basis) -> float:
 def _fit(whole: Study) -> None:
     """The form of one more; its command is fitted by the launcher, above the page stands how far it is."""
     vectors = whole.array("representations").shape
-    with st.expander("Fit another one", icon=":material/add_circle:", expanded=not whole.bases):
+    with st.expander("Fit another", icon=":material/add_circle:", expanded=not whole.bases):
         columns = st.columns([2, 2.2, 2, 1.7, 1.7, 1.5], vertical_alignment="bottom", gap="small")
         with columns[0]:
             kind = select_one("Kind", BASIS_KINDS, key="basis_kind", shows_label=True)
@@ -208,7 +238,7 @@ def _fit(whole: Study) -> None:
             usual_size, usual_k = (learned[0].card.get(name) or 1 for name in ("size", "k"))  # its control
         size = columns[3].number_input("Latents", 1, value=usual_size, key=f"basis_size_{kind}")
         k = columns[4].number_input("Active at once", 1, value=usual_k, key=f"basis_k_{kind}")
-        seeds = columns[5].number_input("Fits", 1, 8, 2, key="basis_fits", help=HEADS["Stability"])
+        seeds = columns[5].number_input("Fits", 1, 8, 2, key="basis_fits", help=ABOUT_STABILITY)
         st.caption(f"{KINDS[kind].summary[:1].upper()}{KINDS[kind].summary[1:]}.")
         try:
             sizes = int(size), int(k), int(seeds)
@@ -229,7 +259,6 @@ def unused_name(whole: Study, start: str) -> str:
 def _twins(study: Study, whole: Study) -> None:
     """Which latents of one basis another one has, too."""
     names = [*whole.bases, UNITS]
-    st.subheader("Two bases side by side")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         here = study.path.name if study.below is not None else names[0]
         mine = select_one("Latents of", names, key="twins_of", default=here, width=200)
@@ -266,7 +295,19 @@ def _twins(study: Study, whole: Study) -> None:
 
 
 def _show(name: str) -> None:
-    session.set_url(session.BASIS, None if name == UNITS else name)
+    session.go("features", **{session.BASIS: name})
+
+
+def _removal(whole: Study, here: str) -> None:
+    if not whole.bases:
+        return
+    with st.expander("Remove one", icon=":material/delete:"):
+        st.caption("It goes with all that was computed in it. The images and units stay.")
+        with st.container(horizontal=True, gap="small"):
+            for name in whole.bases:
+                st.button(
+                    f"Remove {name}", key=f"remove_{name}", on_click=_remove, args=(whole, name, name == here)
+                )
 
 
 def _remove(whole: Study, name: str, is_shown: bool) -> None:
@@ -275,5 +316,5 @@ def _remove(whole: Study, name: str, is_shown: bool) -> None:
         session.notify(why)
         return
     if is_shown:
-        _show(UNITS)
+        session.set_url(session.BASIS, None)
     begin(command)

@@ -16,8 +16,9 @@ from dashboard.cache.features import concept_reads, group_reads
 from dashboard.components import widgets
 from dashboard.components.chart import chart, download
 from dashboard.components.choose_one import choose_one
+from dashboard.components.job_follower import start_button
 from dashboard.components.pick_row import pick_row
-from dashboard.components.run_button import run_button, step_command
+from dashboard.components.run_button import step_command
 from dashboard.panels.concepts import evidence, group_panel
 from dashboard.panels.features import word_list
 from dashboard.state import session
@@ -96,8 +97,7 @@ def _confirm(study: Study, then: str, options: dict[str, str]) -> None:
     with st.popover("Put groups into words", icon=":material/play_arrow:", key="group_run"):
         st.markdown(widgets.plain(then))
         st.caption("The present words are replaced. This takes as long as the step concepts took.")
-        st.code(command.shell, language="bash", wrap_lines=True)
-        run_button(command, key="group_run")
+        start_button(command, "Run", key="run_group_run")
 
 
 def _sizes(study: Study, every: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from dashboard.research import parts
 from dashboard.state import session
 
 SHOWN = 12
-A_ROW = 8
+A_ROW, WIDE = 8, 180  # images, and pixels: of which 4 or 8 fill a page
 NEAREST = 4  # as many as Kalibhat's dissertation, Fig. 5.4 shows
 OTHER, NO_OTHER = "alike_other", "None"
 AT_ONCE = 1 << 27  # numbers that are compared without being asked to: a tenth of a second or two
@@ -49,10 +49,13 @@ def nearest(study: Study, row: int) -> None:
     rows, cosines = search_reads.alike(study, row, "representations", A_ROW)
     if len(rows):
         st.subheader("Nearest images for this encoder", anchor=False)
-        _gallery(study, row, rows, cosines, key="image_nearest", label="images most like this one")
+        label = "images most like this one"
+        _gallery(study, row, rows, cosines, key="image_nearest", label=label, tile=WIDE)
 
 
-def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str) -> None:
+def _gallery(
+    study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, key: str, label: str, tile: int = 104
+) -> None:
     """The found images, and how many of the first are of the class of the opened one."""
     labels = pd.Series(reads.images(study)["label"])
     if words := same_class_words(labels, row, rows):
@@ -69,7 +72,7 @@ def _gallery(study: Study, row: int, rows: np.ndarray, cosines: np.ndarray, *, k
         rows,
         key=key,
         captions=captions,
-        tile=104,
+        tile=tile,
         label=label,
         on_open=lambda other: session.step_image(study, other),
     )

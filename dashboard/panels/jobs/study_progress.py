@@ -187,18 +187,19 @@ def _steps(job: Job) -> None:
 
 
 def _ended(job: Job) -> None:
-    st.warning(
-        f"The last command {ENDINGS.get(job.state, job.state)}{reason(job)}", icon=":material/warning:"
-    )
     command = launcher.resume_command(job)  # not the words of its files: readers paste what they see
-    if command is None:
-        st.caption("Finished work is kept. Run the same command to resume.")
-    else:
-        st.caption("Finished work is kept. *Resume* continues where it stopped, and so does:")
-        st.code(command.shell, language="bash", wrap_lines=True)
-    controls(job)
-    if tail := log_tail(job.folder, 20):
-        with st.expander("What the command printed last"):
+    what = f"The last command {ENDINGS.get(job.state, job.state)}{reason(job)} Finished work is kept."
+    what += "" if command is not None else " Run the same command to resume."
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.warning(what, icon=":material/warning:")
+        controls(job)
+    tail = log_tail(job.folder, 20)
+    if command is None and not tail:
+        return
+    with st.expander("What it printed last, and how to resume in a terminal"):
+        if command is not None:
+            st.code(command.shell, language="bash", wrap_lines=True)
+        if tail:
             st.code(tail, language=None, wrap_lines=True)
 
 
@@ -208,4 +209,4 @@ def reason(job: Job) -> str:
         return "."
     if job.state == "interrupted":
         return ": it was killed, ran out of memory, or the machine restarted."
-    return f": {widgets.plain(job.error or 'no reason given')}"
+    return f": {widgets.plain((job.error or 'no reason given').rstrip('.'))}."

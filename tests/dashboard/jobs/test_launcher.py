@@ -13,6 +13,7 @@ from core.cli import build_parser
 from core.errors import JobError
 from core.jobs.commands import (
     COMMANDS,
+    AddAnswer,
     Analyze,
     BuildDemo,
     Command,
@@ -58,10 +59,11 @@ def every_command(study: Path) -> list[Command]:
         BuildDemo(study, fresh=True, pool="max"),
         FitBasis(study, "sae", "topk", size=64, k=8, on="positions", other=study / "other"),
         RemoveBasis(study, "sae"),
+        AddAnswer(study),
     ]
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(15))
 def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     command = every_command(tmp_path / "--study ; x")[number]
     parsed = vars(build_parser().parse_args(command.words))
@@ -76,7 +78,7 @@ def test_command__its_words_are_parsed_as_its_parts(tmp_path, number):
     assert shlex.split(command.shell)[3:] == command.words
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(15))
 def test_command__goes_through_its_record(tmp_path, number):
     command = every_command(tmp_path)[number]
     assert command_of(json.loads(json.dumps(command.record()))) == command
@@ -107,6 +109,7 @@ def test_command__goes_through_its_record(tmp_path, number):
         {"kind": "FitBasis", "study": "s", "of": "sae", "method": "file", "size": 8, "k": 2},
         {"kind": "MakeSheet", "study": "s", "cells": ["sorted_activation"], "font": "--x"},
         {"kind": "Resume", "study": "s", "words": ["rm"]},
+        {"kind": "AddAnswer", "study": "s", "add": "/etc/passwd"},
     ],
 )
 def test_command_of__refuses_other_records(record):

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from streamlit.testing.v1 import AppTest
 
 from core.answers.requests import add_kinds
-from core.bases.basis import Basis
+from core.bases.basis import Basis, codes_of
 from core.bases.position_index import at_position, similar_positions
 from core.bases.requests import add_basis, remove_basis
 from core.bases.twins import twins
@@ -32,7 +32,7 @@ from core.store import open_study
 from dashboard.cache import reads
 from dashboard.cache.comparison_reads import comparison, other_studies
 from dashboard.cache.features import basis_reads
-from dashboard.panels.features.bases import control_sentence
+from dashboard.panels.features.bases import advice
 from tests.dashboard.conftest import all_text, drawn_cards, tiles
 from tests.synthetic import make_seen_study
 
@@ -108,21 +108,32 @@ def test_twins__the_same_direction_whatever_its_sign_length_and_place():
     assert np.isnan(cosines[2]) and cosines[3] < 0.999 and rows[3] != np.flatnonzero(order == 3)[0]
 
 
-def test_panel__lists_bases_with_controls_also_where_nothing_is_computed_in_them(served, started, open_page):
+def test_panel__shows_bases_as_cards_also_where_nothing_is_computed_in_them(served, started, open_page):
     app = open_page("features", study="demo", basis="random", features_as="Bases")
     assert not app.exception
-    text = all_text(app)
+    study, shown = open_study(served), drawn_cards(app, "bases_cards")
+    assert [card["id"] for card in shown] == ["units", "pca", "random"]
+    assert [card["tag"] for card in shown] == ["", "", "shown now"]
+    for card in shown[1:]:
+        basis = study.bases[card["id"]]
+        assert card["note"] == f"{basis.card['size']} latents"
+        assert card["bars"][0]["share"] == pytest.approx(max(basis.card["r2_val"], 0))
+        assert f"basis={basis.name}" in card["href"] and not started
+
+
+def test_example__is_a_latent_on_the_images_where_its_code_is_largest(served):
     study = open_study(served)
-    for name in ("pca", "random"):
-        assert f"**{name}**: {study.bases[name].card['size']} latents" in text
-        assert f"{study.bases[name].card['r2_val']:.2f}" in text
-    app.button(key="show_units").click().run()
-    assert "basis" not in app.query_params and not started
+    for basis in study.bases.values():
+        latent, rows = basis_reads.example(study, basis.name)
+        codes = codes_of(study, basis).dense(basis.card["size"])[:, latent]
+        assert codes[rows].tolist() == sorted(codes[codes > 0], reverse=True)[: len(rows)] and rows
+        explained = study.table(basis.table).set_index("latent")["r2"]
+        assert explained[latent] == explained.max()
 
 
 def test_panel__says_what_each_basis_knows_when_it_is_opened(served, open_page, monkeypatch):
     app = open_page("features", study="demo", features_as="Bases")
-    assert not app.exception and len(app.dataframe) == 1  # nothing is computed before
+    assert not app.exception and not len(app.dataframe)  # nothing is computed before
     app = open_page("features", study="demo", features_as="Bases", bases_known="true")
     assert not app.exception and "No concepts are known" in all_text(app)
     monkeypatch.setattr(concept_features, "FEWEST", 3)
@@ -144,18 +155,23 @@ def test_panel__says_what_each_basis_knows_when_it_is_opened(served, open_page, 
     assert text == signed_interval(*values) and of_itself == ""
 
 
-def test_control_sentence__compares_what_was_fitted_to_the_same_vectors():
-    def basis(kind: str, r2: float, on: str = "pooled") -> Basis:
-        return Basis(kind, kind, f"basis-{kind}", {"r2": 1.0, "r2_val": r2, "l0": 8, "on": on})
+def test_advice__follows_control_and_stability():
+    def basis(kind: str, r2: float, stability: float | None = None, on: str = "pooled") -> Basis:
+        card = {"r2": 1.0, "r2_val": r2, "l0": 8, "on": on, "stability": stability}
+        return Basis(kind, kind, f"basis-{kind}", card)
 
-    learned, control = basis("topk", 0.71), basis("random", 0.12)
-    assert control_sentence([control]) == ""
-    assert control_sentence([learned, control]) == (
-        "topk explains R2 0.71 with 8 active latents; as controls, random 0.12 with 8."
-    )
-    of_places = basis("random", 0.3, "positions")
-    for others in ([], [of_places]):
-        assert "No control is here yet" in control_sentence([learned, *others])
+    control = basis("random", 0.12)
+    assert advice([control])[0] == "Read the units"
+    for others in ([], [basis("random", 0.3, on="positions")], [basis("pca", 0.9)]):
+        assert advice([basis("topk", 0.71), *others])[0] == "Fit a control before you trust topk"
+    title, why = advice([basis("topk", 0.71, 0.84), control])
+    assert title == "Look at latents of topk, measure with the units"
+    assert why.startswith("topk explains 71 % with 8 active latents, random directions 12 % with 8 active")
+    assert advice([basis("topk", 0.1, 0.84), control])[0] == "Read the units"
+    assert "do not trust single latents" in advice([basis("topk", 0.71, 0.4), control])[0]
+    assert advice([basis("topk", 0.71), control])[0] == "Look at topk with care"
+    stable, fuller = basis("nmf", 0.5, 0.9), basis("topk", 0.71, 0.4)
+    assert advice([fuller, stable, control])[0] == "Look at latents of nmf, measure with the units"
 
 
 def test_panel__fits_one_and_removes_one_through_the_launcher(served, started, open_page):

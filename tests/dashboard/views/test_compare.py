@@ -19,7 +19,7 @@ from core.comparison.shared_dictionary import shared_dictionary, shared_finding
 from core.comparison.sides import GAINED, LOST
 from core.comparison.text import headline_cells
 from core.config import BasisConfig
-from core.jobs.commands import FitBasis
+from core.jobs.commands import AddAnswer, FitBasis
 from core.jobs.progress import Progress
 from core.slices.slice import Slice
 from core.storage.writer import write_study
@@ -51,15 +51,22 @@ def page_html(app) -> str:
     return "\n".join(str(one.proto.body) for one in app.get("html"))
 
 
-def test_one_study__says_how_to_make_a_second(studies, open_page):
+def test_one_study__offers_another_encoder_and_another_answer(studies, started, open_page):
     app = open_page("compare", study="demo")
+    assert not app.exception and not app.code
+    assert "New study of these images" in [one.proto.label for one in app.get("page_link")]
+    app.button(key="compare_add_answer").click().run()
+    assert [command for command, _ in started] == [AddAnswer(studies / "demo")]
+
+
+def test_one_study_without_labels__offers_no_answer(studies, unlabelled_study, open_page):
+    shutil.rmtree(studies / "demo")
+    shutil.copytree(unlabelled_study, studies / "bare")
+    app = open_page("compare", study="bare")
     assert not app.exception
-    said = [code.value for code in app.code]
-    assert any("core analyze" in one and "--images" in one for one in said)
-    assert any("core finetune" in one for one in said)
+    assert not [one for one in app.button if one.key == "compare_add_answer"]
 
 
-@pytest.mark.slow
 def test_numbers__are_those_of_the_comparison(found, open_page):
     app = open_page("compare", study="demo", compare_with=["second"])
     assert not app.exception and not app.error
@@ -173,8 +180,9 @@ def test_names_are_text__in_the_table(both, open_page):
 def test_other_images__one_line_and_no_crash(both, full_study, open_page):
     shutil.rmtree(both / "second")
     other = second_study(full_study, both / "foreign", rename="x")
-    said = all_text(open_page("compare", study="demo"))
-    assert "No other study is of these images" in said and "Choose at least one" not in said
+    app = open_page("compare", study="demo")
+    assert app.subheader[0].value == "No other study is of these images"
+    assert "Choose at least one" not in all_text(app)
     app = open_page("compare", study="demo", compare_with=["foreign"])
     assert not app.exception and other.exists()
     assert any("share no image" in unescaped(one.value) for one in app.warning)

@@ -79,7 +79,6 @@ def map_page(study: Study, population: Slice) -> None:
         with st.container(key="map_left"):
             _scatter(study, request, n_chosen, outline, hits)
             _line(study, n_chosen, kind)
-            _offer_umap(study, kind)
         if outline:
             with st.container(key="map_right", width=BESIDE, gap="small"):
                 apart = map_reads.set_apart(study, kind, population, outline)
@@ -142,6 +141,7 @@ def _controls(study: Study) -> tuple[str, str, int, search_box.Query]:
         words = [KINDS[one] for one in there]
         picked = choose_one("Map", words, key=KIND, on_change=session.set_url, args=(OUTLINE, None))
         kind = there[words.index(picked)] if picked in words else kind
+    _offer_umap(study, kind)
     choices = _choices(study)
     st.caption("Colour by", width="content")
     by = select_one("Colour", choices, key=COLOUR, width=220)

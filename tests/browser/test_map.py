@@ -83,6 +83,29 @@ def test_map__hover_names_a_point_and_a_click_opens_it(reader, address):
     page.wait_for_selector("[role=dialog] >> text=True class")
 
 
+def test_pictures__lie_at_their_points_over_no_word_and_a_click_opens_them(visitor, address, served):
+    one = visitor()
+    page = one.open(f"{address}/map?study=demo")
+    drawn(page)
+    pictures = page.locator(".pictures img")
+    pictures.first.wait_for()
+    boxes = [picture.bounding_box() for picture in pictures.all()]
+    boxes += [word.bounding_box() for word in page.locator(".words span").all() if word.is_visible()]
+    for at, box in enumerate(boxes):
+        for other in boxes[at + 1 :]:
+            apart = abs(box["x"] + box["width"] / 2 - other["x"] - other["width"] / 2)
+            below = abs(box["y"] + box["height"] / 2 - other["y"] - other["height"] / 2)
+            wide, tall = (box[side] + other[side] for side in ("width", "height"))
+            assert 2 * apart >= wide - 1 or 2 * below >= tall - 1
+    row = int(pictures.first.get_attribute("data-row"))
+    page.mouse.click(boxes[0]["x"] + 5, boxes[0]["y"] + 5)  # near its corner, away from its point
+    page.wait_for_selector("[role=dialog] >> text=True class")
+    assert one.query()["image"] == [open_study(served / "demo").images["image_id"].iat[row]]
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Pictures").click()
+    expect(page.locator(".pictures")).to_be_hidden()
+
+
 def test_legend__lights_up_filters_and_dims(visitor, address, served):
     one = visitor()
     page = one.open(f"{address}/map?study=seen")

@@ -1,9 +1,9 @@
 """The scatter of a map: many points drawn with WebGL (with a plain canvas where there is none).
 
-The browser half (scatter.js, and legend.js for what is written on it) fetches packed numbers
-(`map_points.py`); it moves and zooms, shows the picture of the point under the pointer, and sends back a
-click, an entry of the legend, or the outline of a selection, in the map's own coordinates. An outline is all
-that travels, however many points lie in it.
+The browser half (scatter.js, legend.js for what is written on it, pictures.js) fetches packed numbers
+(`map_points.py`); it moves and zooms, shows pictures of some points and of the one under the pointer, and
+sends back a click, an entry of the legend, or the outline of a selection, in the map's own coordinates. An
+outline is all that travels, however many points lie in it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +13,14 @@ import streamlit as st
 from streamlit.components.v2 import component
 
 HERE = Path(__file__).parent
+SCRIPTS = ("legend.js", "pictures.js", "scatter.js")  # one script, in this order
 Outline = list[tuple[float, float]]
 
 _SCATTER = component(
     "peregrine_scatter",
     html=(HERE / "scatter.html").read_text(encoding="utf-8"),
     css=(HERE / "scatter.css").read_text(encoding="utf-8"),
-    js="".join((HERE / name).read_text(encoding="utf-8") for name in ("legend.js", "scatter.js")),
+    js="".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS),
 )
 
 

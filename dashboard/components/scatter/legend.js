@@ -106,6 +106,7 @@ function toggleWords(self, button) {
   button.setAttribute("aria-pressed", String(shown));
   self.words.hidden = !shown;
   render(self, { marksOnly: true });
+  laterPictures(self);
 }
 
 // How many points lie in each small square of the stage, as it is seen now.
@@ -143,11 +144,12 @@ function placesOf(left, above, below, wide, tall, gap) {
 // The words of larger clusters come first, each where it covers the fewest points; those that would lie over
 // others are not shown until one zooms in.
 function placeWords(self) {
+  self.wordBoxes = [];
   if (!self.view || self.words.hidden || !self.clusters.length || !self.xy) return;
   const labels = [...self.words.children];
   self.sizes ??= labels.map((label) => [label.offsetWidth, label.offsetHeight]);
   const crowd = crowdOf(self);
-  const taken = [];
+  const taken = self.wordBoxes;
   const peaks = self.clusters.map(({ x, y }) => onScreen(self, x, y));
   const costOf = ([l, t, r, b], at) => {
     const far = peaks.map(([x, y]) => Math.hypot((l + r) / 2 - x, (t + b) / 2 - y));

@@ -231,6 +231,11 @@ function nearest(self, x, y) {
   return best;
 }
 
+function pointAt(self, x, y) {
+  const at = pictured(self, x, y); // it lies over the points
+  return at >= 0 ? at : nearest(self, x, y);
+}
+
 // A point is inside if a ray from it to the left crosses the outline an odd number of times.
 function inside(outline, x, y) {
   let odd = false;
@@ -284,6 +289,8 @@ function render(self, { marksOnly = false } = {}) {
     self.painter.draw(self, self.width, self.height, self.ratio);
     self.stage.dataset.whole = String(showsAll(self));
     drawMarks(self);
+    movePictures(self);
+    laterPictures(self);
   });
 }
 
@@ -441,7 +448,7 @@ function listen(self) {
   };
   stage.onpointermove = (event) => {
     const here = place(self, event);
-    if (!from) return rest(self, nearest(self, ...here));
+    if (!from) return rest(self, pointAt(self, ...here));
     moved ||= Math.hypot(here[0] - from[0], here[1] - from[1]) > 3; // a click with an unsteady hand is a click
     if (!moved) return;
     rest(self, -1);
@@ -459,7 +466,7 @@ function listen(self) {
     const clicked = from && !moved;
     from = self.drawn = null;
     if (clicked) {
-      const at = nearest(self, ...place(self, event));
+      const at = pointAt(self, ...place(self, event));
       if (at >= 0) self.emit("opened", self.rows[at]);
     } else if (line) finishOutline(self, line);
     render(self);
@@ -483,6 +490,7 @@ function onTool(self, button) {
   if (!button || !self.view) return;
   if (button.dataset.mode) setMode(self, button.dataset.mode);
   else if (button.dataset.do === "words") toggleWords(self, button);
+  else if (button.dataset.do === "pictures") togglePictures(self, button);
   else act(self, button.dataset.do);
 }
 
@@ -516,6 +524,8 @@ function mount(parentElement) {
   Object.assign(self, { mode: "move", outline: [], found: [], clusters: [], pressed: [], pointed: -1, over: -1 });
   Object.assign(self, { stretch: 1, widest: 1 });
   self.words = find(".words");
+  self.thumbs = find(".pictures");
+  self.wordBoxes = [];
   self.legend = find(".legend");
   self.painter = makePainter(self.dots);
   self.stage.dataset.painter = self.painter.name;
@@ -531,6 +541,7 @@ function show(self, points) {
   rest(self, -1);
   const moved = !same(points.xy, self.xy); // not when only the colours are others
   Object.assign(self, points);
+  self.thumbs.replaceChildren(); // their places are among other points
   if (moved) {
     self.painter.places(self.xy);
     self.box = bounds(self.xy);
@@ -570,11 +581,13 @@ export default function (component) {
   setPressed(self, data.pressed, data.filters);
   setClusters(self, data.clusters);
   setOutline(self, data.outline);
+  self.root.querySelector("[data-do=pictures]").hidden = !data.pictures;
   if (self.address !== data.address) load(self, data.address);
   return () => {
     self.gone = true;
     self.watcher.disconnect();
     cancelAnimationFrame(self.pending);
+    clearTimeout(self.still);
     self.painter.close();
     instances.delete(parentElement);
   };

@@ -122,7 +122,7 @@ def source_of(study: Study, row: dict) -> str:
     if kind == "column":
         column, _, value = trait.rpartition(": ")
         return f"{column.replace('_', ' ')}: {map_reads.TRUTHS.get(value, value)}"
-    return {"class": "all of the class", "concept": f"word: {trait}"}.get(kind, trait)
+    return {"class": "all of the class", "concept": ""}.get(kind, trait)  # a title has its word, too
 
 
 def worst_first(study: Study, where: Slice) -> np.ndarray:

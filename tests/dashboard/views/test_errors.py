@@ -95,7 +95,7 @@ def test_rows__are_the_worst_slices_of_the_filter(where, study, open_page):
     ("kind", "trait", "said"),
     [
         ("class", "", "all of the class"),
-        ("concept", "night", "word: night"),
+        ("concept", "night", ""),
         ("column", "cause: small", "cause: small"),
         ("column", "companion_agrees: false", "companion agrees: no"),
         ("feature", "feature 0", "fires "),

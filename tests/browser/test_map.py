@@ -163,6 +163,7 @@ def test_selection__is_beside_the_map_where_there_is_room(reader, address, width
 def test_map__keys_move_and_zoom(reader, address):
     page = reader().open(f"{address}/map?study=demo")
     stage = drawn(page)
+    page.get_by_role("button", name="Pictures").click()  # they follow when the map has stood still
     stage.focus()
     page.keyboard.press("0")
     page.wait_for_timeout(200)

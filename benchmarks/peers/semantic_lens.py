@@ -41,17 +41,19 @@ def _activations(small: bool) -> dict[str, np.ndarray]:
 
 
 def _examples_ours(inputs: Inputs) -> Callable[[], np.ndarray]:
-    from core.analysis.features.accumulators import TopImages
+    from core.analysis.features.accumulators import ByFeature, TopImages
 
     h = inputs["h"]
     # Loading the compiler is preparation, as importing torch is for the library.
-    TopImages(1, 1).add(np.zeros(1, np.int32), np.ones(1, np.float32), np.zeros(1, np.int32))
+    one = np.zeros(1, np.int32)
+    TopImages(1, 1).add(ByFeature.of_entries(one, np.ones(1, np.float32), one, 1))
 
     def rows() -> np.ndarray:
         top = TopImages(h.shape[1], KEPT)
         for start in range(0, len(h), ROWS):
             row, feature = np.nonzero(h[start : start + ROWS] > top.least)
-            top.add(feature.astype(np.int32), h[row + start, feature], (row + start).astype(np.int32))
+            entries = feature.astype(np.int32), h[row + start, feature], row.astype(np.int32)
+            top.add(ByFeature.of_entries(*entries, h.shape[1]), start)
         return top.rows
 
     return rows

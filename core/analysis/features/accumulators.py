@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from core.analysis.features.kernels import add_cells, keep_best, sum_cells
+from core.analysis.features.kernels import add_cells, keep_best, sort_entries, sum_cells, sum_rows
 from core.analysis.features.rows import ChunkRows
 from core.common.statistics.moments import Moments
 
@@ -12,6 +14,29 @@ from core.common.statistics.moments import Moments
 def by_group(group: np.ndarray) -> np.ndarray:
     """ChunkRows with a group, of group (n,) int that is -1 for those without, in the order of the groups."""
     return np.argsort(group, kind="stable")[np.count_nonzero(group < 0) :]
+
+
+@dataclass(frozen=True)
+class ByFeature:
+    """Entries of some rows by feature: those of feature j are begin[j] : begin[j + 1], in order of rows.
+
+    Args:
+        begin: (n_features + 1,) int64. rows: int32 and values: float32 of each entry.
+    """
+
+    begin: np.ndarray
+    rows: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of_entries(
+        cls, features: np.ndarray, values: np.ndarray, rows: np.ndarray, n_features: int
+    ) -> ByFeature:
+        """Sort entries, feature (int32), value (float32) and row (int32) of each, with ascending rows."""
+        ends = np.zeros(n_features + 2, np.int64)
+        sorted_rows, sorted_values = np.empty_like(rows), np.empty_like(values)
+        sort_entries(features, rows, values, ends, sorted_rows, sorted_values)
+        return cls(ends[:-1], sorted_rows, sorted_values)
 
 
 class ColumnSums:
@@ -24,13 +49,16 @@ class ColumnSums:
 
     Attributes:
         sums: (n_present, n_features) float64 and squares: (n_features,) float64, of normalised rows. Of
-            sparse rows sums is (n_cells,), of the pairs `cells` of a position in `present` and a feature.
+            sparse rows with few entries, sums is (n_cells,), of the pairs `cells` of a position
+            in `present` and a feature.
         raw_sums: (2, n_features) float64, sums and squared sums of the raw rows.
     """
 
     def __init__(self, present: np.ndarray, local: np.ndarray, chunk: ChunkRows):
         self.present, self.local = present, local
-        self.sums = np.zeros((0 if chunk.is_sparse else len(present), chunk.n_features))
+        in_cells = 2 * len(chunk.columns)  # as many numbers as cells take
+        self._by_cell = chunk.is_sparse and len(present) * chunk.n_features > in_cells
+        self.sums = np.zeros((0 if self._by_cell else len(present), chunk.n_features))
         self.squares = np.zeros(chunk.n_features)
         self.raw_sums = np.zeros((2, chunk.n_features))
         self.cells = np.zeros((0, 2), np.int32)
@@ -46,15 +74,17 @@ class ColumnSums:
 
     def sum_entries(self, chunk: ChunkRows, scale: np.ndarray) -> None:
         """Sum sparse rows once they are scanned; scale (n,) float64 normalises them."""
-        if chunk.is_sparse:
+        entries = self.local, chunk.begin, chunk.columns, chunk.values, scale
+        if self._by_cell:
             cells, sums = np.empty((len(chunk.columns), 2), np.int32), np.empty(len(chunk.columns))
-            entries, latest = (chunk.begin, chunk.columns, chunk.values), np.full(chunk.n_features, -1)
-            n = sum_cells(by_group(self.local), self.local, *entries, scale, latest, cells, sums)
+            n = sum_cells(by_group(self.local), *entries, np.full(chunk.n_features, -1), cells, sums)
             self.cells, self.sums = cells[:n], sums[:n]
+        elif chunk.is_sparse:
+            sum_rows(by_group(self.local), *entries, self.sums)
 
     def add_to(self, group_sums: np.ndarray) -> None:
         """Add the sums to those of all groups, (n_groups, n_features) float64."""
-        if self.sums.ndim == 1:
+        if self._by_cell:
             add_cells(self.cells, self.sums, self.present, group_sums)
         else:
             group_sums[self.present] += self.sums
@@ -62,8 +92,8 @@ class ColumnSums:
     def moments(self) -> Moments:
         """Moments of the normalised columns over all rows with a group."""
         n_features = len(self.squares)
-        is_sparse = self.sums.ndim == 1
-        sums = np.bincount(self.cells[:, 1], self.sums, n_features) if is_sparse else self.sums.sum(0)
+        of_cells = self.cells[:, 1], self.sums, n_features
+        sums = np.bincount(*of_cells) if self._by_cell else self.sums.sum(0)
         return Moments.from_sums(self._n_rows, sums, self.squares)
 
     def raw_moments(self) -> Moments:
@@ -82,18 +112,31 @@ class TopImages:
     """
 
     def __init__(self, n_features: int, k: int = 64):
-        self.rows = np.full((n_features, k), -1, np.int32)
-        self.values = np.zeros((n_features, k), np.float32)
+        self._heaps = np.zeros((n_features, k), np.int64)
         self.least = np.zeros(n_features, np.float32)  # a value must exceed this to enter
 
-    def add(self, features: np.ndarray, values: np.ndarray, rows: np.ndarray) -> None:
-        """Offer entries: feature (int32), value (float32) and row (int32) of each, (m,) arrays."""
-        keep_best(features, values, rows, self.rows, self.values, self.least)
+    @property
+    def rows(self) -> np.ndarray:
+        """(n_features, k) int32, largest value first; -1 where there are fewer."""
+        return (~self._descending()).astype(np.int32)
+
+    @property
+    def values(self) -> np.ndarray:
+        """(n_features, k) float32 of the same rows; 0 where there are fewer."""
+        return (self._descending() >> 32).astype(np.int32).view(np.float32)
+
+    def _descending(self) -> np.ndarray:
+        return np.sort(self._heaps, 1)[:, ::-1]
+
+    def add(self, entries: ByFeature, start: int = 0) -> None:
+        """Offer entries of rows that are counted from row `start` on."""
+        bits, least = entries.values.view(np.int32), self.least.view(np.int32)
+        keep_best(entries.begin, entries.rows, bits, start, self._heaps, least)
 
     def restart(self, features: np.ndarray) -> None:
         """Discard the rows of these features but keep their thresholds, which only exclude worse rows.
 
         The rows at the threshold have exactly that value, so the threshold is lowered by one step.
         """
-        self.rows[features], self.values[features] = -1, 0
+        self._heaps[features] = 0
         self.least[features] = np.nextafter(self.least[features], np.float32(-1)).clip(min=0)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.features.accumulators import ColumnSums
+from core.analysis.features.accumulators import ByFeature, ColumnSums
 from core.analysis.features.kernels import scan_rows
 from core.analysis.features.rows import BLOCK_ENTRIES, ChunkRows
 from core.analysis.tensors import hoyer_of_norms
 from core.common.arrays import LEAST_NORM
+from core.common.threadsafe import cached_property
 from core.errors import StudyError
 
 
@@ -48,6 +49,12 @@ class ChunkScan:
     values: np.ndarray  # (n_firing,) float32 normalised activation
     excess: np.ndarray  # (n_firing,) float32 h_ij - mu_i
     columns: ColumnSums  # of the rows with a group
+
+    @cached_property
+    def by_feature(self) -> ByFeature:
+        """The firing entries; rows are counted from the chunk's first one."""
+        rows = np.repeat(np.arange(len(self.count), dtype=np.int32), self.count)
+        return ByFeature.of_entries(self.features, self.values, rows, len(self.columns.squares))
 
 
 class Scanner:

@@ -17,6 +17,7 @@ from core.common.statistics.compiled import compiled
 SPAN = 64  # entries per span; its maximum decides whether any entry can fire
 FLAT = 1e-2  # below this variance / mean² of a row, its one-pass variance loses too many digits
 LEAST_BITS = np.int32(-(2**31))
+LOWER = np.int64(2**32 - 1)  # the lower half of 64 bits
 REORDER = {"reassoc", "nsz", "contract"}  # sums may be reordered; NaN and infinity keep their meaning
 
 
@@ -40,7 +41,7 @@ def scan_rows(
             there, features int32, values float32 (h_ij) and excess float32 (h_ij - mu_i), each with space for
             at least r.
     Adds to:
-        sums (groups, r) float64: h, but not of sparse rows (see `sum_cells`); squares (r,) float64: h²;
+        sums (groups, r) float64: h, but not of sparse rows (see `sum_rows`); squares (r,) float64: h²;
         raw_sums (2, r) float64: raw and raw².
     Returns:
         the first row not processed, and the number of firing entries.
@@ -153,8 +154,16 @@ def make_dense(before, begin, columns, values, dense):
 
 
 @compiled()
+def sum_rows(order, group, begin, columns, values, scale, sums):
+    """sums[group of i, j] += scale_i x_ij for each entry of sparse rows; arguments as of `sum_cells`."""
+    for i in order:
+        for entry in range(begin[i], begin[i + 1]):
+            sums[group[i], columns[entry]] += np.float64(values[entry]) * scale[i]
+
+
+@compiled()
 def sum_cells(order, group, begin, columns, values, scale, latest, cells, sums):
-    """Sum normalised sparse rows by group and feature.
+    """Sum normalised sparse rows by group and feature, of the pairs that occur.
 
     Args:
         order: rows, group by group. group: (n,) int64. begin, columns, values: as in `ChunkRows`. scale: (n,)
@@ -185,17 +194,33 @@ def add_cells(cells, sums, groups, group_sums):
 
 
 @compiled()
-def firing_counts(order, begin, features, group, firing):
-    """firing[group of i, j] += 1 for each firing entry (i, j) of the rows i of `order`.
+def sort_entries(features, rows, values, ends, sorted_rows, sorted_values):
+    """Sort entries by feature, those of a feature in the order in which they are.
 
     Args:
-        order: rows, group by group, which keeps the counts of a group in the cache. begin: (n + 1,) where the
-        firing features of each row begin in features, (n_firing,). group: (n,).
-        firing: (n_groups, n_features) int64, is increased.
+        features, rows, values: (m,) of each entry. ends: (n_features + 2,) int64 zeros: filled with 0, then
+            where the entries of each feature end; its last is not used. sorted_rows, sorted_values: filled.
     """
-    for i in order:
-        for entry in range(begin[i], begin[i + 1]):
-            firing[group[i], features[entry]] += 1
+    for j in features:
+        ends[j + 2] += 1
+    for j in range(len(ends) - 1):
+        ends[j + 1] += ends[j]
+    for entry in range(len(features)):  # the end of each feature is that of the one before until now
+        at = ends[features[entry] + 1]
+        sorted_rows[at], sorted_values[at] = rows[entry], values[entry]
+        ends[features[entry] + 1] = at + 1
+
+
+@compiled()
+def firing_counts(begin, rows, group, firing):
+    """firing[j, group of i] += 1 for each row i with a group, not -1, on which j fires.
+
+    begin, rows: as in `ByFeature`. group: (n,) int64. firing: (n_features, n_groups) int64.
+    """
+    for j in range(len(begin) - 1):
+        for row in rows[begin[j] : begin[j + 1]]:
+            if group[row] >= 0:
+                firing[j, group[row]] += 1
 
 
 @compiled(fastmath=REORDER)
@@ -241,37 +266,40 @@ def count_levels(x, begin, columns, train, epsilons, deviations, images, feature
 
 
 @compiled()
-def keep_best(features, values, owners, best_rows, best_values, least):
-    """Insert entries into each feature's list of best rows, in descending order; ties in order of arrival.
+def keep_best(begin, rows, bits, start, heaps, least):
+    """Offer entries to each feature's k best, ordered by value and, of equal values, the first row.
 
     Args:
-        features, values, owners: (m,) feature, value and row of each entry, rows ascending.
-        best_rows, best_values: (n_features, k) lists, -1 and 0 in free slots.
-        least: (n_features,) float32 that a value must exceed to enter; increases as lists fill.
+        begin, rows, bits: entries as in `ByFeature`; bits are those of their values as int32, which order as
+            the values do above 0. start: is added to the rows.
+        heaps: (n_features, k) int64, smallest first as in `heapq`: bits of a value, then the 32 of its
+            inverted row; 0 in free places.
+        least: (n_features,) bits that a value must exceed to enter; increases as heaps fill.
     """
-    k = best_rows.shape[1]
-    for entry in range(len(features)):
-        j, value = features[entry], values[entry]
-        if value > least[j]:
-            slot = k - 1
-            while slot > 0 and best_values[j, slot - 1] < value:  # of equal values the first stays ahead
-                best_values[j, slot] = best_values[j, slot - 1]
-                best_rows[j, slot] = best_rows[j, slot - 1]
-                slot -= 1
-            best_values[j, slot], best_rows[j, slot] = value, owners[entry]
-            least[j] = max(least[j], best_values[j, k - 1])
+    k = heaps.shape[1]
+    for j in range(len(begin) - 1):
+        heap, lowest = heaps[j], least[j]
+        for entry in range(begin[j], begin[j + 1]):
+            if bits[entry] > lowest:
+                key, at, child = np.int64(bits[entry]) << 32 | ~np.int64(start + rows[entry]) & LOWER, 0, 1
+                while child < k:  # the smallest leaves, and smaller ones move up
+                    child += child + 1 < k and heap[child + 1] < heap[child]
+                    if key <= heap[child]:
+                        break
+                    heap[at], at = heap[child], child
+                    child = 2 * at + 1
+                heap[at] = key
+                lowest = max(lowest, np.int32(heap[0] >> 32))
+        least[j] = lowest
 
 
 @compiled()
-def place_rows(features, count, start, free, rows):
-    """rows[free[j]++] = row, for each firing entry (row, j) of the rows start, start + 1 …"""
-    entry = 0
-    for i in range(len(count)):
-        for _ in range(count[i]):
-            j = features[entry]
-            rows[free[j]] = start + i
-            free[j] += 1
-            entry += 1
+def append_rows(begin, rows, start, ends, appended):
+    """appended[ends[j]++] = start + i for each row i on which j fires; begin, rows as in `ByFeature`."""
+    for j in range(len(begin) - 1):
+        for entry in range(begin[j], begin[j + 1]):
+            appended[ends[j]] = start + rows[entry]
+            ends[j] += 1
 
 
 @compiled(fastmath=REORDER)

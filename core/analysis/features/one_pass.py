@@ -14,10 +14,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from core.analysis.features.accumulators import TopImages, by_group
+from core.analysis.features.accumulators import ByFeature, TopImages
 from core.analysis.features.chunk_scan import ChunkScan, RowStatistics, Scanner
 from core.analysis.features.epsilon import EpsilonCounts
-from core.analysis.features.kernels import firing_counts, place_rows
+from core.analysis.features.kernels import append_rows, firing_counts
 from core.analysis.features.rows import ChunkRows
 from core.common.arrays import LEAST_NORM
 from core.common.statistics.moments import Moments
@@ -98,30 +98,24 @@ class FeatureStatistics:
     """
 
     def __init__(self, n_features: int, n_groups: int):
-        self.n_features, self.n_groups = n_features, n_groups
         self.moments = Moments.empty(n_features)  # of normalised rows
         self.raw_moments = Moments.empty(n_features)
         self.group_sums = np.zeros((n_groups, n_features))
-        self._firing = np.zeros((n_groups, n_features), np.int64)
-
-    @property
-    def firing(self) -> np.ndarray:
-        return self._firing.T
+        self.firing = np.zeros((n_features, n_groups), np.int64)
 
     def update(self, scan: ChunkScan, group: np.ndarray) -> None:
         """Add one chunk; `group` (n,) of its rows, -1 = left out."""
         self.moments = self.moments.merge(scan.columns.moments())
         self.raw_moments = self.raw_moments.merge(scan.columns.raw_moments())
         scan.columns.add_to(self.group_sums)
-        begin = np.concatenate([[0], np.cumsum(scan.count, dtype=np.int64)])
-        firing_counts(by_group(group), begin, scan.features, group, self._firing)
+        firing_counts(scan.by_feature.begin, scan.by_feature.rows, group, self.firing)
 
     def merge(self, other: FeatureStatistics) -> None:
         """Add the statistics of `other`."""
         self.moments = self.moments.merge(other.moments)
         self.raw_moments = self.raw_moments.merge(other.raw_moments)
         self.group_sums += other.group_sums
-        self._firing += other._firing
+        self.firing += other.firing
 
 
 class FiringStore:
@@ -130,7 +124,7 @@ class FiringStore:
     def __init__(self, step: StepWriter, n_features: int):
         self.n_features, self.step = n_features, step
         self.counts: list[np.ndarray] = []
-        self.features: list[np.ndarray] = []
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
         self._excess: list[np.ndarray] = []
         self._pending: list[np.ndarray] = []
         self._n_pending = self._n_pieces = 0
@@ -139,7 +133,7 @@ class FiringStore:
 
     def add(self, scan: ChunkScan) -> None:
         self.counts.append(scan.count)
-        self.features.append(scan.features)
+        self._parts.append((scan.by_feature.begin, scan.by_feature.rows))
         self._pending.append(scan.features)
         self._excess.append(scan.excess)
         self._n_pending += len(scan.features)
@@ -173,7 +167,7 @@ class FiringStore:
         """Store the rest: `firing_count`, and rows by feature as `firing_by_feature_ptr` and `_rows`."""
         if self._n_pending or not self._n_pieces:
             self._flush()
-        pointer, rows = rows_by_feature(self.features, self.counts, self.n_features)
+        pointer, rows = rows_by_feature(self._parts, self.counts, self.n_features)
         self.stop()
         self.step.finish_array("firing_features", self._n_pieces)
         self.step.finish_array("firing_excess", self._n_pieces)
@@ -183,23 +177,20 @@ class FiringStore:
 
 
 def rows_by_feature(
-    features: list[np.ndarray], counts: list[np.ndarray], n_features: int
+    parts: list[tuple[np.ndarray, np.ndarray]], counts: list[np.ndarray], n_features: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Transpose firing sets from rows to features.
+    """Join the firing sets of chunks by feature.
 
     Args:
-        features: firing features, chunk by chunk and row by row. counts: number in each row.
+        parts: begin and rows of each chunk, as in `ByFeature`. counts: firing features of each of its rows.
     Returns:
         pointer (n_features + 1,) int64 and rows int32: feature j fires on rows[pointer[j] : pointer[j + 1]],
         ascending.
     """
-    sizes = sum(
-        (np.bincount(part, minlength=n_features) for part in features), np.zeros(n_features, np.int64)
-    )
-    pointer = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    rows, free, start = np.empty(pointer[-1], np.int32), pointer[:-1].copy(), 0
-    for part, count in zip(features, counts, strict=True):
-        place_rows(part, count, start, free, rows)
+    pointer = sum((begin for begin, _ in parts), np.zeros(n_features + 1, np.int64))
+    rows, ends, start = np.empty(pointer[-1], np.int32), pointer[:-1].copy(), 0
+    for part, count in zip(parts, counts, strict=True):
+        append_rows(*part, start, ends, rows)
         start += len(count)
     return pointer, rows
 
@@ -222,8 +213,8 @@ def complete_top_images(top: TopImages, array: ChunkedArray, rows: RowStatistics
         (chunk, scale[start:stop], top.least[weak])  # as it is when the chunk's turn comes
         for chunk, (start, stop) in enumerate(pairwise(array.starts.tolist()))
     )
-    for entries in map_in_order(partial(_entries_above, array, weak), items):
-        top.add(*entries)
+    for features, values, owners in map_in_order(partial(_entries_above, array, weak), items):
+        top.add(ByFeature.of_entries(features, values, owners, array.shape[1]))
 
 
 def _entries_above(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.features.accumulators import Moments, TopImages
+from core.analysis.features.accumulators import ByFeature, Moments, TopImages
 from tests import reference
 
 
@@ -31,7 +31,12 @@ def test_moments__nothing_is_neutral_and_undefined(rng):
 
 def offer(top: TopImages, h: np.ndarray, start: int = 0) -> None:
     row, feature = np.nonzero(h > 0)
-    top.add(feature.astype(np.int32), h[row, feature].astype(np.float32), (row + start).astype(np.int32))
+    add(top, row, feature, h, start)
+
+
+def add(top: TopImages, row: np.ndarray, feature: np.ndarray, h: np.ndarray, start: int = 0) -> None:
+    entries = feature.astype(np.int32), h[row, feature].astype(np.float32), row.astype(np.int32)
+    top.add(ByFeature.of_entries(*entries, h.shape[1]), start)
 
 
 @pytest.mark.parametrize("ties", [False, True], ids=["distinct", "ties"])
@@ -55,5 +60,5 @@ def test_top_images__restart_finds_the_same_again(rng):
     top.restart(again)
     row, feature = np.nonzero(h > top.least)
     is_again = np.isin(feature, again)
-    top.add(feature[is_again], h[row, feature][is_again], row[is_again].astype(np.int32))
+    add(top, row[is_again], feature[is_again], h)
     assert_array_equal(top.rows, reference.top_images(h, 5))

@@ -193,7 +193,9 @@ def test_rows_by_feature__is_the_transpose(rng):
     fires = rng.random((30, 12)) < 0.2
     fires[:, 5] = False
     parts = [fires[:11], fires[11:11], fires[11:]]
-    features = [np.nonzero(part)[1].astype(np.int32) for part in parts]
-    pointer, rows = rows_by_feature(features, [part.sum(1) for part in parts], 12)
+    by_feature = [
+        (np.append(0, part.sum(0).cumsum()), np.nonzero(part.T)[1].astype(np.int32)) for part in parts
+    ]
+    pointer, rows = rows_by_feature(by_feature, [part.sum(1) for part in parts], 12)
     for j in range(12):
         assert_array_equal(rows[pointer[j] : pointer[j + 1]], np.flatnonzero(fires[:, j]))

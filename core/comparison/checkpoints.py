@@ -12,9 +12,9 @@ from core.common.dataframes import numbers
 from core.common.formatting import counted, percent
 from core.comparison.compare import EVERYTHING, Comparison, compare
 from core.comparison.features import UNLIKE, features_along
-from core.comparison.measures import MEASURES, PERCENT
+from core.comparison.measures import MEASURES
 from core.comparison.result_files import write_result
-from core.comparison.text import columns_text, markdown_table
+from core.comparison.text import amount, columns_text, markdown_table
 from core.slices.slice import Slice
 from core.store import Study
 
@@ -115,17 +115,12 @@ def amounts(data: Checkpoints) -> list[list[str]]:
 def _amount(measure: str, cells: pd.DataFrame, name: str) -> str:
     if name not in cells.index:
         return ""
-    value, low, high, chance = (float(cells.at[name, key]) for key in ("value", "low", "high", "by_chance"))
+    row = cells.loc[name].to_dict()
     if measure == DISCRIMINATIVE:
-        return f"{value:,.0f}"
+        return f"{row['value']:,.0f}"
     if measure == THERE:
-        return f"{percent(value)} (by chance {percent(chance)})"
-    shares, digits = MEASURES[measure].unit == PERCENT, MEASURES[measure].digits
-    text = percent(value, digits) if shares else f"{value:.{digits}f}"
-    if not np.isfinite(low):
-        return text
-    scale = 100 if shares else 1
-    return f"{text} ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+        return f"{percent(row['value'])} (by chance {percent(row['by_chance'])})"
+    return amount(row, MEASURES[measure].unit, MEASURES[measure].digits)
 
 
 def checkpoints_report(data: Checkpoints) -> dict[str, Any]:

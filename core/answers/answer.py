@@ -5,7 +5,6 @@ did. Every other one is a table `answer_NAME` of one row an image and, where its
 representation, `answer_NAME_weights` and `answer_NAME_bias`, a row for each class of the study.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +14,11 @@ import pandas as pd
 from core.answers.kinds import KINDS
 from core.common.command_line import command_line
 from core.common.formatting import counted
+from core.common.inside import NAME
 from core.errors import SettingsError, StudyError, did_you_mean
 from core.reader import StudyReader
 
 PROBE, HEAD = "probe", "head"
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 TABLE = "answer_{name}"
 COLUMNS = ("predicted", "confidence", "margin", "energy", "correct", "top5_correct")  # of the table
 PARTS = {"probe_weights": "weights", "probe_bias": "bias"}  # of a linear answer, by what they stand in for
@@ -138,12 +137,3 @@ def answers_table(study: Any) -> pd.DataFrame:
     ]
     images = study.table("images", ["image_id", "split", "label"]).rename(columns={"label": "true"})
     return pd.concat([images, *parts], axis=1)
-
-
-def check_name(name: str) -> str:
-    if not NAME.fullmatch(name) or name == PROBE:
-        raise SettingsError(
-            f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
-            f"not '{PROBE}'"
-        )
-    return name

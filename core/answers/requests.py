@@ -12,6 +12,7 @@ from core.answers.head import WRONG_ORDER, why_no_head
 from core.answers.kinds import KINDS
 from core.answers.outcome import Request, answer_facts, outcome_table
 from core.common.device import resolve_device
+from core.common.inside import check_name
 from core.config import AnswersConfig
 from core.errors import PeregrineError, SettingsError, did_you_mean
 from core.reader import StudyReader
@@ -112,7 +113,7 @@ def add_answer(
             f"--add {what}: no such file, and no kind of answers.{hint} "
             f"Kinds: {', '.join(one for one in KINDS if one != 'file')}"
         )
-    name = answers.check_name(name or (kind if kind != "file" else _name_of(what)))
+    name = check_name(name or (kind if kind != "file" else _name_of(what)), answers.PROBE)
     if name == HEAD and kind != HEAD:
         raise SettingsError(f"--name {HEAD}: that is the name of the encoder's own classifier")
     device = resolve_device(request.pop("device", "auto"))

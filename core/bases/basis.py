@@ -17,10 +17,10 @@ import pandas as pd
 
 from core.bases.kinds import KINDS
 from core.common.command_line import command_line
+from core.common.inside import NAME
 from core.errors import SettingsError, did_you_mean
 from core.reader import StudyReader
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 UNITS = "units"
 STEP = "basis-{name}"  # the entry of the manifest
 TABLE = "basis_{name}"
@@ -132,15 +132,6 @@ def basis_named(study: StudyReader, name: str) -> Basis:
     raise SettingsError(
         f"no basis '{name}' in '{study.path}'.{did_you_mean(name, held)} {names}. To add one: {add}"
     )
-
-
-def check_basis_name(name: str) -> str:
-    if not NAME.fullmatch(name) or name == UNITS:
-        raise SettingsError(
-            f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
-            f"not '{UNITS}'"
-        )
-    return name
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core.bases.basis import STEP, Basis, basis_named, check_basis_name
+from core.bases.basis import STEP, UNITS, Basis, basis_named
 from core.bases.dictionary import check_dictionary
 from core.bases.encoding import NewBasis, write_basis
 from core.bases.files import normalised, read_dictionary, weights_file
@@ -18,6 +18,7 @@ from core.bases.sampled import sampled_positions, states
 from core.bases.self_check import check_fit
 from core.bases.vectors import FitRun, Vectors
 from core.common.device import resolve_device
+from core.common.inside import check_name
 from core.config import BasisConfig, as_settings
 from core.errors import SettingsError, StudyError
 from core.jobs.progress import Progress
@@ -51,7 +52,7 @@ def add_basis(
         SettingsError: the kind, the size or k does not suit the vectors; the other study has other images.
     """
     kind = KINDS[str(config.kind)]
-    name, where = check_basis_name(name or kind.name), resolve_device(device)
+    name, where = check_name(name or kind.name, UNITS), resolve_device(device)
     settings = as_settings(config)
     if other is not None:
         if config.on != "pooled":
@@ -122,7 +123,7 @@ def load_basis(
         CheckpointError: the file holds no dictionary. SettingsError: it encodes nothing of this study.
     """
     where = resolve_device(device)
-    name = check_basis_name(name or _name_of(Path(path)))
+    name = check_name(name or _name_of(Path(path)), UNITS)
     dictionary, report = read_dictionary(path, k=k)
     file = weights_file(Path(path))
     settings = {"file": str(file.resolve()), "k": k, "on": config.on, "normalisation": config.normalisation}

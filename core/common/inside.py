@@ -6,6 +6,7 @@ Files are replaced in one go, so that a reader sees the old or the new one, neve
 import errno
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from core.errors import SettingsError, StudyError
 
 MOST_BYTES = 8 << 20  # of a manifest, a sidecar, saved slices …; a manifest of ten million images has 4 MB
 MOST_REMEMBERED = 64
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")  # of a basis or an answer: it becomes part of file names
 Hook = Callable[[dict[str, Any]], Any]
 
 _refused: dict[str, tuple[tuple[int, ...], Exception]] = {}  # by path: what the file was, and what it raised
@@ -178,3 +180,13 @@ def check_output_file(out: Path, what: str, endings: Sequence[str]) -> str:
     if out.is_dir():
         raise SettingsError(f"'{out}' is a folder; name a file in it")
     return ending
+
+
+def check_name(name: str, kept: str) -> str:
+    """Return a name that a reader gives; `kept` is what they may not use. Raises SettingsError."""
+    if not NAME.fullmatch(name) or name == kept:
+        raise SettingsError(
+            f"--name {name}: a name is up to 40 letters, digits and hyphens, begins with a letter, and is "
+            f"not '{kept}'"
+        )
+    return name

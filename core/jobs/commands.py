@@ -5,7 +5,6 @@ turns into a list of words for the process and into a record that the dashboard 
 """
 
 import dataclasses
-import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from core.common.command_line import TYPED, basis_of, shell_text
+from core.common.inside import NAME
 from core.common.remote.place import as_path
 from core.config.bases import BASIS_KINDS, ON
 from core.errors import JobError
@@ -26,7 +26,6 @@ PAGES = (
     *("single", "double", "wide", "neurips", "icml-column", "icml", "cvpr-column", "cvpr", "eccv", "a4"),
 )
 POSITIONAL = ("study", "cells")
-BASIS = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ class RemoveBasis(Command):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not BASIS.fullmatch(self.of) or self.of == "units":
+        if not NAME.fullmatch(self.of) or self.of == "units":
             raise JobError(f"'{self.of[:40]}': a name is up to 40 letters, digits and -, a letter first")
 
     def _words(self) -> Iterator[str]:

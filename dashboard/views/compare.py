@@ -170,12 +170,7 @@ def _judged(comparison: Comparison, other: str, judged: bool) -> None:
             "Verdicts, Q and confidence are compared on evaluation images, and the filter leaves none.",
         )
         return
-    with st.container(key="stacked_comparison"):
-        left, right = st.columns(2, gap="large")
-    with left:
-        numbers.classes(comparison, other)
-    with right:
-        numbers.distributions(comparison)
+    numbers.classes_and_scores(comparison, other)
 
 
 def _bold(n: int, one: str) -> str:

@@ -39,12 +39,7 @@ def answers(study: Study, among: Slice) -> None:
     numbers.verdict(comparison, other)
     _agreement(comparison, other)
     pictures.changed_sides(comparison, other)
-    with st.container(key="stacked_comparison"):
-        left, right = st.columns(2, gap="large")
-    with left:
-        numbers.classes(comparison, other)
-    with right:
-        numbers.distributions(comparison)
+    numbers.classes_and_scores(comparison, other)
     for note in comparison.notes:
         st.caption(widgets.plain(str(note)))
     with st.expander("All numbers", icon=":material/table:"):

@@ -142,7 +142,17 @@ def _kind(title: str, cell: str) -> str:
     return " class=clear" if cell.endswith(STAR) else " class=quiet"
 
 
-def distributions(comparison: Comparison) -> None:
+def classes_and_scores(comparison: Comparison, other: str) -> None:
+    """What became of the classes, and of a score beside it."""
+    with st.container(key="stacked_comparison"):
+        left, right = st.columns(2, gap="large")
+    with left:
+        _classes(comparison, other)
+    with right:
+        _distributions(comparison)
+
+
+def _distributions(comparison: Comparison) -> None:
     """A score over correct and misclassified images in each study, one above the other."""
     title_slot = st.container()
     held = scores_of(comparison.separation) or ["q_score"]
@@ -173,7 +183,7 @@ def distributions(comparison: Comparison) -> None:
     )
 
 
-def classes(comparison: Comparison, other: str) -> None:
+def _classes(comparison: Comparison, other: str) -> None:
     """Which classes gained and which lost."""
     st.subheader(widgets.plain(compared_classes.class_change_finding(comparison.classes, other)))
     chart(

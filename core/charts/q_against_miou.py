@@ -67,24 +67,35 @@ def trend(x: np.ndarray, y: np.ndarray, *, bins: int = TREND_BINS) -> pd.DataFra
     return pd.DataFrame(rows, columns=["x", "y", "low", "high", "n"])
 
 
-def q_against_miou(
-    images: pd.DataFrame,
-    *,
-    score: str = "q_score",
-    variant: str = "paper",
-    masks: tuple[str, ...] = MASKS,
-    theme: Theme = LIGHT,
-) -> go.Figure:
+class ScoredOverlaps(NamedTuple):
+    """A score of each image beside its overlaps.
+
+    rows: one per image and mask: row, mask, `score`, `variant`, correct (1, 0 or missing).
+    """
+
+    rows: pd.DataFrame
+    score: str = "q_score"
+    variant: str = "paper"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return columns(self.rows, ["image_id", "mask", self.score, self.variant, "correct"])
+
+    @property
+    def known(self) -> pd.DataFrame:
+        """The rows of which both are known."""
+        is_known = np.isfinite(numbers(self.rows, self.score)) & np.isfinite(numbers(self.rows, self.variant))
+        return self.rows.loc[is_known]
+
+
+def q_against_miou(data: ScoredOverlaps, *, theme: Theme = LIGHT) -> go.Figure:
     """Plot each image's score against its overlap, one panel per mask, with means over tenths of the images.
 
-    Args:
-        images: one row per image and mask: row, mask, `score`, `variant`, correct (1, 0 or missing).
     Returns:
         a figure whose points carry customdata[0] = row.
     """
-    finite = np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))
-    images = images.loc[finite]
-    masks = tuple(mask for mask in masks if mask in set(images["mask"]))
+    images, score, variant = data.known, data.score, data.variant
+    masks = [mask for mask in MASKS if mask in set(images["mask"])]
     if not masks:
         return note_figure(NO_OVERLAP, theme)
     apart = _exact_zeros(images, score)
@@ -113,17 +124,15 @@ def q_against_miou(
     )
 
 
-def mask_correlations(
-    images: pd.DataFrame, *, score: str, variant: str = "paper", masks: tuple[str, ...] = MASKS
-) -> dict[str, float]:
+def mask_correlations(data: ScoredOverlaps) -> dict[str, float]:
     """Rank correlation of the score with the overlap on each mask, of the images that `q_against_miou` draws;
     NaN where it is undefined.
     """
-    images = images.loc[np.isfinite(numbers(images, score)) & np.isfinite(numbers(images, variant))]
-    images = images.loc[~_exact_zeros(images, score)]
-    parts = {mask: images.loc[images["mask"] == mask] for mask in masks}
+    images = data.known.loc[~_exact_zeros(data.known, data.score)]
+    parts = {mask: images.loc[images["mask"] == mask] for mask in MASKS}
     return {
-        mask: rank_correlation(numbers(part, score), numbers(part, variant)) for mask, part in parts.items()
+        mask: rank_correlation(numbers(part, data.score), numbers(part, data.variant))
+        for mask, part in parts.items()
     }
 
 
@@ -185,18 +194,6 @@ def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -
     )
 
 
-class ScoredOverlaps(NamedTuple):
-    """A score of each image beside its overlaps: a row per image and mask."""
-
-    rows: pd.DataFrame
-    score: str
-    variant: str
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        return columns(self.rows, ["image_id", "mask", self.score, self.variant, "correct"])
-
-
 def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
     """Read every image with a mask, of any split."""
     table = study.table("quality")
@@ -210,7 +207,7 @@ def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
 def _finding(data: ScoredOverlaps) -> str:
     """State the rank correlation on either mask."""
     label = score_label(data.score)
-    correlations = mask_correlations(data.rows, score=data.score, variant=data.variant)
+    correlations = mask_correlations(data)
     parts = [
         f"{rho:.2f} on the {ON_MASKS[mask]}".replace("-", "\N{MINUS SIGN}")
         for mask, rho in correlations.items()
@@ -226,9 +223,7 @@ Q_AGAINST_MIOU = Chart(
     title="Q (--score) of each image against its overlap",
     needs=("quality", "overlap"),
     table=_table,
-    draw=lambda data, _, theme: q_against_miou(
-        data.rows, score=data.score, variant=data.variant, theme=theme
-    ),
+    draw=lambda data, _, theme: q_against_miou(data, theme=theme),
     finding=_finding,
     alt=lambda data: (
         f"{score_label(data.score)} of each image against the overlap of its heatmap with its masks"

@@ -33,33 +33,38 @@ def by_rate(features: pd.DataFrame) -> pd.DataFrame:
     return ordered.assign(rank=np.arange(1, len(ordered) + 1))
 
 
+class Rates(NamedTuple):
+    """Activation rates A_j of features.
+
+    frame: feature, activation_rate (percent), tail; optionally top_class and purity. images: those that the
+    rates are shares of; the bands are those of the training images. percentiles: the two of A_j that bound
+    the discriminative band. note: what a reader of the bands should know; drawn on paper only, where no text
+    stands beside it.
+    """
+
+    frame: pd.DataFrame
+    images: str = TRAIN
+    percentiles: tuple[float, float] = (50, 95)
+    note: str = ""
+
+
 def sorted_activation(
-    features: pd.DataFrame,
-    *,
-    selected: int | None = None,
-    percentiles: tuple[float, float] = (50, 95),
-    log: bool = False,
-    images: str = TRAIN,
-    note: str = "",
-    theme: Theme = LIGHT,
+    data: Rates, *, selected: int | None = None, log: bool = False, theme: Theme = LIGHT
 ) -> go.Figure:
     """Plot the activation rate A_j of every feature in ascending order, with the three bands.
 
     Args:
-        features: columns feature, activation_rate (percent), tail; optionally top_class and purity.
         selected: feature to mark.
-        percentiles: the two percentiles of A_j that bound the discriminative band.
-        images: those that the activation rates are shares of; the bands are those of the training images.
-        note: what a reader of the bands should know; drawn on paper only, where no text stands beside it.
         log: logarithmic percent axis; features that never fire are then drawn at the bottom of the plot.
     Returns:
         a figure whose points carry customdata[0] = feature.
     """
+    features, images = data.frame, data.images
     ordered = by_rate(features.loc[np.isfinite(numbers(features, "activation_rate"))])
     if ordered.empty:
         return note_figure("This study has no features yet.", theme)
     rate = numbers(ordered, "activation_rate")
-    bounds = np.percentile(rate, percentiles)
+    bounds = np.percentile(rate, data.percentiles)
     heights = _log_floor(rate) if log else rate
     fig = go.Figure()
     for tail in TAILS:
@@ -67,7 +72,7 @@ def sorted_activation(
         if part.any():
             add_points(fig, ordered.loc[part], heights[part], "rank", tail, images, theme)
     marks = _bands(ordered, theme) if images == TRAIN else Marks(theme)
-    for bound, percentile in zip(bounds, percentiles, strict=True):
+    for bound, percentile in zip(bounds, data.percentiles, strict=True):
         if images == TRAIN and (bound > 0 or not log):
             text = f"{percentile:g}th percentile: {bound:.3g} %"
             marks.horizontal(float(bound), text, log=log)
@@ -84,7 +89,7 @@ def sorted_activation(
     else:
         fig.update_yaxes(rangemode="tozero", ticksuffix=" %")
     fig.update_layout(showlegend=images != TRAIN)  # the bands, which name the tails, are missing then
-    return _with_note_below(finish(fig, theme, height=400), note, theme)
+    return _with_note_below(finish(fig, theme, height=400), data.note, theme)
 
 
 def _with_note_below(fig: go.Figure, note: str, theme: Theme) -> go.Figure:
@@ -130,31 +135,10 @@ def _bands(ordered: pd.DataFrame, theme: Theme) -> Marks:
     return marks
 
 
-class Rates(NamedTuple):
-    """Activation rates: `frame` is the table `features`; for the rest, see `sorted_activation`."""
-
-    frame: pd.DataFrame
-    images: str
-    percentiles: tuple[float, float]
-    note: str
-
-
 def _table(study: Study, options: FigureOptions) -> Rates:
     settings = study.settings("features")
     bounds = (float(settings.get("low", 50)), float(settings.get("high", 95)))
     return Rates(study.table("features"), rated_images(study), bounds, " ".join(notes_on_features(study)))
-
-
-def _draw(data: Rates, options: FigureOptions, theme: Theme) -> go.Figure:
-    return sorted_activation(
-        data.frame,
-        selected=next(iter(options.features), None),
-        percentiles=data.percentiles,
-        log=options.log,
-        images=data.images,
-        note=data.note,
-        theme=theme,
-    )
 
 
 SORTED_ACTIVATION = Chart(
@@ -163,6 +147,8 @@ SORTED_ACTIVATION = Chart(
     source="Kalibhat 2024, Fig. 1",
     needs=("features",),
     table=_table,
-    draw=_draw,
+    draw=lambda data, options, theme: sorted_activation(
+        data, selected=next(iter(options.features), None), log=options.log, theme=theme
+    ),
     alt=lambda _: "Activation rate of every feature, rarest first, in three bands",
 )

@@ -30,23 +30,31 @@ def sparsity_finding(curves: np.ndarray) -> str:
     return f"{'Correct' if right[0] > wrong[0] else 'Misclassified'} images are sparser: {most}"
 
 
-def sparsity(
-    ranks: np.ndarray, curves: np.ndarray, counts: Sequence[int], *, theme: Theme = LIGHT
-) -> go.Figure:
-    """Plot the mean of the normalised activations sorted within each image, for both groups.
+class Sorted(NamedTuple):
+    """Means of the normalised activations sorted within each image.
 
-    Args:
-        ranks: (points,) rank of each point, 1 = an image's strongest feature.
-        curves: (2, points) correct, misclassified; NaN for a group without images.
-        counts: images of each group.
+    frame: rank (1 = an image's strongest feature), correct, misclassified (NaN for a group without images).
+    counts: images of each group.
     """
+
+    frame: pd.DataFrame
+    counts: Sequence[int]
+
+    @property
+    def curves(self) -> np.ndarray:
+        return self.frame[["correct", "misclassified"]].to_numpy().T
+
+
+def sparsity(data: Sorted, *, theme: Theme = LIGHT) -> go.Figure:
+    """Plot the mean of the normalised activations sorted within each image, for both groups."""
+    ranks, curves = data.frame["rank"].to_numpy(), data.curves
     if not np.isfinite(curves).any():
         return note_figure(
             "No evaluation image has a probe result, so there are no groups to compare.", theme
         )
     fig = go.Figure()
     for group, curve, n, dash in zip(
-        ("correct", "misclassified"), curves, counts, ("solid", "dash"), strict=True
+        ("correct", "misclassified"), curves, data.counts, ("solid", "dash"), strict=True
     ):
         if np.isfinite(curve).any():
             fig.add_trace(
@@ -72,17 +80,6 @@ def _rank_axis(last: int) -> dict:
     return {"type": "log", "tickvals": [*ticks, last], "ticktext": [f"{tick:,}" for tick in [*ticks, last]]}
 
 
-class Sorted(NamedTuple):
-    """Mean sorted activations: `frame` has them by rank; for the rest, see `sparsity`."""
-
-    frame: pd.DataFrame
-    counts: list[int]
-
-    @property
-    def curves(self) -> np.ndarray:
-        return self.frame[["correct", "misclassified"]].to_numpy().T
-
-
 def _table(study: Study, options: FigureOptions) -> Sorted:
     ranks, (right, wrong) = study.vector("sparsity_ranks"), study.vector("sparsity_curves")
     frame = pd.DataFrame({"rank": ranks, "correct": right, "misclassified": wrong})
@@ -95,9 +92,7 @@ SPARSITY = Chart(
     source="Kalibhat 2024, A.1",
     needs=("probe", "sparsity_curves"),
     table=_table,
-    draw=lambda data, _, theme: sparsity(
-        data.frame["rank"].to_numpy(), data.curves, data.counts, theme=theme
-    ),
+    draw=lambda data, _, theme: sparsity(data, theme=theme),
     finding=lambda data: sparsity_finding(data.curves),
     alt=lambda _: "Mean sorted activations of correct and of misclassified images",
 )

@@ -37,20 +37,20 @@ def threshold_finding(sweep: pd.DataFrame, threshold: float | None) -> str:
 SWEPT = ("paper", "binary")  # variants that have a threshold
 
 
-def threshold_sweep(
-    sweep: pd.DataFrame,
-    *,
-    variant: str = "paper",
-    threshold: float | None = 0.5,
-    theme: Theme = LIGHT,
-) -> go.Figure:
-    """Plot mean overlap against the threshold t that binarises the heatmap, with bands.
+class Sweep(NamedTuple):
+    """Overlap by threshold.
 
-    Args:
-        sweep: table `overlap_sweep` (mask, group, variant, threshold, mean, low, high, n).
-        threshold: the one used for the study's numbers.
+    frame: rows of `overlap_sweep` of one variant (mask, group, variant, threshold, mean, low, high, n).
+    threshold: the one used for the study's numbers.
     """
-    rows = chosen_rows(sweep, variant=variant)
+
+    frame: pd.DataFrame
+    threshold: float
+
+
+def threshold_sweep(data: Sweep, *, variant: str = "paper", theme: Theme = LIGHT) -> go.Figure:
+    """Plot mean overlap against the threshold t that binarises the heatmap, with bands."""
+    rows = data.frame
     if not np.isfinite(numbers(rows, "mean")).any():
         return note_figure(NO_OVERLAP, theme)
     fig = go.Figure()
@@ -62,8 +62,7 @@ def threshold_sweep(
                 part = part.sort_values("threshold", ignore_index=True)
                 colour = theme.misclassified if group == "misclassified" else theme.correct
                 _add_band(fig, part, f"{mask}, {group}", colour, dash)
-    if threshold is not None:
-        Marks(theme).vertical(threshold, f"t = {threshold:g}", top=True).put_on(fig)
+    Marks(theme).vertical(data.threshold, f"t = {data.threshold:g}", top=True).put_on(fig)
     fig.update_xaxes(title_text="threshold t of the heatmap", range=[0, 1.005])
     fig.update_yaxes(title_text=variant_title(variant, theme), rangemode="tozero")
     finish(fig, theme, height=400)
@@ -87,13 +86,6 @@ def _rows_of_legend(fig: go.Figure, n_entries: int, theme: Theme) -> go.Figure:
     return fig.update_layout(margin_t=round(theme.font_size * (1.2 + 1.7 * rows)))
 
 
-class Sweep(NamedTuple):
-    """Overlap by threshold: `frame` are the rows of `overlap_sweep` of one variant."""
-
-    frame: pd.DataFrame
-    threshold: float
-
-
 def _table(study: Study, options: FigureOptions) -> Sweep:
     if options.variant not in SWEPT:
         asked = f"--variant {options.variant}"
@@ -107,9 +99,7 @@ THRESHOLD_SWEEP = Chart(
     title="mIoU against the heatmap's threshold",
     needs=("overlap_sweep",),
     table=_table,
-    draw=lambda data, options, theme: threshold_sweep(
-        data.frame, variant=options.variant, threshold=data.threshold, theme=theme
-    ),
+    draw=lambda data, options, theme: threshold_sweep(data, variant=options.variant, theme=theme),
     finding=lambda data: threshold_finding(*data),
     alt=lambda _: "Mean overlap against the threshold from which heat counts",
 )

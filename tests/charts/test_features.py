@@ -6,6 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from core.charts import purity, sorted_activation
+from core.charts.sorted_activation import Rates
 from core.charts.theme import DARK, LIGHT, layout_of
 
 
@@ -20,7 +21,7 @@ def texts(fig) -> str:
 
 
 def test_sorted_activation__draws_every_feature_in_rising_order(features):
-    drawn = points(sorted_activation.sorted_activation(features))
+    drawn = points(sorted_activation.sorted_activation(Rates(features)))
     ordered = features.sort_values("activation_rate")
     assert [p[2] for p in drawn] == list(ordered["feature"])
     assert_allclose([p[1] for p in drawn], ordered["activation_rate"])
@@ -28,7 +29,7 @@ def test_sorted_activation__draws_every_feature_in_rising_order(features):
 
 
 def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features):
-    fig = sorted_activation.sorted_activation(features)
+    fig = sorted_activation.sorted_activation(Rates(features))
     bands = [(s.x0, s.x1) for s in layout_of(fig).shapes if s.type == "rect"]
     assert bands == [(0.5, 5.5), (5.5, 9.5), (9.5, 10.5)]
     lines = [s.y0 for s in layout_of(fig).shapes if s.type == "line"]
@@ -38,7 +39,7 @@ def test_sorted_activation__bands_and_percentiles_are_where_they_belong(features
 
 
 def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
-    fig = sorted_activation.sorted_activation(features, log=True)
+    fig = sorted_activation.sorted_activation(Rates(features), log=True)
     drawn = {feature: y for _, y, feature in points(fig)}
     assert drawn[7] == 0.25  # half of the smallest rate above 0
     assert len(drawn) == 10 and min(drawn.values()) > 0
@@ -48,17 +49,19 @@ def test_sorted_activation__log_axis_keeps_features_that_never_fire(features):
 
 
 def test_sorted_activation__marks_the_selected_feature(features):
-    ring = [t for t in sorted_activation.sorted_activation(features, selected=6).data if t.name == "selected"]
-    assert [c[0] for c in ring[0].customdata] == [6] and list(ring[0].y) == [8.0]
-    assert not [
-        t for t in sorted_activation.sorted_activation(features, selected=99).data if t.name == "selected"
-    ]
+    def rings(selected: int) -> list:
+        fig = sorted_activation.sorted_activation(Rates(features), selected=selected)
+        return [t for t in fig.data if t.name == "selected"]
+
+    (ring,) = rings(6)
+    assert [c[0] for c in ring.customdata] == [6] and list(ring.y) == [8.0]
+    assert not rings(99)
 
 
 def test_sorted_activation__uses_webgl_only_for_many_points(features, rng):
     many = pd.DataFrame({"feature": range(4096), "activation_rate": rng.gamma(1, 1, 4096), "tail": "middle"})
-    assert {t.type for t in sorted_activation.sorted_activation(many).data} == {"scattergl"}
-    assert {t.type for t in sorted_activation.sorted_activation(features).data} == {"scatter"}
+    assert {t.type for t in sorted_activation.sorted_activation(Rates(many)).data} == {"scattergl"}
+    assert {t.type for t in sorted_activation.sorted_activation(Rates(features)).data} == {"scatter"}
 
 
 def test_purity_scatter__leaves_out_features_without_purity(features):
@@ -81,7 +84,7 @@ def test_class_names_that_are_markup_stay_text(features):
 def test_nothing_to_draw__gives_a_note(features, theme):
     empty = features.iloc[:0]
     for fig in (
-        sorted_activation.sorted_activation(empty, theme=theme),
+        sorted_activation.sorted_activation(Rates(empty), theme=theme),
         purity.purity_scatter(empty, theme=theme),
     ):
         assert not fig.data and texts(fig)
@@ -91,4 +94,4 @@ def test_nothing_to_draw__gives_a_note(features, theme):
 def test_all_rates_zero__still_draws(features):
     flat = features.assign(activation_rate=0.0, tail="lower", purity=np.nan)
     for log in (False, True):
-        assert len(points(sorted_activation.sorted_activation(flat, log=log))) == 10
+        assert len(points(sorted_activation.sorted_activation(Rates(flat), log=log))) == 10

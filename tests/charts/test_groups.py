@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -126,9 +127,13 @@ def test_class_representations__a_class_without_one_group_leaves_gaps():
 
 
 def test_sparsity__two_lines_with_their_numbers():
-    fig = sparsity.sparsity(np.array([1, 2, 512]), np.array([[0.3, 0.2, 0.0], [0.2, 0.1, 0.0]]), [70, 30])
+    def drawn(ranks, correct, misclassified, counts):
+        frame = pd.DataFrame({"rank": ranks, "correct": correct, "misclassified": misclassified})
+        return sparsity.sparsity(sparsity.Sorted(frame, counts))
+
+    fig = drawn([1, 2, 512], [0.3, 0.2, 0.0], [0.2, 0.1, 0.0], [70, 30])
     assert [trace.name for trace in fig.data] == ["correct (n = 70)", "misclassified (n = 30)"]
     assert list(fig.data[1].y) == [0.2, 0.1, 0.0]
     assert layout_of(fig).xaxis.tickvals[-1] == 512
-    assert len(sparsity.sparsity(np.array([1]), np.array([[0.3], [np.nan]]), [9, 0]).data) == 1
-    assert not sparsity.sparsity(np.array([1]), np.full((2, 1), np.nan), [0, 0]).data
+    assert len(drawn([1], [0.3], [np.nan], [9, 0]).data) == 1
+    assert not drawn([1], [np.nan], [np.nan], [0, 0]).data

@@ -11,7 +11,9 @@ from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 
 from core.charts import miou, miou_by_class, q_against_miou, threshold_sweep
+from core.charts.q_against_miou import ScoredOverlaps
 from core.charts.theme import DARK, layout_of, paper
+from core.charts.threshold_sweep import Sweep
 
 
 def summary(
@@ -60,9 +62,11 @@ def test_miou_bars__uniform_heatmap_is_a_line_over_each_mask():
 @pytest.mark.parametrize("draw", [
     lambda: miou.miou_bars({"demo": summary().assign(mean=np.nan)}),
     lambda: miou.miou_bars({}),
-    lambda: threshold_sweep.threshold_sweep(summary().assign(threshold=0.5).iloc[:0]),
+    lambda: threshold_sweep.threshold_sweep(Sweep(summary().assign(threshold=0.5).iloc[:0], 0.5)),
     lambda: miou_by_class.miou_by_class(summary().assign(label="a").iloc[:0]),
-    lambda: q_against_miou.q_against_miou(pd.DataFrame({"row": [], "mask": [], "q_score": [], "paper": []})),
+    lambda: q_against_miou.q_against_miou(
+        ScoredOverlaps(pd.DataFrame({"row": [], "mask": [], "q_score": [], "paper": []}))
+    ),
 ])  # fmt: skip
 def test_nothing_to_draw__is_said(draw):
     fig = draw()
@@ -76,7 +80,7 @@ def test_threshold_sweep__lines_in_order_of_t():
         for t in (0.9, 0.1, 0.5)
     ]
     table = pd.DataFrame(rows, columns=["mask", "group", "variant", "threshold", "mean", "low", "high", "n"])
-    fig = threshold_sweep.threshold_sweep(table, threshold=0.5, theme=DARK)
+    fig = threshold_sweep.threshold_sweep(Sweep(table, 0.5), theme=DARK)
     lines = [trace for trace in fig.data if trace.mode == "lines" and trace.name]
     assert [line.name for line in lines] == ["core, correct", "core, misclassified"]
     assert_allclose(lines[0].x, [0.1, 0.5, 0.9])
@@ -133,11 +137,11 @@ def test_q_against_miou__points_carry_rows_and_zeros_stand_apart():
         "row": [3, 5, 8, 9], "mask": "core", "q_score": [0.1, 0.0, 0.2, np.nan],
         "paper": [0.5, 0.25, 0.75, 0.5], "correct": pd.array([True, False, None, True], dtype="boolean"),
     })  # fmt: skip
-    fig = q_against_miou.q_against_miou(images)
+    fig = q_against_miou.q_against_miou(ScoredOverlaps(images))
     drawn = {
         trace.name: [row for (row,) in trace.customdata] for trace in fig.data if trace.mode == "markers"
     }
     assert drawn == {"correct": [3], "unknown": [8]}
     assert "1 images with score 0, mean overlap 0.250" in layout_of(fig).annotations[0].text
-    norm = q_against_miou.q_against_miou(images.rename(columns={"q_score": "norm"}), score="norm")
+    norm = q_against_miou.q_against_miou(ScoredOverlaps(images.rename(columns={"q_score": "norm"}), "norm"))
     assert sum(len(trace.x) for trace in norm.data if trace.mode == "markers") == 3

@@ -135,12 +135,13 @@ def download(
     *,
     name: str,
     label: str = "Data as CSV",
+    key: str = "",
 ) -> None:
     """A quiet button that saves a table; the text is made only when it is pressed.
 
     Args:
         of: the study, or the studies, that the numbers are of. among: the images that they are of.
-        name: of the table; also the key of the button.
+        name: of the table, and of its file; also the key of the button where none is given.
     """
     first, *others = [of] if isinstance(of, Study) else of
     table = table_of(first, name, frame, *others, among)
@@ -149,7 +150,7 @@ def download(
         data=table.content,
         file_name=f"{table.stem}.csv",
         mime="text/csv",
-        key=f"{name}_csv",
+        key=f"{key or name}_csv",
         type="tertiary",
         icon=":material/download:",
         on_click="ignore",

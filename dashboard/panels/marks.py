@@ -194,12 +194,12 @@ def _slice(study: Study, rows: np.ndarray, key: str) -> None:
 
 def _export(study: Study, rows: np.ndarray, key: str) -> None:
     table = reads.with_traces(study, rows)
-    download(study, table, name=key, label="List as CSV")
+    download(study, table, name=f"{len(rows)}_images", label="List as CSV", key=key)
     n = min(len(rows), MOST_PICTURES)
     st.download_button(
         f"{counted(n, 'picture')} as zip",
         data=partial(pictures_zip, study, rows, table),
-        file_name=f"{file_stem([study.name], 'pictures')}.zip",
+        file_name=f"{file_stem([study.name], f'{n}_pictures')}.zip",
         mime="application/zip",
         key=f"{key}_zip",
         type="tertiary",

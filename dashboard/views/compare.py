@@ -140,7 +140,7 @@ def _show(comparison: Comparison, answer_slot: DeltaGenerator) -> None:
     features.gained_and_lost(comparison, other)
     numbers.estimates(comparison)
     with st.expander("All numbers", icon=":material/table:"):
-        numbers.table(comparison)
+        numbers.table(comparison, other)
         _premises(comparison)
     _drawer("Words", "compare_words_open", ":material/text_fields:", lambda: words.words(comparison))
     _drawer(

@@ -43,7 +43,7 @@ def answers(study: Study, among: Slice) -> None:
     for note in comparison.notes:
         st.caption(widgets.plain(str(note)))
     with st.expander("All numbers", icon=":material/table:"):
-        numbers.table(comparison)
+        numbers.table(comparison, other)
 
 
 def add_button(study: Study) -> None:

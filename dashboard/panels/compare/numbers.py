@@ -103,12 +103,13 @@ def verdict(comparison: Comparison, other: str) -> None:
     if sentence := verdict_sentence(comparison, other):
         st.subheader(widgets.plain(sentence.removesuffix(".")))
         masked = "" if comparison.pair else ", mIoU on those with masks"
-        basis = f"Measured on {comparison.population}{masked}."
-        st.caption(widgets.plain(f"{basis} {changed_sentence(comparison, other)}"))
+        st.caption(widgets.plain(f"Measured on {comparison.population}{masked}."))
 
 
-def table(comparison: Comparison) -> None:
+def table(comparison: Comparison, other: str) -> None:
     """All numbers of all studies; what each means is told on hover."""
+    if changed := changed_sentence(comparison, other):
+        st.caption(widgets.plain(changed))
     head, *rows = headline_rows(comparison)
     cells = [f"<tr>{''.join(f'<th scope=col>{html.escape(cell)}</th>' for cell in head[1:])}</tr>"]
     body = []

@@ -77,6 +77,8 @@ def _one(job: Job) -> None:
             st.caption(plain(job.error))
     with right.container(horizontal=True, horizontal_alignment="right"):
         controls(job)
+    if job.state == "done":
+        return
     with st.expander("What the command printed", key=f"jobs_log_{job.folder}", on_change="rerun") as log:
         if log.open:
             st.code(f"$ {shell_text(job.command)}", language=None, wrap_lines=True)

@@ -111,8 +111,12 @@ async def _open(socket: websockets.ClientConnection, page: str, query: str, log:
 
 
 async def _fetch(http: httpx.AsyncClient, picture: str, log: Log) -> None:
+    """As a browser does, ask again where the server was just closing the idle connection that was taken."""
     began = time.perf_counter()
-    answer = await http.get(picture)
+    try:
+        answer = await http.get(picture)
+    except (httpx.RemoteProtocolError, httpx.ReadError):
+        answer = await http.get(picture)
     log.pictures.append(1000 * (time.perf_counter() - began))
     if answer.status_code != 200:
         log.failures.append(f"{picture}: {answer.status_code}")

@@ -26,7 +26,8 @@ def bases_table(study: Study, *, maps: bool = True) -> pd.DataFrame:
         (ap_minus_random, ...), the first one of the same kind of vectors, if there is any; NaN of a basis
         minus itself. stability_low, stability_high: its interval as a mean over latents that are not dead.
         With `maps`, of bases on positions of a study with masks, the same of maps (`concept_maps`):
-        ap_of_maps, ap_of_maps_low, ..., ap_of_maps_minus_random, ...
+        ap_of_maps, ap_of_maps_low, ..., ap_of_maps_minus_random, ...; centre_ap_of_maps of a blob in the
+        middle of every image, and ap_minus_centre_of_maps.
     Raises:
         StudyError: no concepts are known.
     """

@@ -1,14 +1,17 @@
 """How well maps of single latents mark what masks mark, over positions (docs/method.md 18.7). No torch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from core.bases.basis import UNITS
 from core.bases.position_index import codes_at, grid_of
 from core.common.arrays import evenly, safe_divide
+from core.common.statistics.intervals import mean_intervals
 from core.data.masks.mask_source import KINDS
 from core.errors import UnreadableImage
-from core.measures.concept_features import FEWEST, MEANS, TOP, concept_means
+from core.measures.concept_features import FEWEST, MEANS, TOP, average_precision, concept_means
 from core.store import Study
 
 MOST = 1_000  # images of either split whose positions are looked at, evenly spaced
@@ -24,6 +27,8 @@ class MaskedPositions:
         names: of the concepts, "core=bird": where that mask of a bird is; with FEWEST images of either split
             that have it and as many that lack it.
         has: of both splits (n_concepts, n_images * n_positions) bool.
+        centre: (n_concepts,) average precision, on evaluation positions, of one blob in the middle of every
+            image: a control that sees nothing.
     """
 
     def __init__(self, study: Study, grid: tuple[int, int]):
@@ -44,6 +49,9 @@ class MaskedPositions:
                     for held, one in zip(parts, has, strict=True):
                         held.append(one.ravel())
         self.has = [np.array(held, bool) for held in parts]
+        y, x = (((np.arange(n) + 0.5) / n - 0.5) ** 2 for n in grid)
+        blob = np.tile(-np.add.outer(y, x).ravel().round(12), len(self.images[1]))
+        self.centre = average_precision(blob[:, None], self.has[1])[:, 0] if self.names else np.zeros(0)
 
     @staticmethod
     def _marked(study: Study, rows: np.ndarray, kind: str, grid: tuple[int, int]) -> np.ndarray:
@@ -73,19 +81,27 @@ def cell_means(mask: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 
 def concept_maps(study: Study, masked: MaskedPositions) -> pd.DataFrame:
+    """`maps_of_entries` of a study in a basis on positions."""
+    assert study.basis is not None
+    n_positions = int(np.prod(grid_of(study.basis)))
+    entries = [_entries(study, rows, n_positions) for rows in masked.images]
+    return maps_of_entries(entries, masked, int(study.basis.card["size"]))
+
+
+def maps_of_entries(entries: Sequence[Entries], masked: MaskedPositions, size: int) -> pd.DataFrame:
     """List for each concept of masks the latent whose map marks it best.
 
     Args:
-        study: in a basis on positions.
+        entries: the active codes of the train positions and of the evaluation positions of `masked`. size:
+            number of latents.
     Returns:
         concept, n (evaluation positions that have it), base_rate, feature, ap, purity, inverted_feature,
         inverted_ap, probe_ap (NaN): as `concept_features`, of positions in place of images. purity: of the
         TOP images with the strongest positions the share whose strongest one has the concept, among those
-        where the latent is active; NaN where it is active nowhere.
+        where the latent is active; NaN where it is active nowhere. centre_ap: of a blob in the middle.
     """
-    assert study.basis is not None
-    size, n_positions = int(study.basis.card["size"]), int(np.prod(grid_of(study.basis)))
-    learnt, judged = (_entries(study, rows, n_positions) for rows in masked.images)
+    learnt, judged = entries
+    n_positions = masked.has[1].shape[1] // len(masked.images[1])
     best = [
         average_precision_of_entries(_signed(learnt, sign), masked.has[0], size).argmax(1) for sign in (1, -1)
     ]
@@ -95,25 +111,22 @@ def concept_maps(study: Study, masked: MaskedPositions) -> pd.DataFrame:
         truth, feature, inverted = masked.has[1][at], int(best[0][at]), int(best[1][at])
         purity = _purity(judged, feature, truth, n_positions)
         of_one = int(truth.sum()), truth.mean(), feature, areas[0][at, feature], purity
-        rows.append((name, *of_one, inverted, areas[1][at, inverted], np.nan))
-    columns = (
-        "concept",
-        "n",
-        "base_rate",
-        "feature",
-        "ap",
-        "purity",
-        "inverted_feature",
-        "inverted_ap",
-        "probe_ap",
-    )
-    return pd.DataFrame(rows, columns=list(columns))
+        of_others = inverted, areas[1][at, inverted], np.nan, masked.centre[at]
+        rows.append((name, *of_one, *of_others))
+    columns = ("concept", "n", "base_rate", "feature", "ap", "purity", "inverted_feature", "inverted_ap")
+    return pd.DataFrame(rows, columns=[*columns, "probe_ap", "centre_ap"])
 
 
 def map_means(table: pd.DataFrame, minus: pd.DataFrame | None = None) -> pd.DataFrame:
-    """See `concept_means`, of MEASURES."""
+    """See `concept_means`, of MEASURES, and of a single table centre_ap and ap_minus_centre."""
     means = concept_means(table, minus)
-    return means.loc[means["measure"].isin(MEASURES)]
+    means = means.loc[means["measure"].isin(MEASURES)]
+    if minus is not None:
+        return means
+    centre, apart = table["centre_ap"].to_numpy(float), (table["ap"] - table["centre_ap"]).to_numpy(float)
+    mean, low, high, n = mean_intervals(np.stack([centre, apart], 1), within=(-1.0, 1.0))
+    of_centre = {"measure": ["centre_ap", "ap_minus_centre"], "mean": mean, "low": low, "high": high, "n": n}
+    return pd.concat([means, pd.DataFrame(of_centre)], ignore_index=True)
 
 
 def average_precision_of_entries(entries: Entries, has: np.ndarray, n_features: int) -> np.ndarray:

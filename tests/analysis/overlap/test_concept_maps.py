@@ -91,6 +91,8 @@ def test_table__matches_loops(folder: Path) -> None:
     masked = MaskedPositions(open_study(folder), tuple(study.basis.card["grid"]))
     table = concept_maps(study, masked).set_index("concept")
     assert {name.partition("=")[0] for name in table.index} == {"core", "spurious"}
+    high, wide = study.basis.card["grid"]
+    assert high == wide
     codes = [dense_codes(study, row) for row in range(study.n_images)]
     cells = {kind: [marked(study, row, kind) for row in range(study.n_images)] for kind in KINDS}
     for name, row in table.to_dict("index").items():
@@ -106,6 +108,11 @@ def test_table__matches_loops(folder: Path) -> None:
             expected = average_precision_score(has, sign * judged[:, row[feature]])
             assert row[ap] == pytest.approx(expected, abs=1e-12)
         assert row["n"] == has.sum() and row["base_rate"] == pytest.approx(has.mean())
+        blob = [
+            1 - np.hypot(y - (high - 1) / 2, x - (wide - 1) / 2) for y in range(high) for x in range(wide)
+        ]
+        centre = average_precision_score(has, np.round(np.tile(blob, len(sides[1])), 9))
+        assert row["centre_ap"] == pytest.approx(centre, abs=1e-12)
         strongest = {}  # by image: its strongest position
         for at in sides[1]:
             values = codes[at][:, row["feature"]]
@@ -132,6 +139,10 @@ def test_export__has_maps_of_bases_on_positions_and_the_interval_of_stability(
     for end, value in zip(("", "_low", "_high"), mean_intervals(apart, within=(-1, 1)), strict=False):
         assert table.at["learned", f"ap_of_maps_minus_random{end}"] == pytest.approx(value[0])
     assert table.at["learned", "ap_of_maps"] == pytest.approx(maps["learned"]["ap"].mean())
+    assert table.at["control", "centre_ap_of_maps"] == pytest.approx(maps["learned"]["centre_ap"].mean())
+    apart = (maps["learned"]["ap"] - maps["learned"]["centre_ap"]).to_numpy()[:, None]
+    for end, value in zip(("", "_low", "_high"), mean_intervals(apart, within=(-1, 1)), strict=False):
+        assert table.at["learned", f"ap_minus_centre_of_maps{end}"] == pytest.approx(value[0])
     assert np.isnan(table.at["units", "ap_of_maps"]) and np.isnan(table.at["units", "stability_low"])
     latents = open_study(folder).table("basis_learned")
     stability = latents.loc[~latents["dead"], "stability"].to_numpy()[:, None]

@@ -97,7 +97,7 @@ def score_curve(
         below = kind != "risk" and base > 0.1  # the curve runs above it
         Marks(theme).horizontal(100 * base, about.guess.format(100 * base), below=below).put_on(fig)
     fig.update_xaxes(title_text=about.x, **PERCENT_AXIS)
-    reach = {"ticksuffix": " %", "rangemode": "tozero"} if kind == "risk" else PERCENT_AXIS
+    reach: dict[str, Any] = {"ticksuffix": " %", "rangemode": "tozero"} if kind == "risk" else PERCENT_AXIS
     fig.update_yaxes(title_text=about.y, **reach)
     finish(fig, theme, height=430)
     return fig.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin_t=52, showlegend=True)

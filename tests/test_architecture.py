@@ -300,6 +300,10 @@ def test_topics_are_the_folders_of_research_and_their_descriptions_are_light():
     assert loaded_by(modules, ("torch", "numpy", "pandas", "plotly", "streamlit")) == []
 
 
+def test_help_waits_for_no_library():
+    assert loaded_by(["core.cli.parser"], ("torch", "numpy", "pandas", "plotly", "streamlit")) == []
+
+
 def test_a_world_is_imported_alone():
     for name, targets in imported().items():
         if is_in(name, "core.worlds"):

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.common.captions import with_class_names
 from core.common.formatting import (
     aligned,
     counted,
@@ -24,6 +23,8 @@ Report = Mapping[str, Any]
 
 def show(report: Report, text: Callable[[Report], str], *, as_json: bool) -> None:
     """Print a report through `text`, with the names of classes that are WordNet ids, or as JSON."""
+    from core.common.captions import with_class_names  # with pandas, which --help does not wait for
+
     say(json_text(report) if as_json else with_class_names(text(report)), as_json=as_json)
 
 

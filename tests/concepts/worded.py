@@ -36,6 +36,7 @@ def make_worded(folder: Path) -> Path:
     concepts = pd.DataFrame(WORDS, columns=["group", "rank", "word", "score", "kept"])
     concepts.insert(3, "kind", "word")
     concepts["discarded_by"] = np.where(concepts["kept"], "", f"{ids[11]}; {ids[12]}")
+    concepts[["auc", "auc_low", "auc_high"]] = np.nan  # what its images show is not known
     high = [
         pd.DataFrame({"group": group, "image_id": some, "activation": np.linspace(0.9, 0.5, len(some))})
         for group, some in parts.items()

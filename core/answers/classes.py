@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Match:
 
     Attributes:
         code: (n_outputs,) place in the study's class names; -1 for an output that is none of them.
-        names: (n_outputs,) what an output without a label is called.
+        names: (n_outputs,) what each output is called; one without a label as no label and no other output.
         how: by what they were matched, in words. unmatched: labels that no output has.
     """
 
@@ -86,7 +87,18 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
         if any(outputs) or len(outputs) != len(labels):
             return None
         how, code = "in the order of the sorted class names (the file names none)", np.arange(len(labels))
-    names = [next(iter(names), "") or f"output {place}" for place, names in enumerate(outputs)]
+    return _match([next(iter(names), "") for names in outputs], code, labels, how)
+
+
+def _match(names: Sequence[str], code: np.ndarray, labels: Sequence[str], how: str) -> Match:
+    """The match, with the number of the output behind a name that is not its own."""
+    names = [name or f"output {place}" for place, name in enumerate(names)]
+    others = np.flatnonzero(code < 0).tolist()
+    uses = Counter([*labels, *(names[output] for output in others)])
+    for output in others:
+        while uses[names[output]] > 1:
+            names[output] += f" (output {output})"
+            uses[names[output]] += 1
     matched = set(code[code >= 0].tolist())
     return Match(code, names, how, tuple(label for place, label in enumerate(labels) if place not in matched))
 
@@ -116,10 +128,7 @@ def read_class_file(path: str | Path, n_outputs: int, labels: Sequence[str]) -> 
     names = read_names(path, n_outputs)
     places = {plain(label): place for place, label in enumerate(labels)}
     if (code := np.array([places.get(plain(name), -1) for name in names])).max(initial=-1) >= 0:
-        matched = set(code[code >= 0].tolist())
-        missing = tuple(label for place, label in enumerate(labels) if place not in matched)
-        filled = [name or f"output {place}" for place, name in enumerate(names)]
-        return Match(code, filled, f"by {Path(path).name}", missing)
+        return _match(names, code, labels, f"by {Path(path).name}")
     match = match_classes([[name] if name else [] for name in names], labels)
     if match is None:
         raise SettingsError(

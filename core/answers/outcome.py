@@ -79,7 +79,7 @@ class ClassColumns:
         if not restrict:
             others = np.flatnonzero(match.code < 0)
             column[others] = len(names) + np.arange(len(others))
-            names += [_distinct(match.names[output], output, labels) for output in others.tolist()]
+            names += [match.names[output] for output in others.tolist()]
         if len(names) < 2:
             raise SettingsError(
                 f"only {names[0] if names else 'no class'} can be predicted, so nothing is told apart: an "
@@ -107,10 +107,6 @@ class ClassColumns:
             1, index, (logits[:, used] - most.gather(1, index)).exp()
         )
         return most + sums.log()
-
-
-def _distinct(name: str, output: int, labels: Sequence[str]) -> str:
-    return f"{name} (output {output})" if name in labels else name
 
 
 def from_logits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from core.answers import classes
 from core.answers.classes import match_classes, read_class_file
-from core.answers.outcome import ClassColumns, from_logits
+from core.answers.outcome import ClassColumns, from_logits, outcome_table
 from core.errors import SettingsError
+from tests.answers.sorted_images import Labelled
 
 OUTPUTS = [
     ["n01440764", "tench, Tinca tinca"],
@@ -93,3 +95,14 @@ def test_files_that_are_no_names_are_refused_by_their_size_and_encoding(tmp_path
         read_class_file(tmp_path / "names.txt", 2, ["cat"])
     with pytest.raises(SettingsError, match="No such file"):
         read_class_file(tmp_path / "none.txt", 2, ["cat"])
+
+
+def test_outputs_of_one_name_stay_apart(tmp_path):
+    (tmp_path / "names.txt").write_text("cat\ncrane\ncrane\ncrane (output 2)\ndog\n")
+    match = read_class_file(tmp_path / "names.txt", 5, ["cat", "dog"])
+    assert match.names[1:3] == ["crane (output 1)", "crane (output 2) (output 2)"]
+    logits = torch.eye(5)
+    answer = from_logits(lambda start, stop: logits[start:stop], 5, ClassColumns.of(match, ["cat", "dog"]))
+    study: Any = Labelled(["cat", "dog", "cat", "dog", "dog"], ["cat", "dog"])
+    table = outcome_table(study, answer)
+    assert table["predicted"].tolist() == match.names and table["correct"].tolist() == [1, 0, 0, 0, 1]

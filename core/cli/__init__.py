@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from core.cli.errors import run_guarded
 from core.cli.parser import build_parser
-from core.common.worker_group import takes_part
+from core.common.processes import takes_part
 from core.encoders.trusted_code import allowing
 from core.topics import topics
 

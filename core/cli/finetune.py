@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.cli import options
 from core.cli.train import FRESH, given_settings
 from core.common.command_line import command_line
-from core.common.worker_group import is_first
+from core.common.processes import is_first
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig

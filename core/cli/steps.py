@@ -8,7 +8,8 @@ from typing import Any
 
 from core.cli import options, output
 from core.cli.study import given
-from core.common.worker_group import is_first, join_ranks
+from core.common.processes import is_first
+from core.common.worker_group import join_ranks
 from core.config import BasisConfig, RunOptions
 from core.config.step import Step
 from core.errors import SettingsError, StudyError

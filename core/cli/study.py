@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli import options, output
+from core.common.processes import is_first
 from core.common.remote.place import as_path
-from core.common.worker_group import is_first
 from core.config import (
     AnswersConfig,
     ConceptsConfig,

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.cli import options
 from core.common.assets import configs_folder
-from core.common.worker_group import is_first
+from core.common.processes import is_first
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.training.config import TrainConfig, from_dict, read_config

@@ -1,4 +1,4 @@
-"""Processes: one identified across time, the number of those that decode images, and their end. No torch.
+"""Processes: one identified across time, those that decode images, their end, torchrun's first. No torch.
 
 A pid is reused, a pid together with its start time is not. Workers are tied to the process they work for.
 """
@@ -20,6 +20,10 @@ from core.config import RunOptions
 
 LOOK_EVERY = 1.0  # seconds between two checks for the parent
 PR_SET_PDEATHSIG = 1
+TORCHRUN = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
+    *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
+)
 
 
 def host_name() -> str:
@@ -108,6 +112,26 @@ def own_cores() -> int:
     """Cores of this process: its share of those of its machine, if torchrun started several."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def is_first() -> bool:
+    """Return True in a process without torchrun, and in the first process of a torchrun."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def takes_part(shared: bool) -> bool:
+    """Return True when this process has work to do in a command.
+
+    Args:
+        shared: the command is for several processes. Any other command runs in the first process alone, which
+            from then on ignores the others and waits for none of them.
+    """
+    if shared:
+        return True
+    first = is_first()
+    for name in TORCHRUN:
+        os.environ.pop(name, None)
+    return first
 
 
 def default_workers(run: RunOptions, n_images: int) -> int:

@@ -28,10 +28,7 @@ from core.errors import JobError, PeregrineError, SettingsError
 MAX_THREADS = 8
 # The first process may work alone for hours while the others wait. A process that dies is noticed at once.
 PATIENCE = timedelta(days=14)
-TORCHRUN = (
-    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
-    *("GROUP_WORLD_SIZE", "TORCHELASTIC_RUN_ID"),
-)
+MEETING = timedelta(minutes=10)  # until all processes have started
 TOGETHER = 32  # items of a stream that a process is given at once, at most
 _Item = TypeVar("_Item")
 Result = TypeVar("Result")
@@ -269,18 +266,24 @@ def _receive(source: int, slot: int = 0) -> Any:
 
 
 @contextmanager
-def _unless_another_ended() -> Iterator[None]:
+def _unless_another_ended(patience: timedelta | None = None) -> Iterator[None]:
+    """Raise JobError where another process has ended, or did not come within `patience`."""
     try:
         yield
     except RuntimeError as error:
+        minutes = f", or did not start within {patience.seconds // 60} minutes" if patience else ""
         raise JobError(
             f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']} stops because another one has "
-            "ended; see the error of that process"
+            f"ended{minutes}; see the error of that process"
         ) from error
 
 
 def join_ranks() -> Ranks:
-    """Connect the processes that torchrun started; a single process needs no group."""
+    """Connect the processes that torchrun started; a single process needs no group.
+
+    Raises:
+        JobError: the others do not come within MEETING.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Ranks()
@@ -290,11 +293,23 @@ def join_ranks() -> Ranks:
     leave_at_exit()
     if not torch.distributed.is_initialized():
         _see_one_gpu()
-        attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)} of {size}"  # the store keeps addresses
-        store, rank, _ = next(rendezvous("env://", timeout=PATIENCE))
-        own = torch.distributed.PrefixStore(attempt, store)  # pyright: ignore[reportPrivateImportUsage]
-        torch.distributed.init_process_group("gloo", store=own, rank=rank, world_size=size, timeout=PATIENCE)
+        with _unless_another_ended(MEETING):
+            store, rank, _ = next(rendezvous("env://", timeout=MEETING))
+            own = torch.distributed.PrefixStore(_attempt(size), store)  # pyright: ignore[reportPrivateImportUsage]
+            own.set(str(rank), "here")  # connecting by itself waits as long as any later message
+            own.wait([str(other) for other in range(size)], MEETING)
+            torch.distributed.init_process_group("gloo", None, PATIENCE, size, rank, own)
     return Ranks(int(os.environ["RANK"]), size)
+
+
+def _attempt(size: int) -> str:
+    """Name the group that is formed now, in a store that keeps the addresses of earlier ones.
+
+    The store of torchrun outlives a restart. Without it each group has a store of its own, and the name may
+    not hold the count of restarts: each machine counts those that began there.
+    """
+    is_kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0) if is_kept else 0} of {size}"
 
 
 def _see_one_gpu() -> None:
@@ -304,26 +319,6 @@ def _see_one_gpu() -> None:
     every = ",".join(map(str, range(torch.cuda.device_count())))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", every).split(",")
     os.environ["CUDA_VISIBLE_DEVICES"] = visible[int(os.environ["LOCAL_RANK"]) % len(visible)]
-
-
-def is_first() -> bool:
-    """Return True in a process without torchrun, and in the first process of a torchrun."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def takes_part(shared: bool) -> bool:
-    """Return True when this process has work to do in a command.
-
-    Args:
-        shared: the command is for several processes. Any other command runs in the first process alone, which
-            from then on ignores the others and waits for none of them.
-    """
-    if shared:
-        return True
-    first = is_first()
-    for name in TORCHRUN:
-        os.environ.pop(name, None)
-    return first
 
 
 def leave_at_exit() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from core.common.worker_group import is_first
+from core.common.processes import is_first
 from core.config.checks import has_umap
 from core.errors import StudyError
 from core.jobs.progress import Progress

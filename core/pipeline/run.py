@@ -9,7 +9,8 @@ from typing import Any
 
 from core.answers.requests import remake_stale
 from core.common.device import check_device, resolve_device, run_options
-from core.common.worker_group import Ranks, is_first, join_ranks
+from core.common.processes import is_first
+from core.common.worker_group import Ranks, join_ranks
 from core.config import RunOptions, as_settings
 from core.encoders.trusted_code import allowing
 from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,8 @@ SMALL = {  # chunks and batches of so few images that each process gets some
     "core.concepts.crops": {"BATCH_IMAGES": 8, "CROPS_A_FILE": 60},
 }
 MOST_SECONDS = 900
-KILLED, BLIND, SHORT = "KILLED", "BLIND", "SHORT"  # variables, see `in_trouble`
+KILLED, SLOW, BLIND, RESTARTED, SHORT = "KILLED", "SLOW", "BLIND", "RESTARTED", "SHORT"  # see `in_trouble`
+MOMENTS = ("core.common.worker_group", "_send"), ("core.storage.chunked_array", "write_chunk")
 
 
 def make_chunks_small() -> None:
@@ -43,14 +47,21 @@ def make_chunks_small() -> None:
 def in_trouble(words: list[str]) -> list[str]:
     """What the environment asks for.
 
-    KILLED: the second process ends by SIGKILL in its first chunk of `features`; torchrun counts its restarts,
-    and in the second try it lives. BLIND: the folder that the second process has in place of --images. SHORT:
-    `demo` runs the first two steps on few images.
+    A moment is a message to another process, or a chunk that is written. KILLED: "RANK N": that process ends
+    by SIGKILL at its Nth moment; torchrun counts its restarts, and in the second try it lives. SLOW:
+    "RANK S": that process waits S seconds at each moment. BLIND: the folder that the second process has in
+    place of --images. RESTARTED: torchrun has started the second process more often than the first, as on
+    another machine. SHORT: `demo` runs the first two steps on few images.
     """
-    second = os.environ.get("RANK") == "1"
-    if KILLED in os.environ and second and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
-        one_pass: Any = importlib.import_module("core.analysis.features.one_pass")
-        one_pass._scan = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    rank, second = os.environ.get("RANK", "0"), os.environ.get("RANK") == "1"
+    killed, moment = os.environ.get(KILLED, "none 0").split()
+    slow, seconds = os.environ.get(SLOW, "none 0").split()
+    if killed == rank and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        _at_moments(lambda n: os.kill(os.getpid(), signal.SIGKILL) if n == int(moment) else None)
+    if slow == rank:
+        _at_moments(lambda _: time.sleep(float(seconds)))
+    if RESTARTED in os.environ and second:
+        os.environ["TORCHELASTIC_RESTART_COUNT"] = "1"
     if BLIND in os.environ and second:
         words[words.index("--images") + 1] = os.environ[BLIND]
     if SHORT in os.environ:
@@ -60,6 +71,19 @@ def in_trouble(words: list[str]) -> list[str]:
         pipeline.STEPS = dict([*pipeline.STEPS.items()][:2])
         pipeline.in_analysis = lambda: [*pipeline.STEPS]
     return words
+
+
+def _at_moments(happens: Callable[[int], None]) -> None:
+    """Call `happens` with 1, 2 … at each moment, before what is done there."""
+    numbers = itertools.count(1)
+
+    def later(work: Callable[..., Any], *args: Any) -> Any:
+        happens(next(numbers))
+        return work(*args)
+
+    for name, function in MOMENTS:
+        module = importlib.import_module(name)
+        setattr(module, function, partial(later, getattr(module, function)))
 
 
 def command(words: list[str]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -94,7 +95,7 @@ def test_group__that_ends_early_says_why_once_and_one_process_completes(alone, t
             (tmp_path / folder / f"{number}.png").write_bytes(picture(number))
     images = "--images", tmp_path / "pictures", *ENCODER
     killed, resumed, missing, unseen = forked(
-        run_of(2, "features", study, "--redo", KILLED="features"),
+        run_of(2, "features", study, "--redo", KILLED="1 1"),
         run_of(1, "features", study, "--epsilon", "1.5"),
         run_of(2, "features", tmp_path / "none"),
         run_of(2, "embed", tmp_path / "other", *images, BLIND=str(tmp_path / "elsewhere")),
@@ -106,13 +107,37 @@ def test_group__that_ends_early_says_why_once_and_one_process_completes(alone, t
     assert "this is a bug" not in str([killed, missing, unseen])
 
 
+def test_any_order_of_failures__ends_in_the_study_of_one(alone, tmp_path):
+    """A process is killed at a moment that is drawn; then some go on, how many is drawn, and one is slow."""
+    study, draw = shutil.copytree(alone, tmp_path / "study"), random.Random(0)
+    steps = sample(["embed", "concepts", "heatmaps", "features", "overlap", "neighbours"] * 4, 3)
+    killed, resumed, options = [], [], {"embed": (*IMAGES, *ENCODER, "--batch-size", "8")}
+    for step in steps:
+        words = step, study, *options.get(step, ())
+        n = draw.choice([2, 3, 4])
+        moment = f"{draw.randrange(n)} {draw.randint(1, 3)}"
+        killed.append(run_of(n, *words, "--redo", KILLED=moment))
+        resumed.append(run_of(draw.choice([2, 3]), *words, SLOW="1 .05"))
+    made = forked(*(run for pair in zip(killed, resumed, strict=True) for run in pair))
+    assert all(-9 in one["codes"] for one in made[::2]), [*zip(killed, made[::2], strict=True)]
+    assert not any(code for one in made[1::2] for code in one["codes"]), made[1::2]
+    assert "this is a bug" not in str(made)
+    assert contents(study) == contents(alone)
+
+
+def test_restart__processes_meet_that_torchrun_has_started_differently_often(alone):
+    """Each machine counts the restarts that began there."""
+    (done,) = forked(run_of(2, "verify", alone, RESTARTED="1"))
+    assert done["codes"] == [0, 0], done["err"]
+
+
 def test_torchrun__starts_a_killed_group_again_and_the_study_is_that_of_one(alone, tmp_path):
     study = shutil.copytree(alone, tmp_path / "study")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     launcher += ["--max-restarts", "1", "--monitor-interval", "0.1", "--no-python"]
     ours = "from tests.pipeline.forked_ranks import command; import sys; sys.exit(command(sys.argv[1:]))"
     words = ["features", str(study), "--redo"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILLED": "features"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "KILLED": "1 1"}
     done = subprocess.run(
         [*launcher, sys.executable, "-c", ours, *words],
         capture_output=True,

@@ -15,7 +15,7 @@ from typing import Any
 
 from core.errors import SettingsError, StudyError
 
-MOST_BYTES = 8 << 20  # of a manifest, a sidecar, saved slices …; a manifest of ten million images has 4 MB
+MOST_BYTES = 8 << 20  # of a sidecar, saved slices, lists …
 MOST_REMEMBERED = 64
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,39}")  # of a basis or an answer: it becomes part of file names
 Hook = Callable[[dict[str, Any]], Any]
@@ -70,10 +70,17 @@ def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
     state = Path(path).stat() if isinstance(path, str) else path.stat()
     if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
         raise OSError(errno.EINVAL, "no regular file", str(path))
-    if state.st_size > most:
-        raise TooLarge(f"it has {state.st_size / 1e6:,.0f} MB; limit {most / 1e6:,.0f} MB")
+    check_size(state.st_size, most)
     with open(path, "rb") as file:
-        return file.read(most)
+        return file.read(
+            min(most, os.fstat(file.fileno()).st_size + 1)
+        )  # it takes the memory it is asked for
+
+
+def check_size(n_bytes: int, most: int) -> None:
+    """Raise TooLarge for more than `most` bytes."""
+    if n_bytes > most:
+        raise TooLarge(f"it has {n_bytes / 1e6:,.0f} MB; limit {most / 1e6:,.0f} MB")
 
 
 def read_json_file(path: str | Path, most: int = MOST_BYTES, hook: Hook | None = None) -> Any:

@@ -1,16 +1,21 @@
 """The manifest of a study: each step's items, inputs, settings and checksums.
 
+It lists the chunks of an array, {"rows", "sha256"} each. In the file the list of a large array is packed into
+two texts: the numbers of rows with spaces between, and the checksums without. So a manifest of 10^9 images is
+read in seconds, and a file of a stranger that would fill the memory with small values is refused.
+
 Its own checksum detects damage, but is no signature: someone who edits a manifest on purpose can compute a
 new checksum (`write_manifest` does).
 """
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from core.common.command_line import command_line
-from core.common.inside import TooLarge, inside, parse_json, read_bounded, refused_once, replacing
+from core.common.inside import TooLarge, check_size, inside, parse_json, read_bounded, refused_once, replacing
 from core.common.remote.place import AddressPath
 from core.errors import DamagedManifest, StudyError
 from core.steps import FORMULAS
@@ -23,6 +28,10 @@ MANIFEST = "manifest.json"
 UNFINISHED = "unfinished"  # settings by step, of steps that a run was asked for and that have no results
 PARTS = ("format", "steps", "items", UNFINISHED)
 OF_FORMULAS = "@formulas"  # among the inputs of a step
+MOST_BYTES = 512 << 20  # of the file: 0.09 bytes an image and a byte for each with maps (docs/scale.md)
+MOST_MARKS = 1 << 20  # of lists, objects and commas
+LONG = 1024  # chunks of an array from which on they are packed
+CHECKSUM = re.compile("[0-9a-f]{64}")
 
 
 def canonical(value: Any) -> str:
@@ -64,7 +73,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        content = read_bounded(inside(folder, MANIFEST))
+        content = read_bounded(inside(folder, MANIFEST), MOST_BYTES)
+        _check_marks(content)
     except TooLarge as error:
         raise _damaged(folder, f"is no manifest ({error})") from None
     except FileNotFoundError:
@@ -85,6 +95,7 @@ def _read(folder: Path) -> dict[str, Any]:
         raise _newer(folder, version)
     if not all(isinstance(manifest.get(part), dict) for part in ("steps", "items")):
         raise _damaged(folder, "is damaged (no steps or items)")
+    manifest["items"] = {name: _unpacked(item) for name, item in manifest["items"].items()}
     if (fault := entry_fault(manifest)) is not None:
         raise _damaged(folder, fault)
     if version < FORMAT or not seals.checksum_fits(content):
@@ -133,8 +144,42 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Replace the manifest. Raises StudyError, and leaves the last one, where it could not be read again."""
+    packed = {name: _packed(item) for name, item in manifest["items"].items()}
+    content = seals.sealed_json(manifest | {"items": packed})
+    try:
+        check_size(len(content), MOST_BYTES)
+        _check_marks(content)
+    except TooLarge as error:
+        raise StudyError(f"{folder / MANIFEST} would be too large: {error}. Make several studies") from None
     with replacing(folder / MANIFEST) as temporary:
-        temporary.write_bytes(seals.sealed_json(manifest))
+        temporary.write_bytes(content)
+
+
+def _packed(item: dict[str, Any]) -> dict[str, Any]:
+    chunks = item.get("chunks", ())
+    if len(chunks) < LONG or not all(CHECKSUM.fullmatch(one["sha256"]) for one in chunks):
+        return item
+    texts = {"rows": " ".join(str(one["rows"]) for one in chunks)}
+    return item | {"chunks": texts | {"sha256": "".join(one["sha256"] for one in chunks)}}
+
+
+def _unpacked(item: Any) -> Any:
+    """Return an item with a list of its chunks; unchanged where the texts are no such lists."""
+    match item:
+        case {"chunks": {"rows": str(text), "sha256": str(checksums)}}:
+            rows = [int(number) for number in text.split() if len(number) < 16 and number.isdecimal()]
+            if 64 * len(rows) == len(checksums):
+                parts = enumerate(rows)
+                chunks = [{"rows": n, "sha256": checksums[64 * at : 64 * at + 64]} for at, n in parts]
+                return item | {"chunks": chunks}
+    return item
+
+
+def _check_marks(content: bytes) -> None:
+    """Raise TooLarge for a text of more values than a manifest has: each takes a hundred bytes of memory."""
+    if (n := sum(map(content.count, (b"[", b"{", b",")))) > MOST_MARKS:
+        raise TooLarge(f"it has {n:,} values; limit {MOST_MARKS:,}")
 
 
 def item_digest(item: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scale import CHUNK_ROWS, SIZES, Constants, cost, opens, simulated, table
-from core.common.inside import MOST_BYTES
+from core.errors import StudyError
+from core.storage import manifest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
 
@@ -38,5 +39,8 @@ def test_simulated_manifest__is_opened_up_to_its_largest_size(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     rows = {"representations": CHUNK_ROWS}
     assert opens(rows, SIZES[0] + 1)
-    a_chunk = simulated(rows, SIZES[0]).stat().st_size / (SIZES[0] / CHUNK_ROWS)
-    assert not opens(rows, round(1.1 * MOST_BYTES / a_chunk * CHUNK_ROWS))
+    half = simulated(rows, SIZES[1]).stat().st_size  # of 10^8 images
+    monkeypatch.setattr(manifest, "MOST_BYTES", 2 * half)
+    assert opens(rows, round(1.9 * SIZES[1]))
+    with pytest.raises(StudyError, match=r"manifest.json would be too large: it has .* Make several studies"):
+        simulated(rows, round(2.1 * SIZES[1]))

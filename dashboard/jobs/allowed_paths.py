@@ -1,4 +1,5 @@
-"""Files and folders that may be chosen from the browser: those below the configured roots.
+"""Files and folders that may be chosen from the browser: those below the configured roots, and addresses that
+the owner has named (`core.common.remote.addresses`).
 
 PEREGRINE_ROOTS names the roots, separated as in PATH. Without it they are `data/`, `checkpoints/` and
 `build/` (where the shipped configs put what they train) of the working directory, as far as they exist: a
@@ -13,7 +14,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.errors import SettingsError
+from core.common.remote.addresses import URLS, is_granted, is_url, located
+from core.common.remote.place import as_path
+from core.errors import AddressRefused, SettingsError
 from core.storage.study_folders import NAME
 from dashboard.addresses.served_studies import MANIFEST, studies_folder
 
@@ -41,11 +44,13 @@ def allowed(text: str, *, folder: bool | None = None) -> Path:
     """The path that a text names, resolved, if it may be chosen.
 
     Args:
-        text: absolute, or relative to the working directory.
+        text: absolute, or relative to the working directory; or an address, which is not asked for here.
         folder: True and False ask for a folder or a file; None takes either.
     Raises:
         SettingsError: it lies outside the roots (whether or not it exists there), is hidden, or is not there.
     """
+    if is_url(text := text.strip()) and not text.startswith("file:"):
+        return _allowed_address(text)
     path = _resolved(text)
     if not any(_within(path, root) for root in roots()):
         raise SettingsError(
@@ -61,6 +66,19 @@ def allowed(text: str, *, folder: bool | None = None) -> Path:
     if folder is not None and path.is_dir() != folder:
         raise SettingsError(f"'{text[:120]}' is {'a file' if folder else 'a folder'}; choose the other kind")
     return path
+
+
+def _allowed_address(text: str) -> Path:
+    try:
+        address = located(text)
+    except AddressRefused as error:
+        raise SettingsError(str(error)) from None
+    if not is_granted(address):
+        raise SettingsError(
+            f"'{address[:120]}' is not below an address that may be chosen. The owner of the dashboard can "
+            f"name some in {URLS}"
+        )
+    return as_path(address)
 
 
 def spoken_roots() -> str:

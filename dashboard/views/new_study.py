@@ -242,7 +242,8 @@ def _command_of_check(asked: request.StudyRequest) -> Analyze | None:
         if allowed_paths.roots():
             st.caption(
                 f"You can pick files inside {plain(allowed_paths.spoken_roots())}. "
-                f"To allow other folders set `{allowed_paths.ROOTS}`."
+                f"To allow other folders set `{allowed_paths.ROOTS}`, and for addresses such as "
+                f"`s3://bucket/photos` `{allowed_paths.URLS}`."
             )
         else:
             st.info(

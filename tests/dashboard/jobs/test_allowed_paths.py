@@ -77,6 +77,44 @@ def test_allowed__says_what_is_wrong(place, text, says):
         allowed_paths.allowed(text)
 
 
+@pytest.fixture
+def named(monkeypatch) -> None:
+    monkeypatch.setenv("PEREGRINE_URLS", "s3://bucket/photos https://host/lists")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (" s3://bucket/photos/ ", "s3://bucket/photos"),
+        ("s3://bucket/photos/train-{000..002}.tar", "s3://bucket/photos/train-{000..002}.tar"),
+        ("https://host/lists/a%20b.csv", "https://host/lists/a b.csv"),
+    ],
+)
+def test_allowed__an_address_that_the_owner_has_named(place, named, text, address):
+    for folder in (True, False, None):
+        assert str(allowed_paths.allowed(text, folder=folder)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://bucket/photos2",
+        "s3://bucket",
+        "s3://bucket/photos/../secret",
+        "http://169.254.169.254/latest/meta-data",
+        "https://me:secret@host/lists/x.csv",
+        "https://host/lists/x.csv?root=/etc",
+        "gs://bucket/photos",
+        "ftp://host/lists",
+        "zip::s3://bucket/photos/x.zip",
+    ],
+)
+def test_allowed__no_other_address(place, named, text):
+    with pytest.raises(SettingsError, match="not below an address|cannot be read from|holds") as error:
+        allowed_paths.allowed(text)
+    assert "secret@" not in str(error.value)
+
+
 def test_allowed__kind(place):
     with pytest.raises(SettingsError, match="is a file"):
         allowed_paths.allowed("open/model.pth", folder=True)
@@ -167,10 +205,31 @@ def test_study_request__everything(place):
     )
 
 
+def test_study_request__by_address(place, named):
+    asked = request.StudyRequest(
+        images_path="s3://bucket/photos/pets",
+        encoder=request.CHECKPOINT,
+        encoder_text="https://host/lists/model.pth",
+        architecture="resnet18",
+        masks=request.MASK_FOLDER,
+        masks_path="s3://bucket/photos/masks",
+        words=request.WORD_FILE,
+        words_path="s3://bucket/photos/captions.txt",
+    )
+    assert asked.command(place / "mine") == Analyze(
+        place / "mine",
+        images="s3://bucket/photos/pets",
+        encoder="resnet18@https://host/lists/model.pth",
+        masks="s3://bucket/photos/masks",
+        captions="s3://bucket/photos/captions.txt",
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"images_path": "closed"},
+        {"images_path": "s3://bucket/elsewhere"},
         {"images_path": "open/model.pth"},
         {"encoder_text": "closed/model.pth"},
         {"encoder_text": "open/photos"},

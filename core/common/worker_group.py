@@ -142,11 +142,10 @@ def map_in_order(
         for slot in range(per_process):
             for process in (0, *others):
                 free.put((process, 1 + slot))
-        for other in others:
-            _send((work, threads), other)
         waiting: deque[Future[Result]] = deque()
         pool = ThreadPoolExecutor(free.qsize())
         most = free.qsize()
+        asked: list[int] = []  # a process that was not, since an earlier one has ended, waits for no END
 
         def compute(item: tuple[Any, ...]) -> Result:
             process, slot = free.get()
@@ -156,6 +155,9 @@ def map_in_order(
                 free.put((process, slot))
 
         try:
+            for other in others:
+                _send((work, threads), other)
+                asked.append(other)
             for item in items:
                 waiting.append(pool.submit(compute, item))
                 if len(waiting) > most:
@@ -164,7 +166,7 @@ def map_in_order(
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-            for other in others:
+            for other in asked:
                 for slot in range(per_process):
                     with suppress(JobError):
                         _send(END, other, 1 + slot)

@@ -35,7 +35,11 @@ SMALL = {  # chunks and batches of so few images that each process gets some
 }
 MOST_SECONDS = 900
 KILLED, SLOW, BLIND, RESTARTED, SHORT = "KILLED", "SLOW", "BLIND", "RESTARTED", "SHORT"  # see `in_trouble`
-MOMENTS = ("core.common.worker_group", "_send"), ("core.storage.chunked_array", "write_chunk")
+MOMENTS = (
+    ("core.common.worker_group", "_send"),
+    ("core.common.worker_group", "_receive"),
+    ("core.storage.chunked_array", "write_chunk"),
+)
 
 
 def make_chunks_small() -> None:
@@ -47,7 +51,7 @@ def make_chunks_small() -> None:
 def in_trouble(words: list[str]) -> list[str]:
     """What the environment asks for.
 
-    A moment is a message to another process, or a chunk that is written. KILLED: "RANK N": that process ends
+    A moment is a message between processes, or a chunk that is written. KILLED: "RANK N": that process ends
     by SIGKILL at its Nth moment; torchrun counts its restarts, and in the second try it lives. SLOW:
     "RANK S": that process waits S seconds at each moment. BLIND: the folder that the second process has in
     place of --images. RESTARTED: torchrun has started the second process more often than the first, as on

@@ -110,7 +110,7 @@ def test_group__that_ends_early_says_why_once_and_one_process_completes(alone, t
 def test_any_order_of_failures__ends_in_the_study_of_one(alone, tmp_path):
     """A process is killed at a moment that is drawn; then some go on, how many is drawn, and one is slow."""
     study, draw = shutil.copytree(alone, tmp_path / "study"), random.Random(0)
-    steps = sample(["embed", "concepts", "heatmaps", "features", "overlap", "neighbours"] * 4, 3)
+    steps = sample(["embed", "features", "heatmaps", "overlap", "neighbours"] * 4, 3)
     killed, resumed, options = [], [], {"embed": (*IMAGES, *ENCODER, "--batch-size", "8")}
     for step in steps:
         words = step, study, *options.get(step, ())

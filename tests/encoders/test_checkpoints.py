@@ -137,7 +137,7 @@ def test_weights_by_address_are_those_of_the_file(server, resnet18, tmp_path, mo
     path = save(server.root, dict(resnet18.state_dict()))
     spec, sidecar = f"resnet18@{server.url}/last.ckpt", server.root / "last.ckpt.json"
     sidecar.write_text(json.dumps({"transform": {"input_size": 64}}))
-    server.broken, server.cut = 2, 2
+    server.delay, server.broken, server.cut = 0.01, 2, 2
     encoder = load_encoder(spec)
     assert encoder.fingerprint == load_encoder(f"resnet18@{path}").fingerprint
     assert encoder.transform.input_size == 64 and encoder.spec == spec

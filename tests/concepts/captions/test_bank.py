@@ -265,6 +265,7 @@ def test_laion__numbers_and_types_that_are_none(tmp_path):
 
 def test_bank__by_address(server):
     (server.root / "my captions.csv").write_text("words,other\na red bird,1\na blue car on a street,2\n")
+    server.delay, server.broken, server.cut = 0.01, 2, 2  # slow, failing and half-sent answers
     bank = open_bank(f"{server.url}/my%20captions.csv?column=words")
     assert list(bank.texts([0, 1])) == ["a red bird", "a blue car on a street"]
     with pytest.raises(CaptionError, match="no captions at .*none.txt': no such object"):

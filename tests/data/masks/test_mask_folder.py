@@ -302,6 +302,7 @@ def test_read_mask__black_and_upright(tmp_path):
 def test_by_address__as_on_disk(server):
     files = {"core/train/cat/1.png": 40, "core/val/dog/1.png": 90, "spurious/train/dog/2.png": 255}
     near = opened(put_masks(server.root / "masks", files))
+    server.delay, server.broken, server.cut = 0.01, 2, 2  # slow, failing and half-sent answers
     far = open_masks(masks=f"{server.url}/masks", source=NamedImages(PETS))
     assert far is not None and table(far) == table(near) and far.report == near.report
     again = reopen_masks(far.describe(), NamedImages(PETS))

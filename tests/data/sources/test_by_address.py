@@ -143,7 +143,7 @@ def test_shards__as_on_disk(server, spec):
 
 def test_shards__failing_and_cut_half_way(server):
     shards(server.root / "shards")
-    server.broken, server.cut, server.only = 3, 3, ".tar"
+    server.delay, server.broken, server.cut, server.only = 0.01, 3, 3, ".tar"
     assert_same(open_images(f"{server.url}/shards"), open_images(server.root / "shards"))
 
 

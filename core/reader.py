@@ -25,7 +25,7 @@ from core.storage.chunked_array import ChunkedArray
 from core.storage.damage import find_damage
 from core.storage.missing import LEFT_OUT, NO_LABELS, Missing, damaged_item, missing_step
 from core.storage.seals import Damaged
-from core.storage.table_files import read_stored_table
+from core.storage.table_files import KeptColumns, read_stored_table
 from core.storage.thumbnails import thumbnail_bytes, thumbnail_picture
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from core.heatmaps.reader import HeatmapReader
 
 
-class StudyReader:
+class StudyReader(KeptColumns):
     """The contents of a study folder: the base of `core.store.Study`.
 
     It is a snapshot of its manifest: open it again to see what a later step added. Items of stale
@@ -49,6 +49,7 @@ class StudyReader:
         self._name_contents(self.manifest)
         self.damage: dict[str, str] = {}
         self._arrays: dict[str, ChunkedArray] = {}
+        self.kept_columns: dict[tuple[str, str], pd.Series] = {}
         self.states = {step: manifests.step_state(self.manifest, step) for step in self.manifest["steps"]}
 
     def __reduce__(self) -> Any:
@@ -186,11 +187,7 @@ class StudyReader:
     @cached_property
     def images(self) -> pd.DataFrame:
         """One row per image, in the order of every array: image_id, path, split, label."""
-        return self.table("images")
-
-    @cached_property
-    def _rows(self) -> pd.Index:
-        return pd.Index(self.images["image_id"])
+        return self.kept("images")
 
     @property
     def n_images(self) -> int:
@@ -219,10 +216,10 @@ class StudyReader:
 
     def row_of(self, image_id: str) -> int:
         """Return the row of an image in every table and array that has one row per image."""
-        try:
-            return int(self._rows.get_loc(image_id))  # pyright: ignore[reportArgumentType]
-        except KeyError:
-            raise StudyError(f"no image '{image_id}' in '{self.path}'") from None
+        rows = self.rows_held([image_id])
+        if image_id not in rows:
+            raise StudyError(f"no image '{image_id}' in '{self.path}'")
+        return rows[image_id]
 
     @cached_property
     def source(self) -> Any:

@@ -17,23 +17,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.answers.answer import (
-    PARTS,
-    PROBE,
-    Answer,
-    answer_named,
-    answers_of,
-    default_answer,
-    evaluated,
-)
-from core.answers.as_read import answers_as_read, overlap_as_read, scores_as_read
+from core.answers.answer import PARTS, PROBE, Answer, answer_named, answers_of, default_answer, evaluated
+from core.answers.as_read import AS_READ, SPLIT, columns_as_read, overlap_as_read, place_as_read
 from core.bases.basis import UNITS, Basis, bases_of, latents_table
 from core.common.arrays import unit_rows
 from core.common.dataframes import select
 from core.common.threadsafe import cached_property
 from core.jobs.progress import Progress
 from core.measures.overlap import overlap_by_class, summary_table
-from core.measures.slice_tables import OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
+from core.measures.slice_tables import NOT_OF_SLICES, OF_EVALUATION, OF_SCORES, QUICK, TABLES, VECTORS
 from core.reader import StudyReader
 from core.slices.evaluate import result_column
 from core.slices.inspection.populations import images_of, with_split
@@ -47,10 +39,6 @@ from core.storage.writer import Collected
 from core.topics import function_named
 
 WHOLE = "its numbers are of all images of the study, and there are none of a slice; leave out --where"
-NOT_OF_SLICES = (
-    *("overlap_sweep", "overlap_by_feature", "probe_curves", "failure_pairs", "explained"),
-    *("domain_probes", "domain_classes", "domain_twins", "domain_jaccard", "domain_features", "domain_map"),
-)
 OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy")  # of no other answer
 OF_FAILURES = STEPS["failures"].outputs
 OF_ANSWER = "what this step says is of the probe"
@@ -179,18 +167,31 @@ class Answered(Study):
             return self._failures[""]
         return {"skipped": OF_ANSWER} if step in ("quality", "failures") else self.whole.summary(step)
 
+    def holder(self, table: str, column: str) -> StudyReader:
+        is_own = column == SPLIT or place_as_read(self.answer, table, column) != (table, column)
+        return self if table in AS_READ and is_own else self.whole.holder(table, column)
+
+    def column(self, table: str, name: str) -> pd.Series:
+        if table not in AS_READ:
+            return self.whole.column(table, name)
+        return self._split if name == SPLIT else self.whole.column(*place_as_read(self.answer, table, name))
+
     def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        frame = self._table(name)
-        if frame is None:
-            source = self.evaluation if name in OF_EVALUATION else self.whole  # what is stored is the probe's
-            return source.table(name, columns)
-        return frame if columns is None else select(frame, columns)
+        if name in AS_READ and self.has(name):
+            return self.kept(name, columns)
+        if (frame := self._table(name)) is not None:
+            return frame if columns is None else select(frame, columns)
+        return self._stored(name).table(name, columns)
 
     def columns(self, name: str) -> list[str]:
+        if name in AS_READ and self.has(name):
+            return columns_as_read(self.whole, name)
         frame = self._table(name)
-        if frame is None:
-            return (self.evaluation if name in OF_EVALUATION else self.whole).columns(name)
-        return list(frame.columns)
+        return self._stored(name).columns(name) if frame is None else list(frame.columns)
+
+    def _stored(self, name: str) -> Study:
+        """What has an item that does not differ with the answer, or is of images that it is judged on."""
+        return self.evaluation if name in OF_EVALUATION else self.whole
 
     def array(self, name: str) -> ChunkedArray:
         array = self.whole.array(self.answer.part(name) if name in PARTS else name)
@@ -204,14 +205,11 @@ class Answered(Study):
         return self.evaluation.vector(name) if name in OF_EVALUATION else super().vector(name)
 
     def is_made(self, table: str) -> bool:
-        return table in OF_EVALUATION or self._table(table) is not None
+        return table in (*OF_EVALUATION, *AS_READ) or self._table(table) is not None
 
     def _table(self, name: str) -> pd.DataFrame | None:
         """A table that differs with the answer; None for the others."""
         make = {
-            PROBE: lambda: answers_as_read(self.whole, self.answer, self._split),
-            "images": lambda: self.whole.table(name).assign(split=self._split),
-            "quality": lambda: scores_as_read(self.whole.table("quality"), self.table(PROBE)),
             "overlap": lambda: overlap_as_read(self.whole.table("overlap"), self.table(PROBE)),
             "overlap_summary": lambda: summary_table(self.table("overlap")),
             "overlap_by_class": lambda: overlap_by_class(self.table("overlap")),
@@ -224,9 +222,12 @@ class Answered(Study):
         return self._made[name]
 
     @cached_property
-    def _split(self) -> np.ndarray:
-        """(n_images,) the split of each image; a drawn one may be void (see `evaluated`)."""
-        return np.where(evaluated(self.whole, self.answer.kind), "val", "train").astype(object)
+    def _split(self) -> pd.Series:
+        """The split of each image; a drawn one may be void (see `evaluated`)."""
+        val = evaluated(self.whole, self.answer.kind)
+        if np.array_equal(val, self.whole.is_val):
+            return self.whole.column("images", SPLIT)
+        return pd.Series(np.array(["train", "val"], object)[val.astype(int)], dtype="str")
 
     @cached_property
     def _failures(self) -> dict[str, Any]:
@@ -253,7 +254,7 @@ class Narrowed(Study):
     def __init__(self, study: Study, where: Slice):
         whole = study.whole if isinstance(study, Narrowed) else study
         where = Slice.joined([study.slice, where]) if isinstance(study, Narrowed) else where
-        self.__dict__.update(whole.__dict__)  # the same snapshot, and what it has read already
+        self.__dict__.update(whole.__dict__, column=whole.column, holder=whole.holder)  # the same snapshot
         self.whole, self.slice = whole, with_split(whole, where)
         self.chosen = self.inside = images_of(whole, where)  # (n_images,) bool: the images of the slice
         self.key = f"{whole.key}#{self.slice}"

@@ -244,7 +244,7 @@ def _why_empty(metrics: pd.DataFrame) -> str:
 
 
 def _table(study: Study, options: FigureOptions) -> RankedScores:
-    return RankedScores(study.table("quality_metrics"), known_score(study.table("quality"), options.score))
+    return RankedScores(study.table("quality_metrics"), known_score(study.kept("quality"), options.score))
 
 
 class RankedScores(NamedTuple):

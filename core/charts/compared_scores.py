@@ -149,7 +149,7 @@ def shared_scores(shared: Shared, score: str) -> dict[str, tuple[np.ndarray, np.
     """
     values: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, study, rows in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
-        table = study.table("quality")
+        table = study.kept("quality")
         column = known_score(table, score)
         values[name] = numbers(table, column)[rows], numbers(table, "correct")[rows]
     return values

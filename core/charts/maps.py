@@ -296,7 +296,7 @@ def _table(study: Study, options: FigureOptions) -> Places:
     elif options.score != FigureOptions.score or not (
         study.labelled and (options.classes or names_tell(study.images["label"].to_numpy(object)[rows]))
     ):
-        table = study.table("quality")
+        table = study.kept("quality")
         score = known_score(table, options.score)
         value, title = numbers(table, score)[rows].astype(np.float64), score_label(score)
     else:

@@ -196,7 +196,7 @@ def _trend_line(kind: Any, table: pd.DataFrame, theme: Theme, *, legend: bool) -
 
 def _table(study: Study, options: FigureOptions) -> ScoredOverlaps:
     """Read every image with a mask, of any split."""
-    table = study.table("quality")
+    table = study.kept("quality")
     score = known_score(table, options.score)
     frame = study.table("overlap").drop(columns=[score], errors="ignore")
     correct = frame["correct"].astype("boolean").to_numpy(dtype=float, na_value=np.nan)

@@ -34,7 +34,7 @@ def score_values(study: Study, score: str) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         SettingsError: the study does not have the score.
     """
-    table = study.table("quality")
+    table = study.kept("quality")
     values, rows = numbers(table, known_score(table, score)), shown_images(study)
     return values[rows], numbers(table, "correct")[rows]
 

@@ -164,7 +164,7 @@ def _curves(name: str, title: str, kind: str) -> Chart:
     """Make the chart of a kind of curve."""
 
     def table(study: Study, options: FigureOptions) -> Curves:
-        held = study.table("quality")
+        held = study.kept("quality")
         scores = [known_score(held, score) for score in (options.score, *options.against)]
         points = study.table("quality_curves")
         points = points.loc[(points["curve"] == kind) & points["score"].isin(scores).to_numpy()]

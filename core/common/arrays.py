@@ -63,3 +63,9 @@ def one_of_each_first(values: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     ranks = np.empty(len(kinds), int)
     ranks[by_kind] = np.arange(len(kinds)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return values[np.argsort(ranks, kind="stable")]
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return an array that many share; to write to it is an error."""
+    array.setflags(write=False)
+    return array

@@ -90,9 +90,9 @@ class StudyScores:
 
 def judged_of(study: Study, rows: np.ndarray) -> StudyScores:
     """Read the probe and Q-Score results of a study for some of its images."""
-    probe = study.table("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
+    probe = study.kept("probe", ["correct", "confidence"]) if study.has("probe") else pd.DataFrame()
     score_columns = ["q_score", "n_firing", "n_firing_discriminative"]
-    quality = study.table("quality", score_columns) if study.has("quality") else pd.DataFrame()
+    quality = study.kept("quality", score_columns) if study.has("quality") else pd.DataFrame()
 
     def column(table: pd.DataFrame, name: str) -> np.ndarray:
         values = numbers(table, name)

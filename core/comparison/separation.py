@@ -30,8 +30,9 @@ def separation_table(shared: Shared, measures: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for name, study, places in zip(shared.names, shared.studies, shared.rows[:, shared.judged], strict=True):
-        quality = study.table("quality") if study.has("quality") else pd.DataFrame()
-        probe = study.table("probe", ["correct"]) if study.has("probe") else pd.DataFrame()
+        held = study.columns("quality") if study.has("quality") else []
+        quality = study.kept("quality", [score for score in SEPARATED if score in held])
+        probe = study.kept("probe", ["correct"]) if study.has("probe") else pd.DataFrame()
         if not len(probe):
             continue
         correct = numbers(probe, "correct")[places]

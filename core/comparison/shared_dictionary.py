@@ -228,7 +228,7 @@ def _correct(study: Study) -> np.ndarray:
     """(n_images,) float64: 1, 0, or NaN where the study does not say."""
     if not study.has("probe"):
         return np.full(study.n_images, np.nan)
-    return numbers(study.table("probe", ["correct"]), "correct")
+    return numbers(study.kept("probe", ["correct"]), "correct")
 
 
 def shared_finding(data: SharedDictionary) -> str:

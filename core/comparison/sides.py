@@ -49,8 +49,8 @@ def side_table(shared: Shared) -> pd.DataFrame:
 
 def _answers(study: Study, rows: np.ndarray) -> pd.DataFrame:
     """predicted, confidence, correct, q of some images, in order."""
-    probe = study.table("probe", ["predicted", "confidence", "correct"]) if study.has("probe") else None
-    quality = study.table("quality", ["q_score"]) if study.has("quality") else None
+    probe = study.kept("probe", ["predicted", "confidence", "correct"]) if study.has("probe") else None
+    quality = study.kept("quality", ["q_score"]) if study.has("quality") else None
     unknown = np.full(len(rows), np.nan)
     return pd.DataFrame(
         {

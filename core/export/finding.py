@@ -90,7 +90,7 @@ def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str
 
 def _answers(study: Study, shown: np.ndarray) -> str:
     """Name the most common answers on some images, each with its share."""
-    predicted = words(study.table("probe", ["predicted"]).loc[shown].dropna(), "predicted")
+    predicted = words(study.kept("probe", ["predicted"]).loc[shown].dropna(), "predicted")
     common = sorted(Counter(predicted).items(), key=lambda pair: (-pair[1], pair[0]))[:MOST]
     return _joined([f"“{name}” ({percent(n / len(predicted), digits=0)})" for name, n in common])
 

@@ -72,8 +72,9 @@ def _spreads(study: StudyReader, name: str, inside: np.ndarray, outcome: np.ndar
     """
     values = result_column(study, name)
     if len(inside) > max(SORTED_AT_ONCE * len(values), LEAST_ORDERED):
-        order = read_once(study, f"ranking by {name}", lambda: ranking(values))
-        tied = read_once(study, f"ties of {name}", lambda: ties(values, order))
+        holder = study.holder("quality", name)
+        order = read_once(holder, f"ranking by {name}", lambda: ranking(values))
+        tied = read_once(holder, f"ties of {name}", lambda: ties(values, order))
         return ranked_spreads(order, tied, outcome)
     scored = inside[np.isfinite(values[inside])]
     return spreads(values[scored], outcome[scored] == POSITIVE)

@@ -44,7 +44,7 @@ def metrics_of_slice(
 ) -> pd.DataFrame:
     """Table `quality_metrics`; scores: only these, whose rivals are then among them."""
     table, correct, rows = judged_scores(study, mask, scores)
-    predicted = study.table("quality", ["predicted"])["predicted"].iloc[rows]
+    predicted = study.kept("quality", ["predicted"])["predicted"].iloc[rows]
     settings = study.settings("quality")
     return score_metrics(
         table,
@@ -140,3 +140,7 @@ OF_EVALUATION = {  # what the steps store of just the evaluation images with a p
     *("quality_metrics", "quality_curves", "quality_by_cause"),
     *(name for name, measure in VECTORS.items() if measure is _means),
 }
+NOT_OF_SLICES = (
+    *("overlap_sweep", "overlap_by_feature", "probe_curves", "failure_pairs", "explained"),
+    *("domain_probes", "domain_classes", "domain_twins", "domain_jaccard", "domain_features", "domain_map"),
+)

@@ -128,7 +128,8 @@ def said_of(study: Study, text: str, *, among: np.ndarray | None = None) -> tupl
     )
     hits = table.loc[(codes >= 0) & fits[codes]]
     best = hits.groupby("image_id")["cosine"].max()
-    rows = np.array([study.row_of(str(name)) for name in best.index], np.int64)
+    held = study.rows_held(best.index.tolist())
+    rows = np.array([held[name] for name in best.index], np.int64)
     cosine = best.to_numpy(np.float32)
     if among is not None:
         in_population = np.asarray(among, bool)[rows]

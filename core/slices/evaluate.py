@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
+from core.common.arrays import read_only
 from core.common.captions import class_id, with_class_names
 from core.common.command_line import command_line
 from core.common.dataframes import numbers
@@ -19,6 +20,7 @@ from core.traces.traces import read_traces
 
 TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
 RESULTS = ("quality", "probe", "overlap")
+KEPT = ("images", "quality", "probe")  # their columns are read once
 TRACES = "traces"  # not a table: what people left on the images, see `core.traces`
 TAG, WRONG_LABEL = TRACE_COLUMNS = ("tag", "wrong_label")
 SPLITS = ("train", "val")
@@ -160,22 +162,25 @@ def result_column(study: StudyReader, column: str) -> np.ndarray:
     """
     if slice_columns(study).get(column) not in RESULTS:
         return np.full(study.n_images, np.nan)
-    return read_once(study, column, lambda: numbers(column_values(study, column).to_frame(column), column))
+    values = column_values(study, column)
+    as_kept = values.dtype == np.float64
+    return read_only(values.to_numpy() if as_kept else numbers(values.to_frame(column), column))
 
 
 def class_column(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) int64, read-only: the number in `class_names` of the class in a column, 'label' or
     'predicted'; -1 where unknown or not computed.
     """
-    if slice_columns(study).get(column) not in ("images", *RESULTS):
+    if (table := slice_columns(study).get(column)) not in ("images", *RESULTS):
         return np.full(study.n_images, -1)
 
     def read() -> np.ndarray:
         codes, names = pd.factorize(column_values(study, column))
         positions = pd.Index(study.class_names, dtype=object).get_indexer(pd.Index(names, dtype=object))
-        return np.append(positions, -1)[codes].astype(np.int64)  # a missing one has the code -1
+        return np.append(positions, -1)[codes].astype(np.int32)  # a missing one has the code -1
 
-    return read_once(study, f"class of {column}", read)
+    holder = study.holder(table, column) if table in KEPT else study
+    return read_only(read_once(holder, f"class of {column}", read).astype(np.int64))
 
 
 def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:
@@ -185,8 +190,7 @@ def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> 
     """
     arrays = _READ.setdefault(study, {})
     if name not in arrays:
-        arrays[name] = read()
-        arrays[name].setflags(write=False)
+        arrays.setdefault(name, read_only(read()))
     return arrays[name]
 
 
@@ -205,14 +209,12 @@ def column_values(study: StudyReader, column: str) -> pd.Series:
         raise _unknown_column(study, column, list(tables))
     if tables[column] == TRACES:
         raise SliceError(f"'{column}' has no range; write tag=doubtful or wrong_label=true")
-    if tables[column] == "images":
-        return pd.Series(study.images[column].array)
-    if tables[column] == "overlap":
-        return pd.Series(_overlap(study, *OVERLAPS[column]))
-    values = study.table(tables[column], columns=[column])[column]
+    if (table := tables[column]) == "overlap":
+        return pd.Series(read_once(study, column, lambda: _overlap(study, *OVERLAPS[column])))
+    values = study.column(table, column) if table in KEPT else study.table(table, columns=[column])[column]
     if len(values) == study.n_images:
-        return pd.Series(values.array)
-    frame = study.table(tables[column], columns=["image_id", column])  # a table over one split only
+        return pd.Series(values.array, copy=False)
+    frame = study.table(table, columns=["image_id", column])  # a table over one split only
     frame = frame.set_index("image_id").reindex(study.images["image_id"])
     return pd.Series(frame[column].array)
 

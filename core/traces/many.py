@@ -50,8 +50,9 @@ def change_images(
     """
     new, gone, line = limits.checked_tags(add), set(limits.checked_tags(remove)), limits.checked_note(note)
     names = list(dict.fromkeys(image_ids))
-    for name in names:
-        study.row_of(name)
+    held = study.rows_held(names)
+    if absent := [name for name in names if name not in held]:
+        study.row_of(absent[0])
     labels = wrong_label if isinstance(wrong_label, Mapping) else dict.fromkeys(names, wrong_label)
     for label in {label for label in labels.values() if label and label != UNSURE}:
         if label not in study.class_names:

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 import numpy as np
 import streamlit as st
 
-from core.errors import PeregrineError
 from core.store import Study
 from dashboard.addresses.served_studies import ANSWER, BASIS, split_basis
 
@@ -322,7 +321,9 @@ def picked_rows(study: Study) -> list[int]:
 
 def rows_held(study: Study, image_ids: Iterable[str]) -> list[int]:
     """Rows of image ids; ids that this study does not hold are left out."""
-    return [row for name in image_ids if (row := _row_of(study, name)) is not None]
+    names = list(image_ids)
+    rows = study.rows_held(names) if names else {}
+    return [rows[name] for name in names if name in rows]
 
 
 def pick_rows(study: Study, rows: Sequence[int]) -> None:
@@ -334,15 +335,8 @@ def pick_rows(study: Study, rows: Sequence[int]) -> None:
 
 def _row_in_url(study: Study) -> int | None:
     name = url_text(IMAGE)
-    row = None if name is None else _row_of(study, name)
+    row = None if name is None else study.rows_held([name]).get(name)
     if name is not None and row is None:
         set_url(IMAGE, None)
         notify(f"This study holds no image {name[:80]!r}, so that part of the link was dropped.")
     return row
-
-
-def _row_of(study: Study, image_id: str) -> int | None:
-    try:
-        return study.row_of(image_id)
-    except PeregrineError:
-        return None

@@ -186,7 +186,7 @@ def headline(study: Study) -> dict[str, Any]:
     of_q = metrics.loc[metrics["score"] == Q].to_dict("records")
     if not of_q:
         return {}
-    row, shown = of_q[0], study.table("quality", ["n_firing", "n_firing_discriminative"]).loc[study.is_val]
+    row, shown = of_q[0], study.kept("quality", ["n_firing", "n_firing_discriminative"]).loc[study.is_val]
     between = [float(row["auroc_low"]), float(row["auroc_high"])]
     return {
         "q_auroc": _float_or_none(row["auroc"]),

@@ -19,7 +19,6 @@ from core.slices.evaluate import (
     class_column,
     column_values,
     mask,
-    read_once,
     result_column,
     slice_columns,
 )
@@ -29,6 +28,7 @@ from core.traces.traces import read_traces
 LABEL, PREDICTED, CORRECT, SPLIT = FACETS = ("label", "predicted", "correct", "split")
 MOST_RANGES = 6
 MOST_VALUES = 1000  # of a column of texts that is a facet; one with more, such as a path, is none
+FIRST = 1000  # values that tell most columns of many numbers from those of few
 FEW_NUMBERS = 6  # a column of so many different numbers is counted by number
 
 
@@ -78,9 +78,9 @@ def ranges_of(study: StudyReader, column: str) -> list[str]:
     series = column_values(study, column)
     if pd.api.types.is_bool_dtype(series) or not pd.api.types.is_numeric_dtype(series):
         return []
-    values = read_once(study, f"number {column}", lambda: series.to_numpy(np.float64, na_value=np.nan))
+    values = series.to_numpy(np.float64, na_value=np.nan)
     values = values[np.isfinite(values)]
-    if len(np.unique(values)) <= FEW_NUMBERS:
+    if len(np.unique(values[:FIRST])) <= FEW_NUMBERS and len(np.unique(values)) <= FEW_NUMBERS:
         return []
     low, high, whole = float(values.min()), float(values.max()), bool(np.all(values == np.round(values)))
     power = 10.0 ** math.floor(math.log10((high - low) / MOST_RANGES))

@@ -113,7 +113,8 @@ def class_counts(study: Study, group: str) -> pd.DataFrame:
 
 def rows_of(study: Study, table: pd.DataFrame) -> np.ndarray:
     """(n,) int64: image rows of a table's column image_id."""
-    return np.array([study.row_of(name) for name in table["image_id"]], np.int64)
+    rows = study.rows_held(table["image_id"].tolist())
+    return np.array([rows[name] for name in table["image_id"]], np.int64)
 
 
 def boxes_of(high: pd.DataFrame, rows: np.ndarray) -> dict[int, tuple[float, float, float, float]]:

@@ -6,27 +6,10 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import pandas as pd
-import pytest
-
 from core.store import open_study
 from dashboard.cache import reads
 from dashboard.server import warm_up
 from tests.dashboard.conftest import unescaped
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_beside__joins_tables_by_image_whatever_their_order(shuffled):
-    images = pd.DataFrame({"image_id": [f"{i}.png" for i in range(50)], "label": range(50)})
-    extra = pd.DataFrame({"image_id": images["image_id"], "q": range(100, 150)})
-    if shuffled:
-        extra = extra.sample(frac=1, random_state=0).iloc[:40]
-    expected = {name: q for name, q in zip(extra["image_id"], extra["q"], strict=True)}
-    found = reads._beside(images, extra)
-    assert found["image_id"].tolist() == images["image_id"].tolist()
-    assert found["label"].tolist() == list(range(50))
-    for name, q in zip(found["image_id"], found["q"], strict=True):
-        assert q == expected[name] if name in expected else pd.isna(q)
 
 
 def test_images__of_columns_in_several_tables_the_first_is_taken(studies):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,7 +14,7 @@ from core.common.command_line import command_line
 from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
-from core.slices.saved_file import with_saved
+from core.slices.saved_file import Conditions, with_saved
 from core.traces.traces import read_traces
 
 TABLES = ("images", "quality", "probe", "attributes")  # the first with a column of that name counts
@@ -28,36 +27,6 @@ MASKS = ("core", "spurious")
 MEASURES = ("energy", "paper", "binary", "soft")  # columns of the table `overlap`
 _READ: WeakKeyDictionary[StudyReader, dict[str, np.ndarray]] = WeakKeyDictionary()
 OVERLAPS = {f"{mask}_{measure}": (mask, measure) for mask in MASKS for measure in MEASURES}
-
-
-class Conditions(Protocol):
-    """The conditions of a slice; `core.slices.slice.Slice` documents each part."""
-
-    @property
-    def split(self) -> str | None: ...
-    @property
-    def labels(self) -> tuple[str, ...]: ...
-    @property
-    def predicted(self) -> tuple[str, ...]: ...
-    @property
-    def correct(self) -> bool | None: ...
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]: ...
-    @property
-    def fires(self) -> tuple[int, ...]: ...
-    @property
-    def concepts(self) -> tuple[str, ...]: ...
-    @property
-    def confusion(self) -> tuple[str, str] | None: ...
-    @property
-    def image_ids(self) -> tuple[str, ...]: ...
-    @property
-    def extras(self) -> Mapping[str, tuple[str, ...]]: ...
-    @property
-    def saved(self) -> tuple[str, ...]: ...
-
-    @classmethod
-    def parse(cls, text: str) -> Conditions: ...
 
 
 def slice_columns(study: StudyReader) -> dict[str, str]:
@@ -94,14 +63,9 @@ def _mask(conditions: Conditions, study: StudyReader) -> np.ndarray:
     inside = np.ones(len(study.images), dtype=bool)
     if conditions.split is not None:
         _check_known("split", [conditions.split], SPLITS)
-        inside &= _equals(study, "split", (conditions.split,))
+        inside &= study.is_val if conditions.split == "val" else ~study.is_val
     for column, classes in _class_conditions(conditions):
-        allowed = study.class_names
-        if column == "predicted" and not set(classes) <= set(allowed):  # an output may be no label
-            allowed = [*allowed, *column_values(study, column).dropna().unique()]
-        classes = tuple(class_id(one, allowed) for one in classes)
-        _check_known(column, classes, allowed)
-        inside &= _equals(study, column, classes)
+        inside &= _of_classes(study, column, classes)
     if conditions.correct is not None:
         inside &= _equals(study, "correct", ("true" if conditions.correct else "false",))
     for column, (low, high) in conditions.ranges.items():
@@ -171,16 +135,33 @@ def class_column(study: StudyReader, column: str) -> np.ndarray:
     """(n_images,) int64, read-only: the number in `class_names` of the class in a column, 'label' or
     'predicted'; -1 where unknown or not computed.
     """
-    if (table := slice_columns(study).get(column)) not in ("images", *RESULTS):
+    if slice_columns(study).get(column) not in ("images", *RESULTS):
         return np.full(study.n_images, -1)
+    return read_only(_class_codes(study, column).astype(np.int64))
+
+
+def _class_codes(study: StudyReader, column: str) -> np.ndarray:
+    """As `class_column`, int32 and kept."""
 
     def read() -> np.ndarray:
         codes, names = pd.factorize(column_values(study, column))
         positions = pd.Index(study.class_names, dtype=object).get_indexer(pd.Index(names, dtype=object))
         return np.append(positions, -1)[codes].astype(np.int32)  # a missing one has the code -1
 
-    holder = study.holder(table, column) if table in KEPT else study
-    return read_only(read_once(holder, f"class of {column}", read).astype(np.int64))
+    holder = study.holder(slice_columns(study)[column], column)
+    return read_once(holder, f"class of {column}", read)
+
+
+def _of_classes(study: StudyReader, column: str, classes: tuple[str, ...]) -> np.ndarray:
+    """(n_images,) bool: images whose class in a column, 'label' or 'predicted', is one of some."""
+    allowed = study.class_names
+    if column == "predicted" and not set(classes) <= set(allowed):  # an output may be no label
+        allowed = [*allowed, *column_values(study, column).dropna().unique()]
+    classes = tuple(class_id(one, allowed) for one in classes)
+    _check_known(column, classes, allowed)
+    if column not in slice_columns(study) or not set(classes) <= set(study.class_names):
+        return _equals(study, column, classes)
+    return np.isin(_class_codes(study, column), [study.class_names.index(name) for name in classes])
 
 
 def read_once(study: StudyReader, name: str, read: Callable[[], np.ndarray]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Read the file of a study's saved slices: `slices.json`, name to text form."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -24,6 +26,36 @@ class NamesSlices(Protocol):
 
     @classmethod
     def parse(cls, text: str) -> Self: ...
+
+
+class Conditions(Protocol):
+    """The conditions of a slice; `core.slices.slice.Slice` documents each part."""
+
+    @property
+    def split(self) -> str | None: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def predicted(self) -> tuple[str, ...]: ...
+    @property
+    def correct(self) -> bool | None: ...
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]: ...
+    @property
+    def fires(self) -> tuple[int, ...]: ...
+    @property
+    def concepts(self) -> tuple[str, ...]: ...
+    @property
+    def confusion(self) -> tuple[str, str] | None: ...
+    @property
+    def image_ids(self) -> tuple[str, ...]: ...
+    @property
+    def extras(self) -> Mapping[str, tuple[str, ...]]: ...
+    @property
+    def saved(self) -> tuple[str, ...]: ...
+
+    @classmethod
+    def parse(cls, text: str) -> Conditions: ...
 
 
 Named = TypeVar("Named", bound=NamesSlices)

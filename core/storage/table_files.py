@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,7 @@ class KeptColumns:
     def column(self, table: str, name: str) -> pd.Series:
         """Return a column of a table: read once, and kept as long as the study is."""
         if (table, name) not in self.kept_columns:
-            self.kept_columns.setdefault((table, name), self.table(table, [name])[name])
+            self.kept_columns.setdefault((table, name), cast(pd.Series, self.table(table, [name])[name]))
         return self.kept_columns[table, name]
 
     def kept(self, table: str, names: Sequence[str] | None = None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,9 @@ from core.common.arrays import safe_divide
 from core.common.dataframes import numbers
 from core.common.statistics.chance import LEAST
 from core.common.statistics.intervals import area_bounds, percentile_interval, resampled_logit_interval
-from core.common.statistics.weighted_auroc import WeightedAuroc
+from core.common.statistics.kernels import areas_in_order
 from core.comparison.images import Shared
-from core.measures.metrics import metrics_of, rank, resample
+from core.measures.metrics import rank, resample
 from core.slices.overlap_values import MASKS, overlap_values
 from core.store import Study
 
@@ -137,6 +138,23 @@ def _overlap(study: Study, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | N
     return values[rows], masked[rows]
 
 
+class _Ranked(NamedTuple):
+    """Images from the best score to the worst, as `areas_in_order` takes them."""
+
+    rows: np.ndarray
+    outcome: np.ndarray
+    starts: np.ndarray
+
+
+def _ranked(score: np.ndarray, correct: np.ndarray) -> _Ranked:
+    among = np.flatnonzero(np.isfinite(score) & np.isfinite(correct))
+    ranking = rank(score, correct, among=among)
+    ordered = score[ranking.rows]
+    return _Ranked(
+        ranking.rows, ranking.outcome, np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    )
+
+
 class Statistics:
     """All means and ranking metrics of several studies, for any weights of the images.
 
@@ -147,17 +165,12 @@ class Statistics:
     def __init__(self, studies: Sequence[StudyScores]):
         self.n, self.n_studies = studies[0].n, len(studies)
         self.means = list(studies[0].columns)
-        values = np.column_stack([one.columns[name] for one in studies for name in self.means])
+        values = np.stack([one.columns[name] for one in studies for name in self.means])
         self.is_finite = np.isfinite(values).astype(np.float64)
         self.filled = np.where(self.is_finite > 0, values, 0.0)
         nothing = np.full(self.n, np.nan)
-        self.confidence = [
-            WeightedAuroc(one.columns.get(CONFIDENCE, nothing), one.correct) for one in studies
-        ]
-        self.rankings = []
-        for one in studies:
-            scored = np.flatnonzero(np.isfinite(one.score) & np.isfinite(one.correct))
-            self.rankings.append(rank(one.score, one.correct, among=scored))
+        self.rankings = [_ranked(one.score, one.correct) for one in studies]
+        self.by_confidence = [_ranked(one.columns.get(CONFIDENCE, nothing), one.correct) for one in studies]
 
     @property
     def names(self) -> list[str]:
@@ -167,37 +180,34 @@ class Statistics:
 
     def of(self, counts: np.ndarray | None = None) -> np.ndarray:
         """(n_studies, n_names) float64; `counts` (n,): how often each image occurs, None: once."""
-        weight = np.ones(self.n) if counts is None else counts.astype(np.float64)
-        means = safe_divide(weight @ self.filled, weight @ self.is_finite).reshape(self.n_studies, -1)
+        counts = np.ones(self.n, np.int64) if counts is None else counts
+        weight = counts.astype(np.float64)
+        means = safe_divide(self.filled @ weight, self.is_finite @ weight).reshape(self.n_studies, -1)
         if len(self.names) == len(self.means):
             return means
         rows = []
         for ranking, mean in zip(self.rankings, means, strict=True):
-            if not ranking.n:
+            if not len(ranking.rows):
                 rows.append([*mean, *[np.nan] * 5])
                 continue
-            drawn = None if counts is None else counts[ranking.rows]
-            auroc, auprc, *_ = metrics_of(ranking, counts)
-            total = ranking.n if drawn is None else drawn.sum()
-            right = ranking.outcome.sum() if drawn is None else drawn @ ranking.outcome
+            total, right, auroc, auprc = areas_in_order(*ranking, counts)
             base = right / total if total else np.nan
             gap = mean[self.means.index("q_correct")] - mean[self.means.index("q_misclassified")]
             rows.append([*mean, auroc, auprc, base, gap, auprc - base])
-        return np.column_stack([rows, [one.of(counts) for one in self.confidence]])
+        return np.column_stack([rows, [areas_in_order(*one, counts)[2] for one in self.by_confidence]])
 
     def outcomes(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
         """(n_studies,) misclassified and (n_studies,) correct images behind an AUROC of AUROCS."""
-        outcome_sets = [one.outcome for one in self.rankings]
-        if measure == "confidence_auroc":
-            outcome_sets = [one.correct for one in self.confidence]
+        rankings = self.by_confidence if measure == "confidence_auroc" else self.rankings
+        outcome_sets = [one.outcome for one in rankings]
         n_right = np.array([outcome.sum() for outcome in outcome_sets])
         return np.array([len(outcome) for outcome in outcome_sets]) - n_right, n_right
 
     def n_known(self) -> np.ndarray:
         """(n_studies, n_names) int64: the number of images behind each value."""
-        counts = self.is_finite.sum(0).astype(np.int64).reshape(self.n_studies, -1)
+        counts = self.is_finite.sum(1).astype(np.int64).reshape(self.n_studies, -1)
         extra = len(self.names) - len(self.means)
-        ranked = np.array([[ranking.n] * extra for ranking in self.rankings], np.int64)
+        ranked = np.array([[len(ranking.rows)] * extra for ranking in self.rankings], np.int64)
         n = np.concatenate([counts, ranked.reshape(self.n_studies, extra)], axis=1)
         if extra:  # the smaller side limits a difference of two means
             sides = [self.means.index(name) for name in ("q_correct", "q_misclassified")]

@@ -40,3 +40,35 @@ def walk_in_order(order, tied, outcome):
             group_ups += outcome[order[at]] == 1
             group_downs += outcome[order[at]] == 0
     return m, n, x, xx, y, yy
+
+
+@compiled()
+def areas_in_order(rows, outcome, starts, counts):
+    """Count drawn images, and measure AUROC and AUPRC (correct is positive) of a resample in one pass.
+
+    They are those of `core.measures.metrics.metrics_of`; both NaN unless both outcomes are drawn.
+
+    Args:
+        rows: (n,) int64, best score first. outcome: (n,) float64, 1 = correct, and starts: (n,) bool, another
+            score than that of the rank before; both by rank. counts: (N,) int64, how often each row is drawn.
+    Returns:
+        images, correct ones, AUROC, AUPRC.
+    """
+    images = correct = group = group_correct = 0
+    area = precision = 0.0
+    for at in range(len(rows) + 1):
+        if at == len(rows) or starts[at]:  # the images before it with equal scores are entered together
+            area += (group - group_correct) * (correct + 0.5 * group_correct)
+            images += group
+            correct += group_correct
+            if group_correct:
+                precision += group_correct * (correct / images)
+            group = group_correct = 0
+        if at < len(rows):
+            drawn = counts[rows[at]]
+            group += drawn
+            if outcome[at] == 1.0:
+                group_correct += drawn
+    if correct == 0 or correct == images:
+        return images, correct, float("nan"), float("nan")
+    return images, correct, area / (correct * (images - correct)), precision / correct

@@ -26,6 +26,7 @@ from core.slices.traits import COLUMN, CONCEPT, FEATURE, Tokens, tokens_of
 
 MIN_IMAGES = 10
 MOST_ROWS = 1000
+SIGNIFICANT = 0.05
 LISTED_TOGETHER = 5  # words of the same images that are written out
 ALL, CLASS = AGAINST = ("all", "class")
 COLUMNS = [
@@ -76,12 +77,14 @@ def worst_slices(
     against: str = ALL,
     limit: int = MOST_ROWS,
     among: np.ndarray | None = None,
+    significant: bool = False,
 ) -> pd.DataFrame:
     """Find the worst slices of a study, most significant first; empty if the correctness is not known.
 
     Args:
         against: compare with 'all' other evaluation images, or with those of the same 'class'.
         among: (n_images,) bool: only these images, of whichever split; None: the evaluation images.
+        significant: only slices with q of at most SIGNIFICANT.
     Returns:
         label, kind ('class', 'feature', 'concept', 'column'), trait, also (names of the same images), where
         (the slice's text form), n, errors, error_rate, low, high, rest (error rate of the images that it is
@@ -94,7 +97,10 @@ def worst_slices(
     candidates = find(
         tokens, population.wrong, population.labels, population.mask, min_images=min_images, against=against
     )
-    order = np.lexsort([-candidates["errors"], -candidates["low"], ~(candidates["q"] <= 0.05)])
+    is_significant = candidates["q"].to_numpy() <= SIGNIFICANT
+    order = np.lexsort([-candidates["errors"], -candidates["low"], ~is_significant])
+    if significant:  # they come first
+        order = order[: np.count_nonzero(is_significant)]
     candidates = candidates.iloc[order[:limit]].reset_index(drop=True)
     return _named(candidates, tokens, study, population.split)
 

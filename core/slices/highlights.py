@@ -127,8 +127,7 @@ def worst_slice(study: StudyReader, among: np.ndarray | None = None) -> WorstSli
     Values of columns and words come before features, which say less until one looks at them; None if there
     is no such slice.
     """
-    table = worst_slices(study, among=among)
-    table = table.loc[table["q"] <= 0.05]
+    table = worst_slices(study, among=among, significant=True)
     if table.empty:
         return None
     named = table.loc[table["kind"] != "feature"]

@@ -14,6 +14,7 @@ MODULES = (
     "dashboard.panels.marks",
     "dashboard.server.routes",
     "core.charts.score_curves",
+    "scipy.special",  # of intervals: half of the time of the first page of scores
 )
 SWITCH_S = 0.0005  # how long a thread may keep the others waiting; Python's own 0.005 delays each answer
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import fsspec
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -33,6 +34,34 @@ def test_embed__out_of_s3_is_as_from_the_disk(bucket, tmp_path, run):
     for folder in ("far", "cache", "state"):
         for file in (tmp_path / folder).rglob("*"):
             assert file.is_dir() or SECRET.encode() not in file.read_bytes(), file
+
+
+def test_embed__out_of_gs_is_as_from_the_disk(tmp_path, run, monkeypatch):
+    """Where `pip install gcsfs gcp-storage-emulator` was run: neither is among our own requirements."""
+    monkeypatch.setenv(
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
+    )  # asks over gRPC, which no emulator knows
+    gcsfs = pytest.importorskip("gcsfs")
+    server = pytest.importorskip("gcp_storage_emulator.server").create_server("127.0.0.1", 0, in_memory=True)
+    server.start()
+    try:
+        host, port = server._api._httpd.server_address
+        for name, value in (("STORAGE_EMULATOR_HOST", f"http://{host}:{port}"), ("PEREGRINE_URLS", "")):
+            monkeypatch.setenv(name, value)
+        for name in ("CACHE", "STATE"):
+            monkeypatch.setenv(f"PEREGRINE_{name}", str(tmp_path / name))
+        monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
+        photos = class_folder(tmp_path / "pets", {"dog": 3, "cat #1%": 3})
+        store = gcsfs.GCSFileSystem(token="anon", skip_instance_cache=True)
+        store.mkdir("bucket")
+        store.put(str(photos), "bucket/pets", recursive=True)
+        for study, images in (("near", photos), ("far", "gs://bucket/pets")):
+            assert run("embed", tmp_path / study, "--images", images, *SMALL, *QUICK[:4]).code == 0
+    finally:
+        server.stop()
+    near, far = open_study(tmp_path / "near"), open_study(tmp_path / "far")
+    assert list(near.images["image_id"]) == list(far.images["image_id"])
+    assert_array_equal(near.array("representations"), far.array("representations"))
 
 
 def test_embed__says_in_one_line_what_is_wrong_with_a_bucket(bucket, tmp_path, run, monkeypatch):

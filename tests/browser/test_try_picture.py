@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,17 @@ def test_picture__its_answer_moves_with_switches_and_boxes(visitor, address, fol
         page.evaluate(BRING, [data, event, f"{number}.jpg"])
         expect(page.get_by_alt_text(f"{number}.jpg", exact=True)).to_be_visible()
     expect(share).not_to_have_text(before)
+
+
+@pytest.mark.parametrize("event", ["paste", "drop"])
+def test_back__from_a_picture_that_was_brought_leads_to_the_page_it_was_brought_to(visitor, address, event):
+    page = visitor().page
+    page.goto(f"{address}/?study=world")
+    page.locator("[data-testid=stFileUploader]").wait_for(timeout=LOADED)
+    settle(page)
+    there = page.url
+    data = base64.b64encode(samples()["flower"].path.read_bytes()).decode()
+    page.evaluate(BRING, [data, event, "brought.jpg"])
+    expect(page).to_have_url(re.compile("/try_picture"), timeout=LOADED)
+    page.go_back()
+    expect(page).to_have_url(there)

@@ -18,7 +18,8 @@ function oneStepPerAction(kept) {
   const { history } = window;
   const [push, replace] = [history.pushState, history.replaceState];
   const begin = () => (steps = 1);
-  for (const action of ["pointerdown", "keydown", "click"]) window.addEventListener(action, begin, true);
+  const actions = ["pointerdown", "keydown", "click", "drop", "paste", "change"]; // a file comes by the last three
+  for (const action of actions) window.addEventListener(action, begin, true);
   window.addEventListener("popstate", () => (steps = 0), true);
   history.pushState = function (state, title, url) {
     const isStep = steps > 0 && isElsewhere(url, kept);

@@ -23,10 +23,7 @@ PANEL = 150  # pixels; height of one study's panel
 
 
 def score_table(
-    studies: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    *,
-    score: str = "q_score",
-    n_bins: int | None = None,
+    studies: Mapping[str, tuple[np.ndarray, np.ndarray]], *, score: str = "q_score", n_bins: int | None = None
 ) -> pd.DataFrame:
     """Compute binned shares of a score in each study, on common bins.
 

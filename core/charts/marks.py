@@ -139,14 +139,7 @@ def named_axis(names: Sequence[str], theme: Theme) -> dict[str, Any]:
 
 
 def cells(
-    grid: np.ndarray,
-    x: Any,
-    y: Any,
-    *,
-    scale: Any,
-    bar: Any = None,
-    hover: str = "",
-    **more: Any,
+    grid: np.ndarray, x: Any, y: Any, *, scale: Any, bar: Any = None, hover: str = "", **more: Any
 ) -> go.Heatmap:
     """Cells with a gap, coloured by `grid`; with `text`, a text in each.
 

@@ -18,12 +18,7 @@ from core.store import Study
 
 
 def miou_by_class(
-    table: pd.DataFrame,
-    *,
-    mask: str = "core",
-    variant: str = "paper",
-    most: int = 24,
-    theme: Theme = LIGHT,
+    table: pd.DataFrame, *, mask: str = "core", variant: str = "paper", most: int = 24, theme: Theme = LIGHT
 ) -> go.Figure:
     """Plot mean overlap of each class with its interval, highest first; with many classes only both ends.
 

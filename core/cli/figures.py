@@ -162,10 +162,7 @@ def add_figure_sheet(commands: Any) -> None:
     files = "file to write: .pdf, .svg, .png, or .zip (the page, its LaTeX, its numbers); may be repeated"
     options.add_output(sub, files, action="append")
     sub.add_argument(
-        "--columns",
-        type=options.POSITIVE,
-        metavar="N",
-        help="number of equal columns, 1 to 4 (default: 2)",
+        "--columns", type=options.POSITIVE, metavar="N", help="number of equal columns, 1 to 4 (default: 2)"
     )
     sub.add_argument(
         "--page",
@@ -230,11 +227,7 @@ def add_report(commands: Any) -> None:
     summary = "write a self-contained HTML report of a study, or of a comparison of several"
     sub = options.add_command(commands, "report", report, summary, sample, notes=options.POPULATION)
     sub.add_argument(
-        "studies",
-        type=options.place,
-        nargs="+",
-        metavar="STUDY",
-        help="one or several of the same images",
+        "studies", type=options.place, nargs="+", metavar="STUDY", help="one or several of the same images"
     )
     options.add_output(sub, "file to write: .html")
     options.add_where(sub, "report only on the images of this slice")

@@ -3,18 +3,7 @@
 import argparse
 from typing import Any
 
-from core.cli import (
-    compare,
-    concepts,
-    dashboard,
-    figures,
-    finetune,
-    search,
-    slices,
-    steps,
-    study,
-    train,
-)
+from core.cli import compare, concepts, dashboard, figures, finetune, search, slices, steps, study, train
 from core.cli.options import Commands, Formatter, Parser, example
 from core.common.command_line import PROGRAM
 from core.topics import function_named, topics

@@ -133,12 +133,7 @@ SCORES: dict[str, Score] = {
             ),
             formula=r"\sigma\left(b + \sum_s w_s\,\mathrm{rank}_s(i)\right)",
         ),
-        Score(
-            "confidence",
-            "Confidence",
-            "largest class probability of the classifier",
-            label_free=False,
-        ),
+        Score("confidence", "Confidence", "largest class probability of the classifier", label_free=False),
         Score("margin", "Margin", "gap between the classifier's two top classes", label_free=False),
         Score("energy", "Energy", "log-sum-exp of the classifier's logits", label_free=False),
         Score(

@@ -236,11 +236,7 @@ def unit_features(units: Sequence[str]) -> list[int]:
 
 
 def box_on_image(
-    box: Box,
-    frame: tuple[float, float, float, float],
-    size: int | Sequence[int],
-    width: int,
-    height: int,
+    box: Box, frame: tuple[float, float, float, float], size: int | Sequence[int], width: int, height: int
 ) -> Box:
     """Map a box of the encoder's input view to pixels of the original image, rounded outwards.
 

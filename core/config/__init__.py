@@ -20,13 +20,5 @@ from core.config.analysis import (
     RunOptions,
 )
 from core.config.bases import BASIS_KINDS, BasisConfig
-from core.config.concepts import (
-    CONCEPT_SCORES,
-    ConceptsConfig,
-    FailuresConfig,
-    SearchConfig,
-)
-from core.config.settings import (
-    as_settings,
-    option,
-)
+from core.config.concepts import CONCEPT_SCORES, ConceptsConfig, FailuresConfig, SearchConfig
+from core.config.settings import as_settings, option

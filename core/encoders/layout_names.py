@@ -88,7 +88,7 @@ NOTES = {
     "SimCLR (tonylins)": (
         "treated as Google's SimCLR converted by tonylins: pixels in [0, 1] without mean and std "
         "(otherwise give --mean and --std)",
-    ),
+    )
 }
 RULES: tuple[tuple[str, Callable[[Clues], bool]], ...] = (
     ("VISSL", lambda c: c.core.endswith("_feature_blocks.")),

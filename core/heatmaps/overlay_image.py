@@ -22,10 +22,7 @@ COLOUR_MAPS = {
     "jet": cv2.COLORMAP_JET,  # as in the papers' figures
     "grey": None,
 }
-OUTLINES = {
-    "core": (0, 220, 130),
-    "spurious": (255, 60, 200),
-}  # unlike each other and any heat
+OUTLINES = {"core": (0, 220, 130), "spurious": (255, 60, 200)}  # unlike each other and any heat
 MASK_STYLES = ("region", "outline")
 OUTSIDE_BRIGHTNESS = 0.6  # brightness factor outside the encoder's input view
 VIEW_LINE = (255, 255, 255)  # its border, on a dark line

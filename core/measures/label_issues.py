@@ -102,11 +102,7 @@ def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
         block = other[start : start + block_rows]
         _, among = _probabilities(logits_of(rows[block]), present)
         _, confident = compute_confident_joint(
-            codes[block],
-            among,
-            thresholds=thresholds,
-            calibrate=False,
-            return_indices_of_off_diagonals=True,
+            codes[block], among, thresholds=thresholds, calibrate=False, return_indices_of_off_diagonals=True
         )
         n_wrong += len(confident)
     unlikely = table.iloc[np.sort(np.argsort(own, kind="stable")[:n_wrong])]

@@ -226,9 +226,7 @@ def load(
     from core.encoders.spec import parse_spec
 
     encoder = load_encoder(
-        config.encoder,
-        **{name: getattr(config, name) for name in ENCODER_SETTINGS},
-        device=run.device,
+        config.encoder, **{name: getattr(config, name) for name in ENCODER_SETTINGS}, device=run.device
     )
     encoder.precision = config.precision
     return encoder, {

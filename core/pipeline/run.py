@@ -17,13 +17,7 @@ from core.errors import NoDiscriminativeFeatures, SettingsError, StudyError
 from core.jobs.progress import Progress
 from core.pipeline.embed import with_encoder
 from core.pipeline.memory import give_back_memory
-from core.steps import (
-    STEPS,
-    Step,
-    in_analysis,
-    kept_settings,
-    settings_of,
-)
+from core.steps import STEPS, Step, in_analysis, kept_settings, settings_of
 from core.storage import layers
 from core.storage.manifest import last_settings
 from core.storage.writer import StudyWriter, write_study

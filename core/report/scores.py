@@ -111,7 +111,7 @@ def worst_images(source: Source) -> list[Markup]:
         parts.heading("Lowest Q-Scores"),
         parts.quiet(
             f"{zero:,} of {int(np.isfinite(q).sum()):,} images have Q = 0: no discriminative "
-            "feature fires on them. First some of these, then the lowest above 0.",
+            "feature fires on them. First some of these, then the lowest above 0."
         ),
         source.tiles(rows),
     ]

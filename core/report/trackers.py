@@ -155,10 +155,7 @@ def _tensorboard(out: Path, name: str) -> Iterator[Run]:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(out / name)) as writer:
-        yield Run(
-            writer.add_scalar,
-            lambda title, pixels: writer.add_image(title, pixels, dataformats="HWC"),
-        )
+        yield Run(writer.add_scalar, lambda title, pixels: writer.add_image(title, pixels, dataformats="HWC"))
 
 
 @contextmanager

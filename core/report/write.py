@@ -54,11 +54,7 @@ CHAPTERS = (
 
 
 def write_report(
-    studies: Sequence[Study],
-    out: str | Path,
-    *,
-    interactive: bool = False,
-    progress: Progress | None = None,
+    studies: Sequence[Study], out: str | Path, *, interactive: bool = False, progress: Progress | None = None
 ) -> Path:
     """Write the report; the file appears only when it is complete.
 

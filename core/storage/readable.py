@@ -19,9 +19,7 @@ class ReadableStudy(Protocol):
     manifest: dict[str, Any]
 
     @property
-    def images(
-        self,
-    ) -> Any: ...  # pd.DataFrame; pyright does not accept a cached_property as a property
+    def images(self) -> Any: ...  # pd.DataFrame; pyright does not accept a cached_property as a property
     @property
     def transform(self) -> Any: ...  # Transform
     @property

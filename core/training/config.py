@@ -13,12 +13,7 @@ from core.common.assets import configs_folder
 from core.common.inside import parse_json, read_bounded
 from core.config import as_settings, option
 from core.errors import SettingsError, did_you_mean
-from core.training.augmentations.config import (
-    AugmentConfig,
-    check_augment,
-    check_recipes,
-    complete_right,
-)
+from core.training.augmentations.config import AugmentConfig, check_augment, check_recipes, complete_right
 from core.training.checks import Count, NotNegative, NotNegativeOrNone, Positive, check_settings
 from core.training.objective import (
     DEFAULTS,
@@ -126,10 +121,7 @@ class TrainConfig:
         check(self)
 
 
-TABLES = {
-    "augment": AugmentConfig,
-    "regularizer": RegularizerConfig,
-}
+TABLES = {"augment": AugmentConfig, "regularizer": RegularizerConfig}
 
 
 def check(config: TrainConfig) -> None:

@@ -178,13 +178,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "simsiam": {"lr": 0.12, "head_hidden": 2048, "head_out": 2048},
     "vicreg": {"lr": 0.12, "head_hidden": 2048, "head_out": 2048},
-    "barlow": {
-        "lr": 1e-3,
-        "optimizer": "adamw",
-        "weight_decay": 1e-6,
-        "head_hidden": 2048,
-        "head_out": 2048,
-    },
+    "barlow": {"lr": 1e-3, "optimizer": "adamw", "weight_decay": 1e-6, "head_hidden": 2048, "head_out": 2048},
 }
 # Defaults of an optimiser other than the method's own: AdamW diverges at a rate of SGD, and Muon's orthogonal
 # steps let weights grow without end unless they decay. LARS keeps the method's decay, but no schedule of it.

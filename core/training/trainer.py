@@ -24,13 +24,7 @@ from core.training.config import TrainConfig, fixed, lasting
 from core.training.events import Events
 from core.training.loop import ResumableRun, run_steps
 from core.training.methods.heads import head_of
-from core.training.optimise import (
-    autocast,
-    build_optimiser,
-    first_not_finite,
-    naming_memory,
-    set_rates,
-)
+from core.training.optimise import autocast, build_optimiser, first_not_finite, naming_memory, set_rates
 from core.training.process_group import connect, synchronise
 from core.training.setup import (
     build_around,

@@ -42,13 +42,7 @@ PAGES = {
             "Which images are these, and what does the encoder make of them?",
             "Study",
         ),
-        Page(
-            "map",
-            "Map",
-            ":material/scatter_plot:",
-            "Which images does the encoder find similar?",
-            "Study",
-        ),
+        Page("map", "Map", ":material/scatter_plot:", "Which images does the encoder find similar?", "Study"),
         Page(
             "try_picture",
             "Try a picture",

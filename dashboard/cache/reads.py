@@ -117,10 +117,7 @@ def firing(study: Study, row: int) -> pd.DataFrame:
     ends = _firing_ends(study)
     span = slice(int(ends[row - 1]) if row else 0, int(ends[row]))
     frame = pd.DataFrame(
-        {
-            "feature": study.array("firing_features")[span],
-            "excess": study.array("firing_excess")[span],
-        }
+        {"feature": study.array("firing_features")[span], "excess": study.array("firing_excess")[span]}
     )
     facts = table(study, "features").set_index("feature")
     columns = ["tail", "discriminative", "activation_rate"]

@@ -124,9 +124,7 @@ TEXTS: dict[str, Tooltip] = {
         "Hendrycks & Gimpel, ICLR 2017",
     ),
     "margin": Tooltip(
-        "Probability of the first choice minus that of the second. Uses labels.",
-        r"p_{(1)} - p_{(2)}",
-        BOOK,
+        "Probability of the first choice minus that of the second. Uses labels.", r"p_{(1)} - p_{(2)}", BOOK
     ),
     "energy": Tooltip(
         "Log-sum-exp of the classifier's logits; higher means surer. Uses labels.",
@@ -210,8 +208,7 @@ TEXTS: dict[str, Tooltip] = {
         source="McInnes, Healy & Melville 2018 (arXiv 1802.03426)",
     ),
     "flagged": Tooltip(
-        "The images with the lowest scores. Images with equal scores are looked at together.",
-        source=BOOK,
+        "The images with the lowest scores. Images with equal scores are looked at together.", source=BOOK
     ),
     "flagged_errors": Tooltip(
         "Share of the images looked at that are misclassified (precision). Below it: the share among all "
@@ -256,7 +253,7 @@ TEXTS: dict[str, Tooltip] = {
     ),
     "word_auc": Tooltip(
         "Chance that the feature is more active on a scene of which the word is true than on one of which it "
-        "is not. 0.5 is chance. Known for rendered scenes only.",
+        "is not. 0.5 is chance. Known for rendered scenes only."
     ),
     "counterfactual": Tooltip(
         "Images like the highly activating ones in everything but this feature. A word that is true of them "

@@ -15,15 +15,7 @@ from pathlib import Path
 from core.common.assets import make_private, state_folder
 from core.errors import JobError, PeregrineError
 from core.jobs import uploads
-from core.jobs.commands import (
-    Analyze,
-    Command,
-    DecomposeImage,
-    MakeReport,
-    MakeSheet,
-    Resume,
-    RunStep,
-)
+from core.jobs.commands import Analyze, Command, DecomposeImage, MakeReport, MakeSheet, Resume, RunStep
 from core.jobs.jobs import Job, list_jobs, read_job
 from core.jobs.runner import cancel, command_to_resume, forget, remembered, start_job
 from core.store import Study

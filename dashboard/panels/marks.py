@@ -82,12 +82,7 @@ def action_bar(
 
 def _popover(label: str, icon: str, key: str, rows: np.ndarray, draw: Callable[[str], None]) -> None:
     drawer = st.popover(
-        label,
-        icon=f":material/{icon}:",
-        key=key,
-        type="tertiary",
-        on_change="rerun",
-        disabled=not rows.size,
+        label, icon=f":material/{icon}:", key=key, type="tertiary", on_change="rerun", disabled=not rows.size
     )
     if drawer.open:
         with drawer:

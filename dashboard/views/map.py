@@ -56,8 +56,7 @@ STYLE = "<style>.st-key-map_left, :has(> .st-key-map_left) { min-width: min(100%
 
 def map_page(study: Study, population: Slice) -> None:
     widgets.page_header(
-        "Map",
-        "Which images does the encoder find similar? Every image is a point, beside similar ones.",
+        "Map", "Which images does the encoder find similar? Every image is a point, beside similar ones."
     )
     if not widgets.needs(study, "map_pca", "The map"):
         return

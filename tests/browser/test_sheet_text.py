@@ -77,14 +77,7 @@ def test_sheet__every_text_is_inside_its_panel(page, served, columns, font):
     sheet = make_sheet(open_study(served / "seen"), names, SheetGrid("double", columns, font))
     found = texts_of(page, sheet)
     said = [one["text"] for one in found]
-    for whole in (
-        "(a)",
-        "(f)",
-        "AUROC (correct above misclassified)",
-        "the answer",
-        "truth",
-        "images",
-    ):
+    for whole in ("(a)", "(f)", "AUROC (correct above misclassified)", "the answer", "truth", "images"):
         assert whole in said
     assert outside(found, sheet) == []
     assert all(one["family"].replace('"', "").startswith(SHIPPED[font]) for one in found)

@@ -96,10 +96,7 @@ STEPS = (
     Step(
         "Open an image: its scores, its heatmap, images like it.", lambda page: page.locator(".tile").nth(1)
     ),
-    Step(
-        "The map: images that look alike to the encoder are near.",
-        link("Map"),
-    ),
+    Step("The map: images that look alike to the encoder are near.", link("Map")),
     Step("Compare two encoders: better, worse, or could it be chance?", link("Compare")),
 )
 OF_PHOTOGRAPHS = (
@@ -173,13 +170,7 @@ def save(frames: list[tuple[Image.Image, int]], path: Path) -> None:
     first, *others = [frame for frame, _ in frames]
     durations = [shown for _, shown in frames]
     first.save(
-        path,
-        save_all=True,
-        append_images=others,
-        duration=durations,
-        loop=0,
-        quality=QUALITY,
-        method=6,
+        path, save_all=True, append_images=others, duration=durations, loop=0, quality=QUALITY, method=6
     )
     if path.stat().st_size > LARGEST:
         raise SystemExit(f"error: {path.name} has {path.stat().st_size:,} bytes, more than {LARGEST:,}")

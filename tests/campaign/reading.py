@@ -261,10 +261,7 @@ def readers(folder: Path) -> dict[str, tuple[Path, Reader]]:
         "dictionary": (basis, lambda path: _command("basis", study, "--load", path, "--name", "x")),
         "captions": (captions, lambda path: open_bank(str(path))),
         "training settings": (config, read_config),
-        "slice of a link": (
-            links,
-            lambda path: Slice.parse(path.read_bytes().decode("utf-8", "replace")),
-        ),
+        "slice of a link": (links, lambda path: Slice.parse(path.read_bytes().decode("utf-8", "replace"))),
     }
 
 

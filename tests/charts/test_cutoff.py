@@ -3,12 +3,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose
 
-from core.charts.cutoff import (
-    apply_cutoff,
-    reachable_percent,
-    threshold_for,
-    tie_sentence,
-)
+from core.charts.cutoff import apply_cutoff, reachable_percent, threshold_for, tie_sentence
 
 VALUES = np.array([0.1, 0.2, 0.2, 0.3, 0.4, 0.5, np.nan])
 CORRECT = np.array([0, 1, 0, 1, 1, 1, 0])

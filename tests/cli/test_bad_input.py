@@ -12,14 +12,7 @@ import torch
 from PIL import Image
 
 from core.encoders.registry import load_encoder
-from tests.command_line import (
-    QUICK,
-    SMALL,
-    analyzed,
-    contents,
-    info_of,
-    photos,
-)
+from tests.command_line import QUICK, SMALL, analyzed, contents, info_of, photos
 from tests.data.sources.pictures import deep_png, encoded, picture
 
 pytestmark = pytest.mark.slow

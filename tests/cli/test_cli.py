@@ -236,11 +236,7 @@ class OutOfMemoryError(RuntimeError):
             2,
             "error: the disk is full while writing x.npy",
         ),
-        (
-            OSError("[Errno 28] No space left on device"),
-            2,
-            "error: the disk is full; completed work is kept",
-        ),
+        (OSError("[Errno 28] No space left on device"), 2, "error: the disk is full; completed work is kept"),
         (
             OSError(errno.ENAMETOOLONG, "File name too long", "/" + "x" * 5000),
             2,

@@ -37,12 +37,7 @@ def drawn_images(n: int, seed: int, number: int) -> list[int]:
     return np.random.default_rng([seed, number]).integers(0, n, n).tolist()
 
 
-def numbers_of(
-    columns: dict[str, list[float]],
-    score: list[float],
-    correct: list[float],
-    rows: list[int],
-):
+def numbers_of(columns: dict[str, list[float]], score: list[float], correct: list[float], rows: list[int]):
     """Every number of one study on the images `rows`, with repetition."""
     numbers = {name: mean([values[row] for row in rows]) for name, values in columns.items()}
     scored = [row for row in rows if not math.isnan(score[row]) and not math.isnan(correct[row])]

@@ -57,11 +57,7 @@ def test_squashed_images_and_other_means():
     ("spec", "error", "message"),
     [
         ("open_clip:ViT-S-33", EncoderError, "open_clip has no model 'ViT-S-33'. Did you mean 'ViT-S-32'"),
-        (
-            "open_clip:ViT-B-32?pretrained=opemai",
-            EncoderError,
-            "has no weights 'opemai'; it has openai,",
-        ),
+        ("open_clip:ViT-B-32?pretrained=opemai", EncoderError, "has no weights 'opemai'; it has openai,"),
         ("open_clip:ViT-S-32?pretrained=any", EncoderError, "has no weights 'any'; it has none, give @PATH"),
         ("open_clip:ViT-S-32?layers=3", EncoderError, "'layers' is not a setting of open_clip:ViT-S-32"),
         ("open_clip:ViT-S-32?cache_dir=x", CodeRefused, "'cache_dir' of ViT-S-32 may name a file"),

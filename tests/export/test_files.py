@@ -16,15 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from core.cli import build_parser
 from core.errors import SettingsError, StudyError
 from core.export import files as export_files
-from core.export.files import (
-    COLUMNS,
-    EXTENSIONS,
-    MADE,
-    STORED_AS,
-    TABLES,
-    export_table,
-    note_on_train_images,
-)
+from core.export.files import COLUMNS, EXTENSIONS, MADE, STORED_AS, TABLES, export_table, note_on_train_images
 from core.slices.slice import Slice
 from core.steps import step_of
 from core.storage.writer import write_study

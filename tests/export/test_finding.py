@@ -100,10 +100,7 @@ KINDS = {
         "Too few images: 16 evaluation images cannot tell whether it beats always answering “ant” "
         "(50 % correct against 50 %)",
     ),
-    "unlabelled evaluation": (
-        {"labels": "train"},
-        f"{SEES}; no evaluation image tells where it goes wrong",
-    ),
+    "unlabelled evaluation": ({"labels": "train"}, f"{SEES}; no evaluation image tells where it goes wrong"),
     "own head": ({"head": True}, f"{SEES}; its own classifier fails on small objects"),
     "masks, heat on the background": (
         {"heat": 0.2},

@@ -258,16 +258,7 @@ def test_command__one_page_of_vectors_with_fonts(seen, tmp_path, capsys):
         pytest.skip("no Chromium")
     out, everything = tmp_path / "sheet.pdf", tmp_path / "fig_errors.zip"
     said = runner(capsys)(
-        *(
-            "figure-sheet",
-            seen,
-            "roc?caption=50 % of {sheet.pdf}",
-            "baselines",
-            "-o",
-            out,
-            "-o",
-            everything,
-        ),
+        *("figure-sheet", seen, "roc?caption=50 % of {sheet.pdf}", "baselines", "-o", out, "-o", everything),
         *("--font", "sans", "--columns", "2"),
     )
     assert said.code == 0, said.err

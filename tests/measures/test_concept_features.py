@@ -17,12 +17,7 @@ from core.config import BasisConfig
 from core.errors import StudyError
 from core.jobs.progress import Progress
 from core.measures import concept_features as module
-from core.measures.concept_features import (
-    average_precision,
-    concept_features,
-    concept_means,
-    known_concepts,
-)
+from core.measures.concept_features import average_precision, concept_features, concept_means, known_concepts
 from core.store import Study, open_study
 from tests.synthetic import make_study
 

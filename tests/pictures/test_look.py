@@ -11,14 +11,7 @@ from core.analysis.gradcam.on_demand import study_encoder
 from core.errors import SettingsError
 from core.jobs.progress import Progress
 from core.pictures.encode import see
-from core.pictures.look import (
-    answering,
-    decide,
-    heat_of,
-    nearest_images,
-    of_outputs,
-    picture_overlay,
-)
+from core.pictures.look import answering, decide, heat_of, nearest_images, of_outputs, picture_overlay
 from core.pictures.seen import Alteration, how_to_see
 from core.pipeline import run as pipeline
 from core.slices.features import decision, features_of_image

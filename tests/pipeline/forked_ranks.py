@@ -140,11 +140,7 @@ def run(n: int, words: list[str], environment: dict[str, str]) -> dict[str, list
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     texts = [[file.read_text() for file in files] for files in outputs]
-    return {
-        "codes": [*codes.values()],
-        "out": [out for out, _ in texts],
-        "err": [err for _, err in texts],
-    }
+    return {"codes": [*codes.values()], "out": [out for out, _ in texts], "err": [err for _, err in texts]}
 
 
 def main() -> None:

@@ -15,14 +15,7 @@ import pytest
 from core.storage import chunked_array
 from core.storage.manifest import FORMAT
 from core.store import open_study
-from tests.command_line import (
-    QUICK,
-    SMALL,
-    analyzed,
-    contents,
-    info_of,
-    photos,
-)
+from tests.command_line import QUICK, SMALL, analyzed, contents, info_of, photos
 from tests.sampling import pairs_of, sample
 
 ROOT = Path(__file__).parents[2]

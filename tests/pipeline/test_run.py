@@ -108,10 +108,7 @@ def test_analyze__twice_from_scratch_is_byte_identical(tmp_path, rng):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("counts", "note"),
-    [
-        ({"only": 40}, "class"),
-        ({"a": 1, "b": 1, "c": 1}, "class"),
-    ],
+    [({"only": 40}, "class"), ({"a": 1, "b": 1, "c": 1}, "class")],
     ids=["one class", "one image a class"],
 )
 def test_analyze__labels_that_teach_nothing(tmp_path, rng, counts, note):

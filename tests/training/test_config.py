@@ -198,16 +198,8 @@ def test_parse_arch():
         ("timm:resnet18?depth", "standard", "not KEY=VALUE"),
         ("timm:resnet18?depth=3", "standard", "Cannot build 'resnet18'"),
         ("timm:vit_tiny_patch16_224?img_size=64", "cifar", "no conv1"),
-        (
-            "timm:vit_tiny_patch16_224?img_size=96",
-            "standard",
-            "not accept images of 64 pixels.*dynamic_img",
-        ),
-        (
-            "timm:test_resnet?global_pool=",
-            "standard",
-            "per image; training needs one vector",
-        ),
+        ("timm:vit_tiny_patch16_224?img_size=96", "standard", "not accept images of 64 pixels.*dynamic_img"),
+        ("timm:test_resnet?global_pool=", "standard", "per image; training needs one vector"),
     ],
 )
 def test_build_backbone__one_clear_error(arch, stem, message):

@@ -105,12 +105,7 @@ def test_parts_of_batch__cover_the_batch_once(tiny_config):
     for part in range(3):  # a micro-batch of all processes is that of one, in the order of the processes
         rows = [row for rank in range(4) for row in range(48)[parts_of_batch(config, rank, 4)[part]]]
         assert rows == list(range(48)[parts_of_batch(config, 0, 1)[part]])
-        assert {row // 12 for row in rows} == {
-            0,
-            1,
-            2,
-            3,
-        }  # listed by class: each has all
+        assert {row // 12 for row in rows} == {0, 1, 2, 3}  # listed by class: each has all
     with pytest.raises(SettingsError, match=r"batch_size = 48 does not divide into 15 .*\(5 processes, acc"):
         parts_of_batch(config, 0, 5)
 

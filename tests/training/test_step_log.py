@@ -117,11 +117,7 @@ def test_training_of_the_first_version__is_neither_finished_nor_gone_on_with(tmp
         files.refuse_other_settings(output, old, fixed(config))
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{", '{"settings": 3}', "[" * 100_000, "{}"],
-    ids=range(6),
-)
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"settings": 3}', "[" * 100_000, "{}"], ids=range(6))
 def test_sidecar__that_is_none_says_nothing(tmp_path, text):
     weights = tmp_path / "a.safetensors"
     files.sidecar_path(weights).write_text(text)

@@ -52,10 +52,7 @@ class Cell:
 
 
 def plan(
-    seeds: Sequence[int] = (0, 1, 2),
-    *,
-    kinds: Sequence[str] = (*KINDS, FROZEN),
-    rates: Sequence[str] = RATES,
+    seeds: Sequence[int] = (0, 1, 2), *, kinds: Sequence[str] = (*KINDS, FROZEN), rates: Sequence[str] = RATES
 ) -> list[Cell]:
     """List the cells, each once; seeds come last, so that an unfinished table is complete for the first.
 

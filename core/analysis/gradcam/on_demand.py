@@ -36,9 +36,7 @@ def study_encoder(study: Study, device: str | torch.device = "cpu") -> Any:
     settings, about = study.settings("embed"), study.summary("embed").get("encoder", {})
     try:
         encoder = load_encoder(
-            settings["encoder"],
-            **{name: settings.get(name) for name in ENCODER_SETTINGS},
-            device=device,
+            settings["encoder"], **{name: settings.get(name) for name in ENCODER_SETTINGS}, device=device
         )
     except CodeRefused:
         raise

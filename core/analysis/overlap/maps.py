@@ -149,12 +149,7 @@ class HeatSource:
         return raw
 
     def _compute(
-        self,
-        raw: np.ndarray,
-        owners: np.ndarray,
-        features: np.ndarray,
-        seen: list[int],
-        pixels: torch.Tensor,
+        self, raw: np.ndarray, owners: np.ndarray, features: np.ndarray, seen: list[int], pixels: torch.Tensor
     ) -> None:
         """Replace the maps of the images in `pixels`."""
         ours = [np.flatnonzero(owners == image) for image in seen]

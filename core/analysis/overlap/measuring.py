@@ -160,11 +160,7 @@ class Measurer:
             self._score_features(out, number, readable[:, number], batch, masks[:, number], rows)
         self._score_controls(out, self.is_control[first:stop], masks, rows)
         out.scale[:] = control_overlaps(
-            masks,
-            native=self.heat.native,
-            rows=rows,
-            seed=self.config.seed,
-            threshold=self.config.threshold,
+            masks, native=self.heat.native, rows=rows, seed=self.config.seed, threshold=self.config.threshold
         )
         return out
 

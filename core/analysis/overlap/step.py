@@ -75,8 +75,7 @@ def write_overlap_tables(step: StepWriter, measurer: Measurer, measured: Measure
         "overlap_sweep", tables.sweep_table(scores, measured.swept[image, number], measurer.thresholds)
     )
     step.table(
-        "overlap_by_feature",
-        tables.overlap_by_feature(pairs, feature_keywords(study, pairs, masks), config),
+        "overlap_by_feature", tables.overlap_by_feature(pairs, feature_keywords(study, pairs, masks), config)
     )
     step.table("overlap_controls", measures.control_table(measured.controls))
     numbers = counts(scores, measurer, measured)

@@ -216,10 +216,7 @@ def _with_truth(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     codes, names = class_column(study, "label"), np.array([*study.class_names, None], dtype=object)
     best = np.stack(predictions["best"].to_list()) if len(predictions) else np.empty((0, 1), int)
     labelled = codes >= 0
-    verdicts = {
-        "correct": best[:, 0] == codes,
-        "top5_correct": (best == codes[:, None]).any(1),
-    }
+    verdicts = {"correct": best[:, 0] == codes, "top5_correct": (best == codes[:, None]).any(1)}
     return pd.DataFrame(
         {
             "image_id": study.images["image_id"],

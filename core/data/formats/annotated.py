@@ -51,11 +51,7 @@ class AnnotatedSource(TableSource):
     kind = "annotated"
 
     def __init__(
-        self,
-        path: str | Path,
-        seed: int | None = 0,
-        root: str | Path | None = None,
-        label: str | None = None,
+        self, path: str | Path, seed: int | None = 0, root: str | Path | None = None, label: str | None = None
     ):
         super().__init__(path, seed, root)
         self.label = label

@@ -13,12 +13,7 @@ from core.common.remote.addresses import is_url
 from core.common.remote.objects import open_object, read_object
 from core.errors import ImageSourceError
 
-COMPRESSED = {
-    b"\x1f\x8b": "gunzip",
-    b"BZh": "bunzip2",
-    b"\xfd7zXZ": "unxz",
-    b"\x28\xb5\x2f\xfd": "unzstd",
-}
+COMPRESSED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 
 
 NOWHERE = (errno.EINVAL, errno.EFBIG, errno.EOVERFLOW)  # errors of a seek beyond the maximum file size

@@ -130,10 +130,7 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
 
 @torch.no_grad()
 def complete_head(
-    encoder: Any,
-    parts: Sequence[HeadPart],
-    tensors: Mapping[str, Tensor] | None,
-    names: list[list[str]],
+    encoder: Any, parts: Sequence[HeadPart], tensors: Mapping[str, Tensor] | None, names: list[list[str]]
 ) -> Head | str:
     """Load a classifier, and measure whether it is linear on the representation.
 

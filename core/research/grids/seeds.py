@@ -83,10 +83,7 @@ def by_seed(table: pd.DataFrame, arm: str, measure: str) -> dict[int, float]:
 
 
 def summarise_arms(
-    table: pd.DataFrame,
-    measures: Sequence[str],
-    *,
-    baseline: Callable[[str], str | None] = lambda arm: None,
+    table: pd.DataFrame, measures: Sequence[str], *, baseline: Callable[[str], str | None] = lambda arm: None
 ) -> dict[str, dict[str, tuple[SeedSummary, SeedSummary | None]]]:
     """Summarise each measure of each arm, with its paired difference to the baseline of the arm.
 

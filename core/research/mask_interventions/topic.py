@@ -24,5 +24,5 @@ TOPIC = Topic(
             decodes=True,
             on_request=True,
         ),
-    ),
+    )
 )

@@ -8,5 +8,5 @@ TOPIC = Topic(
         "failures of planted causes": "core.research.rendered_scenes.planted:PlantedAttributes",
         "concepts --twins": "core.research.rendered_scenes.word_twins:twins_of",
         "slices --fresh": "core.research.rendered_scenes.fresh_slices:fresh_report",
-    },
+    }
 )

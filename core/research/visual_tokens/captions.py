@@ -60,9 +60,7 @@ class Statement:
         """ "a red dog left of a blue cat" -> "a blue dog left of a red cat"."""
         first, second = self.first, self.second
         return replace(
-            self,
-            first=replace(first, colour=second.colour),
-            second=replace(second, colour=first.colour),
+            self, first=replace(first, colour=second.colour), second=replace(second, colour=first.colour)
         )
 
     def tagged(self) -> list[tuple[str, bool]]:

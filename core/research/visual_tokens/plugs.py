@@ -92,11 +92,7 @@ class PluggedSource:
     """A segmenter of the user's, one picture at a time."""
 
     def __init__(
-        self,
-        segment: Segmenter,
-        relate: RelationExtractor | None,
-        min_score: float,
-        min_relation: float,
+        self, segment: Segmenter, relate: RelationExtractor | None, min_score: float, min_relation: float
     ) -> None:
         self.segment, self.relate = segment, relate
         self.min_score, self.min_relation, self.counts = min_score, min_relation, Counts()

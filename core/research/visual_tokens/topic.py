@@ -14,6 +14,6 @@ TOPIC = Topic(
         "tokens": (
             "core.research.visual_tokens.training.grid",
             "whether additive attention over scene graphs tells who is where",
-        ),
+        )
     },
 )

@@ -84,10 +84,7 @@ def _draw_solarized(n: int, config: AugmentConfig, generator: torch.Generator) -
 
 
 def apply_views(
-    images: Tensor,
-    parameters: ViewParameters,
-    size: int,
-    between: Callable[[Tensor], Tensor] | None = None,
+    images: Tensor, parameters: ViewParameters, size: int, between: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
     """Render views of uint8 images.
 

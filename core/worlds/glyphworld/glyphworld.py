@@ -16,15 +16,7 @@ from core.worlds.glyphworld.atlas import FOLDER, INDEX, SHEET
 from core.worlds.glyphworld.backgrounds import VARIANTS
 from core.worlds.glyphworld.compose import plan_world_scene
 from core.worlds.glyphworld.painting import measure_occlusion, paint, paint_masks
-from core.worlds.glyphworld.scenes import (
-    PRESETS,
-    STYLES,
-    ScenePlan,
-    World,
-    hardness_of,
-    label_of,
-    severities,
-)
+from core.worlds.glyphworld.scenes import PRESETS, STYLES, ScenePlan, World, hardness_of, label_of, severities
 from core.worlds.glyphworld.vocabulary import attributes_of, caption_of, cause_of, glyph_of, relations_of
 
 DEFAULT_WORLD = PRESETS["default"]

@@ -51,7 +51,5 @@ def facets(items: Sequence[Facet], *, key: str, on_press: Callable[[str, str], N
             on_press(str(facet), str(value))
 
     _FACETS(
-        key=key,
-        data={"facets": [asdict(one) for one in items], "first": FIRST},
-        on_pressed_change=pressed,
+        key=key, data={"facets": [asdict(one) for one in items], "first": FIRST}, on_pressed_change=pressed
     )

@@ -74,11 +74,7 @@ def checkpoints(studies: tuple[Study, ...], among: Slice) -> None:
 
 def _features(data: Checkpoints, studies: tuple[Study, ...], among: Slice) -> None:
     counts = {name: len(data.appearing(name)) for name in data.names}
-    st.subheader(
-        "Which features appear when",
-        anchor=False,
-        help=widgets.help_text("features_along"),
-    )
+    st.subheader("Which features appear when", anchor=False, help=widgets.help_text("features_along"))
     counts_text = ", ".join(f"{n:,} with {name}" for name, n in counts.items() if n)
     n = len(set(data.features["feature"]))
     last = f"Of {counted(n, 'feature')} of {data.names[-1]}"

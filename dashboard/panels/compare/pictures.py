@@ -197,10 +197,7 @@ def _representations(comparison: Comparison) -> None:
         numbers_of = np.array([at for at, name in enumerate(study.class_names) if name in classes], np.int64)
         inside = reads.table(study, "features", ("feature", "discriminative")).sort_values("feature")
         features = class_representations.choose_features(
-            reads.vector(study, "class_means"),
-            inside["discriminative"].to_numpy(bool),
-            numbers_of,
-            fewest=12,
+            reads.vector(study, "class_means"), inside["discriminative"].to_numpy(bool), numbers_of, fewest=12
         )
         name = comparison.names[comparison.shared.studies.index(study)]
         with column:

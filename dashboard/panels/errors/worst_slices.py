@@ -307,9 +307,5 @@ def _one(study: Study, row: pd.Series, choice: Choice) -> None:
 def _images(study: Study, where: Slice, label: str) -> None:
     """The images of a slice, misclassified ones first."""
     widgets.image_gallery(
-        study,
-        slice_rows.worst_first(study, where),
-        key="slices_gallery",
-        page_size=TILES,
-        label=label,
+        study, slice_rows.worst_first(study, where), key="slices_gallery", page_size=TILES, label=label
     )

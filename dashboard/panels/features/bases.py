@@ -103,10 +103,7 @@ def _units(whole: Study, here: str) -> cards.Card:
         subtitle="the numbers of the encoder itself",
         pictures=thumbnails(whole, rows[:PICTURES]),
         bars=(cards.Bar("explained", 1, "100 %", "quiet"),),
-        lines=(
-            *_pictured("unit", unit, rows),
-            "All have a value on every image",
-        ),
+        lines=(*_pictured("unit", unit, rows), "All have a value on every image"),
         action="" if here == UNITS else "Show units",
     )
 

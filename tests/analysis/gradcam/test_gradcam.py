@@ -11,12 +11,7 @@ from numpy.testing import assert_allclose
 from pytorch_grad_cam import GradCAM
 from torch import nn
 
-from core.analysis.gradcam.gradcam import (
-    channel_maps,
-    direction_maps,
-    gradcam_maps,
-    method_of,
-)
+from core.analysis.gradcam.gradcam import channel_maps, direction_maps, gradcam_maps, method_of
 from core.encoders.encoder import Encoder
 from core.encoders.registry import load_encoder
 from core.encoders.transform import Transform

@@ -7,12 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from core.analysis.gradcam.on_demand import on_demand, request_heatmaps, study_encoder
-from core.errors import (
-    HeatmapNotStored,
-    SettingsError,
-    StudyError,
-    UnreadableImage,
-)
+from core.errors import HeatmapNotStored, SettingsError, StudyError, UnreadableImage
 from core.heatmaps.combine import COMBINATIONS
 from core.heatmaps.reader import REQUESTED, read_requested, requested_path
 from core.jobs.progress import Progress

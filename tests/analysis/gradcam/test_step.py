@@ -14,13 +14,7 @@ from core.analysis.gradcam import step as heatmap_step
 from core.analysis.gradcam.gradcam import gradcam_maps
 from core.analysis.gradcam.on_demand import on_demand, request_heatmaps, study_encoder
 from core.analysis.gradcam.selection import class_pairs
-from core.errors import (
-    EncoderError,
-    HeatmapNotStored,
-    ImageSourceError,
-    StudyError,
-    UnreadableImage,
-)
+from core.errors import EncoderError, HeatmapNotStored, ImageSourceError, StudyError, UnreadableImage
 from core.heatmaps.combine import combine
 from core.jobs.progress import Progress
 from core.store import open_study

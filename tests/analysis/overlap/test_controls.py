@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from core.analysis.overlap.controls import (
-    at_resolution,
-    centre_gaussian,
-    control_heatmaps,
-    control_overlaps,
-)
+from core.analysis.overlap.controls import at_resolution, centre_gaussian, control_heatmaps, control_overlaps
 from core.analysis.overlap.iou import VARIANTS, overlap_scores
 from core.slices.overlap_values import CONTROLS
 from tests import reference

@@ -169,9 +169,7 @@ def test_by_cause__differences_are_of_the_same_images(rng):
     correct = (rng.random(n) < 0.6).astype(float)
     score = rng.normal(size=n) + correct
     table = score_causes(
-        pd.DataFrame({"q_score": score, "same": 2 * score + 1, "other": rng.normal(size=n)}),
-        correct,
-        causes,
+        pd.DataFrame({"q_score": score, "same": 2 * score + 1, "other": rng.normal(size=n)}), correct, causes
     ).set_index(["cause", "score"])
     columns = ["difference", "difference_low", "difference_high"]
     for cause in ("blur", "size"):

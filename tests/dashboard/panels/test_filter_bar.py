@@ -64,11 +64,7 @@ def test_chips_remove_and_clear(studies, open_page):
         "images", study="demo", where="split=val label=ant fires=1 q_score=0.01.. confidence=..0.9"
     )
     said = chips(app)
-    assert said == [
-        "Confidence up to 0.9",
-        "Q-Score from 0.01",
-        "Feature 1 fires",
-    ]
+    assert said == ["Confidence up to 0.9", "Q-Score from 0.01", "Feature 1 fires"]
     app.multiselect(key="filter_labels").set_value([]).run()
     assert where(app) == "split=val confidence=..0.9 q_score=0.01.. fires=1"
     assert app.multiselect(key="filter_labels").value == []

@@ -277,13 +277,7 @@ def listed(app) -> list[str]:
 
 @pytest.mark.parametrize(
     ("asked", "found"),
-    [
-        ("", ["7", "3", "1 + 2"]),
-        ("sky", ["7", "3"]),
-        ("RED", ["3"]),
-        ("night  sk", ["3"]),
-        ("cat", []),
-    ],
+    [("", ["7", "3", "1 + 2"]), ("sky", ["7", "3"]), ("RED", ["3"]), ("night  sk", ["3"]), ("cat", [])],
 )
 def test_words__features_whose_kept_words_hold_the_text(asked, found, worded, open_page):
     app = open_page("features", study="seen", features_as="Words", features_find=asked)

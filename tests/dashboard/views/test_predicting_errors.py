@@ -123,9 +123,7 @@ def measured(folder: Path, *, without: str = "", **best: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("without", "picked"),
-    [("", "Confidence"), ("confidence", "Distinctiveness")],
-    ids=["probe", "none"],
+    ("without", "picked"), [("", "Confidence"), ("confidence", "Distinctiveness")], ids=["probe", "none"]
 )
 def test_score_picked_first__is_the_recommended_one_and_q_is_one_click_away(
     without, picked, studies, open_page

@@ -160,10 +160,7 @@ def test_json__what_is_no_known_form(tmp_path):
         ([], "lists no images"),
         ({"images": [], "annotations": []}, "lists no images"),
         ({"images": 3, "annotations": []}, "looks like COCO, but 'images' is no list of objects"),
-        (
-            {"images": [{"id": 1}], "annotations": []},
-            "looks like COCO, but an image has no file_name",
-        ),
+        ({"images": [{"id": 1}], "annotations": []}, "looks like COCO, but an image has no file_name"),
         ({"samples": [{}]}, "looks like FiftyOne's samples.json, but a sample has no filepath"),
         ({"labels": 3, "classes": []}, "looks like FiftyOne's labels.json"),
         ([{"data": {"text": "hello"}}], "looks like Label Studio, but a task names no image file"),

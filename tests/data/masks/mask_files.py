@@ -106,9 +106,7 @@ def salient_folder(root: Path) -> Path:
     n01440764_1 stands under both of its features, n01440764_2 under 59 alone, n01440764_3 under 981 alone.
     """
     put_class(
-        root,
-        TENCH,
-        {59: {f"{TENCH}_1": 200, f"{TENCH}_2": 100}, 981: {f"{TENCH}_1": 40, f"{TENCH}_3": 250}},
+        root, TENCH, {59: {f"{TENCH}_1": 200, f"{TENCH}_2": 100}, 981: {f"{TENCH}_1": 40, f"{TENCH}_3": 250}}
     )
     put_class(root, GOLDFISH, {59: {f"{GOLDFISH}_7": 80}, 316: {f"{GOLDFISH}_7": 160}})
     (root / "wordnet_dict.py").write_text(f"{{0: '{TENCH}', 1: '{GOLDFISH}'}}")

@@ -12,15 +12,7 @@ import torch
 
 from core.encoders.registry import load_encoder
 from core.store import open_study
-from tests.command_line import (
-    QUICK,
-    SMALL,
-    analyzed,
-    contents,
-    info_of,
-    photos,
-    sharp_representations,
-)
+from tests.command_line import QUICK, SMALL, analyzed, contents, info_of, photos, sharp_representations
 from tests.data.sources.pictures import make_tar, picture
 from tests.sampling import sample
 

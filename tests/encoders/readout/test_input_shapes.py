@@ -23,11 +23,7 @@ from tests.encoders.readout.transformers import SHAPES, transformer
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 # name -> (input height and width, rows and columns of patches)
-INPUTS = {
-    "dinov2": ((56, 84), (4, 6)),
-    "dinov3": ((96, 64), (6, 4)),
-    "siglip2": ((64, 96), (4, 6)),
-}
+INPUTS = {"dinov2": ((56, 84), (4, 6)), "dinov3": ((96, 64), (6, 4)), "siglip2": ((64, 96), (4, 6))}
 
 
 def made(name: str, size: tuple[int, int], **options) -> Encoder:

@@ -43,8 +43,7 @@ def with_concepts(shared_study, folder, group="3"):
         columns = ["group", "rank", "word", "kept", "discarded_by"]
         step.table("concepts", pd.DataFrame(concepts, columns=columns))
         step.table(
-            "highly_activating",
-            pd.DataFrame({"group": [group, group, "5_7"], "image_id": ids[:3], **boxes}),
+            "highly_activating", pd.DataFrame({"group": [group, group, "5_7"], "image_id": ids[:3], **boxes})
         )
         step.table("counterfactuals", pd.DataFrame({"group": [group, group], "image_id": ids[5:7]}))
     return open_study(folder)

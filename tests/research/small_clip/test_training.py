@@ -107,10 +107,7 @@ def test_training__another_setting_needs_fresh(config, monkeypatch):
         train_clip(config)
     monkeypatch.undo()
     changed = dataclasses.replace(config, lr=0.01)
-    with pytest.raises(
-        SettingsError,
-        match=r"other settings \(lr 0.001 -> 0.01\). Change them back, or",
-    ):
+    with pytest.raises(SettingsError, match=r"other settings \(lr 0.001 -> 0.01\). Change them back, or"):
         train_clip(changed)
     assert train_clip(changed, fresh=True).exists()
 

@@ -9,13 +9,7 @@ import pytest
 import torch
 
 from core.errors import SettingsError, ShapeError
-from core.research.visual_tokens.encoder import (
-    Block,
-    EncoderShape,
-    TokenTensors,
-    VisualTokenEncoder,
-    attend,
-)
+from core.research.visual_tokens.encoder import Block, EncoderShape, TokenTensors, VisualTokenEncoder, attend
 from core.research.visual_tokens.ranks import graph_batch, rank_matrices
 from tests.research.visual_tokens import reference
 from tests.research.visual_tokens.planted_graphs import random_graph

@@ -110,11 +110,7 @@ def verdicts(
 
 
 def write_overlap(
-    step: StepWriter,
-    ids: list[str],
-    masked: np.ndarray,
-    values: np.ndarray,
-    controls: np.ndarray,
+    step: StepWriter, ids: list[str], masked: np.ndarray, values: np.ndarray, controls: np.ndarray
 ) -> None:
     rows = []
     for row, number in zip(*np.nonzero(masked), strict=True):

@@ -18,12 +18,7 @@ from core.store import open_study
 from core.training import files
 from core.training.backbones import build_backbone
 from core.training.config import from_dict
-from core.training.finetuning.finetune import (
-    add_to_sidecar,
-    architecture,
-    finetune_config,
-    recorded_settings,
-)
+from core.training.finetuning.finetune import add_to_sidecar, architecture, finetune_config, recorded_settings
 from core.training.finetuning.start import start_backbone
 from tests.manifests import edited_manifest
 from tests.sampling import sample

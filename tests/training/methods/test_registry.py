@@ -6,14 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightly.loss import (
-    BarlowTwinsLoss,
-    DINOLoss,
-    NegativeCosineSimilarity,
-    NTXentLoss,
-    SwaVLoss,
-    VICRegLoss,
-)
+from lightly.loss import BarlowTwinsLoss, DINOLoss, NegativeCosineSimilarity, NTXentLoss, SwaVLoss, VICRegLoss
 from numpy.testing import assert_allclose
 from torch import Tensor, nn
 from torch.nn.functional import normalize

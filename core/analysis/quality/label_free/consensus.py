@@ -5,14 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-COMBINED = (
-    "distinctiveness",
-    "raw_distinctiveness",
-    "soft_q",
-    "norm",
-    "whitened_norm",
-    "knn_similarity",
-)
+COMBINED = ("distinctiveness", "raw_distinctiveness", "soft_q", "norm", "whitened_norm", "knn_similarity")
 
 LEAST_SUM = 0.3  # of the weights, which are of length 1: at most 2.45 of six
 

@@ -56,11 +56,7 @@ def augmentations(values: Values, kind: str, name: str) -> dict[str, Any]:
     base = merged(base, dict(off), dict(off))
     if kind in (ADD, REMOVE):
         return base
-    gone = {
-        FDA: (),
-        ONLY: [one for one in FOUR if one != name],
-        WITHOUT: (name,),
-    }[kind]
+    gone = {FDA: (), ONLY: [one for one in FOUR if one != name], WITHOUT: (name,)}[kind]
     return merged(base, {"fourier": dict.fromkeys(gone, 0.0)}, {})
 
 

@@ -11,12 +11,7 @@ from core.errors import SettingsError
 
 
 def ifm_info_nce(
-    positive: Tensor,
-    negatives: Tensor,
-    *,
-    temperature: float = 0.2,
-    epsilon: float = 0.1,
-    alpha: float = 1.0,
+    positive: Tensor, negatives: Tensor, *, temperature: float = 0.2, epsilon: float = 0.1, alpha: float = 1.0
 ) -> Tensor:
     """InfoNCE averaged with InfoNCE under the worst perturbation of the compared features.
 

@@ -18,10 +18,7 @@ from core.research.visual_tokens.evaluation.benchmark import Benchmark, ChoiceIt
 from core.research.visual_tokens.plugs import KeyedPicture
 from core.worlds.glyphworld.scenes import Dice
 
-CHOICES = {
-    "VG-Relation": "visual_genome_relation.json",
-    "VG-Attribution": "visual_genome_attribution.json",
-}
+CHOICES = {"VG-Relation": "visual_genome_relation.json", "VG-Attribution": "visual_genome_attribution.json"}
 ORDERS = {
     "COCO-Order": ("coco", ("coco_karpathy_val.json", "coco_karpathy_test.json")),
     "Flickr-Order": ("flickr", ("flickr30k_val.json", "flickr30k_test.json")),

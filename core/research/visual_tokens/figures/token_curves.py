@@ -23,11 +23,7 @@ CURVES = {  # column: title, factor
     "off_diagonal": ("mean cosine of others", 1.0),
 }
 CHOICES, PAIRS = ("relation", "attribution", "order"), ("pairs_text", "pairs_image", "pairs_group")
-HEADS = {
-    "pairs_text": "text",
-    "pairs_image": "image",
-    "pairs_group": "group",
-}
+HEADS = {"pairs_text": "text", "pairs_image": "image", "pairs_group": "group"}
 
 
 def token_curves(runs: Mapping[str, Sequence[pd.DataFrame]], *, theme: Theme = LIGHT) -> go.Figure:

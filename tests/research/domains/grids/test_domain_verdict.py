@@ -69,8 +69,7 @@ def test_unseen_style__is_the_one_named_even_where_another_has_its_accuracy():
 
 
 @pytest.mark.parametrize(
-    ("kept", "gain", "said"),
-    [(0.8, 0.02, "help:"), (0.6, 0.02, "do not help:"), (0.8, 0.0, "do not help:")],
+    ("kept", "gain", "said"), [(0.8, 0.02, "help:"), (0.6, 0.02, "do not help:"), (0.8, 0.0, "do not help:")]
 )
 def test_clustering_verdict__needs_purer_rows_and_a_gain(kept, gain, said):
     table = cells(gain=0.0)

@@ -60,8 +60,7 @@ def test_train__without_prefix_and_terms_is_the_plain_method(two_domains, tiny_c
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "domains"),
-    sample([("simclr", CLUSTERS), ("dino", COLUMN), ("simclr", COLUMN), *REST], 2),
+    ("name", "domains"), sample([("simclr", CLUSTERS), ("dino", COLUMN), ("simclr", COLUMN), *REST], 2)
 )
 def test_train__resumes_to_the_same_bits(two_domains, tiny_config, tmp_path, stopping_at, name, domains):
     """Stopped after step 5 of 8: with clusters of steps 2, 4 and 6, between two of them."""

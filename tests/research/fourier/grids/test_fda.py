@@ -158,13 +158,7 @@ def test_represented__leaves_out_what_cannot_be_read(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "arm"),
-    [
-        ("fda-gain", "byol-fda"),
-        ("fda-dual", "image-fda_f"),
-    ],
-)
+@pytest.mark.parametrize(("name", "arm"), [("fda-gain", "byol-fda"), ("fda-dual", "image-fda_f")])
 def test_run__a_cell(tmp_path, name, arm):
     grid: Grid = load_grid(name)
     values = preset_values(grid, "cpu", TINY)

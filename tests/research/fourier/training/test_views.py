@@ -13,13 +13,7 @@ from core.errors import SettingsError
 from core.research.fourier.training.fourier import RandomFrequencyMask, fourier_chain
 from core.research.fourier.training.frequency_image import spectra_as_images, to_frequency_image
 from core.research.fourier.training.views import render_view
-from core.training.augmentations.augment import (
-    apply_views,
-    augment,
-    centre_view,
-    draw_parameters,
-    solarized,
-)
+from core.training.augmentations.augment import apply_views, augment, centre_view, draw_parameters, solarized
 from core.training.augmentations.batches import Batches
 from core.training.augmentations.config import AugmentConfig, FourierConfig
 from core.training.config import from_dict, to_dict

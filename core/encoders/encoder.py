@@ -200,6 +200,8 @@ class Encoder:
         may_classify: bool,
     ) -> None:
         x, raw = self.random_input()
+        if not raw.isfinite().all():
+            self._refuse_not_finite()
         self.model = self.base
         self.classifier = final_linear(self.base, x) if may_classify else None
         if self.classifier is not None:
@@ -232,6 +234,12 @@ class Encoder:
         # The maximum of a map, or its generalised mean, hides the negative values that Grad-CAM still meets.
         values = raw if self.pool in (None, "gap") else map_
         self.nonnegative = bool((values >= 0).all())
+
+    def _refuse_not_finite(self) -> None:
+        tensors = self.base.state_dict().items()
+        bad = next((name for name, one in tensors if not one.isfinite().all()), None)
+        cause = f"its weight '{bad}' holds them" if bad else "its weights are too large for float32"
+        raise EncoderError(f"{self.arch} returns NaN or infinity: {cause}. Take an earlier checkpoint")
 
     def _choose_tokens(self, x: Tensor, raw: Tensor, tokens: str | None, norm: str | None) -> None:
         parts = token_parts(self.base)

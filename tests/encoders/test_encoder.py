@@ -200,3 +200,11 @@ def test_mixed_precision_on_cuda_is_close_and_single():
     raw = on_gpu.represent(pixels)
     assert raw.dtype == torch.float32 and raw.device.type == "cuda"
     assert_close(raw.cpu(), on_cpu.represent(pixels), rtol=5e-2, atol=5e-2)  # bfloat16 has 8 bits of mantissa
+
+
+def test_weights_that_are_no_numbers_are_one_clear_line():
+    model = torchvision.models.resnet18(num_classes=3)
+    with torch.no_grad():
+        model.layer2[0].conv1.weight[0, 0] = torch.nan  # pyright: ignore
+    with pytest.raises(EncoderError, match="NaN or infinity: its weight 'layer2.0.conv1.weight' holds them"):
+        encoder_of(model)

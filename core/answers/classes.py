@@ -3,15 +3,16 @@
 import csv
 import io
 import json
-import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from core.common.captions import WORDNET
+from core.answers.synsets import match_synsets
+from core.common.captions import WORDNET, plain
 from core.errors import SettingsError
 
 MOST_BYTES = 50_000_000  # of a file of class names: 22,000 names take 1 MB
@@ -27,12 +28,14 @@ class Match:
         code: (n_outputs,) place in the study's class names; -1 for an output that is none of them.
         names: (n_outputs,) what each output is called; one without a label as no label and no other output.
         how: by what they were matched, in words. unmatched: labels that no output has.
+        shared: names that several labels or outputs have, hence matched to none, and those labels.
     """
 
     code: np.ndarray
     names: list[str]
     how: str
     unmatched: tuple[str, ...]
+    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def n_matched(self) -> int:
@@ -47,19 +50,14 @@ class Match:
         n = self.n_matched + len(self.unmatched)
         lines = [f"{self.n_matched:,} of {n:,} labels matched to {len(self.code):,} outputs {self.how}"]
         if self.unmatched:
-            more = " …" if len(self.unmatched) > SHOWN else ""
-            shown = ", ".join(self.unmatched[:SHOWN])
-            lines.append(f"no output means {shown}{more}: their images are left out of the accuracy")
-        return lines
+            few = _few(self.unmatched)
+            lines.append(f"no output means {few}: their images are left out of the accuracy")
+        return lines + self.shared_note()
 
-
-def plain(name: str) -> str:
-    """A name as it is compared: without case, underscores, hyphens and articles of spelling.
-
-    >>> plain("Golden_retriever"), plain("black-and-tan  coonhound")
-    ('golden retriever', 'black and tan coonhound')
-    """
-    return " ".join(re.sub(r"[_\-\s]+", " ", name).lower().split())
+    def shared_note(self) -> list[str]:
+        """Name the names that several classes have, if there are any."""
+        names = _few([f"'{name}' ({_few(labels)})" for name, labels in sorted(self.shared.items())])
+        return [f"names of several classes or outputs, matched to none: {names}"] if names else []
 
 
 def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Match | None:
@@ -71,28 +69,44 @@ def match_classes(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Ma
     Returns:
         The way that matches most labels; None where none matches any.
     """
+    numbers = [[str(place)] for place in range(len(outputs))]
+    indices = [str(int(label)) if label.isdecimal() else label for label in labels]
+    by_name, by_index = match_by_name(outputs, labels), _matched(numbers, indices)
+    if by_index.max(initial=-1) >= 0 and (
+        by_name is None or np.count_nonzero(by_index >= 0) > by_name.n_matched
+    ):
+        return _match(outputs, by_index, labels, "by index")
+    if by_name is None and not any(outputs) and len(outputs) == len(labels):
+        how = "in the order of the sorted class names (the file names none)"
+        return _match(outputs, np.arange(len(labels)), labels, how)
+    return by_name
+
+
+def match_by_name(outputs: Sequence[Sequence[str]], labels: Sequence[str]) -> Match | None:
+    """As `match_classes`, but only by WordNet id or name: the outputs have no order."""
     wordnet = [[one for one in names if WORDNET.fullmatch(one)] for names in outputs]
     words = [[plain(part) for one in names for part in (one, *one.split(","))] for names in outputs]
-    numbers = [[str(place)] for place in range(len(outputs))]
-    ways = (
-        ("by WordNet id", wordnet, [label.lower() for label in labels]),
-        ("by name", words, [plain(label) for label in labels]),
-        ("by index", numbers, [str(int(label)) if label.isdecimal() else label for label in labels]),
-    )
-    best = max(
-        (_matched(how, keys, wanted) for how, keys, wanted in ways), key=lambda one: (one[1] >= 0).sum()
-    )
-    how, code = best
-    if not (code >= 0).any():
-        if any(outputs) or len(outputs) != len(labels):
-            return None
-        how, code = "in the order of the sorted class names (the file names none)", np.arange(len(labels))
-    return _match([next(iter(names), "") for names in outputs], code, labels, how)
+    code, shared = match_synsets(outputs, labels)
+    ways = {
+        "by WordNet id": _matched(wordnet, [label.lower() for label in labels]),
+        "by name": _matched(words, [plain(label) for label in labels]),
+        "by WordNet name": np.array(code, int),
+    }
+    how = max(ways, key=lambda one: np.count_nonzero(ways[one] >= 0))
+    if not (ways[how] >= 0).any():
+        return None
+    return _match(outputs, ways[how], labels, how, shared if how == "by WordNet name" else {})
 
 
-def _match(names: Sequence[str], code: np.ndarray, labels: Sequence[str], how: str) -> Match:
+def _match(
+    outputs: Sequence[Sequence[str]],
+    code: np.ndarray,
+    labels: Sequence[str],
+    how: str,
+    shared: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Match:
     """The match, with the number of the output behind a name that is not its own."""
-    names = [name or f"output {place}" for place, name in enumerate(names)]
+    names = [next(iter(names), "") or f"output {place}" for place, names in enumerate(outputs)]
     others = np.flatnonzero(code < 0).tolist()
     uses = Counter([*labels, *(names[output] for output in others)])
     for output in others:
@@ -100,11 +114,12 @@ def _match(names: Sequence[str], code: np.ndarray, labels: Sequence[str], how: s
             names[output] += f" (output {output})"
             uses[names[output]] += 1
     matched = set(code[code >= 0].tolist())
-    return Match(code, names, how, tuple(label for place, label in enumerate(labels) if place not in matched))
+    missing = tuple(label for place, label in enumerate(labels) if place not in matched)
+    return Match(code, names, how, missing, shared)
 
 
-def _matched(how: str, keys: list[list[str]], labels: list[str]) -> tuple[str, np.ndarray]:
-    """The place in `wanted` of each output; a key of several outputs, or of several labels, matches none."""
+def _matched(keys: list[list[str]], labels: list[str]) -> np.ndarray:
+    """The place in `labels` of each output; a key of several outputs, or of several labels, matches none."""
     owners: dict[str, set[int]] = {}
     for place, mine in enumerate(keys):
         for key in mine:
@@ -114,32 +129,39 @@ def _matched(how: str, keys: list[list[str]], labels: list[str]) -> tuple[str, n
         places = owners.get(key, set())
         if len(places) == 1 and labels.count(key) == 1:
             code[next(iter(places))] = label
-    return how, code
+    return code
 
 
-def read_class_file(path: str | Path, n_outputs: int, labels: Sequence[str]) -> Match:
+def read_class_file(path: str | Path, n_outputs: int | None, labels: Sequence[str]) -> Match:
     """The match that a file states: a name a line, a JSON list or object, or a CSV with output,label.
 
-    In a CSV and in an object many outputs may have one label.
+    An object maps outputs to names, of which there may be several ({"0": ["n01440764", "tench"]}), or each
+    name to its output. Many outputs may have one label.
 
+    Args:
+        n_outputs: None: as many as the file names.
     Raises:
-        SettingsError: it cannot be read, names another number of outputs, or none of the labels.
+        SettingsError: it cannot be read, names another number of outputs, an output twice, or no label.
     """
-    names = read_names(path, n_outputs)
+    outputs = read_names(path, n_outputs)
     places = {plain(label): place for place, label in enumerate(labels)}
-    if (code := np.array([places.get(plain(name), -1) for name in names])).max(initial=-1) >= 0:
-        return _match(names, code, labels, f"by {Path(path).name}")
-    match = match_classes([[name] if name else [] for name in names], labels)
+    held = [[places[plain(name)] for name in names if plain(name) in places] for names in outputs]
+    code = np.array([next(iter(places), -1) for places in held], int)
+    match = match_classes(outputs, labels)
+    n_stated = len(np.unique(code[code >= 0]))
+    if n_stated and (match is None or n_stated >= match.n_matched):
+        return _match(outputs, code, labels, f"by {Path(path).name}")
     if match is None:
+        names = [name for names in outputs for name in names[-1:]]
         raise SettingsError(
-            f"none of the names in '{path}' is a label of the study: it names {', '.join(names[:SHOWN])} …, "
-            f"the study {', '.join(list(labels)[:SHOWN])} …"
+            f"none of the names in '{path}' is a label of the study: it names {_few(names)}, "
+            f"the study {_few(labels)}"
         )
     return match
 
 
-def read_names(file: str | Path, n_outputs: int) -> list[str]:
-    """One name an output, "" where the file names none."""
+def read_names(file: str | Path, n_outputs: int | None = None) -> list[list[str]]:
+    """The names of each output, none where the file names none; `n_outputs` None: as many as it names."""
     path = Path(file)
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -148,40 +170,82 @@ def read_names(file: str | Path, n_outputs: int) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise SettingsError(f"cannot read the class names '{path}': {why}") from None
-    kind = path.suffix.lower()
     try:
-        pairs = _json_pairs(text) if kind == ".json" else _table_pairs(text) if kind == ".csv" else None
-    except (ValueError, RecursionError) as error:
+        pairs = READERS.get(path.suffix.lower(), _read_lines)(text)
+    except (ValueError, RecursionError, csv.Error) as error:
         raise SettingsError(f"'{path}' holds no class names: {str(error)[:200]}") from None
-    if pairs is None:
-        pairs = list(enumerate(line.strip() for line in text.splitlines()))
-        while pairs and not pairs[-1][1]:
-            pairs.pop()
-        if len(pairs) != n_outputs:
+    if not pairs:
+        raise SettingsError(f"'{path}' holds no class names: it is empty")
+    if isinstance(pairs, list):
+        if n_outputs is not None and len(pairs) != n_outputs:
             raise SettingsError(f"'{path}' names {len(pairs):,} classes; the head has {n_outputs:,} outputs")
-    names = [""] * n_outputs
-    for output, name in pairs:
-        if not 0 <= output < n_outputs:
-            raise SettingsError(
-                f"'{path}' names output {output}; the head has outputs 0 to {n_outputs - 1:,}"
-            )
-        names[output] = name
-    return names
+        return pairs
+    least, most = min(pairs), max(pairs)
+    n_outputs = min(most + 1, MOST_OUTPUTS) if n_outputs is None else n_outputs
+    if least < 0 or most >= n_outputs:
+        bad = least if least < 0 else most
+        raise SettingsError(f"'{path}' names output {bad}; the head has outputs 0 to {n_outputs - 1:,}")
+    return [pairs.get(output, []) for output in range(n_outputs)]
 
 
-def _json_pairs(text: str) -> list[tuple[int, str]] | None:
-    parsed = json.loads(text)
-    if isinstance(parsed, list) and all(isinstance(one, str) for one in parsed):
-        return list(enumerate(parsed))
-    if isinstance(parsed, dict):
-        return [
-            (int(key), value if isinstance(value, str) else str(value[-1])) for key, value in parsed.items()
-        ]
+def _read_lines(text: str) -> list[list[str]]:
+    names = [line.strip() for line in text.splitlines()]
+    while names and not names[-1]:
+        names.pop()
+    return [[name] if name else [] for name in names]
+
+
+def _read_json(text: str) -> list[list[str]] | dict[int, list[str]]:
+    parsed = json.loads(text, object_pairs_hook=_Pairs)
+    if isinstance(parsed, _Pairs):
+        if parsed and all(type(value) is int for _, value in parsed):
+            return _by_output((output, [name]) for name, output in parsed)
+        return _by_output((_output(key), _names(value, f"output {key}")) for key, value in parsed)
+    if isinstance(parsed, list):
+        return [_names(one, f"output {place}") for place, one in enumerate(parsed)]
     raise ValueError("expected a list of names, or an object output: name")
 
 
-def _table_pairs(text: str) -> list[tuple[int, str]]:
+class _Pairs(list):
+    """The members of a JSON object in their order, also those of one name."""
+
+
+def _names(value: object, what: str) -> list[str]:
+    names = [value] if isinstance(value, str) else value
+    if type(names) is not list or not names or not all(isinstance(one, str) for one in names):
+        raise ValueError(f"expected a list of names, or an object output: name; {what} has no name")
+    return [one for one in map(str.strip, names) if one]
+
+
+def _read_table(text: str) -> dict[int, list[str]]:
     rows = csv.DictReader(io.StringIO(text))
     if not {"output", "label"} <= set(rows.fieldnames or ()):
         raise ValueError("expected the columns output and label")
-    return [(int(row["output"]), (row["label"] or "").strip()) for row in rows]
+    pairs = ((_output(row["output"]), (row["label"] or "").strip()) for row in rows)
+    return _by_output((output, [label] if label else []) for output, label in pairs)
+
+
+def _output(text: str | None) -> int:
+    try:
+        return int(text or "")
+    except ValueError:
+        raise ValueError(f"'{text or ''}' is no number of an output") from None
+
+
+def _by_output(pairs: Iterable[tuple[int, list[str]]]) -> dict[int, list[str]]:
+    names: dict[int, list[str]] = {}
+    for output, mine in pairs:
+        if output in names:
+            raise ValueError(f"it names output {output} twice")
+        names[output] = mine
+    return names
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + " …" * (len(names) > SHOWN)
+
+
+READERS: dict[str, Callable[[str], list[list[str]] | dict[int, list[str]]]] = {
+    ".json": _read_json,
+    ".csv": _read_table,
+}

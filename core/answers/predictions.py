@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.answers.classes import match_classes, read_class_file
+from core.answers.classes import Match, match_by_name, match_classes, read_class_file
 from core.answers.outcome import VALUES, AnswerValues, ClassColumns, Request, from_logits
 from core.common.dataframes import words
 from core.common.formatting import counted
@@ -22,6 +22,7 @@ MOST_BYTES = 4_000_000_000  # of a table, which is read into memory
 MOST_OUTPUTS = 100_000
 SHOWN = 3
 KEYS = ("image_id", "path")
+ROUNDING = 1e-5  # of a share that was computed in float32
 
 
 def file_answer(study: StudyReader, request: Request, progress: Progress) -> AnswerValues:
@@ -34,7 +35,7 @@ def file_answer(study: StudyReader, request: Request, progress: Progress) -> Ans
     with progress.stage("predictions"):
         if path.lower().endswith(".npy"):
             return _from_npy(study, path, request)
-        return _from_table(study, path, _read(path))
+        return _from_table(study, path, _read(path), request.head_classes)
 
 
 def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
@@ -42,7 +43,7 @@ def _from_npy(study: StudyReader, path: str, request: Request) -> AnswerValues:
 
     try:
         logits = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
         raise SettingsError(f"cannot read the logits '{path}': {first_line(error)}") from None
     labels, n = study.class_names, study.n_images
     if logits.ndim != 2 or logits.dtype.kind not in "fiu" or not 0 < logits.shape[1] <= MOST_OUTPUTS:
@@ -96,7 +97,7 @@ def _read(path: str) -> pd.DataFrame:
     raise SettingsError(f"'{path}' is no .csv, .tsv, .parquet or .npy file")
 
 
-def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerValues:
+def _from_table(study: StudyReader, path: str, table: pd.DataFrame, class_file: str | None) -> AnswerValues:
     key = next((name for name in KEYS if name in table.columns), None)
     if key is None:
         raise SettingsError(f"'{path}' has no column image_id or path; it has {_few(table.columns)}")
@@ -114,9 +115,9 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerVal
             f"{_few(mine)}"
         )
     answer = (
-        _predicted_classes(study, path, table, row_of)
+        _predicted_classes(study, path, table, row_of, class_file)
         if "predicted" in table.columns
-        else _class_scores(study, path, table, row_of)
+        else _class_scores(study, path, table, row_of, class_file)
     )
     if not held.all():
         first = study.images["image_id"].to_numpy(object)[~held]
@@ -127,35 +128,81 @@ def _from_table(study: StudyReader, path: str, table: pd.DataFrame) -> AnswerVal
 
 
 def _predicted_classes(
-    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray
+    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray, class_file: str | None
 ) -> AnswerValues:
-    """One predicted class an image, and perhaps its confidence."""
+    """One predicted class an image, by name or as the number of an output, and perhaps its confidence."""
     predicted = pd.Series([*table["predicted"].astype(object), None], dtype=object).take(row_of)
     predicted = predicted.map(_class_text, na_action="ignore")
+    labels, names = study.class_names, list(pd.unique(predicted.dropna()))
+    match = None
+    if class_file or not set(names) & set(labels):
+        match, outputs = _match_predicted(path, names, labels, class_file)
+        called = [labels[code] if code >= 0 else match.names[at] for at, code in enumerate(match.code)]
+        predicted = predicted.map({name: called[one] for name, one in zip(names, outputs, strict=True)})
     codes, names = pd.factorize(predicted)
-    if not set(names) & set(study.class_names):
-        raise SettingsError(
-            f"no class that '{path}' predicts is a label of the study: it predicts {_few(names)}, the labels "
-            f"are {_few(study.class_names)}"
-        )
     values = {name: np.full(study.n_images, np.nan) for name in VALUES}
+    held = row_of[row_of >= 0]
     for name in VALUES:
         if name in table.columns:
             column = np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)
-            if not np.isfinite(column[row_of[row_of >= 0]]).all():
-                bad = row_of[row_of >= 0][~np.isfinite(column[row_of[row_of >= 0]])][0]
+            if not np.isfinite(column[held]).all():
+                bad = held[~np.isfinite(column[held])][0]
                 raise SettingsError(f"'{path}' has no finite number in column {name}, row {bad + 1}")
+            outside = held[(column[held] < 0) | (column[held] > 1 + ROUNDING)]
+            if len(outside) and name == "confidence":
+                confidence, row = column[outside[0]], outside[0] + 1
+                raise SettingsError(f"'{path}' has confidence {confidence:g} in row {row}; expected 0 to 1")
             values[name] = np.append(column, np.nan)[row_of]
     best = codes.astype(np.int32)[:, None]
-    return AnswerValues(list(names), best, values, facts={"n_classes": len(names)})
+    answer = AnswerValues(list(names), best, values, facts={"n_classes": len(names)})
+    if match is not None:
+        answer.facts["matched"] = match.how
+        answer.notes = [f"classes matched {match.how}", *match.shared_note()]
+        unclear = {label for several in match.shared.values() for label in several}
+        left_out = unclear | set(match.unmatched if class_file else ())
+        answer.known = [label for label in labels if label not in left_out]
+    return answer
 
 
-def _class_scores(study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray) -> AnswerValues:
+def _match_predicted(
+    path: str, names: list[str], labels: Sequence[str], class_file: str | None
+) -> tuple[Match, list[int]]:
+    """A match of outputs to labels, and the output that each predicted name is."""
+    if class_file:
+        match = read_class_file(class_file, None, labels)
+        outputs = [int(name) if name.isdecimal() else -1 for name in names]
+        bad = [name for name, one in zip(names, outputs, strict=True) if not 0 <= one < len(match.code)]
+        if bad:
+            raise SettingsError(
+                f"'{path}' predicts {_few(bad)}; --head-classes {class_file} names outputs by number, 0 to "
+                f"{len(match.code) - 1:,}"
+            )
+        return match, outputs
+    match = match_by_name([[name] for name in names], labels)
+    if match is None:
+        numbers = bool(names) and all(name.isdecimal() for name in names)
+        raise SettingsError(
+            f"no class that '{path}' predicts is a label of the study: it predicts {_few(names)}, the labels "
+            f"are {_few(labels)}{'. Name the outputs: --head-classes FILE' * numbers}"
+        )
+    return match, list(range(len(names)))
+
+
+def _class_scores(
+    study: StudyReader, path: str, table: pd.DataFrame, row_of: np.ndarray, class_file: str | None
+) -> AnswerValues:
     """One column a class, of logits or probabilities."""
     import torch
 
     others = [str(name) for name in table.columns if name not in (*KEYS, "split", "true", "label")]
-    match = match_classes([[name] for name in others], study.class_names) if others else None
+    if class_file and others != [str(output) for output in range(len(others))]:
+        raise SettingsError(
+            f"'{path}' has the columns {_few(others)}; --head-classes {class_file} names them by number"
+        )
+    if class_file and others:
+        match = read_class_file(class_file, len(others), study.class_names)
+    else:
+        match = match_classes([[name] for name in others], study.class_names) if others else None
     if match is None:
         raise SettingsError(
             f"'{path}' has neither a column predicted nor columns named like classes; it has "

@@ -16,7 +16,6 @@ import pandas as pd
 
 WORDNET = re.compile(r"n\d{8}")
 _ALONE = re.compile(r"(?<![\w/])n\d{8}(?![\w/]|\.\w)")  # a class in a sentence, and no part of a path
-_LEMMAS = ("data", "_info", "imagenet_synset_to_lemma.txt")  # of the 21,844 synsets, in timm
 SPLITS = {"val": "Evaluation", "train": "Train"}
 ON_MASKS = {"core": "object", "spurious": "background"}  # what the heat of a heatmap lies on
 LOOKS = {"core": "on the object", "spurious": "on the background", "undecided": "undecided"}  # of features
@@ -71,6 +70,35 @@ def shortened(name: str, longest: int = 28) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
+def plain(name: str) -> str:
+    """A name as it is compared: without case, underscores, hyphens and articles of spelling.
+
+    >>> plain("Golden_retriever"), plain("black-and-tan  coonhound")
+    ('golden retriever', 'black and tan coonhound')
+    """
+    return " ".join(re.sub(r"[_\-\s]+", " ", name).lower().split())
+
+
+def _lines_of_timm(name: str) -> list[str]:
+    """The lines of a file of timm about ImageNet, which is not imported; none without it."""
+    timm = find_spec("timm")
+    path = Path(*list(timm.submodule_search_locations or ())[:1] if timm else (), "data", "_info", name)
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+@lru_cache(maxsize=1)
+def wordnet_lemmas() -> dict[str, str]:
+    """The names of each of ImageNet's 21,844 synsets, with commas between them, by its id."""
+    lines = _lines_of_timm("imagenet_synset_to_lemma.txt")
+    return {synset: names.strip() for synset, _, names in (line.partition("\t") for line in lines)}
+
+
+@lru_cache(maxsize=1)
+def imagenet_synsets() -> tuple[str, ...]:
+    """The ids of the 1,000 classes of ImageNet, in their order."""
+    return tuple(_lines_of_timm("imagenet_synsets.txt"))
+
+
 @lru_cache(maxsize=1)
 def wordnet_names() -> dict[str, str]:
     """The first name of each synset of ImageNet, by its id; empty without the table.
@@ -80,13 +108,7 @@ def wordnet_names() -> dict[str, str]:
     >>> wordnet_names()["n02099601"], wordnet_names()["n03126707"]
     ('golden retriever', 'crane (n03126707)')
     """
-    timm = find_spec("timm")
-    folders = list(timm.submodule_search_locations or ()) if timm else []
-    path = Path(*folders[:1], *_LEMMAS)
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    lemmas = {synset: names.strip() for synset, _, names in (line.partition("\t") for line in lines)}
+    lemmas = wordnet_lemmas()
     firsts = {synset: names.partition(",")[0] for synset, names in lemmas.items()}
     same_first, same = Counter(firsts.values()), Counter(lemmas.values())
     return {

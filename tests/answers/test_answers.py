@@ -171,6 +171,9 @@ def test_export_holds_every_answer_and_the_commands_take_one(study, tmp_path, ru
         (lambda t: t.assign(image_id="x" + t["image_id"]), "predictions of other images"),
         (lambda t: t.assign(predicted="dinosaur"), "no class that .* predicts is a label"),
         (lambda t: t.assign(confidence="sure"), "no finite number in column confidence, row 1"),
+        (lambda t: t.assign(confidence=[*[0.5] * (len(t) - 1), 42.0]), "has confidence 42 in row"),
+        (lambda t: t.assign(confidence=-0.3), "confidence -0.3 in row 1; expected 0 to 1"),
+        (lambda t: t.assign(predicted="7"), "Name the outputs: --head-classes FILE"),
         (lambda t: t.drop(columns="predicted").assign(ant=np.nan, bee=1.0), "NaN or infinity in row 1"),
     ],
 )

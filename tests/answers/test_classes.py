@@ -77,7 +77,14 @@ def test_a_table_gives_many_outputs_one_label_and_their_logits_are_combined(tmp_
         ("names.json", "[1, 2]", "expected a list of names"),
         ("names.json", "[" * 100_000, "holds no class names"),
         ("names.csv", "a,b\n1,cat\n", "expected the columns output and label"),
-        ("names.csv", "output,label\nx,cat\n", "holds no class names"),
+        ("names.csv", "output,label\nx,cat\n", "'x' is no number of an output"),
+        ("names.csv", "label,output\ncat\n", "'' is no number of an output"),
+        ("names.csv", "output,label\n0,cat\n0,dog\n", "holds no class names: it names output 0 twice"),
+        ("names.json", '{"0": "cat", "0": "dog"}', "it names output 0 twice"),
+        ("names.json", '{"cat": 1, "dog": 1}', "it names output 1 twice"),
+        ("names.json", '{"0": []}', "output 0 has no name"),
+        ("names.json", '["cat"]', "names 1 classes; the head has 2 outputs"),
+        ("names.json", "{}", "it is empty"),
     ],
 )
 def test_a_bad_file_of_names_is_one_clear_line(tmp_path, name, text, problem):
@@ -106,3 +113,50 @@ def test_outputs_of_one_name_stay_apart(tmp_path):
     study: Any = Labelled(["cat", "dog", "cat", "dog", "dog"], ["cat", "dog"])
     table = outcome_table(study, answer)
     assert table["predicted"].tolist() == match.names and table["correct"].tolist() == [1, 0, 0, 0, 1]
+
+
+FOLDERS = ["n01440764", "n02012849", "n02099601", "n03126707"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("names.txt", "tench\ncrane\ncrane\nGolden_retriever\nmaillot\n"),
+        ("names.txt", "tench, Tinca tinca\ncrane\ncrane\ngolden retriever\nmaillot, tank suit\n"),
+        ("names.json", '{"Tinca tinca": 0, "crane": 1, "golden retriever": 3, "crane ": 2, "x": 4}'),
+        ("names.csv", "output,label\n0,tench\n1,crane\n3,golden retriever\n"),
+    ],
+)
+def test_names_of_wordnet_are_matched_to_folders_that_are_ids(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    match = read_class_file(tmp_path / name, 5, FOLDERS)
+    assert match.code.tolist() == [0, -1, -1, 2, -1] and match.how == "by WordNet name"
+    assert match.unmatched == ("n02012849", "n03126707")
+    assert "matched to none: 'crane' (n02012849, n03126707)" in match.notes()[-1]
+
+
+def test_a_more_exact_name_counts_and_a_name_of_two_outputs_does_not():
+    labels = ["n02963159", "n02113186", "n03494278", "n03710637"]  # cardigan, Cardigan, harmonica, maillot
+    match = match_classes([["Cardigan"], ["cardigan"], ["harp"], ["maillot"], ["maillot"]], labels)
+    assert match is not None and match.code.tolist() == [1, 0, -1, -1, -1]  # a harp is an id of its own
+    assert dict(match.shared) == {"maillot": ["n03710637"]}
+    assert match_classes([["harmonica"], ["x"]], labels).code.tolist() == [2, -1]  # pyright: ignore
+
+
+def test_the_file_of_keras_is_matched_by_its_ids(tmp_path):
+    (tmp_path / "index.json").write_text('{"0": ["n01440764", "tench"], "1": ["n03126707", "crane"]}')
+    match = read_class_file(tmp_path / "index.json", 2, FOLDERS)
+    assert match.code.tolist() == [0, 3] and not match.shared
+    assert read_class_file(tmp_path / "index.json", 2, ["Tench"]).code.tolist() == [0, -1]
+
+
+def test_all_names_of_imagenet_find_their_folders(tmp_path):
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    ids = info.label_names()
+    (tmp_path / "names.txt").write_text("\n".join(info.label_descriptions()))
+    match = read_class_file(tmp_path / "names.txt", 1000, sorted(ids))
+    held = np.flatnonzero(match.code >= 0)
+    assert [sorted(ids)[code] for code in match.code[held]] == [ids[output] for output in held]
+    assert match.n_matched == 998 and list(match.shared) == ["crane"]

@@ -98,7 +98,7 @@ def class_texts(labels: Sequence[str], file: str | None) -> list[str]:
 
     if file:
         names = read_names(file, len(labels))
-        return [name or label for name, label in zip(names, labels, strict=True)]
+        return [one[-1] if one else label for one, label in zip(names, labels, strict=True)]
     if all(label.isdecimal() for label in labels):
         raise SettingsError(
             "zero-shot needs names of the classes, and these are numbers: --head-classes FILE"

@@ -1,0 +1,68 @@
+"""Predictions of a file: names of WordNet ids, numbers of outputs, and headers that lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.answers.outcome import Request, outcome_table
+from core.answers.predictions import file_answer
+from core.errors import SettingsError
+from core.jobs.progress import Progress
+
+LABELS = ["n01440764", "n02012849", "n02099601", "n03126707"]
+
+
+@pytest.fixture
+def study() -> Any:
+    images = pd.DataFrame({"image_id": [f"{place}.png" for place in range(4)], "label": LABELS})
+    return SimpleNamespace(images=images, class_names=LABELS, n_images=4)
+
+
+def answer_of(study: Any, path: Path, frame: pd.DataFrame, **request: Any) -> tuple[Any, pd.DataFrame]:
+    frame.assign(image_id=study.images["image_id"]).to_csv(path, index=False)
+    answer = file_answer(study, Request(file=str(path), **request), Progress.silent())
+    return answer, outcome_table(study, answer)
+
+
+def test_predicted_names_of_wordnet_are_those_of_the_folders(study, tmp_path):
+    names = pd.DataFrame({"predicted": ["Tinca tinca", "tench", "Golden_retriever", "crane"]})
+    answer, table = answer_of(study, tmp_path / "told.csv", names.iloc[[0, 0, 2, 3]].reset_index(drop=True))
+    assert table["predicted"].tolist() == ["n01440764", "n01440764", "n02099601", "crane"]
+    assert table["correct"].isna().tolist() == [False, True, False, True]  # which crane is not known
+    assert table["correct"].fillna(False).tolist() == [True, False, True, False]
+    assert answer.notes == [
+        "classes matched by WordNet name",
+        "names of several classes or outputs, matched to none: 'crane' (n02012849, n03126707)",
+    ]
+
+
+def test_numbers_of_outputs_are_read_with_a_file_of_their_names(study, tmp_path):
+    (tmp_path / "index.json").write_text(
+        '{"0": ["n03126707", "crane"], "1": ["n01440764", "tench"], "2": ["n00000001", "x"]}'
+    )
+    request = {"head_classes": str(tmp_path / "index.json")}
+    told = pd.DataFrame({"predicted": [1, 0, 2, 0]})
+    _, table = answer_of(study, tmp_path / "told.csv", told, **request)
+    assert table["predicted"].tolist() == ["n01440764", "n03126707", "n00000001", "n03126707"]
+    assert table["correct"].isna().tolist() == [False, True, True, False] and table["correct"].sum() == 2
+    scores = pd.DataFrame(np.eye(3)[[1, 0, 2, 0]], columns=["0", "1", "2"])
+    _, scored = answer_of(study, tmp_path / "scores.csv", scores, **request)
+    assert scored["predicted"].tolist() == table["predicted"].tolist()
+    with pytest.raises(SettingsError, match=r"predicts '3'; --head-classes .* by number, 0 to 2"):
+        answer_of(study, tmp_path / "told.csv", told.assign(predicted=3), **request)
+    with pytest.raises(SettingsError, match=r"has the columns 'tench', '1', '2'; --head-classes"):
+        answer_of(study, tmp_path / "scores.csv", scores.rename(columns={"0": "tench"}), **request)
+
+
+@pytest.mark.parametrize("shape", [(10**30, 4), (10**12, 10**6)], ids=str)
+def test_logits_with_a_header_that_lies_are_one_clear_line(study, tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    (tmp_path / "logits.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.encode())
+    with pytest.raises(SettingsError, match="cannot read the logits '.*logits.npy': "):
+        file_answer(study, Request(file=str(tmp_path / "logits.npy")), Progress.silent())

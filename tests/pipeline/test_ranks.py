@@ -111,7 +111,8 @@ def test_any_order_of_failures__ends_in_the_study_of_one(alone, tmp_path):
     """A process is killed at a moment that is drawn; then some go on, how many is drawn, and one is slow."""
     study, draw = shutil.copytree(alone, tmp_path / "study"), random.Random(0)
     steps = sample(["embed", "features", "heatmaps", "overlap", "neighbours"] * 4, 3)
-    killed, resumed, options = [], [], {"embed": (*IMAGES, *ENCODER, "--batch-size", "8")}
+    batch = ("--batch-size", "8")
+    killed, resumed, options = [], [], {"embed": (*IMAGES, *ENCODER, *batch), "heatmaps": batch}
     for step in steps:
         words = step, study, *options.get(step, ())
         n = draw.choice([2, 3, 4])

@@ -43,7 +43,6 @@ OF_PROBE = ("val_logits", "probe_curves", "quality_calibration", "mask_accuracy"
 OF_FAILURES = STEPS["failures"].outputs
 OF_ANSWER = "what this step says is of the probe"
 NOT_LINEAR = "the answer '{name}' is not linear on the representation, so it has no weights for features"
-NONE_WRONG = "no image is known to be misclassified"
 NO_SUMMARY = ("quality", "concepts", "failures")  # what their steps say is of the whole study
 
 
@@ -152,20 +151,21 @@ class Answered(Study):
         return item == PROBE or (item not in OF_PROBE and self.whole.has(item))
 
     def why_missing(self, item: str) -> Missing | None:
-        if self.has(item) or not (self.whole.has(item) or item in PARTS):
+        of_answer = self.whole.has(item) or item in PARTS or item in OF_FAILURES
+        if self.has(item) or not (of_answer and self.whole.has("representations")):
             return None if self.has(item) else self.whole.why_missing(item)
-        of_probe = f"it is of the probe, not of '{self.answer.name}'"
         if item in OF_PROBE:
+            of_probe = f"it is of the probe, not of '{self.answer.name}'"
             return Missing(item, step_of(item) or "", "whole", of_probe)
-        why = NONE_WRONG if self.has("probe_weights") else NOT_LINEAR.format(name=self.answer.name)
-        return Missing(item, "answers", "skipped", f"left out: {why}")
+        return Missing(item, "answers", "skipped", f"left out: {self.summary('failures')['skipped']}")
 
     def summary(self, step: str) -> dict[str, Any]:
         if step == PROBE:
             return {**self.evaluation._of_probe(), "n_classes": len(self.class_names)}
-        if step == "failures" and self.has("probe_weights"):
-            return self._failures[""]
-        return {"skipped": OF_ANSWER} if step in ("quality", "failures") else self.whole.summary(step)
+        if step == "failures":
+            not_linear = NOT_LINEAR.format(name=self.answer.name)
+            return self._failures[""] if self.has("probe_weights") else {"skipped": not_linear}
+        return {"skipped": OF_ANSWER} if step == "quality" else self.whole.summary(step)
 
     def holder(self, table: str, column: str) -> StudyReader:
         is_own = column == SPLIT or place_as_read(self.answer, table, column) != (table, column)

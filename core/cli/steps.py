@@ -70,8 +70,12 @@ def run_step(args: argparse.Namespace) -> None:
         else:
             summary = pipeline.run_step(args.command, args.study, given(args), progress)
     if is_first():
-        if args.command == "quality" and (default := default_answer(open_study(args.study))) != PROBE:
-            summary = _of_answer(args, default)
+        if args.command in OF_ANSWERS and (default := default_answer(open_study(args.study))) != PROBE:
+            missing = open_study(args.study).answering(default).why_missing("failures")
+            if args.command == "quality" or not missing:
+                summary = _of_answer(args, default)
+            elif "skipped" in summary:
+                summary = {"answer": default, "skipped": str(missing)}
         output.show(summary, output.summary_text, as_json="json" in args)
 
 

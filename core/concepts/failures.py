@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from core.common.formatting import counted
 from core.errors import SettingsError, ShapeError
 from core.storage.chunked_array import CHUNK_ROWS
 
@@ -26,6 +27,7 @@ NO_WEIGHTS = (
     "what a latent adds to an answer is not known where its code is the largest of many positions, or each "
     "vector is scaled on its own; fit the basis with --pool-codes mean"
 )
+OF_NO_IMAGE = "{n}: predicted as a class that no image has"
 NONE_WRONG = "the probe is right on every {split} image"
 NONE_JUDGED = "there are no evaluation images, so no error is known"
 
@@ -114,9 +116,11 @@ def compute_failures(
         step.summary = {"skipped": NO_WEIGHTS}
         return
     rows, true, predicted = wrong_images(study, config.split)
+    n_elsewhere = len(rows_of_verdict(study, config.split, correct=False)) - len(rows)
+    elsewhere = OF_NO_IMAGE.format(n=counted(n_elsewhere, "misclassified image")) if n_elsewhere else None
     if not len(rows):
-        why = NONE_WRONG.format(split=config.split) if study.is_val.any() else NONE_JUDGED
-        step.summary = {"skipped": why}
+        none_wrong = elsewhere or NONE_WRONG.format(split=config.split)
+        step.summary = {"skipped": none_wrong if study.is_val.any() else NONE_JUDGED}
         return
     words = words_of_features(study.table("concepts")) if study.has("concepts") else {}
     n_features = study.array("representations").shape[1]
@@ -147,6 +151,7 @@ def compute_failures(
         "n_without_words": without,
         "split": config.split,
         "note": note_on(len(features), without, bool(words)),
+        **({"left_out": elsewhere} if elsewhere else {}),
         **intervened,
     }
 
@@ -196,15 +201,22 @@ def wrong_images(study: Study, split: str) -> tuple[np.ndarray, np.ndarray, np.n
 def images_of_verdict(
     study: Study, split: str, *, correct: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the images that the probe classifies correctly, or of the others, as `wrong_images`."""
-    probe = study.table("probe", ["true", "predicted", "correct"])
-    here = np.ones(len(probe), bool) if split == "all" else study.is_val ^ (split == "train")
-    verdict = probe["correct"].astype("boolean")
-    rows = np.flatnonzero(here & (verdict == correct).fillna(False).to_numpy(bool))
+    """Rows of the images that the probe classifies correctly, or of the others, as `wrong_images`.
+
+    Images that are predicted as a class that no image has, as a head may do, are left out.
+    """
+    rows, probe = rows_of_verdict(study, split, correct=correct), study.table("probe", ["true", "predicted"])
     names = pd.Index(study.class_names)
     codes = [names.get_indexer(pd.Index(probe[side].iloc[rows])) for side in ("true", "predicted")]
-    has_code = codes[1] >= 0  # a head may predict a class that no image has
+    has_code = codes[1] >= 0
     return rows[has_code], codes[0][has_code], codes[1][has_code]
+
+
+def rows_of_verdict(study: Study, split: str, *, correct: bool) -> np.ndarray:
+    """Rows of all images that are classified correctly, or of all others whose label is known; ascending."""
+    verdict = study.table("probe", ["correct"])["correct"].astype("boolean")
+    here = np.ones(len(verdict), bool) if split == "all" else study.is_val ^ (split == "train")
+    return np.flatnonzero(here & (verdict == correct).fillna(False).to_numpy(bool))
 
 
 def _image_rows(

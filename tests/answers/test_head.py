@@ -231,6 +231,14 @@ def test_a_study_of_a_classifier_reads_by_its_own_answers(name, photographs, tmp
             head.vector("probe_weights"), model.get_submodule("fc").weight[places].detach()
         )
     assert "1,000 classes" in run("info", study.path).out
+    why = "is not linear on the representation"
+    if name == "resnet18":
+        assert not (told[inside] != study.images["label"][inside]).any()
+        why = f"{(~inside).sum()} misclassified images: predicted as a class that no image has"
+    said = run("failures", study.path).out
+    assert said.startswith("answer   head\nskipped") and why in said
+    assert why in run("failures", study.path, "--answer", "head").error
+    assert ("failures:" in run("info", study.path).out) == (name != "resnet18")
     assert run("answers", study.path, "--restrict").code == 0
     restricted = open_study(study.path).answering("head").table("probe")["predicted"]
     place = [int(np.flatnonzero(ids == one)[0]) for one in SYNSETS]

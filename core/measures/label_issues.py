@@ -83,7 +83,7 @@ def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
     present, codes = np.unique(truth[rows], return_inverse=True)
     table = pd.DataFrame({"row": rows, "suggested": -1, "label_quality": np.nan, "confidence": np.nan})
     if len(present) < 2:
-        return table[:0]
+        return table.iloc[:0]
     block_rows = max(BLOCK // logits_of(rows[:1]).shape[1], 1)
     parts, own = [], np.empty(len(rows))
     differs = np.empty(len(rows), bool)  # from the label, among the classes that are labels here
@@ -105,9 +105,9 @@ def likely_wrong(logits_of: LogitsOf, truth: np.ndarray) -> pd.DataFrame:
             codes[block], among, thresholds=thresholds, calibrate=False, return_indices_of_off_diagonals=True
         )
         n_wrong += len(confident)
-    unlikely = table.iloc[np.sort(np.argsort(own, kind="stable")[:n_wrong])]
-    unlikely = where(unlikely, unlikely["suggested"].to_numpy() != truth[unlikely["row"]])
-    return unlikely.sort_values("label_quality", kind="stable").reset_index(drop=True)
+    unlikely = np.isin(np.arange(len(rows)), np.argsort(own, kind="stable")[:n_wrong])
+    table = where(table, unlikely & (table["suggested"].to_numpy() != truth[rows]))
+    return table.sort_values("label_quality", kind="stable", ignore_index=True)
 
 
 def _probabilities(logits: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

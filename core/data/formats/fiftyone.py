@@ -85,7 +85,7 @@ def _splits(samples: list[dict[str, Any]]) -> list[str] | None:
 
 
 def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> Rows:
-    """Return the images of data/ with their labels, which are numbers of classes or names."""
+    """Return the images of data/ with their labels: numbers or names of classes, or of boxes."""
     classes, labels = tree["classes"], tree["labels"]
     if not isinstance(labels, dict) or not isinstance(classes, (list, type(None))):
         raise NotThisForm("'labels' is no object, or 'classes' no list")
@@ -94,15 +94,17 @@ def read_labels(tree: dict[str, Any], path: str, label: str | None = None) -> Ro
     by_key: dict[str, str] = {key: name for name in names for key in (os.path.splitext(name)[0], name)}
     paths = [by_key.get(key, key) for key in map(str, labels)]
     unlisted = len(set(names) - set(paths))
-    notes = (
-        [f"{counted(unlisted, 'image')} of data/ that labels.json does not name ignored"] if unlisted else []
-    )
+    notes = [LARGEST] if any(isinstance(value, list) for value in labels.values()) else []
+    if unlisted:
+        notes.append(f"{counted(unlisted, 'image')} of data/ that labels.json does not name ignored")
     return Rows(
         paths, [_named(value, classes or []) for value in labels.values()], notes=notes, folders=["data"]
     )
 
 
 def _named(value: Any, classes: list[Any]) -> str | None:
+    if isinstance(value, list):
+        return largest_class((_named(one, classes), _area(one)) for one in value if isinstance(one, dict))
     value = value.get("label") if isinstance(value, dict) else value
     if isinstance(value, int) and not isinstance(value, bool) and classes:
         return text_or_none(classes[value]) if 0 <= value < len(classes) else None

@@ -124,6 +124,16 @@ def test_fiftyone__labels(tmp_path, values):
     assert "1 image of data/ that labels.json does not name ignored" in source.notes
 
 
+def test_fiftyone__labels_of_boxes(tmp_path):
+    make_folder(tmp_path / "data", THREE)
+    boxes = [{"label": 1, "bounding_box": [0, 0, 0.2, 0.2]}, {"label": 0, "bounding_box": [0, 0, 0.5, 0.4]}]
+    values = [boxes, [{"label": "b", "bounding_box": "?"}], []]
+    tree = {"classes": ["a", "b"], "labels": dict(zip(["a", "b", "sub/c"], values, strict=True))}
+    as_json(tmp_path / "labels.json", tree)
+    source = open_images(tmp_path)
+    assert labels(source) == ["a", "b", None] and any("largest" in note for note in source.notes)
+
+
 def choice(name: str, **more: Any) -> dict[str, Any]:
     return {"result": [{"type": "choices", "from_name": "c", "value": {"choices": [name]}}], **more}
 

@@ -107,8 +107,9 @@ def add_answers(commands: Any) -> None:
     sub.add_argument(
         "--add",
         metavar="KIND|FILE",
-        help="head, probe, knn or zero-shot, or a file of predictions: .csv or .parquet with image_id or "
-        "path and predicted or a column a class, .npy of logits in the order of the images",
+        help="head (as --head-classes and --restrict say, else as at first), probe, knn or zero-shot, or a "
+        "file of predictions: .csv or .parquet with image_id or path and predicted or a column a class, .npy "
+        "of logits in the order of the images",
     )
     sub.add_argument("--name", metavar="NAME", help="name of the answer (default: the kind, or the file's)")
     options.add_options(sub, step.config)
@@ -138,7 +139,9 @@ def answers(args: argparse.Namespace) -> None:
                 if "name" in args:
                     raise SettingsError(f"the {what} is called {what}; leave out --name")
                 redo = {"redo": True} if "redo" in args else {}
-                summary = pipeline.run_step(OF_STEPS[what], args.study, {**given, **redo}, progress)
+                as_usual = {"head_classes": None, "restrict": False} if "add" in args else {}
+                request = {**as_usual, **given, **redo}
+                summary = pipeline.run_step(OF_STEPS[what], args.study, request, progress)
                 if why := summary.get("skipped"):
                     raise SettingsError(f"no {what}: {why}")
             else:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from core.answers.classes import match_classes
+from core.answers.classes import match_classes, read_class_file, read_names
 from core.common.device import run_options
 from core.config import EmbedConfig
 from core.data.sources.decode import thumbnail_jpeg
 from core.encoders.trusted_code import allowing
-from core.errors import UnreadableImage
+from core.errors import SettingsError, UnreadableImage
 from core.jobs.progress import Progress
 from core.pipeline.dry_run_extras import captions_found, clip_found, masks_found, sample_images
 from core.pipeline.embed import load, open_source, own_head, with_encoder
@@ -42,6 +42,8 @@ def plan(folder: str | Path, options: Mapping[str, Any], progress: Progress | No
         `seconds` and `bytes` of the whole analysis and of each of its `steps` (seconds None where they cannot
         be told), the free disk space, and whether the study already exists.
     """
+    if options.get("head_classes"):
+        read_names(options["head_classes"])
     named, which_encoder = with_encoder(folder, options)
     with allowing(options.get("encoder")):  # named by the caller, hence trusted
         report = _plan(Path(folder), named, progress or Progress.silent())
@@ -70,7 +72,7 @@ def _plan(folder: Path, options: Mapping[str, Any], progress: Progress) -> dict[
         "study": str(folder),
         "exists": (folder / "manifest.json").exists(),
         "images": _found(source)
-        | {"n_known_to_classifier": _n_known(encoder, source)}
+        | {"n_known_to_classifier": _n_known(encoder, source, options.get("head_classes"))}
         | {"unreadable_in_sample": unreadable, "sampled": SAMPLED},
         "encoder": {key: about.get(key) for key in reported},
         "assumptions": about["assumptions"],
@@ -102,12 +104,21 @@ def _found(source: ImageSource) -> dict[str, Any]:
     }
 
 
-def _n_known(encoder: Encoder | np.ndarray, source: ImageSource) -> int:
-    """How many images have a label that is a class of the encoder's own classifier."""
-    head, _ = own_head(encoder)
+def _n_known(encoder: Encoder | np.ndarray, source: ImageSource, class_file: str | None) -> int:
+    """How many images have a label that is a class of the encoder's own classifier.
+
+    Raises:
+        SettingsError: the file of class names cannot be read, or does not fit the classifier or the labels.
+    """
+    head, about = own_head(encoder)
+    if class_file and head is None:
+        raise SettingsError(f"--head-classes {class_file}: {about['why']}")
     labels = source.table["label"].dropna()
     classes = sorted(labels.unique())
-    match = match_classes(head.names, classes) if head is not None and any(head.names) else None
+    if class_file and head is not None:
+        match = read_class_file(class_file, head.n_outputs, classes)
+    else:
+        match = match_classes(head.names, classes) if head is not None and any(head.names) else None
     if match is None:
         return 0
     matched = [classes[code] for code in np.unique(match.code[match.code >= 0])]

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from core.answers.classes import read_names
 from core.answers.requests import remake_stale
 from core.common.device import check_device, resolve_device, run_options
 from core.common.processes import is_first
@@ -40,6 +41,8 @@ def analyze(
     """
     if layers.below(Path(folder)) is not None:
         return resume(folder, options, progress)  # with what is known of the study
+    if options.get("head_classes"):  # which is used at the end
+        read_names(options["head_classes"])
     named, which_encoder = with_encoder(folder, options)
     if which_encoder:
         progress.note(which_encoder)

@@ -151,7 +151,7 @@ def test_the_file_of_keras_is_matched_by_its_ids(tmp_path):
 
 
 def test_all_names_of_imagenet_find_their_folders(tmp_path):
-    from timm.data import ImageNetInfo
+    from timm.data.imagenet_info import ImageNetInfo
 
     info = ImageNetInfo()
     ids = info.label_names()

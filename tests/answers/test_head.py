@@ -247,6 +247,16 @@ def test_a_study_of_a_classifier_reads_by_its_own_answers(name, photographs, tmp
         read = open_study(study.path).answering("head")
         wrong = read.table("probe").query("correct == False")["image_id"]
         assert len(wrong) and set(read.table("failures")["image_id"]) == set(wrong)
+    (tmp_path / "turned.txt").write_text("\n".join(np.roll(ids, 1)))
+    assert run("answers", study.path, "--head-classes", tmp_path / "turned.txt").code == 0
+    assert open_study(study.path).settings("answers") == {
+        "head_classes": str(tmp_path / "turned.txt"),
+        "restrict": True,
+    }
+    assert run("answers", study.path, "--add", "head").code == 0  # as at first
+    pd.testing.assert_frame_equal(
+        open_study(study.path).answering("head").table("probe"), head.table("probe")
+    )
 
 
 @pytest.mark.slow

@@ -78,6 +78,24 @@ def test_wrong_masks_and_captions__one_line(run, tmp_path):
     assert "no weights" in run(*start, "--clip", f"ViT-B-32@{tmp_path}/none.pt").error
 
 
+@pytest.mark.parametrize("words", [("--dry-run",), ()], ids=["dry", "real"])
+def test_a_file_of_class_names_that_cannot_be_read__before_anything_runs(run, tmp_path, words):
+    images = photos(tmp_path / "photos", {"cat": 6, "dog": 3})
+    start = ("analyze", tmp_path / "study", "--images", images, *SMALL, *QUICK, *words, "--head-classes")
+    (tmp_path / "bad.json").write_text('{"0": []}')
+    assert "cannot read the class names" in run(*start, tmp_path / "none.txt").error
+    assert "output 0 has no name" in run(*start, tmp_path / "bad.json").error
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_file_of_class_names_that_the_encoder_has_no_use_for__one_line(run, tmp_path):
+    images = photos(tmp_path / "photos", {"cat": 6, "dog": 3})
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    words = (*SMALL, *QUICK, "--dry-run", "--head-classes", tmp_path / "names.txt")
+    said = run("analyze", tmp_path / "study", "--images", images, *words)
+    assert f"--head-classes {tmp_path / 'names.txt'}: " in said.error
+
+
 def test_steps__every_one_is_estimated_and_adds_up(run, tmp_path):
     found = planned(run, tmp_path)
     steps = {one["step"]: one for one in found["steps"]}

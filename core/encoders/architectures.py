@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from core.encoders.layouts import Layout
+from core.encoders.readout.head import HeadMaker
 from core.errors import CheckpointError, EncoderError, did_you_mean
 
 DEPTHS = {
@@ -182,17 +183,33 @@ def fit_stem(model: nn.Module, layout: Layout) -> None:
         setattr(model, "act1" if hasattr(model, "act1") else "relu", nn.Identity())
 
 
-def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict[str, Any]:
+def with_stem(make: HeadMaker, layout: Layout) -> HeadMaker:
+    """Give the networks that are made with their classifiers the first layers of a checkpoint, too."""
+    first = replace(layout, state={key: one for key, one in layout.state.items() if key == "conv1.weight"})
+
+    def made(tensors: Mapping[str, Tensor]) -> Any:
+        result = make(tensors)
+        if not isinstance(result, str) and result[0] is not None:
+            fit_stem(result[0], first)
+        return result
+
+    return made
+
+
+def vit_arguments(
+    state: Mapping[str, Tensor], *, moco_v3: bool = False, heads: int | None = None
+) -> dict[str, Any]:
     """Infer the arguments of timm's VisionTransformer from a state dict with its key names.
 
     Args:
         moco_v3: MoCo v3's small transformer has 12 heads, others have 6.
+        heads: how many there are, where that is known.
     Raises:
         CheckpointError: the keys are not those of a plain vision transformer.
     """
     patch = state["patch_embed.proj.weight"]
     dim, size = patch.shape[0], patch.shape[-1]
-    if dim % 64 and dim not in HEADS:
+    if not heads and dim % 64 and dim not in HEADS:
         raise CheckpointError(f"a transformer of width {dim} has no usual head count; use timm:NAME@PATH")
     n_registers = state["reg_token"].shape[1] if "reg_token" in state else 0
     n_class = int("cls_token" in state)
@@ -212,7 +229,7 @@ def vit_arguments(state: Mapping[str, Tensor], *, moco_v3: bool = False) -> dict
         "patch_size": size,
         "embed_dim": dim,
         "depth": len(blocks),
-        "num_heads": 12 if moco_v3 and dim == 384 else HEADS.get(dim, max(dim // 64, 1)),
+        "num_heads": heads or (12 if moco_v3 and dim == 384 else HEADS.get(dim, max(dim // 64, 1))),
         "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / dim,
         "qkv_bias": "blocks.0.attn.qkv.bias" in state,
         "class_token": n_class == 1,

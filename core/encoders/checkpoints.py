@@ -22,8 +22,8 @@ __all__ = ["LoadReport", "copied_checkpoint", "load_strict", "read_checkpoint", 
 HEADS = frozenset((
     "fc", "head", "heads", "head_dist", "classifier", "linear", "projection_head", "projector", "projection",
     "prototypes", "predictor", "queue", "queue_ptr", "queue_2", "mlp_head", "contrastive_head", "last_layer",
-    "logit_scale", "mask_token", "masked_embed", "decoder_embed", "decoder_blocks", "decoder_norm",
-    "decoder_pred", "decoder_pos_embed",
+    "aux1", "aux2", "AuxLogits", "logit_scale", "mask_token", "masked_embed", "decoder_embed",
+    "decoder_blocks", "decoder_norm", "decoder_pred", "decoder_pos_embed",
 ))  # fmt: skip
 SHOWN = 3
 
@@ -106,7 +106,8 @@ def load_strict(
             + (f". {hint}" if hint else "")
         )
     typed = {key: tensor.to(expected[key].dtype) for key, tensor in state.items()}
-    model.load_state_dict(typed, strict=False)  # strict except for the counters, see above
+    expected.update(typed)  # the counters stay as they are; beside the tensors it says their version
+    model.load_state_dict(expected)
     dropped = dict(layout.dropped) | {f"{layout.prefix}{head}": n for head, n in heads.items()}
     return LoadReport(layout.name, layout.prefix, len(state), tuple(counters), (), dropped)
 

@@ -1,5 +1,6 @@
 """Build the model of a SPEC without its head, with its transform."""
 
+import copy
 import dataclasses
 import importlib
 import math
@@ -15,7 +16,7 @@ from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
 from core.encoders.clip_towers import image_tower, tower_transform
-from core.encoders.readout.head import HeadPart
+from core.encoders.readout.head import HeadMaker, HeadPart
 from core.encoders.spec import Spec
 from core.encoders.transform import Transform, sides_of
 from core.encoders.trusted_code import check_arguments, check_code
@@ -40,7 +41,8 @@ class Built:
     is_plain_module: bool = False  # the user's own network as it is, perhaps with its classifier
     # Tensors of the network with its classifier, in order, by name; where the library knows it.
     whole: Callable[[], Mapping[str, Tensor]] | None = None
-    head: Callable[[], Sequence[HeadPart]] | None = None  # the classifier of the network, from its library
+    # The network with a classifier of the shapes in a file, or with that of its library's weights; its parts.
+    head: HeadMaker | None = None
     transform_stated: bool = True  # it came with the weights
 
 
@@ -78,9 +80,12 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
             f"torchvision:{spec.name} has no weights '{weights}'; it has {', '.join(names)} and none"
         )
     model = _call(spec, models.get_model, spec.name, weights=weights, **arguments)
+    if not with_weights:
+        _remove_auxiliary(model)
     whole = model.state_dict()
-    head = _remove_torchvision_head(model)
-    parts = {"whole": lambda: whole, "head": lambda: head}
+    _remove_torchvision_head(model)
+    head = partial(_torchvision_head, spec.name, arguments, whole, with_weights)
+    parts = {"whole": lambda: whole, "head": head}
     if weights is None:
         return Built(model, Transform(), spec.arch, "random", **parts)
     preset: Any = available[str(weights)].transforms()
@@ -94,23 +99,62 @@ def _torchvision(spec: Spec, with_weights: bool) -> Built:
     return Built(model, transform, spec.arch, f"torchvision {available[str(weights)].name}", **parts)
 
 
+def _remove_auxiliary(model: Any) -> None:
+    """Remove the classifiers that GoogLeNet and Inception use in training alone."""
+    for name in ("aux1", "aux2", "AuxLogits"):
+        if isinstance(getattr(model, name, None), nn.Module):
+            setattr(model, name, None)
+            model.aux_logits = False
+
+
+def _torchvision_head(
+    name: str,
+    arguments: Mapping[str, Any],
+    whole: Mapping[str, Tensor],
+    with_weights: bool,
+    tensors: Mapping[str, Tensor],
+) -> tuple[nn.Module, Sequence[HeadPart]]:
+    """A network of torchvision with its classifier, and the classifier."""
+    drawn = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    network = torchvision.models.get_model(
+        name, weights=None, **{**arguments, **drawn, **_outputs_in(tensors, whole)}
+    )
+    if with_weights:
+        network.load_state_dict(whole)
+    else:
+        _remove_auxiliary(network)
+    shell = copy.copy(network)
+    shell._modules = dict(network._modules)  # the network keeps its classifier
+    return network, _remove_torchvision_head(shell)
+
+
+def _outputs_in(tensors: Mapping[str, Tensor], whole: Mapping[str, Tensor]) -> dict[str, int]:
+    """The number of outputs of a network, where its classifier in a file has another than in `whole`."""
+    other = {
+        len(tensors[key])
+        for key, tensor in whole.items()
+        if key in tensors and tensor.ndim and tensors[key].ndim and len(tensors[key]) != len(tensor)
+    }
+    return {"num_classes": other.pop()} if len(other) == 1 else {}
+
+
 def _remove_torchvision_head(model: nn.Module) -> list[HeadPart]:
     """Remove the classifier, and return it with the place that it reads."""
     parts = []
     for name in ("fc", "classifier", "head", "heads"):
         if not isinstance(head := getattr(model, name, None), nn.Module):
             continue
-        part = HeadPart(head, "", name)
+        part = HeadPart(head)
         if name == "classifier" and isinstance(pool := getattr(model, "avgpool", None), nn.AdaptiveAvgPool2d):
             if pool.output_size not in (1, (1, 1)):
-                part = HeadPart(_AfterMap(pool, head), "avgpool", name)
+                part = HeadPart(_AfterMap(pool, head), "avgpool")
             model.avgpool = nn.AdaptiveAvgPool2d(1)  # VGG and AlexNet flatten a 7x7 map into their head
         if type(model).__name__ == "ConvNeXt":
             *first, last = model.get_submodule("classifier").children()
-            model.classifier, part = nn.Sequential(*first), HeadPart(last, "", f"classifier.{len(first)}")
+            model.classifier, part = nn.Sequential(*first), HeadPart(last)
         elif type(model).__name__ in ("SqueezeNet", "MaxVit"):  # their classifiers begin with a map
             model.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-            part = HeadPart(head, "classifier", name)
+            part = HeadPart(head, "classifier")
         else:
             setattr(model, name, nn.Identity())
         parts.append(part)
@@ -146,19 +190,30 @@ def _timm(spec: Spec, with_weights: bool) -> Built:
     return Built(model, transform, spec.arch, weights, notes, whole=whole, head=head)
 
 
-def _timm_head(model: nn.Module, name: str, arguments: Mapping[str, Any], pretrained: bool) -> list[HeadPart]:
-    """The classifier of a network of timm, which `model` has not: some have two, of which the mean counts."""
-    whole = timm.create_model(name, pretrained=pretrained, **arguments)
-    get_classifier: Any = whole.get_classifier
+def _timm_head(
+    model: nn.Module, name: str, arguments: Mapping[str, Any], pretrained: bool, tensors: Mapping[str, Tensor]
+) -> tuple[nn.Module, Sequence[HeadPart]]:
+    """A network of timm with its classifier, and the classifier, which `model` has not.
+
+    Some have two, of which the mean counts. Others have one that is no module: they give no parts.
+    """
+    outputs = _outputs_in(tensors, _whole_timm_model(name, arguments)) if tensors else {}
+    network = timm.create_model(name, pretrained=pretrained, **arguments, **outputs)
+    get_classifier: Any = network.get_classifier
     classifier = get_classifier()
-    names = {module: module_name for module_name, module in whole.named_modules()}
+    names = {module: module_name for module_name, module in network.named_modules()}
     held = dict(model.named_modules())  # an Identity stands in the place of a classifier
-    heads = classifier if isinstance(classifier, tuple) else (classifier,)
-    return [
-        HeadPart(head, names[head] if names[head] in held else "", names[head])
-        for head in heads
-        if isinstance(head, nn.Module) and head in names and not isinstance(head, nn.Identity)
-    ]
+    parts = []
+    for head in classifier if isinstance(classifier, tuple) else (classifier,):
+        if isinstance(head, nn.ModuleList) or head not in names or isinstance(head, nn.Identity):
+            continue
+        steps = names[head].split(".")
+        outer = (".".join(steps[:n]) for n in range(1, len(steps) + 1))
+        left_out = next(
+            (one for one in outer if isinstance(held.get(one, nn.Identity()), nn.Identity)), names[head]
+        )
+        parts.append(HeadPart(network.get_submodule(left_out), left_out if left_out in held else ""))
+    return network, parts
 
 
 def _whole_timm_model(name: str, arguments: Mapping[str, Any]) -> Mapping[str, Tensor]:

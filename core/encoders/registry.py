@@ -19,10 +19,12 @@ from core.encoders.architectures import (
     resnet_shape,
     vision_transformer,
     vit_arguments,
+    with_stem,
 )
 from core.encoders.checkpoints import LoadReport, copied_checkpoint, is_head, load_strict, read_checkpoint
 from core.encoders.encoder import Encoder
 from core.encoders.factories import Built, build_architecture, scaled
+from core.encoders.hugging_face.classifiers import classifier_parts
 from core.encoders.hugging_face.hub import repository, timm_sidecar
 from core.encoders.hugging_face.networks import HALF, PREPROCESSOR, build_network, read_beside
 from core.encoders.layout_names import PIXELS
@@ -158,6 +160,9 @@ def _from_checkpoint(
             notes.append(f"architecture {made.arch} inferred from the keys (layout {layout.name})")
     elif layout.kind == "resnet":
         fit_stem(made.model, layout)
+        made.head = made.head and with_stem(made.head, layout)
+    if layout.kind == "transformers" and spec.family in ("", "timm"):
+        made.head = partial(classifier_parts, layout.name.removesuffix(TRANSFORMERS), made.model, path)
     if (
         layout.kind == "transformers"
         and not (spec.family or sidecar.transform)

@@ -18,8 +18,10 @@ from core.analysis.probe.normalisation import likely_normalisation
 from core.answers.classes import Match
 from core.answers.head import matched, usual_order_note
 from core.answers.outcome import AnswerValues, Request
-from core.encoders.readout.head import Head, names_in, untrained
+from core.encoders.encoder import Encoder
+from core.encoders.readout.head import Head, HeadPart, complete_head, names_in, untrained
 from core.encoders.registry import load_encoder
+from core.encoders.transform import Transform
 from core.errors import EncoderError, SettingsError
 from core.jobs.progress import Progress
 from core.pipeline.run import analyze
@@ -67,8 +69,15 @@ def head_of(
         ("timm", "vit_tiny_patch16_224", {"num_classes": 7, "depth": 1}, True),  # on CLS
         ("timm", "deit_tiny_distilled_patch16_224", {"num_classes": 7, "depth": 1}, False),  # two heads
         ("timm", "resnet10t", {}, True),
+        ("torchvision", "mnasnet0_5", {"num_classes": 7}, True),
+        pytest.param("timm", "shvit_s1", {"num_classes": 7}, True, marks=pytest.mark.slow),  # a BatchNorm
+        pytest.param("timm", "repvit_m0_9", {"num_classes": 7}, False, marks=pytest.mark.slow),
+        pytest.param(
+            "torchvision", "googlenet", {"num_classes": 7, "aux_logits": False, "init_weights": False}, True,
+            marks=pytest.mark.slow,
+        ),
     ],
-)
+)  # fmt: skip
 def test_the_head_of_a_library_gives_what_the_network_gives(family, name, options, linear, tmp_path):
     make = timm.create_model if family == "timm" else torchvision.models.get_model
     model = trained(make(name, **options))
@@ -106,6 +115,53 @@ def test_the_head_of_a_bare_or_wrapped_checkpoint(wrap, key, bias, tmp_path):
         torch.testing.assert_close(
             encoder.model(x) @ head.linear[0].T + head.linear[1], linear(network(x)), rtol=1e-4, atol=1e-4
         )
+
+
+class SumOfBoth(nn.Module):
+    """A classifier with a second one, which reads the input, beside the Linear that its library names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.fc, self.beside = narrow_resnet(), nn.Linear(64, 5), nn.Linear(3, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.body(x)) + self.beside(x.mean((2, 3)))
+
+
+def test_logits_are_those_of_the_network_where_its_classifier_is_more_than_a_part():
+    torch.manual_seed(0)
+    encoder, network = Encoder(narrow_resnet(), Transform(None, 64), arch="narrow"), SumOfBoth().eval()
+    nn.init.normal_(network.fc.weight)
+    network.body.load_state_dict(encoder.base.state_dict())
+    x = torch.randn(3, 3, 64, 64)
+    part = complete_head(encoder, [HeadPart(network.fc)], [])
+    head = complete_head(encoder, [HeadPart(network.fc)], [], network)
+    assert isinstance(part, Head) and part.linear is not None  # alone it fits
+    assert isinstance(head, Head) and head.linear is None
+    with torch.no_grad(), head.reading(encoder.base) as logits:
+        encoder.model(x)
+        torch.testing.assert_close(logits(), network(x))
+
+
+@pytest.mark.parametrize("inside", ["fc", "model.classifier"])
+def test_a_linear_behind_dropout_is_a_classifier(inside, tmp_path):
+    network, linear = narrow_resnet(), nn.Linear(64, 5)
+    nn.init.normal_(linear.weight)
+    prefix = inside.rpartition(".")[0] and "model."
+    state = {f"{prefix}{name}": one for name, one in network.state_dict().items()}
+    state |= {f"{inside}.1.{name}": one for name, one in linear.state_dict().items()}
+    torch.save(state, tmp_path / "net.pth")
+    head = load_encoder(str(tmp_path / "net.pth"), input_size=64).find_head()
+    assert isinstance(head, Head) and head.linear is not None
+    assert torch.equal(head.linear[0], linear.weight)
+
+
+def test_half_of_the_classifier_of_a_network_is_none(tmp_path):
+    model = trained(torchvision.models.get_model("mobilenet_v3_small", num_classes=7))
+    state = {key: one for key, one in model.state_dict().items() if not key.startswith("classifier.0")}
+    torch.save(state, tmp_path / "net.pth")
+    head = load_encoder(f"torchvision:mobilenet_v3_small@{tmp_path / 'net.pth'}", input_size=64).find_head()
+    assert "not that of torchvision:mobilenet_v3_small: it lacks classifier.0.weight" in str(head)
 
 
 def test_the_input_of_the_last_layer_is_a_representation_that_the_head_is_linear_on(tmp_path):

@@ -69,10 +69,9 @@ def build_network(family: str, state: Tensors, path: Path) -> tuple[nn.Module, s
 
 def _transformer(state: Tensors, config: Config, family: str) -> tuple[nn.Module, dict]:
     """Build a plain ViT, DINOv2, CLIP or SigLIP. Only a few numbers of config.json are used."""
-    arguments: dict[str, Any] = dict(vit_arguments(state))
     heads = _whole(config, "num_attention_heads")
-    if heads and arguments["embed_dim"] % heads == 0:
-        arguments["num_heads"] = heads
+    fits = heads and len(state["patch_embed.proj.weight"]) % heads == 0
+    arguments: dict[str, Any] = dict(vit_arguments(state, heads=heads if fits else None))
     arguments["eps"] = _number(config, "layer_norm_eps") or EPSILON.get(family, 1e-6)
     usual = {"CLIP": "quick_gelu", "SigLIP": "gelu_pytorch_tanh"}.get(family, "gelu")
     act = ACTIVATIONS.get(str(config.get("hidden_act", usual)), "gelu")

@@ -1,5 +1,6 @@
 """The classifier that belongs to an encoder: found, loaded, and run in the encoder's own forward pass."""
 
+import copy
 import hashlib
 import math
 import re
@@ -12,15 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from core.encoders.layers import find_layer
+from core.encoders.readout.tokens import TokenRule, read_tokens, token_parts
 
 # Names of a single Linear that is a classifier, at the end of the name of its weight.
 LINEAR = re.compile(
     r"(?:^|\.)(?:fc|head|classifier|linear|last_linear|heads\.head|head\.fc|cls_head|classification_head|logits)"
-    r"\.weight$"
+    r"(?P<place>\.\d+)?\.weight$"
 )
 NAMES = ("classes", "class_names", "categories", "idx_to_class", "class_to_idx")  # in a checkpoint
-LINEAR_RTOL = 1e-4  # of the largest entry: what the classifier reads is the representation
+RTOL = 1e-4  # of the largest entry: the classifier reads the representation, gives the network's logits
 SPREAD = 0.015  # relative; of a layer of 10 x 512 weights the standard deviation varies by .01
+LinearMap = tuple[Tensor, Tensor]  # weights (C, r), bias (C,)
 Beside = tuple[dict[str, Tensor], list[list[str]]]  # what else a checkpoint holds; its class names
 NO_WEIGHTS = "the checkpoint holds no classifier"
 
@@ -30,13 +33,19 @@ class HeadPart:
     """A module from what it reads to logits.
 
     Attributes:
-        at: the module of the encoder's `base` whose input it reads; "" for what `base` returns.
-        prefix: of its tensors in a checkpoint, without the last dot.
+        at: the module of the encoder's `base` whose input it reads; "" for what `base` returns, None for what
+            `base` itself reads.
+        rule: how it makes a vector of the tokens that it reads; None where it reads no tokens.
     """
 
     module: nn.Module
-    at: str = ""
-    prefix: str = ""
+    at: str | None = ""
+    rule: TokenRule | None = None
+
+
+# Of the tensors of a file that its encoder lacks, a network with a classifier and the parts of that; or why
+# there is none. The network has other weights than the file where it is given, the parts where it is not.
+HeadMaker = Callable[[Mapping[str, Tensor]], tuple[nn.Module | None, Sequence[HeadPart]] | str]
 
 
 @dataclass
@@ -51,7 +60,7 @@ class Head:
 
     parts: tuple[HeadPart, ...]
     n_outputs: int = 0
-    linear: tuple[Tensor, Tensor] | None = None
+    linear: LinearMap | None = None
     names: list[list[str]] = field(default_factory=list)
     assumed: bool = True
 
@@ -67,40 +76,39 @@ class Head:
     @contextmanager
     def reading(self, base: nn.Module) -> Iterator[Callable[[], Tensor]]:
         """Watch a forward pass of `base`; the function that is yielded returns the logits after it."""
-        read: dict[str, Tensor] = {}
-        with ExitStack() as hooks:
-            handle = base.register_forward_hook(
-                lambda _module, _inputs, out: read.__setitem__("", out.clone())
+        with self._watching(base) as read:
+            yield lambda: sum_logits(
+                [part.module(x).flatten(1) for part, x in zip(self.parts, read(), strict=True)]
             )
-            hooks.callback(handle.remove)
-            for part in self.parts:
-                if part.at:
-                    keep = _keeper(read, part.at)
-                    hooks.callback(find_layer(base, part.at).register_forward_pre_hook(keep).remove)
-
-            yield lambda: sum_logits([part.module(read[part.at]).flatten(1) for part in self.parts])
 
     def inputs(self, base: nn.Module, x: Tensor) -> list[Tensor]:
         """What each part reads of an input."""
-        caught: list[Tensor] = []
-        parts = tuple(HeadPart(_Catch(caught, part.module), part.at) for part in self.parts)
-        with Head(parts).reading(base) as logits:
+        with self._watching(base) as read:
             base(x)
-            logits()
-        return caught
+            return read()
+
+    @contextmanager
+    def _watching(self, base: nn.Module) -> Iterator[Callable[[], list[Tensor]]]:
+        read: dict[str | None, Tensor] = {}
+        with ExitStack() as hooks:
+            for at in {part.at for part in self.parts}:
+                if at == "":
+                    handle = base.register_forward_hook(
+                        lambda _module, _inputs, out: read.__setitem__("", out.clone())
+                    )
+                else:
+                    module = base if at is None else find_layer(base, at)
+                    handle = module.register_forward_pre_hook(_keeper(read, at))
+                hooks.callback(handle.remove)
+            yield lambda: [_tokens_read(read[part.at], part.rule, base) for part in self.parts]
 
 
-class _Catch(nn.Module):
-    def __init__(self, caught: list[Tensor], module: nn.Module):
-        super().__init__()
-        self.caught, self.module = caught, module
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.caught.append(x)
-        return self.module(x)
+def _tokens_read(read: Tensor, rule: TokenRule | None, base: nn.Module) -> Tensor:
+    parts = token_parts(base) if rule is not None else None
+    return read if rule is None or parts is None else read_tokens(read, parts, rule)
 
 
-def _keeper(read: dict[str, Tensor], at: str) -> Callable[..., None]:
+def _keeper(read: dict[str | None, Tensor], at: str | None) -> Callable[..., None]:
     def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
         read[at] = inputs[0].clone()
 
@@ -120,116 +128,156 @@ def head_of_network(encoder: Any, built: Any, beside: Beside | None) -> Head | s
     """
     if encoder.classifier is not None:
         part = HeadPart(encoder.base.get_submodule(encoder.classifier), encoder.classifier)
-        return complete_head(encoder, [part], None, [])
+        return complete_head(encoder, [part], [])
     if beside is None and (built.head is None or built.weights == "random"):
         return "the network has not been trained" if built.weights == "random" else NO_WEIGHTS
-    parts = built.head() if built.head is not None else []
-    tensors, names = beside or (None, [])
-    return complete_head(encoder, parts, tensors, names)
+    tensors, names = beside or ({}, [])
+    made = built.head(tensors) if built.head is not None else (None, ())
+    if isinstance(made, str):
+        return made
+    network, parts = made
+    if network is not None:
+        lacking = _load(network.eval(), encoder.base, tensors if beside else network.state_dict())
+        if lacking is None:  # nothing of it: the classifier is another
+            network, parts = None, ()
+        elif lacking:
+            return f"the classifier in the checkpoint is not that of {encoder.arch}: it lacks {lacking}"
+    if network is None and not parts and tensors:
+        parts = bare_linear(tensors, int(encoder.random_input()[1].shape[1]))
+    return complete_head(encoder, parts, names, network)
+
+
+def _load(network: nn.Module, base: nn.Module, tensors: Mapping[str, Tensor]) -> str | None:
+    """Give a whole network the weights of `base`, which are not copied, and those of a file for the rest.
+
+    Returns:
+        "" if all are there, the first that is not, None if none is.
+    """
+    state, own = network.state_dict(), base.state_dict()
+    rest = [key for key in state if key not in own and not key.endswith("num_batches_tracked")]
+    lacking = [
+        key
+        for key in rest
+        if (key not in tensors or tensors[key].shape != state[key].shape)
+        and not (key.endswith(".bias") and key not in tensors and f"{key[:-4]}weight" in tensors)
+    ]
+    lacking += [key for key in own if key in state and own[key].shape != state[key].shape]
+    if lacking or not rest:
+        return lacking[0] if any(key in tensors for key in rest) else None
+    for key in rest:
+        state[key] = tensors[key].to(state[key].dtype) if key in tensors else torch.zeros_like(state[key])
+    state.update({key: own[key] for key in state if key in own})
+    network.load_state_dict(state, assign=True)
+    return ""
 
 
 @torch.no_grad()
 def complete_head(
-    encoder: Any, parts: Sequence[HeadPart], tensors: Mapping[str, Tensor] | None, names: list[list[str]]
+    encoder: Any, parts: Sequence[HeadPart], names: list[list[str]], network: nn.Module | None = None
 ) -> Head | str:
-    """Load a classifier, and measure whether it is linear on the representation.
+    """Check a classifier against its network, and measure whether it is linear on the representation.
 
     Args:
-        parts: of the library, perhaps none. tensors: of the checkpoint that do not belong to the encoder;
-            None where the parts have their weights.
+        parts: with their weights. network: with its classifier, if it is known. Where the parts give other
+            logits than it does, the logits are its own, by a forward pass beside that of the encoder.
     Returns:
         the head, or the reason why there is none.
     """
-    if tensors is not None:
-        loaded = tuple(part for one in parts if (part := _loaded(one, tensors)) is not None)
-        parts = loaded if len(loaded) == len(parts) and parts else _bare(tensors, _width(encoder))
-    if not parts:
+    if not parts and network is None:
         return NO_WEIGHTS
     last = [module for part in parts for module in part.module.modules() if isinstance(module, nn.Linear)]
     if any(untrained(module) for module in last[-1:]):
         return "the classifier was never trained: its weights are as they were drawn"
-    head = Head(tuple(parts), names=names, assumed=not names)
-    for part in parts:
+    whole = HeadPart(network, None) if network is not None else None
+    for part in (*parts, *([whole] if whole else [])):
         part.module.eval().requires_grad_(False).to(encoder.device)
     x, _ = encoder.random_input()
-    with head.reading(encoder.base) as read:
-        raw = encoder.model(x)
-        try:
-            logits = read()
-        except (RuntimeError, ValueError, IndexError, KeyError):
-            return "its classifier does not fit what the encoder returns"
+    head, expected = Head(tuple(parts)), None
+    if whole is not None:
+        expected = _logits(Head((whole,)), encoder, x)
+        if expected is not None and not (parts and _same(_logits(head, encoder, x), expected)):
+            head.parts = (whole,)
+    logits = _logits(head, encoder, x) if expected is None else expected
+    if logits is None:
+        return "its classifier does not fit what the encoder returns"
     if logits.ndim != 2 or logits.shape[1] < 2:
         return f"its classifier has {counted_outputs(logits)}: a class needs another to be told from"
     head.n_outputs = int(logits.shape[1])
-    if names and len(names) != head.n_outputs:
-        head.names, head.assumed = [], True
+    head.names, head.assumed = (names, False) if len(names) == head.n_outputs else ([], True)
     if not head.names:
         head.names = known_names(head.n_outputs)
-    linears = [_as_linear(part.module) for part in parts]
-    inputs = head.inputs(encoder.base, x)
-    close = all(
-        one.shape == raw.shape and float((one - raw).abs().max()) <= LINEAR_RTOL * float(one.abs().max())
-        for one in inputs
-    )
-    if close and all(linears):
-        weights = torch.stack([one.weight for one in linears if one]).mean(0)
-        biases = [
-            torch.zeros(head.n_outputs) if one.bias is None else one.bias.cpu() for one in linears if one
-        ]
-        head.linear = weights.cpu(), torch.stack(biases).mean(0)
+    head.linear = _linear_on(encoder.model(x), head, encoder, x, logits)
     return head
+
+
+def _linear_on(raw: Tensor, head: Head, encoder: Any, x: Tensor, logits: Tensor) -> LinearMap | None:
+    """The weights and the bias of a head that reads `raw` alone, and is linear on it."""
+    if not all(_same(one, raw) for one in head.inputs(encoder.base, x)):
+        return None
+    maps = [_as_linear(part.module) for part in head.parts]
+    if not all(maps):
+        return None
+    weights = torch.stack([one[0] for one in maps if one]).mean(0).cpu()
+    bias = torch.stack([one[1] for one in maps if one]).mean(0).cpu()
+    return (weights, bias) if _same(raw.cpu() @ weights.T + bias, logits.cpu()) else None
+
+
+def _logits(head: Head, encoder: Any, x: Tensor) -> Tensor | None:
+    """What a head gives for an input; None where it does not fit what it reads."""
+    try:
+        with head.reading(encoder.base) as read:
+            encoder.base(x)
+            return read()
+    except (RuntimeError, ValueError, IndexError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _same(one: Tensor | None, other: Tensor) -> bool:
+    """Whether two tensors are one but for rounding."""
+    if one is None or one.shape != other.shape:
+        return False
+    return float((one - other).abs().max()) <= RTOL * float(other.abs().max())
 
 
 def counted_outputs(logits: Tensor) -> str:
     return f"{logits.shape[-1]} output{'s' * (logits.shape[-1] != 1)}"
 
 
-def _width(encoder: Any) -> int:
-    """The width of what the base returns."""
-    return int(encoder.random_input()[1].shape[1])
-
-
-def _loaded(part: HeadPart, tensors: Mapping[str, Tensor]) -> HeadPart | None:
-    """The part with the weights of a checkpoint, and as many outputs; None where it lacks some."""
-    start = f"{part.prefix}."
-    state = {key[len(start) :]: tensor for key, tensor in tensors.items() if key.startswith(start)}
-    last = [name for name, module in part.module.named_modules() if isinstance(module, nn.Linear)]
-    module = part.module
-    if last and (weight := state.get(f"{last[-1]}.weight".lstrip("."))) is not None and weight.ndim == 2:
-        linear = nn.Linear(weight.shape[1], weight.shape[0], f"{last[-1]}.bias".lstrip(".") in state)
-        if not last[-1]:
-            module = linear
-        else:
-            parent, _, name = last[-1].rpartition(".")
-            setattr(module.get_submodule(parent), name, linear)
-    expected = module.state_dict()
-    if expected.keys() - state.keys() or any(expected[key].shape != state[key].shape for key in expected):
-        return None
-    module.load_state_dict({key: state[key].to(expected[key].dtype) for key in expected})
-    return HeadPart(module, part.at, part.prefix)
-
-
-def _bare(tensors: Mapping[str, Tensor], width: int) -> tuple[HeadPart, ...]:
-    """A Linear with the name of a classifier that fits the width of a representation."""
+def bare_linear(tensors: Mapping[str, Tensor], width: int) -> tuple[HeadPart, ...]:
+    """A Linear with the name of a classifier that reads a vector of this width."""
     for key, weight in tensors.items():
-        if LINEAR.search(key) and weight.ndim == 2 and weight.shape[1] == width:
+        if (name := LINEAR.search(key)) and weight.ndim == 2 and weight.shape[1] == width:
+            chain = key.removesuffix(f"{name['place']}.weight") + "."  # of a Sequential, its only tensors
+            own = (key, f"{key.removesuffix('weight')}bias")
+            if name["place"] and any(one.startswith(chain) and one not in own for one in tensors):
+                continue
             bias = tensors.get(f"{key.removesuffix('weight')}bias")
             linear = nn.Linear(width, weight.shape[0], bias is not None)
             linear.load_state_dict(
                 {"weight": weight.float()} | ({} if bias is None else {"bias": bias.float()})
             )
-            return (HeadPart(linear, prefix=key.removesuffix(".weight")),)
+            return (HeadPart(linear),)
     return ()
 
 
-def _as_linear(module: nn.Module) -> nn.Linear | None:
-    """The Linear that a module is, but for dropout and flattening of vectors; else None."""
+def _as_linear(module: nn.Module) -> LinearMap | None:
+    """The weights (C, r) and bias (C,) of a Linear, perhaps in a chain with dropout, flattening of vectors
+    and BatchNorm, which scales and shifts by what it has stored; None for any other module."""
     if isinstance(module, nn.Linear):
-        return module
-    if not isinstance(module, nn.Sequential):
+        bias = torch.zeros(module.out_features) if module.bias is None else module.bias
+        return module.weight, bias.to(module.weight)
+    if type(module).forward is not nn.Sequential.forward:
         return None
-    inner = [one for one in module if not isinstance(one, nn.Dropout | nn.Identity | nn.Flatten)]
-    return _as_linear(inner[0]) if len(inner) == 1 else None
+    inner = [one for one in module.children() if not isinstance(one, nn.Dropout | nn.Identity | nn.Flatten)]
+    if len(inner) == 1:
+        return _as_linear(inner[0])
+    linears = [one for one in inner if isinstance(one, nn.Linear)]
+    norms = [one for one in inner if isinstance(one, nn.BatchNorm1d) and one.track_running_stats]
+    if len(linears) != 1 or len(linears) + len(norms) != len(inner):
+        return None
+    exact = copy.deepcopy(module).cpu().double()
+    shift = exact(torch.zeros(1, linears[0].in_features).double())
+    return (exact(torch.eye(linears[0].in_features).double()) - shift).T.float(), shift[0].float()
 
 
 def untrained(linear: nn.Linear) -> bool:

@@ -21,7 +21,8 @@ def to_head_input(encoder: Encoder) -> Encoder:
         raise EncoderError(f"--layer {HEAD_INPUT}: {head}")
     if head.linear is not None:
         return encoder
-    split = before_last_linear(encoder.base, head)
+    rule = head.parts[0].rule if len(head.parts) == 1 else None
+    split = before_last_linear(encoder.base, head) if rule is None else (encoder.base, head.parts[0])
     if split is None:
         raise EncoderError(
             f"--layer {HEAD_INPUT}: the classifier of {encoder.arch} is no chain of layers behind the "
@@ -33,12 +34,14 @@ def to_head_input(encoder: Encoder) -> Encoder:
         encoder.transform,
         arch=encoder.arch,
         spec=encoder.spec,
+        tokens=rule and rule.tokens,
+        token_norm=rule and rule.norm,
         report=encoder.report,
         assumptions=[*encoder.assumptions, NOTE],
         device=encoder.device,
     )
     names = [] if head.assumed else head.names
-    deeper.find_head = lambda: complete_head(deeper, [last], None, names)
+    deeper.find_head = lambda: complete_head(deeper, [last], names)
     return deeper
 
 
@@ -48,7 +51,7 @@ def before_last_linear(base: nn.Module, head: Head) -> tuple[nn.Module, HeadPart
     None where the classifier is no chain that ends in a Linear, or reads something else than the output.
     """
     part = head.parts[0]
-    layers = list(part.module) if isinstance(part.module, nn.Sequential) and not part.at else []
+    layers = list(part.module) if isinstance(part.module, nn.Sequential) and part.at == "" else []
     while layers and isinstance(layers[-1], nn.Dropout | nn.Identity):
         layers.pop()
     if len(head.parts) > 1 or len(layers) < 2 or not isinstance(layers[-1], nn.Linear):

@@ -1,0 +1,41 @@
+"""What the image classifiers of Hugging Face `transformers` read: often not what its encoders return."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from core.encoders.hugging_face.networks import read_beside
+from core.encoders.readout.head import HeadPart, bare_linear
+from core.encoders.readout.tokens import TokenRule
+
+RULES = {
+    "ViT": TokenRule("cls", "after"),
+    "DINOv2": TokenRule("cls+mean", "after"),
+    "CLIP": TokenRule("mean", "before"),
+    "SigLIP": TokenRule("mean", "after"),
+}
+ENDING = "ForImageClassification"  # of the names of the classes that read so
+
+
+def classifier_parts(
+    family: str, model: Any, path: Path, tensors: Mapping[str, Tensor]
+) -> tuple[None, Sequence[HeadPart]] | str:
+    """The classifier in a file of `transformers`, or why its logits cannot be had.
+
+    Args:
+        family: as `names.FAMILIES` calls it. model: timm's network, without the classifier.
+        path: of the file, perhaps with a config.json beside it.
+        tensors: those of the file that the network lacks.
+    """
+    rule, width = RULES.get(family), int(model.num_features)
+    if family == "ViT" and model.global_pool == "token":
+        rule = None  # it is what the network returns
+    parts = bare_linear(tensors, width * (2 if rule and rule.tokens == "cls+mean" else 1))
+    written_by = read_beside(path).get("architectures")
+    name = str(written_by[0]) if isinstance(written_by, list) and written_by else ENDING
+    if not name.endswith(ENDING) and (parts or bare_linear(tensors, width)):
+        return f"what the classifier of {name} reads is not known"
+    return None, [replace(part, at="norm", rule=rule) if rule else part for part in parts]

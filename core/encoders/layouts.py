@@ -83,7 +83,8 @@ def recognise(
     Args:
         file: the result of `read_checkpoint`.
         branch: "online" (student, query) or "momentum" (teacher, target, EMA) if the file holds both.
-            By default online, except for DINO (teacher) and timm (EMA), as their authors evaluate them.
+            By default online, except for DINO (teacher) and the EMA of a whole model (timm, Lightning), as
+            their authors evaluate them.
         prefix: of the encoder's keys, if the file holds several encoders.
         expected: keys of the model, used to find an encoder that is neither a ResNet nor a plain ViT.
         filename: some conversions are identified only by their file name.
@@ -203,9 +204,11 @@ def _having(candidates: list[Candidate], matching: list[Candidate], what: str) -
 
 
 def _rank(candidate: Candidate) -> int:
-    """Rank candidates, lowest first: DINO's teacher and timm's EMA, the online encoder, a momentum copy."""
+    """Rank candidates, lowest first: DINO's teacher and an EMA of a whole model, the online encoder, a
+    momentum copy."""
     first = candidate.path[0] if candidate.path else ""
     preferred = first == "teacher" or (first in ("state_dict_ema", "model_ema") and candidate.core == "")
+    preferred |= candidate.core.startswith(("ema_model.", "model_ema."))  # beside `model.`, as in Lightning
     return 0 if preferred else 1 if candidate.role == "online" else 2
 
 

@@ -249,6 +249,10 @@ LAYOUTS: dict[str, tuple[Callable[[State, State], Any], str]] = {
         lambda e, o: {"state_dict": o | linear("fc."), "state_dict_ema": e | linear("fc.")},
         "timm (EMA)",
     ),
+    "lightning ema": (
+        lambda e, o: lightning(under("model.", o | linear("fc.")) | under("ema_model.", e | linear("fc."))),
+        "plain with the prefix 'ema_model.'",
+    ),
     "timm module": (lambda e, o: {"model": under("module.", e | linear("fc."))}, "torchvision or timm"),
     "timm compiled": (
         lambda e, o: {"state_dict": under("_orig_mod.", e | linear("fc."))},

@@ -53,7 +53,7 @@ def test_every_layout_gives_the_representation_of_the_original(name, tmp_path):
 
 TWO_COPIES = (
     "moco", "moco v3", "solo-learn", "solo-learn old", "dino full", "lightly momentum", "yaox12 byol model",
-    "lucidrains byol", "openselfsup byol", "pycontrast", "timm ema",
+    "lucidrains byol", "openselfsup byol", "pycontrast", "timm ema", "lightning ema",
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_the_other_copy_is_loaded_when_asked_for(name, tmp_path):
     make, _ = LAYOUTS[name]
     other = narrow_resnet(1)
     path = save(tmp_path, make(dict(narrow_resnet(0).state_dict()), dict(other.state_dict())))
-    branch = "student" if name in ("dino full", "timm ema") else "teacher"
+    branch = "student" if name in ("dino full", "timm ema", "lightning ema") else "teacher"
 
     encoder = load_encoder(f"{path}?branch={branch}", input_size=SIZE)
 

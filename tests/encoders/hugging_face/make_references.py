@@ -1,11 +1,12 @@
 """Write references.json: what networks of Hugging Face `transformers` give, with the names of their tensors.
 
-By hand, where `transformers` is installed: python -m tests.encoders.hugging_face.make_references
+By hand, where `transformers` is installed: python -m tests.encoders.hugging_face.make_references [NAME …]
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ NAFLEX = SIZES | {"intermediate_size": 256, "num_patches": 16, "patch_size": 8}
 SWIN = {"image_size": 64, "embed_dim": 32, "depths": [2, 2], "num_heads": [1, 2], "window_size": 4}
 STAGES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1], "image_size": 64}
 BOTH = {"text_config": TEXT, "vision_config": BASE}
+LABELS = {"num_labels": 3}
+NARROW = DINOV2 | {"hidden_size": 48, "num_attention_heads": 4, "mlp_ratio": 2}  # no usual number of heads
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "ViT": ("ViTForImageClassification", BASE),
     "DINOv2": ("Dinov2Model", DINOV2),
@@ -33,6 +36,9 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "CLIP": ("CLIPModel", BOTH),
     "SigLIP": ("SiglipModel", BOTH),
     "SigLIP 2 NaFlex": ("Siglip2VisionModel", NAFLEX),
+    "CLIP classifier": ("CLIPForImageClassification", BOTH | LABELS),
+    "SigLIP classifier": ("SiglipForImageClassification", BOTH | LABELS),
+    "DINOv2 classifier": ("Dinov2ForImageClassification", NARROW | LABELS),
     "Swin": ("SwinForImageClassification", SWIN),
     "ConvNeXt": ("ConvNextForImageClassification", STAGES),
     "ConvNeXt V2": ("ConvNextV2ForImageClassification", STAGES),
@@ -65,8 +71,9 @@ def main() -> None:
     import transformers  # pyright: ignore[reportMissingImports]
     from safetensors.torch import load_file, save_file
 
-    references = {}
-    for name, (network, settings) in NETWORKS.items():
+    references = json.loads(FILE.read_text(encoding="utf-8"))
+    for name in sys.argv[1:] or NETWORKS:
+        network, settings = NETWORKS[name]
         kind = getattr(transformers, network)
         with tempfile.TemporaryDirectory() as folder:
             kind(kind.config_class(**settings)).save_pretrained(folder)  # whose names are not those in memory
@@ -75,7 +82,7 @@ def main() -> None:
             save_file(planted(shapes), file, {"format": "pt"})
             model, on_disk = kind.from_pretrained(folder).eval(), planted(shapes)
             config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-        parts = ("vision_model", "vit", "swin", "convnext", "convnextv2")
+        parts = ("vision_model", "dinov2", "vit", "swin", "convnext", "convnextv2")
         encoder = next((getattr(model, part) for part in parts if hasattr(model, part)), model)
         size = settings.get("image_size", 32)
         with torch.no_grad():
@@ -88,6 +95,9 @@ def main() -> None:
         references[name] = {"shapes": shapes, "config": config, "size": size}
         references[name]["in_memory"] = {key: disk for key, disk in in_memory.items() if key != disk}
         references[name]["output"] = [[round(value, 5) for value in row] for row in vectors.tolist()]
+        if "classifier" in name:
+            logits = model(planted_input(size)).logits.tolist()
+            references[name]["logits"] = [[round(value, 5) for value in row] for row in logits]
     FILE.write_text(json.dumps(references) + "\n", encoding="utf-8")
 
 

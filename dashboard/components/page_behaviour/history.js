@@ -17,7 +17,9 @@ function isElsewhere(url, kept) {
 function oneStepPerAction(kept) {
   const { history } = window;
   const [push, replace] = [history.pushState, history.replaceState];
-  const begin = () => (steps = 1);
+  const begin = ({ type, target }) => {
+    if (type !== "change" || target.type === "file") steps = 1; // the change of a field follows its keys
+  };
   const actions = ["pointerdown", "keydown", "click", "drop", "paste", "change"]; // a file comes by the last three
   for (const action of actions) window.addEventListener(action, begin, true);
   window.addEventListener("popstate", () => (steps = 0), true);

@@ -122,6 +122,8 @@ def _words(study: Study, concepts: pd.DataFrame, group: str) -> None:
 
 def detection_line(kept_words: pd.DataFrame) -> str:
     """How well the feature detects the scenes that show its words; empty where their truth is not known."""
+    if "auc" not in kept_words:  # made by an older version
+        return ""
     tested = where(kept_words, kept_words["auc"].notna().to_numpy(bool)).head(DETECTED)
     parts = [
         f"{word} {with_interval(auc, low, high, 2)}"

@@ -128,7 +128,7 @@ def _torchvision_head(
     return network, _remove_torchvision_head(shell)
 
 
-def _outputs_in(tensors: Mapping[str, Tensor], whole: Mapping[str, Tensor]) -> dict[str, int]:
+def _outputs_in(tensors: Mapping[str, Tensor], whole: Mapping[str, Tensor]) -> dict[str, Any]:
     """The number of outputs of a network, where its classifier in a file has another than in `whole`."""
     other = {
         len(tensors[key])

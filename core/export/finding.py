@@ -85,7 +85,10 @@ def _without_outcomes(study: Study, shown: np.ndarray, sees: str, seen: list[str
         return _begun(f"{_subject(study)} most often answers {answers}")
     fires = count_firing_images(study, [shown])[0] > 0 if has_firing(study) else np.zeros(0, bool)
     alive, images = f"{np.count_nonzero(fires):,} of {len(fires):,}", counted(int(shown.sum()), "image")
-    return f"{alive} features fire on these {images}; without labels and words nothing says what they mean"
+    told = "without labels and words nothing says what they mean"
+    if feature_words(study, named=False):
+        told = "each is named by the classes that it pushes"
+    return f"{alive} features fire on these {images}; {told}"
 
 
 def _answers(study: Study, shown: np.ndarray) -> str:

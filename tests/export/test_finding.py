@@ -32,6 +32,7 @@ def write(
     until: str = "",
     head: bool = False,
     probe: bool = True,
+    outputs: bool = False,
 ) -> Study:
     """Make a study of n evaluation images, an eighth of them of small objects, and as many train images.
 
@@ -39,6 +40,7 @@ def write(
         wrong_small, wrong: share of the small and of the other evaluation images that are misclassified.
         labels: all, none, or only of the images of the split train. until: the step after which it ended.
         heat: share of the heat on the objects, which take half of each image.
+        outputs: the encoder comes with a linear classifier of two classes.
     """
     rows = np.arange(2 * n)
     split, place = np.where(rows < n, "train", "val"), rows % n
@@ -57,6 +59,9 @@ def write(
             size = np.where(small, "small", "large")
             step.table("attributes", pd.DataFrame({"image_id": ids, "size": size}))
             write_array(step, "representations", np.ones((2 * n, N_FEATURES), np.float32), 32)
+            if outputs:
+                step.table("head_classes", pd.DataFrame({"name": ["fox", "owl"], "wordnet": ""}))
+                step.vector("head_weights", np.eye(2, N_FEATURES, dtype=np.float32))
             step.summary = {"n_images": 2 * n}
         if until == "embed":
             return open_study(folder)
@@ -129,6 +134,8 @@ def test_finding__without_labels_and_words_says_the_answers_or_that_nothing_is_k
     assert study_finding(head) == f"Its own classifier most often answers {share}"
     bare = study_finding(write(tmp_path / "bare", labels="none", words=False))
     assert bare.startswith("5 of 5 features fire on these 80 images; without labels and words")
+    pushing = study_finding(write(tmp_path / "pushing", labels="none", words=False, outputs=True))
+    assert pushing == "5 of 5 features fire on these 80 images; each is named by the classes that it pushes"
     assert study_finding(write(tmp_path / "begun", until="embed")).startswith("Not finished")
 
 

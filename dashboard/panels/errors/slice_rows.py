@@ -118,7 +118,9 @@ def source_of(study: Study, row: dict) -> str:
     """Where the images' trait comes from, in as few words as it takes."""
     trait, kind = str(row["trait"]), str(row["kind"])
     if kind == "feature":
-        return reads.where_it_fires(study, int(trait.rpartition(" ")[2]))  # its title has the number
+        feature = int(trait.rpartition(" ")[2])  # its title has the number, and its note how many images
+        firing = reads.firing_classes(study).get(feature)
+        return "" if firing is None or firing.few else reads.where_it_fires(study, feature)
     if kind == "column":
         column, _, value = trait.rpartition(": ")
         return f"{column.replace('_', ' ')}: {map_reads.TRUTHS.get(value, value)}"

@@ -28,6 +28,7 @@ from dashboard.panels.compare.pictures import TILES
 from tests.comparison.comparable import add_concepts, second_study
 from tests.dashboard.conftest import all_text, drawn_cards, drawn_charts, forget, grid, spec, tiles, unescaped
 from tests.sampling import sample
+from tests.synthetic import make_study
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,18 @@ def test_one_study__offers_another_encoder_and_another_answer(studies, started, 
     assert "New study of these images" in [one.proto.label for one in app.get("page_link")]
     app.button(key="compare_add_answer").click().run()
     assert [command for command, _ in started] == [AddAnswer(studies / "demo")]
+
+
+def test_one_study_of_one_image_a_class__offers_no_vote(studies, open_page):
+    shutil.rmtree(studies / "demo")
+    names = tuple(f"class {number}" for number in range(40))
+    study = make_study(
+        studies / "single", n_train=24, n_val=16, n_classes=40, class_names=names, pictures=False
+    )
+    assert open_study(study).images["label"].value_counts().max() == 1
+    app = open_page("compare", study="single")
+    assert not app.exception and "each class has one image" in all_text(app)
+    assert not [one for one in app.button if one.key == "compare_add_answer"]
 
 
 def test_one_study_without_labels__offers_no_answer(studies, unlabelled_study, open_page):

@@ -6,7 +6,7 @@ not imported, so this needs no torch.
 
 import re
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -121,19 +121,15 @@ def wordnet_names() -> dict[str, str]:
     }
 
 
-@lru_cache(maxsize=1)
-def _synsets() -> dict[str, str]:
-    return {name: synset for synset, name in wordnet_names().items()}
-
-
-def class_id(name: str, classes: Container[str]) -> str:
+def class_id(name: str, classes: Collection[str]) -> str:
     """The class that is meant: a name that is none of `classes` may be that of a WordNet id.
 
     >>> class_id("golden retriever", ["n02099601"]), class_id("dog", ["dog"])
     ('n02099601', 'dog')
     """
-    synset = _synsets().get(name, name)
-    return synset if name not in classes and synset in classes else name
+    if name in classes:
+        return name
+    return next((one for one in classes if wordnet_names().get(one) == name), name)
 
 
 def with_class_names(text: str) -> str:

@@ -44,15 +44,10 @@ def with_split(study: StudyReader, where: Slice) -> Slice:
     images, itself or by a saved slice, or the study has no evaluation images. Classes are those of the study
     (`class_id`).
     """
-    known = study.class_names
-    if where.labels or where.predicted:
-        labels, predicted = (
-            tuple(class_id(one, known) for one in ids) for ids in (where.labels, where.predicted)
-        )
-        where = replace(where, labels=labels, predicted=predicted)
-    if where.confusion:
-        true, told = where.confusion
-        where = replace(where, confusion=(class_id(true, known), class_id(told, known)))
+    for condition in ("labels", "predicted", "confusion"):
+        if classes := getattr(where, condition):
+            ids = tuple(class_id(one, study.class_names) for one in classes)
+            where = replace(where, **{condition: ids})
     if named_splits(where, study) or names_images(where, study) or not study.is_val.any():
         return where
     return replace(where, split="val")

@@ -76,19 +76,16 @@ class Head:
     @contextmanager
     def reading(self, base: nn.Module) -> Iterator[Callable[[], Tensor]]:
         """Watch a forward pass of `base`; the function that is yielded returns the logits after it."""
-        with self._watching(base) as read:
-            yield lambda: sum_logits(
-                [part.module(x).flatten(1) for part, x in zip(self.parts, read(), strict=True)]
-            )
+        with self.watching(base) as inputs:
+            yield lambda: self.logits(inputs())
 
-    def inputs(self, base: nn.Module, x: Tensor) -> list[Tensor]:
-        """What each part reads of an input."""
-        with self._watching(base) as read:
-            base(x)
-            return read()
+    def logits(self, inputs: Sequence[Tensor]) -> Tensor:
+        """(B, n_outputs) of what each part reads."""
+        return sum_logits([part.module(x).flatten(1) for part, x in zip(self.parts, inputs, strict=True)])
 
     @contextmanager
-    def _watching(self, base: nn.Module) -> Iterator[Callable[[], list[Tensor]]]:
+    def watching(self, base: nn.Module) -> Iterator[Callable[[], list[Tensor]]]:
+        """As `reading`, but the function returns what each part reads."""
         read: dict[str | None, Tensor] = {}
         with ExitStack() as hooks:
             for at in {part.at for part in self.parts}:
@@ -98,7 +95,9 @@ class Head:
                     )
                 else:
                     module = base if at is None else find_layer(base, at)
-                    handle = module.register_forward_pre_hook(_keeper(read, at))
+                    handle = module.register_forward_pre_hook(
+                        lambda _module, inputs, *, at=at: read.__setitem__(at, inputs[0].clone())
+                    )
                 hooks.callback(handle.remove)
             yield lambda: [_tokens_read(read[part.at], part.rule, base) for part in self.parts]
 
@@ -106,13 +105,6 @@ class Head:
 def _tokens_read(read: Tensor, rule: TokenRule | None, base: nn.Module) -> Tensor:
     parts = token_parts(base) if rule is not None else None
     return read if rule is None or parts is None else read_tokens(read, parts, rule)
-
-
-def _keeper(read: dict[str | None, Tensor], at: str | None) -> Callable[..., None]:
-    def keep(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        read[at] = inputs[0].clone()
-
-    return keep
 
 
 def sum_logits(logits: Sequence[Tensor]) -> Tensor:
@@ -188,33 +180,34 @@ def complete_head(
     last = [module for part in parts for module in part.module.modules() if isinstance(module, nn.Linear)]
     if any(untrained(module) for module in last[-1:]):
         return "the classifier was never trained: its weights are as they were drawn"
-    whole = HeadPart(network, None) if network is not None else None
-    for part in (*parts, *([whole] if whole else [])):
+    whole = () if network is None else (HeadPart(network, None),)
+    for part in (*parts, *whole):
         part.module.eval().requires_grad_(False).to(encoder.device)
     x, _ = encoder.random_input()
-    head, expected = Head(tuple(parts)), None
-    if whole is not None:
-        expected = _logits(Head((whole,)), encoder, x)
-        if expected is not None and not (parts and _same(_logits(head, encoder, x), expected)):
-            head.parts = (whole,)
-    logits = _logits(head, encoder, x) if expected is None else expected
-    if logits is None:
+    head = Head(tuple(parts))
+    forward, of_network = (_forward(Head(tuple(one)), encoder, x) if one else None for one in (parts, whole))
+    if of_network and not (forward and _same(forward[2], of_network[2])):
+        head.parts, forward = whole, of_network
+    if forward is None:
         return "its classifier does not fit what the encoder returns"
+    raw, inputs, logits = forward
     if logits.ndim != 2 or logits.shape[1] < 2:
         return f"its classifier has {counted_outputs(logits)}: a class needs another to be told from"
     head.n_outputs = int(logits.shape[1])
     head.names, head.assumed = (names, False) if len(names) == head.n_outputs else ([], True)
     if not head.names:
         head.names = known_names(head.n_outputs)
-    head.linear = _linear_on(encoder.model(x), head, encoder, x, logits)
+    head.linear = _linear_on(raw, inputs, head.parts, logits)
     return head
 
 
-def _linear_on(raw: Tensor, head: Head, encoder: Any, x: Tensor, logits: Tensor) -> LinearMap | None:
-    """The weights and the bias of a head that reads `raw` alone, and is linear on it."""
-    if not all(_same(one, raw) for one in head.inputs(encoder.base, x)):
+def _linear_on(
+    raw: Tensor, inputs: Sequence[Tensor], parts: Sequence[HeadPart], logits: Tensor
+) -> LinearMap | None:
+    """The weights and the bias of a head whose parts read `raw` alone, and are linear on it."""
+    if not all(_same(one, raw) for one in inputs):
         return None
-    maps = [_as_linear(part.module) for part in head.parts]
+    maps = [_as_linear(part.module) for part in parts]
     if not all(maps):
         return None
     weights = torch.stack([one[0] for one in maps if one]).mean(0).cpu()
@@ -222,19 +215,20 @@ def _linear_on(raw: Tensor, head: Head, encoder: Any, x: Tensor, logits: Tensor)
     return (weights, bias) if _same(raw.cpu() @ weights.T + bias, logits.cpu()) else None
 
 
-def _logits(head: Head, encoder: Any, x: Tensor) -> Tensor | None:
-    """What a head gives for an input; None where it does not fit what it reads."""
+def _forward(head: Head, encoder: Any, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor] | None:
+    """The representations of an input, what the parts of a head read, and its logits; None where they do not
+    fit together."""
     try:
-        with head.reading(encoder.base) as read:
-            encoder.base(x)
-            return read()
+        with head.watching(encoder.base) as read:
+            raw, inputs = encoder.model(x), read()
+            return raw, inputs, head.logits(inputs)
     except (RuntimeError, ValueError, IndexError, KeyError, AttributeError, TypeError):
         return None
 
 
-def _same(one: Tensor | None, other: Tensor) -> bool:
+def _same(one: Tensor, other: Tensor) -> bool:
     """Whether two tensors are one but for rounding."""
-    if one is None or one.shape != other.shape:
+    if one.shape != other.shape:
         return False
     return float((one - other).abs().max()) <= RTOL * float(other.abs().max())
 

@@ -79,19 +79,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     reader = PositionReader(study, device)
     masked = MaskedPositions(study, reader.grid)
     learnt, judged = (positions_of(study, reader, rows) for rows in masked.images)
-    tables = {
-        "units": maps_of_entries(
-            [entries_of(part, None) for part in (learnt, judged)], masked, learnt.shape[1]
-        )
-    }
-    sizes = {"units": learnt.shape[1]}
+    vectors, sizes = Vectors(learnt, np.arange(len(learnt))), {"units": learnt.shape[1]}
+    entries = [entries_of(part, None) for part in (learnt, judged)]
+    tables = {"units": maps_of_entries(entries, masked, sizes["units"])}
     for kind in ("random", *(one for one in BASES if one != "random")):
         with tempfile.TemporaryDirectory() as folder, Progress.for_command(Path(folder)) as progress:
             run = FitRun(progress, device, Path(folder) / "state", {}, args.steps)
-            vectors, sizes[kind] = (
-                Vectors(learnt, np.arange(len(learnt))),
-                min(BASES[kind]["size"], args.size),
-            )
+            sizes[kind] = min(BASES[kind]["size"], args.size)
             dictionary = function_named(KINDS[kind].fit)(vectors, sizes[kind], K, 0, run)
         entries = [entries_of(part, dictionary) for part in (learnt, judged)]
         tables[kind] = maps_of_entries(entries, masked, sizes[kind])

@@ -72,9 +72,7 @@ def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
         raise OSError(errno.EINVAL, "no regular file", str(path))
     check_size(state.st_size, most)
     with open(path, "rb") as file:
-        return file.read(
-            min(most, os.fstat(file.fileno()).st_size + 1)
-        )  # it takes the memory it is asked for
+        return file.read(min(most, os.fstat(file.fileno()).st_size + 1))  # that much memory is taken
 
 
 def check_size(n_bytes: int, most: int) -> None:

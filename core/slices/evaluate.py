@@ -11,7 +11,6 @@ import pandas as pd
 from core.common.arrays import read_only
 from core.common.captions import class_id, with_class_names
 from core.common.command_line import command_line
-from core.common.dataframes import numbers
 from core.errors import SliceError, did_you_mean
 from core.reader import StudyReader
 from core.slices.saved_file import Conditions, with_saved
@@ -127,8 +126,8 @@ def result_column(study: StudyReader, column: str) -> np.ndarray:
     if slice_columns(study).get(column) not in RESULTS:
         return np.full(study.n_images, np.nan)
     values = column_values(study, column)
-    as_kept = values.dtype == np.float64
-    return read_only(values.to_numpy() if as_kept else numbers(values.to_frame(column), column))
+    is_float = values.dtype == np.float64  # needs no copy
+    return read_only(values.to_numpy() if is_float else values.to_numpy(np.float64, na_value=np.nan))
 
 
 def class_column(study: StudyReader, column: str) -> np.ndarray:

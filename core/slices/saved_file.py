@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol
 
 from core.errors import DamagedSlices, SliceError, did_you_mean
 from core.storage.kept_file import KeptFile
@@ -16,16 +16,6 @@ REPAIR = "Move it away; or repair its texts and delete the line with its checksu
 LONGEST = 60  # characters of a name
 MOST = 1000  # slices in a study; each of them is counted where they are listed
 MOST_NAMED = 50  # that a slice may name, itself or by another
-
-
-class NamesSlices(Protocol):
-    """A slice, as far as it names saved ones."""
-
-    @property
-    def saved(self) -> tuple[str, ...]: ...
-
-    @classmethod
-    def parse(cls, text: str) -> Self: ...
 
 
 class Conditions(Protocol):
@@ -58,7 +48,6 @@ class Conditions(Protocol):
     def parse(cls, text: str) -> Conditions: ...
 
 
-Named = TypeVar("Named", bound=NamesSlices)
 KEPT = KeptFile(FILE, ".slices.lock", ("slices",), "slices", DamagedSlices, REPAIR)
 
 
@@ -100,7 +89,7 @@ def text_of(folder: Path, name: str, saved: Mapping[str, str]) -> str:
     return saved[name]
 
 
-def with_saved(where: Named, folder: Path) -> list[Named]:
+def with_saved(where: Conditions, folder: Path) -> list[Conditions]:
     """Return the conditions, and those of every saved slice that they name, themselves or by another one.
 
     Each is in it once: slices that all name two others would otherwise be twice as many at every step.
@@ -109,7 +98,7 @@ def with_saved(where: Named, folder: Path) -> list[Named]:
         SliceError: no saved slice has a name that is used, too many are, or they refer to each other.
     """
     saved = texts(folder) if where.saved else {}
-    named: dict[str, Named] = {}
+    named: dict[str, Conditions] = {}
     waiting = list(where.saved)
     for name in waiting:
         if name in named:
